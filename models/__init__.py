@@ -1,0 +1,1 @@
+"""Trunks, heads, training, calibration and bundles: Keras and numpy, never Beam."""

@@ -1,0 +1,19 @@
+"""How a command ends other than well: one line for the user and an exit code."""
+
+DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
+"""Exit codes: done; failed; wrong usage; published nothing because a gate or the reject budget said no."""
+
+
+class CommandFailed(Exception):
+    """A command ends here: the message is printed without a traceback, `code` is the exit code."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UsageError(CommandFailed):
+    """The command line asks for something that does not exist or does not fit."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, USAGE)

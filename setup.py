@@ -1,0 +1,58 @@
+"""Packaging of catalog-tagger: three import packages and one console script."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# TensorFlow is left to an extra: feature workers and analysts do not need its 1.8 GB.
+TENSORFLOW_CPU = [
+    "tensorflow-cpu>=2.20,<2.22; sys_platform == 'linux' and platform_machine == 'x86_64'",
+    "tensorflow>=2.20,<2.22; sys_platform != 'linux' or platform_machine != 'x86_64'",
+    "keras>=3.10,<4",
+]
+QUERY = ["duckdb>=1.4,<3"]
+TEST = [
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6.100",
+    "pandas>=2.2",
+    "polars>=1.20",
+    "scikit-learn>=1.5",
+]
+
+setup(
+    name="catalog-tagger",
+    version="0.1.0",
+    description="Distributed batch tagging of large music catalogs: audio in, queryable Parquet tag tables out.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["pipelines*", "transforms*", "models*"]),
+    package_data={"transforms.signal": ["*.json"]},
+    install_requires=[
+        "apache-beam>=2.77,<3",
+        "google-cloud-storage>=3.0,<4",
+        "librosa>=0.11,<2",
+        "numpy>=2.0,<2.5",
+        "pebble>=5.1,<6",
+        "pyarrow>=20,<26",
+        "pyyaml>=6.0,<7",
+        "scipy>=1.13,<2",
+        "soundfile>=0.13,<0.15",
+        "soxr>=0.5,<2",
+        "tfrecord>=1.14,<2",
+        "tinytag>=2.0,<3",
+        "tqdm>=4.66,<5",
+    ],
+    extras_require={
+        "tensorflow": [*TENSORFLOW_CPU, "tensorboard>=2.20,<3"],
+        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22", "keras>=3.10,<4", "tensorboard>=2.20,<3"],
+        "query": QUERY,
+        "dataflow": ["apache-beam[gcp]>=2.77,<3"],
+        "test": TEST,
+        "dev": ["ruff>=0.14", "mypy>=1.18", "types-PyYAML"],
+    },
+    entry_points={"console_scripts": ["catalog-tagger = pipelines.cli:main"]},
+)

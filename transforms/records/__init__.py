@@ -1,0 +1,1 @@
+"""What crosses a boundary, declared once: catalogs, taxonomies, labels, examples, tables, snapshots."""

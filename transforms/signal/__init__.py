@@ -1,0 +1,1 @@
+"""From bytes to log-mel patches: pure numpy, no Beam, no TensorFlow."""

@@ -1,0 +1,85 @@
+"""The feature spec: how audio becomes model input, and the id that names it."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+EXTRACTOR_VERSION = 1
+"""Raised if and only if the golden vectors move beyond their tolerance."""
+
+Compression = Literal["db", "log10p1"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """How audio becomes model input. Rates in Hz, sizes in samples or frames, lengths in seconds.
+
+    Attributes:
+      sample_rate: rate that audio is resampled to, after the downmix to mono.
+      n_fft: samples of one Hann window and of its Fourier transform.
+      hop_length: samples between two frames.
+      n_mels: mel bands (Slaney scale and area normalisation, as librosa's default).
+      fmin: lowest frequency of the mel bank.
+      fmax: highest frequency of the mel bank; at most half the sample rate.
+      compression: `db` is 10 log10(max(power, 1e-10)); `log10p1` is log10(1 + 10,000 power).
+      patch_frames: frames of one patch.
+      patches_per_track: most patches taken from a track, spread evenly over it.
+      min_duration_s: shorter tracks are rejected; between this and one patch, frames repeat to fill it.
+    """
+
+    sample_rate: int = 16_000
+    n_fft: int = 512
+    hop_length: int = 256
+    n_mels: int = 96
+    fmin: float = 0.0
+    fmax: float = 8_000.0
+    compression: Compression = "db"
+    patch_frames: int = 187
+    patches_per_track: int = 16
+    min_duration_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "patch_frames", "patches_per_track"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not positive")
+        if self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length={self.hop_length} exceeds n_fft={self.n_fft}: frames would skip samples")
+        if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
+            raise ValueError(
+                f"fmin={self.fmin}, fmax={self.fmax}: need 0 <= fmin < fmax <= sample_rate / 2 = {self.sample_rate / 2}"
+            )
+        if self.compression not in ("db", "log10p1"):
+            raise ValueError(f"compression={self.compression!r}: choose 'db' or 'log10p1'")
+        if self.min_duration_s * self.sample_rate < self.n_fft:
+            raise ValueError(f"min_duration_s={self.min_duration_s} is shorter than one window of {self.n_fft} samples")
+
+    @property
+    def patch_shape(self) -> tuple[int, int]:
+        """Shape of one patch, [frames, mels]."""
+        return (self.patch_frames, self.n_mels)
+
+    @property
+    def patch_s(self) -> float:
+        """Length of one patch in seconds, from its first frame to the first frame after it."""
+        return self.patch_frames * self.hop_length / self.sample_rate
+
+    @property
+    def feature_id(self) -> str:
+        """Hash of this spec and of the extractor's version: equal ids mean comparable features."""
+        text = json.dumps({"extractor_version": EXTRACTOR_VERSION, **self.to_json()}, sort_keys=True)
+        return "fs-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as a JSON object."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, obj: dict[str, Any]) -> Self:
+        """The spec that `to_json` wrote; an unknown or missing field is an error, never a default."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        if set(obj) != names:
+            raise ValueError(
+                f"feature spec: unknown fields {sorted(set(obj) - names)}, missing {sorted(names - set(obj))}"
+            )
+        return cls(**obj)
