@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine with Python 3.11 to 3.13: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := tensorflow,query,dataflow,test,dev
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup demo test test-long check format bench docs constraints clean
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/.installed: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@
+
+setup: $(VENV)/.installed  ## make the environment in .venv/
+
+demo: setup  ## the whole story on a synthesised catalog (or CATALOG=... TAXONOMY=...), left in demo/
+	$(BIN)/python -m pipelines.demo $(if $(CATALOG),--catalog '$(CATALOG)') $(if $(TAXONOMY),--taxonomy '$(TAXONOMY)')
+
+test: setup  ## all tests that CI runs
+	$(PYTEST) -n 2 --dist worksteal -m 'not long'
+
+test-long: setup  ## fuzzing, chaos and scale runs that take long
+	$(PYTEST) -m long
+
+check: setup  ## what CI checks besides the tests: lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## mend lint and format where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## measure, write benchmarks/results.json and the README's table
+	$(BIN)/python -m benchmarks.run
+
+docs: setup  ## regenerate the generated documents
+	$(BIN)/python -m transforms.records.data_dictionary > docs/tables.md
+
+constraints: setup  ## resolve the newest versions into constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate setup.py $(foreach extra,tensorflow query dataflow test dev,--extra $(extra)) -o constraints.txt
+
+clean:  ## remove what the targets made, the environment excepted
+	rm -rf demo .bench .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
