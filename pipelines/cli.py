@@ -42,6 +42,8 @@ def _build_parser(only: str | None) -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module_name, beam) in COMMANDS.items():
+        if only not in (None, name):
+            continue
         module = importlib.import_module(module_name)
         sub = subparsers.add_parser(
             name,
