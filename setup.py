@@ -37,7 +37,7 @@ setup(
         "librosa>=0.11,<2",
         "numpy>=2.0,<2.5",
         "pebble>=5.1,<6",
-        "pyarrow>=20,<26",
+        "pyarrow>=25,<26",
         "pyyaml>=6.0,<7",
         "scipy>=1.13,<2",
         "soundfile>=0.13,<0.15",

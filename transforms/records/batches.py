@@ -1,0 +1,77 @@
+"""Arrow tables as bytes: what Beam shuffles instead of one element a row."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def to_ipc(table: pa.Table | pa.RecordBatch) -> bytes:
+    """The table as an Arrow IPC stream; slices are cut down to their own rows."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write(table)
+    return bytes(sink.getvalue())
+
+
+def from_ipc(data: bytes) -> pa.Table:
+    """The table that `to_ipc` wrote."""
+    return pa.ipc.open_stream(data).read_all()
+
+
+def concat(parts: list[bytes]) -> pa.Table:
+    """One table from several IPC streams of the same schema."""
+    return pa.concat_tables([from_ipc(part) for part in parts]).combine_chunks()
+
+
+def content_digest(table: pa.Table) -> str:
+    """SHA-256 of column names, types and values in row order: the same for equal rows however they are stored."""
+    sha = hashlib.sha256()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        sha.update(f"{name}\0{column.type}\0{len(column)}\0".encode())
+        _update(sha, column)
+    return sha.hexdigest()
+
+
+def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:
+    """Feeds validity, lengths and values of a column, children first flattened, to the hash."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # combine_chunks of more than 2 GB of strings
+        array = pa.concat_arrays(array.chunks)
+    sha.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        _update(sha, array.dictionary_decode())
+    elif pa.types.is_struct(kind):
+        for child in array.flatten():
+            _update(sha, child)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        sha.update(_filled(array.value_lengths()))
+        _update(sha, array.flatten())
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+        sha.update(_filled(pc.binary_length(array)))
+        sha.update(_joined(array))
+    else:
+        sha.update(_filled(array))
+
+
+def _joined(array: pa.Array) -> memoryview:
+    """All non-null values of a string or binary array, one after the other."""
+    values = array.cast(pa.large_binary()).drop_null()
+    if len(values) == 0:
+        return memoryview(b"")
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, np.int64)
+    return memoryview(data)[bounds[values.offset] : bounds[values.offset + len(values)]]
+
+
+def _filled(array: pa.Array) -> bytes:
+    if pa.types.is_boolean(array.type):
+        return np.packbits(array.fill_null(False).to_numpy(zero_copy_only=False)).tobytes()
+    if pa.types.is_null(array.type):
+        return b""
+    if pa.types.is_temporal(array.type):
+        array = array.cast(pa.int64()) if array.type.bit_width == 64 else array.cast(pa.int32())
+    return bytes(array.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
