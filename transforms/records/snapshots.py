@@ -1,5 +1,6 @@
 """Snapshots: one numbered, immutable, complete version of all tables; the commit is a create-only file."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -145,10 +146,8 @@ def open_table(table_url: str, buckets: int) -> int:
       ValueError: the table has another schema version.
     """
     url = storage.join(table_url, "table.json")
-    try:
+    with contextlib.suppress(storage.AlreadyExists):
         storage.create(url, json_bytes({"schema_version": SCHEMA_VERSION, "buckets": buckets}))
-    except storage.AlreadyExists:
-        pass
     stored = json.loads(storage.read_bytes(url))
     if stored["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"{url}: schema version {stored['schema_version']}, this version writes {SCHEMA_VERSION}")

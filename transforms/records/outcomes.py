@@ -1,0 +1,154 @@
+"""What became of a bucket's tracks so far: from the parent snapshot and from part files, whoever wrote them."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.records import storage
+from transforms.records.hashing import digest
+from transforms.records.parquet import parquet_bytes, read_metadata, read_parquet
+from transforms.records.schemas import PART
+from transforms.records.snapshots import Ids, Snapshot
+
+OUTCOME = pa.schema(
+    [
+        *PART,
+        pa.field("run_id", pa.string()),
+        pa.field("carried", pa.bool_(), nullable=False),
+    ]
+)
+"""A part file's row, with the run of a carried track (null for one extracted since) and whether it is carried."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Known:
+    """Where earlier outcomes of a table may be found, and with which ids they are worth something.
+
+    Attributes:
+      table: the table's root.
+      parent: the snapshot that this run follows.
+      due_again: reasons for which a rejected track is tried again in every run.
+      retry_rejects: try every rejected track again.
+    """
+
+    table: str
+    parent: Snapshot | None
+    ids: Ids
+    due_again: frozenset[str]
+    retry_rejects: bool = False
+
+    def keeps(self, outcomes: pa.Table) -> pa.Table:
+        """The outcomes that stand: embedded tracks, and rejected ones that are not tried again."""
+        rejected = pc.is_valid(outcomes["reason"])
+        again = pc.is_in(outcomes["reason"], value_set=pa.array(sorted(self.due_again), pa.string()))
+        return outcomes.filter(pc.invert(rejected if self.retry_rejects else pc.and_(rejected, again)))
+
+
+def part_folder(table: str, bucket: int) -> str:
+    """Folder of a bucket's part files."""
+    return storage.join(table, f"work/bucket={bucket:04d}")
+
+
+def write_part(table: str, bucket: int, rows: pa.Table, embedding_id: str) -> str:
+    """Writes one chunk's part file, named by its content; returns its url. Writing it again changes nothing."""
+    data = parquet_bytes(rows.select(PART.names).cast(PART), ids={"embedding_id": embedding_id})
+    url = storage.join(part_folder(table, bucket), f"{digest(data)[:24]}.parquet")
+    with contextlib.suppress(storage.AlreadyExists):  # the name is the content's hash: an earlier try finished
+        storage.create(url, data)
+    return url
+
+
+def settled(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names) -> pa.Table:
+    """Outcomes of those of the bucket's rows that need no extraction, sorted by track_id.
+
+    An outcome counts when track_id, source_version and embedding_id agree and it is not due again; `columns` spares
+    reading embeddings where only outcomes matter.
+    """
+    return _choose(_carried(known, bucket, rows, columns), _parts(known, bucket, rows, columns, known.keeps), rows)
+
+
+def assembled(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names) -> pa.Table:
+    """Outcomes of all the bucket's rows once its chunks are done, sorted by track_id.
+
+    Raises:
+      RuntimeError: a planned track left no outcome behind.
+    """
+    found = _choose(
+        _carried(known, bucket, rows, columns), _parts(known, bucket, rows, columns, lambda part: part), rows
+    )
+    if found.num_rows != rows.num_rows:
+        lost = sorted(set(rows["track_id"].to_pylist()) - set(found["track_id"].to_pylist()))
+        raise RuntimeError(f"bucket {bucket}: {len(lost)} planned tracks left no outcome, e.g. {lost[:3]}")
+    return found
+
+
+def _choose(carried: pa.Table, parts: Iterator[pa.Table], rows: pa.Table) -> pa.Table:
+    """One outcome a track: the snapshot's, else of all part files the best (embedded before rejected)."""
+    if carried.num_rows == rows.num_rows:  # nothing is missing: part files need not be opened
+        return carried.sort_by("track_id")
+    found = pa.concat_tables([carried, *parts])
+    # 0 embedded and carried, 1 embedded since, 2 a carried reject, 3 a reject since.
+    rejected, fresh = pc.is_valid(found["reason"]), pc.invert(found["carried"])
+    preference = pc.add(pc.multiply(pc.cast(rejected, pa.int8()), 2), pc.cast(fresh, pa.int8()))
+    order = found.append_column("preference", preference).sort_by(
+        [("track_id", "ascending"), ("preference", "ascending")]
+    )
+    ids = order["track_id"].combine_chunks()
+    first = pc.not_equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
+    return order.filter(pa.concat_arrays([pa.array([True] * min(len(ids), 1)), first])).drop_columns("preference")
+
+
+def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
+    """The outcomes of these rows' tracks whose source has not changed since."""
+    wanted = rows["source_version"].take(pc.index_in(outcomes["track_id"], value_set=rows["track_id"].combine_chunks()))
+    return outcomes.filter(pc.fill_null(pc.equal(outcomes["source_version"], wanted), False))
+
+
+def _parts(
+    known: Known, bucket: int, rows: pa.Table, columns: Sequence[str], keep: Callable[[pa.Table], pa.Table]
+) -> Iterator[pa.Table]:
+    extra = {"run_id": pa.string(), "carried": pa.bool_()}
+    for file in storage.list_folder(part_folder(known.table, bucket)):
+        if not file.url.endswith(".parquet") or read_metadata(file.url).get("embedding_id") != known.ids.embedding_id:
+            continue
+        part = read_parquet(file.url, [name for name in columns if name not in extra])
+        part = part.append_column("run_id", pa.nulls(part.num_rows, pa.string()))
+        part = part.append_column("carried", pa.array([False] * part.num_rows, pa.bool_()))
+        yield keep(_same_source(part, rows)).select(columns).cast(_schema(columns))
+
+
+def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """What the parent snapshot knows of these rows: embeddings of the same id, rejects of the same features."""
+    parent = known.parent
+    ledger_file = parent.bucket_file("ledger", bucket) if parent else None
+    if parent is None or ledger_file is None or parent.run.ids.feature_id != known.ids.feature_id:
+        return _schema(columns).empty_table()
+    ledger = known.keeps(_same_source(read_parquet(storage.join(known.table, ledger_file.path)), rows))
+    if parent.run.ids.embedding_id != known.ids.embedding_id:
+        ledger = ledger.filter(pc.is_valid(ledger["reason"]))
+    ledger = ledger.append_column("carried", pa.array([True] * ledger.num_rows, pa.bool_()))
+    for table in ("tracks", "embeddings"):
+        ledger = _look_up(known, bucket, ledger, table, columns)
+    return ledger.select(columns).cast(_schema(columns))
+
+
+def _look_up(known: Known, bucket: int, ledger: pa.Table, table: str, columns: Sequence[str]) -> pa.Table:
+    """Appends the columns that only this table of the parent has; null for rejected tracks."""
+    assert known.parent is not None
+    schema = {"tracks": ["duration_s", "sample_rate", "channels"], "embeddings": ["embedding"]}[table]
+    names = [name for name in schema if name in columns]
+    file = known.parent.bucket_file(table, bucket)
+    if not names or file is None:
+        return ledger
+    found = read_parquet(storage.join(known.table, file.path), ["track_id", *names])
+    index = pc.index_in(ledger["track_id"], value_set=found["track_id"].combine_chunks())
+    for name in names:
+        ledger = ledger.append_column(name, found[name].take(index))
+    return ledger
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([OUTCOME.field(name) for name in columns])

@@ -1,0 +1,47 @@
+"""What is to be done for a bucket: which tracks need extraction, cut into chunks by hash order."""
+
+import dataclasses
+import hashlib
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.records.hashing import digest
+from transforms.records.outcomes import Known, settled
+
+CHUNK_TRACKS = 64
+"""Most tracks of a chunk: the unit of work and of retry."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """One track to be read: its key, where its audio is, and which version of it was planned."""
+
+    track_id: str
+    uri: str
+    source_version: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """A group of tracks of one bucket, in hash order."""
+
+    bucket: int
+    tracks: tuple[Source, ...]
+
+
+def plan_chunks(known: Known, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> list[Chunk]:
+    """Chunks of the rows that no earlier run, published or killed, has settled."""
+    done = settled(known, bucket, rows, columns=("track_id", "source_version", "reason", "carried"))
+    todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
+    keys = todo.select(["track_id", "uri", "source_version"]).to_pylist()
+    sources = sorted((Source(**key) for key in keys), key=lambda s: hashlib.sha256(s.track_id.encode()).digest())
+    return [
+        Chunk(bucket=bucket, tracks=tuple(sources[i : i + chunk_tracks])) for i in range(0, len(sources), chunk_tracks)
+    ]
+
+
+def plan_digest(rows: pa.Table) -> str:
+    """Digest of the planned (track_id, source_version) pairs, whatever the order of the rows."""
+    pairs = zip(rows["track_id"].to_pylist(), rows["source_version"].to_pylist(), strict=True)
+    return digest(*(text for pair in sorted(pairs) for text in pair))
