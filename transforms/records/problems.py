@@ -1,0 +1,47 @@
+"""What is wrong with an input file, said with file, row and mend: all of it, not the first of it."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Self
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing wrong in a catalog.
+
+    Attributes:
+      file: URL of the file.
+      row: data row in that file, from 1 (the header of a CSV is not counted); None: the file as a whole.
+      column: name of the column; None: the row as a whole.
+      message: what was found, and how to mend it.
+      line: line of the text file on which the row ends, from 1; None for Parquet.
+    """
+
+    file: str
+    row: int | None
+    column: str | None
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        parts = [self.file]
+        if self.row is not None:
+            parts.append(f"row {self.row}" + (f" (line {self.line})" if self.line is not None else ""))
+        if self.column is not None:
+            parts.append(f"column {self.column}")
+        return f"{', '.join(parts)}: {self.message}"
+
+
+class CatalogError(ValueError):
+    """A catalog that cannot be read at all: files missing, of no known format, or without the columns it needs.
+
+    Attributes:
+      problems: everything that was found.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Sequence[Problem]]]:
+        return type(self), (self.problems,)
