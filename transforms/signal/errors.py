@@ -1,18 +1,23 @@
-"""Permanent failures of one track: one class per reason, in one place."""
+"""What can become of one track short of its features: one class per reason, in one place.
+
+Stages: `read` (bytes from storage), `probe` (what the bytes claim to be), `decode` (samples), `features` (patches).
+Retry: `never` until the source changes; `extractor` when the extractor changes too; `next_run` at the next run;
+`quarantine` only when somebody asks, for it cost a child process its life.
+"""
 
 from typing import ClassVar, Literal
 
 Stage = Literal["read", "probe", "decode", "features"]
-Retry = Literal["never", "extractor", "next_run"]
+Retry = Literal["never", "extractor", "next_run", "quarantine"]
 
 
 class TrackError(Exception):
-    """Permanent failure of one track: recorded in the ledger, never retried within a run.
+    """One track has no features: recorded in the ledger, never retried within a run.
 
     Class attributes:
       reason: value of the ledger's `reason` column.
       stage: where on the way from bytes to patches it is found.
-      retry: `never` (until the source changes), `extractor` (when the extractor changes too) or `next_run`.
+      retry: when it is worth another try, see the module's docstring.
       sentence: what an analyst reads about it.
     """
 
@@ -20,3 +25,177 @@ class TrackError(Exception):
     stage: ClassVar[Stage]
     retry: ClassVar[Retry] = "extractor"
     sentence: ClassVar[str]
+
+    @property
+    def detail(self) -> str:
+        """What was found in this track, in words; may be empty."""
+        return str(self)
+
+
+class NotFound(TrackError):
+    """The uri names no object."""
+
+    reason, stage, retry = "not_found", "read", "next_run"
+    sentence = "No file exists under the uri that the catalog gives."
+
+
+class Unavailable(TrackError):
+    """Storage refused or failed, retries included: not the track's fault."""
+
+    reason, stage, retry = "unavailable", "read", "next_run"
+    sentence = "The storage refused or failed, also after retries; the track is due again in the next run."
+
+
+class Empty(TrackError):
+    """No bytes at all."""
+
+    reason, stage, retry = "empty", "read", "never"
+    sentence = "The file has no bytes."
+
+
+class TooLarge(TrackError):
+    """More bytes than the limit."""
+
+    reason, stage, retry = "too_large", "read", "never"
+    sentence = "The file has more bytes than the limit allows."
+
+
+class UnknownFormat(TrackError):
+    """The bytes begin like no format that is known."""
+
+    reason, stage = "unknown_format", "probe"
+    sentence = "The bytes begin like no audio format that is known."
+
+
+class FormatNotAllowed(TrackError):
+    """A known format that is not on the list of audio containers, such as a playlist or a picture."""
+
+    reason, stage = "format_not_allowed", "probe"
+    sentence = "The file is a playlist, picture, text or another format that is not read as audio."
+
+
+class UnsupportedCodec(TrackError):
+    """A container that is read, holding a codec that is not."""
+
+    reason, stage = "unsupported_codec", "probe"
+    sentence = "The container is known, but its audio is coded in a way that cannot be decoded."
+
+
+class UnsupportedChannels(TrackError):
+    """A channel count out of bounds."""
+
+    reason, stage = "unsupported_channels", "probe"
+    sentence = "The file has more channels than are read."
+
+
+class UnsupportedRate(TrackError):
+    """A sample rate out of bounds."""
+
+    reason, stage = "unsupported_rate", "probe"
+    sentence = "The sample rate is lower or higher than the rates that are read."
+
+
+class ImplausibleHeader(TrackError):
+    """A header that contradicts itself or the file."""
+
+    reason, stage = "implausible_header", "probe"
+    sentence = "The header is broken, contradicts itself or cannot be true for a file of this size."
+
+
+class NoAudio(TrackError):
+    """A media file without an audio stream."""
+
+    reason, stage, retry = "no_audio", "probe", "never"
+    sentence = "The file holds no audio stream."
+
+
+class NoFrames(TrackError):
+    """A valid file with no samples in it."""
+
+    reason, stage = "no_frames", "decode"
+    sentence = "The file decodes without an error but holds no samples."
+
+
+class DecodeError(TrackError):
+    """The decoder gave up and what it had decoded is not enough."""
+
+    reason, stage = "decode_error", "decode"
+    sentence = "The audio data are damaged and too little of them could be decoded."
+
+
+class Truncated(TrackError):
+    """The file ends before its audio does and what is left is not enough."""
+
+    reason, stage = "truncated", "decode"
+    sentence = "The file ends before its audio does and too little of it could be decoded."
+
+
+class Timeout(TrackError):
+    """Decoding ran longer than the limit."""
+
+    reason, stage, retry = "timeout", "decode", "quarantine"
+    sentence = "Decoding took longer than the time limit and was ended."
+
+
+class MemoryLimit(TrackError):
+    """Decoding asked for more memory than the limit."""
+
+    reason, stage, retry = "memory_limit", "decode", "quarantine"
+    sentence = "Decoding asked for more memory than the limit allows."
+
+
+class Crash(TrackError):
+    """The decoding process died."""
+
+    reason, stage, retry = "crash", "decode", "quarantine"
+    sentence = "The decoder crashed on this file; only this track was lost."
+
+
+class ResourceLimit(TrackError):
+    """Decoding ran into the limit on open files, processes or written bytes."""
+
+    reason, stage, retry = "resource_limit", "decode", "quarantine"
+    sentence = "Decoding ran into the limit on open files, child processes or written bytes."
+
+
+class NonFinite(TrackError):
+    """Too many samples are NaN or infinite."""
+
+    reason, stage, retry = "non_finite", "features", "never"
+    sentence = "Too many samples are not numbers (NaN or infinity)."
+
+
+class TooShort(TrackError):
+    """Less audio than the feature spec's minimum."""
+
+    reason, stage, retry = "too_short", "features", "never"
+    sentence = "The audio is shorter than the least length that features are made from."
+
+
+class TooLong(TrackError):
+    """More audio than the limit."""
+
+    reason, stage, retry = "too_long", "probe", "never"
+    sentence = "The audio is longer than the limit allows."
+
+
+class Silent(TrackError):
+    """Nothing louder than digital silence in any patch."""
+
+    reason, stage, retry = "silent", "features", "never"
+    sentence = "The audio decodes but is digital silence: there is nothing to tag."
+
+
+class Unknown(TrackError):
+    """An error that no other reason names: a fault of the extractor that blocks publishing."""
+
+    reason, stage, retry = "unknown", "decode", "quarantine"
+    sentence = "An unexpected error; nothing is published until it has a reason of its own."
+
+
+def _subclasses() -> dict[str, type[TrackError]]:
+    return {error.reason: error for error in TrackError.__subclasses__()}
+
+
+REASONS: dict[str, type[TrackError]] = _subclasses()
+"""Every reason of the ledger, in the order of the stages."""

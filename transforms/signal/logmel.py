@@ -1,0 +1,93 @@
+"""Log-mel energies in float32 and in bulk, equal to librosa's."""
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from transforms.signal.errors import TooShort
+from transforms.signal.spec import FeatureSpec
+
+Float32 = npt.NDArray[np.float32]
+
+_AMIN = np.float32(1e-10)
+_BLOCK_FRAMES = 256
+"""Frames transformed at a time: the windowed block and its spectrum stay in the processor's cache."""
+
+_handed_over: dict[FeatureSpec, Float32] = {}
+
+
+def mel_matrix(spec: FeatureSpec) -> Float32:
+    """Mel filter bank, float32 [n_fft // 2 + 1, n_mels]: made by librosa once a process, or handed over before."""
+    if spec in _handed_over:
+        return _handed_over[spec]
+    return _mel_by_librosa(spec)
+
+
+def hand_over_mel_matrix(spec: FeatureSpec, matrix: Float32) -> None:
+    """Give this process the matrix that another one made, so that it never imports librosa."""
+    shape = (spec.n_fft // 2 + 1, spec.n_mels)
+    if matrix.shape != shape or matrix.dtype != np.float32:
+        raise ValueError(f"mel matrix is {matrix.dtype} {matrix.shape}: expected float32 {shape}")
+    _handed_over[spec] = matrix
+
+
+@functools.lru_cache(maxsize=8)
+def _mel_by_librosa(spec: FeatureSpec) -> Float32:
+    import librosa.filters  # costs seconds: only the parent process pays, and only once
+
+    bank = librosa.filters.mel(
+        sr=spec.sample_rate, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin=spec.fmin, fmax=spec.fmax
+    )
+    return np.ascontiguousarray(bank.T, dtype=np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _window(n_fft: int) -> Float32:
+    """Periodic Hann window, float32 [n_fft]."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+
+
+def frame_count(samples: int, spec: FeatureSpec) -> int:
+    """Frames of a track of so many samples at the spec's rate: one is centred on every hop, the first on sample 0."""
+    return 1 + samples // spec.hop_length
+
+
+def mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
+    """Log-mel of every whole window in `padded`: float32 [(frames - 1) * hop + n_fft] -> float32 [frames, n_mels]."""
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
+    matrix, window = mel_matrix(spec), _window(spec.n_fft)
+    out = np.empty((len(windows), spec.n_mels), np.float32)
+    for start in range(0, len(windows), _BLOCK_FRAMES):
+        spectrum = scipy.fft.rfft(windows[start : start + _BLOCK_FRAMES] * window, axis=1, overwrite_x=True)
+        power = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
+        np.matmul(power, matrix, out=out[start : start + _BLOCK_FRAMES])
+    return _compress(out, spec)
+
+
+def _compress(power: Float32, spec: FeatureSpec) -> Float32:
+    """Compress mel power in place."""
+    if spec.compression == "log10p1":
+        power *= 10_000
+        np.log1p(power, out=power)
+        power *= np.float32(1 / np.log(10))
+        return power
+    np.maximum(power, _AMIN, out=power)
+    np.log10(power, out=power)
+    power *= 10
+    return power
+
+
+def log_mel(samples: Float32, spec: FeatureSpec) -> Float32:
+    """Log-compressed mel energies: float32 [samples] at spec.sample_rate Hz -> float32 [frames, n_mels].
+
+    Frames are centred, with zeros beyond both ends, as in `librosa.feature.melspectrogram(center=True)`.
+
+    Raises:
+      TooShort: fewer samples than one analysis window.
+    """
+    if len(samples) < spec.n_fft:
+        raise TooShort(f"{len(samples)} samples, one window takes {spec.n_fft}")
+    return mel_of_frames(np.pad(samples.astype(np.float32, copy=False), spec.n_fft // 2), spec)

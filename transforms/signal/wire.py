@@ -1,0 +1,91 @@
+"""What parent and child say to each other: length-prefixed JSON and raw bytes, so that neither unpickles the other."""
+
+import dataclasses
+import json
+import os
+import select
+import struct
+import time
+from typing import Any
+
+import numpy as np
+
+from transforms.signal.errors import REASONS, TrackError, Unknown
+from transforms.signal.extract import AudioFacts, Features
+
+_LENGTHS = struct.Struct("<QQ")
+_MOST_BYTES = 1 << 31
+
+
+class Closed(Exception):
+    """The other side closed the pipe."""
+
+
+class Late(Exception):
+    """The other side did not answer in time."""
+
+
+def send(fd: int, head: dict[str, Any], body: bytes | memoryview = b"") -> None:
+    """Write one message. Raises BrokenPipeError where the other side is gone."""
+    text = json.dumps(head).encode()
+    for part in (_LENGTHS.pack(len(text), len(body)) + text, body):
+        view = memoryview(part)
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+def receive(fd: int, deadline: float | None = None) -> tuple[dict[str, Any], bytearray]:
+    """Read one message, by `deadline` on the monotonic clock.
+
+    Raises:
+      Closed: the pipe was closed, before or within a message.
+      Late: the deadline passed.
+    """
+    head_bytes, body_bytes = _LENGTHS.unpack(_exactly(fd, _LENGTHS.size, deadline))
+    if max(head_bytes, body_bytes) > _MOST_BYTES:
+        raise Closed(f"a message of {max(head_bytes, body_bytes)} bytes was announced")
+    head: dict[str, Any] = json.loads(_exactly(fd, head_bytes, deadline))
+    return head, _exactly(fd, body_bytes, deadline)
+
+
+def _exactly(fd: int, count: int, deadline: float | None) -> bytearray:
+    buffer = bytearray(count)
+    view = memoryview(buffer)
+    while view:
+        if deadline is not None and not _readable(fd, deadline):
+            raise Late
+        got = os.readv(fd, [view])
+        if not got:
+            raise Closed("the pipe was closed")
+        view = view[got:]
+    return buffer
+
+
+def _readable(fd: int, deadline: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def send_features(fd: int, features: Features) -> None:
+    """Answer with a track's features."""
+    head = {"shape": features.patches.shape, "facts": dataclasses.asdict(features.facts)}
+    body = features.starts_s.astype("<f4").tobytes() + features.patches.astype("<f2").tobytes()
+    send(fd, head, body)
+
+
+def send_error(fd: int, error: TrackError) -> None:
+    """Answer with the reason why a track has no features."""
+    send(fd, {"reason": error.reason, "detail": str(error)})
+
+
+def parse_answer(head: dict[str, Any], body: bytearray) -> Features:
+    """The features of an answer. Raises the TrackError that it names."""
+    if "reason" in head:
+        raise REASONS.get(head["reason"], Unknown)(head["detail"])
+    shape = tuple(head["shape"])
+    return Features(
+        starts_s=np.frombuffer(body, "<f4", shape[0]),
+        patches=np.frombuffer(body, "<f2", offset=4 * shape[0]).reshape(shape),
+        facts=AudioFacts(**head["facts"]),
+    )
