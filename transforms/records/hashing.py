@@ -34,3 +34,8 @@ def bucket_of(track_id: str, buckets: int) -> int:
 def combine(digests: Iterable[str]) -> str:
     """One digest for a set of digests, whatever their order."""
     return digest(*sorted(digests))
+
+
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 of a file's bytes, as `sha256sum` prints it."""
+    return hashlib.sha256(data).hexdigest()

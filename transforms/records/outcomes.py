@@ -11,7 +11,10 @@ from transforms.records import storage
 from transforms.records.hashing import digest
 from transforms.records.parquet import parquet_bytes, read_metadata, read_parquet
 from transforms.records.schemas import PART
-from transforms.records.snapshots import Ids, Snapshot
+from transforms.records.snapshots import Ids, Snapshot, read_snapshot
+
+MISSING = "missing"
+"""Source version of a file that no listing of its folder showed."""
 
 OUTCOME = pa.schema(
     [
@@ -29,21 +32,26 @@ class Known:
 
     Attributes:
       table: the table's root.
-      parent: the snapshot that this run follows.
+      parent: number of the snapshot that this run follows; workers read it themselves, so the graph stays small.
       due_again: reasons for which a rejected track is tried again in every run.
       retry_rejects: try every rejected track again.
     """
 
     table: str
-    parent: Snapshot | None
+    parent: int | None
     ids: Ids
     due_again: frozenset[str]
     retry_rejects: bool = False
+
+    def snapshot(self) -> Snapshot | None:
+        """The parent snapshot."""
+        return None if self.parent is None else read_snapshot(self.table, self.parent)
 
     def keeps(self, outcomes: pa.Table) -> pa.Table:
         """The outcomes that stand: embedded tracks, and rejected ones that are not tried again."""
         rejected = pc.is_valid(outcomes["reason"])
         again = pc.is_in(outcomes["reason"], value_set=pa.array(sorted(self.due_again), pa.string()))
+        again = pc.and_(again, pc.not_equal(outcomes["source_version"], MISSING))
         return outcomes.filter(pc.invert(rejected if self.retry_rejects else pc.and_(rejected, again)))
 
 
@@ -122,7 +130,7 @@ def _parts(
 
 def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """What the parent snapshot knows of these rows: embeddings of the same id, rejects of the same features."""
-    parent = known.parent
+    parent = known.snapshot()
     ledger_file = parent.bucket_file("ledger", bucket) if parent else None
     if parent is None or ledger_file is None or parent.run.ids.feature_id != known.ids.feature_id:
         return _schema(columns).empty_table()
@@ -137,10 +145,10 @@ def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) 
 
 def _look_up(known: Known, bucket: int, ledger: pa.Table, table: str, columns: Sequence[str]) -> pa.Table:
     """Appends the columns that only this table of the parent has; null for rejected tracks."""
-    assert known.parent is not None
+    parent = known.snapshot()
     schema = {"tracks": ["duration_s", "sample_rate", "channels"], "embeddings": ["embedding"]}[table]
     names = [name for name in schema if name in columns]
-    file = known.parent.bucket_file(table, bucket)
+    file = parent.bucket_file(table, bucket) if parent else None
     if not names or file is None:
         return ledger
     found = read_parquet(storage.join(known.table, file.path), ["track_id", *names])

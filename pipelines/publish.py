@@ -1,0 +1,61 @@
+"""Audit and commit a finished run that was launched without waiting.
+
+catalog-tagger publish table
+"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from pipelines.errors import DONE, REFUSED, CommandFailed, UsageError
+
+if TYPE_CHECKING:
+    from transforms.records.publishing import Gate
+
+HELP = "Audit a finished run and commit it as the next snapshot."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `publish`."""
+    parser.add_argument("table", help="folder or gs:// prefix of the tables")
+    parser.add_argument("run", nargs="?", help="run id (default: the one finished run that is not published)")
+    parser.add_argument("--max-reject-ratio", type=float, default=0.1, help="more rejects than this publish nothing")
+    parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
+
+
+def run(args: argparse.Namespace, beam_args: list[str]) -> int:
+    """Publishes one run; returns the exit code."""
+    from transforms.records.publishing import Gate
+
+    try:
+        gate = Gate(max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return publish_run(args.table, args.run or _only_run(args.table), gate)
+
+
+def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | None = None) -> int:
+    """Publishes a run and prints what it came to; `counts` are those of this launch, where there was one."""
+    from transforms.records import storage
+    from transforms.records.publishing import Refused, publish, read_run
+
+    try:
+        finished = read_run(table, run_id)
+        snapshot = publish(table, finished, gate)
+    except storage.NotFound as error:
+        raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
+    except Refused as refused:
+        raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
+    found = ", ".join(f"{name} {count}" for name, count in (counts or finished.counts).items())
+    print(f"snapshot {snapshot.number} of {table}: {found}\ncontent hash {finished.content_hash}")
+    return DONE
+
+
+def _only_run(table: str) -> str:
+    from transforms.records.publishing import unpublished_runs
+
+    runs = unpublished_runs(table)
+    if not runs:
+        raise CommandFailed(f"{table}: no finished run is waiting to be published")
+    if len(runs) > 1:
+        raise UsageError(f"several runs are waiting, name one: {', '.join(run.run_id for run in runs)}")
+    return runs[0].run_id

@@ -1,0 +1,205 @@
+"""Tag a whole catalog and publish a snapshot of tag tables.
+
+catalog-tagger tag --catalog catalog.parquet --model bundle --table table
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import math
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import FAILED, REFUSED, CommandFailed, UsageError
+from transforms.records.hashing import short_id
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from models.bundle import Bundle
+    from transforms.records.assembly import Publication
+    from transforms.records.outcomes import Known
+    from transforms.records.publishing import Gate
+    from transforms.records.tracks import CatalogShard
+
+HELP = "Tag a catalog: extract new and changed tracks, score all of them, publish a snapshot."
+BUCKET_TRACKS = 20_000
+"""Tracks that a bucket should hold; the bucket count is written once, when a table is made."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `tag`."""
+    parser.add_argument("--catalog", required=True, help="Parquet, CSV or JSON Lines: file, folder or glob")
+    parser.add_argument("--model", required=True, metavar="BUNDLE", help="model bundle that `train` wrote")
+    parser.add_argument("--table", required=True, help="folder or gs:// prefix of the tables")
+    parser.add_argument("--catalog-root", help="where relative uris start (default: the catalog's folder)")
+    parser.add_argument("--max-reject-ratio", type=float, default=0.1, help="more rejects than this publish nothing")
+    parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
+    parser.add_argument(
+        "--min-score", type=float, default=0.0, help="publish only track_tags rows of this score or more"
+    )
+    parser.add_argument("--top-k", type=int, help="publish only this many track_tags rows a track and category")
+    parser.add_argument("--chunk-tracks", type=int, default=64, help="most tracks of a unit of work")
+    parser.add_argument("--buckets", type=int, help="bucket count of a new table (default: one for 20,000 tracks)")
+    parser.add_argument("--retry-rejects", action="store_true", help="try every rejected track again")
+    parser.add_argument("--no-wait", action="store_true", help="launch the job and leave; `publish` commits it later")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """One run of `tag`, checked, with everything that the graph needs.
+
+    Attributes:
+      shards: the catalog's shards.
+      known: where earlier outcomes are.
+      launch: where this launch's receipt goes, relative to the table root.
+      children: sandbox children of a worker process; 0 means one a core of the worker.
+    """
+
+    shards: "list[CatalogShard]"
+    catalog_root: str
+    model: str
+    known: "Known"
+    spec: Any
+    publication: "Publication"
+    buckets: int
+    chunk_tracks: int
+    children: int
+    launch: str
+
+
+def build(root: "beam.Pipeline", options: Options) -> None:
+    """The whole job, top to bottom."""
+    import apache_beam as beam
+
+    from models.bundle import load_bundle
+    from models.embedding import load_embedder
+    from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
+    from transforms.embed_chunks import EmbedChunks, EmbedSettings
+    from transforms.plan_buckets import PlanBuckets
+    from transforms.read_catalog import ReadCatalog
+    from transforms.record_run import NameRun, RecordRun, RecordSettings
+    from transforms.require_valid import RequireValid
+    from transforms.signal.limits import Limits
+    from transforms.version_sources import VersionSources
+
+    known, publication = options.known, options.publication
+    load_tagger = functools.partial(load_bundle, options.model)
+    embed = EmbedSettings(
+        table=known.table,
+        catalog_root=options.catalog_root,
+        spec=options.spec,
+        limits=Limits(),
+        embedding_id=known.ids.embedding_id,
+        load_embedder=functools.partial(load_embedder, options.model),
+        children=options.children,
+    )
+    assemble = AssembleSettings(known=known, load_tagger=load_tagger, publication=publication)
+    record = RecordSettings(known=known, load_tagger=load_tagger, publication=publication, launch=options.launch)
+
+    catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
+    versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)
+    plan = versioned | "PlanBuckets" >> PlanBuckets(known, options.buckets, options.chunk_tracks)
+    problems = (catalog.problems, plan.problems) | "JoinProblems" >> beam.Flatten()
+    chunks = plan.chunks | "HoldChunks" >> RequireValid(problems)
+    rows = plan.rows | "HoldRows" >> RequireValid(problems)
+    run_id = plan.digests | "NameRun" >> NameRun(known, publication)
+    parts = chunks | "EmbedChunks" >> EmbedChunks(embed)
+    reports = Buckets(rows, parts, run_id) | "AssembleBuckets" >> AssembleBuckets(assemble)
+    _ = (reports, parts, problems, run_id) | "RecordRun" >> RecordRun(record)
+
+
+def run(args: argparse.Namespace, beam_args: list[str]) -> int:
+    """Plans, runs the job, publishes; returns the exit code."""
+    import apache_beam as beam
+
+    from pipelines.engines import parse_beam_args, run_pipeline
+    from transforms.records.publishing import Gate
+
+    gate = _checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    beam_options = parse_beam_args(beam_args)
+    options = make_options(args, beam_options)
+    root = beam.Pipeline(options=beam_options)
+    build(root, options)
+    run_pipeline(root, wait=not args.no_wait)
+    if args.no_wait:
+        print(f"launched; when the job has ended: catalog-tagger publish {args.table}")
+        return 0
+    return _finish(args.table, options.launch, gate)
+
+
+def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> Options:
+    """Checks the arguments against catalog, bundle and table.
+
+    Raises:
+      UsageError: a value out of its range.
+      CommandFailed: catalog, bundle or table cannot be read.
+    """
+    from models.bundle import load_bundle
+    from pipelines.engines import children_per_process
+    from transforms.records.assembly import Publication
+    from transforms.records.snapshots import open_table
+    from transforms.records.tracks import count_rows, list_shards
+
+    publication = _checked(Publication, min_score=args.min_score, top_k=args.top_k)
+    for flag, value in (("--chunk-tracks", args.chunk_tracks), ("--buckets", args.buckets)):
+        if value is not None and value < 1:
+            raise UsageError(f"{flag}={value}: at least 1")
+    bundle = load_bundle(args.model)
+    shards = list_shards(args.catalog, args.catalog_root)
+    count = count_rows(shards)
+    if not count:
+        raise CommandFailed(f"{args.catalog}: the catalog has no rows")
+    return Options(
+        shards=shards,
+        catalog_root=shards[0].root,
+        model=args.model,
+        known=_known(args, bundle),
+        spec=bundle.spec,
+        publication=publication,
+        buckets=open_table(args.table, args.buckets or math.ceil(count / BUCKET_TRACKS)),
+        chunk_tracks=args.chunk_tracks,
+        children=children_per_process(beam_options),
+        launch=f"launches/{short_id('launch', str(time.time_ns()), str(os.getpid()))}.json",
+    )
+
+
+def _known(args: argparse.Namespace, bundle: "Bundle") -> "Known":
+    from transforms.records.outcomes import Known
+    from transforms.records.snapshots import snapshot_numbers
+    from transforms.records.tagging import ids_of
+    from transforms.signal.errors import REASONS
+
+    numbers = snapshot_numbers(args.table)
+    return Known(
+        table=args.table,
+        parent=numbers[-1] if numbers else None,
+        ids=ids_of(bundle),
+        due_again=frozenset(name for name, error in REASONS.items() if error.retry == "next_run"),
+        retry_rejects=args.retry_rejects,
+    )
+
+
+def _checked(cls: Any, **values: Any) -> Any:
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _finish(table: str, launch: str, gate: "Gate") -> int:
+    """Reads the launch's receipt and publishes the run that it names."""
+    from pipelines.publish import publish_run
+    from transforms.records import storage
+
+    receipt = json.loads(storage.read_bytes(storage.join(table, launch)))
+    if receipt["problem_count"]:
+        shown = "\n".join(receipt["problems"])
+        raise CommandFailed(f"{receipt['problem_count']} problems in the catalog, nothing was tagged:\n{shown}", FAILED)
+    return publish_run(table, receipt["run_id"], gate, counts=receipt["counts"])
+
+
+__all__ = ["HELP", "REFUSED", "Options", "add_arguments", "build", "make_options", "run"]

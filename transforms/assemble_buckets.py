@@ -1,0 +1,77 @@
+"""AssembleBuckets: outcomes and catalog rows of each bucket become its files of the next snapshot."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from transforms.find_duplicates import FindDuplicates
+from transforms.records.assembly import Publication, assemble_bucket
+from transforms.records.batches import concat, from_ipc
+from transforms.records.bucket_files import BucketReport, write_bucket
+from transforms.records.outcomes import Known, assembled
+from transforms.records.tagging import Tagger
+
+
+class Buckets(NamedTuple):
+    """What `AssembleBuckets` takes: rows (bucket, IPC), one `PartEntry` a chunk, and the run's id as one element."""
+
+    rows: beam.PCollection
+    parts: beam.PCollection
+    run_id: beam.PCollection
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AssembleSettings:
+    """Everything a worker needs to assemble buckets; pickled with the graph.
+
+    Attributes:
+      load_tagger: loads heads, calibration and taxonomy on the worker, once a process; needs no TensorFlow.
+    """
+
+    known: Known
+    load_tagger: Callable[[], Tagger]
+    publication: Publication
+
+
+class AssembleBuckets(beam.PTransform):
+    """`Buckets` in, one `BucketReport` a bucket out. Fails when a planned track left no outcome behind."""
+
+    def __init__(self, settings: AssembleSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, buckets: Buckets) -> beam.PCollection:
+        """Waits for the chunks, finds duplicates across buckets, then writes each bucket's tables."""
+        parts = buckets.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
+        ready = {"rows": buckets.rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
+        duplicates = ready | "FindDuplicates" >> FindDuplicates(self._settings.known)
+        inputs = {"rows": buckets.rows, "parts": parts, "duplicates": duplicates} | "JoinBuckets" >> beam.CoGroupByKey()
+        run_id = beam.pvalue.AsSingleton(buckets.run_id)
+        return inputs | "AssembleBucket" >> beam.ParDo(_AssembleBucket(self._settings), run_id)
+
+
+class _AssembleBucket(beam.DoFn):
+    def __init__(self, settings: AssembleSettings) -> None:
+        self._settings = settings
+
+    def setup(self) -> None:
+        self._tagger = self._settings.load_tagger()
+
+    def process(self, item: tuple[int, dict[str, list]], run_id: str):
+        bucket, group = item
+        for data in group["rows"]:
+            report = self._assemble(bucket, data, list(group["duplicates"]), run_id)
+            for status, count in report.counts.items():
+                Metrics.counter("assemble", f"tracks_{status}").inc(count)
+            yield report
+
+    def _assemble(self, bucket: int, data: bytes, duplicates: list[bytes], run_id: str) -> BucketReport:
+        known, rows = self._settings.known, from_ipc(data)
+        pairs = concat(duplicates).to_pydict() if duplicates else {"track_id": [], "duplicate_of": []}
+        firsts = dict(zip(pairs["track_id"], pairs["duplicate_of"], strict=True))
+        outcomes = assembled(known, bucket, rows)
+        tables = assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, self._settings.publication)
+        return write_bucket(known, bucket, tables, run_id)

@@ -1,0 +1,142 @@
+"""EmbedChunks: each chunk is read, extracted, embedded and written as one part file by one fused stage."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from transforms.extraction import ChunkExtractor, Extracted, part_row
+from transforms.records.outcomes import write_part
+from transforms.records.planning import Chunk
+from transforms.records.schemas import PART
+from transforms.signal.limits import Limits
+from transforms.signal.spec import FeatureSpec
+
+
+class Embedder(Protocol):
+    """Maps tracks to embeddings; a track's bits never depend on the other tracks."""
+
+    def embed(self, patches: Sequence[np.ndarray]) -> np.ndarray:
+        """float16 [n_i, frames, mels] for each track -> float32 [tracks, dim]."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbedSettings:
+    """Everything a worker needs to embed chunks; pickled with the graph.
+
+    Attributes:
+      table: the table root, under which part files go.
+      catalog_root: where relative uris start.
+      embedding_id: written into every part file.
+      load_embedder: loads the trunk on the worker, once a process.
+      children: sandboxed child processes of one worker process.
+    """
+
+    table: str
+    catalog_root: str
+    spec: FeatureSpec
+    limits: Limits
+    embedding_id: str
+    load_embedder: Callable[[], Embedder]
+    children: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PartEntry:
+    """What one chunk came to: how many tracks, and how many of them were decoded or tried to be."""
+
+    bucket: int
+    url: str
+    tracks: int
+    decoded: int
+
+
+class EmbedChunks(beam.PTransform):
+    """`Chunk`s in, one `PartEntry` each out. A bad track is a row of the part file and costs no other track.
+
+    The job fails when the storage refuses the first tracks in a row, or when a part file cannot be written.
+    """
+
+    def __init__(self, settings: EmbedSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, chunks: beam.PCollection) -> beam.PCollection:
+        """Three fused steps; patches never leave the worker."""
+        extracted = chunks | "ExtractChunk" >> beam.ParDo(_ExtractChunk(self._settings))
+        embedded = extracted | "EmbedChunk" >> RunInference(ChunkHandler(self._settings.load_embedder))
+        return embedded | "WritePart" >> beam.Map(_write, self._settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Extraction:
+    bucket: int
+    tracks: list[Extracted]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Embedding:
+    bucket: int
+    rows: list[dict[str, object]]
+
+
+class _ExtractChunk(beam.DoFn):
+    def __init__(self, settings: EmbedSettings) -> None:
+        self._settings = settings
+
+    def setup(self) -> None:
+        s = self._settings
+        self._extractor = ChunkExtractor(s.catalog_root, s.spec, s.limits, s.children)
+
+    def process(self, chunk: Chunk) -> Iterator[_Extraction]:
+        tracks = list(self._extractor.extract(chunk))
+        Metrics.counter("extract", "tracks_read").inc(len(tracks))
+        Metrics.counter("extract", "tracks_rejected").inc(sum(t.error is not None for t in tracks))
+        Metrics.distribution("extract", "chunk_bytes").update(sum(t.size or 0 for t in tracks))
+        yield _Extraction(chunk.bucket, tracks)
+
+
+class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
+    """Embeds one chunk an element: batches of one fixed shape are cut inside, so Beam's batching decides nothing."""
+
+    def __init__(self, load: Callable[[], Embedder]) -> None:
+        super().__init__()
+        self._load = load
+
+    def load_model(self) -> Embedder:
+        """The trunk, once a worker process."""
+        return self._load()
+
+    def run_inference(
+        self, batch: Sequence[_Extraction], model: Embedder, inference_args: dict[str, Any] | None = None
+    ) -> list[_Embedding]:
+        """One output for each chunk, as RunInference demands."""
+        return [_embed(chunk, model) for chunk in batch]
+
+    def batch_elements_kwargs(self) -> dict[str, int]:
+        """One chunk an inference call."""
+        return {"min_batch_size": 1, "max_batch_size": 1}
+
+    def get_metrics_namespace(self) -> str:
+        """Namespace of RunInference's own counters."""
+        return "embed"
+
+
+def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
+    good = [track for track in chunk.tracks if track.features is not None]
+    vectors = iter(model.embed([track.features.patches for track in good if track.features]))
+    rows = [part_row(track, next(vectors).tolist() if track.features else None) for track in chunk.tracks]
+    return _Embedding(chunk.bucket, rows)
+
+
+def _write(embedding: _Embedding, settings: EmbedSettings) -> PartEntry:
+    rows = pa.Table.from_pylist(embedding.rows, schema=PART)
+    url = write_part(settings.table, embedding.bucket, rows, settings.embedding_id)
+    decoded = sum(row["stage"] != "read" for row in embedding.rows)
+    return PartEntry(bucket=embedding.bucket, url=url, tracks=len(embedding.rows), decoded=decoded)

@@ -1,0 +1,135 @@
+"""Extraction of one chunk without Beam: bytes from storage, features from the sandbox, a failure for each bad track."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+
+from transforms.records import storage
+from transforms.records.planning import Chunk, Source
+from transforms.records.tracks import resolve_uri
+from transforms.signal import errors
+from transforms.signal.extract import Features
+from transforms.signal.limits import Limits
+from transforms.signal.sandbox import Sandbox, shared_sandbox
+from transforms.signal.spec import FeatureSpec
+
+FIRST_IN_A_ROW = 20
+"""So many unavailable tracks before the first good one mean that the storage or the credentials are wrong."""
+
+
+class StorageUnavailable(RuntimeError):
+    """The storage refused the first tracks one after the other: nothing is wrong with the tracks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """What became of one track: features, or the error that says why there are none.
+
+    Attributes:
+      size: bytes of the source; None if it could not be read.
+      sha256: of the source's bytes; None if it could not be read.
+    """
+
+    source: Source
+    size: int | None
+    sha256: str | None
+    features: Features | None
+    error: errors.TrackError | None
+
+
+class ChunkExtractor:
+    """Reads and extracts the tracks of a chunk side by side; at most `2 * children` files are in memory at once.
+
+    Safe to share between threads. Bytes are read here, where the credentials are; only bytes reach the sandbox.
+    """
+
+    def __init__(self, root: str, spec: FeatureSpec, limits: Limits, children: int) -> None:
+        self._root = root
+        self._limits = limits
+        children = children or os.cpu_count() or 1
+        self._sandbox: Sandbox = shared_sandbox(spec, limits, children)
+        self._threads = concurrent.futures.ThreadPoolExecutor(2 * children, thread_name_prefix="extract")
+        self._breaker = _Breaker()
+
+    def extract(self, chunk: Chunk) -> Iterator[Extracted]:
+        """The chunk's tracks in its order.
+
+        Raises:
+          StorageUnavailable: none of the first tracks could be read.
+        """
+        return self._threads.map(self._extract_one, chunk.tracks)
+
+    def _extract_one(self, source: Source) -> Extracted:
+        data: bytes | None = None
+        try:
+            data = read_source(resolve_uri(source.uri, self._root), self._limits)
+            self._breaker.succeeded()
+            features, error = self._sandbox.submit(data).result(), None
+        except errors.TrackError as failure:
+            features, error = None, failure
+            self._breaker.failed(failure)
+        return Extracted(
+            source=source,
+            size=None if data is None else len(data),
+            sha256=None if data is None else hashlib.sha256(data).hexdigest(),
+            features=features,
+            error=error,
+        )
+
+
+def read_source(url: str, limits: Limits) -> bytes:
+    """All bytes of a source.
+
+    Raises:
+      errors.TrackError: not found, too large, empty, or unavailable after the storage's own retries.
+    """
+    try:
+        return storage.read_bytes(url, max_bytes=limits.max_bytes)
+    except storage.NotFound as error:
+        raise errors.NotFound(str(error)) from error
+    except storage.TooLarge as error:
+        raise errors.TooLarge(str(error)) from error
+    except storage.StorageError as error:
+        raise errors.Unavailable(str(error)) from error
+
+
+class _Breaker:
+    """Counts unavailable tracks until the first that can be read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failed: int | None = 0
+
+    def succeeded(self) -> None:
+        with self._lock:
+            self._failed = None
+
+    def failed(self, error: errors.TrackError) -> None:
+        with self._lock:
+            if self._failed is None or not isinstance(error, errors.Unavailable):
+                return
+            self._failed += 1
+            if self._failed >= FIRST_IN_A_ROW:
+                raise StorageUnavailable(f"the first {self._failed} tracks could not be read; the last: {error}")
+
+
+def part_row(track: Extracted, embedding: list[float] | None) -> dict[str, object]:
+    """The track's row of `schemas.PART`."""
+    facts = track.features.facts if track.features else None
+    return {
+        "track_id": track.source.track_id,
+        "source_version": track.source.source_version,
+        "reason": track.error.reason if track.error else None,
+        "detail": track.error.detail if track.error else facts.damage if facts else None,
+        "stage": track.error.stage if track.error else None,
+        "source_bytes": track.size,
+        "source_sha256": track.sha256,
+        "decoded_fraction": facts.decoded_fraction if facts else None,
+        "duration_s": facts.duration_s if facts else None,
+        "sample_rate": facts.sample_rate if facts else None,
+        "channels": facts.channels if facts else None,
+        "embedding": embedding,
+    }

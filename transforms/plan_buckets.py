@@ -1,0 +1,78 @@
+"""PlanBuckets: catalog rows grouped by bucket, and the chunks of each bucket that are to be extracted."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.records.batches import concat, from_ipc, to_ipc
+from transforms.records.hashing import bucket_of
+from transforms.records.outcomes import Known
+from transforms.records.planning import CHUNK_TRACKS, plan_chunks, plan_digest
+from transforms.records.tracks import find_duplicates
+
+
+class Plan(NamedTuple):
+    """What `PlanBuckets` gives.
+
+    Attributes:
+      rows: (bucket, Arrow IPC of the bucket's rows sorted by track_id).
+      chunks: the `Chunk`s to extract.
+      digests: one digest a bucket of what is planned.
+      problems: repeated ids.
+    """
+
+    rows: beam.PCollection
+    chunks: beam.PCollection
+    digests: beam.PCollection
+    problems: beam.PCollection
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    known: Known
+    chunk_tracks: int
+
+
+class PlanBuckets(beam.PTransform):
+    """Groups Arrow batches of catalog rows by bucket and plans each: `Plan`."""
+
+    def __init__(self, known: Known, buckets: int, chunk_tracks: int = CHUNK_TRACKS) -> None:
+        super().__init__()
+        self._buckets = buckets
+        self._settings = _Settings(known, chunk_tracks)
+
+    def expand(self, batches: beam.PCollection) -> Plan:
+        """One shuffle of catalog rows; the chunks are spread over the workers."""
+        groups = batches | "SplitByBucket" >> beam.FlatMap(_split, self._buckets) | "GroupBuckets" >> beam.GroupByKey()
+        rows = groups | "SortRows" >> beam.Map(_sorted_rows)
+        planned = rows | "PlanBucket" >> beam.FlatMap(_plan, self._settings).with_outputs(
+            "digests", "problems", main="chunks"
+        )
+        chunks = planned.chunks | "SpreadChunks" >> beam.Reshuffle()
+        return Plan(rows, chunks, planned.digests, planned.problems)
+
+
+def _split(batch: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
+    rows = from_ipc(batch)
+    numbers = pa.array([bucket_of(track_id, buckets) for track_id in rows["track_id"].to_pylist()], pa.int32())
+    for bucket in numbers.unique().to_pylist():
+        yield bucket, to_ipc(rows.filter(pc.equal(numbers, bucket)).combine_chunks())
+
+
+def _sorted_rows(group: tuple[int, Iterable[bytes]]) -> tuple[int, bytes]:
+    bucket, batches = group
+    return bucket, to_ipc(concat(list(batches)).sort_by("track_id"))
+
+
+def _plan(item: tuple[int, bytes], settings: _Settings) -> Iterator[object]:
+    bucket, data = item
+    rows = from_ipc(data)
+    problems = find_duplicates(rows)
+    yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in problems)
+    yield beam.pvalue.TaggedOutput("digests", plan_digest(rows))
+    if not problems:
+        yield from plan_chunks(settings.known, bucket, rows, settings.chunk_tracks)

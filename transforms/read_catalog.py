@@ -1,0 +1,44 @@
+"""ReadCatalog: a catalog's files become Arrow batches and problems."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import apache_beam as beam
+
+from transforms.records.batches import to_ipc
+from transforms.records.problems import Problem
+from transforms.records.tracks import CatalogShard, read_shard
+
+
+class Catalog(NamedTuple):
+    """What `ReadCatalog` gives: Arrow IPC batches of rows, and what is wrong with rows that were left out."""
+
+    batches: beam.PCollection
+    problems: beam.PCollection
+
+
+class ReadCatalog(beam.PTransform):
+    """Reads the shards of a catalog in parallel: one element is one Arrow batch, as IPC bytes.
+
+    Rows that cannot be read are left out and become `Problem`s; nothing else is dropped.
+    """
+
+    def __init__(self, shards: list[CatalogShard]) -> None:
+        super().__init__()
+        self._shards = shards
+
+    def expand(self, root: beam.Pipeline) -> Catalog:
+        """One reshuffle spreads the shards over the workers."""
+        shards = root | "ListShards" >> beam.Create(self._shards) | "SpreadShards" >> beam.Reshuffle()
+        read = shards | "ReadShard" >> beam.FlatMap(_read).with_outputs("problems", main="batches")
+        return Catalog(read.batches, read.problems)
+
+
+def _read(shard: CatalogShard) -> Iterator[bytes | beam.pvalue.TaggedOutput]:
+    for batch, problems in read_shard(shard):
+        yield to_ipc(batch)
+        yield from (_tagged(problem) for problem in problems)
+
+
+def _tagged(problem: Problem) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput("problems", problem)

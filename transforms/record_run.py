@@ -1,0 +1,132 @@
+"""RecordRun: the job's last step writes the run manifest, or the catalog's problems, and a receipt of this launch."""
+
+import contextlib
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.embed_chunks import PartEntry
+from transforms.records import storage
+from transforms.records.assembly import Publication
+from transforms.records.bucket_files import BucketReport, write_table
+from transforms.records.hashing import combine, json_bytes, short_id
+from transforms.records.outcomes import Known
+from transforms.records.problems import Problem
+from transforms.records.publishing import read_run, run_path
+from transforms.records.snapshots import Run
+from transforms.records.tagging import Tagger
+
+MOST_PROBLEMS = 1000
+
+
+def run_id_of(known: Known, publication: Publication, plan: str) -> str:
+    """Id of a run: hash of the parent snapshot, what is planned, the tagger, and which rows are published."""
+    parent = "none" if known.parent is None else str(known.parent)
+    return short_id("run", parent, plan, known.ids.tagger_id, json.dumps(publication.to_json(), sort_keys=True))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordSettings:
+    """What the last step needs.
+
+    Attributes:
+      launch: path of this launch's receipt, relative to the table root.
+    """
+
+    known: Known
+    load_tagger: Callable[[], Tagger]
+    publication: Publication
+    launch: str
+
+
+class RecordRun(beam.PTransform):
+    """(reports, parts, problems, run_id) in; the run's manifest and this launch's receipt are written, nothing out."""
+
+    def __init__(self, settings: RecordSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
+        """One element, with everything that is small enough to be listed as side inputs."""
+        reports, parts, problems, run_id = inputs
+        return run_id | "RecordRun" >> beam.Map(
+            _record,
+            reports=beam.pvalue.AsList(reports),
+            parts=beam.pvalue.AsList(parts),
+            problems=beam.pvalue.AsList(
+                problems | "FewProblems" >> beam.combiners.Sample.FixedSizeGlobally(MOST_PROBLEMS)
+            ),
+            problem_count=beam.pvalue.AsSingleton(problems | "CountProblems" >> beam.combiners.Count.Globally()),
+            settings=self._settings,
+        )
+
+
+def _record(
+    run_id: str,
+    reports: list[BucketReport],
+    parts: list[PartEntry],
+    problems: list[list[Problem]],
+    problem_count: int,
+    settings: RecordSettings,
+) -> None:
+    receipt: dict[str, Any] = {"run_id": None, "problems": [], "problem_count": problem_count}
+    if problem_count:
+        found = sorted((p for some in problems for p in some), key=lambda p: (p.file, p.row or 0))
+        receipt["problems"] = [str(problem) for problem in found]
+    else:
+        run = _run(run_id, reports, parts, settings)
+        receipt["run_id"] = _write_run(settings.known.table, run).run_id
+        receipt["counts"] = run.counts
+    storage.write_bytes(storage.join(settings.known.table, settings.launch), json_bytes(receipt))
+
+
+def _run(run_id: str, reports: list[BucketReport], parts: list[PartEntry], settings: RecordSettings) -> Run:
+    taxonomy = write_table(settings.known, -1, "taxonomy", settings.load_tagger().taxonomy_rows(), run_id)
+    files = sorted((f for report in reports for f in report.files), key=lambda f: (f.table, f.bucket))
+    return Run(
+        run_id=run_id,
+        parent=settings.known.parent,
+        ids=settings.known.ids,
+        counts=_counts(reports, parts),
+        reasons=dict(sum((Counter(report.reasons) for report in reports), Counter())),
+        options=settings.publication.to_json(),
+        files=(*files, taxonomy),
+    )
+
+
+def _counts(reports: Iterable[BucketReport], parts: Iterable[PartEntry]) -> dict[str, int]:
+    """Counts of the run; `decoded` and `reused` tell this launch's work from what it found done."""
+    total = sum((Counter(report.counts) for report in reports), Counter())
+    parts = list(parts)
+    counts = {name: total[name] for name in ("catalog", "tagged", "carried", "rejected", "unavailable", "fresh")}
+    fresh = counts.pop("fresh")
+    extracted = sum(entry.tracks for entry in parts)
+    return {**counts, "decoded": sum(entry.decoded for entry in parts), "reused": fresh - extracted}
+
+
+def _write_run(table: str, run: Run) -> Run:
+    """The run as it stands under its id: an earlier launch may have finished the same run."""
+    with contextlib.suppress(storage.AlreadyExists):
+        storage.create(storage.join(table, run_path(run.run_id)), json_bytes(run.to_json()))
+    return read_run(table, run.run_id)
+
+
+class NameRun(beam.PTransform):
+    """Bucket digests in, one run id out."""
+
+    def __init__(self, known: Known, publication: Publication) -> None:
+        super().__init__()
+        self._known, self._publication = known, publication
+
+    def expand(self, digests: beam.PCollection) -> beam.PCollection:
+        """All buckets' digests, in any order, make one id."""
+        together = digests | "GatherDigests" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+        return together | "HashPlan" >> beam.Map(
+            lambda found, known, publication: run_id_of(known, publication, combine(found)),
+            self._known,
+            self._publication,
+        )

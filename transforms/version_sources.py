@@ -1,0 +1,57 @@
+"""VersionSources: rows without a source version get one from a listing of their folder."""
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.records import storage
+from transforms.records.batches import concat, from_ipc, to_ipc
+from transforms.records.outcomes import MISSING
+from transforms.records.tracks import resolve_uri
+
+
+class VersionSources(beam.PTransform):
+    """Arrow batches in, the same rows out with `source_version` filled.
+
+    Rows that bring a version pass through. The others are grouped by folder and each folder is listed once: one
+    request for 1,000 objects, never one for each track.
+    """
+
+    def __init__(self, root: str) -> None:
+        super().__init__()
+        self._root = root
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Splits by whether a version is known, lists folders, joins the two again."""
+        split = batches | "SplitByVersion" >> beam.FlatMap(_split, self._root).with_outputs("unknown", main="known")
+        listed = (
+            split.unknown | "GroupFolders" >> beam.GroupByKey() | "ListFolders" >> beam.Map(_from_listing, self._root)
+        )
+        return (split.known, listed) | "JoinVersions" >> beam.Flatten()
+
+
+def _split(batch: bytes, root: str) -> Iterator[bytes | beam.pvalue.TaggedOutput]:
+    rows = from_ipc(batch)
+    known = pc.is_valid(rows["source_version"])
+    if pc.any(known).as_py():
+        yield to_ipc(rows.filter(known).combine_chunks())
+    unknown = rows.filter(pc.invert(known))
+    folders = pa.array([_folder(resolve_uri(uri, root)) for uri in unknown["uri"].to_pylist()], pa.string())
+    for folder in folders.unique().to_pylist():
+        part = unknown.filter(pc.equal(folders, folder)).combine_chunks()
+        yield beam.pvalue.TaggedOutput("unknown", (folder, to_ipc(part)))
+
+
+def _folder(url: str) -> str:
+    return url.rsplit("/", 1)[0]
+
+
+def _from_listing(group: tuple[str, Iterable[bytes]], root: str) -> bytes:
+    folder, batches = group
+    versions = {file.url: file.version for file in storage.list_folder(folder)}
+    rows = concat(list(batches))
+    found = [versions.get(resolve_uri(uri, root), MISSING) for uri in rows["uri"].to_pylist()]
+    index = rows.column_names.index("source_version")
+    return to_ipc(rows.set_column(index, rows.schema.field("source_version"), pa.array(found, pa.string())))
