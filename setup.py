@@ -10,7 +10,7 @@ TENSORFLOW_CPU = [
     "tensorflow>=2.20,<2.22; sys_platform != 'linux' or platform_machine != 'x86_64'",
     "keras>=3.10,<4",
 ]
-QUERY = ["duckdb>=1.4,<3"]
+QUERY = ["duckdb>=2,<3", "fsspec>=2024.6"]
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
