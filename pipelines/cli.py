@@ -111,7 +111,10 @@ def _command_parser(parser: argparse.ArgumentParser, command: str) -> argparse.A
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code (0 done, 1 failed, 2 usage, 3 refused to publish)."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # Libraries log warnings that no user can act on; this project's own are for the user.
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    for package in ("pipelines", "transforms", "models"):
+        logging.getLogger(package).setLevel(logging.WARNING)
     try:
         args, beam_args = _parse(sys.argv[1:] if argv is None else argv)
         module = importlib.import_module(COMMANDS[args.command][0])

@@ -82,10 +82,10 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool) -> "PipelineResult":
 
 
 def _root_cause(error: BaseException) -> str:
-    """The last line of the innermost worker traceback that Beam joins into one text."""
+    """The line that names the failure, out of the worker's traceback that Beam joins into one text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if "Error" in line.split(":")[0] or "Unavailable" in line.split(":")[0]]
-    return (named or lines or [type(error).__name__])[0 if not named else -1]
+    named = [line for line in lines if "[while running" in line]
+    return named[-1] if named else lines[-1] if lines else type(error).__name__
 
 
 def _given(beam_args: list[str], flag: str) -> str | None:

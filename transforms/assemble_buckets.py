@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
+from apache_beam.typehints import no_annotations
 
 from transforms.find_duplicates import FindDuplicates
 from transforms.records.assembly import Publication, assemble_bucket
@@ -43,6 +44,7 @@ class AssembleBuckets(beam.PTransform):
         super().__init__()
         self._settings = settings
 
+    @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, buckets: Buckets) -> beam.PCollection:
         """Waits for the chunks, finds duplicates across buckets, then writes each bucket's tables."""
         parts = buckets.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
@@ -60,7 +62,7 @@ class _AssembleBucket(beam.DoFn):
     def setup(self) -> None:
         self._tagger = self._settings.load_tagger()
 
-    def process(self, item: tuple[int, dict[str, list]], run_id: str):
+    def process(self, item: tuple[int, dict[str, Any]], run_id: str):
         bucket, group = item
         for data in group["rows"]:
             report = self._assemble(bucket, data, list(group["duplicates"]), run_id)

@@ -1,6 +1,7 @@
 """FindDuplicates: tracks whose sources have the same bytes, across all buckets."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -36,7 +37,7 @@ class FindDuplicates(beam.PTransform):
         )
 
 
-def _list_digests(item: tuple[int, dict[str, list]], known: Known) -> Iterator[tuple[str, bytes]]:
+def _list_digests(item: tuple[int, dict[str, Any]], known: Known) -> Iterator[tuple[str, bytes]]:
     bucket, group = item
     for data in group["rows"]:
         found = assembled(known, bucket, from_ipc(data), _COLUMNS).select(["track_id", "source_sha256"])

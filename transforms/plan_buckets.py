@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.typehints import no_annotations
 
 from transforms.records.batches import concat, from_ipc, to_ipc
 from transforms.records.hashing import bucket_of
@@ -45,6 +46,7 @@ class PlanBuckets(beam.PTransform):
         self._buckets = buckets
         self._settings = _Settings(known, chunk_tracks)
 
+    @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, batches: beam.PCollection) -> Plan:
         """One shuffle of catalog rows; the chunks are spread over the workers."""
         groups = batches | "SplitByBucket" >> beam.FlatMap(_split, self._buckets) | "GroupBuckets" >> beam.GroupByKey()
@@ -68,7 +70,7 @@ def _sorted_rows(group: tuple[int, Iterable[bytes]]) -> tuple[int, bytes]:
     return bucket, to_ipc(concat(list(batches)).sort_by("track_id"))
 
 
-def _plan(item: tuple[int, bytes], settings: _Settings) -> Iterator[object]:
+def _plan(item: tuple[int, bytes], settings: _Settings) -> Iterator[Any]:
     bucket, data = item
     rows = from_ipc(data)
     problems = find_duplicates(rows)

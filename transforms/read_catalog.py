@@ -1,9 +1,10 @@
 """ReadCatalog: a catalog's files become Arrow batches and problems."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.typehints import no_annotations
 
 from transforms.records.batches import to_ipc
 from transforms.records.problems import Problem
@@ -27,6 +28,7 @@ class ReadCatalog(beam.PTransform):
         super().__init__()
         self._shards = shards
 
+    @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, root: beam.Pipeline) -> Catalog:
         """One reshuffle spreads the shards over the workers."""
         shards = root | "ListShards" >> beam.Create(self._shards) | "SpreadShards" >> beam.Reshuffle()
@@ -34,7 +36,7 @@ class ReadCatalog(beam.PTransform):
         return Catalog(read.batches, read.problems)
 
 
-def _read(shard: CatalogShard) -> Iterator[bytes | beam.pvalue.TaggedOutput]:
+def _read(shard: CatalogShard) -> Iterator[Any]:
     for batch, problems in read_shard(shard):
         yield to_ipc(batch)
         yield from (_tagged(problem) for problem in problems)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.typehints import no_annotations
 
 from transforms.embed_chunks import PartEntry
 from transforms.records import storage
@@ -50,6 +51,7 @@ class RecordRun(beam.PTransform):
         super().__init__()
         self._settings = settings
 
+    @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
         """One element, with everything that is small enough to be listed as side inputs."""
         reports, parts, problems, run_id = inputs

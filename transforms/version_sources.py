@@ -1,6 +1,7 @@
 """VersionSources: rows without a source version get one from a listing of their folder."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -32,7 +33,7 @@ class VersionSources(beam.PTransform):
         return (split.known, listed) | "JoinVersions" >> beam.Flatten()
 
 
-def _split(batch: bytes, root: str) -> Iterator[bytes | beam.pvalue.TaggedOutput]:
+def _split(batch: bytes, root: str) -> Iterator[Any]:
     rows = from_ipc(batch)
     known = pc.is_valid(rows["source_version"])
     if pc.any(known).as_py():

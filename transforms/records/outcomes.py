@@ -106,7 +106,7 @@ def _choose(carried: pa.Table, parts: Iterator[pa.Table], rows: pa.Table) -> pa.
     )
     ids = order["track_id"].combine_chunks()
     first = pc.not_equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
-    return order.filter(pa.concat_arrays([pa.array([True] * min(len(ids), 1)), first])).drop_columns("preference")
+    return order.filter(pa.concat_arrays([pa.array([True] * min(len(ids), 1), pa.bool_()), first])).drop_columns("preference")
 
 
 def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
