@@ -87,7 +87,8 @@ def _record(
 
 
 def _run(run_id: str, reports: list[BucketReport], parts: list[PartEntry], settings: RecordSettings) -> Run:
-    taxonomy = write_table(settings.known, -1, "taxonomy", settings.load_tagger().taxonomy_rows(), run_id)
+    rows = settings.load_tagger().taxonomy_rows().sort_by("tag")
+    taxonomy = write_table(settings.known, -1, "taxonomy", rows, run_id)
     files = sorted((f for report in reports for f in report.files), key=lambda f: (f.table, f.bucket))
     return Run(
         run_id=run_id,

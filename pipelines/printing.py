@@ -1,0 +1,182 @@
+"""Rows as text: JSON, CSV, or a table that fits the terminal."""
+
+import datetime
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, TextIO
+
+import numpy as np
+import pyarrow as pa
+
+Convert = Callable[[Any], Any]
+GAP = "  "
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Column names told apart: a JSON object cannot hold two of the same name.
+
+    >>> unique_names(["tag", "n", "tag"])
+    ['tag', 'n', 'tag_1']
+    """
+    found: list[str] = []
+    for name in names:
+        candidate, number = name, 0
+        while candidate in found:
+            number += 1
+            candidate = f"{name}_{number}"
+        found.append(candidate)
+    return found
+
+
+def plain(type_: pa.DataType) -> Convert:
+    """The function that turns a Python value of an Arrow type into one that JSON knows: NaN and infinity are null."""
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
+        inner = plain(type_.value_type)
+        return _unless_null(lambda values: [inner(value) for value in values])
+    if pa.types.is_struct(type_):
+        fields = {field.name: plain(field.type) for field in type_}
+        return _unless_null(lambda value: {name: convert(value[name]) for name, convert in fields.items()})
+    if pa.types.is_map(type_):
+        item = plain(type_.item_type)
+        return _unless_null(lambda pairs: {str(key): item(value) for key, value in pairs})
+    if pa.types.is_float32(type_):
+        # 0.1 of 32 bits is 0.10000000149 in 64: its own shortest name is what was stored.
+        return _unless_null(lambda value: float(str(np.float32(value))) if math.isfinite(value) else None)
+    return _unless_null(_scalar)
+
+
+def _unless_null(convert: Convert) -> Convert:
+    return lambda value: None if value is None else convert(value)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, str | int | bool) else str(value)
+
+
+def plain_rows(reader: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[list[Any]]:
+    """Rows of values that JSON knows, batch by batch."""
+    converts = [plain(field.type) for field in schema]
+    for batch in reader:
+        columns = [column.to_pylist() for column in batch.columns]
+        for row in zip(*columns, strict=True):
+            yield [convert(value) for convert, value in zip(converts, row, strict=True)]
+
+
+def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """An array of objects, one row a line."""
+    separator = "[\n"
+    for row in rows:
+        record = dict(zip(names, row, strict=True))
+        out.write(separator + json.dumps(record, ensure_ascii=False, allow_nan=False))
+        separator = ",\n"
+    out.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """RFC 4180 with a header and Unix line ends; null is an empty field, an empty text `""`, lists and structs JSON."""
+    out.write(",".join(map(_field, names)) + "\n")
+    for row in rows:
+        out.write(",".join("" if value is None else _field(_flat(value)) for value in row) + "\n")
+
+
+def _field(text: str) -> str:
+    if text and not any(mark in text for mark in ',"\n\r'):
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    """One line for the table: null is `-`, a list of structs reads like `mood/calm 0.93, mood/dark 0.51`."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(_cell(entry) for entry in value)
+    if isinstance(value, dict):
+        return " ".join(_cell(entry) for entry in value.values())
+    return " ".join(_flat(value).split())
+
+
+def write_table(
+    out: TextIO,
+    names: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    width: int | None = None,
+    most_rows: int = 40,
+) -> None:
+    """A table of at most `width` characters a line (the terminal's by default), which says what it left out."""
+    width = width or shutil.get_terminal_size((120, 40)).columns
+    shown, left_out = [], 0
+    for row in rows:
+        if len(shown) < most_rows:
+            shown.append(row)
+        else:
+            left_out += 1
+    for line in table_lines(names, shown, width):
+        out.write(line + "\n")
+    if left_out:
+        out.write(f"({len(shown)} of {len(shown) + left_out} rows; {left_out} left out: --format csv prints all)\n")
+    else:
+        out.write(f"({len(shown)} {'row' if len(shown) == 1 else 'rows'})\n")
+
+
+def table_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Iterator[str]:
+    """Header, rule and rows, columns cut or left out where they do not fit."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    wanted = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
+    kept = fitting_columns(len(names), width)
+    widths = shrink([wanted[i] for i in kept], width - len(GAP) * (len(kept) - 1))
+    right = [any(isinstance(row[i], int | float) for row in rows) for i in kept]
+    for line in ([names[i] for i in kept], ["-" * w for w in widths], *([row[i] for i in kept] for row in cells)):
+        yield GAP.join(_fit(text, w, r) for text, w, r in zip(line, widths, right, strict=True)).rstrip()
+    if len(kept) < len(names):
+        hidden = [name for i, name in enumerate(names) if i not in kept]
+        yield f"({len(hidden)} columns left out: {', '.join(hidden)})"
+
+
+def fitting_columns(count: int, width: int, least: int = 8) -> list[int]:
+    """Positions of the first columns that fit when each may be cut down to `least` characters; at least one."""
+    return list(range(min(count, max((width + len(GAP)) // (least + len(GAP)), 1))))
+
+
+def shrink(wanted: Sequence[int], total: int) -> list[int]:
+    """Widths of columns that add up to at most `total`: the widest give way first.
+
+    >>> shrink([4, 30, 50], 44)
+    [4, 20, 20]
+    """
+    widths = list(wanted)
+    while sum(widths) > max(total, len(widths)):
+        widest = max(widths)
+        below = max((w for w in widths if w < widest), default=1)
+        many = widths.count(widest)
+        cut = min(widest - below, max((sum(widths) - total) // many, 1))
+        widths = [w - cut if w == widest else w for w in widths]
+    return widths
+
+
+def _fit(text: str, width: int, right: bool) -> str:
+    if len(text) > width:
+        text = text[: max(width - 1, 0)] + "…"
+    return text.rjust(width) if right else text.ljust(width)
