@@ -1,4 +1,8 @@
-"""Log-mel energies in float32 and in bulk, equal to librosa's."""
+"""Log-mel energies in bulk, equal to librosa's.
+
+Samples, mel powers and results are float32. The Fourier transform alone is float64: in float32 its rounding noise
+stands 100 dB below the loudest partial, which is above the quiet bands of tonal music.
+"""
 
 import functools
 
@@ -44,9 +48,9 @@ def _mel_by_librosa(spec: FeatureSpec) -> Float32:
 
 
 @functools.lru_cache(maxsize=8)
-def _window(n_fft: int) -> Float32:
-    """Periodic Hann window, float32 [n_fft]."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+def _window(n_fft: int) -> npt.NDArray[np.float64]:
+    """Periodic Hann window, float64 [n_fft]."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
 
 
 def frame_count(samples: int, spec: FeatureSpec) -> int:
@@ -63,20 +67,21 @@ def mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
         spectrum = scipy.fft.rfft(windows[start : start + _BLOCK_FRAMES] * window, axis=1, overwrite_x=True)
         power = np.square(spectrum.real)
         power += np.square(spectrum.imag)
-        np.matmul(power, matrix, out=out[start : start + _BLOCK_FRAMES])
+        np.matmul(power.astype(np.float32), matrix, out=out[start : start + _BLOCK_FRAMES])
     return _compress(out, spec)
 
 
 def _compress(power: Float32, spec: FeatureSpec) -> Float32:
-    """Compress mel power in place."""
+    """Compress mel power in place. By np.log: numpy has vector code for it and none for np.log10."""
     if spec.compression == "log10p1":
         power *= 10_000
-        np.log1p(power, out=power)
-        power *= np.float32(1 / np.log(10))
-        return power
-    np.maximum(power, _AMIN, out=power)
-    np.log10(power, out=power)
-    power *= 10
+        power += 1
+        scale = 1 / np.log(10)
+    else:
+        np.maximum(power, _AMIN, out=power)
+        scale = 10 / np.log(10)
+    np.log(power, out=power)
+    power *= np.float32(scale)
     return power
 
 

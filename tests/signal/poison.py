@@ -1,0 +1,94 @@
+"""A decoder for tests that does what its input names: it runs in the sandbox's children only."""
+
+import ctypes
+import os
+import signal
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from transforms.signal.errors import Crash
+from transforms.signal.extract import AudioFacts, Features
+
+_LEFT = []
+
+
+def extract(data, spec, limits):
+    """Features of nothing, unless the bytes are a poison pill's name."""
+    if data != b"good":
+        PILLS[data.decode()]()
+    return _features(spec, 1)
+
+
+def process_id(data, spec, limits):
+    """Features whose sample rate is the process id."""
+    return _features(spec, os.getpid())
+
+
+def _features(spec, rate):
+    facts = AudioFacts(duration_s=3.0, sample_rate=rate, channels=1, format="wav", decoded_fraction=1.0, damage=None)
+    return Features(patches=np.zeros((1, *spec.patch_shape), np.float16), starts_s=np.zeros(1, np.float32), facts=facts)
+
+
+def _signal_self(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+def _busy_loop():
+    while True:
+        pass
+
+
+def _native_allocation():
+    ctypes.CDLL(None).malloc.restype = ctypes.c_void_p
+    if not ctypes.CDLL(None).malloc(ctypes.c_size_t(8 << 30)):
+        raise MemoryError
+
+
+def _leak():
+    while True:
+        _LEFT.append(os.open("/dev/null", os.O_RDONLY))
+
+
+def _fork_bomb():
+    for _ in range(50):
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+
+
+def _write():
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(bytes(8 << 20))
+
+
+def _tell(words):
+    def tell():
+        raise Told(" ".join(words()))
+
+    return tell
+
+
+class Told(Crash):
+    """What a test wants to know of the child, as the detail of an error."""
+
+
+PILLS = {
+    "segfault": lambda: ctypes.string_at(0),
+    "abort": os.abort,
+    "sigkill": _signal_self(signal.SIGKILL),
+    "exit": lambda: os._exit(3),
+    "endless loop": lambda: time.sleep(3600),
+    "busy loop": _busy_loop,
+    "8 GB": lambda: np.ones(8 << 30, np.uint8),
+    "native 8 GB": _native_allocation,
+    "descriptor leak": _leak,
+    "left open": lambda: _LEFT.append(os.open("/dev/null", os.O_RDONLY)),
+    "fork bomb": _fork_bomb,
+    "writes": _write,
+    "surprise": lambda: 1 / 0,
+    "environment": _tell(lambda: os.environ),
+    "modules": _tell(lambda: sys.modules),
+}
