@@ -1,0 +1,264 @@
+"""What lies beside the shards of a dataset: `dataset.json`, written last and once."""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.records import storage
+from transforms.records.examples import Example
+from transforms.records.hashing import json_bytes
+from transforms.records.labels import Labels
+from transforms.records.splits import SPLITS, SplitRatios
+from transforms.records.taxonomy import Taxonomy
+from transforms.signal.spec import FeatureSpec
+
+DATASET_VERSION = 1
+MANIFEST = "dataset.json"
+REJECTS = "rejects.parquet"
+
+_FIXED_POINT = 2**20
+"""Sums of shards are added as whole multiples of 1 / _FIXED_POINT: the same total in whichever order."""
+
+
+class DatasetError(ValueError):
+    """A dataset that is missing, incomplete or of another version."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardEntry:
+    """One TFRecord file of a dataset.
+
+    Attributes:
+      path: relative to the dataset's folder.
+      split: `train`, `validation` or `test`.
+      examples: records in it.
+      patches: patches of all its records.
+      bytes: size of the file.
+      sha256: of the file.
+    """
+
+    path: str
+    split: str
+    examples: int
+    patches: int
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetManifest:
+    """All there is to know about a dataset.
+
+    Attributes:
+      feature_spec: how the patches were made.
+      taxonomy: what the columns of targets and mask mean.
+      split_ratios: shares of the artists on each side.
+      split_column: catalog column that official splits were taken from; None: the hash of the artist decided.
+      chunk_tracks: most tracks of one shard.
+      catalog_digest: digest of the catalog's rows, whatever their order.
+      shards: every TFRecord file, in order of their paths.
+      mel_mean: mean of each mel band over all frames of the training split's patches, float64 [mels].
+      mel_std: standard deviation of the same, float64 [mels].
+      splits: examples of each split.
+      tag_positive: split -> for each tag the examples that carry it (target over 0).
+      tag_known: split -> for each tag the examples for which its category is known.
+      counts: `catalog`, `examples`, `rejected` and `none` (kept out: bytes that stand on two sides, or an official
+        split says so): the first is the sum of the others.
+      rejects: reason -> tracks.
+      conflicts: category -> examples whose annotations contradict each other.
+      unknown_tags: catalog tag -> examples that carry it although the taxonomy has no such category.
+    """
+
+    feature_spec: FeatureSpec
+    taxonomy: Taxonomy
+    split_ratios: SplitRatios
+    split_column: str | None
+    chunk_tracks: int
+    catalog_digest: str
+    shards: tuple[ShardEntry, ...]
+    mel_mean: tuple[float, ...]
+    mel_std: tuple[float, ...]
+    splits: dict[str, int]
+    tag_positive: dict[str, tuple[int, ...]]
+    tag_known: dict[str, tuple[int, ...]]
+    counts: dict[str, int]
+    rejects: dict[str, int]
+    conflicts: dict[str, int]
+    unknown_tags: dict[str, int]
+
+    @property
+    def feature_id(self) -> str:
+        """Id of the feature spec."""
+        return self.feature_spec.feature_id
+
+    @property
+    def taxonomy_id(self) -> str:
+        """Id of the taxonomy."""
+        return self.taxonomy.taxonomy_id
+
+    def shards_of(self, split: str) -> tuple[ShardEntry, ...]:
+        """The shards of one split, in order."""
+        return tuple(shard for shard in self.shards if shard.split == split)
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as a JSON object."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            **fields,
+            "dataset_version": DATASET_VERSION,
+            "feature_id": self.feature_id,
+            "taxonomy_id": self.taxonomy_id,
+            "feature_spec": self.feature_spec.to_json(),
+            "taxonomy": self.taxonomy.to_json(),
+            "split_ratios": self.split_ratios.to_json(),
+            "shards": [dataclasses.asdict(shard) for shard in self.shards],
+        }
+
+    @classmethod
+    def from_json(cls, obj: dict[str, Any]) -> Self:
+        """The manifest that `to_json` wrote.
+
+        Raises:
+          DatasetError: another version, or ids that do not fit what they name.
+        """
+        if obj.get("dataset_version") != DATASET_VERSION:
+            raise DatasetError(f"dataset_version {obj.get('dataset_version')}: this version reads {DATASET_VERSION}")
+        values = {field.name: obj[field.name] for field in dataclasses.fields(cls)}
+        spec, taxonomy = FeatureSpec.from_json(obj["feature_spec"]), Taxonomy.from_json(obj["taxonomy"])
+        if spec.feature_id != obj["feature_id"]:
+            raise DatasetError(
+                f"the dataset's feature_id is {obj['feature_id']}, this version's extractor gives {spec.feature_id}: "
+                "prepare it again, or use the version that made it"
+            )
+        return cls(
+            **{
+                **values,
+                "feature_spec": spec,
+                "taxonomy": taxonomy,
+                "split_ratios": SplitRatios(**obj["split_ratios"]),
+                "shards": tuple(ShardEntry(**shard) for shard in obj["shards"]),
+                "mel_mean": tuple(obj["mel_mean"]),
+                "mel_std": tuple(obj["mel_std"]),
+                "tag_positive": {split: tuple(row) for split, row in obj["tag_positive"].items()},
+                "tag_known": {split: tuple(row) for split, row in obj["tag_known"].items()},
+            }
+        )
+
+    def write(self, dataset: str) -> None:
+        """Commits the dataset: creates `dataset.json`, which must not exist with other content."""
+        storage.create(storage.join(dataset, MANIFEST), json_bytes(self.to_json()))
+
+
+def read_manifest(dataset: str) -> DatasetManifest:
+    """The manifest of a finished dataset.
+
+    Raises:
+      DatasetError: there is none, or it cannot be used.
+    """
+    url = storage.join(dataset, MANIFEST)
+    try:
+        return DatasetManifest.from_json(json.loads(storage.read_bytes(url)))
+    except storage.NotFound as e:
+        raise DatasetError(f"{url}: no such file: the folder is no dataset, or its prepare did not finish") from e
+    except (KeyError, TypeError, json.JSONDecodeError) as e:
+        raise DatasetError(f"{url}: not a dataset manifest ({type(e).__name__}: {e})") from e
+
+
+@dataclasses.dataclass(kw_only=True)
+class DatasetStats:
+    """Sums over examples that add up to the same whatever the order: all of them are whole numbers.
+
+    Attributes:
+      splits: examples of each split.
+      positive: split -> int64 [tags], examples that carry the tag.
+      known: split -> int64 [tags], examples for which the tag's category is known.
+      frames: frames of the training split's patches.
+      mel_sums: fixed-point sums of the mels over these frames.
+      mel_squares: fixed-point sums of their squares.
+      conflicts: category -> examples.
+      unknown: tag -> examples.
+      outcomes: `catalog`, `examples`, `rejected`, `none` -> tracks.
+      rejects: reason -> tracks.
+    """
+
+    splits: Counter[str] = dataclasses.field(default_factory=Counter)
+    positive: dict[str, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    known: dict[str, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    frames: int = 0
+    mel_sums: list[int] = dataclasses.field(default_factory=list)
+    mel_squares: list[int] = dataclasses.field(default_factory=list)
+    conflicts: Counter[str] = dataclasses.field(default_factory=Counter)
+    unknown: Counter[str] = dataclasses.field(default_factory=Counter)
+    outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
+    rejects: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def add_example(self, split: str, example: Example, labels: Labels) -> None:
+        """Counts one example."""
+        self.splits[split] += 1
+        self.outcomes.update(("catalog", "examples"))
+        zero = np.zeros(len(example.targets), np.int64)
+        self.positive[split] = self.positive.get(split, zero) + (example.targets > 0)
+        self.known[split] = self.known.get(split, zero) + (example.mask > 0)
+        self.conflicts.update(labels.conflicts)
+        self.unknown.update(labels.unknown)
+        if split == "train":
+            self._add_mels(example.patches.astype(np.float64))
+
+    def _add_mels(self, mels: npt.NDArray[np.float64]) -> None:
+        self.frames += mels.shape[0] * mels.shape[1]
+        self.mel_sums = _added(self.mel_sums, _fixed(mels.sum(axis=(0, 1))))
+        self.mel_squares = _added(self.mel_squares, _fixed(np.square(mels).sum(axis=(0, 1))))
+
+    def add_reject(self, reason: str) -> None:
+        """Counts one track that has no features."""
+        self.outcomes.update(("catalog", "rejected"))
+        self.rejects[reason] += 1
+
+    def add_none(self) -> None:
+        """Counts one track that stays out of all splits."""
+        self.outcomes.update(("catalog", "none"))
+
+    def mel_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each mel band over the training split; empty without training examples."""
+        scale = self.frames * _FIXED_POINT
+        means = [total / scale for total in self.mel_sums]
+        deviations = [
+            max(square / scale - mean * mean, 0.0) ** 0.5 for square, mean in zip(self.mel_squares, means, strict=True)
+        ]
+        return tuple(means), tuple(deviations)
+
+    @classmethod
+    def total(cls, parts: Iterable[Self]) -> Self:
+        """The sum of all parts, in whichever order they come."""
+        total = cls()
+        for part in parts:
+            total._add(part)
+        return total
+
+    def _add(self, part: Self) -> None:
+        for name in ("splits", "conflicts", "unknown", "outcomes", "rejects"):
+            getattr(self, name).update(getattr(part, name))
+        for split in part.positive:
+            self.positive[split] = self.positive.get(split, 0) + part.positive[split]
+            self.known[split] = self.known.get(split, 0) + part.known[split]
+        self.frames += part.frames
+        self.mel_sums = _added(self.mel_sums, part.mel_sums)
+        self.mel_squares = _added(self.mel_squares, part.mel_squares)
+
+
+def _fixed(values: npt.NDArray[np.float64]) -> list[int]:
+    return [round(value * _FIXED_POINT) for value in values.tolist()]
+
+
+def _added(a: Sequence[int], b: Sequence[int]) -> list[int]:
+    return [x + y for x, y in zip(a, b, strict=True)] if a and b else list(a or b)
+
+
+def split_columns(values: dict[str, npt.NDArray[np.int64]], tags: int) -> dict[str, tuple[int, ...]]:
+    """Counts of every split as plain numbers, 0 where a split has no examples."""
+    return {split: tuple(values[split].tolist() if split in values else [0] * tags) for split in SPLITS}

@@ -1,0 +1,95 @@
+"""Which side of the split a track is on: decided by its artist's hash, so it never moves as the catalog grows."""
+
+import dataclasses
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+from typing import Any, Literal, Self
+
+Split = Literal["train", "validation", "test"]
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+NONE = "none"
+"""Split of a track that must stay out: bit-identical audio ties two sides together."""
+
+_NO_ARTIST = {"", "various", "various artists", "va", "v.a.", "unknown", "unknown artist", "[unknown]", "n/a", "none"}
+"""Names, normalised, that stand for no artist: grouping by them would put half a catalog on one side."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitRatios:
+    """Share of the artists on each side; the three add up to 1."""
+
+    train: float = 0.8
+    validation: float = 0.1
+    test: float = 0.1
+
+    def __post_init__(self) -> None:
+        if min(self.train, self.validation, self.test) < 0 or abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise ValueError(
+                f"split ratios {self.train}, {self.validation}, {self.test}: give three shares from 0 that add up to 1"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The ratios of `0.8,0.1,0.1` (train, validation, test)."""
+        parts = text.split(",")
+        if len(parts) != len(SPLITS):
+            raise ValueError(f"split ratios {text!r}: give train,validation,test, e.g. 0.8,0.1,0.1")
+        return cls(train=float(parts[0]), validation=float(parts[1]), test=float(parts[2]))
+
+    def to_json(self) -> dict[str, float]:
+        """The ratios as a JSON object."""
+        return dataclasses.asdict(self)
+
+
+def group_key(*, track_id: str, artist_id: str | None, artist: str | None, album_id: str | None) -> str:
+    """What a track must not be parted from: its artist, else its album, else nothing but itself."""
+    if artist_id:
+        return f"artist_id:{artist_id}"
+    name = normalised_name(artist or "")
+    if name not in _NO_ARTIST:
+        return f"artist:{name}"
+    return f"album_id:{album_id}" if album_id else f"track_id:{track_id}"
+
+
+def normalised_name(name: str) -> str:
+    """A name as people mean it: compatibility forms, case and runs of space made equal."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def assign(key: str, ratios: SplitRatios) -> Split:
+    """The side of a group, from its key alone."""
+    position = int.from_bytes(hashlib.sha256(f"split:{key}".encode()).digest()[:8], "big") / 2**64
+    if position < ratios.test:
+        return "test"
+    return "validation" if position < ratios.test + ratios.validation else "train"
+
+
+def split_of(row: dict[str, Any], ratios: SplitRatios, column: str | None = None) -> str:
+    """The side of a catalog row.
+
+    Args:
+      row: a row with the catalog's columns.
+      ratios: shares of the sides.
+      column: a further column that holds official splits; its values are taken instead of the hash.
+
+    Raises:
+      ValueError: the column's value names no side.
+    """
+    if column is None:
+        names = ("track_id", "artist_id", "artist", "album_id")
+        return assign(group_key(**{name: row[name] for name in names}), ratios)
+    named = {"valid": "validation", "val": "validation", "dev": "validation", "training": "train"}
+    value = str(row[column] or NONE).strip().lower()
+    found = named.get(value, value)
+    if found not in (*SPLITS, NONE):
+        raise ValueError(f"split {row[column]!r}: write {', '.join(SPLITS)} or {NONE}")
+    return found
+
+
+def tied_sides(entries: Iterable[tuple[str, str]]) -> set[str]:
+    """Digests of audio that stands on more than one side, from (digest of the bytes, side) of all tracks."""
+    sides: dict[str, str] = {}
+    return {digest for digest, side in entries if sides.setdefault(digest, side) != side}
