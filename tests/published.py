@@ -95,7 +95,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
         parent=parent and parent.number,
         ids=known.ids,
         counts={**counts, "decoded": counts["tagged"], "reused": 0},
-        reasons={reason: 1 for reason in BROKEN.values()},
+        reasons=dict.fromkeys(BROKEN.values(), 1),
         options=publication.to_json(),
         files=tuple(files),
     )

@@ -1,0 +1,29 @@
+import duckdb
+import pytest
+
+from pipelines.cli import main
+from tests.published import fake_bundle, publish_table
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tables")
+    publish_table(root / "table", fake_bundle(root / "bundle"), 12)
+    return str(root / "table")
+
+
+def test_duckdb_opens_what_is_printed(table, capsys):
+    assert main(["sql", table, "--engine", "duckdb"]) == 0
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(capsys.readouterr().out)
+        assert connection.sql("SELECT count(*) FROM ledger").fetchall() == [(14,)]
+
+
+def test_bigquery_of_a_local_table_is_refused(table, capsys):
+    assert main(["sql", table, "--engine", "bigquery"]) == 2
+    assert "gs:// only" in capsys.readouterr().err
+
+
+def test_an_unknown_engine_is_named(table, capsys):
+    assert main(["sql", table, "--engine", "oracle"]) == 2
+    assert "oracle" in capsys.readouterr().err
