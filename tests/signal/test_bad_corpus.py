@@ -1,4 +1,4 @@
-"""A collection of broken and odd files, where it is there: each ends in features or in a reason that is right for it."""
+"""Broken and odd files, where they are at hand: each ends in features or in a reason that is right for it."""
 
 import csv
 import tarfile

@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.signal.synth import SPEC, encode, music_file, sine
@@ -98,8 +99,7 @@ def test_a_poison_pill_is_one_reject_with_its_reason(poisoned, pill):
 
 def test_processor_time_is_bounded():
     with Sandbox(SPEC, Limits(cpu_s=1), 1, extractor=POISON) as sandbox:
-        with pytest.raises(TrackError, match="1 s of processor time"):
-            sandbox.submit(b"busy loop").result()
+        assert sandbox.submit(b"busy loop").exception().detail == "more than 1 s of processor time"
 
 
 def test_an_unexpected_error_is_told_in_words(poisoned):
@@ -121,7 +121,7 @@ def test_children_see_no_credentials(monkeypatch):
 def test_children_import_neither_librosa_nor_beam(poisoned):
     modules = poisoned.submit(b"modules").exception().detail.split()
     assert "soundfile" in modules
-    assert not {"librosa", "numba", "apache_beam", "tensorflow", "pyarrow"} & set(modules)
+    assert not {"librosa", "numba", "scipy", "apache_beam", "tensorflow", "pyarrow"} & set(modules)
 
 
 def test_no_process_is_left_after_the_end(monkeypatch, tmp_path):
@@ -146,8 +146,8 @@ def processes_with(path):
 
 def test_a_child_that_cannot_start_is_no_fault_of_the_track():
     with Sandbox(SPEC, LIMITS, 1, extractor="tests.signal.poison:nothing") as sandbox:
-        with pytest.raises(SandboxError, match="nothing"):
-            sandbox.submit(b"x").result()
+        error = sandbox.submit(b"x").exception()
+    assert isinstance(error, SandboxError) and "nothing" in str(error)
 
 
 def test_a_closed_sandbox_refuses_work():

@@ -8,7 +8,6 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from transforms.signal.errors import TooShort
 from transforms.signal.spec import FeatureSpec
@@ -16,7 +15,7 @@ from transforms.signal.spec import FeatureSpec
 Float32 = npt.NDArray[np.float32]
 
 _AMIN = np.float32(1e-10)
-_BLOCK_FRAMES = 256
+_BLOCK_FRAMES = 128
 """Frames transformed at a time: the windowed block and its spectrum stay in the processor's cache."""
 
 _handed_over: dict[FeatureSpec, Float32] = {}
@@ -64,7 +63,7 @@ def mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
     matrix, window = mel_matrix(spec), _window(spec.n_fft)
     out = np.empty((len(windows), spec.n_mels), np.float32)
     for start in range(0, len(windows), _BLOCK_FRAMES):
-        spectrum = scipy.fft.rfft(windows[start : start + _BLOCK_FRAMES] * window, axis=1, overwrite_x=True)
+        spectrum = np.fft.rfft(windows[start : start + _BLOCK_FRAMES] * window, axis=1)
         power = np.square(spectrum.real)
         power += np.square(spectrum.imag)
         np.matmul(power.astype(np.float32), matrix, out=out[start : start + _BLOCK_FRAMES])
