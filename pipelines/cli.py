@@ -109,6 +109,18 @@ def _command_parser(parser: argparse.ArgumentParser, command: str) -> argparse.A
     return choices[command]
 
 
+def _input_errors() -> tuple[type[Exception], ...]:
+    """Errors whose message is for the user: an input is missing or wrong, not the program."""
+    from models.bundle import BundleError
+    from transforms.records.datasets import DatasetError
+    from transforms.records.problems import CatalogError
+    from transforms.records.snapshots import TableError
+    from transforms.records.storage import StorageError
+    from transforms.records.taxonomy import TaxonomyError
+
+    return (BundleError, CatalogError, DatasetError, StorageError, TableError, TaxonomyError)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code (0 done, 1 failed, 2 usage, 3 refused to publish)."""
     # Libraries log warnings that no user can act on; this project's own are for the user.
@@ -123,6 +135,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"catalog-tagger: {error}", file=sys.stderr)
         return error.code
     except BrokenPipeError:
+        return FAILED
+    except (OSError, ValueError) as error:
+        if not isinstance(error, _input_errors()):
+            raise
+        print(f"catalog-tagger: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("catalog-tagger: interrupted; what was finished is kept, run the same command again", file=sys.stderr)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 HELP = "Audit a finished run and commit it as the next snapshot."
 
+COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", "reused")
+"""Counts of a run, in the order in which they are told."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `publish`."""
@@ -45,8 +48,9 @@ def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | 
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:
         raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
-    found = ", ".join(f"{name} {count}" for name, count in (counts or finished.counts).items())
-    print(f"snapshot {snapshot.number} of {table}: {found}\ncontent hash {finished.content_hash}")
+    counts = counts or finished.counts
+    print(f"snapshot {snapshot.number} of {table}: " + ", ".join(f"{name} {counts[name]}" for name in COUNTS))
+    print(f"content hash {finished.content_hash}")
     return DONE
 
 

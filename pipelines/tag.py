@@ -195,7 +195,9 @@ def _finish(table: str, launch: str, gate: "Gate") -> int:
     from pipelines.publish import publish_run
     from transforms.records import storage
 
-    receipt = json.loads(storage.read_bytes(storage.join(table, launch)))
+    url = storage.join(table, launch)
+    receipt = json.loads(storage.read_bytes(url))
+    storage.delete(url)
     if receipt["problem_count"]:
         shown = "\n".join(receipt["problems"])
         raise CommandFailed(f"{receipt['problem_count']} problems in the catalog, nothing was tagged:\n{shown}", FAILED)

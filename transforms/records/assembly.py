@@ -92,9 +92,8 @@ def _tracks(rows: pa.Table, kept: pa.Table, scores: np.ndarray, positives: np.nd
 
 
 def _top_tags(scores: np.ndarray, positives: np.ndarray, tag_ids: list[str]) -> pa.Array:
-    """The positive tags of each track, best first, ties by tag id."""
-    by_id = np.argsort(np.array(tag_ids), kind="stable")
-    order = by_id[np.argsort(-scores[:, by_id], axis=1, kind="stable")]
+    """The positive tags of each track, best first, of equal scores in the taxonomy's order."""
+    order = np.argsort(-scores, axis=1, kind="stable")
     chosen = np.take_along_axis(positives, order, axis=1)
     offsets = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))]).astype(np.int32)
     tags = pa.array(tag_ids, pa.string()).take(pa.array(order[chosen]))
@@ -115,7 +114,7 @@ def _track_tags(
     taxonomy = tagger.taxonomy
     ranks = np.zeros(scores.shape, np.int16)
     for category in taxonomy.categories:
-        columns = sorted((taxonomy.index[tag.id] for tag in category.tags), key=lambda i: taxonomy.tags[i].id)
+        columns = sorted(taxonomy.index[tag.id] for tag in category.tags)  # of equal scores the first one wins
         order = np.argsort(-scores[:, columns], axis=1, kind="stable")
         ranks[:, columns] = np.argsort(order, axis=1, kind="stable") + 1
     track_ids = rows["track_id"].combine_chunks()

@@ -11,6 +11,10 @@ from transforms.records.hashing import combine, digest, json_bytes
 from transforms.records.schemas import SCHEMA_VERSION
 
 
+class TableError(ValueError):
+    """A table or snapshot that this version cannot read."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataFile:
     """One immutable Parquet file of a table.
@@ -74,10 +78,10 @@ class Run:
         """The run that `to_json` wrote.
 
         Raises:
-          ValueError: written by another schema version.
+          TableError: written by another schema version.
         """
         if obj["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(
+            raise TableError(
                 f"schema version {obj['schema_version']} cannot be read: this version reads {SCHEMA_VERSION}"
             )
         names = {f.name for f in dataclasses.fields(cls)}
@@ -143,12 +147,12 @@ def open_table(table_url: str, buckets: int) -> int:
     """Bucket count of a table: written once by whoever comes first, read by everybody after.
 
     Raises:
-      ValueError: the table has another schema version.
+      TableError: the table has another schema version.
     """
     url = storage.join(table_url, "table.json")
     with contextlib.suppress(storage.AlreadyExists):
         storage.create(url, json_bytes({"schema_version": SCHEMA_VERSION, "buckets": buckets}))
     stored = json.loads(storage.read_bytes(url))
     if stored["schema_version"] != SCHEMA_VERSION:
-        raise ValueError(f"{url}: schema version {stored['schema_version']}, this version writes {SCHEMA_VERSION}")
+        raise TableError(f"{url}: schema version {stored['schema_version']}, this version writes {SCHEMA_VERSION}")
     return int(stored["buckets"])

@@ -1,0 +1,21 @@
+"""Fixtures that several test folders share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gcs import gcs, gcs_server  # noqa: F401 - fixtures
+from tests.world import World, make_world
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Some dozen short tracks, broken files among them, and a numpy bundle; nobody writes into it."""
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[Path]:
+    """Root of an empty table."""
+    yield tmp_path / "table"
