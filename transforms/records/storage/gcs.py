@@ -15,6 +15,7 @@ from transforms.records.storage.errors import AlreadyExists, FileInfo, NotFound,
 from transforms.records.storage.ranges import RangeReader
 
 MAX_NAME_BYTES = 1024
+PAGE_OBJECTS = 1000
 UPLOAD_CHUNK_BYTES = 8 << 20
 
 
@@ -131,7 +132,7 @@ def _holds(url: str, source: Callable[[], io.BytesIO | io.BufferedReader]) -> bo
     blob.reload(timeout=TIMEOUT_S, retry=None)
     with source() as stream:
         digest = hashlib.file_digest(stream, functools.partial(hashlib.md5, usedforsecurity=False)).digest()
-        same_size = stream.tell() == blob.size
+        same_size = stream.seek(0, io.SEEK_END) == blob.size
     return bool(same_size and blob.md5_hash == base64.b64encode(digest).decode())
 
 
@@ -160,12 +161,13 @@ def _listed(url: str, delimiter: str | None) -> Iterator[FileInfo]:
 
 
 def _page(bucket: str, prefix: str, delimiter: str | None, token: str | None) -> tuple[list[Any], str | None]:
-    """One page of a listing: up to 1,000 objects, and the token of the next page."""
+    """One page of a listing, and the token of the next page."""
     iterator = client().list_blobs(
         bucket,
         prefix=prefix,
         delimiter=delimiter,
         page_token=token,
+        page_size=PAGE_OBJECTS,
         fields="items(name,size,generation),nextPageToken",
         timeout=TIMEOUT_S,
         retry=None,

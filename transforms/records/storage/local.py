@@ -112,11 +112,12 @@ def _sync_file(path: Path) -> None:
 
 def _link(partial: Path, target: Path) -> None:
     """Gives the finished file its final name, which must be free."""
+    taken = target.exists()
     try:
         os.link(partial, target)
     except FileExistsError:
         # A network file system may lose the answer of a link that it has made.
-        if not partial.samefile(target):
+        if taken or not partial.samefile(target):
             raise AlreadyExists(f"{target}: exists already") from None
     except OSError as e:
         if e.errno not in _NO_HARD_LINKS:
