@@ -153,9 +153,9 @@ def _expert_weights(rows: pa.Table, taxonomy: Any) -> dict[tuple[int, int], floa
     weights: dict[tuple[int, int], float] = {}
     for row, tags in enumerate(rows["tags"].to_pylist()):
         for entry in tags or ():
-            column = taxonomy.resolve(entry["tag"])
-            if column is not None:
-                weights[row, column] = 1.0 if entry["weight"] is None else entry["weight"]
+            tag = taxonomy.resolve(entry["tag"])
+            if tag is not None:
+                weights[row, taxonomy.index[tag]] = 1.0 if entry["weight"] is None else entry["weight"]
     return weights
 
 

@@ -1,0 +1,57 @@
+"""The documents that are generated, and the statements that analysts are told to use."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.published import fake_bundle, publish_table
+from transforms.records.data_dictionary import dictionary
+from transforms.records.duck import check_question, connect
+from transforms.records.schemas import TABLES
+from transforms.records.snapshots import read_snapshot
+from transforms.signal.errors import REASONS
+
+DOCS = Path(__file__).parents[1] / "docs"
+QUERIES = {
+    match["title"]: match["sql"]
+    for match in re.finditer(r"^-- (?P<title>\d+\. .+)\n(?P<sql>[^;]+);", (DOCS / "queries.sql").read_text(), re.M)
+}
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tables")
+    bundle = fake_bundle(root / "bundle")
+    publish_table(root / "table", bundle, 18)
+    publish_table(root / "table", bundle, 36, carried={"track-0001"})
+    snapshot = read_snapshot(str(root / "table"), 2)
+    with connect(str(root / "table"), snapshot, previous=True) as connection:
+        yield connection
+
+
+def test_tables_md_is_what_the_schemas_say():
+    assert (DOCS / "tables.md").read_text() == "".join(f"{line}\n" for line in dictionary()), "run `make docs`"
+
+
+def test_every_column_and_reason_has_a_sentence():
+    assert all(field.metadata[b"description"] for schema in TABLES.values() for field in schema)
+    text = (DOCS / "tables.md").read_text()
+    assert all(f"| `{reason}` |" in text for reason in REASONS)
+
+
+def test_the_questions_are_numbered():
+    assert [int(title.split(".")[0]) for title in QUERIES] == list(range(1, len(QUERIES) + 1)) and len(QUERIES) >= 10
+
+
+@pytest.mark.parametrize("title", QUERIES)
+def test_each_question_has_an_answer(connection, title):
+    check_question(connection, QUERIES[title])
+    assert connection.sql(QUERIES[title]).fetchall()
+
+
+@pytest.mark.parametrize("title", QUERIES)
+def test_each_answer_has_one_order(connection, title):
+    if "ORDER BY" in QUERIES[title]:
+        first, second = (connection.sql(QUERIES[title]).fetchall() for _ in range(2))
+        assert first == second
