@@ -1,0 +1,44 @@
+"""The commands that read a table, on gs://."""
+
+import json
+
+import pytest
+
+from pipelines.cli import main
+from tests.published import fake_bundle, publish_table
+from transforms.records import storage
+from transforms.records.snapshots import read_snapshot
+
+
+@pytest.fixture
+def table(gcs, tmp_path):
+    url = storage.join(gcs, "tables")
+    bundle = fake_bundle(tmp_path / "bundle")
+    publish_table(url, bundle, 6)
+    publish_table(url, bundle, 12)
+    return url
+
+
+def test_query_describe_verify_sql(table, capsys):
+    sql = "SELECT count(*) AS n FROM track_tags JOIN tracks USING (track_id) ANTI JOIN previous_tracks USING (track_id)"
+    assert main(["query", table, sql, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": 6 * 33}]
+    assert main(["describe", table, "--format", "json"]) == 0
+    assert [s["number"] for s in json.loads(capsys.readouterr().out)["snapshots"]] == [1, 2]
+    assert main(["verify", table]) == 0
+    capsys.readouterr()
+    assert main(["sql", table, "--engine", "bigquery"]) == 0
+    assert f"{table}/manifests/0000000002/ledger.txt" in capsys.readouterr().out
+
+
+def test_a_missing_object_is_one_line(table, capsys):
+    storage.delete(storage.join(table, read_snapshot(table, 2).files("tracks")[0].path))
+    assert main(["query", table, "SELECT count(*) FROM tracks"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("catalog-tagger: ") and len(err.splitlines()) == 1 and "NotFound" in err
+    assert main(["verify", table]) == 1
+
+
+def test_manifests_hold_names_that_bigquery_can_open(table):
+    lines = storage.read_bytes(storage.join(table, "manifests/0000000002/tracks.txt")).decode().splitlines()
+    assert lines and all(line.startswith(table + "/data/run=") and storage.exists(line) for line in lines)
