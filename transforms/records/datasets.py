@@ -2,27 +2,17 @@
 
 import dataclasses
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from transforms.records import storage
-from transforms.records.examples import Example
 from transforms.records.hashing import json_bytes
-from transforms.records.labels import Labels
-from transforms.records.splits import SPLITS, SplitRatios
+from transforms.records.splits import SplitRatios
 from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
 
 DATASET_VERSION = 1
 MANIFEST = "dataset.json"
 REJECTS = "rejects.parquet"
-
-_FIXED_POINT = 2**20
-"""Sums of shards are added as whole multiples of 1 / _FIXED_POINT: the same total in whichever order."""
 
 
 class DatasetError(ValueError):
@@ -67,9 +57,10 @@ class DatasetManifest:
       splits: examples of each split.
       tag_positive: split -> for each tag the examples that carry it (target over 0).
       tag_known: split -> for each tag the examples for which its category is known.
-      counts: `catalog`, `examples`, `rejected` and `none` (kept out: bytes that stand on two sides, or an official
-        split says so): the first is the sum of the others.
-      rejects: reason -> tracks.
+      counts: `catalog`, `examples`, `rejected` and `none` (kept out): the first is the sum of the others.
+      rejects: reason -> tracks; `rejects.parquet` has them one by one.
+      none: why tracks were kept out -> tracks: `unlabelled` (nothing that the taxonomy knows), `official` (the split
+        column says so), `tied` (the same bytes stand on two sides).
       conflicts: category -> examples whose annotations contradict each other.
       unknown_tags: catalog tag -> examples that carry it although the taxonomy has no such category.
     """
@@ -88,6 +79,7 @@ class DatasetManifest:
     tag_known: dict[str, tuple[int, ...]]
     counts: dict[str, int]
     rejects: dict[str, int]
+    none: dict[str, int]
     conflicts: dict[str, int]
     unknown_tags: dict[str, int]
 
@@ -167,98 +159,3 @@ def read_manifest(dataset: str) -> DatasetManifest:
         raise DatasetError(f"{url}: no such file: the folder is no dataset, or its prepare did not finish") from e
     except (KeyError, TypeError, json.JSONDecodeError) as e:
         raise DatasetError(f"{url}: not a dataset manifest ({type(e).__name__}: {e})") from e
-
-
-@dataclasses.dataclass(kw_only=True)
-class DatasetStats:
-    """Sums over examples that add up to the same whatever the order: all of them are whole numbers.
-
-    Attributes:
-      splits: examples of each split.
-      positive: split -> int64 [tags], examples that carry the tag.
-      known: split -> int64 [tags], examples for which the tag's category is known.
-      frames: frames of the training split's patches.
-      mel_sums: fixed-point sums of the mels over these frames.
-      mel_squares: fixed-point sums of their squares.
-      conflicts: category -> examples.
-      unknown: tag -> examples.
-      outcomes: `catalog`, `examples`, `rejected`, `none` -> tracks.
-      rejects: reason -> tracks.
-    """
-
-    splits: Counter[str] = dataclasses.field(default_factory=Counter)
-    positive: dict[str, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
-    known: dict[str, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
-    frames: int = 0
-    mel_sums: list[int] = dataclasses.field(default_factory=list)
-    mel_squares: list[int] = dataclasses.field(default_factory=list)
-    conflicts: Counter[str] = dataclasses.field(default_factory=Counter)
-    unknown: Counter[str] = dataclasses.field(default_factory=Counter)
-    outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
-    rejects: Counter[str] = dataclasses.field(default_factory=Counter)
-
-    def add_example(self, split: str, example: Example, labels: Labels) -> None:
-        """Counts one example."""
-        self.splits[split] += 1
-        self.outcomes.update(("catalog", "examples"))
-        zero = np.zeros(len(example.targets), np.int64)
-        self.positive[split] = self.positive.get(split, zero) + (example.targets > 0)
-        self.known[split] = self.known.get(split, zero) + (example.mask > 0)
-        self.conflicts.update(labels.conflicts)
-        self.unknown.update(labels.unknown)
-        if split == "train":
-            self._add_mels(example.patches.astype(np.float64))
-
-    def _add_mels(self, mels: npt.NDArray[np.float64]) -> None:
-        self.frames += mels.shape[0] * mels.shape[1]
-        self.mel_sums = _added(self.mel_sums, _fixed(mels.sum(axis=(0, 1))))
-        self.mel_squares = _added(self.mel_squares, _fixed(np.square(mels).sum(axis=(0, 1))))
-
-    def add_reject(self, reason: str) -> None:
-        """Counts one track that has no features."""
-        self.outcomes.update(("catalog", "rejected"))
-        self.rejects[reason] += 1
-
-    def add_none(self) -> None:
-        """Counts one track that stays out of all splits."""
-        self.outcomes.update(("catalog", "none"))
-
-    def mel_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each mel band over the training split; empty without training examples."""
-        scale = self.frames * _FIXED_POINT
-        means = [total / scale for total in self.mel_sums]
-        deviations = [
-            max(square / scale - mean * mean, 0.0) ** 0.5 for square, mean in zip(self.mel_squares, means, strict=True)
-        ]
-        return tuple(means), tuple(deviations)
-
-    @classmethod
-    def total(cls, parts: Iterable[Self]) -> Self:
-        """The sum of all parts, in whichever order they come."""
-        total = cls()
-        for part in parts:
-            total._add(part)
-        return total
-
-    def _add(self, part: Self) -> None:
-        for name in ("splits", "conflicts", "unknown", "outcomes", "rejects"):
-            getattr(self, name).update(getattr(part, name))
-        for split in part.positive:
-            self.positive[split] = self.positive.get(split, 0) + part.positive[split]
-            self.known[split] = self.known.get(split, 0) + part.known[split]
-        self.frames += part.frames
-        self.mel_sums = _added(self.mel_sums, part.mel_sums)
-        self.mel_squares = _added(self.mel_squares, part.mel_squares)
-
-
-def _fixed(values: npt.NDArray[np.float64]) -> list[int]:
-    return [round(value * _FIXED_POINT) for value in values.tolist()]
-
-
-def _added(a: Sequence[int], b: Sequence[int]) -> list[int]:
-    return [x + y for x, y in zip(a, b, strict=True)] if a and b else list(a or b)
-
-
-def split_columns(values: dict[str, npt.NDArray[np.int64]], tags: int) -> dict[str, tuple[int, ...]]:
-    """Counts of every split as plain numbers, 0 where a split has no examples."""
-    return {split: tuple(values[split].tolist() if split in values else [0] * tags) for split in SPLITS}

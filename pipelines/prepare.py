@@ -1,0 +1,291 @@
+"""Make training data: catalog and audio to TFRecord shards and `dataset.json`.
+
+catalog-tagger prepare --catalog catalog.parquet --taxonomy taxonomy.yaml --output dataset
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import REFUSED, CommandFailed, UsageError
+from transforms.records.hashing import short_id
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from transforms.records.datasets import DatasetManifest
+    from transforms.records.labelled_chunks import SplitPlan
+    from transforms.records.publishing import Gate
+    from transforms.records.taxonomy import Taxonomy
+    from transforms.records.tracks import CatalogShard
+    from transforms.signal.spec import FeatureSpec
+
+HELP = "Make training data: extract the labelled part of a catalog into TFRecord shards, split by artist."
+BUCKET_ROWS = 1024
+"""Catalog rows that are planned together; a growing catalog re-cuts only the buckets that grow."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `prepare`."""
+    parser.add_argument("--catalog", required=True, help="Parquet, CSV or JSON Lines: file, folder or glob")
+    parser.add_argument("--taxonomy", required=True, metavar="YAML", help="categories and tags")
+    parser.add_argument("--output", required=True, metavar="DATASET", help="folder or gs:// prefix of the dataset")
+    parser.add_argument("--catalog-root", help="where relative uris start (default: the catalog's folder)")
+    parser.add_argument("--feature-spec", metavar="JSON", help="feature spec file (default: the built-in one)")
+    parser.add_argument(
+        "--split-ratios", default="0.8,0.1,0.1", metavar="A,B,C", help="shares of train, validation and test artists"
+    )
+    parser.add_argument("--split-column", help="catalog column with official splits: train, validation, test or none")
+    parser.add_argument(
+        "--unknown-tags",
+        choices=("fail", "drop"),
+        default="fail",
+        help="tags that a category of the taxonomy does not have: a problem, or dropped and counted",
+    )
+    parser.add_argument("--max-reject-ratio", type=float, default=0.1, help="more rejects than this finish nothing")
+    parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
+    parser.add_argument("--chunk-tracks", type=int, default=64, help="most tracks of a shard")
+    parser.add_argument("--no-wait", action="store_true", help="launch the job and leave; it finishes the dataset")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """One run of `prepare`, checked, with everything that the graph needs.
+
+    Attributes:
+      shards: the catalog's shards.
+      output: folder of the dataset.
+      spec: how patches are made.
+      plan: taxonomy, split and chunks.
+      gate: what may be lost.
+      buckets: groups in which rows are planned.
+      children: sandbox children of a worker process; 0 means one a core of the worker.
+      launch: path of this launch's receipt, relative to the dataset.
+    """
+
+    shards: "list[CatalogShard]"
+    output: str
+    spec: "FeatureSpec"
+    plan: "SplitPlan"
+    gate: "Gate"
+    buckets: int
+    children: int
+    launch: str
+
+    @property
+    def catalog_root(self) -> str:
+        """Folder that relative uris start from."""
+        return self.shards[0].root
+
+
+def build(root: "beam.Pipeline", options: Options) -> None:
+    """The whole job, top to bottom."""
+    import apache_beam as beam
+
+    from transforms.digest_catalog import DigestCatalog
+    from transforms.example_shards import ShardSettings
+    from transforms.read_catalog import ReadCatalog
+    from transforms.record_dataset import RecordDataset, RecordSettings
+    from transforms.require_valid import RequireValid
+    from transforms.settle_ties import SettleTies
+    from transforms.signal.limits import Limits
+    from transforms.split_tracks import SplitTracks
+    from transforms.version_sources import VersionSources
+    from transforms.write_examples import WriteExamples, WriteSettings
+
+    shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
+    write = WriteSettings(shards=shards, catalog_root=options.catalog_root, limits=Limits(), children=options.children)
+    record = RecordSettings(shards=shards, plan=options.plan, gate=options.gate, launch=options.launch)
+
+    catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
+    digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)
+    versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)
+    planned = versioned | "SplitTracks" >> SplitTracks(options.plan, options.buckets)
+    problems = (catalog.problems, planned.problems) | "JoinProblems" >> beam.Flatten()
+    chunks = planned.chunks | "HoldChunks" >> RequireValid(problems)
+    reports = chunks | "WriteExamples" >> WriteExamples(write)
+    settled = reports | "SettleTies" >> SettleTies(shards)
+    _ = (settled, planned.left_out, problems, digest) | "RecordDataset" >> RecordDataset(record)
+
+
+def run(args: argparse.Namespace, beam_args: list[str]) -> int:
+    """Plans, runs the job, reports; returns the exit code."""
+    from pipelines.engines import children_per_process, parse_beam_args, run_pipeline
+
+    beam_options = parse_beam_args(beam_args)
+    options = make_options(args, children_per_process(beam_options))
+    if (finished := _finished(options)) is not None:
+        print(f"{options.output} is finished already, nothing to do\n{summary(finished)}")
+        return 0
+
+    import apache_beam as beam
+
+    root = beam.Pipeline(options=beam_options)
+    build(root, options)
+    run_pipeline(root, wait=not args.no_wait)
+    if args.no_wait:
+        print(f"launched; the dataset is finished when {options.output}/dataset.json exists")
+        return 0
+    return _report(options)
+
+
+def make_options(args: argparse.Namespace, children: int) -> Options:
+    """Checks the arguments against catalog and taxonomy.
+
+    Raises:
+      UsageError: a value out of its range, or a column that does not exist.
+      CommandFailed: catalog, taxonomy or feature spec cannot be read.
+    """
+    from transforms.records.labelled_chunks import SplitPlan
+    from transforms.records.publishing import Gate
+    from transforms.records.splits import SplitRatios
+    from transforms.records.tracks import CatalogError, count_rows, list_shards
+
+    if args.chunk_tracks < 1:
+        raise UsageError(f"--chunk-tracks={args.chunk_tracks}: at least 1")
+    ratios = _checked(SplitRatios.parse, args.split_ratios)
+    gate = _checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    taxonomy, spec = _taxonomy(args.taxonomy), _spec(args.feature_spec)
+    try:
+        shards = list_shards(args.catalog, args.catalog_root)
+    except CatalogError as e:
+        raise CommandFailed(str(e)) from e
+    count = count_rows(shards)
+    if not count:
+        raise CommandFailed(f"{args.catalog}: the catalog has no rows")
+    _check_split_column(args.split_column, shards[0])
+    return Options(
+        shards=shards,
+        output=args.output,
+        spec=spec,
+        plan=SplitPlan(
+            taxonomy=taxonomy,
+            ratios=ratios,
+            column=args.split_column,
+            chunk_tracks=args.chunk_tracks,
+            unknown_tags=args.unknown_tags,
+        ),
+        gate=gate,
+        buckets=math.ceil(count / BUCKET_ROWS),
+        children=children,
+        launch=f"work/{short_id('launch', str(time.time_ns()), str(os.getpid()))}.json",
+    )
+
+
+def _checked(build_: Any, *values: Any, **named: Any) -> Any:
+    try:
+        return build_(*values, **named)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _taxonomy(url: str) -> "Taxonomy":
+    from transforms.records.taxonomy import TaxonomyError, load_taxonomy
+
+    try:
+        return load_taxonomy(url)
+    except TaxonomyError as e:
+        raise CommandFailed(str(e)) from e
+
+
+def _spec(url: str | None) -> "FeatureSpec":
+    from transforms.records import storage
+    from transforms.signal.spec import FeatureSpec
+
+    if url is None:
+        return FeatureSpec()
+    try:
+        return FeatureSpec.from_json(json.loads(storage.read_bytes(url)))
+    except (ValueError, TypeError, storage.NotFound) as e:
+        raise CommandFailed(f"{url}: not a feature spec: {e}") from e
+
+
+def _check_split_column(name: str | None, shard: "CatalogShard") -> None:
+    from transforms.records.catalog_schema import further_columns
+
+    known = further_columns(shard.schema)
+    if name is not None and name not in known:
+        raise UsageError(f"--split-column={name}: the catalog's further columns are {', '.join(known) or 'none'}")
+
+
+def _finished(options: Options) -> "DatasetManifest | None":
+    """The dataset that this run would make, if it exists already.
+
+    Raises:
+      CommandFailed: another dataset stands there; the message says in what it differs.
+    """
+    from transforms.records import storage
+    from transforms.records.datasets import MANIFEST, DatasetError, read_manifest
+
+    if not storage.exists(storage.join(options.output, MANIFEST)):
+        return None
+    try:
+        manifest = read_manifest(options.output)
+    except DatasetError as e:
+        raise CommandFailed(f"{e}; choose another --output") from e
+    differences = [f"{name}: {old} there, {new} now" for name, old, new in _compared(manifest, options) if old != new]
+    if differences:
+        shown = "\n  ".join(differences)
+        raise CommandFailed(f"{options.output} holds another dataset; choose another --output\n  {shown}")
+    return manifest
+
+
+def _compared(manifest: "DatasetManifest", options: Options) -> list[tuple[str, Any, Any]]:
+    plan = options.plan
+    return [
+        ("feature_id", manifest.feature_id, options.spec.feature_id),
+        ("taxonomy_id", manifest.taxonomy_id, plan.taxonomy.taxonomy_id),
+        ("split ratios", manifest.split_ratios, plan.ratios),
+        ("split column", manifest.split_column, plan.column),
+        ("tracks of a shard", manifest.chunk_tracks, plan.chunk_tracks),
+        ("digest of the catalog's rows", manifest.catalog_digest, _catalog_digest(options)),
+    ]
+
+
+def _catalog_digest(options: Options) -> str:
+    from transforms.records.labelled_chunks import add_digests, rows_digest
+    from transforms.records.tracks import read_shard
+
+    column = options.plan.column
+    return add_digests(rows_digest(rows, column) for s in options.shards for rows, _ in read_shard(s))
+
+
+def _report(options: Options) -> int:
+    """Reads the launch's receipt and says what became of it."""
+    from transforms.records import storage
+    from transforms.records.datasets import read_manifest
+
+    url = storage.join(options.output, options.launch)
+    receipt = json.loads(storage.read_bytes(url))
+    storage.delete(url)
+    if receipt["problem_count"]:
+        shown = "\n".join(receipt["problems"])
+        raise CommandFailed(f"{receipt['problem_count']} problems in the catalog, nothing was prepared:\n{shown}")
+    if receipt["refused"]:
+        advice = f"look at {options.output}/rejects.parquet, or raise the limit; finished shards are kept"
+        raise CommandFailed(f"not finished: {receipt['refused']}; {advice}", REFUSED)
+    print(summary(read_manifest(options.output)))
+    return 0
+
+
+def summary(manifest: "DatasetManifest") -> str:
+    """What a dataset holds, in a few lines."""
+    counts = manifest.counts
+    lines = [
+        f"{counts['catalog']} tracks = {counts['examples']} examples + {counts['rejected']} rejected "
+        f"+ {counts['none']} left out",
+        ", ".join(f"{split} {count}" for split, count in manifest.splits.items())
+        + f" in {len(manifest.shards)} shards",
+    ]
+    for name in ("rejects", "none", "conflicts", "unknown_tags"):
+        found = sorted(getattr(manifest, name).items(), key=lambda item: (-item[1], item[0]))
+        if found:
+            lines.append(f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {count}" for key, count in found[:20]))
+    empty = [split for split, count in manifest.splits.items() if not count]
+    if empty:
+        lines.append(f"warning: no examples in {' and '.join(empty)}: more artists or other --split-ratios are needed")
+    return "\n".join(lines)

@@ -1,0 +1,23 @@
+"""DigestCatalog: one digest for all rows of a catalog, whatever their order."""
+
+import apache_beam as beam
+
+from transforms.records.batches import from_ipc
+from transforms.records.labelled_chunks import add_digests, rows_digest
+
+
+class DigestCatalog(beam.PTransform):
+    """Arrow batches in, one digest out.
+
+    Args:
+      column: further column that counts too: the one with official splits.
+    """
+
+    def __init__(self, column: str | None) -> None:
+        super().__init__()
+        self._column = column
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Digests of batches are added up: the order of adding does not matter."""
+        parts = batches | "DigestRows" >> beam.Map(lambda data, name: rows_digest(from_ipc(data), name), self._column)
+        return parts | "AddDigests" >> beam.CombineGlobally(add_digests)

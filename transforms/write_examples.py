@@ -1,0 +1,68 @@
+"""WriteExamples: each chunk is read, extracted, encoded and written as one TFRecord file by one fused stage."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from transforms.example_shards import ShardSettings, finish_chunk, read_report
+from transforms.extraction import ChunkExtractor
+from transforms.records.labelled_chunks import ChunkReport, LabelledChunk
+from transforms.records.planning import Chunk
+from transforms.signal.limits import Limits
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WriteSettings:
+    """What the stage needs.
+
+    Attributes:
+      shards: where shards go, and what their examples are made with.
+      catalog_root: folder that relative uris start from.
+      limits: what one track may cost.
+      children: sandbox children of a worker process; 0 means one a core.
+    """
+
+    shards: ShardSettings
+    catalog_root: str
+    limits: Limits
+    children: int
+
+
+class WriteExamples(beam.PTransform):
+    """`LabelledChunk`s in, one `ChunkReport` each out. A chunk that an earlier run finished is not read again.
+
+    A bad track is a row of its chunk's report and costs no other track. The job fails when the storage refuses the
+    first tracks in a row, or when a shard cannot be written.
+    """
+
+    def __init__(self, settings: WriteSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, chunks: beam.PCollection) -> beam.PCollection:
+        """Chunks are spread over the workers; patches never leave them."""
+        return chunks | "SpreadChunks" >> beam.Reshuffle() | "WriteChunk" >> beam.ParDo(_WriteChunk(self._settings))
+
+
+class _WriteChunk(beam.DoFn):
+    def __init__(self, settings: WriteSettings) -> None:
+        self._settings = settings
+
+    def setup(self) -> None:
+        s = self._settings
+        self._extractor = ChunkExtractor(s.catalog_root, s.shards.spec, s.limits, s.children)
+
+    def process(self, chunk: LabelledChunk) -> Iterator[ChunkReport]:
+        shards = self._settings.shards
+        report = read_report(chunk.fingerprint(shards.spec.feature_id, shards.taxonomy.taxonomy_id), shards)
+        if report is None:
+            tracks = Chunk(bucket=0, tracks=tuple(track.source for track in chunk.tracks))
+            report = finish_chunk(chunk, self._extractor.extract(tracks), shards)
+            Metrics.counter("write", "tracks_extracted").inc(len(chunk.tracks))
+        else:
+            Metrics.counter("write", "tracks_found_done").inc(len(chunk.tracks))
+        Metrics.counter("write", "examples").inc(report.stats.outcomes["examples"])
+        Metrics.counter("write", "rejected").inc(report.stats.outcomes["rejected"])
+        yield report
