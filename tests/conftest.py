@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.gcs import gcs, gcs_server  # noqa: F401 - fixtures
 from tests.world import World, make_world
+
+# A busy machine is no bug: examples are bounded in number, not in time.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from transforms.records.batches import content_digest
 from transforms.records.schemas import EMBEDDINGS, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
 from transforms.records.tagging import Tagger
+from transforms.records.taxonomy import Taxonomy
 from transforms.records.tracks import FILE, ROW
 
 METADATA = ("artist_id", "album_id", "title", "artist", "year", "country", "language")
@@ -148,7 +149,7 @@ def _published(scores: np.ndarray, ranks: np.ndarray, publication: Publication) 
     return keep if publication.top_k is None else keep & (ranks <= publication.top_k)
 
 
-def _expert_weights(rows: pa.Table, taxonomy: Any) -> dict[tuple[int, int], float]:
+def _expert_weights(rows: pa.Table, taxonomy: Taxonomy) -> dict[tuple[int, int], float]:
     """(row, tag index) -> annotated weight; a tag without a weight counts 1."""
     weights: dict[tuple[int, int], float] = {}
     for row, tags in enumerate(rows["tags"].to_pylist()):

@@ -30,9 +30,20 @@ def content_digest(table: pa.Table) -> str:
     """SHA-256 of column names, types and values in row order: the same for equal rows however they are stored."""
     sha = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
-        sha.update(f"{name}\0{column.type}\0{len(column)}\0".encode())
+        sha.update(f"{name}\0{_type_name(column.type)}\0{len(column)}\0".encode())
         _update(sha, column)
     return sha.hexdigest()
+
+
+def _type_name(kind: pa.DataType) -> str:
+    """A type's name without the names of list items, which Parquet changes."""
+    if pa.types.is_dictionary(kind):
+        return _type_name(kind.value_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list<{_type_name(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return "struct<" + ", ".join(f"{field.name}: {_type_name(field.type)}" for field in kind) + ">"
+    return str(kind)
 
 
 def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:

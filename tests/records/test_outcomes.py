@@ -1,0 +1,97 @@
+"""Which earlier outcomes still count, and which of several is taken."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from transforms.records.outcomes import MISSING, Known, assembled, settled, write_part
+from transforms.records.planning import plan_chunks, plan_digest
+from transforms.records.schemas import PART
+from transforms.records.snapshots import Ids
+
+IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id="tx-1")
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Known:
+    return Known(table=str(tmp_path), parent=None, ids=IDS, due_again=frozenset({"unavailable", "not_found"}))
+
+
+def _rows(*tracks: tuple[str, str]) -> pa.Table:
+    return pa.table(
+        {
+            "track_id": [t for t, _ in tracks],
+            "uri": [f"{t}.wav" for t, _ in tracks],
+            "source_version": [v for _, v in tracks],
+        }
+    )
+
+
+def _part(known: Known, *outcomes: tuple[str, str, str | None], embedding_id: str = "em-1") -> None:
+    rows = [
+        {"track_id": track, "source_version": version, "reason": reason, "embedding": None if reason else [1.0, 2.0]}
+        for track, version, reason in outcomes
+    ]
+    write_part(known.table, 0, pa.Table.from_pylist(rows, schema=PART), embedding_id)
+
+
+def _ids(table: pa.Table) -> list[str]:
+    return table["track_id"].to_pylist()
+
+
+def test_part_files_of_any_run_settle_their_tracks(known: Known) -> None:
+    _part(known, ("a", "1", None), ("b", "1", "silent"))
+    assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1"), ("c", "1")))) == ["a", "b"]
+    assert _ids(settled(known, 1, _rows(("a", "1")))) == []
+
+
+def test_another_version_or_another_embedding_settles_nothing(known: Known) -> None:
+    _part(known, ("a", "1", None))
+    _part(known, ("b", "1", None), embedding_id="em-2")
+    assert _ids(settled(known, 0, _rows(("a", "2"), ("b", "1")))) == []
+
+
+def test_what_is_due_again_is_not_settled_unless_a_listing_missed_it(known: Known) -> None:
+    _part(known, ("a", "1", "unavailable"), ("b", "1", "not_found"), ("c", MISSING, "not_found"))
+    assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1"), ("c", MISSING)))) == ["c"]
+
+
+def test_rejects_are_tried_again_on_request(tmp_path: Path) -> None:
+    known = Known(table=str(tmp_path), parent=None, ids=IDS, due_again=frozenset(), retry_rejects=True)
+    _part(known, ("a", "1", "silent"), ("b", "1", None))
+    assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1")))) == ["b"]
+
+
+def test_an_embedding_is_taken_before_a_reject(known: Known) -> None:
+    _part(known, ("a", "1", "unavailable"))
+    _part(known, ("a", "1", None))
+    found = assembled(known, 0, _rows(("a", "1")))
+    assert found.num_rows == 1 and found["reason"].to_pylist() == [None]
+
+
+def test_a_track_without_outcome_stops_the_run(known: Known) -> None:
+    _part(known, ("a", "1", None))
+    with pytest.raises(RuntimeError, match=r"1 planned tracks left no outcome, e.g. \['b'\]"):
+        assembled(known, 0, _rows(("a", "1"), ("b", "1")))
+
+
+def test_writing_a_part_twice_leaves_one(known: Known) -> None:
+    _part(known, ("a", "1", None))
+    _part(known, ("a", "1", None))
+    assert len(list((Path(known.table) / "work" / "bucket=0000").iterdir())) == 1
+
+
+def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: Known) -> None:
+    _part(known, ("t3", "1", None))
+    rows = _rows(*((f"t{i}", "1") for i in range(10)))
+    chunks = plan_chunks(known, 0, rows, 4)
+    assert [len(chunk.tracks) for chunk in chunks] == [4, 4, 1]
+    assert {s.track_id for chunk in chunks for s in chunk.tracks} == {f"t{i}" for i in range(10)} - {"t3"}
+    assert plan_chunks(known, 0, rows.take(list(range(9, -1, -1))), 4) == chunks
+
+
+def test_plan_digest_sees_ids_and_versions_only() -> None:
+    rows = _rows(("a", "1"), ("b", "2"))
+    assert plan_digest(rows) == plan_digest(rows.take([1, 0]))
+    assert plan_digest(rows) != plan_digest(_rows(("a", "1"), ("b", "3"))) != plan_digest(_rows(("a", "12"), ("b", "")))
