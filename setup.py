@@ -18,6 +18,7 @@ TEST = [
     "pandas>=2.2",
     "polars>=1.20",
     "scikit-learn>=1.5",
+    "tfrecord>=1.14,<2",
 ]
 
 setup(
@@ -34,6 +35,7 @@ setup(
     install_requires=[
         "apache-beam>=2.77,<3",
         "google-cloud-storage>=3.0,<4",
+        "google-crc32c>=1.5,<2",
         "librosa>=0.11,<2",
         "numpy>=2.0,<2.5",
         "pebble>=5.1,<6",
@@ -42,7 +44,6 @@ setup(
         "scipy>=1.13,<2",
         "soundfile>=0.13,<0.15",
         "soxr>=0.5,<2",
-        "tfrecord>=1.14,<2",
         "tinytag>=2.0,<3",
         "tqdm>=4.66,<5",
     ],

@@ -11,11 +11,12 @@ from transforms.extraction import Extracted
 from transforms.records import storage
 from transforms.records.dataset_stats import DatasetStats
 from transforms.records.datasets import ShardEntry
-from transforms.records.examples import Example, decode_example, encode_example, frame, read_records
+from transforms.records.examples import Example, decode_example, encode_example
 from transforms.records.hashing import digest, json_bytes
 from transforms.records.labelled_chunks import ChunkReport, LabelledChunk, TrackOutcome
 from transforms.records.labels import encode
 from transforms.records.taxonomy import Taxonomy
+from transforms.records.tfrecords import frame, read_records
 from transforms.signal.errors import REASONS
 from transforms.signal.spec import FeatureSpec
 
