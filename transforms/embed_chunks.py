@@ -1,6 +1,7 @@
 """EmbedChunks: each chunk is read, extracted, embedded and written as one part file by one fused stage."""
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -102,6 +103,23 @@ class _ExtractChunk(beam.DoFn):
         yield _Extraction(chunk.bucket, tracks)
 
 
+class _LazyEmbedder:
+    """Loads the trunk with the first chunk that has patches: importing its framework takes seconds and hundreds of MB.
+
+    RunInference asks for its model when a worker starts, and a run on an unchanged catalog has no chunk at all.
+    """
+
+    def __init__(self, load: Callable[[], Embedder]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._embedder: Embedder | None = None
+
+    def embed(self, patches: Sequence[np.ndarray]) -> np.ndarray:
+        with self._lock:
+            self._embedder = self._embedder or self._load()
+        return self._embedder.embed(patches)
+
+
 class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
     """Embeds one chunk an element: batches of one fixed shape are cut inside, so Beam's batching decides nothing."""
 
@@ -110,8 +128,8 @@ class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
         self._load = load
 
     def load_model(self) -> Embedder:
-        """The trunk, once a worker process."""
-        return self._load()
+        """The trunk, once a worker process, and not before the first chunk needs it."""
+        return _LazyEmbedder(self._load)
 
     def run_inference(
         self, batch: Sequence[_Extraction], model: Embedder, inference_args: dict[str, Any] | None = None
@@ -129,8 +147,8 @@ class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
 
 
 def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
-    good = [track for track in chunk.tracks if track.features is not None]
-    vectors = iter(model.embed([track.features.patches for track in good if track.features]))
+    patches = [track.features.patches for track in chunk.tracks if track.features is not None]
+    vectors = iter(model.embed(patches) if patches else ())
     rows = [part_row(track, next(vectors).tolist() if track.features else None) for track in chunk.tracks]
     return _Embedding(chunk.bucket, rows)
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import threading
@@ -13,7 +14,7 @@ from transforms.records.tracks import resolve_uri
 from transforms.signal import errors
 from transforms.signal.extract import Features
 from transforms.signal.limits import Limits
-from transforms.signal.sandbox import Sandbox, shared_sandbox
+from transforms.signal.sandbox import shared_sandbox
 from transforms.signal.spec import FeatureSpec
 
 FIRST_IN_A_ROW = 20
@@ -50,7 +51,8 @@ class ChunkExtractor:
         self._root = root
         self._limits = limits
         children = children or os.cpu_count() or 1
-        self._sandbox: Sandbox = shared_sandbox(spec, limits, children)
+        # Made with the first track: a run that decodes nothing should not wait for it.
+        self._sandbox = functools.partial(shared_sandbox, spec, limits, children)
         self._threads = concurrent.futures.ThreadPoolExecutor(2 * children, thread_name_prefix="extract")
         self._breaker = _Breaker()
 
@@ -67,7 +69,7 @@ class ChunkExtractor:
         try:
             data = read_source(resolve_uri(source.uri, self._root), self._limits)
             self._breaker.succeeded()
-            features, error = self._sandbox.submit(data).result(), None
+            features, error = self._sandbox().submit(data).result(), None
         except errors.TrackError as failure:
             features, error = None, failure
             self._breaker.failed(failure)

@@ -1,0 +1,1 @@
+"""What the README's performance table is generated from: `python -m benchmarks.run`."""

@@ -1,0 +1,110 @@
+"""Running a command and watching the memory and the time of its whole process tree through /proc."""
+
+import dataclasses
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+SAMPLE_S = 0.1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a command took.
+
+    Attributes:
+      wall_s: from start to end.
+      parent_mib: peak resident memory of the command's own process.
+      children_mib: peak of the sum over all its descendants, pages that they share counted once (PSS).
+      tree_mib: peak of the sum over both.
+      output: what it printed.
+    """
+
+    wall_s: float
+    parent_mib: float
+    children_mib: float
+    tree_mib: float
+    output: str
+
+
+def run_command(arguments: Sequence[str], cwd: Path) -> Usage:
+    """Runs `catalog-tagger` with these arguments in a process of its own.
+
+    Raises:
+      RuntimeError: it failed; the message holds what it printed.
+    """
+    watch = _Watch()
+    start = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        watch.start(process.pid)
+        output, _ = process.communicate()
+        wall_s = time.perf_counter() - start
+    parent, children, tree = watch.stop()
+    if process.returncode:
+        raise RuntimeError(f"catalog-tagger {' '.join(arguments)} ended with {process.returncode}:\n{output}")
+    return Usage(wall_s=wall_s, parent_mib=parent, children_mib=children, tree_mib=tree, output=output)
+
+
+class _Watch:
+    """Samples a process tree from a thread and keeps the peaks, in MiB."""
+
+    def __init__(self) -> None:
+        self._peaks = (0.0, 0.0, 0.0)
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, pid: int) -> None:
+        self._thread = threading.Thread(target=self._sample, args=(pid,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> tuple[float, float, float]:
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        return self._peaks
+
+    def _sample(self, pid: int) -> None:
+        while not self._stopped.wait(SAMPLE_S):
+            parent, children = memory_of(pid)
+            found = (parent, children, parent + children)
+            self._peaks = tuple(max(pair) for pair in zip(self._peaks, found, strict=True))
+
+
+def memory_of(pid: int) -> tuple[float, float]:
+    """MiB of a process (resident) and of all its descendants (proportional); 0 for what has ended."""
+    return _field_mib(pid, "status", "VmRSS"), sum(_field_mib(child, "smaps_rollup", "Pss") for child in descendants(pid))
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes under `pid`."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in parentheses, may hold spaces: the parent's id is the second field after it.
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def _field_mib(pid: int, file: str, field: str) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), 0.0)

@@ -1,0 +1,68 @@
+"""The handler around the trunk: loaded late, loaded once, never for nothing."""
+
+import concurrent.futures
+import time
+
+import numpy as np
+
+from transforms.embed_chunks import ChunkHandler, _Extraction
+from transforms.extraction import Extracted
+from transforms.records.planning import Source
+from transforms.signal.errors import Empty
+from transforms.signal.extract import AudioFacts, Features
+
+FACTS = AudioFacts(duration_s=1.0, sample_rate=8000, channels=1, format="wav", decoded_fraction=1.0, damage=None)
+
+
+class Ones:
+    """Embeds every track as (1, 1) and keeps what it was given."""
+
+    def embed(self, patches):
+        return np.ones((len(patches), 2), np.float32)
+
+
+class Loads:
+    """Counts how often a trunk is loaded."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self):
+        time.sleep(0.01)
+        self.count += 1
+        return Ones()
+
+
+def track(track_id, error=None):
+    features = Features(patches=np.zeros((1, 4, 3), np.float16), starts_s=np.zeros(1, np.float32), facts=FACTS)
+    source = Source(track_id=track_id, uri=track_id, source_version="1")
+    return Extracted(source=source, size=1, sha256="0", features=None if error else features, error=error)
+
+
+def test_asking_for_the_model_loads_nothing():
+    loads = Loads()
+    ChunkHandler(loads).load_model()
+    assert loads.count == 0
+
+
+def test_threads_that_share_a_model_load_it_once():
+    loads = Loads()
+    model = ChunkHandler(loads).load_model()
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(model.embed, [[np.zeros((1, 4, 3), np.float16)]] * 8))
+    assert loads.count == 1 and len(found) == 8
+
+
+def test_a_chunk_of_rejects_needs_no_trunk():
+    loads = Loads()
+    handler = ChunkHandler(loads)
+    (out,) = handler.run_inference([_Extraction(3, [track("a", Empty("0 bytes"))])], handler.load_model())
+    assert loads.count == 0 and out.rows[0]["embedding"] is None and out.rows[0]["reason"] == "empty"
+
+
+def test_every_track_of_a_chunk_keeps_its_place():
+    handler = ChunkHandler(Loads())
+    (out,) = handler.run_inference(
+        [_Extraction(3, [track("a"), track("b", Empty("0 bytes")), track("c")])], handler.load_model()
+    )
+    assert [(row["track_id"], row["embedding"]) for row in out.rows] == [("a", [1, 1]), ("b", None), ("c", [1, 1])]
