@@ -1,11 +1,15 @@
 """From patches to one track embedding: float64 moments, then float16 precision."""
 
 import dataclasses
+import functools
 from typing import Any, Literal, Self
 
 import numpy as np
 
 Statistics = Literal["none", "mel"]
+
+CEPSTRA = 20
+"""Cepstral coefficients among the fixed statistics."""
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
@@ -15,8 +19,8 @@ class Pooling:
     """What a track embedding is made of.
 
     Attributes:
-      statistics: `mel` appends fixed statistics of the track's log-mel patches: mean, deviation and deviation of the
-        frame-to-frame difference per band. `none` appends nothing.
+      statistics: `mel` appends fixed statistics of the track's log-mel patches (see `mel_statistics`); `none` appends
+        nothing.
     """
 
     statistics: Statistics = "mel"
@@ -27,7 +31,7 @@ class Pooling:
 
     def dim(self, patch_dim: int, n_mels: int) -> int:
         """Length of the track embedding."""
-        return 2 * patch_dim + (3 * n_mels if self.statistics == "mel" else 0)
+        return 2 * patch_dim + (3 * (n_mels + min(CEPSTRA, n_mels)) if self.statistics == "mel" else 0)
 
     def to_json(self) -> dict[str, Any]:
         """The pooling as a JSON object."""
@@ -48,11 +52,41 @@ def moments(values: np.ndarray) -> np.ndarray:
 
 
 def mel_statistics(patches: np.ndarray) -> np.ndarray:
-    """Mean, deviation and deviation of the frame difference per mel band: [n, frames, mels] -> float64 [3 mels]."""
-    patches = np.ascontiguousarray(patches, np.float64)
-    deltas = np.diff(patches, axis=1)
-    parts = [patches.mean(axis=(0, 1)), patches.std(axis=(0, 1)), deltas.std(axis=(0, 1)) if deltas.size else None]
-    return np.concatenate([np.zeros(patches.shape[2]) if part is None else part for part in parts])
+    """Fixed statistics of log-mel patches: [n, frames, mels] -> float64 [3 mels + 3 cepstra].
+
+    Per mel band and per cepstral coefficient: mean, deviation, and deviation of the difference between frames.
+    """
+    cepstrum = cosine_matrix(patches.shape[2])
+    frames = np.ascontiguousarray(patches, np.float64)
+    steps = np.diff(frames, axis=1) if frames.shape[1] > 1 else np.zeros_like(frames)
+    mean, covariance = _mean_and_covariance(frames)
+    _, step_covariance = _mean_and_covariance(steps)
+    parts = []
+    for matrix in (np.eye(patches.shape[2]), cepstrum):
+        parts += [matrix @ mean, _deviation(covariance, matrix), _deviation(step_covariance, matrix)]
+    return np.concatenate(parts)
+
+
+@functools.cache
+def cosine_matrix(n_mels: int) -> np.ndarray:
+    """The first orthonormal DCT-II rows: float64 [min(CEPSTRA, n_mels), n_mels]."""
+    rows = np.arange(min(CEPSTRA, n_mels))[:, None]
+    matrix = np.cos(np.pi * rows * (np.arange(n_mels) + 0.5) / n_mels) * np.sqrt(2.0 / n_mels)
+    matrix[0] /= np.sqrt(2.0)
+    return matrix
+
+
+def _mean_and_covariance(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [mels] and covariance [mels, mels] over all frames of [n, frames, mels]."""
+    flat = frames.reshape(-1, frames.shape[-1])
+    mean = flat.mean(axis=0)
+    centred = flat - mean
+    return mean, centred.T @ centred / len(flat)
+
+
+def _deviation(covariance: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Standard deviation of `matrix @ x` where x has this covariance."""
+    return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", matrix, covariance, matrix, optimize=True), 0.0))
 
 
 def pool(patch_embeddings: np.ndarray, patches: np.ndarray, pooling: Pooling) -> np.ndarray:

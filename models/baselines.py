@@ -1,0 +1,32 @@
+"""What any model must beat: prevalence, and logistic regression on mean and deviation of the mels."""
+
+import numpy as np
+
+from models.head_fitting import Labelled, fit_heads
+from models.heads import Heads, Layout
+
+
+def mel_moments(patches: np.ndarray) -> np.ndarray:
+    """Mean and deviation of each mel band over a track's patches: [n, frames, mels] -> float32 [2 mels]."""
+    values = patches.astype(np.float64)
+    return np.concatenate([values.mean(axis=(0, 1)), values.std(axis=(0, 1))]).astype(np.float32)
+
+
+def prevalence(train: Labelled, layout: Layout) -> np.ndarray:
+    """Share of known training tracks that carry each tag, one pseudo-track with even targets added: float64 [T]."""
+    even = np.full(layout.size, 0.5)
+    for group in layout.groups:
+        if group.kind == "multiclass":
+            even[list(group.columns)] = 1 / len(group.columns)
+    known = train.mask.sum(axis=0, dtype=np.float64)
+    return (np.sum(train.targets * train.mask, axis=0, dtype=np.float64) + even) / (known + 1)
+
+
+def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:
+    """The same scores for every track: float64 [rows, T]."""
+    return np.repeat(values[None], rows, axis=0)
+
+
+def logistic_regression(train: Labelled, validation: Labelled, layout: Layout) -> Heads:
+    """Logistic regression on `mel_moments`: fitted like the published heads, strength chosen on validation too."""
+    return fit_heads(train, validation, layout)[0]

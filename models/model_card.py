@@ -1,0 +1,74 @@
+"""The model card of a bundle: what it does, what it was trained on, how well it does it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.bundle import TagFacts
+from transforms.records.datasets import DatasetManifest
+
+
+def model_card(manifest: DatasetManifest, trunk: str, tags: tuple[TagFacts, ...], metrics: Mapping[str, Any]) -> str:
+    """Markdown with Hugging Face front matter."""
+    return "\n".join(
+        [
+            *_front_matter(),
+            "# Music tagger",
+            "",
+            f"Scores {len(tags)} tags in {len(manifest.taxonomy.categories)} categories from audio: log-mel patches "
+            f"of {manifest.feature_spec.patch_s:.1f} s, the `{trunk}` trunk, linear heads on the track embedding.",
+            "",
+            f"Trained on {metrics['tracks']['train']} tracks; tuned on {metrics['tracks']['validation']}; tested on "
+            f"{metrics['tracks']['test']} by artists that training never saw.",
+            "",
+            *comparison(metrics),
+            "",
+            metrics["note"],
+            "",
+            *_tag_table(tags),
+            "",
+            *_limits(tags),
+        ]
+    )
+
+
+def _front_matter() -> list[str]:
+    return ["---", "library_name: keras", "tags:", "- audio-classification", "- music", "---", ""]
+
+
+def comparison(metrics: Mapping[str, Any]) -> list[str]:
+    """A table of macro metrics, the tagger's against the baselines'."""
+    lines = ["| model | split | ROC-AUC | PR-AUC | tags rated |", "|---|---|---|---|---|"]
+    for model, splits in metrics["macro"].items():
+        for split, macro in splits.items():
+            lines.append(
+                f"| {model} | {split} | {show(macro['roc_auc'])} | {show(macro['pr_auc'])} | {macro['tags']} |"
+            )
+    return lines
+
+
+def _tag_table(tags: tuple[TagFacts, ...]) -> list[str]:
+    lines = [
+        "| tag | training tracks | test tracks | ROC-AUC | PR-AUC | threshold | chosen by |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for facts in tags:
+        test = facts.metrics["test"]
+        lines.append(
+            f"| {facts.tag} | {facts.support} | {test['support']} | {show(test['roc_auc'])} | {show(test['pr_auc'])} "
+            f"| {facts.threshold:.4f} | {facts.threshold_rule} |"
+        )
+    return lines
+
+
+def _limits(tags: tuple[TagFacts, ...]) -> list[str]:
+    default = sum(facts.threshold_rule == "default" for facts in tags)
+    absent = [facts.tag for facts in tags if facts.support == 0]
+    lines = ["## Limits", "", f"{default} tags had too little validation support: their threshold is the default 0.5."]
+    return (
+        lines + ([f"No training track carries {', '.join(absent)}: these scores say nothing."] if absent else []) + [""]
+    )
+
+
+def show(value: float | None) -> str:
+    """A metric with three decimals, or a dash where it is undefined."""
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,166 @@
+"""Stage 2: heads, calibration and thresholds on track embeddings, rated against the baselines."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from models import baselines, calibration, metrics
+from models.bundle import TagFacts
+from models.embedding import TrackEmbedder
+from models.head_fitting import Fit, Labelled, fit_heads
+from models.heads import Heads, Layout, positives, raw_logits, score
+
+SPLITS = ("train", "validation", "test")
+RATED = ("validation", "test")
+TAGGER, PREVALENCE, LOGISTIC = "tagger", "prevalence", "logistic_mel_moments"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class SplitRows:
+    """The tracks of one split: ids, track embeddings with labels, mel moments with the same labels."""
+
+    track_ids: tuple[str, ...]
+    embedded: Labelled
+    moments: Labelled
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Tagger:
+    """Calibrated heads, what is known of each tag, how the heads were fitted, and all metrics."""
+
+    heads: Heads
+    tags: tuple[TagFacts, ...]
+    fits: list[Fit]
+    metrics: dict[str, Any]
+
+
+def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
+    """Embeds labelled tracks exactly as tagging does; `tracks` give track_id, patches, targets and mask."""
+    ids, embeddings, moments, targets, masks = [], [], [], [], []
+    for track in tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False):
+        ids.append(track.track_id)
+        embeddings.append(embedder.embed([track.patches])[0])
+        moments.append(baselines.mel_moments(track.patches))
+        targets.append(track.targets)
+        masks.append(track.mask)
+    labels = {"targets": _rows(targets, tags), "mask": _rows(masks, tags)}
+    return SplitRows(
+        track_ids=tuple(ids),
+        embedded=Labelled(embeddings=_rows(embeddings, embedder.dim), **labels),
+        moments=Labelled(embeddings=_rows(moments, None), **labels),
+    )
+
+
+def _rows(values: list[np.ndarray], width: int | None) -> np.ndarray:
+    return np.stack(values) if values else np.zeros((0, width or 1), np.float32)
+
+
+def build_tagger(splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...]) -> Tagger:
+    """Fits heads on the training split, calibrates and sets thresholds on validation, rates validation and test."""
+    train, validation = splits["train"].embedded, splits["validation"].embedded
+    plain, fits = fit_heads(train, validation, layout)
+    heads = calibration.calibrate(
+        plain, raw_logits(validation.embeddings, plain), validation.targets, validation.mask, layout
+    )
+    cuts = calibration.thresholds(
+        score(validation.embeddings, heads, layout), validation.targets, validation.mask, layout
+    )
+    values = np.array([cut.value for cut in cuts])
+    rated = {
+        split: rate(splits[split].embedded, score(splits[split].embedded.embeddings, heads, layout), values, layout)
+        for split in RATED
+    }
+    support = [_support(splits[split].embedded) for split in ("train", "validation")]
+    facts = [
+        TagFacts(
+            tag=tag,
+            threshold=cuts[i].value,
+            threshold_rule=cuts[i].rule,
+            calibration=kind,
+            support=int(support[0][i]),
+            validation_support=int(support[1][i]),
+            metrics={split: rated[split][i] for split in RATED},
+        )
+        for i, (tag, kind) in enumerate(zip(tag_ids, calibration.kinds(heads, layout), strict=True))
+    ]
+    compared = {TAGGER: rated, **_rate_baselines(splits, layout, values)}
+    return Tagger(heads=heads, tags=tuple(facts), fits=fits, metrics=_report(compared, tag_ids, layout, fits, splits))
+
+
+def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
+    """Metrics of each tag, with the accuracy of its category added to each tag of a multiclass one."""
+    found = positives(scores, thresholds, layout)
+    rated = metrics.tag_metrics(rows.targets, rows.mask, scores, found)
+    for group in layout.groups:
+        if group.kind == "multiclass":
+            columns = list(group.columns)
+            share = metrics.accuracy(rows.targets[:, columns], rows.mask[:, columns], found[:, columns])
+            for column in columns:
+                rated[column]["category_accuracy"] = share
+    return rated
+
+
+def _rate_baselines(
+    splits: Mapping[str, SplitRows], layout: Layout, thresholds: np.ndarray
+) -> dict[str, dict[str, list[metrics.TagMetrics]]]:
+    train, validation = splits["train"].moments, splits["validation"].moments
+    shares = baselines.prevalence(train, layout)
+    regression = baselines.logistic_regression(train, validation, layout)
+    halves = np.full_like(thresholds, calibration.DEFAULT_THRESHOLD)
+    rows = {split: splits[split].moments for split in RATED}
+    return {
+        PREVALENCE: {
+            split: rate(r, baselines.constant_scores(shares, len(r.targets)), halves, layout)
+            for split, r in rows.items()
+        },
+        LOGISTIC: {
+            split: rate(r, score(r.embeddings, regression, layout), halves, layout) for split, r in rows.items()
+        },
+    }
+
+
+def _support(rows: Labelled) -> np.ndarray:
+    return np.sum((rows.targets >= metrics.POSITIVE_FROM) & (rows.mask > 0), axis=0)
+
+
+def _report(
+    compared: Mapping[str, Mapping[str, list[metrics.TagMetrics]]],
+    tag_ids: tuple[str, ...],
+    layout: Layout,
+    fits: list[Fit],
+    splits: Mapping[str, SplitRows],
+) -> dict[str, Any]:
+    """What `metrics.json` holds."""
+    return {
+        "note": "Strengths, calibration and thresholds were chosen on validation: only test is untouched.",
+        "tracks": {split: len(splits[split].track_ids) for split in SPLITS},
+        "macro": {model: metrics.summary(by_split) for model, by_split in compared.items()},
+        "categories": {
+            model: {split: _by_category(rated, layout) for split, rated in by_split.items()}
+            for model, by_split in compared.items()
+        },
+        "tags": {
+            model: {split: dict(zip(tag_ids, rated, strict=True)) for split, rated in by_split.items()}
+            for model, by_split in compared.items()
+        },
+        "heads": [_fit_to_json(fit) for fit in fits],
+    }
+
+
+def _by_category(rated: list[metrics.TagMetrics], layout: Layout) -> dict[str, metrics.TagMetrics]:
+    found = {}
+    for group in layout.groups:
+        columns = list(group.columns[:1]) if len(group.columns) == 2 and group.kind == "binary" else group.columns
+        found[group.name] = metrics.macro([rated[column] for column in columns])
+        if group.kind == "multiclass":
+            found[group.name]["accuracy"] = rated[group.columns[0]]["category_accuracy"]
+    return found
+
+
+def _fit_to_json(fit: Fit) -> dict[str, Any]:
+    strength = fit.strength if np.isfinite(fit.strength) else None
+    losses = {f"{tried:g}": loss for tried, loss in fit.losses.items()}
+    return {"category": fit.category, "strength": strength, "chosen_on": fit.chosen_on, "validation_losses": losses}
