@@ -1,9 +1,11 @@
 """How Beam jobs are started: Beam's own flags unchanged, a local default that needs no download."""
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from pipelines.errors import CommandFailed, UsageError
+from pipelines.progress import show_extraction
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -63,8 +65,11 @@ def children_per_process(options: "PipelineOptions") -> int:
     return 0 if options.view_as(DebugOptions).lookup_experiment("no_use_multiple_sdk_containers") else 1
 
 
-def run_pipeline(root: "beam.Pipeline", *, wait: bool) -> "PipelineResult":
+def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None = None) -> "PipelineResult":
     """Runs the job, and waits for its end unless told otherwise.
+
+    Args:
+      tracks: how many tracks are to be extracted, where that is known; for the progress bar of a local job.
 
     Raises:
       CommandFailed: the job did not end well; finished work is kept for the next try.
@@ -72,8 +77,9 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool) -> "PipelineResult":
     from apache_beam.runners.runner import PipelineState
 
     try:
-        result = root.run()
-        state = result.wait_until_finish() if wait else None
+        with show_extraction(tracks) if is_local(root.options) else contextlib.nullcontext():
+            result = root.run()
+            state = result.wait_until_finish() if wait else None
     except (RuntimeError, OSError) as error:
         raise CommandFailed(f"the job failed: {_root_cause(error)}\nFinished chunks are kept: run it again.") from error
     if wait and state not in (PipelineState.DONE, None):

@@ -54,12 +54,14 @@ class Options:
 
     Attributes:
       shards: the catalog's shards.
+      tracks: rows of the catalog.
       known: where earlier outcomes are.
       launch: where this launch's receipt goes, relative to the table root.
       children: sandbox children of a worker process; 0 means one a core of the worker.
     """
 
     shards: "list[CatalogShard]"
+    tracks: int
     catalog_root: str
     model: str
     known: "Known"
@@ -124,7 +126,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     options = make_options(args, beam_options)
     root = beam.Pipeline(options=beam_options)
     build(root, options)
-    run_pipeline(root, wait=not args.no_wait)
+    first = options.known.parent is None
+    run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
     if args.no_wait:
         print(f"launched; when the job has ended: catalog-tagger publish {args.table}")
         return 0
@@ -155,6 +158,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
         raise CommandFailed(f"{args.catalog}: the catalog has no rows")
     return Options(
         shards=shards,
+        tracks=count,
         catalog_root=shards[0].root,
         model=args.model,
         known=_known(args, bundle),

@@ -16,6 +16,7 @@ from transforms.signal.extract import Features
 from transforms.signal.limits import Limits
 from transforms.signal.sandbox import shared_sandbox
 from transforms.signal.spec import FeatureSpec
+from transforms.tally import EXTRACTED
 
 FIRST_IN_A_ROW = 20
 """So many unavailable tracks before the first good one mean that the storage or the credentials are wrong."""
@@ -73,6 +74,7 @@ class ChunkExtractor:
         except errors.TrackError as failure:
             features, error = None, failure
             self._breaker.failed(failure)
+        EXTRACTED.add()
         return Extracted(
             source=source,
             size=None if data is None else len(data),

@@ -39,20 +39,22 @@ def _split(batch: bytes, root: str) -> Iterator[Any]:
     if pc.any(known).as_py():
         yield to_ipc(rows.filter(known).combine_chunks())
     unknown = rows.filter(pc.invert(known))
-    folders = pa.array([_folder(resolve_uri(uri, root)) for uri in unknown["uri"].to_pylist()], pa.string())
+    folders = pa.array([_place(uri, root)[0] for uri in unknown["uri"].to_pylist()], pa.string())
     for folder in folders.unique().to_pylist():
         part = unknown.filter(pc.equal(folders, folder)).combine_chunks()
         yield beam.pvalue.TaggedOutput("unknown", (folder, to_ipc(part)))
 
 
-def _folder(url: str) -> str:
-    return url.rsplit("/", 1)[0]
+def _place(uri: str, root: str) -> tuple[str, str]:
+    """Folder and name of a source. Names are compared, since a folder can be written in more than one way."""
+    folder, _, name = resolve_uri(uri, root).rpartition("/")
+    return folder, name
 
 
 def _from_listing(group: tuple[str, Iterable[bytes]], root: str) -> bytes:
     folder, batches = group
-    versions = {file.url: file.version for file in storage.list_folder(folder)}
+    versions = {file.url.rpartition("/")[2]: file.version for file in storage.list_folder(folder)}
     rows = concat(list(batches))
-    found = [versions.get(resolve_uri(uri, root), MISSING) for uri in rows["uri"].to_pylist()]
+    found = [versions.get(_place(uri, root)[1], MISSING) for uri in rows["uri"].to_pylist()]
     index = rows.column_names.index("source_version")
     return to_ipc(rows.set_column(index, rows.schema.field("source_version"), pa.array(found, pa.string())))

@@ -1,0 +1,25 @@
+"""A count that worker threads of this process add to and a progress bar reads."""
+
+import threading
+
+
+class Tally:
+    """A number that only grows; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._value = 0
+
+    def add(self, count: int = 1) -> None:
+        """Adds to the number."""
+        with self._lock:
+            self._value += count
+
+    @property
+    def value(self) -> int:
+        """The number now."""
+        return self._value
+
+
+EXTRACTED = Tally()
+"""Tracks that this process has extracted or rejected since it started."""
