@@ -1,8 +1,9 @@
 """Samples from bytes, a block at a time: nothing here trusts a header with memory."""
 
+import contextlib
 import io
-import types
-from typing import Protocol, Self
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import soundfile
 from transforms.signal.errors import (
     DecodeError,
     ImplausibleHeader,
-    NoFrames,
+    TrackError,
     UnsupportedChannels,
     UnsupportedCodec,
     UnsupportedRate,
@@ -23,11 +24,21 @@ Float32 = npt.NDArray[np.float32]
 
 
 class Source(Protocol):
-    """Audio that is decoded in blocks. `frames` is what the header claims, None where it claims nothing."""
+    """Audio that is decoded in blocks.
+
+    Attributes:
+      rate_hz: sample rate.
+      channels: number of channels.
+      frames: length that the header claims; None where it claims nothing.
+      can_seek: whether `seek` is exact.
+      lost_packets: packets that failed and were left out so far.
+    """
 
     rate_hz: int
     channels: int
     frames: int | None
+    can_seek: bool
+    lost_packets: int
 
     def read(self, frames: int) -> Float32:
         """The next frames, float32 [at most frames, channels]; empty at the end. Raises DecodeError."""
@@ -51,6 +62,9 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
 
 class SoundFileSource:
     """Source on libsndfile: WAV, AIFF, CAF, AU, FLAC, MP3, Ogg."""
+
+    can_seek = True
+    lost_packets = 0
 
     def __init__(self, data: bytes) -> None:
         try:
@@ -81,38 +95,49 @@ class SoundFileSource:
         """See Source."""
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> None:
-        self.close()
-
 
 _UNIMPLEMENTED = ("unimplemented format", "unsupported encoding", "not supported")
 
 
-def _open_error(error: soundfile.LibsndfileError) -> Exception:
+def _open_error(error: soundfile.LibsndfileError) -> TrackError:
     text = str(error.error_string)
     if any(phrase in text for phrase in _UNIMPLEMENTED):
         return UnsupportedCodec(text)
     return ImplausibleHeader(text)
 
 
-def open_source(data: bytes, kind: Kind, limits: Limits) -> SoundFileSource:
+@contextlib.contextmanager
+def open_source(data: bytes, kind: Kind, limits: Limits) -> Iterator[Source]:
     """Open a file and check what its header claims.
 
     Raises:
       ImplausibleHeader: the header is broken.
-      UnsupportedCodec, UnsupportedChannels, UnsupportedRate: the header is good but the audio is not read.
+      UnsupportedCodec, UnsupportedChannels, UnsupportedRate, NoAudio: the header is good but the audio is not read.
     """
-    source = SoundFileSource(data)
+    source = _decoder(data, kind)
+    try:
+        _check(source, limits)
+        yield source
+    finally:
+        source.close()
+
+
+def _decoder(data: bytes, kind: Kind) -> Source:
+    if kind.decoder == "soundfile":
+        try:
+            return SoundFileSource(data)
+        except UnsupportedCodec:
+            pass  # ffmpeg knows more codings of the same containers
+    from transforms.signal.av_source import AvSource  # loads ffmpeg: most children never need it
+
+    return AvSource(data, kind)
+
+
+def _check(source: Source, limits: Limits) -> None:
     if not limits.min_rate_hz <= source.rate_hz <= limits.max_rate_hz:
         raise UnsupportedRate(f"{source.rate_hz} Hz: {limits.min_rate_hz} to {limits.max_rate_hz} Hz are read")
     if not 1 <= source.channels <= limits.max_channels:
         raise UnsupportedChannels(f"{source.channels} channels: 1 to {limits.max_channels} are read")
-    return source
 
 
 def downmix(block: Float32) -> Float32:
@@ -124,13 +149,3 @@ def downmix(block: Float32) -> Float32:
     if channels == 1:
         return block[:, 0]
     return block @ np.full(channels, 1 / channels, np.float32)
-
-
-def count_frames(source: Source, block_frames: int) -> int:
-    """Frames of a file whose header does not say, by decoding it once."""
-    total = 0
-    while block := len(source.read(block_frames)):
-        total += block
-    if not total:
-        raise NoFrames("the file decodes to nothing")
-    return total

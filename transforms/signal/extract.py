@@ -5,25 +5,15 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from transforms.signal.decode import Source, count_frames, open_source
-from transforms.signal.errors import (
-    DecodeError,
-    Empty,
-    NoFrames,
-    NonFinite,
-    Silent,
-    TooLarge,
-    TooLong,
-    TooShort,
-    TrackError,
-    Truncated,
-)
-from transforms.signal.gather import BLOCK_FRAMES, Gather, stream_all
+from transforms.signal.containers import BELIEVED, inspect
+from transforms.signal.errors import DecodeError, Empty, NoFrames, NonFinite, Silent, TooLarge, TooShort, Truncated
+from transforms.signal.gather import Gather
 from transforms.signal.limits import Limits
-from transforms.signal.logmel import frame_count, mel_of_frames
-from transforms.signal.patches import PatchPlan, plan_patches
-from transforms.signal.sniff import Kind, sniff
+from transforms.signal.logmel import mel_of_frames
+from transforms.signal.patches import PatchPlan
+from transforms.signal.sniff import sniff
 from transforms.signal.spec import FeatureSpec
+from transforms.signal.track import Reading, Track, read_measured, read_planned
 
 SILENCE = 1e-5
 """Peak level, full scale being 1, up to which audio counts as digital silence: -100 dB, below one step of 16 bits."""
@@ -34,12 +24,12 @@ class AudioFacts:
     """What was found out about a track's audio.
 
     Attributes:
-      duration_s: length of the decoded audio, or of what the header claims where patches were sought.
+      duration_s: length of the audio that is there; where patches were sought, the length that the header claims.
       sample_rate: rate of the source in Hz.
       channels: channels of the source.
       format: container by its magic bytes, such as `mp3`.
       decoded_fraction: good share of the planned patches, 0 to 1.
-      damage: what is wrong with the file although it was read; None where it is whole.
+      damage: what is wrong with the file although it was read, parts joined by `; `; None where it is whole.
     """
 
     duration_s: float
@@ -70,75 +60,75 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     if len(data) > limits.max_bytes:
         raise TooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
     kind = sniff(data)
-    with open_source(data, kind, limits) as source:
-        frames = source.frames
-    if frames is None:
-        with open_source(data, kind, limits) as source:
-            frames = count_frames(source, BLOCK_FRAMES)
-    with open_source(data, kind, limits) as source:
-        return _features(source, frames, kind, spec, limits)
-
-
-def _features(source: Source, frames: int, kind: Kind, spec: FeatureSpec, limits: Limits) -> Features:
-    samples = frames * spec.sample_rate // source.rate_hz
-    _check_length(samples, spec, limits)
-    plan = plan_patches(samples, spec)
-    gather = Gather(plan, spec)
-    decoded, bad, failure = stream_all(source, gather, spec)
-    if not decoded:
-        raise failure or NoFrames("the file decodes to nothing")
-    if bad > limits.max_bad_samples * decoded:
-        raise NonFinite(f"{bad} of {decoded} samples are NaN or infinite")
-    good = _good_patches(plan, min(samples, decoded * spec.sample_rate // source.rate_hz), spec)
-    damage = _damage(decoded, frames, bad, failure)
-    if len(good) < min(limits.min_good_patches, len(plan.starts)):
-        error = DecodeError if failure else Truncated
-        raise error(f"{damage}; {len(good)} of {len(plan.starts)} patches are good")
-    if max(float(np.abs(buffer).max()) for _, buffer in gather.runs()) <= SILENCE:
-        raise Silent(f"{decoded / source.rate_hz:.1f} s of digital silence")
-    facts = AudioFacts(
-        duration_s=decoded / source.rate_hz,
-        sample_rate=source.rate_hz,
-        channels=source.channels,
-        format=kind.name,
-        decoded_fraction=len(good) / len(plan.starts),
-        damage=damage,
+    track = Track(contents=inspect(data, kind), kind=kind, spec=spec, limits=limits)
+    reading = _read(track)
+    good = reading.gather.good_patches()
+    _check_good(track, reading, good)
+    if reading.gather.peak() <= SILENCE:
+        raise Silent(f"{reading.duration_s:.1f} s of digital silence")
+    return Features(
+        patches=_cut(reading.plan, reading.gather, spec)[good],
+        starts_s=reading.plan.starts_s(spec)[good],
+        facts=_facts(track, reading, len(good)),
     )
-    return Features(patches=_cut(plan, gather, spec)[good], starts_s=plan.starts_s(spec)[good], facts=facts)
 
 
-def _check_length(samples: int, spec: FeatureSpec, limits: Limits) -> None:
-    duration_s = samples / spec.sample_rate
-    if duration_s < spec.min_duration_s:
-        raise TooShort(f"{duration_s:.3f} s, at least {spec.min_duration_s} s are needed")
-    if duration_s > limits.max_duration_s:
-        raise TooLong(f"{duration_s:.0f} s, the limit is {limits.max_duration_s:.0f} s")
+def _read(track: Track) -> Reading:
+    """Read by the length that the header claims; measure where it claims none or hardly any of it is there."""
+    frames = track.claimed_frames()
+    if frames is None:
+        return read_measured(track)
+    reading = read_planned(track, frames)
+    if len(reading.gather.good_patches()) * BELIEVED >= len(reading.plan.starts):
+        return reading
+    try:
+        measured = read_measured(track)
+    except (NoFrames, DecodeError, TooShort):
+        return reading
+    return measured if measured.frames * BELIEVED < frames else reading
 
 
-def _good_patches(plan: PatchPlan, samples: int, spec: FeatureSpec) -> list[int]:
-    """Patches whose frames all lie in the samples that were decoded."""
-    frames = frame_count(samples, spec)
-    length = min(spec.patch_frames, plan.frames)
-    return [i for i, start in enumerate(plan.starts) if start + length <= frames]
+def _check_good(track: Track, reading: Reading, good: list[int]) -> None:
+    """Raise where the damage is too great."""
+    planned, tally = len(reading.plan.starts), reading.tally
+    if not tally.frames:
+        raise tally.failure or NoFrames("the file decodes to nothing")
+    if tally.bad > track.limits.max_bad_samples * tally.frames:
+        raise NonFinite(f"{tally.bad} of {tally.frames} samples are NaN or infinite")
+    if len(good) < min(track.limits.min_good_patches, planned):
+        error = DecodeError if tally.failure else Truncated
+        raise error(f"{len(good)} of {planned} patches are good; {_damage(track, reading)}")
 
 
-def _damage(decoded: int, planned: int, bad: int, failure: TrackError | None) -> str | None:
-    found = [f"{failure.reason}: {failure.detail}"] if failure else []
-    if decoded < planned:
-        found.append(f"truncated: {decoded} of {planned} samples")
-    if bad:
-        found.append(f"non_finite: {bad} samples set to 0")
+def _damage(track: Track, reading: Reading) -> str | None:
+    """All that is wrong with a file, None where it is whole."""
+    found = list(dict.fromkeys(track.contents.notes + reading.notes))
+    if reading.tally.failure is not None:
+        found.append(f"{reading.tally.failure.reason}: {reading.tally.failure.detail}")
+    if reading.tally.bad:
+        found.append(f"non_finite: {reading.tally.bad} samples set to 0")
     return "; ".join(found) or None
+
+
+def _facts(track: Track, reading: Reading, good: int) -> AudioFacts:
+    return AudioFacts(
+        duration_s=reading.duration_s,
+        sample_rate=reading.rate_hz,
+        channels=reading.channels,
+        format=track.kind.name,
+        decoded_fraction=good / len(reading.plan.starts),
+        damage=_damage(track, reading),
+    )
 
 
 def _cut(plan: PatchPlan, gather: Gather, spec: FeatureSpec) -> npt.NDArray[np.float16]:
     """All planned patches, float16 [n, patch_frames, n_mels]."""
     out = np.empty((len(plan.starts), *spec.patch_shape), np.float16)
-    for run, samples in gather.runs():
-        mels = mel_of_frames(samples, spec).astype(np.float16)
+    for buffer in gather.buffers:
+        mels = mel_of_frames(buffer.samples, spec).astype(np.float16)
         for i, start in enumerate(plan.starts):
-            if run.first <= start < run.last:
-                out[i] = _patch(mels[start - run.first :], spec)
+            if buffer.run.first <= start < buffer.run.last:
+                out[i] = _patch(mels[start - buffer.run.first :], spec)
     return out
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from transforms.signal.errors import FormatNotAllowed, UnknownFormat
+from transforms.signal.mpeg import SEARCH_BYTES, find_mpeg_frame, mpeg_frame
 
 Decoder = Literal["soundfile", "av"]
 
@@ -13,22 +14,65 @@ HEAD_BYTES = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A container: its name in the ledger and who decodes it."""
+    """A container.
+
+    Attributes:
+      name: what the ledger calls it.
+      decoder: who reads it first.
+      demuxer: ffmpeg's name of the one demuxer that may see it; ffmpeg never guesses.
+    """
 
     name: str
     decoder: Decoder
+    demuxer: str
 
 
-WAV, W64, AIFF, CAF = (Kind(name, "soundfile") for name in ("wav", "w64", "aiff", "caf"))
-AU, FLAC, MP3 = (Kind(name, "soundfile") for name in ("au", "flac", "mp3"))
-VORBIS, OPUS, OGG_FLAC = (Kind(name, "soundfile") for name in ("vorbis", "opus", "ogg-flac"))
+WAV, W64 = Kind("wav", "soundfile", "wav"), Kind("w64", "soundfile", "w64")
+AIFF, CAF, AU = Kind("aiff", "soundfile", "aiff"), Kind("caf", "soundfile", "caf"), Kind("au", "soundfile", "au")
+FLAC = Kind("flac", "soundfile", "flac")
+MP3, MP2 = Kind("mp3", "soundfile", "mp3"), Kind("mp2", "av", "mp3")  # libsndfile only guesses the length of layer 2
+VORBIS, OPUS = Kind("vorbis", "soundfile", "ogg"), Kind("opus", "soundfile", "ogg")
+OGG_FLAC, SPEEX = Kind("ogg-flac", "soundfile", "ogg"), Kind("speex", "av", "ogg")
+MP4, ASF, MATROSKA = Kind("mp4", "av", "mov"), Kind("asf", "av", "asf"), Kind("matroska", "av", "matroska")
+ADTS, AC3, EAC3, DTS = (Kind(name, "av", name) for name in ("aac", "ac3", "eac3", "dts"))
+WAVPACK, TTA, APE = Kind("wavpack", "av", "wv"), Kind("tta", "av", "tta"), Kind("ape", "av", "ape")
+AMR, FLV = Kind("amr", "av", "amr"), Kind("flv", "av", "flv")
+
+_MAGIC = (
+    (b"fLaC", FLAC),
+    (b"caff", CAF),
+    (b".snd", AU),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", ASF),
+    (b"\x1a\x45\xdf\xa3", MATROSKA),
+    (b"wvpk", WAVPACK),
+    (b"TTA1", TTA),
+    (b"MAC ", APE),
+    (b"#!AMR", AMR),
+    (b"FLV\x01", FLV),
+    (b"\x7f\xfe\x80\x01", DTS),
+)
+
+_OGG_MAGIC = (
+    (b"\x01vorbis", VORBIS),
+    (b"OpusHead", OPUS),
+    (b"\x7fFLAC", OGG_FLAC),
+    (b"Speex   ", SPEEX),
+)
 
 _NOT_AUDIO = (
     (b"#EXTM3U", "an HLS or M3U playlist"),
     (b"ffconcat", "an ffconcat playlist"),
     (b"[playlist]", "a PLS playlist"),
+    (b"[Reference]", "an ASX reference"),
     (b"v=0\n", "an SDP session description"),
     (b"v=0\r\n", "an SDP session description"),
+    (b"FILE ", "a cue sheet"),
+    (b"REM ", "a cue sheet"),
+    (b"TITLE ", "a cue sheet"),
+    (b"PERFORMER ", "a cue sheet"),
+    (b"file:", "a list of files"),
+    (b"http:", "a list of addresses"),
+    (b"https:", "a list of addresses"),
     (b"<", "XML or HTML"),
     (b"{", "JSON"),
     (b"version https://git-lfs", "a git-lfs pointer"),
@@ -49,28 +93,56 @@ def sniff(data: bytes) -> Kind:
       FormatNotAllowed: a playlist, picture, text or another format that is not read as audio.
       UnknownFormat: nothing that is known.
     """
-    body = data[id3_size(data) :][:HEAD_BYTES]
-    kind = _riff(body) or _ogg(body) or _plain(body)
+    start = id3_size(data)
+    body = data[start : start + HEAD_BYTES]
+    kind = _riff(body) or _ogg(body) or _mp4(body) or _plain(body)
     if kind is not None:
         return kind
     text = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     for magic, what in _NOT_AUDIO:
         if text.startswith(magic):
             raise FormatNotAllowed(f"it is {what}")
-    if data[:3] == b"ID3" or find_mpeg_frame(data[:MPEG_SEARCH_BYTES]) is not None:
-        return MP3
-    raise UnknownFormat(f"it begins with {data[:8].hex(' ')}")
+    return _streamed(data, start)
+
+
+def _streamed(data: bytes, start: int) -> Kind:
+    """Streams that have no header, only frames that follow each other."""
+    body = data[start : start + SEARCH_BYTES]
+    if _is_adts(body):
+        return ADTS
+    if body[:2] == b"\x0b\x77" and len(body) > 5:
+        return EAC3 if body[5] >> 3 > 10 else AC3
+    at = find_mpeg_frame(body)
+    frame = mpeg_frame(body[at : at + 4]) if at is not None else None
+    if frame is not None:
+        return MP3 if frame.layer == 3 else MP2
+    raise UnknownFormat(f"it begins with {body[:8].hex(' ')}")
+
+
+def _is_adts(body: bytes) -> bool:
+    """Whether two AAC frames follow each other."""
+    for _ in range(2):
+        if len(body) < 7 or body[0] != 0xFF or body[1] & 0xF6 != 0xF0:
+            return False
+        size = (body[3] & 3) << 11 | body[4] << 3 | body[5] >> 5
+        if size < 7:
+            return False
+        body = body[size:]
+    return True
 
 
 def id3_size(data: bytes) -> int:
-    """Bytes of the ID3v2 tag at the start of a file, 0 where there is none or it claims more than the file has."""
-    if data[:3] != b"ID3" or len(data) < 10:
-        return 0
-    size = 0
-    for byte in data[6:10]:
-        size = size << 7 | byte & 0x7F
-    size += 20 if data[5] & 0x10 else 10
-    return size if size < len(data) else 0
+    """Bytes of the ID3v2 tags at the start of a file; a tag that claims more than the file has is not counted."""
+    at = 0
+    while data[at : at + 3] == b"ID3" and len(data) >= at + 10:
+        size = 0
+        for byte in data[at + 6 : at + 10]:
+            size = size << 7 | byte & 0x7F
+        size += 20 if data[at + 5] & 0x10 else 10
+        if at + size >= len(data):
+            break
+        at += size
+    return at
 
 
 def _riff(body: bytes) -> Kind | None:
@@ -86,92 +158,19 @@ def _ogg(body: bytes) -> Kind | None:
     if body[:4] != b"OggS":
         return None
     packet = body[27 + body[26] :] if len(body) > 27 else b""
-    if packet[:7] == b"\x01vorbis":
-        return VORBIS
-    if packet[:8] == b"OpusHead":
-        return OPUS
-    if packet[:5] == b"\x7fFLAC":
-        return OGG_FLAC
-    raise FormatNotAllowed(f"Ogg whose first packet begins with {packet[:8].hex(' ')}")
+    for magic, kind in _OGG_MAGIC:
+        if packet.startswith(magic):
+            return kind
+    raise FormatNotAllowed(f"it is Ogg whose first packet begins with {packet[:8].hex(' ')}")
+
+
+def _mp4(body: bytes) -> Kind | None:
+    """ISO media by its file type box; old QuickTime begins with its movie or its data."""
+    return MP4 if body[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") else None
 
 
 def _plain(body: bytes) -> Kind | None:
-    for magic, kind in ((b"fLaC", FLAC), (b"caff", CAF), (b".snd", AU)):
+    for magic, kind in _MAGIC:
         if body.startswith(magic):
             return kind
     return None
-
-
-MPEG_SEARCH_BYTES = 1 << 17
-"""How far into a file the first MPEG audio frame is looked for."""
-
-_BITRATES = {
-    (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (3, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (3, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (2, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-_RATES = (44_100, 48_000, 32_000)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MpegFrame:
-    """One MPEG audio frame header. `size` in bytes, 0 for the free format."""
-
-    layer: int
-    rate_hz: int
-    channels: int
-    samples: int
-    size: int
-    side_info: int
-
-
-def mpeg_frame(head: bytes) -> MpegFrame | None:
-    """The frame header in the first 4 bytes, or None where there is none."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return None
-    version, layer_bits = head[1] >> 3 & 3, head[1] >> 1 & 3
-    bitrate, rate_index = head[2] >> 4, head[2] >> 2 & 3
-    if version == 1 or layer_bits == 0 or bitrate == 15 or rate_index == 3:
-        return None
-    rate = _RATES[rate_index] >> {3: 0, 2: 1, 0: 2}[version]
-    samples = {3: 384, 2: 1152, 1: 1152 if version == 3 else 576}[layer_bits]
-    return MpegFrame(
-        layer=4 - layer_bits,
-        rate_hz=rate,
-        channels=1 if head[3] >> 6 == 3 else 2,
-        samples=samples,
-        size=_frame_size(version, layer_bits, bitrate, rate, samples, head[2] >> 1 & 1),
-        side_info=_side_info(version, head[3] >> 6 == 3),
-    )
-
-
-def _frame_size(version: int, layer_bits: int, bitrate: int, rate: int, samples: int, padding: int) -> int:
-    if bitrate == 0:
-        return 0
-    table = _BITRATES[3, layer_bits] if version == 3 else _BITRATES[2, 3 if layer_bits == 3 else 2]
-    slot = 4 if layer_bits == 3 else 1
-    return (samples // 8 * table[bitrate - 1] * 1000 // rate // slot + padding) * slot
-
-
-def _side_info(version: int, mono: bool) -> int:
-    if version == 3:
-        return 17 if mono else 32
-    return 9 if mono else 17
-
-
-def find_mpeg_frame(data: bytes) -> int | None:
-    """Offset of the first MPEG audio frame that another one of the same kind follows, or None."""
-    at = data.find(b"\xff")
-    while at >= 0:
-        frame = mpeg_frame(data[at : at + 4])
-        if frame is not None and _is_followed(data, at, frame):
-            return at
-        at = data.find(b"\xff", at + 1)
-    return None
-
-
-def _is_followed(data: bytes, at: int, frame: MpegFrame) -> bool:
-    following = mpeg_frame(data[at + frame.size : at + frame.size + 4]) if frame.size else None
-    return following is not None and (following.layer, following.rate_hz) == (frame.layer, frame.rate_hz)

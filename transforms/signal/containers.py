@@ -1,0 +1,183 @@
+"""What a container says of its own length, checked against the bytes that are there."""
+
+import dataclasses
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+
+from transforms.signal.mpeg import scan_mpeg, with_length_tag
+from transforms.signal.sniff import AIFF, AU, CAF, FLAC, MP3, OPUS, VORBIS, WAV, Kind, id3_size
+
+BELIEVED = 20
+"""A header that claims more than so many times what the file holds is not believed."""
+
+UNVERIFIED = "length_unverified"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contents:
+    """A file, ready for its decoder.
+
+    Attributes:
+      data: the bytes, mended where the container's own length was missing.
+      stretch: claimed length over the length that is there; over 1 in a truncated file.
+      most_samples: bound on the length that any header of this file can claim; None where there is none.
+      notes: what is wrong with the file, for the ledger.
+    """
+
+    data: bytes
+    stretch: float = 1.0
+    most_samples: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def inspect(data: bytes, kind: Kind) -> Contents:
+    """Check a file's own claims about its length. Never raises: what is beyond reading is the decoder's to refuse."""
+    inspector = _INSPECTORS.get(kind)
+    return inspector(data) if inspector is not None else Contents(data=data)
+
+
+_Chunk = tuple[bytes, int, int]
+"""Name, offset of the content, claimed size."""
+
+
+def _chunks(data: bytes, at: int, layout: str, *, is_padded: bool) -> Iterator[_Chunk]:
+    head = struct.Struct(layout)
+    while at + head.size <= len(data):
+        name, size = head.unpack_from(data, at)
+        yield name, at + head.size, size
+        at += head.size + max(0, size) + (size & 1 if is_padded else 0)
+
+
+def _wav(data: bytes) -> Contents:
+    order = ">" if data[:4] == b"RIFX" else "<"
+    wide = 0
+    for name, at, size in _chunks(data, 12, order + "4sI", is_padded=True):
+        if name == b"ds64" and len(data) >= at + 16:
+            (wide,) = struct.unpack_from("<Q", data, at + 8)
+        if name == b"data":
+            if size == 0 and len(data) > at:
+                return _with_size(data, at - 4, len(data) - at, order)
+            return _span(data, wide if wide and size == 0xFFFFFFFF else size, len(data) - at)
+    return Contents(data=data)
+
+
+def _with_size(data: bytes, at: int, size: int, order: str) -> Contents:
+    """A stream whose writer could not go back: give it the size that it has."""
+    mended = data[:at] + struct.pack(order + "I", min(size, 0xFFFFFFFE)) + data[at + 4 :]
+    return Contents(data=mended, notes=(UNVERIFIED,))
+
+
+def _aiff(data: bytes) -> Contents:
+    for name, at, size in _chunks(data, 12, ">4sI", is_padded=True):
+        if name == b"SSND":
+            return _span(data, size, len(data) - at)
+    return Contents(data=data)
+
+
+def _caf(data: bytes) -> Contents:
+    for name, at, size in _chunks(data, 8, ">4sq", is_padded=False):
+        if name == b"data":
+            return _span(data, size, len(data) - at)
+    return Contents(data=data)
+
+
+def _au(data: bytes) -> Contents:
+    if len(data) < 12:
+        return Contents(data=data)
+    offset, size = struct.unpack_from(">II", data, 4)
+    return _span(data, size, len(data) - offset)
+
+
+def _span(data: bytes, claimed: int, there: int) -> Contents:
+    if there <= 0 or claimed <= there:
+        return Contents(data=data, notes=(UNVERIFIED,) if claimed < 0 else ())
+    if claimed > BELIEVED * there or claimed >= 0x7FFFF000:  # a streaming writer's placeholder
+        return Contents(data=data, notes=(UNVERIFIED,))
+    return Contents(data=data, stretch=claimed / there, notes=(f"truncated: {there} of {claimed} bytes of audio",))
+
+
+_LEAST_FLAC_FRAME = 10
+_MOST_FLAC_BLOCK = 65_535
+
+
+def _flac(data: bytes) -> Contents:
+    """A FLAC frame takes 10 bytes at the least and holds 65,535 samples at the most."""
+    return Contents(data=data, most_samples=len(data) // _LEAST_FLAC_FRAME * _MOST_FLAC_BLOCK)
+
+
+def _mp3(data: bytes) -> Contents:
+    start = id3_size(data)
+    scan = scan_mpeg(data, start)
+    if scan is None:
+        return Contents(data=data, notes=(UNVERIFIED,))
+    audio = scan.frames - (scan.tag_frames is not None)
+    notes = [f"lost_data: {scan.lost_bytes} bytes between frames"] if scan.lost_bytes else []
+    if scan.has_other_kind:
+        notes.append("chained: audio of another rate or layer follows and is left out")
+    claimed = scan.tag_frames or 0
+    keeps_tag = audio - 2 <= claimed <= BELIEVED * max(1, audio)
+    if not keeps_tag:
+        notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
+    is_plain = keeps_tag and not scan.lost_bytes and scan.spans[0][0] == start
+    return Contents(data=data if is_plain else with_length_tag(data, scan, keep_tag=keeps_tag), notes=tuple(notes))
+
+
+_PAGE = struct.Struct("<4sBBqIIIB")
+_FIRST, _LAST = 2, 4
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Pages:
+    """What a walk over Ogg pages finds. `streams` counts logical streams."""
+
+    streams: int = 0
+    lost: int = 0
+    has_end: bool = False
+
+
+def _ogg(data: bytes) -> Contents:
+    pages = _walk_pages(data)
+    notes = [f"lost_pages: {pages.lost} damaged or missing"] if pages.lost else []
+    if pages.streams > 1:
+        notes.append(f"chained: the first of {pages.streams} streams is read")
+    if not pages.has_end:
+        notes.append("truncated: the stream has no last page")
+    return Contents(data=data, notes=tuple(notes))
+
+
+def _walk_pages(data: bytes) -> _Pages:
+    found, expected, at = _Pages(), 0, data.find(b"OggS")
+    while at >= 0 and at + _PAGE.size <= len(data):
+        _, _, flags, _, _, sequence, checksum, segments = _PAGE.unpack_from(data, at)
+        table = data[at + _PAGE.size : at + _PAGE.size + segments]
+        stop = at + _PAGE.size + segments + sum(table)
+        if stop > len(data) or not _checks(data[at:stop], checksum):
+            at = data.find(b"OggS", at + 4)
+            continue
+        found.streams += bool(flags & _FIRST)
+        found.lost += 0 if flags & _FIRST else max(0, sequence - expected)
+        found.has_end = found.has_end or bool(flags & _LAST)
+        expected = sequence + 1
+        at = stop if data.startswith(b"OggS", stop) else data.find(b"OggS", stop)
+    return found
+
+
+def _checks(page: bytes, checksum: int) -> bool:
+    """Ogg's CRC is zlib's with the bits the other way round and no inversion."""
+    blank = page[:22] + bytes(4) + page[26:]
+    crc = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big") == checksum
+
+
+_INSPECTORS: dict[Kind, Callable[[bytes], Contents]] = {
+    WAV: _wav,
+    AIFF: _aiff,
+    CAF: _caf,
+    AU: _au,
+    FLAC: _flac,
+    MP3: _mp3,
+    VORBIS: _ogg,
+    OPUS: _ogg,
+}

@@ -1,0 +1,193 @@
+"""MPEG audio (MP3, MP2, MP1) frame by frame: what is there, what is lost, and what the length tag claims."""
+
+import dataclasses
+import functools
+import struct
+
+_BITRATES = {
+    (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (3, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (3, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""kbit/s by (version bits, 2 for both lower ones; layer bits); layers 2 and 3 share a row in the lower versions."""
+_RATES = (44_100, 48_000, 32_000)
+SEARCH_BYTES = 1 << 17
+"""How far into a file the first frame is looked for."""
+_TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MpegFrame:
+    """One frame header. `size` in bytes, 0 in the free format; `side_info` in bytes."""
+
+    version: int
+    layer: int
+    rate_hz: int
+    samples: int
+    size: int
+    side_info: int
+
+
+def mpeg_frame(head: bytes) -> MpegFrame | None:
+    """The frame header in the first 4 bytes, or None where there is none."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer_bits = head[1] >> 3 & 3, head[1] >> 1 & 3
+    bitrate, rate_index = head[2] >> 4, head[2] >> 2 & 3
+    if version == 1 or layer_bits == 0 or bitrate == 15 or rate_index == 3:
+        return None
+    rate = _RATES[rate_index] >> {3: 0, 2: 1, 0: 2}[version]
+    samples = {3: 384, 2: 1152, 1: 1152 if version == 3 else 576}[layer_bits]
+    table = _BITRATES[3, layer_bits] if version == 3 else _BITRATES[2, max(layer_bits, 2)]
+    slot = 4 if layer_bits == 3 else 1
+    size = (samples // 8 * table[bitrate - 1] * 1000 // rate // slot + (head[2] >> 1 & 1)) * slot if bitrate else 0
+    mono, full = head[3] >> 6 == 3, version == 3
+    side_info = (17 if mono else 32) if full else (9 if mono else 17)
+    return MpegFrame(
+        version=version, layer=4 - layer_bits, rate_hz=rate, samples=samples, size=size, side_info=side_info
+    )
+
+
+def find_mpeg_frame(data: bytes) -> int | None:
+    """Offset of the first frame that another one of the same kind follows, or None."""
+    at = data.find(b"\xff")
+    while at >= 0:
+        frame = mpeg_frame(data[at : at + 4])
+        if frame is not None and frame.size and _is_followed(data, at, frame):
+            return at
+        at = data.find(b"\xff", at + 1)
+    return None
+
+
+def _is_followed(data: bytes, at: int, frame: MpegFrame) -> bool:
+    following = mpeg_frame(data[at + frame.size : at + frame.size + 4])
+    return following is not None and _kind(following) == _kind(frame)
+
+
+def _kind(frame: MpegFrame) -> tuple[int, int, int]:
+    return frame.version, frame.layer, frame.rate_hz
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MpegScan:
+    """Frames of a file.
+
+    Attributes:
+      spans: byte ranges [start, stop) of unbroken whole frames of the first frame's kind.
+      frames: number of those frames, a length tag's own included.
+      head: the first frame.
+      tag_frames: frames that a Xing, Info or VBRI tag claims; None where there is no such tag.
+      lost_bytes: bytes between spans.
+      is_cut: whether the file ends within a frame.
+      has_other_kind: whether frames of another rate or layer follow.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    frames: int
+    head: MpegFrame
+    tag_frames: int | None
+    lost_bytes: int
+    is_cut: bool
+    has_other_kind: bool
+
+
+def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
+    """Walk over all frame headers of a file from `start` on; None where there are no two frames in a row."""
+    found = find_mpeg_frame(data[start : start + SEARCH_BYTES])
+    first = start + (found or 0)
+    head = mpeg_frame(data[first : first + 4])
+    if found is None or head is None:
+        return None
+    sizes = _sizes_like(*_kind(head))
+    spans: list[tuple[int, int]] = []
+    frames = lost = 0
+    at: int | None = first
+    while at is not None:
+        count, stop = _walk(data, at, sizes)
+        frames += count
+        spans.append((at, stop))
+        at = _resync(data, stop, sizes)
+        lost += at - stop if at is not None else 0
+    end = spans[-1][1]
+    return MpegScan(
+        spans=tuple(spans),
+        frames=frames,
+        head=head,
+        tag_frames=_tag_frames(data, first, head),
+        lost_bytes=lost,
+        is_cut=0 < len(data) - end < sizes.get(int.from_bytes(data[end + 1 : end + 3]), 0) and data[end] == 0xFF,
+        has_other_kind=not data.startswith(_TRAILERS, end)
+        and find_mpeg_frame(data[end : end + SEARCH_BYTES]) is not None,
+    )
+
+
+@functools.lru_cache
+def _sizes_like(version: int, layer: int, rate_hz: int) -> dict[int, int]:
+    """Frame size by the second and third byte of the header, for headers of one kind."""
+    sizes = {}
+    for second in (0xE0 | version << 3 | (4 - layer) << 1 | protection for protection in (0, 1)):
+        for third in range(0x100):
+            frame = mpeg_frame(bytes((0xFF, second, third, 0)))
+            if frame is not None and frame.size and frame.rate_hz == rate_hz:
+                sizes[second << 8 | third] = frame.size
+    return sizes
+
+
+def _walk(data: bytes, at: int, sizes: dict[int, int]) -> tuple[int, int]:
+    """Whole frames in a row from `at`: their number, and where they end."""
+    count, end = 0, len(data)
+    while at + 4 <= end and data[at] == 0xFF:
+        size = sizes.get(data[at + 1] << 8 | data[at + 2])
+        if size is None or at + size > end:
+            break
+        at += size
+        count += 1
+    return count, at
+
+
+def _resync(data: bytes, at: int, sizes: dict[int, int]) -> int | None:
+    """Where two frames in a row begin again, None where they don't or only tags follow."""
+    if data.startswith(_TRAILERS, at):
+        return None
+    while (at := data.find(b"\xff", at)) >= 0:
+        count, _ = _walk(data[at : at + 6000], 0, sizes)
+        if count >= 2:
+            return at
+        at += 1
+    return None
+
+
+def _tag_frames(data: bytes, first: int, head: MpegFrame) -> int | None:
+    """Audio frames that the length tag in the first frame claims."""
+    xing = first + 4 + head.side_info
+    if data[xing : xing + 4] in (b"Xing", b"Info") and len(data) >= xing + 12 and data[xing + 7] & 1:
+        return int.from_bytes(data[xing + 8 : xing + 12])
+    vbri = first + 36
+    if data[vbri : vbri + 4] == b"VBRI" and len(data) >= vbri + 18:
+        return int.from_bytes(data[vbri + 14 : vbri + 18])
+    return None
+
+
+def with_length_tag(data: bytes, scan: MpegScan, *, keep_tag: bool) -> bytes:
+    """The file's whole frames alone, under a length tag: its own, or one made from the frames that were found."""
+    body = [data[start:stop] for start, stop in scan.spans]
+    if keep_tag:
+        return b"".join(body)
+    first = scan.spans[0][0]
+    if scan.tag_frames is not None:
+        body[0] = body[0][scan.head.size :]
+    frames = scan.frames - (scan.tag_frames is not None)
+    return b"".join([_length_frame(data[first : first + 4], frames), *body])
+
+
+def _length_frame(header: bytes, frames: int) -> bytes:
+    """A silent frame of the same kind that holds a Xing tag."""
+    for bitrate in range(1, 15):
+        candidate = bytes((0xFF, header[1] | 1, header[2] & 0x0C | bitrate << 4, header[3]))
+        frame = mpeg_frame(candidate)
+        if frame is not None and frame.size >= frame.side_info + 24:
+            tag = candidate + bytes(frame.side_info) + b"Xing" + struct.pack(">II", 1, frames)
+            return tag.ljust(frame.size, b"\0")
+    raise AssertionError(f"no frame size holds a length tag for header {header.hex()}")

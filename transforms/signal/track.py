@@ -1,0 +1,168 @@
+"""One track on its way: how long it is, how it is read, and what came of that."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from transforms.signal.containers import UNVERIFIED, Contents
+from transforms.signal.decode import Source, open_source
+from transforms.signal.errors import NoFrames, TooLong, TooShort, TrackError
+from transforms.signal.gather import BLOCK_FRAMES, Float32, Gather, Resampler, Tally, read_run, read_straight
+from transforms.signal.limits import Limits
+from transforms.signal.patches import PatchPlan, plan_patches
+from transforms.signal.sniff import Kind
+from transforms.signal.spec import FeatureSpec
+
+_KEPT_S = 1800
+"""Audio that is kept while a track of unknown length is measured; a longer one is decoded a second time."""
+
+_LAST_PACKET = 4096
+"""Source frames by which a claimed length may miss: encoders count their last, partly filled packet differently."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Track:
+    """A file and how it is to be read."""
+
+    contents: Contents
+    kind: Kind
+    spec: FeatureSpec
+    limits: Limits
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Source]:
+        """A decoder at the track's start."""
+        with open_source(self.contents.data, self.kind, self.limits) as source:
+            yield source
+
+    def claimed_frames(self) -> int | None:
+        """Length that the header claims, None where it claims none or one that cannot be."""
+        with self.open() as source:
+            frames = source.frames
+        if frames is None or frames > (self.contents.most_samples or frames):
+            return None
+        return int(frames * self.contents.stretch)
+
+    def samples(self, frames: int, rate_hz: int) -> int:
+        """Length at the spec's rate of so many source frames. Raises TooShort, TooLong."""
+        samples = frames * self.spec.sample_rate // rate_hz
+        duration_s = samples / self.spec.sample_rate
+        if duration_s < self.spec.min_duration_s:
+            raise TooShort(f"{duration_s:.3f} s, at least {self.spec.min_duration_s} s are needed")
+        if duration_s > self.limits.max_duration_s:
+            raise TooLong(f"{duration_s:.0f} s, the limit is {self.limits.max_duration_s:.0f} s")
+        return samples
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What came of reading a track. `frames` are source frames: those of the plan."""
+
+    plan: PatchPlan
+    gather: Gather
+    tally: Tally
+    frames: int
+    duration_s: float
+    rate_hz: int
+    channels: int
+    notes: tuple[str, ...] = ()
+
+
+def read_planned(track: Track, frames: int) -> Reading:
+    """Read a track of known length: by seeking where that is less than half of the work, else straight on."""
+    with track.open() as source:
+        samples = track.samples(frames, source.rate_hz)
+        plan = plan_patches(samples, track.spec)
+        gather = Gather(plan, samples, track.spec)
+        seeks = source.can_seek and 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
+        tally = Tally() if seeks else read_straight(source, gather, frames, track.spec)
+        lost, rate_hz, channels, can_seek = source.lost_packets, source.rate_hz, source.channels, source.can_seek
+    decoded = frames if seeks else tally.frames
+    if seeks or (tally.failure is not None and can_seek):
+        lost += _visit(track, gather, tally)
+    return Reading(
+        plan=plan,
+        gather=gather,
+        tally=tally,
+        frames=frames,
+        duration_s=decoded / rate_hz,
+        rate_hz=rate_hz,
+        channels=channels,
+        notes=_notes(frames, decoded, lost, gather),
+    )
+
+
+def _visit(track: Track, gather: Gather, tally: Tally) -> int:
+    """Seek to every run that is not complete; after a failure with a fresh decoder. Returns packets lost."""
+    runs, lost = gather.missing(), 0
+    while runs:
+        try:
+            with track.open() as source:
+                while runs:
+                    read_run(source, gather, runs.pop(0), tally, track.spec)
+                lost += source.lost_packets
+        except TrackError as error:
+            tally.failure = tally.failure or error
+    return lost
+
+
+def _notes(frames: int, decoded: int, lost: int, gather: Gather) -> tuple[str, ...]:
+    notes = []
+    if decoded < frames - _LAST_PACKET:
+        notes.append(f"truncated: {decoded} of {frames} samples")
+    elif decoded == frames and gather.missing():
+        notes.append("truncated: not all that was sought is there")
+    if lost:
+        notes.append(f"lost_packets: {lost}")
+    return tuple(notes)
+
+
+def read_measured(track: Track) -> Reading:
+    """Read a track whose length only decoding tells."""
+    with track.open() as source:
+        tally, kept = _measure(track, source)
+        lost, rate_hz, channels = source.lost_packets, source.rate_hz, source.channels
+    if not tally.frames:
+        raise tally.failure or NoFrames("the file decodes to nothing")
+    samples = track.samples(tally.frames, rate_hz)
+    plan = plan_patches(samples, track.spec)
+    gather = Gather(plan, samples, track.spec)
+    if kept is not None:
+        gather.add(kept)
+    else:
+        with track.open() as source:
+            read_straight(source, gather, tally.frames, track.spec)
+    return Reading(
+        plan=plan,
+        gather=gather,
+        tally=tally,
+        frames=tally.frames,
+        duration_s=tally.frames / rate_hz,
+        rate_hz=rate_hz,
+        channels=channels,
+        notes=(UNVERIFIED, *([f"lost_packets: {lost}"] if lost else [])),
+    )
+
+
+def _measure(track: Track, source: Source) -> tuple[Tally, Float32 | None]:
+    """Decode to the end: the count, and the resampled track where it is not too long to keep."""
+    tally, resampler = Tally(), Resampler(source.rate_hz, track.spec.sample_rate)
+    kept: list[Float32] = []
+    most = track.limits.max_duration_s * source.rate_hz
+    while tally.frames <= most:
+        try:
+            block = source.read(BLOCK_FRAMES)
+        except TrackError as error:
+            tally.failure = error
+            break
+        if not len(block):
+            break
+        samples = resampler.push(tally.mono(block))
+        if tally.frames <= _KEPT_S * source.rate_hz:
+            kept.append(samples)
+    if tally.frames > _KEPT_S * source.rate_hz:
+        return tally, None
+    kept.append(resampler.push(np.empty(0, np.float32), last=True))
+    return tally, np.concatenate(kept)
