@@ -113,7 +113,10 @@ def training_patches(paths: Sequence[str], manifest: DatasetManifest, sampling: 
     """
     files = tf.data.Dataset.from_tensor_slices(list(paths)).shuffle(len(paths), sampling.seed)
     records = files.interleave(
-        tf.data.TFRecordDataset, cycle_length=min(_READERS, len(paths)), num_parallel_calls=2, deterministic=True
+        tf.data.TFRecordDataset,
+        cycle_length=min(_READERS, len(paths)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
     )
     seeds = tf.data.Dataset.random(sampling.seed, rerandomize_each_iteration=True).batch(2)
     chosen = tf.data.Dataset.zip((records.shuffle(_SHUFFLED_TRACKS, sampling.seed), seeds)).map(

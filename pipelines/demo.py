@@ -1,0 +1,176 @@
+"""The whole story on one machine: catalog, dataset, bundle, table, and what analysts see in it.
+
+python -m pipelines.demo
+python -m pipelines.demo --catalog my/catalog.parquet --taxonomy my/taxonomy.yaml
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import DONE, CommandFailed, UsageError
+
+WORK = Path("demo")
+
+QUESTIONS = (
+    (
+        "Tags with scores: the positive tags of some tracks, best first",
+        "SELECT track_id, title, top_tags AS tags FROM tracks ORDER BY track_id LIMIT 10",
+    ),
+    (
+        "The most frequent tags",
+        "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
+        "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
+    ),
+    (
+        "Rejected, and why",
+        "SELECT reason, track_id, uri, detail FROM ledger WHERE status = 'rejected' ORDER BY reason, track_id",
+    ),
+    (
+        "Recordings that are there twice",
+        "SELECT track_id, duplicate_of, uri FROM ledger WHERE duplicate_of IS NOT NULL ORDER BY track_id",
+    ),
+    (
+        "What became of the catalog since the snapshot before",
+        "SELECT before.status AS before, now.status AS now, count(*) AS tracks FROM ledger AS now "
+        "FULL JOIN previous_ledger AS before USING (track_id) GROUP BY ALL ORDER BY tracks DESC, before, now",
+    ),
+)
+"""Heading and SQL of what the demo asks: they fit any catalog."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--catalog", help="your own labelled catalog: Parquet, CSV or JSON Lines")
+    parser.add_argument("--taxonomy", help="the taxonomy of its tags: YAML")
+    args = parser.parse_args(argv)
+    started = time.monotonic()
+    try:
+        sources = own_sources(args.catalog, args.taxonomy) if args.catalog or args.taxonomy else invented_sources()
+        tell(*sources)
+    except CommandFailed as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.code
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Everything is in {sources[2]}/; `make clean` removes it.")
+    return DONE
+
+
+def own_sources(catalog: str | None, taxonomy: str | None) -> tuple[str, str, Path]:
+    """Catalog, taxonomy and working folder for the user's own music.
+
+    Raises:
+      UsageError: one of the two is missing, or is not there.
+    """
+    from transforms.records import storage
+    from transforms.records.hashing import digest
+
+    if not catalog or not taxonomy:
+        raise UsageError(
+            "training needs a labelled catalog and the taxonomy of its tags: make demo CATALOG=my.parquet "
+            "TAXONOMY=my.yaml (columns: docs/tables.md; `catalog-tagger import folder` makes a catalog from audio files)"
+        )
+    if not storage.exists(taxonomy):
+        raise UsageError(f"TAXONOMY={taxonomy}: no such file")
+    name = f"{Path(catalog).stem}-{digest(str(Path(catalog).absolute()), taxonomy)[:8]}"
+    return catalog, taxonomy, WORK / name
+
+
+def invented_sources() -> tuple[str, str, Path]:
+    """Catalog, taxonomy and working folder of the invented catalog, which is made if it is not there yet."""
+    # The taxonomy is written last: where it is, the catalog is whole. Making it again would change the files' times.
+    if not (WORK / "taxonomy.yaml").exists():
+        command("synthesize", "--output", str(WORK))
+    return str(WORK / "catalog.parquet"), str(WORK / "taxonomy.yaml"), WORK
+
+
+def tell(catalog: str, taxonomy: str, work: Path) -> None:
+    """Prepares, trains, tags twice and asks questions."""
+    dataset, bundle, table = (str(work / name) for name in ("dataset", "bundle", "table"))
+    command("prepare", "--catalog", catalog, "--taxonomy", taxonomy, "--output", dataset)
+    if (Path(bundle) / "bundle.json").exists():
+        print(f"\n{bundle} is there already: its training is not repeated")
+    else:
+        command("train", "--dataset", dataset, "--output", bundle)
+    for _ in range(2):
+        command("tag", "--catalog", catalog, "--model", bundle, "--table", table)
+    for heading, sql in QUESTIONS:
+        print(f"\n{heading}")
+        command("query", table, sql)
+    command("verify", table)
+    command("describe", table)
+    check_second_run(table)
+    print("\nTest split, by category: the tagger against two baselines")
+    print_metrics(json.loads((Path(bundle) / "metrics.json").read_text(encoding="utf-8")))
+
+
+def command(*words: str) -> None:
+    """Runs one command of catalog-tagger in a process of its own, as a user would.
+
+    Raises:
+      CommandFailed: it ended with another exit code than 0.
+    """
+    print(f"\n$ catalog-tagger {shlex.join(words)}", flush=True)
+    code = subprocess.run([sys.executable, "-m", "pipelines.cli", *words], check=False).returncode
+    if code:
+        advice = f"where {WORK}/ holds the work of an older version, remove it with `make clean`"
+        raise CommandFailed(f"`catalog-tagger {words[0]}` ended with exit code {code}; {advice}", code)
+
+
+def check_second_run(table: str) -> None:
+    """Says that the newest run decoded nothing and published the same content.
+
+    Raises:
+      CommandFailed: it did not.
+    """
+    from transforms.records.snapshots import read_snapshot, snapshot_numbers
+
+    first, second = (read_snapshot(table, number) for number in snapshot_numbers(table)[-2:])
+    decoded, same = second.run.counts["decoded"], first.run.content_hash == second.run.content_hash
+    print(
+        f"\nThe second run decoded {decoded} tracks and published {'the same' if same else 'another'} content: "
+        f"snapshots {first.number} and {second.number}"
+    )
+    # Files that were missing or out of reach are looked for again in every run: those may decode.
+    due = second.run.counts["unavailable"] + second.run.reasons.get("not_found", 0)
+    if decoded > due or not same:
+        raise CommandFailed("the second run should have decoded nothing and changed nothing")
+
+
+def metric_rows(metrics: dict[str, Any], split: str = "test") -> tuple[list[str], list[list[Any]]]:
+    """Names and rows of the comparison: per category and over all, ROC-AUC and PR-AUC of each model."""
+    models = list(metrics["categories"])
+    names = ["category", *(f"{kind} {model}" for kind in ("ROC-AUC", "PR-AUC") for model in models)]
+    rows = []
+    for category in metrics["categories"][models[0]][split]:
+        by_model = [metrics["categories"][model][split][category] for model in models]
+        rows.append([category, *_rounded(by_model)])
+    rows.append(["all tags", *_rounded([metrics["macro"][model][split] for model in models])])
+    return names, rows
+
+
+def _rounded(by_model: list[dict[str, Any]]) -> list[float | None]:
+    values = [found[kind] for kind in ("roc_auc", "pr_auc") for found in by_model]
+    return [None if value is None else round(value, 3) for value in values]
+
+
+def print_metrics(metrics: dict[str, Any]) -> None:
+    """The comparison on the test split as a table."""
+    from pipelines.printing import write_table
+
+    tracks = metrics["tracks"]
+    write_table(sys.stdout, *metric_rows(metrics))
+    print(
+        f"{tracks['train']} tracks to train on, {tracks['validation']} to validate, {tracks['test']} to test: "
+        "too few to tell close figures apart. A dash: no tag of the category has both kinds of tracks there."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
