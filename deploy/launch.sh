@@ -119,7 +119,7 @@ check_places() {
 if [[ $engine == dataflow ]]; then
   require project "$project" && check project "$project" '[a-z]([-a-z0-9:.]*[a-z0-9])?' 'a project id'
   require region "$region" && check region "$region" '[a-z]+-[a-z]+[0-9]+' 'a region such as europe-west1'
-  require bucket "$bucket" && check bucket "$bucket" 'gs://[a-z0-9][-_.a-z0-9]+(/.*)?' 'a gs:// URL'
+  require bucket "$bucket" && check bucket "$bucket" 'gs://[a-z0-9][-_.a-z0-9]{1,61}[a-z0-9](/.*)?' 'a gs:// URL'
   require image "$image"
   check machine-type "$machine" '[a-z0-9]+(-[a-z0-9]+)+' 'a machine type such as n2-standard-4'
   check max-workers "$max_workers" '[1-9][0-9]{0,3}' 'a number from 1 to 9999'

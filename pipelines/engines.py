@@ -27,9 +27,12 @@ def parse_beam_args(beam_args: list[str]) -> "PipelineOptions":
     Raises:
       UsageError: a runner that is known to lose rows or to need a download.
     """
-    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
 
     options = PipelineOptions(beam_args)
+    if options.view_as(SetupOptions).save_main_session is None:
+        # What workers run is importable; Beam would pickle the console script's module for Dataflow.
+        options.view_as(SetupOptions).save_main_session = False
     standard, direct = options.view_as(StandardOptions), options.view_as(DirectOptions)
     named = _given(beam_args, "--runner")
     if named in _REFUSED:
@@ -63,6 +66,20 @@ def children_per_process(options: "PipelineOptions") -> int:
         processes = (direct.direct_num_workers or cores) if direct.direct_running_mode == "multi_processing" else 1
         return max(1, cores // processes)
     return 0 if options.view_as(DebugOptions).lookup_experiment("no_use_multiple_sdk_containers") else 1
+
+
+def new_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
+    """An empty pipeline for these options.
+
+    Raises:
+      UsageError: options that the runner refuses, such as a project that is no project id.
+    """
+    import apache_beam as beam
+
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as error:
+        raise UsageError(" ".join(str(error).split())) from error
 
 
 def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None = None) -> "PipelineResult":

@@ -114,7 +114,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, reports; returns the exit code."""
-    from pipelines.engines import children_per_process, parse_beam_args, run_pipeline
+    from pipelines.engines import children_per_process, new_pipeline, parse_beam_args, run_pipeline
 
     beam_options = parse_beam_args(beam_args)
     options = make_options(args, children_per_process(beam_options))
@@ -122,9 +122,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         print(f"{options.output} is finished already, nothing to do\n{summary(finished)}")
         return 0
 
-    import apache_beam as beam
-
-    root = beam.Pipeline(options=beam_options)
+    root = new_pipeline(beam_options)
     build(root, options)
     run_pipeline(root, wait=not args.no_wait)
     if args.no_wait:

@@ -116,15 +116,13 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, publishes; returns the exit code."""
-    import apache_beam as beam
-
-    from pipelines.engines import parse_beam_args, run_pipeline
+    from pipelines.engines import new_pipeline, parse_beam_args, run_pipeline
     from transforms.records.publishing import Gate
 
     gate = _checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     beam_options = parse_beam_args(beam_args)
     options = make_options(args, beam_options)
-    root = beam.Pipeline(options=beam_options)
+    root = new_pipeline(beam_options)
     build(root, options)
     first = options.known.parent is None
     run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
