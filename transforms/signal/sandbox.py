@@ -119,9 +119,14 @@ class _Child:
         self._stderr.close()
 
 
+_PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "TMPDIR")
+"""Variables without which numerics may be wrong on some processors, or libraries not found."""
+
+
 def _environment() -> dict[str, str]:
     """The child's whole environment: where modules are and one thread a process; no credentials, no home."""
-    return {
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",
