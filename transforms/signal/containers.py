@@ -22,12 +22,14 @@ class Contents:
       data: the bytes, mended where the container's own length was missing.
       stretch: claimed length over the length that is there; over 1 in a truncated file.
       most_samples: bound on the length that any header of this file can claim; None where there is none.
+      shows_end: whether the container marks its end, so that a cut is seen even where no length is told.
       notes: what is wrong with the file, for the ledger.
     """
 
     data: bytes
     stretch: float = 1.0
     most_samples: int | None = None
+    shows_end: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -144,7 +146,7 @@ def _ogg(data: bytes) -> Contents:
         notes.append(f"chained: the first of {pages.streams} streams is read")
     if not pages.has_end:
         notes.append("truncated: the stream has no last page")
-    return Contents(data=data, notes=tuple(notes))
+    return Contents(data=data, shows_end=True, notes=tuple(notes))
 
 
 def _walk_pages(data: bytes) -> _Pages:

@@ -123,11 +123,19 @@ def open_source(data: bytes, kind: Kind, limits: Limits) -> Iterator[Source]:
 
 
 def _decoder(data: bytes, kind: Kind) -> Source:
-    if kind.decoder == "soundfile":
+    """libsndfile for what it reads; ffmpeg for the rest, and for the valid files that libsndfile refuses."""
+    if kind.decoder == "av":
+        return _av_source(data, kind)
+    try:
+        return SoundFileSource(data)
+    except (ImplausibleHeader, UnsupportedCodec) as error:
         try:
-            return SoundFileSource(data)
-        except UnsupportedCodec:
-            pass  # ffmpeg knows more codings of the same containers
+            return _av_source(data, kind)
+        except TrackError:
+            raise error from None
+
+
+def _av_source(data: bytes, kind: Kind) -> Source:
     from transforms.signal.av_source import AvSource  # loads ffmpeg: most children never need it
 
     return AvSource(data, kind)

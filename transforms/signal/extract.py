@@ -6,7 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.signal.containers import BELIEVED, inspect
-from transforms.signal.errors import DecodeError, Empty, NoFrames, NonFinite, Silent, TooLarge, TooShort, Truncated
+from transforms.signal.errors import (
+    DecodeError,
+    Empty,
+    NoFrames,
+    NonFinite,
+    Silent,
+    TooLarge,
+    TooShort,
+    TrackError,
+    Truncated,
+)
 from transforms.signal.gather import Gather
 from transforms.signal.limits import Limits
 from transforms.signal.logmel import mel_of_frames
@@ -79,13 +89,28 @@ def _read(track: Track) -> Reading:
     if frames is None:
         return read_measured(track)
     reading = read_planned(track, frames)
-    if len(reading.gather.good_patches()) * BELIEVED >= len(reading.plan.starts):
+    if reading.tally.failure is not None and track.kind.decoder == "soundfile":
+        reading = _better(reading, track.by_ffmpeg(), frames)
+    if _good_share(reading) * BELIEVED >= 1:
         return reading
     try:
         measured = read_measured(track)
     except (NoFrames, DecodeError, TooShort):
         return reading
     return measured if measured.frames * BELIEVED < frames else reading
+
+
+def _better(reading: Reading, other: Track, frames: int) -> Reading:
+    """What another decoder makes of a damaged file, where that is more."""
+    try:
+        again = read_planned(other, frames)
+    except TrackError:
+        return reading
+    return again if _good_share(again) > _good_share(reading) else reading
+
+
+def _good_share(reading: Reading) -> float:
+    return len(reading.gather.good_patches()) / len(reading.plan.starts)
 
 
 def _check_good(track: Track, reading: Reading, good: list[int]) -> None:

@@ -20,6 +20,9 @@ BLOCK_FRAMES = 1 << 16
 SMALL_BLOCK_FRAMES = 1 << 12
 """The same where a damaged place may be near: what is decoded before it within a block is lost with it."""
 
+LAST_PACKET = 4096
+"""Source frames by which a claimed length may miss: encoders count their last, partly filled packet differently."""
+
 MARGIN_S = 0.1
 """Audio decoded before and after a sought run: longer than the resampling filter."""
 
@@ -52,7 +55,7 @@ class Gather:
     """Samples of the runs of a plan, zeros beyond the track's ends: memory is that of the plan, not of the track."""
 
     def __init__(self, plan: PatchPlan, length: int, spec: FeatureSpec) -> None:
-        self._plan, self._length, self._spec = plan, length, spec
+        self._plan, self.length, self._spec = plan, length, spec
         self.buffers = [self._buffer(run) for run in plan.runs(spec)]
         self.position = 0
 
@@ -60,7 +63,7 @@ class Gather:
         start, count = run.first_sample(self._spec), run.sample_count(self._spec)
         have = np.zeros(count, np.bool_)
         have[: max(0, -start)] = True
-        have[max(0, self._length - start) :] = True
+        have[max(0, self.length - start) :] = True
         return _Buffer(run=run, start=start, samples=np.zeros(count, np.float32), have=have)
 
     def add(self, samples: Float32) -> None:
@@ -70,7 +73,7 @@ class Gather:
 
     def place(self, first: int, samples: Float32) -> None:
         """Take samples that begin at `first`."""
-        last = min(first + len(samples), self._length)
+        last = min(first + len(samples), self.length)
         for buffer in self.buffers:
             low, high = max(first, buffer.start), min(last, buffer.start + len(buffer.samples))
             if low < high:
@@ -78,11 +81,14 @@ class Gather:
                 buffer.samples[at] = samples[low - first : high - first]
                 buffer.have[at] = True
 
+    def end_at(self, last: int) -> None:
+        """Take zeros for what a track lacks of its claimed length."""
+        for buffer in self.buffers:
+            buffer.have[max(0, last - buffer.start) :] = True
+
     def missing(self) -> list[tuple[int, int]]:
         """Sample ranges of the runs that are not complete, within the track."""
-        return [
-            (max(0, b.start), min(self._length, b.start + len(b.samples))) for b in self.buffers if not b.have.all()
-        ]
+        return [(max(0, b.start), min(self.length, b.start + len(b.samples))) for b in self.buffers if not b.have.all()]
 
     def good_patches(self) -> list[int]:
         """Patches whose samples have all been decoded."""
@@ -137,6 +143,8 @@ def read_straight(source: Source, gather: Gather, frames: int, spec: FeatureSpec
         gather.add(resampler.push(tally.mono(block)))
     if tally.failure is None:
         gather.add(resampler.push(np.empty(0, np.float32), last=True))
+        if frames - LAST_PACKET <= tally.frames < frames:
+            gather.end_at(gather.position)
     return tally
 
 
@@ -152,7 +160,9 @@ def read_run(source: Source, gather: Gather, wanted: tuple[int, int], tally: Tal
     while left > 0 and len(block := source.read(min(SMALL_BLOCK_FRAMES, left))):
         left -= len(block)
         position = _place_wanted(gather, resampler.push(tally.mono(block)), position, wanted)
-    _place_wanted(gather, resampler.push(np.empty(0, np.float32), last=True), position, wanted)
+    position = _place_wanted(gather, resampler.push(np.empty(0, np.float32), last=True), position, wanted)
+    if wanted[1] - LAST_PACKET * spec.sample_rate // source.rate_hz <= position < wanted[1] == gather.length:
+        gather.end_at(position)
 
 
 def _place_wanted(gather: Gather, samples: Float32, position: int, wanted: tuple[int, int]) -> int:

@@ -3,13 +3,23 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 
 from transforms.signal.containers import UNVERIFIED, Contents
 from transforms.signal.decode import Source, open_source
 from transforms.signal.errors import NoFrames, TooLong, TooShort, TrackError
-from transforms.signal.gather import BLOCK_FRAMES, Float32, Gather, Resampler, Tally, read_run, read_straight
+from transforms.signal.gather import (
+    BLOCK_FRAMES,
+    LAST_PACKET,
+    Float32,
+    Gather,
+    Resampler,
+    Tally,
+    read_run,
+    read_straight,
+)
 from transforms.signal.limits import Limits
 from transforms.signal.patches import PatchPlan, plan_patches
 from transforms.signal.sniff import Kind
@@ -17,9 +27,6 @@ from transforms.signal.spec import FeatureSpec
 
 _KEPT_S = 1800
 """Audio that is kept while a track of unknown length is measured; a longer one is decoded a second time."""
-
-_LAST_PACKET = 4096
-"""Source frames by which a claimed length may miss: encoders count their last, partly filled packet differently."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,10 @@ class Track:
         if frames is None or frames > (self.contents.most_samples or frames):
             return None
         return int(frames * self.contents.stretch)
+
+    def by_ffmpeg(self) -> Self:
+        """The same track, read by ffmpeg's libraries: they go on after damage that ends libsndfile."""
+        return dataclasses.replace(self, kind=dataclasses.replace(self.kind, decoder="av"))
 
     def samples(self, frames: int, rate_hz: int) -> int:
         """Length at the spec's rate of so many source frames. Raises TooShort, TooLong."""
@@ -110,7 +121,7 @@ def _visit(track: Track, gather: Gather, tally: Tally) -> int:
 
 def _notes(frames: int, decoded: int, lost: int, gather: Gather) -> tuple[str, ...]:
     notes = []
-    if decoded < frames - _LAST_PACKET:
+    if decoded < frames - LAST_PACKET:
         notes.append(f"truncated: {decoded} of {frames} samples")
     elif decoded == frames and gather.missing():
         notes.append("truncated: not all that was sought is there")
@@ -142,7 +153,10 @@ def read_measured(track: Track) -> Reading:
         duration_s=tally.frames / rate_hz,
         rate_hz=rate_hz,
         channels=channels,
-        notes=(UNVERIFIED, *([f"lost_packets: {lost}"] if lost else [])),
+        notes=(
+            *(() if track.contents.shows_end else (UNVERIFIED,)),
+            *((f"lost_packets: {lost}",) if lost else ()),
+        ),
     )
 
 
