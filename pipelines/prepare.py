@@ -63,8 +63,8 @@ class Options:
       plan: taxonomy, split and chunks.
       gate: what may be lost.
       buckets: groups in which rows are planned.
-      children: sandbox children of a worker process; 0 means one a core of the worker.
       launch: path of this launch's receipt, relative to the dataset.
+      children: sandbox children of a worker process; 0 means one a core of the worker.
     """
 
     shards: "list[CatalogShard]"
@@ -73,8 +73,8 @@ class Options:
     plan: "SplitPlan"
     gate: "Gate"
     buckets: int
-    children: int
     launch: str
+    children: int = 0
 
     @property
     def catalog_root(self) -> str:
@@ -116,14 +116,14 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, reports; returns the exit code."""
     from pipelines.engines import children_per_process, new_pipeline, parse_beam_args, run_pipeline
 
-    beam_options = parse_beam_args(beam_args)
-    options = make_options(args, children_per_process(beam_options))
+    options = make_options(args)
     if (finished := _finished(options)) is not None:
         print(f"{options.output} is finished already, nothing to do\n{summary(finished)}")
         return 0
 
+    beam_options = parse_beam_args(beam_args)
     root = new_pipeline(beam_options)
-    build(root, options)
+    build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
     run_pipeline(root, wait=not args.no_wait)
     if args.no_wait:
         print(f"launched; the dataset is finished when {options.output}/dataset.json exists")
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     return _report(options)
 
 
-def make_options(args: argparse.Namespace, children: int) -> Options:
+def make_options(args: argparse.Namespace) -> Options:
     """Checks the arguments against catalog and taxonomy.
 
     Raises:
@@ -169,7 +169,6 @@ def make_options(args: argparse.Namespace, children: int) -> Options:
         ),
         gate=gate,
         buckets=math.ceil(count / BUCKET_ROWS),
-        children=children,
         launch=f"work/{short_id('launch', str(time.time_ns()), str(os.getpid()))}.json",
     )
 

@@ -7,6 +7,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.metrics import Metrics
+from apache_beam.typehints import no_annotations
 
 from transforms.records.batches import concat, from_ipc, to_ipc
 from transforms.records.hashing import bucket_of
@@ -34,6 +35,7 @@ class SplitTracks(beam.PTransform):
         super().__init__()
         self._plan, self._buckets = plan, buckets
 
+    @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, batches: beam.PCollection) -> LabelledPlan:
         """Groups rows so that repeated ids meet, then plans each group."""
         groups = batches | "SplitByHash" >> beam.FlatMap(_split, self._buckets) | "GroupRows" >> beam.GroupByKey()
