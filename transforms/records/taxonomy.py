@@ -196,11 +196,12 @@ def _tag(obj: Mapping[str, Any] | str) -> Tag:
     """A tag from its mapping, or from its bare id."""
     fields: Mapping[str, Any] = {"id": obj} if isinstance(obj, str) else obj
     lists = {name: tuple(tag_id(t) for t in fields.get(name) or ()) for name in _TAG_LISTS}
-    name = fields.get("name") or _readable(fields["id"])
+    name = fields.get("name") or readable_name(fields["id"])
     return Tag(id=fields["id"], name=name, **lists)
 
 
-def _readable(tag: str) -> str:
+def readable_name(tag: str) -> str:
+    """A tag's name where the taxonomy gives none: its slug with spaces and a capital."""
     slug = tag.partition("/")[2].replace("_", " ").replace("-", " ")
     return slug[:1].upper() + slug[1:]
 
