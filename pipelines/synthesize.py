@@ -5,6 +5,8 @@ catalog-tagger synthesize --output demo --tracks 72 --seed 0 --duration 8
 
 import argparse
 import io
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,16 +69,21 @@ def synthesize(output: Path, *, tracks: int = 72, seed: int = 0, duration_s: flo
     audio = output / "audio"
     audio.mkdir(parents=True, exist_ok=True)
     songs = make_tracks(tracks, seed)
-    rows = []
-    for number, track in enumerate(tqdm(songs, desc="synthesize", unit="track", leave=False, disable=None)):
-        name, data = _encode_track(track, number, duration_s)
-        (audio / name).write_bytes(data)
-        rows.append(_row(track, f"audio/{name}"))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = pool.map(lambda item: _write_track(audio, item[1], item[0], duration_s), enumerate(songs))
+        rows = list(tqdm(made, desc="synthesize", total=tracks, unit="track", leave=False, disable=None))
     rows.append(_copy_first(audio, rows[0]))
     rows += _write_broken(audio, songs, max(1, tracks // 12))
     _write_catalog(output / "catalog.parquet", rows)
     (output / "taxonomy.yaml").write_text(yaml.safe_dump(taxonomy(), sort_keys=False), encoding="utf-8")
     return len(rows)
+
+
+def _write_track(audio: Path, track: "SyntheticTrack", number: int, duration_s: float) -> dict[str, Any]:
+    """Writes a song's file; returns its catalog row."""
+    name, data = _encode_track(track, number, duration_s)
+    (audio / name).write_bytes(data)
+    return _row(track, f"audio/{name}")
 
 
 def _copy_first(audio: Path, first: dict[str, Any]) -> dict[str, Any]:
