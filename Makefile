@@ -41,6 +41,7 @@ bench: setup  ## measure, write benchmarks/results.json and the README's table
 
 docs: setup  ## regenerate the generated documents
 	$(BIN)/python -m transforms.records.data_dictionary > docs/tables.md
+	$(BIN)/python -m pipelines.reference > docs/commands.md
 
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \

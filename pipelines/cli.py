@@ -58,7 +58,10 @@ def _build_parser(only: str | None) -> argparse.ArgumentParser:
 
 
 def _known_flags(parser: argparse.ArgumentParser) -> list[str]:
-    return [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    """Long flags of a parser and of its subcommands."""
+    own = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    nested = [a.choices.values() for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    return own + [flag for parsers in nested for sub in parsers for flag in _known_flags(sub)]
 
 
 def _beam_flags() -> list[str]:
@@ -88,7 +91,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         raise UsageError(f"unknown command {command!r}{hint}")
     parser = _build_parser(command)
     # Required arguments are asked for after unknown flags: a mistyped flag is then named, not its missing value.
-    own = _command_parser(parser, command) if command else parser
+    own = _own(parser, command) if command else parser
     required = [action for action in own._actions if action.required and action.option_strings]
     for action in required:
         action.required = False
@@ -104,7 +107,12 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return args, rest
 
 
-def _command_parser(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+def command_parser(command: str) -> argparse.ArgumentParser:
+    """The parser of one command, with its flags."""
+    return _own(_build_parser(command), command)
+
+
+def _own(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
     choices = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
     return choices[command]
 

@@ -12,7 +12,7 @@ from pipelines.errors import DONE, CommandFailed
 if TYPE_CHECKING:
     from transforms.records.snapshots import Snapshot
 
-HELP = "show the snapshots of a table: counts, ids and content hashes"
+HELP = "Show the snapshots of a table: counts, ids and content hashes."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from pipelines.snapshots_cli import add_snapshot_arguments, chosen_snapshot
 if TYPE_CHECKING:
     import duckdb
 
-HELP = "ask the tables a question in SQL (DuckDB): tracks, track_tags, embeddings, ledger, taxonomy, previous_*"
+HELP = "Ask the tables a question in SQL (DuckDB): tracks, track_tags, embeddings, ledger, taxonomy, previous_*."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import argparse
 from pipelines.errors import DONE, UsageError
 from pipelines.snapshots_cli import add_snapshot_arguments, chosen_snapshot
 
-HELP = "print the statements that open the tables in DuckDB, BigQuery or Spark"
+HELP = "Print the statements that open the tables in DuckDB, BigQuery or Spark."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipelines.synthetic_catalog import SyntheticTrack
 
-HELP = "invent a catalog with audio and known tags"
+HELP = "Invent a catalog with audio and known tags."
 
 FORMATS = (
     ("mp3", "MP3", "MPEG_LAYER_III", 44_100, 2),

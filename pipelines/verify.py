@@ -9,7 +9,7 @@ import sys
 from pipelines.errors import DONE, FAILED, CommandFailed
 from pipelines.snapshots_cli import add_snapshot_arguments, chosen_snapshot
 
-HELP = "check every hash, count and promise of a published snapshot"
+HELP = "Check every hash, count and promise of a published snapshot."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
