@@ -1,0 +1,58 @@
+"""Every example of `docs/catalog.md` is read, and gives what the page says."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from transforms.records.examples import layout
+from transforms.records.labels import encode
+from transforms.records.taxonomy import load_taxonomy
+from transforms.records.tracks import list_shards, read_shard
+
+PAGE = (Path(__file__).parents[1] / "docs" / "catalog.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"<!-- (file|output): (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
+FILES = {name: text for kind, name, text in BLOCK.findall(PAGE) if kind == "file"}
+OUTPUTS = {name: text for kind, name, text in BLOCK.findall(PAGE) if kind == "output"}
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """A folder with the page's files."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def read(url):
+    (shard,) = list_shards(url)
+    parts = list(read_shard(shard))
+    return pa.Table.from_batches([batch for batch, _ in parts]), [str(p) for _, found in parts for p in found]
+
+
+def test_both_catalogs_hold_the_same_rows(page):
+    (first, problems), (second, others) = read("catalog.csv"), read("catalog.jsonl")
+    assert problems == others == []
+    assert first.drop_columns("_file").equals(second.drop_columns("_file"))
+    assert first["track_id"].to_pylist() == ["007", "008", "009"] and first["bpm"].to_pylist() == ["120", None, None]
+
+
+def test_the_problems_are_those_of_the_page(page):
+    assert read("broken.csv")[1] == OUTPUTS["broken.csv"].splitlines()
+
+
+def test_the_catalogs_tags_fit_the_taxonomy(page):
+    taxonomy = load_taxonomy("taxonomy.yaml")
+    tags = read("catalog.csv")[0]["tags"].to_pylist()
+    first, second = (encode([(t["tag"], t["weight"]) for t in found], taxonomy) for found in tags[:2])
+    assert first.unknown == second.unknown == ()
+    assert [round(float(x), 3) for x in first.targets] == [0.7, 0.7, 1, 0, 0, 1, 0]
+    assert second.targets.tolist() == [1, 1, 0, 1, 0, 0, 0] and second.mask.tolist() == [1] * 5 + [0] * 2
+
+
+def test_the_layout_is_that_of_the_page():
+    shapes = {"patches_shape": " [3]", "patch_start_s": " [patches]", "targets": " [tags]", "mask": " [tags]"}
+    for name, feature in layout(1).items():
+        assert f"| `{name}` | {feature.kind}{shapes.get(name, '')} | {feature.sentence} |" in PAGE
