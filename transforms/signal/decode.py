@@ -41,7 +41,10 @@ class Source(Protocol):
     lost_packets: int
 
     def read(self, frames: int) -> Float32:
-        """The next frames, float32 [at most frames, channels]; empty at the end. Raises DecodeError."""
+        """The next frames, float32 [at most frames, channels]; empty at the end.
+
+        The array is good until the next call. Raises DecodeError.
+        """
 
     def seek(self, frame: int) -> None:
         """Make `frame` the next one that is read. Raises DecodeError."""
@@ -73,13 +76,16 @@ class SoundFileSource:
             raise _open_error(error) from error
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
+        self._block = np.empty((0, self.channels), np.float32)
         claimed: int = self._file.frames
         self.frames = claimed if 0 < claimed < 1 << 62 else None
 
     def read(self, frames: int) -> Float32:
         """See Source."""
+        if len(self._block) < frames:
+            self._block = np.empty((frames, self.channels), np.float32)
         try:
-            block: Float32 = self._file.read(frames, dtype="float32", always_2d=True)
+            block: Float32 = self._file.read(frames, dtype="float32", out=self._block[:frames])
         except soundfile.LibsndfileError as error:
             raise DecodeError(error.error_string) from error
         return block

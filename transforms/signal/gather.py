@@ -42,13 +42,34 @@ class Resampler:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Buffer:
-    """Samples from `start` on, and which of them were decoded."""
+class Buffer:
+    """Samples of one run, from `start` on.
+
+    Attributes:
+      run: the frames that the samples are for.
+      start: the first sample's place in the track; negative where the track begins within the first window.
+      samples: float32 [samples], zeros where nothing was decoded.
+      decoded: places [first, last) that were decoded, or lie beyond the track's ends; apart from each other, ascending.
+    """
 
     run: Run
     start: int
     samples: Float32
-    have: npt.NDArray[np.bool_]
+    decoded: list[tuple[int, int]]
+
+    def mark(self, first: int, last: int) -> None:
+        """Count these places as decoded."""
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted([*self.decoded, (first, last)]):
+            if merged and low <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+            else:
+                merged.append((low, high))
+        self.decoded[:] = merged
+
+    def has(self, first: int, last: int) -> bool:
+        """Whether all of these places are decoded."""
+        return any(low <= first and last <= high for low, high in self.decoded)
 
 
 class Gather:
@@ -59,12 +80,14 @@ class Gather:
         self.buffers = [self._buffer(run) for run in plan.runs(spec)]
         self.position = 0
 
-    def _buffer(self, run: Run) -> _Buffer:
+    def _buffer(self, run: Run) -> Buffer:
         start, count = run.first_sample(self._spec), run.sample_count(self._spec)
-        have = np.zeros(count, np.bool_)
-        have[: max(0, -start)] = True
-        have[max(0, self.length - start) :] = True
-        return _Buffer(run=run, start=start, samples=np.zeros(count, np.float32), have=have)
+        buffer = Buffer(run=run, start=start, samples=np.zeros(count, np.float32), decoded=[])
+        if start < 0:
+            buffer.mark(start, 0)
+        if start + count > self.length:
+            buffer.mark(self.length, start + count)
+        return buffer
 
     def add(self, samples: Float32) -> None:
         """Take the next samples of the track."""
@@ -77,37 +100,35 @@ class Gather:
         for buffer in self.buffers:
             low, high = max(first, buffer.start), min(last, buffer.start + len(buffer.samples))
             if low < high:
-                at = slice(low - buffer.start, high - buffer.start)
-                buffer.samples[at] = samples[low - first : high - first]
-                buffer.have[at] = True
+                buffer.samples[low - buffer.start : high - buffer.start] = samples[low - first : high - first]
+                buffer.mark(low, high)
 
     def end_at(self, last: int) -> None:
         """Take zeros for what a track lacks of its claimed length."""
         for buffer in self.buffers:
-            buffer.have[max(0, last - buffer.start) :] = True
+            stop = buffer.start + len(buffer.samples)
+            if last < stop:
+                buffer.mark(max(last, buffer.start), stop)
 
     def missing(self) -> list[tuple[int, int]]:
         """Sample ranges of the runs that are not complete, within the track."""
-        return [(max(0, b.start), min(self.length, b.start + len(b.samples))) for b in self.buffers if not b.have.all()]
+        ranges = [(b, b.start, b.start + len(b.samples)) for b in self.buffers]
+        return [(max(0, first), min(self.length, last)) for b, first, last in ranges if not b.has(first, last)]
 
     def good_patches(self) -> list[int]:
         """Patches whose samples have all been decoded."""
         frames = min(self._spec.patch_frames, self._plan.frames)
-        return [
-            i for i, start in enumerate(self._plan.starts) if self._is_complete(Run(first=start, last=start + frames))
-        ]
+        patches = [Run(first=start, last=start + frames) for start in self._plan.starts]
+        return [i for i, patch in enumerate(patches) if self._is_complete(patch)]
 
     def _is_complete(self, patch: Run) -> bool:
-        start = patch.first_sample(self._spec)
-        for buffer in self.buffers:
-            if buffer.run.first <= patch.first < buffer.run.last:
-                at = start - buffer.start
-                return bool(buffer.have[at : at + patch.sample_count(self._spec)].all())
-        return False
+        first = patch.first_sample(self._spec)
+        last = first + patch.sample_count(self._spec)
+        return any(buffer.has(first, last) for buffer in self.buffers)
 
     def peak(self) -> float:
         """Highest absolute sample."""
-        return max(float(np.abs(buffer.samples).max()) for buffer in self.buffers)
+        return max(max(float(buffer.samples.max()), -float(buffer.samples.min())) for buffer in self.buffers)
 
 
 @dataclasses.dataclass(kw_only=True)

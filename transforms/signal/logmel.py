@@ -60,14 +60,34 @@ def frame_count(samples: int, spec: FeatureSpec) -> int:
 def mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
     """Log-mel of every whole window in `padded`: float32 [(frames - 1) * hop + n_fft] -> float32 [frames, n_mels]."""
     windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
-    matrix, window = mel_matrix(spec), _window(spec.n_fft)
+    power = _Power(spec)
     out = np.empty((len(windows), spec.n_mels), np.float32)
     for start in range(0, len(windows), _BLOCK_FRAMES):
-        spectrum = np.fft.rfft(windows[start : start + _BLOCK_FRAMES] * window, axis=1)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        np.matmul(power.astype(np.float32), matrix, out=out[start : start + _BLOCK_FRAMES])
+        block = slice(start, start + _BLOCK_FRAMES)
+        power.mel(windows[block], out[block])
     return _compress(out, spec)
+
+
+class _Power:
+    """Mel power of a block of windows, in arrays that are used again: fresh ones cost more than the arithmetic."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        bins = spec.n_fft // 2 + 1
+        self._matrix, self._window = mel_matrix(spec), _window(spec.n_fft)
+        self._windowed = np.empty((_BLOCK_FRAMES, spec.n_fft))
+        self._spectrum = np.empty((_BLOCK_FRAMES, bins), np.complex128)
+        self._power = np.empty((_BLOCK_FRAMES, bins), np.float32)
+
+    def mel(self, windows: Float32, out: Float32) -> None:
+        """float32 [frames, n_fft] -> `out`, float32 [frames, n_mels]."""
+        count = len(windows)
+        windowed, spectrum, power = self._windowed[:count], self._spectrum[:count], self._power[:count]
+        np.multiply(windows, self._window, out=windowed)
+        np.fft.rfft(windowed, axis=1, out=spectrum)
+        parts = spectrum.view(np.float64)
+        np.multiply(parts, parts, out=parts)
+        np.add(parts[:, 0::2], parts[:, 1::2], out=power, casting="same_kind")
+        np.matmul(power, self._matrix, out=out)
 
 
 def _compress(power: Float32, spec: FeatureSpec) -> Float32:

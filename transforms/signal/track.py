@@ -175,7 +175,7 @@ def _measure(track: Track, source: Source) -> tuple[Tally, Float32 | None]:
             break
         samples = resampler.push(tally.mono(block))
         if tally.frames <= _KEPT_S * source.rate_hz:
-            kept.append(samples)
+            kept.append(samples.copy())
     if tally.frames > _KEPT_S * source.rate_hz:
         return tally, None
     kept.append(resampler.push(np.empty(0, np.float32), last=True))
