@@ -4,12 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from pipelines.cli import COMMANDS
 from tests.published import fake_bundle, publish_table
 from transforms.records.data_dictionary import dictionary
 from transforms.records.duck import check_question, connect
 from transforms.records.schemas import TABLES
 from transforms.records.snapshots import read_snapshot
+from transforms.records.taxonomy import Taxonomy
 from transforms.signal.errors import REASONS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -55,3 +58,34 @@ def test_each_answer_has_one_order(connection, title):
     if "ORDER BY" in QUERIES[title]:
         first, second = (connection.sql(QUERIES[title]).fetchall() for _ in range(2))
         assert first == second
+
+
+README = (DOCS.parent / "README.md").read_text()
+
+
+def test_the_readme_s_python_reads_a_table(tmp_path):
+    bundle = fake_bundle(tmp_path / "bundle")
+    publish_table(tmp_path / "table", bundle, 6)
+    publish_table(tmp_path / "table", bundle, 12)
+    code = re.search(r"```python\n(.+?)```", README, re.S)[1]
+    found: dict = {}
+    exec(code.replace("demo/table", str(tmp_path / "table")), found)
+    assert found["tags"].num_rows == len(found["frame"]) == 12 * 33
+    assert found["lazy"].collect().shape == (12 * 33, len(TABLES["track_tags"]))
+
+
+def test_the_readme_s_taxonomy_is_valid():
+    document = yaml.safe_load(re.search(r"```yaml\n(.+?)```", README, re.S)[1])
+    assert Taxonomy.from_json(document).tag_ids == ("mood/soft", "mood/calm")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_lists_every_command(name):
+    assert re.search(rf"^\| `{name}[ `]", README, re.M)
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"])
+def test_links_lead_somewhere(path):
+    document = DOCS.parent / path
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+        assert (document.parent / target).exists(), target
