@@ -59,6 +59,12 @@ def _fork_bomb():
             os._exit(0)
 
 
+def _socket():
+    import socket
+
+    socket.socket()
+
+
 def _write():
     with tempfile.NamedTemporaryFile() as file:
         file.write(bytes(8 << 20))
@@ -89,6 +95,8 @@ PILLS = {
     "fork bomb": _fork_bomb,
     "writes": _write,
     "surprise": lambda: 1 / 0,
+    "socket": _socket,
+    "program": lambda: os.execv("/bin/true", ["true"]),
     "environment": _tell(lambda: os.environ),
     "modules": _tell(lambda: sys.modules),
 }

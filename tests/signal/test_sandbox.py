@@ -85,6 +85,8 @@ REASONS = {
     b"fork bomb": "resource_limit",
     b"writes": "resource_limit",
     b"surprise": "unknown",
+    b"socket": "resource_limit",
+    b"program": "resource_limit",
 }
 
 

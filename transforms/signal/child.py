@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from transforms.signal import wire
+from transforms.signal.confine import forbid_programs_and_sockets
 from transforms.signal.errors import MemoryLimit, ResourceLimit, TrackError
 from transforms.signal.extract import Features
 from transforms.signal.limits import MIB, Limits
@@ -39,7 +40,7 @@ def main(request_fd: int, answer_fd: int) -> None:
     hand_over_mel_matrix(spec, np.frombuffer(body, "<f4").reshape(spec.n_fft // 2 + 1, spec.n_mels))
     extract = _load(head["extractor"])
     lower_limits(limits)
-    wire.send(answer_fd, {"ready": True})
+    wire.send(answer_fd, {"unconfined": forbid_programs_and_sockets()})
     while True:
         try:
             _, data = wire.receive(request_fd)

@@ -4,6 +4,8 @@ import atexit
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
+import logging
 import os
 import queue
 import signal
@@ -23,6 +25,7 @@ from transforms.signal.logmel import mel_matrix
 from transforms.signal.spec import FeatureSpec
 
 EXTRACTOR = "transforms.signal.extract:extract"
+_log = logging.getLogger(__name__)
 _START_S = 120.0
 """Longest that a child may take to import its modules, on a machine that is very busy."""
 
@@ -57,10 +60,12 @@ class _Child:
         head = {"spec": spec.to_json(), "limits": dataclasses.asdict(self._limits), "extractor": extractor}
         try:
             wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes())
-            wire.receive(self._answer, time.monotonic() + _START_S)
+            hello, _ = wire.receive(self._answer, time.monotonic() + _START_S)
         except (wire.Closed, wire.Late, BrokenPipeError) as error:
             self.end()
             raise SandboxError(f"a child process did not start: {self._last_words()}") from error
+        if hello["unconfined"]:
+            _warn_once(hello["unconfined"])
 
     def extract(self, data: bytes) -> Features:
         """One track's features. Raises TrackError; the child is dead after some of them."""
@@ -121,6 +126,11 @@ class _Child:
 
 _PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "TMPDIR")
 """Variables without which numerics may be wrong on some processors, or libraries not found."""
+
+
+@functools.cache
+def _warn_once(why: str) -> None:
+    _log.warning("decoders could start programs and open connections here: %s", why)
 
 
 def _environment() -> dict[str, str]:
