@@ -321,3 +321,8 @@ def test_repeated_ids_name_the_first_row(tmp_path):
     found = find_duplicates(read(url)[0])
     assert [(p.row, p.column) for p in found] == [(3, "track_id"), (4, "track_id")]
     assert f"'1' is already used in {url}, row 1" in found[0].message
+
+
+def test_whole_numbers_beyond_64_bits_are_text(tmp_path):
+    lines = [f'{{"track_id": "{i}", "uri": "a", "isrc": {n}}}' for i, n in enumerate((1, 2**70))]
+    assert values(write(tmp_path, "c.jsonl", "\n".join(lines)), "isrc") == ["1", str(2**70)]

@@ -165,9 +165,14 @@ def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
     kinds: dict[str, set[type]] = {}
     for row in _json_rows(stream):
         for key, value in row.value.items() if isinstance(row.value, dict) else ():
-            kinds.setdefault(key, set()).add(type(value))
+            kinds.setdefault(key, set()).add(_kind(value))
     _check_names(list(kinds))
     return {key: _json_type(found - {type(None)}) for key, found in kinds.items()}
+
+
+def _kind(value: Any) -> type:
+    """The value's type; a whole number that 64 bits cannot hold is text."""
+    return str if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
 
 
 def _json_type(kinds: set[type]) -> pa.DataType:

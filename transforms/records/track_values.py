@@ -73,7 +73,7 @@ def uri(value: Any, *, remote_root: bool) -> str:
             raise ValueError(
                 f"{_shown(found)} is a local path under a gs:// catalog root: write it relative, or as gs://"
             )
-    elif posixpath.normpath(found).split("/")[0] == "..":
+    elif ".." in found and posixpath.normpath(found).split("/")[0] == "..":
         raise ValueError(f"{_shown(found)} leads out of the catalog root: give --catalog-root a folder above it")
     return found
 

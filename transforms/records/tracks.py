@@ -7,16 +7,21 @@ the known ones, then the further ones by name, then file and row. Further column
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.records import catalog_files, storage, track_values
-from transforms.records.catalog_files import CatalogFile, RawBatch
-from transforms.records.catalog_schema import CATALOG, FILE, ROW, catalog_schema, file_problems, further_columns
+from transforms.records import catalog_files, storage
+from transforms.records.canonical_rows import canonical_rows
+from transforms.records.catalog_files import CatalogFile
+from transforms.records.catalog_schema import (
+    CATALOG,
+    FILE,
+    ROW,
+    catalog_schema,
+    file_problems,
+)
 from transforms.records.problems import CatalogError, Problem
 
 __all__ = [
@@ -33,8 +38,6 @@ __all__ = [
     "read_shard",
     "resolve_uri",
 ]
-
-_TEXT_COLUMNS = frozenset(CATALOG.names) - {"track_id", "uri", "year", "tags"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,114 +127,7 @@ def read_shard(
       A batch of good rows with every problem of the bad ones. Repeated ids are not seen here: `find_duplicates`.
     """
     for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
-        yield _Canonical(shard, raw, known_tag).batch()
-
-
-class _Canonical:
-    """Turns one raw batch into columns of the catalog's schema, noting what is wrong with which row."""
-
-    def __init__(self, shard: CatalogShard, raw: RawBatch, known_tag: Callable[[str], bool] | None) -> None:
-        self._shard, self._raw, self._known_tag = shard, raw, known_tag
-        self._problems = list(raw.problems)
-        self._bad: set[int] = set()
-
-    def batch(self) -> tuple[pa.RecordBatch, list[Problem]]:
-        schema = self._shard.schema
-        count = len(self._raw.rows)
-        columns = [self._known(field) for field in CATALOG] + [
-            self._further(schema.field(carried), name) for carried, name in further_columns(schema).items()
-        ]
-        columns += [pa.array([self._shard.file.url] * count, pa.string()), pa.array(self._raw.rows, pa.int64())]
-        good = [i for i in range(count) if i not in self._bad]
-        batch = pa.RecordBatch.from_arrays(columns, schema=schema)
-        problems = sorted(self._problems, key=lambda problem: problem.row or 0)
-        return (batch if len(good) == count else batch.take(pa.array(good, pa.int64()))), problems
-
-    def _known(self, field: pa.Field) -> pa.Array:
-        values = _python_values(self._raw.columns.get(field.name, [None] * len(self._raw.rows)))
-        return pa.array([self._value(i, field.name, value) for i, value in enumerate(values)], field.type)
-
-    def _value(self, i: int, name: str, value: Any) -> Any:
-        if name == "tags":
-            return self._tags(i, value)
-        try:
-            return self._converted(name, value)
-        except ValueError as e:
-            self._report(i, name, str(e))
-            return "" if name in ("track_id", "uri") else None
-
-    def _converted(self, name: str, value: Any) -> Any:
-        if name in _TEXT_COLUMNS:
-            return track_values.text(value)
-        if name == "uri":
-            return track_values.uri(value, remote_root="://" in self._shard.root)
-        return track_values.track_id(value) if name == "track_id" else track_values.year(value)
-
-    def _tags(self, i: int, value: Any) -> list[dict[str, Any]] | None:
-        found, faults = track_values.tags(value)
-        if found is not None and self._known_tag is not None:
-            faults += [f"tag {tag!r} is not in the taxonomy" for tag, _ in found if not self._known_tag(tag)]
-        for fault in faults:
-            self._report(i, "tags", fault)
-        return None if found is None else [{"tag": tag, "weight": weight} for tag, weight in found]
-
-    def _further(self, field: pa.Field, name: str) -> pa.Array:
-        values = self._raw.columns.get(name)
-        if values is None:
-            return pa.nulls(len(self._raw.rows), field.type)
-        if isinstance(values, list):
-            return pa.array([self._plain_value(i, name, v, field.type) for i, v in enumerate(values)], field.type)
-        return self._stored(name, values, field.type)
-
-    def _plain_value(self, i: int, name: str, value: Any, type_: pa.DataType) -> Any:
-        """A value of JSON Lines or CSV; what is not text goes into a column of mixed types as JSON."""
-        if not pa.types.is_string(type_) or value is None:
-            return value
-        try:
-            found = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-            found.encode()
-        except ValueError:
-            self._report(i, name, "not UTF-8: save the file as UTF-8")
-            return None
-        return found
-
-    def _stored(self, name: str, values: pa.Array, type_: pa.DataType) -> pa.Array:
-        """A further column of a Parquet file; NaN, which says nothing, is null."""
-        if pa.types.is_floating(values.type):
-            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-        found = values.cast(type_)
-        try:
-            found.validate(full=True)
-        except pa.ArrowInvalid:
-            items = _python_values(values)
-            for i in (i for i, item in enumerate(items) if isinstance(item, track_values.Undecodable)):
-                self._report(i, name, "not UTF-8: save the file as UTF-8")
-            return pa.array([None if isinstance(v, track_values.Undecodable) else v for v in items], type_)
-        return found
-
-    def _report(self, i: int, name: str, message: str) -> None:
-        line = self._raw.lines[i] if self._raw.lines is not None else None
-        row = self._raw.rows[i]
-        self._problems.append(Problem(file=self._shard.file.url, row=row, column=name, message=message, line=line))
-        self._bad.add(i)
-
-
-def _python_values(values: pa.Array | list[Any]) -> list[Any]:
-    """Python values of a column, with a marker where a text is not UTF-8 (Parquet readers don't look)."""
-    if isinstance(values, list):
-        return values
-    try:
-        found: list[Any] = values.to_pylist()
-    except UnicodeDecodeError:
-        return [_python_value(scalar) for scalar in values]
-    return found
-
-
-def _python_value(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py()
-    except UnicodeDecodeError:
-        return track_values.Undecodable()
+        yield canonical_rows(raw, shard.file.url, shard.root, shard.schema, known_tag)
 
 
 def find_duplicates(table: pa.Table) -> list[Problem]:
