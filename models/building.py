@@ -42,7 +42,9 @@ def build_bundle(dataset: str, output: str, options: training.TrainingOptions, p
         keras_trunk.as_function(trained.trunk), facts.patch_dim, manifest.feature_spec.patch_shape, pooling
     )
     rows = {split: _embed(manifest, paths[split], embedder, split) for split in SPLITS}
-    tagger = build_tagger(rows, layout_of(manifest.taxonomy), manifest.taxonomy.tag_ids)
+    tagger = build_tagger(
+        rows, layout_of(manifest.taxonomy), manifest.taxonomy.tag_ids, pooling.learned(facts.patch_dim)
+    )
     history = {"best_epoch": trained.best_epoch, "epochs": trained.history, "options": dataclasses.asdict(options)}
     bundle = write_bundle(
         output,

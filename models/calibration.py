@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 from scipy.optimize import minimize
 
-from models.head_fitting import data_loss
 from models.heads import Group, Heads, Layout, sigmoid
+from models.logistic import row_losses
 from models.metrics import POSITIVE_FROM, f1_curve
 
 MIN_CALIBRATION = 10
@@ -52,9 +52,11 @@ def platt(logits: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
     def objective(params: np.ndarray) -> tuple[float, np.ndarray]:
         slope = np.exp(params[0])
         scaled = slope * logits + params[1]
-        loss, _ = data_loss(scaled[:, None], targets[:, None], np.ones((len(targets), 1)), False)
+        losses, _ = row_losses(scaled[:, None], targets[:, None], np.ones((len(targets), 1)), False)
         error = sigmoid(scaled) - targets
-        return loss + 0.5 * float(params @ params), np.array([np.sum(error * slope * logits), np.sum(error)]) + params
+        return float(losses.sum()) + 0.5 * float(params @ params), np.array(
+            [np.sum(error * slope * logits), np.sum(error)]
+        ) + params
 
     found = minimize(objective, np.zeros(2), jac=True, method="L-BFGS-B").x
     return float(np.exp(found[0])), float(found[1])
@@ -69,8 +71,8 @@ def temperature(logits: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> fl
 
     def objective(params: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = np.exp(params[0]) * logits
-        loss, slopes = data_loss(scaled, targets, np.ones_like(targets), True)
-        return loss + 0.5 * float(params @ params), np.array([np.sum(slopes * scaled)]) + params
+        losses, slopes = row_losses(scaled, targets, np.ones_like(targets), True)
+        return float(losses.sum()) + 0.5 * float(params @ params), np.array([np.sum(slopes * scaled)]) + params
 
     return float(np.exp(minimize(objective, np.zeros(1), jac=True, method="L-BFGS-B").x[0]))
 

@@ -1,25 +1,35 @@
-"""Fits linear heads on track embeddings: convex, float64, regularisation per category chosen on validation."""
+"""Fits the published heads on track embeddings: per category its own strength, and the learned values if they earn it.
+
+Two kinds of values stand in a track embedding. Fixed ones (statistics of the mels) know nothing of the training labels:
+their strength is chosen by cross-validation within the training split. Learned ones (the trunk's) have seen the labels
+of the very tracks that heads are fitted on, and look better there than they are: only validation can tell. So learned
+values are used where they lower the validation loss by more than its standard error. With few tracks they seldom do.
+"""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
-from scipy.optimize import minimize
 
-from models.heads import Group, Heads, Layout, sigmoid, softmax
+from models.heads import Group, Heads, Layout
+from models.logistic import Problem, Solution, path
 
-STRENGTHS = tuple(float(s) for s in 10.0 ** np.arange(3.0, -2.5, -0.5))
+STRENGTHS = tuple(float(s) for s in 10.0 ** np.arange(3.5, -2.5, -0.5))
 """L2 strengths tried, strongest first: penalty = strength / 2 * sum of squared weights, loss summed over tracks."""
 
-DEFAULT_STRENGTH = STRENGTHS[4]
-"""Strength taken where a category has no validation track."""
+DEFAULT_STRENGTH = STRENGTHS[5]
+"""Strength taken where nothing is left to choose on."""
 
-PATIENCE = 3
+PATIENCE = 2
+"""Strengths tried after the best one before weaker ones are left alone."""
 
-BLOCK = 8192
-"""Rows whose logits are held at once."""
+CHOICE_TOLERANCE = 1e-5
+"""Strengths are compared on solutions this close; the published one is solved exactly."""
 
-_MAX_ITERATIONS = 300
+FOLDS = 5
+MOST_FOLDED = 5_000
+"""Training tracks up to which strengths are cross-validated; above, the validation split is large enough."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,12 +43,23 @@ class Labelled:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
-    """How one category's head was fitted: the strength taken and the validation loss of every strength tried."""
+    """How one category's head was fitted.
+
+    Attributes:
+      category: its name.
+      values: which values of the embedding it uses: `all`, `fixed`, or `none` where no training track is known.
+      strength: L2 strength.
+      chosen_on: what the strength was chosen on.
+      losses: mean loss per track of every strength tried there.
+      gain: how much the learned values lower the mean validation loss, and the standard error of that.
+    """
 
     category: str
-    strength: float
+    values: Literal["all", "fixed", "none"]
+    strength: float | None
     chosen_on: str
     losses: Mapping[float, float]
+    gain: tuple[float, float] | None = None
 
 
 def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,20 +69,22 @@ def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(std > 1e-6, std, 1.0)
 
 
-def fit_heads(train: Labelled, validation: Labelled, layout: Layout) -> tuple[Heads, list[Fit]]:
+def fit_heads(train: Labelled, validation: Labelled, layout: Layout, learned: int) -> tuple[Heads, list[Fit]]:
     """Heads of all categories, without calibration.
 
-    A category none of whose tracks is known in the training split gets the prior (every tag 0.5) and strength infinity.
+    Args:
+      train: rows to fit on.
+      validation: rows to choose on.
+      layout: the categories.
+      learned: how many leading values of an embedding were learned from the training labels.
     """
     mean, scale = standardiser(train.embeddings)
-    weights = np.zeros((train.embeddings.shape[1], layout.size))
-    bias = np.zeros(layout.size)
+    weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
     fits = []
-    rows = _standardised(train, mean, scale)
-    held_out = _standardised(validation, mean, scale)
     for group in layout.groups:
         columns = fitted_columns(group)
-        weights[:, columns], bias[columns], fit = _fit_group(rows, held_out, group, columns)
+        rows, held_out = (_problem(part, group, mean, scale) for part in (train, validation))
+        weights[:, columns], bias[columns], fit = _fit_group(group.name, rows, held_out, learned)
         fits.append(fit)
     ones, zeros = np.ones(layout.size), np.zeros(layout.size)
     return Heads(mean=mean, scale=scale, weights=weights, bias=bias, slope=ones, offset=zeros), fits
@@ -72,145 +95,95 @@ def fitted_columns(group: Group) -> list[int]:
     return list(group.columns[:1]) if group.kind == "binary" else list(group.columns)
 
 
-def _standardised(rows: Labelled, mean: np.ndarray, scale: np.ndarray) -> Labelled:
-    values = ((rows.embeddings - mean) / scale).astype(np.float64)
-    return dataclasses.replace(rows, embeddings=values)
-
-
-def _known(rows: Labelled, columns: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings, targets and mask of the rows in which any of these columns is known."""
+def _problem(rows: Labelled, group: Group, mean: np.ndarray, scale: np.ndarray) -> Problem:
+    """The rows in which the category is known, standardised."""
+    columns = fitted_columns(group)
     known = rows.mask[:, columns].max(axis=1) > 0
-    return rows.embeddings[known], rows.targets[np.ix_(known, columns)], rows.mask[np.ix_(known, columns)]
+    return Problem(
+        x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
+        y=rows.targets[np.ix_(known, columns)].astype(np.float64),
+        mask=rows.mask[np.ix_(known, columns)].astype(np.float64),
+        multiclass=group.kind == "multiclass",
+    )
 
 
-def _fit_group(
-    train: Labelled, validation: Labelled, group: Group, columns: list[int]
-) -> tuple[np.ndarray, np.ndarray, Fit]:
-    x, y, mask = _known(train, columns)
-    x_val, y_val, mask_val = _known(validation, columns)
-    shape = (train.embeddings.shape[1], len(columns))
-    if not len(x):
-        return (
-            np.zeros(shape),
-            np.zeros(len(columns)),
-            Fit(category=group.name, strength=float("inf"), chosen_on="nothing: no known track", losses={}),
-        )
-    path = _path(x, y, mask, group.kind == "multiclass")
-    if not len(x_val):
-        found = next(step for step in path if step[0] == DEFAULT_STRENGTH)
-        return *found[1:], Fit(category=group.name, strength=found[0], chosen_on="default: no validation", losses={})
-    return _choose(group, path, x_val, y_val, mask_val)
+_Fitted = tuple[np.ndarray, np.ndarray, Fit]
 
 
-_Step = tuple[float, np.ndarray, np.ndarray]
+def _fit_group(name: str, train: Problem, validation: Problem, learned: int) -> _Fitted:
+    dim, outputs = train.x.shape[1], train.y.shape[1]
+    if not len(train):
+        nothing = Fit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
+        return np.zeros((dim, outputs)), np.zeros(outputs), nothing
+    if learned == 0:
+        return _fit_fixed(name, train, validation, 0)
+    if learned == dim:
+        return _fit_learned(name, train, validation)
+    return _better(_fit_fixed(name, train, validation, learned), _fit_learned(name, train, validation), validation)
 
 
-def _choose(
-    group: Group, path: Iterator[_Step], x: np.ndarray, y: np.ndarray, mask: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, Fit]:
-    """The step of least validation loss; weaker strengths are not tried once it has risen `PATIENCE` times."""
+def _better(fixed: _Fitted, everything: _Fitted, validation: Problem) -> _Fitted:
+    """The fit on all values where it beats the one on the fixed values by more than the standard error."""
+    if len(validation) < 2:
+        return fixed
+    losses = [
+        validation.losses(Solution(strength=0.0, weights=weights, bias=bias))
+        for weights, bias, _ in (fixed, everything)
+    ]
+    gains = losses[0] - losses[1]
+    gain = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
+    weights, bias, fit = everything if gain[0] > gain[1] else fixed
+    return weights, bias, dataclasses.replace(fit, gain=gain)
+
+
+def _fit_fixed(name: str, train: Problem, validation: Problem, learned: int) -> _Fitted:
+    """Fit on the values from `learned` on, which know nothing of the labels."""
+    rows, held_out = (part.values(slice(learned, None)) for part in (train, validation))
+    if FOLDS <= len(rows) <= MOST_FOLDED:
+        losses, on = _cross_validated(rows), "cross-validation"
+    else:
+        losses, on = _validated(rows, held_out)
+    solution = _solution(rows, _best(losses))
+    weights = np.concatenate([np.zeros((learned, rows.y.shape[1])), solution.weights])
+    fit = Fit(category=name, values="fixed", strength=solution.strength, chosen_on=on, losses=losses)
+    return weights, solution.bias, fit
+
+
+def _fit_learned(name: str, train: Problem, validation: Problem) -> _Fitted:
+    losses, on = _validated(train, validation)
+    solution = _solution(train, _best(losses))
+    fit = Fit(category=name, values="all", strength=solution.strength, chosen_on=on, losses=losses)
+    return solution.weights, solution.bias, fit
+
+
+def _best(losses: Mapping[float, float]) -> float:
+    return min(losses, key=lambda strength: losses[strength]) if losses else DEFAULT_STRENGTH
+
+
+def _solution(problem: Problem, strength: float) -> Solution:
+    return next(path(problem, [strength]))
+
+
+def _validated(train: Problem, validation: Problem) -> tuple[dict[float, float], str]:
+    """Mean validation loss per strength, until it has risen for good."""
+    if not len(validation):
+        return {}, "nothing: the default"
     losses: dict[float, float] = {}
-    best, best_loss, risen = None, np.inf, 0
-    for step in path:
-        strength, weights, bias = step
-        loss = data_loss(x @ weights + bias, y, mask, group.kind == "multiclass")[0] / len(x)
-        losses[strength] = float(loss)
-        best, best_loss, risen = (step, loss, 0) if loss < best_loss else (best, best_loss, risen + 1)
-        if risen == PATIENCE:
+    for solution in path(train, STRENGTHS, tolerance=CHOICE_TOLERANCE):
+        losses[solution.strength] = float(validation.losses(solution).mean())
+        if list(losses).index(_best(losses)) + PATIENCE < len(losses):
             break
-    assert best is not None
-    return *best[1:], Fit(category=group.name, strength=best[0], chosen_on="validation loss", losses=losses)
+    return losses, "validation"
 
 
-def _path(x: np.ndarray, y: np.ndarray, mask: np.ndarray, multiclass: bool) -> Iterator[_Step]:
-    """Strength, weights and bias for each of `STRENGTHS`, each started from the one before."""
-    values, basis = _directions(x)
-    params = np.zeros((x.shape[1] + 1, y.shape[1]))
-    for strength in STRENGTHS:
-        # In these directions the objective is nearly round: some tens of iterations instead of hundreds.
-        params = _solve(x, y, mask, multiclass, strength, basis / np.sqrt(values / 4 + strength), params)
-        yield strength, params[:-1].copy(), params[-1].copy()
-
-
-def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues [r] and eigenvectors [D, r] of x.T @ x, without its null space, in which L2 keeps weights at 0."""
-    gram = np.zeros((x.shape[1], x.shape[1]))
-    for begin in range(0, len(x), BLOCK):
-        gram += x[begin : begin + BLOCK].T @ x[begin : begin + BLOCK]
-    values, vectors = np.linalg.eigh(gram)
-    kept = values > values[-1] * 1e-12
-    return values[kept], vectors[:, kept]
-
-
-def solve(x: np.ndarray, y: np.ndarray, mask: np.ndarray, multiclass: bool, strength: float) -> np.ndarray:
-    """Minimises summed masked cross-entropy + strength / 2 * squared weights: weights and, last row, bias [D + 1, k].
-
-    The bias is held by one pseudo-track at the mean embedding with even targets, so that a tag without positives gets a
-    low but finite score.
-    """
-    values, basis = _directions(x)
-    start = np.zeros((x.shape[1] + 1, y.shape[1]))
-    return _solve(x, y, mask, multiclass, strength, basis / np.sqrt(values / 4 + strength), start)
-
-
-def _solve(
-    x: np.ndarray,
-    y: np.ndarray,
-    mask: np.ndarray,
-    multiclass: bool,
-    strength: float,
-    basis: np.ndarray,
-    start: np.ndarray,
-) -> np.ndarray:
-    def expand(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rotated = flat.reshape(-1, y.shape[1])
-        return basis @ rotated[:-1], rotated[-1]
-
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights, bias = expand(flat)
-        loss, slopes, bias_slope = _regularised(x, y, mask, multiclass, strength, weights, bias)
-        return loss, np.vstack([basis.T @ slopes, bias_slope]).ravel()
-
-    rotated = np.linalg.lstsq(basis, start[:-1], rcond=None)[0]
-    begin = np.vstack([rotated, start[-1]]).ravel()
-    found = minimize(objective, begin, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS})
-    return np.vstack(expand(found.x))
-
-
-def _regularised(
-    x: np.ndarray,
-    y: np.ndarray,
-    mask: np.ndarray,
-    multiclass: bool,
-    strength: float,
-    weights: np.ndarray,
-    bias: np.ndarray,
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """The objective and its slopes by weights and bias, the rows taken in blocks."""
-    loss, bias_slope = _prior(bias, multiclass)
-    slopes = strength * weights
-    for begin in range(0, len(x), BLOCK):
-        rows = slice(begin, begin + BLOCK)
-        part, slope = data_loss(x[rows] @ weights + bias, y[rows], mask[rows], multiclass)
-        loss += part
-        slopes += x[rows].T @ slope
-        bias_slope += slope.sum(axis=0)
-    return loss + 0.5 * strength * float(np.sum(weights**2)), slopes, bias_slope
-
-
-def _prior(bias: np.ndarray, multiclass: bool) -> tuple[float, np.ndarray]:
-    even = np.full((1, len(bias)), 1.0 / len(bias) if multiclass else 0.5)
-    loss, slope = data_loss(bias[None], even, np.ones_like(even), multiclass)
-    return loss, slope[0]
-
-
-def data_loss(logits: np.ndarray, y: np.ndarray, mask: np.ndarray, multiclass: bool) -> tuple[float, np.ndarray]:
-    """Summed masked cross-entropy and its slope by the logits: all [n, k]."""
-    if multiclass:
-        known = mask.min(axis=1, keepdims=True)
-        top = logits.max(axis=1, keepdims=True)
-        log_sum = top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
-        weight = (y * known).sum(axis=1, keepdims=True)
-        return float(np.sum(y * known * (log_sum - logits))), weight * softmax(logits) - y * known
-    loss = np.maximum(logits, 0) - logits * y + np.log1p(np.exp(-np.abs(logits)))
-    return float(np.sum(loss * mask)), mask * (sigmoid(logits) - y)
+def _cross_validated(problem: Problem) -> dict[float, float]:
+    """Mean loss per strength over folds of the training tracks, until it has risen for good."""
+    fold = np.arange(len(problem)) % FOLDS
+    parts = [(problem.rows(fold != k), problem.rows(fold == k)) for k in range(FOLDS)]
+    losses: dict[float, float] = {}
+    for step in zip(*(path(fitted, STRENGTHS, tolerance=CHOICE_TOLERANCE) for fitted, _ in parts), strict=True):
+        held_out = [rest.losses(solution) for solution, (_, rest) in zip(step, parts, strict=True)]
+        losses[step[0].strength] = float(np.concatenate(held_out).mean())
+        if list(losses).index(_best(losses)) + PATIENCE < len(losses):
+            break
+    return losses

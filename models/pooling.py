@@ -33,6 +33,10 @@ class Pooling:
         """Length of the track embedding."""
         return 2 * patch_dim + (3 * (n_mels + min(CEPSTRA, n_mels)) if self.statistics == "mel" else 0)
 
+    def learned(self, patch_dim: int) -> int:
+        """How many leading values of a track embedding come from the trunk."""
+        return 2 * patch_dim
+
     def to_json(self) -> dict[str, Any]:
         """The pooling as a JSON object."""
         return {"moments": ["mean", "std"], "statistics": self.statistics}

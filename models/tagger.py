@@ -58,10 +58,17 @@ def _rows(values: list[np.ndarray], width: int | None) -> np.ndarray:
     return np.stack(values) if values else np.zeros((0, width or 1), np.float32)
 
 
-def build_tagger(splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...]) -> Tagger:
-    """Fits heads on the training split, calibrates and sets thresholds on validation, rates validation and test."""
+def build_tagger(splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], learned: int) -> Tagger:
+    """Fits heads on the training split, calibrates and sets thresholds on validation, rates validation and test.
+
+    Args:
+      splits: rows of `train`, `validation` and `test`.
+      layout: the categories.
+      tag_ids: ids of the columns.
+      learned: how many leading values of an embedding were learned from the training labels.
+    """
     train, validation = splits["train"].embedded, splits["validation"].embedded
-    plain, fits = fit_heads(train, validation, layout)
+    plain, fits = fit_heads(train, validation, layout, learned)
     heads = calibration.calibrate(
         plain, raw_logits(validation.embeddings, plain), validation.targets, validation.mask, layout
     )
@@ -161,6 +168,6 @@ def _by_category(rated: list[metrics.TagMetrics], layout: Layout) -> dict[str, m
 
 
 def _fit_to_json(fit: Fit) -> dict[str, Any]:
-    strength = fit.strength if np.isfinite(fit.strength) else None
+    gain = {"mean": fit.gain[0], "standard_error": fit.gain[1]} if fit.gain else None
     losses = {f"{tried:g}": loss for tried, loss in fit.losses.items()}
-    return {"category": fit.category, "strength": strength, "chosen_on": fit.chosen_on, "validation_losses": losses}
+    return {**dataclasses.asdict(fit), "losses": losses, "gain": gain}

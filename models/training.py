@@ -126,7 +126,7 @@ class _Watch(keras.callbacks.Callback):
         super().__init__()
         self._validation, self._layout, self._options = validation, layout, options
         self._writer = tf.summary.create_file_writer(options.logs) if options.logs else None
-        self._best = -np.inf
+        self._best = (-np.inf, -np.inf)
         self.best_weights: list[np.ndarray] = []
         self.best_epoch = 0
         self.history: list[dict[str, float]] = []
@@ -141,18 +141,21 @@ class _Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         facts = {"loss": float((logs or {})["loss"]), **self._rate()}
-        if facts["score"] > self._best:
-            self._best, self.best_epoch, self.best_weights = facts["score"], epoch, self.model.get_weights()
+        # Small validation splits are soon ranked perfectly: then the loss decides. A lucky first epoch is no reason to
+        # stop, so none counts before a quarter of the epochs is over.
+        score = (facts.get("val_pr_auc", 0.0), -facts.get("val_loss", -float(epoch)))
+        if score > self._best or epoch < self._options.epochs // 4:
+            self._best, self.best_epoch, self.best_weights = score, epoch, self.model.get_weights()
         self.history.append({"epoch": epoch, **facts})
         self._log(epoch, facts)
         if epoch - self.best_epoch >= self._options.patience:
             self.model.stop_training = True
 
     def _rate(self) -> dict[str, float]:
-        """Validation loss and macro PR-AUC of tracks; the score that decides is the latter where it is defined."""
+        """Loss and macro PR-AUC (where it is defined) of the validation tracks, each by its mean logits."""
         held = self._validation
         if not len(held.targets):
-            return {"score": float(len(self.history))}
+            return {}
         logits = np.zeros(held.targets.shape)
         np.add.at(logits, held.track, self.model.predict(held.patches.astype(np.float32), batch_size=64, verbose=0))
         logits /= np.bincount(held.track)[:, None]
@@ -160,11 +163,7 @@ class _Watch(keras.callbacks.Callback):
         loss = float(np.mean(masked_loss(self._layout)(packed, logits.astype(np.float32))))
         scores = link(logits, self._layout)
         pr_auc = metrics.macro(metrics.tag_metrics(held.targets, held.mask, scores, scores >= 0.5))["pr_auc"]
-        return (
-            {"val_loss": loss, "score": -loss}
-            if pr_auc is None
-            else {"val_loss": loss, "val_pr_auc": pr_auc, "score": pr_auc}
-        )
+        return {"val_loss": loss} if pr_auc is None else {"val_loss": loss, "val_pr_auc": pr_auc}
 
     def _log(self, epoch: int, facts: dict[str, float]) -> None:
         self._bar.set_postfix({name: f"{value:.3f}" for name, value in facts.items()}, refresh=False)
