@@ -63,6 +63,11 @@ def gcs_server() -> Iterator[str]:
 def gcs(gcs_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """URL of a fresh, empty bucket, e.g. `gs://bucket-3`; this process and its children reach it."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server)
+    return new_bucket()
+
+
+def new_bucket() -> str:
+    """Makes a bucket on the emulator that STORAGE_EMULATOR_HOST names; its URL."""
     from transforms.records.storage.calls import client
 
     bucket = f"bucket-{os.getpid()}-{next(_numbers)}"
