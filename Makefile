@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := tensorflow,query,dataflow,test,dev
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long check format bench docs constraints clean
+.PHONY: help setup demo test test-long check format engines bench docs constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,6 +35,9 @@ check: setup  ## what CI checks besides the tests: lint, format, types
 format: setup  ## mend lint and format where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+engines:  ## build Beam's portable runner with Go, for the tests that run on it
+	GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
 
 bench: setup  ## measure, write benchmarks/results.json and the README's table
 	$(BIN)/python -m benchmarks.run
