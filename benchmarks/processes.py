@@ -1,6 +1,7 @@
 """Running a command and watching the memory and the time of its whole process tree through /proc."""
 
 import dataclasses
+import resource
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ class Usage:
 
     Attributes:
       wall_s: from start to end.
+      cpu_s: processor time of the command and of all its descendants that have ended.
       parent_mib: peak resident memory of the command's own process.
       children_mib: peak of the sum over all its descendants, pages that they share counted once (PSS).
       tree_mib: peak of the sum over both.
@@ -24,34 +26,42 @@ class Usage:
     """
 
     wall_s: float
+    cpu_s: float
     parent_mib: float
     children_mib: float
     tree_mib: float
     output: str
 
 
-def run_command(arguments: Sequence[str], cwd: Path) -> Usage:
-    """Runs `catalog-tagger` with these arguments in a process of its own.
+def catalog_tagger(arguments: Sequence[str], cwd: Path) -> Usage:
+    """Runs `catalog-tagger` with these arguments in a process of its own: see `run_python`."""
+    return run_python(["-m", "pipelines.cli", *arguments], cwd)
+
+
+def run_python(arguments: Sequence[str], cwd: Path) -> Usage:
+    """Runs this Python in a process of its own and watches it.
 
     Raises:
       RuntimeError: it failed; the message holds what it printed.
     """
-    watch = _Watch()
-    start = time.perf_counter()
+    watch, pipe = _Watch(), subprocess.PIPE
+    start, cpu_s = time.perf_counter(), _children_cpu_s()
     with subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", *arguments],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        [sys.executable, *arguments], cwd=cwd, stdout=pipe, stderr=subprocess.STDOUT, text=True
     ) as process:
         watch.start(process.pid)
         output, _ = process.communicate()
-        wall_s = time.perf_counter() - start
+    wall_s, cpu_s = time.perf_counter() - start, _children_cpu_s() - cpu_s
     parent, children, tree = watch.stop()
     if process.returncode:
-        raise RuntimeError(f"catalog-tagger {' '.join(arguments)} ended with {process.returncode}:\n{output}")
-    return Usage(wall_s=wall_s, parent_mib=parent, children_mib=children, tree_mib=tree, output=output)
+        raise RuntimeError(f"python {' '.join(arguments)} ended with {process.returncode}:\n{output}")
+    return Usage(wall_s=wall_s, cpu_s=cpu_s, parent_mib=parent, children_mib=children, tree_mib=tree, output=output)
+
+
+def _children_cpu_s() -> float:
+    """Processor time of all descendants of this process that have ended and were waited for, in seconds."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 class _Watch:
@@ -80,8 +90,21 @@ class _Watch:
 
 
 def memory_of(pid: int) -> tuple[float, float]:
-    """MiB of a process (resident) and of all its descendants (proportional); 0 for what has ended."""
-    return _field_mib(pid, "status", "VmRSS"), sum(_field_mib(child, "smaps_rollup", "Pss") for child in descendants(pid))
+    """MiB of a process (resident) and of all its descendants (proportional); 0 for what has ended.
+
+    A descendant that is about to start another program still shares its parent's memory, and its command line: it is
+    left out.
+    """
+    command = _command_line(pid)
+    started = [child for child in descendants(pid) if _command_line(child) != command]
+    return _field_mib(pid, "status", "VmRSS"), sum(_field_mib(child, "smaps_rollup", "Pss") for child in started)
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def descendants(pid: int) -> list[int]:

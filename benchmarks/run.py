@@ -1,0 +1,56 @@
+"""Runs the benchmarks, writes `benchmarks/results.json` and the README's table.
+
+python -m benchmarks.run
+python -m benchmarks.run --only pipeline    # measures and prints; files stay as they are
+"""
+
+import argparse
+import datetime
+import importlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
+from benchmarks.report import Row, render, replace_between_markers, write_results
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ("extraction", "pipeline", "memory")
+"""Modules with `rows(work, root) -> list[Row]`, in the table's order."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="measure this one and write no file")
+    parser.add_argument("--work", type=Path, default=ROOT / ".bench", help="where the benchmarks' audio and tables go")
+    args = parser.parse_args(argv)
+    rows = [row for name in args.only or BENCHMARKS for row in measure(name, args.work.resolve())]
+    machine, date = describe_machine(), datetime.datetime.now(datetime.UTC).date().isoformat()
+    print(render(rows, machine, date))
+    if not args.only:
+        write(rows, machine, date)
+    return 0
+
+
+def measure(name: str, work: Path) -> list[Row]:
+    """The rows of one benchmark; prints when it starts and how long it took, since some take minutes."""
+    print(f"{name}: load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores ...", flush=True)
+    work.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    rows: list[Row] = importlib.import_module(f"benchmarks.{name}").rows(work, ROOT)
+    print(f"{name}: {len(rows)} figures in {time.perf_counter() - start:.0f} s", flush=True)
+    return rows
+
+
+def write(rows: Sequence[Row], machine: dict, date: str) -> None:
+    """Replaces `results.json` and the README's table."""
+    write_results(ROOT / "benchmarks" / "results.json", rows, machine, date)
+    readme = ROOT / "README.md"
+    readme.write_text(
+        replace_between_markers(readme.read_text(encoding="utf-8"), render(rows, machine, date)), encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

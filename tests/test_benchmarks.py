@@ -1,0 +1,219 @@
+"""The benchmarks' own arithmetic: rows, table, markers, files. Never a timing."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from benchmarks import corpus, machine, memory, pipeline, processes, report, run
+from benchmarks.report import Row, number, replace_between_markers
+
+MACHINE = {
+    "cpu": "Abacus 9",
+    "cores": 2,
+    "memory_gib": 23.4,
+    "os": "Linux",
+    "python": "3.12.1",
+    "libraries": {"numpy": "2.1"},
+}
+
+
+def row(**fields):
+    return Row(**{"benchmark": "pipeline", "name": "Throughput", "value": 93.0, "unit": "%", **fields})
+
+
+def usage(**fields):
+    given = {"wall_s": 1, "cpu_s": 1, "parent_mib": 400, "children_mib": 90, "tree_mib": 490, "output": ""}
+    return processes.Usage(**{**given, **fields})
+
+
+def test_a_row_of_several_measurements_is_their_median_and_range():
+    found = Row.of([3.0, 1.0, 2.5], benchmark="b", name="n", unit="s")
+    assert (found.value, found.low, found.high, found.samples) == (2.5, 1.0, 3.0, 3)
+
+
+def test_a_row_of_one_measurement_has_no_range():
+    found = Row.of([3.0], benchmark="b", name="n", unit="s")
+    assert (found.value, found.low, found.high, found.samples) == (3.0, None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "at_least", "met"),
+    [(1.3, 1.35, False, True), (1.4, 1.35, False, False), (91, 90, True, True), (89, 90, True, False)],
+)
+def test_a_target_is_a_ceiling_or_a_floor(value, target, at_least, met):
+    assert row(value=value, target=target, at_least=at_least).is_met is met
+
+
+def test_without_a_target_nothing_is_met_or_missed():
+    assert row().is_met is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_figure_is_finite(value):
+    with pytest.raises(ValueError, match="not a finite number"):
+        row(value=value)
+
+
+def test_a_median_lies_in_its_range():
+    with pytest.raises(ValueError, match="outside 1 to 2"):
+        row(value=3, low=1, high=2)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.0123, "0.0123"), (0.52, "0.52"), (1.347, "1.35"), (42.15, "42.1"), (12345.6, "12,346")],
+)
+def test_numbers_have_three_digits(value, text):
+    assert number(value) == text
+
+
+def test_the_table_names_value_range_target_machine_and_date():
+    text = report.render([row(low=91, high=95, target=90, at_least=True, note="30 s")], MACHINE, "2024-02-29")
+    assert "| Throughput (30 s) | 93.0 % | 91.0 to 95.0 | ≥ 90.0 |" in text
+    assert text.endswith("Ranges are smallest to largest of the repetitions.")
+    assert "2024-02-29: 2 cores (Abacus 9), 23.4 GiB, Linux, Python 3.12.1, numpy 2.1." in text
+
+
+def test_a_missed_target_is_printed_as_missed():
+    assert "≤ 1.35, **missed**" in report.render([row(value=1.5, target=1.35)], MACHINE, "2024-02-29")
+
+
+def test_the_readme_changes_between_its_markers_only():
+    text = f"above\n{report.BEGIN}\nold\n{report.END}\nbelow\n"
+    assert replace_between_markers(text, "new") == f"above\n{report.BEGIN}\nnew\n{report.END}\nbelow\n"
+
+
+def test_replacing_twice_is_replacing_once():
+    once = replace_between_markers("# Title\n", "table")
+    assert replace_between_markers(once, "table") == once
+
+
+def test_a_readme_without_markers_gets_a_section():
+    text = replace_between_markers("# Title\n", "table")
+    assert text == f"# Title\n\n## Performance\n\n{report.BEGIN}\ntable\n{report.END}\n"
+
+
+@pytest.mark.parametrize("text", [report.BEGIN, report.END, f"{report.END}{report.BEGIN}"])
+def test_a_lone_or_turned_marker_is_refused(text):
+    with pytest.raises(ValueError, match="in this order, once each"):
+        replace_between_markers(text, "table")
+
+
+def test_results_are_read_as_they_were_written(tmp_path):
+    rows = [row(target=90, at_least=True), Row.of([1, 2, 3], benchmark="b", name="n", unit="s", note="x")]
+    report.write_results(tmp_path / "results.json", rows, MACHINE, "2024-02-29")
+    assert report.read_results(tmp_path / "results.json") == (rows, MACHINE, "2024-02-29")
+
+
+def test_results_of_another_schema_version_are_refused(tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps({"schema_version": 99}))
+    with pytest.raises(ValueError, match="schema version 99"):
+        report.read_results(tmp_path / "results.json")
+
+
+def test_the_committed_results_and_the_readme_agree():
+    path = run.ROOT / "benchmarks" / "results.json"
+    if not path.exists():
+        pytest.skip("make bench has not been run")
+    rows, measured_on, date = report.read_results(path)
+    assert report.render(rows, measured_on, date) in (run.ROOT / "README.md").read_text(encoding="utf-8")
+    assert {r.benchmark for r in rows} == set(run.BENCHMARKS)
+
+
+def test_this_machine_has_a_description():
+    found = machine.describe_machine()
+    assert found["cores"] == os.cpu_count() and found["memory_gib"] > 0 and found["cpu"]
+    assert "numpy" in found["libraries"]
+
+
+def test_memory_of_this_process_and_of_a_child():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        while not processes.memory_of(os.getpid())[1]:
+            time.sleep(0.01)
+        parent, children = processes.memory_of(os.getpid())
+        assert child.pid in processes.descendants(os.getpid())
+        child.communicate(b"\n")
+    assert parent > 10 and 0 < children < parent
+
+
+def test_a_process_that_has_ended_takes_nothing():
+    assert processes.memory_of(2**22 + 1) == (0.0, 0.0)
+
+
+def test_a_command_that_fails_says_what_it_printed():
+    with pytest.raises(RuntimeError, match="unknown command 'tga': did you mean tag"):
+        processes.catalog_tagger(["tga"], run.ROOT)
+
+
+def test_a_command_reports_time_and_memory():
+    usage = processes.catalog_tagger(["--help"], run.ROOT)
+    assert usage.wall_s > 0 and usage.cpu_s > 0 and "Tag large music catalogs" in usage.output
+
+
+def test_noises_are_wav_files_of_half_a_second_and_all_different(tmp_path):
+    catalog = corpus.noises_catalog(tmp_path / "c", 5)
+    files = [catalog.parent / uri for uri in pq.read_table(catalog)["uri"].to_pylist()]
+    assert len({file.read_bytes() for file in files}) == 5
+    assert {(soundfile.info(file).duration, soundfile.info(file).samplerate) for file in files} == {(0.5, 16_000)}
+
+
+def test_a_catalog_is_made_once_and_again_when_its_recipe_changes(tmp_path):
+    first = corpus.noises_catalog(tmp_path / "c", 2).stat().st_mtime_ns
+    assert corpus.noises_catalog(tmp_path / "c", 2).stat().st_mtime_ns == first
+    assert pq.read_table(corpus.noises_catalog(tmp_path / "c", 3)).num_rows == 3
+
+
+def test_the_first_rows_of_a_catalog_are_a_catalog(tmp_path):
+    catalog = corpus.noises_catalog(tmp_path / "c", 3)
+    smaller = corpus.first_rows(catalog, 2)
+    assert smaller.parent == catalog.parent
+    assert pq.read_table(smaller)["track_id"].to_pylist() == ["track-000000", "track-000001"]
+
+
+def test_an_id3_tag_keeps_an_mp3_readable_and_changes_its_bytes():
+    from pipelines.synthesize import encode
+
+    plain = encode(np.zeros((44_100, 2), "f4"), 44_100, "MP3", "MPEG_LAYER_III")
+    tagged = corpus._id3("A title") + plain
+    assert soundfile.info(io.BytesIO(tagged)).frames == soundfile.info(io.BytesIO(plain)).frames
+
+
+def test_start_and_slope_of_two_sizes(monkeypatch):
+    monkeypatch.setattr(pipeline, "SMALL", 10)
+    monkeypatch.setattr(pipeline, "LARGE", 30)
+    found = pipeline._line((10, 30), lambda count: usage(wall_s=8 + 0.1 * count, cpu_s=3 + 0.2 * count))
+    assert found == pytest.approx((8, 0.1, 0.2))
+
+
+def test_throughput_is_compared_run_by_run():
+    bares = [pipeline.Line(1, 0.045, 0.09), pipeline.Line(1, 0.038, 0.07)]
+    tags = [pipeline.Line(8, 0.05, 0.09), pipeline.Line(9, 0.04, 0.07)]
+    share, cpu, rate, startup = pipeline._report(bares, tags)
+    assert (share.low, share.high) == (pytest.approx(90), pytest.approx(95)) and share.is_met
+    assert (cpu.value, startup.value) == (pytest.approx(100), 8.5)
+    assert (rate.low, rate.high) == (pytest.approx(20), pytest.approx(25))
+
+
+def test_the_bare_loop_takes_every_track(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(pipeline, "CHUNK", 2)
+    monkeypatch.setattr(
+        "models.embedding.load_embedder", lambda url: SimpleNamespace(embed=lambda p: seen.append(len(p)))
+    )
+    catalog = corpus.noises_catalog(tmp_path / "c", 5)
+    pipeline.main(str(catalog), "bundle")
+    assert sum(seen) == 5
+
+
+def test_memory_has_a_row_for_each_size_and_kind_of_process():
+    found = memory._memory({1000: usage(), 20_000: usage()})
+    assert [row.value for row in found] == [400, 90, 490, 400, 90, 490]
