@@ -16,6 +16,7 @@ from pipelines.cli import main
 from tests.signal.synth import encode as encode_audio
 from tests.signal.synth import music
 from tests.world import SHARED
+from transforms.records import storage
 from transforms.records.datasets import read_manifest
 from transforms.records.examples import Example, decode_example
 from transforms.records.labels import encode
@@ -334,6 +335,18 @@ def test_a_catalog_without_labels_is_refused(
     write_catalog(tmp_path / "bare.csv", [{**row, "tags": ""} for row in catalog.rows()])
     assert prepare(catalog, tmp_path / "dataset", source=tmp_path / "bare.csv") == 3
     assert "none of the 15 tracks carries a tag" in capsys.readouterr().err
+
+
+def test_on_cloud_storage_the_same_bytes(catalog: Music, dataset: Path, gcs: str) -> None:
+    for path in catalog.folder.iterdir():
+        storage.upload(path, storage.join(gcs, "music", path.name))
+    command = ["prepare", "--catalog", f"{gcs}/music/catalog.csv", "--taxonomy", f"{gcs}/music/taxonomy.yaml"]
+    command += ["--feature-spec", f"{gcs}/music/spec.json", "--split-ratios", "0.5,0.25,0.25"]
+    assert main([*command, "--max-reject-ratio", "0.5", "--output", f"{gcs}/dataset"]) == 0
+    made = {file.url.rpartition("/")[2]: storage.read_bytes(file.url) for file in storage.list_folder(f"{gcs}/dataset")}
+    expected = files(dataset)
+    assert made.keys() == expected.keys()
+    assert all(made[name] == expected[name] for name in made if name != "rejects.parquet")  # it shows urls
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="no real recordings beside the repository")
