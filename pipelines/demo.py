@@ -74,7 +74,7 @@ def own_sources(catalog: str | None, taxonomy: str | None) -> tuple[str, str, Pa
     if not catalog or not taxonomy:
         raise UsageError(
             "training needs a labelled catalog and the taxonomy of its tags: make demo CATALOG=my.parquet "
-            "TAXONOMY=my.yaml (columns: docs/tables.md; `catalog-tagger import folder` makes a catalog from audio files)"
+            "TAXONOMY=my.yaml (columns: docs/tables.md; `catalog-tagger import folder` makes both from audio files)"
         )
     if not storage.exists(taxonomy):
         raise UsageError(f"TAXONOMY={taxonomy}: no such file")
@@ -162,8 +162,8 @@ def print_metrics(metrics: dict[str, Any]) -> None:
         write_table(sys.stdout, *metric_rows(metrics, kind))
     tracks = metrics["tracks"]
     print(
-        f"{tracks['train']} tracks to train on, {tracks['validation']} to validate, {tracks['test']} to test: too few to "
-        "tell close figures apart.\nprevalence gives every track the same score; logistic_mel_moments is logistic "
+        f"{tracks['train']} tracks to train on, {tracks['validation']} to validate, {tracks['test']} to test: too few "
+        "to tell close figures apart.\nprevalence gives every track the same score; logistic_mel_moments is logistic "
         "regression on mean and deviation of each mel band."
     )
 
