@@ -1,7 +1,9 @@
 """Audio made in code, and the files that hold it."""
 
 import io
+from fractions import Fraction
 
+import av
 import numpy as np
 import soundfile
 
@@ -50,3 +52,32 @@ def music_file(kind: str, seconds: float, channels: int = 2) -> bytes:
     """`music` in one of FORMATS."""
     format, subtype, rate = FORMATS[kind]
     return encode(music(seconds, rate, channels), rate, format, subtype)
+
+
+AV_FORMATS = {
+    "mp4": ("ipod", "aac"),
+    "mp4 alac": ("ipod", "alac"),
+    "aac": ("adts", "aac"),
+    "asf": ("asf", "wmav2"),
+    "matroska": ("matroska", "flac"),
+    "ac3": ("ac3", "ac3"),
+    "eac3": ("eac3", "eac3"),
+    "mp2": ("mp2", "mp2"),
+    "wavpack": ("wv", "wavpack"),
+    "tta": ("tta", "tta"),
+}
+"""Kinds that ffmpeg's libraries read -> muxer and codec."""
+
+
+def av_file(kind: str, seconds: float, rate: int = 44_100, **options: str) -> bytes:
+    """`music` in one of AV_FORMATS, stereo."""
+    muxer, codec = AV_FORMATS[kind]
+    samples = (music(seconds, rate) * 32_767).astype(np.int16)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=muxer, options=options) as container:
+        stream = container.add_stream(codec, rate=rate, layout="stereo", bit_rate=128_000)
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return buffer.getvalue()

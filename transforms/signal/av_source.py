@@ -52,11 +52,22 @@ class AvSource:
 
     def __init__(self, data: bytes, kind: Kind) -> None:
         av.logging.set_level(None)
+        self._data, self._kind = data, kind
+        self.lost_packets = 0
+        self._start()
+        self.rate_hz: int = self._stream.rate
+        self.channels: int = self._stream.channels
+        self.can_seek = kind in _EXACT and self._stream.time_base == Fraction(1, self.rate_hz)
+        length = self._stream.duration
+        self.frames: int | None = length if self.can_seek and length and length > 0 else None
+
+    def _start(self) -> None:
+        """Open the file and stand at its beginning."""
         try:
             self._container = av.open(
-                io.BytesIO(data),
-                "r",
-                format=kind.demuxer,
+                io.BytesIO(self._data),
+                mode="r",
+                format=self._kind.demuxer,
                 io_open=_refuse,
                 metadata_errors="ignore",
                 buffer_size=1 << 16,
@@ -67,15 +78,13 @@ class AvSource:
             raise NoAudio("the file has no audio stream")
         self._stream = self._container.streams.audio[0]
         self._check_codec()
-        self.rate_hz: int = self._stream.rate
-        self.channels: int = self._stream.channels
-        self.can_seek = kind in _EXACT and self._stream.time_base == Fraction(1, self.rate_hz)
-        length = self._stream.duration
-        self.frames: int | None = length if self.can_seek and length and length > 0 else None
-        self.lost_packets = 0
+        self._restart(None)
+
+    def _restart(self, skip_to: int | None) -> None:
+        """Decode from the container's position on, dropping what comes before `skip_to`."""
         self._blocks = self._decode()
-        self._rest: Float32 = np.empty((0, self.channels), np.float32)
-        self._skip_to: int | None = None
+        self._rest: Float32 = np.empty((0, self._stream.channels), np.float32)
+        self._skip_to = skip_to
 
     def _check_codec(self) -> None:
         context = self._stream.codec_context
@@ -99,13 +108,16 @@ class AvSource:
 
     def seek(self, frame: int) -> None:
         """See Source."""
+        if frame <= _PREROLL:  # only a decoder that was just opened drops the encoder's delay
+            self._container.close()
+            self._start()
+            self._restart(frame)
+            return
         try:
-            self._container.seek(max(0, frame - _PREROLL), stream=self._stream)
+            self._container.seek(frame - _PREROLL, stream=self._stream)
         except av.error.FFmpegError as error:
             raise DecodeError(f"seeking to frame {frame}: {error.strerror}") from error
-        self._skip_to = frame
-        self._rest = self._rest[:0]
-        self._blocks = self._decode()
+        self._restart(frame)
 
     def close(self) -> None:
         """See Source."""

@@ -87,11 +87,13 @@ def _read(track: Track) -> Reading:
     """Read by the length that the header claims; measure where it claims none or hardly any of it is there."""
     frames = track.claimed_frames()
     if frames is None:
-        return read_measured(track)
+        measured = read_measured(track)
+        stretch = track.contents.stretch
+        return read_planned(track, int(measured.frames * stretch)) if stretch > 1 else measured
     reading = read_planned(track, frames)
     if reading.tally.failure is not None and track.kind.decoder == "soundfile":
         reading = _better(reading, track.by_ffmpeg(), frames)
-    if _good_share(reading) * BELIEVED >= 1:
+    if _good_share(reading) >= 0.5:
         return reading
     try:
         measured = read_measured(track)
@@ -106,7 +108,10 @@ def _better(reading: Reading, other: Track, frames: int) -> Reading:
         again = read_planned(other, frames)
     except TrackError:
         return reading
-    return again if _good_share(again) > _good_share(reading) else reading
+    if _good_share(again) <= _good_share(reading):
+        return reading
+    again.tally.failure = again.tally.failure or reading.tally.failure
+    return again
 
 
 def _good_share(reading: Reading) -> float:

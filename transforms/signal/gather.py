@@ -169,13 +169,18 @@ def read_straight(source: Source, gather: Gather, frames: int, spec: FeatureSpec
     return tally
 
 
-def read_run(source: Source, gather: Gather, wanted: tuple[int, int], tally: Tally, spec: FeatureSpec) -> None:
-    """Seek to a range of samples at the spec's rate and decode it. Raises TrackError where that fails."""
+def read_run(
+    source: Source, gather: Gather, wanted: tuple[int, int], frames: int, tally: Tally, spec: FeatureSpec
+) -> None:
+    """Seek to a range of samples at the spec's rate and decode it. Raises TrackError where that fails.
+
+    Nothing after the track's `frames` is read, as in `read_straight`.
+    """
     common = math.gcd(source.rate_hz, spec.sample_rate)
     down, up = source.rate_hz // common, spec.sample_rate // common
     margin = round(MARGIN_S * spec.sample_rate)
     step = max(0, (wanted[0] - margin) // up)  # both rates have a sample at this place
-    left = math.ceil((wanted[1] + margin) * source.rate_hz / spec.sample_rate) - step * down
+    left = min(frames, math.ceil((wanted[1] + margin) * source.rate_hz / spec.sample_rate)) - step * down
     resampler, position = Resampler(source.rate_hz, spec.sample_rate), step * up
     source.seek(step * down)
     while left > 0 and len(block := source.read(min(SMALL_BLOCK_FRAMES, left))):

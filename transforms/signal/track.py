@@ -92,7 +92,7 @@ def read_planned(track: Track, frames: int) -> Reading:
         lost, rate_hz, channels, can_seek = source.lost_packets, source.rate_hz, source.channels, source.can_seek
     decoded = frames if seeks else tally.frames
     if seeks or (tally.failure is not None and can_seek):
-        lost += _visit(track, gather, tally)
+        lost += _visit(track, gather, frames, tally)
     return Reading(
         plan=plan,
         gather=gather,
@@ -105,14 +105,14 @@ def read_planned(track: Track, frames: int) -> Reading:
     )
 
 
-def _visit(track: Track, gather: Gather, tally: Tally) -> int:
+def _visit(track: Track, gather: Gather, frames: int, tally: Tally) -> int:
     """Seek to every run that is not complete; after a failure with a fresh decoder. Returns packets lost."""
     runs, lost = gather.missing(), 0
     while runs:
         try:
             with track.open() as source:
                 while runs:
-                    read_run(source, gather, runs.pop(0), tally, track.spec)
+                    read_run(source, gather, runs.pop(0), frames, tally, track.spec)
                 lost += source.lost_packets
         except TrackError as error:
             tally.failure = tally.failure or error

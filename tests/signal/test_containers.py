@@ -1,0 +1,164 @@
+"""What a container claims, against what is there; and what extraction makes of cut files."""
+
+import dataclasses
+import struct
+
+import numpy as np
+import pytest
+
+from tests.signal.synth import SPEC, av_file, encode, music, music_file
+from tests.signal.test_seeking import untagged
+from transforms.signal.containers import inspect
+from transforms.signal.errors import TrackError
+from transforms.signal.extract import extract
+from transforms.signal.limits import Limits
+from transforms.signal.sniff import sniff
+
+LIMITS = Limits()
+
+
+def notes(data):
+    return inspect(data, sniff(data)).notes
+
+
+def damage(data, spec=SPEC):
+    return extract(data, spec, LIMITS).facts.damage or ""
+
+
+WHOLE = {kind: music_file(kind, 20.0) for kind in ("wav", "aiff", "caf", "flac", "mp3", "vorbis", "opus")}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_whole_file_has_no_damage(kind):
+    got = extract(WHOLE[kind], SPEC, LIMITS)
+    assert got.facts.damage is None and got.facts.decoded_fraction == 1.0
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_cut_file_is_told_from_a_whole_one(kind, share):
+    data = WHOLE[kind][: int(len(WHOLE[kind]) * share)]
+    try:
+        facts = extract(data, SPEC, LIMITS).facts
+    except TrackError as error:
+        assert error.reason in ("truncated", "decode_error")
+        return
+    assert "truncated" in facts.damage or "decode_error" in facts.damage
+    if kind not in ("vorbis", "opus"):  # their headers don't tell how long the whole was
+        assert facts.decoded_fraction == pytest.approx(share, abs=0.15)
+
+
+@pytest.mark.parametrize("kind", ["wav", "aiff", "mp3", "flac", "vorbis"])
+def test_a_cut_long_file_is_told_from_a_whole_one_by_seeking(kind):
+    few = dataclasses.replace(SPEC, patches_per_track=4)
+    data = music_file(kind, 60.0)
+    try:
+        assert "truncated" in damage(data[: int(len(data) * 0.7)], few) or "decode_error" in damage(data, few)
+    except TrackError as error:
+        assert error.reason in ("truncated", "decode_error")
+
+
+def test_an_mp3_without_a_length_is_never_whole():
+    assert damage(untagged(WHOLE["mp3"])) == "length_unverified"
+
+
+def test_an_mp3_without_a_length_has_all_its_frames():
+    got = extract(untagged(WHOLE["mp3"]), SPEC, LIMITS)
+    assert got.facts.duration_s == pytest.approx(20.0, abs=0.06)
+
+
+def test_a_vbr_mp3_that_begins_loud_is_not_cut_short():
+    loud_first = music(20.0)
+    loud_first[200_000:] = 1e-3
+    data = untagged(encode(loud_first, format="MP3"))
+    assert extract(data, SPEC, LIMITS).facts.duration_s == pytest.approx(20.0, abs=0.06)
+
+
+def test_bytes_before_the_first_mp3_frame_are_no_harm():
+    noise = np.random.default_rng(1).integers(0, 200, 20_000, dtype=np.uint8).tobytes()
+    assert extract(noise + WHOLE["mp3"], SPEC, LIMITS).facts.duration_s == pytest.approx(20.0, abs=0.06)
+
+
+def test_a_wav_stream_of_unknown_size_is_read_to_its_end():
+    data = bytearray(WHOLE["wav"])
+    data[40:44] = bytes(4)
+    assert damage(bytes(data)) == "length_unverified"
+    data[40:44] = b"\xff" * 4
+    assert damage(bytes(data)) == "length_unverified"
+
+
+def test_a_wav_header_that_cannot_be_true_is_not_believed():
+    data = bytearray(WHOLE["wav"])
+    data[40:44] = struct.pack("<I", 0x7000_0000)
+    assert damage(bytes(data)) == "length_unverified"
+
+
+def test_a_flac_header_that_cannot_be_true_is_not_believed():
+    data = bytearray(WHOLE["flac"])
+    data[21] |= 0x0F
+    data[22:26] = b"\xff" * 4
+    got = extract(bytes(data), SPEC, LIMITS)
+    assert got.facts.damage == "length_unverified" and got.facts.duration_s == pytest.approx(20.0)
+
+
+def test_a_flac_header_that_is_false_but_possible_is_found_out():
+    data = bytearray(WHOLE["flac"])
+    data[22:26] = struct.pack(">I", 44_100 * 3600)
+    got = extract(bytes(data), SPEC, LIMITS)
+    assert "length_unverified" in got.facts.damage and got.facts.duration_s == pytest.approx(20.0, abs=0.5)
+
+
+def test_a_lost_ogg_page_is_told():
+    data = bytearray(WHOLE["vorbis"])
+    data[len(data) // 2] ^= 0x55
+    assert notes(bytes(data)) == ("lost_pages: 1 damaged or missing",)
+
+
+def test_ogg_pages_of_a_whole_file_check():
+    assert notes(WHOLE["vorbis"]) == notes(WHOLE["opus"]) == ()
+
+
+def test_a_chained_ogg_file_is_told():
+    assert notes(WHOLE["vorbis"] + WHOLE["vorbis"]) == ("chained: the first of 2 streams is read",)
+
+
+def test_a_chained_mp3_is_told():
+    other = encode(music(3.0, 22_050), 22_050, "MP3")
+    assert "chained" in damage(WHOLE["mp3"] + other)
+
+
+def test_flac_damaged_in_the_middle_is_salvaged():
+    data = bytearray(music_file("flac", 30.0))
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    got = extract(bytes(data), SPEC, LIMITS)
+    assert 0.5 <= got.facts.decoded_fraction <= 1.0 and got.facts.damage
+
+
+def index_first(m4a):
+    """The same M4A with its index (moov) before its audio, as a web server wants it."""
+    at, boxes = 0, []
+    while at < len(m4a):
+        size = int.from_bytes(m4a[at : at + 4])
+        boxes.append(m4a[at : at + size])
+        at += size
+    moov = bytearray(next(box for box in boxes if box[4:8] == b"moov"))
+    table = moov.index(b"stco") + 8
+    for entry in range(int.from_bytes(moov[table : table + 4])):
+        place = table + 4 + 4 * entry
+        moov[place : place + 4] = (int.from_bytes(moov[place : place + 4]) + len(moov)).to_bytes(4)
+    return b"".join([boxes[0], moov, *(box for box in boxes[1:] if box[4:8] != b"moov")])
+
+
+def test_a_cut_m4a_with_its_index_first_is_salvaged():
+    data = index_first(av_file("mp4", 30.0))
+    assert extract(data, SPEC, LIMITS).facts.damage is None
+    got = extract(data[: len(data) * 7 // 10], SPEC, LIMITS)
+    assert got.facts.decoded_fraction == pytest.approx(0.7, abs=0.15) and "truncated" in got.facts.damage
+
+
+def test_damaged_packets_of_an_m4a_are_left_out():
+    data = bytearray(av_file("mp4", 30.0))
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
+    assert extract(bytes(data), SPEC, LIMITS).facts.damage
