@@ -18,6 +18,8 @@ TEST = [
     "pandas>=2.2",
     "polars>=1.20",
     "scikit-learn>=1.5",
+    "packaging>=24",
+    "setuptools>=77",
     "tfrecord>=1.14,<2",
 ]
 
@@ -35,6 +37,8 @@ setup(
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=14,<19",
+        "google-api-core>=2.20,<3",
+        "google-auth>=2.35,<3",
         "google-cloud-storage>=3.0,<4",
         "google-crc32c>=1.5,<2",
         "librosa>=0.11,<2",
@@ -42,6 +46,7 @@ setup(
         "pyarrow>=25,<26",
         "pyseccomp>=0.1.2,<0.2; sys_platform == 'linux'",
         "pyyaml>=6.0,<7",
+        "requests>=2.31,<3",
         "scipy>=1.13,<2",
         "soundfile>=0.13,<0.15",
         "soxr>=0.5,<2",
