@@ -82,7 +82,9 @@ def kinds(heads: Heads, layout: Layout) -> list[str]:
     found = ["identity"] * layout.size
     for group in layout.groups:
         for column in group.columns:
-            if (heads.slope[column], heads.offset[column]) != (1.0, 0.0):
+            # The second tag of a binary pair is 1 minus the first, calibrated with it.
+            source = group.columns[0] if group.kind == "binary" else column
+            if (heads.slope[source], heads.offset[source]) != (1.0, 0.0):
                 found[column] = "temperature" if group.kind == "multiclass" else "platt"
     return found
 

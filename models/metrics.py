@@ -76,11 +76,13 @@ def _one_tag(truth: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> Ta
 def macro(metrics: list[TagMetrics]) -> TagMetrics:
     """Mean over the tags for which a metric is defined, which are those with positives and negatives."""
     rated = [m for m in metrics if m["roc_auc"] is not None]
-    means = {
-        name: float(np.mean([m[name] for m in rated if m[name] is not None])) if rated else None
-        for name in ("roc_auc", "pr_auc", "f1")
-    }
+    means = {name: _mean([m[name] for m in rated]) for name in ("roc_auc", "pr_auc", "f1")}
     return {**means, "tags": len(rated)}
+
+
+def _mean(values: list[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 def accuracy(targets: np.ndarray, mask: np.ndarray, positives: np.ndarray) -> float | None:

@@ -1,0 +1,106 @@
+"""Calibration and thresholds."""
+
+import numpy as np
+import pytest
+
+from models import calibration
+from models.heads import Group, Heads, Layout, link, sigmoid, softmax
+from models.logistic import row_losses
+
+LAYOUT = Layout(
+    groups=(
+        Group(name="v", kind="binary", columns=(0, 1)),
+        Group(name="g", kind="multiclass", columns=(2, 3, 4)),
+        Group(name="m", kind="multilabel", columns=(5,)),
+    ),
+    edges=(),
+    size=6,
+)
+PLAIN = Heads(
+    mean=np.zeros(1), scale=np.ones(1), weights=np.zeros((1, 6)), bias=np.zeros(6), slope=np.ones(6), offset=np.zeros(6)
+)
+
+
+def overconfident(rows: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits three times too large, and labels."""
+    rng = np.random.default_rng(0)
+    honest = rng.normal(size=(rows, 6))
+    y = (rng.random((rows, 6)) < sigmoid(honest)).astype(float)
+    y[:, 1] = 1 - y[:, 0]
+    classes = [rng.choice(3, p=row) for row in softmax(honest[:, 2:5])]
+    y[:, 2:5] = np.eye(3)[classes]
+    return honest * 3, y
+
+
+def test_platt_undoes_overconfidence():
+    logits, y = overconfident()
+    slope, _ = calibration.platt(logits[:, 5], y[:, 5])
+    assert slope == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_temperature_undoes_overconfidence():
+    logits, y = overconfident()
+    assert calibration.temperature(logits[:, 2:5], y[:, 2:5], np.ones((2000, 3))) == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_calibration_lowers_the_loss():
+    logits, y = overconfident()
+    heads = calibration.calibrate(PLAIN, logits, y, np.ones_like(y), LAYOUT)
+    before, after = (
+        row_losses(z[:, [0, 5]], y[:, [0, 5]], np.ones((2000, 2)), False)[0].mean()
+        for z in (logits, logits * heads.slope + heads.offset)
+    )
+    assert after < before
+
+
+def test_little_support_is_left_alone():
+    assert calibration.platt(np.arange(20.0), np.append(np.ones(9), np.zeros(11))) == (1.0, 0.0)
+    assert calibration.temperature(np.ones((9, 3)), np.eye(3)[[0] * 9], np.ones((9, 3))) == 1.0
+
+
+def test_slope_is_positive_even_against_the_labels():
+    logits = np.linspace(-3, 3, 60)
+    assert calibration.platt(logits, (logits < 0).astype(float))[0] > 0
+
+
+def test_kinds_name_what_was_done():
+    logits, y = overconfident()
+    heads = calibration.calibrate(PLAIN, logits, y, np.ones_like(y), LAYOUT)
+    assert calibration.kinds(heads, LAYOUT) == ["platt", "platt", *["temperature"] * 3, "platt"]
+    assert calibration.kinds(PLAIN, LAYOUT) == ["identity"] * 6
+
+
+def test_unknown_tracks_do_not_calibrate():
+    logits, y = overconfident()
+    heads = calibration.calibrate(PLAIN, logits, y, np.zeros_like(y), LAYOUT)
+    assert (heads.slope == 1).all() and (heads.offset == 0).all()
+
+
+def test_threshold_parts_separable_scores():
+    scores = np.tile(np.array([0.1, 0.2, 0.7, 0.9])[:, None], (5, 6))
+    targets = (scores > 0.5).astype(float)
+    found = calibration.thresholds(scores, targets, np.ones_like(scores), LAYOUT)[5]
+    assert (found.value, found.rule) == (0.45, "best_f1")
+
+
+def test_rules_say_where_a_threshold_is_from():
+    scores = np.tile(np.array([0.1, 0.9])[:, None], (2, 6))
+    found = calibration.thresholds(scores, scores, np.ones_like(scores), LAYOUT)
+    assert [f.rule for f in found] == ["default", "complement", "highest", "highest", "highest", "default"]
+    assert found[0].value == 0.5
+
+
+def test_a_binary_pair_never_has_both_tags():
+    scores = np.zeros((10_001, 6))
+    scores[:, 0] = np.arange(10_001) / 10_000
+    scores[:, 1] = 1 - scores[:, 0]
+    cuts = calibration.thresholds(scores[:4], scores[:4], np.ones((4, 6)), LAYOUT)
+    found = np.round(scores, 4)[:, :2] >= [cut.value for cut in cuts[:2]]
+    assert (found.sum(axis=1) == 1).all()
+
+
+def test_calibrated_scores_are_still_probabilities():
+    logits, y = overconfident()
+    heads = calibration.calibrate(PLAIN, logits, y, np.ones_like(y), LAYOUT)
+    scores = link(logits * heads.slope + heads.offset, LAYOUT)
+    np.testing.assert_allclose(scores[:, 2:5].sum(axis=1), 1)

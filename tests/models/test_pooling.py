@@ -1,0 +1,69 @@
+"""Pooling patch embeddings into a track embedding."""
+
+import numpy as np
+import pytest
+from scipy.fft import dct
+
+from models.pooling import CEPSTRA, Pooling, mel_statistics, moments, pool
+
+RNG = np.random.default_rng(0)
+PATCHES = RNG.normal(-40, 10, (3, 11, 24)).astype(np.float16)
+
+
+def test_moments_are_mean_and_deviation():
+    values = RNG.normal(size=(7, 4))
+    np.testing.assert_allclose(moments(values), [*values.mean(axis=0), *values.std(axis=0)])
+
+
+def test_one_patch_has_no_deviation():
+    assert moments(np.ones((1, 3))).tolist() == [1, 1, 1, 0, 0, 0]
+
+
+def test_mel_statistics_are_those_of_bands_and_cepstra():
+    mels = PATCHES.astype(np.float64)
+    cepstra = dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
+    parts = [f for v in (mels, cepstra) for f in (v.mean((0, 1)), v.std((0, 1)), np.diff(v, axis=1).std((0, 1)))]
+    np.testing.assert_allclose(mel_statistics(PATCHES), np.concatenate(parts), rtol=1e-6, atol=1e-9)
+
+
+def test_one_frame_has_no_difference():
+    assert np.isfinite(mel_statistics(PATCHES[:, :1])).all()
+
+
+def test_few_bands_have_few_cepstra():
+    assert mel_statistics(PATCHES[:, :, :5]).shape == (3 * (5 + 5),)
+
+
+@pytest.mark.parametrize("statistics", ["mel", "none"])
+def test_dim_is_what_pool_gives(statistics):
+    pooling = Pooling(statistics=statistics)
+    pooled = pool(RNG.normal(size=(3, 6)).astype(np.float32), PATCHES, pooling)
+    assert pooled.shape == (pooling.dim(6, 24),) and pooled.dtype == np.float32
+
+
+def test_values_have_float16_precision():
+    pooled = pool(RNG.normal(size=(3, 6)).astype(np.float32), PATCHES, Pooling())
+    assert (pooled == pooled.astype(np.float16)).all()
+
+
+def test_values_beyond_float16_are_cut_off():
+    pooled = pool(np.full((2, 1), 1e6, np.float32), PATCHES[:2], Pooling(statistics="none"))
+    assert pooled.tolist() == [65504.0, 0.0]
+
+
+def test_learned_values_come_first():
+    embeddings = RNG.normal(size=(3, 6)).astype(np.float32)
+    pooled = pool(embeddings, PATCHES, Pooling())
+    learned = Pooling().learned(6)
+    assert (pooled[:learned] == moments(embeddings).astype(np.float16)).all()
+
+
+def test_json_round_trip():
+    assert Pooling.from_json(Pooling(statistics="none").to_json()) == Pooling(statistics="none")
+
+
+def test_unknown_pooling_is_refused():
+    with pytest.raises(ValueError, match="choose"):
+        Pooling(statistics="median")
+    with pytest.raises(ValueError, match="moments"):
+        Pooling.from_json({"moments": ["max"], "statistics": "mel"})
