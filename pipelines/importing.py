@@ -14,22 +14,126 @@ from pipelines.errors import CommandFailed, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HELP = "Make a catalog from what is at hand, such as a folder of audio files."
+    from transforms.records.import_csv import CsvLayout
+    from transforms.records.imported import Imported
+
+    _Sources = argparse._SubParsersAction[argparse.ArgumentParser]
+
+HELP = "Make a catalog (and a taxonomy) from a folder of audio files or from other metadata tables."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `import`: one subcommand a source."""
     sources = parser.add_subparsers(dest="source", metavar="SOURCE", required=True)
-    text = "a folder of audio files with their embedded tags"
-    folder = sources.add_parser("folder", help=text, description=text, allow_abbrev=False)
+    folder = _add_source(sources, "folder", "a folder of audio files with their embedded tags")
     folder.add_argument("folder", help="local folder; its subfolders are searched too")
-    folder.add_argument("--output", required=True, metavar="CATALOG", help="Parquet file to write or replace")
-    folder.add_argument("--taxonomy", metavar="YAML", help="also write a taxonomy of the genres that were found")
+    jamendo = _add_source(sources, "mtg-jamendo", "MTG-Jamendo's autotagging tables")
+    jamendo.add_argument("tables", nargs="+", metavar="TSV", help="autotagging*.tsv; tags of several are joined")
+    jamendo.add_argument("--splits", metavar="PREFIX", help="official split, e.g. splits/split-0/autotagging")
+    magna = _add_source(sources, "magnatagatune", "MagnaTagATune's annotations")
+    magna.add_argument("annotations", metavar="CSV", help="annotations_final.csv")
+    magna.add_argument("--clip-info", metavar="CSV", help="clip_info_final.csv: artist, album and title")
+    magna.add_argument("--top", type=int, default=50, help="keep so many most frequent tags (default 50); 0 keeps all")
+    magna.add_argument("--keep-synonyms", action="store_true", help="don't join tags that mean the same")
+    fma = _add_source(sources, "fma", "FMA's metadata")
+    fma.add_argument("tables", nargs=2, metavar="CSV", help="tracks.csv and genres.csv")
+    fma.add_argument("--subset", choices=("small", "medium", "large", "full"), help="tracks of this subset only")
+    _add_csv(_add_source(sources, "csv", "any comma- or tab-separated table"))
+
+
+def _add_source(sources: "_Sources", name: str, text: str) -> argparse.ArgumentParser:
+    source = sources.add_parser(name, help=text, description=text, allow_abbrev=False)
+    source.add_argument("--output", required=True, metavar="CATALOG", help="Parquet file to write or replace")
+    source.add_argument("--taxonomy", metavar="YAML", help="also write a taxonomy of the tags that were found")
+    return source
+
+
+def _add_csv(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="the file; its first line names the columns")
+    parser.add_argument("--names", help="names of the columns, joined by commas, for a file without a header")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="NAME=COLUMN",
+        help="catalog column from another, e.g. uri=path",
+    )
+    parser.add_argument("--tags", action="append", default=[], metavar="COLUMN", help="column with category/slug ids")
+    parser.add_argument(
+        "--tag-list", action="append", default=[], metavar="CATEGORY=COLUMN", help="column with names of one category"
+    )
+    parser.add_argument(
+        "--tag-columns", action="append", default=[], metavar="CATEGORY=A,B", help="a column a tag, 0 to 1; * for all"
+    )
+    parser.add_argument("--separator", default="|", help="between the names of a --tag-list (default |)")
+    parser.add_argument("--kind", action="append", default=[], metavar="CATEGORY=KIND", help="where not multilabel")
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Runs the importer of one source; returns the exit code."""
-    return _import_folder(args.folder, args.output, args.taxonomy)
+    if not args.output.endswith(".parquet"):
+        raise UsageError(f"--output={args.output}: the catalog is a Parquet file, name it .parquet")
+    if args.source == "folder":
+        return _import_folder(args.folder, args.output, args.taxonomy)
+    return _import_table(args)
+
+
+def _import_table(args: argparse.Namespace) -> int:
+    import csv
+
+    from transforms.records import storage
+    from transforms.records.parquet import parquet_bytes
+
+    try:
+        imported = _imported(args)
+        rows = imported.table()
+        taxonomy = imported.taxonomy() if args.taxonomy else None
+    except (ValueError, csv.Error, storage.NotFound) as e:
+        raise CommandFailed(str(e)) from e
+    for problem in imported.problems:
+        print(problem, file=sys.stderr)
+    if not rows.num_rows:
+        raise CommandFailed("no tracks in these tables")
+    storage.write_bytes(args.output, parquet_bytes(rows, ids={}))
+    tagged = rows.num_rows - rows["tags"].null_count
+    print(f"{args.output}: {rows.num_rows} tracks, {tagged} with tags, {len(imported.problems)} problems")
+    if taxonomy is not None:
+        storage.write_bytes(args.taxonomy, taxonomy.to_yaml().encode())
+        print(f"{args.taxonomy}: {len(taxonomy.tags)} tags")
+    return 0
+
+
+def _imported(args: argparse.Namespace) -> "Imported":
+    from transforms.records import import_datasets
+    from transforms.records.import_csv import import_csv
+
+    if args.source == "mtg-jamendo":
+        return import_datasets.import_mtg_jamendo(args.tables, args.splits)
+    if args.source == "magnatagatune":
+        top, merge = args.top or None, not args.keep_synonyms
+        return import_datasets.import_magnatagatune(args.annotations, args.clip_info, top=top, merge=merge)
+    if args.source == "fma":
+        return import_datasets.import_fma(*args.tables, args.subset)
+    return import_csv(args.table, _csv_layout(args))
+
+
+def _csv_layout(args: argparse.Namespace) -> "CsvLayout":
+    from transforms.records.import_csv import CsvLayout, parse_pairs
+
+    try:
+        renamed = {"track_id": "track_id", "uri": "uri"} | dict(parse_pairs(args.column, "--column"))
+        wide = [(category, names.split(",")) for category, names in parse_pairs(args.tag_columns, "--tag-columns")]
+        return CsvLayout(
+            renamed=renamed,
+            tags=args.tags,
+            lists=parse_pairs(args.tag_list, "--tag-list"),
+            wide=wide,
+            separator=args.separator,
+            kinds=dict(parse_pairs(args.kind, "--kind")),
+            names=args.names.split(",") if args.names else None,
+        )
+    except ValueError as e:
+        raise UsageError(str(e)) from e
 
 
 def _import_folder(folder: str, output: str, taxonomy: str | None) -> int:
@@ -37,8 +141,6 @@ def _import_folder(folder: str, output: str, taxonomy: str | None) -> int:
     from transforms.records.importing import import_folder
     from transforms.records.parquet import parquet_bytes
 
-    if not output.endswith(".parquet"):
-        raise UsageError(f"--output={output}: the catalog is a Parquet file, name it .parquet")
     if "://" in folder or not Path(folder).is_dir():
         raise UsageError(f"{folder}: no such local folder")
     rows, problems = import_folder(Path(folder), _uri_root(Path(folder), output))

@@ -4,6 +4,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
+from tests.records.test_import_datasets import (
+    FMA_GENRES,
+    FMA_TRACKS,
+    HEADER,
+    MAGNA,
+    jamendo_row,
+    magna_row,
+)
 from tests.records.test_importing import write_audio
 from transforms.records.storage import exists
 from transforms.records.taxonomy import load_taxonomy
@@ -67,4 +75,45 @@ def test_a_taxonomy_of_the_genres_is_written(tmp_path):
 def test_mistakes_are_named(tmp_path, monkeypatch, capsys, folder, output, code, message):
     monkeypatch.chdir(tmp_path)
     assert main(["import", "folder", folder, "--output", output]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_table_becomes_a_catalog_and_a_taxonomy(tmp_path, capsys):
+    (tmp_path / "songs.csv").write_text("id,path,style,bpm\n007,a.mp3,Hip Hop;Rock,120\n008,,,\n", encoding="utf-8")
+    command = ["import", "csv", str(tmp_path / "songs.csv"), "--column", "track_id=id", "--column", "uri=path"]
+    command += ["--tag-list", "genre=style", "--separator", ";", "--output", str(tmp_path / "c.parquet")]
+    assert main([*command, "--taxonomy", str(tmp_path / "t.yaml")]) == 0
+    shown = capsys.readouterr()
+    assert "1 tracks, 1 with tags, 1 problems" in shown.out and "row 2: empty uri" in shown.err
+    (row,) = catalog_rows(tmp_path / "c.parquet")
+    assert (row["track_id"], row["bpm"]) == ("007", "120")
+    assert load_taxonomy(str(tmp_path / "t.yaml")).tag_ids == ("genre/hip_hop", "genre/rock")
+
+
+def test_the_other_sources_are_commands(tmp_path):
+    (tmp_path / "a.tsv").write_text(HEADER + jamendo_row(1, "genre---rock"))
+    (tmp_path / "m.csv").write_text(MAGNA + magna_row(2, "10010"))
+    (tmp_path / "tracks.csv").write_text(FMA_TRACKS)
+    (tmp_path / "genres.csv").write_text(FMA_GENRES)
+    for source, *flags in (
+        ("mtg-jamendo", "a.tsv"),
+        ("magnatagatune", "m.csv", "--top", "0", "--keep-synonyms"),
+        ("fma", "tracks.csv", "genres.csv", "--subset", "small"),
+    ):
+        files = [str(tmp_path / flag) if "." in flag else flag for flag in flags]
+        output = tmp_path / f"{source}.parquet"
+        assert main(["import", source, *files, "--output", str(output), "--taxonomy", str(tmp_path / "t.yaml")]) == 0
+        assert len(catalog_rows(output)) == 1 and load_taxonomy(str(tmp_path / "t.yaml")).tags
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (("nowhere.csv",), 1, "nowhere.csv"),
+        (("nowhere.csv", "--column", "uri"), 2, "write CATEGORY=COLUMN"),
+        (("nowhere.csv", "--kind", "genre"), 2, "write CATEGORY=COLUMN"),
+    ],
+)
+def test_mistakes_with_tables_are_named(tmp_path, capsys, flags, code, message):
+    assert main(["import", "csv", *flags, "--output", str(tmp_path / "c.parquet")]) == code
     assert message in capsys.readouterr().err
