@@ -5,8 +5,9 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
+from transforms.signal.mp4 import missing_bytes
 from transforms.signal.mpeg import scan_mpeg, with_length_tag
-from transforms.signal.sniff import AIFF, AU, CAF, FLAC, MP3, OPUS, VORBIS, WAV, Kind, id3_size
+from transforms.signal.sniff import AIFF, AU, CAF, FLAC, MP3, MP4, OGG_FLAC, OPUS, SPEEX, VORBIS, WAV, Kind, id3_size
 
 BELIEVED = 20
 """A header that claims more than so many times what the file holds is not believed."""
@@ -173,6 +174,11 @@ def _checks(page: bytes, checksum: int) -> bool:
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big") == checksum
 
 
+def _mp4(data: bytes) -> Contents:
+    missing = missing_bytes(data)
+    return Contents(data=data, notes=(f"truncated: {missing} bytes are missing",) if missing else ())
+
+
 _INSPECTORS: dict[Kind, Callable[[bytes], Contents]] = {
     WAV: _wav,
     AIFF: _aiff,
@@ -182,4 +188,7 @@ _INSPECTORS: dict[Kind, Callable[[bytes], Contents]] = {
     MP3: _mp3,
     VORBIS: _ogg,
     OPUS: _ogg,
+    SPEEX: _ogg,
+    OGG_FLAC: _ogg,
+    MP4: _mp4,
 }

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from transforms.signal.errors import FormatNotAllowed, UnknownFormat
+from transforms.signal.mp4 import refuse_references
 from transforms.signal.mpeg import SEARCH_BYTES, find_mpeg_frame, mpeg_frame
 
 Decoder = Literal["soundfile", "av"]
@@ -90,12 +91,14 @@ def sniff(data: bytes) -> Kind:
     """The container of a file.
 
     Raises:
-      FormatNotAllowed: a playlist, picture, text or another format that is not read as audio.
+      FormatNotAllowed: a playlist, picture, text, a reference to another file, or what else is not read as audio.
       UnknownFormat: nothing that is known.
     """
     start = id3_size(data)
     body = data[start : start + HEAD_BYTES]
     kind = _riff(body) or _ogg(body) or _mp4(body) or _plain(body)
+    if kind == MP4:
+        refuse_references(data)
     if kind is not None:
         return kind
     text = body.lstrip(b"\xef\xbb\xbf \t\r\n")

@@ -1,0 +1,50 @@
+"""Boxes of an MP4: whether its audio lies in the file itself, and whether the file is all there."""
+
+from collections.abc import Iterator
+
+from transforms.signal.errors import FormatNotAllowed
+
+_PARENTS = (b"moov", b"trak", b"mdia", b"minf", b"dinf")
+_SELF_CONTAINED = 1
+
+
+def missing_bytes(data: bytes) -> int:
+    """Bytes that the last box claims and the file has not."""
+    end = max((stop for _, _, stop in _boxes(data, 0, len(data))), default=0)
+    return max(0, end - len(data))
+
+
+def refuse_references(data: bytes) -> None:
+    """Raise FormatNotAllowed where the audio is said to lie in another file."""
+    _refuse_within(data, 0, len(data))
+
+
+def _refuse_within(data: bytes, start: int, stop: int) -> None:
+    for name, first, last in _boxes(data, start, stop):
+        if name == b"rmra":
+            raise FormatNotAllowed("it is a QuickTime reference movie")
+        if name == b"dref":
+            _refuse_entries(data, first + 8, last)
+        if name in _PARENTS:
+            _refuse_within(data, first, last)
+
+
+def _refuse_entries(data: bytes, start: int, stop: int) -> None:
+    for name, first, _ in _boxes(data, start, stop):
+        flags = int.from_bytes(data[first : first + 4])
+        if not flags & _SELF_CONTAINED:
+            raise FormatNotAllowed(f"its audio lies in another file (a {name.decode('latin-1')!r} reference)")
+
+
+def _boxes(data: bytes, at: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte of the content and claimed end of each box in a row."""
+    while at + 8 <= min(stop, len(data)):
+        size, name, head = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
+        if size == 0:
+            size = stop - at
+        if size < head:
+            return
+        yield name, at + head, at + size
+        at += size
