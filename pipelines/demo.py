@@ -93,7 +93,9 @@ def invented_sources() -> tuple[str, str, Path]:
 def tell(catalog: str, taxonomy: str, work: Path) -> None:
     """Prepares, trains, tags twice and asks questions."""
     dataset, bundle, table = (str(work / name) for name in ("dataset", "bundle", "table"))
-    command("prepare", "--catalog", catalog, "--taxonomy", taxonomy, "--output", dataset)
+    # A tenth of so few artists would be too few to validate and test on.
+    ratios = ("--split-ratios", "0.7,0.15,0.15")
+    command("prepare", "--catalog", catalog, "--taxonomy", taxonomy, "--output", dataset, *ratios)
     if (Path(bundle) / "bundle.json").exists():
         print(f"\n{bundle} is there already: its training is not repeated")
     else:

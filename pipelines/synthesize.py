@@ -1,6 +1,6 @@
 """Invents a catalog whose tags are known by construction.
 
-catalog-tagger synthesize --output demo --tracks 72 --seed 0 --duration 8
+catalog-tagger synthesize --output demo --tracks 120 --seed 0 --duration 8
 """
 
 import argparse
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares this command's flags."""
     parser.add_argument("--output", required=True, help="folder for audio/, catalog.parquet and taxonomy.yaml")
     parser.add_argument(
-        "--tracks", type=int, default=72, help="songs; a copy of one and a broken file for each 12 come on top"
+        "--tracks", type=int, default=120, help="songs; a copy of one and a broken file for each 12 come on top"
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same bytes")
     parser.add_argument("--duration", type=float, default=8.0, help="seconds of each song")
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     return DONE
 
 
-def synthesize(output: Path, *, tracks: int = 72, seed: int = 0, duration_s: float = 8.0) -> int:
+def synthesize(output: Path, *, tracks: int = 120, seed: int = 0, duration_s: float = 8.0) -> int:
     """Writes `audio/`, `catalog.parquet` and `taxonomy.yaml` under `output`; returns the catalog's rows."""
     import yaml
     from tqdm import tqdm
