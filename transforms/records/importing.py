@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from transforms.records.hashing import short_id
+from transforms.records.imported import slug
 from transforms.records.problems import Problem
 from transforms.records.tracks import CATALOG
 
@@ -139,9 +140,8 @@ def genre_tag(genre: str) -> str | None:
     >>> genre_tag("Drum & Bass / Jungle")
     'genre/drum_and_bass_jungle'
     """
-    plain = unicodedata.normalize("NFKC", genre).casefold().replace("&", " and ")
-    slug = "_".join(re.findall(r"\w+", plain)).strip("_")
-    return f"genre/{slug}" if slug else None
+    found = slug(genre)
+    return f"genre/{found}" if found else None
 
 
 def read_embedded(path: Path) -> tuple[Embedded, str | None]:
