@@ -91,7 +91,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         raise UsageError(f"unknown command {command!r}{hint}")
     parser = _build_parser(command)
     # Required arguments are asked for after unknown flags: a mistyped flag is then named, not its missing value.
-    own = _own(parser, command) if command else parser
+    own = _own(parser, *argv[argv.index(command) :]) if command else parser
     required = [action for action in own._actions if action.required and action.option_strings]
     for action in required:
         action.required = False
@@ -112,9 +112,14 @@ def command_parser(command: str) -> argparse.ArgumentParser:
     return _own(_build_parser(command), command)
 
 
-def _own(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
-    choices = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
-    return choices[command]
+def _own(parser: argparse.ArgumentParser, *words: str) -> argparse.ArgumentParser:
+    """The parser of a command, or of its subcommand where the next word names one."""
+    for word in words:
+        nested = next((a for a in parser._actions if isinstance(a, argparse._SubParsersAction)), None)
+        if nested is None or word not in nested.choices:
+            break
+        parser = nested.choices[word]
+    return parser
 
 
 def _input_errors() -> tuple[type[Exception], ...]:
