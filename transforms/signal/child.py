@@ -47,7 +47,7 @@ def main(request_fd: int, answer_fd: int) -> None:
         except wire.Closed:
             return
         _renew_cpu_time(limits)
-        _answer(answer_fd, extract, bytes(data), spec, limits)
+        _answer(answer_fd, extract, data, spec, limits)
 
 
 def _load(name: str) -> Extract:

@@ -1,6 +1,7 @@
 """What parent and child say to each other: length-prefixed JSON and raw bytes, so that neither unpickles the other."""
 
 import dataclasses
+import io
 import json
 import os
 import select
@@ -15,6 +16,7 @@ from transforms.signal.extract import AudioFacts, Features
 
 _LENGTHS = struct.Struct("<QQ")
 _MOST_BYTES = 1 << 31
+_PIPE_BYTES = 1 << 20
 
 
 class Closed(Exception):
@@ -34,7 +36,7 @@ def send(fd: int, head: dict[str, Any], body: bytes | memoryview = b"") -> None:
             view = view[os.write(fd, view) :]
 
 
-def receive(fd: int, deadline: float | None = None) -> tuple[dict[str, Any], bytearray]:
+def receive(fd: int, deadline: float | None = None) -> tuple[dict[str, Any], bytes]:
     """Read one message, by `deadline` on the monotonic clock.
 
     Raises:
@@ -48,17 +50,17 @@ def receive(fd: int, deadline: float | None = None) -> tuple[dict[str, Any], byt
     return head, _exactly(fd, body_bytes, deadline)
 
 
-def _exactly(fd: int, count: int, deadline: float | None) -> bytearray:
-    buffer = bytearray(count)
-    view = memoryview(buffer)
-    while view:
+def _exactly(fd: int, count: int, deadline: float | None) -> bytes:
+    """So many bytes, held once: the buffer that takes them becomes the result."""
+    buffer = io.BytesIO()
+    while (left := count - buffer.tell()) > 0:
         if deadline is not None and not _readable(fd, deadline):
             raise Late
-        got = os.readv(fd, [view])
-        if not got:
+        part = os.read(fd, min(left, _PIPE_BYTES))
+        if not part:
             raise Closed("the pipe was closed")
-        view = view[got:]
-    return buffer
+        buffer.write(part)
+    return buffer.getvalue()
 
 
 def _readable(fd: int, deadline: float) -> bool:
@@ -79,7 +81,7 @@ def send_error(fd: int, error: TrackError) -> None:
     send(fd, {"reason": error.reason, "detail": str(error)})
 
 
-def parse_answer(head: dict[str, Any], body: bytearray) -> Features:
+def parse_answer(head: dict[str, Any], body: bytes) -> Features:
     """The features of an answer. Raises the TrackError that it names."""
     if "reason" in head:
         raise REASONS.get(head["reason"], Unknown)(head["detail"])
