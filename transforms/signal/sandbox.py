@@ -42,6 +42,9 @@ class _Child:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
         request_read, self._request = os.pipe()
         self._answer, answer_write = os.pipe()
+        wire.widen(self._request)
+        wire.widen(self._answer)
+        os.set_blocking(self._request, False)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "transforms.signal.child", str(request_read), str(answer_write)],
             stdin=subprocess.DEVNULL,
@@ -59,8 +62,9 @@ class _Child:
     def _greet(self, spec: FeatureSpec, extractor: str) -> None:
         head = {"spec": spec.to_json(), "limits": dataclasses.asdict(self._limits), "extractor": extractor}
         try:
-            wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes())
-            hello, _ = wire.receive(self._answer, time.monotonic() + _START_S)
+            deadline = time.monotonic() + _START_S
+            wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes(), deadline)
+            hello, _ = wire.receive(self._answer, deadline)
         except (wire.Closed, wire.Late, BrokenPipeError) as error:
             self.end()
             raise SandboxError(f"a child process did not start: {self._last_words()}") from error
@@ -70,9 +74,10 @@ class _Child:
     def extract(self, data: bytes) -> Features:
         """One track's features. Raises TrackError; the child is dead after some of them."""
         self.tracks_left -= 1
+        deadline = time.monotonic() + self._limits.wall_s
         try:
-            wire.send(self._request, {}, data)
-            head, body = wire.receive(self._answer, time.monotonic() + self._limits.wall_s)
+            wire.send(self._request, {}, data, deadline)
+            head, body = wire.receive(self._answer, deadline)
         except wire.Late:
             self.end()
             raise Timeout(f"no answer after {self._limits.wall_s:g} s") from None

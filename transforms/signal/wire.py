@@ -1,6 +1,8 @@
 """What parent and child say to each other: length-prefixed JSON and raw bytes, so that neither unpickles the other."""
 
+import contextlib
 import dataclasses
+import fcntl
 import io
 import json
 import os
@@ -27,12 +29,19 @@ class Late(Exception):
     """The other side did not answer in time."""
 
 
-def send(fd: int, head: dict[str, Any], body: bytes | memoryview = b"") -> None:
-    """Write one message. Raises BrokenPipeError where the other side is gone."""
+def send(fd: int, head: dict[str, Any], body: bytes = b"", deadline: float | None = None) -> None:
+    """Write one message; with a `deadline` on the monotonic clock the pipe must not block.
+
+    Raises:
+      BrokenPipeError: the other side is gone.
+      Late: the deadline passed.
+    """
     text = json.dumps(head).encode()
     for part in (_LENGTHS.pack(len(text), len(body)) + text, body):
         view = memoryview(part)
         while view:
+            if deadline is not None and not _is_ready(fd, select.POLLOUT, deadline):
+                raise Late
             view = view[os.write(fd, view) :]
 
 
@@ -54,7 +63,7 @@ def _exactly(fd: int, count: int, deadline: float | None) -> bytes:
     """So many bytes, held once: the buffer that takes them becomes the result."""
     buffer = io.BytesIO()
     while (left := count - buffer.tell()) > 0:
-        if deadline is not None and not _readable(fd, deadline):
+        if deadline is not None and not _is_ready(fd, select.POLLIN, deadline):
             raise Late
         part = os.read(fd, min(left, _PIPE_BYTES))
         if not part:
@@ -63,10 +72,16 @@ def _exactly(fd: int, count: int, deadline: float | None) -> bytes:
     return buffer.getvalue()
 
 
-def _readable(fd: int, deadline: float) -> bool:
+def _is_ready(fd: int, event: int, deadline: float) -> bool:
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
+    poll.register(fd, event)
     return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def widen(fd: int) -> None:
+    """Let a pipe hold as much as the system grants without asking: fewer changes between the two processes."""
+    with contextlib.suppress(PermissionError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def send_features(fd: int, features: Features) -> None:
