@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := tensorflow,query,dataflow,test,dev
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long check format engines bench docs constraints clean
+.PHONY: help setup demo test test-long check format engines engine-prism engine-flink bench docs constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,8 +36,14 @@ format: setup  ## mend lint and format where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-engines:  ## build Beam's portable runner with Go, for the tests that run on it
+engines: engine-prism engine-flink  ## fetch what the tests on other engines run on
+
+engine-prism:  ## build Beam's portable runner with Go
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
+
+engine-flink:  ## fetch Beam's Flink job server with Maven
+	mvn --batch-mode --quiet --file tests/engines/flink/pom.xml dependency:copy-dependencies \
+		-DoutputDirectory=$(CURDIR)/.tools/flink
 
 bench: setup  ## measure, write benchmarks/results.json and the README's table
 	$(BIN)/python -m benchmarks.run
