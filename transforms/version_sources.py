@@ -12,6 +12,9 @@ from transforms.records.batches import concat, from_ipc, to_ipc
 from transforms.records.outcomes import MISSING
 from transforms.records.tracks import resolve_uri
 
+UNLISTED = "unlisted"
+"""Source version of a file in a folder that may not be listed."""
+
 
 class VersionSources(beam.PTransform):
     """Arrow batches in, the same rows out with `source_version` filled.
@@ -47,14 +50,29 @@ def _split(batch: bytes, root: str) -> Iterator[Any]:
 
 def _place(uri: str, root: str) -> tuple[str, str]:
     """Folder and name of a source. Names are compared, since a folder can be written in more than one way."""
-    folder, _, name = resolve_uri(uri, root).rpartition("/")
-    return folder, name
+    folder, slash, name = resolve_uri(uri, root).rpartition("/")
+    # With its slash: `gs://bucket/a//` is another folder than `gs://bucket/a/`, and `/` is not the current one.
+    return folder + slash, name
 
 
 def _from_listing(group: tuple[str, Iterable[bytes]], root: str) -> bytes:
     folder, batches = group
-    versions = {file.url.rpartition("/")[2]: file.version for file in storage.list_folder(folder)}
+    versions, otherwise = _listing(folder)
     rows = concat(list(batches))
-    found = [versions.get(_place(uri, root)[1], MISSING) for uri in rows["uri"].to_pylist()]
+    found = [versions.get(_place(uri, root)[1], otherwise) for uri in rows["uri"].to_pylist()]
     index = rows.column_names.index("source_version")
     return to_ipc(rows.set_column(index, rows.schema.field("source_version"), pa.array(found, pa.string())))
+
+
+def _listing(folder: str) -> tuple[dict[str, str], str]:
+    """Versions by name, and the version of names that are not among them.
+
+    A bucket that does not exist and a folder that may not be listed are the rows' own trouble: each is tried, and
+    rejected with its reason. A storage that is unavailable fails the job: its files must not all look changed.
+    """
+    try:
+        return {file.url.rpartition("/")[2]: file.version for file in storage.list_folder(folder)}, MISSING
+    except storage.NotFound:
+        return {}, MISSING
+    except storage.PermissionDenied:
+        return {}, UNLISTED

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
@@ -117,3 +118,23 @@ def _shards(dataset: str) -> list[tuple[str, bytes]]:
     """Split and content of all shards; their names depend on the sources' versions, which are each storage's own."""
     found = [info.url for info in storage.list_files(dataset) if info.url.endswith(".tfrecord")]
     return sorted((url.rsplit("/")[-1].split("-")[0], storage.read_bytes(url)) for url in found)
+
+
+AWKWARD = ["a//b.wav", "/lead.wav", "tr%20ail #1?.wav", "ünï/é.wav", "sp ace/x.wav", "x/../y.wav"]
+"""Object names that a path library would change."""
+
+
+def test_names_and_places_that_need_care(cloud: Cloud, world: World, tmp_path: Path) -> None:
+    """Each track stands for itself: one in a bucket that does not exist costs no other."""
+    audio = next(world.folder.glob("audio/**/*.wav")).read_bytes()
+    for name in AWKWARD:
+        storage.create(f"{cloud.bucket}/{name}", audio)
+    good = [f"{cloud.bucket}/{name}" for name in AWKWARD]
+    bad = ["gs://no-such-bucket/x.wav", f"{cloud.bucket}/none.wav", f"{cloud.bucket}/a", f"{cloud.bucket}/two\nlines"]
+    catalog = pa.table({"track_id": [str(n) for n in range(len(good + bad))], "uri": good + bad})
+    pq.write_table(catalog, tmp_path / "catalog.parquet")
+    table, model = f"{cloud.bucket}/awkward", f"{cloud.bucket}/bundle"
+    places = ["--catalog", str(tmp_path / "catalog.parquet"), "--model", model, "--table", table]
+    assert main(["tag", *places, "--max-reject-ratio", "0.9"]) == 0
+    found = rows(Cloud(cloud.bucket, table), snapshot_of(Cloud(cloud.bucket, table)), "ledger").to_pylist()
+    assert {row["uri"]: row["reason"] for row in found} == dict.fromkeys(good) | dict.fromkeys(bad, "not_found")

@@ -373,6 +373,16 @@ def test_throttled_for_ever(gcs: str, pauses: list[float]) -> None:
     assert 10 < sum(pauses) < 60
 
 
+def test_messages_hold_no_request_lines(gcs: str) -> None:
+    """They end in the ledger, one a rejected track."""
+    with pytest.raises(storage.NotFound) as missing:
+        storage.read_bytes(gcs + "/a b")
+    assert str(missing.value) == f"{gcs}/a b: no such object or bucket"
+    with wire(403), pytest.raises(storage.PermissionDenied) as denied:
+        storage.read_bytes(gcs + "/x")
+    assert str(denied.value) == f'{gcs}/x: 403 {{"error": {{"message": "as told"}}}}'
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_permission_denied_is_not_retried(gcs: str, pauses: list[float], status: int) -> None:
     with wire(status), pytest.raises(storage.PermissionDenied, match="/x"):

@@ -12,7 +12,7 @@ from transforms import version_sources
 from transforms.records import storage
 from transforms.records.batches import from_ipc, to_ipc
 from transforms.records.outcomes import MISSING
-from transforms.version_sources import VersionSources
+from transforms.version_sources import UNLISTED, VersionSources
 
 
 def _versions(root: Path, *rows: tuple[str, str | None]) -> dict[str, str]:
@@ -64,7 +64,7 @@ def test_each_folder_is_listed_once(root: Path, monkeypatch: pytest.MonkeyPatch)
     real = storage.list_folder
     monkeypatch.setattr(storage, "list_folder", lambda url: calls.append(url) or real(url))
     _versions(root, ("a/1.wav", None), ("b/1.wav", None), ("a/2.wav", None), ("b/9.wav", None))
-    assert sorted(calls) == [f"{root}/a", f"{root}/b"]
+    assert sorted(calls) == [f"{root}/a/", f"{root}/b/"]
 
 
 def test_as_a_transform(root: Path) -> None:
@@ -73,3 +73,37 @@ def test_as_a_transform(root: Path) -> None:
         found = pipeline | beam.Create([to_ipc(table)]) | VersionSources(str(root))
         kept = found | beam.FlatMap(lambda batch: from_ipc(batch)["uri"].to_pylist())
         assert_that(kept, equal_to(["a/1.wav", "a/2.wav"]))
+
+
+def test_a_folder_that_may_not_be_listed_leaves_its_rows_to_be_tried(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_folder = storage.list_folder
+
+    def refuse(url: str) -> object:
+        if url.endswith("/b/"):
+            raise storage.PermissionDenied(f"{url}: Permission denied")
+        return list_folder(url)
+
+    monkeypatch.setattr(storage, "list_folder", refuse)
+    found = _versions(root, ("a/1.wav", None), ("b/1.wav", None))
+    assert found["b/1.wav"] == UNLISTED
+    assert found["a/1.wav"] not in (UNLISTED, MISSING)
+
+
+def test_an_unavailable_listing_fails_the_job(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every track of the folder would look changed, and be decoded again."""
+
+    def fail(url: str) -> object:
+        raise storage.Unavailable(f"{url}: still failing")
+
+    monkeypatch.setattr(storage, "list_folder", fail)
+    with pytest.raises(storage.Unavailable):
+        _versions(root, ("a/1.wav", None))
+
+
+def test_files_at_the_root_of_the_disk_are_looked_for_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(storage, "list_folder", lambda url: asked.append(url) or iter(()))
+    _versions(root, ("/one.wav", None))
+    assert asked == ["/"]

@@ -3,6 +3,7 @@
 import functools
 import os
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -112,6 +113,10 @@ def _meaning(error: Exception) -> type[StorageError]:
 
 
 def _sentence(error: Exception) -> str:
+    """What went wrong, without the client's request lines: it ends in the ledger."""
     if isinstance(error, google.auth.exceptions.DefaultCredentialsError):
         return "no Google credentials found; run `gcloud auth application-default login` or use a service account"
-    return " ".join(str(error).split())[:500]
+    if _code(error) == 404:
+        return "no such object or bucket"
+    text = " ".join(str(error).split()).split(": ('Request failed")[0]
+    return re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text)[:500]
