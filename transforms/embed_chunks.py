@@ -99,7 +99,12 @@ class _ExtractChunk(beam.DoFn):
         tracks = list(self._extractor.extract(chunk))
         Metrics.counter("extract", "tracks_read").inc(len(tracks))
         Metrics.counter("extract", "tracks_rejected").inc(sum(t.error is not None for t in tracks))
-        Metrics.distribution("extract", "chunk_bytes").update(sum(t.size or 0 for t in tracks))
+        for track in tracks:
+            Metrics.distribution("extract", "read_ms").update(track.read_ms)
+            Metrics.distribution("extract", "extract_ms").update(track.extract_ms)
+            Metrics.distribution("extract", "source_bytes").update(track.size or 0)
+        patches = sum(t.features.patches.nbytes for t in tracks if t.features)
+        Metrics.distribution("extract", "chunk_patch_bytes").update(patches)
         yield _Extraction(chunk.bucket, tracks)
 
 

@@ -36,7 +36,9 @@ class Loads:
 def track(track_id, error=None):
     features = Features(patches=np.zeros((1, 4, 3), np.float16), starts_s=np.zeros(1, np.float32), facts=FACTS)
     source = Source(track_id=track_id, uri=track_id, source_version="1")
-    return Extracted(source=source, size=1, sha256="0", features=None if error else features, error=error)
+    return Extracted(
+        source=source, size=1, sha256="0", features=None if error else features, error=error, read_ms=1, extract_ms=1
+    )
 
 
 def test_asking_for_the_model_loads_nothing():
