@@ -34,7 +34,8 @@ QUESTIONS = (
     ),
     (
         "Recordings that are there twice",
-        "SELECT track_id, duplicate_of, uri FROM ledger WHERE duplicate_of IS NOT NULL ORDER BY track_id",
+        "SELECT track_id, duplicate_of, uri FROM ledger WHERE duplicate_of IS NOT NULL AND status <> 'rejected' "
+        "ORDER BY track_id",
     ),
     (
         "What became of the catalog since the snapshot before",
@@ -117,11 +118,17 @@ def command(*words: str) -> None:
     Raises:
       CommandFailed: it ended with another exit code than 0.
     """
-    print(f"\n$ catalog-tagger {shlex.join(words)}", flush=True)
+    print(f"\n$ catalog-tagger {' '.join(map(shown, words))}", flush=True)
     code = subprocess.run([sys.executable, "-m", "pipelines.cli", *words], check=False).returncode
     if code:
         advice = f"where {WORK}/ holds the work of an older version, remove it with `make clean`"
         raise CommandFailed(f"`catalog-tagger {words[0]}` ended with exit code {code}; {advice}", code)
+
+
+def shown(word: str) -> str:
+    """A word as one would type it: SQL reads better in double quotes than with its own quotes escaped."""
+    plain = not set(word) & set('"$`\\!')
+    return f'"{word}"' if plain and shlex.quote(word) != word else shlex.quote(word)
 
 
 def check_second_run(table: str) -> None:

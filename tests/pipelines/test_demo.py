@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,8 @@ def test_every_question_has_an_answer(tmp_path, capsys, heading, sql):
 def test_the_makefile_runs_this_module():
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     assert "-m pipelines.demo" in makefile and "--catalog '$(CATALOG)'" in makefile and "--taxonomy" in makefile
+
+
+@pytest.mark.parametrize("word", ["plain", "two words", "it's SQL = 'x'", 'a "b" $c', "a\\b", ""])
+def test_commands_are_shown_as_a_shell_reads_them(word):
+    assert shlex.split(demo.shown(word)) == [word]
