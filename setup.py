@@ -50,6 +50,7 @@ setup(
         "scipy>=1.13,<2",
         "soundfile>=0.13,<0.15",
         "soxr>=0.5,<2",
+        "threadpoolctl>=3.1,<4",
         "tinytag>=2.0,<3",
         "tqdm>=4.66,<5",
     ],

@@ -3,8 +3,8 @@
 import dataclasses
 
 import numpy as np
-from scipy.optimize import minimize
 
+from models.descent import minimise
 from models.heads import Group, Heads, Layout, sigmoid
 from models.logistic import row_losses
 from models.metrics import POSITIVE_FROM, f1_curve
@@ -58,7 +58,7 @@ def platt(logits: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
             [np.sum(error * slope * logits), np.sum(error)]
         ) + params
 
-    found = minimize(objective, np.zeros(2), jac=True, method="L-BFGS-B").x
+    found = minimise(objective, np.zeros(2), tolerance=1e-10, max_iterations=100)
     return float(np.exp(found[0])), float(found[1])
 
 
@@ -74,7 +74,7 @@ def temperature(logits: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> fl
         losses, slopes = row_losses(scaled, targets, np.ones_like(targets), True)
         return float(losses.sum()) + 0.5 * float(params @ params), np.array([np.sum(slopes * scaled)]) + params
 
-    return float(np.exp(minimize(objective, np.zeros(1), jac=True, method="L-BFGS-B").x[0]))
+    return float(np.exp(minimise(objective, np.zeros(1), tolerance=1e-10, max_iterations=100)[0]))
 
 
 def kinds(heads: Heads, layout: Layout) -> list[str]:

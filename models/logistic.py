@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.optimize import minimize
 
+from models.descent import minimise
 from models.heads import sigmoid, softmax
 
 BLOCK = 8192
@@ -93,9 +93,8 @@ def _minimise(problem: Problem, strength: float, scale: np.ndarray, start: np.nd
         loss, slopes = _objective(problem, strength, params)
         return loss, (stretch * slopes).ravel()
 
-    options = {"maxiter": _MAX_ITERATIONS, "ftol": tolerance, "gtol": 1e-6}
-    found = minimize(objective, (start / stretch).ravel(), jac=True, method="L-BFGS-B", options=options)
-    return stretch * np.asarray(found.x).reshape(start.shape)
+    found = minimise(objective, (start / stretch).ravel(), tolerance=tolerance, max_iterations=_MAX_ITERATIONS)
+    return stretch * found.reshape(start.shape)
 
 
 def _objective(problem: Problem, strength: float, params: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,7 +1,6 @@
 """From patches to one track embedding: float64 moments, then float16 precision."""
 
 import dataclasses
-import functools
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -58,39 +57,21 @@ def moments(values: np.ndarray) -> np.ndarray:
 def mel_statistics(patches: np.ndarray) -> np.ndarray:
     """Fixed statistics of log-mel patches: [n, frames, mels] -> float64 [3 mels + 3 cepstra].
 
-    Per mel band and per cepstral coefficient: mean, deviation, and deviation of the difference between frames.
+    Per mel band and per cepstral coefficient: mean, deviation, and deviation of the difference between frames. Computed
+    without BLAS, whose sums depend on its number of threads.
     """
-    cepstrum = cosine_matrix(patches.shape[2])
-    frames = np.ascontiguousarray(patches, np.float64)
-    steps = np.diff(frames, axis=1) if frames.shape[1] > 1 else np.zeros_like(frames)
-    mean, covariance = _mean_and_covariance(frames)
-    _, step_covariance = _mean_and_covariance(steps)
-    parts = []
-    for matrix in (np.eye(patches.shape[2]), cepstrum):
-        parts += [matrix @ mean, _deviation(covariance, matrix), _deviation(step_covariance, matrix)]
-    return np.concatenate(parts)
+    # Imported here: readers of bundles need no Fourier transform.
+    from scipy.fft import dct
+
+    mels = np.ascontiguousarray(patches, np.float64)
+    cepstra = dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
+    return np.concatenate([*_statistics(mels), *_statistics(cepstra)])
 
 
-@functools.cache
-def cosine_matrix(n_mels: int) -> np.ndarray:
-    """The first orthonormal DCT-II rows: float64 [min(CEPSTRA, n_mels), n_mels]."""
-    rows = np.arange(min(CEPSTRA, n_mels))[:, None]
-    matrix = np.cos(np.pi * rows * (np.arange(n_mels) + 0.5) / n_mels) * np.sqrt(2.0 / n_mels)
-    matrix[0] /= np.sqrt(2.0)
-    return matrix
-
-
-def _mean_and_covariance(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [mels] and covariance [mels, mels] over all frames of [n, frames, mels]."""
-    flat = frames.reshape(-1, frames.shape[-1])
-    mean = flat.mean(axis=0)
-    centred = flat - mean
-    return mean, centred.T @ centred / len(flat)
-
-
-def _deviation(covariance: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Standard deviation of `matrix @ x` where x has this covariance."""
-    return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", matrix, covariance, matrix, optimize=True), 0.0))
+def _statistics(values: np.ndarray) -> list[np.ndarray]:
+    """Mean, deviation, deviation of the difference between frames: [n, frames, k] -> three times [k]."""
+    steps = np.diff(values, axis=1) if values.shape[1] > 1 else np.zeros_like(values)
+    return [values.mean(axis=(0, 1)), values.std(axis=(0, 1)), steps.std(axis=(0, 1))]
 
 
 def pool(patch_embeddings: np.ndarray, patches: np.ndarray, pooling: Pooling) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Stage 2: heads, calibration and thresholds on track embeddings, rated against the baselines."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from models import baselines, calibration, metrics
@@ -15,6 +17,9 @@ from models.heads import Heads, Layout, positives, raw_logits, score
 
 SPLITS = ("train", "validation", "test")
 RATED = ("validation", "test")
+MANY_ROWS = 20_000
+"""Training tracks from which on heads are fitted with all BLAS threads."""
+
 TAGGER, PREVALENCE, LOGISTIC = "tagger", "prevalence", "logistic_mel_moments"
 
 
@@ -67,6 +72,16 @@ def build_tagger(splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple
       tag_ids: ids of the columns.
       learned: how many leading values of an embedding were learned from the training labels.
     """
+    with single_threaded_if_small(len(splits["train"].track_ids)):
+        return _build_tagger(splits, layout, tag_ids, learned)
+
+
+def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[Any]:
+    """One BLAS thread for small problems: waiting for each other costs many small products more than they take."""
+    return threadpool_limits(1, "blas") if rows < MANY_ROWS else contextlib.nullcontext()
+
+
+def _build_tagger(splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], learned: int) -> Tagger:
     train, validation = splits["train"].embedded, splits["validation"].embedded
     plain, fits = fit_heads(train, validation, layout, learned)
     heads = calibration.calibrate(
