@@ -83,7 +83,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     from transforms.embed_chunks import EmbedChunks, EmbedSettings
     from transforms.plan_buckets import PlanBuckets
     from transforms.read_catalog import ReadCatalog
-    from transforms.record_run import NameRun, RecordRun, RecordSettings
+    from transforms.record_run import RecordRun, RecordSettings
     from transforms.require_valid import RequireValid
     from transforms.signal.limits import Limits
     from transforms.version_sources import VersionSources
@@ -108,10 +108,9 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     problems = (catalog.problems, plan.problems) | "JoinProblems" >> beam.Flatten()
     chunks = plan.chunks | "HoldChunks" >> RequireValid(problems)
     rows = plan.rows | "HoldRows" >> RequireValid(problems)
-    run_id = plan.digests | "NameRun" >> NameRun(known, publication)
     parts = chunks | "EmbedChunks" >> EmbedChunks(embed)
-    reports = Buckets(rows, parts, run_id) | "AssembleBuckets" >> AssembleBuckets(assemble)
-    _ = (reports, parts, problems, run_id) | "RecordRun" >> RecordRun(record)
+    done = Buckets(rows, parts) | "AssembleBuckets" >> AssembleBuckets(assemble)
+    _ = (done.reports, parts, problems, done.run_id) | "RecordRun" >> RecordRun(record)
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:

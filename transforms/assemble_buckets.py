@@ -9,6 +9,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.typehints import no_annotations
 
 from transforms.find_duplicates import FindDuplicates
+from transforms.name_run import NameRun
 from transforms.records.assembly import Publication, assemble_bucket
 from transforms.records.batches import concat, from_ipc
 from transforms.records.bucket_files import BucketReport, write_bucket
@@ -17,10 +18,16 @@ from transforms.records.tagging import Tagger
 
 
 class Buckets(NamedTuple):
-    """What `AssembleBuckets` takes: rows (bucket, IPC), one `PartEntry` a chunk, and the run's id as one element."""
+    """What `AssembleBuckets` takes: rows (bucket, IPC), and one `PartEntry` a chunk."""
 
     rows: beam.PCollection
     parts: beam.PCollection
+
+
+class Assembled(NamedTuple):
+    """What `AssembleBuckets` gives: one `BucketReport` a bucket, and the run's id as one element."""
+
+    reports: beam.PCollection
     run_id: beam.PCollection
 
 
@@ -38,21 +45,25 @@ class AssembleSettings:
 
 
 class AssembleBuckets(beam.PTransform):
-    """`Buckets` in, one `BucketReport` a bucket out. Fails when a planned track left no outcome behind."""
+    """`Buckets` in, `Assembled` out. Fails when a planned track left no outcome behind."""
 
     def __init__(self, settings: AssembleSettings) -> None:
         super().__init__()
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, buckets: Buckets) -> beam.PCollection:
-        """Waits for the chunks, finds duplicates across buckets, then writes each bucket's tables."""
+    def expand(self, buckets: Buckets) -> Assembled:
+        """Waits for the chunks, finds duplicates across buckets, names the run, then writes each bucket's tables."""
         parts = buckets.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
         ready = {"rows": buckets.rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
-        duplicates = ready | "FindDuplicates" >> FindDuplicates(self._settings.known)
-        inputs = {"rows": buckets.rows, "parts": parts, "duplicates": duplicates} | "JoinBuckets" >> beam.CoGroupByKey()
-        run_id = beam.pvalue.AsSingleton(buckets.run_id)
-        return inputs | "AssembleBucket" >> beam.ParDo(_AssembleBucket(self._settings), run_id)
+        found = ready | "FindDuplicates" >> FindDuplicates(self._settings.known)
+        run_id = found.outcomes | "NameRun" >> NameRun(self._settings.known, self._settings.publication)
+        groups = {"rows": buckets.rows, "parts": parts, "duplicates": found.duplicates}
+        inputs = groups | "JoinBuckets" >> beam.CoGroupByKey()
+        reports = inputs | "AssembleBucket" >> beam.ParDo(
+            _AssembleBucket(self._settings), beam.pvalue.AsSingleton(run_id)
+        )
+        return Assembled(reports, run_id)
 
 
 class _AssembleBucket(beam.DoFn):

@@ -1,23 +1,37 @@
-"""FindDuplicates: tracks whose sources have the same bytes, across all buckets."""
+"""FindDuplicates: tracks whose sources have the same bytes, across all buckets; and a digest of what became of each."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.typehints import no_annotations
 
+from transforms.name_run import outcome_digest
 from transforms.records.batches import concat, from_ipc, to_ipc
 from transforms.records.outcomes import Known, assembled
 
 SHARD_DIGITS = 2
 """Hex digits of a digest that decide which group it is compared in."""
 
-_COLUMNS = ("track_id", "source_version", "reason", "source_sha256", "carried")
+_COLUMNS = ("track_id", "source_version", "reason", "detail", "stage", "source_sha256", "carried", "run_id")
+
+
+class Found(NamedTuple):
+    """What `FindDuplicates` gives.
+
+    Attributes:
+      duplicates: (bucket, IPC of track_id and duplicate_of).
+      outcomes: one digest a bucket of its catalog rows and of what became of them.
+    """
+
+    duplicates: beam.PCollection
+    outcomes: beam.PCollection
 
 
 class FindDuplicates(beam.PTransform):
-    """(bucket, {"rows": [IPC], "parts": [PartEntry]}) in; (bucket, IPC of track_id and duplicate_of) out.
+    """(bucket, {"rows": [IPC], "parts": [PartEntry]}) in; `Found` out.
 
     Of tracks with the same bytes the one with the smallest id comes first and has no entry itself. Only digests and
     ids are shuffled. The groups of `parts` hold the stage back until the chunks of the bucket are done.
@@ -27,20 +41,23 @@ class FindDuplicates(beam.PTransform):
         super().__init__()
         self._known = known
 
-    def expand(self, buckets: beam.PCollection) -> beam.PCollection:
+    @no_annotations  # Beam cannot check a tuple of collections
+    def expand(self, buckets: beam.PCollection) -> Found:
         """One shuffle of (digest, id) pairs."""
-        return (
-            buckets
-            | "ListDigests" >> beam.FlatMap(_list_digests, self._known)
-            | "GroupDigests" >> beam.GroupByKey()
-            | "MatchDigests" >> beam.FlatMap(_match)
+        listed = buckets | "ListDigests" >> beam.FlatMap(_list_digests, self._known).with_outputs(
+            "outcomes", main="digests"
         )
+        pairs = listed.digests | "GroupDigests" >> beam.GroupByKey() | "MatchDigests" >> beam.FlatMap(_match)
+        return Found(pairs, listed.outcomes)
 
 
-def _list_digests(item: tuple[int, dict[str, Any]], known: Known) -> Iterator[tuple[str, bytes]]:
+def _list_digests(item: tuple[int, dict[str, Any]], known: Known) -> Iterator[Any]:
     bucket, group = item
     for data in group["rows"]:
-        found = assembled(known, bucket, from_ipc(data), _COLUMNS).select(["track_id", "source_sha256"])
+        rows = from_ipc(data)
+        outcomes = assembled(known, bucket, rows, _COLUMNS)
+        yield beam.pvalue.TaggedOutput("outcomes", outcome_digest(rows, outcomes))
+        found = outcomes.select(["track_id", "source_sha256"])
         found = found.filter(pc.is_valid(found["source_sha256"]))
         found = found.append_column("bucket", pa.array([bucket] * found.num_rows, pa.int32()))
         shards = pc.utf8_slice_codeunits(found["source_sha256"], 0, SHARD_DIGITS)

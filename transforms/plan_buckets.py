@@ -12,7 +12,7 @@ from apache_beam.typehints import no_annotations
 from transforms.records.batches import concat, from_ipc, to_ipc
 from transforms.records.hashing import bucket_of
 from transforms.records.outcomes import Known
-from transforms.records.planning import CHUNK_TRACKS, plan_chunks, plan_digest
+from transforms.records.planning import CHUNK_TRACKS, plan_chunks
 from transforms.records.tracks import find_duplicates
 
 
@@ -22,13 +22,11 @@ class Plan(NamedTuple):
     Attributes:
       rows: (bucket, Arrow IPC of the bucket's rows sorted by track_id).
       chunks: the `Chunk`s to extract.
-      digests: one digest a bucket of what is planned.
       problems: repeated ids.
     """
 
     rows: beam.PCollection
     chunks: beam.PCollection
-    digests: beam.PCollection
     problems: beam.PCollection
 
 
@@ -51,11 +49,9 @@ class PlanBuckets(beam.PTransform):
         """One shuffle of catalog rows; the chunks are spread over the workers."""
         groups = batches | "SplitByBucket" >> beam.FlatMap(_split, self._buckets) | "GroupBuckets" >> beam.GroupByKey()
         rows = groups | "SortRows" >> beam.Map(_sorted_rows)
-        planned = rows | "PlanBucket" >> beam.FlatMap(_plan, self._settings).with_outputs(
-            "digests", "problems", main="chunks"
-        )
+        planned = rows | "PlanBucket" >> beam.FlatMap(_plan, self._settings).with_outputs("problems", main="chunks")
         chunks = planned.chunks | "SpreadChunks" >> beam.Reshuffle()
-        return Plan(rows, chunks, planned.digests, planned.problems)
+        return Plan(rows, chunks, planned.problems)
 
 
 def _split(batch: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
@@ -75,6 +71,5 @@ def _plan(item: tuple[int, bytes], settings: _Settings) -> Iterator[Any]:
     rows = from_ipc(data)
     problems = find_duplicates(rows)
     yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in problems)
-    yield beam.pvalue.TaggedOutput("digests", plan_digest(rows))
     if not problems:
         yield from plan_chunks(settings.known, bucket, rows, settings.chunk_tracks)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,7 +13,7 @@ from transforms.embed_chunks import PartEntry
 from transforms.records import storage
 from transforms.records.assembly import Publication
 from transforms.records.bucket_files import BucketReport, write_table
-from transforms.records.hashing import combine, json_bytes, short_id
+from transforms.records.hashing import json_bytes
 from transforms.records.outcomes import Known
 from transforms.records.problems import Problem
 from transforms.records.publishing import read_run, run_path
@@ -22,12 +21,6 @@ from transforms.records.snapshots import Run
 from transforms.records.tagging import Tagger
 
 MOST_PROBLEMS = 1000
-
-
-def run_id_of(known: Known, publication: Publication, plan: str) -> str:
-    """Id of a run: hash of the parent snapshot, what is planned, the tagger, and which rows are published."""
-    parent = "none" if known.parent is None else str(known.parent)
-    return short_id("run", parent, plan, known.ids.tagger_id, json.dumps(publication.to_json(), sort_keys=True))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,20 +109,3 @@ def _write_run(table: str, run: Run) -> Run:
     with contextlib.suppress(storage.AlreadyExists):
         storage.create(storage.join(table, run_path(run.run_id)), json_bytes(run.to_json()))
     return read_run(table, run.run_id)
-
-
-class NameRun(beam.PTransform):
-    """Bucket digests in, one run id out."""
-
-    def __init__(self, known: Known, publication: Publication) -> None:
-        super().__init__()
-        self._known, self._publication = known, publication
-
-    def expand(self, digests: beam.PCollection) -> beam.PCollection:
-        """All buckets' digests, in any order, make one id."""
-        together = digests | "GatherDigests" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
-        return together | "HashPlan" >> beam.Map(
-            lambda found, known, publication: run_id_of(known, publication, combine(found)),
-            self._known,
-            self._publication,
-        )

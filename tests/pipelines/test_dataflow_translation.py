@@ -34,7 +34,6 @@ STEPS = {
         "JoinProblems",
         "HoldChunks",
         "HoldRows",
-        "NameRun",
         "EmbedChunks",
         "AssembleBuckets",
         "RecordRun",

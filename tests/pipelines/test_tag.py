@@ -14,6 +14,7 @@ from models.bundle import load_bundle
 from models.embedding import load_embedder
 from pipelines.cli import main
 from tests.world import World, ledger, make_world, read_table, tag, tag_code
+from transforms.records import storage
 from transforms.records.snapshots import current_snapshot, read_snapshot
 from transforms.signal.errors import TrackError
 from transforms.signal.extract import extract
@@ -163,6 +164,32 @@ def test_reject_budget_publishes_nothing_and_a_higher_one_reuses_the_work(world:
     tag(world, table)
     assert f"decoded 0, reused {world.rows().num_rows}" in capsys.readouterr().out
     assert sum(1 for _ in (table / "runs").iterdir()) == 1
+
+
+def test_a_run_refused_for_unavailable_tracks_is_mended_by_the_next(
+    world: World, tagged, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, read = str(world.folder / world.rows()["uri"][0].as_py()), storage.read_bytes
+
+    def refuse(url: str, **options) -> bytes:
+        if url == lost:
+            raise storage.Unavailable(f"{url}: 503")
+        return read(url, **options)
+
+    monkeypatch.setattr(storage, "read_bytes", refuse)
+    assert tag_code(world, table) == 3
+    monkeypatch.undo()
+    assert tag(world, table).run.content_hash == tagged[1].run.content_hash
+
+
+def test_a_catalog_mended_after_a_refused_run_is_what_is_published(world: World, table: Path, tmp_path: Path) -> None:
+    assert tag_code(world, table, "--max-reject-ratio", "0") == 3
+    rows = world.rows()
+    titles = pa.array(["Mended"] * rows.num_rows)
+    mended = _write(rows.set_column(rows.column_names.index("title"), "title", titles), tmp_path / "mended.parquet")
+    snapshot = tag(world, table, catalog=mended)
+    assert snapshot.run.counts["catalog"] == rows.num_rows
+    assert set(read_table(table, snapshot, "tracks")["title"].to_pylist()) == {"Mended"}
 
 
 def test_publish_commits_the_run_that_waits(world: World, tagged, table: Path) -> None:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from transforms.records.outcomes import MISSING, Known, assembled, settled, write_part
-from transforms.records.planning import plan_chunks, plan_digest
+from transforms.records.planning import plan_chunks
 from transforms.records.schemas import PART
 from transforms.records.snapshots import Ids
 
@@ -89,9 +89,3 @@ def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: Kno
     assert [len(chunk.tracks) for chunk in chunks] == [4, 4, 1]
     assert {s.track_id for chunk in chunks for s in chunk.tracks} == {f"t{i}" for i in range(10)} - {"t3"}
     assert plan_chunks(known, 0, rows.take(list(range(9, -1, -1))), 4) == chunks
-
-
-def test_plan_digest_sees_ids_and_versions_only() -> None:
-    rows = _rows(("a", "1"), ("b", "2"))
-    assert plan_digest(rows) == plan_digest(rows.take([1, 0]))
-    assert plan_digest(rows) != plan_digest(_rows(("a", "1"), ("b", "3"))) != plan_digest(_rows(("a", "12"), ("b", "")))

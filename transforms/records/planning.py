@@ -6,7 +6,6 @@ import hashlib
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.records.hashing import digest
 from transforms.records.outcomes import Known, settled
 
 CHUNK_TRACKS = 64
@@ -39,9 +38,3 @@ def plan_chunks(known: Known, bucket: int, rows: pa.Table, chunk_tracks: int = C
     return [
         Chunk(bucket=bucket, tracks=tuple(sources[i : i + chunk_tracks])) for i in range(0, len(sources), chunk_tracks)
     ]
-
-
-def plan_digest(rows: pa.Table) -> str:
-    """Digest of the planned (track_id, source_version) pairs, whatever the order of the rows."""
-    pairs = zip(rows["track_id"].to_pylist(), rows["source_version"].to_pylist(), strict=True)
-    return digest(*(text for pair in sorted(pairs) for text in pair))
