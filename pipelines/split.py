@@ -1,0 +1,112 @@
+"""Split a catalog so that every tag gets its share on every side and no artist is on two.
+
+catalog-tagger split --catalog catalog.parquet --taxonomy taxonomy.yaml --output split.parquet
+catalog-tagger prepare --catalog split.parquet --split-column split ...
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import CommandFailed, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from transforms.records.tracks import CatalogShard
+
+HELP = "Split a catalog by artist, every tag in its share: for `prepare --split-column`."
+SHOWN_PROBLEMS = 1000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `split`."""
+    parser.add_argument("--catalog", required=True, help="Parquet, CSV or JSON Lines: file, folder or glob")
+    parser.add_argument("--taxonomy", required=True, metavar="YAML", help="the tags that are to be even")
+    parser.add_argument("--output", required=True, metavar="CATALOG", help="Parquet file: the catalog and its split")
+    parser.add_argument("--column", default="split", help="name of the new column (default split)")
+    parser.add_argument(
+        "--split-ratios", default="0.8,0.1,0.1", metavar="A,B,C", help="shares of train, validation and test"
+    )
+    parser.add_argument("--previous", metavar="CATALOG", help="an earlier output: its tracks keep their side")
+    parser.add_argument("--bytes-column", metavar="COLUMN", help="digest of the audio: equal ones stay together")
+    parser.add_argument("--report", metavar="JSON", help="write how even the split is, tag by tag")
+
+
+def run(args: argparse.Namespace, beam_args: list[str]) -> int:
+    """Reads the catalog twice: once to decide, once to write. Returns the exit code."""
+    from transforms.records import storage
+    from transforms.records.catalog_splits import previous_sides, read_tags, report, split_catalog, with_sides
+    from transforms.records.hashing import json_bytes
+    from transforms.records.splits import SplitRatios
+    from transforms.records.taxonomy import load_taxonomy
+    from transforms.records.tracks import list_shards
+
+    try:
+        ratios = SplitRatios.parse(args.split_ratios)
+    except ValueError as e:
+        raise UsageError(str(e)) from e
+    _check_output(args.output)
+    taxonomy, shards = load_taxonomy(args.taxonomy), list_shards(args.catalog)
+    _check_columns(shards, args)
+    catalog = read_tags(shards, taxonomy, ratios, args.bytes_column)
+    if catalog.problems:
+        shown = "\n".join(map(str, catalog.problems[:SHOWN_PROBLEMS]))
+        raise CommandFailed(f"{len(catalog.problems)} problems in the catalog, nothing was split:\n{shown}")
+    if not len(catalog.tracks):
+        raise CommandFailed(f"{args.catalog}: the catalog has no rows")
+    previous = previous_sides(list_shards(args.previous), args.column) if args.previous else None
+    sides = split_catalog(catalog, taxonomy, ratios, previous)
+    found = report(catalog, sides, taxonomy, ratios)
+    _write(with_sides(shards, sides, args.column), args.output)
+    if args.report:
+        storage.write_bytes(args.report, json_bytes(found))
+    print(summary(found))
+    return 0
+
+
+def _check_output(output: str) -> None:
+    from transforms.records import storage
+
+    if not output.endswith(".parquet"):
+        raise UsageError(f"--output={output}: the catalog is a Parquet file, name it .parquet")
+    if storage.exists(output):
+        raise CommandFailed(f"{output} exists already: choose another --output")
+
+
+def _check_columns(shards: "list[CatalogShard]", args: argparse.Namespace) -> None:
+    names = shards[0].schema.names if shards else []
+    if args.column in names:
+        raise UsageError(f"--column={args.column}: the catalog has such a column, choose another name")
+    if args.bytes_column and args.bytes_column not in names:
+        raise UsageError(f"--bytes-column={args.bytes_column}: the columns are {', '.join(names[:-2])}")
+
+
+def _write(batches: "Iterable[pa.RecordBatch]", output: str) -> None:
+    """Writes the batches one by one, so memory does not grow with the catalog."""
+    import pyarrow.parquet as pq
+
+    from transforms.records import storage
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "catalog.parquet"
+        writer = None
+        for batch in batches:
+            writer = writer or pq.ParquetWriter(path, batch.schema, compression="zstd", write_page_checksum=True)
+            writer.write_batch(batch)
+        if writer is not None:
+            writer.close()
+            storage.upload(path, output)
+
+
+def summary(found: dict[str, Any]) -> str:
+    """A split's report in a few lines."""
+    tracks = ", ".join(f"{side} {count}" for side, count in found["tracks"].items())
+    plain = found["hash_split"]
+    return (
+        f"{tracks} tracks; {found['groups_on_several_sides']} artists on several sides\n"
+        f"tag shares are off by {found['mean_deviation']:.4f} on average, {found['worst_deviation']:.4f} at worst "
+        f"(the hash split: {plain['mean_deviation']:.4f}, {plain['worst_deviation']:.4f})"
+    )
