@@ -68,6 +68,22 @@ def children_per_process(options: "PipelineOptions") -> int:
     return 0 if options.view_as(DebugOptions).lookup_experiment("no_use_multiple_sdk_containers") else 1
 
 
+def check_places(options: "PipelineOptions", **places: str | None) -> None:
+    """Refuses places that Dataflow's workers cannot see; `places` are the flags' values by name.
+
+    Raises:
+      UsageError: a local path, which each worker would take for its own disk.
+    """
+    from apache_beam.options.pipeline_options import StandardOptions, TestOptions
+
+    if "Dataflow" not in (options.view_as(StandardOptions).runner or "") or options.view_as(TestOptions).dry_run:
+        return
+    for name, url in places.items():
+        if url is not None and not url.startswith("gs://"):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag}={url}: Dataflow's workers cannot see local files, give a gs:// URL")
+
+
 def new_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
     """An empty pipeline for these options.
 

@@ -115,11 +115,12 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, publishes; returns the exit code."""
-    from pipelines.engines import new_pipeline, parse_beam_args, run_pipeline
+    from pipelines.engines import check_places, new_pipeline, parse_beam_args, run_pipeline
     from transforms.records.publishing import Gate
 
     gate = _checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     beam_options = parse_beam_args(beam_args)
+    check_places(beam_options, catalog=args.catalog, model=args.model, table=args.table)
     options = make_options(args, beam_options)
     root = new_pipeline(beam_options)
     build(root, options)

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import io
 import itertools
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 import requests.adapters
+import urllib3
 
 SOURCE = Path(__file__).parent / "emulator"
 BUILT = Path(__file__).parents[1] / ".tools"
@@ -79,7 +81,7 @@ class Wire(requests.adapters.HTTPAdapter):
     """The way to the emulator, counting requests and failing as told.
 
     Each of `faults` befalls one request: a status code is answered in the server's place; "down" never reaches it;
-    "lost" does, but its answer gets lost.
+    "lost" does, but its answer gets lost; "corrupt" flips a bit of the answer's body, "short" cuts its end off.
     """
 
     def __init__(self, *faults: int | str) -> None:
@@ -97,13 +99,21 @@ class Wire(requests.adapters.HTTPAdapter):
         response = super().send(request, *args, **kwargs)
         if fault == "lost":
             raise requests.ConnectionError("connection reset while reading the answer")
-        return response
+        return _damaged(response, fault) if fault in ("corrupt", "short") else response
 
     def _answer(self, request: requests.PreparedRequest, status: int) -> requests.Response:
         response = requests.Response()
         response.status_code, response.request, response.url = status, request, str(request.url)
         response._content = b'{"error": {"message": "as told"}}'
         return response
+
+
+def _damaged(response: requests.Response, how: int | str | None) -> requests.Response:
+    """The same answer with another body, and without a word of its length."""
+    body = response.content[:-1] if how == "short" else bytes([response.content[0] ^ 1]) + response.content[1:]
+    response.raw = urllib3.HTTPResponse(io.BytesIO(body), response.raw.headers, preload_content=False)
+    response._content_consumed, response._content = False, False
+    return response
 
 
 @contextlib.contextmanager

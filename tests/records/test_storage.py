@@ -367,6 +367,21 @@ def test_transient_errors_are_retried(gcs: str, pauses: list[float], fault: int 
     assert pauses[0] <= 0.5 and pauses[2] >= 1, "pauses grow"
 
 
+@pytest.mark.parametrize("fault", ["corrupt", "short"])
+def test_damage_on_the_way_is_noticed_and_read_again(gcs: str, pauses: list[float], fault: str) -> None:
+    storage.create(gcs + "/x", b"data" * 1000)
+    with wire(fault, fault) as way:
+        assert storage.read_bytes(gcs + "/x", max_bytes=10_000) == b"data" * 1000
+    assert len(way.requests) == 3
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(gcs: str, pauses: list[float], tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"m" * (20 << 20))
+    with wire(None, None, *["down"] * 100), pytest.raises(storage.Unavailable):
+        storage.upload(tmp_path / "source", gcs + "/x")
+    assert list(storage.list_files(gcs)) == []
+
+
 def test_throttled_for_ever(gcs: str, pauses: list[float]) -> None:
     with wire(*[429] * 100), pytest.raises(storage.Unavailable, match="429"):
         storage.read_bytes(gcs + "/x")
