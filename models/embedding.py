@@ -79,6 +79,8 @@ def load_embedder(bundle_url: str, *, threads: int | None = 1) -> TrackEmbedder:
 
 
 def _load_keras(folder: Path, bundle: bundles.Bundle, threads: int | None) -> Trunk:
+    # TensorFlow reads this once, when it is imported: remarks on the processor are not for those who tag.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models import keras_trunk
 
     keras_trunk.limit_threads(threads)
