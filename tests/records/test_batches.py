@@ -1,7 +1,10 @@
 """Arrow tables as bytes, and the digest of their content."""
 
+import decimal
+
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +55,33 @@ def test_digest_survives_parquet(tmp_path) -> None:
     table = pa.Table.from_pylist([{"text": "a", "numbers": [1.5, None]}, {"flag": True}], schema=SCHEMA)
     pq.write_table(table, tmp_path / "t.parquet", compression="zstd")
     assert content_digest(pq.read_table(tmp_path / "t.parquet")) == content_digest(table)
+
+
+CENT, EURO = decimal.Decimal("0.01"), decimal.Decimal("1.00")
+UNUSUAL = {
+    "decimal": pa.array([EURO, None, CENT], pa.decimal128(9, 2)),
+    "decimals": pa.array([[EURO], None, [CENT]], pa.list_(pa.decimal128(9, 2))),
+    "fixed binary": pa.array([b"ab", None, b"cd"], pa.binary(2)),
+    "fixed list": pa.array([[1, 2], [5, 6], [3, 4]], pa.list_(pa.int32(), 2)),
+    "map": pa.array([[("a", 1)], None, [("b", None)]], pa.map_(pa.string(), pa.int32())),
+    "uuid": pa.array([b"0" * 16, None, b"1" * 16], pa.uuid()),
+    "json": pa.array(["{}", None, "1"], pa.json_()),
+    "date": pa.array([1, None, 2], pa.date32()),
+    "duration": pa.array([1, None, 2], pa.duration("s")),
+    "half": pa.array([1.0, None, 2.0], pa.float16()),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_columns_of_any_type_have_one_digest(name: str, tmp_path) -> None:
+    """A catalog may bring columns of every type that Parquet has."""
+    table = pa.table({"c": UNUSUAL[name]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    stored = pq.ParquetFile(tmp_path / "t.parquet").read()
+    pieces = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    assert len({content_digest(t) for t in (table, stored, pieces, from_ipc(to_ipc(table)))}) == 1
+    others = (table.take([0, 1, 0]), table.take([2, 1, 0]), table.take([0, 1, 1]), table.slice(0, 2))
+    assert content_digest(table) not in {content_digest(other) for other in others}
 
 
 def test_values_do_not_run_into_each_other() -> None:

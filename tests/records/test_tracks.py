@@ -287,6 +287,15 @@ def test_dictionary_columns_and_integer_ids(tmp_path):
     assert values(url, "style") == ["a", "a"]
 
 
+def test_lists_of_one_length_become_lists(tmp_path):
+    """A file without the column makes nulls, which a list of one length cannot hold in Parquet."""
+    pairs = pa.array([[1, 2]], pa.list_(pa.int32(), 2))
+    parquet(tmp_path, {"track_id": ["1"], "uri": ["a"], "pair": pairs}, "a.parquet")
+    parquet(tmp_path, {"track_id": ["2"], "uri": ["b"]}, "b.parquet")
+    assert values(str(tmp_path), "pair") == [[1, 2], None]
+    assert list_shards(str(tmp_path))[0].schema.field("pair").type == pa.list_(pa.int32())
+
+
 def test_small_batches_give_the_same_rows(tmp_path):
     url = write(tmp_path, "c.csv", csv_text([{**ROWS[0], "track_id": str(i)} for i in range(10)]))
     assert read(url, batch_rows=3)[0].equals(read(url)[0])

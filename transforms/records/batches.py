@@ -37,8 +37,14 @@ def content_digest(table: pa.Table) -> str:
 
 def _type_name(kind: pa.DataType) -> str:
     """A type's name without the names of list items, which Parquet changes."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _type_name(kind.storage_type)
     if pa.types.is_dictionary(kind):
         return _type_name(kind.value_type)
+    if pa.types.is_map(kind):
+        return f"map<{_type_name(kind.key_type)}, {_type_name(kind.item_type)}>"
+    if pa.types.is_fixed_size_list(kind):
+        return f"list<{_type_name(kind.value_type)}>[{kind.list_size}]"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"list<{_type_name(kind.value_type)}>"
     if pa.types.is_struct(kind):
@@ -53,8 +59,15 @@ def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:
         array = pa.concat_arrays(array.chunks)
     sha.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
     kind = array.type
-    if pa.types.is_dictionary(kind):
+    if isinstance(kind, pa.BaseExtensionType):
+        _update(sha, array.storage)
+    elif pa.types.is_dictionary(kind):
         _update(sha, array.dictionary_decode())
+    elif pa.types.is_map(kind):
+        pair = pa.struct([pa.field("key", kind.key_type, nullable=False), pa.field("value", kind.item_type)])
+        _update(sha, array.cast(pa.list_(pair)))
+    elif pa.types.is_fixed_size_list(kind):
+        _update(sha, array.flatten())
     elif pa.types.is_struct(kind):
         for child in array.flatten():
             _update(sha, child)
@@ -64,6 +77,8 @@ def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:
     elif pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
         sha.update(_filled(pc.binary_length(array)))
         sha.update(_joined(array))
+    elif pa.types.is_fixed_size_binary(kind) or pa.types.is_decimal(kind):
+        sha.update(_slots(array))
     else:
         sha.update(_filled(array))
 
@@ -76,6 +91,14 @@ def _joined(array: pa.Array) -> memoryview:
     _, offsets, data = values.buffers()
     bounds = np.frombuffer(offsets, np.int64)
     return memoryview(data)[bounds[values.offset] : bounds[values.offset + len(values)]]
+
+
+def _slots(array: pa.Array) -> memoryview:
+    """The bytes of all non-null values of a type that numpy does not have: decimals and binary of a fixed width."""
+    values, width = array.drop_null(), array.type.bit_width // 8
+    if len(values) == 0:
+        return memoryview(b"")
+    return memoryview(values.buffers()[1])[values.offset * width : (values.offset + len(values)) * width]
 
 
 def _filled(array: pa.Array) -> bytes:

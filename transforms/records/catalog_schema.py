@@ -102,9 +102,14 @@ def catalog_schema(files: Collection[CatalogFile]) -> pa.Schema:
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:
-    """The type without dictionary coding and without different widths of text."""
+    """The type without dictionary coding, different widths of text, or lists of one length.
+
+    Parquet readers choke on a null among lists of one length, and a file without the column makes nulls.
+    """
     if pa.types.is_dictionary(type_):
         return _plain(type_.value_type)
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(type_.value_type)
     return pa.string() if _is_text(type_) else type_
 
 
