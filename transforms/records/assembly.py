@@ -136,12 +136,13 @@ def _track_tags(
             "is_positive": pa.array(positives[order, column]),
             "source": pa.repeat("model", len(order)),
             "model_score": score,
-            "expert_weight": pa.array([weights.get((int(i), column)) for i in order], pa.float32())
-            if weights
+            "expert_weight": pa.array(weights[column][order], from_pandas=True)
+            if column in weights
             else pa.nulls(len(order), pa.float32()),
         }
         parts.append(pa.table(values).cast(TRACK_TAGS))
-    return pa.concat_tables(parts).combine_chunks() if parts else TRACK_TAGS.empty_table()
+    # Left in one chunk a tag: a copy in one piece would double the memory of the largest table.
+    return pa.concat_tables(parts) if parts else TRACK_TAGS.empty_table()
 
 
 def _published(scores: np.ndarray, ranks: np.ndarray, publication: Publication) -> np.ndarray:
@@ -149,14 +150,15 @@ def _published(scores: np.ndarray, ranks: np.ndarray, publication: Publication) 
     return keep if publication.top_k is None else keep & (ranks <= publication.top_k)
 
 
-def _expert_weights(rows: pa.Table, taxonomy: Taxonomy) -> dict[tuple[int, int], float]:
-    """(row, tag index) -> annotated weight; a tag without a weight counts 1."""
-    weights: dict[tuple[int, int], float] = {}
+def _expert_weights(rows: pa.Table, taxonomy: Taxonomy) -> dict[int, np.ndarray]:
+    """Tag index -> annotated weight of each row, NaN where there is none; a tag without a weight counts 1."""
+    weights: dict[int, np.ndarray] = {}
     for row, tags in enumerate(rows["tags"].to_pylist()):
         for entry in tags or ():
             tag = taxonomy.resolve(entry["tag"])
             if tag is not None:
-                weights[row, taxonomy.index[tag]] = 1.0 if entry["weight"] is None else entry["weight"]
+                column = weights.setdefault(taxonomy.index[tag], np.full(rows.num_rows, np.nan, np.float32))
+                column[row] = 1.0 if entry["weight"] is None else entry["weight"]
     return weights
 
 
