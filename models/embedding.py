@@ -1,6 +1,7 @@
 """Track embeddings from patches: the bundle's trunk in batches of one fixed shape, then pooling."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
