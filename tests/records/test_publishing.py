@@ -97,6 +97,23 @@ def test_the_second_of_two_runs_with_one_parent_is_refused(table: Path) -> None:
     assert snapshot_numbers(str(table)) == [1]
 
 
+def test_a_run_from_before_the_oldest_snapshot_that_is_kept_is_refused(table: Path) -> None:
+    publish(str(table), _run(table, "run-1"), HALF)
+    publish(str(table), _run(table, "run-2", parent=1), HALF)
+    (table / "snapshots" / "0000000001.json").unlink()
+    with pytest.raises(Refused, match="2 is already there"):
+        publish(str(table), _run(table, "run-3"), HALF)
+    assert snapshot_numbers(str(table)) == [2]
+
+
+def test_file_lists_of_a_relative_table_are_absolute(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table.mkdir()
+    monkeypatch.chdir(table.parent)
+    publish(table.name, _run(Path(table.name)), HALF)
+    listed = (table / "manifests" / "0000000001" / "ledger.txt").read_text().split()
+    assert [Path(path).parts[: len(table.parts)] for path in listed] == [table.parts]
+
+
 def test_of_many_publishers_one_wins_and_all_of_its_run_agree(table: Path) -> None:
     runs = [_run(table, f"run-{i % 4}") for i in range(4)] * 8
 

@@ -9,7 +9,7 @@ from transforms.records import storage
 from transforms.records.hashing import json_bytes
 from transforms.records.schemas import TABLES
 from transforms.records.snapshots import Run, Snapshot, read_snapshot, snapshot_numbers, snapshot_path
-from transforms.records.sql import duckdb_statements
+from transforms.records.sql import duckdb_statements, locations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,13 +106,19 @@ def publish(table: str, run: Run, gate: Gate) -> Snapshot:
 
 
 def _published_as(table: str, run: Run) -> Snapshot | None:
-    """The snapshot that published this run: it can only be the one after the run's parent."""
-    number = (run.parent or 0) + 1
-    if number not in snapshot_numbers(table):
+    """The snapshot that published this run: it can only be the one after the run's parent.
+
+    Raises:
+      Refused: the table has moved on, also where the snapshot after the parent is not kept any more.
+    """
+    number, numbers = (run.parent or 0) + 1, snapshot_numbers(table)
+    if not numbers or numbers[-1] < number:
         return None
-    snapshot = read_snapshot(table, number)
-    if snapshot.run.run_id != run.run_id:
-        raise Refused(f"{run.run_id} follows snapshot {run.parent}, but {number} is already there: run `tag` again")
+    snapshot = read_snapshot(table, number) if number in numbers else None
+    if snapshot is None or snapshot.run.run_id != run.run_id:
+        raise Refused(
+            f"{run.run_id} follows snapshot {run.parent}, but {numbers[-1]} is already there: run `tag` again"
+        )
     return snapshot
 
 
@@ -131,7 +137,7 @@ def _commit(table: str, run: Run) -> Snapshot:
 def write_hints(table: str, snapshot: Snapshot) -> None:
     """Plain file lists beside the snapshot (create-only) and `current.{json,sql}` (replaced)."""
     for name in TABLES:
-        paths = "".join(f"{storage.join(table, f.path)}\n" for f in snapshot.files(name))
+        paths = "".join(f"{place}\n" for place in locations(table, snapshot, name))
         url = storage.join(table, f"manifests/{snapshot.number:010d}/{name}.txt")
         with contextlib.suppress(storage.AlreadyExists):
             storage.create(url, paths.encode())
