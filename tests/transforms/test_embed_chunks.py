@@ -3,6 +3,7 @@
 import concurrent.futures
 import time
 
+import apache_beam as beam
 import numpy as np
 
 from transforms.embed_chunks import ChunkHandler, _Extraction
@@ -68,3 +69,17 @@ def test_every_track_of_a_chunk_keeps_its_place():
         [_Extraction(3, [track("a"), track("b", Empty("0 bytes")), track("c")])], handler.load_model()
     )
     assert [(row["track_id"], row["embedding"]) for row in out.rows] == [("a", [1, 1]), ("b", None), ("c", [1, 1])]
+
+
+def test_the_size_of_a_chunk_is_told_without_pickling_it(monkeypatch):
+    chunk = _Extraction(3, [track("a"), track("b", Empty("0 bytes"))])
+    coder = beam.coders.registry.get_coder(_Extraction)
+    monkeypatch.setattr("pickle.dumps", None)
+    assert coder.get_impl().estimate_size(chunk) == ChunkHandler(Loads()).get_num_bytes([chunk]) == 1 * 4 * 3 * 2
+
+
+def test_a_chunk_survives_its_coder():
+    coder = beam.coders.registry.get_coder(_Extraction)
+    found = coder.decode(coder.encode(_Extraction(3, [track("a")])))
+    assert found.bucket == 3 and found.tracks[0].source.track_id == "a"
+    assert found.tracks[0].features.patches.shape == (1, 4, 3)
