@@ -1,6 +1,11 @@
 """Everything on gs://: catalog, audio, bundle, dataset and tables, by the same commands as on a disk."""
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +143,30 @@ def test_names_and_places_that_need_care(cloud: Cloud, world: World, tmp_path: P
     assert main(["tag", *places, "--max-reject-ratio", "0.9"]) == 0
     found = rows(Cloud(cloud.bucket, table), snapshot_of(Cloud(cloud.bucket, table)), "ledger").to_pylist()
     assert {row["uri"]: row["reason"] for row in found} == dict.fromkeys(good) | dict.fromkeys(bad, "not_found")
+
+
+@pytest.mark.long
+def test_a_killed_run_is_taken_up_again(cloud: Cloud, capfd: pytest.CaptureFixture[str]) -> None:
+    """Killed once two part files are on gs://: nothing is published, and their tracks are not decoded again."""
+    table = f"{cloud.bucket}/killed"
+    places = ["--catalog", f"{cloud.bucket}/catalog.parquet", "--model", f"{cloud.bucket}/bundle", "--table", table]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "tag",
+        *places,
+        "--max-reject-ratio",
+        "0.9",
+        "--chunk-tracks",
+        "2",
+    ]
+    with subprocess.Popen(command, start_new_session=True, cwd=Path(__file__).parents[2]) as run:
+        while run.poll() is None and sum(1 for _ in storage.list_files(f"{table}/work")) < 2:
+            time.sleep(0.02)
+        assert run.poll() is None, "it ended before it could be killed"
+        os.killpg(run.pid, signal.SIGKILL)
+    assert current_snapshot(table) is None
+    kept = sum(read_parquet(info.url).num_rows for info in storage.list_files(f"{table}/work"))
+    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == 0
+    assert f"reused {kept}" in capfd.readouterr().out
