@@ -76,15 +76,15 @@ class _AssembleBucket(beam.DoFn):
     def process(self, item: tuple[int, dict[str, Any]], run_id: str):
         bucket, group = item
         for data in group["rows"]:
-            report = self._assemble(bucket, data, list(group["duplicates"]), run_id)
+            report = self._assemble(bucket, data, group, run_id)
             for status, count in report.counts.items():
                 Metrics.counter("assemble", f"tracks_{status}").inc(count)
             yield report
 
-    def _assemble(self, bucket: int, data: bytes, duplicates: list[bytes], run_id: str) -> BucketReport:
-        known, rows = self._settings.known, from_ipc(data)
+    def _assemble(self, bucket: int, data: bytes, group: dict[str, Any], run_id: str) -> BucketReport:
+        known, rows, duplicates = self._settings.known, from_ipc(data), list(group["duplicates"])
         pairs = concat(duplicates).to_pydict() if duplicates else {"track_id": [], "duplicate_of": []}
         firsts = dict(zip(pairs["track_id"], pairs["duplicate_of"], strict=True))
-        outcomes = assembled(known, bucket, rows)
+        outcomes = assembled(known, bucket, rows, latest=group["parts"])
         tables = assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, self._settings.publication)
         return write_bucket(known, bucket, tables, run_id)

@@ -23,6 +23,12 @@ FIRST_IN_A_ROW = 20
 """So many unavailable tracks before the first good one mean that the storage or the credentials are wrong."""
 
 
+_MEANING: dict[type[storage.StorageError], type[errors.TrackError]] = {
+    storage.NotFound: errors.NotFound,
+    storage.TooLarge: errors.TooLarge,
+}
+
+
 class StorageUnavailable(RuntimeError):
     """The storage refused the first tracks one after the other: nothing is wrong with the tracks."""
 
@@ -80,7 +86,8 @@ class ChunkExtractor:
             features = self._sandbox().submit(data).result()
         except errors.TrackError as failure:
             error = failure
-            self._breaker.failed(failure)
+            if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
+                self._breaker.failed(source.uri, failure)
         EXTRACTED.add()
         return Extracted(
             source=source,
@@ -101,12 +108,10 @@ def read_source(url: str, limits: Limits) -> bytes:
     """
     try:
         return storage.read_bytes(url, max_bytes=limits.max_bytes)
-    except storage.NotFound as error:
-        raise errors.NotFound(str(error)) from error
-    except storage.TooLarge as error:
-        raise errors.TooLarge(str(error)) from error
     except storage.StorageError as error:
-        raise errors.Unavailable(str(error)) from error
+        # The ledger has the uri; where the catalog root lies is no part of what became of a track.
+        detail = str(error).removeprefix(f"{url}: ").removeprefix(f"{url!r}: ")
+        raise _MEANING.get(type(error), errors.Unavailable)(detail) from error
 
 
 class _Breaker:
@@ -120,13 +125,13 @@ class _Breaker:
         with self._lock:
             self._failed = None
 
-    def failed(self, error: errors.TrackError) -> None:
+    def failed(self, uri: str, error: errors.TrackError) -> None:
         with self._lock:
             if self._failed is None or not isinstance(error, errors.Unavailable):
                 return
             self._failed += 1
             if self._failed >= FIRST_IN_A_ROW:
-                raise StorageUnavailable(f"the first {self._failed} tracks could not be read; the last: {error}")
+                raise StorageUnavailable(f"the first {self._failed} tracks could not be read; the last: {uri}: {error}")
 
 
 def part_row(track: Extracted, embedding: list[float] | None) -> dict[str, object]:

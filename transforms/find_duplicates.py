@@ -31,7 +31,7 @@ class Found(NamedTuple):
 
 
 class FindDuplicates(beam.PTransform):
-    """(bucket, {"rows": [IPC], "parts": [PartEntry]}) in; `Found` out.
+    """(bucket, {"rows": [IPC], "parts": [url]}) in; `Found` out.
 
     Of tracks with the same bytes the one with the smallest id comes first and has no entry itself. Only digests and
     ids are shuffled. The groups of `parts` hold the stage back until the chunks of the bucket are done.
@@ -55,7 +55,7 @@ def _list_digests(item: tuple[int, dict[str, Any]], known: Known) -> Iterator[An
     bucket, group = item
     for data in group["rows"]:
         rows = from_ipc(data)
-        outcomes = assembled(known, bucket, rows, _COLUMNS)
+        outcomes = assembled(known, bucket, rows, _COLUMNS, latest=group["parts"])
         yield beam.pvalue.TaggedOutput("outcomes", outcome_digest(rows, outcomes))
         found = outcomes.select(["track_id", "source_sha256"])
         found = found.filter(pc.is_valid(found["source_sha256"]))

@@ -5,10 +5,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.published import BUCKETS, fake_bundle, publish_table
+from transforms.records.hashing import bucket_of
 from transforms.records.outcomes import MISSING, Known, assembled, settled, write_part
 from transforms.records.planning import plan_chunks
 from transforms.records.schemas import PART
 from transforms.records.snapshots import Ids
+from transforms.records.tagging import ids_of
 
 IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id="tx-1")
 
@@ -28,12 +31,12 @@ def _rows(*tracks: tuple[str, str]) -> pa.Table:
     )
 
 
-def _part(known: Known, *outcomes: tuple[str, str, str | None], embedding_id: str = "em-1") -> None:
+def _part(known: Known, *outcomes: tuple[str, str, str | None], embedding_id: str = "em-1") -> str:
     rows = [
         {"track_id": track, "source_version": version, "reason": reason, "embedding": None if reason else [1.0, 2.0]}
         for track, version, reason in outcomes
     ]
-    write_part(known.table, 0, pa.Table.from_pylist(rows, schema=PART), embedding_id)
+    return write_part(known.table, 0, pa.Table.from_pylist(rows, schema=PART), embedding_id)
 
 
 def _ids(table: pa.Table) -> list[str]:
@@ -70,6 +73,26 @@ def test_an_embedding_is_taken_before_a_reject(known: Known) -> None:
     assert found.num_rows == 1 and found["reason"].to_pylist() == [None]
 
 
+def test_of_several_rejects_the_one_that_stands_is_told(known: Known) -> None:
+    """Whatever the names of the part files, which are hashes of their content."""
+    tracks = [f"t{i}" for i in range(12)]
+    for track in tracks:
+        _part(known, (track, "1", "unavailable"))
+        _part(known, (track, "1", "silent"))
+    rows = _rows(*((track, "1") for track in tracks))
+    assert set(assembled(known, 0, rows)["reason"].to_pylist()) == {"silent"}
+    assert settled(known, 0, rows).num_rows == len(tracks)
+
+
+def test_of_several_rejects_this_launch_has_the_last_word(known: Known) -> None:
+    tracks = [f"t{i}" for i in range(12)]
+    for track in tracks:
+        _part(known, (track, "1", "timeout"))
+    latest = [_part(known, (track, "1", "silent")) for track in tracks]
+    found = assembled(known, 0, _rows(*((track, "1") for track in tracks)), latest=latest)
+    assert set(found["reason"].to_pylist()) == {"silent"}
+
+
 def test_a_track_without_outcome_stops_the_run(known: Known) -> None:
     _part(known, ("a", "1", None))
     with pytest.raises(RuntimeError, match=r"1 planned tracks left no outcome, e.g. \['b'\]"):
@@ -89,3 +112,12 @@ def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: Kno
     assert [len(chunk.tracks) for chunk in chunks] == [4, 4, 1]
     assert {s.track_id for chunk in chunks for s in chunk.tracks} == {f"t{i}" for i in range(10)} - {"t3"}
     assert plan_chunks(known, 0, rows.take(list(range(9, -1, -1))), 4) == chunks
+
+
+def test_tracks_that_the_last_snapshot_could_not_read_are_marked(tmp_path: Path) -> None:
+    bundle, table = fake_bundle(tmp_path / "bundle"), tmp_path / "table"
+    snapshot = publish_table(table, bundle, 3)
+    known = Known(table=str(table), parent=snapshot.number, ids=ids_of(bundle), due_again=frozenset({"not_found"}))
+    bucket = bucket_of("broken-b", BUCKETS)
+    (chunk,) = plan_chunks(known, bucket, _rows(("broken-b", "1"), ("new", "1")))
+    assert {source.track_id: source.retried for source in chunk.tracks} == {"broken-b": True, "new": False}

@@ -1,5 +1,6 @@
 """One chunk without Beam: every track has an outcome, and a broken storage is not the tracks' fault."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -64,6 +65,21 @@ def test_a_storage_that_refuses_the_first_tracks_stops_the_job(root: Path, monke
     monkeypatch.setattr(storage, "read_bytes", _refuse)
     with pytest.raises(StorageUnavailable, match=r"the first 20 tracks could not be read.*403"):
         list(_extractor(root).extract(_chunk(*["good.wav"] * FIRST_IN_A_ROW)))
+
+
+def test_tracks_that_the_last_run_could_not_read_stop_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "read_bytes", _refuse)
+    chunk = _chunk(*["good.wav"] * (FIRST_IN_A_ROW + 5))
+    again = dataclasses.replace(chunk, tracks=tuple(dataclasses.replace(t, retried=True) for t in chunk.tracks))
+    tracks = list(_extractor(root).extract(again))
+    assert {track.error.reason for track in tracks if track.error} == {"unavailable"}
+    assert len(tracks) == FIRST_IN_A_ROW + 5
+
+
+def test_what_is_told_of_a_track_does_not_say_where_the_catalog_lies(root: Path) -> None:
+    (missing,) = _extractor(root).extract(_chunk("missing.wav"))
+    (long,) = _extractor(root, Limits(max_bytes=100)).extract(_chunk("good.wav"))
+    assert all(track.error and track.error.detail and str(root) not in track.error.detail for track in (missing, long))
 
 
 def test_one_refusal_among_many_is_a_row(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,10 +49,12 @@ class Known:
 
     def keeps(self, outcomes: pa.Table) -> pa.Table:
         """The outcomes that stand: embedded tracks, and rejected ones that are not tried again."""
-        rejected = pc.is_valid(outcomes["reason"])
+        return outcomes.filter(pc.invert(pc.is_valid(outcomes["reason"]) if self.retry_rejects else self.due(outcomes)))
+
+    def due(self, outcomes: pa.Table) -> pa.ChunkedArray:
+        """Which outcomes are rejects that every run tries again: bool [rows]."""
         again = pc.is_in(outcomes["reason"], value_set=pa.array(sorted(self.due_again), pa.string()))
-        again = pc.and_(again, pc.not_equal(outcomes["source_version"], MISSING))
-        return outcomes.filter(pc.invert(rejected if self.retry_rejects else pc.and_(rejected, again)))
+        return pc.and_(again, pc.not_equal(outcomes["source_version"], MISSING))
 
 
 def part_folder(table: str, bucket: int) -> str:
@@ -75,38 +77,62 @@ def settled(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str] = 
     An outcome counts when track_id, source_version and embedding_id agree and it is not due again; `columns` spares
     reading embeddings where only outcomes matter.
     """
-    return _choose(_carried(known, bucket, rows, columns), _parts(known, bucket, rows, columns, known.keeps), rows)
+    return known.keeps(_choose(known, bucket, rows, columns, latest=()))
 
 
-def assembled(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names) -> pa.Table:
+def assembled(
+    known: Known, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names, *, latest: Iterable[str] = ()
+) -> pa.Table:
     """Outcomes of all the bucket's rows once its chunks are done, sorted by track_id.
+
+    Args:
+      latest: urls of the part files of this launch: of several rejects of a track, theirs is told.
 
     Raises:
       RuntimeError: a planned track left no outcome behind.
     """
-    found = _choose(
-        _carried(known, bucket, rows, columns), _parts(known, bucket, rows, columns, lambda part: part), rows
-    )
+    found = _choose(known, bucket, rows, columns, latest)
     if found.num_rows != rows.num_rows:
         lost = sorted(set(rows["track_id"].to_pylist()) - set(found["track_id"].to_pylist()))
         raise RuntimeError(f"bucket {bucket}: {len(lost)} planned tracks left no outcome, e.g. {lost[:3]}")
     return found
 
 
-def _choose(carried: pa.Table, parts: Iterator[pa.Table], rows: pa.Table) -> pa.Table:
-    """One outcome a track: the snapshot's, else of all part files the best (embedded before rejected)."""
+def due_ids(known: Known, bucket: int, rows: pa.Table) -> frozenset[str]:
+    """Those of the bucket's tracks that the parent snapshot holds as due again, their source unchanged."""
+    parent = known.snapshot()
+    file = parent.bucket_file("ledger", bucket) if parent else None
+    if file is None:
+        return frozenset()
+    ledger = read_parquet(storage.join(known.table, file.path), ["track_id", "source_version", "reason"])
+    ledger = _same_source(ledger, rows)
+    return frozenset(ledger.filter(known.due(ledger))["track_id"].to_pylist())
+
+
+def _choose(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str], latest: Iterable[str]) -> pa.Table:
+    """One outcome a track: the snapshot's, else of all part files the best.
+
+    An embedding goes before a reject, the snapshot before part files, a reject of this launch before an older one, and
+    one that stands before one that is due again.
+    """
+    carried = _ranked(_carried(known, bucket, rows, columns), 0, 2)
     if carried.num_rows == rows.num_rows:  # nothing is missing: part files need not be opened
-        return carried.sort_by("track_id")
-    found = pa.concat_tables([carried, *parts])
-    # 0 embedded and carried, 1 embedded since, 2 a carried reject, 3 a reject since.
-    rejected, fresh = pc.is_valid(found["reason"]), pc.invert(found["carried"])
-    preference = pc.add(pc.multiply(pc.cast(rejected, pa.int8()), 2), pc.cast(fresh, pa.int8()))
-    order = found.append_column("preference", preference).sort_by(
-        [("track_id", "ascending"), ("preference", "ascending")]
-    )
+        return carried.sort_by("track_id").drop_columns("preference")
+    names = {url.rpartition("/")[2] for url in latest}
+    found = [carried]
+    for name, part in _parts(known, bucket, rows, columns):
+        found.append(_ranked(part, 1, 3 if name in names else pc.if_else(known.due(part), 5, 4)))
+    order = pa.concat_tables(found).sort_by([("track_id", "ascending"), ("preference", "ascending")])
     ids = order["track_id"].combine_chunks()
-    first = pc.not_equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
-    return order.filter(pa.concat_arrays([pa.array([True] * min(len(ids), 1), pa.bool_()), first])).drop_columns("preference")
+    repeated = pc.equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
+    first = pa.concat_arrays([pa.array([True] * min(len(ids), 1), pa.bool_()), pc.invert(repeated)])
+    return order.filter(first).drop_columns("preference")
+
+
+def _ranked(outcomes: pa.Table, embedded: int, rejected: int | pa.ChunkedArray) -> pa.Table:
+    """The outcomes with a column that says which of a track's is taken: the smallest."""
+    preference = pc.cast(pc.if_else(pc.is_null(outcomes["reason"]), embedded, rejected), pa.int8())
+    return outcomes.append_column("preference", preference)
 
 
 def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
@@ -115,9 +141,8 @@ def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
     return outcomes.filter(pc.fill_null(pc.equal(outcomes["source_version"], wanted), False))
 
 
-def _parts(
-    known: Known, bucket: int, rows: pa.Table, columns: Sequence[str], keep: Callable[[pa.Table], pa.Table]
-) -> Iterator[pa.Table]:
+def _parts(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Names of the bucket's part files, with their outcomes of these rows."""
     extra = {"run_id": pa.string(), "carried": pa.bool_()}
     for file in storage.list_folder(part_folder(known.table, bucket)):
         if not file.url.endswith(".parquet") or read_metadata(file.url).get("embedding_id") != known.ids.embedding_id:
@@ -125,7 +150,7 @@ def _parts(
         part = read_parquet(file.url, [name for name in columns if name not in extra])
         part = part.append_column("run_id", pa.nulls(part.num_rows, pa.string()))
         part = part.append_column("carried", pa.array([False] * part.num_rows, pa.bool_()))
-        yield keep(_same_source(part, rows)).select(columns).cast(_schema(columns))
+        yield file.url.rpartition("/")[2], _same_source(part, rows).select(columns).cast(_schema(columns))
 
 
 def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
