@@ -1,0 +1,52 @@
+"""The `train` command: clear answers before TensorFlow is imported, a table of metrics at the end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.fake import write_fake_bundle
+from pipelines.cli import main
+from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
+
+
+def test_a_folder_without_dataset_is_refused(tmp_path, capsys):
+    assert main(["train", "--dataset", str(tmp_path), "--output", str(tmp_path / "bundle")]) == 1
+    assert "dataset.json" in capsys.readouterr().err
+
+
+def test_an_existing_bundle_is_never_overwritten(tmp_path, capsys):
+    write_fake_bundle(str(tmp_path / "bundle"), TAXONOMY, SPEC)
+    assert main(["train", "--dataset", str(tmp_path), "--output", str(tmp_path / "bundle")]) == 1
+    assert "never overwritten" in capsys.readouterr().err
+
+
+def test_refusals_need_no_tensorflow(tmp_path):
+    code = (
+        "import sys; from pipelines.cli import main;"
+        f"main(['train', '--dataset', {str(tmp_path)!r}, '--output', {str(tmp_path / 'b')!r}]);"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return tiny_dataset(tmp_path / "dataset", tracks=36)
+
+
+def test_a_wrong_option_is_a_usage_error(dataset, tmp_path, capsys):
+    command = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle")]
+    assert main([*command, "--epochs", "0"]) == 2
+    assert main([*command, "--trunk", "huge"]) == 2
+    assert "choose from compact" in capsys.readouterr().err
+
+
+def test_train_prints_metrics_beside_the_baselines(dataset, tmp_path, capsys):
+    bundle = tmp_path / "bundle"
+    assert main(["train", "--dataset", str(dataset), "--output", str(bundle), "--epochs", "1"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("tagger", "prevalence", "logistic_mel_moments", "ROC-AUC", "tg-"):
+        assert word in printed
+    assert (bundle / "bundle.json").exists() and (tmp_path / "bundle.logs").is_dir()
