@@ -16,6 +16,7 @@ from transforms.extraction import ChunkExtractor, Extracted, part_row
 from transforms.records.outcomes import write_part
 from transforms.records.planning import Chunk
 from transforms.records.schemas import PART
+from transforms.signal.errors import Unknown
 from transforms.signal.limits import Limits
 from transforms.signal.spec import FeatureSpec
 
@@ -183,8 +184,15 @@ class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
 def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
     patches = [track.features.patches for track in chunk.tracks if track.features is not None]
     vectors = iter(model.embed(patches) if patches else ())
-    rows = [part_row(track, next(vectors).tolist() if track.features else None) for track in chunk.tracks]
+    rows = [_row(track, next(vectors) if track.features else None) for track in chunk.tracks]
     return _Embedding(chunk.bucket, rows)
+
+
+def _row(track: Extracted, vector: np.ndarray | None) -> dict[str, object]:
+    if vector is not None and not np.isfinite(vector).all():  # it would be NaN in every table
+        track = dataclasses.replace(track, features=None, error=Unknown("the trunk's values are not finite"))
+        vector = None
+    return part_row(track, None if vector is None else vector.tolist())
 
 
 def _write(embedding: _Embedding, settings: EmbedSettings) -> PartEntry:

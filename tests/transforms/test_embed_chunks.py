@@ -83,3 +83,14 @@ def test_a_chunk_survives_its_coder():
     found = coder.decode(coder.encode(_Extraction(3, [track("a")])))
     assert found.bucket == 3 and found.tracks[0].source.track_id == "a"
     assert found.tracks[0].features.patches.shape == (1, 4, 3)
+
+
+def test_an_embedding_that_is_not_finite_rejects_its_track_alone():
+    class Odd:
+        def embed(self, patches):
+            return np.array([[1, 1], [np.nan, 1], [np.inf, 1], [2, 2]], np.float32)[: len(patches)]
+
+    handler = ChunkHandler(Odd)
+    (out,) = handler.run_inference([_Extraction(3, [track(name) for name in "abcd"])], handler.load_model())
+    assert [row["reason"] for row in out.rows] == [None, "unknown", "unknown", None]
+    assert [row["embedding"] for row in out.rows] == [[1, 1], None, None, [2, 2]]
