@@ -57,3 +57,24 @@ def test_no_broken_file_costs_a_good_one_and_every_id_is_accounted_for(real: Wor
     assert {r["reason"] for r in rows.values()}.isdisjoint({"unknown", "crash", "unavailable", "timeout"})
     assert main(["verify", str(table)]) == 0
     assert tag(real, table).run.content_hash == snapshot.run.content_hash
+
+
+def test_the_whole_story_on_real_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not (SHARED / "dev" / "manifest.csv").exists():
+        pytest.skip("no real recordings beside the repository")
+    with (SHARED / "dev" / "manifest.csv").open(encoding="utf-8") as file:
+        clips = [row for row in csv.DictReader(file) if row["path"].startswith("esc10/")][::8]
+    rows = [{"track_id": c["track_id"], "uri": c["path"], "artist": c["artist"], "tags": [c["tags"]]} for c in clips]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "catalog.parquet")
+    tags = "".join(f"      - id: {tag.replace('---', '/')}\n" for tag in sorted({c["tags"] for c in clips}))
+    (tmp_path / "taxonomy.yaml").write_text(f"categories:\n  - name: sound\n    kind: multiclass\n    tags:\n{tags}")
+    audio = ["--catalog", str(tmp_path / "catalog.parquet"), "--catalog-root", str(SHARED / "dev")]
+    dataset, bundle, table = (str(tmp_path / name) for name in ("dataset", "bundle", "table"))
+
+    assert main(["prepare", *audio, "--taxonomy", str(tmp_path / "taxonomy.yaml"), "--output", dataset]) == 0
+    assert main(["train", "--dataset", dataset, "--output", bundle, "--epochs", "2"]) == 0
+    assert main(["tag", *audio, "--model", bundle, "--table", table]) == 0
+    capsys.readouterr()
+    assert main(["query", table, "SELECT count(*) AS n FROM tracks WHERE len(top_tags) = 1", "--format", "csv"]) == 0
+    assert capsys.readouterr().out.split() == ["n", str(len(clips))]
+    assert main(["verify", table]) == 0
