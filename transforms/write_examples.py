@@ -1,13 +1,13 @@
 """WriteExamples: each chunk is read, extracted, encoded and written as one TFRecord file by one fused stage."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from transforms.example_shards import ShardSettings, finish_chunk, read_report
-from transforms.extraction import ChunkExtractor
+from transforms.extraction import ChunkExtractor, Extracted
 from transforms.records.labelled_chunks import ChunkReport, LabelledChunk
 from transforms.records.planning import Chunk
 from transforms.signal.limits import Limits
@@ -58,11 +58,21 @@ class _WriteChunk(beam.DoFn):
         shards = self._settings.shards
         report = read_report(chunk.fingerprint(shards.spec.feature_id, shards.taxonomy.taxonomy_id), shards)
         if report is None:
-            tracks = Chunk(bucket=0, tracks=tuple(track.source for track in chunk.tracks))
-            report = finish_chunk(chunk, self._extractor.extract(tracks), shards)
-            Metrics.counter("write", "tracks_extracted").inc(len(chunk.tracks))
+            sources = Chunk(bucket=0, tracks=tuple(track.source for track in chunk.tracks))
+            report = finish_chunk(chunk, _counted(self._extractor.extract(sources)), shards)
         else:
             Metrics.counter("write", "tracks_found_done").inc(len(chunk.tracks))
         Metrics.counter("write", "examples").inc(report.stats.outcomes["examples"])
         Metrics.counter("write", "rejected").inc(report.stats.outcomes["rejected"])
         yield report
+
+
+def _counted(tracks: Iterable[Extracted]) -> Iterator[Extracted]:
+    """The tracks as they come, with the counters of extraction."""
+    for track in tracks:
+        Metrics.counter("extract", "tracks_read").inc()
+        Metrics.counter("extract", "tracks_rejected").inc(int(track.error is not None))
+        Metrics.distribution("extract", "read_ms").update(track.read_ms)
+        Metrics.distribution("extract", "extract_ms").update(track.extract_ms)
+        Metrics.distribution("extract", "source_bytes").update(track.size or 0)
+        yield track
