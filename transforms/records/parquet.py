@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.records import storage
-from transforms.records.schemas import SCHEMA_VERSION
+from transforms.records.schemas import EMBEDDINGS, SCHEMA_VERSION
 
 ROW_GROUP_ROWS = 262_144
 SORTED_BY: dict[str, list[tuple[str, str]]] = {
@@ -49,7 +49,8 @@ def parquet_bytes(table: pa.Table, *, name: str = "", ids: dict[str, str] | None
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:
     """Byte-stream split for embeddings (their low mantissa bytes are zero), dictionaries for all the rest."""
-    if "embedding" not in schema.names:
+    # A catalog's own column may have this name, too.
+    if "embedding" not in schema.names or schema.field("embedding").type != EMBEDDINGS.field("embedding").type:
         return {}
     leaf = "embedding.list.element"
     flat = [name for name in schema.names if not pa.types.is_nested(schema.field(name).type)]
