@@ -43,6 +43,11 @@ def test_features_are_those_of_the_function(sandbox):
     assert (got.starts_s == expected.starts_s).all() and got.facts == expected.facts
 
 
+def test_the_cost_is_told(sandbox):
+    cost = sandbox.submit(music_file("mp3", 8.0)).result().cost
+    assert cost.decode_ms > 0 and 0 <= cost.features_ms < 5_000 and 20e6 < cost.peak_bytes < 300e6
+
+
 def test_errors_are_those_of_the_function(sandbox):
     with pytest.raises(Empty, match="0 bytes"):
         sandbox.submit(b"").result()

@@ -1,6 +1,8 @@
 """From a file's bytes to log-mel patches: the one function behind training and tagging."""
 
 import dataclasses
+import time
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +53,28 @@ class AudioFacts:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one track took.
+
+    Attributes:
+      decode_ms: time for decoding, downmix and resampling.
+      features_ms: time for log-mel and patches.
+      peak_bytes: most memory that the process has held so far.
+    """
+
+    decode_ms: int
+    features_ms: int
+    peak_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Features:
-    """A track's patches, float16 [n, frames, mels], their starts in seconds, float32 [n], and its facts."""
+    """A track's patches, float16 [n, frames, mels], their starts in seconds, float32 [n], its facts and its cost."""
 
     patches: npt.NDArray[np.float16]
     starts_s: npt.NDArray[np.float32]
     facts: AudioFacts
+    cost: Cost | None = None
 
 
 def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
@@ -69,6 +87,7 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
         raise Empty("0 bytes")
     if len(data) > limits.max_bytes:
         raise TooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
+    start = time.perf_counter()
     kind = sniff(data)
     track = Track(contents=inspect(data, kind), kind=kind, spec=spec, limits=limits)
     reading = _read(track)
@@ -76,11 +95,24 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     _check_good(track, reading, good)
     if reading.gather.peak() <= SILENCE:
         raise Silent(f"{reading.duration_s:.1f} s of digital silence")
+    decoded = time.perf_counter()
+    patches = _cut(reading.plan, reading.gather, spec)[good]
     return Features(
-        patches=_cut(reading.plan, reading.gather, spec)[good],
+        patches=patches,
         starts_s=reading.plan.starts_s(spec)[good],
         facts=_facts(track, reading, len(good)),
+        cost=_cost(decoded - start, time.perf_counter() - decoded),
     )
+
+
+def _cost(decode_s: float, features_s: float) -> Cost:
+    return Cost(decode_ms=round(1000 * decode_s), features_ms=round(1000 * features_s), peak_bytes=_peak_bytes())
+
+
+def _peak_bytes() -> int:
+    """Peak memory by /proc: getrusage would count what the parent held when it started this process."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def _read(track: Track) -> Reading:

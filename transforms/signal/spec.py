@@ -8,6 +8,9 @@ from typing import Any, Literal, Self
 EXTRACTOR_VERSION = 1
 """Raised if and only if the golden vectors move beyond their tolerance."""
 
+MOST_PATCHES = 1024
+"""Most patches of a track: all of 51 minutes under the default spec, 200 MB while they are made."""
+
 Compression = Literal["db", "log10p1"]
 
 
@@ -24,7 +27,7 @@ class FeatureSpec:
       fmax: highest frequency of the mel bank; at most half the sample rate.
       compression: `db` is 10 log10(max(power, 1e-10)); `log10p1` is log10(1 + 10,000 power).
       patch_frames: frames of one patch.
-      patches_per_track: most patches taken from a track, spread evenly over it.
+      patches_per_track: most patches taken from a track, spread evenly over it; a shorter track is taken whole.
       min_duration_s: shorter tracks are rejected; between this and one patch, frames repeat to fill it.
     """
 
@@ -43,6 +46,10 @@ class FeatureSpec:
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "patch_frames", "patches_per_track"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is not positive")
+        if self.patches_per_track > MOST_PATCHES:
+            raise ValueError(
+                f"patches_per_track={self.patches_per_track}: at most {MOST_PATCHES}, to bound the memory of a track"
+            )
         if self.hop_length > self.n_fft:
             raise ValueError(f"hop_length={self.hop_length} exceeds n_fft={self.n_fft}: frames would skip samples")
         if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:

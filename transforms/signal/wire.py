@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from transforms.signal.errors import REASONS, TrackError, Unknown
-from transforms.signal.extract import AudioFacts, Features
+from transforms.signal.extract import AudioFacts, Cost, Features
 
 _LENGTHS = struct.Struct("<QQ")
 _MOST_BYTES = 1 << 31
@@ -86,7 +86,9 @@ def widen(fd: int) -> None:
 
 def send_features(fd: int, features: Features) -> None:
     """Answer with a track's features."""
-    head = {"shape": features.patches.shape, "facts": dataclasses.asdict(features.facts)}
+    head: dict[str, Any] = {"shape": features.patches.shape, "facts": dataclasses.asdict(features.facts)}
+    if features.cost is not None:
+        head["cost"] = dataclasses.asdict(features.cost)
     body = features.starts_s.astype("<f4").tobytes() + features.patches.astype("<f2").tobytes()
     send(fd, head, body)
 
@@ -105,4 +107,5 @@ def parse_answer(head: dict[str, Any], body: bytes) -> Features:
         starts_s=np.frombuffer(body, "<f4", shape[0]),
         patches=np.frombuffer(body, "<f2", offset=4 * shape[0]).reshape(shape),
         facts=AudioFacts(**head["facts"]),
+        cost=Cost(**head["cost"]) if "cost" in head else None,
     )
