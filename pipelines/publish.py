@@ -10,6 +10,7 @@ from pipelines.errors import DONE, REFUSED, CommandFailed, UsageError
 
 if TYPE_CHECKING:
     from transforms.records.publishing import Gate
+    from transforms.records.receipts import Receipt
 
 HELP = "Audit a finished run and commit it as the next snapshot."
 
@@ -20,25 +21,39 @@ COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `publish`."""
     parser.add_argument("table", help="folder or gs:// prefix of the tables")
-    parser.add_argument("run", nargs="?", help="run id (default: the one finished run that is not published)")
+    parser.add_argument("run", nargs="?", help="run id (default: that of the last launch)")
     parser.add_argument("--max-reject-ratio", type=float, default=0.1, help="more rejects than this publish nothing")
     parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Publishes one run; returns the exit code."""
+    from transforms.records import receipts
     from transforms.records.publishing import Gate
 
     try:
         gate = Gate(max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return publish_run(args.table, args.run or _only_run(args.table), gate)
+    if args.run:
+        return publish_run(args.table, args.run, gate)
+    receipt = receipts.newest(args.table)
+    return (
+        publish_receipt(args.table, receipt, gate) if receipt else publish_run(args.table, _only_run(args.table), gate)
+    )
+
+
+def publish_receipt(table: str, receipt: "Receipt", gate: "Gate") -> int:
+    """Publishes what one launch came to, or tells the catalog's problems."""
+    if receipt.run_id is None:
+        shown = "\n".join(receipt.problems)
+        raise CommandFailed(f"{receipt.problem_count} problems in the catalog, nothing was tagged:\n{shown}")
+    return publish_run(table, receipt.run_id, gate, counts=receipt.counts)
 
 
 def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | None = None) -> int:
     """Publishes a run and prints what it came to; `counts` are those of this launch, where there was one."""
-    from transforms.records import storage
+    from transforms.records import receipts, storage
     from transforms.records.publishing import Refused, publish, read_run
 
     try:
@@ -48,9 +63,10 @@ def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | 
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:
         raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
+    receipts.forget_run(table, run_id)
     counts = counts or finished.counts
     print(f"snapshot {snapshot.number} of {table}: " + ", ".join(f"{name} {counts[name]}" for name in COUNTS))
-    print(f"content hash {finished.content_hash}")
+    print(f"content hash {snapshot.run.content_hash}")
     return DONE
 
 

@@ -6,14 +6,10 @@ catalog-tagger tag --catalog catalog.parquet --model bundle --table table
 import argparse
 import dataclasses
 import functools
-import json
 import math
-import os
-import time
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import FAILED, REFUSED, CommandFailed, UsageError
-from transforms.records.hashing import short_id
+from pipelines.errors import REFUSED, CommandFailed, UsageError
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -141,8 +137,8 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
     """
     from models.bundle import load_bundle
     from pipelines.engines import children_per_process
+    from transforms.records import receipts
     from transforms.records.assembly import Publication
-    from transforms.records.snapshots import open_table
     from transforms.records.tracks import count_rows, list_shards
 
     publication = _checked(Publication, min_score=args.min_score, top_k=args.top_k)
@@ -162,11 +158,20 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
         known=_known(args, bundle),
         spec=bundle.spec,
         publication=publication,
-        buckets=open_table(args.table, args.buckets or math.ceil(count / BUCKET_TRACKS)),
+        buckets=_buckets(args, count),
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
-        launch=f"launches/{short_id('launch', str(time.time_ns()), str(os.getpid()))}.json",
+        launch=receipts.new_path(),
     )
+
+
+def _buckets(args: argparse.Namespace, tracks: int) -> int:
+    from transforms.records.snapshots import open_table
+
+    buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
+    if args.buckets not in (None, buckets):
+        raise UsageError(f"--buckets={args.buckets}: {args.table} was made with {buckets}: leave the flag out")
+    return buckets
 
 
 def _known(args: argparse.Namespace, bundle: "Bundle") -> "Known":
@@ -194,16 +199,13 @@ def _checked(cls: Any, **values: Any) -> Any:
 
 def _finish(table: str, launch: str, gate: "Gate") -> int:
     """Reads the launch's receipt and publishes the run that it names."""
-    from pipelines.publish import publish_run
-    from transforms.records import storage
+    from pipelines.publish import publish_receipt
+    from transforms.records import receipts
 
-    url = storage.join(table, launch)
-    receipt = json.loads(storage.read_bytes(url))
-    storage.delete(url)
-    if receipt["problem_count"]:
-        shown = "\n".join(receipt["problems"])
-        raise CommandFailed(f"{receipt['problem_count']} problems in the catalog, nothing was tagged:\n{shown}", FAILED)
-    return publish_run(table, receipt["run_id"], gate, counts=receipt["counts"])
+    receipt = receipts.read(table, launch)
+    if receipt.problem_count:  # told now, and nothing that `publish` could mend
+        receipts.forget(table, launch)
+    return publish_receipt(table, receipt, gate)
 
 
 __all__ = ["HELP", "REFUSED", "Options", "add_arguments", "build", "make_options", "run"]

@@ -4,19 +4,19 @@ import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
 from transforms.embed_chunks import PartEntry
-from transforms.records import storage
+from transforms.records import receipts, storage
 from transforms.records.assembly import Publication
 from transforms.records.bucket_files import BucketReport, write_table
 from transforms.records.hashing import json_bytes
 from transforms.records.outcomes import Known
 from transforms.records.problems import Problem
 from transforms.records.publishing import read_run, run_path
+from transforms.records.receipts import Receipt
 from transforms.records.snapshots import Run
 from transforms.records.tagging import Tagger
 
@@ -68,15 +68,13 @@ def _record(
     problem_count: int,
     settings: RecordSettings,
 ) -> None:
-    receipt: dict[str, Any] = {"run_id": None, "problems": [], "problem_count": problem_count}
     if problem_count:
         found = sorted((p for some in problems for p in some), key=lambda p: (p.file, p.row or 0))
-        receipt["problems"] = [str(problem) for problem in found]
+        receipt = Receipt(run_id=None, problem_count=problem_count, problems=tuple(map(str, found)))
     else:
         run = _run(run_id, reports, parts, settings)
-        receipt["run_id"] = _write_run(settings.known.table, run).run_id
-        receipt["counts"] = run.counts
-    storage.write_bytes(storage.join(settings.known.table, settings.launch), json_bytes(receipt))
+        receipt = Receipt(run_id=_write_run(settings.known.table, run).run_id, counts=run.counts)
+    receipts.write(settings.known.table, settings.launch, receipt)
 
 
 def _run(run_id: str, reports: list[BucketReport], parts: list[PartEntry], settings: RecordSettings) -> Run:

@@ -201,6 +201,29 @@ def test_publish_commits_the_run_that_waits(world: World, tagged, table: Path) -
     assert main(["publish", str(table)]) == 1
 
 
+def test_without_waiting_publish_takes_the_last_launch_or_tells_its_problems(
+    world: World, tagged, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = world.rows()
+    twice = _write(pa.concat_tables([rows, rows.slice(0, 1)]), tmp_path / "twice.parquet")
+    few = _write(rows.slice(0, 3), tmp_path / "few.parquet")
+    assert tag_code(world, table, "--no-wait", catalog=few) == 0
+    assert tag_code(world, table, "--no-wait", catalog=twice) == 0
+    assert main(["publish", str(table)]) == 1
+    assert "1 problems in the catalog" in capsys.readouterr().err
+    assert tag_code(world, table, "--no-wait") == 0
+    assert main(["publish", str(table), "--max-reject-ratio", "0.9"]) == 0
+    snapshot = current_snapshot(str(table))
+    assert snapshot is not None and snapshot.run.content_hash == tagged[1].run.content_hash
+    assert not list((table / "launches").iterdir())
+
+
+def test_the_bucket_count_of_a_table_stays(world: World, tagged, tmp_path: Path, capsys) -> None:
+    table = shutil.copytree(tagged[0], tmp_path / "table")
+    assert tag_code(world, table, "--buckets", "7") == 2
+    assert "was made with 1" in capsys.readouterr().err
+
+
 def test_a_catalog_with_problems_tags_nothing_and_names_all(
     world: World, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
