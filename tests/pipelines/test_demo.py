@@ -6,6 +6,7 @@ import pytest
 from pipelines import demo
 from pipelines.cli import main as cli
 from pipelines.errors import CommandFailed, UsageError
+from pipelines.synthesize import synthesize
 from tests.published import fake_bundle, publish_table
 
 
@@ -91,3 +92,16 @@ def test_the_makefile_runs_this_module():
 @pytest.mark.parametrize("word", ["plain", "two words", "it's SQL = 'x'", 'a "b" $c', "a\\b", ""])
 def test_commands_are_shown_as_a_shell_reads_them(word):
     assert shlex.split(demo.shown(word)) == [word]
+
+
+@pytest.mark.long
+def test_the_whole_story_twice(tmp_path, monkeypatch, capfd):
+    synthesize(tmp_path / "music", tracks=24, duration_s=3)
+    monkeypatch.setattr(demo, "WORK", tmp_path / "demo")
+    argv = ["--catalog", str(tmp_path / "music" / "catalog.parquet")]
+    argv += ["--taxonomy", str(tmp_path / "music" / "taxonomy.yaml")]
+    assert demo.main(argv) == 0
+    assert "The second run decoded 0 tracks and published the same content: snapshots 1 and 2" in capfd.readouterr().out
+    assert demo.main(argv) == 0
+    out = capfd.readouterr().out
+    assert "is finished already" in out and "its training is not repeated" in out and "snapshots 3 and 4" in out

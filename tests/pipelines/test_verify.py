@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.cli import main
 from tests.published import fake_bundle, publish_table
+from tests.world import tag
 from transforms.records.snapshots import read_snapshot
 
 
@@ -38,3 +39,11 @@ def test_another_snapshot_is_not_touched_by_it(table, capsys):
 def test_no_table_is_1(tmp_path, capsys):
     assert main(["verify", str(tmp_path)]) == 1
     assert "no snapshot" in capsys.readouterr().err
+
+
+def test_what_tag_published_is_sound(world, tmp_path, capsys):
+    for flags in ((), (), ("--min-score", "0.4", "--top-k", "2")):
+        tag(world, tmp_path / "table", "--buckets", "3", *flags)
+        capsys.readouterr()
+        assert main(["verify", str(tmp_path / "table")]) == 0, capsys.readouterr().out
+        assert "no problem" in capsys.readouterr().out
