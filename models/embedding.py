@@ -39,6 +39,11 @@ class TrackEmbedder:
         """Length of a track embedding."""
         return self._pooling.dim(self._patch_dim, self._patch_shape[1])
 
+    @property
+    def mels(self) -> int:
+        """Mel bands of a patch."""
+        return self._patch_shape[1]
+
     def embed(self, patches: Sequence[np.ndarray]) -> np.ndarray:
         """Embeds tracks: float16 [n_i, frames, mels] each, n_i >= 1 -> float32 [tracks, D] of float16 precision."""
         for track in patches:

@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from models.heads import Heads, Layout, positives, raw_logits, score
 
 SPLITS = ("train", "validation", "test")
 RATED = ("validation", "test")
+TRACKS_TOGETHER = 32
+
 MANY_ROWS = 20_000
 """Training tracks from which on heads are fitted with all BLAS threads."""
 
@@ -44,23 +47,32 @@ class Tagger:
 
 def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
     """Embeds labelled tracks exactly as tagging does; `tracks` give track_id, patches, targets and mask."""
-    ids, embeddings, moments, targets, masks = [], [], [], [], []
-    for track in tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False):
-        ids.append(track.track_id)
-        embeddings.append(embedder.embed([track.patches])[0])
-        moments.append(baselines.mel_moments(track.patches))
-        targets.append(track.targets)
-        masks.append(track.mask)
+    ids, embeddings, moments, targets, masks = [], [np.zeros((0, embedder.dim), np.float32)], [], [], []
+    bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)
+    # Some tracks together: they share the trunk's padded batches, and the bits are the same.
+    for group in _grouped(bar, TRACKS_TOGETHER):
+        embeddings.append(embedder.embed([track.patches for track in group]))
+        for track in group:
+            ids.append(track.track_id)
+            moments.append(baselines.mel_moments(track.patches))
+            targets.append(track.targets)
+            masks.append(track.mask)
     labels = {"targets": _rows(targets, tags), "mask": _rows(masks, tags)}
     return SplitRows(
         track_ids=tuple(ids),
-        embedded=Labelled(embeddings=_rows(embeddings, embedder.dim), **labels),
-        moments=Labelled(embeddings=_rows(moments, None), **labels),
+        embedded=Labelled(embeddings=np.concatenate(embeddings), **labels),
+        moments=Labelled(embeddings=_rows(moments, 2 * embedder.mels), **labels),
     )
 
 
-def _rows(values: list[np.ndarray], width: int | None) -> np.ndarray:
-    return np.stack(values) if values else np.zeros((0, width or 1), np.float32)
+def _grouped(tracks: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    remaining = iter(tracks)
+    while group := list(itertools.islice(remaining, size)):
+        yield group
+
+
+def _rows(values: list[np.ndarray], width: int) -> np.ndarray:
+    return np.stack(values) if values else np.zeros((0, width), np.float32)
 
 
 def build_tagger(splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], learned: int) -> Tagger:

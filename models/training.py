@@ -37,8 +37,8 @@ class TrainingOptions:
     """
 
     trunk: str = "compact"
-    epochs: int = 40
-    patience: int = 10
+    epochs: int = 30
+    patience: int = 8
     learning_rate: float = 2e-3
     sampling: data.Sampling = dataclasses.field(default_factory=data.Sampling)
     logs: str | None = None
