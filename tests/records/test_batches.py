@@ -63,6 +63,7 @@ UNUSUAL = {
     "decimals": pa.array([[EURO], None, [CENT]], pa.list_(pa.decimal128(9, 2))),
     "fixed binary": pa.array([b"ab", None, b"cd"], pa.binary(2)),
     "fixed list": pa.array([[1, 2], [5, 6], [3, 4]], pa.list_(pa.int32(), 2)),
+    "large binary": pa.array([b"ab", None, b"c"], pa.large_binary()),
     "map": pa.array([[("a", 1)], None, [("b", None)]], pa.map_(pa.string(), pa.int32())),
     "uuid": pa.array([b"0" * 16, None, b"1" * 16], pa.uuid()),
     "json": pa.array(["{}", None, "1"], pa.json_()),

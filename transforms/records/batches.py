@@ -54,11 +54,15 @@ def _type_name(kind: pa.DataType) -> str:
 
 def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:
     """Feeds validity, lengths and values of a column, children first flattened, to the hash."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):  # combine_chunks of more than 2 GB of strings
-        array = pa.concat_arrays(array.chunks)
-    sha.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
-    kind = array.type
+    sha.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    kind, chunks = column.type, column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if _is_text(kind):  # the largest columns: a copy in one piece would cost hundreds of MB
+        for chunk in chunks:
+            sha.update(_filled(pc.binary_length(chunk)))
+        for chunk in chunks:
+            sha.update(_joined(chunk))
+        return
+    array = pa.concat_arrays(chunks) if chunks else pa.array([], kind)
     if isinstance(kind, pa.BaseExtensionType):
         _update(sha, array.storage)
     elif pa.types.is_dictionary(kind):
@@ -74,13 +78,15 @@ def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
         sha.update(_filled(array.value_lengths()))
         _update(sha, array.flatten())
-    elif pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
-        sha.update(_filled(pc.binary_length(array)))
-        sha.update(_joined(array))
     elif pa.types.is_fixed_size_binary(kind) or pa.types.is_decimal(kind):
         sha.update(_slots(array))
     else:
         sha.update(_filled(array))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(text or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _joined(array: pa.Array) -> memoryview:
