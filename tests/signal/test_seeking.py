@@ -46,8 +46,9 @@ def test_sought_samples_are_those_of_a_full_decode(name):
     data = SOUGHT[name]()
     kind = sniff(data)
     track = Track(contents=inspect(data, kind), kind=kind, spec=FEW, limits=Limits())
-    frames = track.claimed_frames()
-    sought = read_planned(track, frames)
+    with track.open() as source:
+        frames = track.claimed_frames(source)
+        sought = read_planned(track, source, frames)
     assert sought.tally.frames < 0.7 * frames and len(sought.gather.good_patches()) == 4
     with track.open() as source:
         samples = track.samples(frames, source.rate_hz)

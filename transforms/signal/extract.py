@@ -117,27 +117,38 @@ def _peak_bytes() -> int:
 
 def _read(track: Track) -> Reading:
     """Read by the length that the header claims; measure where it claims none or hardly any of it is there."""
-    frames = track.claimed_frames()
+    with track.open() as source:
+        frames = track.claimed_frames(source)
+        reading = read_measured(track, source) if frames is None else read_planned(track, source, frames)
+    if frames is None and track.contents.stretch > 1:
+        frames = int(reading.frames * track.contents.stretch)
+        return _read_again(track, frames)
     if frames is None:
-        measured = read_measured(track)
-        stretch = track.contents.stretch
-        return read_planned(track, int(measured.frames * stretch)) if stretch > 1 else measured
-    reading = read_planned(track, frames)
+        return reading
     if reading.tally.failure is not None and track.kind.decoder == "soundfile":
         reading = _better(reading, track.by_ffmpeg(), frames)
-    if _good_share(reading) >= 0.5:
-        return reading
+    return reading if _good_share(reading) >= 0.5 else _believed(reading, track)
+
+
+def _read_again(track: Track, frames: int) -> Reading:
+    with track.open() as source:
+        return read_planned(track, source, frames)
+
+
+def _believed(reading: Reading, track: Track) -> Reading:
+    """The reading, or where its header claims many times what there is, one by the length that there is."""
     try:
-        measured = read_measured(track)
+        with track.open() as source:
+            measured = read_measured(track, source)
     except (NoFrames, DecodeError, TooShort):
         return reading
-    return measured if measured.frames * BELIEVED < frames else reading
+    return measured if measured.frames * BELIEVED < reading.frames else reading
 
 
 def _better(reading: Reading, other: Track, frames: int) -> Reading:
     """What another decoder makes of a damaged file, where that is more."""
     try:
-        again = read_planned(other, frames)
+        again = _read_again(other, frames)
     except TrackError:
         return reading
     if _good_share(again) <= _good_share(reading):

@@ -44,10 +44,9 @@ class Track:
         with open_source(self.contents.data, self.kind, self.limits) as source:
             yield source
 
-    def claimed_frames(self) -> int | None:
+    def claimed_frames(self, source: Source) -> int | None:
         """Length that the header claims, None where it claims none or one that cannot be."""
-        with self.open() as source:
-            frames = source.frames
+        frames = source.frames
         if frames is None or frames > (self.contents.most_samples or frames):
             return None
         return int(frames * self.contents.stretch)
@@ -81,41 +80,51 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-def read_planned(track: Track, frames: int) -> Reading:
+def read_planned(track: Track, source: Source, frames: int) -> Reading:
     """Read a track of known length: by seeking where that is less than half of the work, else straight on."""
-    with track.open() as source:
-        samples = track.samples(frames, source.rate_hz)
-        plan = plan_patches(samples, track.spec)
-        gather = Gather(plan, samples, track.spec)
-        seeks = source.can_seek and 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
-        tally = Tally() if seeks else read_straight(source, gather, frames, track.spec)
-        lost, rate_hz, channels, can_seek = source.lost_packets, source.rate_hz, source.channels, source.can_seek
-    decoded = frames if seeks else tally.frames
-    if seeks or (tally.failure is not None and can_seek):
-        lost += _visit(track, gather, frames, tally)
+    samples = track.samples(frames, source.rate_hz)
+    plan = plan_patches(samples, track.spec)
+    gather = Gather(plan, samples, track.spec)
+    seeks = source.can_seek and 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
+    tally = Tally()
+    if seeks:
+        _visit(source, gather, gather.missing(), frames, tally, track.spec)
+    else:
+        tally = read_straight(source, gather, frames, track.spec)
+    decoded, lost = frames if seeks else tally.frames, source.lost_packets
+    if tally.failure is not None and source.can_seek:
+        lost += _visit_afresh(track, gather, frames, tally)
     return Reading(
         plan=plan,
         gather=gather,
         tally=tally,
         frames=frames,
-        duration_s=decoded / rate_hz,
-        rate_hz=rate_hz,
-        channels=channels,
+        duration_s=decoded / source.rate_hz,
+        rate_hz=source.rate_hz,
+        channels=source.channels,
         notes=_notes(frames, decoded, lost, gather),
     )
 
 
-def _visit(track: Track, gather: Gather, frames: int, tally: Tally) -> int:
-    """Seek to every run that is not complete; after a failure with a fresh decoder. Returns packets lost."""
-    runs, lost = gather.missing(), 0
+def _visit(
+    source: Source, gather: Gather, runs: list[tuple[int, int]], frames: int, tally: Tally, spec: FeatureSpec
+) -> None:
+    """Seek to run after run, until one fails: that one is taken off the list, too."""
     while runs:
         try:
-            with track.open() as source:
-                while runs:
-                    read_run(source, gather, runs.pop(0), frames, tally, track.spec)
-                lost += source.lost_packets
+            read_run(source, gather, runs.pop(0), frames, tally, spec)
         except TrackError as error:
             tally.failure = tally.failure or error
+            return
+
+
+def _visit_afresh(track: Track, gather: Gather, frames: int, tally: Tally) -> int:
+    """Seek to every run that is not complete, after a failure with a fresh decoder. Returns packets lost."""
+    runs, lost = gather.missing(), 0
+    while runs:
+        with track.open() as source:
+            _visit(source, gather, runs, frames, tally, track.spec)
+            lost += source.lost_packets
     return lost
 
 
@@ -130,32 +139,30 @@ def _notes(frames: int, decoded: int, lost: int, gather: Gather) -> tuple[str, .
     return tuple(notes)
 
 
-def read_measured(track: Track) -> Reading:
-    """Read a track whose length only decoding tells."""
-    with track.open() as source:
-        tally, kept = _measure(track, source)
-        lost, rate_hz, channels = source.lost_packets, source.rate_hz, source.channels
+def read_measured(track: Track, source: Source) -> Reading:
+    """Read a track whose length only decoding tells; `source` stands at its start."""
+    tally, kept = _measure(track, source)
     if not tally.frames:
         raise tally.failure or NoFrames("the file decodes to nothing")
-    samples = track.samples(tally.frames, rate_hz)
+    samples = track.samples(tally.frames, source.rate_hz)
     plan = plan_patches(samples, track.spec)
     gather = Gather(plan, samples, track.spec)
     if kept is not None:
         gather.add(kept)
     else:
-        with track.open() as source:
-            read_straight(source, gather, tally.frames, track.spec)
+        with track.open() as again:
+            read_straight(again, gather, tally.frames, track.spec)
     return Reading(
         plan=plan,
         gather=gather,
         tally=tally,
         frames=tally.frames,
-        duration_s=tally.frames / rate_hz,
-        rate_hz=rate_hz,
-        channels=channels,
+        duration_s=tally.frames / source.rate_hz,
+        rate_hz=source.rate_hz,
+        channels=source.channels,
         notes=(
             *(() if track.contents.shows_end else (UNVERIFIED,)),
-            *((f"lost_packets: {lost}",) if lost else ()),
+            *((f"lost_packets: {source.lost_packets}",) if source.lost_packets else ()),
         ),
     )
 
