@@ -35,12 +35,15 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         gate = Gate(max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if args.run:
-        return publish_run(args.table, args.run, gate)
-    receipt = receipts.newest(args.table)
-    return (
-        publish_receipt(args.table, receipt, gate) if receipt else publish_run(args.table, _only_run(args.table), gate)
-    )
+    receipt = None if args.run else receipts.newest(args.table)
+    if receipt is None:
+        run_id = args.run or _only_run(args.table)
+        code = publish_run(args.table, run_id, gate)
+    else:
+        run_id = receipt.run_id
+        code = publish_receipt(args.table, receipt, gate)
+    receipts.forget_run(args.table, run_id)
+    return code
 
 
 def publish_receipt(table: str, receipt: "Receipt", gate: "Gate") -> int:
@@ -53,7 +56,7 @@ def publish_receipt(table: str, receipt: "Receipt", gate: "Gate") -> int:
 
 def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | None = None) -> int:
     """Publishes a run and prints what it came to; `counts` are those of this launch, where there was one."""
-    from transforms.records import receipts, storage
+    from transforms.records import storage
     from transforms.records.publishing import Refused, publish, read_run
 
     try:
@@ -63,7 +66,6 @@ def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | 
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:
         raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
-    receipts.forget_run(table, run_id)
     counts = counts or finished.counts
     print(f"snapshot {snapshot.number} of {table}: " + ", ".join(f"{name} {counts[name]}" for name in COUNTS))
     print(f"content hash {snapshot.run.content_hash}")

@@ -205,7 +205,9 @@ def _finish(table: str, launch: str, gate: "Gate") -> int:
     receipt = receipts.read(table, launch)
     if receipt.problem_count:  # told now, and nothing that `publish` could mend
         receipts.forget(table, launch)
-    return publish_receipt(table, receipt, gate)
+    code = publish_receipt(table, receipt, gate)
+    receipts.forget(table, launch)  # no other: another launch may be about to read its own
+    return code
 
 
 __all__ = ["HELP", "REFUSED", "Options", "add_arguments", "build", "make_options", "run"]
