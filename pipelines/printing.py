@@ -59,6 +59,8 @@ def _scalar(value: Any) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, pa.MonthDayNano):
+        return f"P{value.months}M{value.days}DT{value.nanoseconds / 1e9:g}S"
     if isinstance(value, bytes):
         return value.hex()
     return value if isinstance(value, str | int | bool) else str(value)
@@ -68,9 +70,16 @@ def plain_rows(reader: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[
     """Rows of values that JSON knows, batch by batch."""
     converts = [plain(field.type) for field in schema]
     for batch in reader:
-        columns = [column.to_pylist() for column in batch.columns]
+        columns = [_microseconds(column).to_pylist() for column in batch.columns]
         for row in zip(*columns, strict=True):
             yield [convert(value) for convert, value in zip(converts, row, strict=True)]
+
+
+def _microseconds(column: pa.Array) -> pa.Array:
+    """Timestamps as Python can hold them: nanoseconds would need pandas."""
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    return column
 
 
 def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -38,6 +38,7 @@ from pipelines.printing import (
         (pa.map_(pa.int32(), pa.string()), [(1, "a")], {"1": "a"}),
         (pa.list_(pa.string()), None, None),
         (pa.bool_(), True, True),
+        (pa.month_day_nano_interval(), pa.MonthDayNano([1, 3, 1_500_000_000]), "P1M3DT1.5S"),
     ],
 )
 def test_values_become_what_json_knows(type_, value, expected):
@@ -47,6 +48,11 @@ def test_values_become_what_json_knows(type_, value, expected):
 def test_rows_come_batch_by_batch():
     table = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
     assert list(plain_rows(table.to_batches(2), table.schema)) == [[1, "x"], [2, None], [3, "z"]]
+
+
+def test_nanoseconds_are_cut_to_microseconds():
+    table = pa.table({"at": pa.array([1_000_001_999], pa.timestamp("ns"))})
+    assert list(plain_rows(table.to_batches(), table.schema)) == [["1970-01-01T00:00:01.000001"]]
 
 
 def test_names_that_repeat_are_told_apart():
