@@ -75,6 +75,12 @@ def test_unavailable_tracks_have_a_gate_of_their_own(table: Path) -> None:
         publish(str(table), _run(table, unavailable=1), HALF)
 
 
+def test_a_reject_without_a_known_reason_publishes_nothing(table: Path) -> None:
+    run = dataclasses.replace(_run(table), reasons={"unknown": 1})
+    with pytest.raises(Refused, match="1 tracks failed for no known reason"):
+        publish(str(table), run, HALF)
+
+
 @pytest.mark.parametrize("counts", [{"catalog": 3}, {"tagged": 2}, {"tagged": 0, "carried": 2, "rejected": 0}])
 def test_ids_that_do_not_balance_publish_nothing(table: Path, counts: dict[str, int]) -> None:
     with pytest.raises(Refused):

@@ -71,6 +71,11 @@ def audit(table: str, run: Run, gate: Gate) -> None:
     kept = counts["tagged"] + counts["carried"]
     if (rows["ledger"], rows["tracks"], rows["embeddings"]) != (counts["catalog"], kept, kept):
         raise Refused(f"{run.run_id}: tables hold {rows} rows, the counts are {counts}")
+    if unknown := run.reasons.get(Unknown.reason, 0):
+        mend = (
+            f"look at `detail` of these tracks under {run_path(run.run_id)}: it is a fault of the program or its model"
+        )
+        raise Refused(f"{run.run_id}: {unknown} tracks failed for no known reason: {mend}")
     _check_files(table, run)
     _check_ratio(run, "unavailable", gate.max_unavailable_ratio, "run it again when the storage answers")
     _check_ratio(run, "rejected", gate.max_reject_ratio, "query the reasons below or raise --max-reject-ratio")
