@@ -10,6 +10,7 @@ from transforms.records.hashing import json_bytes
 from transforms.records.schemas import TABLES
 from transforms.records.snapshots import Run, Snapshot, read_snapshot, snapshot_numbers, snapshot_path
 from transforms.records.sql import duckdb_statements, locations
+from transforms.signal.errors import Unknown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
