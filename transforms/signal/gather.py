@@ -169,30 +169,43 @@ def read_straight(source: Source, gather: Gather, frames: int, spec: FeatureSpec
     return tally
 
 
-def read_run(
-    source: Source, gather: Gather, wanted: tuple[int, int], frames: int, tally: Tally, spec: FeatureSpec
-) -> None:
-    """Seek to a range of samples at the spec's rate and decode it. Raises TrackError where that fails.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunReader:
+    """Reads runs of a track by seeking to them.
 
-    Nothing after the track's `frames` is read, as in `read_straight`.
+    Attributes:
+      gather: where the samples go.
+      frames: source frames of the track; nothing after them is read, as in `read_straight`.
+      tally: what is counted.
+      spec: the feature spec.
+      block_frames: source frames decoded at a time.
     """
-    common = math.gcd(source.rate_hz, spec.sample_rate)
-    down, up = source.rate_hz // common, spec.sample_rate // common
-    margin = round(MARGIN_S * spec.sample_rate)
-    step = max(0, (wanted[0] - margin) // up)  # both rates have a sample at this place
-    left = min(frames, math.ceil((wanted[1] + margin) * source.rate_hz / spec.sample_rate)) - step * down
-    resampler, position = Resampler(source.rate_hz, spec.sample_rate), step * up
-    source.seek(step * down)
-    while left > 0 and len(block := source.read(min(SMALL_BLOCK_FRAMES, left))):
-        left -= len(block)
-        position = _place_wanted(gather, resampler.push(tally.mono(block)), position, wanted)
-    position = _place_wanted(gather, resampler.push(np.empty(0, np.float32), last=True), position, wanted)
-    if wanted[1] - LAST_PACKET * spec.sample_rate // source.rate_hz <= position < wanted[1] == gather.length:
-        gather.end_at(position)
 
+    gather: Gather
+    frames: int
+    tally: Tally
+    spec: FeatureSpec
+    block_frames: int = BLOCK_FRAMES
 
-def _place_wanted(gather: Gather, samples: Float32, position: int, wanted: tuple[int, int]) -> int:
-    """Place what lies in the range: before it the resampling filter is still filling."""
-    skipped = min(len(samples), max(0, wanted[0] - position))
-    gather.place(position + skipped, samples[skipped:])
-    return position + len(samples)
+    def read(self, source: Source, wanted: tuple[int, int]) -> None:
+        """Seek to a range of samples at the spec's rate and decode it. Raises TrackError where that fails."""
+        rate_hz = self.spec.sample_rate
+        common = math.gcd(source.rate_hz, rate_hz)
+        down, up = source.rate_hz // common, rate_hz // common
+        margin = round(MARGIN_S * rate_hz)
+        step = max(0, (wanted[0] - margin) // up)  # both rates have a sample at this place
+        left = min(self.frames, math.ceil((wanted[1] + margin) * source.rate_hz / rate_hz)) - step * down
+        resampler, position = Resampler(source.rate_hz, rate_hz), step * up
+        source.seek(step * down)
+        while left > 0 and len(block := source.read(min(self.block_frames, left))):
+            left -= len(block)
+            position = self._place(resampler.push(self.tally.mono(block)), position, wanted)
+        position = self._place(resampler.push(np.empty(0, np.float32), last=True), position, wanted)
+        if wanted[1] - LAST_PACKET * rate_hz // source.rate_hz <= position < wanted[1] == self.gather.length:
+            self.gather.end_at(position)
+
+    def _place(self, samples: Float32, position: int, wanted: tuple[int, int]) -> int:
+        """Place what lies in the range: before it the resampling filter is still filling."""
+        skipped = min(len(samples), max(0, wanted[0] - position))
+        self.gather.place(position + skipped, samples[skipped:])
+        return position + len(samples)

@@ -13,11 +13,12 @@ from transforms.signal.errors import NoFrames, TooLong, TooShort, TrackError
 from transforms.signal.gather import (
     BLOCK_FRAMES,
     LAST_PACKET,
+    SMALL_BLOCK_FRAMES,
     Float32,
     Gather,
     Resampler,
+    RunReader,
     Tally,
-    read_run,
     read_straight,
 )
 from transforms.signal.limits import Limits
@@ -88,7 +89,7 @@ def read_planned(track: Track, source: Source, frames: int) -> Reading:
     seeks = source.can_seek and 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
     tally = Tally()
     if seeks:
-        _visit(source, gather, gather.missing(), frames, tally, track.spec)
+        _visit(source, RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec), gather.missing())
     else:
         tally = read_straight(source, gather, frames, track.spec)
     decoded, lost = frames if seeks else tally.frames, source.lost_packets
@@ -106,24 +107,23 @@ def read_planned(track: Track, source: Source, frames: int) -> Reading:
     )
 
 
-def _visit(
-    source: Source, gather: Gather, runs: list[tuple[int, int]], frames: int, tally: Tally, spec: FeatureSpec
-) -> None:
+def _visit(source: Source, reader: RunReader, runs: list[tuple[int, int]]) -> None:
     """Seek to run after run, until one fails: that one is taken off the list, too."""
     while runs:
         try:
-            read_run(source, gather, runs.pop(0), frames, tally, spec)
+            reader.read(source, runs.pop(0))
         except TrackError as error:
-            tally.failure = tally.failure or error
+            reader.tally.failure = reader.tally.failure or error
             return
 
 
 def _visit_afresh(track: Track, gather: Gather, frames: int, tally: Tally) -> int:
     """Seek to every run that is not complete, after a failure with a fresh decoder. Returns packets lost."""
     runs, lost = gather.missing(), 0
+    reader = RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec, block_frames=SMALL_BLOCK_FRAMES)
     while runs:
         with track.open() as source:
-            _visit(source, gather, runs, frames, tally, track.spec)
+            _visit(source, reader, runs)
             lost += source.lost_packets
     return lost
 
