@@ -1,16 +1,18 @@
 """From a dataset to a bundle: the whole of training in one function."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models import data, keras_trunk, training
-from models.bundle import Bundle, check_output, write_bundle
+from models.bundle import Bundle
+from models.bundle_writing import check_output, write_bundle
 from models.embedding import TrackEmbedder
 from models.heads import layout_of
 from models.model_card import model_card
 from models.pooling import Pooling
-from models.shards import checked_paths
-from models.tagger import SPLITS, SplitRows, build_tagger, embed_split
+from models.shards import local_shards
+from models.tagger import SPLITS, SplitRows, Tagger, build_tagger, embed_split
 from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest
 from transforms.records.hashing import json_bytes
 
@@ -34,37 +36,47 @@ def build_bundle(dataset: str, output: str, options: training.TrainingOptions, p
     manifest = read_manifest(dataset)
     if not manifest.splits.get("train"):
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
-    paths = {split: checked_paths(dataset, manifest, split) for split in SPLITS}
-    held_out = data.tracks(paths["validation"], manifest, manifest.splits.get("validation", 0))
-    trained = training.train_trunk(manifest, paths["train"], held_out, options)
-    facts, trunk_bytes = keras_trunk.save(trained.trunk, options.trunk)
-    embedder = TrackEmbedder(
-        keras_trunk.as_function(trained.trunk), facts.patch_dim, manifest.feature_spec.patch_shape, pooling
-    )
-    rows = {split: _embed(manifest, paths[split], embedder, split) for split in SPLITS}
-    tagger = build_tagger(
-        rows, layout_of(manifest.taxonomy), manifest.taxonomy.tag_ids, pooling.learned(facts.patch_dim)
-    )
-    history = {"best_epoch": trained.best_epoch, "epochs": trained.history, "options": dataclasses.asdict(options)}
+    with local_shards(dataset, manifest, SPLITS) as paths:
+        trained = training.train_trunk(manifest, paths["train"], _tracks(manifest, paths, "validation"), options)
+        facts, trunk_bytes = keras_trunk.save(trained.trunk, options.trunk)
+        embedder = TrackEmbedder(
+            keras_trunk.as_function(trained.trunk), facts.patch_dim, manifest.feature_spec.patch_shape, pooling
+        )
+        rows = {split: _embed(manifest, paths, split, embedder) for split in SPLITS}
+    taxonomy = manifest.taxonomy
+    tagger = build_tagger(rows, layout_of(taxonomy), taxonomy.tag_ids, pooling.learned(facts.patch_dim))
     bundle = write_bundle(
         output,
         spec=manifest.feature_spec,
-        taxonomy=manifest.taxonomy,
+        taxonomy=taxonomy,
         pooling=pooling,
         trunk=facts,
         heads=tagger.heads,
         tags=tagger.tags,
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
-        files={
-            facts.file: trunk_bytes,
-            "metrics.json": json_bytes(tagger.metrics),
-            "history.json": json_bytes(history),
-            "MODEL_CARD.md": model_card(manifest, options.trunk, tagger.tags, tagger.metrics).encode(),
-        },
+        files={facts.file: trunk_bytes, **_documents(manifest, options, trained, tagger)},
     )
     return Built(bundle=bundle, metrics=tagger.metrics)
 
 
-def _embed(manifest: DatasetManifest, paths: list[str], embedder: TrackEmbedder, split: str) -> SplitRows:
-    total = manifest.splits.get(split, 0)
-    return embed_split(data.tracks(paths, manifest, total), embedder, len(manifest.taxonomy.tags), total, split)
+def _documents(
+    manifest: DatasetManifest, options: training.TrainingOptions, trained: training.TrainedTrunk, tagger: Tagger
+) -> dict[str, bytes]:
+    """The files of a bundle that people read."""
+    # Where the logs went is no fact about the model: equal runs write equal bundles.
+    chosen = {name: value for name, value in dataclasses.asdict(options).items() if name != "logs"}
+    history = {"best_epoch": trained.best_epoch, "epochs": trained.history, "options": chosen}
+    return {
+        "metrics.json": json_bytes(tagger.metrics),
+        "history.json": json_bytes(history),
+        "MODEL_CARD.md": model_card(manifest, options.trunk, tagger.tags, tagger.metrics).encode(),
+    }
+
+
+def _tracks(manifest: DatasetManifest, paths: Mapping[str, list[str]], split: str) -> Iterator[data.Track]:
+    return data.tracks(paths[split], manifest, manifest.splits.get(split, 0))
+
+
+def _embed(manifest: DatasetManifest, paths: Mapping[str, list[str]], split: str, embedder: TrackEmbedder) -> SplitRows:
+    tracks, total = _tracks(manifest, paths, split), manifest.splits.get(split, 0)
+    return embed_split(tracks, embedder, len(manifest.taxonomy.tags), total, split)

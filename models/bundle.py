@@ -6,13 +6,11 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from transforms.records.taxonomy import Taxonomy
 
 from models import heads as heads_
 from models.heads import Heads, Layout, layout_of
@@ -20,6 +18,7 @@ from models.pooling import Pooling
 from transforms.records import storage
 from transforms.records.hashing import json_bytes, short_id
 from transforms.records.schemas import TAXONOMY
+from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
 
 SCHEMA_VERSION = 1
@@ -168,61 +167,6 @@ def embedding_id(spec: FeatureSpec, trunk: TrunkFile, pooling: Pooling) -> str:
 def tagger_id(embedding: str, heads: Heads, thresholds: np.ndarray, taxonomy: Taxonomy) -> str:
     """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
     return short_id("tg", embedding, heads.digest, thresholds.astype("<f8").tobytes(), taxonomy.taxonomy_id)
-
-
-def write_bundle(
-    url: str,
-    *,
-    spec: FeatureSpec,
-    taxonomy: Taxonomy,
-    pooling: Pooling,
-    trunk: TrunkFile,
-    heads: Heads,
-    tags: tuple[TagFacts, ...],
-    input_statistics: Mapping[str, list[float]],
-    files: Mapping[str, bytes],
-) -> Bundle:
-    """Writes a bundle create-only, its manifest last, and reads it back.
-
-    Args:
-      url: folder that holds no bundle yet, local or gs://.
-      files: further files by name, the trunk's among them.
-      input_statistics: per-mel `mean` and `std` that the trunk normalises its input by.
-    """
-    check_output(url)
-    files = {**files, HEADS: heads.to_npz()}
-    thresholds = np.array([facts.threshold for facts in tags], np.float64)
-    embedding = embedding_id(spec, trunk, pooling)
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "created_by": f"catalog-tagger {version('catalog-tagger')}",
-        "feature_id": spec.feature_id,
-        "embedding_id": embedding,
-        "tagger_id": tagger_id(embedding, heads, thresholds, taxonomy),
-        "taxonomy_id": taxonomy.taxonomy_id,
-        "feature_spec": spec.to_json(),
-        "pooling": pooling.to_json(),
-        "trunk": dataclasses.asdict(trunk),
-        "input_statistics": dict(input_statistics),
-        "tags": [dataclasses.asdict(facts) for facts in tags],
-        "taxonomy": taxonomy.to_json(),
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
-    }
-    for name, data in sorted(files.items()):
-        storage.create(storage.join(url, name), data)
-    storage.create(storage.join(url, MANIFEST), json_bytes(manifest))
-    return load_bundle(url)
-
-
-def check_output(url: str) -> None:
-    """Raises BundleError where a new bundle cannot be written to this folder."""
-    if storage.exists(storage.join(url, MANIFEST)):
-        raise BundleError(f"{url} holds a bundle already: bundles are never overwritten, choose another folder")
-    if found := next(iter(storage.list_folder(url)), None):
-        raise BundleError(
-            f"{url} is not empty and holds no {MANIFEST} (found {found.url}): remove what an interrupted run left, "
-            "or choose another folder"
-        )
 
 
 def load_bundle(url: str) -> Bundle:

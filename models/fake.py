@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from transforms.records.taxonomy import Taxonomy
 
-from models.bundle import Bundle, TagFacts, TrunkFile, write_bundle
+from models.bundle import Bundle, TagFacts, TrunkFile
+from models.bundle_writing import write_bundle
 from models.heads import Heads
 from models.pooling import Pooling
 from transforms.records.hashing import digest
+from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
 
 _TRUNK_FILE = "trunk.npz"

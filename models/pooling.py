@@ -55,7 +55,7 @@ def moments(values: np.ndarray) -> np.ndarray:
 
 
 def mel_statistics(patches: np.ndarray) -> np.ndarray:
-    """Fixed statistics of log-mel patches: [n, frames, mels] -> float64 [3 mels + 3 cepstra].
+    """Fixed statistics of log-mel patches: [n, frames, mels] -> float32 [3 mels + 3 cepstra].
 
     Per mel band and per cepstral coefficient: mean, deviation, and deviation of the difference between frames. Computed
     without BLAS, whose sums depend on its number of threads.
@@ -63,15 +63,22 @@ def mel_statistics(patches: np.ndarray) -> np.ndarray:
     # Imported here: readers of bundles need no Fourier transform.
     from scipy.fft import dct
 
-    mels = np.ascontiguousarray(patches, np.float64)
+    mels = np.ascontiguousarray(patches, np.float32)
     cepstra = dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
     return np.concatenate([*_statistics(mels), *_statistics(cepstra)])
 
 
 def _statistics(values: np.ndarray) -> list[np.ndarray]:
     """Mean, deviation, deviation of the difference between frames: [n, frames, k] -> three times [k]."""
-    steps = np.diff(values, axis=1) if values.shape[1] > 1 else np.zeros_like(values)
-    return [values.mean(axis=(0, 1)), values.std(axis=(0, 1)), steps.std(axis=(0, 1))]
+    flat = values.reshape(-1, values.shape[2])
+    mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
+    steps = (values[:, 1:] - values[:, :-1]).reshape(-1, values.shape[2])
+    step_mean = steps.mean(axis=0) if len(steps) else np.zeros_like(mean)
+    return [mean, _deviation(flat - mean), _deviation(steps - step_mean)]
+
+
+def _deviation(centred: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("ij,ij->j", centred, centred) / max(len(centred), 1))
 
 
 def pool(patch_embeddings: np.ndarray, patches: np.ndarray, pooling: Pooling) -> np.ndarray:

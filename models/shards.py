@@ -1,6 +1,11 @@
-"""The shards of a dataset, checked before they are trained on."""
+"""The shards of a dataset, checked before they are trained on, and brought near when they are far."""
 
+import contextlib
 import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 from tqdm import tqdm
 
@@ -10,28 +15,51 @@ from transforms.records.datasets import DatasetError, DatasetManifest, ShardEntr
 _PIECE = 1 << 22
 
 
-def checked_paths(dataset: str, manifest: DatasetManifest, split: str) -> list[str]:
-    """Where the shards of one split are, each file's SHA-256 compared with the manifest.
+@contextlib.contextmanager
+def local_shards(dataset: str, manifest: DatasetManifest, splits: Sequence[str]) -> Iterator[dict[str, list[str]]]:
+    """Local paths of the shards of each split, each file's SHA-256 compared with the manifest.
+
+    Shards of a gs:// dataset are copied to a temporary folder (below TMPDIR, which needs room for them) while they are
+    checked: every epoch reads them again.
 
     Raises:
       DatasetError: a shard is missing or was changed; names it.
     """
-    shards = manifest.shards_of(split)
-    bar = tqdm(shards, f"checking {split} shards", unit="shard", disable=None, leave=False)
-    return [_checked(dataset, shard) for shard in bar]
+    with contextlib.ExitStack() as stack:
+        copies = None
+        if "://" in dataset:
+            copies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shards-")))
+        shards = [(split, shard) for split in splits for shard in manifest.shards_of(split)]
+        found: dict[str, list[str]] = {split: [] for split in splits}
+        for split, shard in tqdm(shards, "checking shards", unit="shard", disable=None, leave=False):
+            found[split].append(_checked(dataset, shard, copies))
+        yield found
 
 
-def _checked(dataset: str, shard: ShardEntry) -> str:
+def _checked(dataset: str, shard: ShardEntry, copies: Path | None) -> str:
     url = storage.join(dataset, shard.path)
-    sha = hashlib.sha256()
     try:
-        with storage.open_input(url) as stream:
-            while piece := stream.read(_PIECE):
-                sha.update(piece)
+        with storage.open_input(url) as stream, _copy(copies, shard.path) as copy:
+            found = _sha256(stream, copy)
     except storage.NotFound as error:
         raise DatasetError(f"{url}: shard is missing: prepare the dataset again") from error
-    if sha.hexdigest() != shard.sha256:
-        raise DatasetError(
-            f"{url}: SHA-256 {sha.hexdigest()}, dataset.json says {shard.sha256}: the shard was changed, prepare again"
-        )
-    return url
+    if found != shard.sha256:
+        raise DatasetError(f"{url}: SHA-256 {found}, dataset.json says {shard.sha256}: prepare the dataset again")
+    return url if copies is None else str(copies / shard.path)
+
+
+def _copy(copies: Path | None, name: str) -> contextlib.AbstractContextManager[BinaryIO | None]:
+    if copies is None:
+        return contextlib.nullcontext()
+    (copies / name).parent.mkdir(parents=True, exist_ok=True)
+    return (copies / name).open("wb")
+
+
+def _sha256(stream: BinaryIO, copy: BinaryIO | None) -> str:
+    """SHA-256 of all that is left of a stream, which is copied on the way."""
+    sha = hashlib.sha256()
+    while piece := stream.read(_PIECE):
+        sha.update(piece)
+        if copy is not None:
+            copy.write(piece)
+    return sha.hexdigest()

