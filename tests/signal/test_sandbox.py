@@ -90,6 +90,7 @@ REASONS = {
     b"fork bomb": "resource_limit",
     b"writes": "resource_limit",
     b"surprise": "unknown",
+    b"nonsense": "crash",
     b"socket": "resource_limit",
     b"program": "resource_limit",
 }

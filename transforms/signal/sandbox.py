@@ -77,14 +77,15 @@ class _Child:
         deadline = time.monotonic() + self._limits.wall_s
         try:
             wire.send(self._request, {}, data, deadline)
-            head, body = wire.receive(self._answer, deadline)
+            return wire.parse_answer(*wire.receive(self._answer, deadline))
         except wire.Late:
             self.end()
             raise Timeout(f"no answer after {self._limits.wall_s:g} s") from None
         except (wire.Closed, BrokenPipeError):
             raise self._post_mortem() from None
-        try:
-            return wire.parse_answer(head, body)
+        except (ValueError, KeyError, TypeError) as error:
+            self.end()
+            raise Crash(f"the answer makes no sense: {error}") from error
         except (MemoryLimit, ResourceLimit):
             self.tracks_left = 0  # what is left of its memory and descriptors is not for the next track
             raise
