@@ -23,7 +23,7 @@ class Contents:
       data: the bytes, mended where the container's own length was missing.
       stretch: claimed length over the length that is there; over 1 in a truncated file.
       most_samples: bound on the length that any header of this file can claim; None where there is none.
-      shows_end: whether the container marks its end, so that a cut is seen even where no length is told.
+      shows_end: whether the container marks its end and checks its pages, so that all damage is seen in it.
       notes: what is wrong with the file, for the ledger.
     """
 

@@ -153,7 +153,8 @@ def _better(reading: Reading, other: Track, frames: int) -> Reading:
         return reading
     if _good_share(again) <= _good_share(reading):
         return reading
-    again.tally.failure = again.tally.failure or reading.tally.failure
+    if not other.contents.shows_end:  # nothing but the first decoder's failure tells of the damage
+        again.tally.failure = again.tally.failure or reading.tally.failure
     return again
 
 
