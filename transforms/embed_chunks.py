@@ -126,9 +126,8 @@ class _ExtractChunk(beam.DoFn):
         Metrics.counter("extract", "tracks_read").inc(len(tracks))
         Metrics.counter("extract", "tracks_rejected").inc(sum(t.error is not None for t in tracks))
         for track in tracks:
-            Metrics.distribution("extract", "read_ms").update(track.read_ms)
-            Metrics.distribution("extract", "extract_ms").update(track.extract_ms)
-            Metrics.distribution("extract", "source_bytes").update(track.size or 0)
+            for name, amount in track.amounts.items():
+                Metrics.distribution("extract", name).update(amount)
         patches = sum(t.features.patches.nbytes for t in tracks if t.features)
         Metrics.distribution("extract", "chunk_patch_bytes").update(patches)
         yield _Extraction(chunk.bucket, tracks)

@@ -52,6 +52,15 @@ class Extracted:
     read_ms: int
     extract_ms: int
 
+    @property
+    def amounts(self) -> dict[str, int]:
+        """What the track took, by stage: milliseconds, bytes."""
+        amounts = {"read_ms": self.read_ms, "extract_ms": self.extract_ms, "source_bytes": self.size or 0}
+        cost = self.features.cost if self.features else None
+        if cost is not None:
+            amounts |= {"decode_ms": cost.decode_ms, "features_ms": cost.features_ms, "child_bytes": cost.peak_bytes}
+        return amounts
+
 
 class ChunkExtractor:
     """Reads and extracts the tracks of a chunk side by side; at most `2 * children` files are in memory at once.

@@ -72,7 +72,6 @@ def _counted(tracks: Iterable[Extracted]) -> Iterator[Extracted]:
     for track in tracks:
         Metrics.counter("extract", "tracks_read").inc()
         Metrics.counter("extract", "tracks_rejected").inc(int(track.error is not None))
-        Metrics.distribution("extract", "read_ms").update(track.read_ms)
-        Metrics.distribution("extract", "extract_ms").update(track.extract_ms)
-        Metrics.distribution("extract", "source_bytes").update(track.size or 0)
+        for name, amount in track.amounts.items():
+            Metrics.distribution("extract", name).update(amount)
         yield track
