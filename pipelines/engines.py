@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipelines.errors import CommandFailed, UsageError
@@ -110,7 +111,7 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None
     from apache_beam.runners.runner import PipelineState
 
     try:
-        with show_extraction(tracks) if is_local(root.options) else contextlib.nullcontext():
+        with _local_run(tracks) if is_local(root.options) else contextlib.nullcontext():
             result = root.run()
             state = result.wait_until_finish() if wait else None
     except (RuntimeError, OSError) as error:
@@ -118,6 +119,21 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None
     if wait and state not in (PipelineState.DONE, None):
         raise CommandFailed(f"the job ended as {state}; finished chunks are kept: run it again")
     return result
+
+
+@contextlib.contextmanager
+def _local_run(tracks: int | None) -> Iterator[None]:
+    """Shows progress, and keeps the runner's threads from tearing elements.
+
+    Beam's embedded workers (seen in 2.77) flush their output every second from another thread, unguarded against the
+    one that writes: on a busy machine elements arrive torn, and what reads them loses rows or fills the memory. 0
+    leaves flushing to the writer, between elements.
+    """
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers
+
+    worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
+    with show_extraction(tracks):
+        yield
 
 
 def _root_cause(error: BaseException) -> str:
