@@ -40,8 +40,8 @@ def plan_chunks(known: Known, bucket: int, rows: pa.Table, chunk_tracks: int = C
     todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
     due = due_ids(known, bucket, todo) if todo.num_rows else frozenset()
     keys = todo.select(["track_id", "uri", "source_version"]).to_pylist()
-    sources = (Source(**key, retried=key["track_id"] in due) for key in keys)
-    sources = sorted(sources, key=lambda s: hashlib.sha256(s.track_id.encode()).digest())
+    found = (Source(**key, retried=key["track_id"] in due) for key in keys)
+    sources = sorted(found, key=lambda s: hashlib.sha256(s.track_id.encode()).digest())
     return [
         Chunk(bucket=bucket, tracks=tuple(sources[i : i + chunk_tracks])) for i in range(0, len(sources), chunk_tracks)
     ]
