@@ -20,7 +20,7 @@ from typing import Self
 from transforms.signal import wire
 from transforms.signal.errors import Crash, MemoryLimit, ResourceLimit, Timeout, TrackError, Unknown
 from transforms.signal.extract import Features
-from transforms.signal.limits import Limits
+from transforms.signal.limits import MIB, Limits
 from transforms.signal.logmel import mel_matrix
 from transforms.signal.spec import FeatureSpec
 
@@ -148,6 +148,9 @@ def _environment() -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "LC_ALL": "C.UTF-8",
+        # Keep freed memory for the next track: taking it from the system again costs a tenth of the features' time.
+        "MALLOC_TRIM_THRESHOLD_": str(64 * MIB),
+        "MALLOC_MMAP_THRESHOLD_": str(16 * MIB),
     }
 
 
