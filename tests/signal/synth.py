@@ -1,5 +1,6 @@
 """Audio made in code, and the files that hold it."""
 
+import functools
 import io
 from fractions import Fraction
 
@@ -48,6 +49,7 @@ FORMATS = {
 """Kind by its magic -> libsndfile's format and subtype, and a rate that it takes."""
 
 
+@functools.cache
 def music_file(kind: str, seconds: float, channels: int = 2) -> bytes:
     """`music` in one of FORMATS."""
     format, subtype, rate = FORMATS[kind]
@@ -69,6 +71,7 @@ AV_FORMATS = {
 """Kinds that ffmpeg's libraries read -> muxer and codec."""
 
 
+@functools.cache
 def av_file(kind: str, seconds: float, rate: int = 44_100, **options: str) -> bytes:
     """`music` in one of AV_FORMATS, stereo."""
     muxer, codec = AV_FORMATS[kind]
