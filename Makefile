@@ -13,7 +13,8 @@ help:
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode --constraint constraints.txt \
+		--editable '.[$(EXTRAS)]'
 	touch $@
 
 setup: $(VENV)/.installed  ## make the environment in .venv/
