@@ -46,7 +46,7 @@ class _Child:
         wire.widen(self._answer)
         os.set_blocking(self._request, False)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "transforms.signal.child", str(request_read), str(answer_write)],
+            [sys.executable, "-P", "-m", "transforms.signal.child", str(request_read), str(answer_write)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
