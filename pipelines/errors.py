@@ -1,5 +1,8 @@
 """How a command ends other than well: one line for the user and an exit code."""
 
+from collections.abc import Callable
+from typing import Any
+
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 """Exit codes: done; failed; wrong usage; published nothing because a gate or the reject budget said no."""
 
@@ -17,3 +20,15 @@ class UsageError(CommandFailed):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, USAGE)
+
+
+def checked(build: Callable[..., Any], *values: Any, **named: Any) -> Any:
+    """What `build` makes of values from the command line.
+
+    Raises:
+      UsageError: `build` refuses one of them with a ValueError.
+    """
+    try:
+        return build(*values, **named)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

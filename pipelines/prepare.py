@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import REFUSED, CommandFailed, UsageError
+from pipelines.errors import REFUSED, CommandFailed, UsageError, checked
 from transforms.records.hashing import short_id
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ def make_options(args: argparse.Namespace) -> Options:
 
     if args.chunk_tracks < 1:
         raise UsageError(f"--chunk-tracks={args.chunk_tracks}: at least 1")
-    ratios = _checked(SplitRatios.parse, args.split_ratios)
-    gate = _checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    ratios = checked(SplitRatios.parse, args.split_ratios)
+    gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     taxonomy, spec = _taxonomy(args.taxonomy), _spec(args.feature_spec)
     try:
         shards = list_shards(args.catalog, args.catalog_root)
@@ -172,13 +172,6 @@ def make_options(args: argparse.Namespace) -> Options:
         buckets=math.ceil(count / BUCKET_ROWS),
         launch=f"work/{short_id('launch', str(time.time_ns()), str(os.getpid()))}.json",
     )
-
-
-def _checked(build_: Any, *values: Any, **named: Any) -> Any:
-    try:
-        return build_(*values, **named)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def _taxonomy(url: str) -> "Taxonomy":

@@ -6,7 +6,7 @@ catalog-tagger publish table
 import argparse
 from typing import TYPE_CHECKING
 
-from pipelines.errors import DONE, REFUSED, CommandFailed, UsageError
+from pipelines.errors import DONE, REFUSED, CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
     from transforms.records.publishing import Gate
@@ -31,10 +31,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     from transforms.records import receipts
     from transforms.records.publishing import Gate
 
-    try:
-        gate = Gate(max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     receipt = None if args.run else receipts.newest(args.table)
     if receipt is None:
         run_id = args.run or _only_run(args.table)

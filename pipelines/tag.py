@@ -9,7 +9,7 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import REFUSED, CommandFailed, UsageError
+from pipelines.errors import CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     from pipelines.engines import check_places, new_pipeline, parse_beam_args, run_pipeline
     from transforms.records.publishing import Gate
 
-    gate = _checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     beam_options = parse_beam_args(beam_args)
     check_places(beam_options, catalog=args.catalog, model=args.model, table=args.table)
     options = make_options(args, beam_options)
@@ -141,7 +141,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
     from transforms.records.assembly import Publication
     from transforms.records.tracks import count_rows, list_shards
 
-    publication = _checked(Publication, min_score=args.min_score, top_k=args.top_k)
+    publication = checked(Publication, min_score=args.min_score, top_k=args.top_k)
     for flag, value in (("--chunk-tracks", args.chunk_tracks), ("--buckets", args.buckets)):
         if value is not None and value < 1:
             raise UsageError(f"{flag}={value}: at least 1")
@@ -190,13 +190,6 @@ def _known(args: argparse.Namespace, bundle: "Bundle") -> "Known":
     )
 
 
-def _checked(cls: Any, **values: Any) -> Any:
-    try:
-        return cls(**values)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 def _finish(table: str, launch: str, gate: "Gate") -> int:
     """Reads the launch's receipt and publishes the run that it names."""
     from pipelines.publish import publish_receipt
@@ -208,6 +201,3 @@ def _finish(table: str, launch: str, gate: "Gate") -> int:
     code = publish_receipt(table, receipt, gate)
     receipts.forget(table, launch)  # no other: another launch may be about to read its own
     return code
-
-
-__all__ = ["HELP", "REFUSED", "Options", "add_arguments", "build", "make_options", "run"]

@@ -128,9 +128,9 @@ class _ExtractChunk(beam.DoFn):
         for track in tracks:
             for name, amount in track.amounts.items():
                 Metrics.distribution("extract", name).update(amount)
-        patches = sum(t.features.patches.nbytes for t in tracks if t.features)
-        Metrics.distribution("extract", "chunk_patch_bytes").update(patches)
-        yield _Extraction(chunk.bucket, tracks)
+        extraction = _Extraction(chunk.bucket, tracks)
+        Metrics.distribution("extract", "chunk_patch_bytes").update(extraction.patch_bytes())
+        yield extraction
 
 
 class _LazyEmbedder:
