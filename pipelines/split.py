@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import CommandFailed, UsageError
+from pipelines.errors import CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,10 +44,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     from transforms.records.taxonomy import load_taxonomy
     from transforms.records.tracks import list_shards
 
-    try:
-        ratios = SplitRatios.parse(args.split_ratios)
-    except ValueError as e:
-        raise UsageError(str(e)) from e
+    ratios = checked(SplitRatios.parse, args.split_ratios)
     _check_output(args.output)
     taxonomy, shards = load_taxonomy(args.taxonomy), list_shards(args.catalog)
     _check_columns(shards, args)
