@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := tensorflow,query,dataflow,test,dev
+EXTRAS := tensorflow,onnx,report,query,dataflow,test,dev
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup demo test test-long check format engines engine-prism engine-flink bench docs constraints clean
@@ -55,7 +55,7 @@ docs: setup  ## regenerate the generated documents
 
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
-		--no-annotate setup.py $(foreach extra,tensorflow query dataflow test dev,--extra $(extra)) -o constraints.txt
+		--no-annotate setup.py $(foreach extra,tensorflow onnx report query dataflow test dev,--extra $(extra)) -o constraints.txt
 
 clean:  ## remove what the targets made, the environment excepted
 	rm -rf demo .bench .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

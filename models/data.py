@@ -40,9 +40,16 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Track:
-    """One labelled track: id, float16 patches [n, frames, mels], targets and mask float32 [T]."""
+    """One labelled track: float16 patches [n, frames, mels], targets and mask float32 [T].
+
+    Attributes:
+      group: what a split never parts: the artist, or what stands for it.
+      duration_s: length of the audio in seconds.
+    """
 
     track_id: str
+    group: str
+    duration_s: float
     patches: np.ndarray
     targets: np.ndarray
     mask: np.ndarray
@@ -96,6 +103,8 @@ def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> It
             seen += 1
             yield Track(
                 track_id=example["track_id"].numpy().decode(),
+                group=example["group"].numpy().decode(),
+                duration_s=float(example["duration_s"].numpy()),
                 patches=example["patches"].numpy(),
                 targets=example["targets"].numpy(),
                 mask=example["mask"].numpy(),

@@ -13,7 +13,7 @@ from transforms.records.dataset_stats import DatasetStats
 from transforms.records.datasets import ShardEntry
 from transforms.records.examples import Example, decode_example, encode_example
 from transforms.records.hashing import digest, json_bytes
-from transforms.records.labelled_chunks import ChunkReport, LabelledChunk, TrackOutcome
+from transforms.records.labelled_chunks import ChunkReport, LabelledChunk, LabelledTrack, TrackOutcome
 from transforms.records.labels import encode
 from transforms.records.taxonomy import Taxonomy
 from transforms.records.tfrecords import frame, read_records
@@ -63,7 +63,7 @@ def finish_chunk(chunk: LabelledChunk, extracted: Iterable[Extracted], settings:
     examples: list[tuple[str, Example]] = []
     outcomes = []
     for planned, track in zip(chunk.tracks, extracted, strict=True):
-        outcome, example = _outcome(planned.tags, track, settings)
+        outcome, example = _outcome(planned, track, settings)
         outcomes.append(outcome)
         if example is not None and track.sha256 is not None:
             examples.append((track.sha256, example))
@@ -74,15 +74,15 @@ def finish_chunk(chunk: LabelledChunk, extracted: Iterable[Extracted], settings:
     return report
 
 
-def _outcome(
-    tags: tuple[tuple[str, float | None], ...], track: Extracted, settings: ShardSettings
-) -> tuple[TrackOutcome, Example | None]:
+def _outcome(planned: LabelledTrack, track: Extracted, settings: ShardSettings) -> tuple[TrackOutcome, Example | None]:
     source = track.source
     if track.features is None:
         return _rejected(track), None
-    labels = encode(tags, settings.taxonomy)
+    labels = encode(planned.tags, settings.taxonomy)
     example = Example(
         track_id=source.track_id,
+        group=planned.group,
+        duration_s=track.features.facts.duration_s,
         patches=track.features.patches,
         starts_s=track.features.starts_s,
         targets=labels.targets,
@@ -136,7 +136,7 @@ def _write_shard(
 
     Where the name is taken, an earlier try wrote it, maybe on another kind of machine: then its bytes count.
     """
-    keys = [(sha256, e.track_id, e.targets.tobytes().hex(), e.mask.tobytes().hex()) for sha256, e in examples]
+    keys = [(sha256, e.track_id, e.group, e.targets.tobytes().hex(), e.mask.tobytes().hex()) for sha256, e in examples]
     fingerprint = digest(settings.spec.feature_id, settings.taxonomy.taxonomy_id, split, json.dumps(keys))[:24]
     path = f"{split}-{fingerprint}.tfrecord"
     url = storage.join(settings.dataset, path)

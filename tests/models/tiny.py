@@ -46,6 +46,8 @@ def example(number: int, spec: FeatureSpec = SPEC, taxonomy: Taxonomy = TAXONOMY
     mask[2:5] = number % 5 != 0  # every fifth track has no known genre
     return Example(
         track_id=f"track-{number:03d}",
+        group=f"artist-{number // 2}",
+        duration_s=3.0 * count,
         patches=patches.astype(np.float16),
         starts_s=np.arange(count, dtype=np.float32),
         targets=(np.array(targets) * mask).astype(np.float32),

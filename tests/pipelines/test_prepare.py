@@ -141,6 +141,8 @@ def loop(catalog: Music) -> tuple[dict[str, tuple[str, Example]], dict[str, str]
             continue
         example = Example(
             track_id=row["track_id"],
+            group=f"artist_id:{row['artist_id']}",
+            duration_s=float(np.float32(features.facts.duration_s)),
             patches=features.patches,
             starts_s=features.starts_s,
             targets=labels.targets,

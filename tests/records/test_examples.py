@@ -12,6 +12,8 @@ from transforms.records.tfrecords import decode_features
 def example(**changes):
     values = {
         "track_id": "tracké",
+        "group": "artist:é",
+        "duration_s": 1.5,
         "patches": np.arange(12, dtype=np.float16).reshape(2, 3, 2),
         "starts_s": np.array([0.0, 1.5], np.float32),
         "targets": np.array([0.5, 0, 1], np.float32),
@@ -45,7 +47,7 @@ def test_equal_examples_have_equal_bytes_however_their_arrays_lie():
 
 
 def test_other_records_are_refused():
-    with pytest.raises(ValueError, match="has no feature_id, mask"):
+    with pytest.raises(ValueError, match="has no duration_s, feature_id, group, mask"):
         decode_example(b"")
     with pytest.raises(ValueError, match=r"not a tf\.train\.Example"):
         decode_example(b"\xff\xff\xff")

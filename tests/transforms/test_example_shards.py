@@ -25,7 +25,9 @@ FACTS = AudioFacts(duration_s=1, sample_rate=8000, channels=1, format="wav", dec
 
 def chunk(*tags):
     tracks = tuple(
-        LabelledTrack(source=Source(track_id=f"t{i}", uri=f"{i}.wav", source_version="v"), tags=((tag, None),))
+        LabelledTrack(
+            source=Source(track_id=f"t{i}", uri=f"{i}.wav", source_version="v"), group=f"g{i}", tags=((tag, None),)
+        )
         for i, tag in enumerate(tags)
     )
     return LabelledChunk(split="train", tracks=tracks)
@@ -125,6 +127,8 @@ def test_the_shard_is_a_plain_loop_over_the_encoder(tmp_path, settings):
     (track,) = extracted(planned)
     example = Example(
         track_id="t0",
+        group="g0",
+        duration_s=FACTS.duration_s,
         patches=track.features.patches,
         starts_s=track.features.starts_s,
         targets=np.array([1, 0], np.float32),

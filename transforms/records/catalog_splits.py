@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.records.problems import Problem
-from transforms.records.splits import NONE, SPLITS, SplitRatios, assign, group_key
+from transforms.records.splits import NONE, SPLITS, SplitRatios, assign, group_of
 from transforms.records.stratify import OPEN, OUT, count_tags, deviations, stratify
 from transforms.records.taxonomy import Taxonomy
 from transforms.records.tracks import CatalogShard, read_shard
@@ -58,7 +58,7 @@ def read_tags(
     tracks, groups, digests, sides, pairs = [], [], [], [], []
     problems: list[Problem] = []
     for row in _rows(shards, problems):
-        key = group_key(**{name: row[name] for name in ("track_id", "artist_id", "artist", "album_id")})
+        key = group_of(row)
         tags = {tag for entry in row["tags"] or () if entry["weight"] != 0 for tag in meaning(entry["tag"])}
         pairs.append(np.array(sorted(tags), np.int16 if len(taxonomy.tags) < 2**15 else np.int32))
         tracks.append(_hash(row["track_id"]))

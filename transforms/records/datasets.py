@@ -10,7 +10,7 @@ from transforms.records.splits import SplitRatios
 from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
 
-DATASET_VERSION = 1
+DATASET_VERSION = 2
 MANIFEST = "dataset.json"
 REJECTS = "rejects.parquet"
 

@@ -25,6 +25,10 @@ def layout(tags: int) -> dict[str, Feature]:
     """Every feature of an example for a taxonomy of so many tags."""
     return {
         "track_id": Feature(kind="bytes", length=1, sentence="Catalog key, UTF-8."),
+        "group": Feature(
+            kind="bytes", length=1, sentence="What a split never parts: the artist, or what stands for it."
+        ),
+        "duration_s": Feature(kind="float", length=1, sentence="Length of the audio in seconds."),
         "patches": Feature(kind="bytes", length=1, sentence="Log-mel patches, little-endian float16 in C order."),
         "patches_shape": Feature(kind="int64", length=3, sentence="Shape of patches: patches, frames, mels."),
         "patch_start_s": Feature(kind="float", length=None, sentence="Where each patch starts, in seconds."),
@@ -41,6 +45,8 @@ class Example:
 
     Attributes:
       track_id: catalog key.
+      group: what a split never parts: the artist, else the album, else the track itself (`splits.group_key`).
+      duration_s: length of the audio, seconds.
       patches: float16 [patches, frames, mels].
       starts_s: float32 [patches], seconds.
       targets: float32 [tags], 0 to 1.
@@ -50,6 +56,8 @@ class Example:
     """
 
     track_id: str
+    group: str
+    duration_s: float
     patches: npt.NDArray[np.float16]
     starts_s: npt.NDArray[np.float32]
     targets: npt.NDArray[np.float32]
@@ -63,6 +71,8 @@ def encode_example(example: Example) -> bytes:
     return encode_features(
         {
             "track_id": example.track_id.encode(),
+            "group": example.group.encode(),
+            "duration_s": np.array([example.duration_s], np.float32),
             "patches": np.ascontiguousarray(example.patches, "<f2").tobytes(),
             "patches_shape": np.array(example.patches.shape, np.int64),
             "patch_start_s": example.starts_s.astype(np.float32),
@@ -85,6 +95,8 @@ def decode_example(data: bytes) -> Example:
         raise ValueError(f"the example has no {', '.join(missing)}: it was not written by prepare")
     return Example(
         track_id=found["track_id"].decode(),
+        group=found["group"].decode(),
+        duration_s=float(found["duration_s"][0]),
         patches=np.frombuffer(found["patches"], "<f2").reshape(found["patches_shape"]),
         starts_s=found["patch_start_s"],
         targets=found["targets"],

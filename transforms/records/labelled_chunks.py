@@ -14,7 +14,7 @@ from transforms.records.hashing import digest
 from transforms.records.labels import encode
 from transforms.records.planning import Source
 from transforms.records.problems import Problem
-from transforms.records.splits import NONE, SplitRatios, split_of
+from transforms.records.splits import NONE, SplitRatios, group_of, split_of
 from transforms.records.taxonomy import Taxonomy
 from transforms.records.tracks import FILE, ROW, find_duplicates
 
@@ -44,9 +44,10 @@ class SplitPlan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelledTrack:
-    """A track to be read, and what its annotators said."""
+    """A track to be read, what a split never parts it from, and what its annotators said."""
 
     source: Source
+    group: str
     tags: tuple[tuple[str, float | None], ...]
 
 
@@ -59,7 +60,7 @@ class LabelledChunk:
 
     def fingerprint(self, feature_id: str, taxonomy_id: str) -> str:
         """Names the work: the same for the same tracks, sources, tags, features and taxonomy."""
-        rows = [[t.source.track_id, t.source.uri, t.source.source_version, t.tags] for t in self.tracks]
+        rows = [[t.source.track_id, t.source.uri, t.source.source_version, t.group, t.tags] for t in self.tracks]
         return digest(feature_id, taxonomy_id, self.split, json.dumps(rows))[:24]
 
 
@@ -123,7 +124,7 @@ def _is_labelled(row: dict[str, Any], taxonomy: Taxonomy) -> bool:
 
 def _track(row: dict[str, Any]) -> LabelledTrack:
     source = Source(track_id=row["track_id"], uri=row["uri"], source_version=row["source_version"])
-    return LabelledTrack(source=source, tags=_tags(row))
+    return LabelledTrack(source=source, group=group_of(row), tags=_tags(row))
 
 
 def _chunks(side: str, tracks: list[LabelledTrack], most: int) -> Iterator[LabelledChunk]:

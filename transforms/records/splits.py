@@ -54,6 +54,11 @@ def group_key(*, track_id: str, artist_id: str | None, artist: str | None, album
     return f"album_id:{album_id}" if album_id else f"track_id:{track_id}"
 
 
+def group_of(row: dict[str, Any]) -> str:
+    """The `group_key` of a catalog row."""
+    return group_key(**{name: row[name] for name in ("track_id", "artist_id", "artist", "album_id")})
+
+
 def normalised_name(name: str) -> str:
     """A name as people mean it: compatibility forms, case and runs of space made equal."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
@@ -79,8 +84,7 @@ def split_of(row: dict[str, Any], ratios: SplitRatios, column: str | None = None
       ValueError: the column's value names no side.
     """
     if column is None:
-        names = ("track_id", "artist_id", "artist", "album_id")
-        return assign(group_key(**{name: row[name] for name in names}), ratios)
+        return assign(group_of(row), ratios)
     named = {"valid": "validation", "val": "validation", "dev": "validation", "training": "train"}
     value = str(row[column] or NONE).strip().lower()
     found = named.get(value, value)
