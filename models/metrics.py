@@ -1,11 +1,18 @@
 """Ranking metrics per tag, masked: own vectorised numpy (importing sklearn.metrics takes up to half a minute)."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
 POSITIVE_FROM = 0.5
 """A soft target counts as carrying the tag from this weight on."""
+
+CALIBRATION_BINS = 10
+"""Bins of equal numbers of tracks that calibration is looked at in."""
+
+MEASURES = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
+"""What is measured of a tag."""
 
 TagMetrics = dict[str, float | None]
 
@@ -50,8 +57,57 @@ def f1(truth: np.ndarray, predicted: np.ndarray) -> float | None:
     return float(2 * np.sum(truth & predicted) / total) if total else None
 
 
+def precision(truth: np.ndarray, predicted: np.ndarray) -> float | None:
+    """Share of the predicted that are true, bool [n] each. None where nothing is predicted."""
+    return float(np.sum(truth & predicted) / np.sum(predicted)) if np.any(predicted) else None
+
+
+def recall(truth: np.ndarray, predicted: np.ndarray) -> float | None:
+    """Share of the true that are predicted, bool [n] each. None without a true one."""
+    return float(np.sum(truth & predicted) / np.sum(truth)) if np.any(truth) else None
+
+
+def equal_mass_bins(scores: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
+    """Bin of each score: int [n], about equally many in each. Equal scores share a bin, so order plays no part.
+
+    Bins of equal width would put nearly every track of a rare tag into the first.
+    """
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - counts / 2
+    return np.minimum((bins * middle / max(len(scores), 1)).astype(int), bins - 1)[place]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Reliability:
+    """Points of a reliability curve, one per bin that holds tracks: mean score, mean target, tracks; float64 each."""
+
+    score: np.ndarray
+    target: np.ndarray
+    tracks: np.ndarray
+
+
+def reliability(targets: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION_BINS) -> Reliability:
+    """The reliability curve of soft targets in 0 to 1 and scores, float [n] each, in equal-mass bins."""
+    places = equal_mass_bins(scores, bins)
+    sums = [np.bincount(places, values, bins) for values in (scores, targets, np.ones(len(scores)))]
+    score, target, tracks = (values[sums[2] > 0] for values in sums)
+    return Reliability(score=score / tracks, target=target / tracks, tracks=tracks)
+
+
+def expected_calibration_error(targets: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION_BINS) -> float | None:
+    """Mean distance of mean score and mean target over equal-mass bins, weighted by tracks. None without a track.
+
+    Soft targets count by their weight: a score is meant to be the expected weight. Chance alone leaves some distance:
+    with k tracks a bin about sqrt(p (1 - p) / k).
+    """
+    if not len(scores):
+        return None
+    curve = reliability(np.asarray(targets, np.float64), scores, bins)
+    return float(np.average(np.abs(curve.score - curve.target), weights=curve.tracks))
+
+
 def tag_metrics(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> list[TagMetrics]:
-    """ROC-AUC, PR-AUC, F1 at the threshold, support and known tracks per tag.
+    """Areas, calibration error, F1, precision and recall at the threshold, support and known tracks per tag.
 
     Args:
       targets: soft targets float [n, T].
@@ -60,14 +116,20 @@ def tag_metrics(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, posit
       positives: bool [n, T].
     """
     truth, known = targets >= POSITIVE_FROM, mask > 0
-    return [_one_tag(truth[rows, tag], scores[rows, tag], positives[rows, tag]) for tag, rows in enumerate(known.T)]
+    return [
+        _one_tag(targets[rows, tag], truth[rows, tag], scores[rows, tag], positives[rows, tag])
+        for tag, rows in enumerate(known.T)
+    ]
 
 
-def _one_tag(truth: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> TagMetrics:
+def _one_tag(targets: np.ndarray, truth: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> TagMetrics:
     return {
         "roc_auc": roc_auc(truth, scores),
         "pr_auc": pr_auc(truth, scores),
         "f1": f1(truth, positives),
+        "precision": precision(truth, positives),
+        "recall": recall(truth, positives),
+        "ece": expected_calibration_error(targets, scores),
         "support": int(truth.sum()),
         "known": len(truth),
     }
@@ -76,7 +138,7 @@ def _one_tag(truth: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> Ta
 def macro(metrics: list[TagMetrics]) -> TagMetrics:
     """Mean over the tags for which a metric is defined, which are those with positives and negatives."""
     rated = [m for m in metrics if m["roc_auc"] is not None]
-    means = {name: _mean([m[name] for m in rated]) for name in ("roc_auc", "pr_auc", "f1")}
+    means = {name: _mean([m[name] for m in rated]) for name in MEASURES}
     return {**means, "tags": len(rated)}
 
 
