@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models.blocks import whole
 from models.head_fitting import Labelled, fit_heads
 from models.heads import Heads, Layout
 
@@ -29,4 +30,4 @@ def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:
 
 def logistic_regression(train: Labelled, validation: Labelled, layout: Layout) -> Heads:
     """Logistic regression on `mel_moments`: fitted and chosen like the published heads."""
-    return fit_heads(train, validation, layout, learned=0)[0]
+    return fit_heads(train, validation, layout, whole(train.embeddings.shape[1]))[0]

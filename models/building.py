@@ -44,7 +44,8 @@ def build_bundle(dataset: str, output: str, options: training.TrainingOptions, p
         )
         rows = {split: _embed(manifest, paths, split, embedder) for split in SPLITS}
     taxonomy = manifest.taxonomy
-    tagger = build_tagger(rows, layout_of(taxonomy), taxonomy.tag_ids, pooling.learned(facts.patch_dim))
+    blocks = pooling.blocks([facts], manifest.feature_spec.n_mels)
+    tagger = build_tagger(rows, layout_of(taxonomy), taxonomy.tag_ids, blocks)
     bundle = write_bundle(
         output,
         spec=manifest.feature_spec,

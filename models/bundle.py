@@ -40,6 +40,7 @@ class TrunkFile:
       file: its file in the bundle.
       digest: SHA-256 of the weights; equal trunks have equal digests whenever they were saved.
       patch_dim: length of a patch embedding.
+      learned: it has seen the labels of the training split.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TrunkFile:
     file: str
     digest: str
     patch_dim: int
+    learned: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,13 @@ values are used where they lower the validation loss by more than its standard e
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
+from models.blocks import Block, check_blocks, columns_of
+from models.folds import deal_folds
 from models.heads import Group, Heads, Layout
 from models.logistic import Problem, Solution, path
 
@@ -34,11 +36,16 @@ MOST_FOLDED = 5_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Labelled:
-    """Labelled rows: embeddings float32 [n, D], soft targets float32 [n, T], mask float32 [n, T]."""
+    """Labelled rows: embeddings float32 [n, D], soft targets float32 [n, T], mask float32 [n, T].
+
+    Attributes:
+      groups: the group of each row (its artist), never parted by cross-validation; empty: each row is its own.
+    """
 
     embeddings: np.ndarray
     targets: np.ndarray
     mask: np.ndarray
+    groups: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,22 +76,29 @@ def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(std > 1e-6, std, 1.0)
 
 
-def fit_heads(train: Labelled, validation: Labelled, layout: Layout, learned: int) -> tuple[Heads, list[Fit]]:
+def fit_heads(
+    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block]
+) -> tuple[Heads, list[Fit]]:
     """Heads of all categories, without calibration.
 
     Args:
       train: rows to fit on.
       validation: rows to choose on.
       layout: the categories.
-      learned: how many leading values of an embedding were learned from the training labels.
+      blocks: the blocks of an embedding.
+
+    Raises:
+      ValueError: the blocks do not cover the embedding.
     """
+    check_blocks(blocks, train.embeddings.shape[1])
+    fixed = columns_of(block for block in blocks if not block.learned)
     mean, scale = standardiser(train.embeddings)
     weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
     fits = []
     for group in layout.groups:
         columns = fitted_columns(group)
         rows, held_out = (_problem(part, group, mean, scale) for part in (train, validation))
-        weights[:, columns], bias[columns], fit = _fit_group(group.name, rows, held_out, learned)
+        weights[:, columns], bias[columns], fit = _fit_group(group.name, rows, held_out, fixed)
         fits.append(fit)
     ones, zeros = np.ones(layout.size), np.zeros(layout.size)
     return Heads(mean=mean, scale=scale, weights=weights, bias=bias, slope=ones, offset=zeros), fits
@@ -103,6 +117,7 @@ def _problem(rows: Labelled, group: Group, mean: np.ndarray, scale: np.ndarray) 
         x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
         y=rows.targets[np.ix_(known, columns)].astype(np.float64),
         mask=rows.mask[np.ix_(known, columns)].astype(np.float64),
+        groups=tuple(np.array(rows.groups, dtype=object)[known]) if rows.groups else (),
         multiclass=group.kind == "multiclass",
     )
 
@@ -110,16 +125,16 @@ def _problem(rows: Labelled, group: Group, mean: np.ndarray, scale: np.ndarray) 
 _Fitted = tuple[np.ndarray, np.ndarray, Fit]
 
 
-def _fit_group(name: str, train: Problem, validation: Problem, learned: int) -> _Fitted:
+def _fit_group(name: str, train: Problem, validation: Problem, fixed: np.ndarray) -> _Fitted:
     dim, outputs = train.x.shape[1], train.y.shape[1]
     if not len(train):
         nothing = Fit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
         return np.zeros((dim, outputs)), np.zeros(outputs), nothing
-    if learned == 0:
-        return _fit_fixed(name, train, validation, 0)
-    if learned == dim:
+    if len(fixed) == 0:
         return _fit_learned(name, train, validation)
-    return _better(_fit_fixed(name, train, validation, learned), _fit_learned(name, train, validation), validation)
+    if len(fixed) == dim:
+        return _fit_fixed(name, train, validation, fixed)
+    return _better(_fit_fixed(name, train, validation, fixed), _fit_learned(name, train, validation), validation)
 
 
 def _better(fixed: _Fitted, everything: _Fitted, validation: Problem) -> _Fitted:
@@ -136,15 +151,16 @@ def _better(fixed: _Fitted, everything: _Fitted, validation: Problem) -> _Fitted
     return weights, bias, dataclasses.replace(fit, gain=gain)
 
 
-def _fit_fixed(name: str, train: Problem, validation: Problem, learned: int) -> _Fitted:
-    """Fit on the values from `learned` on, which know nothing of the labels."""
-    rows, held_out = (part.values(slice(learned, None)) for part in (train, validation))
+def _fit_fixed(name: str, train: Problem, validation: Problem, fixed: np.ndarray) -> _Fitted:
+    """Fit on the values at `fixed`, which know nothing of the labels."""
+    rows, held_out = (part.values(fixed) for part in (train, validation))
     if FOLDS <= len(rows) <= MOST_FOLDED:
         losses, on = _cross_validated(rows), "cross-validation"
     else:
         losses, on = _validated(rows, held_out)
     solution = _solution(rows, _best(losses))
-    weights = np.concatenate([np.zeros((learned, rows.y.shape[1])), solution.weights])
+    weights = np.zeros((train.x.shape[1], rows.y.shape[1]))
+    weights[fixed] = solution.weights
     fit = Fit(category=name, values="fixed", strength=solution.strength, chosen_on=on, losses=losses)
     return weights, solution.bias, fit
 
@@ -178,7 +194,8 @@ def _validated(train: Problem, validation: Problem) -> tuple[dict[float, float],
 
 def _cross_validated(problem: Problem) -> dict[float, float]:
     """Mean loss per strength over folds of the training tracks, until it has risen for good."""
-    fold = np.arange(len(problem)) % FOLDS
+    groups = problem.groups or [str(row) for row in range(len(problem))]
+    fold = deal_folds(groups, (problem.y >= 0.5) & (problem.mask > 0), FOLDS)
     parts = [(problem.rows(fold != k), problem.rows(fold == k)) for k in range(FOLDS)]
     losses: dict[float, float] = {}
     for step in zip(*(path(fitted, STRENGTHS, tolerance=CHOICE_TOLERANCE) for fitted, _ in parts), strict=True):

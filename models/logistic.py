@@ -18,22 +18,25 @@ _MAX_ITERATIONS = 200
 class Problem:
     """Rows of one category: x float64 [n, D] (standardised), soft targets y [n, k], mask [n, k].
 
-    `multiclass` asks for one softmax over the k outputs, otherwise each has its own sigmoid.
+    `multiclass` asks for one softmax over the k outputs, otherwise each has its own sigmoid. `groups` names the group
+    of each row; empty: each row is its own.
     """
 
     x: np.ndarray
     y: np.ndarray
     mask: np.ndarray
     multiclass: bool
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
 
     def rows(self, chosen: np.ndarray) -> "Problem":
         """These rows alone."""
-        return dataclasses.replace(self, x=self.x[chosen], y=self.y[chosen], mask=self.mask[chosen])
+        groups = tuple(np.array(self.groups, dtype=object)[chosen]) if self.groups else ()
+        return dataclasses.replace(self, x=self.x[chosen], y=self.y[chosen], mask=self.mask[chosen], groups=groups)
 
-    def values(self, chosen: slice) -> "Problem":
+    def values(self, chosen: np.ndarray) -> "Problem":
         """These columns of x alone."""
         return dataclasses.replace(self, x=np.ascontiguousarray(self.x[:, chosen]))
 

@@ -1,9 +1,12 @@
 """From patches to one track embedding: float64 moments, then float16 precision."""
 
 import dataclasses
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
+
+from models.blocks import Block
 
 Statistics = Literal["none", "mel"]
 
@@ -11,6 +14,19 @@ CEPSTRA = 20
 """Cepstral coefficients among the fixed statistics."""
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
+
+
+class TrunkFacts(Protocol):
+    """What pooling asks of a trunk: `learned` says that it has seen the labels of the training split."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def patch_dim(self) -> int: ...  # noqa: D102
+
+    @property
+    def learned(self) -> bool: ...  # noqa: D102
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,9 +48,18 @@ class Pooling:
         """Length of the track embedding."""
         return 2 * patch_dim + (3 * (n_mels + min(CEPSTRA, n_mels)) if self.statistics == "mel" else 0)
 
-    def learned(self, patch_dim: int) -> int:
-        """How many leading values of a track embedding come from the trunk."""
-        return 2 * patch_dim
+    def blocks(self, trunks: Sequence[TrunkFacts], n_mels: int) -> tuple[Block, ...]:
+        """One block per trunk, whose patch embeddings are concatenated in this order, and one for the statistics."""
+        patch_dim = sum(trunk.patch_dim for trunk in trunks)
+        found, start = [], 0
+        for trunk in trunks:
+            stop = start + trunk.patch_dim
+            spans = ((start, stop), (patch_dim + start, patch_dim + stop))
+            found.append(Block(name=trunk.name, spans=spans, learned=trunk.learned))
+            start = stop
+        if self.statistics != "none":
+            found.append(Block(name="statistics", spans=((2 * patch_dim, self.dim(patch_dim, n_mels)),)))
+        return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
         """The pooling as a JSON object."""

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from models import baselines, calibration, metrics
+from models.blocks import Block
 from models.bundle import TagFacts
 from models.embedding import TrackEmbedder
 from models.head_fitting import Fit, Labelled, fit_heads
@@ -28,9 +29,11 @@ TAGGER, PREVALENCE, LOGISTIC = "tagger", "prevalence", "logistic_mel_moments"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SplitRows:
-    """The tracks of one split: ids, track embeddings with labels, mel moments with the same labels."""
+    """The tracks of one split: ids, groups (artists) and lengths, track embeddings and mel moments with labels."""
 
     track_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    durations_s: np.ndarray
     embedded: Labelled
     moments: Labelled
 
@@ -46,20 +49,23 @@ class Tagger:
 
 
 def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
-    """Embeds labelled tracks exactly as tagging does; `tracks` give track_id, patches, targets and mask."""
-    ids, embeddings, moments, targets, masks = [], [np.zeros((0, embedder.dim), np.float32)], [], [], []
+    """Embeds labelled tracks exactly as tagging does; `tracks` are `models.data.Track`."""
+    seen, embeddings, moments, targets, masks = [], [np.zeros((0, embedder.dim), np.float32)], [], [], []
     bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)
     # Some tracks together: they share the trunk's padded batches, and the bits are the same.
     for group in _grouped(bar, TRACKS_TOGETHER):
         embeddings.append(embedder.embed([track.patches for track in group]))
         for track in group:
-            ids.append(track.track_id)
+            seen.append((track.track_id, track.group, track.duration_s))
             moments.append(baselines.mel_moments(track.patches))
             targets.append(track.targets)
             masks.append(track.mask)
-    labels = {"targets": _rows(targets, tags), "mask": _rows(masks, tags)}
+    ids, groups, durations = (tuple(facts[i] for facts in seen) for i in range(3))
+    labels: dict[str, Any] = {"targets": _rows(targets, tags), "mask": _rows(masks, tags), "groups": groups}
     return SplitRows(
-        track_ids=tuple(ids),
+        track_ids=ids,
+        groups=groups,
+        durations_s=np.array(durations, np.float64),
         embedded=Labelled(embeddings=np.concatenate(embeddings), **labels),
         moments=Labelled(embeddings=_rows(moments, 2 * embedder.mels), **labels),
     )
@@ -75,17 +81,19 @@ def _rows(values: list[np.ndarray], width: int) -> np.ndarray:
     return np.stack(values) if values else np.zeros((0, width), np.float32)
 
 
-def build_tagger(splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], learned: int) -> Tagger:
+def build_tagger(
+    splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], blocks: Sequence[Block]
+) -> Tagger:
     """Fits heads on the training split, calibrates and sets thresholds on validation, rates validation and test.
 
     Args:
       splits: rows of `train`, `validation` and `test`.
       layout: the categories.
       tag_ids: ids of the columns.
-      learned: how many leading values of an embedding were learned from the training labels.
+      blocks: the blocks of an embedding.
     """
     with single_threaded_if_small(len(splits["train"].track_ids)):
-        return _build_tagger(splits, layout, tag_ids, learned)
+        return _build_tagger(splits, layout, tag_ids, blocks)
 
 
 def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[Any]:
@@ -93,9 +101,11 @@ def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[Any
     return threadpool_limits(1, "blas") if rows < MANY_ROWS else contextlib.nullcontext()
 
 
-def _build_tagger(splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], learned: int) -> Tagger:
+def _build_tagger(
+    splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], blocks: Sequence[Block]
+) -> Tagger:
     train, validation = splits["train"].embedded, splits["validation"].embedded
-    plain, fits = fit_heads(train, validation, layout, learned)
+    plain, fits = fit_heads(train, validation, layout, blocks)
     heads = calibration.calibrate(
         plain, raw_logits(validation.embeddings, plain), validation.targets, validation.mask, layout
     )

@@ -1,9 +1,12 @@
 """Pooling patch embeddings into a track embedding."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.fft import dct
 
+from models.blocks import check_blocks
 from models.pooling import CEPSTRA, Pooling, mel_statistics, moments, pool
 
 RNG = np.random.default_rng(0)
@@ -51,11 +54,18 @@ def test_values_beyond_float16_are_cut_off():
     assert pooled.tolist() == [65504.0, 0.0]
 
 
-def test_learned_values_come_first():
-    embeddings = RNG.normal(size=(3, 6)).astype(np.float32)
-    pooled = pool(embeddings, PATCHES, Pooling())
-    learned = Pooling().learned(6)
-    assert (pooled[:learned] == moments(embeddings).astype(np.float16)).all()
+def test_each_trunk_and_the_statistics_have_a_block():
+    first, second = RNG.normal(size=(3, 6)).astype(np.float32), RNG.normal(size=(3, 2)).astype(np.float32)
+    pooled = pool(np.hstack([first, second]), PATCHES, Pooling())
+    trunks = [
+        SimpleNamespace(name="a", patch_dim=6, learned=True),
+        SimpleNamespace(name="b", patch_dim=2, learned=False),
+    ]
+    a, b, statistics = Pooling().blocks(trunks, n_mels=24)
+    check_blocks((a, b, statistics), len(pooled))
+    assert (pooled[a.columns] == moments(first).astype(np.float16)).all()
+    assert (pooled[b.columns] == moments(second).astype(np.float16)).all()
+    assert (a.learned, b.learned, statistics.learned) == (True, False, False)
 
 
 def test_json_round_trip():

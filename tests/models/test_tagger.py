@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models.baselines import mel_moments, prevalence
+from models.blocks import whole
 from models.head_fitting import Labelled
 from models.heads import layout_of
 from models.metrics import MEASURES
@@ -33,11 +34,12 @@ def split_rows(numbers: range) -> SplitRows:
 def build(train: int = 60, validation: int = 20, test: int = 20):
     ends = np.cumsum([0, train, validation, test])
     splits = {name: split_rows(range(*ends[i : i + 2])) for i, name in enumerate(SPLITS)}
-    return build_tagger(splits, LAYOUT, TAXONOMY.tag_ids, learned=0)
+    return build_tagger(splits, LAYOUT, TAXONOMY.tag_ids, whole(SPEC.n_mels))
 
 
 def test_rows_hold_ids_embeddings_and_labels():
     rows = split_rows(range(70))
+    assert rows.groups[69] == "artist-34" and rows.durations_s[69] == example(69).duration_s
     assert rows.track_ids[69] == "track-069" and rows.embedded.embeddings.shape == (70, SPEC.n_mels)
     np.testing.assert_array_equal(rows.embedded.targets[3], example(3).targets)
     np.testing.assert_array_equal(rows.moments.embeddings[3], mel_moments(example(3).patches))

@@ -1,0 +1,39 @@
+"""Folds for cross-validation: no group stands in two, and every tag is dealt evenly."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def deal_folds(groups: Sequence[str], carried: np.ndarray, folds: int) -> np.ndarray:
+    """The fold of each row: int64 [n], 0 to `folds` - 1.
+
+    Groups are dealt rarest tag first, largest groups first, each to the fold that holds least of that tag and, of
+    equal ones, fewest rows. Depends on the groups' names, not on the order of the rows.
+
+    Args:
+      groups: the group of each row, such as its artist: never parted.
+      carried: bool [n, T], which tags a row carries.
+      folds: how many folds.
+    """
+    names, codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    sizes = np.bincount(codes, minlength=len(names))
+    counts = np.zeros((len(names), carried.shape[1]))
+    np.add.at(counts, codes, carried.astype(np.float64))
+    held, rows = np.zeros((folds, carried.shape[1])), np.zeros(folds)
+    fold = np.full(len(names), -1)
+
+    def give(group: int, tag: int | None) -> None:
+        lacks = held[:, tag] if tag is not None else rows
+        chosen = int(np.lexsort((rows, lacks))[0])
+        fold[group] = chosen
+        held[chosen] += counts[group]
+        rows[chosen] += sizes[group]
+
+    for tag in np.argsort(counts.sum(axis=0), kind="stable").tolist():
+        mine = np.flatnonzero((fold < 0) & (counts[:, tag] > 0))
+        for group in mine[np.argsort(-counts[mine, tag], kind="stable")].tolist():
+            give(group, tag)
+    for group in np.flatnonzero(fold < 0)[np.argsort(-sizes[fold < 0], kind="stable")].tolist():
+        give(group, None)
+    return fold[codes]
