@@ -13,7 +13,7 @@ from tqdm import tqdm
 from models import data, metrics
 from models.heads import Layout, layout_of, link
 from models.losses import masked_loss, with_outputs
-from models.trunks import TRUNKS
+from models.trunks import TRUNKS, build
 from transforms.records.datasets import DatasetManifest
 
 VALIDATION_PATCHES = 4
@@ -21,6 +21,10 @@ VALIDATION_PATCHES = 4
 
 VALIDATION_TRACKS = 2000
 """Most validation tracks that are looked at after each epoch: they stay in memory."""
+
+
+LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 1e-4
+"""Of a new trunk, and of one that has learned something already: large steps would undo that."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +35,9 @@ class TrainingOptions:
       trunk: its name in the registry.
       epochs: most passes over the training split.
       patience: epochs without a better validation score after which training stops.
-      learning_rate: of AdamW at its start; it falls to 0 along a cosine.
+      learning_rate: of AdamW at its start; it falls to 0 along a cosine. None: `LEARNING_RATE`, or `FINE_TUNING_RATE`
+        where a trunk is given to start from.
+      train_norms: whether the statistics of normalisations follow the data where a trunk is given to start from.
       sampling: batches, patches, seed and augmentation.
       logs: folder for TensorBoard, or None.
     """
@@ -39,7 +45,8 @@ class TrainingOptions:
     trunk: str = "compact"
     epochs: int = 30
     patience: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
+    train_norms: bool = False
     sampling: data.Sampling = dataclasses.field(default_factory=data.Sampling)
     logs: str | None = None
 
@@ -68,21 +75,52 @@ def seed_everything(seed: int) -> None:
 
 
 def train_trunk(
-    manifest: DatasetManifest, train: Sequence[str], validation: Iterable[data.Track], options: TrainingOptions
+    manifest: DatasetManifest,
+    train: Sequence[str],
+    validation: Iterable[data.Track],
+    options: TrainingOptions,
+    initial: keras.Model | None = None,
 ) -> TrainedTrunk:
-    """Trains a trunk on the shards `train`; `validation` decides when to stop."""
+    """Trains a trunk on the shards `train`; `validation` decides when to stop.
+
+    Args:
+      manifest: of the dataset.
+      train: shards of the training split.
+      validation: tracks of the validation split.
+      options: how; its trunk is built anew unless `initial` is given.
+      initial: a trunk to go on from: from patches [n, frames, mels] to patch embeddings [n, d]. It is changed in place.
+
+    Raises:
+      ValueError: `options.trunk` has no network, or `initial` takes other patches than the dataset's.
+    """
     seed_everything(options.sampling.seed)
     layout = layout_of(manifest.taxonomy)
-    trunk = TRUNKS[options.trunk](manifest.feature_spec, manifest.mel_mean, manifest.mel_std)
+    trunk = _start(manifest, options, initial)
     model = with_outputs(trunk, layout)
     steps = _steps(manifest, options.sampling)
-    rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, steps * options.epochs)
+    usual = LEARNING_RATE if initial is None else FINE_TUNING_RATE
+    peak = usual if options.learning_rate is None else options.learning_rate
+    rate = keras.optimizers.schedules.CosineDecay(peak, steps * options.epochs)
     model.compile(optimizer=keras.optimizers.AdamW(rate, weight_decay=1e-3, clipnorm=1.0), loss=masked_loss(layout))
     batches = data.training_patches(train, manifest, options.sampling).repeat()
     watch = _Watch(_validation_arrays(validation, manifest), layout, options)
     model.fit(batches, epochs=options.epochs, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[watch])
     model.set_weights(watch.best_weights)
     return TrainedTrunk(trunk=trunk, history=watch.history, best_epoch=watch.best_epoch)
+
+
+def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.Model | None) -> keras.Model:
+    """The trunk that training starts from."""
+    if initial is None:
+        return build(options.trunk, manifest.feature_spec, manifest.mel_mean, manifest.mel_std)
+    takes, wanted = tuple(initial.input_shape[1:]), manifest.feature_spec.patch_shape
+    if takes != wanted:
+        raise ValueError(f"the trunk takes patches of {takes}, the dataset has {wanted}: prepare it with --trunk")
+    initial.trainable = True
+    for layer in initial.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = options.train_norms
+    return initial
 
 
 def _steps(manifest: DatasetManifest, sampling: data.Sampling) -> int:

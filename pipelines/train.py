@@ -17,12 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `train`."""
     parser.add_argument("--dataset", required=True, help="folder or gs:// prefix that prepare wrote")
     parser.add_argument("--output", required=True, metavar="BUNDLE", help="new folder or gs:// prefix of the bundle")
-    parser.add_argument("--trunk", default="compact", help="network that learns at patch level (default: compact)")
+    parser.add_argument(
+        "--trunk",
+        default="compact",
+        help="network that learns at patch level: compact, mobile or short_chunk_resnet (default: compact)",
+    )
     parser.add_argument("--epochs", type=int, default=30, help="most passes over the training tracks")
     parser.add_argument("--patience", type=int, default=8, help="epochs without progress on validation before the end")
     parser.add_argument("--batch-size", type=int, default=32, help="patches of a training step")
     parser.add_argument("--patches-per-track", type=int, default=4, help="random patches that a track gives per epoch")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, help="of AdamW at its start")
+    parser.add_argument("--learning-rate", type=float, help="of AdamW at its start (default: 0.002)")
     parser.add_argument(
         "--statistics",
         choices=("mel", "none"),
