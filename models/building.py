@@ -38,10 +38,9 @@ def build_bundle(dataset: str, output: str, options: training.TrainingOptions, p
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
     with local_shards(dataset, manifest, SPLITS) as paths:
         trained = training.train_trunk(manifest, paths["train"], _tracks(manifest, paths, "validation"), options)
-        facts, trunk_bytes = keras_trunk.save(trained.trunk, options.trunk)
-        embedder = TrackEmbedder(
-            keras_trunk.as_function(trained.trunk), facts.patch_dim, manifest.feature_spec.patch_shape, pooling
-        )
+        facts, trunk_files = keras_trunk.save(trained.trunk, options.trunk, learned=True)
+        trunks = [(keras_trunk.as_function(trained.trunk), facts.patch_dim)]
+        embedder = TrackEmbedder(trunks, manifest.feature_spec.patch_shape, pooling)
         rows = {split: _embed(manifest, paths, split, embedder) for split in SPLITS}
     taxonomy = manifest.taxonomy
     blocks = pooling.blocks([facts], manifest.feature_spec.n_mels)
@@ -51,11 +50,11 @@ def build_bundle(dataset: str, output: str, options: training.TrainingOptions, p
         spec=manifest.feature_spec,
         taxonomy=taxonomy,
         pooling=pooling,
-        trunk=facts,
+        trunks=(facts,),
         heads=tagger.heads,
         tags=tagger.tags,
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
-        files={facts.file: trunk_bytes, **_documents(manifest, options, trained, tagger)},
+        files={**trunk_files, **_documents(manifest, options, trained, tagger)},
     )
     return Built(bundle=bundle, metrics=tagger.metrics)
 

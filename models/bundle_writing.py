@@ -4,23 +4,22 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
-from models.bundle import (
-    HEADS,
-    MANIFEST,
-    SCHEMA_VERSION,
-    Bundle,
-    BundleError,
-    TagFacts,
-    TrunkFile,
-    embedding_id,
-    load_bundle,
-    tagger_id,
-)
+from models.bundle import HEADS, Bundle, TagFacts, load_bundle, tagger_id
 from models.heads import Heads
 from models.pooling import Pooling
+from models.trunk_bundle import (
+    MANIFEST,
+    SCHEMA_VERSION,
+    BundleError,
+    TrunkBundle,
+    TrunkFile,
+    embedding_id,
+    load_trunks,
+)
 from transforms.records import storage
 from transforms.records.hashing import json_bytes
 from transforms.records.taxonomy import Taxonomy
@@ -33,42 +32,61 @@ def write_bundle(
     spec: FeatureSpec,
     taxonomy: Taxonomy,
     pooling: Pooling,
-    trunk: TrunkFile,
+    trunks: tuple[TrunkFile, ...],
     heads: Heads,
     tags: tuple[TagFacts, ...],
-    input_statistics: Mapping[str, list[float]],
     files: Mapping[str, bytes],
+    input_statistics: Mapping[str, list[float]] | None = None,
 ) -> Bundle:
     """Writes a bundle create-only, its manifest last, and reads it back.
 
     Args:
       url: folder that holds no bundle yet, local or gs://.
-      files: further files by name, the trunk's among them.
-      input_statistics: per-mel `mean` and `std` that the trunk normalises its input by.
+      files: further files by name, the trunks' among them.
+      input_statistics: per-mel `mean` and `std` of the training split.
     """
-    check_output(url)
-    files = {**files, HEADS: heads.to_npz()}
     thresholds = np.array([facts.threshold for facts in tags], np.float64)
-    embedding = embedding_id(spec, trunk, pooling)
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "created_by": f"catalog-tagger {version('catalog-tagger')}",
-        "feature_id": spec.feature_id,
-        "embedding_id": embedding,
-        "tagger_id": tagger_id(embedding, heads, thresholds, taxonomy),
+    tagging = {
+        "tagger_id": tagger_id(embedding_id(spec, trunks, pooling), heads, thresholds, taxonomy),
         "taxonomy_id": taxonomy.taxonomy_id,
-        "feature_spec": spec.to_json(),
-        "pooling": pooling.to_json(),
-        "trunk": dataclasses.asdict(trunk),
-        "input_statistics": dict(input_statistics),
+        "input_statistics": dict(input_statistics or {}),
         "tags": [dataclasses.asdict(facts) for facts in tags],
         "taxonomy": taxonomy.to_json(),
+    }
+    _write(url, {**_embedding(spec, pooling, trunks), **tagging}, {**files, HEADS: heads.to_npz()})
+    return load_bundle(url)
+
+
+def write_trunk_bundle(
+    url: str, *, spec: FeatureSpec, pooling: Pooling, trunks: tuple[TrunkFile, ...], files: Mapping[str, bytes]
+) -> TrunkBundle:
+    """Writes a bundle without tags: trunks to train heads on, as `write_bundle` does."""
+    _write(url, _embedding(spec, pooling, trunks), files)
+    return load_trunks(url)
+
+
+def _embedding(spec: FeatureSpec, pooling: Pooling, trunks: tuple[TrunkFile, ...]) -> dict[str, Any]:
+    """The part of the manifest that `load_trunks` reads."""
+    return {
+        "feature_id": spec.feature_id,
+        "embedding_id": embedding_id(spec, trunks, pooling),
+        "feature_spec": spec.to_json(),
+        "pooling": pooling.to_json(),
+        "trunks": [dataclasses.asdict(trunk) for trunk in trunks],
+    }
+
+
+def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    check_output(url)
+    manifest = {
+        **fields,
+        "schema_version": SCHEMA_VERSION,
+        "created_by": f"catalog-tagger {version('catalog-tagger')}",
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     for name, data in sorted(files.items()):
         storage.create(storage.join(url, name), data)
     storage.create(storage.join(url, MANIFEST), json_bytes(manifest))
-    return load_bundle(url)
 
 
 def check_output(url: str) -> None:

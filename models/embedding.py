@@ -1,6 +1,5 @@
 """Track embeddings from patches: the bundle's trunk in batches of one fixed shape, then pooling."""
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,13 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from models import bundle as bundles
 from models.pooling import Pooling, pool
+from models.trunk_bundle import BundleError, TrunkFile, load_trunks, local_copy
 
 BATCH = 32
 """Patches that go through a trunk at once. Float results depend on shapes, so every batch has this one, padded."""
-
-_log = logging.getLogger(__name__)
 
 
 class Trunk(Protocol):
@@ -26,18 +23,23 @@ class Trunk(Protocol):
 
 
 class TrackEmbedder:
-    """Embeds tracks with one trunk; equal patches give equal bits whatever tracks they are embedded together with."""
+    """Embeds tracks with some trunks; equal patches give equal bits whatever tracks they are embedded together with.
 
-    def __init__(self, trunk: Trunk, patch_dim: int, patch_shape: tuple[int, int], pooling: Pooling) -> None:
-        self._trunk = trunk
-        self._patch_dim = patch_dim
+    Args:
+      trunks: each with the length of its patch embedding; their values are joined in this order.
+      patch_shape: [frames, mels] of a patch.
+      pooling: what a track embedding is made of.
+    """
+
+    def __init__(self, trunks: Sequence[tuple[Trunk, int]], patch_shape: tuple[int, int], pooling: Pooling) -> None:
+        self._trunks = tuple(trunks)
         self._patch_shape = patch_shape
         self._pooling = pooling
 
     @property
     def dim(self) -> int:
         """Length of a track embedding."""
-        return self._pooling.dim(self._patch_dim, self._patch_shape[1])
+        return self._pooling.dim(sum(dim for _, dim in self._trunks), self._patch_shape[1])
 
     @property
     def mels(self) -> int:
@@ -56,51 +58,78 @@ class TrackEmbedder:
         return np.stack([pool(e, p, self._pooling) for e, p in zip(tracks, patches, strict=True)])
 
     def embed_patches(self, patches: np.ndarray) -> np.ndarray:
-        """Patch embeddings: [n, frames, mels] -> float32 [n, patch_dim], in padded batches of `BATCH`."""
-        out = np.empty((len(patches), self._patch_dim), np.float32)
+        """Patch embeddings, trunk beside trunk: [n, frames, mels] -> float32 [n, sum of their lengths]."""
+        out = np.empty((len(patches), sum(dim for _, dim in self._trunks)), np.float32)
         for start in range(0, len(patches), BATCH):
             rows = patches[start : start + BATCH]
             batch = np.zeros((BATCH, *self._patch_shape), np.float32)
             batch[: len(rows)] = rows
-            out[start : start + len(rows)] = self._trunk(batch)[: len(rows)]
+            stop = 0
+            for trunk, dim in self._trunks:
+                out[start : start + len(rows), stop : stop + dim] = trunk(batch)[: len(rows)]
+                stop += dim
         return out
 
 
-def load_embedder(bundle_url: str, *, threads: int | None = 1) -> TrackEmbedder:
+def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | None = 1) -> TrackEmbedder:
     """The embedder of a bundle; every file is checked first.
 
     Args:
       bundle_url: folder of the bundle, local or gs://.
-      threads: TensorFlow threads for each of its two pools; None leaves TensorFlow's own choice.
+      inference: what runs the trunks, a key of `ENGINES`.
+      threads: threads of the engine (TensorFlow: for each of its two pools); None leaves its own choice.
 
     Raises:
-      BundleError: a file is missing or changed, or the trunk's format is unknown.
+      BundleError: a file is missing or changed, or holds no trunk that this engine can run.
     """
-    bundle = bundles.load_bundle(bundle_url)
-    if bundle.trunk.format not in LOADERS:
-        raise bundles.BundleError(f"{bundle_url}: trunk format {bundle.trunk.format!r}: known are {sorted(LOADERS)}")
-    with bundles.local_copy(bundle_url, bundle) as folder:
-        trunk = LOADERS[bundle.trunk.format](folder, bundle, threads)
-    return TrackEmbedder(trunk, bundle.trunk.patch_dim, bundle.spec.patch_shape, bundle.pooling)
+    bundle = load_trunks(bundle_url)
+    formats = [format_for(trunk, bundle_url, inference) for trunk in bundle.trunks]
+    with local_copy(bundle_url, bundle) as folder:
+        trunks = [
+            (LOADERS[kind](folder / trunk.files[kind], trunk, threads), trunk.patch_dim)
+            for trunk, kind in zip(bundle.trunks, formats, strict=True)
+        ]
+    return TrackEmbedder(trunks, bundle.spec.patch_shape, bundle.pooling)
 
 
-def _load_keras(folder: Path, bundle: bundles.Bundle, threads: int | None) -> Trunk:
+def format_for(trunk: TrunkFile, bundle_url: str, inference: str) -> str:
+    """The file format that an engine loads a trunk from: the first of its own that the bundle holds.
+
+    Raises:
+      BundleError: the bundle holds none that this engine can run.
+    """
+    found = next((kind for kind in ENGINES[inference] if kind in trunk.files), None)
+    if found is None:
+        raise BundleError(
+            f"{bundle_url}: trunk {trunk.name!r} is there as {', '.join(trunk.files) or 'nothing'}; "
+            f"{inference} runs {', '.join(ENGINES[inference])}"
+        )
+    return found
+
+
+def _load_keras(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
     # TensorFlow reads this once, when it is imported: remarks on the processor are not for those who tag.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models import keras_trunk
 
     keras_trunk.limit_threads(threads)
-    return keras_trunk.load(folder / bundle.trunk.file, bundle.trunk)
+    return keras_trunk.load(path, trunk)
 
 
-def _load_projection(folder: Path, bundle: bundles.Bundle, threads: int | None) -> Trunk:
+def _load_projection(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
     from models import fake
 
-    return fake.Projection.load(folder / bundle.trunk.file)
+    return fake.Projection.load(path)
 
 
-LOADERS: dict[str, Callable[[Path, bundles.Bundle, int | None], Trunk]] = {
+LOADERS: dict[str, Callable[[Path, TrunkFile, int | None], Trunk]] = {
     "keras": _load_keras,
     "projection": _load_projection,
 }
 """Trunk format -> loader."""
+
+ENGINES = {
+    "auto": ("keras", "projection"),
+    "tensorflow": ("keras", "projection"),
+}
+"""What runs a trunk -> the formats that it loads, preferred ones first."""

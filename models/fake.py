@@ -8,10 +8,11 @@ from typing import Self
 
 import numpy as np
 
-from models.bundle import Bundle, TagFacts, TrunkFile
+from models.bundle import Bundle, TagFacts
 from models.bundle_writing import write_bundle
 from models.heads import Heads
 from models.pooling import Pooling
+from models.trunk_bundle import TrunkFile
 from transforms.records.hashing import digest
 from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
@@ -72,16 +73,17 @@ def write_fake_bundle(
         spec=spec,
         taxonomy=taxonomy,
         pooling=pooling,
-        trunk=TrunkFile(
-            name="fake",
-            format="projection",
-            file=_TRUNK_FILE,
-            digest=digest(str(matrix.shape), matrix.astype("<f4").tobytes()),
-            patch_dim=patch_dim,
+        trunks=(
+            TrunkFile(
+                name="fake",
+                digest=digest(str(matrix.shape), matrix.astype("<f4").tobytes()),
+                patch_dim=patch_dim,
+                files={"projection": _TRUNK_FILE},
+                learned=False,
+            ),
         ),
         heads=heads,
         tags=tuple(facts),
-        input_statistics={"mean": [0.0] * spec.n_mels, "std": [1.0] * spec.n_mels},
         files={_TRUNK_FILE: Projection(matrix).to_npz(), "MODEL_CARD.md": b"# A fixed random projection\n"},
     )
 

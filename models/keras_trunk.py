@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.bundle import BundleError, TrunkFile
+from models.trunk_bundle import BundleError, TrunkFile
 from transforms.records.hashing import digest
 
 if TYPE_CHECKING:
@@ -44,16 +44,20 @@ def digest_of(model: keras.Model) -> str:
     return digest(*(part for weight in weights for part in (str(weight.shape), weight.tobytes())))
 
 
-def save(model: keras.Model, name: str) -> tuple[TrunkFile, bytes]:
-    """The trunk as a bundle's file: what the manifest says of it, and its bytes."""
+def save(model: keras.Model, name: str, *, learned: bool) -> tuple[TrunkFile, dict[str, bytes]]:
+    """The trunk as files of a bundle: what the manifest says of it, and the files' bytes by name."""
     with tempfile.TemporaryDirectory(prefix="trunk-") as folder:
         path = Path(folder, TRUNK_FILE)
         model.save(path)
-        data = path.read_bytes()
+        files = {TRUNK_FILE: path.read_bytes()}
     facts = TrunkFile(
-        name=name, format="keras", file=TRUNK_FILE, digest=digest_of(model), patch_dim=int(model.output_shape[-1])
+        name=name,
+        digest=digest_of(model),
+        patch_dim=int(model.output_shape[-1]),
+        files={"keras": TRUNK_FILE},
+        learned=learned,
     )
-    return facts, data
+    return facts, files
 
 
 def load(path: Path, facts: TrunkFile) -> "Trunk":

@@ -1,5 +1,6 @@
 """The bundle: complete, checked, refused when anything was changed."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import MANIFEST, Bundle, BundleError, load_bundle, local_copy
+from models.bundle import MANIFEST, Bundle, BundleError, load_bundle
+from models.bundle_writing import write_trunk_bundle
 from models.embedding import BATCH, load_embedder
 from models.fake import write_fake_bundle
+from models.pooling import Pooling, mel_statistics
+from models.trunk_bundle import embedding_id, load_trunks, local_copy
 from tests.models.tiny import SPEC, TAXONOMY
 from transforms.records.schemas import TAXONOMY as TAXONOMY_SCHEMA
 from transforms.records.taxonomy import Taxonomy
@@ -84,7 +88,8 @@ def test_missing_file_is_refused_by_name(bundle):
         lambda m: m["tags"][0].update(threshold=0.1),
         lambda m: m["pooling"].update(statistics="mel"),
         lambda m: m["taxonomy"]["categories"][0]["tags"][0].update(name="Sung"),
-        lambda m: m["trunk"].update(digest="0"),
+        lambda m: m["trunks"][0].update(digest="0"),
+        lambda m: m["trunks"].append({**m["trunks"][0], "name": "second"}),
         lambda m: m.update(tagger_id="tg-0"),
         lambda m: m["tags"][0].update(tag="voice/other"),
     ],
@@ -160,6 +165,42 @@ def test_embedding_has_the_bundles_length(bundle):
     assert embedder.embed([]).shape == (0, embedder.dim)
 
 
+def copied(bundle: Bundle, number: int) -> tuple:
+    """The trunk of a fake bundle under another name, and its file."""
+    (trunk,) = bundle.trunks
+    name = f"{number}.npz"
+    facts = dataclasses.replace(trunk, name=f"fake-{number}", files={"projection": name})
+    return facts, {name: Path(bundle.url, "trunk.npz").read_bytes()}
+
+
+def test_several_trunks_stand_side_by_side(bundle, tmp_path):
+    other = write_fake_bundle(str(tmp_path / "other"), TAXONOMY, SPEC, seed=1, patch_dim=3)
+    (one, first), (two, second) = copied(bundle, 1), copied(other, 2)
+    both = write_trunk_bundle(
+        str(tmp_path / "both"), spec=SPEC, pooling=Pooling(), trunks=(one, two), files={**first, **second}
+    )
+    found = load_embedder(both.url).embed(patches(3, 2))
+    one, two = (load_embedder(b.url).embed(patches(3, 2)) for b in (bundle, other))
+    assert both.embedding_dim == found.shape[1]
+    assert np.array_equal(found[:, :22], np.hstack([one[:, :8], two[:, :3], one[:, 8:], two[:, 3:]]))
+
+
+def test_a_bundle_without_a_trunk_holds_the_statistics(tmp_path):
+    url = str(tmp_path / "bundle")
+    write_trunk_bundle(url, spec=SPEC, pooling=Pooling(statistics="mel"), trunks=(), files={"README.md": b"none"})
+    (track,) = patches(3)
+    assert np.allclose(load_embedder(url).embed([track])[0], mel_statistics(track), rtol=1e-3)
+
+
+def test_a_bundle_without_tags_tags_nothing(bundle, tmp_path):
+    facts, files = copied(bundle, 1)
+    url = str(tmp_path / "trunk")
+    write_trunk_bundle(url, spec=SPEC, pooling=Pooling(), trunks=(facts,), files=files)
+    assert load_trunks(url).trunks == (facts,)
+    with pytest.raises(BundleError, match="a trunk without tags: `catalog-tagger train --trunk"):
+        load_bundle(url)
+
+
 @pytest.mark.parametrize("shape", [(0, *SPEC.patch_shape), (2, 5, SPEC.n_mels)])
 def test_patches_of_another_shape_are_refused(bundle, shape):
     with pytest.raises(ValueError, match="patches of shape"):
@@ -167,9 +208,42 @@ def test_patches_of_another_shape_are_refused(bundle, shape):
 
 
 def test_unknown_trunk_format_is_refused(bundle):
-    edit(bundle, lambda m: m["trunk"].update(format="pickle"))
-    with pytest.raises(BundleError, match="trunk format 'pickle'"):
+    edit(bundle, lambda m: m["trunks"][0].update(files={"pickle": "trunk.npz"}))
+    with pytest.raises(BundleError, match="trunk 'fake' is there as pickle; auto runs"):
         load_embedder(bundle.url)
+
+
+def test_a_trunk_whose_file_is_not_hashed_is_refused(bundle):
+    edit(bundle, lambda m: m["trunks"][0].update(files={"projection": "other.npz"}))
+    with pytest.raises(BundleError, match=r"lists no file of the trunk 'fake' at other\.npz"):
+        load_bundle(bundle.url)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
+def test_files_outside_the_bundle_are_refused(bundle, name):
+    edit(bundle, lambda m: m["files"].update({name: "0" * 64}))
+    with pytest.raises(BundleError, match="files of a bundle are inside it"):
+        load_bundle(bundle.url)
+
+
+def test_bundles_of_the_first_schema_keep_their_ids(bundle):
+    """The ids are those that the version before schema 2 gave this very bundle."""
+
+    def as_before(manifest):
+        trunk = manifest.pop("trunks")[0]
+        kept = {name: trunk[name] for name in ("name", "digest", "patch_dim")}
+        manifest.update(schema_version=1, trunk={**kept, "format": "projection", "file": "trunk.npz"})
+
+    edit(bundle, as_before)
+    again = load_bundle(bundle.url)
+    assert (again.embedding_id, again.tagger_id) == ("em-5ab577f299136641", "tg-c8dbc9c08ee2343c")
+    assert load_embedder(bundle.url).dim == again.embedding_dim
+
+
+def test_which_files_a_trunk_has_plays_no_part_in_its_id(bundle):
+    (trunk,) = bundle.trunks
+    other = dataclasses.replace(trunk, files={"onnx": "trunk.onnx"}, learned=True, licence="ISC")
+    assert embedding_id(SPEC, [other], bundle.pooling) == bundle.embedding_id
 
 
 def test_bundles_in_the_cloud(gcs):

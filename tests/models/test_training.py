@@ -37,7 +37,7 @@ def test_prevalence_ranks_nothing(built):
 
 def test_same_seed_same_weights(built, dataset, tmp_path):
     again = build(dataset, tmp_path / "again").bundle
-    assert again.trunk.digest == built.bundle.trunk.digest and again.tagger_id == built.bundle.tagger_id
+    assert again.trunks == built.bundle.trunks and again.tagger_id == built.bundle.tagger_id
 
 
 def test_bundle_holds_what_tagging_needs(built):
@@ -87,9 +87,9 @@ def test_trunk_with_other_weights_is_refused(built):
 
     from models import keras_trunk
 
-    other = dataclasses.replace(built.bundle.trunk, digest="0" * 64)
+    other = dataclasses.replace(built.bundle.trunks[0], digest="0" * 64)
     with pytest.raises(BundleError, match="trunk digest"):
-        keras_trunk.load(Path(built.bundle.url, other.file), other)
+        keras_trunk.load(Path(built.bundle.url, other.files["keras"]), other)
 
 
 def test_lambda_layers_are_refused(tmp_path, built):
@@ -100,7 +100,7 @@ def test_lambda_layers_are_refused(tmp_path, built):
     evil = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
     evil.save(tmp_path / "evil.keras")
     with pytest.raises(ValueError, match=r"[Ll]ambda"):
-        keras_trunk.load(tmp_path / "evil.keras", built.bundle.trunk)
+        keras_trunk.load(tmp_path / "evil.keras", built.bundle.trunks[0])
 
 
 def test_training_logs_and_stops_when_patience_is_out(dataset, tmp_path):
