@@ -1,0 +1,89 @@
+"""Bootstrap over artists: how far a metric would move had other artists been in the sample."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+LEVEL = 0.95
+"""Share of the resamples that an interval holds."""
+
+MIN_GROUPS = 5
+"""Artists that an interval must rest on: with fewer, resampling them says too little."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Resamples:
+    """How often each group counts in the sample itself and in each resample of as many groups, with replacement.
+
+    Tracks of an artist resemble each other: resampling tracks would make intervals too narrow.
+
+    Attributes:
+      group: group of each row, int [n].
+      weights: float64 [groups, 1 + resamples]; the first column, all 1, is the sample itself.
+    """
+
+    group: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def draw(cls, groups: Sequence[str], count: int, seed: int) -> Self:
+        """Seeded resamples of the distinct groups; the order of rows plays no part."""
+        names, group = np.unique(np.asarray(groups, np.str_), return_inverse=True)
+        drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / max(len(names), 1)), count)
+        weights = np.concatenate([np.ones((len(names), 1)), drawn.T.reshape(len(names), count)], axis=1)
+        return cls(group=group, weights=weights)
+
+    def of(self, rows: np.ndarray) -> Self:
+        """The same resamples of some rows: bool [n], or their numbers, repeated where they are."""
+        return dataclasses.replace(self, group=self.group[rows])
+
+    def sums(self, values: np.ndarray, place: np.ndarray, places: int) -> np.ndarray:
+        """Weighted sums of values by place: float [n], int [n] -> float64 [places, 1 + resamples]."""
+        matrix = _sparse(values, place, self.group, (places, len(self.weights)))
+        return np.asarray(matrix @ self.weights)
+
+    def column_sums(self, values: np.ndarray) -> np.ndarray:
+        """Weighted sums of each column over the rows: [n, k] -> float64 [k, 1 + resamples]."""
+        rows = np.arange(len(self.group))
+        matrix = _sparse(np.ones(len(rows)), self.group, rows, (len(self.weights), len(rows)))
+        return np.asarray((matrix @ values.astype(np.float64)).T @ self.weights)
+
+    def distinct(self, rows: np.ndarray) -> int:
+        """Groups that some rows, bool [n], belong to."""
+        return len(np.unique(self.group[rows]))
+
+
+def _sparse(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Any:
+    # Imported here: scipy's sparse matrices take a moment, and those who only tag need none.
+    from scipy.sparse import csr_array
+
+    return csr_array((values, (rows, columns)), shape=shape)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A metric of the sample and its percentile interval; None where they are undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def to_json(self) -> dict[str, float | None]:
+        """The estimate as a JSON object."""
+        return dataclasses.asdict(self)
+
+
+def estimate(samples: np.ndarray, groups: int) -> Estimate:
+    """The estimate of a metric's values in the sample and its resamples: float [1 + resamples], NaN where undefined.
+
+    There is no interval where it would rest on fewer than `MIN_GROUPS` groups.
+    """
+    value, drawn = samples[0], samples[1:][~np.isnan(samples[1:])]
+    if np.isnan(value):
+        return Estimate(value=None, low=None, high=None)
+    if groups < MIN_GROUPS or not len(drawn):
+        return Estimate(value=float(value), low=None, high=None)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value=float(value), low=float(low), high=float(high))
