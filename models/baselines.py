@@ -1,10 +1,53 @@
 """What any model must beat: prevalence, and logistic regression on mean and deviation of the mels."""
 
+import dataclasses
+import io
+from typing import Self
+
 import numpy as np
 
 from models.blocks import whole
 from models.head_fitting import Labelled, fit_heads
-from models.heads import Heads, Layout
+from models.heads import Heads, Layout, score
+
+FILE = "baselines.npz"
+"""Where a bundle keeps its baselines."""
+
+PREVALENCE, LOGISTIC = "prevalence", "logistic_mel_moments"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Baselines:
+    """Both baselines, fitted: the share of each tag, float64 [T], and linear heads on `mel_moments`."""
+
+    shares: np.ndarray
+    regression: Heads
+
+    @classmethod
+    def fit(cls, train: Labelled, validation: Labelled, layout: Layout) -> Self:
+        """Fits both on rows of `mel_moments`."""
+        return cls(shares=prevalence(train, layout), regression=logistic_regression(train, validation, layout))
+
+    def scores(self, moments: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
+        """Baseline -> scores: float32 [n, 2 mels] -> float64 [n, T] each."""
+        return {
+            PREVALENCE: constant_scores(self.shares, len(moments)),
+            LOGISTIC: score(moments, self.regression, layout),
+        }
+
+    def to_npz(self) -> bytes:
+        """Both as an npz file, without pickle."""
+        buffer = io.BytesIO()
+        regression = {f.name: getattr(self.regression, f.name) for f in dataclasses.fields(Heads)}
+        np.savez(buffer, shares=self.shares, **regression)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_npz(cls, data: bytes) -> Self:
+        """The baselines that `to_npz` wrote; nothing is unpickled."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            shares = arrays["shares"].astype(np.float64)
+        return cls(shares=shares, regression=Heads.from_npz(data))
 
 
 def mel_moments(patches: np.ndarray) -> np.ndarray:

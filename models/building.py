@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from models import data, keras_trunk, training
+from models import baselines, data, keras_trunk, training
 from models.bundle import Bundle
 from models.bundle_writing import check_output, write_bundle
 from models.embedding import TrackEmbedder
@@ -62,13 +62,14 @@ def build_bundle(dataset: str, output: str, options: training.TrainingOptions, p
 def _documents(
     manifest: DatasetManifest, options: training.TrainingOptions, trained: training.TrainedTrunk, tagger: Tagger
 ) -> dict[str, bytes]:
-    """The files of a bundle that people read."""
+    """The files of a bundle beside what tagging needs: what people read, and the baselines."""
     # Where the logs went is no fact about the model: equal runs write equal bundles.
     chosen = {name: value for name, value in dataclasses.asdict(options).items() if name != "logs"}
     history = {"best_epoch": trained.best_epoch, "epochs": trained.history, "options": chosen}
     return {
         "metrics.json": json_bytes(tagger.metrics),
         "history.json": json_bytes(history),
+        baselines.FILE: tagger.baselines.to_npz(),
         "MODEL_CARD.md": model_card(manifest, options.trunk, tagger.tags, tagger.metrics).encode(),
     }
 

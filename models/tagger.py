@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from models import baselines, calibration, metrics
+from models.baselines import Baselines
 from models.blocks import Block
 from models.bundle import TagFacts
 from models.embedding import TrackEmbedder
@@ -24,7 +25,7 @@ TRACKS_TOGETHER = 32
 MANY_ROWS = 20_000
 """Training tracks from which on heads are fitted with all BLAS threads."""
 
-TAGGER, PREVALENCE, LOGISTIC = "tagger", "prevalence", "logistic_mel_moments"
+TAGGER = "tagger"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,9 +41,10 @@ class SplitRows:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Tagger:
-    """Calibrated heads, what is known of each tag, how the heads were fitted, and all metrics."""
+    """Calibrated heads, what they must beat, what is known of each tag, how heads were fitted, and all metrics."""
 
     heads: Heads
+    baselines: Baselines
     tags: tuple[TagFacts, ...]
     fits: list[Fit]
     metrics: dict[str, Any]
@@ -130,8 +132,10 @@ def _build_tagger(
         )
         for i, (tag, kind) in enumerate(zip(tag_ids, calibration.kinds(heads, layout), strict=True))
     ]
-    compared = {TAGGER: rated, **_rate_baselines(splits, layout, values)}
-    return Tagger(heads=heads, tags=tuple(facts), fits=fits, metrics=_report(compared, tag_ids, layout, fits, splits))
+    fitted = Baselines.fit(splits["train"].moments, splits["validation"].moments, layout)
+    compared = {TAGGER: rated, **_rate_baselines(fitted, splits, layout)}
+    report = _report(compared, tag_ids, layout, fits, splits)
+    return Tagger(heads=heads, baselines=fitted, tags=tuple(facts), fits=fits, metrics=report)
 
 
 def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
@@ -148,22 +152,15 @@ def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Lay
 
 
 def _rate_baselines(
-    splits: Mapping[str, SplitRows], layout: Layout, thresholds: np.ndarray
+    fitted: Baselines, splits: Mapping[str, SplitRows], layout: Layout
 ) -> dict[str, dict[str, list[metrics.TagMetrics]]]:
-    train, validation = splits["train"].moments, splits["validation"].moments
-    shares = baselines.prevalence(train, layout)
-    regression = baselines.logistic_regression(train, validation, layout)
-    halves = np.full_like(thresholds, calibration.DEFAULT_THRESHOLD)
-    rows = {split: splits[split].moments for split in RATED}
-    return {
-        PREVALENCE: {
-            split: rate(r, baselines.constant_scores(shares, len(r.targets)), halves, layout)
-            for split, r in rows.items()
-        },
-        LOGISTIC: {
-            split: rate(r, score(r.embeddings, regression, layout), halves, layout) for split, r in rows.items()
-        },
-    }
+    halves = np.full(layout.size, calibration.DEFAULT_THRESHOLD)
+    rated: dict[str, dict[str, list[metrics.TagMetrics]]] = {}
+    for split in RATED:
+        rows = splits[split].moments
+        for model, scores in fitted.scores(rows.embeddings, layout).items():
+            rated.setdefault(model, {})[split] = rate(rows, scores, halves, layout)
+    return rated
 
 
 def _support(rows: Labelled) -> np.ndarray:
