@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.errors import CommandFailed, UsageError
+from pipelines.submitting import add_submit_arguments, check_local, submit, with_places
 
 HELP = "Train a tagger on a prepared dataset: trunk, heads, calibration, thresholds, metrics, in one bundle."
 
@@ -16,7 +17,11 @@ HELP = "Train a tagger on a prepared dataset: trunk, heads, calibration, thresho
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `train`."""
     parser.add_argument("--dataset", required=True, help="folder or gs:// prefix that prepare wrote")
-    parser.add_argument("--output", required=True, metavar="BUNDLE", help="new folder or gs:// prefix of the bundle")
+    parser.add_argument(
+        "--output",
+        metavar="BUNDLE",
+        help="new folder or gs:// prefix of the bundle (required; in a job: AIP_MODEL_DIR)",
+    )
     parser.add_argument(
         "--trunk",
         default="compact",
@@ -35,12 +40,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
     parser.add_argument(
-        "--logs", metavar="FOLDER", help="where TensorBoard finds the run (default: BUNDLE.logs; none beside gs://)"
+        "--logs",
+        metavar="FOLDER",
+        help="where TensorBoard finds the run (default: AIP_TENSORBOARD_LOG_DIR, else BUNDLE.logs; none beside gs://)",
     )
+    add_submit_arguments(parser)
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Trains, writes the bundle and prints its metrics beside the baselines'."""
+    """Trains, writes the bundle and prints its metrics beside the baselines'; or has a job do so."""
+    if args.submit is not None:
+        from pipelines.cli import command_parser
+
+        return submit(args, command_parser("train"))
+    check_local(args)
+    return _train(with_places(args, os.environ))
+
+
+def _train(args: argparse.Namespace) -> int:
     from models.bundle import BundleError
     from models.bundle_writing import check_output
     from transforms.records.datasets import DatasetError, read_manifest

@@ -1,5 +1,6 @@
 """The launch script: what it refuses, and that what it would run is a command line that catalog-tagger accepts."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import _parse
+from pipelines.gpu_jobs import IMAGE_PROGRAM
+from pipelines.kubernetes_jobs import USER
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DATAFLOW = "dataflow tag --project music --region europe-west1 --bucket gs://beam/x --image reg/tagger:1"
@@ -92,3 +95,12 @@ def test_the_image_has_the_beam_that_is_pinned() -> None:
     constraints = (DEPLOY.parent / "constraints.txt").read_text()
     version = next(line.removeprefix("apache-beam==") for line in constraints.splitlines() if "apache-beam==" in line)
     assert f"ARG BEAM_VERSION={version}\n" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_the_trainer_image_has_an_extra_that_exists_and_the_user_that_volumes_are_for() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    extras = re.findall(r'constraints.txt "\.\[([a-z,]+)\]"', text)[0].split(",")
+    known = (DEPLOY.parent / "setup.py").read_text()
+    assert "gpu" in extras and all(f'"{extra}": [' in known or f'"{extra}": ' in known for extra in extras)
+    trainer = text.partition("AS trainer\n")[2].partition("\nFROM ")[0]
+    assert f"USER {USER}" in trainer and f'ENTRYPOINT ["{IMAGE_PROGRAM}"]' in trainer
