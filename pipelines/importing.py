@@ -56,7 +56,14 @@ def _add_csv(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=COLUMN",
-        help="catalog column from another, e.g. uri=path",
+        help="catalog column from another, e.g. uri=path, or from several: 'track_id={album}-{disc}-{track}'",
+    )
+    parser.add_argument(
+        "--uri-base",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="beginning that uris lose: where the files were copied from",
     )
     parser.add_argument("--tags", action="append", default=[], metavar="COLUMN", help="column with category/slug ids")
     parser.add_argument(
@@ -96,7 +103,8 @@ def _import_table(args: argparse.Namespace) -> int:
         raise CommandFailed("no tracks in these tables")
     storage.write_bytes(args.output, parquet_bytes(rows, ids={}))
     tagged = rows.num_rows - rows["tags"].null_count
-    print(f"{args.output}: {rows.num_rows} tracks, {tagged} with tags, {len(imported.problems)} problems")
+    joined = f", {imported.joined} rows joined to a track before" if imported.joined else ""
+    print(f"{args.output}: {rows.num_rows} tracks, {tagged} with tags, {len(imported.problems)} problems{joined}")
     if taxonomy is not None:
         storage.write_bytes(args.taxonomy, taxonomy.to_yaml().encode())
         print(f"{args.taxonomy}: {len(taxonomy.tags)} tags")
@@ -131,6 +139,7 @@ def _csv_layout(args: argparse.Namespace) -> "CsvLayout":
             separator=args.separator,
             kinds=dict(parse_pairs(args.kind, "--kind")),
             names=args.names.split(",") if args.names else None,
+            uri_bases=args.uri_base,
         )
     except ValueError as e:
         raise UsageError(str(e)) from e

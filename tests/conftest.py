@@ -1,5 +1,6 @@
 """Fixtures that several test folders share."""
 
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import hypothesis
 import pytest
 
 from tests.gcs import gcs, gcs_server  # noqa: F401 - fixtures
-from tests.world import World, make_world
+from tests.world import SHARED, World, make_world
 
 # A busy machine is no bug: examples are bounded in number, not in time.
 hypothesis.settings.register_profile("project", deadline=None)
@@ -24,3 +25,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def table(tmp_path: Path) -> Iterator[Path]:
     """Root of an empty table."""
     yield tmp_path / "table"
+
+
+@pytest.fixture(scope="session")
+def meta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real metadata of published catalogs, where it is beside the repository."""
+    if not (SHARED / "meta.tar.gz").exists():
+        pytest.skip("no real metadata beside the repository")
+    folder = tmp_path_factory.mktemp("meta")
+    with tarfile.open(SHARED / "meta.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "meta"

@@ -111,3 +111,21 @@ def test_pairs_need_both_sides():
     assert parse_pairs(["a=b=c"], "--x") == [("a", "b=c")]
     with pytest.raises(ValueError, match="--x=a: write CATEGORY=COLUMN"):
         parse_pairs(["a"], "--x")
+
+
+def test_columns_may_be_joined_and_read_twice(tmp_path):
+    renamed = {"track_id": "{album}-{track}", "uri": "url", "album_id": "album"}
+    text = "album,track,url\na, 1,https://h/m/a/1.mp3\n"
+    (row,) = imported(tmp_path, text, renamed=renamed, uri_bases=["https://h/", "https://h/m"]).rows.values()
+    assert (row["track_id"], row["uri"], row["album_id"]) == ("a-1", "a/1.mp3", "a")
+    assert row["track"] == " 1" and "album" not in row
+
+
+def test_a_track_in_several_rows_is_one_track(tmp_path):
+    result = imported(tmp_path, "track_id,uri,style\n1,a,Rock\n1,a,Pop\n", lists=[("genre", "style")])
+    assert set(result.rows["1"]["tags"]) == {"genre/rock", "genre/pop"} and result.joined == 1
+
+
+def test_columns_in_braces_must_exist(tmp_path):
+    with pytest.raises(ValueError, match="no column 'disc': the columns are id, uri"):
+        imported(tmp_path, "id,uri\n1,a\n", renamed={"track_id": "{id}-{disc}", "uri": "uri"})

@@ -1,11 +1,9 @@
 """Published datasets: their own files become catalogs, all of their tracks."""
 
-import tarfile
 from collections import Counter
 
 import pytest
 
-from tests.world import SHARED
 from transforms.records.import_datasets import SYNONYMS, import_fma, import_magnatagatune, import_mtg_jamendo
 from transforms.records.imported import slug
 
@@ -137,32 +135,3 @@ def test_fma_subsets_hold_the_smaller_ones(tmp_path):
     assert set(import_fma(*urls, "large").rows) == {"2", "134"}
     with pytest.raises(ValueError, match="subset 'tiny': choose small"):
         import_fma(*urls, "tiny")
-
-
-@pytest.fixture(scope="module")
-def meta(tmp_path_factory):
-    """Real metadata, where it is beside the repository."""
-    if not (SHARED / "meta.tar.gz").exists():
-        pytest.skip("no real metadata beside the repository")
-    folder = tmp_path_factory.mktemp("meta")
-    with tarfile.open(SHARED / "meta.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "meta"
-
-
-def test_real_jamendo_all_tracks_with_the_official_split(meta):
-    folder = meta / "mtg-jamendo"
-    url = str(folder / "autotagging_reconstructed.tsv")
-    result = import_mtg_jamendo([url], str(folder / "splits" / "split-0" / "autotagging"))
-    table = result.table()
-    assert (table.num_rows, len(result.taxonomy().tags), result.problems) == (55_525, 187, [])
-    assert len(set(table["artist_id"].to_pylist())) == 3_565
-    assert Counter(table["split"].to_pylist()) == {"train": 32_859, "test": 11_565, "validation": 11_101}
-
-
-def test_real_jamendo_subsets_with_their_own_splits(meta):
-    folder = meta / "mtg-jamendo"
-    for name, tracks in (("instrument", 25_135), ("moodtheme", 18_486)):
-        splits = str(folder / "splits" / "split-1" / f"autotagging_{name}")
-        result = import_mtg_jamendo([str(folder / f"autotagging_{name}.tsv")], splits)
-        assert len(result.rows) == tracks and result.problems == []

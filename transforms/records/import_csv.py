@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,15 @@ class CsvLayout:
     """What the columns of a table mean.
 
     Attributes:
-      renamed: catalog column -> column of the table, such as `track_id` -> `clip_id`.
+      renamed: catalog column -> column of the table, such as `track_id` -> `clip_id`; or a text with columns in braces:
+        `{album}-{disc}-{track}`.
       tags: columns with full tag ids (`mood/calm:0.7|genre/rock`).
       lists: (category, column): names of one category, joined by the separator.
       wide: (category, columns): one column a tag with 0, 1 or a weight; `*` stands for all columns not used otherwise.
       separator: between the names of a list.
       kinds: category -> kind, where it is not `multilabel`.
       names: columns of a table without a header.
+      uri_bases: beginnings that uris lose: `https://host/music/` where the files were copied from there.
     """
 
     renamed: Mapping[str, str]
@@ -31,6 +34,7 @@ class CsvLayout:
     separator: str = "|"
     kinds: Mapping[str, Kind] = dataclasses.field(default_factory=dict)
     names: Sequence[str] | None = None
+    uri_bases: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if missing := [name for name in ("track_id", "uri") if name not in self.renamed]:
@@ -47,31 +51,53 @@ def import_csv(url: str, layout: CsvLayout) -> Imported:
     """
     source = read_table(url, names=layout.names)
     imported = Imported(kinds=dict(layout.kinds))
-    plain = _plain_columns(source, layout)
-    readers = _tag_readers(source, layout, used={source.names[i] for i in plain.values()})
+    plain = _plain_readers(source, layout)
+    tags_of = _tag_readers(source, layout, used={name for c in layout.renamed.values() for name in _columns(c)})
     for number, fields in source.rows:
         if len(fields) != len(source.names):
             message = f"{len(fields)} fields where the header has {len(source.names)}"
             imported.problems.append(source.problem(number, message))
             continue
         try:
-            tags = {tag: weight for read in readers for tag, weight in read(fields).items()}
+            tags = {tag: weight for read in tags_of for tag, weight in read(fields).items()}
         except ValueError as e:
             imported.problems.append(source.problem(number, str(e)))
             continue
-        imported.add(source, number, {**{name: fields[i] for name, i in plain.items()}, "tags": tags})
+        row = {name: read(fields) for name, read in plain.items()}
+        imported.add(source, number, {**row, "uri": _without_base(row["uri"], layout.uri_bases), "tags": tags})
     return imported
 
 
-def _plain_columns(source: SourceTable, layout: CsvLayout) -> dict[str, int]:
-    """Catalog column -> position, of all columns that are no tags."""
-    taken = {*layout.tags, *(column for _, column in layout.lists), *(c for _, names in layout.wide for c in names)}
+def _without_base(uri: str, bases: Sequence[str]) -> str:
+    """The uri below the longest base that it starts with."""
+    base = max((base for base in bases if uri.startswith(base)), key=len, default="")
+    return uri[len(base) :].lstrip("/") if base else uri
+
+
+Reader = Callable[[Sequence[str]], str]
+
+
+def _columns(column: str) -> list[str]:
+    """The table's columns that a name, or a text with columns in braces, reads."""
+    found = [name for _, name, _, _ in string.Formatter().parse(column) if name is not None] if "{" in column else []
+    return found or [column]
+
+
+def _reader(source: SourceTable, column: str) -> Reader:
+    places = {name: source.place(name) for name in _columns(column)}
+    if column in places:
+        return lambda fields: fields[places[column]]
+    return lambda fields: column.format_map({name: fields[place].strip() for name, place in places.items()})
+
+
+def _plain_readers(source: SourceTable, layout: CsvLayout) -> dict[str, Reader]:
+    """Catalog column -> how it is read, of all columns that are no tags."""
+    renamed = {name: _reader(source, column) for name, column in layout.renamed.items()}
     if any("*" in names for _, names in layout.wide):
-        return {name: source.place(column) for name, column in layout.renamed.items()}
-    renamed = {column: name for name, column in layout.renamed.items()}
-    for column in renamed:
-        source.place(column)
-    return {renamed.get(n, n): i for i, n in enumerate(source.names) if n not in taken and n}
+        return renamed
+    taken = {*layout.tags, *(column for _, column in layout.lists), *(c for _, names in layout.wide for c in names)}
+    others = [n for n in source.names if n and n not in {*taken, *layout.renamed.values(), *layout.renamed}]
+    return {**renamed, **{name: _reader(source, name) for name in others}}
 
 
 def _tag_readers(source: SourceTable, layout: CsvLayout, used: set[str]) -> list[Callable[[Sequence[str]], Tags]]:
@@ -122,6 +148,8 @@ def _wide_reader(category: str, places: Mapping[str, int]) -> Callable[[Sequence
 
 
 def _weight(text: str, tag: str) -> float:
+    if text in ("0", "1"):  # nearly all there are
+        return float(text)
     if not re.fullmatch(r"\s*[0-9.eE+-]+\s*", text):
         raise ValueError(f"{text!r} for tag {tag!r}: give 0, 1 or a weight between")
     weight = track_values.weighted_tag(f"{tag}:{text.strip()}")[1]

@@ -110,10 +110,10 @@ SYNONYMS = {
 def import_magnatagatune(
     annotations: str, clip_info: str | None = None, *, top: int | None = 50, merge: bool = True
 ) -> Imported:
-    """MagnaTagATune's `annotations_final.csv`, one column a tag.
+    """MagnaTagATune's `annotations_final.csv`, one column a tag; or a table of clips with a column `tags`.
 
     Args:
-      annotations: that table.
+      annotations: that table: `clip_id` and `mp3_path`, else `clip_id`, `path` and `tags` (joined by `|`).
       clip_info: `clip_info_final.csv` with artist, album and title of each clip.
       top: keep this many most frequent tags; None keeps all.
       merge: join synonyms first; they become aliases of the taxonomy.
@@ -123,8 +123,7 @@ def import_magnatagatune(
     Raises:
       ValueError: a table without the columns that it should have.
     """
-    layout = CsvLayout(renamed={"track_id": "clip_id", "uri": "mp3_path"}, wide=[("tag", ["*"])])
-    imported = import_csv(annotations, layout)
+    imported = import_csv(annotations, _magna_layout(annotations))
     for row in imported.rows.values():
         folder = row["uri"].partition("/")[0]
         row[SPLIT] = "validation" if folder == "c" else "test" if folder in ("d", "e", "f") else "train"
@@ -137,6 +136,12 @@ def import_magnatagatune(
     if clip_info is not None:
         _add_clip_info(imported, clip_info)
     return imported
+
+
+def _magna_layout(url: str) -> CsvLayout:
+    if "tags" in read_table(url).names:
+        return CsvLayout(renamed={"track_id": "clip_id", "uri": "path"}, lists=[("tag", "tags")])
+    return CsvLayout(renamed={"track_id": "clip_id", "uri": "mp3_path"}, wide=[("tag", ["*"])])
 
 
 def _merge_synonyms(imported: Imported) -> None:

@@ -90,6 +90,7 @@ class Imported:
     Attributes:
       rows: track_id -> columns; `tags` is a `Tags`.
       problems: rows that were left out, and why.
+      joined: rows whose tags went to a track that another row had made.
       kinds: category -> kind, for all but `multilabel`.
       names: tag -> display name where the slug is not enough.
       parents: tag -> broader tags.
@@ -98,6 +99,7 @@ class Imported:
 
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     problems: list[Problem] = dataclasses.field(default_factory=list)
+    joined: int = 0
     kinds: dict[str, Kind] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     parents: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -120,6 +122,7 @@ class Imported:
         if known["uri"] != values["uri"]:
             self.problems.append(source.problem(number, f"track_id {key!r} has two uris: {known['uri']!r} before"))
             return
+        self.joined += known is not values
         known["tags"] = {**known["tags"], **values["tags"]}
 
     def tag_counts(self) -> Counter[str]:
