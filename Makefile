@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := tensorflow,onnx,report,query,dataflow,test,dev
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long check format engines engine-prism engine-flink bench docs constraints clean
+.PHONY: help setup demo test test-long check format engines engine-prism engine-flink musicnn bench docs constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -45,6 +45,9 @@ engine-prism:  ## build Beam's portable runner with Go
 engine-flink:  ## fetch Beam's Flink job server with Maven
 	mvn --batch-mode --quiet --file tests/engines/flink/pom.xml dependency:copy-dependencies \
 		-DoutputDirectory=$(CURDIR)/.tools/flink
+
+musicnn: setup  ## fetch the Python package whose networks `import musicnn` reads
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .tools/musicnn musicnn==0.1.0
 
 bench: setup  ## measure, write benchmarks/results.json and the README's table
 	$(BIN)/python -m benchmarks.run

@@ -44,7 +44,9 @@ def digest_of(model: keras.Model) -> str:
     return digest(*(part for weight in weights for part in (str(weight.shape), weight.tobytes())))
 
 
-def save(model: keras.Model, name: str, *, learned: bool) -> tuple[TrunkFile, dict[str, bytes]]:
+def save(
+    model: keras.Model, name: str, *, learned: bool, source: str = "", licence: str = ""
+) -> tuple[TrunkFile, dict[str, bytes]]:
     """The trunk as files of a bundle: what the manifest says of it, and the files' bytes by name."""
     with tempfile.TemporaryDirectory(prefix="trunk-") as folder:
         path = Path(folder, TRUNK_FILE)
@@ -56,6 +58,8 @@ def save(model: keras.Model, name: str, *, learned: bool) -> tuple[TrunkFile, di
         patch_dim=int(model.output_shape[-1]),
         files={"keras": TRUNK_FILE},
         learned=learned,
+        source=source,
+        licence=licence,
     )
     return facts, files
 

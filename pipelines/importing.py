@@ -1,4 +1,4 @@
-"""Make a catalog from what is at hand.
+"""Make a catalog, or a bundle, from what is at hand.
 
 catalog-tagger import folder MUSIC --output catalog.parquet
 """
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines import importing_models
 from pipelines.errors import CommandFailed, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     _Sources = argparse._SubParsersAction[argparse.ArgumentParser]
 
-HELP = "Make a catalog (and a taxonomy) from a folder of audio files or from other metadata tables."
+HELP = "Make a catalog from a folder of audio files or from metadata tables, or a bundle from a ready-made network."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fma.add_argument("tables", nargs=2, metavar="CSV", help="tracks.csv and genres.csv")
     fma.add_argument("--subset", choices=("small", "medium", "large", "full"), help="tracks of this subset only")
     _add_csv(_add_source(sources, "csv", "any comma- or tab-separated table"))
+    importing_models.add_sources(sources)
 
 
 def _add_source(sources: "_Sources", name: str, text: str) -> argparse.ArgumentParser:
@@ -78,6 +80,8 @@ def _add_csv(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Runs the importer of one source; returns the exit code."""
+    if args.source in importing_models.SOURCES:
+        return importing_models.run(args)
     if not args.output.endswith(".parquet"):
         raise UsageError(f"--output={args.output}: the catalog is a Parquet file, name it .parquet")
     if args.source == "folder":
