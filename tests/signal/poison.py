@@ -19,9 +19,10 @@ _LEFT = []
 
 
 def extract(data, spec, limits):
-    """Features of nothing, unless the bytes are a poison pill's name."""
-    if data != b"good":
-        PILLS[data.decode()]()
+    """Features of nothing, unless the first line is a poison pill's name."""
+    name = data.decode().partition("\n")[0]
+    if name != "good":
+        PILLS[name]()
     return _features(spec, 1)
 
 

@@ -1,0 +1,28 @@
+"""`catalog-tagger` whose sandbox decodes by the poison pills of the tests: python -m tests.pipelines.poisoned_tag tag ..."""
+
+import atexit
+import dataclasses
+import functools
+import sys
+
+from pipelines.cli import main
+from transforms import extraction
+from transforms.signal.limits import Limits
+from transforms.signal.sandbox import Sandbox
+from transforms.signal.spec import FeatureSpec
+
+WALL_S = 3.0
+
+
+@functools.cache
+def poisoned_sandbox(spec: FeatureSpec, limits: Limits, children: int) -> Sandbox:
+    """In place of `shared_sandbox`: one a process, with another decoder and little patience."""
+    limits = dataclasses.replace(limits, wall_s=WALL_S)
+    sandbox = Sandbox(spec, limits, children, extractor="tests.signal.poison:extract")
+    atexit.register(sandbox.close)
+    return sandbox
+
+
+if __name__ == "__main__":
+    extraction.shared_sandbox = poisoned_sandbox
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""`tag` in a process of its own among native poison pills: each costs its own track, and no process stays behind."""
+
+import collections
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.signal.test_sandbox import REASONS, processes_with
+from tests.world import World, read_table
+from transforms.records.snapshots import Snapshot, current_snapshot
+
+ROOT = Path(__file__).parents[2]
+PILLS = (b"segfault", b"abort", b"sigkill", b"endless loop", b"8 GB", b"descriptor leak", b"fork bomb")
+TRACKS, EACH = 1_000, 5
+
+
+def _content(number: int) -> bytes:
+    """What the file of a track holds: every 28th is a pill, one kind after the other."""
+    pill = number % 28 == 14 and number < 28 * len(PILLS) * EACH
+    return PILLS[number // 28 % len(PILLS)] if pill else b"good\n%d" % number
+
+
+def _write_catalog(folder: Path) -> Path:
+    ids = [f"track-{number:04d}" for number in range(TRACKS)]
+    (folder / "audio").mkdir()
+    for number, name in enumerate(ids):
+        (folder / "audio" / name).write_bytes(_content(number))
+    pq.write_table(pa.table({"track_id": ids, "uri": [f"audio/{name}" for name in ids]}), folder / "catalog.parquet")
+    return folder / "catalog.parquet"
+
+
+@pytest.fixture(scope="module")
+def poisoned(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess, Path]:
+    """The finished job, and the folder that it and its children have in their environment."""
+    folder = tmp_path_factory.mktemp("poisoned")
+    flags = ["--catalog", str(_write_catalog(folder)), "--model", str(world.bundle), "--table", str(folder / "table")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.pipelines.poisoned_tag", "tag", *flags],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    time.sleep(2)
+    return done, folder
+
+
+def _snapshot(folder: Path) -> Snapshot:
+    snapshot = current_snapshot(str(folder / "table"))
+    assert snapshot is not None
+    return snapshot
+
+
+def test_the_job_ends_well(poisoned) -> None:
+    done, folder = poisoned
+    assert done.returncode == 0, done.stderr
+    counts = _snapshot(folder).run.counts
+    assert (counts["catalog"], counts["tagged"], counts["rejected"]) == (TRACKS, TRACKS - 35, 35)
+
+
+def test_every_pill_is_one_reject_with_its_reason(poisoned) -> None:
+    rows = read_table(poisoned[1] / "table", _snapshot(poisoned[1]), "ledger").to_pylist()
+    contents = [_content(int(row["track_id"].removeprefix("track-"))) for row in rows]
+    assert [row["reason"] for row in rows] == [REASONS.get(content) for content in contents]
+    assert collections.Counter(content for content in contents if content in PILLS) == dict.fromkeys(PILLS, EACH)
+
+
+def test_no_process_is_left_two_seconds_after_the_end(poisoned) -> None:
+    assert not processes_with(poisoned[1])
