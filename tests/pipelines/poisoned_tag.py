@@ -1,4 +1,7 @@
-"""`catalog-tagger` whose sandbox decodes by the poison pills of the tests: python -m tests.pipelines.poisoned_tag tag ..."""
+"""`catalog-tagger` with a decoder that swallows poison pills.
+
+python -m tests.pipelines.poisoned_tag tag ...
+"""
 
 import atexit
 import dataclasses

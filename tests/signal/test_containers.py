@@ -118,15 +118,6 @@ def test_ogg_pages_of_a_whole_file_check():
     assert notes(WHOLE["vorbis"]) == notes(WHOLE["opus"]) == ()
 
 
-def test_a_chained_ogg_file_is_told():
-    assert notes(WHOLE["vorbis"] + WHOLE["vorbis"]) == ("chained: the first of 2 streams is read",)
-
-
-def test_a_chained_mp3_is_told():
-    other = encode(music(3.0, 22_050), 22_050, "MP3")
-    assert "chained" in damage(WHOLE["mp3"] + other)
-
-
 def test_flac_damaged_in_the_middle_is_salvaged():
     data = bytearray(music_file("flac", 30.0))
     middle = len(data) // 2

@@ -23,6 +23,8 @@ RANDOM = 3e-4
 SOUGHT = {
     **{kind: lambda kind=kind: music_file(kind, SECONDS) for kind in FORMATS},
     "mp3 without a length": lambda: untagged(music_file("mp3", SECONDS)),
+    "chained vorbis": lambda: 2 * music_file("vorbis", SECONDS / 2),
+    "joined mp3": lambda: 2 * music_file("mp3", SECONDS / 2),
     "flac of an odd rate": lambda: encode(music(SECONDS, 35_467), 35_467, "FLAC"),
     "wav at the spec's rate": lambda: encode(music(SECONDS, 16_000), 16_000),
     "m4a": lambda: av_file("mp4", SECONDS),

@@ -4,7 +4,8 @@ import pytest
 
 from tests.signal.synth import AV_FORMATS, FORMATS, av_file, encode, music_file, sine
 from transforms.signal.errors import FormatNotAllowed, UnknownFormat
-from transforms.signal.sniff import id3_size, sniff
+from transforms.signal.sniff import sniff
+from transforms.signal.tags import id3_size
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -2,12 +2,13 @@
 
 import dataclasses
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 
 from transforms.signal.mp4 import missing_bytes
 from transforms.signal.mpeg import scan_mpeg, with_length_tag
-from transforms.signal.sniff import AIFF, AU, CAF, FLAC, MP3, MP4, OGG_FLAC, OPUS, SPEEX, VORBIS, WAV, Kind, id3_size
+from transforms.signal.ogg_links import links_alike, scan_ogg
+from transforms.signal.sniff import AIFF, AU, CAF, FLAC, MP3, MP4, OGG_FLAC, OPUS, SPEEX, VORBIS, WAV, Kind
+from transforms.signal.tags import id3_size
 
 BELIEVED = 20
 """A header that claims more than so many times what the file holds is not believed."""
@@ -21,6 +22,7 @@ class Contents:
 
     Attributes:
       data: the bytes, mended where the container's own length was missing.
+      links: the streams of a chained file that are read one after the other; empty where there is but one.
       stretch: claimed length over the length that is there; over 1 in a truncated file.
       most_samples: bound on the length that any header of this file can claim; None where there is none.
       shows_end: whether the container marks its end and checks its pages, so that all damage is seen in it.
@@ -28,6 +30,7 @@ class Contents:
     """
 
     data: bytes
+    links: tuple[bytes, ...] = ()
     stretch: float = 1.0
     most_samples: int | None = None
     shows_end: bool = False
@@ -119,59 +122,25 @@ def _mp3(data: bytes) -> Contents:
     if scan.has_other_kind:
         notes.append("chained: audio of another rate or layer follows and is left out")
     claimed = scan.tag_frames or 0
+    if scan.joins or 0 < claimed < audio - 2:
+        notes.append("chained: several files in a row are read as one")
     keeps_tag = audio - 2 <= claimed <= BELIEVED * max(1, audio)
     if not keeps_tag:
         notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
-    is_plain = keeps_tag and not scan.lost_bytes and scan.spans[0][0] == start
+    is_plain = keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start
     return Contents(data=data if is_plain else with_length_tag(data, scan, keep_tag=keeps_tag), notes=tuple(notes))
 
 
-_PAGE = struct.Struct("<4sBBqIIIB")
-_FIRST, _LAST = 2, 4
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
-@dataclasses.dataclass(kw_only=True)
-class _Pages:
-    """What a walk over Ogg pages finds. `streams` counts logical streams."""
-
-    streams: int = 0
-    lost: int = 0
-    has_end: bool = False
-
-
 def _ogg(data: bytes) -> Contents:
-    pages = _walk_pages(data)
-    notes = [f"lost_pages: {pages.lost} damaged or missing"] if pages.lost else []
-    if pages.streams > 1:
-        notes.append(f"chained: the first of {pages.streams} streams is read")
-    if not pages.has_end:
+    scan = scan_ogg(data)
+    notes = [f"lost_pages: {scan.lost} damaged or missing"] if scan.lost else []
+    links: tuple[bytes, ...] = ()
+    if len(scan.links) > 1:
+        links = links_alike(data, scan)
+        notes.append(f"chained: {len(links)} of {len(scan.links)} streams are read, those like the first")
+    if not scan.has_end:
         notes.append("truncated: the stream has no last page")
-    return Contents(data=data, shows_end=True, notes=tuple(notes))
-
-
-def _walk_pages(data: bytes) -> _Pages:
-    found, expected, at = _Pages(), 0, data.find(b"OggS")
-    while at >= 0 and at + _PAGE.size <= len(data):
-        _, _, flags, _, _, sequence, checksum, segments = _PAGE.unpack_from(data, at)
-        table = data[at + _PAGE.size : at + _PAGE.size + segments]
-        stop = at + _PAGE.size + segments + sum(table)
-        if stop > len(data) or not _checks(data[at:stop], checksum):
-            at = data.find(b"OggS", at + 4)
-            continue
-        found.streams += bool(flags & _FIRST)
-        found.lost += 0 if flags & _FIRST else max(0, sequence - expected)
-        found.has_end = found.has_end or bool(flags & _LAST)
-        expected = sequence + 1
-        at = stop if data.startswith(b"OggS", stop) else data.find(b"OggS", stop)
-    return found
-
-
-def _checks(page: bytes, checksum: int) -> bool:
-    """Ogg's CRC is zlib's with the bits the other way round and no inversion."""
-    blank = page[:22] + bytes(4) + page[26:]
-    crc = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big") == checksum
+    return Contents(data=data, links=links, shows_end=True, notes=tuple(notes))
 
 
 def _mp4(data: bytes) -> Contents:

@@ -113,14 +113,14 @@ def _open_error(error: soundfile.LibsndfileError) -> TrackError:
 
 
 @contextlib.contextmanager
-def open_source(data: bytes, kind: Kind, limits: Limits) -> Iterator[Source]:
-    """Open a file and check what its header claims.
+def open_source(data: bytes, kind: Kind, limits: Limits, links: tuple[bytes, ...] = ()) -> Iterator[Source]:
+    """Open a file, or the `links` of a chained one, and check what its header claims.
 
     Raises:
       ImplausibleHeader: the header is broken.
       UnsupportedCodec, UnsupportedChannels, UnsupportedRate, NoAudio: the header is good but the audio is not read.
     """
-    source = _decoder(data, kind)
+    source = _chain(links, kind) if links else _decoder(data, kind)
     try:
         _check(source, limits)
         yield source
@@ -139,6 +139,12 @@ def _decoder(data: bytes, kind: Kind) -> Source:
             return _av_source(data, kind)
         except TrackError:
             raise error from None
+
+
+def _chain(links: tuple[bytes, ...], kind: Kind) -> Source:
+    from transforms.signal.chain import ChainedSource
+
+    return ChainedSource(links, lambda data: _decoder(data, kind))
 
 
 def _av_source(data: bytes, kind: Kind) -> Source:

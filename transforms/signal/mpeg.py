@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import struct
 
+from transforms.signal.tags import KNOWN, tags_end
+
 _BITRATES = {
     (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (3, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -15,7 +17,6 @@ _BITRATES = {
 _RATES = (44_100, 48_000, 32_000)
 SEARCH_BYTES = 1 << 17
 """How far into a file the first frame is looked for."""
-_TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,8 @@ class MpegScan:
       frames: number of those frames, a length tag's own included.
       head: the first frame.
       tag_frames: frames that a Xing, Info or VBRI tag claims; None where there is no such tag.
-      lost_bytes: bytes between spans.
+      lost_bytes: bytes between spans that are no tags.
+      joins: places where audio of the same kind goes on after tags, as in files that were joined.
       is_cut: whether the file ends within a frame.
       has_other_kind: whether frames of another rate or layer follow.
     """
@@ -89,6 +91,7 @@ class MpegScan:
     head: MpegFrame
     tag_frames: int | None
     lost_bytes: int
+    joins: int
     is_cut: bool
     has_other_kind: bool
 
@@ -102,24 +105,26 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
         return None
     sizes = _sizes_like(*_kind(head))
     spans: list[tuple[int, int]] = []
-    frames = lost = 0
+    frames = lost = joins = 0
     at: int | None = first
     while at is not None:
         count, stop = _walk(data, at, sizes)
         frames += count
         spans.append((at, stop))
-        at = _resync(data, stop, sizes)
-        lost += at - stop if at is not None else 0
-    end = spans[-1][1]
+        after = tags_end(data, stop)
+        at = _resync(data, after, sizes, is_join=after > stop)
+        if at is not None:
+            lost, joins = lost + at - after, joins + (after > stop)
     return MpegScan(
         spans=tuple(spans),
         frames=frames,
         head=head,
         tag_frames=_tag_frames(data, first, head),
         lost_bytes=lost,
-        is_cut=0 < len(data) - end < sizes.get(int.from_bytes(data[end + 1 : end + 3]), 0) and data[end] == 0xFF,
-        has_other_kind=not data.startswith(_TRAILERS, end)
-        and find_mpeg_frame(data[end : end + SEARCH_BYTES]) is not None,
+        joins=joins,
+        is_cut=0 < len(data) - stop < sizes.get(int.from_bytes(data[stop + 1 : stop + 3]), 0) and data[stop] == 0xFF,
+        has_other_kind=not data.startswith(KNOWN, after)
+        and find_mpeg_frame(data[after : after + SEARCH_BYTES]) is not None,
     )
 
 
@@ -147,10 +152,10 @@ def _walk(data: bytes, at: int, sizes: dict[int, int]) -> tuple[int, int]:
     return count, at
 
 
-def _resync(data: bytes, at: int, sizes: dict[int, int]) -> int | None:
-    """Where two frames in a row begin again, None where they don't or only tags follow."""
-    if data.startswith(_TRAILERS, at):
-        return None
+def _resync(data: bytes, at: int, sizes: dict[int, int], *, is_join: bool) -> int | None:
+    """Where two frames in a row begin again, at once in a join; None where they don't."""
+    if is_join or data.startswith(KNOWN, at):
+        return at if _walk(data[at : at + 6000], 0, sizes)[0] >= 2 else None
     while (at := data.find(b"\xff", at)) >= 0:
         count, _ = _walk(data[at : at + 6000], 0, sizes)
         if count >= 2:

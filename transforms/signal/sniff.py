@@ -6,6 +6,7 @@ from typing import Literal
 from transforms.signal.errors import FormatNotAllowed, UnknownFormat
 from transforms.signal.mp4 import refuse_references
 from transforms.signal.mpeg import SEARCH_BYTES, find_mpeg_frame, mpeg_frame
+from transforms.signal.tags import id3_size
 
 Decoder = Literal["soundfile", "av"]
 
@@ -132,20 +133,6 @@ def _is_adts(body: bytes) -> bool:
             return False
         body = body[size:]
     return True
-
-
-def id3_size(data: bytes) -> int:
-    """Bytes of the ID3v2 tags at the start of a file; a tag that claims more than the file has is not counted."""
-    at = 0
-    while data[at : at + 3] == b"ID3" and len(data) >= at + 10:
-        size = 0
-        for byte in data[at + 6 : at + 10]:
-            size = size << 7 | byte & 0x7F
-        size += 20 if data[at + 5] & 0x10 else 10
-        if at + size >= len(data):
-            break
-        at += size
-    return at
 
 
 def _riff(body: bytes) -> Kind | None:

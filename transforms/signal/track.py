@@ -42,7 +42,7 @@ class Track:
     @contextlib.contextmanager
     def open(self) -> Iterator[Source]:
         """A decoder at the track's start."""
-        with open_source(self.contents.data, self.kind, self.limits) as source:
+        with open_source(self.contents.data, self.kind, self.limits, self.contents.links) as source:
             yield source
 
     def claimed_frames(self, source: Source) -> int | None:

@@ -1,0 +1,46 @@
+"""Tags around MPEG audio: ID3 in front, ID3v1, APE and Lyrics3 behind, all of them in the middle of joined files."""
+
+KNOWN = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
+"""How tags begin."""
+
+_ID3V1, _ENHANCED, _APE_HEADER, _LYRICS_END = 128, 227, 32, 9
+_MOST_LYRICS = 1 << 20
+
+
+def id3_size(data: bytes) -> int:
+    """Bytes of the ID3v2 tags at the start of a file; a tag that claims more than the file has is not counted."""
+    at = 0
+    while (size := _id3(data, at)) and at + size < len(data):
+        at += size
+    return at
+
+
+def tags_end(data: bytes, at: int) -> int:
+    """Where the tags that begin at `at` end; `at` itself where there are none, or none whose end is in the file."""
+    while (size := _tag(data, at)) and at + size <= len(data):
+        at += size
+    return at
+
+
+def _tag(data: bytes, at: int) -> int:
+    """Bytes of the one tag at this place, 0 where there is none."""
+    if data.startswith(b"TAG+", at):
+        return _ENHANCED
+    if data.startswith(b"TAG", at):
+        return _ID3V1
+    if data.startswith(b"APETAGEX", at):
+        return _APE_HEADER + int.from_bytes(data[at + 12 : at + 16], "little")
+    if data.startswith(b"LYRICSBEGIN", at):
+        end = data.find(b"LYRICS", at + 11, at + _MOST_LYRICS)
+        return end + _LYRICS_END - at if end >= 0 else 0
+    return _id3(data, at)
+
+
+def _id3(data: bytes, at: int) -> int:
+    """Bytes of an ID3v2 tag at this place."""
+    if data[at : at + 3] != b"ID3" or len(data) < at + 10:
+        return 0
+    size = 0
+    for byte in data[at + 6 : at + 10]:
+        size = size << 7 | byte & 0x7F
+    return size + (20 if data[at + 5] & 0x10 else 10)
