@@ -1,7 +1,8 @@
 """tf.data from TFRecord shards: tracks in order for embedding, random patches for training, both masked and soft."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,21 +22,37 @@ class Sampling:
     """How a training epoch is drawn.
 
     Attributes:
-      batch_size: patches of a step.
+      batch_size: patches of a step, over all devices and workers.
       patches_per_track: random patches that each track gives per epoch.
+      epoch_tracks: about so many tracks make an epoch: a larger training split is cut into several. None: all of it.
       seed: decides order, patches and augmentation.
       augment: SpecAugment, random gain and mixup.
     """
 
     batch_size: int = 32
     patches_per_track: int = 4
+    epoch_tracks: int | None = None
     seed: int = 0
     augment: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "patches_per_track"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not positive")
+        for name in ("batch_size", "patches_per_track", "epoch_tracks"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name}={value} is not positive")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which part of the batches this process reads: worker `worker` of `workers`, each with so many `replicas`."""
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1
+
+    @property
+    def all_replicas(self) -> int:
+        """Devices of all workers; each takes an equal part of a batch."""
+        return self.workers * self.replicas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,37 +132,79 @@ def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> It
         raise DatasetError(f"{seen} records in {list(paths)}, dataset.json says {examples}: prepare the dataset again")
 
 
-def training_patches(paths: Sequence[str], manifest: DatasetManifest, sampling: Sampling) -> tf.data.Dataset:
-    """Batches for one epoch: (float32 [batch, frames, mels], packed labels [batch, 2 T]); seeded, new each epoch.
+def pass_slices(tracks: int, sampling: Sampling) -> int:
+    """Into how many epochs a pass over so many tracks is cut."""
+    return 1 if sampling.epoch_tracks is None else max(1, -(-tracks // sampling.epoch_tracks))
 
+
+def steps_of_epoch(manifest: DatasetManifest, sampling: Sampling) -> int:
+    """Steps of an epoch: about as many as it takes to see each of its tracks once."""
+    shards = manifest.shards_of("train")
+    patches = sum(min(shard.patches, shard.examples * sampling.patches_per_track) for shard in shards)
+    slices = pass_slices(sum(shard.examples for shard in shards), sampling)
+    return max(1, round(patches / slices / sampling.batch_size))
+
+
+def shards_of_epoch(
+    paths: Sequence[str], manifest: DatasetManifest, sampling: Sampling, epoch: int, share: Share
+) -> list[str]:
+    """The shards that one worker reads in an epoch, in order: a new order each pass, each shard on one worker.
+
+    Raises:
+      DatasetError: there are fewer shards than workers.
+    """
+    slices = pass_slices(sum(shard.examples for shard in manifest.shards_of("train")), sampling)
+    done, part = divmod(epoch, slices)
+    order = np.random.default_rng([sampling.seed, done]).permutation(len(paths))
+    chosen = [paths[place] for place in order[part::slices]][share.worker :: share.workers]
+    if not chosen:
+        raise DatasetError(
+            f"{len(paths)} training shards in {slices} epochs a pass for {share.workers} workers: a worker would have "
+            "none; prepare with smaller chunks, raise --epoch-tracks, or take fewer workers"
+        )
+    return chosen
+
+
+def epoch_batches(
+    paths: Sequence[str],
+    manifest: DatasetManifest,
+    sampling: Sampling,
+    epoch: int,
+    share: Share | None = None,
+    first_step: int = 0,
+) -> tf.data.Dataset:
+    """Batches of one epoch: (float32 [batch, frames, mels], packed labels [batch, 2 T]), every batch full.
+
+    A pure function of seed, epoch and step: from `first_step` on, the same batches come whatever was read before.
     Shards are interleaved; each track gives a few random patches, so that the patch buffer holds many tracks.
     """
-    files = tf.data.Dataset.from_tensor_slices(list(paths)).shuffle(len(paths), sampling.seed)
-    records = files.interleave(
+    share = share or Share()
+    size, last = sampling.batch_size // share.all_replicas, steps_of_epoch(manifest, sampling) * share.replicas
+    shards = shards_of_epoch(paths, manifest, sampling, epoch, share)
+    order, draw = (int(n) for n in np.random.SeedSequence([sampling.seed, epoch, share.worker]).generate_state(2))
+    records = tf.data.Dataset.from_tensor_slices(shards).interleave(
         tf.data.TFRecordDataset,
-        cycle_length=min(_READERS, len(paths)),
+        cycle_length=min(_READERS, len(shards)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    seeds = tf.data.Dataset.random(sampling.seed, rerandomize_each_iteration=True).batch(2)
-    chosen = tf.data.Dataset.zip((records.shuffle(_SHUFFLED_TRACKS, sampling.seed), seeds)).map(
-        _patch_chooser(manifest, sampling.patches_per_track), num_parallel_calls=2, deterministic=True
-    )
-    patches = chosen.unbatch().shuffle(_SHUFFLED_PATCHES, sampling.seed)
-    batches = patches.batch(sampling.batch_size).map(_to_float)
-    if sampling.augment:
-        augmenter = augment.augmenter(manifest.feature_spec, manifest.mel_mean)
-        numbers = tf.data.Dataset.random(sampling.seed + 1, rerandomize_each_iteration=True).batch(2)
-        batches = tf.data.Dataset.zip((batches, numbers)).map(augmenter, num_parallel_calls=2, deterministic=True)
-    return batches.map(lambda patches, targets, mask: (patches, pack(targets, mask))).prefetch(4)
+    shuffled = records.shuffle(_SHUFFLED_TRACKS, order, reshuffle_each_iteration=False).enumerate()
+    chosen = _map(shuffled, _patch_chooser(manifest, sampling.patches_per_track, draw))
+    patches = chosen.unbatch().shuffle(_SHUFFLED_PATCHES, order, reshuffle_each_iteration=False).repeat()
+    batches = patches.batch(size, drop_remainder=True).enumerate().skip(first_step * share.replicas)
+    return _map(batches, _finisher(manifest, sampling, draw)).take(last - first_step * share.replicas).prefetch(4)
 
 
-def _patch_chooser(manifest: DatasetManifest, count: int):
+def _map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _patch_chooser(manifest: DatasetManifest, count: int, draw: int) -> Callable[..., Any]:
     parse = _parser(manifest)
 
-    def choose(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def choose(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         example = parse(record)
-        order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(example["patches"])[0]), seed)
+        order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(example["patches"])[0]), [draw, number])
         patches = tf.gather(example["patches"], order[:count])
         repeated = [tf.repeat(example[name][None], tf.shape(patches)[0], axis=0) for name in ("targets", "mask")]
         return patches, *repeated
@@ -153,5 +212,16 @@ def _patch_chooser(manifest: DatasetManifest, count: int):
     return choose
 
 
-def _to_float(patches: tf.Tensor, targets: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    return tf.cast(patches, tf.float32), targets, mask
+def _finisher(manifest: DatasetManifest, sampling: Sampling, draw: int) -> Callable[..., Any]:
+    """What is done to a whole batch at once: floats, augmentation, packed labels."""
+    augmenter = augment.augmenter(manifest.feature_spec, manifest.mel_mean)
+
+    def finish(number: tf.Tensor, batch: augment.Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        patches, targets, mask = batch
+        batch = (tf.cast(patches, tf.float32), targets, mask)
+        if sampling.augment:
+            batch = augmenter(batch, tf.stack([tf.constant(draw, tf.int64), -1 - number]))
+        patches, targets, mask = batch
+        return patches, pack(targets, mask)
+
+    return finish

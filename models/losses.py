@@ -39,7 +39,8 @@ def _category_loss(group: Group, targets: tf.Tensor, mask: tf.Tensor, logits: tf
     return tf.reduce_sum(known * tf.nn.sigmoid_cross_entropy_with_logits(y, z), axis=-1)
 
 
-def with_outputs(trunk: keras.Model, layout: Layout) -> keras.Model:
-    """The trunk with the logits of all tags on top, as it is trained at patch level."""
+def with_outputs(trunk: keras.Model, layout: Layout, *, embeds: bool = False) -> keras.Model:
+    """The trunk with the logits of all tags on top, as it is trained at patch level, and its embedding on request."""
     x = keras.layers.Dropout(0.3, name="head_dropout")(trunk.output)
-    return keras.Model(trunk.input, keras.layers.Dense(layout.size, name="logits")(x), name="trainer")
+    logits = keras.layers.Dense(layout.size, dtype="float32", name="logits")(x)
+    return keras.Model(trunk.input, [logits, trunk.output] if embeds else [logits], name="trainer")

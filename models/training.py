@@ -1,61 +1,31 @@
-"""Stage 1: the trunk learns at patch level, stopped when it no longer ranks the validation tracks better."""
+"""Stage 1: the trunk learns at patch level, stopped when it no longer ranks the validation tracks better.
+
+A run that was killed goes on from its checkpoint and ends with the weights of an uninterrupted one: batches are a pure
+function of seed, epoch and step, and a checkpoint holds everything else that changes from step to step.
+"""
 
 import dataclasses
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from models import data, metrics
-from models.heads import Layout, layout_of, link
+from models import checkpoints, data, placement
+from models.checkpoints import Checkpoint
+from models.heads import layout_of
+from models.keras_trunk import digest_of
 from models.losses import masked_loss, with_outputs
-from models.trunks import TRUNKS, build
+from models.options import FINE_TUNING_RATE, LEARNING_RATE, TrainingOptions
+from models.progress import Progress
+from models.similarity import rarity, similarity_loss
+from models.trunks import build
+from models.validation import Validation, logits_function
 from transforms.records.datasets import DatasetManifest
+from transforms.records.hashing import digest, json_bytes
 
-VALIDATION_PATCHES = 4
-"""Patches of a validation track that are looked at after each epoch, spread evenly over it."""
-
-VALIDATION_TRACKS = 2000
-"""Most validation tracks that are looked at after each epoch: they stay in memory."""
-
-
-LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 1e-4
-"""Of a new trunk, and of one that has learned something already: large steps would undo that."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
-    """How a trunk is trained.
-
-    Attributes:
-      trunk: its name in the registry.
-      epochs: most passes over the training split.
-      patience: epochs without a better validation score after which training stops.
-      learning_rate: of AdamW at its start; it falls to 0 along a cosine. None: `LEARNING_RATE`, or `FINE_TUNING_RATE`
-        where a trunk is given to start from.
-      train_norms: whether the statistics of normalisations follow the data where a trunk is given to start from.
-      sampling: batches, patches, seed and augmentation.
-      logs: folder for TensorBoard, or None.
-    """
-
-    trunk: str = "compact"
-    epochs: int = 30
-    patience: int = 8
-    learning_rate: float | None = None
-    train_norms: bool = False
-    sampling: data.Sampling = dataclasses.field(default_factory=data.Sampling)
-    logs: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.trunk not in TRUNKS:
-            raise ValueError(f"trunk {self.trunk!r}: choose from {', '.join(sorted(TRUNKS))}")
-        for name in ("epochs", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not positive")
+__all__ = ["TrainedTrunk", "TrainingOptions", "seed_everything", "train_trunk"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,22 +61,18 @@ def train_trunk(
       initial: a trunk to go on from: from patches [n, frames, mels] to patch embeddings [n, d]. It is changed in place.
 
     Raises:
-      ValueError: `options.trunk` has no network, or `initial` takes other patches than the dataset's.
+      ValueError: `options.trunk` has no network, `initial` takes other patches than the dataset's, or a batch cannot be
+        shared by the devices.
+      CheckpointError: the checkpoint is damaged, or of another run.
     """
+    spread = placement.strategy(options.devices)
     seed_everything(options.sampling.seed)
-    layout = layout_of(manifest.taxonomy)
     trunk = _start(manifest, options, initial)
-    model = with_outputs(trunk, layout)
-    steps = _steps(manifest, options.sampling)
-    usual = LEARNING_RATE if initial is None else FINE_TUNING_RATE
-    peak = usual if options.learning_rate is None else options.learning_rate
-    rate = keras.optimizers.schedules.CosineDecay(peak, steps * options.epochs)
-    model.compile(optimizer=keras.optimizers.AdamW(rate, weight_decay=1e-3, clipnorm=1.0), loss=masked_loss(layout))
-    batches = data.training_patches(train, manifest, options.sampling).repeat()
-    watch = _Watch(_validation_arrays(validation, manifest), layout, options)
-    model.fit(batches, epochs=options.epochs, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[watch])
-    model.set_weights(watch.best_weights)
-    return TrainedTrunk(trunk=trunk, history=watch.history, best_epoch=watch.best_epoch)
+    run = _Run(manifest, train, options, trunk, spread, is_new=initial is None)
+    held = Validation.of(validation, manifest, layout_of(manifest.taxonomy))
+    progress = run.fit(held)
+    trunk.set_weights(progress.best_weights)
+    return TrainedTrunk(trunk=trunk, history=progress.history, best_epoch=progress.best_epoch)
 
 
 def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.Model | None) -> keras.Model:
@@ -123,90 +89,143 @@ def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.M
     return initial
 
 
-def _steps(manifest: DatasetManifest, sampling: data.Sampling) -> int:
-    """Steps of an epoch: about as many as it takes to see every training track once."""
-    shards = manifest.shards_of("train")
-    patches = sum(min(shard.patches, shard.examples * sampling.patches_per_track) for shard in shards)
-    return max(1, round(patches / sampling.batch_size))
+def _share(spread: tf.distribute.Strategy, batch_size: int) -> data.Share:
+    share = placement.share(spread)
+    if batch_size % share.all_replicas:
+        raise ValueError(f"batch_size={batch_size} cannot be shared equally by {share.all_replicas} devices")
+    return share
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Validation:
-    """Validation patches of all tracks [n, frames, mels], the track of each, and the tracks' labels."""
+class _Run:
+    """One training run on its devices: a compiled model, and all that a checkpoint must hold of it."""
 
-    patches: np.ndarray
-    track: np.ndarray
-    targets: np.ndarray
-    mask: np.ndarray
+    def __init__(
+        self,
+        manifest: DatasetManifest,
+        train: Sequence[str],
+        options: TrainingOptions,
+        trunk: keras.Model,
+        spread: tf.distribute.Strategy,
+        *,
+        is_new: bool,
+    ) -> None:
+        self._manifest, self._train, self._options, self._spread = manifest, train, options, spread
+        self._share = _share(spread, options.sampling.batch_size)
+        self._steps = data.steps_of_epoch(manifest, options.sampling)
+        self._identity = _identity(manifest, options, trunk, self._share)
+        usual = LEARNING_RATE if is_new else FINE_TUNING_RATE
+        peak = usual if options.learning_rate is None else options.learning_rate
+        self._rate = keras.optimizers.schedules.CosineDecay(peak, self._steps * options.epochs)
+        with spread.scope():
+            self._trunk = placement.working_copy(trunk, options.precision)
+            self._model = self._compiled()
+        self._logits = logits_function(self._model)
+
+    def _compiled(self) -> keras.Model:
+        options, layout = self._options, layout_of(self._manifest.taxonomy)
+        optimizer = keras.optimizers.AdamW(self._rate, weight_decay=1e-3, clipnorm=1.0)
+        if options.precision == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        losses, weights = [masked_loss(layout)], [1.0]
+        if options.similarity_weight:
+            tags = rarity(self._manifest.tag_positive["train"], self._manifest.tag_known["train"])
+            losses, weights = [*losses, similarity_loss(tags)], [*weights, options.similarity_weight]
+        model = with_outputs(self._trunk, layout, embeds=len(losses) > 1)
+        model.compile(optimizer=optimizer, loss=losses, loss_weights=weights, jit_compile=options.xla)
+        optimizer.build(model.trainable_variables)
+        model.make_train_function()
+        return model
+
+    def fit(self, held: Validation) -> Progress:
+        """All epochs, or those that are left."""
+        progress, first_step = self._restored()
+        options, epochs = self._options, self._options.epochs
+        writer = tf.summary.create_file_writer(options.logs) if options.logs and placement.is_chief() else None
+        bar = tqdm(desc="training the trunk", total=epochs, initial=len(progress.history), unit="epoch", disable=None)
+        while len(progress.history) < epochs and not progress.is_over(options.patience):
+            self._fit_epoch(progress, first_step)
+            first_step = 0
+            facts = {"loss": self._loss(), "learning_rate": self._rate_after(progress), **self._validated(held)}
+            progress.add(facts, self._trunk.get_weights, epochs)
+            self._save(progress, 0)
+            _log(writer, bar, progress.history[-1])
+        bar.close()
+        return progress
+
+    def _fit_epoch(self, progress: Progress, first_step: int) -> None:
+        epoch = len(progress.history)
+        if not first_step:
+            self._model.reset_metrics()
+        batches = self._batches(epoch, first_step)
+        for step in range(first_step + 1, self._steps + 1):
+            self._model.train_function(batches)
+            if self._options.checkpoint_steps and step % self._options.checkpoint_steps == 0 and step < self._steps:
+                self._save(progress, step)
+
+    def _batches(self, epoch: int, first_step: int) -> Iterator[Any]:
+        def read(_: tf.distribute.InputContext) -> tf.data.Dataset:
+            sampling = self._options.sampling
+            batches = data.epoch_batches(self._train, self._manifest, sampling, epoch, self._share, first_step)
+            return batches.map(lambda x, y: (x, (y,) * len(self._model.outputs)))
+
+        return iter(self._spread.distribute_datasets_from_function(read))
+
+    def _loss(self) -> float:
+        return float(self._model.get_metrics_result()["loss"])
+
+    def _rate_after(self, progress: Progress) -> float:
+        return float(self._rate(self._steps * (len(progress.history) + 1)))
+
+    def _validated(self, held: Validation) -> dict[str, float]:
+        return placement.of_chief(held.rate(self._logits), self._spread)
+
+    def _variables(self) -> list[keras.Variable]:
+        """Everything that a step changes: weights, states of dropout, optimizer, the epoch's mean loss."""
+        metrics = [variable for metric in self._model.metrics for variable in metric.variables]
+        return [*self._model.variables, *self._model.optimizer.variables, *metrics]
+
+    def _save(self, progress: Progress, step: int) -> None:
+        if not self._options.checkpoints:
+            return
+        # Every worker reads its variables, some of which are sums over all; one writes.
+        arrays = {f"state/{i}": variable.numpy() for i, variable in enumerate(self._variables())}
+        facts = {"step": step, **progress.to_facts()}
+        if placement.is_chief():
+            found = Checkpoint(run=self._identity, facts=facts, arrays={**arrays, **progress.to_arrays()})
+            checkpoints.save(self._options.checkpoints, found)
+
+    def _restored(self) -> tuple[Progress, int]:
+        """Where an earlier run was stopped: its finished epochs, and the steps of the next one; else the start."""
+        found = checkpoints.load(self._options.checkpoints, self._identity) if self._options.checkpoints else None
+        if found is None:
+            return Progress(), 0
+        for i, variable in enumerate(self._variables()):
+            variable.assign(found.arrays[f"state/{i}"])
+        return Progress.of(found.facts, found.arrays), found.facts["step"]
 
 
-def _validation_arrays(tracks: Iterable[data.Track], manifest: DatasetManifest) -> _Validation:
-    tracks = [_thinned(track) for track in itertools.islice(tracks, VALIDATION_TRACKS)]
-    chosen = [track.patches for track in tracks]
-    tags = len(manifest.taxonomy.tags)
-    return _Validation(
-        patches=np.concatenate([*chosen, np.zeros((0, *manifest.feature_spec.patch_shape), np.float16)]),
-        track=np.repeat(np.arange(len(chosen)), [len(patches) for patches in chosen]),
-        targets=np.array([track.targets for track in tracks]).reshape(-1, tags),
-        mask=np.array([track.mask for track in tracks]).reshape(-1, tags),
-    )
+def _identity(
+    manifest: DatasetManifest, options: TrainingOptions, trunk: keras.Model, share: data.Share
+) -> dict[str, Any]:
+    """All that the weights of a run depend on, by the names that users know."""
+    chosen = options.to_json()
+    sampling = chosen.pop("sampling")
+    return {
+        **chosen,
+        **sampling,
+        "dataset": digest(json_bytes(manifest.to_json())),
+        "initial weights": digest_of(trunk),
+        "workers": share.workers,
+        "devices": share.replicas,
+    }
 
 
-def _thinned(track: data.Track) -> data.Track:
-    places = np.linspace(0, len(track.patches) - 1, VALIDATION_PATCHES).round().astype(int)
-    return dataclasses.replace(track, patches=track.patches[np.unique(places)])
-
-
-class _Watch(keras.callbacks.Callback):
-    """After each epoch: rates the validation tracks, keeps the best weights, logs, and stops when patience is out."""
-
-    def __init__(self, validation: _Validation, layout: Layout, options: TrainingOptions) -> None:
-        super().__init__()
-        self._validation, self._layout, self._options = validation, layout, options
-        self._writer = tf.summary.create_file_writer(options.logs) if options.logs else None
-        self._best = (-np.inf, -np.inf)
-        self.best_weights: list[np.ndarray] = []
-        self.best_epoch = 0
-        self.history: list[dict[str, float]] = []
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._bar = tqdm(total=self._options.epochs, desc="training the trunk", unit="epoch", disable=None)
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._bar.close()
-        if self._writer:
-            self._writer.close()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        facts = {"loss": float((logs or {})["loss"]), **self._rate()}
-        # Small validation splits are soon ranked perfectly: then the loss decides. A lucky first epoch is no reason to
-        # stop, so none counts before a quarter of the epochs is over.
-        score = (facts.get("val_pr_auc", 0.0), -facts.get("val_loss", -float(epoch)))
-        if score > self._best or epoch < self._options.epochs // 4:
-            self._best, self.best_epoch, self.best_weights = score, epoch, self.model.get_weights()
-        self.history.append({"epoch": epoch, **facts})
-        self._log(epoch, facts)
-        if epoch - self.best_epoch >= self._options.patience:
-            self.model.stop_training = True
-
-    def _rate(self) -> dict[str, float]:
-        """Loss and macro PR-AUC (where it is defined) of the validation tracks, each by its mean logits."""
-        held = self._validation
-        if not len(held.targets):
-            return {}
-        logits = np.zeros(held.targets.shape)
-        np.add.at(logits, held.track, self.model.predict(held.patches.astype(np.float32), batch_size=64, verbose=0))
-        logits /= np.bincount(held.track)[:, None]
-        packed = np.concatenate([held.targets, held.mask], axis=1)
-        loss = float(np.mean(masked_loss(self._layout)(packed, logits.astype(np.float32))))
-        scores = link(logits, self._layout)
-        pr_auc = metrics.macro(metrics.tag_metrics(held.targets, held.mask, scores, scores >= 0.5))["pr_auc"]
-        return {"val_loss": loss} if pr_auc is None else {"val_loss": loss, "val_pr_auc": pr_auc}
-
-    def _log(self, epoch: int, facts: dict[str, float]) -> None:
-        self._bar.set_postfix({name: f"{value:.3f}" for name, value in facts.items()}, refresh=False)
-        self._bar.update()
-        if self._writer:
-            with self._writer.as_default():
-                for name, value in facts.items():
-                    tf.summary.scalar(name, value, step=epoch)
+def _log(writer: tf.summary.SummaryWriter | None, bar: tqdm, facts: dict[str, float]) -> None:
+    values = {name: value for name, value in facts.items() if name != "epoch"}
+    bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
+    bar.update()
+    if writer:
+        with writer.as_default():
+            for name, value in values.items():
+                tf.summary.scalar(name, value, step=int(facts["epoch"]))
+        writer.flush()

@@ -185,24 +185,32 @@ def test_tracks_are_read_as_they_were_written(dataset):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
 
 
-def batches(dataset: Path, **sampling):
+def batches(dataset: Path, epoch: int = 0, first_step: int = 0, **sampling):
     from models import data
 
     manifest = read_manifest(str(dataset))
     paths = [str(dataset / shard.path) for shard in manifest.shards_of("train")]
-    return data.training_patches(paths, manifest, data.Sampling(**sampling))
+    return data.epoch_batches(paths, manifest, data.Sampling(**sampling), epoch, first_step=first_step)
 
 
 def test_batches_are_seeded_and_differ_between_epochs(dataset):
-    first, other = (next(iter(batches(dataset, seed=seed)))[0].numpy() for seed in (3, 4))
-    again = batches(dataset, seed=3)
-    same, later = (next(iter(again))[0].numpy() for _ in range(2))
-    assert (first == same).all() and (first != later).any() and (first != other).any()
+    first, again, other, later = (
+        next(iter(batches(dataset, epoch, seed=seed)))[0].numpy() for seed, epoch in ((3, 0), (3, 0), (4, 0), (3, 1))
+    )
+    assert (first == again).all() and (first != later).any() and (first != other).any()
 
 
-def test_each_track_gives_so_many_patches_at_most(dataset):
-    rows = sum(len(patches) for patches, _ in batches(dataset, patches_per_track=1, augment=False))
-    assert rows == 60
+def test_a_batch_depends_on_seed_epoch_and_step_alone(dataset):
+    whole = [patches.numpy() for patches, _ in batches(dataset, 2, batch_size=8)]
+    later = [patches.numpy() for patches, _ in batches(dataset, 2, first_step=5, batch_size=8)]
+    assert len(later) == len(whole) - 5
+    assert all((a == b).all() for a, b in zip(whole[5:], later, strict=True))
+
+
+def test_each_track_gives_so_many_patches(dataset):
+    found = batches(dataset, patches_per_track=1, augment=False, batch_size=20)
+    patches = np.concatenate([rows.numpy() for rows, _ in found])
+    assert len(np.unique(patches.reshape(60, -1), axis=0)) == 60
 
 
 def test_labels_come_with_their_mask(dataset):
