@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from models import baselines, data, keras_trunk, training
+from models import baselines, checkpoints, data, keras_trunk, placement, training
 from models.bundle import Bundle
 from models.bundle_writing import check_output, write_bundle
 from models.embedding import TrackEmbedder
@@ -25,12 +25,13 @@ class Built:
     metrics: dict[str, Any]
 
 
-def build_bundle(dataset: str, output: str, options: training.TrainingOptions, pooling: Pooling) -> Built:
-    """Trains on a dataset and writes a bundle.
+def build_bundle(dataset: str, output: str, options: training.TrainingOptions, pooling: Pooling) -> Built | None:
+    """Trains on a dataset and writes a bundle; None on workers other than the chief, which help to train it.
 
     Raises:
       DatasetError: the dataset is missing, incomplete, changed, or has no training tracks.
       BundleError: `output` holds something already.
+      CheckpointError: an earlier run left a checkpoint that is damaged or does not fit these options.
     """
     check_output(output)
     manifest = read_manifest(dataset)
@@ -38,6 +39,8 @@ def build_bundle(dataset: str, output: str, options: training.TrainingOptions, p
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
     with local_shards(dataset, manifest, SPLITS) as paths:
         trained = training.train_trunk(manifest, paths["train"], _tracks(manifest, paths, "validation"), options)
+        if not placement.is_chief():
+            return None
         facts, trunk_files = keras_trunk.save(trained.trunk, options.trunk, learned=True)
         trunks = [(keras_trunk.as_function(trained.trunk), facts.patch_dim)]
         embedder = TrackEmbedder(trunks, manifest.feature_spec.patch_shape, pooling)
@@ -56,6 +59,8 @@ def build_bundle(dataset: str, output: str, options: training.TrainingOptions, p
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
         files={**trunk_files, **_documents(manifest, options, trained, tagger)},
     )
+    if options.checkpoints:
+        checkpoints.remove(options.checkpoints)
     return Built(bundle=bundle, metrics=tagger.metrics)
 
 
@@ -63,9 +68,7 @@ def _documents(
     manifest: DatasetManifest, options: training.TrainingOptions, trained: training.TrainedTrunk, tagger: Tagger
 ) -> dict[str, bytes]:
     """The files of a bundle beside what tagging needs: what people read, and the baselines."""
-    # Where the logs went is no fact about the model: equal runs write equal bundles.
-    chosen = {name: value for name, value in dataclasses.asdict(options).items() if name != "logs"}
-    history = {"best_epoch": trained.best_epoch, "epochs": trained.history, "options": chosen}
+    history = {"best_epoch": trained.best_epoch, "epochs": trained.history, "options": options.to_json()}
     return {
         "metrics.json": json_bytes(tagger.metrics),
         "history.json": json_bytes(history),

@@ -63,7 +63,7 @@ def load(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
     # Through JSON, as the other side went.
     if differences := _differences(checkpoint.run, json.loads(json.dumps(run))):
         raise CheckpointError(
-            f"{url} is of another training run: {'; '.join(differences)}. Train as before, or give another --checkpoints"
+            f"{url} is of another training run: {'; '.join(differences)}. Train as before, or elsewhere (--checkpoints)"
         )
     return checkpoint
 

@@ -112,7 +112,10 @@ class _Run:
         self._manifest, self._train, self._options, self._spread = manifest, train, options, spread
         self._share = _share(spread, options.sampling.batch_size)
         self._steps = data.steps_of_epoch(manifest, options.sampling)
-        self._identity = _identity(manifest, options, trunk, self._share)
+        self._identity = {
+            **_identity(manifest, options, self._share),
+            "initial weights": None if is_new else digest_of(trunk),
+        }
         usual = LEARNING_RATE if is_new else FINE_TUNING_RATE
         peak = usual if options.learning_rate is None else options.learning_rate
         self._rate = keras.optimizers.schedules.CosineDecay(peak, self._steps * options.epochs)
@@ -204,9 +207,7 @@ class _Run:
         return Progress.of(found.facts, found.arrays), found.facts["step"]
 
 
-def _identity(
-    manifest: DatasetManifest, options: TrainingOptions, trunk: keras.Model, share: data.Share
-) -> dict[str, Any]:
+def _identity(manifest: DatasetManifest, options: TrainingOptions, share: data.Share) -> dict[str, Any]:
     """All that the weights of a run depend on, by the names that users know."""
     chosen = options.to_json()
     sampling = chosen.pop("sampling")
@@ -214,7 +215,6 @@ def _identity(
         **chosen,
         **sampling,
         "dataset": digest(json_bytes(manifest.to_json())),
-        "initial weights": digest_of(trunk),
         "workers": share.workers,
         "devices": share.replicas,
     }

@@ -8,8 +8,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.errors import CommandFailed, UsageError
+from pipelines.errors import CommandFailed
 from pipelines.submitting import add_submit_arguments, check_local, submit, with_places
+from pipelines.training_flags import add_training_arguments, training_options
 
 HELP = "Train a tagger on a prepared dataset: trunk, heads, calibration, thresholds, metrics, in one bundle."
 
@@ -27,23 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="compact",
         help="network that learns at patch level: compact, mobile or short_chunk_resnet (default: compact)",
     )
-    parser.add_argument("--epochs", type=int, default=30, help="most passes over the training tracks")
-    parser.add_argument("--patience", type=int, default=8, help="epochs without progress on validation before the end")
-    parser.add_argument("--batch-size", type=int, default=32, help="patches of a training step")
-    parser.add_argument("--patches-per-track", type=int, default=4, help="random patches that a track gives per epoch")
-    parser.add_argument("--learning-rate", type=float, help="of AdamW at its start (default: 0.002)")
     parser.add_argument(
         "--statistics",
         choices=("mel", "none"),
         default="mel",
         help="fixed statistics of the mels that are appended to the track embedding",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
-    parser.add_argument(
-        "--logs",
-        metavar="FOLDER",
-        help="where TensorBoard finds the run (default: AIP_TENSORBOARD_LOG_DIR, else BUNDLE.logs; none beside gs://)",
-    )
+    add_training_arguments(parser)
     add_submit_arguments(parser)
 
 
@@ -60,6 +51,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 def _train(args: argparse.Namespace) -> int:
     from models.bundle import BundleError
     from models.bundle_writing import check_output
+    from models.checkpoints import CheckpointError
     from transforms.records.datasets import DatasetError, read_manifest
 
     try:
@@ -67,8 +59,11 @@ def _train(args: argparse.Namespace) -> int:
         check_output(args.output)
         read_manifest(args.dataset)
         built = _build(args)
-    except (BundleError, DatasetError) as error:
+    except (BundleError, CheckpointError, DatasetError) as error:
         raise CommandFailed(str(error)) from error
+    if built is None:
+        print("trained; the chief of the workers writes the bundle")
+        return 0
     _print_metrics(built.metrics)
     print(f"bundle {args.output}: {built.bundle.tagger_id}, {built.bundle.embedding_id}, {built.bundle.feature_id}")
     return 0
@@ -78,22 +73,9 @@ def _build(args: argparse.Namespace) -> Any:
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models.building import build_bundle
-    from models.data import Sampling
     from models.pooling import Pooling
-    from models.training import TrainingOptions
 
-    try:
-        sampling = Sampling(batch_size=args.batch_size, patches_per_track=args.patches_per_track, seed=args.seed)
-        options = TrainingOptions(
-            trunk=args.trunk,
-            epochs=args.epochs,
-            patience=args.patience,
-            learning_rate=args.learning_rate,
-            sampling=sampling,
-            logs=args.logs or (None if "://" in args.output else f"{args.output.rstrip('/')}.logs"),
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    options = training_options(args, args.trunk)
     return build_bundle(args.dataset, args.output, options, Pooling(statistics=args.statistics))
 
 
