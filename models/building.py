@@ -1,18 +1,22 @@
 """From a dataset to a bundle: the whole of training in one function."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from models import baselines, checkpoints, data, keras_trunk, placement, training
+import keras
+
+from models import baselines, checkpoints, data, placement, training
 from models.bundle import Bundle
 from models.bundle_writing import check_output, write_bundle
+from models.chosen_trunks import ChosenTrunk, Train, choose_trunks
 from models.embedding import TrackEmbedder
 from models.heads import layout_of
 from models.model_card import model_card
 from models.pooling import Pooling
 from models.shards import local_shards
 from models.tagger import SPLITS, SplitRows, Tagger, build_tagger, embed_split
+from transforms.records import storage
 from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest
 from transforms.records.hashing import json_bytes
 
@@ -25,56 +29,110 @@ class Built:
     metrics: dict[str, Any]
 
 
-def build_bundle(dataset: str, output: str, options: training.TrainingOptions, pooling: Pooling) -> Built | None:
+def build_bundle(
+    dataset: str,
+    output: str,
+    options: training.TrainingOptions,
+    pooling: Pooling,
+    trunks: Sequence[str] = (),
+    *,
+    fine_tune: bool = False,
+) -> Built | None:
     """Trains on a dataset and writes a bundle; None on workers other than the chief, which help to train it.
+
+    Args:
+      dataset: folder that `prepare` wrote.
+      output: folder of the new bundle.
+      options: how trunks are trained.
+      pooling: what a track embedding is made of.
+      trunks: what `choose_trunks` takes; by default the one that the options name.
+      fine_tune: train trunks that are taken from bundles too.
 
     Raises:
       DatasetError: the dataset is missing, incomplete, changed, or has no training tracks.
-      BundleError: `output` holds something already.
+      BundleError: `output` holds something already, or a bundle's trunk does not fit.
       CheckpointError: an earlier run left a checkpoint that is damaged or does not fit these options.
     """
     check_output(output)
     manifest = read_manifest(dataset)
     if not manifest.splits.get("train"):
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
+    words = tuple(trunks) or (options.trunk,)
     with local_shards(dataset, manifest, SPLITS) as paths:
-        trained = training.train_trunk(manifest, paths["train"], _tracks(manifest, paths, "validation"), options)
+        train = _trainer(manifest, paths, options, apart=len(words) > 1)
+        chosen = choose_trunks(words, manifest.feature_id, fine_tune=fine_tune, train=train)
         if not placement.is_chief():
             return None
-        facts, trunk_files = keras_trunk.save(trained.trunk, options.trunk, learned=True)
-        trunks = [(keras_trunk.as_function(trained.trunk), facts.patch_dim)]
-        embedder = TrackEmbedder(trunks, manifest.feature_spec.patch_shape, pooling)
+        embedder = TrackEmbedder(
+            [(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec.patch_shape, pooling
+        )
         rows = {split: _embed(manifest, paths, split, embedder) for split in SPLITS}
+    facts = tuple(trunk.facts for trunk in chosen)
     taxonomy = manifest.taxonomy
-    blocks = pooling.blocks([facts], manifest.feature_spec.n_mels)
-    tagger = build_tagger(rows, layout_of(taxonomy), taxonomy.tag_ids, blocks)
+    tagger = build_tagger(
+        rows, layout_of(taxonomy), taxonomy.tag_ids, pooling.blocks(facts, manifest.feature_spec.n_mels)
+    )
     bundle = write_bundle(
         output,
         spec=manifest.feature_spec,
         taxonomy=taxonomy,
         pooling=pooling,
-        trunks=(facts,),
+        trunks=facts,
         heads=tagger.heads,
         tags=tagger.tags,
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
-        files={**trunk_files, **_documents(manifest, options, trained, tagger)},
+        files=_files(manifest, options, chosen, tagger),
     )
-    if options.checkpoints:
-        checkpoints.remove(options.checkpoints)
+    for trunk in chosen:
+        if trunk.trained and options.checkpoints:
+            checkpoints.remove(_own_folder(options.checkpoints, trunk.facts.name, len(words) > 1))
     return Built(bundle=bundle, metrics=tagger.metrics)
 
 
-def _documents(
-    manifest: DatasetManifest, options: training.TrainingOptions, trained: training.TrainedTrunk, tagger: Tagger
+def _trainer(
+    manifest: DatasetManifest, paths: Mapping[str, list[str]], options: training.TrainingOptions, *, apart: bool
+) -> Train:
+    """Trains one trunk; several keep their logs and checkpoints in folders of their own."""
+
+    def train(name: str, initial: keras.Model | None) -> training.TrainedTrunk:
+        logs, checkpointed = (
+            folder and _own_folder(folder, name, apart) for folder in (options.logs, options.checkpoints)
+        )
+        # A trunk to go on from is not built by name: it need not stand in the registry.
+        trunk = name if initial is None else options.trunk
+        chosen = dataclasses.replace(options, trunk=trunk, logs=logs, checkpoints=checkpointed)
+        return training.train_trunk(
+            manifest, paths["train"], _tracks(manifest, paths, "validation"), chosen, initial=initial
+        )
+
+    return train
+
+
+def _own_folder(folder: str, name: str, apart: bool) -> str:
+    return storage.join(folder, name) if apart else folder
+
+
+def _files(
+    manifest: DatasetManifest, options: training.TrainingOptions, chosen: Sequence[ChosenTrunk], tagger: Tagger
 ) -> dict[str, bytes]:
-    """The files of a bundle beside what tagging needs: what people read, and the baselines."""
-    history = {"best_epoch": trained.best_epoch, "epochs": trained.history, "options": options.to_json()}
+    """All files of a bundle but the heads: trunks, what people read, and the baselines."""
+    facts = tuple(trunk.facts for trunk in chosen)
     return {
+        **{name: data for trunk in chosen for name, data in trunk.files.items()},
         "metrics.json": json_bytes(tagger.metrics),
-        "history.json": json_bytes(history),
+        "history.json": json_bytes(_history(options, chosen)),
         baselines.FILE: tagger.baselines.to_npz(),
-        "MODEL_CARD.md": model_card(manifest, options.trunk, tagger.tags, tagger.metrics).encode(),
+        "MODEL_CARD.md": model_card(manifest, facts, tagger.tags, tagger.metrics).encode(),
     }
+
+
+def _history(options: training.TrainingOptions, chosen: Sequence[ChosenTrunk]) -> dict[str, Any]:
+    """How the trunks were trained: the first one trained here as `epochs`, any further ones by name."""
+    kept = {name: value for name, value in options.to_json().items() if name != "trunk"}
+    trained = [(trunk.facts.name, trunk.trained) for trunk in chosen if trunk.trained]
+    curves = [{"trunk": name, "best_epoch": one.best_epoch, "epochs": one.history} for name, one in trained]
+    first = curves[0] if curves else {"trunk": None, "best_epoch": None, "epochs": []}
+    return {**first, "further": curves[1:], "options": kept}
 
 
 def _tracks(manifest: DatasetManifest, paths: Mapping[str, list[str]], split: str) -> Iterator[data.Track]:

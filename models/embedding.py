@@ -83,13 +83,20 @@ def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | No
       BundleError: a file is missing or changed, or holds no trunk that this engine can run.
     """
     bundle = load_trunks(bundle_url)
-    formats = [format_for(trunk, bundle_url, inference) for trunk in bundle.trunks]
     with local_copy(bundle_url, bundle) as folder:
         trunks = [
-            (LOADERS[kind](folder / trunk.files[kind], trunk, threads), trunk.patch_dim)
-            for trunk, kind in zip(bundle.trunks, formats, strict=True)
+            (load_trunk(trunk, folder, bundle_url, inference=inference, threads=threads), trunk.patch_dim)
+            for trunk in bundle.trunks
         ]
     return TrackEmbedder(trunks, bundle.spec.patch_shape, bundle.pooling)
+
+
+def load_trunk(
+    trunk: TrunkFile, folder: Path, bundle_url: str, *, inference: str = "auto", threads: int | None = 1
+) -> Trunk:
+    """One trunk of a bundle whose files have been checked and lie in a local folder; otherwise as `load_embedder`."""
+    kind = format_for(trunk, bundle_url, inference)
+    return LOADERS[kind](folder / trunk.files[kind], trunk, threads)
 
 
 def format_for(trunk: TrunkFile, bundle_url: str, inference: str) -> str:

@@ -64,8 +64,8 @@ def save(
     return facts, files
 
 
-def load(path: Path, facts: TrunkFile) -> "Trunk":
-    """The trunk for inference; Keras's safe mode refuses Lambda layers, and nothing is unpickled.
+def load_model(path: Path, facts: TrunkFile) -> keras.Model:
+    """The network; Keras's safe mode refuses Lambda layers, and nothing is unpickled.
 
     Raises:
       BundleError: the loaded weights are not those that the bundle was written with.
@@ -73,7 +73,12 @@ def load(path: Path, facts: TrunkFile) -> "Trunk":
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
     if (found := digest_of(model)) != facts.digest:
         raise BundleError(f"{path}: trunk digest {found}, the bundle's manifest says {facts.digest}")
-    return as_function(model)
+    return model
+
+
+def load(path: Path, facts: TrunkFile) -> "Trunk":
+    """The trunk for inference, as `load_model` reads it."""
+    return as_function(load_model(path, facts))
 
 
 def as_function(model: keras.Model) -> "Trunk":

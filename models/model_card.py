@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.bundle import TagFacts
+from models.trunk_bundle import TrunkFile
 from transforms.records.datasets import DatasetManifest
 
 
-def model_card(manifest: DatasetManifest, trunk: str, tags: tuple[TagFacts, ...], metrics: Mapping[str, Any]) -> str:
+def model_card(
+    manifest: DatasetManifest, trunks: tuple[TrunkFile, ...], tags: tuple[TagFacts, ...], metrics: Mapping[str, Any]
+) -> str:
     """Markdown with Hugging Face front matter."""
     return "\n".join(
         [
@@ -15,11 +18,12 @@ def model_card(manifest: DatasetManifest, trunk: str, tags: tuple[TagFacts, ...]
             "# Music tagger",
             "",
             f"Scores {len(tags)} tags in {len(manifest.taxonomy.categories)} categories from audio: log-mel patches "
-            f"of {manifest.feature_spec.patch_s:.1f} s, the `{trunk}` trunk, linear heads on the track embedding.",
+            f"of {manifest.feature_spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
             "",
             f"Trained on {metrics['tracks']['train']} tracks; tuned on {metrics['tracks']['validation']}; tested on "
             f"{metrics['tracks']['test']} by artists that training never saw.",
             "",
+            *_trunk_lines(trunks),
             *comparison(metrics),
             "",
             metrics["note"],
@@ -33,6 +37,22 @@ def model_card(manifest: DatasetManifest, trunk: str, tags: tuple[TagFacts, ...]
 
 def _front_matter() -> list[str]:
     return ["---", "library_name: keras", "tags:", "- audio-classification", "- music", "---", ""]
+
+
+def _trunk_names(trunks: tuple[TrunkFile, ...]) -> str:
+    if not trunks:
+        return "no trunk but fixed statistics of the mels"
+    return ("the trunk " if len(trunks) == 1 else "the trunks ") + " and ".join(f"`{trunk.name}`" for trunk in trunks)
+
+
+def _trunk_lines(trunks: tuple[TrunkFile, ...]) -> list[str]:
+    """Where each trunk is from; the licence's first line stands for it, its text is in the manifest."""
+    lines = []
+    for trunk in trunks:
+        how = "trained on this training split" if trunk.learned else "frozen"
+        known = [text for text in (trunk.source, trunk.licence.partition("\n")[0]) if text]
+        lines.append(f"- `{trunk.name}`: {how}" + (f" ({', '.join(known)})" if known else ""))
+    return [*lines, ""] if lines else []
 
 
 def comparison(metrics: Mapping[str, Any]) -> list[str]:

@@ -35,7 +35,7 @@ class TrunkFile:
         `projection` for the numpy one.
       learned: whether it has seen the labels of the training split (trained or fine-tuned on it).
       source: where a ready-made trunk is from, for people.
-      licence: of its weights.
+      licence: of its weights: the name on the first line, then the text where copies must carry it.
     """
 
     name: str

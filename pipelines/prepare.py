@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--catalog-root", help="where relative uris start (default: the catalog's folder)")
     parser.add_argument("--feature-spec", metavar="JSON", help="feature spec file (default: the built-in one)")
     parser.add_argument(
+        "--trunk", metavar="BUNDLE", help="bundle whose feature spec is taken over, to train heads on its trunk"
+    )
+    parser.add_argument(
         "--split-ratios", default="0.8,0.1,0.1", metavar="A,B,C", help="shares of train, validation and test artists"
     )
     parser.add_argument("--split-column", help="catalog column with official splits: train, validation, test or none")
@@ -148,7 +151,7 @@ def make_options(args: argparse.Namespace) -> Options:
         raise UsageError(f"--chunk-tracks={args.chunk_tracks}: at least 1")
     ratios = checked(SplitRatios.parse, args.split_ratios)
     gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
-    taxonomy, spec = _taxonomy(args.taxonomy), _spec(args.feature_spec)
+    taxonomy, spec = _taxonomy(args.taxonomy), _spec(args.feature_spec, args.trunk)
     try:
         shards = list_shards(args.catalog, args.catalog_root)
     except CatalogError as e:
@@ -183,10 +186,15 @@ def _taxonomy(url: str) -> "Taxonomy":
         raise CommandFailed(str(e)) from e
 
 
-def _spec(url: str | None) -> "FeatureSpec":
+def _spec(url: str | None, trunk: str | None) -> "FeatureSpec":
+    from models.trunk_bundle import load_trunks
     from transforms.records import storage
     from transforms.signal.spec import FeatureSpec
 
+    if trunk is not None:
+        if url is not None:
+            raise UsageError("--trunk takes over the bundle's feature spec: leave --feature-spec out")
+        return load_trunks(trunk).spec
     if url is None:
         return FeatureSpec()
     try:

@@ -6,11 +6,14 @@ catalog-tagger train --dataset dataset --output bundle
 import argparse
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import CommandFailed
+from pipelines.errors import CommandFailed, UsageError
 from pipelines.submitting import add_submit_arguments, check_local, submit, with_places
 from pipelines.training_flags import add_training_arguments, training_options
+
+if TYPE_CHECKING:
+    from transforms.records.datasets import DatasetManifest
 
 HELP = "Train a tagger on a prepared dataset: trunk, heads, calibration, thresholds, metrics, in one bundle."
 
@@ -25,9 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trunk",
-        default="compact",
-        help="network that learns at patch level: compact, mobile or short_chunk_resnet (default: compact)",
+        action="append",
+        metavar="NAME|BUNDLE",
+        help="network from patches to embeddings: compact, mobile or short_chunk_resnet are trained from scratch, the "
+        "folder of a bundle gives its ready-made trunks, statistics is none at all; repeat it to join several "
+        "(default: compact)",
     )
+    parser.add_argument("--fine-tune", action="store_true", help="train the trunks of bundles too, not heads alone")
     parser.add_argument(
         "--statistics",
         choices=("mel", "none"),
@@ -57,7 +64,7 @@ def _train(args: argparse.Namespace) -> int:
     try:
         # Asked before TensorFlow is imported: these answers should not take half a minute.
         check_output(args.output)
-        read_manifest(args.dataset)
+        _check_trunks(args, read_manifest(args.dataset))
         built = _build(args)
     except (BundleError, CheckpointError, DatasetError) as error:
         raise CommandFailed(str(error)) from error
@@ -69,14 +76,43 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> None:
+    """Asks of the trunks what can be asked without TensorFlow.
+
+    Raises:
+      UsageError: the flags make no sense together.
+      BundleError: a bundle is none, or was made for other features than the dataset.
+    """
+    from models.chosen_trunks import STATISTICS, bundles_among
+
+    args.trunk = args.trunk or ["compact"]
+    bundles = bundles_among(args.trunk)
+    if args.fine_tune and not bundles:
+        raise UsageError("--fine-tune goes on from the trunk of a bundle: give one as --trunk BUNDLE")
+    if STATISTICS in args.trunk and args.statistics == "none":
+        raise UsageError("--trunk statistics with --statistics none leaves nothing to embed tracks by")
+    for bundle in bundles.values():
+        bundle.check_feature_id(dataset.feature_id)
+
+
 def _build(args: argparse.Namespace) -> Any:
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models.building import build_bundle
     from models.pooling import Pooling
 
-    options = training_options(args, args.trunk)
-    return build_bundle(args.dataset, args.output, options, Pooling(statistics=args.statistics))
+    # Every name is checked before the first trunk is trained.
+    options = [training_options(args, name) for name in _names(args)] or [training_options(args, "compact")]
+    pooling = Pooling(statistics=args.statistics)
+    return build_bundle(args.dataset, args.output, options[0], pooling, args.trunk, fine_tune=args.fine_tune)
+
+
+def _names(args: argparse.Namespace) -> list[str]:
+    """The trunks that are no folders of bundles."""
+    from models.chosen_trunks import bundles_among
+
+    bundles = bundles_among(args.trunk)
+    return [word for word in args.trunk if word not in bundles]
 
 
 def _print_metrics(metrics: Mapping[str, Any]) -> None:

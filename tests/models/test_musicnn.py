@@ -78,7 +78,8 @@ def test_a_bundle_is_complete(bundles):
         assert len(bundle.tags) == 50 and DATASETS[name] in card and "ISC" in card and "not calibrated" in card
         assert "Permission to use" in Path(bundle.url, "LICENSE.musicnn.txt").read_text()
         (trunk,) = bundle.trunks
-        assert (trunk.patch_dim, trunk.learned, trunk.licence) == (200, False, "ISC")
+        assert (trunk.patch_dim, trunk.learned) == (200, False)
+        assert trunk.licence.startswith("ISC\n") and "Permission to use" in trunk.licence
     assert {"voice/female_vocal", "genre/rock"} <= set(bundles["mtt"].taxonomy.tag_ids)
 
 
