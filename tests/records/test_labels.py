@@ -141,3 +141,35 @@ def test_laws(tags, random):
         assert all(labels.targets[parent] >= labels.targets[tag] for parent in parents)
     genre = TAXONOMY.slices["genre"]
     assert labels.targets[genre].sum() == labels.mask[genre].max()
+
+
+DROPPED = Taxonomy.from_json(
+    {
+        "categories": [
+            {
+                "name": "mood",
+                "kind": "multilabel",
+                "tags": ["mood/soft", "mood/slow", "mood/loud"],
+                "dropped": [{"id": "mood/dreamy", "parents": ["mood/soft", "mood/slow"], "aliases": ["mood/hazy"]}],
+            },
+            {"name": "genre", "kind": "multiclass", "tags": ["genre/rock", "genre/pop"], "dropped": ["genre/polka"]},
+            {"name": "voice", "kind": "binary", "tags": [{"id": "voice/vocal", "none_of": ["genre/polka"]}]},
+        ]
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["mood/dreamy", "mood/hazy"])
+def test_a_dropped_tag_is_no_target_but_its_parents_apply(name):
+    labels = encode([(name, 0.5)], DROPPED)
+    assert labels.targets.tolist() == [0.5, 0.5, 0, 0, 0, 0] and labels.mask.tolist() == [1, 1, 1, 0, 0, 0]
+    assert labels.unknown == labels.conflicts == ()
+
+
+def test_a_dropped_class_is_a_class_too():
+    both, alone = (
+        encode([(tag, None) for tag in tags], DROPPED) for tags in (("genre/polka", "genre/pop"), ("genre/polka",))
+    )
+    assert both.conflicts == ("genre",) and alone.conflicts == ()
+    assert not both.mask[3:5].any() and not alone.mask[3:5].any()
+    assert (alone.targets[5], alone.mask[5]) == (0, 1)  # rules read dropped tags as well

@@ -173,3 +173,31 @@ def test_broken_files_are_named(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(TaxonomyError, match="no such taxonomy file"):
         load_taxonomy(str(tmp_path / "none.yaml"))
+
+
+def with_dropped(kind="multilabel", dropped=()):
+    return {"categories": [{"name": "mood", "kind": kind, "tags": ["mood/a", "mood/b"], "dropped": list(dropped)}]}
+
+
+def test_dropped_tags_come_back_and_change_the_id():
+    taxonomy = Taxonomy.from_json(with_dropped(dropped=[{"id": "mood/c", "parents": ["mood/a"], "aliases": ["mood/d"]}]))
+    assert Taxonomy.from_json(taxonomy.to_json()) == taxonomy
+    assert taxonomy.taxonomy_id != Taxonomy.from_json(with_dropped()).taxonomy_id
+    assert "dropped" not in Taxonomy.from_json(with_dropped()).to_json()["categories"][0]
+    assert taxonomy.knows("mood/d") and taxonomy.resolve("mood/d") is None and taxonomy.implied("mood/d") == (0,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dropped", "message"),
+    [
+        ("multilabel", ["mood/a"], "tag 'mood/a' stands 2 times"),
+        ("multilabel", [{"id": "mood/c", "aliases": ["mood/b"]}], "alias 'mood/b' already means"),
+        ("multilabel", [{"id": "mood/c", "parents": ["mood/d"]}, "mood/d"], "parent 'mood/d' does not exist"),
+        ("binary", ["mood/c"], "dropped tags are for multiclass and multilabel"),
+        ("multilabel", ["genre/c"], "must be mood/<slug>"),
+        ("multilabel", [{"parents": []}], "dropped tag 1: no id"),
+    ],
+)
+def test_faults_of_dropped_tags_are_named(kind, dropped, message):
+    with pytest.raises(TaxonomyError, match=message):
+        Taxonomy.from_json(with_dropped(kind, dropped))

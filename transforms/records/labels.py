@@ -31,8 +31,8 @@ def encode(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> Labe
 
     A category is known only where it was annotated. In a `multilabel` category weights are soft targets and a tag's
     parents apply at least as much as it does. A `multiclass` category needs exactly one tag with a weight over 0, which
-    then is its target, else it is masked. A `binary` category follows from its own tags and from the rules of
-    `any_of` and `none_of`; evidence for both sides that does not add up to 1 is a conflict.
+    then is its target, else it is masked; dropped tags count among them. A `binary` category follows from its own tags
+    and from the rules of `any_of` and `none_of`; evidence for both sides that does not add up to 1 is a conflict.
 
     Args:
       tags: (id or alias, weight 0..1; None counts as 1).
@@ -42,7 +42,10 @@ def encode(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> Labe
     targets = np.zeros(len(taxonomy.tags), np.float32)
     mask = np.zeros(len(taxonomy.tags), np.float32)
     conflicts = []
+    concerned = {name for tag in said for name in taxonomy.concerned.get(tag, ())}
     for category in taxonomy.categories:
+        if category.name not in concerned:
+            continue
         values, clash = _category_targets(category, said)
         if clash:
             conflicts.append(category.name)
@@ -58,12 +61,11 @@ def _said(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> tuple
     unknown = set()
     for name, weight in tags:
         amount = 1.0 if weight is None else float(weight)
-        resolved = taxonomy.resolve(name)
         if not taxonomy.knows(name):
             unknown.add(name)
             continue
-        implied = taxonomy.ancestors[taxonomy.index[resolved]] if resolved else ()
-        for meant in {name, resolved or name, *(taxonomy.tag_ids[i] for i in implied)}:
+        dropped = [taxonomy.dropped[name].id] if name in taxonomy.dropped else []
+        for meant in {name, *dropped, *(taxonomy.tag_ids[i] for i in taxonomy.implied(name))}:
             said[meant] = max(said.get(meant, 0.0), amount)
     return said, tuple(sorted(unknown))
 
@@ -73,13 +75,15 @@ def _category_targets(category: Category, said: Mapping[str, float]) -> tuple[li
     if category.kind == "binary":
         return _binary(category.tags, said)
     weights = [said.get(tag.id) for tag in category.tags]
-    if all(weight is None for weight in weights):
+    dropped = [said.get(tag.id) for tag in category.dropped]
+    if all(weight is None for weight in (*weights, *dropped)):
         return None, False
     amounts = [weight or 0.0 for weight in weights]
     if category.kind == "multilabel":
         return amounts, False
     applying = [amount > 0 for amount in amounts]
-    return ([float(x) for x in applying], False) if sum(applying) == 1 else (None, sum(applying) > 1)
+    several = sum(applying) + sum(bool(weight) for weight in dropped) > 1
+    return ([float(x) for x in applying] if any(applying) and not several else None), several
 
 
 def _binary(tags: Sequence[Tag], said: Mapping[str, float]) -> tuple[list[float] | None, bool]:

@@ -64,11 +64,14 @@ class Category:
       kind: `binary` (one tag that applies or not, or two of which one applies), `multiclass` (exactly one of its tags
         applies) or `multilabel` (any number does).
       tags: in the order of the file.
+      dropped: tags that catalogs carry and that are no targets, such as those too rare to learn. A track that has one
+        is annotated in this category, and the tag's parents apply to it.
     """
 
     name: str
     kind: Kind
     tags: tuple[Tag, ...]
+    dropped: tuple[Tag, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,6 +146,21 @@ class Taxonomy:
         return aliases | {tag.id: tag.id for tag in self.tags}
 
     @functools.cached_property
+    def dropped(self) -> Mapping[str, Tag]:
+        """The dropped tags of all categories, by id and by alias."""
+        return {name: tag for c in self.categories for tag in c.dropped for name in (tag.id, *tag.aliases)}
+
+    @functools.cached_property
+    def concerned(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the categories that a tag id says something about: its own, and binary ones with a rule for it."""
+        found: dict[str, dict[str, None]] = {}
+        for category in self.categories:
+            for tag in (*category.tags, *category.dropped):
+                for name in (tag.id, *tag.any_of, *tag.none_of):
+                    found.setdefault(name, {})[category.name] = None
+        return {name: tuple(categories) for name, categories in found.items()}
+
+    @functools.cached_property
     def _rule_tags(self) -> frozenset[str]:
         return frozenset(name for tag in self.tags for name in (*tag.any_of, *tag.none_of))
 
@@ -151,16 +169,20 @@ class Taxonomy:
         return self._resolved.get(tag)
 
     def knows(self, tag: str) -> bool:
-        """Whether a catalog's tag means something here: an id, an alias, or a tag in a binary category's rule."""
-        return tag in self._resolved or tag in self._rule_tags
+        """Whether a catalog's tag means something here: an id, an alias, dropped, or in a binary category's rule."""
+        return tag in self._resolved or tag in self.dropped or tag in self._rule_tags
+
+    def implied(self, tag: str) -> tuple[int, ...]:
+        """Positions of the tags that apply where a catalog's tag does: its own and all broader ones, if it is known."""
+        if (resolved := self.resolve(tag)) is not None:
+            place = self.index[resolved]
+            return (place, *self.ancestors[place])
+        parents = self.dropped[tag].parents if tag in self.dropped else ()
+        return tuple(sorted({place for parent in parents for place in self.implied(parent)}))
 
     def to_json(self) -> dict[str, Any]:
         """The taxonomy as a JSON object; also what its YAML file holds."""
-        return {
-            "categories": [
-                {"name": c.name, "kind": c.kind, "tags": [_tag_to_json(tag) for tag in c.tags]} for c in self.categories
-            ]
-        }
+        return {"categories": [_category_to_json(category) for category in self.categories]}
 
     @classmethod
     def from_json(cls, obj: Any) -> Self:
@@ -180,6 +202,11 @@ class Taxonomy:
         return yaml.safe_dump(self.to_json(), sort_keys=False, allow_unicode=True, width=120)
 
 
+def _category_to_json(category: Category) -> dict[str, Any]:
+    found = {"name": category.name, "kind": category.kind, "tags": [_tag_to_json(tag) for tag in category.tags]}
+    return {**found, "dropped": [_tag_to_json(tag) for tag in category.dropped]} if category.dropped else found
+
+
 def _tag_to_json(tag: Tag) -> dict[str, Any]:
     lists = {name: list(getattr(tag, name)) for name in _TAG_LISTS if getattr(tag, name)}
     return {"id": tag.id, "name": tag.name, **lists}
@@ -189,7 +216,8 @@ _TAG_LISTS = ("parents", "aliases", "any_of", "none_of")
 
 
 def _category(obj: Mapping[str, Any]) -> Category:
-    return Category(name=obj["name"], kind=obj["kind"], tags=tuple(_tag(tag) for tag in obj["tags"]))
+    tags, dropped = (tuple(_tag(tag) for tag in obj.get(field) or ()) for field in ("tags", "dropped"))
+    return Category(name=obj["name"], kind=obj["kind"], tags=tags, dropped=dropped)
 
 
 def _tag(obj: Mapping[str, Any] | str) -> Tag:

@@ -30,13 +30,14 @@ def _category_shape(number: int, obj: Any) -> Iterator[str]:
         return
     if isinstance(obj.get("name"), str):
         place = f"category {obj['name']!r}"
-    yield from _fields(place, obj, _CATEGORY_FIELDS, _CATEGORY_FIELDS)
+    yield from _fields(place, obj, _CATEGORY_FIELDS, {*_CATEGORY_FIELDS, "dropped"})
     yield from _texts(place, obj, ("name", "kind"))
-    if not isinstance(obj.get("tags", []), list):
-        yield f"{place}: tags must be a list"
-        return
-    for i, tag in enumerate(obj.get("tags", []), 1):
-        yield from _tag_shape(f"{place}, tag {i}", tag)
+    for field, what in (("tags", "tag"), ("dropped", "dropped tag")):
+        if not isinstance(obj.get(field, []), list):
+            yield f"{place}: {field} must be a list"
+            continue
+        for i, tag in enumerate(obj.get(field, []), 1):
+            yield from _tag_shape(f"{place}, {what} {i}", tag)
 
 
 def _tag_shape(place: str, obj: Any) -> Iterator[str]:
@@ -89,12 +90,13 @@ def check(categories: Sequence["Category"]) -> list[str]:
         return ["no categories: give at least one"]
     faults = list(_repeated("category", (category.name for category in categories)))
     tags = [tag for category in categories for tag in category.tags]
-    faults += _repeated("tag", (tag.id for tag in tags))
+    dropped = [tag for category in categories for tag in category.dropped]
+    faults += _repeated("tag", (tag.id for tag in (*tags, *dropped)))
     for category in categories:
         faults += _category_faults(category)
-    faults += _alias_faults(tags)
+    faults += _alias_faults([*tags, *dropped])
     known = {tag.id for tag in tags}
-    for tag in tags:
+    for tag in (*tags, *dropped):
         faults += _parent_faults(tag, known)
     return faults + _cycle_faults(tags)
 
@@ -114,7 +116,9 @@ def _category_faults(category: "Category") -> Iterator[str]:
         yield f"{place}: {count} tags: a multiclass category needs two or more"
     if category.kind == "multilabel" and count < 1:
         yield f"{place}: no tags"
-    for tag in category.tags:
+    if category.kind == "binary" and category.dropped:
+        yield f"{place}: dropped tags are for multiclass and multilabel categories"
+    for tag in (*category.tags, *category.dropped):
         yield from _tag_faults(category, tag)
 
 
