@@ -11,6 +11,7 @@ from typing import NoReturn
 from pipelines.errors import FAILED, USAGE, CommandFailed, UsageError
 
 COMMANDS = {
+    "labels": ("pipelines.labels", False),
     "split": ("pipelines.split", False),
     "prepare": ("pipelines.prepare", True),
     "train": ("pipelines.train", False),

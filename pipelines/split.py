@@ -38,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Reads the catalog twice: once to decide, once to write. Returns the exit code."""
     from transforms.records import storage
-    from transforms.records.catalog_splits import previous_sides, read_tags, report, split_catalog, with_sides
+    from transforms.records.catalog_labels import read_labels
+    from transforms.records.catalog_splits import previous_sides, report, split_catalog, with_sides
     from transforms.records.hashing import json_bytes
-    from transforms.records.splits import SplitRatios
+    from transforms.records.splits import SplitRatios, split_of
     from transforms.records.taxonomy import load_taxonomy
     from transforms.records.tracks import list_shards
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     _check_output(args.output)
     taxonomy, shards = load_taxonomy(args.taxonomy), list_shards(args.catalog)
     _check_columns(shards, args)
-    catalog = read_tags(shards, taxonomy, ratios, args.bytes_column)
+    catalog = read_labels(shards, taxonomy, lambda row: split_of(row, ratios), args.bytes_column)
     if catalog.problems:
         shown = "\n".join(map(str, catalog.problems[:SHOWN_PROBLEMS]))
         raise CommandFailed(f"{len(catalog.problems)} problems in the catalog, nothing was split:\n{shown}")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms.records.catalog_labels import TagRows
 from transforms.records.splits import SPLITS, SplitRatios
 from transforms.records.stratify import OPEN, OUT, count_tags, deviations, stratify
 
@@ -22,14 +23,22 @@ def catalog(seed, tracks=3000, groups=300, tags=30):
     return group, pairs // tags, pairs % tags
 
 
+def rows(pair_tracks, pair_tags, tracks):
+    """Pairs in order of their tracks as sparse rows."""
+    order = np.lexsort((pair_tags, pair_tracks))
+    starts = np.searchsorted(pair_tracks[order], np.arange(tracks + 1))
+    return TagRows(starts=starts, tags=pair_tags[order].astype(np.int16))
+
+
 def split(group, pair_tracks, pair_tags, fixed=None, groups=300, tags=30, ratios=RATIOS):
-    counts = count_tags(group[pair_tracks], pair_tags, groups, tags)
+    counts = count_tags(rows(pair_tracks, pair_tags, len(group)), group, groups, tags)
     sides = np.full(groups, OPEN, np.int8) if fixed is None else fixed
     return stratify(counts, np.bincount(group, minlength=groups), sides, ratios)
 
 
 def test_counts_are_those_of_the_pairs():
-    counts = count_tags(np.array([2, 0, 2, 2]), np.array([1, 0, 1, 3]), 4, 5)
+    carried = rows(np.array([0, 1, 2, 2]), np.array([1, 0, 1, 3]), 3)
+    counts = count_tags(carried, np.array([2, 0, 2]), 4, 5)
     assert [tuple(map(list, counts.of(g))) for g in range(4)] == [([0], [1]), ([], []), ([1, 3], [2, 1]), ([], [])]
     assert counts.groups.tolist() == [0, 2, 2]
 
@@ -48,7 +57,8 @@ def test_tags_are_much_more_even_than_by_chance(seed):
     made = split(group, pair_tracks, pair_tags)
     chance = np.random.default_rng(seed).choice(3, 300, p=[0.6, 0.2, 0.2]).astype(np.int8)
     off, by_chance = (
-        np.abs(deviations(sides[group[pair_tracks]], pair_tags, 30, RATIOS)).mean() for sides in (made, chance)
+        np.abs(deviations(rows(pair_tracks, pair_tags, len(group)), sides[group], 30, RATIOS)).mean()
+        for sides in (made, chance)
     )
     assert off < by_chance / 3 and off < 0.04
 
@@ -82,12 +92,13 @@ def test_groups_without_tags_fill_the_sides():
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 5)), max_size=60))
 def test_any_catalog_is_split(pairs):
     group = np.arange(8)
+    pairs = sorted(set(pairs))
     tracks, tags = (np.array([pair[i] for pair in pairs], np.int64) for i in (0, 1))
     sides = split(group, tracks, tags, groups=8, tags=6)
     assert set(sides.tolist()) <= {0, 1, 2}
 
 
 def test_deviations_are_shares_minus_ratios():
-    off = deviations(np.array([0, 0, 1, OUT], np.int8), np.array([0, 0, 0, 0]), 2, RATIOS)
+    off = deviations(rows(np.arange(4), np.zeros(4, int), 4), np.array([0, 0, 1, OUT], np.int8), 2, RATIOS)
     np.testing.assert_allclose(off[:, 0], [2 / 3 - 0.6, 1 / 3 - 0.2, -0.2])
     assert not off[:, 1].any()

@@ -180,7 +180,9 @@ def with_dropped(kind="multilabel", dropped=()):
 
 
 def test_dropped_tags_come_back_and_change_the_id():
-    taxonomy = Taxonomy.from_json(with_dropped(dropped=[{"id": "mood/c", "parents": ["mood/a"], "aliases": ["mood/d"]}]))
+    taxonomy = Taxonomy.from_json(
+        with_dropped(dropped=[{"id": "mood/c", "parents": ["mood/a"], "aliases": ["mood/d"]}])
+    )
     assert Taxonomy.from_json(taxonomy.to_json()) == taxonomy
     assert taxonomy.taxonomy_id != Taxonomy.from_json(with_dropped()).taxonomy_id
     assert "dropped" not in Taxonomy.from_json(with_dropped()).to_json()["categories"][0]

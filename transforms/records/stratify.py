@@ -12,9 +12,11 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
+from transforms.records.catalog_labels import TagRows
 from transforms.records.splits import SPLITS, SplitRatios
 
 Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
 
 OPEN = -1
@@ -34,43 +36,44 @@ class TagCounts:
 
     Attributes:
       starts: int64 [groups + 1], where each group's entries start.
-      tags: int64 [entries].
+      tags: int32 [entries].
       counts: float64 [entries], tracks.
       tag_total: how many tags there are.
     """
 
     starts: Int64
-    tags: Int64
+    tags: Int32
     counts: Float64
     tag_total: int
 
-    def of(self, group: int) -> tuple[Int64, Float64]:
+    def of(self, group: int) -> tuple[Int32, Float64]:
         """Tags and counts of one group."""
         at = slice(self.starts[group], self.starts[group + 1])
         return self.tags[at], self.counts[at]
 
     @property
-    def groups(self) -> Int64:
+    def groups(self) -> Int32:
         """Group of each entry."""
-        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
 
-def count_tags(track_groups: Int64, track_tags: Int64, groups: int, tags: int) -> TagCounts:
-    """Counts from pairs.
+def count_tags(carried: TagRows, group: Int64, groups: int, tags: int) -> TagCounts:
+    """Counts from tracks.
 
     Args:
-      track_groups: int64 [pairs], group of a track that carries a tag.
-      track_tags: int64 [pairs], that tag.
+      carried: tags of each track.
+      group: int64 [tracks], group of each.
       groups: how many groups there are.
       tags: how many tags there are.
     """
-    keys = track_groups * tags + track_tags
-    keys.sort()
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    counts = np.diff(first, append=len(keys)).astype(np.float64)
-    found = keys[first]
-    starts = np.searchsorted(found, np.arange(groups + 1) * tags)
-    return TagCounts(starts=starts.astype(np.int64), tags=found % tags, counts=counts, tag_total=tags)
+    found = carried.sums(group, groups, tags)
+    found.sort_indices()
+    return TagCounts(
+        starts=found.indptr.astype(np.int64),
+        tags=found.indices,
+        counts=found.data.astype(np.float64),
+        tag_total=tags,
+    )
 
 
 def stratify(counts: TagCounts, sizes: Int64, sides: npt.NDArray[np.int8], ratios: SplitRatios) -> npt.NDArray[np.int8]:
@@ -187,16 +190,17 @@ def _improve(
     return sides
 
 
-def deviations(pair_sides: npt.NDArray[np.int8], pair_tags: Int64, tags: int, ratios: SplitRatios) -> Float64:
+def deviations(carried: TagRows, sides: npt.NDArray[np.int8], tags: int, ratios: SplitRatios) -> Float64:
     """How far each side's share of each tag is from what was asked: float64 [sides, tags], 0 where nobody carries it.
 
     Args:
-      pair_sides: int8 [pairs], side of a track that carries a tag; tracks that are out count for no side.
-      pair_tags: int64 [pairs], that tag.
+      carried: tags of each track.
+      sides: int8 [tracks]; tracks that are out count for no side.
       tags: how many tags there are.
       ratios: shares of the sides.
     """
-    held = np.stack([np.bincount(pair_tags[pair_sides == side], minlength=tags) for side in range(len(SPLITS))])
+    inside = np.where(sides < len(SPLITS), sides, -1).astype(np.int64)
+    held = carried.sums(inside, len(SPLITS), tags).toarray()
     totals = held.sum(axis=0)
     shares = np.array([getattr(ratios, split) for split in SPLITS])
     found: Float64 = np.where(totals > 0, held / np.maximum(totals, 1) - shares[:, None], 0.0)

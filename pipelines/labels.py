@@ -1,0 +1,128 @@
+"""Report what a catalog's labels are worth, and make a taxonomy without the tags that are too rare.
+
+catalog-tagger labels --catalog catalog.parquet --taxonomy taxonomy.yaml --output labels --min-artists 50
+catalog-tagger prepare --catalog catalog.parquet --taxonomy labels/taxonomy.yaml ...
+"""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from pipelines.catalogs import (
+    add_catalog_arguments,
+    add_split_arguments,
+    check_at_least_one,
+    check_split_column,
+    open_catalog,
+    split_ratios,
+)
+from pipelines.errors import CommandFailed
+
+if TYPE_CHECKING:
+    from transforms.records.catalog_labels import CatalogLabels
+    from transforms.records.problems import Problem
+    from transforms.records.rare_tags import Reduced
+    from transforms.records.taxonomy import Taxonomy
+
+HELP = "Report support, artists, company and conflicts of every tag; drop tags that too few artists carry."
+SHOWN_PROBLEMS = 1000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `labels`."""
+    add_catalog_arguments(parser)
+    parser.add_argument("--taxonomy", required=True, metavar="YAML", help="categories and tags")
+    parser.add_argument(
+        "--output", required=True, metavar="FOLDER", help="where the report goes; replaces an older one"
+    )
+    parser.add_argument(
+        "--min-artists", type=int, metavar="N", help="drop tags of fewer artists; writes FOLDER/taxonomy.yaml"
+    )
+    add_split_arguments(parser)
+
+
+def run(args: argparse.Namespace, beam_args: list[str]) -> int:
+    """Reads the catalog once, writes the report; returns the exit code."""
+    from transforms.records.catalog_labels import read_labels
+    from transforms.records.splits import split_of
+    from transforms.records.taxonomy import load_taxonomy
+
+    check_at_least_one(min_artists=args.min_artists)
+    ratios, taxonomy = split_ratios(args), load_taxonomy(args.taxonomy)
+    shards, _ = open_catalog(args.catalog)
+    check_split_column(args.split_column, shards[0])
+    catalog = read_labels(shards, taxonomy, lambda row: split_of(row, ratios, args.split_column))
+    fail_on_problems(catalog.problems, "reported")
+    if not catalog.known.any():
+        raise CommandFailed(f"{args.catalog}: no track has a tag that the taxonomy knows")
+    reduced = _reduced(args, catalog, taxonomy)
+    found = _write(args, catalog, taxonomy, reduced)
+    print(summary(found))
+    if reduced is not None:
+        print(f"prepare and split with --taxonomy {args.output}/taxonomy.yaml")
+    return 0
+
+
+def fail_on_problems(problems: "list[Problem]", done: str) -> None:
+    """Ends the command where the catalog has problems.
+
+    Raises:
+      CommandFailed: with the first of them.
+    """
+    if problems:
+        shown = "\n".join(map(str, problems[:SHOWN_PROBLEMS]))
+        raise CommandFailed(f"{len(problems)} problems in the catalog, nothing was {done}:\n{shown}")
+
+
+def _reduced(args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy") -> "Reduced | None":
+    from transforms.records.label_report import artists_of
+    from transforms.records.rare_tags import without_rare
+
+    if args.min_artists is None:
+        return None
+    artists = dict(zip(taxonomy.tag_ids, artists_of(catalog, len(taxonomy.tags)).tolist(), strict=True))
+    try:
+        return without_rare(taxonomy, artists, args.min_artists)
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _write(
+    args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy", reduced: "Reduced | None"
+) -> dict[str, Any]:
+    from transforms.records import storage
+    from transforms.records.hashing import json_bytes
+    from transforms.records.label_report import label_table, overview, to_markdown
+    from transforms.records.parquet import parquet_bytes
+
+    reasons = reduced.reasons if reduced else {}
+    found = {
+        **overview(catalog, taxonomy),
+        "split": f"column {args.split_column}" if args.split_column else f"hash of the artist, {args.split_ratios}",
+        "taxonomy_id": taxonomy.taxonomy_id,
+        "min_artists": args.min_artists,
+        "dropped": reasons,
+    }
+    table = label_table(catalog, taxonomy, reasons)
+    files = {
+        "labels.parquet": parquet_bytes(table),
+        "conflicts.parquet": parquet_bytes(catalog.conflicts),
+        "labels.json": json_bytes(found),
+        "labels.md": to_markdown(found, table, catalog.conflicts).encode(),
+        **({"taxonomy.yaml": reduced.taxonomy.to_yaml().encode()} if reduced else {}),
+    }
+    for name, data in files.items():
+        storage.write_bytes(storage.join(args.output, name), data)
+    return found
+
+
+def summary(found: dict[str, Any]) -> str:
+    """The report in a few lines."""
+    lines = [f"{found['tracks']} tracks of {found['artists']} artists, {found['labelled']} with labels"]
+    for name, category in found["categories"].items():
+        conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
+        lines.append(f"{name}: {category['tags']} tags, known for {category['known']} tracks{conflicts}")
+    if found["dropped"]:
+        lines.append(f"{len(found['dropped'])} tags dropped, with fewer than {found['min_artists']} artists")
+    if found["unknown_tags"]:
+        lines.append(f"{len(found['unknown_tags'])} tags are unknown to the taxonomy")
+    return "\n".join(lines)
