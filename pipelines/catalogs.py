@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import CommandFailed, UsageError, checked
 
+SHOWN_PROBLEMS = 1000
+
 if TYPE_CHECKING:
+    from transforms.records.problems import Problem
     from transforms.records.publishing import Gate
     from transforms.records.splits import SplitRatios
     from transforms.records.tracks import CatalogShard
@@ -32,7 +35,9 @@ def add_extraction_arguments(parser: argparse.ArgumentParser, *, unit: str, late
       late: what happens after `--no-wait`.
     """
     parser.add_argument("--catalog-root", help="where relative uris start (default: the catalog's folder)")
-    parser.add_argument("--max-reject-ratio", type=float, default=0.1, help="more rejects than this finish nothing")
+    parser.add_argument(
+        "--max-reject-ratio", type=float, default=0.1, help="more rejects than this end it without a result"
+    )
     parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
     parser.add_argument("--chunk-tracks", type=int, default=64, help=f"most tracks of a {unit}")
     parser.add_argument("--no-wait", action="store_true", help=f"launch the job and leave; {late}")
@@ -98,3 +103,14 @@ def check_split_column(name: str | None, shard: "CatalogShard") -> None:
     known = further_columns(shard.schema)
     if name is not None and name not in known:
         raise UsageError(f"--split-column={name}: the catalog's further columns are {', '.join(known) or 'none'}")
+
+
+def fail_on_problems(problems: "list[Problem]", done: str) -> None:
+    """Ends a command where the catalog has problems.
+
+    Raises:
+      CommandFailed: with the first of them, and what was not done.
+    """
+    if problems:
+        shown = "\n".join(map(str, problems[:SHOWN_PROBLEMS]))
+        raise CommandFailed(f"{len(problems)} problems in the catalog, nothing was {done}:\n{shown}")

@@ -12,6 +12,7 @@ from pipelines.catalogs import (
     add_split_arguments,
     check_at_least_one,
     check_split_column,
+    fail_on_problems,
     open_catalog,
     split_ratios,
 )
@@ -19,12 +20,10 @@ from pipelines.errors import CommandFailed
 
 if TYPE_CHECKING:
     from transforms.records.catalog_labels import CatalogLabels
-    from transforms.records.problems import Problem
     from transforms.records.rare_tags import Reduced
     from transforms.records.taxonomy import Taxonomy
 
 HELP = "Report support, artists, company and conflicts of every tag; drop tags that too few artists carry."
-SHOWN_PROBLEMS = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,17 +59,6 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     if reduced is not None:
         print(f"prepare and split with --taxonomy {args.output}/taxonomy.yaml")
     return 0
-
-
-def fail_on_problems(problems: "list[Problem]", done: str) -> None:
-    """Ends the command where the catalog has problems.
-
-    Raises:
-      CommandFailed: with the first of them.
-    """
-    if problems:
-        shown = "\n".join(map(str, problems[:SHOWN_PROBLEMS]))
-        raise CommandFailed(f"{len(problems)} problems in the catalog, nothing was {done}:\n{shown}")
 
 
 def _reduced(args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy") -> "Reduced | None":

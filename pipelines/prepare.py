@@ -11,7 +11,17 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import REFUSED, CommandFailed, UsageError, checked
+from pipelines.catalogs import (
+    add_catalog_arguments,
+    add_extraction_arguments,
+    add_split_arguments,
+    check_at_least_one,
+    check_split_column,
+    gate,
+    open_catalog,
+    split_ratios,
+)
+from pipelines.errors import REFUSED, CommandFailed, UsageError
 from transforms.records.hashing import short_id
 
 if TYPE_CHECKING:
@@ -20,7 +30,6 @@ if TYPE_CHECKING:
     from transforms.records.datasets import DatasetManifest
     from transforms.records.labelled_chunks import SplitPlan
     from transforms.records.publishing import Gate
-    from transforms.records.taxonomy import Taxonomy
     from transforms.records.tracks import CatalogShard
     from transforms.signal.spec import FeatureSpec
 
@@ -31,28 +40,21 @@ BUCKET_ROWS = 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `prepare`."""
-    parser.add_argument("--catalog", required=True, help="Parquet, CSV or JSON Lines: file, folder or glob")
+    add_catalog_arguments(parser)
     parser.add_argument("--taxonomy", required=True, metavar="YAML", help="categories and tags")
     parser.add_argument("--output", required=True, metavar="DATASET", help="folder or gs:// prefix of the dataset")
-    parser.add_argument("--catalog-root", help="where relative uris start (default: the catalog's folder)")
     parser.add_argument("--feature-spec", metavar="JSON", help="feature spec file (default: the built-in one)")
     parser.add_argument(
         "--trunk", metavar="BUNDLE", help="bundle whose feature spec is taken over, to train heads on its trunk"
     )
-    parser.add_argument(
-        "--split-ratios", default="0.8,0.1,0.1", metavar="A,B,C", help="shares of train, validation and test artists"
-    )
-    parser.add_argument("--split-column", help="catalog column with official splits: train, validation, test or none")
+    add_split_arguments(parser)
     parser.add_argument(
         "--unknown-tags",
         choices=("fail", "drop"),
         default="fail",
         help="tags that a category of the taxonomy does not have: a problem, or dropped and counted",
     )
-    parser.add_argument("--max-reject-ratio", type=float, default=0.1, help="more rejects than this finish nothing")
-    parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
-    parser.add_argument("--chunk-tracks", type=int, default=64, help="most tracks of a shard")
-    parser.add_argument("--no-wait", action="store_true", help="launch the job and leave; it finishes the dataset")
+    add_extraction_arguments(parser, unit="shard", late="it finishes the dataset")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,26 +142,17 @@ def make_options(args: argparse.Namespace) -> Options:
 
     Raises:
       UsageError: a value out of its range, or a column that does not exist.
-      CommandFailed: catalog, taxonomy or feature spec cannot be read.
+      CatalogError, TaxonomyError: catalog or taxonomy cannot be read.
+      CommandFailed: the feature spec cannot, or the catalog has no rows.
     """
     from transforms.records.labelled_chunks import SplitPlan
-    from transforms.records.publishing import Gate
-    from transforms.records.splits import SplitRatios
-    from transforms.records.tracks import CatalogError, count_rows, list_shards
+    from transforms.records.taxonomy import load_taxonomy
 
-    if args.chunk_tracks < 1:
-        raise UsageError(f"--chunk-tracks={args.chunk_tracks}: at least 1")
-    ratios = checked(SplitRatios.parse, args.split_ratios)
-    gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
-    taxonomy, spec = _taxonomy(args.taxonomy), _spec(args.feature_spec, args.trunk)
-    try:
-        shards = list_shards(args.catalog, args.catalog_root)
-    except CatalogError as e:
-        raise CommandFailed(str(e)) from e
-    count = count_rows(shards)
-    if not count:
-        raise CommandFailed(f"{args.catalog}: the catalog has no rows")
-    _check_split_column(args.split_column, shards[0])
+    check_at_least_one(chunk_tracks=args.chunk_tracks)
+    ratios, allowed = split_ratios(args), gate(args)
+    taxonomy, spec = load_taxonomy(args.taxonomy), _spec(args.feature_spec, args.trunk)
+    shards, count = open_catalog(args.catalog, args.catalog_root)
+    check_split_column(args.split_column, shards[0])
     return Options(
         shards=shards,
         output=args.output,
@@ -171,19 +164,10 @@ def make_options(args: argparse.Namespace) -> Options:
             chunk_tracks=args.chunk_tracks,
             unknown_tags=args.unknown_tags,
         ),
-        gate=gate,
+        gate=allowed,
         buckets=math.ceil(count / BUCKET_ROWS),
         launch=f"work/{short_id('launch', str(time.time_ns()), str(os.getpid()))}.json",
     )
-
-
-def _taxonomy(url: str) -> "Taxonomy":
-    from transforms.records.taxonomy import TaxonomyError, load_taxonomy
-
-    try:
-        return load_taxonomy(url)
-    except TaxonomyError as e:
-        raise CommandFailed(str(e)) from e
 
 
 def _spec(url: str | None, trunk: str | None) -> "FeatureSpec":
@@ -201,14 +185,6 @@ def _spec(url: str | None, trunk: str | None) -> "FeatureSpec":
         return FeatureSpec.from_json(json.loads(storage.read_bytes(url)))
     except (ValueError, TypeError, storage.NotFound) as e:
         raise CommandFailed(f"{url}: not a feature spec: {e}") from e
-
-
-def _check_split_column(name: str | None, shard: "CatalogShard") -> None:
-    from transforms.records.catalog_schema import further_columns
-
-    known = further_columns(shard.schema)
-    if name is not None and name not in known:
-        raise UsageError(f"--split-column={name}: the catalog's further columns are {', '.join(known) or 'none'}")
 
 
 def _finished(options: Options) -> "DatasetManifest | None":

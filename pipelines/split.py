@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import CommandFailed, UsageError, checked
+from pipelines.catalogs import add_catalog_arguments, fail_on_problems, open_catalog, split_ratios
+from pipelines.errors import CommandFailed, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
     from transforms.records.tracks import CatalogShard
 
 HELP = "Split a catalog by artist, every tag in its share: for `prepare --split-column`."
-SHOWN_PROBLEMS = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `split`."""
-    parser.add_argument("--catalog", required=True, help="Parquet, CSV or JSON Lines: file, folder or glob")
+    add_catalog_arguments(parser)
     parser.add_argument("--taxonomy", required=True, metavar="YAML", help="the tags that are to be even")
     parser.add_argument("--output", required=True, metavar="CATALOG", help="Parquet file: the catalog and its split")
     parser.add_argument("--column", default="split", help="name of the new column (default split)")
@@ -41,21 +41,17 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     from transforms.records.catalog_labels import read_labels
     from transforms.records.catalog_splits import previous_sides, report, split_catalog, with_sides
     from transforms.records.hashing import json_bytes
-    from transforms.records.splits import SplitRatios, split_of
+    from transforms.records.splits import split_of
     from transforms.records.taxonomy import load_taxonomy
-    from transforms.records.tracks import list_shards
 
-    ratios = checked(SplitRatios.parse, args.split_ratios)
+    ratios = split_ratios(args)
     _check_output(args.output)
-    taxonomy, shards = load_taxonomy(args.taxonomy), list_shards(args.catalog)
+    taxonomy = load_taxonomy(args.taxonomy)
+    shards, _ = open_catalog(args.catalog)
     _check_columns(shards, args)
     catalog = read_labels(shards, taxonomy, lambda row: split_of(row, ratios), args.bytes_column)
-    if catalog.problems:
-        shown = "\n".join(map(str, catalog.problems[:SHOWN_PROBLEMS]))
-        raise CommandFailed(f"{len(catalog.problems)} problems in the catalog, nothing was split:\n{shown}")
-    if not len(catalog.tracks):
-        raise CommandFailed(f"{args.catalog}: the catalog has no rows")
-    previous = previous_sides(list_shards(args.previous), args.column) if args.previous else None
+    fail_on_problems(catalog.problems, "split")
+    previous = previous_sides(_previous(args), args.column) if args.previous else None
     sides = split_catalog(catalog, taxonomy, ratios, previous)
     found = report(catalog, sides, taxonomy, ratios)
     _write(with_sides(shards, sides, args.column), args.output)
@@ -80,6 +76,17 @@ def _check_columns(shards: "list[CatalogShard]", args: argparse.Namespace) -> No
         raise UsageError(f"--column={args.column}: the catalog has such a column, choose another name")
     if args.bytes_column and args.bytes_column not in names:
         raise UsageError(f"--bytes-column={args.bytes_column}: the columns are {', '.join(names[:-2])}")
+
+
+def _previous(args: argparse.Namespace) -> "list[CatalogShard]":
+    from transforms.records.tracks import list_shards
+
+    shards = list_shards(args.previous)
+    if shards and args.column not in shards[0].schema.names:
+        raise UsageError(
+            f"--previous={args.previous}: no column {args.column!r}: give the --column that it was made with"
+        )
+    return shards
 
 
 def _write(batches: "Iterable[pa.RecordBatch]", output: str) -> None:

@@ -9,7 +9,14 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import CommandFailed, UsageError, checked
+from pipelines.catalogs import (
+    add_catalog_arguments,
+    add_extraction_arguments,
+    check_at_least_one,
+    gate,
+    open_catalog,
+)
+from pipelines.errors import UsageError, checked
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -28,20 +35,16 @@ BUCKET_TRACKS = 20_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `tag`."""
-    parser.add_argument("--catalog", required=True, help="Parquet, CSV or JSON Lines: file, folder or glob")
+    add_catalog_arguments(parser)
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="model bundle that `train` wrote")
     parser.add_argument("--table", required=True, help="folder or gs:// prefix of the tables")
-    parser.add_argument("--catalog-root", help="where relative uris start (default: the catalog's folder)")
-    parser.add_argument("--max-reject-ratio", type=float, default=0.1, help="more rejects than this publish nothing")
-    parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
     parser.add_argument(
         "--min-score", type=float, default=0.0, help="publish only track_tags rows of this score or more"
     )
     parser.add_argument("--top-k", type=int, help="publish only this many track_tags rows a track and category")
-    parser.add_argument("--chunk-tracks", type=int, default=64, help="most tracks of a unit of work")
     parser.add_argument("--buckets", type=int, help="bucket count of a new table (default: one for 20,000 tracks)")
     parser.add_argument("--retry-rejects", action="store_true", help="try every rejected track again")
-    parser.add_argument("--no-wait", action="store_true", help="launch the job and leave; `publish` commits it later")
+    add_extraction_arguments(parser, unit="unit of work", late="`publish` commits it later")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,9 +115,8 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, publishes; returns the exit code."""
     from pipelines.engines import check_places, new_pipeline, parse_beam_args, run_pipeline
-    from transforms.records.publishing import Gate
 
-    gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    allowed = gate(args)
     beam_options = parse_beam_args(beam_args)
     check_places(beam_options, catalog=args.catalog, model=args.model, table=args.table)
     options = make_options(args, beam_options)
@@ -125,7 +127,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     if args.no_wait:
         print(f"launched; when the job has ended: catalog-tagger publish {args.table}")
         return 0
-    return _finish(args.table, options.launch, gate)
+    return _finish(args.table, options.launch, allowed)
 
 
 def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> Options:
@@ -139,17 +141,11 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
     from pipelines.engines import children_per_process
     from transforms.records import receipts
     from transforms.records.assembly import Publication
-    from transforms.records.tracks import count_rows, list_shards
 
     publication = checked(Publication, min_score=args.min_score, top_k=args.top_k)
-    for flag, value in (("--chunk-tracks", args.chunk_tracks), ("--buckets", args.buckets)):
-        if value is not None and value < 1:
-            raise UsageError(f"{flag}={value}: at least 1")
+    check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
     bundle = load_bundle(args.model)
-    shards = list_shards(args.catalog, args.catalog_root)
-    count = count_rows(shards)
-    if not count:
-        raise CommandFailed(f"{args.catalog}: the catalog has no rows")
+    shards, count = open_catalog(args.catalog, args.catalog_root)
     return Options(
         shards=shards,
         tracks=count,

@@ -2,13 +2,11 @@
 
 import csv
 import json
-import tarfile
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
-from tests.world import SHARED
 from transforms.records.import_datasets import import_mtg_jamendo
 from transforms.records.splits import SPLITS
 
@@ -128,6 +126,28 @@ def test_mistakes_are_named(tmp_path, capsys, flags, code, message):
     assert message in capsys.readouterr().err
 
 
+def test_what_is_wrong_with_an_earlier_split_is_named(tmp_path, capsys):
+    source = catalog(tmp_path, rows(artists=2))
+    assert split(tmp_path, source, "s.parquet", "--previous", str(source)) == 2
+    assert "no column 'split'" in capsys.readouterr().err
+    (tmp_path / "old.csv").write_text("track_id,uri,side\n1,a,left\n")
+    flags = ("--previous", str(tmp_path / "old.csv"), "--column", "side")
+    assert split(tmp_path, source, "s.parquet", *flags) == 1
+    assert "row 1, column side: 'left' is no side" in capsys.readouterr().err
+
+
+def test_binary_tags_by_rule_are_even_too(tmp_path):
+    said = ("sound/voice", "sound/piano", "sound/piano", "sound/piano")
+    source = catalog(tmp_path, [[*row[:3], said[a % 4], ""] for a in range(40) for row in rows(1, 2, a)])
+    (tmp_path / "taxonomy.yaml").write_text(
+        "categories: [{name: voice, kind: binary, tags: "
+        "[{id: voice/vocal, any_of: [sound/voice]}, {id: voice/instrumental, any_of: [sound/piano]}]}]"
+    )
+    assert split(tmp_path, source, "s.parquet", "--report", str(tmp_path / "r.json")) == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["tags"]["voice/vocal"]["tracks"] == 20 and report["worst_deviation"] <= 0.011
+
+
 def test_bad_rows_stop_it_and_outputs_are_not_replaced(tmp_path, capsys):
     bad = catalog(tmp_path, [["", "x", "a", "", ""], ["1", "http://x", "a", "", ""]])
     assert split(tmp_path, bad, "s.parquet") == 1
@@ -137,11 +157,8 @@ def test_bad_rows_stop_it_and_outputs_are_not_replaced(tmp_path, capsys):
     assert (tmp_path / "s.parquet").read_bytes() == b"mine"
 
 
-@pytest.mark.skipif(not (SHARED / "meta.tar.gz").exists(), reason="no real metadata beside the repository")
-def test_real_jamendo_is_more_even_than_its_official_split(tmp_path):
-    with tarfile.open(SHARED / "meta.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    folder = tmp_path / "meta" / "mtg-jamendo"
+def test_real_jamendo_is_more_even_than_its_official_split(meta, tmp_path):
+    folder = meta / "mtg-jamendo"
     tables = [str(folder / "autotagging_reconstructed.tsv")]
     imported = import_mtg_jamendo(tables, str(folder / "splits" / "split-0" / "autotagging"))
     table = imported.table().rename_columns({"split": "official"})

@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.records.catalog_labels import SIDES, CatalogLabels, Sides, hash_of, rows_of
+from transforms.records.problems import CatalogError, Problem
 from transforms.records.splits import SPLITS, SplitRatios
 from transforms.records.stratify import OPEN, OUT, count_tags, deviations, stratify
 from transforms.records.taxonomy import Taxonomy
-from transforms.records.tracks import CatalogShard
+from transforms.records.tracks import FILE, ROW, CatalogShard
 
 
 def split_catalog(
@@ -84,14 +85,15 @@ def previous_sides(shards: Iterable[CatalogShard], column: str) -> dict[int, int
     """Hash of each track_id -> side, from a catalog that was split before.
 
     Raises:
-      ValueError: a word that is no side.
+      CatalogError: a word that is no side.
     """
     sides: dict[int, int] = {}
     for batch in rows_of(shards):
-        for track, word in zip(batch["track_id"].to_pylist(), batch[column].to_pylist(), strict=True):
-            if word not in SIDES:
-                raise ValueError(f"track {track!r} is on side {word!r}: {', '.join(SIDES)}")
-            sides[hash_of(track)] = SIDES.index(word)
+        for row in batch.select(["track_id", column, FILE, ROW]).to_pylist():
+            if row[column] not in SIDES:
+                message = f"{row[column]!r} is no side: write {', '.join(SIDES)}"
+                raise CatalogError([Problem(file=row[FILE], row=row[ROW], column=column, message=message)])
+            sides[hash_of(row["track_id"])] = SIDES.index(row[column])
     return sides
 
 
