@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from models.blocks import whole
-from models.head_fitting import Labelled, fit_heads
+from models.head_fitting import Fitted, Labelled, fit_heads
 from models.heads import Heads, Layout, score
 
 FILE = "baselines.npz"
@@ -22,11 +22,6 @@ class Baselines:
 
     shares: np.ndarray
     regression: Heads
-
-    @classmethod
-    def fit(cls, train: Labelled, validation: Labelled, layout: Layout) -> Self:
-        """Fits both on rows of `mel_moments`."""
-        return cls(shares=prevalence(train, layout), regression=logistic_regression(train, validation, layout))
 
     def scores(self, moments: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
         """Baseline -> scores: float32 [n, 2 mels] -> float64 [n, T] each."""
@@ -71,6 +66,6 @@ def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:
     return np.repeat(values[None], rows, axis=0)
 
 
-def logistic_regression(train: Labelled, validation: Labelled, layout: Layout) -> Heads:
+def logistic_regression(train: Labelled, validation: Labelled, layout: Layout) -> Fitted:
     """Logistic regression on `mel_moments`: fitted and chosen like the published heads."""
-    return fit_heads(train, validation, layout, whole(train.embeddings.shape[1]))[0]
+    return fit_heads(train, validation, layout, whole(train.embeddings.shape[1]))

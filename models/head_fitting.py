@@ -1,9 +1,10 @@
 """Fits the published heads on track embeddings: per category its own strength, and the learned values if they earn it.
 
-Two kinds of values stand in a track embedding. Fixed ones (statistics of the mels) know nothing of the training labels:
-their strength is chosen by cross-validation within the training split. Learned ones (the trunk's) have seen the labels
-of the very tracks that heads are fitted on, and look better there than they are: only validation can tell. So learned
-values are used where they lower the validation loss by more than its standard error. With few tracks they seldom do.
+Two kinds of blocks stand in a track embedding. Some know nothing of the labels: statistics of the mels, ready-made
+trunks. Strength and scales of these are cross-validated, artist by artist, over training and validation tracks
+together, and the head is then fitted on all of these: with few labels every one of them counts. Learned blocks have
+seen the labels of the very tracks that heads are fitted on, and look better there than they are: only validation can
+tell. A head over all blocks is taken where it lowers the validation loss by more than its standard error.
 """
 
 import dataclasses
@@ -12,26 +13,19 @@ from typing import Literal
 
 import numpy as np
 
+from models.balance import Balance, correct_bias, weighted_mask
 from models.blocks import Block, check_blocks, columns_of
-from models.folds import deal_folds
-from models.heads import Group, Heads, Layout
-from models.logistic import Problem, Solution, path
-
-STRENGTHS = tuple(float(s) for s in 10.0 ** np.arange(3.5, -2.5, -0.5))
-"""L2 strengths tried, strongest first: penalty = strength / 2 * sum of squared weights, loss summed over tracks."""
-
-DEFAULT_STRENGTH = STRENGTHS[5]
-"""Strength taken where nothing is left to choose on."""
-
-PATIENCE = 2
-"""Strengths tried after the best one before weaker ones are left alone."""
-
-CHOICE_TOLERANCE = 1e-5
-"""Strengths are compared on solutions this close; the published one is solved exactly."""
-
-FOLDS = 5
-MOST_FOLDED = 5_000
-"""Training tracks up to which strengths are cross-validated; above, the validation split is large enough."""
+from models.heads import Group, Heads, Layout, raw_logits
+from models.logistic import Problem, Solution, path, row_losses
+from models.strengths import (
+    CHOICE_TOLERANCE,
+    DEFAULT_STRENGTH,
+    MOST_FOLDED,
+    PATIENCE,
+    STRENGTHS,
+    cross_validated,
+    scaled_columns,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +41,17 @@ class Labelled:
     mask: np.ndarray
     groups: tuple[str, ...] = ()
 
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def joined(self, other: "Labelled") -> "Labelled":
+        """These rows, then the other ones."""
+        parts = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("embeddings", "targets", "mask")
+        }
+        return Labelled(**parts, groups=self.groups + other.groups)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
@@ -54,11 +59,13 @@ class Fit:
 
     Attributes:
       category: its name.
-      values: which values of the embedding it uses: `all`, `fixed`, or `none` where no training track is known.
+      values: which blocks it may use: `all`, `fixed` (those that know no label), or `none` where no track is known.
+      scales: the weight of each block that it may use; 0: left out.
       strength: L2 strength.
       chosen_on: what the strength was chosen on.
+      fitted_on: the splits whose tracks the published head was fitted on.
       losses: mean loss per track of every strength tried there.
-      gain: how much the learned values lower the mean validation loss, and the standard error of that.
+      gain: how much the learned blocks lower the mean validation loss, and the standard error of that.
     """
 
     category: str
@@ -66,7 +73,28 @@ class Fit:
     strength: float | None
     chosen_on: str
     losses: Mapping[float, float]
+    scales: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fitted_on: tuple[str, ...] = ("train",)
     gain: tuple[float, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """Heads without calibration, how they were fitted, and what they say of tracks that they were not fitted on.
+
+    Attributes:
+      heads: slope 1, offset 0.
+      fits: one per category.
+      logits: float64 [rows, T], the validation rows last: each from a head that had not seen the row.
+      targets: [rows, T].
+      mask: [rows, T], 1 where the category is known and `logits` are of such a head.
+    """
+
+    heads: Heads
+    fits: list[Fit]
+    logits: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
 
 
 def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,31 +105,40 @@ def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit_heads(
-    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block]
-) -> tuple[Heads, list[Fit]]:
+    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance = "none"
+) -> Fitted:
     """Heads of all categories, without calibration.
 
     Args:
       train: rows to fit on.
-      validation: rows to choose on.
+      validation: rows to choose on; categories whose head uses no learned block are fitted on them too.
       layout: the categories.
       blocks: the blocks of an embedding.
+      balance: how rare tags weigh in the loss; scores are corrected for it.
 
     Raises:
       ValueError: the blocks do not cover the embedding.
     """
     check_blocks(blocks, train.embeddings.shape[1])
-    fixed = columns_of(block for block in blocks if not block.learned)
     mean, scale = standardiser(train.embeddings)
+    rows = train.joined(validation)
     weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
+    logits, held_out = np.full(rows.targets.shape, np.nan), np.zeros(rows.targets.shape, bool)
     fits = []
     for group in layout.groups:
         columns = fitted_columns(group)
-        rows, held_out = (_problem(part, group, mean, scale) for part in (train, validation))
-        weights[:, columns], bias[columns], fit = _fit_group(group.name, rows, held_out, fixed)
-        fits.append(fit)
+        known = np.flatnonzero(rows.mask[:, columns].max(axis=1) > 0)
+        problem, bias_shift = _problem(rows, known, group, mean, scale, balance)
+        found = _fit_group(group.name, problem, int(np.sum(known < len(train))), blocks)
+        weights[:, columns], bias[columns] = found.weights, found.bias - bias_shift
+        unseen = known[found.held_out]
+        logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - bias_shift
+        held_out[np.ix_(unseen, group.columns)] = True
+        fits.append(found.fit)
     ones, zeros = np.ones(layout.size), np.zeros(layout.size)
-    return Heads(mean=mean, scale=scale, weights=weights, bias=bias, slope=ones, offset=zeros), fits
+    heads = Heads(mean=mean, scale=scale, weights=weights, bias=bias, slope=ones, offset=zeros)
+    logits = np.where(np.isnan(logits), raw_logits(rows.embeddings, heads), logits)
+    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
 
 
 def fitted_columns(group: Group) -> list[int]:
@@ -109,98 +146,130 @@ def fitted_columns(group: Group) -> list[int]:
     return list(group.columns[:1]) if group.kind == "binary" else list(group.columns)
 
 
-def _problem(rows: Labelled, group: Group, mean: np.ndarray, scale: np.ndarray) -> Problem:
-    """The rows in which the category is known, standardised."""
+def _problem(
+    rows: Labelled, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, balance: Balance
+) -> tuple[Problem, np.ndarray]:
+    """The rows in which the category is known, standardised; and what balance adds to each output's bias: [k]."""
     columns = fitted_columns(group)
-    known = rows.mask[:, columns].max(axis=1) > 0
-    return Problem(
+    y = rows.targets[np.ix_(known, columns)].astype(np.float64)
+    mask = rows.mask[np.ix_(known, columns)].astype(np.float64)
+    multiclass = group.kind == "multiclass"
+    problem = Problem(
         x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
-        y=rows.targets[np.ix_(known, columns)].astype(np.float64),
-        mask=rows.mask[np.ix_(known, columns)].astype(np.float64),
+        y=y,
+        mask=weighted_mask(y, mask, multiclass, balance),
         groups=tuple(np.array(rows.groups, dtype=object)[known]) if rows.groups else (),
-        multiclass=group.kind == "multiclass",
+        multiclass=multiclass,
     )
+    return problem, correct_bias(y, mask, multiclass, balance)
 
 
-_Fitted = tuple[np.ndarray, np.ndarray, Fit]
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """One candidate for a category's head: weights [D, k], bias [k], and logits [n, k] where rows are held out [n]."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    logits: np.ndarray
+    held_out: np.ndarray
+    fit: Fit
 
 
-def _fit_group(name: str, train: Problem, validation: Problem, fixed: np.ndarray) -> _Fitted:
-    dim, outputs = train.x.shape[1], train.y.shape[1]
-    if not len(train):
+def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block]) -> _Found:
+    """The head of one category; the first `train` of its known rows are of the training split."""
+    fixed = [block for block in blocks if not block.learned]
+    if not train:
         nothing = Fit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
-        return np.zeros((dim, outputs)), np.zeros(outputs), nothing
-    if len(fixed) == 0:
-        return _fit_learned(name, train, validation)
-    if len(fixed) == dim:
-        return _fit_fixed(name, train, validation, fixed)
-    return _better(_fit_fixed(name, train, validation, fixed), _fit_learned(name, train, validation), validation)
+        outputs = rows.y.shape[1]
+        weights, bias = np.zeros((rows.x.shape[1], outputs)), np.zeros(outputs)
+        return _Found(
+            weights=weights, bias=bias, logits=np.zeros(rows.y.shape), held_out=np.zeros(len(rows), bool), fit=nothing
+        )
+    if not fixed:
+        return _fit_validated(name, rows, train, blocks, "all")
+    if len(fixed) == len(blocks):
+        return _fit_fixed(name, rows, train, fixed)
+    return _better(_fit_fixed(name, rows, train, fixed), _fit_validated(name, rows, train, blocks, "all"), rows, train)
 
 
-def _better(fixed: _Fitted, everything: _Fitted, validation: Problem) -> _Fitted:
-    """The fit on all values where it beats the one on the fixed values by more than the standard error."""
-    if len(validation) < 2:
+def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Found:
+    """The head on all blocks where it beats the one on the fixed blocks by more than the standard error."""
+    if len(rows) - train < 2:
         return fixed
     losses = [
-        validation.losses(Solution(strength=0.0, weights=weights, bias=bias))
-        for weights, bias, _ in (fixed, everything)
+        row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
+        for found in (fixed, everything)
     ]
     gains = losses[0] - losses[1]
     gain = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
-    weights, bias, fit = everything if gain[0] > gain[1] else fixed
-    return weights, bias, dataclasses.replace(fit, gain=gain)
+    chosen = everything if gain[0] > gain[1] else fixed
+    return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
 
 
-def _fit_fixed(name: str, train: Problem, validation: Problem, fixed: np.ndarray) -> _Fitted:
-    """Fit on the values at `fixed`, which know nothing of the labels."""
-    rows, held_out = (part.values(fixed) for part in (train, validation))
-    if FOLDS <= len(rows) <= MOST_FOLDED:
-        losses, on = _cross_validated(rows), "cross-validation"
-    else:
-        losses, on = _validated(rows, held_out)
-    solution = _solution(rows, _best(losses))
-    weights = np.zeros((train.x.shape[1], rows.y.shape[1]))
-    weights[fixed] = solution.weights
-    fit = Fit(category=name, values="fixed", strength=solution.strength, chosen_on=on, losses=losses)
-    return weights, solution.bias, fit
+def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block]) -> _Found:
+    """A head on blocks that know nothing of the labels: cross-validated where tracks are few."""
+    if len(rows) > MOST_FOLDED:
+        return _fit_validated(name, rows, train, blocks, "fixed")
+    columns = [block.columns for block in blocks]
+    if len(set(rows.groups or range(len(rows)))) < 2:
+        return _fit_validated(name, rows, len(rows), blocks, "fixed")
+    choice = cross_validated(rows, columns)
+    solution = _solution(
+        rows, columns_of(blocks), scaled_columns(columns, choice.scales, rows.x.shape[1]), choice.strength
+    )
+    fit = Fit(
+        category=name,
+        values="fixed",
+        strength=choice.strength,
+        scales={block.name: scale for block, scale in zip(blocks, choice.scales, strict=True)},
+        chosen_on="cross-validation",
+        fitted_on=("train", "validation") if len(rows) > train else ("train",),
+        losses=choice.losses,
+    )
+    everywhere = np.ones(len(rows), bool)
+    return _Found(weights=solution.weights, bias=solution.bias, logits=choice.held_out, held_out=everywhere, fit=fit)
 
 
-def _fit_learned(name: str, train: Problem, validation: Problem) -> _Fitted:
-    losses, on = _validated(train, validation)
-    solution = _solution(train, _best(losses))
-    fit = Fit(category=name, values="all", strength=solution.strength, chosen_on=on, losses=losses)
-    return solution.weights, solution.bias, fit
+def _fit_validated(
+    name: str, rows: Problem, train: int, blocks: Sequence[Block], values: Literal["all", "fixed"]
+) -> _Found:
+    """A head on training rows, its strength chosen on validation rows: all that learned blocks allow."""
+    columns = columns_of(blocks)
+    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), rows.x.shape[1])
+    place = np.arange(len(rows)) < train
+    fitted, rest = (dataclasses.replace(part, x=part.x * scales) for part in (rows.rows(place), rows.rows(~place)))
+    losses = _validated(fitted.values(columns), rest.values(columns))
+    strength = min(losses, key=lambda tried: losses[tried]) if losses else DEFAULT_STRENGTH
+    solution = _solution(rows.rows(place), columns, scales, strength)
+    fit = Fit(
+        category=name,
+        values=values,
+        strength=strength,
+        scales={block.name: 1.0 for block in blocks},
+        chosen_on="validation" if losses else "nothing: the default",
+        losses=losses,
+    )
+    logits = rows.x @ solution.weights + solution.bias
+    return _Found(weights=solution.weights, bias=solution.bias, logits=logits, held_out=~place, fit=fit)
 
 
-def _best(losses: Mapping[float, float]) -> float:
-    return min(losses, key=lambda strength: losses[strength]) if losses else DEFAULT_STRENGTH
+def _solution(rows: Problem, columns: np.ndarray, scales: np.ndarray, strength: float) -> Solution:
+    """The head of one strength, its weights [D, k] for standardised values: 0 outside of `columns`."""
+    scaled = dataclasses.replace(rows, x=rows.x[:, columns] * scales[columns])
+    found = next(path(scaled, [strength]))
+    weights = np.zeros((rows.x.shape[1], rows.y.shape[1]))
+    weights[columns] = found.weights * scales[columns, None]
+    return dataclasses.replace(found, weights=weights)
 
 
-def _solution(problem: Problem, strength: float) -> Solution:
-    return next(path(problem, [strength]))
-
-
-def _validated(train: Problem, validation: Problem) -> tuple[dict[float, float], str]:
-    """Mean validation loss per strength, until it has risen for good."""
+def _validated(train: Problem, validation: Problem) -> dict[float, float]:
+    """Mean validation loss per strength, until it has risen for good; empty where there is nothing to choose on."""
+    losses: dict[float, float] = {}
     if not len(validation):
-        return {}, "nothing: the default"
-    losses: dict[float, float] = {}
-    for solution in path(train, STRENGTHS, tolerance=CHOICE_TOLERANCE):
+        return losses
+    for solution in path(train, STRENGTHS[::2], tolerance=CHOICE_TOLERANCE):
         losses[solution.strength] = float(validation.losses(solution).mean())
-        if list(losses).index(_best(losses)) + PATIENCE < len(losses):
-            break
-    return losses, "validation"
-
-
-def _cross_validated(problem: Problem) -> dict[float, float]:
-    """Mean loss per strength over folds of the training tracks, until it has risen for good."""
-    groups = problem.groups or [str(row) for row in range(len(problem))]
-    fold = deal_folds(groups, (problem.y >= 0.5) & (problem.mask > 0), FOLDS)
-    parts = [(problem.rows(fold != k), problem.rows(fold == k)) for k in range(FOLDS)]
-    losses: dict[float, float] = {}
-    for step in zip(*(path(fitted, STRENGTHS, tolerance=CHOICE_TOLERANCE) for fitted, _ in parts), strict=True):
-        held_out = [rest.losses(solution) for solution, (_, rest) in zip(step, parts, strict=True)]
-        losses[step[0].strength] = float(np.concatenate(held_out).mean())
-        if list(losses).index(_best(losses)) + PATIENCE < len(losses):
+        best = min(losses, key=lambda tried: losses[tried])
+        if list(losses).index(best) + PATIENCE < len(losses):
             break
     return losses

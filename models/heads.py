@@ -169,8 +169,12 @@ def apply_hierarchy(scores: np.ndarray, layout: Layout) -> np.ndarray:
 
 def score(embeddings: np.ndarray, heads: Heads, layout: Layout) -> np.ndarray:
     """Calibrated scores with parent >= child: [n, D] -> float64 [n, T] in 0 to 1."""
-    logits = raw_logits(embeddings, heads) * heads.slope + heads.offset
-    return apply_hierarchy(link(logits, layout), layout)
+    return published(raw_logits(embeddings, heads), heads, layout)
+
+
+def published(logits: np.ndarray, heads: Heads, layout: Layout) -> np.ndarray:
+    """Scores of logits before calibration: calibrated, with parent >= child, float64 [n, T]."""
+    return apply_hierarchy(link(logits * heads.slope + heads.offset, layout), layout)
 
 
 def positives(scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> np.ndarray:

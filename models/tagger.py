@@ -11,12 +11,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from models import baselines, calibration, metrics
+from models.balance import BALANCES, Balance
 from models.baselines import Baselines
 from models.blocks import Block
 from models.bundle import TagFacts
 from models.embedding import TrackEmbedder
 from models.head_fitting import Fit, Labelled, fit_heads
-from models.heads import Heads, Layout, positives, raw_logits, score
+from models.heads import Heads, Layout, positives, published, score
 
 SPLITS = ("train", "validation", "test")
 RATED = ("validation", "test")
@@ -83,19 +84,59 @@ def _rows(values: list[np.ndarray], width: int) -> np.ndarray:
     return np.stack(values) if values else np.zeros((0, width), np.float32)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeadOptions:
+    """What a user may ask of heads.
+
+    Attributes:
+      balance: how rare tags weigh in the loss.
+      precision: wished precision of every tag that has none of its own; None: thresholds of best F1.
+      tag_precision: wished precision of single tags.
+    """
+
+    balance: Balance = "none"
+    precision: float | None = None
+    tag_precision: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.balance not in BALANCES:
+            raise ValueError(f"balance={self.balance!r}: choose from {', '.join(BALANCES)}")
+        for name, value in {"every tag": self.precision, **self.tag_precision}.items():
+            if value is not None and not 0 < value <= 1:
+                raise ValueError(f"wished precision {value} of {name}: give a share over 0 and up to 1")
+
+    def precisions(self, tag_ids: Sequence[str]) -> list[float | None]:
+        """The wished precision of each tag.
+
+        Raises:
+          ValueError: a precision is wished of a tag that does not exist.
+        """
+        if unknown := sorted(set(self.tag_precision) - set(tag_ids)):
+            raise ValueError(f"precision is wished of {', '.join(unknown)}: no tag of this taxonomy")
+        return [self.tag_precision.get(tag, self.precision) for tag in tag_ids]
+
+
 def build_tagger(
-    splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], blocks: Sequence[Block]
+    splits: Mapping[str, SplitRows],
+    layout: Layout,
+    tag_ids: tuple[str, ...],
+    blocks: Sequence[Block],
+    options: HeadOptions | None = None,
 ) -> Tagger:
-    """Fits heads on the training split, calibrates and sets thresholds on validation, rates validation and test.
+    """Fits heads, calibrates and sets thresholds on training and validation tracks, rates validation and test.
 
     Args:
       splits: rows of `train`, `validation` and `test`.
       layout: the categories.
       tag_ids: ids of the columns.
       blocks: the blocks of an embedding.
+      options: what the user asked for.
+
+    Raises:
+      ValueError: a precision is wished of a tag that does not exist.
     """
     with single_threaded_if_small(len(splits["train"].track_ids)):
-        return _build_tagger(splits, layout, tag_ids, blocks)
+        return _build_tagger(splits, layout, tag_ids, blocks, options or HeadOptions())
 
 
 def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[Any]:
@@ -104,22 +145,25 @@ def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[Any
 
 
 def _build_tagger(
-    splits: Mapping[str, SplitRows], layout: Layout, tag_ids: tuple[str, ...], blocks: Sequence[Block]
+    splits: Mapping[str, SplitRows],
+    layout: Layout,
+    tag_ids: tuple[str, ...],
+    blocks: Sequence[Block],
+    options: HeadOptions,
 ) -> Tagger:
     train, validation = splits["train"].embedded, splits["validation"].embedded
-    plain, fits = fit_heads(train, validation, layout, blocks)
-    heads = calibration.calibrate(
-        plain, raw_logits(validation.embeddings, plain), validation.targets, validation.mask, layout
-    )
-    cuts = calibration.thresholds(
-        score(validation.embeddings, heads, layout), validation.targets, validation.mask, layout
-    )
+    fitted = fit_heads(train, validation, layout, blocks, options.balance)
+    heads = calibration.calibrate(fitted.heads, fitted.logits, fitted.targets, fitted.mask, layout)
+    held_out = published(fitted.logits, heads, layout)
+    cuts = calibration.thresholds(held_out, fitted.targets, fitted.mask, layout, options.precisions(tag_ids))
     values = np.array([cut.value for cut in cuts])
-    rated = {
-        split: rate(splits[split].embedded, score(splits[split].embedded.embeddings, heads, layout), values, layout)
-        for split in RATED
+    # Heads may be fitted on validation tracks too: what is rated there is what heads said that had not seen them.
+    scores = {
+        "validation": held_out[len(held_out) - len(validation) :],
+        "test": score(splits["test"].embedded.embeddings, heads, layout),
     }
-    support = [_support(splits[split].embedded) for split in ("train", "validation")]
+    rated = {split: rate(splits[split].embedded, scores[split], values, layout) for split in RATED}
+    support = _support(train.targets, train.mask), _support(fitted.targets, fitted.mask)
     facts = [
         TagFacts(
             tag=tag,
@@ -132,10 +176,10 @@ def _build_tagger(
         )
         for i, (tag, kind) in enumerate(zip(tag_ids, calibration.kinds(heads, layout), strict=True))
     ]
-    fitted = Baselines.fit(splits["train"].moments, splits["validation"].moments, layout)
-    compared = {TAGGER: rated, **_rate_baselines(fitted, splits, layout)}
-    report = _report(compared, tag_ids, layout, fits, splits)
-    return Tagger(heads=heads, baselines=fitted, tags=tuple(facts), fits=fits, metrics=report)
+    known, compared = _baselines(splits, layout)
+    compared = {TAGGER: rated, **compared}
+    report = _report(compared, tag_ids, layout, fitted.fits, splits)
+    return Tagger(heads=heads, baselines=known, tags=tuple(facts), fits=fitted.fits, metrics=report)
 
 
 def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
@@ -151,20 +195,29 @@ def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Lay
     return rated
 
 
-def _rate_baselines(
-    fitted: Baselines, splits: Mapping[str, SplitRows], layout: Layout
-) -> dict[str, dict[str, list[metrics.TagMetrics]]]:
+_Rated = dict[str, dict[str, list[metrics.TagMetrics]]]
+
+
+def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselines, _Rated]:
+    """Both baselines, and their metrics on the rated splits."""
+    train, validation = splits["train"].moments, splits["validation"].moments
+    fitted = baselines.logistic_regression(train, validation, layout)
+    known = Baselines(shares=baselines.prevalence(train, layout), regression=fitted.heads)
     halves = np.full(layout.size, calibration.DEFAULT_THRESHOLD)
-    rated: dict[str, dict[str, list[metrics.TagMetrics]]] = {}
+    rated: _Rated = {}
     for split in RATED:
         rows = splits[split].moments
-        for model, scores in fitted.scores(rows.embeddings, layout).items():
-            rated.setdefault(model, {})[split] = rate(rows, scores, halves, layout)
-    return rated
+        scores = known.scores(rows.embeddings, layout)
+        if split == "validation":
+            unseen = fitted.logits[len(fitted.logits) - len(rows) :]
+            scores[baselines.LOGISTIC] = published(unseen, fitted.heads, layout)
+        for model, found in scores.items():
+            rated.setdefault(model, {})[split] = rate(rows, found, halves, layout)
+    return known, rated
 
 
-def _support(rows: Labelled) -> np.ndarray:
-    return np.sum((rows.targets >= metrics.POSITIVE_FROM) & (rows.mask > 0), axis=0)
+def _support(targets: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return np.sum((targets >= metrics.POSITIVE_FROM) & (mask > 0), axis=0)
 
 
 def _report(
@@ -176,7 +229,8 @@ def _report(
 ) -> dict[str, Any]:
     """What `metrics.json` holds."""
     return {
-        "note": "Strengths, calibration and thresholds were chosen on validation: only test is untouched.",
+        "note": "Strengths, calibration and thresholds were chosen on training and validation tracks, each rated by a "
+        "head that had not seen it: only test is untouched.",
         "tracks": {split: len(splits[split].track_ids) for split in SPLITS},
         "macro": {model: metrics.summary(by_split) for model, by_split in compared.items()},
         "categories": {

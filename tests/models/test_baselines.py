@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.baselines import LOGISTIC, PREVALENCE, Baselines
+from models.baselines import LOGISTIC, PREVALENCE, Baselines, logistic_regression, prevalence
 from models.heads import layout_of
 from tests.models.test_tagger import split_rows
 from tests.models.tiny import TAXONOMY
@@ -11,7 +11,9 @@ LAYOUT = layout_of(TAXONOMY)
 
 
 def fitted() -> Baselines:
-    return Baselines.fit(split_rows(range(40)).moments, split_rows(range(40, 60)).moments, LAYOUT)
+    train, validation = split_rows(range(40)).moments, split_rows(range(40, 60)).moments
+    regression = logistic_regression(train, validation, LAYOUT).heads
+    return Baselines(shares=prevalence(train, LAYOUT), regression=regression)
 
 
 def test_scores_are_the_same_after_a_journey_through_a_file():

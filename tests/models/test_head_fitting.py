@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from models.blocks import Block, whole
-from models.head_fitting import DEFAULT_STRENGTH, FOLDS, Labelled, fit_heads, fitted_columns, standardiser
+from models.head_fitting import Labelled, fit_heads, fitted_columns, standardiser
 from models.heads import Group, Layout, score
+from models.strengths import DEFAULT_STRENGTH
 
 ONE = Layout(groups=(Group(name="m", kind="multilabel", columns=(0,)),), edges=(), size=1)
 TWO_LEARNED = (
@@ -13,6 +14,11 @@ TWO_LEARNED = (
     Block(name="statistics", spans=((2, 5),)),
 )
 PAIR = Layout(groups=(Group(name="v", kind="binary", columns=(0, 1)),), edges=(), size=2)
+
+
+def fit(*args, **options):
+    found = fit_heads(*args, **options)
+    return found.heads, found.fits
 
 
 def labelled(x: np.ndarray, y: np.ndarray, mask: np.ndarray | None = None) -> Labelled:
@@ -33,49 +39,49 @@ def sides(learned_helps: bool, rows: int = 80) -> tuple[Labelled, Labelled]:
 
 
 def test_learned_values_that_only_know_the_training_tracks_are_left_out():
-    heads, fits = fit_heads(*sides(learned_helps=False), ONE, TWO_LEARNED)
+    heads, fits = fit(*sides(learned_helps=False), ONE, TWO_LEARNED)
     assert fits[0].values == "fixed" and not heads.weights[:2].any() and heads.weights[2:].any()
 
 
 def test_learned_values_that_help_are_used():
-    heads, fits = fit_heads(*sides(learned_helps=True), ONE, TWO_LEARNED)
+    heads, fits = fit(*sides(learned_helps=True), ONE, TWO_LEARNED)
     assert fits[0].values == "all" and heads.weights[:2].any()
     assert fits[0].gain[0] > fits[0].gain[1]
 
 
 def test_fixed_values_are_cross_validated():
-    _, fits = fit_heads(*sides(True), ONE, whole(5))
+    _, fits = fit(*sides(True), ONE, whole(5))
     assert (fits[0].chosen_on, fits[0].gain) == ("cross-validation", None)
 
 
 def test_learned_values_alone_are_validated():
-    _, fits = fit_heads(*sides(True), ONE, whole(5, learned=True))
+    _, fits = fit(*sides(True), ONE, whole(5, learned=True))
     assert (fits[0].values, fits[0].chosen_on) == ("all", "validation")
 
 
 def test_the_strength_taken_has_the_least_loss():
-    _, fits = fit_heads(*sides(True), ONE, whole(5))
+    _, fits = fit(*sides(True), ONE, whole(5))
     assert fits[0].losses[fits[0].strength] == min(fits[0].losses.values())
 
 
 def test_without_validation_fixed_values_are_taken():
     train, _ = sides(True)
     empty = labelled(np.zeros((0, 5)), np.zeros((0, 1)))
-    _, fits = fit_heads(train, empty, ONE, TWO_LEARNED)
+    _, fits = fit(train, empty, ONE, TWO_LEARNED)
     assert fits[0].values == "fixed"
 
 
 def test_nothing_to_choose_on_takes_the_default():
     train, _ = sides(True)
-    few = labelled(train.embeddings[: FOLDS - 1], train.targets[: FOLDS - 1])
-    _, fits = fit_heads(few, labelled(np.zeros((0, 5)), np.zeros((0, 1))), ONE, whole(5))
+    few = labelled(train.embeddings[:1], train.targets[:1])
+    _, fits = fit(few, labelled(np.zeros((0, 5)), np.zeros((0, 1))), ONE, whole(5))
     assert fits[0].strength == DEFAULT_STRENGTH
 
 
 def test_unknown_category_scores_one_half():
     train, validation = sides(True)
     unknown = labelled(train.embeddings, train.targets, np.zeros_like(train.targets))
-    heads, fits = fit_heads(unknown, validation, ONE, TWO_LEARNED)
+    heads, fits = fit(unknown, validation, ONE, TWO_LEARNED)
     assert fits[0].values == "none" and (score(validation.embeddings, heads, ONE) == 0.5).all()
 
 
@@ -84,19 +90,19 @@ def test_unknown_tracks_do_not_matter():
     mask = (np.arange(len(train.mask)) % 3 > 0).astype(np.float32)[:, None]
     first = labelled(train.embeddings, train.targets, mask)
     second = labelled(train.embeddings, np.where(mask > 0, train.targets, 1 - train.targets), mask)
-    a, b = (fit_heads(part, validation, ONE, whole(5))[0] for part in (first, second))
+    a, b = (fit(part, validation, ONE, whole(5))[0] for part in (first, second))
     assert a.digest == b.digest
 
 
 def test_a_binary_pair_has_one_output():
     assert fitted_columns(PAIR.groups[0]) == [0]
     train, validation = (labelled(s.embeddings, np.hstack([s.targets, 1 - s.targets])) for s in sides(True))
-    heads, _ = fit_heads(train, validation, PAIR, whole(5))
+    heads, _ = fit(train, validation, PAIR, whole(5))
     assert not heads.weights[:, 1].any()
 
 
 def test_same_rows_same_bits():
-    assert fit_heads(*sides(True), ONE, TWO_LEARNED)[0].digest == fit_heads(*sides(True), ONE, TWO_LEARNED)[0].digest
+    assert fit(*sides(True), ONE, TWO_LEARNED)[0].digest == fit(*sides(True), ONE, TWO_LEARNED)[0].digest
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0])
@@ -107,4 +113,4 @@ def test_values_that_never_change_keep_their_scale(value):
 
 def test_blocks_must_cover_the_embedding():
     with pytest.raises(ValueError, match="cover an embedding of 5 values"):
-        fit_heads(*sides(True), ONE, TWO_LEARNED[1:])
+        fit(*sides(True), ONE, TWO_LEARNED[1:])
