@@ -64,7 +64,7 @@ def build_bundle(
         if not placement.is_chief():
             return None
         embedder = TrackEmbedder(
-            [(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec.patch_shape, pooling
+            [(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec, pooling
         )
         rows = {split: _embed(manifest, paths, split, embedder) for split in SPLITS}
     facts = tuple(trunk.facts for trunk in chosen)

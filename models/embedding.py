@@ -9,6 +9,7 @@ import numpy as np
 
 from models.pooling import Pooling, pool
 from models.trunk_bundle import BundleError, TrunkFile, load_trunks, local_copy
+from transforms.signal.spec import FeatureSpec
 
 BATCH = 32
 """Patches that go through a trunk at once. Float results depend on shapes, so every batch has this one, padded."""
@@ -27,13 +28,14 @@ class TrackEmbedder:
 
     Args:
       trunks: each with the length of its patch embedding; their values are joined in this order.
-      patch_shape: [frames, mels] of a patch.
+      spec: of the patches.
       pooling: what a track embedding is made of.
     """
 
-    def __init__(self, trunks: Sequence[tuple[Trunk, int]], patch_shape: tuple[int, int], pooling: Pooling) -> None:
+    def __init__(self, trunks: Sequence[tuple[Trunk, int]], spec: FeatureSpec, pooling: Pooling) -> None:
         self._trunks = tuple(trunks)
-        self._patch_shape = patch_shape
+        self._patch_shape = spec.patch_shape
+        self._compression = spec.compression
         self._pooling = pooling
 
     @property
@@ -55,7 +57,7 @@ class TrackEmbedder:
             return np.zeros((0, self.dim), np.float32)
         embedded = self.embed_patches(np.concatenate(patches))
         tracks = np.split(embedded, np.cumsum([len(track) for track in patches])[:-1])
-        return np.stack([pool(e, p, self._pooling) for e, p in zip(tracks, patches, strict=True)])
+        return np.stack([pool(e, p, self._pooling, self._compression) for e, p in zip(tracks, patches, strict=True)])
 
     def embed_patches(self, patches: np.ndarray) -> np.ndarray:
         """Patch embeddings, trunk beside trunk: [n, frames, mels] -> float32 [n, sum of their lengths]."""
@@ -88,7 +90,7 @@ def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | No
             (load_trunk(trunk, folder, bundle_url, inference=inference, threads=threads), trunk.patch_dim)
             for trunk in bundle.trunks
         ]
-    return TrackEmbedder(trunks, bundle.spec.patch_shape, bundle.pooling)
+    return TrackEmbedder(trunks, bundle.spec, bundle.pooling)
 
 
 def load_trunk(

@@ -7,11 +7,10 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 
 from models.blocks import Block
+from models.statistics import LATEST, STATISTICS, dimension
+from transforms.signal.spec import Compression
 
 Statistics = Literal["none", "mel"]
-
-CEPSTRA = 20
-"""Cepstral coefficients among the fixed statistics."""
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
@@ -34,19 +33,23 @@ class Pooling:
     """What a track embedding is made of.
 
     Attributes:
-      statistics: `mel` appends fixed statistics of the track's log-mel patches (see `mel_statistics`); `none` appends
+      statistics: `mel` appends fixed statistics of the track's log-mel patches (`models.statistics`); `none` appends
         nothing.
+      version: of these statistics.
     """
 
     statistics: Statistics = "mel"
+    version: int = LATEST
 
     def __post_init__(self) -> None:
         if self.statistics not in ("none", "mel"):
             raise ValueError(f"statistics={self.statistics!r}: choose 'mel' or 'none'")
+        if self.version not in STATISTICS:
+            raise ValueError(f"statistics of version {self.version}: this version knows {sorted(STATISTICS)}")
 
     def dim(self, patch_dim: int, n_mels: int) -> int:
         """Length of the track embedding."""
-        return 2 * patch_dim + (3 * (n_mels + min(CEPSTRA, n_mels)) if self.statistics == "mel" else 0)
+        return 2 * patch_dim + (dimension(self.version, n_mels) if self.statistics == "mel" else 0)
 
     def blocks(self, trunks: Sequence[TrunkFacts], n_mels: int) -> tuple[Block, ...]:
         """One block per trunk, whose patch embeddings are concatenated in this order, and one for the statistics."""
@@ -63,14 +66,17 @@ class Pooling:
 
     def to_json(self) -> dict[str, Any]:
         """The pooling as a JSON object."""
-        return {"moments": ["mean", "std"], "statistics": self.statistics}
+        # Bundles of the first version say nothing of it, and their embedding_id is a hash of this.
+        version = {"statistics_version": self.version} if self.statistics == "mel" and self.version > 1 else {}
+        return {"moments": ["mean", "std"], "statistics": self.statistics, **version}
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
         """The pooling that `to_json` wrote."""
         if obj.get("moments") != ["mean", "std"]:
             raise ValueError(f"pooling moments {obj.get('moments')!r}: this version knows ['mean', 'std'] only")
-        return cls(statistics=obj["statistics"])
+        version = obj.get("statistics_version", 1) if obj["statistics"] == "mel" else LATEST
+        return cls(statistics=obj["statistics"], version=version)
 
 
 def moments(values: np.ndarray) -> np.ndarray:
@@ -79,37 +85,10 @@ def moments(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values.mean(axis=0), values.std(axis=0)])
 
 
-def mel_statistics(patches: np.ndarray) -> np.ndarray:
-    """Fixed statistics of log-mel patches: [n, frames, mels] -> float32 [3 mels + 3 cepstra].
-
-    Per mel band and per cepstral coefficient: mean, deviation, and deviation of the difference between frames. Computed
-    without BLAS, whose sums depend on its number of threads.
-    """
-    # Imported here: readers of bundles need no Fourier transform.
-    from scipy.fft import dct
-
-    mels = np.ascontiguousarray(patches, np.float32)
-    cepstra = dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
-    return np.concatenate([*_statistics(mels), *_statistics(cepstra)])
-
-
-def _statistics(values: np.ndarray) -> list[np.ndarray]:
-    """Mean, deviation, deviation of the difference between frames: [n, frames, k] -> three times [k]."""
-    flat = values.reshape(-1, values.shape[2])
-    mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
-    steps = (values[:, 1:] - values[:, :-1]).reshape(-1, values.shape[2])
-    step_mean = steps.mean(axis=0) if len(steps) else np.zeros_like(mean)
-    return [mean, _deviation(flat - mean), _deviation(steps - step_mean)]
-
-
-def _deviation(centred: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("ij,ij->j", centred, centred) / max(len(centred), 1))
-
-
-def pool(patch_embeddings: np.ndarray, patches: np.ndarray, pooling: Pooling) -> np.ndarray:
+def pool(patch_embeddings: np.ndarray, patches: np.ndarray, pooling: Pooling, compression: Compression) -> np.ndarray:
     """One track's embedding: float32 [D] holding values of float16 precision, cut off at float16's range."""
     parts = [moments(patch_embeddings)]
     if pooling.statistics == "mel":
-        parts.append(mel_statistics(patches))
+        parts.append(STATISTICS[pooling.version](patches, compression))
     pooled = np.clip(np.concatenate(parts), -_FLOAT16_MAX, _FLOAT16_MAX)
     return pooled.astype(np.float16).astype(np.float32)

@@ -13,7 +13,8 @@ from models.bundle import MANIFEST, Bundle, BundleError, load_bundle
 from models.bundle_writing import write_trunk_bundle
 from models.embedding import BATCH, load_embedder
 from models.fake import write_fake_bundle
-from models.pooling import Pooling, mel_statistics
+from models.pooling import Pooling
+from models.statistics import statistics_2
 from models.trunk_bundle import embedding_id, load_trunks, local_copy
 from tests.models.tiny import SPEC, TAXONOMY
 from transforms.records.schemas import TAXONOMY as TAXONOMY_SCHEMA
@@ -189,7 +190,7 @@ def test_a_bundle_without_a_trunk_holds_the_statistics(tmp_path):
     url = str(tmp_path / "bundle")
     write_trunk_bundle(url, spec=SPEC, pooling=Pooling(statistics="mel"), trunks=(), files={"README.md": b"none"})
     (track,) = patches(3)
-    assert np.allclose(load_embedder(url).embed([track])[0], mel_statistics(track), rtol=1e-3)
+    assert np.allclose(load_embedder(url).embed([track])[0], statistics_2(track, SPEC.compression), rtol=1e-3)
 
 
 def test_a_bundle_without_tags_tags_nothing(bundle, tmp_path):

@@ -4,10 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.fft import dct
 
 from models.blocks import check_blocks
-from models.pooling import CEPSTRA, Pooling, mel_statistics, moments, pool
+from models.pooling import Pooling, moments, pool
 
 RNG = np.random.default_rng(0)
 PATCHES = RNG.normal(-40, 10, (3, 11, 24)).astype(np.float16)
@@ -22,41 +21,26 @@ def test_one_patch_has_no_deviation():
     assert moments(np.ones((1, 3))).tolist() == [1, 1, 1, 0, 0, 0]
 
 
-def test_mel_statistics_are_those_of_bands_and_cepstra():
-    mels = PATCHES.astype(np.float64)
-    cepstra = dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
-    parts = [f for v in (mels, cepstra) for f in (v.mean((0, 1)), v.std((0, 1)), np.diff(v, axis=1).std((0, 1)))]
-    np.testing.assert_allclose(mel_statistics(PATCHES), np.concatenate(parts), rtol=1e-4, atol=1e-4)
-
-
-def test_one_frame_has_no_difference():
-    assert np.isfinite(mel_statistics(PATCHES[:, :1])).all()
-
-
-def test_few_bands_have_few_cepstra():
-    assert mel_statistics(PATCHES[:, :, :5]).shape == (3 * (5 + 5),)
-
-
 @pytest.mark.parametrize("statistics", ["mel", "none"])
 def test_dim_is_what_pool_gives(statistics):
     pooling = Pooling(statistics=statistics)
-    pooled = pool(RNG.normal(size=(3, 6)).astype(np.float32), PATCHES, pooling)
+    pooled = pool(RNG.normal(size=(3, 6)).astype(np.float32), PATCHES, pooling, "db")
     assert pooled.shape == (pooling.dim(6, 24),) and pooled.dtype == np.float32
 
 
 def test_values_have_float16_precision():
-    pooled = pool(RNG.normal(size=(3, 6)).astype(np.float32), PATCHES, Pooling())
+    pooled = pool(RNG.normal(size=(3, 6)).astype(np.float32), PATCHES, Pooling(), "db")
     assert (pooled == pooled.astype(np.float16)).all()
 
 
 def test_values_beyond_float16_are_cut_off():
-    pooled = pool(np.full((2, 1), 1e6, np.float32), PATCHES[:2], Pooling(statistics="none"))
+    pooled = pool(np.full((2, 1), 1e6, np.float32), PATCHES[:2], Pooling(statistics="none"), "db")
     assert pooled.tolist() == [65504.0, 0.0]
 
 
 def test_each_trunk_and_the_statistics_have_a_block():
     first, second = RNG.normal(size=(3, 6)).astype(np.float32), RNG.normal(size=(3, 2)).astype(np.float32)
-    pooled = pool(np.hstack([first, second]), PATCHES, Pooling())
+    pooled = pool(np.hstack([first, second]), PATCHES, Pooling(), "db")
     trunks = [
         SimpleNamespace(name="a", patch_dim=6, learned=True),
         SimpleNamespace(name="b", patch_dim=2, learned=False),
@@ -77,3 +61,16 @@ def test_unknown_pooling_is_refused():
         Pooling(statistics="median")
     with pytest.raises(ValueError, match="moments"):
         Pooling.from_json({"moments": ["max"], "statistics": "mel"})
+
+
+def test_bundles_of_the_first_version_keep_their_statistics():
+    old = {"moments": ["mean", "std"], "statistics": "mel"}
+    pooling = Pooling.from_json(old)
+    assert pooling.version == 1 and pooling.to_json() == old
+    assert pooling.dim(6, 24) == 12 + 3 * (24 + 20)
+    assert Pooling.from_json(Pooling().to_json()) == Pooling()
+
+
+def test_unknown_statistics_are_refused():
+    with pytest.raises(ValueError, match="version 9"):
+        Pooling(version=9)
