@@ -10,8 +10,9 @@ TENSORFLOW_CPU = [
     "tensorflow>=2.20,<2.22; sys_platform != 'linux' or platform_machine != 'x86_64'",
     "keras>=3.10,<4",
 ]
-# Keras writes ONNX by these; reading ONNX takes onnxruntime alone.
-EXPORT = ["tf2onnx>=1.17,<2", "onnx>=1.18,<2"]
+# Keras writes ONNX by these, and what they wrote is tried; running ONNX takes onnxruntime alone.
+ONNX = ["onnxruntime>=1.20,<2"]
+EXPORT = ["tf2onnx>=1.17,<2", "onnx>=1.18,<2", *ONNX]
 QUERY = ["duckdb>=2,<3", "fsspec>=2024.6"]
 TEST = [
     "pytest>=8",
@@ -59,7 +60,7 @@ setup(
     extras_require={
         "tensorflow": [*TENSORFLOW_CPU, *EXPORT, "tensorboard>=2.20,<3"],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22", "keras>=3.10,<4", *EXPORT, "tensorboard>=2.20,<3"],
-        "onnx": ["onnxruntime>=1.20,<2"],
+        "onnx": ONNX,
         "report": ["matplotlib>=3.9,<4"],
         "query": QUERY,
         "dataflow": ["apache-beam[gcp]>=2.77,<3"],

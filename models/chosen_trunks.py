@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.embedding import Trunk, load_trunk
+from models.onnx_trunk import OnnxTrunk
 from models.trunk_bundle import (
     MANIFEST,
     BundleError,
@@ -92,7 +93,10 @@ def _saved(name: str, trained: "TrainedTrunk", source: str = "", licence: str = 
     from models import keras_trunk
 
     facts, files = keras_trunk.save(trained.trunk, name, learned=True, source=source, licence=licence)
-    return ChosenTrunk(facts=facts, files=files, run=keras_trunk.as_function(trained.trunk), trained=trained)
+    # Heads are fitted on the embeddings that `tag` will see: those of ONNX Runtime, but for the speed of a GPU.
+    on_gpu = keras_trunk.has_gpu()
+    run = keras_trunk.as_function(trained.trunk) if on_gpu else OnnxTrunk(files[facts.files["onnx"]], None)
+    return ChosenTrunk(facts=facts, files=files, run=run, trained=trained)
 
 
 def _frozen(bundle: TrunkBundle) -> Iterator[ChosenTrunk]:

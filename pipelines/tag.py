@@ -43,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top-k", type=int, help="publish only this many track_tags rows a track and category")
     parser.add_argument("--buckets", type=int, help="bucket count of a new table (default: one for 20,000 tracks)")
+    parser.add_argument(
+        "--inference",
+        choices=("auto", "onnx", "tensorflow"),
+        default="auto",
+        help="what runs the trunk: ONNX Runtime is faster on processors, TensorFlow uses GPUs; auto takes ONNX Runtime "
+        "where the bundle has a file for it",
+    )
     parser.add_argument("--retry-rejects", action="store_true", help="try every rejected track again")
     add_extraction_arguments(parser, unit="unit of work", late="`publish` commits it later")
 
@@ -54,6 +61,7 @@ class Options:
     Attributes:
       shards: the catalog's shards.
       tracks: rows of the catalog.
+      inference: what runs the trunk.
       known: where earlier outcomes are.
       launch: where this launch's receipt goes, relative to the table root.
       children: sandbox children of a worker process; 0 means one a core of the worker.
@@ -63,6 +71,7 @@ class Options:
     tracks: int
     catalog_root: str
     model: str
+    inference: str
     known: "Known"
     spec: Any
     publication: "Publication"
@@ -95,7 +104,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
         spec=options.spec,
         limits=Limits(),
         embedding_id=known.ids.embedding_id,
-        load_embedder=functools.partial(load_embedder, options.model),
+        load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
         children=options.children,
     )
     assemble = AssembleSettings(known=known, load_tagger=load_tagger, publication=publication)
@@ -138,6 +147,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
       CommandFailed: catalog, bundle or table cannot be read.
     """
     from models.bundle import load_bundle
+    from models.embedding import format_for
     from pipelines.engines import children_per_process
     from transforms.records import receipts
     from transforms.records.assembly import Publication
@@ -145,12 +155,15 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
     publication = checked(Publication, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
     bundle = load_bundle(args.model)
+    for trunk in bundle.trunks:
+        format_for(trunk, args.model, args.inference)
     shards, count = open_catalog(args.catalog, args.catalog_root)
     return Options(
         shards=shards,
         tracks=count,
         catalog_root=shards[0].root,
         model=args.model,
+        inference=args.inference,
         known=_known(args, bundle),
         spec=bundle.spec,
         publication=publication,

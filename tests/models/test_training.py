@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.bundle import BundleError, load_bundle
-from models.embedding import BATCH, load_embedder
+from models.embedding import load_embedder
 from models.heads import layout_of
 from tests.models.conftest import build
 from tests.models.tiny import SPEC, TAXONOMY, example
@@ -47,16 +47,6 @@ def test_bundle_holds_what_tagging_needs(built):
     read_by_people = {"metrics.json", "history.json", "MODEL_CARD.md"}
     assert set(bundle.files) >= {"trunks/0-compact/trunk.keras", "heads.npz", *read_by_people}
     assert bundle.tags[0].support > 10 and bundle.tags[7].support == 0
-
-
-def test_embedder_gives_the_same_bits_however_tracks_are_grouped(built):
-    embedder = load_embedder(built.bundle.url, threads=None)
-    rng = np.random.default_rng(0)
-    tracks = [rng.normal(-40, 9, (n, *SPEC.patch_shape)).astype(np.float16) for n in (1, 4, BATCH, BATCH + 3, 2)]
-    together = embedder.embed(tracks)
-    assert together.tobytes() == np.concatenate([embedder.embed([track]) for track in tracks]).tobytes()
-    assert together[::-1].tobytes() == embedder.embed(tracks[::-1]).tobytes()
-    assert together.shape == (5, built.bundle.embedding_dim)
 
 
 def test_loaded_bundle_scores_as_training_rated_it(built, dataset):
