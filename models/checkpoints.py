@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from models.errors import CheckpointError
 from transforms.records import storage
 from transforms.records.hashing import sha256_hex
 from transforms.records.storage.local import PARTIAL
@@ -18,10 +19,6 @@ from transforms.records.storage.local import PARTIAL
 FILE = "training.checkpoint"
 VERSION = 1
 _FACTS = "facts.json"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is damaged, or of another run."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

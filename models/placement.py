@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.data import Share
+from models.errors import TrainingError
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -25,7 +26,7 @@ def strategy(devices: int | None = None) -> tf.distribute.Strategy:
       devices: GPUs to use, or processor devices where there is no GPU (they share the cores); None: every GPU.
 
     Raises:
-      ValueError: there are fewer GPUs, or TensorFlow runs already with fewer devices.
+      TrainingError: there are fewer GPUs, or TensorFlow runs already with fewer devices.
     """
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     if kind == "CPU" and devices is not None and devices > 1:
@@ -34,7 +35,7 @@ def strategy(devices: int | None = None) -> tf.distribute.Strategy:
     if _is_local():
         return _local(found if kind == "GPU" or devices else found[:1], devices)
     if devices is not None:
-        raise ValueError("devices are not chosen under TF_CONFIG: every worker takes all that it has")
+        raise TrainingError("devices are not chosen under TF_CONFIG: every worker takes all that it has")
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
@@ -44,7 +45,7 @@ def _is_local() -> bool:
 
 def _local(found: list[str], devices: int | None) -> tf.distribute.Strategy:
     if devices is not None and devices > len(found):
-        raise ValueError(f"{devices} devices: there are {len(found)} ({', '.join(found)})")
+        raise TrainingError(f"{devices} devices: there are {len(found)} ({', '.join(found)})")
     chosen = found[:devices]
     return tf.distribute.MirroredStrategy(chosen) if len(chosen) > 1 else tf.distribute.get_strategy()
 
@@ -72,13 +73,13 @@ def share(spread: tf.distribute.Strategy) -> Share:
     """The part of the batches that this process reads.
 
     Raises:
-      ValueError: a cluster holds other tasks than workers.
+      TrainingError: a cluster holds other tasks than workers.
     """
     if not isinstance(spread, tf.distribute.MultiWorkerMirroredStrategy):
         return Share(replicas=spread.num_replicas_in_sync)
     resolver, cluster = spread.cluster_resolver, _cluster()
     if strange := sorted(set(cluster) - {"chief", "worker", "evaluator"}):
-        raise ValueError(f"TF_CONFIG names {', '.join(strange)}: training knows chief and worker")
+        raise TrainingError(f"TF_CONFIG names {', '.join(strange)}: training knows chief and worker")
     chiefs, workers = len(cluster.get("chief", ())), len(cluster["worker"])
     number = resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)
     replicas = spread.num_replicas_in_sync // (chiefs + workers)

@@ -5,7 +5,7 @@ function of seed, epoch and step, and a checkpoint holds everything else that ch
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from models import checkpoints, data, placement
 from models.checkpoints import Checkpoint
+from models.errors import TrainingError
 from models.heads import layout_of
 from models.keras_trunk import digest_of
 from models.losses import masked_loss, with_outputs
@@ -37,10 +38,10 @@ class TrainedTrunk:
     best_epoch: int
 
 
-def seed_everything(seed: int) -> None:
+def seed_everything(seed: int, *, deterministic: bool = True) -> None:
     """Seeds Python, numpy and TensorFlow; on a machine without a GPU also makes every operation deterministic."""
     keras.utils.set_random_seed(seed)
-    if not tf.config.list_physical_devices("GPU"):
+    if deterministic and not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
 
 
@@ -61,12 +62,14 @@ def train_trunk(
       initial: a trunk to go on from: from patches [n, frames, mels] to patch embeddings [n, d]. It is changed in place.
 
     Raises:
-      ValueError: `options.trunk` has no network, `initial` takes other patches than the dataset's, or a batch cannot be
-        shared by the devices.
+      ValueError: `options.trunk` has no network.
+      TrainingError: `initial` takes other patches than the dataset's, there are fewer devices than asked for, or a batch
+        cannot be shared by them, or a step not be compiled.
       CheckpointError: the checkpoint is damaged, or of another run.
     """
     spread = placement.strategy(options.devices)
-    seed_everything(options.sampling.seed)
+    # Keras compiles nothing with XLA once operations are told to be deterministic, which lasts as long as the process.
+    seed_everything(options.sampling.seed, deterministic=not options.xla)
     trunk = _start(manifest, options, initial)
     run = _Run(manifest, train, options, trunk, spread, is_new=initial is None)
     held = Validation.of(validation, manifest, layout_of(manifest.taxonomy))
@@ -81,7 +84,7 @@ def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.M
         return build(options.trunk, manifest.feature_spec, manifest.mel_mean, manifest.mel_std)
     takes, wanted = tuple(initial.input_shape[1:]), manifest.feature_spec.patch_shape
     if takes != wanted:
-        raise ValueError(f"the trunk takes patches of {takes}, the dataset has {wanted}: prepare it with --trunk")
+        raise TrainingError(f"the trunk takes patches of {takes}, the dataset has {wanted}: prepare it with --trunk")
     initial.trainable = True
     for layer in initial.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -92,7 +95,7 @@ def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.M
 def _share(spread: tf.distribute.Strategy, batch_size: int) -> data.Share:
     share = placement.share(spread)
     if batch_size % share.all_replicas:
-        raise ValueError(f"batch_size={batch_size} cannot be shared equally by {share.all_replicas} devices")
+        raise TrainingError(f"batch_size={batch_size} cannot be shared equally by {share.all_replicas} devices")
     return share
 
 
@@ -122,6 +125,7 @@ class _Run:
         with spread.scope():
             self._trunk = placement.working_copy(trunk, options.precision)
             self._model = self._compiled()
+        self._step = _step_function(self._model, spread, options)
         self._logits = logits_function(self._model)
 
     def _compiled(self) -> keras.Model:
@@ -135,8 +139,9 @@ class _Run:
             losses, weights = [*losses, similarity_loss(tags)], [*weights, options.similarity_weight]
         model = with_outputs(self._trunk, layout, embeds=len(losses) > 1)
         model.compile(optimizer=optimizer, loss=losses, loss_weights=weights, jit_compile=options.xla)
+        if options.xla and not model.jit_compile:
+            raise TrainingError("xla: Keras compiles no step here (a layer cannot be, or this process is deterministic)")
         optimizer.build(model.trainable_variables)
-        model.make_train_function()
         return model
 
     def fit(self, held: Validation) -> Progress:
@@ -161,7 +166,7 @@ class _Run:
             self._model.reset_metrics()
         batches = self._batches(epoch, first_step)
         for step in range(first_step + 1, self._steps + 1):
-            self._model.train_function(batches)
+            self._step(batches)
             if self._options.checkpoint_steps and step % self._options.checkpoint_steps == 0 and step < self._steps:
                 self._save(progress, step)
 
@@ -218,6 +223,19 @@ def _identity(manifest: DatasetManifest, options: TrainingOptions, share: data.S
         "workers": share.workers,
         "devices": share.replicas,
     }
+
+
+def _step_function(
+    model: keras.Model, spread: tf.distribute.Strategy, options: TrainingOptions
+) -> Callable[[Iterator[Any]], None]:
+    """One step of Keras's own on each device; Keras's loop around it breaks where each worker has one device."""
+    step = tf.function(model.train_step, jit_compile=True, autograph=False) if options.xla else model.train_step
+
+    @tf.function
+    def train(batches: Iterator[Any]) -> None:
+        spread.run(step, args=(next(batches),))
+
+    return train
 
 
 def _log(writer: tf.summary.SummaryWriter | None, bar: tqdm, facts: dict[str, float]) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from models import checkpoints
-from models.checkpoints import Checkpoint, CheckpointError
+from models.checkpoints import Checkpoint
+from models.errors import CheckpointError
 
 RUN = {"epochs": 3, "trunk": "compact", "learning_rate": None}
 

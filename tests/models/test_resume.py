@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models import checkpoints
-from models.checkpoints import CheckpointError
+from models.errors import CheckpointError
 from models.data import Sampling
 from models.keras_trunk import digest_of
 from models.training import TrainingOptions, train_trunk
