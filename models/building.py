@@ -51,12 +51,13 @@ def build_bundle(
     Raises:
       DatasetError: the dataset is missing, incomplete, changed, or has no training tracks.
       BundleError: `output` holds something already, or a bundle's trunk does not fit.
-      CheckpointError: an earlier run left a checkpoint that is damaged or does not fit these options.
+      TrainingError: the options do not fit the devices, or what an earlier run left.
     """
     check_output(output)
     manifest = read_manifest(dataset)
     if not manifest.splits.get("train"):
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
+    placement.strategy(options.devices)  # before any network is loaded: TensorFlow sets up its devices once
     words = tuple(trunks) or (options.trunk,)
     with local_shards(dataset, manifest, SPLITS) as paths:
         train = _trainer(manifest, paths, options, apart=len(words) > 1)
@@ -86,6 +87,7 @@ def build_bundle(
     for trunk in chosen:
         if trunk.trained and options.checkpoints:
             checkpoints.remove(_own_folder(options.checkpoints, trunk.facts.name, len(words) > 1))
+            checkpoints.remove(options.checkpoints)
     return Built(bundle=bundle, metrics=tagger.metrics)
 
 

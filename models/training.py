@@ -63,8 +63,8 @@ def train_trunk(
 
     Raises:
       ValueError: `options.trunk` has no network.
-      TrainingError: `initial` takes other patches than the dataset's, there are fewer devices than asked for, or a batch
-        cannot be shared by them, or a step not be compiled.
+      TrainingError: `initial` takes other patches than the dataset's, there are fewer devices than asked for, a batch
+        cannot be shared by them, or a step cannot be compiled.
       CheckpointError: the checkpoint is damaged, or of another run.
     """
     spread = placement.strategy(options.devices)
@@ -140,7 +140,7 @@ class _Run:
         model = with_outputs(self._trunk, layout, embeds=len(losses) > 1)
         model.compile(optimizer=optimizer, loss=losses, loss_weights=weights, jit_compile=options.xla)
         if options.xla and not model.jit_compile:
-            raise TrainingError("xla: Keras compiles no step here (a layer cannot be, or this process is deterministic)")
+            raise TrainingError("xla: a layer cannot be compiled, or this process was made deterministic before")
         optimizer.build(model.trainable_variables)
         return model
 

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 def _train(args: argparse.Namespace) -> int:
     from models.bundle import BundleError
     from models.bundle_writing import check_output
-    from models.checkpoints import CheckpointError
+    from models.errors import TrainingError
     from transforms.records.datasets import DatasetError, read_manifest
 
     try:
@@ -66,7 +66,7 @@ def _train(args: argparse.Namespace) -> int:
         check_output(args.output)
         _check_trunks(args, read_manifest(args.dataset))
         built = _build(args)
-    except (BundleError, CheckpointError, DatasetError) as error:
+    except (BundleError, DatasetError, TrainingError) as error:
         raise CommandFailed(str(error)) from error
     if built is None:
         print("trained; the chief of the workers writes the bundle")

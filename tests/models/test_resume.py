@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from models import checkpoints
-from models.errors import CheckpointError
 from models.data import Sampling
+from models.errors import CheckpointError
 from models.keras_trunk import digest_of
 from models.training import TrainingOptions, train_trunk
 from tests.models.tiny import example
