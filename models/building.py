@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from models import baselines, checkpoints, data, placement, training
+from models import baselines, checkpoints, data, placement, split_file, training
 from models.bundle import Bundle
 from models.bundle_writing import check_output, write_bundle
 from models.chosen_trunks import ChosenTrunk, Train, choose_trunks
@@ -15,7 +15,7 @@ from models.heads import layout_of
 from models.model_card import model_card
 from models.pooling import Pooling
 from models.shards import local_shards
-from models.tagger import SPLITS, SplitRows, Tagger, build_tagger, embed_split
+from models.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
 from transforms.records import storage
 from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest
 from transforms.records.hashing import json_bytes
@@ -35,6 +35,7 @@ def build_bundle(
     options: training.TrainingOptions,
     pooling: Pooling,
     trunks: Sequence[str] = (),
+    heads: HeadOptions | None = None,
     *,
     fine_tune: bool = False,
 ) -> Built | None:
@@ -46,6 +47,7 @@ def build_bundle(
       options: how trunks are trained.
       pooling: what a track embedding is made of.
       trunks: what `choose_trunks` takes; by default the one that the options name.
+      heads: what was asked of heads.
       fine_tune: train trunks that are taken from bundles too.
 
     Raises:
@@ -71,7 +73,7 @@ def build_bundle(
     facts = tuple(trunk.facts for trunk in chosen)
     taxonomy = manifest.taxonomy
     tagger = build_tagger(
-        rows, layout_of(taxonomy), taxonomy.tag_ids, pooling.blocks(facts, manifest.feature_spec.n_mels)
+        rows, layout_of(taxonomy), taxonomy.tag_ids, pooling.blocks(facts, manifest.feature_spec.n_mels), heads
     )
     bundle = write_bundle(
         output,
@@ -82,7 +84,7 @@ def build_bundle(
         heads=tagger.heads,
         tags=tagger.tags,
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
-        files=_files(manifest, options, chosen, tagger),
+        files={**_files(manifest, options, chosen, tagger), split_file.FILE: split_file.to_bytes(pairs_of(rows))},
     )
     for trunk in chosen:
         if trunk.trained and options.checkpoints:
@@ -123,7 +125,7 @@ def _files(
         **{name: data for trunk in chosen for name, data in trunk.files.items()},
         "metrics.json": json_bytes(tagger.metrics),
         "history.json": json_bytes(_history(options, chosen)),
-        baselines.FILE: tagger.baselines.to_npz(),
+        **({baselines.FILE: tagger.baselines.to_npz()} if tagger.baselines else {}),
         "MODEL_CARD.md": model_card(manifest, facts, tagger.tags, tagger.metrics).encode(),
     }
 

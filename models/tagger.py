@@ -31,13 +31,16 @@ TAGGER = "tagger"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SplitRows:
-    """The tracks of one split: ids, groups (artists) and lengths, track embeddings and mel moments with labels."""
+    """The tracks of one split: ids, groups (artists) and lengths, track embeddings and mel moments with labels.
+
+    There are no moments where patches are not at hand.
+    """
 
     track_ids: tuple[str, ...]
     groups: tuple[str, ...]
     durations_s: np.ndarray
     embedded: Labelled
-    moments: Labelled
+    moments: Labelled | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +48,7 @@ class Tagger:
     """Calibrated heads, what they must beat, what is known of each tag, how heads were fitted, and all metrics."""
 
     heads: Heads
-    baselines: Baselines
+    baselines: Baselines | None
     tags: tuple[TagFacts, ...]
     fits: list[Fit]
     metrics: dict[str, Any]
@@ -72,6 +75,11 @@ def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total
         embedded=Labelled(embeddings=np.concatenate(embeddings), **labels),
         moments=Labelled(embeddings=_rows(moments, 2 * embedder.mels), **labels),
     )
+
+
+def pairs_of(splits: Mapping[str, SplitRows]) -> dict[str, list[tuple[str, str]]]:
+    """(track_id, group) of each side's tracks."""
+    return {split: list(zip(rows.track_ids, rows.groups, strict=True)) for split, rows in splits.items()}
 
 
 def _grouped(tracks: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -198,12 +206,16 @@ def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Lay
 _Rated = dict[str, dict[str, list[metrics.TagMetrics]]]
 
 
-def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselines, _Rated]:
-    """Both baselines, and their metrics on the rated splits."""
+def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselines | None, _Rated]:
+    """Both baselines, and their metrics on the rated splits; prevalence alone where there are no mel moments."""
     train, validation = splits["train"].moments, splits["validation"].moments
+    halves = np.full(layout.size, calibration.DEFAULT_THRESHOLD)
+    if train is None or validation is None:
+        shares = baselines.prevalence(splits["train"].embedded, layout)
+        alone = {s: _rate_constant(splits[s].embedded, shares, halves, layout) for s in RATED}
+        return None, {baselines.PREVALENCE: alone}
     fitted = baselines.logistic_regression(train, validation, layout)
     known = Baselines(shares=baselines.prevalence(train, layout), regression=fitted.heads)
-    halves = np.full(layout.size, calibration.DEFAULT_THRESHOLD)
     rated: _Rated = {}
     for split in RATED:
         rows = splits[split].moments
@@ -214,6 +226,12 @@ def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselin
         for model, found in scores.items():
             rated.setdefault(model, {})[split] = rate(rows, found, halves, layout)
     return known, rated
+
+
+def _rate_constant(
+    rows: Labelled, shares: np.ndarray, thresholds: np.ndarray, layout: Layout
+) -> list[metrics.TagMetrics]:
+    return rate(rows, baselines.constant_scores(shares, len(rows)), thresholds, layout)
 
 
 def _support(targets: np.ndarray, mask: np.ndarray) -> np.ndarray:

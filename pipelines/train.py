@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import CommandFailed, UsageError
+from pipelines.heads_only import add_head_arguments, check_heads_only, head_options, refit_heads
 from pipelines.submitting import add_submit_arguments, check_local, submit, with_places
 from pipelines.training_flags import add_training_arguments, training_options
 
 if TYPE_CHECKING:
+    from models.bundle import Bundle
     from transforms.records.datasets import DatasetManifest
 
 HELP = "Train a tagger on a prepared dataset: trunk, heads, calibration, thresholds, metrics, in one bundle."
@@ -20,7 +22,7 @@ HELP = "Train a tagger on a prepared dataset: trunk, heads, calibration, thresho
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `train`."""
-    parser.add_argument("--dataset", required=True, help="folder or gs:// prefix that prepare wrote")
+    parser.add_argument("--dataset", help="folder or gs:// prefix that prepare wrote")
     parser.add_argument(
         "--output",
         metavar="BUNDLE",
@@ -41,18 +43,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="mel",
         help="fixed statistics of the mels that are appended to the track embedding",
     )
+    add_head_arguments(parser)
     add_training_arguments(parser)
     add_submit_arguments(parser)
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Trains, writes the bundle and prints its metrics beside the baselines'; or has a job do so."""
+    check_heads_only(args)
     if args.submit is not None:
         from pipelines.cli import command_parser
 
         return submit(args, command_parser("train"))
     check_local(args)
-    return _train(with_places(args, os.environ))
+    placed = with_places(args, os.environ)
+    return _refit(placed) if args.heads_only else _train(placed)
+
+
+def _refit(args: argparse.Namespace) -> int:
+    from models.trunk_bundle import BundleError
+    from transforms.records.datasets import DatasetError
+
+    try:
+        found = refit_heads(args)
+    except (BundleError, DatasetError) as error:
+        raise CommandFailed(str(error)) from error
+    if found.absent:
+        print(f"{found.absent} labelled tracks have no embedding in {args.table}: left out")
+    if found.unsplit:
+        print(f"{found.unsplit} tracks are of artists that {args.model} has not seen: split by the labels' source")
+    _print_metrics(found.metrics)
+    _print_bundle(args.output, found.bundle)
+    return 0
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -72,8 +94,12 @@ def _train(args: argparse.Namespace) -> int:
         print("trained; the chief of the workers writes the bundle")
         return 0
     _print_metrics(built.metrics)
-    print(f"bundle {args.output}: {built.bundle.tagger_id}, {built.bundle.embedding_id}, {built.bundle.feature_id}")
+    _print_bundle(args.output, built.bundle)
     return 0
+
+
+def _print_bundle(output: str, bundle: "Bundle") -> None:
+    print(f"bundle {output}: {bundle.tagger_id}, {bundle.embedding_id}, {bundle.feature_id}")
 
 
 def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> None:
@@ -104,7 +130,9 @@ def _build(args: argparse.Namespace) -> Any:
     # Every name is checked before the first trunk is trained.
     options = [training_options(args, name) for name in _names(args)] or [training_options(args, "compact")]
     pooling = Pooling(statistics=args.statistics)
-    return build_bundle(args.dataset, args.output, options[0], pooling, args.trunk, fine_tune=args.fine_tune)
+    return build_bundle(
+        args.dataset, args.output, options[0], pooling, args.trunk, head_options(args), fine_tune=args.fine_tune
+    )
 
 
 def _names(args: argparse.Namespace) -> list[str]:

@@ -1,0 +1,118 @@
+"""`train --heads-only`: new heads from a published table, and a table tagged again without its audio."""
+
+import dataclasses
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from models.bundle import load_bundle
+from models.fake import write_fake_bundle
+from models.split_file import FILE, Sides, read_sides, to_bytes
+from models.trunk_bundle import BundleError, TrunkFile, load_trunks
+from pipelines.cli import main
+from tests.world import World, make_world, read_table, tag
+from transforms.records.splits import SplitRatios
+from transforms.records.taxonomy import load_taxonomy
+from transforms.signal.spec import FeatureSpec
+
+WIDER = """
+categories:
+  - {name: genre, kind: multiclass, tags: [genre/folk, genre/techno, genre/ambient, genre/gospel, genre/funk]}
+  - {name: instrument, kind: multilabel, tags: [instrument/bass, instrument/drums, instrument/organ]}
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> tuple[World, str]:
+    """A world whose catalog says when audio changes, and a table of it."""
+    world = make_world(tmp_path_factory.mktemp("heads") / "world", tracks=24)
+    rows = world.rows()
+    pq.write_table(rows.append_column("source_version", pa.array(["1"] * rows.num_rows)), world.catalog)
+    table = world.folder / "table"
+    tag(world, table)
+    return world, str(table)
+
+
+def heads_only(world: World, table: str, output: str, *flags: str) -> int:
+    command = ["train", "--heads-only", "--table", table, "--model", str(world.bundle), "--output", output]
+    return main([*command, "--catalog", str(world.catalog), *flags])
+
+
+def test_new_heads_tag_a_table_again_without_its_audio(told, tmp_path, capsys):
+    world, table = told
+    (tmp_path / "tags.yaml").write_text(WIDER)
+    new = str(tmp_path / "new")
+    assert heads_only(world, table, new, "--taxonomy", str(tmp_path / "tags.yaml")) == 0
+    assert "tagger" in capsys.readouterr().out
+    shutil.copytree(table, tmp_path / "table")
+    gone = dataclasses.replace(world, folder=tmp_path / "no-audio")
+    gone.folder.mkdir()
+    shutil.copy(world.catalog, gone.catalog)
+    shutil.copytree(new, gone.bundle)
+    snapshot = tag(gone, tmp_path / "table")
+    assert snapshot.run.counts["decoded"] == 0 and snapshot.run.counts["carried"] > 20
+    tags = set(read_table(tmp_path / "table", snapshot, "track_tags")["tag"].to_pylist())
+    assert tags == set(load_bundle(new).taxonomy.tag_ids)
+    assert load_bundle(new).embedding_id == load_bundle(str(world.bundle)).embedding_id
+
+
+def test_a_table_of_other_embeddings_is_refused(told, tmp_path, capsys):
+    world, table = told
+    other = dataclasses.replace(world, folder=tmp_path)
+    taxonomy = load_taxonomy(str(world.folder / "taxonomy.yaml"))
+    write_fake_bundle(str(other.bundle), taxonomy, FeatureSpec(patches_per_track=5))
+    shutil.copy(world.catalog, other.catalog)
+    assert heads_only(other, table, str(tmp_path / "new")) == 1
+    assert "was tagged with" in capsys.readouterr().err
+
+
+def test_the_split_is_kept_by_the_next_bundle(told, tmp_path):
+    world, table = told
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    assert heads_only(world, table, first, "--precision-target", "0.8") == 0
+    kept = dataclasses.replace(world, folder=tmp_path)
+    shutil.copytree(first, kept.bundle)
+    shutil.copy(world.catalog, kept.catalog)
+    assert heads_only(kept, table, second) == 0
+    assert read_sides(load_trunks(first)) == read_sides(load_trunks(second))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--heads-only"], "missing --table, --model"),
+        (["--table", "t"], "--table is for --heads-only"),
+        ([], "missing --dataset"),
+        (["--heads-only", "--table", "t", "--model", "m"], "give one of them"),
+        (["--dataset", "d", "--precision-target", "much"], "give a share"),
+        (["--dataset", "d", "--precision-target", "mood/calm=2"], "over 0 and up to 1"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, said, tmp_path, capsys):
+    assert main(["train", "--output", str(tmp_path / "new"), *flags]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_artists_keep_their_side_and_new_ones_get_their_own():
+    sides = Sides(tracks={"a": "test"}, groups={"one": "test", "two": "validation"})
+    ratios = SplitRatios(train=1.0, validation=0.0, test=0.0)
+    assert sides.of("a", "one", "train", ratios) == ("test", True)
+    assert sides.of("b", "two", "train", ratios) == ("validation", True)
+    assert sides.of("c", "three", "test", ratios) == ("test", False)
+    assert sides.of("c", "three", None, ratios) == ("train", False)
+
+
+def test_a_learned_trunk_without_its_split_is_refused(told):
+    world, _ = told
+    base = load_trunks(str(world.bundle))
+    trunk = TrunkFile(name="own", digest="0", patch_dim=1, files={}, learned=True)
+    with pytest.raises(BundleError, match="is not known"):
+        read_sides(dataclasses.replace(base, trunks=(trunk,)))
+
+
+def test_split_file_does_not_depend_on_order():
+    rows = [("a", "one"), ("b", "two")]
+    assert to_bytes({"train": rows, "test": []}) == to_bytes({"test": [], "train": rows[::-1]})
+    assert FILE.endswith(".parquet")
