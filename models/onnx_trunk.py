@@ -36,9 +36,20 @@ class OnnxTrunk:
         self.outputs = tuple(self._session.get_outputs())
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 [n, frames, mels] -> float32 [n, patch_dim]."""
+        """float32 [n, frames, mels] -> float32 [n, patch_dim]; a network with a fixed n gets that many at a time."""
+        size = self.inputs[0].shape[0]
+        if not isinstance(size, int):
+            return self._run(batch)
+        pieces = [_padded(batch[start : start + size], size) for start in range(0, len(batch), size)]
+        return np.concatenate([self._run(piece) for piece in pieces])[: len(batch)]
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
         found: np.ndarray = self._session.run([self.outputs[0].name], {self.inputs[0].name: batch})[0]
         return found
+
+
+def _padded(batch: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)])
 
 
 def _runtime():

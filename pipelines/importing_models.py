@@ -1,6 +1,7 @@
 """Make bundles from networks that others trained.
 
 catalog-tagger import musicnn --package musicnn-0.1.0-py3-none-any.whl --output models
+catalog-tagger import trunk --onnx network.onnx --feature-spec spec.json --output models/network
 """
 
 import argparse
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import CommandFailed
+from pipelines.feature_spec import read_feature_spec
 
 if TYPE_CHECKING:
     _Sources = argparse._SubParsersAction[argparse.ArgumentParser]
 
-SOURCES = ("musicnn",)
+SOURCES = ("musicnn", "trunk")
 """Sources that become bundles; all others become catalogs."""
 
 
@@ -30,11 +32,19 @@ def add_sources(sources: "_Sources") -> None:
     musicnn.add_argument(
         "--output", required=True, metavar="FOLDER", help="where the bundles musicnn-mtt and musicnn-msd are written"
     )
+    text = "an ONNX network from mel patches to embeddings, as a bundle without tags that `train --trunk` takes"
+    trunk = sources.add_parser("trunk", help=text, description=text, allow_abbrev=False)
+    trunk.add_argument("--onnx", required=True, metavar="FILE", help="one input float32 [n, frames, mels], one output")
+    trunk.add_argument("--feature-spec", required=True, metavar="JSON", help="how audio becomes its input")
+    trunk.add_argument("--output", required=True, metavar="BUNDLE", help="new folder or gs:// prefix of the bundle")
+    trunk.add_argument("--name", help="what to call the trunk (default: the file's name)")
+    trunk.add_argument("--origin", default="", help="where it is from, for the bundle's manifest and model card")
+    trunk.add_argument("--licence", default="", help="of its weights, for the same places")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the importer of one source; returns the exit code."""
-    return _import_musicnn(args.package, args.output)
+    return _import_musicnn(args.package, args.output) if args.source == "musicnn" else _import_trunk(args)
 
 
 def _import_musicnn(package: str, output: str) -> int:
@@ -54,4 +64,25 @@ def _import_musicnn(package: str, output: str) -> int:
             print(f"bundle {url}: {len(bundle.tags)} tags, {bundle.tagger_id}, {bundle.embedding_id}")
     except PackageError as error:
         raise CommandFailed(str(error)) from error
+    return 0
+
+
+def _import_trunk(args: argparse.Namespace) -> int:
+    from models.bundle_writing import check_output
+    from models.onnx_import import write_onnx_bundle
+    from models.trunk_bundle import BundleError
+    from transforms.records import storage
+
+    check_output(args.output)
+    spec = read_feature_spec(args.feature_spec)
+    try:
+        data = storage.read_bytes(args.onnx)
+        texts = {"name": args.name or Path(args.onnx).stem, "source": args.origin, "licence": args.licence}
+        bundle = write_onnx_bundle(args.output, data, spec, **texts)
+    except storage.NotFound as error:
+        raise CommandFailed(f"--onnx={args.onnx}: no such file") from error
+    except BundleError as error:
+        raise CommandFailed(f"{args.onnx}: {error}") from error
+    (trunk,) = bundle.trunks
+    print(f"bundle {args.output}: trunk {trunk.name}, {trunk.patch_dim} values a patch, {bundle.embedding_id}")
     return 0

@@ -22,6 +22,7 @@ from pipelines.catalogs import (
     split_ratios,
 )
 from pipelines.errors import REFUSED, CommandFailed, UsageError
+from pipelines.feature_spec import read_feature_spec
 from transforms.records.hashing import short_id
 
 if TYPE_CHECKING:
@@ -172,19 +173,13 @@ def make_options(args: argparse.Namespace) -> Options:
 
 def _spec(url: str | None, trunk: str | None) -> "FeatureSpec":
     from models.trunk_bundle import load_trunks
-    from transforms.records import storage
     from transforms.signal.spec import FeatureSpec
 
     if trunk is not None:
         if url is not None:
             raise UsageError("--trunk takes over the bundle's feature spec: leave --feature-spec out")
         return load_trunks(trunk).spec
-    if url is None:
-        return FeatureSpec()
-    try:
-        return FeatureSpec.from_json(json.loads(storage.read_bytes(url)))
-    except (ValueError, TypeError, storage.NotFound) as e:
-        raise CommandFailed(f"{url}: not a feature spec: {e}") from e
+    return FeatureSpec() if url is None else read_feature_spec(url)
 
 
 def _finished(options: Options) -> "DatasetManifest | None":
