@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import re
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from pipelines.errors import UsageError
 
@@ -129,7 +130,7 @@ def check_places(
         if action.dest in left_out or action.type is not None or action.choices or value is None:
             continue
         for place in value if isinstance(value, list) else [value]:
-            named = action.dest in names and "/" not in str(place)
+            named = action.dest in names and "/" not in str(place) and not Path(place).is_dir()
             if isinstance(place, str) and not named and not _seen(place, mount):
                 also = f", or a path under {mount}" if mount else ""
                 raise UsageError(

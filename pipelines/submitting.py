@@ -124,7 +124,7 @@ def with_places(args: argparse.Namespace, environ: Mapping[str, str]) -> argpars
     found = {
         flag: environ[variable].rstrip("/")
         for flag, variable in PLACES.items()
-        if getattr(args, flag, None) is None and environ.get(variable)
+        if getattr(args, flag) is None and environ.get(variable)
     }
     chosen = argparse.Namespace(**{**vars(args), **found})
     if chosen.output is None:

@@ -1,4 +1,4 @@
-"""RecordDataset: the job's last step writes the rejects and `dataset.json`, or says why it does not."""
+"""RecordDataset: the job's last step lists rejects and conflicts and writes `dataset.json`, or says why it does not."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ from transforms.example_shards import ShardSettings
 from transforms.record_run import MOST_PROBLEMS
 from transforms.records import storage
 from transforms.records.dataset_stats import DatasetStats, split_columns
-from transforms.records.datasets import REJECTS, DatasetManifest, ShardEntry
+from transforms.records.datasets import CONFLICTS, REJECTS, DatasetManifest, ShardEntry
 from transforms.records.hashing import json_bytes
 from transforms.records.labelled_chunks import ChunkReport, SplitPlan
 from transforms.records.parquet import parquet_bytes
@@ -31,6 +31,14 @@ REJECT_ROWS = pa.schema(
         column("detail", pa.string(), "What was found, in words.", nullable=True),
         column("stage", pa.string(), "Where it was found: read, probe, decode, features or split.", nullable=True),
         column("sha256", pa.string(), "SHA-256 of the source's bytes; null where it was not read.", nullable=True),
+    ]
+)
+
+CONFLICT_ROWS = pa.schema(
+    [
+        column("track_id", pa.string(), "Catalog key of an example."),
+        column("split", pa.string(), "Its split."),
+        column("category", pa.string(), "Category whose annotations contradict each other: masked in this example."),
     ]
 )
 
@@ -73,6 +81,7 @@ class RecordDataset(beam.PTransform):
             stats=beam.pvalue.AsSingleton(stats),
             shards=beam.pvalue.AsList(reports | "ListShards" >> beam.FlatMap(_shards)),
             rejects=beam.pvalue.AsList(reports | "ListRejects" >> beam.FlatMap(_rejects)),
+            conflicts=beam.pvalue.AsList(reports | "ListConflicts" >> beam.FlatMap(_conflicts)),
             problems=beam.pvalue.AsList(few),
             problem_count=beam.pvalue.AsSingleton(problems | "CountProblems" >> beam.combiners.Count.Globally()),
             settings=self._settings,
@@ -106,11 +115,19 @@ def _rejects(report: ChunkReport) -> Iterator[dict[str, Any]]:
             yield {**{name: row[name] for name in REJECT_ROWS.names if name in row}, "split": report.split}
 
 
+def _conflicts(report: ChunkReport) -> Iterator[dict[str, Any]]:
+    for outcome in report.outcomes:
+        if outcome.reason is None:
+            for category in outcome.conflicts:
+                yield {"track_id": outcome.track_id, "split": report.split, "category": category}
+
+
 def _record(
     digest: str,
     stats: DatasetStats,
     shards: list[ShardEntry],
     rejects: list[dict[str, Any]],
+    conflicts: list[dict[str, Any]],
     problems: list[list[Problem]],
     problem_count: int,
     settings: RecordSettings,
@@ -120,7 +137,8 @@ def _record(
         found = sorted((p for some in problems for p in some), key=lambda p: (p.file, p.row or 0))
         receipt["problems"] = [str(problem) for problem in found]
     else:
-        write_rejects(settings.shards.dataset, rejects)
+        write_rows(storage.join(settings.shards.dataset, REJECTS), rejects, REJECT_ROWS)
+        write_rows(storage.join(settings.shards.dataset, CONFLICTS), conflicts, CONFLICT_ROWS)
         receipt["refused"] = refusal(stats, settings.gate)
         if receipt["refused"] is None:
             commit(manifest_of(digest, stats, shards, settings), settings.shards.dataset)
@@ -128,11 +146,10 @@ def _record(
     storage.write_bytes(storage.join(settings.shards.dataset, settings.launch), json_bytes(receipt))
 
 
-def write_rejects(dataset: str, rejects: list[dict[str, Any]]) -> None:
-    """Writes `rejects.parquet`, by track_id: also of a run that is refused, so that somebody can look."""
-    rows = sorted(rejects, key=lambda row: str(row["track_id"]))
-    data = parquet_bytes(pa.Table.from_pylist(rows, schema=REJECT_ROWS), ids={})
-    storage.write_bytes(storage.join(dataset, REJECTS), data)
+def write_rows(url: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    """Writes a Parquet file, by track_id: also of a run that is refused, so that somebody can look."""
+    ordered = sorted(rows, key=lambda row: (str(row["track_id"]), str(row.get("category"))))
+    storage.write_bytes(url, parquet_bytes(pa.Table.from_pylist(ordered, schema=schema), ids={}))
 
 
 def refusal(stats: DatasetStats, gate: Gate) -> str | None:

@@ -1,5 +1,6 @@
 """`train --submit`: the job that a command line becomes, and who takes it."""
 
+import argparse
 import contextlib
 import http.server
 import json
@@ -119,7 +120,7 @@ def sample(action) -> list[str]:
     if action.choices:
         return [f"{flag}={next(c for c in action.choices if c != action.default)}"]
     value = "gs://music/some where" if action.type is None else str(action.type((action.default or 1) * 2))
-    return [f"{flag}={value}", f"{flag}={value}"] if isinstance(action.default, list) else [f"{flag}={value}"]
+    return [f"{flag}={value}"] * (2 if isinstance(action, argparse._AppendAction) else 1)
 
 
 def test_every_option_of_a_local_run_reaches_the_job():
@@ -176,10 +177,17 @@ def test_jobs_are_named_after_their_bundle():
 
 
 def test_places_of_vertex_stand_in_for_flags():
-    environ = {"AIP_MODEL_DIR": "gs://b/j/model/", "AIP_TENSORBOARD_LOG_DIR": "gs://b/j/logs/"}
+    environ = {f"AIP_{name}_DIR": f"gs://b/j/{name}/" for name in ("MODEL", "CHECKPOINT", "TENSORBOARD_LOG")}
     args = command_parser("train").parse_args(["--dataset=gs://b/d", "--logs=gs://mine"])
     found = with_places(args, environ)
-    assert (found.output, found.logs) == ("gs://b/j/model", "gs://mine")
+    assert (found.output, found.checkpoints, found.logs) == ("gs://b/j/MODEL", "gs://b/j/CHECKPOINT", "gs://mine")
+
+
+def test_a_local_bundle_is_no_name_of_a_trunk(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert main([*KUBERNETES, "--trunk=mobile", "--trunk=mine"]) == 2
+    assert "--trunk=mine: the job cannot see" in capsys.readouterr().err
 
 
 class _Service(http.server.BaseHTTPRequestHandler):

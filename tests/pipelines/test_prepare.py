@@ -20,7 +20,7 @@ from transforms.records import storage
 from transforms.records.datasets import read_manifest
 from transforms.records.examples import Example, decode_example
 from transforms.records.labels import encode
-from transforms.records.splits import SplitRatios, split_of
+from transforms.records.splits import SPLITS, SplitRatios, split_of
 from transforms.records.taxonomy import load_taxonomy
 from transforms.records.tfrecords import read_records
 from transforms.signal.errors import TrackError
@@ -183,6 +183,8 @@ def test_the_counts_balance(catalog: Music, dataset: Path) -> None:
     assert manifest.counts == {"catalog": 15, "examples": 10, "rejected": 2, "none": 3}
     assert manifest.none == {"tied": 2, "unlabelled": 1}
     assert manifest.conflicts == {"voice": 1} and manifest.unknown_tags == {"genre/rock": 3}
+    (row,) = pq.read_table(dataset / "conflicts.parquet").to_pylist()
+    assert (row["track_id"], row["category"]) == ("conflict", "voice") and row["split"] in SPLITS
     assert sum(manifest.splits.values()) == 10 and sum(shard.examples for shard in manifest.shards) == 10
 
 

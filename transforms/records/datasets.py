@@ -13,6 +13,7 @@ from transforms.signal.spec import FeatureSpec
 DATASET_VERSION = 2
 MANIFEST = "dataset.json"
 REJECTS = "rejects.parquet"
+CONFLICTS = "conflicts.parquet"
 
 
 class DatasetError(ValueError):
@@ -61,7 +62,7 @@ class DatasetManifest:
       rejects: reason -> tracks; `rejects.parquet` has them one by one.
       none: why tracks were kept out -> tracks: `unlabelled` (nothing that the taxonomy knows), `official` (the split
         column says so), `tied` (the same bytes stand on two sides).
-      conflicts: category -> examples whose annotations contradict each other.
+      conflicts: category -> examples whose annotations contradict each other; `conflicts.parquet` has them one by one.
       unknown_tags: catalog tag -> examples that carry it although the taxonomy has no such category.
     """
 
