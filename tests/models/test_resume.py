@@ -1,5 +1,6 @@
 """A run that is killed and started again ends with the very weights of one that was not."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -109,8 +110,15 @@ def test_kill_minus_nine_at_five_random_steps(dataset, tmp_path):
     assert file.exists() and not bundle.exists()
     subprocess.run([*command, str(bundle)], check=True, capture_output=True)
     assert not file.parent.exists()
-    for name in ("bundle.json", "history.json", "heads.npz"):
+    assert weights_of(bundle) == weights_of(tmp_path / "whole")
+    for name in ("history.json", "heads.npz"):
         assert (bundle / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def weights_of(bundle: Path) -> tuple[str, str]:
+    """What names the trunk's weights and the whole tagger; saved files also hold when they were saved."""
+    manifest = json.loads((bundle / "bundle.json").read_bytes())
+    return manifest["trunks"][0]["digest"], manifest["tagger_id"]
 
 
 def kill_after(command: list[str], file: Path, writes: int, pause_s: float) -> None:
