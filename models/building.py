@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from models import baselines, checkpoints, data, placement, split_file, training
+from models import baselines, checkpoints, cluster, data, placement, split_file, training
 from models.bundle import Bundle
 from models.bundle_writing import check_output, write_bundle
 from models.chosen_trunks import ChosenTrunk, Train, choose_trunks
@@ -55,7 +55,8 @@ def build_bundle(
       BundleError: `output` holds something already, or a bundle's trunk does not fit.
       TrainingError: the options do not fit the devices, or what an earlier run left.
     """
-    check_output(output)
+    if cluster.is_chief():
+        check_output(output)
     manifest = read_manifest(dataset)
     if not manifest.splits.get("train"):
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
@@ -64,7 +65,7 @@ def build_bundle(
     with local_shards(dataset, manifest, SPLITS) as paths:
         train = _trainer(manifest, paths, options, apart=len(words) > 1)
         chosen = choose_trunks(words, manifest.feature_id, fine_tune=fine_tune, train=train)
-        if not placement.is_chief():
+        if not cluster.is_chief():
             return None
         embedder = TrackEmbedder(
             [(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec, pooling

@@ -98,3 +98,10 @@ def check_output(url: str) -> None:
             f"{url} is not empty and holds no {MANIFEST} (found {found.url}): remove what an interrupted run left, "
             "or choose another folder"
         )
+
+
+def clear_unfinished(url: str) -> None:
+    """Removes what a killed run has written of a bundle; a complete one is left alone."""
+    if not storage.exists(storage.join(url, MANIFEST)):
+        for file in list(storage.list_files(url)):
+            storage.delete(file.url)

@@ -45,6 +45,11 @@ def save(folder: str, checkpoint: Checkpoint) -> None:
     storage.write_bytes(storage.join(folder, FILE), sha256_hex(data).encode() + data)
 
 
+def is_in(folder: str) -> bool:
+    """Whether a run that was not finished left a checkpoint in this folder, or in one below it."""
+    return any(file.url.endswith(f"/{FILE}") for file in storage.list_files(folder))
+
+
 def load(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
     """The checkpoint of a folder, or None where there is none.
 

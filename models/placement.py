@@ -1,14 +1,13 @@
 """Where a trunk is trained: on one device, on several, or by several workers; and in which precision."""
 
 import functools
-import json
-import os
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from models.cluster import cluster, is_alone, is_chief
 from models.data import Share
 from models.errors import TrainingError
 
@@ -31,16 +30,12 @@ def strategy(devices: int | None = None) -> tf.distribute.Strategy:
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     if kind == "CPU" and devices is not None and devices > 1:
         _split_processor(devices)
-    found = [device.name for device in tf.config.list_logical_devices(kind)] if _is_local() else []
-    if _is_local():
+    found = [device.name for device in tf.config.list_logical_devices(kind)] if is_alone() else []
+    if is_alone():
         return _local(found if kind == "GPU" or devices else found[:1], devices)
     if devices is not None:
         raise TrainingError("devices are not chosen under TF_CONFIG: every worker takes all that it has")
     return tf.distribute.MultiWorkerMirroredStrategy()
-
-
-def _is_local() -> bool:
-    return len(_cluster().get("worker", ())) + len(_cluster().get("chief", ())) <= 1
 
 
 def _local(found: list[str], devices: int | None) -> tf.distribute.Strategy:
@@ -58,17 +53,6 @@ def _split_processor(devices: int) -> None:
         pass  # TensorFlow runs already: whether it has enough devices is seen next
 
 
-def _cluster() -> dict[str, list[str]]:
-    return dict(json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}))
-
-
-def is_chief() -> bool:
-    """Whether this process writes checkpoints, logs and the bundle: one of all workers does. Starts no TensorFlow."""
-    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
-    kind, index = task.get("type", "chief"), int(task.get("index", 0))
-    return kind == "chief" or (kind == "worker" and index == 0 and "chief" not in _cluster())
-
-
 def share(spread: tf.distribute.Strategy) -> Share:
     """The part of the batches that this process reads.
 
@@ -77,10 +61,10 @@ def share(spread: tf.distribute.Strategy) -> Share:
     """
     if not isinstance(spread, tf.distribute.MultiWorkerMirroredStrategy):
         return Share(replicas=spread.num_replicas_in_sync)
-    resolver, cluster = spread.cluster_resolver, _cluster()
-    if strange := sorted(set(cluster) - {"chief", "worker", "evaluator"}):
+    resolver, tasks = spread.cluster_resolver, cluster()
+    if strange := sorted(set(tasks) - {"chief", "worker", "evaluator"}):
         raise TrainingError(f"TF_CONFIG names {', '.join(strange)}: training knows chief and worker")
-    chiefs, workers = len(cluster.get("chief", ())), len(cluster["worker"])
+    chiefs, workers = len(tasks.get("chief", ())), len(tasks["worker"])
     number = resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)
     replicas = spread.num_replicas_in_sync // (chiefs + workers)
     return Share(worker=number, workers=chiefs + workers, replicas=replicas)

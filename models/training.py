@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from models import checkpoints, data, placement
+from models import checkpoints, cluster, data, placement
 from models.checkpoints import Checkpoint
 from models.errors import TrainingError
 from models.heads import layout_of
@@ -148,7 +148,7 @@ class _Run:
         """All epochs, or those that are left."""
         progress, first_step = self._restored()
         options, epochs = self._options, self._options.epochs
-        writer = tf.summary.create_file_writer(options.logs) if options.logs and placement.is_chief() else None
+        writer = tf.summary.create_file_writer(options.logs) if options.logs and cluster.is_chief() else None
         bar = tqdm(desc="training the trunk", total=epochs, initial=len(progress.history), unit="epoch", disable=None)
         while len(progress.history) < epochs and not progress.is_over(options.patience):
             self._fit_epoch(progress, first_step)
@@ -198,7 +198,7 @@ class _Run:
         # Every worker reads its variables, some of which are sums over all; one writes.
         arrays = {f"state/{i}": variable.numpy() for i, variable in enumerate(self._variables())}
         facts = {"step": step, **progress.to_facts()}
-        if placement.is_chief():
+        if cluster.is_chief():
             found = Checkpoint(run=self._identity, facts=facts, arrays={**arrays, **progress.to_arrays()})
             checkpoints.save(self._options.checkpoints, found)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.errors import CommandFailed, UsageError
 from pipelines.heads_only import add_head_arguments, check_heads_only, head_options, refit_heads
 from pipelines.submitting import add_submit_arguments, check_local, submit, with_places
-from pipelines.training_flags import add_training_arguments, training_options
+from pipelines.training_flags import add_training_arguments, checkpoints_folder, training_options
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -79,13 +79,12 @@ def _refit(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     from models.bundle import BundleError
-    from models.bundle_writing import check_output
     from models.errors import TrainingError
     from transforms.records.datasets import DatasetError, read_manifest
 
     try:
         # Asked before TensorFlow is imported: these answers should not take half a minute.
-        check_output(args.output)
+        _check_output(args)
         _check_trunks(args, read_manifest(args.dataset))
         built = _build(args)
     except (BundleError, DatasetError, TrainingError) as error:
@@ -96,6 +95,23 @@ def _train(args: argparse.Namespace) -> int:
     _print_metrics(built.metrics)
     _print_bundle(args.output, built.bundle)
     return 0
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Makes sure that the chief can write a bundle; what a killed run has written of it makes room.
+
+    Raises:
+      BundleError: there is something else.
+    """
+    from models import checkpoints
+    from models.bundle_writing import check_output, clear_unfinished
+    from models.cluster import is_chief
+
+    if not is_chief():
+        return
+    if checkpoints.is_in(checkpoints_folder(args)):
+        clear_unfinished(args.output)
+    check_output(args.output)
 
 
 def _print_bundle(output: str, bundle: "Bundle") -> None:
@@ -115,6 +131,8 @@ def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> None:
     bundles = bundles_among(args.trunk)
     if args.fine_tune and not bundles:
         raise UsageError("--fine-tune goes on from the trunk of a bundle: give one as --trunk BUNDLE")
+    if args.train_norms and not args.fine_tune:
+        raise UsageError("--train-norms is for --fine-tune: trunks from scratch always train theirs")
     if STATISTICS in args.trunk and args.statistics == "none":
         raise UsageError("--trunk statistics with --statistics none leaves nothing to embed tracks by")
     for bundle in bundles.values():

@@ -19,6 +19,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epoch-tracks", type=int, metavar="N", help="about so many tracks make an epoch (default: all of them)")
     add("--learning-rate", type=float, help="of AdamW at its start (default: 0.002; 0.0001 for a fine-tuned trunk)")
     add(
+        "--train-norms",
+        action="store_true",
+        help="with --fine-tune: normalisations follow the data too; without it they stay as they are",
+    )
+    add(
         "--similarity-weight",
         type=float,
         default=0.0,
@@ -48,6 +53,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint-steps", type=int, metavar="N", help="a checkpoint each so many steps (default: after each epoch)")
 
 
+def checkpoints_folder(args: argparse.Namespace) -> str:
+    """Where the run leaves its checkpoints."""
+    return args.checkpoints or f"{args.output.rstrip('/')}.checkpoints"
+
+
 def training_options(args: argparse.Namespace, trunk: str) -> "TrainingOptions":
     """The options that the flags make, for a trunk of the registry.
 
@@ -64,6 +74,7 @@ def training_options(args: argparse.Namespace, trunk: str) -> "TrainingOptions":
             epochs=args.epochs,
             patience=args.patience,
             learning_rate=args.learning_rate,
+            train_norms=args.train_norms,
             similarity_weight=args.similarity_weight,
             sampling=Sampling(
                 batch_size=args.batch_size,
@@ -75,7 +86,7 @@ def training_options(args: argparse.Namespace, trunk: str) -> "TrainingOptions":
             xla=args.xla,
             devices=args.devices,
             logs=args.logs or (None if "://" in output else f"{output}.logs"),
-            checkpoints=args.checkpoints or f"{output}.checkpoints",
+            checkpoints=checkpoints_folder(args),
             checkpoint_steps=args.checkpoint_steps,
         )
     except ValueError as error:

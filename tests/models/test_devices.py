@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from models.checkpoints import FILE
+from models.cluster import is_chief
 from models.data import Sampling, Share, shards_of_epoch, steps_of_epoch
-from models.placement import is_chief
 from transforms.records.datasets import DatasetError, read_manifest
 
 OPTIONS = ["--epochs", "3", "--batch-size", "16"]

@@ -50,3 +50,37 @@ def test_train_prints_metrics_beside_the_baselines(dataset, tmp_path, capsys):
     for word in ("tagger", "prevalence", "logistic_mel_moments", "ROC-AUC", "tg-"):
         assert word in printed
     assert (bundle / "bundle.json").exists() and (tmp_path / "bundle.logs").is_dir()
+
+
+def test_a_run_killed_while_it_writes_its_bundle_is_finished_by_the_same_command(dataset, tmp_path, monkeypatch):
+    from transforms.records import storage
+
+    class Killed(BaseException):
+        pass
+
+    def dying(url, data, create=storage.create):
+        if url.endswith("bundle.json"):
+            raise Killed
+        create(url, data)
+
+    bundle = tmp_path / "bundle"
+    command = ["train", "--dataset", str(dataset), "--output", str(bundle), "--epochs", "1"]
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(storage, "create", dying)
+        main(command)
+    assert (bundle / "heads.npz").exists() and (tmp_path / "bundle.checkpoints").is_dir()
+    assert main(command) == 0
+    assert (bundle / "bundle.json").exists() and not (tmp_path / "bundle.checkpoints").exists()
+
+
+def test_foreign_files_in_the_output_stay_and_are_named(dataset, tmp_path, capsys):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "notes.txt").write_text("mine")
+    assert main(["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle")]) == 1
+    assert "notes.txt" in capsys.readouterr().err and (tmp_path / "bundle" / "notes.txt").exists()
+
+
+def test_normalisations_are_a_matter_of_fine_tuning(dataset, tmp_path, capsys):
+    command = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle"), "--train-norms"]
+    assert main(command) == 2
+    assert "--train-norms is for --fine-tune" in capsys.readouterr().err
