@@ -5,15 +5,19 @@ import contextlib
 import http.server
 import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
 from pipelines.cli import command_parser, main
-from pipelines.gpu_jobs import command_words, job_name
+from pipelines.gpu_jobs import MACHINE_TYPES, command_words, job_name
 from pipelines.submitting import FLAGS, with_places
 from pipelines.vertex_jobs import ENDPOINT
 
@@ -303,3 +307,34 @@ def test_kubectl_may_be_missing(monkeypatch, capsys):
     monkeypatch.setenv("PATH", "/nowhere")
     assert main(KUBERNETES) == 1
     assert "kubectl is not on PATH" in capsys.readouterr().err
+
+
+GOOGLES_CLIENT = """
+import json, sys
+from apitools.base.py import encoding
+from googlecloudsdk.generated_clients.apis.aiplatform.v1 import aiplatform_v1_messages as messages
+job = encoding.JsonToMessage(messages.GoogleCloudAiplatformV1CustomJob, sys.stdin.read())
+types = messages.GoogleCloudAiplatformV1MachineSpec.AcceleratorTypeValueValuesEnum
+unknown = [list(fields) for _, fields in encoding.UnrecognizedFieldIter(job)]
+print(json.dumps([json.loads(encoding.MessageToJson(job)), unknown, [kind.name for kind in types]]))
+"""
+
+
+def test_googles_own_client_knows_every_field(capsys):
+    gcloud = shutil.which("gcloud")
+    library = Path(gcloud).resolve().parents[1] / "lib" if gcloud else Path("/nowhere")
+    if not (library / "googlecloudsdk").is_dir():
+        pytest.skip("gcloud, whose client knows Vertex's messages, is not installed")
+    account = "--service-account=trainer@music.iam.gserviceaccount.com"
+    job = vertex_job(capsys, "--machines=2", "--spot", "--retries=0", account, "--tensorboard=1")
+    path = os.pathsep.join(map(str, (library, library / "third_party")))
+    read = subprocess.run(
+        [sys.executable, "-c", GOOGLES_CLIENT],
+        input=json.dumps(job),
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    back, unknown, types = json.loads(read.stdout)
+    assert (back, unknown) == (job, []) and set(MACHINE_TYPES) <= set(types)

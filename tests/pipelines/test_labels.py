@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
+from transforms.records import label_report
 from transforms.records.import_datasets import import_mtg_jamendo
 from transforms.records.taxonomy import load_taxonomy
 
@@ -98,6 +99,14 @@ def test_company_of_a_tag(tmp_path):
         "lift": pytest.approx(1 * 3 / (2 * 1)),
     }
     assert "mood/soft" not in {partner["tag"] for partner in found["mood/calm"]}  # carried together by definition
+
+
+def test_tracks_taken_two_at_a_time_give_the_same(tmp_path, monkeypatch):
+    assert labels(tmp_path) == 0
+    whole = rows(tmp_path)
+    monkeypatch.setattr(label_report, "_CHUNK", 2)
+    assert labels(tmp_path) == 0
+    assert rows(tmp_path) == whole
 
 
 def test_rare_tags_are_dropped_and_the_reason_told(tmp_path, capsys):

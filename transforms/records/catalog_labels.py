@@ -54,11 +54,6 @@ class TagRows:
         """How many tracks there are."""
         return len(self.starts) - 1
 
-    def tracks_of(self, tag: int) -> Int64:
-        """The tracks that carry a tag, ascending."""
-        found: Int64 = np.searchsorted(self.starts, np.flatnonzero(self.tags == tag), side="right") - 1
-        return found
-
     def sums(self, rows: Int64, count: int, tags: int) -> Any:
         """How often each of `count` groups of tracks carries each tag: a sparse int32 array [count, tags].
 

@@ -1,13 +1,13 @@
 """What a catalog's labels are worth: support, artists and company of each tag, conflicts, what is too rare."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.records.catalog_labels import SIDES, CatalogLabels, TagRows
+from transforms.records.catalog_labels import SIDES, CatalogLabels
 from transforms.records.schemas import column
 from transforms.records.splits import SPLITS
 from transforms.records.taxonomy import Taxonomy
@@ -81,30 +81,42 @@ def label_table(catalog: CatalogLabels, taxonomy: Taxonomy, reasons: Mapping[str
     return pa.table([pa.array(columns[f.name], f.type) for f in LABELS], schema=LABELS)
 
 
-def together(carried: TagRows, tags: int) -> npt.NDArray[np.int64]:
-    """Tracks that carry both of two tags: int64 [tags, tags], each tag's own count on the diagonal.
+class Together(NamedTuple):
+    """How often tags are carried together.
 
-    Tracks are taken some at a time, so memory does not grow with them.
+    Attributes:
+      both: int64 [tags, tags], tracks that carry two tags; each tag's own count on the diagonal.
+      within: int64 [categories, tags], tracks that carry a tag among those for which a category is known.
     """
+
+    both: npt.NDArray[np.int64]
+    within: npt.NDArray[np.int64]
+
+
+def together(catalog: CatalogLabels, tags: int) -> Together:
+    """Counts pairs of tags. Tracks are taken some at a time, so memory does not grow with them."""
     from scipy.sparse import csr_array
 
-    found = np.zeros((tags, tags), np.int64)
+    carried = catalog.carried
+    both = np.zeros((tags, tags), np.int64)
+    within = np.zeros((catalog.known.shape[1], tags), np.int64)
     for first in range(0, carried.tracks, _CHUNK):
         starts = carried.starts[first : first + _CHUNK + 1]
         columns = carried.tags[starts[0] : starts[-1]].astype(np.int32)
         part = csr_array((np.ones(len(columns), np.int32), columns, starts - starts[0]), (len(starts) - 1, tags))
-        found += (part.T @ part).toarray()
-    return found
+        both += (part.T @ part).toarray()
+        within += (part.T @ catalog.known[first : first + _CHUNK].astype(np.int32)).T
+    return Together(both, within)
 
 
 def _partners(
     catalog: CatalogLabels, taxonomy: Taxonomy, category: npt.NDArray[np.int64]
 ) -> list[list[dict[str, Any]]]:
     tags = len(taxonomy.tags)
-    both = together(catalog.carried, tags)
+    both, within = together(catalog, tags)
     alone = both.diagonal()
     jaccard = both / np.maximum(alone[:, None] + alone - both, 1)
-    lift = _lift(catalog, both, category)
+    lift = _lift(catalog.known, both, within, category)
     for i, ancestors in enumerate(taxonomy.ancestors):
         jaccard[i, [i, *ancestors]] = jaccard[[i, *ancestors], i] = 0
     rows = []
@@ -120,16 +132,15 @@ def _partners(
 
 
 def _lift(
-    catalog: CatalogLabels, both: npt.NDArray[np.int64], category: npt.NDArray[np.int64]
+    known: npt.NDArray[np.bool_],
+    both: npt.NDArray[np.int64],
+    within: npt.NDArray[np.int64],
+    category: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float64]:
     """P(a and b) / (P(a) P(b)), among the tracks for which both categories are known: float64 [tags, tags]."""
-    known, tags = catalog.known, len(both)
     seen = np.array([(known & known[:, [c]]).sum(axis=0) for c in range(known.shape[1])], np.float64)
-    # Tracks that carry tag a among those for which category c is known: [categories, tags].
-    within = np.concatenate(
-        [catalog.carried.sums(np.where(known[:, c], 0, -1), 1, tags).toarray() for c in range(known.shape[1])]
-    ).astype(np.float64)
-    expected = within[category].T * within[category]
+    # Position [a, b]: tracks that carry b among those for which a's category is known; transposed, the other way.
+    expected = within[category].T * within[category].astype(np.float64)
     found: npt.NDArray[np.float64] = both * seen[category][:, category] / np.maximum(expected, 1)
     return found
 
