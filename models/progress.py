@@ -23,14 +23,14 @@ class Progress:
     best_epoch: int = 0
     best_weights: list[np.ndarray] = dataclasses.field(default_factory=list)
 
-    def add(self, facts: Mapping[str, float], weights: Callable[[], list[np.ndarray]], epochs: int) -> None:
-        """Takes up an epoch of `epochs`; its weights are asked for only where they are the best so far.
+    def add(self, facts: Mapping[str, float], weights: Callable[[], list[np.ndarray]], unrated: int) -> None:
+        """Takes up an epoch; its weights are asked for only where they are the best so far.
 
-        A lucky first epoch is no reason to stop, so none counts before a quarter of the epochs is over.
+        Of the first `unrated` epochs the last one is the best, however they are rated.
         """
         epoch = len(self.history)
         self.history.append({"epoch": epoch, **facts})
-        if epoch < max(1, epochs // 4) or _score(self.history[epoch]) > _score(self.history[self.best_epoch]):
+        if epoch < max(1, unrated) or _score(self.history[epoch]) > _score(self.history[self.best_epoch]):
             self.best_epoch, self.best_weights = epoch, weights()
 
     def is_over(self, patience: int) -> bool:

@@ -92,6 +92,16 @@ def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.M
     return initial
 
 
+def _rate(options: TrainingOptions, steps: int, *, is_new: bool) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Down to 0 along a cosine; rising to the peak in the first epoch where a trunk is given, whose outputs are new."""
+    usual = LEARNING_RATE if is_new else FINE_TUNING_RATE
+    peak = usual if options.learning_rate is None else options.learning_rate
+    if is_new:
+        return keras.optimizers.schedules.CosineDecay(peak, steps * options.epochs)
+    falling = max(1, steps * (options.epochs - 1))
+    return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=steps)
+
+
 def _share(spread: tf.distribute.Strategy, batch_size: int) -> data.Share:
     share = placement.share(spread)
     if batch_size % share.all_replicas:
@@ -119,9 +129,9 @@ class _Run:
             **_identity(manifest, options, self._share),
             "initial weights": None if is_new else digest_of(trunk),
         }
-        usual = LEARNING_RATE if is_new else FINE_TUNING_RATE
-        peak = usual if options.learning_rate is None else options.learning_rate
-        self._rate = keras.optimizers.schedules.CosineDecay(peak, self._steps * options.epochs)
+        self._rate = _rate(options, self._steps, is_new=is_new)
+        # A lucky first epoch of a new trunk is no reason to stop; one that has learned something may be best as it is.
+        self._unrated = options.epochs // 4 if is_new else 0
         with spread.scope():
             self._trunk = placement.working_copy(trunk, options.precision)
             self._model = self._compiled()
@@ -154,7 +164,7 @@ class _Run:
             self._fit_epoch(progress, first_step)
             first_step = 0
             facts = {"loss": self._loss(), "learning_rate": self._rate_after(progress), **self._validated(held)}
-            progress.add(facts, self._trunk.get_weights, epochs)
+            progress.add(facts, self._trunk.get_weights, self._unrated)
             self._save(progress, 0)
             _log(writer, bar, progress.history[-1])
         bar.close()
