@@ -133,3 +133,9 @@ def test_reports_survive_json():
     )
     found = ChunkReport.from_json(json.loads(json.dumps(report.to_json())))
     assert found.to_json() == report.to_json() and found.outcomes == report.outcomes
+
+
+def test_a_dropped_tag_is_no_problem_and_labels_its_track():
+    moods = {"name": "mood", "kind": "multilabel", "tags": ["mood/calm"], "dropped": ["mood/eerie"]}
+    found = planned([row(1, "mood/eerie")], taxonomy=Taxonomy.from_json({"categories": [moods]}))
+    assert found.problems == [] and len(found.chunks) == 1
