@@ -17,6 +17,9 @@ FLAGS = ("submit", "dry_run", "job_name", *_JOB, *_VERTEX, *_KUBERNETES)
 NAMES = ("trunk",)
 """Flags of `train` that may hold the name of something instead of a place."""
 
+WORDS = ("precision_target", "split_column")
+"""Flags of `train` that hold text and no place."""
+
 PLACES = {"output": "AIP_MODEL_DIR", "checkpoints": "AIP_CHECKPOINT_DIR", "logs": "AIP_TENSORBOARD_LOG_DIR"}
 """Flags of `train`, and the variables of Vertex's that stand in for them inside a job."""
 
@@ -104,7 +107,7 @@ def _job(args: argparse.Namespace, parser: argparse.ArgumentParser, mount: str |
         raise UsageError("missing --image: the container image that the job runs")
     if args.output is None:
         raise UsageError("missing --output")
-    check_places(args, parser, NAMES, FLAGS, mount)
+    check_places(args, parser, NAMES, (*FLAGS, *WORDS), mount)
     chosen = {flag: getattr(args, flag) for flag in _JOB if getattr(args, flag) is not None}
     return checked(
         GpuJob,

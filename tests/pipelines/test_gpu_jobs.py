@@ -136,6 +136,12 @@ def test_every_option_of_a_local_run_reaches_the_job():
             assert vars(parser.parse_args(words)) == vars(args), action.dest
 
 
+def test_text_that_is_no_place_is_let_through(capsys):
+    words = ["--precision-target=0.9", "--precision-target=mood/calm=0.8"]
+    (job,) = objects(capsys, *words)
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == [*TRAIN, *words]
+
+
 def test_words_that_kubernetes_would_expand_stay_as_they_are(capsys):
     (job,) = objects(capsys, "--logs=gs://music/$(HOME)/logs")
     assert "--logs=gs://music/$$(HOME)/logs" in job["spec"]["template"]["spec"]["containers"][0]["args"]
