@@ -1,8 +1,12 @@
 """Class balance: how much a row weighs in the loss, and what that adds to the bias of a head."""
 
+import dataclasses
 from typing import Literal, get_args
 
 import numpy as np
+
+from models.heads import Layout
+from models.labelled import Labelled, known_counts, tag_counts
 
 Balance = Literal["none", "effective", "inverse"]
 
@@ -12,42 +16,60 @@ _BETA = 0.999
 """Share of new tracks that a further one brings: effective number of tracks, Cui et al. 2019."""
 
 
-def weighted_mask(y: np.ndarray, mask: np.ndarray, multiclass: bool, balance: Balance) -> np.ndarray:
-    """The mask [n, k] times the weight of each row for each output; weights are 1 on the mean.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ClassWeights:
+    """Weights in the loss, float64 [T] each.
+
+    Attributes:
+      positive: of a row that carries a tag.
+      negative: of a row that does not; plays no part in a multiclass category.
+      bias: what the weights add to each tag's logit, to be taken off again so that scores stay probabilities.
+      known: rows in which the tag is known.
+      prevalence: share of these that carry it.
+    """
+
+    positive: np.ndarray
+    negative: np.ndarray
+    bias: np.ndarray
+    known: np.ndarray
+    prevalence: np.ndarray
+
+    def of(self, columns: np.ndarray, y: np.ndarray, mask: np.ndarray, multiclass: bool) -> np.ndarray:
+        """The mask [n, k] of these tags times the weight of each row for each of them."""
+        positive, negative = (weights[columns].astype(y.dtype) for weights in (self.positive, self.negative))
+        if multiclass:
+            return mask * (y @ positive)[:, None] if np.any(positive != 1) else mask
+        return mask * (y * positive + (1 - y) * negative)
+
+
+def class_weights(rows: Labelled, layout: Layout, balance: Balance) -> ClassWeights:
+    """Weights of all tags, 1 on the mean over tracks.
 
     `inverse` gives every class the same total weight; `effective` about that for rare ones, and less beyond a thousand
-    tracks; `none` leaves all as they are: the plain likelihood.
+    tracks; `none` weighs all alike: the plain likelihood.
     """
-    if balance == "none":
-        return mask
-    if multiclass:
-        weights = _class_weights(np.sum(y * mask, axis=0), balance)
-        return mask * (y @ weights)[:, None]
-    positive, negative = _side_weights(y, mask, balance)
-    return mask * (y * positive + (1 - y) * negative)
+    known, carried = known_counts(rows.mask), tag_counts(rows.targets, rows.mask)
+    positive, negative = np.ones(layout.size), np.ones(layout.size)
+    bias = np.zeros(layout.size)
+    if balance != "none":
+        for group in layout.groups:
+            columns = list(group.columns)
+            if group.kind == "multiclass":
+                positive[columns] = _weights(carried[columns], balance)
+                bias[columns] = np.log(positive[columns])
+                continue
+            for column in columns:
+                sides = np.array([carried[column], known[column] - carried[column]])
+                positive[column], negative[column] = _weights(sides, balance)
+                bias[column] = np.log(positive[column] / negative[column])
+    return ClassWeights(
+        positive=positive, negative=negative, bias=bias, known=known, prevalence=carried / np.maximum(known, 1)
+    )
 
 
-def correct_bias(y: np.ndarray, mask: np.ndarray, multiclass: bool, balance: Balance) -> np.ndarray:
-    """What the weights add to each output's logit, to be taken off again so that scores stay probabilities: [k]."""
-    if balance == "none":
-        return np.zeros(y.shape[1])
-    if multiclass:
-        return np.log(_class_weights(np.sum(y * mask, axis=0), balance))
-    positive, negative = _side_weights(y, mask, balance)
-    return np.log(positive / negative)
-
-
-def _side_weights(y: np.ndarray, mask: np.ndarray, balance: Balance) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of carrying each tag and of not carrying it: [k] each."""
-    counts = np.stack([np.sum(y * mask, axis=0), np.sum((1 - y) * mask, axis=0)])
-    weights = np.stack([_class_weights(column, balance) for column in counts.T], axis=1)
-    return weights[0], weights[1]
-
-
-def _class_weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
-    """Weight of each class of so many tracks, 1 on the mean over tracks; a class without any gets 1."""
-    counts = np.asarray(counts, np.float64)
+def _weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
+    """Weight of each class of so many tracks, 1 on the mean over tracks; all 1 where a class has none."""
+    if np.any(counts <= 0):
+        return np.ones(len(counts))
     amount = counts if balance == "inverse" else (1 - _BETA**counts) / (1 - _BETA)
-    weights = np.where(counts > 0, 1 / np.maximum(amount, 1e-9), 0.0)
-    total = np.sum(weights * counts)
-    return np.where(counts > 0, weights * counts.sum() / total, 1.0) if total > 0 else np.ones_like(counts)
+    return (counts.sum() / np.sum(counts / amount)) / amount

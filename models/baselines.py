@@ -7,8 +7,9 @@ from typing import Self
 import numpy as np
 
 from models.blocks import whole
-from models.head_fitting import Fitted, Labelled, fit_heads
+from models.head_fitting import Fitted, fit_heads
 from models.heads import Heads, Layout, score
+from models.labelled import Labelled, known_counts, tag_counts
 
 FILE = "baselines.npz"
 """Where a bundle keeps its baselines."""
@@ -57,8 +58,7 @@ def prevalence(train: Labelled, layout: Layout) -> np.ndarray:
     for group in layout.groups:
         if group.kind == "multiclass":
             even[list(group.columns)] = 1 / len(group.columns)
-    known = train.mask.sum(axis=0, dtype=np.float64)
-    return (np.sum(train.targets * train.mask, axis=0, dtype=np.float64) + even) / (known + 1)
+    return (tag_counts(train.targets, train.mask) + even) / (known_counts(train.mask) + 1)
 
 
 def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:

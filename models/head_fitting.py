@@ -13,9 +13,11 @@ from typing import Literal
 
 import numpy as np
 
-from models.balance import Balance, correct_bias, weighted_mask
+from models.balance import Balance, ClassWeights, class_weights
 from models.blocks import Block, check_blocks, columns_of
 from models.heads import Group, Heads, Layout, raw_logits
+from models.labelled import Labelled, fitted_columns, standardiser
+from models.large_fitting import Part, refine
 from models.logistic import Problem, Solution, path, row_losses
 from models.strengths import (
     CHOICE_TOLERANCE,
@@ -27,30 +29,11 @@ from models.strengths import (
     scaled_columns,
 )
 
+SAMPLE = 10_000
+"""Training tracks on which strengths are chosen where there are more than `MANY`, and where the descent starts."""
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Labelled:
-    """Labelled rows: embeddings float32 [n, D], soft targets float32 [n, T], mask float32 [n, T].
-
-    Attributes:
-      groups: the group of each row (its artist), never parted by cross-validation; empty: each row is its own.
-    """
-
-    embeddings: np.ndarray
-    targets: np.ndarray
-    mask: np.ndarray
-    groups: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.embeddings)
-
-    def joined(self, other: "Labelled") -> "Labelled":
-        """These rows, then the other ones."""
-        parts = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ("embeddings", "targets", "mask")
-        }
-        return Labelled(**parts, groups=self.groups + other.groups)
+MANY = 20_000
+"""Training tracks from which on all heads are solved together, block by block."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,13 +80,6 @@ class Fitted:
     mask: np.ndarray
 
 
-def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation per value, float64 [D] each; deviation 1 where a value never changes."""
-    mean = embeddings.mean(axis=0, dtype=np.float64)
-    std = embeddings.std(axis=0, dtype=np.float64)
-    return mean, np.where(std > 1e-6, std, 1.0)
-
-
 def fit_heads(
     train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance = "none"
 ) -> Fitted:
@@ -120,19 +96,63 @@ def fit_heads(
       ValueError: the blocks do not cover the embedding.
     """
     check_blocks(blocks, train.embeddings.shape[1])
-    mean, scale = standardiser(train.embeddings)
+    if len(train) > MANY:
+        return _fit_many(train, validation, layout, blocks, balance)
     rows = train.joined(validation)
+    return _fit_few(rows, len(train), layout, blocks, class_weights(rows, layout, balance))
+
+
+def _fit_many(
+    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance
+) -> Fitted:
+    """Strengths and blocks chosen on samples, then all training rows; validation rows are held out."""
+    sample, rest = train.sample(SAMPLE), validation.sample(SAMPLE)
+    chosen = _fit_few(sample.joined(rest), len(sample), layout, blocks, class_weights(sample, layout, balance))
+    mean, scale = standardiser(train.embeddings)
+    factor = scale / chosen.heads.scale
+    weights = chosen.heads.weights * factor[:, None]
+    bias = chosen.heads.bias + (mean - chosen.heads.mean) / chosen.heads.scale @ chosen.heads.weights
+    heads = dataclasses.replace(chosen.heads, mean=mean, scale=scale, weights=weights, bias=bias)
+    weighed = class_weights(train, layout, balance)
+    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(mean))
+    for values in ("all", "fixed"):
+        if part := _part(values, chosen.fits, layout, blocks):
+            heads = refine(train, heads, part, scales, weighed)
+    return Fitted(
+        heads=heads,
+        fits=[dataclasses.replace(fit, fitted_on=("train",)) for fit in chosen.fits],
+        logits=raw_logits(validation.embeddings, heads),
+        targets=validation.targets,
+        mask=validation.mask,
+    )
+
+
+def _part(values: str, fits: Sequence[Fit], layout: Layout, blocks: Sequence[Block]) -> Part | None:
+    """The categories whose heads use these values; None where there are none."""
+    found = [(group, fit) for group, fit in zip(layout.groups, fits, strict=True) if fit.values == values]
+    if not found:
+        return None
+    return Part(
+        groups=tuple(group for group, _ in found),
+        blocks=tuple(block for block in blocks if values == "all" or not block.learned),
+        strengths=tuple(fit.strength or DEFAULT_STRENGTH for _, fit in found),
+    )
+
+
+def _fit_few(rows: Labelled, train: int, layout: Layout, blocks: Sequence[Block], weighed: ClassWeights) -> Fitted:
+    """Heads category by category; the first `train` rows are of the training split."""
+    mean, scale = standardiser(rows.embeddings[:train])
     weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
     logits, held_out = np.full(rows.targets.shape, np.nan), np.zeros(rows.targets.shape, bool)
     fits = []
     for group in layout.groups:
         columns = fitted_columns(group)
         known = np.flatnonzero(rows.mask[:, columns].max(axis=1) > 0)
-        problem, bias_shift = _problem(rows, known, group, mean, scale, balance)
-        found = _fit_group(group.name, problem, int(np.sum(known < len(train))), blocks)
-        weights[:, columns], bias[columns] = found.weights, found.bias - bias_shift
+        problem = _problem(rows, known, group, mean, scale, weighed)
+        found = _fit_group(group.name, problem, int(np.sum(known < train)), blocks)
+        weights[:, columns], bias[columns] = found.weights, found.bias - weighed.bias[columns]
         unseen = known[found.held_out]
-        logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - bias_shift
+        logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - weighed.bias[columns]
         held_out[np.ix_(unseen, group.columns)] = True
         fits.append(found.fit)
     ones, zeros = np.ones(layout.size), np.zeros(layout.size)
@@ -141,27 +161,20 @@ def fit_heads(
     return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
 
 
-def fitted_columns(group: Group) -> list[int]:
-    """Columns with an output of their own: the second tag of a binary pair is 1 minus the first."""
-    return list(group.columns[:1]) if group.kind == "binary" else list(group.columns)
-
-
 def _problem(
-    rows: Labelled, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, balance: Balance
-) -> tuple[Problem, np.ndarray]:
-    """The rows in which the category is known, standardised; and what balance adds to each output's bias: [k]."""
+    rows: Labelled, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
+) -> Problem:
+    """The rows in which the category is known, standardised."""
     columns = fitted_columns(group)
     y = rows.targets[np.ix_(known, columns)].astype(np.float64)
     mask = rows.mask[np.ix_(known, columns)].astype(np.float64)
-    multiclass = group.kind == "multiclass"
-    problem = Problem(
+    return Problem(
         x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
         y=y,
-        mask=weighted_mask(y, mask, multiclass, balance),
+        mask=weighed.of(np.array(columns), y, mask, group.kind == "multiclass"),
         groups=tuple(np.array(rows.groups, dtype=object)[known]) if rows.groups else (),
-        multiclass=multiclass,
+        multiclass=group.kind == "multiclass",
     )
-    return problem, correct_bias(y, mask, multiclass, balance)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

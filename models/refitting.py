@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from models import split_file
 from models.bundle import Bundle
 from models.bundle_writing import check_output, write_bundle
-from models.head_fitting import Labelled
 from models.heads import layout_of
+from models.labelled import Labelled
 from models.model_card import model_card
 from models.split_file import Sides
 from models.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, pairs_of

@@ -16,8 +16,9 @@ from models.baselines import Baselines
 from models.blocks import Block
 from models.bundle import TagFacts
 from models.embedding import TrackEmbedder
-from models.head_fitting import Fit, Labelled, fit_heads
+from models.head_fitting import Fit, fit_heads
 from models.heads import Heads, Layout, positives, published, score
+from models.labelled import Labelled, tag_counts
 
 SPLITS = ("train", "validation", "test")
 RATED = ("validation", "test")
@@ -171,7 +172,7 @@ def _build_tagger(
         "test": score(splits["test"].embedded.embeddings, heads, layout),
     }
     rated = {split: rate(splits[split].embedded, scores[split], values, layout) for split in RATED}
-    support = _support(train.targets, train.mask), _support(fitted.targets, fitted.mask)
+    support = [tag_counts(p.targets, p.mask, metrics.POSITIVE_FROM) for p in (train, fitted)]
     facts = [
         TagFacts(
             tag=tag,
@@ -232,10 +233,6 @@ def _rate_constant(
     rows: Labelled, shares: np.ndarray, thresholds: np.ndarray, layout: Layout
 ) -> list[metrics.TagMetrics]:
     return rate(rows, baselines.constant_scores(shares, len(rows)), thresholds, layout)
-
-
-def _support(targets: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    return np.sum((targets >= metrics.POSITIVE_FROM) & (mask > 0), axis=0)
 
 
 def _report(

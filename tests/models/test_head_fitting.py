@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from models.blocks import Block, whole
-from models.head_fitting import Labelled, fit_heads, fitted_columns, standardiser
+from models.head_fitting import fit_heads
 from models.heads import Group, Layout, score
+from models.labelled import Labelled, fitted_columns, standardiser
 from models.strengths import DEFAULT_STRENGTH
 
 ONE = Layout(groups=(Group(name="m", kind="multilabel", columns=(0,)),), edges=(), size=1)

@@ -8,8 +8,8 @@ import pytest
 
 from models.baselines import mel_moments, prevalence
 from models.blocks import whole
-from models.head_fitting import Labelled
 from models.heads import layout_of
+from models.labelled import Labelled
 from models.metrics import MEASURES
 from models.tagger import RATED, SPLITS, SplitRows, build_tagger, embed_split
 from tests.models.tiny import SPEC, TAXONOMY, example

@@ -1,0 +1,76 @@
+"""Heads solved block by block over all rows are those that a plain descent finds."""
+
+import numpy as np
+import pytest
+
+from models import head_fitting
+from models.balance import BALANCES, class_weights
+from models.blocks import Block
+from models.head_fitting import fit_heads
+from models.heads import Group, Layout, published
+from models.labelled import Labelled
+
+LAYOUT = Layout(
+    groups=(
+        Group(name="v", kind="binary", columns=(0, 1)),
+        Group(name="g", kind="multiclass", columns=(2, 3, 4)),
+        Group(name="m", kind="multilabel", columns=(5, 6)),
+    ),
+    edges=(),
+    size=7,
+)
+BLOCKS = (Block(name="trunk", spans=((0, 4),), learned=True), Block(name="statistics", spans=((4, 10),)))
+
+
+def labelled(rows: int, seed: int, kind: type = np.float32) -> Labelled:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(3, 2, (rows, 10)).astype(np.float16)
+    logits = np.random.default_rng(99).normal(size=(10, 7)) / 3
+    noisy = (x - 3.0) @ logits + rng.logistic(size=(rows, 7)) - [0, 0, 0, 0, 0, 1, 3]
+    y = (noisy > 0).astype(kind)
+    y[:, 1] = 1 - y[:, 0]
+    y[:, 2:5] = np.eye(3)[noisy[:, 2:5].argmax(axis=1)]
+    mask = np.ones_like(y)
+    mask[::7, 5:] = 0
+    return Labelled(embeddings=x, targets=y * mask, mask=mask)
+
+
+@pytest.mark.parametrize("balance", ["none", "inverse"])
+def test_all_rows_at_once_give_the_heads_of_a_plain_descent(monkeypatch, balance):
+    train, validation = labelled(1200, 0), labelled(1200, 1)
+    plain = fit_heads(train, validation, LAYOUT, BLOCKS, balance)
+    monkeypatch.setattr(head_fitting, "MANY", 1100)
+    monkeypatch.setattr(head_fitting, "SAMPLE", 1100)
+    many = fit_heads(train, validation, LAYOUT, BLOCKS, balance)
+    assert many.logits.shape == (1200, 7) and {fit.fitted_on for fit in many.fits} == {("train",)}
+    scores = [published(found.logits[-1200:], found.heads, LAYOUT) for found in (plain, many)]
+    assert np.abs(scores[0] - scores[1]).mean(axis=0).max() < 0.02
+
+
+def test_number_types_do_not_matter(monkeypatch):
+    monkeypatch.setattr(head_fitting, "MANY", 100)
+    monkeypatch.setattr(head_fitting, "SAMPLE", 300)
+    first, second = (
+        fit_heads(labelled(600, 0, kind), labelled(200, 1, kind), LAYOUT, BLOCKS) for kind in (np.float32, np.uint8)
+    )
+    assert first.heads.digest == second.heads.digest
+
+
+@pytest.mark.parametrize("balance", ["effective", "inverse"])
+def test_scores_of_balanced_heads_are_still_probabilities(balance):
+    found = fit_heads(
+        labelled(1500, 0), labelled(300, 1), LAYOUT, (*BLOCKS[1:2], Block(name="x", spans=((0, 4),))), balance
+    )
+    scores = published(found.logits, found.heads, LAYOUT)
+    known = found.mask > 0
+    for tag in range(LAYOUT.size):
+        rows = known[:, tag]
+        assert scores[rows, tag].mean() == pytest.approx(found.targets[rows, tag].mean(), abs=0.02)
+
+
+def test_weights_are_one_on_the_mean():
+    rows = labelled(500, 0)
+    for balance in BALANCES:
+        found = class_weights(rows, LAYOUT, balance)
+        weighed = found.of(np.array([5, 6]), rows.targets[:, 5:], rows.mask[:, 5:], False)
+        np.testing.assert_allclose(weighed.sum(axis=0), rows.mask[:, 5:].sum(axis=0), rtol=1e-4)
