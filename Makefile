@@ -19,8 +19,9 @@ $(VENV)/.installed: setup.py constraints.txt
 
 setup: $(VENV)/.installed  ## make the environment in .venv/
 
-demo: setup  ## the whole story on a synthesised catalog (or CATALOG=... TAXONOMY=...), left in demo/
-	$(BIN)/python -m pipelines.demo $(if $(CATALOG),--catalog '$(CATALOG)') $(if $(TAXONOMY),--taxonomy '$(TAXONOMY)')
+demo: setup  ## the whole story on a synthesised catalog (or CATALOG=... TAXONOMY=..., or CATALOG=a folder of music), left in demo/
+	$(BIN)/python -m pipelines.demo $(if $(CATALOG),--catalog '$(CATALOG)') $(if $(TAXONOMY),--taxonomy '$(TAXONOMY)') \
+		$(if $(MUSICNN),--package '$(MUSICNN)')
 
 test: setup  ## all tests that CI runs
 	$(PYTEST) -n 2 --dist worksteal -m 'not long'

@@ -2,6 +2,7 @@
 
 python -m pipelines.demo
 python -m pipelines.demo --catalog my/catalog.parquet --taxonomy my/taxonomy.yaml
+python -m pipelines.demo --catalog my/music
 """
 
 import argparse
@@ -49,18 +50,39 @@ QUESTIONS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--catalog", help="your own labelled catalog: Parquet, CSV or JSON Lines")
+    parser.add_argument("--catalog", help="your own labelled catalog: Parquet, CSV or JSON Lines; or a folder of music")
     parser.add_argument("--taxonomy", help="the taxonomy of its tags: YAML")
+    parser.add_argument("--package", help="for a folder: wheel or folder of the Python package musicnn")
     args = parser.parse_args(argv)
     started = time.monotonic()
     try:
-        sources = own_sources(args.catalog, args.taxonomy) if args.catalog or args.taxonomy else invented_sources()
-        tell(*sources)
+        work = _tell_folder(args) if args.catalog and Path(args.catalog).is_dir() else _tell(args)
     except CommandFailed as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.code
-    print(f"\nDone in {time.monotonic() - started:.0f} s. Everything is in {sources[2]}/; `make clean` removes it.")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Everything is in {work}/; `make clean` removes it.")
     return DONE
+
+
+def _tell(args: argparse.Namespace) -> Path:
+    if args.package:
+        raise UsageError(f"MUSICNN={args.package} is for a folder of music: make demo CATALOG=my/music")
+    sources = own_sources(args.catalog, args.taxonomy) if args.catalog or args.taxonomy else invented_sources()
+    tell(*sources)
+    return sources[2]
+
+
+def _tell_folder(args: argparse.Namespace) -> Path:
+    from pipelines.folder_demo import tell_folder
+
+    if args.taxonomy:
+        raise UsageError(
+            f"TAXONOMY={args.taxonomy} is for a labelled catalog; CATALOG={args.catalog} is a folder, which is tagged "
+            "with ready-made taggers: leave TAXONOMY out"
+        )
+    work = own_folder(args.catalog)
+    tell_folder(args.catalog, args.package, work, command)
+    return work
 
 
 def own_sources(catalog: str | None, taxonomy: str | None) -> tuple[str, str, Path]:
@@ -70,7 +92,6 @@ def own_sources(catalog: str | None, taxonomy: str | None) -> tuple[str, str, Pa
       UsageError: one of the two is missing, or is not there.
     """
     from transforms.records import storage
-    from transforms.records.hashing import digest
 
     if not catalog or not taxonomy:
         raise UsageError(
@@ -79,8 +100,15 @@ def own_sources(catalog: str | None, taxonomy: str | None) -> tuple[str, str, Pa
         )
     if not storage.exists(taxonomy):
         raise UsageError(f"TAXONOMY={taxonomy}: no such file")
-    name = f"{Path(catalog).stem}-{digest(str(Path(catalog).absolute()), taxonomy)[:8]}"
-    return catalog, taxonomy, WORK / name
+    return catalog, taxonomy, own_folder(catalog, taxonomy)
+
+
+def own_folder(catalog: str, *further: str) -> Path:
+    """A working folder of its own for each of the user's catalogs."""
+    from transforms.records.hashing import digest
+
+    place = Path(catalog).absolute()
+    return WORK / f"{place.stem}-{digest(str(place), *further)[:8]}"
 
 
 def invented_sources() -> tuple[str, str, Path]:
