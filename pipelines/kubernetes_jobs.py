@@ -56,7 +56,14 @@ def manifests(job: GpuJob, place: KubernetesPlace) -> list[dict[str, Any]]:
 
     A pod that is pre-empted does not count as a failure, and wrong usage (exit code 2) is not tried again. Any other
     failure is, up to `retries` times a machine, and goes on from the last checkpoint.
+
+    Raises:
+      ValueError: spot machines of a cluster that is not GKE's.
     """
+    if job.spot and "=" in job.gpu:
+        raise ValueError(
+            "--spot picks nodes by GKE's label: with --gpu LABEL=VALUE choose a label of such nodes instead"
+        )
     metadata = {"name": job.name, "labels": {"app": IMAGE_PROGRAM}}
     if place.namespace:
         metadata["namespace"] = place.namespace

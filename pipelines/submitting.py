@@ -36,7 +36,12 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gpus", type=int, metavar="N", help="GPUs of a machine (default 1)")
     add("--machines", type=int, metavar="N", help="machines that train together (default 1)")
     add("--machine-type", metavar="TYPE", help="(default: Vertex: one that fits the GPUs; Kubernetes: any)")
-    add("--spot", action="store_true", default=None, help="machines that may be taken away, for less money")
+    add(
+        "--spot",
+        action="store_true",
+        default=None,
+        help="machines that may be taken away, for less money (Vertex, GKE)",
+    )
     add("--retries", type=int, metavar="N", help="starts after a failure, from the last checkpoint (default 3)")
     add("--max-hours", type=int, metavar="N", help="stop the job after so long (default 168)")
     add("--service-account", metavar="NAME", help="in whose name the job reads and writes")
@@ -92,7 +97,7 @@ def _kubernetes(args: argparse.Namespace, parser: argparse.ArgumentParser) -> in
     claim, mount = checked(kubernetes_jobs.parse_volume, args.volume) if args.volume is not None else (None, None)
     place = checked(kubernetes_jobs.KubernetesPlace, namespace=args.namespace, claim=claim, mount=mount)
     job = _job(args, parser, mount)
-    objects = kubernetes_jobs.manifests(job, place)
+    objects = checked(kubernetes_jobs.manifests, job, place)
     if args.dry_run:
         print(kubernetes_jobs.to_yaml(objects), end="")
         return 0

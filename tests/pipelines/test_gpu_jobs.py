@@ -165,6 +165,7 @@ def test_words_that_kubernetes_would_expand_stay_as_they_are(capsys):
         ([*KUBERNETES, "--job-name=Moods"], "--job-name=Moods: lower-case"),
         ([*KUBERNETES, "--namespace=Music"], "--namespace=Music: lower-case"),
         ([*KUBERNETES, "--image=Reg/Tagger"], "--image=Reg/Tagger: give an image name"),
+        ([*KUBERNETES, "--spot", "--gpu=a=b"], "--spot picks nodes by GKE's label"),
         ([*KUBERNETES, "--machines=0"], "--machines=0: at least 1"),
         ([*VERTEX, "--retries=5"], "--retries=5: Vertex starts a job again up to 3 times"),
         ([*VERTEX, "--tensorboard=1"], "--tensorboard needs --service-account"),
