@@ -63,7 +63,7 @@ class Extracted:
 
 
 class ChunkExtractor:
-    """Reads and extracts the tracks of a chunk side by side; at most `2 * children` files are in memory at once.
+    """Reads and extracts the tracks of a chunk side by side; at most `2 * children` files a process are in memory.
 
     Safe to share between threads. Bytes are read here, where the credentials are; only bytes reach the sandbox.
     """
@@ -74,7 +74,7 @@ class ChunkExtractor:
         children = children or os.cpu_count() or 1
         # Made with the first track: a run that decodes nothing should not wait for it.
         self._sandbox = functools.partial(shared_sandbox, spec, limits, children)
-        self._threads = concurrent.futures.ThreadPoolExecutor(2 * children, thread_name_prefix="extract")
+        self._threads = _shared_threads(2 * children)
         self._breaker = _Breaker()
 
     def extract(self, chunk: Chunk) -> Iterator[Extracted]:
@@ -107,6 +107,21 @@ class ChunkExtractor:
             read_ms=round(1000 * (read - start)),
             extract_ms=round(1000 * (time.monotonic() - read)),
         )
+
+
+_pools: dict[int, concurrent.futures.ThreadPoolExecutor] = {}
+_pools_lock = threading.Lock()
+
+
+def _shared_threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
+    """The one pool of this process, whose queue takes chunk after chunk: one is embedded while the next is extracted.
+
+    With a pool for each of Beam's workers their chunks go on side by side, end together, and leave the sandbox idle.
+    """
+    with _pools_lock:
+        if count not in _pools:
+            _pools[count] = concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="extract")
+        return _pools[count]
 
 
 def read_source(url: str, limits: Limits) -> bytes:

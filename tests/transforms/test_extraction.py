@@ -91,3 +91,17 @@ def test_one_refusal_among_many_is_a_row(root: Path, monkeypatch: pytest.MonkeyP
     reasons = [track.error.reason if track.error else None for track in extractor.extract(_chunk(*uris))]
     assert reasons == [None] + ["unavailable"] * (FIRST_IN_A_ROW + 5)
     assert extraction.read_source(str(root / "good.wav"), Limits())
+
+
+def test_chunks_of_two_workers_are_extracted_one_after_the_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, order = extraction.read_source, []
+
+    def note(url: str, limits: Limits) -> bytes:
+        order.append(Path(url).stem)
+        return read(url, limits)
+
+    monkeypatch.setattr(extraction, "read_source", note)
+    (root / "other.wav").write_bytes((root / "good.wav").read_bytes())
+    chunks = [_extractor(root).extract(_chunk(*[name] * 12)) for name in ("good.wav", "other.wav")]
+    assert [track.error for chunk in chunks for track in chunk] == [None] * 24
+    assert order[:10] == ["good"] * 10 and order[-10:] == ["other"] * 10

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from transforms.records import storage
 from transforms.records.hashing import digest
-from transforms.records.parquet import parquet_bytes, read_metadata, read_parquet
-from transforms.records.schemas import PART
+from transforms.records.parquet import parquet_bytes, read_parquet, read_parquet_of
+from transforms.records.schemas import LEDGER, PART
 from transforms.records.snapshots import Ids, Snapshot, read_snapshot
 
 MISSING = "missing"
@@ -143,11 +143,13 @@ def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
 
 def _parts(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Names of the bucket's part files, with their outcomes of these rows."""
-    extra = {"run_id": pa.string(), "carried": pa.bool_()}
+    extra, ids = {"run_id", "carried"}, {"embedding_id": known.ids.embedding_id}
     for file in storage.list_folder(part_folder(known.table, bucket)):
-        if not file.url.endswith(".parquet") or read_metadata(file.url).get("embedding_id") != known.ids.embedding_id:
+        if not file.url.endswith(".parquet"):
             continue
-        part = read_parquet(file.url, [name for name in columns if name not in extra])
+        part = read_parquet_of(file.url, ids, [name for name in columns if name not in extra])
+        if part is None:
+            continue
         part = part.append_column("run_id", pa.nulls(part.num_rows, pa.string()))
         part = part.append_column("carried", pa.array([False] * part.num_rows, pa.bool_()))
         yield file.url.rpartition("/")[2], _same_source(part, rows).select(columns).cast(_schema(columns))
@@ -159,7 +161,8 @@ def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) 
     ledger_file = parent.bucket_file("ledger", bucket) if parent else None
     if parent is None or ledger_file is None or parent.run.ids.feature_id != known.ids.feature_id:
         return _schema(columns).empty_table()
-    ledger = known.keeps(_same_source(read_parquet(storage.join(known.table, ledger_file.path)), rows))
+    names = [name for name in LEDGER.names if name in {*columns, "track_id", "source_version", "reason"}]
+    ledger = known.keeps(_same_source(read_parquet(storage.join(known.table, ledger_file.path), names), rows))
     if parent.run.ids.embedding_id != known.ids.embedding_id:
         ledger = ledger.filter(pc.is_valid(ledger["reason"]))
     ledger = ledger.append_column("carried", pa.array([True] * ledger.num_rows, pa.bool_()))

@@ -1,6 +1,7 @@
 """Parquet as every table is written and read here: zstd, page checksums, page index, compliant nested types."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -70,13 +71,20 @@ def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
     Raises:
       OSError: the file is missing, unreadable or damaged.
     """
-    with storage.open_input(url) as source:
-        file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)
+    with _opened(url) as file:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
 
 
-def read_metadata(url: str) -> dict[str, str]:
-    """The key-value metadata of a file: ids and schema version."""
+def read_parquet_of(url: str, ids: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
+    """See `read_parquet`; None where the file's metadata holds other ids than these."""
+    with _opened(url) as file:
+        metadata = file.schema_arrow.metadata or {}
+        if any(metadata.get(name.encode()) != value.encode() for name, value in ids.items()):
+            return None
+        return file.read(columns=list(columns), use_threads=False)
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[pq.ParquetFile]:
     with storage.open_input(url) as source:
-        raw = pq.read_schema(source).metadata or {}
-    return {key.decode(): value.decode() for key, value in raw.items()}
+        yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)
