@@ -194,6 +194,16 @@ def test_places_of_vertex_stand_in_for_flags():
     assert (found.output, found.checkpoints, found.logs) == ("gs://b/j/MODEL", "gs://b/j/CHECKPOINT", "gs://mine")
 
 
+def test_a_container_of_vertex_writes_where_it_is_told(tmp_path, monkeypatch, capsys):
+    command = ["train", "--dataset", str(tmp_path / "none")]
+    assert main(command) == 2 and "missing --output" in capsys.readouterr().err
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine").write_text("here before")
+    monkeypatch.setenv("AIP_MODEL_DIR", f"{tmp_path}/model/")
+    assert main(command) == 1
+    assert f"{tmp_path}/model" in capsys.readouterr().err
+
+
 def test_a_local_bundle_is_no_name_of_a_trunk(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
