@@ -2,12 +2,15 @@
 
 python -m benchmarks.split jamendo --meta ../shared/data/meta.tar.gz
 python -m benchmarks.split synthetic [--tracks 1600000] [--artists 200000] [--tags 400] [--tags-per-track 10]
+python -m benchmarks.split dense     [...] [--tags-per-track 110]    # the split alone, of labels in memory
 """
 
 import argparse
 import json
+import resource
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.processes import Usage, catalog_tagger
-from transforms.records.catalog_labels import read_labels
+from transforms.records.catalog_labels import TagRows, read_labels
 from transforms.records.catalog_schema import CATALOG
 from transforms.records.catalog_splits import report
 from transforms.records.hashing import bucket_of
 from transforms.records.splits import SplitRatios, split_of
+from transforms.records.stratify import OPEN, count_tags, deviations, stratify
 from transforms.records.taxonomy import load_taxonomy
 from transforms.records.tracks import list_shards
 
@@ -114,16 +118,48 @@ def synthetic(args: argparse.Namespace, folder: Path) -> Iterator[str]:
     yield f"labels: {_cost(usage)}"
 
 
+def dense(args: argparse.Namespace) -> Iterator[str]:
+    """Deciding the sides of tracks with very many tags, in this process; reading them is left out."""
+    rng = np.random.default_rng(0)
+    tracks, artists, per_track = args.tracks, args.artists, args.tags_per_track
+    artist, taste = _artists(rng, tracks, artists, args.tags, per_track)
+    starts, parts = [np.zeros(1, np.int64)], []
+    for first in range(0, tracks, BATCH):
+        carried = np.zeros((min(BATCH, tracks - first), args.tags), np.bool_)
+        who = artist[first : first + BATCH]
+        np.put_along_axis(carried, taste[who[:, None], rng.integers(0, 3 * per_track, (len(who), per_track))], True, 1)
+        parts.append(np.nonzero(carried)[1].astype(np.int16))
+        starts.append(carried.sum(axis=1).cumsum() + starts[-1][-1])
+    rows = TagRows(starts=np.concatenate(starts), tags=np.concatenate(parts))
+    del parts
+    began = time.perf_counter()
+    counts = count_tags(rows, artist, artists, args.tags)
+    sides = stratify(counts, np.bincount(artist, minlength=artists), np.full(artists, OPEN, np.int8), SplitRatios())
+    off = np.abs(deviations(rows, sides[artist], args.tags, SplitRatios()))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    yield (
+        f"{len(rows.tags):,} labels of {tracks:,} tracks, {args.tags} tags, {len(counts.tags):,} pairs of artist and "
+        f"tag; {time.perf_counter() - began:.0f} s, peak {peak:,.0f} MiB with the labels; mean deviation "
+        f"{off.mean():.5f}, worst {off.max():.5f}"
+    )
+
+
+def _artists(rng: np.random.Generator, tracks: int, artists: int, tags: int, per_track: int) -> tuple:
+    """Artist of each track, and the tags that each artist prefers: tag n is n times rarer than the first."""
+    frequency = 1 / np.arange(1, tags + 1)
+    taste = rng.choice(tags, (artists, 3 * per_track), p=frequency / frequency.sum()).astype(np.int16)
+    artist = ((rng.pareto(1.2, tracks) + rng.random(tracks)) * artists / 20).astype(np.int64) % artists
+    return artist, taste
+
+
 def write_catalog(folder: Path, tracks: int, artists: int, tags: int, per_track: int) -> None:
-    """Artists of very different sizes, each with tags that it prefers: tag n is n times rarer than the first."""
+    """Artists of very different sizes, each with tags that it prefers."""
     rng = np.random.default_rng(0)
     ids = [f"tag/t{i:03d}" for i in range(tags)]
     (folder / "taxonomy.yaml").write_text(
         json.dumps({"categories": [{"name": "tag", "kind": "multilabel", "tags": ids}]}), encoding="utf-8"
     )
-    frequency = 1 / np.arange(1, tags + 1)
-    taste = rng.choice(tags, (artists, 3 * per_track), p=frequency / frequency.sum()).astype(np.int16)
-    artist = ((rng.pareto(1.2, tracks) + rng.random(tracks)) * artists / 20).astype(np.int64) % artists
+    artist, taste = _artists(rng, tracks, artists, tags, per_track)
     schema = pa.schema([CATALOG.field(name) for name in ("track_id", "uri", "artist_id", "tags")])
     with pq.ParquetWriter(folder / "all.parquet", schema, compression="zstd") as writer:
         for first in range(0, tracks, BATCH):
@@ -158,14 +194,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("jamendo").add_argument("--meta", type=Path, required=True, help="archive of real metadata")
-    made = kinds.add_parser("synthetic")
-    for name, default in (("tracks", 1_600_000), ("artists", 200_000), ("tags", 400), ("tags-per-track", 10)):
-        made.add_argument(f"--{name}", type=int, default=default)
+    for kind, most in (("synthetic", 10), ("dense", 110)):
+        made = kinds.add_parser(kind)
+        for name, default in (("tracks", 1_600_000), ("artists", 200_000), ("tags", 400), ("tags-per-track", most)):
+            made.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="split-") as name:
-        lines = jamendo(args.meta, Path(name)) if args.kind == "jamendo" else synthetic(args, Path(name))
-        for line in lines:
+        for line in _lines(args, Path(name)):
             print(line, flush=True)
+
+
+def _lines(args: argparse.Namespace, folder: Path) -> Iterator[str]:
+    if args.kind == "jamendo":
+        return jamendo(args.meta, folder)
+    return synthetic(args, folder) if args.kind == "synthetic" else dense(args)
 
 
 if __name__ == "__main__":
