@@ -71,19 +71,18 @@ def _said(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> tuple
 
 
 def _category_targets(category: Category, said: Mapping[str, float]) -> tuple[list[float] | None, bool]:
-    """Targets of the category's tags, None where it is not known; and whether annotations contradict each other."""
+    """Targets of the category's tags, None where it is not known; and whether annotations contradict each other.
+
+    Asked only where something is said about the category.
+    """
     if category.kind == "binary":
         return _binary(category.tags, said)
-    weights = [said.get(tag.id) for tag in category.tags]
-    dropped = [said.get(tag.id) for tag in category.dropped]
-    if all(weight is None for weight in (*weights, *dropped)):
-        return None, False
-    amounts = [weight or 0.0 for weight in weights]
+    amounts = [said.get(tag.id, 0.0) for tag in category.tags]
     if category.kind == "multilabel":
         return amounts, False
-    applying = [amount > 0 for amount in amounts]
-    several = sum(applying) + sum(bool(weight) for weight in dropped) > 1
-    return ([float(x) for x in applying] if any(applying) and not several else None), several
+    applying = sum(amount > 0 for amount in amounts)
+    several = applying + sum(said.get(tag.id, 0.0) > 0 for tag in category.dropped) > 1
+    return ([float(amount > 0) for amount in amounts] if applying and not several else None), several
 
 
 def _binary(tags: Sequence[Tag], said: Mapping[str, float]) -> tuple[list[float] | None, bool]:
