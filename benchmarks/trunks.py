@@ -58,7 +58,7 @@ def _trunk_row(name: str, facts: dict[str, Any]) -> Row:
     cost = "nothing learned"
     if facts["parameters"]:
         cost = f"{facts['parameters']:,} parameters, {facts['multiply_adds'] / 1e6:.1f} M multiply-adds a patch"
-    note = f"{cost}, {facts['values']} values; one core, padded batches of 32; GPU not measured"
+    note = f"{cost}, {facts['values']} values; one thread, padded batches of 32; GPU not measured"
     return Row.of(facts["rates"], benchmark="trunks", name=f"Trunk {name}", unit="patches/s", note=note)
 
 
@@ -66,7 +66,7 @@ def inference(work: Path) -> dict[str, Any]:
     """Patches a second of every trunk, measured in turns."""
     from models import keras_trunk, trunks
     from models.embedding import BATCH
-    from models.pooling import mel_statistics
+    from models.statistics import LATEST, STATISTICS
     from models.trunk_cost import multiply_adds, parameters
 
     keras_trunk.limit_threads(1)
@@ -75,8 +75,8 @@ def inference(work: Path) -> dict[str, Any]:
     run: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
     for name, builder in trunks.TRUNKS.items():
         if builder is None:
-            run[name] = mel_statistics
-            found[name] = {"parameters": 0, "multiply_adds": 0, "values": len(mel_statistics(patches))}
+            run[name] = lambda rows: STATISTICS[LATEST](rows, SPEC.compression)
+            found[name] = {"parameters": 0, "multiply_adds": 0, "values": len(run[name](patches))}
             continue
         model = builder(SPEC, [-40.0] * SPEC.n_mels, [10.0] * SPEC.n_mels)
         run[name] = keras_trunk.as_function(model)
@@ -89,13 +89,13 @@ def inference(work: Path) -> dict[str, Any]:
 
 
 def _rate(once: Callable[[], Any], patches: int) -> float:
-    """Patches a second, after a call that warms up."""
+    """Patches a second of processor time, after a call that warms up: other processes on the machine count less."""
     once()
-    calls, start = 0, time.perf_counter()
-    while calls < 2 or time.perf_counter() - start < SECONDS:
+    calls, start = 0, time.process_time()
+    while calls < 2 or time.process_time() - start < SECONDS:
         once()
         calls += 1
-    return calls * patches / (time.perf_counter() - start)
+    return calls * patches / (time.process_time() - start)
 
 
 def training(work: Path) -> dict[str, list[float]]:

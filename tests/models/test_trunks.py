@@ -81,3 +81,12 @@ def test_a_layer_of_unknown_cost_is_named():
     inputs = keras.Input((5, 3))
     with pytest.raises(ValueError, match="memory: how many multiply-adds a GRU takes"):
         multiply_adds(keras.Model(inputs, keras.layers.GRU(2, name="memory")(inputs)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_trunk_is_saved_in_every_format(name):
+    from models import keras_trunk
+
+    facts, files = keras_trunk.save(built(name), name, learned=True)
+    assert {"keras", "saved_model", "onnx"} <= set(facts.files) and "trunk.onnx" in files
