@@ -142,3 +142,12 @@ def _commands() -> list[str]:
     from pipelines.cli import COMMANDS
 
     return sorted(module for module, _ in COMMANDS.values())
+
+
+def test_nothing_reads_audio_by_what_guesses_a_format_or_makes_samples_up() -> None:
+    for path in files():
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        used = {name for _, name in imports(path)} | {ast.unparse(call) for call in calls}
+        assert not {"audioread", "librosa.load", "librosa.stream", "soundfile.blocks"} & used, path
+        if layer(module_name(path)) == "transforms.signal":
+            assert not any(name.endswith(".blocks") for name in used), path

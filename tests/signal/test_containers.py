@@ -12,6 +12,7 @@ from transforms.signal.containers import inspect
 from transforms.signal.errors import TrackError
 from transforms.signal.extract import extract
 from transforms.signal.limits import Limits
+from transforms.signal.mpeg import scan_mpeg
 from transforms.signal.sniff import sniff
 
 LIMITS = Limits()
@@ -56,6 +57,21 @@ def test_a_cut_long_file_is_told_from_a_whole_one_by_seeking(kind):
         assert "truncated" in damage(data[: int(len(data) * 0.7)], few) or "decode_error" in damage(data, few)
     except TrackError as error:
         assert error.reason in ("truncated", "decode_error")
+
+
+def with_vbri_tag(mp3):
+    """The same MP3 with the other kind of length tag, that of Fraunhofer's encoder."""
+    scan = scan_mpeg(mp3)
+    at = scan.spans[0][0]
+    tag = b"VBRI" + struct.pack(">HHHII", 1, 0, 0, len(mp3), scan.tag_frames)
+    frame = (mp3[at : at + 4] + bytes(32) + tag).ljust(scan.head.size, b"\0")
+    return mp3[:at] + frame + mp3[at + scan.head.size :]
+
+
+def test_a_cut_mp3_with_a_vbri_tag_is_told_from_a_whole_one():
+    data = with_vbri_tag(WHOLE["mp3"])
+    assert scan_mpeg(data).tag_frames == scan_mpeg(WHOLE["mp3"]).tag_frames
+    assert damage(data) == "" and damage(data[: len(data) // 2]).startswith("truncated: ")
 
 
 def test_an_mp3_without_a_length_is_never_whole():

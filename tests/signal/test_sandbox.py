@@ -1,6 +1,7 @@
 """The sandbox: a file that harms its decoder costs itself only."""
 
 import contextlib
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from tests.signal.synth import SPEC, encode, music_file, sine
+from transforms.signal.confine import forbid_programs_and_sockets
 from transforms.signal.errors import Empty, MemoryLimit, TrackError
 from transforms.signal.extract import extract
 from transforms.signal.limits import Limits
-from transforms.signal.sandbox import Sandbox, SandboxError, shared_sandbox
+from transforms.signal.sandbox import Sandbox, SandboxError, _warn_once, shared_sandbox
 
 LIMITS = Limits(wall_s=3.0, tracks_per_child=50)
 POISON = "tests.signal.poison:extract"
@@ -124,6 +126,24 @@ def test_children_see_no_credentials(monkeypatch):
     with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
         error = sandbox.submit(b"environment").exception()
     assert "PYTHONPATH" in error.detail and "GOOGLE" not in error.detail and "HOME" not in error.detail
+
+
+def test_a_file_named_like_a_standard_module_does_not_reach_the_children(monkeypatch, tmp_path):
+    (tmp_path / "types.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
+        assert reason_of(sandbox.submit(b"good")) == "tagged"
+
+
+def test_where_the_kernel_cannot_confine_children_the_first_says_so(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "pyseccomp", None)
+    why = forbid_programs_and_sockets()
+    assert why.startswith("libseccomp cannot be loaded")
+    _warn_once(why)
+    _warn_once(why)
+    assert [record.message for record in caplog.records] == [
+        f"decoders could start programs and open connections here: {why}"
+    ]
 
 
 def test_children_import_neither_librosa_nor_beam(poisoned):

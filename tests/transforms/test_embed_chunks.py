@@ -5,12 +5,16 @@ import time
 
 import apache_beam as beam
 import numpy as np
+from apache_beam.metrics import MetricsFilter
 
-from transforms.embed_chunks import ChunkHandler, _Extraction
+from tests.signal.synth import encode, music
+from transforms.embed_chunks import ChunkHandler, EmbedChunks, EmbedSettings, _Extraction
 from transforms.extraction import Extracted
-from transforms.records.planning import Source
+from transforms.records.planning import Chunk, Source
 from transforms.signal.errors import Empty
 from transforms.signal.extract import AudioFacts, Features
+from transforms.signal.limits import Limits
+from transforms.signal.spec import FeatureSpec
 
 FACTS = AudioFacts(duration_s=1.0, sample_rate=8000, channels=1, format="wav", decoded_fraction=1.0, damage=None)
 
@@ -94,3 +98,28 @@ def test_an_embedding_that_is_not_finite_rejects_its_track_alone():
     (out,) = handler.run_inference([_Extraction(3, [track(name) for name in "abcd"])], handler.load_model())
     assert [row["reason"] for row in out.rows] == [None, "unknown", "unknown", None]
     assert [row["embedding"] for row in out.rows] == [[1, 1], None, None, [2, 2]]
+
+
+def test_time_and_memory_of_every_stage_are_distributions(tmp_path):
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).write_bytes(encode(music(4.0)))
+    settings = EmbedSettings(
+        table=str(tmp_path / "table"),
+        catalog_root=str(tmp_path),
+        spec=FeatureSpec(patches_per_track=2),
+        limits=Limits(),
+        embedding_id="em-1",
+        load_embedder=Ones,
+        children=1,
+    )
+    sources = tuple(Source(track_id=name, uri=name, source_version="1") for name in ("a.wav", "b.wav", "missing.wav"))
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    _ = pipeline | beam.Create([Chunk(bucket=0, tracks=sources)]) | EmbedChunks(settings)
+    metrics = pipeline.run().metrics().query(MetricsFilter().with_namespace("extract"))
+    found = {found.key.metric.name: found.committed for found in metrics["distributions"]}
+    assert {name: value.count for name, value in found.items()} == {
+        **dict.fromkeys(("read_ms", "extract_ms", "source_bytes"), 3),
+        **dict.fromkeys(("decode_ms", "features_ms", "child_bytes"), 2),
+        "chunk_patch_bytes": 1,
+    }
+    assert found["child_bytes"].min > 20e6 and found["extract_ms"].max >= found["decode_ms"].max > 0

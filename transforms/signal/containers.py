@@ -127,6 +127,8 @@ def _mp3(data: bytes) -> Contents:
     keeps_tag = audio - 2 <= claimed <= BELIEVED * max(1, audio)
     if not keeps_tag:
         notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
+    if keeps_tag and scan.is_vbri:
+        return Contents(data=with_length_tag(data, scan, keep_tag=False, claimed=claimed), notes=tuple(notes))
     is_plain = keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start
     return Contents(data=data if is_plain else with_length_tag(data, scan, keep_tag=keeps_tag), notes=tuple(notes))
 

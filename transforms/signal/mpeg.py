@@ -15,6 +15,8 @@ _BITRATES = {
 }
 """kbit/s by (version bits, 2 for both lower ones; layer bits); layers 2 and 3 share a row in the lower versions."""
 _RATES = (44_100, 48_000, 32_000)
+_VBRI = 36
+"""Where a VBRI tag stands in its frame."""
 SEARCH_BYTES = 1 << 17
 """How far into a file the first frame is looked for."""
 
@@ -80,6 +82,7 @@ class MpegScan:
       frames: number of those frames, a length tag's own included.
       head: the first frame.
       tag_frames: frames that a Xing, Info or VBRI tag claims; None where there is no such tag.
+      is_vbri: whether it is a VBRI tag, which libsndfile passes over and does not read.
       lost_bytes: bytes between spans that are no tags.
       joins: places where audio of the same kind goes on after tags, as in files that were joined.
       is_cut: whether the file ends within a frame.
@@ -90,6 +93,7 @@ class MpegScan:
     frames: int
     head: MpegFrame
     tag_frames: int | None
+    is_vbri: bool
     lost_bytes: int
     joins: int
     is_cut: bool
@@ -120,6 +124,7 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
         frames=frames,
         head=head,
         tag_frames=_tag_frames(data, first, head),
+        is_vbri=data.startswith(b"VBRI", first + _VBRI),
         lost_bytes=lost,
         joins=joins,
         is_cut=0 < len(data) - stop < sizes.get(int.from_bytes(data[stop + 1 : stop + 3]), 0) and data[stop] == 0xFF,
@@ -169,14 +174,14 @@ def _tag_frames(data: bytes, first: int, head: MpegFrame) -> int | None:
     xing = first + 4 + head.side_info
     if data[xing : xing + 4] in (b"Xing", b"Info") and len(data) >= xing + 12 and data[xing + 7] & 1:
         return int.from_bytes(data[xing + 8 : xing + 12])
-    vbri = first + 36
+    vbri = first + _VBRI
     if data[vbri : vbri + 4] == b"VBRI" and len(data) >= vbri + 18:
         return int.from_bytes(data[vbri + 14 : vbri + 18])
     return None
 
 
-def with_length_tag(data: bytes, scan: MpegScan, *, keep_tag: bool) -> bytes:
-    """The file's whole frames alone, under a length tag: its own, or one made from the frames that were found."""
+def with_length_tag(data: bytes, scan: MpegScan, *, keep_tag: bool, claimed: int | None = None) -> bytes:
+    """The file's whole frames alone, under a length tag: its own, or a Xing tag of the frames `claimed` or found."""
     body = [data[start:stop] for start, stop in scan.spans]
     if keep_tag:
         return b"".join(body)
@@ -184,7 +189,7 @@ def with_length_tag(data: bytes, scan: MpegScan, *, keep_tag: bool) -> bytes:
     if scan.tag_frames is not None:
         body[0] = body[0][scan.head.size :]
     frames = scan.frames - (scan.tag_frames is not None)
-    return b"".join([_length_frame(data[first : first + 4], frames), *body])
+    return b"".join([_length_frame(data[first : first + 4], claimed or frames), *body])
 
 
 def _length_frame(header: bytes, frames: int) -> bytes:

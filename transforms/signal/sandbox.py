@@ -11,6 +11,7 @@ import queue
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -139,11 +140,17 @@ def _warn_once(why: str) -> None:
     _log.warning("decoders could start programs and open connections here: %s", why)
 
 
+def _module_path() -> list[str]:
+    """Where modules are: the standard library first, so that no file in a script's own folder hides a part of it."""
+    standard = sysconfig.get_path("stdlib")
+    return sorted(filter(None, sys.path), key=lambda path: path not in (standard, f"{standard}/lib-dynload"))
+
+
 def _environment() -> dict[str, str]:
     """The child's whole environment: where modules are and one thread a process; no credentials, no home."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return passed_on | {
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONPATH": os.pathsep.join(_module_path()),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
