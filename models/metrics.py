@@ -17,7 +17,7 @@ MEASURES = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
 TagMetrics = dict[str, float | None]
 
 
-def _ranked(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def counts_from_the_top(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """True and false positives at each distinct score from the highest down: float64 [distinct] each."""
     order = np.argsort(-scores, kind="stable")
     truth, scores = truth[order], scores[order]
@@ -31,7 +31,7 @@ def roc_auc(truth: np.ndarray, scores: np.ndarray) -> float | None:
     truth = np.asarray(truth, bool)
     if truth.all() or not truth.any():
         return None
-    true, false = _ranked(truth, scores)
+    true, false = counts_from_the_top(truth, scores)
     return float(np.trapezoid(np.append(0, true / true[-1]), np.append(0, false / false[-1])))
 
 
@@ -40,14 +40,14 @@ def pr_auc(truth: np.ndarray, scores: np.ndarray) -> float | None:
     truth = np.asarray(truth, bool)
     if not truth.any():
         return None
-    true, false = _ranked(truth, scores)
+    true, false = counts_from_the_top(truth, scores)
     steps = np.diff(true, prepend=0) / true[-1]
     return float(np.sum(steps * true / (true + false)))
 
 
 def f1_curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct scores from the highest down and F1 of calling everything at or over each positive."""
-    true, false = _ranked(np.asarray(truth, bool), scores)
+    true, false = counts_from_the_top(np.asarray(truth, bool), scores)
     return np.unique(scores)[::-1], 2 * true / (true + false + max(np.sum(truth), 1))
 
 

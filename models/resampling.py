@@ -75,15 +75,22 @@ class Estimate:
         return dataclasses.asdict(self)
 
 
-def estimate(samples: np.ndarray, groups: int) -> Estimate:
+def estimate(samples: np.ndarray, groups: int, *, centred: bool = False) -> Estimate:
     """The estimate of a metric's values in the sample and its resamples: float [1 + resamples], NaN where undefined.
 
     There is no interval where it would rest on fewer than `MIN_GROUPS` groups.
+
+    Args:
+      groups: how many it rests on.
+      centred: the interval is moved so that the median of the resamples is the value. Calibration error needs this:
+        rows that are repeated leave the diagonal further, so nearly all resamples lie above the sample.
     """
     value, drawn = samples[0], samples[1:][~np.isnan(samples[1:])]
     if np.isnan(value):
         return Estimate(value=None, low=None, high=None)
     if groups < MIN_GROUPS or not len(drawn):
         return Estimate(value=float(value), low=None, high=None)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, middle, high = np.quantile(drawn, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+    if centred:
+        low, high = max(low + value - middle, 0.0), high + value - middle
     return Estimate(value=float(value), low=float(low), high=float(high))

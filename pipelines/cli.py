@@ -15,6 +15,7 @@ COMMANDS = {
     "split": ("pipelines.split", False),
     "prepare": ("pipelines.prepare", True),
     "train": ("pipelines.train", False),
+    "evaluate": ("pipelines.evaluate", False),
     "tag": ("pipelines.tag", True),
     "publish": ("pipelines.publish", False),
     "query": ("pipelines.query", False),

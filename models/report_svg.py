@@ -1,0 +1,90 @@
+"""Plots as SVG inside a page: the page's colours and font, no ids that collide, the same bytes for the same figure."""
+
+import contextlib
+import html
+import io
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+INK, PAPER = "#010203", "#fcfdfe"
+COLOURS = {INK: "var(--ink)", PAPER: "var(--paper)", "#010204": "var(--first)", "#010205": "var(--second)"}
+"""Colours that stand in a figure for those of the page, which knows whether it is light or dark."""
+
+FIRST, SECOND = "#010204", "#010205"
+"""The model in question, and what it is compared with."""
+
+_FONT = "DejaVu Sans"
+
+_STYLE: Mapping[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "catalog-tagger",
+    "font.family": _FONT,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.15,
+    "grid.linewidth": 0.8,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.5,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "figure.constrained_layout.use": True,
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK
+    ),
+    "grid.color": INK,
+    "hatch.color": INK,
+}
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Figures made and drawn inside look like the page, whatever the reader's own matplotlib settings are."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    """A figure of this size in inches and its axes, [rows, columns]; no window is ever opened."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height))
+    return made, made.subplots(rows, columns, squeeze=False)
+
+
+def svg(made: Any, name: str, alt: str) -> str:
+    """The figure as an element of the page.
+
+    Args:
+      name: unique in the page.
+      alt: what the plot shows, for those who cannot see it.
+    """
+    buffer = io.StringIO()
+    made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"( height="[^"]*")?', r"\1", text, count=1)
+    text = re.sub(r' height="[\d.]+pt"', "", text, count=1)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'href="#', f'href="#{name}-', text)
+    for stand_in, colour in COLOURS.items():
+        text = text.replace(stand_in, colour)
+    text = text.replace(f"'{_FONT}'", "system-ui, sans-serif")
+    width = made.get_figwidth() * 96
+    label = f'role="img" aria-label="{html.escape(alt)}" style="max-width:{width:.0f}px"'
+    return text.replace("<svg ", f"<svg {label} ", 1).strip()

@@ -1,0 +1,83 @@
+"""The `evaluate` command: three files from a bundle and a dataset, or a clear refusal."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from models.fake import write_fake_bundle
+from pipelines.cli import main
+from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
+from transforms.records.taxonomy import Taxonomy
+from transforms.signal.spec import FeatureSpec
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A dataset and a bundle whose scores are fixed by its seed."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    tiny_dataset(folder / "dataset", tracks=36)
+    write_fake_bundle(str(folder / "bundle"), TAXONOMY, SPEC)
+    return folder
+
+
+def evaluate(folder: Path, output: Path, *flags: str, model: str = "bundle") -> int:
+    command = ["evaluate", "--model", str(folder / model), "--dataset", str(folder / "dataset")]
+    return main([*command, "--output", str(output), "--resamples", "20", *flags])
+
+
+@pytest.fixture(scope="module")
+def output(folder) -> Path:
+    """What `evaluate` wrote of the validation split."""
+    assert evaluate(folder, folder / "out", "--split", "validation") == 0
+    return folder / "out"
+
+
+def test_three_files_say_the_same_twice(folder, output, tmp_path, capsys):
+    assert evaluate(folder, tmp_path, "--split", "validation") == 0
+    printed = capsys.readouterr().out
+    assert "ROC-AUC" in printed and "calibration error" in printed and "report.html" in printed
+    for name in ("tags.parquet", "evaluation.json", "report.html"):
+        assert (tmp_path / name).read_bytes() == (output / name).read_bytes(), name
+
+
+def test_json_names_what_was_evaluated(folder, output):
+    found = json.loads((output / "evaluation.json").read_text())
+    manifest = json.loads((folder / "bundle" / "bundle.json").read_text())
+    assert found["facts"]["tagger"] == manifest["tagger_id"] and found["facts"]["split"] == "validation"
+    assert found["tracks"]["all"] == 6 and found["artists"] == 3
+
+
+def test_rows_can_be_read_by_analysts(output):
+    rows = pq.read_table(output / "tags.parquet").to_pylist()
+    (row,) = [r for r in rows if (r["tag"], r["metric"], r["slice"]) == ("voice/vocal", "roc_auc", "all")]
+    assert row["model"] == "tagger" and 0 <= row["value"] <= 1 and row["known"] == 6
+
+
+def test_a_finished_evaluation_is_not_overwritten(folder, tmp_path, capsys):
+    (tmp_path / "evaluation.json").write_text("{}")
+    assert evaluate(folder, tmp_path) == 1
+    assert "choose another folder" in capsys.readouterr().err
+
+
+def test_other_features_are_refused_naming_both(folder, tmp_path, capsys):
+    other = FeatureSpec(n_mels=24, patch_frames=24, patches_per_track=4)
+    write_fake_bundle(str(tmp_path / "bundle"), TAXONOMY, other)
+    assert evaluate(folder, tmp_path / "out", model=str(tmp_path / "bundle")) == 1
+    said = capsys.readouterr().err
+    assert SPEC.feature_id in said and other.feature_id in said
+
+
+def test_another_taxonomy_is_refused_naming_both(folder, tmp_path, capsys):
+    other = Taxonomy.from_json({"categories": [{"name": "mood", "kind": "multilabel", "tags": ["mood/calm"]}]})
+    write_fake_bundle(str(tmp_path / "bundle"), other, SPEC)
+    assert evaluate(folder, tmp_path / "out", model=str(tmp_path / "bundle")) == 1
+    said = capsys.readouterr().err
+    assert TAXONOMY.taxonomy_id in said and other.taxonomy_id in said
+
+
+@pytest.mark.parametrize("flags", [("--durations", "60,10"), ("--durations", "x"), ("--resamples", "-1")])
+def test_a_wrong_option_is_a_usage_error(folder, tmp_path, flags):
+    assert evaluate(folder, tmp_path / "out", *flags) == 2
+    assert not (tmp_path / "out").exists()
