@@ -25,7 +25,7 @@ def check_fit(bundle: Bundle, manifest: DatasetManifest) -> None:
 
 
 def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str) -> tuple[Bundle, Examined]:
-    """The bundle, and its scores and those the baselines that it keeps, for one split of a dataset.
+    """The bundle, and its scores and those of the baselines that it keeps, for one split of a dataset.
 
     Raises:
       BundleError: the bundle cannot be used, or the dataset has other features or another taxonomy.
