@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
     from transforms.records.datasets import DatasetManifest
 
+FEW_LABELS = 5_000
+"""Labelled tracks below which a ready-made trunk is advised."""
+
 HELP = "Train a tagger on a prepared dataset: trunk, heads, calibration, thresholds, metrics, in one bundle."
 
 
@@ -94,7 +97,20 @@ def _train(args: argparse.Namespace) -> int:
         return 0
     _print_metrics(built.metrics)
     _print_bundle(args.output, built.bundle)
+    if advice := advice_for(built.bundle, built.metrics["tracks"]):
+        print(advice)
     return 0
+
+
+def advice_for(bundle: "Bundle", tracks: Mapping[str, int]) -> str | None:
+    """What to take for so few labels, where it was not taken: docs/quality.md has the curves."""
+    labelled = tracks["train"] + tracks["validation"]
+    if labelled >= FEW_LABELS or any(not trunk.learned for trunk in bundle.trunks):
+        return None
+    return (
+        f"{labelled} labelled tracks are few for a network of their own: `catalog-tagger import musicnn`, then "
+        "`prepare` and `train` with --trunk on both of its bundles, is mostly better on music (docs/quality.md)"
+    )
 
 
 def _check_output(args: argparse.Namespace) -> None:
