@@ -110,14 +110,19 @@ def test_faster_arithmetic_learns_too(dataset, tmp_path, more):
 def test_two_workers_train_one_trunk_killed_or_not(dataset, tmp_path):
     """Two processes on loopback; one writes the bundle; both are killed and started again."""
     finish(start(dataset, tmp_path / "whole"))
-    history = json.loads((tmp_path / "whole" / "history.json").read_bytes())
-    assert history["epochs"][-1]["loss"] < history["epochs"][0]["loss"]
+    whole = epochs_of(tmp_path / "whole")
+    assert whole[-1]["loss"] < whole[0]["loss"]
     environments = cluster()
     commands = [command(dataset, tmp_path / "killed", "--checkpoint-steps", "3")] * 2
     kill(commands, tmp_path / "killed.checkpoints" / FILE, environments)
     finish(start(dataset, tmp_path / "killed"))
     assert trained_digest(tmp_path / "killed") == trained_digest(tmp_path / "whole")
-    assert (tmp_path / "killed" / "history.json").read_bytes() == (tmp_path / "whole" / "history.json").read_bytes()
+    # The mean loss is a sum over devices, which a checkpoint holds as one number: equal to rounding.
+    assert epochs_of(tmp_path / "killed") == [{**epoch, "loss": pytest.approx(epoch["loss"])} for epoch in whole]
+
+
+def epochs_of(bundle: Path) -> list[dict[str, float]]:
+    return json.loads((bundle / "history.json").read_bytes())["epochs"]
 
 
 def cluster() -> list[dict[str, str]]:

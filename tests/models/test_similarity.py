@@ -72,7 +72,7 @@ def test_tracks_that_compare_with_nothing_add_nothing():
 def many_tags(tmp_path_factory) -> tuple[Path, list[Example]]:
     """Tracks whose five tags are five bands, some rare: 160 to train on, 60 held out."""
     examples = [_banded(number) for number in range(220)]
-    sides = {"train": examples[:160], "validation": examples[160:], "test": []}
+    sides = {"train": examples[:160], "validation": examples[160:]}
     return write_dataset(tmp_path_factory.mktemp("banded") / "dataset", sides, SPEC, TAXONOMY), examples[160:]
 
 
