@@ -19,12 +19,13 @@ from threadpoolctl import threadpool_limits
 
 from models.baselines import mel_moments
 from models.blocks import Block
+from models.calibration import calibrate
 from models.embedding import load_embedder
 from models.folds import deal_folds
-from models.head_fitting import fit_heads
-from models.heads import Group, Layout, published
+from models.head_fitting import Fitted, fit_heads
+from models.heads import Group, Layout, published, raw_logits
 from models.labelled import Labelled
-from models.metrics import pr_auc, roc_auc
+from models.metrics import expected_calibration_error, pr_auc, roc_auc
 from models.statistics import LATEST, STATISTICS
 from transforms.signal.errors import TrackError
 from transforms.signal.extract import extract
@@ -150,21 +151,46 @@ def embed(data: Path, musicnn: Path) -> dict[str, np.ndarray]:
 def held_out_scores(task: Task, values: list[np.ndarray], fold: np.ndarray, most: int | None = None) -> np.ndarray:
     """Each clip's scores by heads that were fitted on the other folds, or on `most` clips of them."""
     scores = np.zeros(task.targets.shape)
-    embeddings = np.hstack(values)
-    ends = np.cumsum([0, *(block.shape[1] for block in values)])
-    blocks = [Block(name=str(i), spans=((int(ends[i]), int(ends[i + 1])),)) for i in range(len(values))]
-    mask = np.ones_like(task.targets)
+    embeddings, blocks = np.hstack(values), _blocks(values)
     for k in np.unique(fold):
         rows = np.flatnonzero(fold != k)
         if most is not None and most < len(rows):
             rows = np.sort(np.random.default_rng(int(k)).choice(rows, most, replace=False))
-        groups = tuple(task.groups[row] for row in rows)
-        train = Labelled(embeddings=embeddings[rows], targets=task.targets[rows], mask=mask[rows], groups=groups)
-        nothing = Labelled(embeddings=embeddings[:0], targets=task.targets[:0], mask=mask[:0])
-        heads = fit_heads(train, nothing, task.layout, blocks).heads
-        logits = (embeddings[fold == k] - heads.mean) / heads.scale @ heads.weights + heads.bias
-        scores[fold == k] = published(logits, heads, task.layout)
+        fitted, logits = _fitted(task, embeddings, blocks, rows, fold == k)
+        scores[fold == k] = published(logits, fitted.heads, task.layout)
     return scores
+
+
+def _blocks(values: list[np.ndarray]) -> list[Block]:
+    ends = np.cumsum([0, *(block.shape[1] for block in values)])
+    return [Block(name=str(i), spans=((int(ends[i]), int(ends[i + 1])),)) for i in range(len(values))]
+
+
+def _fitted(
+    task: Task, embeddings: np.ndarray, blocks: list[Block], rows: np.ndarray, rest: np.ndarray
+) -> tuple[Fitted, np.ndarray]:
+    """Heads fitted on some rows, and their logits of the others."""
+    groups = tuple(task.groups[row] for row in rows)
+    mask = np.ones_like(task.targets)
+    train = Labelled(embeddings=embeddings[rows], targets=task.targets[rows], mask=mask[rows], groups=groups)
+    nothing = Labelled(embeddings=embeddings[:0], targets=task.targets[:0], mask=mask[:0])
+    fitted = fit_heads(train, nothing, task.layout, blocks)
+    return fitted, raw_logits(embeddings[rest], fitted.heads)
+
+
+def calibration_errors(task: Task, values: list[np.ndarray], fold: np.ndarray) -> tuple[float, float]:
+    """Mean calibration error per tag of held-out clips, before calibration and after: fitted without them."""
+    raw, calibrated = np.zeros(task.targets.shape), np.zeros(task.targets.shape)
+    for k in np.unique(fold):
+        fitted, logits = _fitted(task, np.hstack(values), _blocks(values), np.flatnonzero(fold != k), fold == k)
+        heads = calibrate(fitted.heads, fitted.logits, fitted.targets, fitted.mask, task.layout)
+        raw[fold == k] = published(logits, fitted.heads, task.layout)
+        calibrated[fold == k] = published(logits, heads, task.layout)
+    before, after = (
+        float(np.mean([expected_calibration_error(task.targets[:, tag], s[:, tag]) for tag in range(s.shape[1])]))
+        for s in (raw, calibrated)
+    )
+    return before, after
 
 
 def measures(task: Task, scores: np.ndarray) -> dict[str, str]:
@@ -206,6 +232,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="embeddings are kept there")
     parser.add_argument("--tasks", default="esc10,families,instruments")
     parser.add_argument("--curves", action="store_true", help="also by the number of training clips")
+    parser.add_argument("--calibration", action="store_true", help="also the calibration error, before and after")
     args = parser.parse_args()
     if args.cache and args.cache.exists():
         with np.load(args.cache, allow_pickle=False) as kept:
@@ -218,10 +245,10 @@ def main() -> None:
     tasks = read_tasks(args.data, there)
     with threadpool_limits(1):
         for name in args.tasks.split(","):
-            report(tasks[name], found, curves=args.curves)
+            report(tasks[name], found, curves=args.curves, calibration=args.calibration)
 
 
-def report(task: Task, found: Mapping[str, np.ndarray], *, curves: bool) -> None:
+def report(task: Task, found: Mapping[str, np.ndarray], *, curves: bool, calibration: bool) -> None:
     """One line per system, printed as soon as it is known; then one per number of clips."""
     fold = task.dealt()
     tags = f"{task.targets.shape[1]} tags, {len(set(task.groups))} artists"
@@ -234,6 +261,8 @@ def report(task: Task, found: Mapping[str, np.ndarray], *, curves: bool) -> None
                 line |= {
                     f"{most} clips": next(iter(measures(task, held_out_scores(task, values, fold, most)).values()))
                 }
+        if calibration:
+            line["ECE"] = "{:.3f} -> {:.3f}".format(*calibration_errors(task, values, fold))
         print(f"| {system} | " + " | ".join(f"{name} {value}" for name, value in line.items()) + " |", flush=True)
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from models import calibration
-from models.heads import Group, Heads, Layout, link, sigmoid, softmax
+from models.heads import Group, Heads, Layout, link, published, sigmoid, softmax
 from models.logistic import row_losses
+from models.metrics import expected_calibration_error
 
 LAYOUT = Layout(
     groups=(
@@ -104,3 +105,54 @@ def test_calibrated_scores_are_still_probabilities():
     heads = calibration.calibrate(PLAIN, logits, y, np.ones_like(y), LAYOUT)
     scores = link(logits * heads.slope + heads.offset, LAYOUT)
     np.testing.assert_allclose(scores[:, 2:5].sum(axis=1), 1)
+
+
+FAMILY = Layout(groups=(Group(name="m", kind="multilabel", columns=(0, 1, 2)),), edges=((0, 1), (0, 2)), size=3)
+
+
+def family(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Overconfident logits of a parent and its two children, and labels: the parent applies wherever a child does."""
+    rng = np.random.default_rng(seed)
+    honest = rng.normal(-1, 1.5, (rows, 3))
+    y = (rng.random((rows, 3)) < sigmoid(honest)).astype(float)
+    y[:, 0] = y.max(axis=1)
+    return 2.5 * honest, y
+
+
+def errors(heads: Heads, logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+    scores = published(logits, heads, FAMILY)
+    assert (scores[:, 0] >= scores[:, 1:].max(axis=1)).all()
+    return np.array([expected_calibration_error(y[:, tag], scores[:, tag]) for tag in range(3)])
+
+
+def test_error_falls_on_other_tracks_for_parents_and_children():
+    plain = Heads(
+        mean=np.zeros(1),
+        scale=np.ones(1),
+        weights=np.zeros((1, 3)),
+        bias=np.zeros(3),
+        slope=np.ones(3),
+        offset=np.zeros(3),
+    )
+    logits, y = family(1500, 0)
+    heads = calibration.calibrate(plain, logits, y, np.ones_like(y), FAMILY)
+    before, after = (errors(found, *family(3000, 1)) for found in (plain, heads))
+    assert (after < before).all() and after[0] < 0.08
+
+
+def test_wished_precision_is_kept_on_other_tracks():
+    rng = np.random.default_rng(0)
+    scores = rng.random((6000, 6))
+    targets = (rng.random((6000, 6)) < scores).astype(float)
+    wished: list[float | None] = [None] * 5 + [0.9]
+    found = calibration.thresholds(scores[:3000], targets[:3000], np.ones((3000, 6)), LAYOUT, wished)[5]
+    called = scores[3000:, 5] >= found.value
+    assert found.rule == "precision" and targets[3000:, 5][called].mean() > 0.87
+    assert found.value < 0.9
+
+
+def test_a_precision_out_of_reach_says_so():
+    scores = np.linspace(0, 1, 100)[:, None].repeat(6, axis=1)
+    targets = np.tile([[0.0], [1.0]], (50, 6))
+    found = calibration.thresholds(scores, targets, np.ones((100, 6)), LAYOUT, [0.99] * 6)[5]
+    assert found.rule == "precision_out_of_reach"
