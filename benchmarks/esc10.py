@@ -1,6 +1,6 @@
 """ESC-10 over its five official folds, through `prepare` and `train` as a user runs them.
 
-python -m benchmarks.esc10 --data ../shared/data/dev [--folds 1,2,3,4,5] [--epochs 30]
+python -m benchmarks.esc10 --data ../shared/data/dev [--folds 1,2,3,4,5] [--epochs 30] [--trunk statistics]
 
 `--data` holds `manifest.csv` with the columns track_id, path, tags, group_id and fold. A fold is the test split; an
 eighth of the source recordings of the other four is validation: training sees fewer clips than published figures' did.
@@ -41,7 +41,7 @@ def write_catalog(rows: Sequence[Row], fold: int, folder: Path) -> None:
     (folder / "taxonomy.yaml").write_text(json.dumps(taxonomy), encoding="utf-8")
 
 
-def run_fold(data: Path, rows: Sequence[Row], fold: int, epochs: int) -> dict[str, float]:
+def run_fold(data: Path, rows: Sequence[Row], fold: int, flags: Sequence[str]) -> dict[str, float]:
     """Accuracy of the tagger and of logistic regression on mel moments on one fold."""
     with tempfile.TemporaryDirectory(prefix="esc10-") as name:
         folder = Path(name)
@@ -49,7 +49,7 @@ def run_fold(data: Path, rows: Sequence[Row], fold: int, epochs: int) -> dict[st
         catalog = ["--catalog", f"{folder}/catalog.csv", "--catalog-root", str(data), "--split-column", "side"]
         steps = [
             ["prepare", *catalog, "--taxonomy", f"{folder}/taxonomy.yaml", "--output", f"{folder}/dataset"],
-            ["train", "--dataset", f"{folder}/dataset", "--output", f"{folder}/bundle", "--epochs", str(epochs)],
+            ["train", "--dataset", f"{folder}/dataset", "--output", f"{folder}/bundle", *flags],
         ]
         for step in steps:
             if code := catalog_tagger(step):
@@ -63,9 +63,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folds", default="1,2,3,4,5")
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--trunk", default="compact", help="what `train --trunk` takes: a name, or statistics")
     args = parser.parse_args()
+    flags = ["--epochs", str(args.epochs), "--trunk", args.trunk]
     rows = read_rows(args.data)
-    folds = {int(fold): run_fold(args.data, rows, int(fold), args.epochs) for fold in args.folds.split(",")}
+    folds = {int(fold): run_fold(args.data, rows, int(fold), flags) for fold in args.folds.split(",")}
     for model in next(iter(folds.values())):
         found = [folds[fold][model] for fold in folds]
         print(f"{model:<22}{sum(found) / len(found):.3f}  folds {' '.join(f'{value:.3f}' for value in found)}")
