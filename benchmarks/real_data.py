@@ -35,7 +35,7 @@ from transforms.signal.spec import FeatureSpec
 FOLDS = 5
 RESAMPLES = 500
 LEAST_POSITIVE = 6
-SIZES = (40, 80, 160, 320)
+SIZES = (40, 60, 80, 160)
 
 SYSTEMS: Mapping[str, tuple[str, ...]] = {
     "mel moments (baseline)": ("moments",),
