@@ -42,6 +42,16 @@ def test_onnx_needs_no_tensorflow(built):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_tag_runs_where_tensorflow_is_not_installed(built, world, tmp_path):
+    command = ["tag", "--catalog", str(world.catalog), "--catalog-root", str(world.folder), "--max-reject-ratio", "0.9"]
+    command += ["--model", built.bundle.url, "--table", str(tmp_path / "table")]
+    code = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None;"
+        f"from pipelines.cli import main; sys.exit(main({command}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("inference, library", [("onnx", "onnxruntime"), ("tensorflow", "tensorflow")])
 def test_a_machine_without_the_engine_is_told_what_to_install(built, monkeypatch, inference, library):
     monkeypatch.setitem(sys.modules, library, None)
