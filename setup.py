@@ -18,6 +18,7 @@ TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
+    "imageio-ffmpeg>=0.6",
     "pandas>=2.2",
     "polars>=1.20",
     "scikit-learn>=1.5",

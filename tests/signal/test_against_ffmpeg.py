@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import soundfile
@@ -14,6 +15,7 @@ from transforms.signal.decode import open_source
 from transforms.signal.limits import Limits
 from transforms.signal.sniff import sniff
 
+FFMPEG = shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
 SECONDS = 3.0
 EXACT = ("wav", "aiff", "caf", "flac", "mp4 alac", "wavpack", "tta")
 LOSSY_ERROR = 2e-3
@@ -36,7 +38,7 @@ def ours(data, block_frames=4096):
 
 def by_ffmpeg(data, path, channels=2):
     path.write_bytes(data)
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "f32le", "-"]
+    command = [FFMPEG, "-v", "error", "-i", str(path), "-f", "f32le", "-"]
     raw = subprocess.run(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout
     return np.frombuffer(raw, "<f4").reshape(-1, channels)
 
@@ -52,7 +54,6 @@ def aligned(a, b):
     return a[2048:length], b[2048:length]
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg's command line is not installed")
 @pytest.mark.parametrize("kind", FILES)
 def test_samples_are_those_of_ffmpeg(kind, tmp_path):
     data = FILES[kind]()
