@@ -1,5 +1,6 @@
 """Which earlier outcomes still count, and which of several is taken."""
 
+import pickle
 from pathlib import Path
 
 import pyarrow as pa
@@ -121,3 +122,12 @@ def test_tracks_that_the_last_snapshot_could_not_read_are_marked(tmp_path: Path)
     bucket = bucket_of("broken-b", BUCKETS)
     (chunk,) = plan_chunks(known, bucket, _rows(("broken-b", "1"), ("new", "1")))
     assert {source.track_id: source.retried for source in chunk.tracks} == {"broken-b": True, "new": False}
+
+
+def test_the_parent_is_read_once_and_never_sent(tmp_path: Path) -> None:
+    bundle, table = fake_bundle(tmp_path / "bundle"), tmp_path / "table"
+    number = publish_table(table, bundle, 3).number
+    known = Known(table=str(table), parent=number, ids=ids_of(bundle), due_again=frozenset())
+    before = pickle.dumps(known)
+    assert known.snapshot is known.snapshot and known.snapshot.number == number
+    assert pickle.dumps(known) == before and pickle.loads(before) == known

@@ -63,6 +63,13 @@ def test_publish_commits_once_and_lists_files(table: Path) -> None:
     assert unpublished_runs(str(table)) == []
 
 
+def test_one_relative_path_in_two_folders_is_two_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert publish("table", _run(Path("table"), f"run-{name}"), HALF).run.run_id == f"run-{name}"
+
+
 def test_too_many_rejects_publish_nothing(table: Path) -> None:
     with pytest.raises(Refused, match=r"1 of 2 tracks rejected, more than 0.1 .*silent 1.*--max-reject-ratio"):
         publish(str(table), _run(table), Gate())

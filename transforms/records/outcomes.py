@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,8 +45,13 @@ class Known:
     due_again: frozenset[str]
     retry_rejects: bool = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what `snapshot` has read is not sent to workers."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @functools.cached_property
     def snapshot(self) -> Snapshot | None:
-        """The parent snapshot."""
+        """The parent snapshot, read once: all buckets of a worker ask for it."""
         return None if self.parent is None else read_snapshot(self.table, self.parent)
 
     def keeps(self, outcomes: pa.Table) -> pa.Table:
@@ -100,7 +107,7 @@ def assembled(
 
 def due_ids(known: Known, bucket: int, rows: pa.Table) -> frozenset[str]:
     """Those of the bucket's tracks that the parent snapshot holds as due again, their source unchanged."""
-    parent = known.snapshot()
+    parent = known.snapshot
     file = parent.bucket_file("ledger", bucket) if parent else None
     if file is None:
         return frozenset()
@@ -157,7 +164,7 @@ def _parts(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) ->
 
 def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """What the parent snapshot knows of these rows: embeddings of the same id, rejects of the same features."""
-    parent = known.snapshot()
+    parent = known.snapshot
     ledger_file = parent.bucket_file("ledger", bucket) if parent else None
     if parent is None or ledger_file is None or parent.run.ids.feature_id != known.ids.feature_id:
         return _schema(columns).empty_table()
@@ -173,7 +180,7 @@ def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) 
 
 def _look_up(known: Known, bucket: int, ledger: pa.Table, table: str, columns: Sequence[str]) -> pa.Table:
     """Appends the columns that only this table of the parent has; null for rejected tracks."""
-    parent = known.snapshot()
+    parent = known.snapshot
     schema = {"tracks": ["duration_s", "sample_rate", "channels"], "embeddings": ["embedding"]}[table]
     names = [name for name in schema if name in columns]
     file = parent.bucket_file(table, bucket) if parent else None

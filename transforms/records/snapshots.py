@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import json
 from typing import Any, Self
 
@@ -127,9 +126,8 @@ def snapshot_numbers(table_url: str) -> list[int]:
     return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
 
-@functools.lru_cache(maxsize=8)
 def read_snapshot(table_url: str, number: int) -> Snapshot:
-    """A published snapshot; cached, since it never changes.
+    """A published snapshot.
 
     Raises:
       storage.NotFound: there is no such number.
