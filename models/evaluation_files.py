@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from models import baselines, split_file
 from models.bundle import Bundle
 from models.evaluation import Evaluation, Examined, Resampling
 from models.report_page import Subject, page
@@ -51,6 +52,20 @@ def subject_of(bundle: Bundle, manifest: DatasetManifest, split: str, resampling
         },
         thresholds={facts.tag: (facts.threshold, facts.threshold_rule) for facts in bundle.tags},
         history=_history(bundle),
+        alone=why_alone(bundle),
+    )
+
+
+def why_alone(bundle: Bundle) -> str | None:
+    """Why a bundle is compared with no baseline; None where it keeps some."""
+    if baselines.FILE in bundle.files:
+        return None
+    if split_file.FILE in bundle.files:
+        how = "its heads were fitted to the embeddings of a table, which holds no mels to fit baselines to"
+    else:
+        how = "it was not trained from a dataset here"
+    return (
+        f"No baseline to compare with: the bundle keeps none, since {how}. `train --dataset` makes bundles with some."
     )
 
 

@@ -5,7 +5,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from models import report_plots, report_svg, report_tables
+from models import baselines, report_plots, report_svg, report_tables
 from models.evaluation import ALL, Evaluation, Examined
 from models.resampling import LEVEL, MIN_GROUPS
 
@@ -25,19 +25,34 @@ small { font-size: .8em; white-space: nowrap; } code { font-size: .85em; overflo
 .tile b { display: block; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .75rem 0; }
 caption { text-align: left; padding-bottom: .35rem; font-size: .9em; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+caption span { display: block; max-width: min(46rem, calc(100vw - 2.5rem)); }
+th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child { text-align: left; } thead th { font-weight: 600; border-bottom-width: 2px; vertical-align: bottom;
   white-space: normal; } details caption { position: absolute; clip-path: inset(50%); }
-tbody th { font-weight: 500; }
+tbody th { font-weight: 500; } details table { width: 100%; } details th:first-child { width: 99%; }
 .bar { display: inline-block; min-width: 8.5rem; padding: 0 .25rem; text-align: left;
   background: linear-gradient(color-mix(in srgb, var(--first) 22%, transparent) 0 0) no-repeat;
   background-size: calc(var(--share) * 100%) 100%; border-radius: .2rem; }
-figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; display: block; }
-.pair { display: flex; flex-wrap: wrap; gap: 1.5rem; } .pair > svg { flex: 0 1 auto; min-width: 16rem; }
+figure { margin: 1rem 0; overflow-x: auto; } figure svg { width: 100%; height: auto; display: block; }
+.pair { display: flex; flex-wrap: wrap; gap: 1.5rem; } .pair > svg { flex: 0 1 auto; }
 summary { cursor: pointer; font-weight: 600; padding: .3rem 0; } dl { display: grid; gap: .2rem 1rem;
   grid-template-columns: max-content 1fr; } dt { color: var(--soft); } dd { margin: 0; }
 .key { display: inline-block; width: 1.1em; height: .25em; vertical-align: middle; border-radius: .1em; }
 """
+
+BASELINES = {
+    baselines.PREVALENCE: "gives every track the same score: the share of training tracks that carry the tag",
+    baselines.LOGISTIC: "is logistic regression on mean and deviation of each mel band, without a network",
+}
+"""What models are that are compared with."""
+
+COLUMNS = (
+    "<b>with it</b>: tracks that carry the tag. <b>known</b>: tracks whose category was annotated. "
+    "<b>artists</b>: those with the tag, or without it if they are fewer; there is a range "
+    f"from {MIN_GROUPS} on. <b>threshold</b>: the score from which a track is given the tag, and the rule that chose "
+    "it. A dash stands where a figure is undefined, mostly for want of tracks with the tag, or without it."
+)
+"""What the columns of the table of tags hold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,12 +63,14 @@ class Subject:
       facts: label -> text of what identifies model and tracks.
       thresholds: tag -> threshold and the rule that it comes from.
       history: what `history.json` of the bundle holds, or None where no network was trained.
+      alone: why there is no baseline to compare with, where there is none.
     """
 
     title: str
     facts: Mapping[str, str]
     thresholds: Mapping[str, tuple[float, str]]
     history: Mapping[str, Any] | None
+    alone: str | None = None
 
 
 def page(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids: Sequence[str]) -> str:
@@ -75,9 +92,10 @@ def _body(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids:
     yield f'<p class="soft">{len(examined.groups)} tracks of {len(set(examined.groups))} artists, {len(tag_ids)} tags. '
     yield f"Ranges hold {LEVEL:.0%} of the resamples of artists.</p></header>"
     yield _tiles(evaluation)
-    yield _verdicts(evaluation)
+    yield f"<p>{html.escape(subject.alone)}</p>" if subject.alone else _verdicts(evaluation)
     yield "<h2>Models</h2>"
     yield report_tables.comparison(evaluation.averages)
+    yield _explained(others)
     yield "<h2>Categories</h2>"
     yield _legend(model, others)
     yield _figure(_category_plots(evaluation), "Means over the tags of each category, with intervals.")
@@ -91,7 +109,7 @@ def _body(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids:
     yield from _confusions(evaluation)
     yield from _training(subject)
     yield from _slices(examined, evaluation)
-    yield "<h2>Every tag</h2>"
+    yield f"<h2>Every tag</h2><p>{COLUMNS}</p>"
     for category in dict.fromkeys(row["category"] for row in rows):
         found = report_tables.tags(rows, category, subject.thresholds)
         yield f"<details open><summary>{html.escape(category)}</summary>{found}</details>"
@@ -135,6 +153,12 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return f"{spread}, {'more than chance' if clear else 'too little to tell from chance'}"
 
 
+def _explained(models: Sequence[str]) -> str:
+    """What the baselines are, in words."""
+    known = (f"<b>{name}</b> {BASELINES[name]}" for name in models if name in BASELINES)
+    return "".join(f'<p class="soft">{text}.</p>' for text in known)
+
+
 def _legend(model: str, others: Sequence[str]) -> str:
     colours = ["--first", *["--ink"] * (len(others) - 1), *(["--second"] if others else [])]
     keys = (
@@ -160,6 +184,8 @@ def _category_plots(evaluation: Evaluation) -> str:
 
 
 def _curves(examined: Examined, rows: Sequence[Mapping[str, Any]], tag_ids: Sequence[str]) -> Iterator[str]:
+    *_, last = examined.scores
+    thin = f" Thin: {last}." if len(examined.scores) > 1 else ""
     for kind, metric in (("roc", "roc_auc"), ("pr", "pr_auc")):
         values = {tag_ids.index(row["tag"]): row["value"] for row in rows if row["metric"] == metric}
         ratable = {tag_ids.index(row["tag"]) for row in rows if row["metric"] == "roc_auc" and row["value"] is not None}
@@ -171,7 +197,7 @@ def _curves(examined: Examined, rows: Sequence[Mapping[str, Any]], tag_ids: Sequ
         yield f"<h2>{name}</h2>"
         yield _figure(
             report_plots.curve_grid(examined, columns, tag_ids, kind, values),
-            f"A panel a tag, {which}; the number is the area. Thin: {list(examined.scores)[-1]}. Dotted: chance.",
+            f"A panel a tag, {which}; the number is the area.{thin} Dotted: chance.",
         )
 
 

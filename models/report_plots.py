@@ -83,7 +83,7 @@ def reliability_grid(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str
     known = {name: points for name, points in curves.items() if points}
     across = min(4, len(known))
     down = -(-len(known) // across)
-    made, axes = figure(2.1 * across + 0.3, 2.1 * down + 0.3, down, across)
+    made, axes = figure(2.1 * across + 0.3, 2.3 * down + 0.3, down, across)
     for axis in axes.flat[len(known) :]:
         axis.set_visible(False)
     for axis, (name, points) in zip(axes.flat, known.items(), strict=False):
@@ -112,7 +112,9 @@ def confusion_plot(category: str, matrix: Mapping[str, Any]) -> str:
         if size <= 16:
             strong = shares[row, column] > 0.55
             axis.text(column, row, counts[row, column], ha="center", va="center", color="#ffffff" if strong else INK)
-    axis.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal", xlabel="called", ylabel="true")
+    axis.set(
+        xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal", xlabel="called", ylabel="true", title=category
+    )
     axis.set_xticks(range(size), names, rotation=90)
     axis.set_yticks(range(size), names)
     axis.grid(False)
@@ -127,6 +129,10 @@ def _cell(row: int, column: int, share: float) -> Any:
     return Rectangle(place, 1, 1, facecolor=FIRST if row == column else SECOND, alpha=0.12 + 0.88 * share, linewidth=0)
 
 
+CURVES = {"loss": "training loss", "val_loss": "validation loss", "val_pr_auc": "validation PR-AUC"}
+"""What the curves of training are called."""
+
+
 def training_plot(history: Mapping[str, Any]) -> str:
     """What each epoch brought: losses left, validation metrics right, the kept epoch marked."""
     epochs = history["epochs"]
@@ -138,7 +144,12 @@ def training_plot(history: Mapping[str, Any]) -> str:
     for axis, shown in zip(axes.flat, panels, strict=True):
         for name, colour in zip(shown, (SECOND, FIRST, INK), strict=False):
             points = [(epoch["epoch"], epoch[name]) for epoch in epochs if epoch.get(name) is not None]
-            axis.plot(*zip(*points, strict=True), color=colour, label=name, marker="." if len(points) < 2 else None)
+            axis.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                label=CURVES.get(name, name),
+                marker="." if len(points) < 2 else None,
+            )
         axis.axvline(history["best_epoch"], color=INK, linewidth=0.8, linestyle=":")
         axis.set_xlabel("epoch")
         axis.legend(fontsize=7)

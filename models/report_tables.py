@@ -27,8 +27,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> s
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n' for row in rows
     )
     return (
-        f'<div class="scroll"><table><caption>{html.escape(caption)}</caption>\n<thead><tr>{titles}</tr></thead>\n'
-        f"<tbody>\n{body}</tbody></table></div>"
+        f'<div class="scroll"><table><caption><span>{html.escape(caption)}</span></caption>\n'
+        f"<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
     )
 
 

@@ -45,10 +45,12 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
     if storage.exists(storage.join(args.output, EVALUATION)):
         raise CommandFailed(f"{args.output} holds an evaluation already: choose another folder")
-    files, averages = _evaluate(args, resampling, edges)
+    files, averages, alone = _evaluate(args, resampling, edges)
     for name, data in files.items():
         storage.write_bytes(storage.join(args.output, name), data)
     print_averages(averages)
+    if alone:
+        print(alone)
     print(f"report: {storage.join(args.output, REPORT)}")
     return DONE
 
@@ -70,8 +72,8 @@ def parse_edges(text: str) -> tuple[float, ...]:
 
 def _evaluate(
     args: argparse.Namespace, resampling: Any, edges: Sequence[float]
-) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    """The files by name, the one that says all is done last; and the averages."""
+) -> tuple[dict[str, bytes], list[dict[str, Any]], str | None]:
+    """The files by name, the one that says all is done last; the averages; and why there are no baselines, if so."""
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models.evaluation import evaluate
@@ -83,7 +85,8 @@ def _evaluate(
     bundle, examined = predict(args.model, args.dataset, manifest, args.split)
     evaluation = evaluate(examined, bundle.layout, bundle.taxonomy.tag_ids, resampling, edges)
     subject = subject_of(bundle, manifest, args.split, resampling)
-    return evaluation_files(subject, examined, evaluation, bundle.taxonomy.tag_ids), evaluation.averages
+    files = evaluation_files(subject, examined, evaluation, bundle.taxonomy.tag_ids)
+    return files, evaluation.averages, subject.alone
 
 
 def print_averages(averages: Sequence[Mapping[str, Any]]) -> None:

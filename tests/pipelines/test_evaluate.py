@@ -1,5 +1,7 @@
 """The `evaluate` command: three files from a bundle and a dataset, or a clear refusal."""
 
+import contextlib
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from models.fake import write_fake_bundle
 from pipelines.cli import main
 from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
+from transforms.records import storage
 from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
 
@@ -28,16 +31,25 @@ def evaluate(folder: Path, output: Path, *flags: str, model: str = "bundle") -> 
 
 
 @pytest.fixture(scope="module")
-def output(folder) -> Path:
-    """What `evaluate` wrote of the validation split."""
-    assert evaluate(folder, folder / "out", "--split", "validation") == 0
+def printed(folder) -> str:
+    """What `evaluate` printed of the validation split."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert evaluate(folder, folder / "out", "--split", "validation") == 0
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def output(folder, printed) -> Path:
+    """What it wrote."""
     return folder / "out"
 
 
-def test_three_files_say_the_same_twice(folder, output, tmp_path, capsys):
-    assert evaluate(folder, tmp_path, "--split", "validation") == 0
-    printed = capsys.readouterr().out
+def test_averages_are_printed(printed):
     assert "ROC-AUC" in printed and "calibration error" in printed and "report.html" in printed
+
+
+def test_three_files_say_the_same_twice(folder, output, tmp_path):
+    assert evaluate(folder, tmp_path, "--split", "validation") == 0
     for name in ("tags.parquet", "evaluation.json", "report.html"):
         assert (tmp_path / name).read_bytes() == (output / name).read_bytes(), name
 
@@ -53,6 +65,22 @@ def test_rows_can_be_read_by_analysts(output):
     rows = pq.read_table(output / "tags.parquet").to_pylist()
     (row,) = [r for r in rows if (r["tag"], r["metric"], r["slice"]) == ("voice/vocal", "roc_auc", "all")]
     assert row["model"] == "tagger" and 0 <= row["value"] <= 1 and row["known"] == 6
+
+
+def test_a_bundle_without_baselines_says_why(printed, output):
+    why = "No baseline to compare with: the bundle keeps none, since it was not trained from a dataset here"
+    assert why in printed and why in (output / "report.html").read_text()
+
+
+def test_everything_may_be_on_gs(folder, output, gcs, capsys):
+    for info in storage.list_files(str(folder)):
+        storage.upload(Path(info.url), storage.join(gcs, info.url.removeprefix(f"{folder}/")))
+    places = ["--model", f"{gcs}/bundle", "--dataset", f"{gcs}/dataset", "--output", f"{gcs}/new"]
+    assert main(["evaluate", *places, "--split", "validation", "--resamples", "20"]) == 0
+    assert f"report: {gcs}/new/report.html" in capsys.readouterr().out
+    for name in ("tags.parquet", "evaluation.json", "report.html"):
+        assert storage.read_bytes(f"{gcs}/new/{name}") == (output / name).read_bytes(), name
+    assert main(["evaluate", *places]) == 1
 
 
 def test_a_finished_evaluation_is_not_overwritten(folder, tmp_path, capsys):
