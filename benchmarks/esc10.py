@@ -1,9 +1,11 @@
-"""ESC-10 over its five official folds, through `prepare` and `train` as a user runs them.
+"""ESC-10 over its five official folds, through `prepare` and `train` as a user runs them; families and instruments too.
 
-python -m benchmarks.esc10 --data ../shared/data/dev [--folds 1,2,3,4,5] [--epochs 30] [--trunk statistics]
+python -m benchmarks.esc10 --data ../shared/data/dev [--folds 1,2] [--task families] [-- flags of `train`]
+python -m benchmarks.esc10 --data ../shared/data/dev -- --trunk musicnn/musicnn-mtt --trunk musicnn/musicnn-msd
 
 `--data` holds `manifest.csv` with the columns track_id, path, tags, group_id and fold. A fold is the test split; an
-eighth of the source recordings of the other four is validation: training sees fewer clips than published figures' did.
+eighth of the source recordings (artists) of the others is validation: training sees fewer clips than published figures'
+did. Families and instruments are those of `benchmarks.real_data`, in its folds.
 """
 
 import argparse
@@ -13,64 +15,74 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from benchmarks.real_data import Task, read_rows, read_tasks
 from pipelines.cli import main as catalog_tagger
 
-Row = Mapping[str, str]
+MEASURES = {True: ("accuracy",), False: ("roc_auc", "pr_auc")}
+"""By whether one tag applies to each clip."""
 
 
-def read_rows(data: Path) -> list[Row]:
-    with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row["path"].startswith("esc10/")]
-
-
-def split_of(row: Row, fold: int) -> str:
-    """`test` for the fold, else `validation` for one source recording in eight, else `train`."""
-    if int(row["fold"]) == fold:
+def split_of(group: str, fold: int, tested: int) -> str:
+    """`test` for the fold, else `validation` for one source recording or artist in eight, else `train`."""
+    if fold == tested:
         return "test"
-    return "validation" if hashlib.sha256(row["group_id"].encode()).digest()[0] % 8 == 0 else "train"
+    return "validation" if hashlib.sha256(group.encode()).digest()[0] % 8 == 0 else "train"
 
 
-def write_catalog(rows: Sequence[Row], fold: int, folder: Path) -> None:
+def write_catalog(task: Task, paths: Mapping[str, str], tested: int, folder: Path) -> None:
+    """`catalog.csv` and `taxonomy.yaml` of one fold."""
+    names = [f"{task.name}/{tag}" for tag in task.tags]
     with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["track_id", "uri", "artist_id", "tags", "side"])
-        writer.writerows([r["track_id"], r["path"], r["group_id"], r["tags"], split_of(r, fold)] for r in rows)
-    tags = sorted({row["tags"].replace("---", "/") for row in rows})
-    taxonomy = {"categories": [{"name": "sound", "kind": "multiclass", "tags": tags}]}
+        for track, group, row, fold in zip(task.ids, task.groups, task.targets, task.dealt().tolist(), strict=True):
+            tags = [f"{names[column]}:{value:g}" for column, value in enumerate(row) if value or not task.multiclass]
+            writer.writerow([track, paths[track], group, "|".join(tags), split_of(group, fold, tested)])
+    kind = "multiclass" if task.multiclass else "multilabel"
+    taxonomy = {"categories": [{"name": task.name, "kind": kind, "tags": names}]}
     (folder / "taxonomy.yaml").write_text(json.dumps(taxonomy), encoding="utf-8")
 
 
-def run_fold(data: Path, rows: Sequence[Row], fold: int, flags: Sequence[str]) -> dict[str, float]:
-    """Accuracy of the tagger and of logistic regression on mel moments on one fold."""
-    with tempfile.TemporaryDirectory(prefix="esc10-") as name:
+def run_fold(data: Path, task: Task, paths: Mapping[str, str], tested: int, flags: Sequence[str]) -> dict[str, Any]:
+    """`metrics.json` of a tagger that was tested on one fold."""
+    with tempfile.TemporaryDirectory(prefix=f"{task.name}-") as name:
         folder = Path(name)
-        write_catalog(rows, fold, folder)
+        write_catalog(task, paths, tested, folder)
         catalog = ["--catalog", f"{folder}/catalog.csv", "--catalog-root", str(data), "--split-column", "side"]
         steps = [
             ["prepare", *catalog, "--taxonomy", f"{folder}/taxonomy.yaml", "--output", f"{folder}/dataset"],
             ["train", "--dataset", f"{folder}/dataset", "--output", f"{folder}/bundle", *flags],
         ]
+        if bundles := [flag for flag in flags if (Path(flag) / "bundle.json").exists()]:
+            steps[0] += ["--trunk", bundles[0]]
         for step in steps:
             if code := catalog_tagger(step):
                 raise SystemExit(f"{step[0]} ended with {code}")
-        metrics = json.loads((folder / "bundle" / "metrics.json").read_bytes())
-    return {model: by["test"]["sound"]["accuracy"] for model, by in metrics["categories"].items()}
+        found: dict[str, Any] = json.loads((folder / "bundle" / "metrics.json").read_bytes())
+        return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--folds", default="1,2,3,4,5")
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--trunk", default="compact", help="what `train --trunk` takes: a name, or statistics")
+    parser.add_argument("--task", default="esc10", choices=("esc10", "families", "instruments"))
+    parser.add_argument("--folds", help="default: all of them")
+    parser.add_argument("flags", nargs="*", help="of `train`, after --")
     args = parser.parse_args()
-    flags = ["--epochs", str(args.epochs), "--trunk", args.trunk]
-    rows = read_rows(args.data)
-    folds = {int(fold): run_fold(args.data, rows, int(fold), flags) for fold in args.folds.split(",")}
-    for model in next(iter(folds.values())):
-        found = [folds[fold][model] for fold in folds]
-        print(f"{model:<22}{sum(found) / len(found):.3f}  folds {' '.join(f'{value:.3f}' for value in found)}")
+    paths = {row["track_id"]: row["path"] for row in read_rows(args.data)}
+    task = read_tasks(args.data, set(paths))[args.task]
+    tested = [int(fold) for fold in args.folds.split(",")] if args.folds else sorted(set(task.dealt().tolist()))
+    folds = [run_fold(args.data, task, paths, fold, args.flags) for fold in tested]
+    print(f"{task.name}: train {' '.join(args.flags)}")
+    print(f"heads use: {' '.join(fold['heads'][0]['values'] for fold in folds)}")
+    for measure in MEASURES[task.multiclass]:
+        for model in folds[0]["categories"]:
+            found = [fold["categories"][model]["test"][task.name][measure] for fold in folds]
+            print(f"{measure:<10}{model:<22}{np.mean(found):.3f}  folds {' '.join(f'{value:.3f}' for value in found)}")
 
 
 if __name__ == "__main__":

@@ -62,11 +62,12 @@ Row = Mapping[str, str]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """Clips with labels: ids, groups, targets [n, T], whether one tag applies to each, official folds or None."""
+    """Clips with labels: ids, groups, T tags, targets [n, T], whether one applies to each, official folds or None."""
 
     name: str
     ids: list[str]
     groups: list[str]
+    tags: list[str]
     targets: np.ndarray
     multiclass: bool
     folds: np.ndarray | None = None
@@ -81,9 +82,14 @@ class Task:
         return self.folds if self.folds is not None else deal_folds(self.groups, self.targets > 0, FOLDS)
 
 
-def read_tasks(data: Path, there: set[str]) -> dict[str, Task]:
+def read_rows(data: Path) -> list[Row]:
+    """Clips of the manifest that a task may hold."""
     with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["track_id"] in there]
+        return [row for row in csv.DictReader(file) if not row["path"].startswith(("music/", "speech8k/"))]
+
+
+def read_tasks(data: Path, there: set[str]) -> dict[str, Task]:
+    rows = [row for row in read_rows(data) if row["track_id"] in there]
     esc10 = [row for row in rows if row["path"].startswith("esc10/")]
     played = [row for row in rows if row["path"].split("/")[0] in ("rendered", "sounds", "samples")]
     played = [row for row in played if not UNTOLD & set(row["tags"].split("|"))]
@@ -104,6 +110,7 @@ def _task(name: str, rows: list[Row], tags_of: Callable[[Row], set[str]], *, mul
         name=name,
         ids=[row["track_id"] for row in rows],
         groups=[row["group_id"] for row in rows],
+        tags=[tag.split("---")[-1] for tag, enough in zip(tags, kept.tolist(), strict=True) if enough],
         targets=targets[:, kept],
         multiclass=multiclass,
         folds=folds,
@@ -129,8 +136,7 @@ def embed(data: Path, musicnn: Path) -> dict[str, np.ndarray]:
     """`<block>/<track_id>` -> values, float32, as `train` would pool them."""
     default, found = FeatureSpec(), {}
     embedders = {name: load_embedder(str(musicnn / name), threads=2) for name in ("musicnn-mtt", "musicnn-msd")}
-    with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if not row["path"].startswith(("music/", "speech8k/"))]
+    rows = read_rows(data)
     for batch in (rows[i : i + 16] for i in range(0, len(rows), 16)):
         ids, heard = [], []
         for row in batch:

@@ -19,9 +19,10 @@ TAGGERS = ("musicnn-msd", "musicnn-mtt")
 
 QUESTIONS = (
     (
-        "What each track sounds like: its highest tag of every category",
-        "SELECT track_id, string_agg(printf('%s %.2f', split_part(tag, '/', 2), score), ', ' ORDER BY category) AS "
-        "highest FROM track_tags WHERE rank = 1 GROUP BY track_id ORDER BY track_id LIMIT 12",
+        "What each track sounds like: its four highest tags",
+        "SELECT track_id, string_agg(printf('%s %.2f', split_part(tag, '/', 2), score), ', ' ORDER BY score DESC, tag) "
+        "AS highest FROM (SELECT * FROM track_tags QUALIFY row_number() OVER (PARTITION BY track_id ORDER BY "
+        "score DESC, tag) <= 4) GROUP BY track_id ORDER BY track_id LIMIT 12",
     ),
     (
         "The most frequent tags",
