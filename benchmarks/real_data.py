@@ -259,6 +259,8 @@ def report(task: Task, found: Mapping[str, np.ndarray], *, curves: bool, calibra
     fold = task.dealt()
     tags = f"{task.targets.shape[1]} tags, {len(set(task.groups))} artists"
     print(f"\n{task.name}: {len(task.ids)} clips, {tags}", flush=True)
+    shares = np.repeat(task.targets.mean(axis=0, keepdims=True), len(task.ids), axis=0)
+    _print_line("prevalence (baseline)", measures(task, shares))
     for system, blocks in SYSTEMS.items():
         values = [np.array([found[f"{block}/{track}"] for track in task.ids]) for block in blocks]
         line = measures(task, held_out_scores(task, values, fold))
@@ -269,7 +271,11 @@ def report(task: Task, found: Mapping[str, np.ndarray], *, curves: bool, calibra
                 }
         if calibration:
             line["ECE"] = "{:.3f} -> {:.3f}".format(*calibration_errors(task, values, fold))
-        print(f"| {system} | " + " | ".join(f"{name} {value}" for name, value in line.items()) + " |", flush=True)
+        _print_line(system, line)
+
+
+def _print_line(system: str, line: Mapping[str, str]) -> None:
+    print(f"| {system} | " + " | ".join(f"{name} {value}" for name, value in line.items()) + " |", flush=True)
 
 
 if __name__ == "__main__":
