@@ -6,6 +6,7 @@ from typing import Any
 from models.bundle import TagFacts
 from models.trunk_bundle import TrunkFile
 from transforms.records.datasets import DatasetManifest
+from transforms.records.taxonomy import Taxonomy
 
 
 def model_card(
@@ -17,8 +18,8 @@ def model_card(
             *_front_matter(),
             "# Music tagger",
             "",
-            f"Scores {len(tags)} tags in {len(manifest.taxonomy.categories)} categories from audio: log-mel patches "
-            f"of {manifest.feature_spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
+            f"Scores {len(tags)} tags ({_categories(manifest.taxonomy)}) from audio: log-mel patches of "
+            f"{manifest.feature_spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
             "",
             f"Trained on {metrics['tracks']['train']} tracks; tuned on {metrics['tracks']['validation']}; tested on "
             f"{metrics['tracks']['test']} by artists that training never saw.",
@@ -33,6 +34,10 @@ def model_card(
             *_limits(tags),
         ]
     )
+
+
+def _categories(taxonomy: Taxonomy) -> str:
+    return ", ".join(f"{category.name}: {category.kind}" for category in taxonomy.categories)
 
 
 def _front_matter() -> list[str]:
@@ -81,24 +86,20 @@ def _tag_table(tags: tuple[TagFacts, ...]) -> list[str]:
 
 
 _CHOSEN = (
-    "Thresholds were chosen on the validation split, on scores as they are published. Figures on few test tracks say "
-    "little: `catalog-tagger evaluate` gives each its interval over artists."
+    "Thresholds were chosen on scores as they are published, of tracks that the head behind them had not seen. Figures "
+    "on few test tracks say little: `catalog-tagger evaluate` gives each its interval over artists."
 )
 
 
 def _limits(tags: tuple[TagFacts, ...]) -> list[str]:
     default = sum(facts.threshold_rule == "default" for facts in tags)
     absent = [facts.tag for facts in tags if facts.support == 0]
-    lines = [
-        "## Limits",
-        "",
-        _CHOSEN,
-        "",
-        f"{default} tags had too little validation support: their threshold is the default 0.5.",
-    ]
-    return (
-        lines + ([f"No training track carries {', '.join(absent)}: these scores say nothing."] if absent else []) + [""]
-    )
+    lines = ["## Limits", "", _CHOSEN, ""]
+    if default:
+        lines.append(f"Tags that keep the default threshold of 0.5, for want of such tracks: {default}.")
+    if absent:
+        lines.append(f"No training track carries {', '.join(absent)}: these scores say nothing.")
+    return [*lines, ""]
 
 
 def show(value: float | None) -> str:
