@@ -44,7 +44,7 @@ def write_bundle(folder: Path) -> Path:
     """A bundle with a small numpy trunk: what is measured then is the pipeline, not a network."""
     import yaml
 
-    from models.fake import write_fake_bundle
+    from models.bundles.fake import write_fake_bundle
     from pipelines.synthetic_catalog import taxonomy
     from transforms.records.taxonomy import load_taxonomy
 

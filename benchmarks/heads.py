@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from models.blocks import Block
-from models.calibration import calibrate, thresholds
-from models.head_fitting import fit_heads
-from models.heads import Group, Layout, published
-from models.labelled import Labelled
-from models.metrics import roc_auc
+from models.evaluation.metrics import roc_auc
+from models.heads.calibration import calibrate, thresholds
+from models.heads.head_fitting import fit_heads
+from models.heads.heads import Group, Layout, published
+from models.heads.labelled import Labelled
+from models.trunks.blocks import Block
 
 BLOCK = 20_000
 

@@ -44,7 +44,7 @@ def _speeds(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
         slower = f"TensorFlow {statistics.median(rates['tensorflow']):.3g} patches/s"
         fields: dict[str, Any] = {
             "benchmark": "inference",
-            "note": f"{slower}; one core, padded batches of 32, in turns",
+            "note": f"{slower}; one core by processor time, padded batches of 32",
         }
         made.append(Row.of(rates["onnx"], name=f"`{trunk}` by ONNX Runtime", unit="patches/s", **fields))
         made.append(Row.of(ratios, name=f"`{trunk}`: ONNX Runtime against TensorFlow", unit="x", **fields))
@@ -63,9 +63,9 @@ def _starts(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
 
 def make(work: Path) -> None:
     """Writes a bundle of every network in the registry, and the imported ones where their package is."""
-    from models import keras_trunk, trunks
-    from models.bundle_writing import write_trunk_bundle
-    from models.pooling import Pooling
+    from models.bundles.bundle_writing import write_trunk_bundle
+    from models.trunks import keras_trunk, trunks
+    from models.trunks.pooling import Pooling
     from transforms.signal.spec import FeatureSpec
 
     spec = FeatureSpec()
@@ -78,8 +78,8 @@ def make(work: Path) -> None:
         pooling = Pooling(statistics="none")
         write_trunk_bundle(str(place), spec=spec, pooling=pooling, trunks=(facts,), files=files)
     if list(WHEELS.glob("musicnn-*.whl")) and not (work / "inference" / "musicnn-msd").exists():
-        from models.musicnn import write_musicnn_bundle
-        from models.musicnn_package import read_package
+        from models.trunks.musicnn import write_musicnn_bundle
+        from models.trunks.musicnn_package import read_package
 
         for checkpoint in read_package(WHEELS):
             if checkpoint.dataset == "msd":  # both are one network with other weights
@@ -89,7 +89,7 @@ def make(work: Path) -> None:
 def measure(work: Path, engine: str) -> dict[str, Any]:
     """Start, memory and patches a second of one engine."""
     start = time.perf_counter()
-    from models.embedding import BATCH, load_embedder
+    from models.trunks.embedding import BATCH, load_embedder
 
     places = sorted(place.parent for place in (work / "inference").glob("*/bundle.json"))
     first = load_embedder(str(work / "inference" / "compact"), inference=engine)
@@ -105,13 +105,13 @@ def measure(work: Path, engine: str) -> dict[str, Any]:
 
 
 def _rate(embedder: Any, patches: np.ndarray) -> float:
-    """Patches a second, after a batch that warms up."""
+    """Patches a second of processor time, which a busy machine changes little, after a batch that warms up."""
     embedder.embed_patches(patches)
-    calls, start = 0, time.perf_counter()
-    while calls < 2 or time.perf_counter() - start < SECONDS:
+    calls, start = 0, time.process_time()
+    while calls < 2 or time.process_time() - start < SECONDS:
         embedder.embed_patches(patches)
         calls += 1
-    return calls * len(patches) / (time.perf_counter() - start)
+    return calls * len(patches) / (time.process_time() - start)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ WHEELS = Path(".tools/musicnn")
 
 def compare(music: Path) -> Iterator[tuple[str, dict[str, float]]]:
     """For both networks: differences of scores, and agreement on the ten highest tags."""
-    from models.musicnn import load_network, write_musicnn_bundle
-    from models.musicnn_package import read_package, taxonomy_of
+    from models.trunks.musicnn import load_network, write_musicnn_bundle
+    from models.trunks.musicnn_package import read_package, taxonomy_of
 
     files = sorted(path for path in music.rglob("*") if path.suffix in SUFFIXES)
     files = files[:: max(1, len(files) // MOST_FILES)][:MOST_FILES]
@@ -40,8 +40,8 @@ def _scores(path: Path, bundle: Any, model: Any, weights: np.ndarray, bias: np.n
     """(ours, the package's) scores of one file [tags]; None where it is shorter than a patch."""
     import librosa
 
-    from models.embedding import load_embedder
-    from models.heads import sigmoid
+    from models.heads.heads import sigmoid
+    from models.trunks.embedding import load_embedder
     from transforms.signal.extract import extract
     from transforms.signal.limits import Limits
     from transforms.signal.logmel import log_mel

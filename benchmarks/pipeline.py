@@ -90,7 +90,7 @@ def _report(bares: Sequence[Line], tags: Sequence[Line]) -> list[Row]:
 
 def bare_loop(paths: Sequence[Path], bundle: Path) -> None:
     """Reads, extracts and embeds, and nothing else; the next chunk is extracted while one is embedded."""
-    from models.embedding import load_embedder
+    from models.trunks.embedding import load_embedder
     from transforms.signal.limits import Limits
     from transforms.signal.sandbox import Sandbox
 

@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from models.baselines import mel_moments
-from models.blocks import Block
-from models.calibration import calibrate
-from models.embedding import load_embedder
-from models.folds import deal_folds
-from models.head_fitting import Fitted, fit_heads
-from models.heads import Group, Layout, published, raw_logits
-from models.labelled import Labelled
-from models.metrics import expected_calibration_error, pr_auc, roc_auc
-from models.statistics import LATEST, STATISTICS
+from models.bundles.baselines import mel_moments
+from models.evaluation.metrics import expected_calibration_error, pr_auc, roc_auc
+from models.heads.calibration import calibrate
+from models.heads.folds import deal_folds
+from models.heads.head_fitting import Fitted, fit_heads
+from models.heads.heads import Group, Layout, published, raw_logits
+from models.heads.labelled import Labelled
+from models.trunks.blocks import Block
+from models.trunks.embedding import load_embedder
+from models.trunks.statistics import LATEST, STATISTICS
 from transforms.signal.errors import TrackError
 from transforms.signal.extract import extract
 from transforms.signal.limits import Limits

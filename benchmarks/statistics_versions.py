@@ -9,7 +9,7 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from models.statistics import STATISTICS
+from models.trunks.statistics import STATISTICS
 from transforms.signal.spec import FeatureSpec
 
 PATCHES, ROUNDS, CALLS = 16, 15, 10

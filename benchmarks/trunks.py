@@ -64,10 +64,10 @@ def _trunk_row(name: str, facts: dict[str, Any]) -> Row:
 
 def inference(work: Path) -> dict[str, Any]:
     """Patches a second of every trunk, measured in turns."""
-    from models import keras_trunk, trunks
-    from models.embedding import BATCH
-    from models.statistics import LATEST, STATISTICS
-    from models.trunk_cost import multiply_adds, parameters
+    from models.trunks import keras_trunk, trunks
+    from models.trunks.embedding import BATCH
+    from models.trunks.statistics import LATEST, STATISTICS
+    from models.trunks.trunk_cost import multiply_adds, parameters
 
     keras_trunk.limit_threads(1)
     patches = np.random.default_rng(0).normal(-40, 10, (BATCH, *SPEC.patch_shape)).astype(np.float32)
@@ -100,7 +100,7 @@ def _rate(once: Callable[[], Any], patches: int) -> float:
 
 def training(work: Path) -> dict[str, list[float]]:
     """Patches a second of training steps from shards and from memory, and of the input pipeline alone."""
-    from models import data
+    from models.training import data
 
     manifest, paths = _dataset(work / "trunks")
     sampling, step, epochs = data.Sampling(patches_per_track=16), _step(manifest), iter(range(10**9))
@@ -122,9 +122,9 @@ def _step(manifest: Any) -> Callable[[Any], Any]:
     import keras
     import tensorflow as tf
 
-    from models import trunks
-    from models.heads import layout_of
-    from models.losses import masked_loss, with_outputs
+    from models.heads.heads import layout_of
+    from models.training.losses import masked_loss, with_outputs
+    from models.trunks import trunks
 
     layout = layout_of(manifest.taxonomy)
     model = with_outputs(trunks.build("compact", SPEC, manifest.mel_mean, manifest.mel_std), layout)

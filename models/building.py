@@ -6,16 +6,17 @@ from typing import Any
 
 import keras
 
-from models import baselines, checkpoints, cluster, data, placement, split_file, training
-from models.bundle import Bundle
-from models.bundle_writing import check_output, write_bundle
-from models.chosen_trunks import ChosenTrunk, Train, choose_trunks
-from models.embedding import TrackEmbedder
-from models.heads import layout_of
-from models.model_card import model_card
-from models.pooling import Pooling
-from models.shards import local_shards
-from models.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
+from models.bundles import baselines, split_file
+from models.bundles.bundle import Bundle
+from models.bundles.bundle_writing import check_output, write_bundle
+from models.bundles.model_card import model_card
+from models.heads.heads import layout_of
+from models.heads.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
+from models.training import checkpoints, cluster, data, placement, training
+from models.training.shards import local_shards
+from models.trunks.chosen_trunks import ChosenTrunk, Train, choose_trunks
+from models.trunks.embedding import TrackEmbedder
+from models.trunks.pooling import Pooling
 from transforms.records import storage
 from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest
 from transforms.records.hashing import json_bytes

@@ -127,7 +127,7 @@ def _own(parser: argparse.ArgumentParser, *words: str) -> argparse.ArgumentParse
 
 def _input_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is for the user: an input is missing or wrong, not the program."""
-    from models.bundle import BundleError
+    from models.bundles.bundle import BundleError
     from transforms.records.datasets import DatasetError
     from transforms.records.problems import CatalogError
     from transforms.records.snapshots import TableError

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Embeds the split, rates it, writes the files and prints the averages."""
     import importlib.util
 
-    from models.evaluation import Resampling
+    from models.evaluation.evaluation import Resampling
     from transforms.records import storage
 
     resampling = checked(Resampling, resamples=args.resamples, seed=args.seed)
@@ -76,9 +76,9 @@ def _evaluate(
     """The files by name, the one that says all is done last; the averages; and why there are no baselines, if so."""
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from models.evaluation import evaluate
-    from models.evaluation_files import evaluation_files, subject_of
-    from models.predictions import predict
+    from models.evaluation.evaluation import evaluate
+    from models.evaluation.evaluation_files import evaluation_files, subject_of
+    from models.evaluation.predictions import predict
     from transforms.records.datasets import read_manifest
 
     manifest = read_manifest(args.dataset)

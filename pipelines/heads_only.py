@@ -8,8 +8,8 @@ from pipelines.catalogs import check_split_column, fail_on_problems, open_catalo
 from pipelines.errors import CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
-    from models.refitting import LabelledTrack, Refitted
-    from models.tagger import HeadOptions
+    from models.heads.refitting import LabelledTrack, Refitted
+    from models.heads.tagger import HeadOptions
     from transforms.records.problems import Problem
     from transforms.records.taxonomy import Taxonomy
 
@@ -66,7 +66,7 @@ def head_options(args: argparse.Namespace) -> "HeadOptions":
     Raises:
       UsageError: a value out of its range.
     """
-    from models.tagger import HeadOptions
+    from models.heads.tagger import HeadOptions
 
     shares: dict[str, float] = {}
     for text in args.precision_target:
@@ -91,7 +91,7 @@ def refit_heads(args: argparse.Namespace) -> "Refitted":
       CommandFailed: no table, or problems in the catalog.
       BundleError, DatasetError, CatalogError, TaxonomyError: what they say.
     """
-    from models.refitting import refit
+    from models.heads.refitting import refit
     from transforms.records.snapshots import current_snapshot
     from transforms.records.splits import SplitRatios
 
@@ -105,7 +105,7 @@ def refit_heads(args: argparse.Namespace) -> "Refitted":
 
 
 def _from_catalog(args: argparse.Namespace) -> "tuple[Taxonomy, list[LabelledTrack]]":
-    from models.bundle import load_bundle
+    from models.bundles.bundle import load_bundle
     from transforms.records.taxonomy import load_taxonomy
 
     taxonomy = load_taxonomy(args.taxonomy) if args.taxonomy else load_bundle(args.model).taxonomy
@@ -121,7 +121,7 @@ def _catalog_labels(
     shards: Any, taxonomy: "Taxonomy", column: str | None, problems: "list[Problem]"
 ) -> "Iterator[LabelledTrack]":
     """Rows in which some category of the taxonomy is known; tags that it does not have say nothing."""
-    from models.refitting import LabelledTrack
+    from models.heads.refitting import LabelledTrack
     from transforms.records.labels import encode
     from transforms.records.splits import SplitRatios, group_of, split_of
     from transforms.records.tracks import read_shard
@@ -144,7 +144,7 @@ def _from_dataset(dataset: str) -> "tuple[Taxonomy, Iterator[LabelledTrack]]":
 
 
 def _dataset_labels(dataset: str, manifest: Any) -> "Iterator[LabelledTrack]":
-    from models.refitting import LabelledTrack
+    from models.heads.refitting import LabelledTrack
     from transforms.records import storage
     from transforms.records.examples import decode_example
     from transforms.records.tfrecords import read_records

@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _import_musicnn(package: str, output: str) -> int:
-    from models.bundle_writing import check_output
-    from models.musicnn_package import PackageError, read_package
+    from models.bundles.bundle_writing import check_output
+    from models.trunks.musicnn_package import PackageError, read_package
     from transforms.records import storage
 
     try:
@@ -57,7 +57,7 @@ def _import_musicnn(package: str, output: str) -> int:
         for url in found:  # asked before TensorFlow is imported
             check_output(url)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        from models.musicnn import write_musicnn_bundle
+        from models.trunks.musicnn import write_musicnn_bundle
 
         for url, checkpoint in found.items():
             bundle = write_musicnn_bundle(url, checkpoint)
@@ -68,9 +68,9 @@ def _import_musicnn(package: str, output: str) -> int:
 
 
 def _import_trunk(args: argparse.Namespace) -> int:
-    from models.bundle_writing import check_output
-    from models.onnx_import import write_onnx_bundle
-    from models.trunk_bundle import BundleError
+    from models.bundles.bundle_writing import check_output
+    from models.bundles.trunk_bundle import BundleError
+    from models.trunks.onnx_import import write_onnx_bundle
     from transforms.records import storage
 
     check_output(args.output)

@@ -172,7 +172,7 @@ def make_options(args: argparse.Namespace) -> Options:
 
 
 def _spec(url: str | None, trunk: str | None) -> "FeatureSpec":
-    from models.trunk_bundle import load_trunks
+    from models.bundles.trunk_bundle import load_trunks
     from transforms.signal.spec import FeatureSpec
 
     if trunk is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from transforms.records.assembly import Publication
     from transforms.records.outcomes import Known
     from transforms.records.publishing import Gate
@@ -85,8 +85,8 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     """The whole job, top to bottom."""
     import apache_beam as beam
 
-    from models.bundle import load_bundle
-    from models.embedding import load_embedder
+    from models.bundles.bundle import load_bundle
+    from models.trunks.embedding import load_embedder
     from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
     from transforms.embed_chunks import EmbedChunks, EmbedSettings
     from transforms.plan_buckets import PlanBuckets
@@ -146,8 +146,8 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
       UsageError: a value out of its range.
       CommandFailed: catalog, bundle or table cannot be read.
     """
-    from models.bundle import load_bundle
-    from models.embedding import format_for
+    from models.bundles.bundle import load_bundle
+    from models.trunks.embedding import format_for
     from pipelines.engines import children_per_process
     from transforms.records import receipts
     from transforms.records.assembly import Publication

@@ -14,7 +14,7 @@ from pipelines.submitting import add_submit_arguments, check_local, submit, with
 from pipelines.training_flags import add_training_arguments, checkpoints_folder, training_options
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from transforms.records.datasets import DatasetManifest
 
 FEW_LABELS = 5_000
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _refit(args: argparse.Namespace) -> int:
-    from models.trunk_bundle import BundleError
+    from models.bundles.trunk_bundle import BundleError
     from transforms.records.datasets import DatasetError
 
     try:
@@ -81,8 +81,8 @@ def _refit(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from models.bundle import BundleError
-    from models.errors import TrainingError
+    from models.bundles.bundle import BundleError
+    from models.training.errors import TrainingError
     from transforms.records.datasets import DatasetError, read_manifest
 
     try:
@@ -119,9 +119,9 @@ def _check_output(args: argparse.Namespace) -> None:
     Raises:
       BundleError: there is something else.
     """
-    from models import checkpoints
-    from models.bundle_writing import check_output, clear_unfinished
-    from models.cluster import is_chief
+    from models.bundles.bundle_writing import check_output, clear_unfinished
+    from models.training import checkpoints
+    from models.training.cluster import is_chief
 
     if not is_chief():
         return
@@ -141,7 +141,7 @@ def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> None:
       UsageError: the flags make no sense together.
       BundleError: a bundle is none, or was made for other features than the dataset.
     """
-    from models.chosen_trunks import STATISTICS, bundles_among
+    from models.trunks.chosen_trunks import STATISTICS, bundles_among
 
     args.trunk = args.trunk or ["compact"]
     bundles = bundles_among(args.trunk)
@@ -159,7 +159,7 @@ def _build(args: argparse.Namespace) -> Any:
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models.building import build_bundle
-    from models.pooling import Pooling
+    from models.trunks.pooling import Pooling
 
     # Every name is checked before the first trunk is trained.
     options = [training_options(args, name) for name in _names(args)] or [training_options(args, "compact")]
@@ -171,7 +171,7 @@ def _build(args: argparse.Namespace) -> Any:
 
 def _names(args: argparse.Namespace) -> list[str]:
     """The trunks that are no folders of bundles."""
-    from models.chosen_trunks import bundles_among
+    from models.trunks.chosen_trunks import bundles_among
 
     bundles = bundles_among(args.trunk)
     return [word for word in args.trunk if word not in bundles]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import UsageError
 
 if TYPE_CHECKING:
-    from models.training import TrainingOptions
+    from models.training.training import TrainingOptions
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +64,8 @@ def training_options(args: argparse.Namespace, trunk: str) -> "TrainingOptions":
     Raises:
       UsageError: a value makes no sense.
     """
-    from models.data import Sampling
-    from models.training import TrainingOptions
+    from models.training.data import Sampling
+    from models.training.training import TrainingOptions
 
     output = args.output.rstrip("/")
     try:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pyarrow as pa
 
-from models.fake import write_fake_bundle
+from models.bundles.fake import write_fake_bundle
 from pipelines.synthetic_catalog import SyntheticTrack, make_tracks, taxonomy
 from transforms.records.assembly import Publication, assemble_bucket
 from transforms.records.bucket_files import write_bucket, write_table

@@ -130,7 +130,13 @@ def test_records_load_no_heavy_library() -> None:
 
 
 def test_scoring_needs_no_tensorflow() -> None:
-    names = ["models.bundle", "models.embedding", "models.heads", "models.pooling", "models.fake"]
+    names = [
+        "models.bundles.bundle",
+        "models.trunks.embedding",
+        "models.heads.heads",
+        "models.trunks.pooling",
+        "models.bundles.fake",
+    ]
     assert loaded_by(names) & HEAVY == set()
 
 

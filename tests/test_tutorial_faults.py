@@ -9,9 +9,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.heads import layout_of, link
-from models.metrics import MEASURES, macro
-from models.tagger import SPLITS, build_tagger
+from models.evaluation.metrics import MEASURES, macro
+from models.heads.heads import layout_of, link
+from models.heads.tagger import SPLITS, build_tagger
 from tests.models.test_tagger import split_rows
 from tests.models.tiny import SPEC, TAXONOMY
 from transforms.records.splits import SplitRatios, assign, group_of
@@ -27,13 +27,13 @@ def splits():
 
 
 def build(splits, layout=LAYOUT):
-    from models.blocks import whole
+    from models.trunks.blocks import whole
 
     return build_tagger(splits, layout, TAXONOMY.tag_ids, whole(SPEC.n_mels))
 
 
 def similarity(targets, weights):
-    from models.similarity import tag_similarity
+    from models.training.similarity import tag_similarity
 
     targets = np.asarray(targets, np.float32)
     return tag_similarity(targets, np.ones_like(targets), np.asarray(weights, np.float32))[0].numpy()
@@ -41,7 +41,7 @@ def similarity(targets, weights):
 
 def test_rare_tags_weigh_more_in_tag_similarity():
     """The tutorial divides by the inverse document frequency."""
-    from models.similarity import rarity
+    from models.training.similarity import rarity
 
     weights = rarity(positive=[3, 800, 100, 100], known=[1000] * 4)
     alike = similarity([[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]], weights)
@@ -57,7 +57,7 @@ def test_no_tag_similarity_is_over_one():
 
 def test_a_track_is_no_neighbour_of_itself():
     """The tutorial takes pairs of a track with itself by other indices than pairs of two."""
-    from models.similarity import similarity_loss
+    from models.training.similarity import similarity_loss
 
     loss = similarity_loss(np.ones(3, np.float32))
     alone = np.array([[1, 0, 0, 1, 1, 1]], np.float32)
@@ -65,7 +65,7 @@ def test_a_track_is_no_neighbour_of_itself():
 
 
 def test_pairs_of_embeddings_and_of_tags_have_the_same_indices():
-    from models.similarity import similarity_loss
+    from models.training.similarity import similarity_loss
 
     order = [2, 0, 1, 0]
     packed = np.concatenate([np.eye(3)[order], np.ones((4, 3))], axis=1).astype(np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.fake import write_fake_bundle
+from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from transforms.records.parquet import read_parquet
 from transforms.records.snapshots import Snapshot, current_snapshot

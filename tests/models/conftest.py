@@ -22,9 +22,9 @@ def built(dataset: Path, tmp_path_factory: pytest.TempPathFactory):
 def build(dataset: Path, output: Path, seed: int = 0, **options):
     """Trains for a few epochs."""
     from models.building import build_bundle
-    from models.data import Sampling
-    from models.pooling import Pooling
-    from models.training import TrainingOptions
+    from models.training.data import Sampling
+    from models.training.training import TrainingOptions
+    from models.trunks.pooling import Pooling
 
     chosen = TrainingOptions(**{"epochs": 8, "sampling": Sampling(seed=seed), **options})
     return build_bundle(str(dataset), str(output), chosen, Pooling())

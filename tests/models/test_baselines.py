@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.baselines import LOGISTIC, PREVALENCE, Baselines, logistic_regression, prevalence
-from models.heads import layout_of
+from models.bundles.baselines import LOGISTIC, PREVALENCE, Baselines, logistic_regression, prevalence
+from models.heads.heads import layout_of
 from tests.models.test_tagger import split_rows
 from tests.models.tiny import TAXONOMY
 

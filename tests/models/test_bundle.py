@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import MANIFEST, Bundle, BundleError, load_bundle
-from models.bundle_writing import write_trunk_bundle
-from models.embedding import BATCH, load_embedder
-from models.fake import write_fake_bundle
-from models.pooling import Pooling
-from models.statistics import statistics_2
-from models.trunk_bundle import embedding_id, load_trunks, local_copy
+from models.bundles.bundle import MANIFEST, Bundle, BundleError, load_bundle
+from models.bundles.bundle_writing import write_trunk_bundle
+from models.bundles.fake import write_fake_bundle
+from models.bundles.trunk_bundle import embedding_id, load_trunks, local_copy
+from models.trunks.embedding import BATCH, load_embedder
+from models.trunks.pooling import Pooling
+from models.trunks.statistics import statistics_2
 from tests.models.tiny import SPEC, TAXONOMY
 from transforms.records.schemas import TAXONOMY as TAXONOMY_SCHEMA
 from transforms.records.taxonomy import Taxonomy
@@ -258,7 +258,7 @@ def test_bundles_in_the_cloud(gcs):
 
 def test_reading_a_bundle_needs_no_tensorflow(bundle):
     code = (
-        "import sys; from models.embedding import load_embedder;"
+        "import sys; from models.trunks.embedding import load_embedder;"
         f"load_embedder({bundle.url!r});"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'apache_beam')))"
     )

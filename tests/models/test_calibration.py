@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from models import calibration
-from models.heads import Group, Heads, Layout, link, published, sigmoid, softmax
-from models.logistic import row_losses
-from models.metrics import expected_calibration_error
+from models.evaluation.metrics import expected_calibration_error
+from models.heads import calibration
+from models.heads.heads import Group, Heads, Layout, link, published, sigmoid, softmax
+from models.heads.logistic import row_losses
 
 LAYOUT = Layout(
     groups=(

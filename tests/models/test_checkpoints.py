@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import checkpoints
-from models.checkpoints import Checkpoint
-from models.errors import CheckpointError
+from models.training import checkpoints
+from models.training.checkpoints import Checkpoint
+from models.training.errors import CheckpointError
 
 RUN = {"epochs": 3, "trunk": "compact", "learning_rate": None}
 

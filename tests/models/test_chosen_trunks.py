@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import load_bundle
-from models.bundle_writing import write_trunk_bundle
-from models.embedding import load_embedder
-from models.fake import write_fake_bundle
-from models.pooling import Pooling
-from models.trunk_bundle import BundleError
+from models.bundles.bundle import load_bundle
+from models.bundles.bundle_writing import write_trunk_bundle
+from models.bundles.fake import write_fake_bundle
+from models.bundles.trunk_bundle import BundleError
+from models.trunks.embedding import load_embedder
+from models.trunks.pooling import Pooling
 from pipelines.cli import main
 from pipelines.errors import UsageError
 from tests.models.tiny import SPEC, TAXONOMY, example

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from models.checkpoints import FILE
-from models.cluster import is_chief
-from models.data import Sampling, Share, shards_of_epoch, steps_of_epoch
+from models.training.checkpoints import FILE
+from models.training.cluster import is_chief
+from models.training.data import Sampling, Share, shards_of_epoch, steps_of_epoch
 from transforms.records.datasets import DatasetError, read_manifest
 
 OPTIONS = ["--epochs", "3", "--batch-size", "16"]

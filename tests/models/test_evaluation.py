@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models import metrics
-from models.evaluation import ALL, Examined, Resampling, evaluate, slices
-from models.heads import layout_of, positives
+from models.evaluation import metrics
+from models.evaluation.evaluation import ALL, Examined, Resampling, evaluate, slices
+from models.heads.heads import layout_of, positives
 from tests.models.tiny import TAXONOMY, example
 
 LAYOUT = layout_of(TAXONOMY)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from models.training import FINE_TUNING_RATE, TrainingOptions, train_trunk
+from models.training.training import FINE_TUNING_RATE, TrainingOptions, train_trunk
 from tests.models.tiny import SPEC, example
 from transforms.records.datasets import read_manifest
 from transforms.signal.spec import FeatureSpec
 
 
 def fresh(dataset, spec=SPEC):
-    from models import trunks
+    from models.trunks import trunks
 
     manifest = read_manifest(str(dataset))
     return trunks.build("compact", spec, manifest.mel_mean, manifest.mel_std)
@@ -50,6 +50,6 @@ def test_a_trunk_of_other_patches_is_refused(dataset):
 
 
 def fresh_of_default_spec():
-    from models import trunks
+    from models.trunks import trunks
 
     return trunks.build("compact", FeatureSpec(), [-40.0] * 96, [9.0] * 96)

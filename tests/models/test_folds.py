@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.folds import deal_folds
+from models.heads.folds import deal_folds
 
 RNG = np.random.default_rng(0)
 GROUPS = tuple(f"artist-{n}" for n in RNG.integers(40, size=200))

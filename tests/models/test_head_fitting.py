@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from models.blocks import Block, whole
-from models.head_fitting import fit_heads
-from models.heads import Group, Layout, score
-from models.labelled import Labelled, fitted_columns, standardiser
-from models.strengths import DEFAULT_STRENGTH
+from models.heads.head_fitting import fit_heads
+from models.heads.heads import Group, Layout, score
+from models.heads.labelled import Labelled, fitted_columns, standardiser
+from models.heads.strengths import DEFAULT_STRENGTH
+from models.trunks.blocks import Block, whole
 
 ONE = Layout(groups=(Group(name="m", kind="multilabel", columns=(0,)),), edges=(), size=1)
 TWO_LEARNED = (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.heads import (
+from models.heads.heads import (
     BLOCK,
     Group,
     Heads,

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.embedding import BATCH, format_for, load_embedder
-from models.onnx_trunk import OnnxTrunk
-from models.trunk_bundle import BundleError
+from models.bundles.trunk_bundle import BundleError
+from models.trunks.embedding import BATCH, format_for, load_embedder
+from models.trunks.onnx_trunk import OnnxTrunk
 from tests.models.tiny import SPEC, example
 
 ENGINES = ("onnx", "tensorflow")
@@ -35,7 +35,7 @@ def test_scores_of_both_engines_agree(built):
 
 def test_onnx_needs_no_tensorflow(built):
     code = (
-        "import sys; import numpy as np; from models.embedding import load_embedder;"
+        "import sys; import numpy as np; from models.trunks.embedding import load_embedder;"
         f"load_embedder({built.bundle.url!r}).embed([np.zeros((2, *{SPEC.patch_shape}), np.float16)]);"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')) or 'onnxruntime' not in sys.modules)"
     )

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from models import head_fitting
-from models.balance import BALANCES, class_weights
-from models.blocks import Block
-from models.head_fitting import fit_heads
-from models.heads import Group, Layout, published
-from models.labelled import Labelled
+from models.heads import head_fitting
+from models.heads.balance import BALANCES, class_weights
+from models.heads.head_fitting import fit_heads
+from models.heads.heads import Group, Layout, published
+from models.heads.labelled import Labelled
+from models.trunks.blocks import Block
 
 LAYOUT = Layout(
     groups=(

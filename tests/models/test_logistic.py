@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 
-from models.logistic import Problem, path, row_losses
+from models.heads.logistic import Problem, path, row_losses
 
 
 def problem(rows: int = 60, dim: int = 5, outputs: int = 3, multiclass: bool = False, seed: int = 0) -> Problem:
@@ -87,7 +87,7 @@ def test_a_path_ends_where_each_strength_alone_ends():
 
 def test_blocks_do_not_change_the_minimum(monkeypatch):
     whole = solve(problem())
-    monkeypatch.setattr("models.logistic.BLOCK", 7)
+    monkeypatch.setattr("models.heads.logistic.BLOCK", 7)
     np.testing.assert_allclose(solve(problem()).weights, whole.weights, atol=1e-6)
 
 

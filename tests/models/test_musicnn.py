@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import load_bundle
-from models.embedding import load_embedder
-from models.heads import sigmoid
-from models.musicnn_package import DATASETS, PackageError, read_package, taxonomy_of
+from models.bundles.bundle import load_bundle
+from models.heads.heads import sigmoid
+from models.trunks.embedding import load_embedder
+from models.trunks.musicnn_package import DATASETS, PackageError, read_package, taxonomy_of
 from pipelines.cli import main
 from tests.models.clips import clips, patches
 from tests.signal.synth import encode
@@ -46,7 +46,7 @@ def bundles(tmp_path_factory):
 @with_package
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_the_network_gives_the_packages_scores(checkpoints, dataset):
-    from models.musicnn import SPEC, load_network
+    from models.trunks.musicnn import SPEC, load_network
 
     model, weights, bias = load_network(checkpoints[dataset])
     heard = np.concatenate([patches(samples, SPEC) for samples in clips().values()])

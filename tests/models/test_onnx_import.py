@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.embedding import load_embedder
-from models.trunk_bundle import load_trunks
+from models.bundles.trunk_bundle import load_trunks
+from models.trunks.embedding import load_embedder
 from pipelines.cli import main
 from tests.models.tiny import SPEC, example
 from transforms.signal.spec import FeatureSpec

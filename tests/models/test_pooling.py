@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models.blocks import check_blocks
-from models.pooling import Pooling, moments, pool
+from models.trunks.blocks import check_blocks
+from models.trunks.pooling import Pooling, moments, pool
 
 RNG = np.random.default_rng(0)
 PATCHES = RNG.normal(-40, 10, (3, 11, 24)).astype(np.float16)

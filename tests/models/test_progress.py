@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.progress import Progress
+from models.training.progress import Progress
 
 
 def went(*scores: float, unrated: int = 0) -> Progress:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models import metrics
-from models.rating import rate
-from models.resampling import MIN_GROUPS, Resamples, estimate
+from models.evaluation import metrics
+from models.evaluation.rating import rate
+from models.evaluation.resampling import MIN_GROUPS, Resamples, estimate
 
 RESAMPLES = 6
 

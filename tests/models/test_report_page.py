@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from models.evaluation import Examined, Resampling, evaluate
-from models.heads import Group, Layout
-from models.report_page import Subject, page
-from models.report_plots import curve, ranked_tags
+from models.evaluation.evaluation import Examined, Resampling, evaluate
+from models.evaluation.report_page import Subject, page
+from models.evaluation.report_plots import curve, ranked_tags
+from models.heads.heads import Group, Layout
 from tests.models.test_evaluation import LAYOUT, TAGS, examined
 
 HISTORY = {"best_epoch": 1, "epochs": [{"epoch": n, "loss": 1 / (n + 1), "val_pr_auc": n / 4} for n in range(3)]}

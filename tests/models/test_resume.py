@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import checkpoints
-from models.data import Sampling
-from models.errors import CheckpointError
-from models.keras_trunk import digest_of
-from models.training import TrainingOptions, train_trunk
+from models.training import checkpoints
+from models.training.data import Sampling
+from models.training.errors import CheckpointError
+from models.training.training import TrainingOptions, train_trunk
+from models.trunks.keras_trunk import digest_of
 from tests.models.tiny import example
 from transforms.records.datasets import read_manifest
 
@@ -78,7 +78,7 @@ def check_resumed(dataset, folder, monkeypatch, whole, after):
 
 
 def test_a_finished_run_is_not_trained_again(dataset, finished, monkeypatch, whole):
-    monkeypatch.setattr("models.data.epoch_batches", None)
+    monkeypatch.setattr("models.training.data.epoch_batches", None)
     assert digest_of(trained(dataset, checkpoints=str(finished)).trunk) == digest_of(whole.trunk)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.shards import local_shards
+from models.training.shards import local_shards
 from transforms.records import storage
 from transforms.records.datasets import DatasetError, read_manifest
 

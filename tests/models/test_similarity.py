@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.similarity import rarity, similarity_loss, tag_similarity
+from models.training.similarity import rarity, similarity_loss, tag_similarity
 from tests.models.tiny import SPEC, TAXONOMY, write_dataset
 from transforms.records.examples import Example
 
@@ -106,8 +106,8 @@ def test_neighbours_share_more_tags_with_it_than_without(many_tags):
 
 def shared_with_neighbours(many_tags: tuple[Path, list[Example]], weight: float) -> float:
     """Mean tag similarity of held-out tracks to their five nearest neighbours by cosine of the embedding."""
-    from models.keras_trunk import as_function
-    from models.training import TrainingOptions, train_trunk
+    from models.training.training import TrainingOptions, train_trunk
+    from models.trunks.keras_trunk import as_function
     from transforms.records.datasets import read_manifest
 
     folder, held_out = many_tags

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.fft import dct
 
-from models.statistics import CEPSTRA, PULSE_LAGS, STATISTICS, decibels, dimension, statistics_1, statistics_2
+from models.trunks.statistics import CEPSTRA, PULSE_LAGS, STATISTICS, decibels, dimension, statistics_1, statistics_2
 
 RNG = np.random.default_rng(0)
 PATCHES = RNG.normal(-40, 10, (3, 150, 24)).astype(np.float16)

@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from models.baselines import mel_moments, prevalence
-from models.blocks import whole
-from models.heads import layout_of
-from models.labelled import Labelled
-from models.metrics import MEASURES
-from models.tagger import RATED, SPLITS, SplitRows, build_tagger, embed_split
+from models.bundles.baselines import mel_moments, prevalence
+from models.evaluation.metrics import MEASURES
+from models.heads.heads import layout_of
+from models.heads.labelled import Labelled
+from models.heads.tagger import RATED, SPLITS, SplitRows, build_tagger, embed_split
+from models.trunks.blocks import whole
 from tests.models.tiny import SPEC, TAXONOMY, example
 
 LAYOUT = layout_of(TAXONOMY)

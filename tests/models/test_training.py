@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import BundleError, load_bundle
-from models.embedding import load_embedder
-from models.heads import layout_of
+from models.bundles.bundle import BundleError, load_bundle
+from models.heads.heads import layout_of
+from models.trunks.embedding import load_embedder
 from tests.models.conftest import build
 from tests.models.tiny import SPEC, TAXONOMY, example
 from transforms.records.datasets import DatasetError, read_manifest
@@ -50,7 +50,7 @@ def test_bundle_holds_what_tagging_needs(built):
 
 
 def test_loaded_bundle_scores_as_training_rated_it(built, dataset):
-    from models import metrics
+    from models.evaluation import metrics
 
     embedder, bundle = load_embedder(built.bundle.url, threads=None), load_bundle(built.bundle.url)
     held_out = [example(number) for number in range(75, 90)]
@@ -77,7 +77,7 @@ def test_changed_trunk_is_refused_by_name(built, tmp_path):
 def test_trunk_with_other_weights_is_refused(built):
     import dataclasses
 
-    from models import keras_trunk
+    from models.trunks import keras_trunk
 
     other = dataclasses.replace(built.bundle.trunks[0], digest="0" * 64)
     with pytest.raises(BundleError, match="trunk digest"):
@@ -87,7 +87,7 @@ def test_trunk_with_other_weights_is_refused(built):
 def test_lambda_layers_are_refused(tmp_path, built):
     import keras
 
-    from models import keras_trunk
+    from models.trunks import keras_trunk
 
     evil = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
     evil.save(tmp_path / "evil.keras")
@@ -105,8 +105,8 @@ def test_training_logs_and_stops_when_patience_is_out(dataset, tmp_path):
 
 
 def test_options_are_checked():
-    from models.data import Sampling
-    from models.training import TrainingOptions
+    from models.training.data import Sampling
+    from models.training.training import TrainingOptions
 
     with pytest.raises(ValueError, match="choose from compact"):
         TrainingOptions(trunk="huge")
@@ -148,7 +148,7 @@ def test_no_training_tracks_is_said_so(spoiled, tmp_path):
 def test_records_of_other_features_are_refused(dataset):
     import dataclasses
 
-    from models import data
+    from models.training import data
     from transforms.signal.spec import FeatureSpec
 
     manifest = read_manifest(str(dataset))
@@ -158,7 +158,7 @@ def test_records_of_other_features_are_refused(dataset):
 
 
 def test_record_count_is_checked(dataset):
-    from models import data
+    from models.training import data
 
     manifest = read_manifest(str(dataset))
     with pytest.raises(DatasetError, match=r"15 records in .*says 16"):
@@ -166,7 +166,7 @@ def test_record_count_is_checked(dataset):
 
 
 def test_tracks_are_read_as_they_were_written(dataset):
-    from models import data
+    from models.training import data
 
     manifest = read_manifest(str(dataset))
     found = next(iter(data.tracks([str(dataset / "train-0000.tfrecord")], manifest, 16)))
@@ -177,7 +177,7 @@ def test_tracks_are_read_as_they_were_written(dataset):
 
 
 def batches(dataset: Path, epoch: int = 0, first_step: int = 0, **sampling):
-    from models import data
+    from models.training import data
 
     manifest = read_manifest(str(dataset))
     paths = [str(dataset / shard.path) for shard in manifest.shards_of("train")]
@@ -216,8 +216,8 @@ def test_a_batch_mixes_tracks(dataset):
 
 
 def test_loss_is_that_of_each_kind():
-    from models.logistic import row_losses
-    from models.losses import masked_loss
+    from models.heads.logistic import row_losses
+    from models.training.losses import masked_loss
 
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(6, 8)).astype(np.float32)
@@ -232,7 +232,7 @@ def test_loss_is_that_of_each_kind():
 def test_unknown_categories_have_no_gradient():
     import tensorflow as tf
 
-    from models.losses import masked_loss
+    from models.training.losses import masked_loss
 
     logits = tf.Variable(np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32))
     mask = np.ones((3, 8), np.float32)
@@ -244,7 +244,7 @@ def test_unknown_categories_have_no_gradient():
 
 
 def test_mixup_knows_what_both_know():
-    from models import augment
+    from models.training import augment
 
     rng = np.random.default_rng(0)
     patches, targets = rng.normal(size=(64, 4, 3)).astype(np.float32), rng.random((64, 2)).astype(np.float32)
@@ -258,7 +258,7 @@ def test_mixup_knows_what_both_know():
 
 @pytest.mark.parametrize("axis", [1, 2])
 def test_hidden_bands_are_no_wider_than_their_share(axis):
-    from models import augment
+    from models.training import augment
 
     hidden = augment.band(np.array([200, 40, 40]), axis, 0.25, np.array([1, 2])).numpy()
     widths = hidden.sum(axis=axis).ravel()
@@ -266,7 +266,7 @@ def test_hidden_bands_are_no_wider_than_their_share(axis):
 
 
 def test_trunk_ignores_a_band_that_never_changes():
-    from models.trunks import compact
+    from models.trunks.trunks import compact
 
     mean, std = np.full(16, -40.0), np.r_[0.0, np.full(15, 5.0)]
     out = compact(SPEC, mean, std)(np.full((1, *SPEC.patch_shape), -40.0, np.float32)).numpy()

@@ -11,13 +11,13 @@ NETWORKS = ("compact", "mobile", "short_chunk_resnet")
 
 
 def built(name: str, spec: FeatureSpec = SPEC):
-    from models import trunks
+    from models.trunks import trunks
 
     return trunks.build(name, spec, [-40.0] * spec.n_mels, [9.0] * spec.n_mels)
 
 
 def test_the_registry_holds_three_networks_and_the_statistics():
-    from models.trunks import STATISTICS, TRUNKS
+    from models.trunks.trunks import STATISTICS, TRUNKS
 
     assert {name for name, builder in TRUNKS.items() if builder} == set(NETWORKS)
     assert TRUNKS[STATISTICS] is None
@@ -54,7 +54,7 @@ def test_unknown_trunks_and_the_statistics_have_no_network():
 
 
 def test_multiply_adds_of_compact_as_counted_by_hand():
-    from models.trunk_cost import multiply_adds
+    from models.trunks.trunk_cost import multiply_adds
 
     # 187 x 96 -> 47 x 48 x 16 -> 24 x 24 x 32 -> 12 x 12 x 64 -> 6 x 6 x 96, 192 pooled values -> 96
     convolutions = 47 * 48 * 16 * 25 + 24 * 24 * 32 * 9 * 16 + 12 * 12 * 64 * 9 * 32 + 6 * 6 * 96 * 9 * 64
@@ -64,8 +64,8 @@ def test_multiply_adds_of_compact_as_counted_by_hand():
 def test_multiply_adds_of_an_inverted_residual_as_counted_by_hand():
     import keras
 
-    from models import trunks
-    from models.trunk_cost import multiply_adds, parameters
+    from models.trunks import trunks
+    from models.trunks.trunk_cost import multiply_adds, parameters
 
     inputs = keras.Input((8, 6, 4))
     model = keras.Model(inputs, trunks._inverted_residual(inputs, 3, 5, 2, "block"))
@@ -76,7 +76,7 @@ def test_multiply_adds_of_an_inverted_residual_as_counted_by_hand():
 def test_a_layer_of_unknown_cost_is_named():
     import keras
 
-    from models.trunk_cost import multiply_adds
+    from models.trunks.trunk_cost import multiply_adds
 
     inputs = keras.Input((5, 3))
     with pytest.raises(ValueError, match="memory: how many multiply-adds a GRU takes"):
@@ -86,7 +86,7 @@ def test_a_layer_of_unknown_cost_is_named():
 @pytest.mark.long
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_trunk_is_saved_in_every_format(name):
-    from models import keras_trunk
+    from models.trunks import keras_trunk
 
     facts, files = keras_trunk.save(built(name), name, learned=True)
     assert {"keras", "saved_model", "onnx"} <= set(facts.files) and "trunk.onnx" in files

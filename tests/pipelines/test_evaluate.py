@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from models.fake import write_fake_bundle
+from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
 from transforms.records import storage

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundle import load_bundle
-from models.fake import write_fake_bundle
-from models.split_file import FILE, Sides, read_sides, to_bytes
-from models.trunk_bundle import BundleError, TrunkFile, load_trunks
+from models.bundles.bundle import load_bundle
+from models.bundles.fake import write_fake_bundle
+from models.bundles.split_file import FILE, Sides, read_sides, to_bytes
+from models.bundles.trunk_bundle import BundleError, TrunkFile, load_trunks
 from pipelines.cli import main
 from tests.world import World, make_world, read_table, tag
 from transforms.records.splits import SplitRatios

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.fake import write_fake_bundle
+from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from tests.world import SHARED, World, ledger, tag
 from transforms.records.taxonomy import load_taxonomy

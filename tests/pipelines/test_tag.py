@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundle import load_bundle
-from models.embedding import load_embedder
+from models.bundles.bundle import load_bundle
+from models.trunks.embedding import load_embedder
 from pipelines.cli import main
 from tests.world import World, ledger, make_world, read_table, tag, tag_code
 from transforms.records import storage

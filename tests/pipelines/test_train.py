@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.fake import write_fake_bundle
+from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
 

@@ -1,0 +1,141 @@
+"""The model bundle: one directory with all that tagging needs. Read without TensorFlow, checked before it is used."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from models.bundles.trunk_bundle import MANIFEST, BundleError, TrunkBundle, check_id, read_checked, trunk_fields
+from models.heads import heads as heads_
+from models.heads.heads import Heads, Layout, layout_of
+from transforms.records.hashing import short_id
+from transforms.records.schemas import TAXONOMY
+from transforms.records.taxonomy import Taxonomy
+
+HEADS = "heads.npz"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TagFacts:
+    """What is known about one tag's score.
+
+    Attributes:
+      tag: its id.
+      threshold: score from which on it is positive; plays no part in a multiclass category.
+      threshold_rule: `best_f1` on the validation split, `default` where support was too small, `highest` for
+        multiclass, `complement` for the second tag of a binary pair.
+      calibration: `identity`, `platt` or `temperature`.
+      support: labelled training tracks that carry the tag.
+      validation_support: labelled validation tracks that carry it: what threshold and calibration rest on.
+      metrics: split -> metric -> value (null where undefined).
+    """
+
+    tag: str
+    threshold: float
+    threshold_rule: str = "default"
+    calibration: str = "identity"
+    support: int = 0
+    validation_support: int = 0
+    metrics: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Bundle(TrunkBundle):
+    """A checked bundle: what makes embeddings, and the heads that make tags of them."""
+
+    taxonomy: Taxonomy
+    heads: Heads
+    tags: tuple[TagFacts, ...]
+
+    @property
+    def tagger_id(self) -> str:
+        """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
+        return tagger_id(self.embedding_id, self.heads, self.thresholds, self.taxonomy)
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Threshold per tag: float64 [T]."""
+        return np.array([facts.threshold for facts in self.tags], np.float64)
+
+    @property
+    def layout(self) -> Layout:
+        """How the tags form categories and hierarchy."""
+        return layout_of(self.taxonomy)
+
+    def score(self, embeddings: np.ndarray) -> np.ndarray:
+        """Calibrated scores, parent >= child: float32 [n, D] -> float64 [n, T]; rows do not affect each other."""
+        return heads_.score(embeddings, self.heads, self.layout)
+
+    def positives(self, scores: np.ndarray) -> np.ndarray:
+        """Which tags each track gets: bool [n, T]."""
+        return heads_.positives(scores, self.thresholds, self.layout)
+
+    def taxonomy_rows(self) -> pa.Table:
+        """The snapshot's `taxonomy` table."""
+        kinds = {
+            tag.id: (category.name, category.kind) for category in self.taxonomy.categories for tag in category.tags
+        }
+        rows = [
+            {
+                "tag": tag.id,
+                "category": kinds[tag.id][0],
+                "kind": kinds[tag.id][1],
+                "name": tag.name,
+                "parents": list(tag.parents),
+                "threshold": None if kinds[tag.id][1] == "multiclass" else facts.threshold,
+                "calibration": json.dumps(self._calibration(index), sort_keys=True),
+                "support": facts.support,
+                "metrics": json.dumps(facts.metrics, sort_keys=True),
+            }
+            for index, (tag, facts) in enumerate(zip(self.taxonomy.tags, self.tags, strict=True))
+        ]
+        return pa.Table.from_pylist(rows, schema=TAXONOMY)
+
+    def _calibration(self, index: int) -> dict[str, Any]:
+        facts = self.tags[index]
+        values = {"slope": float(self.heads.slope[index]), "offset": float(self.heads.offset[index])}
+        return {"kind": facts.calibration, "support": facts.validation_support, "rule": facts.threshold_rule, **values}
+
+
+def tagger_id(embedding: str, heads: Heads, thresholds: np.ndarray, taxonomy: Taxonomy) -> str:
+    """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
+    return short_id("tg", embedding, heads.digest, thresholds.astype("<f8").tobytes(), taxonomy.taxonomy_id)
+
+
+def load_bundle(url: str) -> Bundle:
+    """Reads and checks a bundle: SHA-256 of every file, and every id. Needs no TensorFlow.
+
+    Raises:
+      BundleError: no bundle there, unfinished, changed, made by another version of extractor or schema, or without
+        tags.
+    """
+    manifest, contents = read_checked(url)
+    fields = trunk_fields(url, manifest)
+    if HEADS not in contents:
+        raise BundleError(
+            f"{url} holds a trunk without tags: `catalog-tagger train --trunk {url}` puts heads of your own on it"
+        )
+    bundle = Bundle(
+        **fields,
+        taxonomy=Taxonomy.from_json(manifest["taxonomy"]),
+        heads=Heads.from_npz(contents[HEADS]),
+        tags=tuple(TagFacts(**facts) for facts in manifest["tags"]),
+    )
+    _check(bundle, manifest)
+    return bundle
+
+
+def _check(bundle: Bundle, manifest: Mapping[str, Any]) -> None:
+    for name in ("taxonomy_id", "tagger_id"):
+        found = bundle.taxonomy.taxonomy_id if name == "taxonomy_id" else bundle.tagger_id
+        check_id(bundle.url, name, manifest, found)
+    if [facts.tag for facts in bundle.tags] != [tag.id for tag in bundle.taxonomy.tags]:
+        raise BundleError(f"{bundle.url}: {MANIFEST} was changed: its tags are not those of its taxonomy")
+    if bundle.heads.weights.shape != (bundle.embedding_dim, len(bundle.tags)):
+        raise BundleError(
+            f"{bundle.url}: heads of shape {bundle.heads.weights.shape} for embeddings of {bundle.embedding_dim} "
+            f"values and {len(bundle.tags)} tags"
+        )

@@ -1,0 +1,100 @@
+"""A complete tagger without TensorFlow: a fixed numpy projection as trunk. For tests and for trying a pipeline out."""
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from models.bundles.bundle import Bundle, TagFacts
+from models.bundles.bundle_writing import write_bundle
+from models.bundles.trunk_bundle import TrunkFile
+from models.heads.heads import Heads
+from models.trunks.pooling import Pooling
+from transforms.records.hashing import digest
+from transforms.records.taxonomy import Taxonomy
+from transforms.signal.spec import FeatureSpec
+
+_TRUNK_FILE = "trunk.npz"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Projection:
+    """A trunk: mean over the frames, times a fixed matrix float32 [mels, patch_dim]."""
+
+    matrix: np.ndarray
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """float32 [n, frames, mels] -> float32 [n, patch_dim]."""
+        return (batch.mean(axis=1) @ self.matrix).astype(np.float32)
+
+    def to_npz(self) -> bytes:
+        """The matrix as an npz file, without pickle."""
+        buffer = io.BytesIO()
+        np.savez(buffer, matrix=self.matrix)
+        return buffer.getvalue()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The trunk that `to_npz` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(arrays["matrix"].astype(np.float32))
+
+
+def write_fake_bundle(
+    url: str,
+    taxonomy: Taxonomy,
+    spec: FeatureSpec,
+    *,
+    seed: int = 0,
+    head_seed: int = 0,
+    patch_dim: int = 8,
+    thresholds: Sequence[float] | None = None,
+) -> Bundle:
+    """Writes a bundle whose trunk and heads are drawn from seeds: same arguments, same ids, same scores.
+
+    Args:
+      seed: seed of the trunk: another one changes `embedding_id` and `tagger_id`.
+      head_seed: seed of the heads: another one changes `tagger_id` alone.
+      thresholds: one per tag, 0.5 by default.
+    """
+    pooling = Pooling(statistics="none")
+    # Log-mels are some tens of dB: scaled so that embeddings and logits are about 1.
+    matrix = (
+        np.random.default_rng(seed).normal(0, 0.02 * spec.n_mels**-0.5, (spec.n_mels, patch_dim)).astype(np.float32)
+    )
+    heads = _fake_heads(pooling.dim(patch_dim, spec.n_mels), len(taxonomy.tags), head_seed)
+    values = thresholds if thresholds is not None else [0.5] * len(taxonomy.tags)
+    facts = (TagFacts(tag=tag.id, threshold=value) for tag, value in zip(taxonomy.tags, values, strict=True))
+    return write_bundle(
+        url,
+        spec=spec,
+        taxonomy=taxonomy,
+        pooling=pooling,
+        trunks=(
+            TrunkFile(
+                name="fake",
+                digest=digest(str(matrix.shape), matrix.astype("<f4").tobytes()),
+                patch_dim=patch_dim,
+                files={"projection": _TRUNK_FILE},
+                learned=False,
+            ),
+        ),
+        heads=heads,
+        tags=tuple(facts),
+        files={_TRUNK_FILE: Projection(matrix).to_npz(), "MODEL_CARD.md": b"# A fixed random projection\n"},
+    )
+
+
+def _fake_heads(dim: int, tags: int, seed: int) -> Heads:
+    rng = np.random.default_rng(seed)
+    return Heads(
+        mean=np.zeros(dim),
+        scale=np.ones(dim),
+        weights=rng.normal(0, dim**-0.5, (dim, tags)),
+        bias=rng.normal(0, 0.5, tags),
+        slope=np.ones(tags),
+        offset=np.zeros(tags),
+    )

@@ -1,0 +1,107 @@
+"""The model card of a bundle: what it does, what it was trained on, how well it does it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.bundles.bundle import TagFacts
+from models.bundles.trunk_bundle import TrunkFile
+from transforms.records.datasets import DatasetManifest
+from transforms.records.taxonomy import Taxonomy
+
+
+def model_card(
+    manifest: DatasetManifest, trunks: tuple[TrunkFile, ...], tags: tuple[TagFacts, ...], metrics: Mapping[str, Any]
+) -> str:
+    """Markdown with Hugging Face front matter."""
+    return "\n".join(
+        [
+            *_front_matter(),
+            "# Music tagger",
+            "",
+            f"Scores {len(tags)} tags ({_categories(manifest.taxonomy)}) from audio: log-mel patches of "
+            f"{manifest.feature_spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
+            "",
+            f"Trained on {metrics['tracks']['train']} tracks; tuned on {metrics['tracks']['validation']}; tested on "
+            f"{metrics['tracks']['test']} by artists that training never saw.",
+            "",
+            *_trunk_lines(trunks),
+            *comparison(metrics),
+            "",
+            metrics["note"],
+            "",
+            *_tag_table(tags),
+            "",
+            *_limits(tags),
+        ]
+    )
+
+
+def _categories(taxonomy: Taxonomy) -> str:
+    return ", ".join(f"{category.name}: {category.kind}" for category in taxonomy.categories)
+
+
+def _front_matter() -> list[str]:
+    return ["---", "library_name: keras", "tags:", "- audio-classification", "- music", "---", ""]
+
+
+def _trunk_names(trunks: tuple[TrunkFile, ...]) -> str:
+    if not trunks:
+        return "no trunk but fixed statistics of the mels"
+    return ("the trunk " if len(trunks) == 1 else "the trunks ") + " and ".join(f"`{trunk.name}`" for trunk in trunks)
+
+
+def _trunk_lines(trunks: tuple[TrunkFile, ...]) -> list[str]:
+    """Where each trunk is from; the licence's first line stands for it, its text is in the manifest."""
+    lines = []
+    for trunk in trunks:
+        how = "trained on this training split" if trunk.learned else "frozen"
+        known = [text for text in (trunk.source, trunk.licence.partition("\n")[0]) if text]
+        lines.append(f"- `{trunk.name}`: {how}" + (f" ({', '.join(known)})" if known else ""))
+    return [*lines, ""] if lines else []
+
+
+def comparison(metrics: Mapping[str, Any]) -> list[str]:
+    """A table of macro metrics, the tagger's against the baselines'."""
+    lines = ["| model | split | ROC-AUC | PR-AUC | tags rated |", "|---|---|---|---|---|"]
+    for model, splits in metrics["macro"].items():
+        for split, macro in splits.items():
+            lines.append(
+                f"| {model} | {split} | {show(macro['roc_auc'])} | {show(macro['pr_auc'])} | {macro['tags']} |"
+            )
+    return lines
+
+
+def _tag_table(tags: tuple[TagFacts, ...]) -> list[str]:
+    lines = [
+        "| tag | training tracks | test tracks | ROC-AUC | PR-AUC | F1 | calibration error | threshold | chosen by |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for facts in tags:
+        test = facts.metrics["test"]
+        lines.append(
+            f"| {facts.tag} | {facts.support} | {test['support']} | {show(test['roc_auc'])} | {show(test['pr_auc'])} "
+            f"| {show(test['f1'])} | {show(test['ece'])} | {facts.threshold:.4f} | {facts.threshold_rule} |"
+        )
+    return lines
+
+
+_CHOSEN = (
+    "Thresholds were chosen on scores as they are published, of tracks that the head behind them had not seen. Figures "
+    "on few test tracks say little: `catalog-tagger evaluate` gives each its interval over artists."
+)
+
+
+def _limits(tags: tuple[TagFacts, ...]) -> list[str]:
+    default = sum(facts.threshold_rule == "default" for facts in tags)
+    absent = [facts.tag for facts in tags if facts.support == 0]
+    lines = ["## Limits", "", _CHOSEN, ""]
+    if default:
+        lines.append(f"Tags that keep the default threshold of 0.5, for want of such tracks: {default}.")
+    if absent:
+        lines.append(f"No training track carries {', '.join(absent)}: these scores say nothing.")
+    return [*lines, ""]
+
+
+def show(value: float | None) -> str:
+    """A metric with three decimals, or a dash where it is undefined."""
+    return "–" if value is None else f"{value:.3f}"

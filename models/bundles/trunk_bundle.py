@@ -1,0 +1,211 @@
+"""What makes embeddings in a bundle: trunks, feature spec and pooling; every file is checked before it is used."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from models.trunks.pooling import Pooling
+from transforms.records import storage
+from transforms.records.hashing import json_bytes, short_id
+from transforms.signal.spec import FeatureSpec
+
+SCHEMA_VERSION = 2
+READABLE_SCHEMAS = (1, 2)
+MANIFEST = "bundle.json"
+
+
+class BundleError(ValueError):
+    """A bundle that must not be used: unfinished, changed since it was written, or made for other features."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrunkFile:
+    """One trunk of a bundle.
+
+    Attributes:
+      name: what it is called, e.g. its name in the registry.
+      digest: SHA-256 of the weights; equal trunks have equal digests whenever and in whatever format they were saved.
+      patch_dim: length of a patch embedding.
+      files: format -> file in the bundle, or folder of files. Formats: `keras`, `saved_model`, `onnx`, and
+        `projection` for the numpy one.
+      learned: whether it has seen the labels of the training split (trained or fine-tuned on it).
+      source: where a ready-made trunk is from, for people.
+      licence: of its weights: the name on the first line, then the text where copies must carry it.
+    """
+
+    name: str
+    digest: str
+    patch_dim: int
+    files: Mapping[str, str]
+    learned: bool
+    source: str = ""
+    licence: str = ""
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any]) -> Self:
+        """A trunk as the manifest holds it, of schema 1 (one file, trained with the bundle) or 2."""
+        if "format" not in obj:
+            return cls(**obj)
+        kept = {name: obj[name] for name in ("name", "digest", "patch_dim")}
+        return cls(**kept, files={obj["format"]: obj["file"]}, learned=obj["format"] == "keras")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TrunkBundle:
+    """What makes track embeddings: all that is needed of a bundle without tags, and the lower half of one with tags.
+
+    Attributes:
+      url: its folder, local or gs://.
+      trunks: their patch embeddings are joined in this order; none leaves the fixed statistics alone.
+      files: name -> SHA-256 of every file.
+    """
+
+    url: str
+    spec: FeatureSpec
+    pooling: Pooling
+    trunks: tuple[TrunkFile, ...]
+    files: Mapping[str, str]
+
+    @property
+    def feature_id(self) -> str:
+        """Hash of the feature spec and of the extractor's version."""
+        return self.spec.feature_id
+
+    @property
+    def embedding_id(self) -> str:
+        """Hash of feature spec, trunks and pooling."""
+        return embedding_id(self.spec, self.trunks, self.pooling)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of a track embedding."""
+        return self.pooling.dim(sum(trunk.patch_dim for trunk in self.trunks), self.spec.n_mels)
+
+    def check_feature_id(self, feature_id: str) -> None:
+        """Raises BundleError unless these features are the ones that the bundle was trained on."""
+        if feature_id != self.feature_id:
+            raise BundleError(
+                f"{self.url} was trained on features {self.feature_id}, not {feature_id}: prepare with "
+                f"`--trunk {self.url}`, which takes over its feature spec, or train on these features"
+            )
+
+
+def embedding_id(spec: FeatureSpec, trunks: Sequence[TrunkFile], pooling: Pooling) -> str:
+    """Hash of feature spec, trunks and pooling: not of file formats, nor of the engine that runs the trunks."""
+    named = (part for trunk in trunks for part in (trunk.name, trunk.digest))
+    return short_id("em", spec.feature_id, *named, json_bytes(pooling.to_json()))
+
+
+def load_trunks(url: str) -> TrunkBundle:
+    """Reads and checks what makes embeddings, of a bundle with or without tags. Needs no TensorFlow.
+
+    Raises:
+      BundleError: no bundle there, unfinished, changed, or made by another version of extractor or schema.
+    """
+    manifest, _ = read_checked(url)
+    return TrunkBundle(**trunk_fields(url, manifest))
+
+
+def trunk_fields(url: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a TrunkBundle from a manifest, with its ids checked.
+
+    Raises:
+      BundleError: an id is not that of what the manifest holds.
+    """
+    trunks = [manifest["trunk"]] if manifest["schema_version"] == 1 else manifest["trunks"]
+    fields = {
+        "url": url,
+        "spec": FeatureSpec.from_json(manifest["feature_spec"]),
+        "pooling": Pooling.from_json(manifest["pooling"]),
+        "trunks": tuple(TrunkFile.from_json(trunk) for trunk in trunks),
+        "files": manifest["files"],
+    }
+    _check(TrunkBundle(**fields), manifest)
+    return fields
+
+
+def _check(bundle: TrunkBundle, manifest: Mapping[str, Any]) -> None:
+    if bundle.feature_id != manifest["feature_id"]:
+        raise BundleError(
+            f"{bundle.url} was trained on features {manifest['feature_id']}; this version's extractor makes "
+            f"{bundle.feature_id} of the same spec: train again"
+        )
+    check_id(bundle.url, "embedding_id", manifest, bundle.embedding_id)
+    for trunk in bundle.trunks:
+        for place in trunk.files.values():
+            if not files_of(place, bundle.files):
+                raise BundleError(f"{bundle.url}: {MANIFEST} lists no file of the trunk {trunk.name!r} at {place}")
+
+
+def check_id(url: str, name: str, manifest: Mapping[str, Any], found: str) -> None:
+    """Raises BundleError unless the manifest's id is the one found."""
+    if manifest[name] != found:
+        raise BundleError(f"{url}: {MANIFEST} was changed: its {name} is {manifest[name]}, found {found}")
+
+
+def files_of(place: str, files: Mapping[str, str]) -> list[str]:
+    """The bundle's files that a trunk's entry names: itself, or all in a folder of that name."""
+    return [name for name in files if name == place or name.startswith(f"{place}/")]
+
+
+@contextlib.contextmanager
+def local_copy(url: str, bundle: TrunkBundle) -> Iterator[Path]:
+    """A local folder with the bundle's files: the bundle's own where it is local, a temporary copy otherwise."""
+    if "://" not in url:
+        yield Path(url)
+        return
+    with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
+        for name, sha256 in bundle.files.items():
+            target = Path(folder, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(read_file(url, name, sha256))
+        yield Path(folder)
+
+
+def read_checked(url: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The manifest and all files of a bundle, each with the SHA-256 that the manifest gives it.
+
+    Raises:
+      BundleError: no bundle there, unfinished, changed, or of another schema.
+    """
+    manifest = _read_manifest(url)
+    return manifest, {name: read_file(url, name, sha256) for name, sha256 in manifest["files"].items()}
+
+
+def _read_manifest(url: str) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(storage.read_bytes(storage.join(url, MANIFEST)))
+    except storage.NotFound as error:
+        raise BundleError(f"{url} holds no {MANIFEST}: not a bundle, or its training was interrupted") from error
+    except json.JSONDecodeError as error:
+        raise BundleError(f"{url}/{MANIFEST} is no JSON: {error}") from error
+    if manifest.get("schema_version") not in READABLE_SCHEMAS:
+        raise BundleError(
+            f"{url}: bundle schema {manifest.get('schema_version')}, this version reads "
+            f"{' and '.join(map(str, READABLE_SCHEMAS))}: train again"
+        )
+    return manifest
+
+
+def read_file(url: str, name: str, sha256: str) -> bytes:
+    """One file of a bundle.
+
+    Raises:
+      BundleError: it is missing, changed, or its name leads out of the bundle.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise BundleError(f"{url}: {MANIFEST} names {name!r}: files of a bundle are inside it")
+    try:
+        data = storage.read_bytes(storage.join(url, name))
+    except storage.NotFound as error:
+        raise BundleError(f"{url}: {name} is missing") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise BundleError(f"{url}: {name} was changed: SHA-256 {found}, its manifest says {sha256}")
+    return data

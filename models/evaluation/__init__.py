@@ -1,0 +1,1 @@
+"""What a tagger is worth: metrics, intervals, report."""

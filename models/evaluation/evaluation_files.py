@@ -1,0 +1,97 @@
+"""The files of an evaluation: rows for analysts, one JSON document, one page to read."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from models.bundles import baselines, split_file
+from models.bundles.bundle import Bundle
+from models.evaluation.evaluation import Evaluation, Examined, Resampling
+from models.evaluation.report_page import Subject, page
+from models.evaluation.resampling import LEVEL, MIN_GROUPS
+from transforms.records import storage
+from transforms.records.datasets import DatasetManifest
+from transforms.records.hashing import json_bytes
+from transforms.records.parquet import parquet_bytes
+from transforms.records.schemas import column
+
+HISTORY = "history.json"
+
+TAGS = pa.schema(
+    [
+        column("model", pa.string(), "`tagger`, or a baseline."),
+        column("slice", pa.string(), "`all`, or a range of durations."),
+        column("category", pa.string(), "Category of the tag."),
+        column("tag", pa.string(), "Stable tag id."),
+        column("metric", pa.string(), "`roc_auc`, `pr_auc`, `f1`, `precision`, `recall` or `ece`."),
+        column("value", pa.float64(), "Of the sample; null where undefined.", nullable=True),
+        column("low", pa.float64(), "Lower end of the interval; null where too few artists.", nullable=True),
+        column("high", pa.float64(), "Upper end of the interval.", nullable=True),
+        column("support", pa.int64(), "Known tracks that carry the tag."),
+        column("known", pa.int64(), "Tracks for which its category was annotated."),
+        column("artists", pa.int64(), "Artists with the tag, or without it if those are fewer."),
+    ]
+)
+"""One row per model, slice, tag and metric."""
+
+
+def subject_of(bundle: Bundle, manifest: DatasetManifest, split: str, resampling: Resampling) -> Subject:
+    """What is evaluated: a bundle on a split of a dataset."""
+    return Subject(
+        title=f"Evaluation on the {split} split",
+        facts={
+            "tagger": bundle.tagger_id,
+            "embedding": bundle.embedding_id,
+            "features": bundle.feature_id,
+            "taxonomy": bundle.taxonomy.taxonomy_id,
+            "catalog": manifest.catalog_digest,
+            "split": split,
+            "resamples": f"{resampling.resamples} of artists, seed {resampling.seed}",
+        },
+        thresholds={facts.tag: (facts.threshold, facts.threshold_rule) for facts in bundle.tags},
+        history=_history(bundle),
+        alone=why_alone(bundle),
+    )
+
+
+def why_alone(bundle: Bundle) -> str | None:
+    """Why a bundle is compared with no baseline; None where it keeps some."""
+    if baselines.FILE in bundle.files:
+        return None
+    if split_file.FILE in bundle.files:
+        how = "its heads were fitted to the embeddings of a table, which holds no mels to fit baselines to"
+    else:
+        how = "it was not trained from a dataset here"
+    return (
+        f"No baseline to compare with: the bundle keeps none, since {how}. `train --dataset` makes bundles with some."
+    )
+
+
+def _history(bundle: Bundle) -> dict[str, Any] | None:
+    if HISTORY not in bundle.files:
+        return None
+    found: dict[str, Any] = json.loads(storage.read_bytes(storage.join(bundle.url, HISTORY)))
+    return found
+
+
+def evaluation_files(
+    subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids: Sequence[str]
+) -> dict[str, bytes]:
+    """Name -> bytes; the JSON document comes last: where it is, the others are."""
+    document = {
+        "facts": dict(subject.facts),
+        "tracks": evaluation.tracks,
+        "artists": len(set(examined.groups)),
+        "intervals": {"level": LEVEL, "least_artists": MIN_GROUPS},
+        "averages": evaluation.averages,
+        "differences": evaluation.differences,
+        "confusions": evaluation.confusions,
+        "reliability": evaluation.reliability,
+    }
+    return {
+        "tags.parquet": parquet_bytes(pa.Table.from_pylist(evaluation.rows, schema=TAGS)),
+        "report.html": page(subject, examined, evaluation, tag_ids).encode(),
+        "evaluation.json": json_bytes(document),
+    }

@@ -1,0 +1,120 @@
+"""The tables of an evaluation report, as HTML."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from models.bundles.model_card import show
+
+NAMES = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "ece": "calibration error",
+    "accuracy": "accuracy",
+}
+"""What metrics are called on the page."""
+
+Row = Mapping[str, Any]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
+    """A table of cells that are HTML already; the first column heads its row."""
+    titles = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n' for row in rows
+    )
+    return (
+        f'<div class="scroll"><table><caption><span>{html.escape(caption)}</span></caption>\n'
+        f"<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
+    )
+
+
+def interval(found: Row | None) -> str:
+    """`0.873` with its interval below, or a dash."""
+    if found is None or found["value"] is None:
+        return "–"
+    if found["low"] is None:
+        return show(found["value"])
+    return f"{show(found['value'])} <small>{show(found['low'])}–{show(found['high'])}</small>"
+
+
+def barred(found: Row | None) -> str:
+    """A value from 0 to 1 with a bar as long as it is, and its interval."""
+    if found is None or found["value"] is None:
+        return "–"
+    return f'<span class="bar" style="--share:{max(found["value"], 0):.3f}">{interval(found)}</span>'
+
+
+def comparison(averages: Sequence[Row]) -> str:
+    """All models on all tracks: macro and micro."""
+    shown = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
+    rows = [
+        [f"{html.escape(row['model'])} <small>{row['average']}</small>", *(interval(row["metrics"][m]) for m in shown)]
+        for average in ("macro", "micro")
+        for row in averages
+        if (row["slice"], row["category"], row["average"]) == ("all", "all", average)
+    ]
+    return table(
+        ["model", *(NAMES[m] for m in shown)],
+        rows,
+        "All tags: macro is the mean over tags, micro pools every pair of track and tag",
+    )
+
+
+def categories(averages: Sequence[Row], model: str, slice_name: str = "all") -> str:
+    """Each category's macro averages of one model."""
+    shown = ("roc_auc", "pr_auc", "f1", "ece", "accuracy")
+    rows = [
+        [html.escape(row["category"]), str(row["tags"]), *(interval(row["metrics"].get(m)) for m in shown)]
+        for row in averages
+        if (row["slice"], row["model"], row["average"]) == (slice_name, model, "macro") and row["category"] != "all"
+    ]
+    return table(
+        ["category", "tags rated", *(NAMES[m] for m in shown)], rows, f"{model}: means over the tags of each category"
+    )
+
+
+def by_slice(averages: Sequence[Row], model: str, tracks: Mapping[str, int]) -> str:
+    """Macro averages of one model on every slice."""
+    shown = ("roc_auc", "pr_auc", "f1", "ece")
+    rows = [
+        [
+            html.escape(row["slice"]),
+            str(tracks[row["slice"]]),
+            str(row["tags"]),
+            *(interval(row["metrics"][m]) for m in shown),
+        ]
+        for row in averages
+        if (row["model"], row["category"], row["average"]) == (model, "all", "macro")
+    ]
+    return table(
+        ["tracks", "number", "tags rated", *(NAMES[m] for m in shown)], rows, f"{model} by length of the track"
+    )
+
+
+def tags(rows: Sequence[Row], category: str, thresholds: Mapping[str, tuple[float, str]]) -> str:
+    """Every tag of one category, best ROC-AUC first; `rows` are those of one model and slice."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["category"] == category:
+            found.setdefault(row["tag"], {})[row["metric"]] = row
+    order = sorted(found, key=lambda tag: (-(found[tag]["roc_auc"]["value"] or 0), tag))
+    body = [[html.escape(tag), *_tag_cells(found[tag], thresholds[tag])] for tag in order]
+    head = ["tag", "with it", "known", "artists", *(NAMES[m] for m in ("roc_auc", "pr_auc", "f1"))]
+    return table([*head, "precision", "recall", "calibration error", "threshold"], body, f"Tags of {category}")
+
+
+def _tag_cells(metrics: Mapping[str, Row], threshold: tuple[float, str]) -> list[str]:
+    one = metrics["roc_auc"]
+    return [
+        str(one["support"]),
+        str(one["known"]),
+        str(one["artists"]),
+        barred(one),
+        barred(metrics["pr_auc"]),
+        *(show(metrics[m]["value"]) for m in ("f1", "precision", "recall", "ece")),
+        f"{threshold[0]:.4f} <small>{html.escape(threshold[1].replace('_', ' '))}</small>",
+    ]

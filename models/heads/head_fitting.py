@@ -1,0 +1,288 @@
+"""Fits the published heads on track embeddings: per category its own strength, and the learned values if they earn it.
+
+Two kinds of blocks stand in a track embedding. Some know nothing of the labels: statistics of the mels, ready-made
+trunks. Strength and scales of these are cross-validated, artist by artist, over training and validation tracks
+together, and the head is then fitted on all of these: with few labels every one of them counts. Learned blocks have
+seen the labels of the very tracks that heads are fitted on, and look better there than they are: only validation can
+tell. A head over all blocks is taken where it lowers the validation loss by more than its standard error.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from models.heads.balance import Balance, ClassWeights, class_weights
+from models.heads.heads import Group, Heads, Layout, raw_logits
+from models.heads.labelled import Labelled, fitted_columns, standardiser
+from models.heads.large_fitting import Part, refine
+from models.heads.logistic import Problem, Solution, path, row_losses
+from models.heads.strengths import (
+    CHOICE_TOLERANCE,
+    DEFAULT_STRENGTH,
+    MOST_FOLDED,
+    PATIENCE,
+    STRENGTHS,
+    cross_validated,
+    scaled_columns,
+)
+from models.trunks.blocks import Block, check_blocks, columns_of
+
+SAMPLE = 10_000
+"""Training tracks on which strengths are chosen where there are more than `MANY`, and where the descent starts."""
+
+MANY = 20_000
+"""Training tracks from which on all heads are solved together, block by block."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How one category's head was fitted.
+
+    Attributes:
+      category: its name.
+      values: which blocks it may use: `all`, `fixed` (those that know no label), or `none` where no track is known.
+      scales: the weight of each block that it may use; 0: left out.
+      strength: L2 strength.
+      chosen_on: what the strength was chosen on.
+      fitted_on: the splits whose tracks the published head was fitted on.
+      losses: mean loss per track of every strength tried there.
+      gain: how much the learned blocks lower the mean validation loss, and the standard error of that.
+    """
+
+    category: str
+    values: Literal["all", "fixed", "none"]
+    strength: float | None
+    chosen_on: str
+    losses: Mapping[float, float]
+    scales: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fitted_on: tuple[str, ...] = ("train",)
+    gain: tuple[float, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """Heads without calibration, how they were fitted, and what they say of tracks that they were not fitted on.
+
+    Attributes:
+      heads: slope 1, offset 0.
+      fits: one per category.
+      logits: float64 [rows, T], the validation rows last: each from a head that had not seen the row.
+      targets: [rows, T].
+      mask: [rows, T], 1 where the category is known and `logits` are of such a head.
+    """
+
+    heads: Heads
+    fits: list[Fit]
+    logits: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
+
+
+def fit_heads(
+    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance = "none"
+) -> Fitted:
+    """Heads of all categories, without calibration.
+
+    Args:
+      train: rows to fit on.
+      validation: rows to choose on; categories whose head uses no learned block are fitted on them too.
+      layout: the categories.
+      blocks: the blocks of an embedding.
+      balance: how rare tags weigh in the loss; scores are corrected for it.
+
+    Raises:
+      ValueError: the blocks do not cover the embedding.
+    """
+    check_blocks(blocks, train.embeddings.shape[1])
+    if len(train) > MANY:
+        return _fit_many(train, validation, layout, blocks, balance)
+    rows = train.joined(validation)
+    return _fit_few(rows, len(train), layout, blocks, class_weights(rows, layout, balance))
+
+
+def _fit_many(
+    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance
+) -> Fitted:
+    """Strengths and blocks chosen on samples, then all training rows; validation rows are held out."""
+    sample, rest = train.sample(SAMPLE), validation.sample(SAMPLE)
+    chosen = _fit_few(sample.joined(rest), len(sample), layout, blocks, class_weights(sample, layout, balance))
+    mean, scale = standardiser(train.embeddings)
+    factor = scale / chosen.heads.scale
+    weights = chosen.heads.weights * factor[:, None]
+    bias = chosen.heads.bias + (mean - chosen.heads.mean) / chosen.heads.scale @ chosen.heads.weights
+    heads = dataclasses.replace(chosen.heads, mean=mean, scale=scale, weights=weights, bias=bias)
+    weighed = class_weights(train, layout, balance)
+    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(mean))
+    for values in ("all", "fixed"):
+        if part := _part(values, chosen.fits, layout, blocks):
+            heads = refine(train, heads, part, scales, weighed)
+    return Fitted(
+        heads=heads,
+        fits=[dataclasses.replace(fit, fitted_on=("train",)) for fit in chosen.fits],
+        logits=raw_logits(validation.embeddings, heads),
+        targets=validation.targets,
+        mask=validation.mask,
+    )
+
+
+def _part(values: str, fits: Sequence[Fit], layout: Layout, blocks: Sequence[Block]) -> Part | None:
+    """The categories whose heads use these values; None where there are none."""
+    found = [(group, fit) for group, fit in zip(layout.groups, fits, strict=True) if fit.values == values]
+    if not found:
+        return None
+    return Part(
+        groups=tuple(group for group, _ in found),
+        blocks=tuple(block for block in blocks if values == "all" or not block.learned),
+        strengths=tuple(fit.strength or DEFAULT_STRENGTH for _, fit in found),
+    )
+
+
+def _fit_few(rows: Labelled, train: int, layout: Layout, blocks: Sequence[Block], weighed: ClassWeights) -> Fitted:
+    """Heads category by category; the first `train` rows are of the training split."""
+    mean, scale = standardiser(rows.embeddings[:train])
+    weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
+    logits, held_out = np.full(rows.targets.shape, np.nan), np.zeros(rows.targets.shape, bool)
+    fits = []
+    for group in layout.groups:
+        columns = fitted_columns(group)
+        known = np.flatnonzero(rows.mask[:, columns].max(axis=1) > 0)
+        problem = _problem(rows, known, group, mean, scale, weighed)
+        found = _fit_group(group.name, problem, int(np.sum(known < train)), blocks)
+        weights[:, columns], bias[columns] = found.weights, found.bias - weighed.bias[columns]
+        unseen = known[found.held_out]
+        logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - weighed.bias[columns]
+        held_out[np.ix_(unseen, group.columns)] = True
+        fits.append(found.fit)
+    ones, zeros = np.ones(layout.size), np.zeros(layout.size)
+    heads = Heads(mean=mean, scale=scale, weights=weights, bias=bias, slope=ones, offset=zeros)
+    logits = np.where(np.isnan(logits), raw_logits(rows.embeddings, heads), logits)
+    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
+
+
+def _problem(
+    rows: Labelled, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
+) -> Problem:
+    """The rows in which the category is known, standardised."""
+    columns = fitted_columns(group)
+    y = rows.targets[np.ix_(known, columns)].astype(np.float64)
+    mask = rows.mask[np.ix_(known, columns)].astype(np.float64)
+    return Problem(
+        x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
+        y=y,
+        mask=weighed.of(np.array(columns), y, mask, group.kind == "multiclass"),
+        groups=tuple(np.array(rows.groups, dtype=object)[known]) if rows.groups else (),
+        multiclass=group.kind == "multiclass",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """One candidate for a category's head: weights [D, k], bias [k], and logits [n, k] where rows are held out [n]."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    logits: np.ndarray
+    held_out: np.ndarray
+    fit: Fit
+
+
+def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block]) -> _Found:
+    """The head of one category; the first `train` of its known rows are of the training split."""
+    fixed = [block for block in blocks if not block.learned]
+    if not train:
+        nothing = Fit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
+        outputs = rows.y.shape[1]
+        weights, bias = np.zeros((rows.x.shape[1], outputs)), np.zeros(outputs)
+        return _Found(
+            weights=weights, bias=bias, logits=np.zeros(rows.y.shape), held_out=np.zeros(len(rows), bool), fit=nothing
+        )
+    if not fixed:
+        return _fit_validated(name, rows, train, blocks, "all")
+    if len(fixed) == len(blocks):
+        return _fit_fixed(name, rows, train, fixed)
+    return _better(_fit_fixed(name, rows, train, fixed), _fit_validated(name, rows, train, blocks, "all"), rows, train)
+
+
+def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Found:
+    """The head on all blocks where it beats the one on the fixed blocks by more than the standard error."""
+    if len(rows) - train < 2:
+        return fixed
+    losses = [
+        row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
+        for found in (fixed, everything)
+    ]
+    gains = losses[0] - losses[1]
+    gain = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
+    chosen = everything if gain[0] > gain[1] else fixed
+    return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
+
+
+def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block]) -> _Found:
+    """A head on blocks that know nothing of the labels: cross-validated where tracks are few."""
+    if len(rows) > MOST_FOLDED:
+        return _fit_validated(name, rows, train, blocks, "fixed")
+    columns = [block.columns for block in blocks]
+    if len(set(rows.groups or range(len(rows)))) < 2:
+        return _fit_validated(name, rows, len(rows), blocks, "fixed")
+    choice = cross_validated(rows, columns)
+    solution = _solution(
+        rows, columns_of(blocks), scaled_columns(columns, choice.scales, rows.x.shape[1]), choice.strength
+    )
+    fit = Fit(
+        category=name,
+        values="fixed",
+        strength=choice.strength,
+        scales={block.name: scale for block, scale in zip(blocks, choice.scales, strict=True)},
+        chosen_on="cross-validation",
+        fitted_on=("train", "validation") if len(rows) > train else ("train",),
+        losses=choice.losses,
+    )
+    everywhere = np.ones(len(rows), bool)
+    return _Found(weights=solution.weights, bias=solution.bias, logits=choice.held_out, held_out=everywhere, fit=fit)
+
+
+def _fit_validated(
+    name: str, rows: Problem, train: int, blocks: Sequence[Block], values: Literal["all", "fixed"]
+) -> _Found:
+    """A head on training rows, its strength chosen on validation rows: all that learned blocks allow."""
+    columns = columns_of(blocks)
+    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), rows.x.shape[1])
+    place = np.arange(len(rows)) < train
+    fitted, rest = (dataclasses.replace(part, x=part.x * scales) for part in (rows.rows(place), rows.rows(~place)))
+    losses = _validated(fitted.values(columns), rest.values(columns))
+    strength = min(losses, key=lambda tried: losses[tried]) if losses else DEFAULT_STRENGTH
+    solution = _solution(rows.rows(place), columns, scales, strength)
+    fit = Fit(
+        category=name,
+        values=values,
+        strength=strength,
+        scales={block.name: 1.0 for block in blocks},
+        chosen_on="validation" if losses else "nothing: the default",
+        losses=losses,
+    )
+    logits = rows.x @ solution.weights + solution.bias
+    return _Found(weights=solution.weights, bias=solution.bias, logits=logits, held_out=~place, fit=fit)
+
+
+def _solution(rows: Problem, columns: np.ndarray, scales: np.ndarray, strength: float) -> Solution:
+    """The head of one strength, its weights [D, k] for standardised values: 0 outside of `columns`."""
+    scaled = dataclasses.replace(rows, x=rows.x[:, columns] * scales[columns])
+    found = next(path(scaled, [strength]))
+    weights = np.zeros((rows.x.shape[1], rows.y.shape[1]))
+    weights[columns] = found.weights * scales[columns, None]
+    return dataclasses.replace(found, weights=weights)
+
+
+def _validated(train: Problem, validation: Problem) -> dict[float, float]:
+    """Mean validation loss per strength, until it has risen for good; empty where there is nothing to choose on."""
+    losses: dict[float, float] = {}
+    if not len(validation):
+        return losses
+    for solution in path(train, STRENGTHS[::2], tolerance=CHOICE_TOLERANCE):
+        losses[solution.strength] = float(validation.losses(solution).mean())
+        best = min(losses, key=lambda tried: losses[tried])
+        if list(losses).index(best) + PATIENCE < len(losses):
+            break
+    return losses

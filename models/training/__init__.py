@@ -1,0 +1,1 @@
+"""How a trunk learns from TFRecord shards: data, losses, checkpoints, devices."""

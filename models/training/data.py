@@ -1,0 +1,227 @@
+"""tf.data from TFRecord shards: tracks in order for embedding, random patches for training, both masked and soft."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.training import augment
+from models.training.losses import pack
+from transforms.records.datasets import DatasetError, DatasetManifest
+from transforms.records.examples import layout as example_layout
+
+_READERS = 16
+_SHUFFLED_TRACKS = 64
+_SHUFFLED_PATCHES = 2048
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a training epoch is drawn.
+
+    Attributes:
+      batch_size: patches of a step, over all devices and workers.
+      patches_per_track: random patches that each track gives per epoch.
+      epoch_tracks: about so many tracks make an epoch: a larger training split is cut into several. None: all of it.
+      seed: decides order, patches and augmentation.
+      augment: SpecAugment, random gain and mixup.
+    """
+
+    batch_size: int = 32
+    patches_per_track: int = 4
+    epoch_tracks: int | None = None
+    seed: int = 0
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "patches_per_track", "epoch_tracks"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name}={value} is not positive")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which part of the batches this process reads: worker `worker` of `workers`, each with so many `replicas`."""
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1
+
+    @property
+    def all_replicas(self) -> int:
+        """Devices of all workers; each takes an equal part of a batch."""
+        return self.workers * self.replicas
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Track:
+    """One labelled track: float16 patches [n, frames, mels], targets and mask float32 [T].
+
+    Attributes:
+      group: what a split never parts: the artist, or what stands for it.
+      duration_s: length of the audio in seconds.
+    """
+
+    track_id: str
+    group: str
+    duration_s: float
+    patches: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
+
+
+_Parsed = dict[str, tf.Tensor]
+
+
+def _features(tags: int) -> dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]:
+    types = {"bytes": tf.string, "int64": tf.int64, "float": tf.float32}
+    found = {}
+    for name, feature in example_layout(tags).items():
+        kind = types[feature.kind]
+        if feature.length is None:
+            found[name] = tf.io.VarLenFeature(kind)
+        else:
+            found[name] = tf.io.FixedLenFeature([] if feature.length == 1 else [feature.length], kind)
+    return found
+
+
+def _parser(manifest: DatasetManifest):
+    features = _features(len(manifest.taxonomy.tags))
+    frames, mels = manifest.feature_spec.patch_shape
+
+    def parse(record: tf.Tensor) -> _Parsed:
+        example = tf.io.parse_single_example(record, features)
+        same = tf.logical_and(
+            example["feature_id"] == manifest.feature_id, example["taxonomy_id"] == manifest.taxonomy_id
+        )
+        check = tf.debugging.Assert(
+            same, ["example of other features or taxonomy", example["track_id"], example["feature_id"]]
+        )
+        with tf.control_dependencies([check]):
+            patches = tf.reshape(tf.io.decode_raw(example["patches"], tf.float16), example["patches_shape"])
+        return {**example, "patches": tf.ensure_shape(patches, [None, frames, mels])}
+
+    return parse
+
+
+def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> Iterator[Track]:
+    """Every track of these shards, in order.
+
+    Raises:
+      DatasetError: a record is damaged, or there are not as many as the manifest says.
+    """
+    records = tf.data.TFRecordDataset(list(paths)) if paths else ()
+    parsed = records.map(_parser(manifest)).prefetch(8) if paths else ()
+    seen = 0
+    try:
+        for example in parsed:
+            seen += 1
+            yield Track(
+                track_id=example["track_id"].numpy().decode(),
+                group=example["group"].numpy().decode(),
+                duration_s=float(example["duration_s"].numpy()),
+                patches=example["patches"].numpy(),
+                targets=example["targets"].numpy(),
+                mask=example["mask"].numpy(),
+            )
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise DatasetError(f"record {seen} of {list(paths)}: {error.message}") from error
+    if seen != examples:
+        raise DatasetError(f"{seen} records in {list(paths)}, dataset.json says {examples}: prepare the dataset again")
+
+
+def pass_slices(tracks: int, sampling: Sampling) -> int:
+    """Into how many epochs a pass over so many tracks is cut."""
+    return 1 if sampling.epoch_tracks is None else max(1, -(-tracks // sampling.epoch_tracks))
+
+
+def steps_of_epoch(manifest: DatasetManifest, sampling: Sampling) -> int:
+    """Steps of an epoch: about as many as it takes to see each of its tracks once."""
+    shards = manifest.shards_of("train")
+    patches = sum(min(shard.patches, shard.examples * sampling.patches_per_track) for shard in shards)
+    slices = pass_slices(sum(shard.examples for shard in shards), sampling)
+    return max(1, round(patches / slices / sampling.batch_size))
+
+
+def shards_of_epoch(
+    paths: Sequence[str], manifest: DatasetManifest, sampling: Sampling, epoch: int, share: Share
+) -> list[str]:
+    """The shards that one worker reads in an epoch, in order: a new order each pass, each shard on one worker.
+
+    Raises:
+      DatasetError: there are fewer shards than workers.
+    """
+    slices = pass_slices(sum(shard.examples for shard in manifest.shards_of("train")), sampling)
+    done, part = divmod(epoch, slices)
+    order = np.random.default_rng([sampling.seed, done]).permutation(len(paths))
+    chosen = [paths[place] for place in order[part::slices]][share.worker :: share.workers]
+    if not chosen:
+        raise DatasetError(
+            f"{len(paths)} training shards in {slices} epochs a pass for {share.workers} workers: a worker would have "
+            "none; prepare with smaller chunks, raise --epoch-tracks, or take fewer workers"
+        )
+    return chosen
+
+
+def epoch_batches(
+    paths: Sequence[str],
+    manifest: DatasetManifest,
+    sampling: Sampling,
+    epoch: int,
+    share: Share | None = None,
+    first_step: int = 0,
+) -> tf.data.Dataset:
+    """Batches of one epoch: (float32 [batch, frames, mels], packed labels [batch, 2 T]), every batch full.
+
+    A pure function of seed, epoch and step: from `first_step` on, the same batches come whatever was read before.
+    Shards are interleaved; each track gives a few random patches, so that the patch buffer holds many tracks.
+    """
+    share = share or Share()
+    size, last = sampling.batch_size // share.all_replicas, steps_of_epoch(manifest, sampling) * share.replicas
+    shards = shards_of_epoch(paths, manifest, sampling, epoch, share)
+    order, draw = (int(n) for n in np.random.SeedSequence([sampling.seed, epoch, share.worker]).generate_state(2))
+    records = tf.data.Dataset.from_tensor_slices(shards).interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=min(_READERS, len(shards)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    shuffled = records.shuffle(_SHUFFLED_TRACKS, order, reshuffle_each_iteration=False).enumerate()
+    chosen = _map(shuffled, _patch_chooser(manifest, sampling.patches_per_track, draw))
+    patches = chosen.unbatch().shuffle(_SHUFFLED_PATCHES, order, reshuffle_each_iteration=False).repeat()
+    batches = patches.batch(size, drop_remainder=True).enumerate().skip(first_step * share.replicas)
+    return _map(batches, _finisher(manifest, sampling, draw)).take(last - first_step * share.replicas).prefetch(4)
+
+
+def _map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _patch_chooser(manifest: DatasetManifest, count: int, draw: int) -> Callable[..., Any]:
+    parse = _parser(manifest)
+
+    def choose(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        example = parse(record)
+        order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(example["patches"])[0]), [draw, number])
+        patches = tf.gather(example["patches"], order[:count])
+        repeated = [tf.repeat(example[name][None], tf.shape(patches)[0], axis=0) for name in ("targets", "mask")]
+        return patches, *repeated
+
+    return choose
+
+
+def _finisher(manifest: DatasetManifest, sampling: Sampling, draw: int) -> Callable[..., Any]:
+    """What is done to a whole batch at once: floats, augmentation, packed labels."""
+    augmenter = augment.augmenter(manifest.feature_spec, manifest.mel_mean)
+
+    def finish(number: tf.Tensor, batch: augment.Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        patches, targets, mask = batch
+        batch = (tf.cast(patches, tf.float32), targets, mask)
+        if sampling.augment:
+            batch = augmenter(batch, tf.stack([tf.constant(draw, tf.int64), -1 - number]))
+        patches, targets, mask = batch
+        return patches, pack(targets, mask)
+
+    return finish

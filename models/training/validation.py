@@ -1,0 +1,73 @@
+"""What a trunk in training is worth: the validation tracks, rated after each epoch by their mean logits."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.evaluation import metrics
+from models.heads.heads import Layout, link
+from models.training import data
+from models.training.losses import masked_loss
+from transforms.records.datasets import DatasetManifest
+
+PATCHES = 4
+"""Patches of a validation track that are looked at after each epoch, spread evenly over it."""
+
+TRACKS = 2000
+"""Most validation tracks that are looked at after each epoch: they stay in memory."""
+
+_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Validation:
+    """Validation patches of all tracks [n, frames, mels], the track of each, and the tracks' labels."""
+
+    patches: np.ndarray
+    track: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
+    layout: Layout
+
+    @classmethod
+    def of(cls, tracks: Iterable[data.Track], manifest: DatasetManifest, layout: Layout) -> "Validation":
+        """Some patches of the first tracks."""
+        tracks = [_thinned(track) for track in itertools.islice(tracks, TRACKS)]
+        chosen, tags = [track.patches for track in tracks], len(manifest.taxonomy.tags)
+        return cls(
+            patches=np.concatenate([*chosen, np.zeros((0, *manifest.feature_spec.patch_shape), np.float16)]),
+            track=np.repeat(np.arange(len(chosen)), [len(patches) for patches in chosen]),
+            targets=np.array([track.targets for track in tracks]).reshape(-1, tags),
+            mask=np.array([track.mask for track in tracks]).reshape(-1, tags),
+            layout=layout,
+        )
+
+    def rate(self, logits_of: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+        """Loss and macro PR-AUC (where it is defined) of a model, given its logits of float32 patches."""
+        if not len(self.targets):
+            return {}
+        logits = np.zeros(self.targets.shape)
+        for start in range(0, len(self.patches), _BATCH):
+            rows = slice(start, start + _BATCH)
+            np.add.at(logits, self.track[rows], logits_of(self.patches[rows].astype(np.float32)))
+        logits /= np.bincount(self.track)[:, None]
+        packed = np.concatenate([self.targets, self.mask], axis=1)
+        loss = float(np.mean(masked_loss(self.layout)(packed, logits.astype(np.float32))))
+        scores = link(logits, self.layout)
+        pr_auc = metrics.macro(metrics.tag_metrics(self.targets, self.mask, scores, scores >= 0.5))["pr_auc"]
+        return {"val_loss": loss} if pr_auc is None else {"val_loss": loss, "val_pr_auc": pr_auc}
+
+
+def _thinned(track: data.Track) -> data.Track:
+    places = np.linspace(0, len(track.patches) - 1, PATCHES).round().astype(int)
+    return dataclasses.replace(track, patches=track.patches[np.unique(places)])
+
+
+def logits_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """The first output of a model that is being trained, as a function from and to numpy."""
+    compiled = tf.function(lambda batch: model(batch, training=False), autograph=False, reduce_retracing=True)
+    return lambda batch: tf.nest.flatten(compiled(tf.constant(batch)))[0].numpy()

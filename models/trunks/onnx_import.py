@@ -1,0 +1,102 @@
+"""A ready-made ONNX network as a trunk: tried out before it is believed."""
+
+import numpy as np
+
+from models.bundles.bundle_writing import write_trunk_bundle
+from models.bundles.trunk_bundle import BundleError, TrunkBundle, TrunkFile
+from models.trunks.embedding import BATCH
+from models.trunks.onnx_trunk import OnnxTrunk
+from models.trunks.pooling import Pooling
+from transforms.records.hashing import sha256_hex
+from transforms.signal.spec import FeatureSpec
+
+TRUNK_FILE = "trunk.onnx"
+
+TOLERANCE = 1e-4
+"""How much a patch's embedding may change, relative to the largest value, with the patches beside it."""
+
+
+def write_onnx_bundle(
+    url: str, onnx: bytes, spec: FeatureSpec, *, name: str, source: str = "", licence: str = ""
+) -> TrunkBundle:
+    """Writes a bundle without tags, whose trunk is this network.
+
+    Args:
+      url: folder that holds no bundle yet.
+      onnx: the file: one input float32 [n, frames, mels] with n free or fixed, one output [n, dim].
+      spec: how audio becomes its input.
+      name: what to call the trunk.
+      source: where it is from.
+      licence: of its weights.
+
+    Raises:
+      BundleError: ONNX Runtime cannot run it, or it maps no patches of this spec to embeddings.
+    """
+    facts = TrunkFile(
+        name=name,
+        digest=sha256_hex(onnx),
+        patch_dim=embedding_length(OnnxTrunk(onnx), spec),
+        files={"onnx": TRUNK_FILE},
+        learned=False,
+        source=source,
+        licence=licence,
+    )
+    files = {TRUNK_FILE: onnx, "MODEL_CARD.md": _card(facts, spec).encode()}
+    return write_trunk_bundle(url, spec=spec, pooling=Pooling(statistics="none"), trunks=(facts,), files=files)
+
+
+def embedding_length(trunk: OnnxTrunk, spec: FeatureSpec) -> int:
+    """Length of the embeddings that a network gives, found by running it.
+
+    Raises:
+      BundleError: its inputs, outputs or values are not those of a trunk; says in what.
+    """
+    _check_signature(trunk, spec)
+    patches = np.random.default_rng(0).normal(size=(BATCH, *spec.patch_shape)).astype(np.float32)
+    half = BATCH // 2
+    try:
+        found = trunk(patches)
+        beside_others = trunk(np.concatenate([patches[:half], 3 * patches[half:] + 1]))
+    except Exception as error:
+        raise BundleError(f"the network fails on {BATCH} patches of {spec.patch_shape}: {error}") from error
+    if found.ndim != 2 or len(found) != BATCH:
+        raise BundleError(f"the network makes {found.shape} of {BATCH} patches: a trunk makes [{BATCH}, dim]")
+    if not np.isfinite(found).all():
+        raise BundleError("the network's embeddings of noise are not finite")
+    if np.abs(found - beside_others)[:half].max() > TOLERANCE * np.abs(found).max():
+        raise BundleError(
+            "a patch's embedding changes with the patches beside it: export the network for inference, with the "
+            "statistics of its normalisations fixed"
+        )
+    return int(found.shape[1])
+
+
+def _check_signature(trunk: OnnxTrunk, spec: FeatureSpec) -> None:
+    if len(trunk.inputs) != 1 or len(trunk.outputs) != 1:
+        names = [", ".join(one.name for one in ends) for ends in (trunk.inputs, trunk.outputs)]
+        raise BundleError(f"the network has inputs {names[0]} and outputs {names[1]}: a trunk has one of each")
+    (patch,) = trunk.inputs
+    fits = len(patch.shape) == 3 and all(
+        not isinstance(size, int) or size == wanted
+        for size, wanted in zip(patch.shape[1:], spec.patch_shape, strict=True)
+    )
+    if patch.type != "tensor(float)" or not fits:
+        frames, mels = spec.patch_shape
+        raise BundleError(
+            f"the network takes {patch.type} {patch.shape}: the feature spec makes float32 [n, {frames}, {mels}]"
+        )
+
+
+def _card(trunk: TrunkFile, spec: FeatureSpec) -> str:
+    known = [f"Source: {trunk.source}."] * bool(trunk.source) + [f"Licence: {trunk.licence}."] * bool(trunk.licence)
+    return "\n".join(
+        [
+            *("---", "library_name: onnx", "tags:", "- feature-extraction", "- music", "---", ""),
+            f"# The trunk `{trunk.name}`",
+            "",
+            f"Maps log-mel patches of {spec.patch_s:.1f} s to embeddings of {trunk.patch_dim} values. It has no tags: "
+            "`catalog-tagger train --trunk` puts heads on it.",
+            *(["", *known] if known else []),
+            "",
+        ]
+    )

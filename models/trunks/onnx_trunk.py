@@ -1,0 +1,63 @@
+"""Trunks as ONNX files, run by ONNX Runtime: no TensorFlow on the machine."""
+
+from pathlib import Path
+
+import numpy as np
+
+from models.bundles.trunk_bundle import BundleError
+
+INSTALL = "pip install 'catalog-tagger[onnx]'"
+
+
+class OnnxTrunk:
+    """A trunk that ONNX Runtime runs on the processor: float32 [n, frames, mels] -> float32 [n, patch_dim].
+
+    Args:
+      model: the file's bytes, or its path.
+      threads: of one call; None: one a core.
+
+    Raises:
+      BundleError: ONNX Runtime is not installed, or cannot run this file.
+    """
+
+    def __init__(self, model: bytes | Path, threads: int | None = 1) -> None:
+        runtime = _runtime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # its warnings are about the graph, not for those who tag
+        try:
+            source = model if isinstance(model, bytes) else str(model)
+            self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        # Its exceptions have no common base but Exception.
+        except Exception as error:
+            raise BundleError(f"ONNX Runtime {runtime.__version__} cannot run this trunk: {error}") from error
+        self.inputs = tuple(self._session.get_inputs())
+        self.outputs = tuple(self._session.get_outputs())
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """float32 [n, frames, mels] -> float32 [n, patch_dim]; a network with a fixed n gets that many at a time."""
+        size = self.inputs[0].shape[0]
+        if not isinstance(size, int):
+            return self._run(batch)
+        pieces = [_padded(batch[start : start + size], size) for start in range(0, len(batch), size)]
+        return np.concatenate([self._run(piece) for piece in pieces])[: len(batch)]
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        found: np.ndarray = self._session.run([self.outputs[0].name], {self.inputs[0].name: batch})[0]
+        return found
+
+
+def _padded(batch: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)])
+
+
+def _runtime():
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BundleError(
+            f"this trunk is run by ONNX Runtime, which is not installed: {INSTALL}, or choose --inference tensorflow "
+            "where TensorFlow is"
+        ) from error
+    return onnxruntime
