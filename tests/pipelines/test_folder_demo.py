@@ -9,7 +9,7 @@ from pipelines.cli import main as cli
 from pipelines.errors import CommandFailed, UsageError
 from tests.models.test_musicnn import WHEELS, with_package
 from tests.published import fake_bundle, publish_table
-from tests.records.test_importing import write_audio
+from tests.signal.synth import encode, music
 
 
 def told(tmp_path, monkeypatch, *models: str) -> list[tuple[str, ...]]:
@@ -69,8 +69,9 @@ def test_flags_that_do_not_fit(capsys, flags, message):
 @with_package
 @pytest.mark.long
 def test_a_folder_of_music_is_tagged(tmp_path, monkeypatch, capfd):
-    write_audio(tmp_path / "music" / "one.flac", artist="Anna")
-    write_audio(tmp_path / "music" / "more" / "two.wav")
+    (tmp_path / "music" / "more").mkdir(parents=True)
+    (tmp_path / "music" / "one.flac").write_bytes(encode(music(4.0), format="FLAC"))
+    (tmp_path / "music" / "more" / "two.wav").write_bytes(encode(music(6.0)))
     monkeypatch.setattr(demo, "WORK", tmp_path / "demo")
     assert demo.main(["--catalog", str(tmp_path / "music"), "--package", str(WHEELS)]) == 0
     out = capfd.readouterr().out
