@@ -37,8 +37,10 @@ class ClassWeights:
     def of(self, columns: np.ndarray, y: np.ndarray, mask: np.ndarray, multiclass: bool) -> np.ndarray:
         """The mask [n, k] of these tags times the weight of each row for each of them."""
         positive, negative = (weights[columns].astype(y.dtype) for weights in (self.positive, self.negative))
+        if np.all(positive == 1) and np.all(negative == 1):
+            return mask
         if multiclass:
-            return mask * (y @ positive)[:, None] if np.any(positive != 1) else mask
+            return mask * (y @ positive)[:, None]
         return mask * (y * positive + (1 - y) * negative)
 
 

@@ -35,6 +35,12 @@ SAMPLE = 10_000
 MANY = 20_000
 """Training tracks from which on all heads are solved together, block by block."""
 
+NEAR = 100_000
+"""Training tracks that bring the descent near its end before it needs all of them."""
+
+EXACT = 1e-10
+"""Relative fall of the loss that ends the descent to a published head."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
@@ -107,17 +113,19 @@ def _fit_many(
 ) -> Fitted:
     """Strengths and blocks chosen on samples, then all training rows; validation rows are held out."""
     sample, rest = train.sample(SAMPLE), validation.sample(SAMPLE)
-    chosen = _fit_few(sample.joined(rest), len(sample), layout, blocks, class_weights(sample, layout, balance))
+    few = class_weights(sample, layout, balance)
+    chosen = _fit_few(sample.joined(rest), len(sample), layout, blocks, few, tolerance=CHOICE_TOLERANCE)
     mean, scale = standardiser(train.embeddings)
     factor = scale / chosen.heads.scale
     weights = chosen.heads.weights * factor[:, None]
     bias = chosen.heads.bias + (mean - chosen.heads.mean) / chosen.heads.scale @ chosen.heads.weights
     heads = dataclasses.replace(chosen.heads, mean=mean, scale=scale, weights=weights, bias=bias)
-    weighed = class_weights(train, layout, balance)
     scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(mean))
     for values in ("all", "fixed"):
         if part := _part(values, chosen.fits, layout, blocks):
-            heads = refine(train, heads, part, scales, weighed)
+            # A part of the rows brings the descent near: few of its steps then need all of them.
+            for rows in (train.sample(NEAR), train) if len(train) > 2 * NEAR else (train,):
+                heads = refine(rows, heads, part, scales, class_weights(rows, layout, balance))
     return Fitted(
         heads=heads,
         fits=[dataclasses.replace(fit, fitted_on=("train",)) for fit in chosen.fits],
@@ -139,7 +147,15 @@ def _part(values: str, fits: Sequence[Fit], layout: Layout, blocks: Sequence[Blo
     )
 
 
-def _fit_few(rows: Labelled, train: int, layout: Layout, blocks: Sequence[Block], weighed: ClassWeights) -> Fitted:
+def _fit_few(
+    rows: Labelled,
+    train: int,
+    layout: Layout,
+    blocks: Sequence[Block],
+    weighed: ClassWeights,
+    *,
+    tolerance: float = EXACT,
+) -> Fitted:
     """Heads category by category; the first `train` rows are of the training split."""
     mean, scale = standardiser(rows.embeddings[:train])
     weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
@@ -149,7 +165,7 @@ def _fit_few(rows: Labelled, train: int, layout: Layout, blocks: Sequence[Block]
         columns = fitted_columns(group)
         known = np.flatnonzero(rows.mask[:, columns].max(axis=1) > 0)
         problem = _problem(rows, known, group, mean, scale, weighed)
-        found = _fit_group(group.name, problem, int(np.sum(known < train)), blocks)
+        found = _fit_group(group.name, problem, int(np.sum(known < train)), blocks, tolerance)
         weights[:, columns], bias[columns] = found.weights, found.bias - weighed.bias[columns]
         unseen = known[found.held_out]
         logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - weighed.bias[columns]
@@ -188,7 +204,7 @@ class _Found:
     fit: Fit
 
 
-def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block]) -> _Found:
+def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
     """The head of one category; the first `train` of its known rows are of the training split."""
     fixed = [block for block in blocks if not block.learned]
     if not train:
@@ -199,10 +215,11 @@ def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block]) ->
             weights=weights, bias=bias, logits=np.zeros(rows.y.shape), held_out=np.zeros(len(rows), bool), fit=nothing
         )
     if not fixed:
-        return _fit_validated(name, rows, train, blocks, "all")
+        return _fit_validated(name, rows, train, blocks, "all", tolerance)
     if len(fixed) == len(blocks):
-        return _fit_fixed(name, rows, train, fixed)
-    return _better(_fit_fixed(name, rows, train, fixed), _fit_validated(name, rows, train, blocks, "all"), rows, train)
+        return _fit_fixed(name, rows, train, fixed, tolerance)
+    everything = _fit_validated(name, rows, train, blocks, "all", tolerance)
+    return _better(_fit_fixed(name, rows, train, fixed, tolerance), everything, rows, train)
 
 
 def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Found:
@@ -219,16 +236,16 @@ def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Fo
     return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
 
 
-def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block]) -> _Found:
+def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
     """A head on blocks that know nothing of the labels: cross-validated where tracks are few."""
     if len(rows) > MOST_FOLDED:
-        return _fit_validated(name, rows, train, blocks, "fixed")
+        return _fit_validated(name, rows, train, blocks, "fixed", tolerance)
     columns = [block.columns for block in blocks]
     if len(set(rows.groups or range(len(rows)))) < 2:
-        return _fit_validated(name, rows, len(rows), blocks, "fixed")
+        return _fit_validated(name, rows, len(rows), blocks, "fixed", tolerance)
     choice = cross_validated(rows, columns)
     solution = _solution(
-        rows, columns_of(blocks), scaled_columns(columns, choice.scales, rows.x.shape[1]), choice.strength
+        rows, columns_of(blocks), scaled_columns(columns, choice.scales, rows.x.shape[1]), choice.strength, tolerance
     )
     fit = Fit(
         category=name,
@@ -244,7 +261,7 @@ def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block]) ->
 
 
 def _fit_validated(
-    name: str, rows: Problem, train: int, blocks: Sequence[Block], values: Literal["all", "fixed"]
+    name: str, rows: Problem, train: int, blocks: Sequence[Block], values: Literal["all", "fixed"], tolerance: float
 ) -> _Found:
     """A head on training rows, its strength chosen on validation rows: all that learned blocks allow."""
     columns = columns_of(blocks)
@@ -253,7 +270,7 @@ def _fit_validated(
     fitted, rest = (dataclasses.replace(part, x=part.x * scales) for part in (rows.rows(place), rows.rows(~place)))
     losses = _validated(fitted.values(columns), rest.values(columns))
     strength = min(losses, key=lambda tried: losses[tried]) if losses else DEFAULT_STRENGTH
-    solution = _solution(rows.rows(place), columns, scales, strength)
+    solution = _solution(rows.rows(place), columns, scales, strength, tolerance)
     fit = Fit(
         category=name,
         values=values,
@@ -266,10 +283,10 @@ def _fit_validated(
     return _Found(weights=solution.weights, bias=solution.bias, logits=logits, held_out=~place, fit=fit)
 
 
-def _solution(rows: Problem, columns: np.ndarray, scales: np.ndarray, strength: float) -> Solution:
+def _solution(rows: Problem, columns: np.ndarray, scales: np.ndarray, strength: float, tolerance: float) -> Solution:
     """The head of one strength, its weights [D, k] for standardised values: 0 outside of `columns`."""
     scaled = dataclasses.replace(rows, x=rows.x[:, columns] * scales[columns])
-    found = next(path(scaled, [strength]))
+    found = next(path(scaled, [strength], tolerance=tolerance))
     weights = np.zeros((rows.x.shape[1], rows.y.shape[1]))
     weights[columns] = found.weights * scales[columns, None]
     return dataclasses.replace(found, weights=weights)
