@@ -54,7 +54,9 @@ def refine(train: Labelled, start: Heads, part: Part, scales: np.ndarray, weight
     problem = _Rows(train, start, part, scales, weights)
     values, basis = np.linalg.eigh(problem.gram())
     spread = np.maximum(values, 0.0)[:, None] * problem.curvature() + problem.strengths
-    stretch = np.vstack([1 / np.sqrt(spread), np.ones(len(problem.outputs))])
+    # A bias is as curved as the sum of its known rows, and a quarter for its pseudo-track.
+    level = problem.curvature() * len(train) + 0.25
+    stretch = np.vstack([1 / np.sqrt(spread), 1 / np.sqrt(level)])
     first = np.vstack([basis.T @ problem.start, problem.start_bias])
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
