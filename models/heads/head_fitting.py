@@ -121,11 +121,13 @@ def _fit_many(
     bias = chosen.heads.bias + (mean - chosen.heads.mean) / chosen.heads.scale @ chosen.heads.weights
     heads = dataclasses.replace(chosen.heads, mean=mean, scale=scale, weights=weights, bias=bias)
     scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(mean))
+    # A part of the rows brings the descent near: few of its steps then need all of them.
+    stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
+    weighed = [class_weights(rows, layout, balance) for rows in stages]
     for values in ("all", "fixed"):
         if part := _part(values, chosen.fits, layout, blocks):
-            # A part of the rows brings the descent near: few of its steps then need all of them.
-            for rows in (train.sample(NEAR), train) if len(train) > 2 * NEAR else (train,):
-                heads = refine(rows, heads, part, scales, class_weights(rows, layout, balance))
+            for rows, weights_of_classes in zip(stages, weighed, strict=True):
+                heads = refine(rows, heads, part, scales, weights_of_classes)
     return Fitted(
         heads=heads,
         fits=[dataclasses.replace(fit, fitted_on=("train",)) for fit in chosen.fits],
