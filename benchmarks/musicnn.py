@@ -4,12 +4,13 @@ python -m benchmarks.musicnn MUSIC    # after `make musicnn`; reads at most 40 a
 
 The package's way: librosa's audio, a float32 spectrogram, patches one after the other, the mean of their scores; its
 network is the re-built one, which gives its scores to 1e-5 (tests/models/test_musicnn.py). Ours: what `tag` publishes:
-at most 16 patches in float16, spread over the track, and the output layer on their mean embedding.
+at most 16 patches in float16, spread over the track, and the output layer on their mean embedding. Files that librosa
+cannot open and files shorter than a patch are named and left out.
 """
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +20,60 @@ MOST_FILES = 40
 SUFFIXES = (".mp3", ".ogg", ".flac", ".wav", ".opus")
 WHEELS = Path(".tools/musicnn")
 
+Heard = tuple[Path, np.ndarray]
+"""A file and its samples at the networks' sample rate."""
 
-def compare(music: Path) -> Iterator[tuple[str, dict[str, float]]]:
-    """For both networks: differences of scores, and agreement on the ten highest tags."""
-    from models.trunks.musicnn import load_network, write_musicnn_bundle
-    from models.trunks.musicnn_package import read_package, taxonomy_of
+
+def heard_by_librosa(music: Path, sample_rate: int) -> list[Heard]:
+    """At most `MOST_FILES` files, spread over the folder; those that librosa cannot open are printed instead."""
+    import librosa
+    import soundfile
 
     files = sorted(path for path in music.rglob("*") if path.suffix in SUFFIXES)
     files = files[:: max(1, len(files) // MOST_FILES)][:MOST_FILES]
+    found, silent = list[Heard](), list[str]()
+    for path in files:
+        try:
+            with soundfile.SoundFile(path) as file:
+                found.append((path, librosa.load(file, sr=sample_rate)[0]))
+        except soundfile.SoundFileError as error:
+            silent.append(f"{path.name} ({type(error).__name__})")
+    _print_left_out("librosa cannot open", silent, len(files))
+    return found
+
+
+def _print_left_out(why: str, names: Sequence[str], total: int) -> None:
+    if names:
+        print(f"left out {len(names)} of {total} files, {why}: {', '.join(names)}", flush=True)
+
+
+def compare(music: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """For both networks: differences of scores, and agreement on the ten highest tags."""
+    from models.trunks.musicnn import SPEC, load_network, write_musicnn_bundle
+    from models.trunks.musicnn_package import read_package, taxonomy_of
+
+    heard = heard_by_librosa(music, SPEC.sample_rate)
     for checkpoint in read_package(WHEELS):
         model, weights, bias = load_network(checkpoint)
         _, outputs = taxonomy_of(checkpoint.labels)
         with tempfile.TemporaryDirectory() as folder:
             bundle = write_musicnn_bundle(f"{folder}/bundle", checkpoint)
-            pairs = [pair for path in files if (pair := _scores(path, bundle, model, weights, bias, outputs))]
+            scores = {path.name: _scores(path, audio, bundle, model, weights, bias, outputs) for path, audio in heard}
+        pairs = [pair for pair in scores.values() if pair]
+        _print_left_out("shorter than a patch", [name for name, pair in scores.items() if not pair], len(heard))
         yield bundle.trunks[0].name, _agreement(np.array([a for a, _ in pairs]), np.array([b for _, b in pairs]))
 
 
-def _scores(path: Path, bundle: Any, model: Any, weights: np.ndarray, bias: np.ndarray, outputs: list[int]) -> Any:
+def _scores(
+    path: Path, audio: np.ndarray, bundle: Any, model: Any, weights: np.ndarray, bias: np.ndarray, outputs: list[int]
+) -> Any:
     """(ours, the package's) scores of one file [tags]; None where it is shorter than a patch."""
-    import librosa
-
     from models.heads.heads import sigmoid
     from models.trunks.embedding import load_embedder
     from transforms.signal.extract import extract
     from transforms.signal.limits import Limits
     from transforms.signal.logmel import log_mel
 
-    audio, _ = librosa.load(path, sr=bundle.spec.sample_rate)
     frames = log_mel(audio, bundle.spec)
     count = len(frames) // bundle.spec.patch_frames
     if not count:

@@ -54,6 +54,9 @@ FAMILY = {
 }
 """Single sounds and the family that they belong to; others carry none of the families."""
 
+GENRES = ("ambient", "background_music", "electronic", "game_soundtrack", "lofi")
+"""Genres of `music`, weakly labelled: too weak to rate a tagger by, good enough to try choices on."""
+
 UNTOLD = {"sound---loop", "sound---ambient", "sound---glitch", "sound---misc", "sound---vinyl"}
 """Tags that do not say what is heard: such clips stay out."""
 
@@ -83,9 +86,9 @@ class Task:
 
 
 def read_rows(data: Path) -> list[Row]:
-    """Clips of the manifest that a task may hold."""
+    """Clips of the manifest."""
     with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if not row["path"].startswith(("music/", "speech8k/"))]
+        return list(csv.DictReader(file))
 
 
 def read_tasks(data: Path, there: set[str]) -> dict[str, Task]:
@@ -93,19 +96,25 @@ def read_tasks(data: Path, there: set[str]) -> dict[str, Task]:
     esc10 = [row for row in rows if row["path"].startswith("esc10/")]
     played = [row for row in rows if row["path"].split("/")[0] in ("rendered", "sounds", "samples")]
     played = [row for row in played if not UNTOLD & set(row["tags"].split("|"))]
+    music = [row for row in rows if row["path"].startswith("music/") and len(_genres(row)) == 1]
+    digits = [row for row in rows if row["path"].startswith("speech8k/")]
     tasks = [
-        _task("esc10", esc10, lambda row: {row["tags"]}, multiclass=True),
+        _task("esc10", esc10, lambda row: {row["tags"]}, multiclass=True, official=True),
         _task("families", played, _families, multiclass=False),
         _task("instruments", played, _instruments, multiclass=False),
+        _task("genres", music, _genres, multiclass=True),
+        _task("digits", digits, lambda row: _values(row, "digit"), multiclass=True),
     ]
     return {task.name: task for task in tasks}
 
 
-def _task(name: str, rows: list[Row], tags_of: Callable[[Row], set[str]], *, multiclass: bool) -> Task:
+def _task(
+    name: str, rows: list[Row], tags_of: Callable[[Row], set[str]], *, multiclass: bool, official: bool = False
+) -> Task:
     tags = sorted({tag for row in rows for tag in tags_of(row)})
     targets = np.array([[tag in tags_of(row) for tag in tags] for row in rows], np.float32)
     kept = targets.sum(axis=0) >= LEAST_POSITIVE
-    folds = np.array([int(row["fold"]) for row in rows]) if multiclass else None
+    folds = np.array([int(row["fold"]) for row in rows]) if official else None
     return Task(
         name=name,
         ids=[row["track_id"] for row in rows],
@@ -118,8 +127,12 @@ def _task(name: str, rows: list[Row], tags_of: Callable[[Row], set[str]], *, mul
 
 
 def _values(row: Row, *categories: str) -> set[str]:
-    pairs = (tag.split("---") for tag in row["tags"].split("|"))
+    pairs = (tag.split("---") for tag in row["tags"].split("|") if tag)
     return {value for category, value in pairs if category in categories}
+
+
+def _genres(row: Row) -> set[str]:
+    return _values(row, "genre") & set(GENRES)
 
 
 def _families(row: Row) -> set[str]:
@@ -132,26 +145,42 @@ def _instruments(row: Row) -> set[str]:
     return _values(row, "instrument") | kit
 
 
-def embed(data: Path, musicnn: Path) -> dict[str, np.ndarray]:
-    """`<block>/<track_id>` -> values, float32, as `train` would pool them."""
+def embed(files: Mapping[str, Path], musicnn: Path) -> dict[str, np.ndarray]:
+    """`<block>/<track_id>` -> values, float32, as `train` would pool them; of tracks that are long enough."""
     default, found = FeatureSpec(), {}
     embedders = {name: load_embedder(str(musicnn / name), threads=2) for name in ("musicnn-mtt", "musicnn-msd")}
-    rows = read_rows(data)
-    for batch in (rows[i : i + 16] for i in range(0, len(rows), 16)):
+    tracks = list(files)
+    for batch in (tracks[i : i + 16] for i in range(0, len(tracks), 16)):
         ids, heard = [], []
-        for row in batch:
-            audio = (data / row["path"]).read_bytes()
+        for track in batch:
+            audio = files[track].read_bytes()
             try:
                 patches = extract(audio, default, Limits()).patches
                 heard.append(extract(audio, dataclasses.replace(default, compression="log10p1"), Limits()).patches)
             except TrackError:
                 continue  # shorter than the spec allows
-            ids.append(row["track_id"])
-            found[f"moments/{ids[-1]}"] = mel_moments(patches)
-            found[f"statistics/{ids[-1]}"] = STATISTICS[LATEST](patches, "db").astype(np.float16).astype(np.float32)
+            ids.append(track)
+            found[f"moments/{track}"] = mel_moments(patches)
+            found[f"statistics/{track}"] = STATISTICS[LATEST](patches, "db").astype(np.float16).astype(np.float32)
         for name, embedder in embedders.items():
             found |= {f"{name}/{i}": values for i, values in zip(ids, embedder.embed(heard), strict=True)}
     return found
+
+
+def cached_embeddings(data: Path, musicnn: Path, cache: Path | None) -> dict[str, np.ndarray]:
+    """Those of the file, or those of the manifest's clips, kept there."""
+    if cache and cache.exists():
+        with np.load(cache, allow_pickle=False) as kept:
+            return dict(kept)
+    found = embed({row["track_id"]: data / row["path"] for row in read_rows(data)}, musicnn)
+    if cache:
+        np.savez(cache, **found)
+    return found
+
+
+def embedded(found: Mapping[str, np.ndarray]) -> set[str]:
+    """Tracks that are there."""
+    return {name.partition("/")[2] for name in found if name.startswith("moments/")}
 
 
 def held_out_scores(task: Task, values: list[np.ndarray], fold: np.ndarray, most: int | None = None) -> np.ndarray:
@@ -240,15 +269,8 @@ def main() -> None:
     parser.add_argument("--curves", action="store_true", help="also by the number of training clips")
     parser.add_argument("--calibration", action="store_true", help="also the calibration error, before and after")
     args = parser.parse_args()
-    if args.cache and args.cache.exists():
-        with np.load(args.cache, allow_pickle=False) as kept:
-            found = dict(kept)
-    else:
-        found = embed(args.data, args.musicnn)
-        if args.cache:
-            np.savez(args.cache, **found)
-    there = {name.partition("/")[2] for name in found if name.startswith("moments/")}
-    tasks = read_tasks(args.data, there)
+    found = cached_embeddings(args.data, args.musicnn, args.cache)
+    tasks = read_tasks(args.data, embedded(found))
     with threadpool_limits(1):
         for name in args.tasks.split(","):
             report(tasks[name], found, curves=args.curves, calibration=args.calibration)

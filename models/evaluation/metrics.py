@@ -106,6 +106,13 @@ def expected_calibration_error(targets: np.ndarray, scores: np.ndarray, bins: in
     return float(np.average(np.abs(curve.score - curve.target), weights=curve.tracks))
 
 
+def mean_calibration_error(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray) -> float | None:
+    """Mean calibration error over the tags that have known tracks of both kinds, all [n, T]; None where no tag has."""
+    truth, known = targets >= POSITIVE_FROM, mask > 0
+    rated = [t for t, rows in enumerate(known.T) if 0 < np.sum(truth[rows, t]) < np.sum(rows)]
+    return _mean([expected_calibration_error(targets[known[:, t], t], scores[known[:, t], t]) for t in rated])
+
+
 def tag_metrics(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> list[TagMetrics]:
     """Areas, calibration error, F1, precision and recall at the threshold, support and known tracks per tag.
 

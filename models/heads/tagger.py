@@ -190,7 +190,16 @@ def _build_tagger(
     known, compared = _baselines(splits, layout)
     compared = {TAGGER: rated, **compared}
     report = _report(compared, tag_ids, layout, fitted.fits, splits)
+    report["calibration_error"] = {
+        step: _calibration_error(splits["test"].embedded, found, layout)
+        for step, found in (("before", fitted.heads), ("after", heads))
+    }
     return Tagger(heads=heads, baselines=known, tags=tuple(facts), fits=fitted.fits, metrics=report)
+
+
+def _calibration_error(test: Labelled, heads: Heads, layout: Layout) -> float | None:
+    """Mean over the tags, on the test split: what calibration was not fitted on."""
+    return metrics.mean_calibration_error(test.targets, test.mask, score(test.embeddings, heads, layout))
 
 
 def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:

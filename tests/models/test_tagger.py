@@ -52,6 +52,13 @@ def test_report_compares_with_both_baselines():
     assert report["macro"]["tagger"]["test"]["roc_auc"] > report["macro"]["prevalence"]["test"]["roc_auc"]
 
 
+def test_report_has_the_calibration_error_of_the_test_split_before_and_after():
+    tagger = build()
+    found = tagger.metrics["calibration_error"]
+    assert found["after"] == pytest.approx(tagger.metrics["macro"]["tagger"]["test"]["ece"])
+    assert found["before"] != found["after"]
+
+
 def test_report_is_json_without_nan():
     json.dumps(build().metrics, allow_nan=False)
 
