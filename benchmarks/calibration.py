@@ -45,7 +45,9 @@ def main() -> None:
         print("seed {}: {:.4f} -> {:.4f}".format(seed, *found[-1]), flush=True)
     before, after = np.array(found).T
     spread = np.std(after - before, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else float("nan")
-    print(f"train {' '.join(args.flags)}: {before.mean():.4f} -> {after.mean():.4f}, {after.mean() - before.mean():+.4f}")
+    print(
+        f"train {' '.join(args.flags)}: {before.mean():.4f} -> {after.mean():.4f}, {after.mean() - before.mean():+.4f}"
+    )
     print(f"standard error of the difference {spread:.4f}; lower in {np.sum(after < before)} of {len(found)}")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.real_data import Task, read_rows, read_tasks
+from benchmarks.real_tasks import Task, read_rows, read_tasks
 from pipelines.cli import main as catalog_tagger
 
 MEASURES = {True: ("accuracy",), False: ("roc_auc", "pr_auc")}

@@ -9,7 +9,6 @@ of artists.
 """
 
 import argparse
-import csv
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.real_tasks import FOLDS, Task, read_rows, read_tasks
 from models.bundles.baselines import mel_moments
 from models.evaluation.metrics import expected_calibration_error, pr_auc, roc_auc
 from models.heads.calibration import calibrate
-from models.heads.folds import deal_folds
 from models.heads.head_fitting import Fitted, fit_heads
-from models.heads.heads import Group, Layout, published, raw_logits
+from models.heads.heads import published, raw_logits
 from models.heads.labelled import Labelled
 from models.trunks.blocks import Block
 from models.trunks.embedding import load_embedder
@@ -32,9 +31,7 @@ from transforms.signal.extract import extract
 from transforms.signal.limits import Limits
 from transforms.signal.spec import FeatureSpec
 
-FOLDS = 5
 RESAMPLES = 500
-LEAST_POSITIVE = 6
 SIZES = (40, 60, 80, 160)
 
 SYSTEMS: Mapping[str, tuple[str, ...]] = {
@@ -44,105 +41,6 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
     "MusiCNN (MTT) + statistics": ("musicnn-mtt", "statistics"),
     "MusiCNN (MTT, MSD) + statistics": ("musicnn-mtt", "musicnn-msd", "statistics"),
 }
-
-FAMILY = {
-    **dict.fromkeys(("bass_drum", "drum", "hi_hat", "snare", "electric_percussion", "percussion", "tabla"), "drums"),
-    **dict.fromkeys(("ride_cymbal", "bendir", "mridangam", "drum_kit"), "drums"),
-    **dict.fromkeys(("cello", "violin"), "strings"),
-    "bass": "bass",
-    "guitar": "guitar",
-}
-"""Single sounds and the family that they belong to; others carry none of the families."""
-
-GENRES = ("ambient", "background_music", "electronic", "game_soundtrack", "lofi")
-"""Genres of `music`, weakly labelled: too weak to rate a tagger by, good enough to try choices on."""
-
-UNTOLD = {"sound---loop", "sound---ambient", "sound---glitch", "sound---misc", "sound---vinyl"}
-"""Tags that do not say what is heard: such clips stay out."""
-
-Row = Mapping[str, str]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Task:
-    """Clips with labels: ids, groups, T tags, targets [n, T], whether one applies to each, official folds or None."""
-
-    name: str
-    ids: list[str]
-    groups: list[str]
-    tags: list[str]
-    targets: np.ndarray
-    multiclass: bool
-    folds: np.ndarray | None = None
-
-    @property
-    def layout(self) -> Layout:
-        columns = tuple(range(self.targets.shape[1]))
-        kind = "multiclass" if self.multiclass else "multilabel"
-        return Layout(groups=(Group(name=self.name, kind=kind, columns=columns),), edges=(), size=len(columns))
-
-    def dealt(self) -> np.ndarray:
-        return self.folds if self.folds is not None else deal_folds(self.groups, self.targets > 0, FOLDS)
-
-
-def read_rows(data: Path) -> list[Row]:
-    """Clips of the manifest."""
-    with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def read_tasks(data: Path, there: set[str]) -> dict[str, Task]:
-    rows = [row for row in read_rows(data) if row["track_id"] in there]
-    esc10 = [row for row in rows if row["path"].startswith("esc10/")]
-    played = [row for row in rows if row["path"].split("/")[0] in ("rendered", "sounds", "samples")]
-    played = [row for row in played if not UNTOLD & set(row["tags"].split("|"))]
-    music = [row for row in rows if row["path"].startswith("music/") and len(_genres(row)) == 1]
-    digits = [row for row in rows if row["path"].startswith("speech8k/")]
-    tasks = [
-        _task("esc10", esc10, lambda row: {row["tags"]}, multiclass=True, official=True),
-        _task("families", played, _families, multiclass=False),
-        _task("instruments", played, _instruments, multiclass=False),
-        _task("genres", music, _genres, multiclass=True),
-        _task("digits", digits, lambda row: _values(row, "digit"), multiclass=True),
-    ]
-    return {task.name: task for task in tasks}
-
-
-def _task(
-    name: str, rows: list[Row], tags_of: Callable[[Row], set[str]], *, multiclass: bool, official: bool = False
-) -> Task:
-    tags = sorted({tag for row in rows for tag in tags_of(row)})
-    targets = np.array([[tag in tags_of(row) for tag in tags] for row in rows], np.float32)
-    kept = targets.sum(axis=0) >= LEAST_POSITIVE
-    folds = np.array([int(row["fold"]) for row in rows]) if official else None
-    return Task(
-        name=name,
-        ids=[row["track_id"] for row in rows],
-        groups=[row["group_id"] for row in rows],
-        tags=[tag.split("---")[-1] for tag, enough in zip(tags, kept.tolist(), strict=True) if enough],
-        targets=targets[:, kept],
-        multiclass=multiclass,
-        folds=folds,
-    )
-
-
-def _values(row: Row, *categories: str) -> set[str]:
-    pairs = (tag.split("---") for tag in row["tags"].split("|") if tag)
-    return {value for category, value in pairs if category in categories}
-
-
-def _genres(row: Row) -> set[str]:
-    return _values(row, "genre") & set(GENRES)
-
-
-def _families(row: Row) -> set[str]:
-    single = {FAMILY[value] for value in _values(row, "sound", "instrument") if value in FAMILY}
-    return _values(row, "family") | (single if not row["path"].startswith("rendered/") else set())
-
-
-def _instruments(row: Row) -> set[str]:
-    kit = {"drum_kit" for value in _values(row, "sound") if FAMILY.get(value) == "drums"}
-    return _values(row, "instrument") | kit
 
 
 def embed(files: Mapping[str, Path], musicnn: Path) -> dict[str, np.ndarray]:
@@ -183,17 +81,21 @@ def embedded(found: Mapping[str, np.ndarray]) -> set[str]:
     return {name.partition("/")[2] for name in found if name.startswith("moments/")}
 
 
-def held_out_scores(task: Task, values: list[np.ndarray], fold: np.ndarray, most: int | None = None) -> np.ndarray:
-    """Each clip's scores by heads that were fitted on the other folds, or on `most` clips of them."""
-    scores = np.zeros(task.targets.shape)
+def held_out_scores(
+    task: Task, values: list[np.ndarray], fold: np.ndarray, most: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each clip's scores, before and after calibration, by heads fitted on the other folds or `most` clips of them."""
+    raw, calibrated = np.zeros(task.targets.shape), np.zeros(task.targets.shape)
     embeddings, blocks = np.hstack(values), _blocks(values)
     for k in np.unique(fold):
         rows = np.flatnonzero(fold != k)
         if most is not None and most < len(rows):
             rows = np.sort(np.random.default_rng(int(k)).choice(rows, most, replace=False))
         fitted, logits = _fitted(task, embeddings, blocks, rows, fold == k)
-        scores[fold == k] = published(logits, fitted.heads, task.layout)
-    return scores
+        heads = calibrate(fitted.heads, fitted.logits, fitted.targets, fitted.mask, task.layout)
+        raw[fold == k] = published(logits, fitted.heads, task.layout)
+        calibrated[fold == k] = published(logits, heads, task.layout)
+    return raw, calibrated
 
 
 def _blocks(values: list[np.ndarray]) -> list[Block]:
@@ -213,19 +115,10 @@ def _fitted(
     return fitted, raw_logits(embeddings[rest], fitted.heads)
 
 
-def calibration_errors(task: Task, values: list[np.ndarray], fold: np.ndarray) -> tuple[float, float]:
-    """Mean calibration error per tag of held-out clips, before calibration and after: fitted without them."""
-    raw, calibrated = np.zeros(task.targets.shape), np.zeros(task.targets.shape)
-    for k in np.unique(fold):
-        fitted, logits = _fitted(task, np.hstack(values), _blocks(values), np.flatnonzero(fold != k), fold == k)
-        heads = calibrate(fitted.heads, fitted.logits, fitted.targets, fitted.mask, task.layout)
-        raw[fold == k] = published(logits, fitted.heads, task.layout)
-        calibrated[fold == k] = published(logits, heads, task.layout)
-    before, after = (
-        float(np.mean([expected_calibration_error(task.targets[:, tag], s[:, tag]) for tag in range(s.shape[1])]))
-        for s in (raw, calibrated)
-    )
-    return before, after
+def calibration_error(task: Task, scores: np.ndarray) -> float:
+    """Mean over the tags, of clips that neither heads nor calibration were fitted on."""
+    found = [expected_calibration_error(task.targets[:, tag], scores[:, tag]) for tag in range(scores.shape[1])]
+    return float(np.mean(found))
 
 
 def measures(task: Task, scores: np.ndarray) -> dict[str, str]:
@@ -236,13 +129,13 @@ def measures(task: Task, scores: np.ndarray) -> dict[str, str]:
     found = {}
     for name, measure in (("ROC-AUC", roc_auc), ("PR-AUC", pr_auc)):
         found[name] = _interval(
-            _macro(measure, task.targets, scores),
-            [_macro(measure, task.targets[rows], scores[rows]) for rows in _resamples(task)],
+            macro(measure, task.targets, scores),
+            [macro(measure, task.targets[rows], scores[rows]) for rows in _resamples(task)],
         )
     return found
 
 
-def _macro(measure: Callable[[np.ndarray, np.ndarray], float | None], targets: np.ndarray, scores: np.ndarray) -> float:
+def macro(measure: Callable[[np.ndarray, np.ndarray], float | None], targets: np.ndarray, scores: np.ndarray) -> float:
     values = [measure(targets[:, tag] > 0, scores[:, tag]) for tag in range(targets.shape[1])]
     return float(np.mean([value for value in values if value is not None]))
 
@@ -285,14 +178,14 @@ def report(task: Task, found: Mapping[str, np.ndarray], *, curves: bool, calibra
     _print_line("prevalence (baseline)", measures(task, shares))
     for system, blocks in SYSTEMS.items():
         values = [np.array([found[f"{block}/{track}"] for track in task.ids]) for block in blocks]
-        line = measures(task, held_out_scores(task, values, fold))
+        raw, calibrated = held_out_scores(task, values, fold)
+        line = measures(task, raw)
+        if calibration:
+            line["calibration error"] = " -> ".join(f"{calibration_error(task, s):.3f}" for s in (raw, calibrated))
         if curves:
             for most in (size for size in SIZES if size < len(task.ids) * (FOLDS - 1) / FOLDS):
-                line |= {
-                    f"{most} clips": next(iter(measures(task, held_out_scores(task, values, fold, most)).values()))
-                }
-        if calibration:
-            line["ECE"] = "{:.3f} -> {:.3f}".format(*calibration_errors(task, values, fold))
+                few, _ = held_out_scores(task, values, fold, most)
+                line[f"{most} clips"] = next(iter(measures(task, few).values()))
         _print_line(system, line)
 
 
