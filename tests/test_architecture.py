@@ -1,13 +1,12 @@
 """Imports point inwards, in every module and in every function; heavy libraries come only when they are used."""
 
 import ast
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.processes import imported_by
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "transforms", "models")
@@ -91,15 +90,7 @@ def test_layers_and_packages_are_all_there() -> None:
 
 def loaded_by(names: list[str]) -> set[str]:
     """Everything in memory after a fresh process has imported the modules."""
-    code = (
-        "import importlib, json, sys\n"
-        "for name in json.loads(sys.argv[1]): importlib.import_module(name)\n"
-        "print(json.dumps(sorted(sys.modules)))"
-    )
-    command = [sys.executable, "-c", code, json.dumps(names)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    return imported_by("import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)", *names)
 
 
 HEAVY = {

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.tiny import tiny_dataset
+from tests.models.tiny import example, tiny_dataset
+from transforms.records.datasets import read_manifest
+
+EPOCHS = 3
+"""Enough to beat the baselines on tags that can be heard."""
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +23,20 @@ def built(dataset: Path, tmp_path_factory: pytest.TempPathFactory):
     return build(dataset, tmp_path_factory.mktemp("models") / "bundle")
 
 
-def build(dataset: Path, output: Path, seed: int = 0, **options):
-    """Trains for a few epochs."""
+def build(dataset: Path, output: Path, **options):
+    """A bundle whose trunk learned for a few epochs."""
     from models.building import build_bundle
-    from models.training.data import Sampling
     from models.training.training import TrainingOptions
     from models.trunks.pooling import Pooling
 
-    chosen = TrainingOptions(**{"epochs": 8, "sampling": Sampling(seed=seed), **options})
-    return build_bundle(str(dataset), str(output), chosen, Pooling())
+    return build_bundle(str(dataset), str(output), TrainingOptions(**{"epochs": EPOCHS, **options}), Pooling())
+
+
+def train_tiny(dataset: Path, initial=None, **options):
+    """A trunk alone that learned for a few epochs: what saves the time to export it and to fit heads."""
+    from models.training.training import TrainingOptions, train_trunk
+
+    manifest = read_manifest(str(dataset))
+    shards = [str(dataset / shard.path) for shard in manifest.shards_of("train")]
+    validation = [example(number) for number in range(60, 75)]
+    return train_trunk(manifest, shards, validation, TrainingOptions(**{"epochs": EPOCHS, **options}), initial)

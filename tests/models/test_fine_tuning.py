@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from models.training.training import FINE_TUNING_RATE, TrainingOptions, train_trunk
-from tests.models.tiny import SPEC, example
+from models.training.training import FINE_TUNING_RATE
+from tests.models.conftest import train_tiny
+from tests.models.tiny import SPEC
 from transforms.records.datasets import read_manifest
 from transforms.signal.spec import FeatureSpec
 
@@ -16,13 +17,6 @@ def fresh(dataset, spec=SPEC):
     return trunks.build("compact", spec, manifest.mel_mean, manifest.mel_std)
 
 
-def fine_tuned(dataset, initial, **options):
-    manifest = read_manifest(str(dataset))
-    shards = [str(dataset / shard.path) for shard in manifest.shards_of("train")]
-    validation = [example(number) for number in range(60, 75)]
-    return train_trunk(manifest, shards, validation, TrainingOptions(epochs=2, **options), initial)
-
-
 def weights(model, norms: bool) -> list[np.ndarray]:
     statistics = [layer for layer in model.layers if "norm" in layer.name and layer.name != "normalise"]
     return [w.numpy().copy() for layer in model.layers if (layer in statistics) == norms for w in layer.weights]
@@ -31,7 +25,7 @@ def weights(model, norms: bool) -> list[np.ndarray]:
 def test_fine_tuning_starts_from_the_given_weights_and_leaves_its_statistics(dataset):
     trunk = fresh(dataset)
     before, norms = weights(trunk, norms=False), weights(trunk, norms=True)
-    after = fine_tuned(dataset, trunk).trunk
+    after = train_tiny(dataset, trunk, epochs=2).trunk
     moved = max(np.abs(a - b).max() for a, b in zip(before, weights(after, norms=False), strict=True))
     assert 0 < moved < 20 * FINE_TUNING_RATE
     assert all((a == b).all() for a, b in zip(norms, weights(after, norms=True), strict=True))
@@ -40,13 +34,13 @@ def test_fine_tuning_starts_from_the_given_weights_and_leaves_its_statistics(dat
 def test_statistics_follow_the_data_on_request(dataset):
     trunk = fresh(dataset)
     norms = weights(trunk, norms=True)
-    after = fine_tuned(dataset, trunk, train_norms=True).trunk
+    after = train_tiny(dataset, trunk, epochs=1, train_norms=True).trunk
     assert any((a != b).any() for a, b in zip(norms, weights(after, norms=True), strict=True))
 
 
 def test_a_trunk_of_other_patches_is_refused(dataset):
     with pytest.raises(ValueError, match=r"takes patches of \(187, 96\), the dataset has \(24, 16\)"):
-        fine_tuned(dataset, fresh_of_default_spec())
+        train_tiny(dataset, fresh_of_default_spec())
 
 
 def fresh_of_default_spec():

@@ -13,10 +13,8 @@ import pytest
 from models.training import checkpoints
 from models.training.data import Sampling
 from models.training.errors import CheckpointError
-from models.training.training import TrainingOptions, train_trunk
 from models.trunks.keras_trunk import digest_of
-from tests.models.tiny import example
-from transforms.records.datasets import read_manifest
+from tests.models.conftest import train_tiny
 
 SMALL = {"epochs": 2, "sampling": Sampling(batch_size=16), "checkpoint_steps": 5, "similarity_weight": 0.3}
 STEPS, SAVES = 11, 2 * 3
@@ -24,10 +22,7 @@ STEPS, SAVES = 11, 2 * 3
 
 
 def trained(dataset: Path, **options):
-    manifest = read_manifest(str(dataset))
-    shards = [str(dataset / shard.path) for shard in manifest.shards_of("train")]
-    validation = [example(number) for number in range(60, 75)]
-    return train_trunk(manifest, shards, validation, TrainingOptions(**{**SMALL, **options}))
+    return train_tiny(dataset, **{**SMALL, **options})
 
 
 class Killed(BaseException):

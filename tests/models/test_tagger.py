@@ -63,6 +63,10 @@ def test_report_is_json_without_nan():
     json.dumps(build().metrics, allow_nan=False)
 
 
+def test_the_same_tracks_give_the_same_heads():
+    assert build.__wrapped__().heads.digest == build().heads.digest
+
+
 def test_multiclass_has_an_accuracy():
     found = build().metrics["categories"]["tagger"]["test"]["genre"]["accuracy"]
     assert found is not None and 0 <= found <= 1
