@@ -10,6 +10,7 @@ from models.bundles import baselines, split_file
 from models.bundles.bundle import Bundle
 from models.bundles.bundle_writing import check_output, write_bundle
 from models.bundles.model_card import model_card
+from models.evaluation.intervals import with_intervals
 from models.heads.heads import layout_of
 from models.heads.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
 from models.training import checkpoints, cluster, data, placement, training
@@ -68,15 +69,11 @@ def build_bundle(
         chosen = choose_trunks(words, manifest.feature_id, fine_tune=fine_tune, train=train)
         if not cluster.is_chief():
             return None
-        embedder = TrackEmbedder(
-            [(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec, pooling
-        )
-        rows = {split: _embed(manifest, paths, split, embedder) for split in SPLITS}
-    facts = tuple(trunk.facts for trunk in chosen)
-    taxonomy = manifest.taxonomy
-    tagger = build_tagger(
-        rows, layout_of(taxonomy), taxonomy.tag_ids, pooling.blocks(facts, manifest.feature_spec.n_mels), heads
-    )
+        rows = _embedded(manifest, paths, chosen, pooling)
+    taxonomy, facts = manifest.taxonomy, tuple(trunk.facts for trunk in chosen)
+    blocks = pooling.blocks(facts, manifest.feature_spec.n_mels)
+    layout = layout_of(taxonomy)
+    tagger = with_intervals(build_tagger(rows, layout, taxonomy.tag_ids, blocks, heads), rows["test"], layout)
     bundle = write_bundle(
         output,
         spec=manifest.feature_spec,
@@ -88,11 +85,28 @@ def build_bundle(
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
         files={**_files(manifest, options, chosen, tagger), split_file.FILE: split_file.to_bytes(pairs_of(rows))},
     )
-    for trunk in chosen:
-        if trunk.trained and options.checkpoints:
-            checkpoints.remove(_own_folder(options.checkpoints, trunk.facts.name, len(words) > 1))
-            checkpoints.remove(options.checkpoints)
+    _forget_checkpoints(options.checkpoints, chosen, apart=len(words) > 1)
     return Built(bundle=bundle, metrics=tagger.metrics)
+
+
+def _embedded(
+    manifest: DatasetManifest, paths: Mapping[str, list[str]], chosen: Sequence[ChosenTrunk], pooling: Pooling
+) -> dict[str, SplitRows]:
+    """The tracks of each split, embedded as the new bundle will embed them."""
+    embedder = TrackEmbedder([(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec, pooling)
+    size = len(manifest.taxonomy.tags)
+    return {
+        split: embed_split(_tracks(manifest, paths, split), embedder, size, manifest.splits.get(split, 0), split)
+        for split in SPLITS
+    }
+
+
+def _forget_checkpoints(folder: str | None, chosen: Sequence[ChosenTrunk], *, apart: bool) -> None:
+    """Removes what a killed run would have gone on from: the bundle is complete."""
+    for trunk in chosen:
+        if trunk.trained and folder:
+            checkpoints.remove(_own_folder(folder, trunk.facts.name, apart))
+            checkpoints.remove(folder)
 
 
 def _trainer(
@@ -143,8 +157,3 @@ def _history(options: training.TrainingOptions, chosen: Sequence[ChosenTrunk]) -
 
 def _tracks(manifest: DatasetManifest, paths: Mapping[str, list[str]], split: str) -> Iterator[data.Track]:
     return data.tracks(paths[split], manifest, manifest.splits.get(split, 0))
-
-
-def _embed(manifest: DatasetManifest, paths: Mapping[str, list[str]], split: str, embedder: TrackEmbedder) -> SplitRows:
-    tracks, total = _tracks(manifest, paths, split), manifest.splits.get(split, 0)
-    return embed_split(tracks, embedder, len(manifest.taxonomy.tags), total, split)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import CommandFailed, UsageError
 from pipelines.heads_only import add_head_arguments, check_heads_only, head_options, refit_heads
+from pipelines.metrics_table import metrics_lines
 from pipelines.submitting import add_submit_arguments, check_local, submit, with_places
 from pipelines.training_flags import add_training_arguments, checkpoints_folder, training_options
 
@@ -75,7 +76,7 @@ def _refit(args: argparse.Namespace) -> int:
         print(f"{found.absent} labelled tracks have no embedding in {args.table}: left out")
     if found.unsplit:
         print(f"{found.unsplit} tracks are of artists that {args.model} has not seen: split by the labels' source")
-    _print_metrics(found.metrics)
+    print(*metrics_lines(found.metrics), sep="\n")
     _print_bundle(args.output, found.bundle)
     return 0
 
@@ -95,7 +96,7 @@ def _train(args: argparse.Namespace) -> int:
     if built is None:
         print("trained; the chief of the workers writes the bundle")
         return 0
-    _print_metrics(built.metrics)
+    print(*metrics_lines(built.metrics), sep="\n")
     _print_bundle(args.output, built.bundle)
     if advice := advice_for(built.bundle, built.metrics["tracks"]):
         print(advice)
@@ -103,9 +104,10 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def advice_for(bundle: "Bundle", tracks: Mapping[str, int]) -> str | None:
-    """What to take for so few labels, where it was not taken: docs/quality.md has the curves."""
+    """What to take instead of a network from scratch for so few labels: docs/quality.md has the curves."""
     labelled = tracks["train"] + tracks["validation"]
-    if labelled >= FEW_LABELS or any(not trunk.learned for trunk in bundle.trunks):
+    from_scratch = bool(bundle.trunks) and all(trunk.learned and not trunk.source for trunk in bundle.trunks)
+    if labelled >= FEW_LABELS or not from_scratch:
         return None
     return (
         f"{labelled} labelled tracks are few for a network of their own: `catalog-tagger import musicnn`, then "
@@ -175,18 +177,3 @@ def _names(args: argparse.Namespace) -> list[str]:
 
     bundles = bundles_among(args.trunk)
     return [word for word in args.trunk if word not in bundles]
-
-
-def _print_metrics(metrics: Mapping[str, Any]) -> None:
-    tracks = metrics["tracks"]
-    print(f"tracks: {tracks['train']} train, {tracks['validation']} validation, {tracks['test']} test")
-    print(f"{'model':<22}{'split':<12}{'ROC-AUC':>8}{'PR-AUC':>8}{'tags rated':>12}")
-    for model, splits in metrics["macro"].items():
-        for split, macro in splits.items():
-            roc_auc, pr_auc = (_number(macro[name]) for name in ("roc_auc", "pr_auc"))
-            print(f"{model:<22}{split:<12}{roc_auc:>8}{pr_auc:>8}{macro['tags']:>12}")
-    print(metrics["note"])
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

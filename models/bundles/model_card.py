@@ -28,6 +28,8 @@ def model_card(
             *comparison(metrics),
             "",
             metrics["note"],
+            f"Ranges hold {metrics['intervals']['level']:.0%} of {metrics['intervals']['resamples']} resamples of the "
+            "test split's artists; from too few of them there is none.",
             "",
             *_tag_table(tags),
             "",
@@ -61,14 +63,21 @@ def _trunk_lines(trunks: tuple[TrunkFile, ...]) -> list[str]:
 
 
 def comparison(metrics: Mapping[str, Any]) -> list[str]:
-    """A table of macro metrics, the tagger's against the baselines'."""
+    """A table of macro metrics, the tagger's against the baselines', with intervals on the test split."""
     lines = ["| model | split | ROC-AUC | PR-AUC | tags rated |", "|---|---|---|---|---|"]
+    intervals = metrics["intervals"]["test"]
     for model, splits in metrics["macro"].items():
         for split, macro in splits.items():
-            lines.append(
-                f"| {model} | {split} | {show(macro['roc_auc'])} | {show(macro['pr_auc'])} | {macro['tags']} |"
-            )
+            known = intervals.get(model, {}) if split == "test" else {}
+            cells = (show(macro[name]) + _range(known.get(name)) for name in ("roc_auc", "pr_auc"))
+            lines.append(f"| {model} | {split} | {' | '.join(cells)} | {macro['tags']} |")
     return lines
+
+
+def _range(interval: Mapping[str, float | None] | None) -> str:
+    if interval is None or interval["low"] is None:
+        return ""
+    return f" ({show(interval['low'])} to {show(interval['high'])})"
 
 
 def _tag_table(tags: tuple[TagFacts, ...]) -> list[str]:

@@ -8,50 +8,17 @@ from typing import Any
 import numpy as np
 
 from models.evaluation import metrics
+from models.evaluation.averages import ALL, Average, averages_of, classes, columns_of, estimate_of
+from models.evaluation.examined import Examined
 from models.evaluation.rating import Rated, rate
 from models.evaluation.resampling import Resamples, estimate
 from models.heads.heads import Group, Layout
-
-ALL = "all"
-"""The slice of all tracks, and the category of all tags."""
 
 EDGES_S = (10.0, 60.0, 180.0, 360.0)
 """Lengths in seconds that part the slices by duration."""
 
 COMPARED = ("roc_auc", "pr_auc")
 """Metrics in which the first model is compared with the others, resample by resample."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Examined:
-    """Labelled tracks and what each model says of them.
-
-    Attributes:
-      groups: what resamples never part: the artist of each track.
-      durations_s: float64 [n].
-      targets: soft targets float [n, T].
-      mask: which are known, float [n, T].
-      scores: model -> scores as they are published, float64 [n, T]; the first model is the one in question.
-      positives: model -> bool [n, T].
-    """
-
-    groups: tuple[str, ...]
-    durations_s: np.ndarray
-    targets: np.ndarray
-    mask: np.ndarray
-    scores: Mapping[str, np.ndarray]
-    positives: Mapping[str, np.ndarray]
-
-    def of(self, rows: np.ndarray) -> "Examined":
-        """Some tracks only: bool [n]."""
-        return Examined(
-            groups=tuple(group for group, kept in zip(self.groups, rows, strict=True) if kept),
-            durations_s=self.durations_s[rows],
-            targets=self.targets[rows],
-            mask=self.mask[rows],
-            scores={model: scores[rows] for model, scores in self.scores.items()},
-            positives={model: found[rows] for model, found in self.positives.items()},
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +70,7 @@ def evaluate(
         for model in part.scores:
             rated = rate(part.targets, part.mask, part.scores[model], part.positives[model], drawn)
             rows += _tag_rows(rated, layout, tag_ids, {"model": model, "slice": name})
-            means[model] = _averages(rated, part, model, layout, drawn)
+            means[model] = averages_of(rated, part, model, layout, drawn)
             averages += [_average_row(mean, {"model": model, "slice": name}) for mean in means[model]]
         differences += [row | {"slice": name} for row in _differences(means)]
     return Evaluation(
@@ -135,7 +102,7 @@ def _tag_rows(rated: Rated, layout: Layout, tag_ids: Sequence[str], which: Mappi
             "category": group.name,
             "tag": tag_ids[column],
             "metric": name,
-            **_estimate(name, rated.tags[name][column], int(rated.groups[column])),
+            **estimate_of(name, rated.tags[name][column], int(rated.groups[column])),
             "support": int(rated.support[column]),
             "known": int(rated.known[column]),
             "artists": int(rated.groups[column]),
@@ -146,76 +113,12 @@ def _tag_rows(rated: Rated, layout: Layout, tag_ids: Sequence[str], which: Mappi
     ]
 
 
-def _estimate(metric: str, samples: np.ndarray, groups: int) -> dict[str, float | None]:
-    return estimate(samples, groups, centred=metric == "ece").to_json()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Average:
-    """One average of some tags under every resample: metric -> float64 [1 + resamples]."""
-
-    category: str
-    average: str
-    samples: Mapping[str, np.ndarray]
-    tags: int
-    groups: int
-
-
-def _averages(rated: Rated, examined: Examined, model: str, layout: Layout, resamples: Resamples) -> list[_Average]:
-    """Macro and micro averages of all tags, macro ones of each category, accuracy of the multiclass ones."""
-    everywhere = list(range(layout.size))
-    groups = resamples.distinct(examined.mask.max(axis=1, initial=0) > 0)
-    found = [_macro(rated, ALL, everywhere, groups)]
-    tags = found[0].tags
-    found.append(_Average(category=ALL, average="micro", samples=rated.micro, tags=tags, groups=groups))
-    for group in layout.groups:
-        columns = columns_of(group)
-        known = examined.mask[:, columns].max(axis=1) > 0
-        mean = _macro(rated, group.name, columns, resamples.distinct(known))
-        accuracy = _accuracy(examined, model, group, resamples) if group.kind == "multiclass" else {}
-        found.append(dataclasses.replace(mean, samples={**mean.samples, **accuracy}))
-    return found
-
-
-def columns_of(group: Group) -> list[int]:
-    """Columns that say something of their own: the second of a binary pair is 1 minus the first."""
-    return list(group.columns[:1] if group.kind == "binary" else group.columns)
-
-
-def _macro(rated: Rated, category: str, columns: Sequence[int], groups: int) -> _Average:
-    """The mean over the tags with positives and negatives in the sample; a resample may lack one of them."""
-    kept = [column for column in columns if not np.isnan(rated.tags["roc_auc"][column, 0])]
-    samples = {name: _mean(rated.tags[name][kept]) for name in metrics.MEASURES}
-    return _Average(category=category, average="macro", samples=samples, tags=len(kept), groups=groups)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is defined: [k, m] -> [m], NaN where nothing is."""
-    defined = ~np.isnan(values)
-    total = np.where(defined, values, 0).sum(axis=0)
-    return np.divide(total, defined.sum(axis=0), out=np.full(values.shape[1], np.nan), where=defined.any(axis=0))
-
-
-def _accuracy(examined: Examined, model: str, group: Group, resamples: Resamples) -> dict[str, np.ndarray]:
-    true, called, known = _classes(examined, model, group)
-    right, total = resamples.column_sums(np.stack([known & (true == called), known], axis=1))
-    return {"accuracy": np.divide(right, total, out=np.full(len(total), np.nan), where=total > 0)}
-
-
-def _classes(examined: Examined, model: str, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True and called class of each track, and whether the true one is known: [n] each."""
-    columns = list(group.columns)
-    known = examined.mask[:, columns].min(axis=1) > 0
-    return examined.targets[:, columns].argmax(axis=1), examined.positives[model][:, columns].argmax(axis=1), known
-
-
-def _average_row(average: _Average, which: Mapping[str, str]) -> dict[str, Any]:
-    found = {name: _estimate(name, samples, average.groups) for name, samples in average.samples.items()}
+def _average_row(average: Average, which: Mapping[str, str]) -> dict[str, Any]:
     facts = {"category": average.category, "average": average.average, "tags": average.tags}
-    return {**which, **facts, "artists": average.groups, "metrics": found}
+    return {**which, **facts, "artists": average.groups, "metrics": average.estimates()}
 
 
-def _differences(means: Mapping[str, list[_Average]]) -> list[dict[str, Any]]:
+def _differences(means: Mapping[str, list[Average]]) -> list[dict[str, Any]]:
     """The first model minus each other in the same resamples: what both find hard cancels out."""
     (first, own), *others = means.items()
     return [
@@ -235,7 +138,7 @@ def _differences(means: Mapping[str, list[_Average]]) -> list[dict[str, Any]]:
 
 def confusion(examined: Examined, group: Group, tag_ids: Sequence[str]) -> dict[str, Any]:
     """How often each true class of a multiclass category (rows) was called which (columns), by the first model."""
-    true, called, known = _classes(examined, next(iter(examined.scores)), group)
+    true, called, known = classes(examined, next(iter(examined.scores)), group)
     size = len(group.columns)
     counts = np.bincount(true[known] * size + called[known], minlength=size * size).reshape(size, size)
     return {"tags": [tag_ids[column] for column in group.columns], "counts": counts.tolist()}

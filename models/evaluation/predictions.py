@@ -1,15 +1,14 @@
 """What a bundle says of the tracks of a dataset: embedded and scored exactly as tagging does."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from models.bundles import baselines
 from models.bundles.baselines import Baselines
 from models.bundles.bundle import Bundle, BundleError, load_bundle
-from models.evaluation.evaluation import Examined
+from models.evaluation.examined import Examined
 from models.heads import heads
 from models.heads.calibration import DEFAULT_THRESHOLD
+from models.heads.heads import Heads, Layout
 from models.heads.tagger import TAGGER, SplitRows, embed_split
 from transforms.records import storage
 from transforms.records.datasets import DatasetError, DatasetManifest
@@ -18,6 +17,11 @@ from transforms.records.datasets import DatasetError, DatasetManifest
 def check_fit(bundle: Bundle, manifest: DatasetManifest) -> None:
     """Raises BundleError unless features and taxonomy of bundle and dataset are the same; names both ids."""
     bundle.check_feature_id(manifest.feature_id)
+    check_taxonomy(bundle, manifest)
+
+
+def check_taxonomy(bundle: Bundle, manifest: DatasetManifest) -> None:
+    """Raises BundleError unless bundle and dataset have one taxonomy; names both ids."""
     if manifest.taxonomy_id != bundle.taxonomy.taxonomy_id:
         raise BundleError(
             f"{bundle.url} has taxonomy {bundle.taxonomy.taxonomy_id}, the dataset {manifest.taxonomy_id}: "
@@ -37,18 +41,24 @@ def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str
     if not manifest.splits.get(split):
         raise DatasetError(f"{dataset}: no track in split {split!r} (splits: {manifest.splits})")
     rows = _embed(bundle_url, dataset, manifest, split)
-    thresholds = np.full(bundle.layout.size, DEFAULT_THRESHOLD)
-    scores = {TAGGER: bundle.score(rows.embedded.embeddings), **_baseline_scores(bundle, rows)}
-    scores = {model: np.round(found, heads.SCORE_DECIMALS) for model, found in scores.items()}
-    return bundle, Examined(
+    return bundle, examine(rows, bundle.heads, bundle.thresholds, kept_baselines(bundle), bundle.layout)
+
+
+def examine(rows: SplitRows, own: Heads, thresholds: np.ndarray, known: Baselines | None, layout: Layout) -> Examined:
+    """What heads and the baselines beside them, if there are any, say of embedded tracks, rounded as published."""
+    found = {TAGGER: heads.score(rows.embedded.embeddings, own, layout)}
+    if known is not None and rows.moments is not None:
+        found |= known.scores(rows.moments.embeddings, layout)
+    halves = np.full(layout.size, DEFAULT_THRESHOLD)
+    return Examined(
         groups=rows.groups,
         durations_s=rows.durations_s,
         targets=rows.embedded.targets,
         mask=rows.embedded.mask,
-        scores=scores,
+        scores={model: np.round(scores, heads.SCORE_DECIMALS) for model, scores in found.items()},
         positives={
-            model: heads.positives(found, bundle.thresholds if model == TAGGER else thresholds, bundle.layout)
-            for model, found in scores.items()
+            model: heads.positives(scores, thresholds if model == TAGGER else halves, layout)
+            for model, scores in found.items()
         },
     )
 
@@ -65,9 +75,8 @@ def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str)
         return embed_split(tracks, embedder, len(manifest.taxonomy.tags), total, split)
 
 
-def _baseline_scores(bundle: Bundle, rows: SplitRows) -> Mapping[str, np.ndarray]:
-    """Scores of the baselines that were fitted with the bundle; none where it was not trained here."""
+def kept_baselines(bundle: Bundle) -> Baselines | None:
+    """The baselines that were fitted with the bundle; None where it was not trained from a dataset here."""
     if baselines.FILE not in bundle.files:
-        return {}
-    kept = Baselines.from_npz(storage.read_bytes(storage.join(bundle.url, baselines.FILE)))
-    return kept.scores(rows.moments.embeddings, bundle.layout)
+        return None
+    return Baselines.from_npz(storage.read_bytes(storage.join(bundle.url, baselines.FILE)))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from models.evaluation import metrics
-from models.evaluation.evaluation import Examined
+from models.evaluation.examined import Examined
 from models.evaluation.report_svg import FIRST, INK, SECOND, figure, svg
 
 PANELS = 24

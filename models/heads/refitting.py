@@ -14,6 +14,7 @@ from models.bundles.bundle_writing import check_output, write_bundle
 from models.bundles.model_card import model_card
 from models.bundles.split_file import Sides
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, files_of, load_trunks, read_file
+from models.evaluation.intervals import with_intervals
 from models.heads.heads import layout_of
 from models.heads.labelled import Labelled
 from models.heads.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, pairs_of
@@ -91,7 +92,8 @@ def refit(
     if not splits["train"].track_ids:
         raise BundleError(f"{root} holds no embedding of a labelled track of the training split: nothing to fit on")
     blocks = base.pooling.blocks(base.trunks, base.spec.n_mels)
-    tagger = build_tagger(splits, layout_of(taxonomy), taxonomy.tag_ids, blocks, options)
+    layout = layout_of(taxonomy)
+    tagger = with_intervals(build_tagger(splits, layout, taxonomy.tag_ids, blocks, options), splits["test"], layout)
     bundle = write_bundle(
         output,
         spec=base.spec,

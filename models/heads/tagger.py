@@ -17,7 +17,7 @@ from models.evaluation import metrics
 from models.heads import calibration
 from models.heads.balance import BALANCES, Balance
 from models.heads.head_fitting import Fit, fit_heads
-from models.heads.heads import Heads, Layout, positives, published, score
+from models.heads.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
 from models.heads.labelled import Labelled, tag_counts
 from models.trunks.blocks import Block
 from models.trunks.embedding import TrackEmbedder
@@ -203,7 +203,8 @@ def _calibration_error(test: Labelled, heads: Heads, layout: Layout) -> float | 
 
 
 def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
-    """Metrics of each tag, with the accuracy of its category added to each tag of a multiclass one."""
+    """Metrics of each tag, of scores as they are published, with its category's accuracy where that is multiclass."""
+    scores = np.round(scores, SCORE_DECIMALS)
     found = positives(scores, thresholds, layout)
     rated = metrics.tag_metrics(rows.targets, rows.mask, scores, found)
     for group in layout.groups:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from models.evaluation import metrics
-from models.evaluation.evaluation import ALL, Examined, Resampling, evaluate, slices
+from models.evaluation.averages import ALL
+from models.evaluation.evaluation import Resampling, evaluate, slices
+from models.evaluation.examined import Examined
 from models.heads.heads import layout_of, positives
 from tests.models.tiny import TAXONOMY, example
 

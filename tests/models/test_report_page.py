@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from models.evaluation.evaluation import Examined, Resampling, evaluate
+from models.evaluation.evaluation import Resampling, evaluate
+from models.evaluation.examined import Examined
 from models.evaluation.report_page import Subject, page
 from models.evaluation.report_plots import curve, ranked_tags
 from models.heads.heads import Group, Layout

@@ -1,14 +1,16 @@
 """The `train` command: clear answers before TensorFlow is imported, a table of metrics at the end."""
 
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from models.bundles.fake import write_fake_bundle
+from models.bundles.trunk_bundle import TrunkFile
 from pipelines.cli import main
+from pipelines.train import advice_for
 from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
+from tests.processes import imported_by
 
 
 def test_a_folder_without_dataset_is_refused(tmp_path, capsys):
@@ -23,17 +25,14 @@ def test_an_existing_bundle_is_never_overwritten(tmp_path, capsys):
 
 
 def test_refusals_need_no_tensorflow(tmp_path):
-    code = (
-        "import sys; from pipelines.cli import main;"
-        f"main(['train', '--dataset', {str(tmp_path)!r}, '--output', {str(tmp_path / 'b')!r}]);"
-        "sys.exit('tensorflow' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+    command = ["train", "--dataset", str(tmp_path), "--output", str(tmp_path / "bundle")]
+    assert not imported_by(f"from pipelines.cli import main; assert main({command}) == 1") & {"tensorflow", "keras"}
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    return tiny_dataset(tmp_path / "dataset", tracks=36)
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    """Nobody writes into it."""
+    return tiny_dataset(tmp_path_factory.mktemp("train") / "dataset", tracks=36)
 
 
 def test_a_wrong_option_is_a_usage_error(dataset, tmp_path, capsys):
@@ -50,6 +49,25 @@ def test_train_prints_metrics_beside_the_baselines(dataset, tmp_path, capsys):
     for word in ("tagger", "prevalence", "logistic_mel_moments", "ROC-AUC", "tg-", "30 labelled tracks are few"):
         assert word in printed
     assert (bundle / "bundle.json").exists() and (tmp_path / "bundle.logs").is_dir()
+
+
+def trunk(**facts) -> TrunkFile:
+    return TrunkFile(**{"name": "one", "digest": "0", "patch_dim": 1, "files": {}, "learned": True, **facts})
+
+
+@pytest.mark.parametrize(
+    ("trunks", "helps"),
+    [
+        ((trunk(),), True),
+        ((trunk(), trunk(learned=False)), False),
+        ((trunk(source="fine-tuned from another"),), False),
+        ((), False),
+    ],
+)
+def test_advice_is_for_those_who_train_a_network_from_scratch(trunks, helps):
+    bundle = SimpleNamespace(trunks=trunks)
+    assert (advice_for(bundle, {"train": 40, "validation": 10}) is not None) == helps
+    assert advice_for(bundle, {"train": 40_000, "validation": 10}) is None
 
 
 def test_a_run_killed_while_it_writes_its_bundle_is_finished_by_the_same_command(dataset, tmp_path, monkeypatch):

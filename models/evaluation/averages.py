@@ -1,0 +1,83 @@
+"""Averages over tags under every resample of artists: macro, micro, and the accuracy of multiclass categories."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from models.evaluation import metrics
+from models.evaluation.examined import Examined
+from models.evaluation.rating import Rated
+from models.evaluation.resampling import Resamples, estimate
+from models.heads.heads import Group, Layout
+
+ALL = "all"
+"""The slice of all tracks, and the category of all tags."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Average:
+    """One average of some tags under every resample: metric -> float64 [1 + resamples]."""
+
+    category: str
+    average: str
+    samples: Mapping[str, np.ndarray]
+    tags: int
+    groups: int
+
+    def estimates(self) -> dict[str, dict[str, float | None]]:
+        """Metric -> its value and interval."""
+        return {name: estimate_of(name, samples, self.groups) for name, samples in self.samples.items()}
+
+
+def averages_of(rated: Rated, examined: Examined, model: str, layout: Layout, resamples: Resamples) -> list[Average]:
+    """Macro and micro averages of all tags, macro ones of each category, accuracy of the multiclass ones."""
+    everywhere = list(range(layout.size))
+    groups = resamples.distinct(examined.mask.max(axis=1, initial=0) > 0)
+    found = [macro(rated, ALL, everywhere, groups)]
+    tags = found[0].tags
+    found.append(Average(category=ALL, average="micro", samples=rated.micro, tags=tags, groups=groups))
+    for group in layout.groups:
+        columns = columns_of(group)
+        known = examined.mask[:, columns].max(axis=1) > 0
+        mean = macro(rated, group.name, columns, resamples.distinct(known))
+        accuracy = _accuracy(examined, model, group, resamples) if group.kind == "multiclass" else {}
+        found.append(dataclasses.replace(mean, samples={**mean.samples, **accuracy}))
+    return found
+
+
+def columns_of(group: Group) -> list[int]:
+    """Columns that say something of their own: the second of a binary pair is 1 minus the first."""
+    return list(group.columns[:1] if group.kind == "binary" else group.columns)
+
+
+def macro(rated: Rated, category: str, columns: Sequence[int], groups: int) -> Average:
+    """The mean over the tags with positives and negatives in the sample; a resample may lack one of them."""
+    kept = [column for column in columns if not np.isnan(rated.tags["roc_auc"][column, 0])]
+    samples = {name: _mean(rated.tags[name][kept]) for name in metrics.MEASURES}
+    return Average(category=category, average="macro", samples=samples, tags=len(kept), groups=groups)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of what is defined: [k, m] -> [m], NaN where nothing is."""
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0).sum(axis=0)
+    return np.divide(total, defined.sum(axis=0), out=np.full(values.shape[1], np.nan), where=defined.any(axis=0))
+
+
+def _accuracy(examined: Examined, model: str, group: Group, resamples: Resamples) -> dict[str, np.ndarray]:
+    true, called, known = classes(examined, model, group)
+    right, total = resamples.column_sums(np.stack([known & (true == called), known], axis=1))
+    return {"accuracy": np.divide(right, total, out=np.full(len(total), np.nan), where=total > 0)}
+
+
+def classes(examined: Examined, model: str, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True and called class of each track, and whether the true one is known: [n] each."""
+    columns = list(group.columns)
+    known = examined.mask[:, columns].min(axis=1) > 0
+    return examined.targets[:, columns].argmax(axis=1), examined.positives[model][:, columns].argmax(axis=1), known
+
+
+def estimate_of(metric: str, samples: np.ndarray, groups: int) -> dict[str, float | None]:
+    """The estimate of a metric by name, as a JSON object."""
+    return estimate(samples, groups, centred=metric == "ece").to_json()

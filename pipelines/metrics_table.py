@@ -1,0 +1,32 @@
+"""Metrics as lines of a terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def metrics_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """What a bundle's `metrics.json` says of each model and split, with intervals on the test split."""
+    tracks, intervals = metrics["tracks"], metrics["intervals"]["test"]
+    yield f"tracks: {tracks['train']} train, {tracks['validation']} validation, {tracks['test']} test"
+    yield f"{'model':<22}{'split':<12}{'ROC-AUC':>22}{'PR-AUC':>22}{'tags rated':>12}"
+    for model, splits in metrics["macro"].items():
+        for split, macro in splits.items():
+            known = intervals.get(model, {}) if split == "test" else {}
+            cells = "".join(f"{_cell(macro[name], known.get(name)):>22}" for name in ("roc_auc", "pr_auc"))
+            yield f"{model:<22}{split:<12}{cells}{macro['tags']:>12}"
+    if any(found["low"] is not None for model in intervals.values() for found in model.values()):
+        share, count = metrics["intervals"]["level"], metrics["intervals"]["resamples"]
+        yield f"Ranges hold {share:.0%} of {count} resamples of the test split's artists."
+    yield metrics["note"]
+
+
+def _cell(value: float | None, interval: Mapping[str, float | None] | None) -> str:
+    return with_interval({"low": None, "high": None, **(interval or {}), "value": value})
+
+
+def with_interval(found: Mapping[str, float | None]) -> str:
+    """`0.873 [0.841, 0.902]`, without what is undefined."""
+    if found["value"] is None:
+        return "-"
+    value = f"{found['value']:.3f}"
+    return value if found["low"] is None else f"{value} [{found['low']:.3f}, {found['high']:.3f}]"
