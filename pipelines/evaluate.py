@@ -1,14 +1,22 @@
 """Evaluate a bundle on tracks that it was not trained on: metrics with intervals, and a report to read.
 
 catalog-tagger evaluate --model bundle --dataset dataset --output evaluation
+catalog-tagger evaluate --model bundle --table table --catalog catalog.parquet --output evaluation
 """
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipelines.errors import DONE, CommandFailed, checked
+from pipelines.errors import DONE, CommandFailed, UsageError, checked
+from pipelines.labelled_tracks import catalog_labels, dataset_labels
+from pipelines.metrics_table import with_interval
+
+if TYPE_CHECKING:
+    from models.bundles.bundle import Bundle
+    from models.evaluation.examined import Examined
+    from models.heads.refitting import LabelledTrack
 
 HELP = "Evaluate a bundle on a held-out split: tags.parquet, evaluation.json and report.html, with intervals."
 
@@ -18,7 +26,13 @@ EVALUATION, REPORT = "evaluation.json", "report.html"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `evaluate`."""
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="folder or gs:// prefix of the bundle")
-    parser.add_argument("--dataset", required=True, help="folder or gs:// prefix that prepare wrote")
+    parser.add_argument("--dataset", help="folder or gs:// prefix that prepare wrote")
+    parser.add_argument(
+        "--table",
+        help="rate the scores that the newest snapshot of this table holds, instead of embedding the dataset's tracks",
+    )
+    parser.add_argument("--catalog", help="with --table: catalog with labels, instead of --dataset")
+    parser.add_argument("--split-column", help="with --catalog: official sides of artists that the bundle has not seen")
     parser.add_argument(
         "--split", choices=("test", "validation", "train"), default="test", help="which tracks; only test is untouched"
     )
@@ -33,26 +47,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Embeds the split, rates it, writes the files and prints the averages."""
+    """Scores the split, or reads its scores, rates them, writes the files and prints the averages."""
     import importlib.util
 
     from models.evaluation.evaluation import Resampling
     from transforms.records import storage
 
+    check_sources(args)
     resampling = checked(Resampling, resamples=args.resamples, seed=args.seed)
     edges = checked(parse_edges, args.durations)
     if importlib.util.find_spec("matplotlib") is None:
         raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
     if storage.exists(storage.join(args.output, EVALUATION)):
         raise CommandFailed(f"{args.output} holds an evaluation already: choose another folder")
-    files, averages, alone = _evaluate(args, resampling, edges)
+    files, averages, notes = _evaluate(args, resampling, edges)
     for name, data in files.items():
         storage.write_bytes(storage.join(args.output, name), data)
     print_averages(averages)
-    if alone:
-        print(alone)
+    for note in notes:
+        print(note)
     print(f"report: {storage.join(args.output, REPORT)}")
     return DONE
+
+
+def check_sources(args: argparse.Namespace) -> None:
+    """Refuses flags that do not go together.
+
+    Raises:
+      UsageError: labels are missing, or come from two places.
+    """
+    if args.table is None:
+        if others := [flag for flag in ("catalog", "split_column") if getattr(args, flag) is not None]:
+            raise UsageError(f"--{others[0].replace('_', '-')} is for --table")
+        if args.dataset is None:
+            raise UsageError("missing --dataset: folder or gs:// prefix that prepare wrote")
+    elif (args.dataset is None) == (args.catalog is None):
+        raise UsageError("--table takes labels from --catalog or from --dataset: give one of them")
+    elif args.catalog is None and args.split_column is not None:
+        raise UsageError("--split-column goes with --catalog")
 
 
 def parse_edges(text: str) -> tuple[float, ...]:
@@ -72,21 +104,67 @@ def parse_edges(text: str) -> tuple[float, ...]:
 
 def _evaluate(
     args: argparse.Namespace, resampling: Any, edges: Sequence[float]
-) -> tuple[dict[str, bytes], list[dict[str, Any]], str | None]:
-    """The files by name, the one that says all is done last; the averages; and why there are no baselines, if so."""
+) -> tuple[dict[str, bytes], list[dict[str, Any]], Sequence[str]]:
+    """The files by name, the one that says all is done last; the averages; and what a reader of them must know."""
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models.evaluation.evaluation import evaluate
     from models.evaluation.evaluation_files import evaluation_files, subject_of
+    from models.evaluation.published_scores import without_calibration
+
+    found = _of_table(args) if args.table else _of_dataset(args)
+    tag_ids = found.bundle.taxonomy.tag_ids
+    evaluation = evaluate(found.examined, found.bundle.layout, tag_ids, resampling, edges)
+    if found.cut:
+        evaluation = without_calibration(evaluation)
+    subject = subject_of(found.bundle, found.source, args.split, resampling, found.notes)
+    return evaluation_files(subject, found.examined, evaluation, tag_ids), evaluation.averages, subject.notes
+
+
+class _Found(NamedTuple):
+    """A bundle, what is said of labelled tracks, where that is from, what must be known, whether scores are cut off."""
+
+    bundle: "Bundle"
+    examined: "Examined"
+    source: Mapping[str, str]
+    notes: Sequence[str] = ()
+    cut: bool = False
+
+
+def _of_dataset(args: argparse.Namespace) -> _Found:
+    """Embeds and scores a split of a dataset."""
     from models.evaluation.predictions import predict
     from transforms.records.datasets import read_manifest
 
     manifest = read_manifest(args.dataset)
     bundle, examined = predict(args.model, args.dataset, manifest, args.split)
-    evaluation = evaluate(examined, bundle.layout, bundle.taxonomy.tag_ids, resampling, edges)
-    subject = subject_of(bundle, manifest, args.split, resampling)
-    files = evaluation_files(subject, examined, evaluation, bundle.taxonomy.tag_ids)
-    return files, evaluation.averages, subject.alone
+    return _Found(bundle, examined, {"catalog": manifest.catalog_digest})
+
+
+def _of_table(args: argparse.Namespace) -> _Found:
+    """Reads the scores of a table's newest snapshot, and labels of its tracks."""
+    from models.bundles.bundle import load_bundle
+    from models.evaluation.predictions import check_taxonomy
+    from models.evaluation.published_scores import examine_table
+    from transforms.records.datasets import read_manifest
+    from transforms.records.snapshots import current_snapshot
+
+    bundle, snapshot = load_bundle(args.model), current_snapshot(args.table)
+    if snapshot is None:
+        raise CommandFailed(f"{args.table}: no snapshot is published there")
+    if args.dataset is not None:
+        manifest = read_manifest(args.dataset)
+        check_taxonomy(bundle, manifest)
+        labels: Iterable[LabelledTrack] = dataset_labels(args.dataset, manifest)
+    else:
+        labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated")
+    published = examine_table(bundle, args.table, snapshot, labels, args.split)
+    source = {
+        "labels": args.dataset or args.catalog,
+        "table": args.table,
+        "snapshot": f"{snapshot.number}, content {snapshot.run.content_hash}",
+    }
+    return _Found(bundle, published.examined, source, published.notes(), bool(published.cut))
 
 
 def print_averages(averages: Sequence[Mapping[str, Any]]) -> None:
@@ -96,11 +174,3 @@ def print_averages(averages: Sequence[Mapping[str, Any]]) -> None:
         if (row["slice"], row["category"], row["average"]) == ("all", "all", "macro"):
             cells = "".join(f"{with_interval(row['metrics'][name]):>22}" for name in ("roc_auc", "pr_auc", "ece"))
             print(f"{row['model']:<22}{cells}{row['tags']:>12}")
-
-
-def with_interval(found: Mapping[str, float | None]) -> str:
-    """`0.873 [0.841, 0.902]`, without what is undefined."""
-    if found["value"] is None:
-        return "-"
-    value = f"{found['value']:.3f}"
-    return value if found["low"] is None else f"{value} [{found['low']:.3f}, {found['high']:.3f}]"

@@ -1,16 +1,15 @@
 """`train --heads-only`: new heads from embeddings that a table holds already; and the flags of all heads."""
 
 import argparse
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from pipelines.catalogs import check_split_column, fail_on_problems, open_catalog
 from pipelines.errors import CommandFailed, UsageError, checked
+from pipelines.labelled_tracks import catalog_labels, dataset_labels
 
 if TYPE_CHECKING:
     from models.heads.refitting import LabelledTrack, Refitted
     from models.heads.tagger import HeadOptions
-    from transforms.records.problems import Problem
     from transforms.records.taxonomy import Taxonomy
 
 NEEDED = ("table", "model")
@@ -99,58 +98,19 @@ def refit_heads(args: argparse.Namespace) -> "Refitted":
     snapshot = current_snapshot(args.table)
     if snapshot is None:
         raise CommandFailed(f"{args.table}: no snapshot is published there")
-    taxonomy, labels = _from_catalog(args) if args.catalog is not None else _from_dataset(args.dataset)
+    taxonomy, labels = _labels(args)
     checked(options.precisions, taxonomy.tag_ids)
     return refit(args.model, args.output, (args.table, snapshot), labels, taxonomy, options, SplitRatios())
 
 
-def _from_catalog(args: argparse.Namespace) -> "tuple[Taxonomy, list[LabelledTrack]]":
+def _labels(args: argparse.Namespace) -> "tuple[Taxonomy, Iterable[LabelledTrack]]":
+    """The tags of the new heads, and labels of them."""
     from models.bundles.bundle import load_bundle
+    from transforms.records.datasets import read_manifest
     from transforms.records.taxonomy import load_taxonomy
 
+    if args.catalog is None:
+        manifest = read_manifest(args.dataset)
+        return manifest.taxonomy, dataset_labels(args.dataset, manifest)
     taxonomy = load_taxonomy(args.taxonomy) if args.taxonomy else load_bundle(args.model).taxonomy
-    shards, _ = open_catalog(args.catalog)
-    check_split_column(args.split_column, shards[0])
-    problems: list[Problem] = []
-    labels = list(_catalog_labels(shards, taxonomy, args.split_column, problems))
-    fail_on_problems(problems, "trained")
-    return taxonomy, labels
-
-
-def _catalog_labels(
-    shards: Any, taxonomy: "Taxonomy", column: str | None, problems: "list[Problem]"
-) -> "Iterator[LabelledTrack]":
-    """Rows in which some category of the taxonomy is known; tags that it does not have say nothing."""
-    from models.heads.refitting import LabelledTrack
-    from transforms.records.labels import encode
-    from transforms.records.splits import SplitRatios, group_of, split_of
-    from transforms.records.tracks import read_shard
-
-    for shard in shards:
-        for batch, found in read_shard(shard):
-            problems.extend(found)
-            for row in batch.to_pylist():
-                labels = encode([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
-                if labels.mask.any():
-                    official = split_of(row, SplitRatios(), column) if column else None
-                    yield LabelledTrack(row["track_id"], group_of(row), labels.targets, labels.mask, official)
-
-
-def _from_dataset(dataset: str) -> "tuple[Taxonomy, Iterator[LabelledTrack]]":
-    from transforms.records.datasets import read_manifest
-
-    manifest = read_manifest(dataset)
-    return manifest.taxonomy, _dataset_labels(dataset, manifest)
-
-
-def _dataset_labels(dataset: str, manifest: Any) -> "Iterator[LabelledTrack]":
-    from models.heads.refitting import LabelledTrack
-    from transforms.records import storage
-    from transforms.records.examples import decode_example
-    from transforms.records.tfrecords import read_records
-
-    for shard in manifest.shards:
-        with storage.open_input(storage.join(dataset, shard.path)) as stream:
-            for record in read_records(stream):
-                found = decode_example(record)
-                yield LabelledTrack(found.track_id, found.group, found.targets, found.mask, shard.split)
+    return taxonomy, catalog_labels(args.catalog, taxonomy, args.split_column, "trained")

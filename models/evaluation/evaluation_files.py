@@ -1,18 +1,18 @@
 """The files of an evaluation: rows for analysts, one JSON document, one page to read."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from models.bundles import baselines, split_file
 from models.bundles.bundle import Bundle
-from models.evaluation.evaluation import Evaluation, Examined, Resampling
+from models.evaluation.evaluation import Evaluation, Resampling
+from models.evaluation.examined import Examined
 from models.evaluation.report_page import Subject, page
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
 from transforms.records import storage
-from transforms.records.datasets import DatasetManifest
 from transforms.records.hashing import json_bytes
 from transforms.records.parquet import parquet_bytes
 from transforms.records.schemas import column
@@ -37,8 +37,18 @@ TAGS = pa.schema(
 """One row per model, slice, tag and metric."""
 
 
-def subject_of(bundle: Bundle, manifest: DatasetManifest, split: str, resampling: Resampling) -> Subject:
-    """What is evaluated: a bundle on a split of a dataset."""
+def subject_of(
+    bundle: Bundle, source: Mapping[str, str], split: str, resampling: Resampling, notes: Sequence[str] = ()
+) -> Subject:
+    """What is evaluated: a bundle on a split.
+
+    Args:
+      bundle: the bundle.
+      source: facts about where labels and scores are from.
+      split: the side of the tracks.
+      resampling: how intervals are made.
+      notes: what a reader of the figures must know.
+    """
     return Subject(
         title=f"Evaluation on the {split} split",
         facts={
@@ -46,26 +56,26 @@ def subject_of(bundle: Bundle, manifest: DatasetManifest, split: str, resampling
             "embedding": bundle.embedding_id,
             "features": bundle.feature_id,
             "taxonomy": bundle.taxonomy.taxonomy_id,
-            "catalog": manifest.catalog_digest,
+            **source,
             "split": split,
             "resamples": f"{resampling.resamples} of artists, seed {resampling.seed}",
         },
         thresholds={facts.tag: (facts.threshold, facts.threshold_rule) for facts in bundle.tags},
         history=_history(bundle),
-        alone=why_alone(bundle),
+        notes=(*notes, *why_alone(bundle)),
     )
 
 
-def why_alone(bundle: Bundle) -> str | None:
-    """Why a bundle is compared with no baseline; None where it keeps some."""
+def why_alone(bundle: Bundle) -> tuple[str, ...]:
+    """Why a bundle is compared with no baseline; nothing where it keeps some."""
     if baselines.FILE in bundle.files:
-        return None
+        return ()
     if split_file.FILE in bundle.files:
         how = "its heads were fitted to the embeddings of a table, which holds no mels to fit baselines to"
     else:
         how = "it was not trained from a dataset here"
     return (
-        f"No baseline to compare with: the bundle keeps none, since {how}. `train --dataset` makes bundles with some."
+        f"No baseline to compare with: the bundle keeps none, since {how}. `train --dataset` makes bundles with some.",
     )
 
 
@@ -82,6 +92,7 @@ def evaluation_files(
     """Name -> bytes; the JSON document comes last: where it is, the others are."""
     document = {
         "facts": dict(subject.facts),
+        "notes": list(subject.notes),
         "tracks": evaluation.tracks,
         "artists": len(set(examined.groups)),
         "intervals": {"level": LEVEL, "least_artists": MIN_GROUPS},

@@ -7,7 +7,9 @@ from typing import Any
 
 from models.bundles import baselines
 from models.evaluation import report_plots, report_svg, report_tables
-from models.evaluation.evaluation import ALL, Evaluation, Examined
+from models.evaluation.averages import ALL
+from models.evaluation.evaluation import Evaluation
+from models.evaluation.examined import Examined
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
 
 STYLE = """
@@ -64,14 +66,14 @@ class Subject:
       facts: label -> text of what identifies model and tracks.
       thresholds: tag -> threshold and the rule that it comes from.
       history: what `history.json` of the bundle holds, or None where no network was trained.
-      alone: why there is no baseline to compare with, where there is none.
+      notes: what a reader of the figures must know.
     """
 
     title: str
     facts: Mapping[str, str]
     thresholds: Mapping[str, tuple[float, str]]
     history: Mapping[str, Any] | None
-    alone: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def page(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids: Sequence[str]) -> str:
@@ -93,7 +95,8 @@ def _body(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids:
     yield f'<p class="soft">{len(examined.groups)} tracks of {len(set(examined.groups))} artists, {len(tag_ids)} tags. '
     yield f"Ranges hold {LEVEL:.0%} of the resamples of artists.</p></header>"
     yield _tiles(evaluation)
-    yield f"<p>{html.escape(subject.alone)}</p>" if subject.alone else _verdicts(evaluation)
+    yield _verdicts(evaluation)
+    yield from (f"<p>{html.escape(note)}</p>" for note in subject.notes)
     yield "<h2>Models</h2>"
     yield report_tables.comparison(evaluation.averages)
     yield _explained(others)
@@ -102,11 +105,7 @@ def _body(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids:
     yield _figure(_category_plots(evaluation), "Means over the tags of each category, with intervals.")
     yield report_tables.categories(evaluation.averages, model)
     yield from _curves(examined, rows, tag_ids)
-    yield "<h2>Are scores probabilities?</h2>"
-    yield _figure(
-        report_plots.reliability_grid(evaluation.reliability),
-        "Scores in ten bins of equally many pairs of track and tag. Below the diagonal scores are too high.",
-    )
+    yield from _reliability(evaluation)
     yield from _confusions(evaluation)
     yield from _training(subject)
     yield from _slices(examined, evaluation)
@@ -128,6 +127,8 @@ def _tiles(evaluation: Evaluation) -> str:
 
 
 def _range(found: Mapping[str, float | None]) -> str:
+    if found["value"] is None:
+        return "undefined"
     if found["low"] is None:
         return "too few artists for a range"
     return f"{report_tables.show(found['low'])} to {report_tables.show(found['high'])}"
@@ -200,6 +201,16 @@ def _curves(examined: Examined, rows: Sequence[Mapping[str, Any]], tag_ids: Sequ
             report_plots.curve_grid(examined, columns, tag_ids, kind, values),
             f"A panel a tag, {which}; the number is the area.{thin} Dotted: chance.",
         )
+
+
+def _reliability(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.reliability:
+        return
+    yield "<h2>Are scores probabilities?</h2>"
+    yield _figure(
+        report_plots.reliability_grid(evaluation.reliability),
+        "Scores in ten bins of equally many pairs of track and tag. Below the diagonal scores are too high.",
+    )
 
 
 def _confusions(evaluation: Evaluation) -> Iterator[str]:

@@ -1,0 +1,179 @@
+"""What a published snapshot says of labelled tracks: its own scores and decisions, without embedding anything again."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.bundles import baselines, split_file
+from models.bundles.bundle import Bundle, BundleError
+from models.evaluation.evaluation import Evaluation
+from models.evaluation.examined import Examined
+from models.evaluation.predictions import kept_baselines
+from models.heads import heads
+from models.heads.calibration import DEFAULT_THRESHOLD
+from models.heads.refitting import LabelledTrack
+from models.heads.tagger import TAGGER
+from transforms.records.parquet import read_parquet
+from transforms.records.snapshots import Snapshot
+from transforms.records.splits import SplitRatios
+from transforms.records.sql import locations
+
+UNSEEN_SIDE = "test"
+"""The side of artists that neither the bundle's split nor the labels' source knows: nothing was fitted on them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Published:
+    """Labelled tracks of one side, and what a snapshot says of them.
+
+    Attributes:
+      examined: those that the snapshot holds.
+      cut: lowest published score; what lies below counts as 0.
+      absent: labelled tracks of the side that the snapshot does not hold.
+      unseen: how many of those examined are of artists that the bundle's split does not know.
+    """
+
+    examined: Examined
+    cut: float
+    absent: int
+    unseen: int
+
+    def notes(self) -> list[str]:
+        """What a reader of the figures must know."""
+        notes = []
+        if self.cut:
+            notes.append(
+                f"Scores under {self.cut:g} are not published and count alike: areas are those of scores cut off "
+                "there, and calibration error is not given."
+            )
+        if self.absent:
+            notes.append(f"{self.absent} labelled tracks are not in the table: left out.")
+        if self.unseen:
+            notes.append(f"{self.unseen} tracks are of artists that the bundle's split does not know.")
+        return notes
+
+
+def examine_table(
+    bundle: Bundle, root: str, snapshot: Snapshot, labels: Iterable[LabelledTrack], split: str
+) -> Published:
+    """The scores and decisions of a snapshot beside the labels of one side of the bundle's split.
+
+    Args:
+      bundle: the one that the table was tagged with.
+      root: the table.
+      snapshot: one of its snapshots.
+      labels: labelled tracks, in the order of the bundle's tags.
+      split: which side.
+
+    Raises:
+      BundleError: the table was tagged with another bundle, does not hold all scores that matter, or no such track.
+    """
+    _check(bundle, root, snapshot)
+    found, unseen = _of_side(split_file.read_sides(bundle), labels, split)
+    ids, durations_s, positives = _read_tracks(root, snapshot, sorted(found), bundle.taxonomy.tag_ids)
+    if not ids:
+        raise BundleError(f"{root} holds none of the {len(found)} labelled tracks of split {split!r}")
+    cut = float(snapshot.run.options["min_score"])
+    prevalence = _prevalence(bundle, len(ids))
+    examined = Examined(
+        groups=tuple(found[track].group for track in ids),
+        durations_s=durations_s,
+        targets=np.stack([found[track].targets for track in ids]),
+        mask=np.stack([found[track].mask for track in ids]),
+        scores={TAGGER: _read_scores(root, snapshot, ids, bundle.taxonomy.tag_ids, cut), **prevalence},
+        positives={TAGGER: positives, **{model: _over_half(bundle, scores) for model, scores in prevalence.items()}},
+    )
+    return Published(examined=examined, cut=cut, absent=len(found) - len(ids), unseen=len(unseen & set(ids)))
+
+
+def without_calibration(evaluation: Evaluation) -> Evaluation:
+    """An evaluation that says nothing of calibration error: scores that were cut off have none."""
+    nothing = {"value": None, "low": None, "high": None}
+    return dataclasses.replace(
+        evaluation,
+        rows=[row | nothing if row["metric"] == "ece" else row for row in evaluation.rows],
+        averages=[row | {"metrics": row["metrics"] | {"ece": nothing}} for row in evaluation.averages],
+        reliability={},
+    )
+
+
+def _check(bundle: Bundle, root: str, snapshot: Snapshot) -> None:
+    if snapshot.run.ids.tagger_id != bundle.tagger_id:
+        raise BundleError(
+            f"{root} was tagged with {snapshot.run.ids.tagger_id}, {bundle.url} is {bundle.tagger_id}: give the bundle "
+            "that the table was tagged with, or tag with this one first"
+        )
+    if snapshot.run.options["top_k"] is not None:
+        raise BundleError(
+            f"{root} was tagged with --top-k {snapshot.run.options['top_k']}: which scores it holds depends on the "
+            "other tags of a track, so no area could be right; tag without it, or give --dataset alone"
+        )
+
+
+def _prevalence(bundle: Bundle, rows: int) -> dict[str, np.ndarray]:
+    """The one baseline that needs no mels, by name, where the bundle keeps it."""
+    known = kept_baselines(bundle)
+    if known is None:
+        return {}
+    return {baselines.PREVALENCE: np.round(baselines.constant_scores(known.shares, rows), heads.SCORE_DECIMALS)}
+
+
+def _over_half(bundle: Bundle, scores: np.ndarray) -> np.ndarray:
+    return heads.positives(scores, np.full(bundle.layout.size, DEFAULT_THRESHOLD), bundle.layout)
+
+
+def _of_side(
+    sides: split_file.Sides, labels: Iterable[LabelledTrack], split: str
+) -> tuple[dict[str, LabelledTrack], set[str]]:
+    """The tracks of one side by id, and those of artists that the split does not know."""
+    found, unseen = {}, set()
+    for track in labels:
+        side, known = sides.of(track.track_id, track.group, track.official or UNSEEN_SIDE, SplitRatios())
+        if side == split:
+            found[track.track_id] = track
+            if not known:
+                unseen.add(track.track_id)
+    return found, unseen
+
+
+def _read_tracks(
+    root: str, snapshot: Snapshot, wanted: Sequence[str], tag_ids: Sequence[str]
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Those of the tracks that are there: ids, lengths in seconds [n], and the tags that they were given, bool [n, T].
+
+    `top_tags` holds every given tag, whatever `track_tags` leaves out.
+    """
+    among, tags = pa.array(wanted, pa.string()), pa.array(tag_ids, pa.string())
+    ids: list[str] = []
+    lengths, given = [np.zeros(0)], [np.zeros((0, len(tag_ids)), bool)]
+    for place in locations(root, snapshot, "tracks"):
+        rows = read_parquet(place, ["track_id", "duration_s", "top_tags"])
+        rows = rows.filter(pc.is_in(rows["track_id"], value_set=among)).combine_chunks()
+        positives = np.zeros((rows.num_rows, len(tag_ids)), bool)
+        track, tag = pc.list_parent_indices(rows["top_tags"]), pc.struct_field(pc.list_flatten(rows["top_tags"]), "tag")
+        positives[track.to_numpy(), pc.index_in(tag, tags).to_numpy()] = True
+        ids += rows["track_id"].to_pylist()
+        lengths.append(rows["duration_s"].to_numpy().astype(np.float64))
+        given.append(positives)
+    return ids, np.concatenate(lengths), np.concatenate(given)
+
+
+def _read_scores(root: str, snapshot: Snapshot, ids: Sequence[str], tag_ids: Sequence[str], cut: float) -> np.ndarray:
+    """The model's scores of these tracks: float64 [n, T], 0 where they were below the cut.
+
+    Raises:
+      BundleError: some are not there, although nothing was cut off.
+    """
+    among, tags = pa.array(ids, pa.string()), pa.array(tag_ids, pa.string())
+    scores = np.full((len(ids), len(tag_ids)), np.nan)
+    for place in locations(root, snapshot, "track_tags"):
+        rows = read_parquet(place, ["track_id", "tag", "model_score"])
+        rows = rows.filter(pc.is_in(rows["track_id"], value_set=among))
+        row, column = pc.index_in(rows["track_id"], among), pc.index_in(rows["tag"], tags)
+        scores[row.to_numpy(), column.to_numpy()] = rows["model_score"].to_numpy()
+    if cut == 0 and (lacking := int(np.isnan(scores).sum())):
+        raise BundleError(f"{root}: snapshot {snapshot.number} lacks {lacking} scores of tracks that it holds")
+    return np.round(np.nan_to_num(scores, nan=0.0), heads.SCORE_DECIMALS)

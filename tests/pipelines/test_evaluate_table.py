@@ -1,0 +1,159 @@
+"""`evaluate --table`: the scores of a published snapshot are rated, no audio is opened and nothing embedded."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from models.bundles.bundle import load_bundle
+from models.bundles.fake import write_fake_bundle
+from models.bundles.split_file import Sides
+from models.evaluation import metrics
+from models.evaluation.published_scores import _of_side, examine_table
+from models.heads.refitting import LabelledTrack, read_embeddings
+from pipelines.cli import main
+from pipelines.labelled_tracks import catalog_labels
+from tests.world import World, make_world, tag
+from transforms.records.snapshots import Snapshot, current_snapshot
+from transforms.records.taxonomy import load_taxonomy
+from transforms.signal.spec import FeatureSpec
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> World:
+    return make_world(tmp_path_factory.mktemp("rated") / "world", tracks=24)
+
+
+@pytest.fixture(scope="module")
+def table(world) -> str:
+    tag(world, world.folder / "table")
+    return str(world.folder / "table")
+
+
+@pytest.fixture(scope="module")
+def cut(world) -> str:
+    """A table without the scores under 0.3."""
+    tag(world, world.folder / "cut", "--min-score", "0.3")
+    return str(world.folder / "cut")
+
+
+def evaluate(world: World, table: str, output, *flags: str) -> int:
+    command = ["evaluate", "--model", str(world.bundle), "--table", table, "--output", str(output)]
+    return main([*command, "--catalog", str(world.catalog), "--resamples", "20", *flags])
+
+
+def snapshot_of(table: str) -> Snapshot:
+    found = current_snapshot(table)
+    assert found is not None
+    return found
+
+
+def labels_of(world: World) -> list[LabelledTrack]:
+    return catalog_labels(str(world.catalog), load_bundle(str(world.bundle)).taxonomy, None, "evaluated")
+
+
+def examined(world: World, table: str):
+    bundle = load_bundle(str(world.bundle))
+    return examine_table(bundle, table, snapshot_of(table), labels_of(world), "test")
+
+
+def rows_of(output, metric: str) -> dict[str, float | None]:
+    rows = pq.read_table(output / "tags.parquet").to_pylist()
+    return {row["tag"]: row["value"] for row in rows if (row["slice"], row["metric"]) == ("all", metric)}
+
+
+def test_a_table_holds_what_its_embeddings_score(world, table):
+    found, bundle = examined(world, table).examined, load_bundle(str(world.bundle))
+    wanted = sorted(track.track_id for track in labels_of(world))
+    ids, embeddings = read_embeddings(table, snapshot_of(table), wanted, bundle.embedding_dim)
+    scores = np.round(bundle.score(embeddings.astype(np.float32)), 4)
+    assert len(ids) == len(found.groups) > 15
+    assert np.array_equal(found.scores["tagger"], scores)
+    assert np.array_equal(found.positives["tagger"], bundle.positives(scores))
+
+
+def test_figures_are_those_of_the_rows(world, table, tmp_path, capsys):
+    assert evaluate(world, table, tmp_path) == 0
+    found, taxonomy = examined(world, table).examined, load_bundle(str(world.bundle)).taxonomy
+    rated = metrics.tag_metrics(found.targets, found.mask, found.scores["tagger"], found.positives["tagger"])
+    for metric in metrics.MEASURES:
+        expected = {tag: row[metric] for tag, row in zip(taxonomy.tag_ids, rated, strict=True)}
+        assert rows_of(tmp_path, metric) == pytest.approx(expected), metric
+    printed = capsys.readouterr().out
+    assert f"{len(found.groups)} tracks are of artists that the bundle's split does not know" in printed
+    assert "labelled tracks are not in the table" in printed, "broken files of the catalog have labels too"
+    facts = json.loads((tmp_path / "evaluation.json").read_bytes())["facts"]
+    assert facts["table"] == table and facts["snapshot"].startswith("1, content ")
+
+
+def test_cut_scores_count_alike_and_have_no_calibration(world, table, cut, tmp_path, capsys):
+    whole, part = (examined(world, place).examined for place in (table, cut))
+    kept = whole.scores["tagger"] >= 0.3
+    assert 0 < kept.mean() < 1
+    assert np.array_equal(part.scores["tagger"], np.where(kept, whole.scores["tagger"], 0))
+    assert np.array_equal(part.positives["tagger"], whole.positives["tagger"]), "all decisions are in the table"
+    assert evaluate(world, cut, tmp_path) == 0
+    assert "Scores under 0.3 are not published" in capsys.readouterr().out
+    assert set(rows_of(tmp_path, "ece").values()) == {None} and any(rows_of(tmp_path, "roc_auc").values())
+    page = (tmp_path / "report.html").read_text()
+    assert "Scores under 0.3 are not published" in page and "Are scores probabilities?" not in page
+
+
+def test_a_table_of_the_best_tags_alone_is_refused(world, tmp_path, capsys):
+    tag(world, tmp_path / "best", "--top-k", "1")
+    assert evaluate(world, str(tmp_path / "best"), tmp_path / "out") == 1
+    assert "was tagged with --top-k 1" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_table_of_another_bundle_is_refused(world, table, tmp_path, capsys):
+    other = dataclasses.replace(world, folder=tmp_path)
+    taxonomy = load_taxonomy(str(world.folder / "taxonomy.yaml"))
+    write_fake_bundle(str(other.bundle), taxonomy, FeatureSpec(patches_per_track=4), head_seed=1)
+    shutil.copy(world.catalog, other.catalog)
+    assert evaluate(other, table, tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert load_bundle(str(world.bundle)).tagger_id in said and load_bundle(str(other.bundle)).tagger_id in said
+
+
+def test_tracks_and_artists_that_training_saw_are_left_out():
+    labels = [LabelledTrack(name, group, np.ones(1), np.ones(1)) for name, group in ("ax", "by", "cx", "dz")]
+    sides = Sides(tracks={"a": "train", "b": "test"}, groups={"x": "train", "y": "test"})
+    found, unseen = _of_side(sides, labels, "test")
+    assert set(found) == {"b", "d"} and unseen == {"d"}
+    assert set(_of_side(sides, labels, "train")[0]) == {"a", "c"}
+
+
+def test_official_sides_decide_where_the_bundle_knows_none(world, table, tmp_path, capsys):
+    rows = world.rows()
+    sides = pa.array(["test" if number % 2 else "train" for number in range(rows.num_rows)])
+    pq.write_table(rows.append_column("side", sides), tmp_path / "catalog.parquet")
+    flags = ["--catalog", str(tmp_path / "catalog.parquet"), "--split-column", "side"]
+    assert evaluate(world, table, tmp_path / "out", *flags) == 0
+    half = json.loads((tmp_path / "out" / "evaluation.json").read_bytes())["tracks"]["all"]
+    assert 0 < half < len(examined(world, table).examined.groups)
+    assert evaluate(world, table, tmp_path / "none", *flags, "--split", "validation") == 1
+    assert "none of the 0 labelled tracks of split 'validation'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--table", "t"], "give one of them"),
+        (["--table", "t", "--dataset", "d", "--catalog", "c"], "give one of them"),
+        (["--table", "t", "--dataset", "d", "--split-column", "s"], "--split-column goes with --catalog"),
+        (["--dataset", "d", "--catalog", "c"], "--catalog is for --table"),
+        ([], "missing --dataset"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, said, tmp_path, capsys):
+    assert main(["evaluate", "--model", "m", "--output", str(tmp_path / "new"), *flags]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_table_without_a_snapshot_is_said_so(world, tmp_path, capsys):
+    assert evaluate(world, str(tmp_path / "nothing"), tmp_path / "out") == 1
+    assert "no snapshot is published there" in capsys.readouterr().err
