@@ -198,8 +198,9 @@ def _build_tagger(
 
 
 def _calibration_error(test: Labelled, heads: Heads, layout: Layout) -> float | None:
-    """Mean over the tags, on the test split: what calibration was not fitted on."""
-    return metrics.mean_calibration_error(test.targets, test.mask, score(test.embeddings, heads, layout))
+    """Mean over the tags, of published scores on the test split: what calibration was not fitted on."""
+    scores = np.round(score(test.embeddings, heads, layout), SCORE_DECIMALS)
+    return metrics.mean_calibration_error(test.targets, test.mask, scores)
 
 
 def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
