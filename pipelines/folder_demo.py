@@ -58,10 +58,14 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
     models = work.parent / "models"
     if any(not (models / name / "bundle.json").exists() for name in TAGGERS):
         command("import", "musicnn", "--package", str(find_package(package, work.parent)), "--output", str(models))
+    first, *others = TAGGERS
+    also = [word for name in others for word in ("--also", str(models / name), str(work / name))]
     for name in TAGGERS:
         table = str(work / name)
         # The folder is what it is: how many of its files are no music is shown below, and no reason to stop.
-        command("tag", "--catalog", catalog, "--model", str(models / name), "--table", table, "--max-reject-ratio", "1")
+        tag = ("tag", "--catalog", catalog, "--model", str(models / name), "--table", table, "--max-reject-ratio", "1")
+        # All networks take the same features: what the first run extracts, the others find embedded.
+        command(*tag, *(also if name == first else ()))
         for heading, sql in QUESTIONS:
             print(f"\n{heading} ({name})")
             command("query", table, sql)

@@ -35,7 +35,7 @@ def _row(action: argparse.Action) -> str:
         "required"
         if action.required
         else ""
-        if action.default is None or action.default is False
+        if action.default is None or action.default is False or action.default == []
         else f"`{action.default}`"
     )
     choices = f" (one of {', '.join(map(str, action.choices))})" if action.choices else ""

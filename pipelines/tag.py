@@ -6,6 +6,7 @@ catalog-tagger tag --catalog catalog.parquet --model bundle --table table
 import argparse
 import dataclasses
 import functools
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what runs the trunk: ONNX Runtime is faster on processors, TensorFlow uses GPUs; auto takes ONNX Runtime "
         "where the bundle has a file for it",
     )
+    parser.add_argument(
+        "--also",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("BUNDLE", "TABLE"),
+        help="embed what is extracted by this bundle of the same features too: the next `tag` of this catalog with it "
+        "into its own table decodes none of it; may be repeated",
+    )
     parser.add_argument("--retry-rejects", action="store_true", help="try every rejected track again")
     add_extraction_arguments(parser, unit="unit of work", late="`publish` commits it later")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Also:
+    """A further bundle, and the table whose next run finds its embeddings."""
+
+    model: str
+    table: str
+    embedding_id: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +83,7 @@ class Options:
       inference: what runs the trunk.
       known: where earlier outcomes are.
       launch: where this launch's receipt goes, relative to the table root.
+      also: other bundles that embed what is extracted.
       children: sandbox children of a worker process; 0 means one a core of the worker.
     """
 
@@ -79,6 +99,7 @@ class Options:
     chunk_tracks: int
     children: int
     launch: str
+    also: "tuple[Also, ...]" = ()
 
 
 def build(root: "beam.Pipeline", options: Options) -> None:
@@ -88,7 +109,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     from models.bundles.bundle import load_bundle
     from models.trunks.embedding import load_embedder
     from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
-    from transforms.embed_chunks import EmbedChunks, EmbedSettings
+    from transforms.embed_chunks import EmbedChunks, EmbedSettings, EmbedTarget
     from transforms.plan_buckets import PlanBuckets
     from transforms.read_catalog import ReadCatalog
     from transforms.record_run import RecordRun, RecordSettings
@@ -99,13 +120,23 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     known, publication = options.known, options.publication
     load_tagger = functools.partial(load_bundle, options.model)
     embed = EmbedSettings(
-        table=known.table,
+        target=EmbedTarget(
+            table=known.table,
+            embedding_id=known.ids.embedding_id,
+            load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
+        ),
         catalog_root=options.catalog_root,
         spec=options.spec,
         limits=Limits(),
-        embedding_id=known.ids.embedding_id,
-        load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
         children=options.children,
+        further=tuple(
+            EmbedTarget(
+                table=other.table,
+                embedding_id=other.embedding_id,
+                load_embedder=functools.partial(load_embedder, other.model, inference=options.inference),
+            )
+            for other in options.also
+        ),
     )
     assemble = AssembleSettings(known=known, load_tagger=load_tagger, publication=publication)
     record = RecordSettings(known=known, load_tagger=load_tagger, publication=publication, launch=options.launch)
@@ -128,6 +159,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     allowed = gate(args)
     beam_options = parse_beam_args(beam_args)
     check_places(beam_options, catalog=args.catalog, model=args.model, table=args.table)
+    for place in itertools.chain(*args.also):
+        check_places(beam_options, also=place)
     options = make_options(args, beam_options)
     root = new_pipeline(beam_options)
     build(root, options)
@@ -158,6 +191,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_catalog(args.catalog, args.catalog_root)
+    buckets = _buckets(args, count)
     return Options(
         shards=shards,
         tracks=count,
@@ -167,10 +201,11 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
         known=_known(args, bundle),
         spec=bundle.spec,
         publication=publication,
-        buckets=_buckets(args, count),
+        buckets=buckets,
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
         launch=receipts.new_path(),
+        also=tuple(_also(args, bundle.feature_id, model, table, buckets) for model, table in args.also),
     )
 
 
@@ -181,6 +216,26 @@ def _buckets(args: argparse.Namespace, tracks: int) -> int:
     if args.buckets not in (None, buckets):
         raise UsageError(f"--buckets={args.buckets}: {args.table} was made with {buckets}: leave the flag out")
     return buckets
+
+
+def _also(args: argparse.Namespace, feature_id: str, model: str, table: str, buckets: int) -> Also:
+    """One `--also`, checked.
+
+    Raises:
+      UsageError: it cannot share what is extracted, or its runs would not look where part files are put.
+    """
+    from models.bundles.bundle import load_bundle
+    from models.trunks.embedding import format_for
+    from transforms.records.snapshots import open_table
+
+    bundle = load_bundle(model)
+    if bundle.feature_id != feature_id:
+        raise UsageError(f"--also {model} takes features {bundle.feature_id}, not {feature_id}: tag with it alone")
+    for trunk in bundle.trunks:
+        format_for(trunk, model, args.inference)
+    if (found := open_table(table, buckets)) != buckets:
+        raise UsageError(f"--also: {table} has {found} buckets, {args.table} has {buckets}: tag with it alone")
+    return Also(model=model, table=table, embedding_id=bundle.embedding_id)
 
 
 def _known(args: argparse.Namespace, bundle: "Bundle") -> "Known":

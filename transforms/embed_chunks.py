@@ -30,24 +30,38 @@ class Embedder(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbedTarget:
+    """What embeds tracks, and where their embeddings go.
+
+    Attributes:
+      table: the table root, under which part files go.
+      embedding_id: written into every part file.
+      load_embedder: loads the trunk on the worker, once a process.
+    """
+
+    table: str
+    embedding_id: str
+    load_embedder: Callable[[], Embedder]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbedSettings:
     """Everything a worker needs to embed chunks; pickled with the graph.
 
     Attributes:
-      table: the table root, under which part files go.
+      target: the trunk and its table.
       catalog_root: where relative uris start.
-      embedding_id: written into every part file.
-      load_embedder: loads the trunk on the worker, once a process.
       children: sandboxed child processes of one worker process.
+      further: other trunks that take the same patches, each with a table of its own, whose next run finds the part
+        files and decodes none of these tracks.
     """
 
-    table: str
+    target: EmbedTarget
     catalog_root: str
     spec: FeatureSpec
     limits: Limits
-    embedding_id: str
-    load_embedder: Callable[[], Embedder]
     children: int
+    further: tuple[EmbedTarget, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +75,7 @@ class PartEntry:
 
 
 class EmbedChunks(beam.PTransform):
-    """`Chunk`s in, one `PartEntry` each out. A bad track is a row of the part file and costs no other track.
+    """`Chunk`s in, one `PartEntry` each out, of the first target. A bad track costs no other: it is a row of the part.
 
     The job fails when the storage refuses the first tracks in a row, or when a part file cannot be written.
     """
@@ -71,10 +85,13 @@ class EmbedChunks(beam.PTransform):
         self._settings = settings
 
     def expand(self, chunks: beam.PCollection) -> beam.PCollection:
-        """Three fused steps; patches never leave the worker."""
+        """Extraction, then two fused steps a trunk; patches never leave the worker."""
         extracted = chunks | "ExtractChunk" >> beam.ParDo(_ExtractChunk(self._settings)).with_output_types(_Extraction)
-        embedded = extracted | "EmbedChunk" >> RunInference(ChunkHandler(self._settings.load_embedder))
-        return embedded | "WritePart" >> beam.Map(_write, self._settings)
+        for number, target in enumerate(self._settings.further, 2):
+            embedded = extracted | f"EmbedChunk{number}" >> RunInference(ChunkHandler(target.load_embedder))
+            _ = embedded | f"WritePart{number}" >> beam.Map(_write, target)
+        embedded = extracted | "EmbedChunk" >> RunInference(ChunkHandler(self._settings.target.load_embedder))
+        return embedded | "WritePart" >> beam.Map(_write, self._settings.target)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,8 +211,8 @@ def _row(track: Extracted, vector: np.ndarray | None) -> dict[str, object]:
     return part_row(track, None if vector is None else vector.tolist())
 
 
-def _write(embedding: _Embedding, settings: EmbedSettings) -> PartEntry:
+def _write(embedding: _Embedding, target: EmbedTarget) -> PartEntry:
     rows = pa.Table.from_pylist(embedding.rows, schema=PART)
-    url = write_part(settings.table, embedding.bucket, rows, settings.embedding_id)
+    url = write_part(target.table, embedding.bucket, rows, target.embedding_id)
     decoded = sum(row["stage"] != "read" for row in embedding.rows)
     return PartEntry(bucket=embedding.bucket, url=url, tracks=len(embedding.rows), decoded=decoded)

@@ -30,6 +30,13 @@ def test_both_taggers_tag_the_imported_folder(tmp_path, monkeypatch):
     assert {words[words.index("--catalog") + 1] for words in tags} == {commands[0][-1]}
 
 
+def test_the_first_run_embeds_for_the_others_too(tmp_path, monkeypatch):
+    first, second = (words for words in told(tmp_path, monkeypatch) if words[0] == "tag")
+    place = first.index("--also")
+    assert first[place + 1] == second[second.index("--model") + 1]
+    assert first[place + 2] == second[second.index("--table") + 1] and "--also" not in second
+
+
 def test_taggers_are_made_once(tmp_path, monkeypatch):
     commands = told(tmp_path, monkeypatch, *folder_demo.TAGGERS)
     assert not [words for words in commands if words[:2] == ("import", "musicnn")]
@@ -75,4 +82,5 @@ def test_a_folder_of_music_is_tagged(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(demo, "WORK", tmp_path / "demo")
     assert demo.main(["--catalog", str(tmp_path / "music"), "--package", str(WHEELS)]) == 0
     out = capfd.readouterr().out
+    assert "decoded 0, reused 2" in out
     assert "its four highest tags (musicnn-mtt)" in out and "genre/" in out and ": 2 tracks" in out

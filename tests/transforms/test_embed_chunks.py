@@ -8,7 +8,7 @@ import numpy as np
 from apache_beam.metrics import MetricsFilter
 
 from tests.signal.synth import encode, music
-from transforms.embed_chunks import ChunkHandler, EmbedChunks, EmbedSettings, _Extraction
+from transforms.embed_chunks import ChunkHandler, EmbedChunks, EmbedSettings, EmbedTarget, _Extraction
 from transforms.extraction import Extracted
 from transforms.records.planning import Chunk, Source
 from transforms.signal.errors import Empty
@@ -104,12 +104,10 @@ def test_time_and_memory_of_every_stage_are_distributions(tmp_path):
     for name in ("a.wav", "b.wav"):
         (tmp_path / name).write_bytes(encode(music(4.0)))
     settings = EmbedSettings(
-        table=str(tmp_path / "table"),
+        target=EmbedTarget(table=str(tmp_path / "table"), embedding_id="em-1", load_embedder=Ones),
         catalog_root=str(tmp_path),
         spec=FeatureSpec(patches_per_track=2),
         limits=Limits(),
-        embedding_id="em-1",
-        load_embedder=Ones,
         children=1,
     )
     sources = tuple(Source(track_id=name, uri=name, source_version="1") for name in ("a.wav", "b.wav", "missing.wav"))

@@ -1,0 +1,63 @@
+"""`tag --also`: what is extracted once is embedded by several bundles, each for a table of its own."""
+
+import dataclasses
+
+import pytest
+
+from models.bundles.bundle import load_bundle
+from models.bundles.fake import write_fake_bundle
+from pipelines.cli import main
+from tests.world import World, tag, tag_code
+from transforms.records.taxonomy import load_taxonomy
+from transforms.signal.spec import FeatureSpec
+
+
+def other_bundle(world: World, folder, patches: int = 4) -> World:
+    """The world with a bundle of another trunk."""
+    taxonomy = load_taxonomy(str(world.folder / "taxonomy.yaml"))
+    write_fake_bundle(str(folder / "bundle"), taxonomy, FeatureSpec(patches_per_track=patches), seed=1, patch_dim=3)
+    return dataclasses.replace(world, folder=folder)
+
+
+def tag_other(world: World, other: World, table, *flags: str):
+    """Tags the world's catalog with the other bundle."""
+    return tag(other, table, "--catalog-root", str(world.folder), *flags, catalog=world.catalog)
+
+
+@pytest.fixture
+def other(world, tmp_path) -> World:
+    return other_bundle(world, tmp_path)
+
+
+def test_the_second_table_is_filled_without_decoding(world, other, tmp_path):
+    first = tag(world, tmp_path / "one", "--also", str(other.bundle), str(tmp_path / "two"))
+    second = tag_other(world, other, tmp_path / "two")
+    alone = tag_other(world, other, tmp_path / "alone")
+    assert first.run.counts["decoded"] > 10 and second.run.counts["decoded"] == 0
+    assert second.run.counts["reused"] > 10 and second.run.counts["tagged"] == first.run.counts["tagged"]
+    assert second.run.content_hash == alone.run.content_hash != first.run.content_hash
+
+
+def test_the_first_table_is_as_without_it(world, other, tmp_path):
+    also = tag(world, tmp_path / "one", "--also", str(other.bundle), str(tmp_path / "two"))
+    assert also.run.content_hash == tag(world, tmp_path / "alone").run.content_hash
+    assert not list((tmp_path / "two").glob("snapshots/*")), "the second table is published by its own run"
+
+
+def test_other_features_are_refused_naming_both(world, tmp_path, capsys):
+    other = other_bundle(world, tmp_path, patches=5)
+    assert tag_code(world, tmp_path / "one", "--also", str(other.bundle), str(tmp_path / "two")) == 2
+    said = capsys.readouterr().err
+    assert all(load_bundle(str(one.bundle)).feature_id in said for one in (world, other))
+    assert not (tmp_path / "one" / "work").exists()
+
+
+def test_a_table_of_other_buckets_is_refused(world, other, tmp_path, capsys):
+    tag_other(world, other, tmp_path / "two", "--buckets", "3")
+    assert tag_code(world, tmp_path / "one", "--also", str(other.bundle), str(tmp_path / "two")) == 2
+    assert "has 3 buckets" in capsys.readouterr().err
+
+
+def test_two_words_are_needed(capsys):
+    assert main(["tag", "--catalog", "c", "--model", "m", "--table", "t", "--also", "bundle"]) == 2
+    assert "--also" in capsys.readouterr().err
