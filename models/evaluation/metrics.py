@@ -113,7 +113,9 @@ def mean_calibration_error(targets: np.ndarray, mask: np.ndarray, scores: np.nda
     return _mean([expected_calibration_error(targets[known[:, t], t], scores[known[:, t], t]) for t in rated])
 
 
-def tag_metrics(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> list[TagMetrics]:
+def tag_metrics(
+    targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray, decimals: int | None = None
+) -> list[TagMetrics]:
     """Areas, calibration error, F1, precision and recall at the threshold, support and known tracks per tag.
 
     Args:
@@ -121,11 +123,14 @@ def tag_metrics(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, posit
       mask: which are known, [n, T]; unknown ones count nowhere.
       scores: float [n, T].
       positives: bool [n, T].
+      decimals: what scores are rounded to first, if at all: tag by tag, since a copy of all may be large.
     """
     truth, known = targets >= POSITIVE_FROM, mask > 0
+    found = (scores[rows, tag] for tag, rows in enumerate(known.T))
+    rounded = found if decimals is None else (np.round(column, decimals) for column in found)
     return [
-        _one_tag(targets[rows, tag], truth[rows, tag], scores[rows, tag], positives[rows, tag])
-        for tag, rows in enumerate(known.T)
+        _one_tag(targets[rows, tag], truth[rows, tag], column, positives[rows, tag])
+        for (tag, rows), column in zip(enumerate(known.T), rounded, strict=True)
     ]
 
 

@@ -1,5 +1,7 @@
 """What a bundle says of the tracks of a dataset: embedded and scored exactly as tagging does."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from models.bundles import baselines
@@ -45,22 +47,33 @@ def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str
 
 
 def examine(rows: SplitRows, own: Heads, thresholds: np.ndarray, known: Baselines | None, layout: Layout) -> Examined:
-    """What heads and the baselines beside them, if there are any, say of embedded tracks, rounded as published."""
-    found = {TAGGER: heads.score(rows.embedded.embeddings, own, layout)}
-    if known is not None and rows.moments is not None:
-        found |= known.scores(rows.moments.embeddings, layout)
-    halves = np.full(layout.size, DEFAULT_THRESHOLD)
+    """What heads and the baselines beside them, if there are any, say of embedded tracks."""
+    scores = dict(model_scores(rows, own, known, layout))
     return Examined(
         groups=rows.groups,
         durations_s=rows.durations_s,
         targets=rows.embedded.targets,
         mask=rows.embedded.mask,
-        scores={model: np.round(scores, heads.SCORE_DECIMALS) for model, scores in found.items()},
-        positives={
-            model: heads.positives(scores, thresholds if model == TAGGER else halves, layout)
-            for model, scores in found.items()
-        },
+        scores=scores,
+        positives={model: decisions(model, found, thresholds, layout) for model, found in scores.items()},
     )
+
+
+def model_scores(
+    rows: SplitRows, own: Heads, known: Baselines | None, layout: Layout
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Model and scores, rounded as they are published, one model after the other: float64 [n, T] each."""
+    found = heads.score(rows.embedded.embeddings, own, layout)
+    yield TAGGER, np.round(found, heads.SCORE_DECIMALS, out=found)
+    if known is not None and rows.moments is not None:
+        for model, scores in known.scores(rows.moments.embeddings, layout).items():
+            yield model, np.round(scores, heads.SCORE_DECIMALS)
+
+
+def decisions(model: str, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> np.ndarray:
+    """Which tags a model gives: bool [n, T]. Baselines have no thresholds of their own."""
+    halves = np.full(layout.size, DEFAULT_THRESHOLD)
+    return heads.positives(scores, thresholds if model == TAGGER else halves, layout)
 
 
 def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str) -> SplitRows:

@@ -11,9 +11,8 @@ from models.bundles import baselines, split_file
 from models.bundles.bundle import Bundle, BundleError
 from models.evaluation.evaluation import Evaluation
 from models.evaluation.examined import Examined
-from models.evaluation.predictions import kept_baselines
+from models.evaluation.predictions import decisions, kept_baselines
 from models.heads import heads
-from models.heads.calibration import DEFAULT_THRESHOLD
 from models.heads.refitting import LabelledTrack
 from models.heads.tagger import TAGGER
 from transforms.records.parquet import read_parquet
@@ -84,7 +83,13 @@ def examine_table(
         targets=np.stack([found[track].targets for track in ids]),
         mask=np.stack([found[track].mask for track in ids]),
         scores={TAGGER: _read_scores(root, snapshot, ids, bundle.taxonomy.tag_ids, cut), **prevalence},
-        positives={TAGGER: positives, **{model: _over_half(bundle, scores) for model, scores in prevalence.items()}},
+        positives={
+            TAGGER: positives,
+            **{
+                model: decisions(model, shares, bundle.thresholds, bundle.layout)
+                for model, shares in prevalence.items()
+            },
+        },
     )
     return Published(examined=examined, cut=cut, absent=len(found) - len(ids), unseen=len(unseen & set(ids)))
 
@@ -119,10 +124,6 @@ def _prevalence(bundle: Bundle, rows: int) -> dict[str, np.ndarray]:
     if known is None:
         return {}
     return {baselines.PREVALENCE: np.round(baselines.constant_scores(known.shares, rows), heads.SCORE_DECIMALS)}
-
-
-def _over_half(bundle: Bundle, scores: np.ndarray) -> np.ndarray:
-    return heads.positives(scores, np.full(bundle.layout.size, DEFAULT_THRESHOLD), bundle.layout)
 
 
 def _of_side(

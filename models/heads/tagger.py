@@ -199,15 +199,14 @@ def _build_tagger(
 
 def _calibration_error(test: Labelled, heads: Heads, layout: Layout) -> float | None:
     """Mean over the tags, of published scores on the test split: what calibration was not fitted on."""
-    scores = np.round(score(test.embeddings, heads, layout), SCORE_DECIMALS)
-    return metrics.mean_calibration_error(test.targets, test.mask, scores)
+    scores = score(test.embeddings, heads, layout)
+    return metrics.mean_calibration_error(test.targets, test.mask, np.round(scores, SCORE_DECIMALS, out=scores))
 
 
 def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
     """Metrics of each tag, of scores as they are published, with its category's accuracy where that is multiclass."""
-    scores = np.round(scores, SCORE_DECIMALS)
     found = positives(scores, thresholds, layout)
-    rated = metrics.tag_metrics(rows.targets, rows.mask, scores, found)
+    rated = metrics.tag_metrics(rows.targets, rows.mask, scores, found, SCORE_DECIMALS)
     for group in layout.groups:
         if group.kind == "multiclass":
             columns = list(group.columns)
