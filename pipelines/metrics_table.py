@@ -6,6 +6,8 @@ from typing import Any
 
 def metrics_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     """What a bundle's `metrics.json` says of each model and split, with intervals on the test split."""
+    from models.bundles.model_card import ranges_note
+
     tracks, intervals = metrics["tracks"], metrics["intervals"]["test"]
     yield f"tracks: {tracks['train']} train, {tracks['validation']} validation, {tracks['test']} test"
     yield f"{'model':<22}{'split':<12}{'ROC-AUC':>22}{'PR-AUC':>22}{'tags rated':>12}"
@@ -14,9 +16,7 @@ def metrics_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
             known = intervals.get(model, {}) if split == "test" else {}
             cells = "".join(f"{_cell(macro[name], known.get(name)):>22}" for name in ("roc_auc", "pr_auc"))
             yield f"{model:<22}{split:<12}{cells}{macro['tags']:>12}"
-    if any(found["low"] is not None for model in intervals.values() for found in model.values()):
-        share, count = metrics["intervals"]["level"], metrics["intervals"]["resamples"]
-        yield f"Ranges hold {share:.0%} of {count} resamples of the test split's artists."
+    yield ranges_note(metrics)
     yield metrics["note"]
 
 

@@ -28,8 +28,7 @@ def model_card(
             *comparison(metrics),
             "",
             metrics["note"],
-            f"Ranges hold {metrics['intervals']['level']:.0%} of {metrics['intervals']['resamples']} resamples of the "
-            "test split's artists; from too few of them there is none.",
+            ranges_note(metrics),
             "",
             *_tag_table(tags),
             "",
@@ -72,6 +71,16 @@ def comparison(metrics: Mapping[str, Any]) -> list[str]:
             cells = (show(macro[name]) + _range(known.get(name)) for name in ("roc_auc", "pr_auc"))
             lines.append(f"| {model} | {split} | {' | '.join(cells)} | {macro['tags']} |")
     return lines
+
+
+def ranges_note(metrics: Mapping[str, Any]) -> str:
+    """What the ranges are, or why there are none."""
+    found = metrics["intervals"]
+    if any(interval["low"] is not None for model in found["test"].values() for interval in model.values()):
+        return f"Ranges hold {found['level']:.0%} of {found['resamples']} resamples of the test split's artists."
+    if not found["resamples"]:
+        return "The test split is large: `catalog-tagger evaluate` gives ranges over its artists."
+    return "The test split has too few artists for ranges."
 
 
 def _range(interval: Mapping[str, float | None] | None) -> str:

@@ -13,18 +13,19 @@ from models.evaluation.resampling import LEVEL, Resamples
 from models.heads.heads import Layout
 from models.heads.tagger import SplitRows, Tagger
 
+MOST_PAIRS = 10_000_000
+"""Pairs of test track and tag up to which training resamples them: half a minute a model. `evaluate` always does."""
+
 
 def with_intervals(tagger: Tagger, test: SplitRows, layout: Layout, resampling: Resampling | None = None) -> Tagger:
     """The tagger with `intervals` among its metrics: of each model's macro averages on the test split.
 
     They are those that `evaluate` gives for the same tracks, by default with the same resamples.
     """
-    resampling = resampling or Resampling()
-    found = {
-        "level": LEVEL,
-        **dataclasses.asdict(resampling),
-        "test": _macro_intervals(tagger, test, layout, resampling) if test.groups else {},
-    }
+    too_many = len(test.groups) * layout.size > MOST_PAIRS
+    resampling = Resampling(resamples=0) if too_many else resampling or Resampling()
+    rated = _macro_intervals(tagger, test, layout, resampling) if test.groups and not too_many else {}
+    found = {"level": LEVEL, **dataclasses.asdict(resampling), "test": rated}
     return dataclasses.replace(tagger, metrics={**tagger.metrics, "intervals": found})
 
 

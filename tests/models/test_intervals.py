@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.bundles.model_card import comparison
+from models.bundles.model_card import comparison, ranges_note
 from models.evaluation.averages import ALL
 from models.evaluation.evaluation import Resampling, evaluate
 from models.evaluation.intervals import with_intervals
@@ -49,7 +49,14 @@ def test_intervals_are_printed_and_in_the_card_beside_the_test_split_alone(tagge
 def test_too_few_artists_have_no_interval():
     few = split_rows(range(80, 88))
     tagger = with_intervals(build(test=8), few, LAYOUT, Resampling(resamples=40))
-    assert not any("[" in line or "Ranges" in line for line in metrics_lines(tagger.metrics))
+    lines = list(metrics_lines(tagger.metrics))
+    assert not any("[" in line for line in lines) and lines[-2] == "The test split has too few artists for ranges."
+
+
+def test_a_large_test_split_is_left_to_evaluate(monkeypatch):
+    monkeypatch.setattr("models.evaluation.intervals.MOST_PAIRS", 20 * 8 - 1)
+    tagger = with_intervals(build(), TEST, LAYOUT)
+    assert tagger.metrics["intervals"]["test"] == {} and "`catalog-tagger evaluate`" in ranges_note(tagger.metrics)
 
 
 def test_without_test_tracks_there_is_nothing_to_print():
