@@ -151,7 +151,8 @@ def test_half_an_mp3_is_salvaged_from_its_first_half():
     assert got.facts.damage.startswith("truncated: ")
     whole = features(data)
     good = len(got.patches) - 1
-    np.testing.assert_allclose(got.patches[:good], whole.patches[:good], atol=0.1)
+    heard = whole.patches[:good] > -80  # another decoder, and below that its rounding noise
+    np.testing.assert_allclose(got.patches[:good][heard], whole.patches[:good][heard], atol=0.1)
 
 
 def test_too_few_good_patches_are_a_reason():

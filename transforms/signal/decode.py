@@ -18,6 +18,7 @@ from transforms.signal.errors import (
     UnsupportedRate,
 )
 from transforms.signal.limits import Limits
+from transforms.signal.mpeg_packets import Packets
 from transforms.signal.sniff import Kind
 
 Float32 = npt.NDArray[np.float32]
@@ -41,7 +42,7 @@ class Source(Protocol):
     lost_packets: int
 
     def read(self, frames: int) -> Float32:
-        """The next frames, float32 [at most frames, channels]; empty at the end.
+        """The next frames, float32 [at most frames, channels], or [..., 1] of a source that mixes; empty at the end.
 
         The array is good until the next call. Raises DecodeError.
         """
@@ -110,6 +111,16 @@ def _open_error(error: soundfile.LibsndfileError) -> TrackError:
     if any(phrase in text for phrase in _UNIMPLEMENTED):
         return UnsupportedCodec(text)
     return ImplausibleHeader(text)
+
+
+@contextlib.contextmanager
+def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[Source]:
+    """Open a clean MP3 for reading straight on. Raises UnsupportedChannels, UnsupportedRate."""
+    from transforms.signal.mpeg_source import MpegSource  # loads ffmpeg
+
+    source = MpegSource(data, packets)
+    _check(source, limits)
+    yield source
 
 
 @contextlib.contextmanager

@@ -22,10 +22,9 @@ from transforms.signal.errors import (
 from transforms.signal.gather import Gather
 from transforms.signal.limits import Limits
 from transforms.signal.logmel import mel_of_frames
-from transforms.signal.patches import PatchPlan
 from transforms.signal.sniff import sniff
 from transforms.signal.spec import FeatureSpec
-from transforms.signal.track import Reading, Track, read_measured, read_planned
+from transforms.signal.track import Reading, Track, read_measured, read_packets, read_planned
 
 SILENCE = 1e-5
 """Peak level, full scale being 1, up to which audio counts as digital silence: -100 dB, below one step of 16 bits."""
@@ -96,10 +95,10 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     if reading.gather.peak() <= SILENCE:
         raise Silent(f"{reading.duration_s:.1f} s of digital silence")
     decoded = time.perf_counter()
-    patches = _cut(reading.plan, reading.gather, spec)[good]
+    patches = _cut(reading.gather, spec)[good]
     return Features(
         patches=patches,
-        starts_s=reading.plan.starts_s(spec)[good],
+        starts_s=reading.gather.plan.starts_s(spec)[good],
         facts=_facts(track, reading, len(good)),
         cost=_cost(decoded - start, time.perf_counter() - decoded),
     )
@@ -117,6 +116,8 @@ def _peak_bytes() -> int:
 
 def _read(track: Track) -> Reading:
     """Read by the length that the header claims; measure where it claims none or hardly any of it is there."""
+    if (quick := read_packets(track)) is not None:
+        return quick
     with track.open() as source:
         frames = track.claimed_frames(source)
         reading = read_measured(track, source) if frames is None else read_planned(track, source, frames)
@@ -159,12 +160,12 @@ def _better(reading: Reading, other: Track, frames: int) -> Reading:
 
 
 def _good_share(reading: Reading) -> float:
-    return len(reading.gather.good_patches()) / len(reading.plan.starts)
+    return len(reading.gather.good_patches()) / len(reading.gather.plan.starts)
 
 
 def _check_good(track: Track, reading: Reading, good: list[int]) -> None:
     """Raise where the damage is too great."""
-    planned, tally = len(reading.plan.starts), reading.tally
+    planned, tally = len(reading.gather.plan.starts), reading.tally
     if not tally.frames:
         raise tally.failure or NoFrames("the file decodes to nothing")
     if tally.bad > track.limits.max_bad_samples * tally.frames:
@@ -190,17 +191,18 @@ def _facts(track: Track, reading: Reading, good: int) -> AudioFacts:
         sample_rate=reading.rate_hz,
         channels=reading.channels,
         format=track.kind.name,
-        decoded_fraction=good / len(reading.plan.starts),
+        decoded_fraction=good / len(reading.gather.plan.starts),
         damage=_damage(track, reading),
     )
 
 
-def _cut(plan: PatchPlan, gather: Gather, spec: FeatureSpec) -> npt.NDArray[np.float16]:
+def _cut(gather: Gather, spec: FeatureSpec) -> npt.NDArray[np.float16]:
     """All planned patches, float16 [n, patch_frames, n_mels]."""
-    out = np.empty((len(plan.starts), *spec.patch_shape), np.float16)
+    starts = gather.plan.starts
+    out = np.empty((len(starts), *spec.patch_shape), np.float16)
     for buffer in gather.buffers:
         mels = mel_of_frames(buffer.samples, spec).astype(np.float16)
-        for i, start in enumerate(plan.starts):
+        for i, start in enumerate(starts):
             if buffer.run.first <= start < buffer.run.last:
                 out[i] = _patch(mels[start - buffer.run.first :], spec)
     return out

@@ -76,7 +76,7 @@ class Gather:
     """Samples of the runs of a plan, zeros beyond the track's ends: memory is that of the plan, not of the track."""
 
     def __init__(self, plan: PatchPlan, length: int, spec: FeatureSpec) -> None:
-        self._plan, self.length, self._spec = plan, length, spec
+        self.plan, self.length, self._spec = plan, length, spec
         self.buffers = [self._buffer(run) for run in plan.runs(spec)]
         self.position = 0
 
@@ -117,8 +117,8 @@ class Gather:
 
     def good_patches(self) -> list[int]:
         """Patches whose samples have all been decoded."""
-        frames = min(self._spec.patch_frames, self._plan.frames)
-        patches = [Run(first=start, last=start + frames) for start in self._plan.starts]
+        frames = min(self._spec.patch_frames, self.plan.frames)
+        patches = [Run(first=start, last=start + frames) for start in self.plan.starts]
         return [i for i, patch in enumerate(patches) if self._is_complete(patch)]
 
     def _is_complete(self, patch: Run) -> bool:

@@ -20,10 +20,13 @@ _VBRI = 36
 SEARCH_BYTES = 1 << 17
 """How far into a file the first frame is looked for."""
 
+PACKET_FRAMES = 32
+"""Frames that make a packet: few calls of a decoder, and their samples stay in the processor's cache."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MpegFrame:
-    """One frame header. `size` in bytes, 0 in the free format; `side_info` in bytes."""
+    """One frame header. `size` in bytes, 0 in the free format; `side_info` in bytes; `channels` 1 or 2."""
 
     version: int
     layer: int
@@ -31,6 +34,7 @@ class MpegFrame:
     samples: int
     size: int
     side_info: int
+    channels: int
 
 
 def mpeg_frame(head: bytes) -> MpegFrame | None:
@@ -49,7 +53,13 @@ def mpeg_frame(head: bytes) -> MpegFrame | None:
     mono, full = head[3] >> 6 == 3, version == 3
     side_info = (17 if mono else 32) if full else (9 if mono else 17)
     return MpegFrame(
-        version=version, layer=4 - layer_bits, rate_hz=rate, samples=samples, size=size, side_info=side_info
+        version=version,
+        layer=4 - layer_bits,
+        rate_hz=rate,
+        samples=samples,
+        size=size,
+        side_info=side_info,
+        channels=1 if mono else 2,
     )
 
 
@@ -80,6 +90,7 @@ class MpegScan:
     Attributes:
       spans: byte ranges [start, stop) of unbroken whole frames of the first frame's kind.
       frames: number of those frames, a length tag's own included.
+      packets: offsets of every `PACKET_FRAMES`-th frame of the spans, beginning anew in each.
       head: the first frame.
       tag_frames: frames that a Xing, Info or VBRI tag claims; None where there is no such tag.
       is_vbri: whether it is a VBRI tag, which libsndfile passes over and does not read.
@@ -91,6 +102,7 @@ class MpegScan:
 
     spans: tuple[tuple[int, int], ...]
     frames: int
+    packets: tuple[int, ...]
     head: MpegFrame
     tag_frames: int | None
     is_vbri: bool
@@ -109,10 +121,11 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
         return None
     sizes = _sizes_like(*_kind(head))
     spans: list[tuple[int, int]] = []
+    packets: list[int] = []
     frames = lost = joins = 0
     at: int | None = first
     while at is not None:
-        count, stop = _walk(data, at, sizes)
+        count, stop = _walk(data, at, sizes, packets)
         frames += count
         spans.append((at, stop))
         after = tags_end(data, stop)
@@ -122,6 +135,7 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
     return MpegScan(
         spans=tuple(spans),
         frames=frames,
+        packets=tuple(packets),
         head=head,
         tag_frames=_tag_frames(data, first, head),
         is_vbri=data.startswith(b"VBRI", first + _VBRI),
@@ -145,13 +159,15 @@ def _sizes_like(version: int, layer: int, rate_hz: int) -> dict[int, int]:
     return sizes
 
 
-def _walk(data: bytes, at: int, sizes: dict[int, int]) -> tuple[int, int]:
-    """Whole frames in a row from `at`: their number, and where they end."""
+def _walk(data: bytes, at: int, sizes: dict[int, int], packets: list[int]) -> tuple[int, int]:
+    """Whole frames in a row from `at`: their number, and where they end. Every so many, one begins a packet."""
     count, end = 0, len(data)
     while at + 4 <= end and data[at] == 0xFF:
         size = sizes.get(data[at + 1] << 8 | data[at + 2])
         if size is None or at + size > end:
             break
+        if not count % PACKET_FRAMES:
+            packets.append(at)
         at += size
         count += 1
     return count, at
@@ -160,9 +176,9 @@ def _walk(data: bytes, at: int, sizes: dict[int, int]) -> tuple[int, int]:
 def _resync(data: bytes, at: int, sizes: dict[int, int], *, is_join: bool) -> int | None:
     """Where two frames in a row begin again, at once in a join; None where they don't."""
     if is_join or data.startswith(KNOWN, at):
-        return at if _walk(data[at : at + 6000], 0, sizes)[0] >= 2 else None
+        return at if _walk(data[at : at + 6000], 0, sizes, [])[0] >= 2 else None
     while (at := data.find(b"\xff", at)) >= 0:
-        count, _ = _walk(data[at : at + 6000], 0, sizes)
+        count, _ = _walk(data[at : at + 6000], 0, sizes, [])
         if count >= 2:
             return at
         at += 1

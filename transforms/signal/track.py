@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from transforms.signal.containers import UNVERIFIED, Contents
-from transforms.signal.decode import Source, open_source
+from transforms.signal.decode import Source, open_packets, open_source
 from transforms.signal.errors import NoFrames, TooLong, TooShort, TrackError
 from transforms.signal.gather import (
     BLOCK_FRAMES,
@@ -22,7 +22,7 @@ from transforms.signal.gather import (
     read_straight,
 )
 from transforms.signal.limits import Limits
-from transforms.signal.patches import PatchPlan, plan_patches
+from transforms.signal.patches import plan_patches
 from transforms.signal.sniff import Kind
 from transforms.signal.spec import FeatureSpec
 
@@ -71,7 +71,6 @@ class Track:
 class Reading:
     """What came of reading a track. `frames` are source frames: those of the plan."""
 
-    plan: PatchPlan
     gather: Gather
     tally: Tally
     frames: int
@@ -81,12 +80,46 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
+def _planned(track: Track, frames: int, rate_hz: int) -> tuple[Gather, bool]:
+    """Where the samples of a track of so many source frames go, and whether they are less than half of it."""
+    samples = track.samples(frames, rate_hz)
+    gather = Gather(plan_patches(samples, track.spec), samples, track.spec)
+    return gather, 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
+
+
+def _reading(
+    source: Source, gather: Gather, tally: Tally, frames: int, decoded: int, notes: tuple[str, ...]
+) -> Reading:
+    return Reading(
+        gather=gather,
+        tally=tally,
+        frames=frames,
+        duration_s=decoded / source.rate_hz,
+        rate_hz=source.rate_hz,
+        channels=source.channels,
+        notes=notes,
+    )
+
+
+def read_packets(track: Track) -> Reading | None:
+    """Read a clean MP3 straight on, the quickest way; None for another file, or where anything at all is amiss."""
+    packets = track.contents.packets
+    if packets is None:
+        return None
+    gather, is_sparse = _planned(track, packets.frames, packets.rate_hz)
+    if is_sparse:
+        return None
+    with open_packets(track.contents.data, packets, track.limits) as source:
+        tally = read_straight(source, gather, packets.frames, track.spec)
+    if tally.failure is not None or tally.bad:
+        return None
+    return _reading(source, gather, tally, packets.frames, packets.frames, ())
+
+
 def read_planned(track: Track, source: Source, frames: int) -> Reading:
     """Read a track of known length: by seeking where that is less than half of the work, else straight on."""
-    samples = track.samples(frames, source.rate_hz)
-    plan = plan_patches(samples, track.spec)
-    gather = Gather(plan, samples, track.spec)
-    seeks = source.can_seek and 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
+    gather, is_sparse = _planned(track, frames, source.rate_hz)
+    seeks = source.can_seek and is_sparse
     tally = Tally()
     if seeks:
         _visit(source, RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec), gather.missing())
@@ -95,16 +128,7 @@ def read_planned(track: Track, source: Source, frames: int) -> Reading:
     decoded, lost = frames if seeks else tally.frames, source.lost_packets
     if tally.failure is not None and source.can_seek:
         lost += _visit_afresh(track, gather, frames, tally)
-    return Reading(
-        plan=plan,
-        gather=gather,
-        tally=tally,
-        frames=frames,
-        duration_s=decoded / source.rate_hz,
-        rate_hz=source.rate_hz,
-        channels=source.channels,
-        notes=_notes(frames, decoded, lost, gather),
-    )
+    return _reading(source, gather, tally, frames, decoded, _notes(frames, decoded, lost, gather))
 
 
 def _visit(source: Source, reader: RunReader, runs: list[tuple[int, int]]) -> None:
@@ -144,27 +168,16 @@ def read_measured(track: Track, source: Source) -> Reading:
     tally, kept = _measure(track, source)
     if not tally.frames:
         raise tally.failure or NoFrames("the file decodes to nothing")
-    samples = track.samples(tally.frames, source.rate_hz)
-    plan = plan_patches(samples, track.spec)
-    gather = Gather(plan, samples, track.spec)
+    gather, _ = _planned(track, tally.frames, source.rate_hz)
     if kept is not None:
         gather.add(kept)
     else:
         with track.open() as again:
             read_straight(again, gather, tally.frames, track.spec)
-    return Reading(
-        plan=plan,
-        gather=gather,
-        tally=tally,
-        frames=tally.frames,
-        duration_s=tally.frames / source.rate_hz,
-        rate_hz=source.rate_hz,
-        channels=source.channels,
-        notes=(
-            *(() if track.contents.shows_end else (UNVERIFIED,)),
-            *((f"lost_packets: {source.lost_packets}",) if source.lost_packets else ()),
-        ),
-    )
+    notes = () if track.contents.shows_end else (UNVERIFIED,)
+    if source.lost_packets:
+        notes = (*notes, f"lost_packets: {source.lost_packets}")
+    return _reading(source, gather, tally, tally.frames, tally.frames, notes)
 
 
 def _measure(track: Track, source: Source) -> tuple[Tally, Float32 | None]:
