@@ -65,6 +65,7 @@ def platt(logits: np.ndarray, targets: np.ndarray, floor: np.ndarray | None = No
     """Slope and offset that make one tag's logits probabilities; (1, 0) where support is too small.
 
     A normal prior of deviation 1 on log slope and offset keeps small samples near the identity and the slope positive.
+    The objective is per track: summed over many, its first step would be longer than an exponential can take.
 
     Args:
       logits: [n].
@@ -82,9 +83,9 @@ def platt(logits: np.ndarray, targets: np.ndarray, floor: np.ndarray | None = No
         scaled = np.maximum(own, lowest)
         losses, _ = row_losses(scaled[:, None], targets[:, None], np.ones((len(targets), 1)), False)
         error = (sigmoid(scaled) - targets) * (own > lowest)
-        return float(losses.sum()) + 0.5 * float(params @ params), np.array(
-            [np.sum(error * slope * logits), np.sum(error)]
-        ) + params
+        value = float(losses.sum()) + 0.5 * float(params @ params)
+        gradient = np.array([np.sum(error * slope * logits), np.sum(error)]) + params
+        return value / len(targets), gradient / len(targets)
 
     found = minimise(objective, np.zeros(2), tolerance=1e-10, max_iterations=100)
     return float(np.exp(found[0])), float(found[1])
@@ -105,7 +106,8 @@ def temperature(logits: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> fl
     def objective(params: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = np.exp(params[0]) * logits
         losses, slopes = row_losses(scaled, targets, np.ones_like(targets), True)
-        return float(losses.sum()) + 0.5 * float(params @ params), np.array([np.sum(slopes * scaled)]) + params
+        value = float(losses.sum()) + 0.5 * float(params @ params)
+        return value / len(targets), (np.array([np.sum(slopes * scaled)]) + params) / len(targets)
 
     return float(np.exp(minimise(objective, np.zeros(1), tolerance=1e-10, max_iterations=100)[0]))
 

@@ -39,6 +39,15 @@ def test_platt_undoes_overconfidence():
     assert slope == pytest.approx(1 / 3, abs=0.1)
 
 
+def test_many_tracks_are_calibrated_without_overflow():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(50_000, 3)) * 10
+    y = np.eye(3)[[rng.choice(3, p=row) for row in softmax(logits / 10)]]
+    with np.errstate(all="raise", under="ignore"):
+        assert calibration.temperature(logits, y, np.ones_like(y)) == pytest.approx(0.1, abs=0.01)
+        assert calibration.platt(logits[:, 0], (rng.random(50_000) < sigmoid(logits[:, 0] / 10)) * 1.0)[0] < 0.12
+
+
 def test_temperature_undoes_overconfidence():
     logits, y = overconfident()
     assert calibration.temperature(logits[:, 2:5], y[:, 2:5], np.ones((2000, 3))) == pytest.approx(1 / 3, abs=0.1)
