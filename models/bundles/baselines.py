@@ -62,8 +62,8 @@ def prevalence(train: Labelled, layout: Layout) -> np.ndarray:
 
 
 def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:
-    """The same scores for every track: float64 [rows, T]."""
-    return np.repeat(values[None], rows, axis=0)
+    """The same scores for every track: float64 [rows, T], read-only."""
+    return np.broadcast_to(values, (rows, len(values)))
 
 
 def logistic_regression(train: Labelled, validation: Labelled, layout: Layout) -> Fitted:

@@ -10,7 +10,7 @@ import numpy as np
 from models.evaluation import metrics
 from models.evaluation.averages import ALL, Average, averages_of, classes, columns_of, estimate_of
 from models.evaluation.examined import Examined
-from models.evaluation.rating import Rated, rate
+from models.evaluation.rating import Rated, pooled_reliability, rate
 from models.evaluation.resampling import Resamples, estimate
 from models.heads.heads import Group, Layout
 
@@ -149,9 +149,7 @@ def _reliability(examined: Examined, layout: Layout) -> dict[str, list[dict[str,
     scores = next(iter(examined.scores.values()))
     found = {}
     for group in layout.groups:
-        columns = columns_of(group)
-        known = examined.mask[:, columns] > 0
-        curve = metrics.reliability(examined.targets[:, columns][known], scores[:, columns][known])
+        curve = pooled_reliability(examined.targets, examined.mask, scores, columns_of(group))
         points = zip(curve.score, curve.target, curve.tracks, strict=True)
         found[group.name] = [{"score": float(s), "target": float(t), "pairs": int(n)} for s, t, n in points]
     return found

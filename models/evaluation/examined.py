@@ -15,7 +15,7 @@ class Examined:
       durations_s: float64 [n].
       targets: soft targets float [n, T].
       mask: which are known, float [n, T].
-      scores: model -> scores as they are published, float64 [n, T]; the first model is the one in question.
+      scores: model -> scores as they are published, float [n, T]; the first model is the one in question.
       positives: model -> bool [n, T].
     """
 
@@ -28,6 +28,8 @@ class Examined:
 
     def of(self, rows: np.ndarray) -> "Examined":
         """Some tracks only: bool [n]."""
+        if rows.all():
+            return self
         return Examined(
             groups=tuple(group for group, kept in zip(self.groups, rows, strict=True) if kept),
             durations_s=self.durations_s[rows],

@@ -73,8 +73,13 @@ def equal_mass_bins(scores: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndar
     Bins of equal width would put nearly every track of a rare tag into the first.
     """
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    return bins_of_counts(counts, bins)[place]
+
+
+def bins_of_counts(counts: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
+    """Bin of each distinct score, from the lowest up, that so many tracks have: int [distinct]."""
     middle = np.cumsum(counts) - counts / 2
-    return np.minimum((bins * middle / max(len(scores), 1)).astype(int), bins - 1)[place]
+    return np.minimum((bins * middle / max(counts.sum(), 1)).astype(int), bins - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,9 +113,13 @@ def expected_calibration_error(targets: np.ndarray, scores: np.ndarray, bins: in
 
 def mean_calibration_error(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray) -> float | None:
     """Mean calibration error over the tags that have known tracks of both kinds, all [n, T]; None where no tag has."""
-    truth, known = targets >= POSITIVE_FROM, mask > 0
-    rated = [t for t, rows in enumerate(known.T) if 0 < np.sum(truth[rows, t]) < np.sum(rows)]
-    return _mean([expected_calibration_error(targets[known[:, t], t], scores[known[:, t], t]) for t in rated])
+    found = []
+    for tag, column in enumerate(mask.T):
+        rows = np.flatnonzero(column > 0)
+        wanted = targets[rows, tag]
+        if 0 < np.sum(wanted >= POSITIVE_FROM) < len(rows):
+            found.append(expected_calibration_error(wanted, scores[rows, tag].astype(np.float64)))
+    return _mean(found)
 
 
 def tag_metrics(
@@ -125,16 +134,20 @@ def tag_metrics(
       positives: bool [n, T].
       decimals: what scores are rounded to first, if at all: tag by tag, since a copy of all may be large.
     """
-    truth, known = targets >= POSITIVE_FROM, mask > 0
-    found = (scores[rows, tag] for tag, rows in enumerate(known.T))
-    rounded = found if decimals is None else (np.round(column, decimals) for column in found)
+    known = (np.flatnonzero(column > 0) for column in mask.T)
     return [
-        _one_tag(targets[rows, tag], truth[rows, tag], column, positives[rows, tag])
-        for (tag, rows), column in zip(enumerate(known.T), rounded, strict=True)
+        _one_tag(targets[rows, tag], _rounded(scores[rows, tag], decimals), positives[rows, tag])
+        for tag, rows in enumerate(known)
     ]
 
 
-def _one_tag(targets: np.ndarray, truth: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> TagMetrics:
+def _rounded(scores: np.ndarray, decimals: int | None) -> np.ndarray:
+    found = scores.astype(np.float64)
+    return found if decimals is None else np.round(found, decimals, out=found)
+
+
+def _one_tag(targets: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> TagMetrics:
+    truth = targets >= POSITIVE_FROM
     return {
         "roc_auc": roc_auc(truth, scores),
         "pr_auc": pr_auc(truth, scores),

@@ -1,10 +1,15 @@
-"""All metrics of all tags under every resample at once: from weighted counts of each distinct published score."""
+"""All metrics of all tags under every resample at once: from weighted counts of each distinct published score.
+
+Tag by tag, so that memory is the counts of one tag and those of all tags pooled, whatever the number of tracks.
+"""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
-from models.evaluation.metrics import CALIBRATION_BINS, POSITIVE_FROM, equal_mass_bins
+from models.evaluation.metrics import CALIBRATION_BINS, POSITIVE_FROM, Reliability, bins_of_counts
 from models.evaluation.resampling import Resamples
 from models.heads.heads import SCORE_DECIMALS
 
@@ -38,62 +43,128 @@ def rate(
     targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray, resamples: Resamples
 ) -> Rated:
     """Rates scores, rounded as they are published, by soft targets and mask; all [n, T], `positives` bool."""
-    known, truth = mask > 0, (targets >= POSITIVE_FROM) & (mask > 0)
-    steps = np.round(scores * STEPS).astype(int)
-    by_tag = [_areas(steps[rows, tag], targets[rows, tag], resamples.of(rows)) for tag, rows in enumerate(known.T)]
-    row, _ = np.nonzero(known)
-    pooled = _areas(steps[known], targets[known], resamples.of(row))
-    hits, called, carried = (resamples.column_sums(values) for values in (truth & positives, positives & known, truth))
-    areas = {name: np.stack([found[name] for found in by_tag]) for name in by_tag[0]}
+    pooled, by_tag, facts = _Counts.none(resamples), [], []
+    for tag in range(targets.shape[1]):
+        rows = np.flatnonzero(mask[:, tag] > 0)
+        drawn, wanted = resamples.of(rows), targets[rows, tag]
+        counts = _Counts.of(_steps(scores[rows, tag]), wanted, positives[rows, tag], drawn)
+        by_tag.append(counts.metrics())
+        pooled.add(counts)
+        truth = wanted >= POSITIVE_FROM
+        facts.append((truth.sum(), len(rows), min(drawn.distinct(truth), drawn.distinct(~truth))))
+    support, known, groups = np.array(facts, int).reshape(-1, 3).T
     return Rated(
-        tags=areas | _decisions(hits, called, carried),
-        micro=pooled | _decisions(hits.sum(axis=0), called.sum(axis=0), carried.sum(axis=0)),
-        support=truth.sum(axis=0),
-        known=known.sum(axis=0),
-        groups=np.array(
-            [
-                min(resamples.distinct(truth[:, tag]), resamples.distinct(known[:, tag] & ~truth[:, tag]))
-                for tag in range(truth.shape[1])
-            ]
-        ),
+        tags={name: np.stack([found[name] for found in by_tag]) for name in by_tag[0]},
+        micro=pooled.metrics(),
+        support=support,
+        known=known,
+        groups=groups,
     )
 
 
-def _decisions(hits: np.ndarray, called: np.ndarray, carried: np.ndarray) -> Samples:
-    """F1, precision and recall of weighted counts of any one shape."""
-    return {
-        "f1": _ratio(2 * hits, called + carried),
-        "precision": _ratio(hits, called),
-        "recall": _ratio(hits, carried),
-    }
+def pooled_reliability(
+    targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, columns: Sequence[int]
+) -> Reliability:
+    """The reliability curve of all known pairs of some tags, all [n, T], as `metrics.reliability` of the pairs."""
+    tracks, carried = np.zeros(STEPS + 1), np.zeros(STEPS + 1)
+    for tag in columns:
+        rows = np.flatnonzero(mask[:, tag] > 0)
+        steps = _steps(scores[rows, tag])
+        tracks += np.bincount(steps, minlength=STEPS + 1)
+        carried += np.bincount(steps, targets[rows, tag], STEPS + 1)
+    places, levels = bins_of_counts(tracks), np.arange(STEPS + 1) / STEPS
+    sums = [np.bincount(places, values, CALIBRATION_BINS) for values in (levels * tracks, carried, tracks)]
+    score, target, pairs = (values[sums[2] > 0] for values in sums)
+    return Reliability(score=score / pairs, target=target / pairs, tracks=pairs)
+
+
+def _steps(scores: np.ndarray) -> np.ndarray:
+    """Scores in 1 / STEPS: int [n]."""
+    return np.round(scores * float(STEPS)).astype(np.intp)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Counts:
+    """Weighted counts of (track, tag) pairs, float64 [levels, 1 + resamples] and, of decisions, [2, 1 + resamples].
+
+    Attributes:
+      levels: the scores that occur, in 1 / STEPS, from the lowest up: int [levels].
+      known: pairs of each score.
+      true: those that carry the tag.
+      weight: the sum of their soft targets.
+      called: pairs said to carry the tag: those that do not, then those that do.
+    """
+
+    levels: np.ndarray
+    known: np.ndarray
+    true: np.ndarray
+    weight: np.ndarray
+    called: np.ndarray
+
+    @classmethod
+    def none(cls, resamples: Resamples) -> Self:
+        """No pairs yet, of any score."""
+        width = resamples.weights.shape[1]
+        known, true, weight = (np.zeros((STEPS + 1, width)) for _ in range(3))
+        return cls(levels=np.arange(STEPS + 1), known=known, true=true, weight=weight, called=np.zeros((2, width)))
+
+    @classmethod
+    def of(cls, steps: np.ndarray, targets: np.ndarray, positives: np.ndarray, resamples: Resamples) -> Self:
+        """The pairs of one tag: scores in 1 / STEPS, soft targets and decisions, [n] each."""
+        occurs = np.bincount(steps, minlength=STEPS + 1) > 0
+        levels = np.flatnonzero(occurs)
+        place = (np.cumsum(occurs) - 1)[steps]
+        truth = targets >= POSITIVE_FROM
+
+        def sums(rows: np.ndarray, values: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+            return resamples.of(rows).sums(values[rows].astype(np.float64), places[rows], count)
+
+        ones = np.ones(len(steps))
+        return cls(
+            levels=levels,
+            known=resamples.sums(ones, place, len(levels)),
+            true=sums(truth, ones, place, len(levels)),
+            weight=sums(targets != 0, targets, place, len(levels)),
+            called=sums(positives, ones, truth.astype(np.intp), 2),
+        )
+
+    def add(self, other: "_Counts") -> None:
+        """Adds the pairs of one tag to these, which know all scores."""
+        for name in ("known", "true", "weight"):
+            getattr(self, name)[other.levels] += getattr(other, name)
+        self.called[:] += other.called
+
+    def metrics(self) -> Samples:
+        """Every metric of these pairs: float64 [1 + resamples] each."""
+        (false_calls, hits), carried = self.called, self.true.sum(axis=0)
+        return {
+            **self._areas(carried),
+            "ece": self._calibration_error(),
+            "f1": _ratio(2 * hits, false_calls + hits + carried),
+            "precision": _ratio(hits, false_calls + hits),
+            "recall": _ratio(hits, carried),
+        }
+
+    def _areas(self, carried: np.ndarray) -> Samples:
+        """ROC-AUC and PR-AUC; only scores that some positive has matter."""
+        matter = self.true[:, 0] > 0
+        true, upto = self.true[matter], np.cumsum(self.known, axis=0)
+        total = upto[-1] if len(upto) else np.zeros_like(carried)
+        upto = upto[matter]
+        under, true_under = upto - self.known[matter], np.cumsum(true, axis=0) - true
+        # Negatives below a positive count whole, those at its score half.
+        wins = (under - true_under) + (upto - under - true) / 2
+        roc = _ratio(np.einsum("kr,kr->r", wins, true), carried * (total - carried))
+        # Average precision is precision times the step in recall, from the highest score down.
+        precision = np.divide(carried - true_under, total - under, out=np.zeros_like(true), where=total > under)
+        return {"roc_auc": roc, "pr_auc": _ratio(np.einsum("kr,kr->r", precision, true), carried)}
+
+    def _calibration_error(self) -> np.ndarray:
+        """Mean distance of score and target over bins, which are those of the sample in every resample."""
+        places = np.eye(CALIBRATION_BINS)[:, bins_of_counts(self.known[:, 0])]
+        gaps = (places * (self.levels / STEPS)) @ self.known - places @ self.weight
+        return _ratio(np.abs(gaps).sum(axis=0), self.known.sum(axis=0))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-
-
-def _areas(steps: np.ndarray, targets: np.ndarray, resamples: Resamples) -> Samples:
-    """ROC-AUC, PR-AUC and calibration error of scores (in 1 / STEPS) and targets, [n] each: [1 + resamples] each."""
-    truth = targets >= POSITIVE_FROM
-    # Only scores that some positive has matter: place 2k + 1 is the k-th of them, even places lie between.
-    levels = np.unique(steps[truth])
-    below = np.searchsorted(levels, steps)
-    place = below + np.searchsorted(levels, steps, side="right")
-    true = resamples.of(truth).sums(np.ones(truth.sum()), below[truth], len(levels))
-    known = np.cumsum(resamples.sums(np.ones(len(steps)), place, 2 * len(levels) + 1), axis=0)
-    total, carried = known[-1], true.sum(axis=0)
-    # Negatives below a positive count whole, those at its score half.
-    under, upto = known[:-1:2], known[1::2]
-    true_under = np.cumsum(true, axis=0) - true
-    wins = (under - true_under) + (upto - under - true) / 2
-    roc = _ratio(np.einsum("kr,kr->r", wins, true), carried * (total - carried))
-    # Average precision is precision times the step in recall, from the highest score down.
-    precision = np.divide(carried - true_under, total - under, out=np.zeros_like(true), where=total > under)
-    pr = _ratio(np.einsum("kr,kr->r", precision, true), carried)
-    return {"roc_auc": roc, "pr_auc": pr, "ece": _calibration_error(steps / STEPS, targets, resamples, total)}
-
-
-def _calibration_error(scores: np.ndarray, targets: np.ndarray, resamples: Resamples, total: np.ndarray) -> np.ndarray:
-    """Mean distance of score and target over bins, which are those of the sample in every resample."""
-    gaps = resamples.sums(scores - targets, equal_mass_bins(scores), CALIBRATION_BINS)
-    return _ratio(np.abs(gaps).sum(axis=0), total)

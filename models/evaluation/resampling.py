@@ -31,8 +31,10 @@ class Resamples:
     def draw(cls, groups: Sequence[str], count: int, seed: int) -> Self:
         """Seeded resamples of the distinct groups; the order of rows plays no part."""
         names, group = np.unique(np.asarray(groups, np.str_), return_inverse=True)
-        drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / max(len(names), 1)), count)
-        weights = np.concatenate([np.ones((len(names), 1)), drawn.T.reshape(len(names), count)], axis=1)
+        rng, shares = np.random.default_rng(seed), np.full(len(names), 1 / max(len(names), 1))
+        weights = np.ones((len(names), 1 + count))
+        for resample in range(1, 1 + count):
+            weights[:, resample] = rng.multinomial(len(names), shares)
         return cls(group=group, weights=weights)
 
     def of(self, rows: np.ndarray) -> Self:

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.evaluation.metrics import POSITIVE_FROM, f1_curve
 from models.heads.descent import minimise
-from models.heads.heads import Group, Heads, Layout, published, sigmoid
+from models.heads.heads import Group, Heads, Layout, published, row_blocks, sigmoid
 from models.heads.logistic import row_losses
 
 MIN_CALIBRATION = 10
@@ -35,7 +35,7 @@ def calibrate(heads: Heads, logits: np.ndarray, targets: np.ndarray, mask: np.nd
 
     Args:
       heads: to be calibrated.
-      logits: float64 [n, T], each row's from a head that was not fitted on it.
+      logits: float [n, T], each row's from a head that was not fitted on it.
       targets: [n, T].
       mask: [n, T], 1 where targets and logits may be used.
       layout: categories and hierarchy.
@@ -56,9 +56,18 @@ def calibrate(heads: Heads, logits: np.ndarray, targets: np.ndarray, mask: np.nd
         floor = None
         if column in children:
             now = dataclasses.replace(heads, slope=slope, offset=offset)
-            floor = published(logits[rows], now, layout)[:, children[column]].max(axis=1)
+            floor = _highest(logits, now, layout, children[column])[rows]
         slope[column], offset[column] = platt(logits[rows, column], targets[rows, column], floor)
     return dataclasses.replace(heads, slope=slope, offset=offset)
+
+
+def _highest(logits: np.ndarray, heads: Heads, layout: Layout, columns: Sequence[int]) -> np.ndarray:
+    """The highest published score of some tags: float64 [n]."""
+    found = np.zeros(len(logits))
+    for rows in row_blocks(len(logits)):
+        scores = published(logits[rows].astype(np.float64), heads, layout)
+        found[rows] = scores[:, columns].max(axis=1)
+    return found
 
 
 def platt(logits: np.ndarray, targets: np.ndarray, floor: np.ndarray | None = None) -> tuple[float, float]:
@@ -72,6 +81,7 @@ def platt(logits: np.ndarray, targets: np.ndarray, floor: np.ndarray | None = No
       targets: [n], 0 to 1.
       floor: [n], scores of the tag's children: what counts is the higher of the two.
     """
+    logits, targets = logits.astype(np.float64), targets.astype(np.float64)
     positives = int(np.sum(targets >= POSITIVE_FROM))
     if min(positives, len(targets) - positives) < MIN_CALIBRATION:
         return 1.0, 0.0
@@ -104,10 +114,14 @@ def temperature(logits: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> fl
     logits, targets = logits[known], targets[known]
 
     def objective(params: np.ndarray) -> tuple[float, np.ndarray]:
-        scaled = np.exp(params[0]) * logits
-        losses, slopes = row_losses(scaled, targets, np.ones_like(targets), True)
-        value = float(losses.sum()) + 0.5 * float(params @ params)
-        return value / len(targets), (np.array([np.sum(slopes * scaled)]) + params) / len(targets)
+        loss, slope = 0.5 * float(params @ params), params.copy()
+        for rows in row_blocks(len(logits)):
+            y = targets[rows].astype(np.float64)
+            scaled = np.exp(params[0]) * logits[rows].astype(np.float64)
+            losses, slopes = row_losses(scaled, y, np.ones_like(y), True)
+            loss += float(losses.sum())
+            slope += np.sum(slopes * scaled)
+        return loss / len(targets), slope / len(targets)
 
     return float(np.exp(minimise(objective, np.zeros(1), tolerance=1e-10, max_iterations=100)[0]))
 
@@ -145,7 +159,8 @@ def thresholds(
     for group in layout.groups:
         for column in group.columns:
             rows = mask[:, column] > 0
-            found[column] = _threshold(group, scores[rows, column], targets[rows, column], precisions[column])
+            values = scores[rows, column].astype(np.float64)
+            found[column] = _threshold(group, values, targets[rows, column], precisions[column])
         if group.kind == "binary" and len(group.columns) == 2:
             first, second = group.columns
             # Scores are rounded to 1e-4: a step further, a track on the boundary gets the first tag and not both.

@@ -74,7 +74,8 @@ class Fitted:
     Attributes:
       heads: slope 1, offset 0.
       fits: one per category.
-      logits: float64 [rows, T], the validation rows last: each from a head that had not seen the row.
+      logits: float64 [rows, T] (float32 where training rows are many), the validation rows last: each from a head that
+        had not seen the row.
       targets: [rows, T].
       mask: [rows, T], 1 where the category is known and `logits` are of such a head.
     """
@@ -131,7 +132,7 @@ def _fit_many(
     return Fitted(
         heads=heads,
         fits=[dataclasses.replace(fit, fitted_on=("train",)) for fit in chosen.fits],
-        logits=raw_logits(validation.embeddings, heads),
+        logits=raw_logits(validation.embeddings, heads, np.float32),
         targets=validation.targets,
         mask=validation.mask,
     )

@@ -14,6 +14,9 @@ Kind = Literal["binary", "multiclass", "multilabel"]
 BLOCK = 256
 """Rows multiplied at once. Float sums depend on shapes, so every block has this one, padded."""
 
+ROWS = 16 * BLOCK
+"""Rows whose float64 scores are held at once."""
+
 SCORE_DECIMALS = 4
 """Published scores are rounded to this many decimals; positives are decided on the rounded score."""
 
@@ -136,9 +139,9 @@ class Heads:
         return digest(*(part for array in arrays for part in (str(array.shape), array.tobytes())))
 
 
-def raw_logits(embeddings: np.ndarray, heads: Heads) -> np.ndarray:
-    """Logits before calibration: [n, D] -> float64 [n, T]."""
-    out = np.empty((len(embeddings), heads.weights.shape[1]))
+def raw_logits(embeddings: np.ndarray, heads: Heads, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Logits before calibration: [n, D] -> [n, T], computed in float64 and kept as `dtype`."""
+    out = np.empty((len(embeddings), heads.weights.shape[1]), dtype)
     for start in range(0, len(embeddings), BLOCK):
         block = np.zeros((BLOCK, heads.weights.shape[0]))
         rows = embeddings[start : start + BLOCK]
@@ -167,25 +170,39 @@ def apply_hierarchy(scores: np.ndarray, layout: Layout) -> np.ndarray:
     return scores
 
 
-def score(embeddings: np.ndarray, heads: Heads, layout: Layout) -> np.ndarray:
-    """Calibrated scores with parent >= child: [n, D] -> float64 [n, T] in 0 to 1."""
-    return published(raw_logits(embeddings, heads), heads, layout)
+def score(embeddings: np.ndarray, heads: Heads, layout: Layout, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Calibrated scores with parent >= child: [n, D] -> [n, T] in 0 to 1, computed in float64 and kept as `dtype`."""
+    out = np.empty((len(embeddings), layout.size), dtype)
+    for rows in row_blocks(len(embeddings)):
+        out[rows] = published(raw_logits(embeddings[rows], heads), heads, layout)
+    return out
 
 
 def published(logits: np.ndarray, heads: Heads, layout: Layout) -> np.ndarray:
-    """Scores of logits before calibration: calibrated, with parent >= child, float64 [n, T]."""
-    return apply_hierarchy(link(logits * heads.slope + heads.offset, layout), layout)
+    """Scores of logits before calibration: calibrated, with parent >= child, [n, T] of the logits' type."""
+    out = np.empty_like(logits)
+    for rows in row_blocks(len(logits)):
+        out[rows] = apply_hierarchy(link(logits[rows] * heads.slope + heads.offset, layout), layout)
+    return out
+
+
+def row_blocks(count: int) -> Iterator[slice]:
+    """Slices of `ROWS` rows at most that cover so many."""
+    return (slice(begin, begin + ROWS) for begin in range(0, count, ROWS))
 
 
 def positives(scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> np.ndarray:
     """Which tags a track gets: bool [n, T]. Over the threshold; in a multiclass category exactly the highest."""
-    scores = np.round(scores, SCORE_DECIMALS)
-    found = scores >= thresholds
-    for group in layout.groups:
-        if group.kind == "multiclass":
-            columns = np.array(group.columns)
-            found[:, columns] = False
-            found[np.arange(len(scores)), columns[np.argmax(scores[:, columns], axis=1)]] = True
+    found = np.empty(scores.shape, bool)
+    for rows in row_blocks(len(scores)):
+        # A threshold is a double of so many decimals: a score of fewer digits would miss its own.
+        rounded = np.round(np.asarray(scores[rows], np.float64), SCORE_DECIMALS)
+        found[rows] = rounded >= thresholds
+        for group in layout.groups:
+            if group.kind == "multiclass":
+                columns = np.array(group.columns)
+                highest = columns[np.argmax(rounded[:, columns], axis=1)]
+                found[rows, columns] = columns == highest[:, None]
     return found
 
 

@@ -168,12 +168,11 @@ def _build_tagger(
     held_out = published(fitted.logits, heads, layout)
     cuts = calibration.thresholds(held_out, fitted.targets, fitted.mask, layout, options.precisions(tag_ids))
     values = np.array([cut.value for cut in cuts])
+    test, kept = splits["test"].embedded, fitted.logits.dtype.type
     # Heads may be fitted on validation tracks too: what is rated there is what heads said that had not seen them.
-    scores = {
-        "validation": held_out[len(held_out) - len(validation) :],
-        "test": score(splits["test"].embedded.embeddings, heads, layout),
-    }
-    rated = {split: rate(splits[split].embedded, scores[split], values, layout) for split in RATED}
+    rated = {"validation": rate(validation, held_out[len(held_out) - len(validation) :], values, layout)}
+    del held_out
+    rated["test"] = rate(test, score(test.embeddings, heads, layout, kept), values, layout)
     support = [tag_counts(p.targets, p.mask, metrics.POSITIVE_FROM) for p in (train, fitted)]
     facts = [
         TagFacts(
@@ -191,15 +190,14 @@ def _build_tagger(
     compared = {TAGGER: rated, **compared}
     report = _report(compared, tag_ids, layout, fitted.fits, splits)
     report["calibration_error"] = {
-        step: _calibration_error(splits["test"].embedded, found, layout)
+        step: _calibration_error(test, score(test.embeddings, found, layout, kept))
         for step, found in (("before", fitted.heads), ("after", heads))
     }
     return Tagger(heads=heads, baselines=known, tags=tuple(facts), fits=fitted.fits, metrics=report)
 
 
-def _calibration_error(test: Labelled, heads: Heads, layout: Layout) -> float | None:
-    """Mean over the tags, of published scores on the test split: what calibration was not fitted on."""
-    scores = score(test.embeddings, heads, layout)
+def _calibration_error(test: Labelled, scores: np.ndarray) -> float | None:
+    """Mean over the tags, of scores as published on the test split: what calibration was not fitted on."""
     return metrics.mean_calibration_error(test.targets, test.mask, np.round(scores, SCORE_DECIMALS, out=scores))
 
 
@@ -221,30 +219,24 @@ _Rated = dict[str, dict[str, list[metrics.TagMetrics]]]
 
 def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselines | None, _Rated]:
     """Both baselines, and their metrics on the rated splits; prevalence alone where there are no mel moments."""
-    train, validation = splits["train"].moments, splits["validation"].moments
+    train, validation, test = (splits[split].moments for split in SPLITS)
     halves = np.full(layout.size, calibration.DEFAULT_THRESHOLD)
-    if train is None or validation is None:
-        shares = baselines.prevalence(splits["train"].embedded, layout)
-        alone = {s: _rate_constant(splits[s].embedded, shares, halves, layout) for s in RATED}
-        return None, {baselines.PREVALENCE: alone}
+    shares = baselines.prevalence(splits["train"].embedded, layout)
+    constant = {
+        split: rate(rows, baselines.constant_scores(shares, len(rows)), halves, layout)
+        for split, rows in ((split, splits[split].embedded) for split in RATED)
+    }
+    if train is None or validation is None or test is None:
+        return None, {baselines.PREVALENCE: constant}
     fitted = baselines.logistic_regression(train, validation, layout)
-    known = Baselines(shares=baselines.prevalence(train, layout), regression=fitted.heads)
-    rated: _Rated = {}
-    for split in RATED:
-        rows = splits[split].moments
-        scores = known.scores(rows.embeddings, layout)
-        if split == "validation":
-            unseen = fitted.logits[len(fitted.logits) - len(rows) :]
-            scores[baselines.LOGISTIC] = published(unseen, fitted.heads, layout)
-        for model, found in scores.items():
-            rated.setdefault(model, {})[split] = rate(rows, found, halves, layout)
-    return known, rated
-
-
-def _rate_constant(
-    rows: Labelled, shares: np.ndarray, thresholds: np.ndarray, layout: Layout
-) -> list[metrics.TagMetrics]:
-    return rate(rows, baselines.constant_scores(shares, len(rows)), thresholds, layout)
+    kept = fitted.logits.dtype.type
+    unseen = published(fitted.logits[len(fitted.logits) - len(validation) :], fitted.heads, layout)
+    rated = {"validation": rate(validation, unseen, halves, layout)}
+    rated["test"] = rate(test, score(test.embeddings, fitted.heads, layout, kept), halves, layout)
+    return Baselines(shares=shares, regression=fitted.heads), {
+        baselines.PREVALENCE: constant,
+        baselines.LOGISTIC: rated,
+    }
 
 
 def _report(

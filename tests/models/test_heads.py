@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from models.heads.heads import (
     BLOCK,
+    ROWS,
     Group,
     Heads,
     Layout,
@@ -185,3 +186,22 @@ def test_raw_logits_ignore_calibration():
     h, x = heads(), np.ones((1, 5), np.float32)
     expected = ((x - h.mean) / h.scale) @ h.weights + h.bias
     np.testing.assert_allclose(raw_logits(x, h), expected, rtol=1e-12)
+
+
+def test_scores_of_four_bytes_decide_as_those_of_eight():
+    """A threshold may be a published score: rounded to four bytes it must still reach it."""
+    steps = np.arange(10_001) / 10_000
+    layout = Layout(groups=(Group(name="m", kind="multilabel", columns=(0,)),), edges=(), size=1)
+    for threshold in (0.1234, 0.3333, 0.7001):
+        found = positives(steps.astype(np.float32)[:, None], np.array([threshold]), layout)
+        np.testing.assert_array_equal(found[:, 0], steps >= threshold)
+
+
+def test_blocks_of_rows_are_scored_alike():
+    x = np.random.default_rng(0).normal(size=(2 * ROWS + 3, 5)).astype(np.float32)
+    h = heads()
+    expected = apply_hierarchy(link(raw_logits(x, h) * h.slope + h.offset, LAYOUT), LAYOUT)
+    np.testing.assert_array_equal(score(x, h, LAYOUT), expected)
+    kept = score(x, h, LAYOUT, np.float32)
+    assert kept.dtype == np.float32
+    np.testing.assert_allclose(kept, expected, atol=1e-7)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.evaluation import metrics
-from models.evaluation.rating import rate
+from models.evaluation.rating import pooled_reliability, rate
 from models.evaluation.resampling import MIN_GROUPS, Resamples, estimate
 
 RESAMPLES = 6
@@ -51,6 +51,45 @@ def test_micro_averages_pool_all_known_pairs(sample):
     )
     for name in metrics.MEASURES:
         assert found.micro[name][0] == pytest.approx(expected[name]), name
+
+
+def test_micro_averages_of_each_resample_are_those_of_its_pairs(sample):
+    targets, mask, scores, positives, artists = sample
+    resamples = Resamples.draw(artists, RESAMPLES, seed=3)
+    found = rate(targets, mask, scores, positives, resamples)
+    for column in range(1 + RESAMPLES):
+        rows = np.repeat(np.arange(60), resamples.weights[resamples.group, column].astype(int))
+        known = mask[rows] > 0
+        pairs = [values[rows][known][:, None] for values in (targets, scores, positives)]
+        (expected,) = metrics.tag_metrics(pairs[0], np.ones_like(pairs[0]), pairs[1], pairs[2])
+        for name in set(metrics.MEASURES) - {"ece"}:
+            assert found.micro[name][column] == pytest.approx(expected[name]), name
+
+
+def test_calibration_error_of_a_resample_has_the_bins_of_the_sample(sample):
+    targets, mask, scores, positives, artists = sample
+    resamples = Resamples.draw(artists, RESAMPLES, seed=3)
+    known = mask > 0
+    bins = metrics.equal_mass_bins(scores[known])
+    weights = np.broadcast_to(resamples.weights[resamples.group][:, None], (60, 4, 1 + RESAMPLES))[known]
+    gaps = [np.bincount(bins, w * (scores - targets)[known], metrics.CALIBRATION_BINS) for w in weights.T]
+    expected = np.abs(gaps).sum(axis=1) / weights.sum(axis=0)
+    np.testing.assert_allclose(rate(targets, mask, scores, positives, resamples).micro["ece"], expected)
+
+
+def test_the_pooled_reliability_curve_is_that_of_all_known_pairs(sample):
+    targets, mask, scores, _, _ = sample
+    known = mask[:, 1:3] > 0
+    expected = metrics.reliability(targets[:, 1:3][known], scores[:, 1:3][known])
+    found = pooled_reliability(targets, mask, scores, [1, 2])
+    for name in ("score", "target", "tracks"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), err_msg=name)
+
+
+def test_a_tag_that_is_known_nowhere_has_no_metrics(sample):
+    targets, mask, scores, positives, artists = sample
+    found = rate(targets, mask * [1, 1, 1, 0], scores, positives, Resamples.draw(artists, 2, seed=0))
+    assert all(np.isnan(values[3]).all() for values in found.tags.values()) and found.known[3] == 0
 
 
 def test_resamples_do_not_depend_on_the_order_of_rows():
