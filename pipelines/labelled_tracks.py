@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from transforms.records.tracks import CatalogShard
 
 
-def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done: str) -> "list[LabelledTrack]":
+def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done: str) -> "Iterator[LabelledTrack]":
     """Rows in which some category of the taxonomy is known; tags that it does not have say nothing.
+
+    Problems are raised after the last row: all of them are named.
 
     Args:
       catalog: what `--catalog` names.
@@ -29,9 +31,8 @@ def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done:
     shards, _ = open_catalog(catalog)
     check_split_column(column, shards[0])
     problems: list[Problem] = []
-    labels = list(_labelled_rows(shards, taxonomy, column, problems))
+    yield from _labelled_rows(shards, taxonomy, column, problems)
     fail_on_problems(problems, done)
-    return labels
 
 
 def _labelled_rows(

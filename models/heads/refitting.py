@@ -1,8 +1,8 @@
 """New heads for a bundle from embeddings that are published already: no audio, no patches, no TensorFlow."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from models.bundles.split_file import Sides
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, files_of, load_trunks, read_file
 from models.evaluation.intervals import with_intervals
 from models.heads.heads import layout_of
-from models.heads.labelled import Labelled
+from models.heads.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
 from models.heads.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, pairs_of
 from transforms.records.hashing import json_bytes
 from transforms.records.parquet import read_parquet
@@ -86,9 +86,9 @@ def refit(
             f"{root} holds embeddings {snapshot.run.ids.embedding_id}, {url} makes {base.embedding_id}: give the "
             "bundle that the table was tagged with, or tag with this one first"
         )
-    found = {track.track_id: track for track in labels}
-    embedded = read_embeddings(root, snapshot, sorted(found), base.embedding_dim)
-    splits, unsplit = _split(found, embedded, split_file.read_sides(base), ratios, len(taxonomy.tags))
+    labelled = _Labels.of(labels, len(taxonomy.tags))
+    embedded = read_embeddings(root, snapshot, sorted(labelled.places), base.embedding_dim)
+    splits, absent, unsplit = _split(labelled, embedded, split_file.read_sides(base), ratios, base.embedding_dim)
     if not splits["train"].track_ids:
         raise BundleError(f"{root} holds no embedding of a labelled track of the training split: nothing to fit on")
     blocks = base.pooling.blocks(base.trunks, base.spec.n_mels)
@@ -104,18 +104,17 @@ def refit(
         tags=tagger.tags,
         files=_files(base, splits, tagger, taxonomy, snapshot),
     )
-    absent = len(found) - len(embedded[0])
     return Refitted(bundle=bundle, metrics=tagger.metrics, absent=absent, unsplit=unsplit)
 
 
-def read_embeddings(root: str, snapshot: Snapshot, wanted: Sequence[str], dim: int) -> tuple[list[str], np.ndarray]:
+def read_embeddings(
+    root: str, snapshot: Snapshot, wanted: Sequence[str], dim: int
+) -> Iterator[tuple[list[str], np.ndarray]]:
     """Embeddings of these tracks that a snapshot holds, file by file: ids, and float16 [n, dim], their full precision.
 
     Raises:
       BundleError: one has another length.
     """
-    ids: list[str] = []
-    values = np.empty((len(wanted), dim), np.float16)
     among = pa.array(wanted, pa.string())
     for place in locations(root, snapshot, "embeddings"):
         rows = read_parquet(place, ["track_id", "embedding"])
@@ -125,47 +124,76 @@ def read_embeddings(root: str, snapshot: Snapshot, wanted: Sequence[str], dim: i
         flat = pc.list_flatten(rows.column("embedding")).to_numpy()
         if len(flat) != rows.num_rows * dim:
             raise BundleError(f"{place}: {len(flat) / rows.num_rows:g} values an embedding, the bundle makes {dim}")
-        values[len(ids) : len(ids) + rows.num_rows] = flat.reshape(-1, dim)
-        ids += rows.column("track_id").to_pylist()
-    return ids, values[: len(ids)]
+        yield rows.column("track_id").to_pylist(), flat.reshape(-1, dim).astype(EMBEDDING_TYPE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Labels:
+    """Labels of all tracks: the row of each, its group and its official side, targets and mask [n, T]."""
+
+    places: dict[str, int]
+    groups: list[str]
+    official: list[str | None]
+    targets: np.ndarray
+    mask: np.ndarray
+
+    @classmethod
+    def of(cls, labels: Iterable[LabelledTrack], tags: int) -> Self:
+        places: dict[str, int] = {}
+        groups: list[str] = []
+        official: list[str | None] = []
+        targets, mask = RowFile(tags, np.float32), RowFile(tags, np.uint8)
+        for track in labels:
+            places[track.track_id] = len(groups)
+            groups.append(track.group)
+            official.append(track.official)
+            targets.append(track.targets)
+            mask.append(track.mask)
+        return cls(places=places, groups=groups, official=official, targets=targets.mapped(), mask=mask.mapped())
+
+
+class _Side:
+    """The rows of one split, written to disk as they come."""
+
+    def __init__(self, dim: int, tags: int) -> None:
+        self._ids: list[str] = []
+        self._groups: list[str] = []
+        self._rows = LabelledFiles(dim, tags)
+
+    def append(self, ids: Sequence[str], embeddings: np.ndarray, labels: _Labels) -> None:
+        places = [labels.places[track_id] for track_id in ids]
+        self._ids += ids
+        self._groups += [labels.groups[place] for place in places]
+        self._rows.append(embeddings, labels.targets[places], labels.mask[places])
+
+    def rows(self) -> SplitRows:
+        groups = tuple(self._groups)
+        return SplitRows(
+            track_ids=tuple(self._ids),
+            groups=groups,
+            durations_s=np.full(len(groups), np.nan),
+            embedded=self._rows.labelled(groups),
+            moments=None,
+        )
 
 
 def _split(
-    labels: Mapping[str, LabelledTrack],
-    embedded: tuple[list[str], np.ndarray],
-    sides: Sides,
-    ratios: SplitRatios,
-    tags: int,
-) -> tuple[dict[str, SplitRows], int]:
-    """Rows of each split, and how many tracks the bundle's split does not know."""
-    ids, embeddings = embedded
-    places: dict[str, list[int]] = {split: [] for split in (*SPLITS, NONE)}
-    unknown = 0
-    for place, track_id in enumerate(ids):
-        track = labels[track_id]
-        side, known = sides.of(track_id, track.group, track.official, ratios)
-        places[side].append(place)
-        unknown += not known
-    return {
-        split: _rows([labels[ids[p]] for p in places[split]], embeddings[places[split]], tags) for split in SPLITS
-    }, unknown
-
-
-def _rows(tracks: Sequence[LabelledTrack], embeddings: np.ndarray, tags: int) -> SplitRows:
-    groups = tuple(track.group for track in tracks)
-    empty = np.zeros((0, tags), np.float32)
-    return SplitRows(
-        track_ids=tuple(track.track_id for track in tracks),
-        groups=groups,
-        durations_s=np.full(len(tracks), np.nan),
-        embedded=Labelled(
-            embeddings=embeddings,
-            targets=np.stack([track.targets for track in tracks]) if tracks else empty,
-            mask=np.stack([track.mask for track in tracks]) if tracks else empty,
-            groups=groups,
-        ),
-        moments=None,
-    )
+    labels: _Labels, embedded: Iterable[tuple[list[str], np.ndarray]], sides: Sides, ratios: SplitRatios, dim: int
+) -> tuple[dict[str, SplitRows], int, int]:
+    """Rows of each split, how many labelled tracks have no embedding, and how many the bundle's split does not know."""
+    written = {split: _Side(dim, labels.targets.shape[1]) for split in SPLITS}
+    absent, unknown = len(labels.places), 0
+    for ids, embeddings in embedded:
+        absent -= len(ids)
+        rows: dict[str, list[int]] = {split: [] for split in (*SPLITS, NONE)}
+        for row, track_id in enumerate(ids):
+            place = labels.places[track_id]
+            side, known = sides.of(track_id, labels.groups[place], labels.official[place], ratios)
+            rows[side].append(row)
+            unknown += not known
+        for split, side_rows in written.items():
+            side_rows.append([ids[row] for row in rows[split]], embeddings[rows[split]], labels)
+    return {split: side_rows.rows() for split, side_rows in written.items()}, absent, unknown
 
 
 def _files(

@@ -19,6 +19,7 @@ from models.heads.balance import BALANCES, Balance
 from models.heads.head_fitting import Fit, fit_heads
 from models.heads.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
 from models.heads.labelled import Labelled, tag_counts
+from models.heads.row_files import LabelledFiles, RowFile
 from models.trunks.blocks import Block
 from models.trunks.embedding import TrackEmbedder
 
@@ -59,24 +60,23 @@ class Tagger:
 
 def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
     """Embeds labelled tracks exactly as tagging does; `tracks` are `models.training.data.Track`."""
-    seen, embeddings, moments, targets, masks = [], [np.zeros((0, embedder.dim), np.float32)], [], [], []
+    seen = []
+    rows, moments = LabelledFiles(embedder.dim, tags), RowFile(2 * embedder.mels, np.float32)
     bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)
     # Some tracks together: they share the trunk's padded batches, and the bits are the same.
     for group in _grouped(bar, TRACKS_TOGETHER):
-        embeddings.append(embedder.embed([track.patches for track in group]))
-        for track in group:
-            seen.append((track.track_id, track.group, track.duration_s))
-            moments.append(baselines.mel_moments(track.patches))
-            targets.append(track.targets)
-            masks.append(track.mask)
+        embeddings = embedder.embed([track.patches for track in group])
+        rows.append(embeddings, [track.targets for track in group], [track.mask for track in group])
+        moments.append([baselines.mel_moments(track.patches) for track in group])
+        seen += [(track.track_id, track.group, track.duration_s) for track in group]
     ids, groups, durations = (tuple(facts[i] for facts in seen) for i in range(3))
-    labels: dict[str, Any] = {"targets": _rows(targets, tags), "mask": _rows(masks, tags), "groups": groups}
+    embedded = rows.labelled(groups)
     return SplitRows(
         track_ids=ids,
         groups=groups,
         durations_s=np.array(durations, np.float64),
-        embedded=Labelled(embeddings=np.concatenate(embeddings), **labels),
-        moments=Labelled(embeddings=_rows(moments, 2 * embedder.mels), **labels),
+        embedded=embedded,
+        moments=dataclasses.replace(embedded, embeddings=moments.mapped()),
     )
 
 
@@ -89,10 +89,6 @@ def _grouped(tracks: Iterable[Any], size: int) -> Iterator[list[Any]]:
     remaining = iter(tracks)
     while group := list(itertools.islice(remaining, size)):
         yield group
-
-
-def _rows(values: list[np.ndarray], width: int) -> np.ndarray:
-    return np.stack(values) if values else np.zeros((0, width), np.float32)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ def snapshot_of(table: str) -> Snapshot:
 
 
 def labels_of(world: Rated) -> list[LabelledTrack]:
-    return catalog_labels(str(world.catalog), load_bundle(str(world.bundle)).taxonomy, None, "evaluated")
+    return list(catalog_labels(str(world.catalog), load_bundle(str(world.bundle)).taxonomy, None, "evaluated"))
 
 
 def examined(world: Rated, table: str):
@@ -91,7 +91,8 @@ def rows_of(output, metric: str) -> dict[str, float | None]:
 def test_a_table_holds_what_its_embeddings_score(world, table):
     found, bundle = examined(world, table).examined, load_bundle(str(world.bundle))
     wanted = sorted(track.track_id for track in labels_of(world))
-    ids, embeddings = read_embeddings(table, snapshot_of(table), wanted, bundle.embedding_dim)
+    files = list(read_embeddings(table, snapshot_of(table), wanted, bundle.embedding_dim))
+    ids, embeddings = [i for file_ids, _ in files for i in file_ids], np.concatenate([values for _, values in files])
     scores = np.round(bundle.score(embeddings.astype(np.float32)), 4)
     assert len(ids) == len(found.groups) > 15
     assert np.array_equal(found.scores["tagger"], scores)
