@@ -57,6 +57,18 @@ def tag_code(world: World, table: Path, *flags: str, catalog: Path | None = None
     return main([*command, "--model", str(world.bundle), "--table", str(table), "--max-reject-ratio", "0.9", *flags])
 
 
+def other_bundle(world: World, folder: Path, patches: int = 4) -> World:
+    """A world without catalog and audio, whose bundle has another trunk."""
+    taxonomy = load_taxonomy(str(world.folder / "taxonomy.yaml"))
+    write_fake_bundle(str(folder / "bundle"), taxonomy, FeatureSpec(patches_per_track=patches), seed=1, patch_dim=3)
+    return dataclasses.replace(world, folder=folder)
+
+
+def tag_other(world: World, other: World, table: Path, *flags: str) -> Snapshot:
+    """Tags the world's catalog with the other one's bundle."""
+    return tag(other, table, "--catalog-root", str(world.folder), *flags, catalog=world.catalog)
+
+
 def read_table(table: Path, snapshot: Snapshot, name: str) -> pa.Table:
     """All rows of one table of a snapshot."""
     return pa.concat_tables([read_parquet(str(table / file.path)) for file in snapshot.files(name)])

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import World, tag
+from tests.engines.same_content import check_same_content
+from tests.world import World
 
 JARS = Path(__file__).parents[2] / ".tools" / "flink"
 OPENS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in ("util", "lang", "net", "nio")]
@@ -53,5 +54,4 @@ def job_endpoint() -> Iterator[str]:
 @pytest.mark.long
 def test_flink_publishes_the_same_content(world: World, tmp_path: Path, job_endpoint: str) -> None:
     flags = ["--runner=PortableRunner", f"--job_endpoint={job_endpoint}", "--environment_type=LOOPBACK"]
-    flink = tag(world, tmp_path / "flink", "--chunk-tracks=4", "--parallelism=2", *flags)
-    assert flink.run.content_hash == tag(world, tmp_path / "local").run.content_hash
+    check_same_content(world, tmp_path, "--parallelism=2", *flags)

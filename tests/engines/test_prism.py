@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import World, tag
+from tests.engines.same_content import check_same_content
+from tests.world import World
 
 
 def _prism() -> str | None:
@@ -20,5 +21,4 @@ def test_prism_publishes_the_same_content(world: World, tmp_path: Path) -> None:
     if binary is None:
         pytest.skip("no prism binary: `make engine-prism` builds it where Go is")
     flags = ["--runner=PrismRunner", f"--prism_location={binary}", "--environment_type=LOOPBACK"]
-    local, prism = tmp_path / "local", tmp_path / "prism"
-    assert tag(world, prism, "--chunk-tracks=4", *flags).run.content_hash == tag(world, local).run.content_hash
+    check_same_content(world, tmp_path, *flags)

@@ -1,28 +1,11 @@
 """`tag --also`: what is extracted once is embedded by several bundles, each for a table of its own."""
 
-import dataclasses
-
 import pytest
 
 from models.bundles.bundle import load_bundle
-from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
-from tests.world import World, tag, tag_code
+from tests.world import World, other_bundle, tag, tag_code, tag_other
 from transforms.records.snapshots import open_table
-from transforms.records.taxonomy import load_taxonomy
-from transforms.signal.spec import FeatureSpec
-
-
-def other_bundle(world: World, folder, patches: int = 4) -> World:
-    """The world with a bundle of another trunk."""
-    taxonomy = load_taxonomy(str(world.folder / "taxonomy.yaml"))
-    write_fake_bundle(str(folder / "bundle"), taxonomy, FeatureSpec(patches_per_track=patches), seed=1, patch_dim=3)
-    return dataclasses.replace(world, folder=folder)
-
-
-def tag_other(world: World, other: World, table, *flags: str):
-    """Tags the world's catalog with the other bundle."""
-    return tag(other, table, "--catalog-root", str(world.folder), *flags, catalog=world.catalog)
 
 
 @pytest.fixture
