@@ -13,7 +13,7 @@ from models.evaluation.resampling import LEVEL, Resamples
 from models.heads.heads import Layout
 from models.heads.tagger import SplitRows, Tagger
 
-MOST_PAIRS = 10_000_000
+MOST_PAIRS = 20_000_000
 """Pairs of test track and tag up to which training resamples them: half a minute a model. `evaluate` always does."""
 
 
