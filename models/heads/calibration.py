@@ -1,7 +1,7 @@
 """From scores to probabilities and decisions: Platt scaling, temperatures and thresholds, fitted on held-out tracks."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 
@@ -18,6 +18,12 @@ MIN_THRESHOLD = 5
 
 DEFAULT_THRESHOLD = 0.5
 
+LEAST_SPREAD = 0.1
+"""Least deviation of log slope and offset among the tags of a category: few tags can look more alike than they are."""
+
+MOST_POOLED = 1_000_000
+"""Pairs of track and tag on which slope and offset of a category are fitted."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Threshold:
@@ -25,6 +31,14 @@ class Threshold:
 
     value: float
     rule: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prior:
+    """A normal prior of one deviation on log slope and offset; by default about the identity."""
+
+    centre: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))
+    deviation: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(2))
 
 
 def calibrate(heads: Heads, logits: np.ndarray, targets: np.ndarray, mask: np.ndarray, layout: Layout) -> Heads:
@@ -51,14 +65,66 @@ def calibrate(heads: Heads, logits: np.ndarray, targets: np.ndarray, mask: np.nd
     fitted = [
         c for g in layout.groups if g.kind != "multiclass" for c in g.columns[: 1 if g.kind == "binary" else None]
     ]
+    priors = _priors(logits, targets, mask, layout, children)
     for column in [c for c in fitted if c not in children] + [c for c in children if c in fitted]:
         rows = mask[:, column] > 0
         floor = None
         if column in children:
             now = dataclasses.replace(heads, slope=slope, offset=offset)
             floor = _highest(logits, now, layout, children[column])[rows]
-        slope[column], offset[column] = platt(logits[rows, column], targets[rows, column], floor)
+        slope[column], offset[column] = platt(logits[rows, column], targets[rows, column], floor, priors.get(column))
     return dataclasses.replace(heads, slope=slope, offset=offset)
+
+
+def _priors(
+    logits: np.ndarray, targets: np.ndarray, mask: np.ndarray, layout: Layout, parents: Container[int]
+) -> dict[int, Prior]:
+    """What is known of a tag before its own tracks are looked at, by the other tags of its category; not of parents."""
+    found = {}
+    for group in layout.groups:
+        leaves = [column for column in group.columns if column not in parents]
+        if group.kind != "multilabel" or len(leaves) < 2:
+            continue
+        step = max(1, len(logits) * len(leaves) // MOST_POOLED)
+        known = [(column, mask[::step, column] > 0) for column in leaves]
+        tags = [(logits[::step, column][rows], targets[::step, column][rows]) for column, rows in known]
+        found |= dict.fromkeys(leaves, _prior([tag for tag in tags if _has_support(tag[1])]))
+    return found
+
+
+def _prior(tags: Sequence[tuple[np.ndarray, np.ndarray]]) -> Prior:
+    """How slope and offset are spread over tags: centre and deviation of each, from logits and targets of each tag.
+
+    What tags differ by beyond what their few tracks explain is their own (DerSimonian and Laird 1986).
+    """
+    if len(tags) < 2:
+        return Prior()
+    slope, offset = platt(*(np.concatenate(parts) for parts in zip(*tags, strict=True)))
+    centre = np.array([np.log(slope), offset])
+    estimates, weights = [], []
+    for logits, targets in tags:
+        slope, offset = platt(logits, targets)
+        estimates.append((np.log(slope), offset))
+        weights.append(1 / _variances(slope, offset, logits))
+    away, w = np.array(estimates) - centre, np.array(weights)
+    excess = np.sum(w * away**2, axis=0) - (len(tags) - 1)
+    spread = np.sqrt(np.maximum(excess / (w.sum(axis=0) - np.sum(w**2, axis=0) / w.sum(axis=0)), 0))
+    return Prior(centre=centre, deviation=np.clip(spread, LEAST_SPREAD, 1))
+
+
+def _variances(slope: float, offset: float, logits: np.ndarray) -> np.ndarray:
+    """Sampling variance of log slope and offset."""
+    scaled = slope * logits
+    score = sigmoid(scaled + offset)
+    weight = score * (1 - score)
+    cross = np.sum(weight * scaled)
+    information = np.array([[np.sum(weight * scaled**2), cross], [cross, np.sum(weight)]]) + np.eye(2)
+    return np.diag(np.linalg.inv(information))
+
+
+def _has_support(targets: np.ndarray) -> bool:
+    positives = int(np.sum(targets >= POSITIVE_FROM))
+    return min(positives, len(targets) - positives) >= MIN_CALIBRATION
 
 
 def _highest(logits: np.ndarray, heads: Heads, layout: Layout, columns: Sequence[int]) -> np.ndarray:
@@ -70,20 +136,23 @@ def _highest(logits: np.ndarray, heads: Heads, layout: Layout, columns: Sequence
     return found
 
 
-def platt(logits: np.ndarray, targets: np.ndarray, floor: np.ndarray | None = None) -> tuple[float, float]:
+def platt(
+    logits: np.ndarray, targets: np.ndarray, floor: np.ndarray | None = None, prior: Prior | None = None
+) -> tuple[float, float]:
     """Slope and offset that make one tag's logits probabilities; (1, 0) where support is too small.
 
-    A normal prior of deviation 1 on log slope and offset keeps small samples near the identity and the slope positive.
+    A prior keeps small samples near what is likely and the slope positive.
     The objective is per track: summed over many, its first step would be longer than an exponential can take.
 
     Args:
       logits: [n].
       targets: [n], 0 to 1.
       floor: [n], scores of the tag's children: what counts is the higher of the two.
+      prior: of slope and offset.
     """
+    prior = prior or Prior()
     logits, targets = logits.astype(np.float64), targets.astype(np.float64)
-    positives = int(np.sum(targets >= POSITIVE_FROM))
-    if min(positives, len(targets) - positives) < MIN_CALIBRATION:
+    if not _has_support(targets):
         return 1.0, 0.0
     lowest = np.full(len(targets), -np.inf) if floor is None else _logit(floor)
 
@@ -93,11 +162,12 @@ def platt(logits: np.ndarray, targets: np.ndarray, floor: np.ndarray | None = No
         scaled = np.maximum(own, lowest)
         losses, _ = row_losses(scaled[:, None], targets[:, None], np.ones((len(targets), 1)), False)
         error = (sigmoid(scaled) - targets) * (own > lowest)
-        value = float(losses.sum()) + 0.5 * float(params @ params)
-        gradient = np.array([np.sum(error * slope * logits), np.sum(error)]) + params
+        away = (params - prior.centre) / prior.deviation
+        value = float(losses.sum()) + 0.5 * float(away @ away)
+        gradient = np.array([np.sum(error * slope * logits), np.sum(error)]) + away / prior.deviation
         return value / len(targets), gradient / len(targets)
 
-    found = minimise(objective, np.zeros(2), tolerance=1e-10, max_iterations=100)
+    found = minimise(objective, prior.centre, tolerance=1e-10, max_iterations=100)
     return float(np.exp(found[0])), float(found[1])
 
 

@@ -149,6 +149,31 @@ def test_error_falls_on_other_tracks_for_parents_and_children():
     assert (after < before).all() and after[0] < 0.08
 
 
+MANY = Layout(groups=(Group(name="m", kind="multilabel", columns=tuple(range(12))),), edges=(), size=12)
+
+
+def slopes(true: np.ndarray, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes found for twelve tags that need the `true` ones: all together, and each tag alone."""
+    rng = np.random.default_rng(seed)
+    honest = rng.normal(size=(rows, 12))
+    y, logits = (rng.random((rows, 12)) < sigmoid(honest)).astype(float), honest / true
+    weights, zeros, ones = np.zeros((1, 12)), np.zeros(12), np.ones(12)
+    plain = Heads(mean=np.zeros(1), scale=np.ones(1), weights=weights, bias=zeros, slope=ones, offset=zeros)
+    together = calibration.calibrate(plain, logits, y, np.ones_like(y), MANY).slope
+    return together, np.array([calibration.platt(logits[:, tag], y[:, tag])[0] for tag in range(12)])
+
+
+def test_few_tracks_of_a_tag_lean_on_its_category():
+    true = np.full(12, 1 / 3)
+    misses = np.mean([[np.abs(np.log(s / true)).mean() for s in slopes(true, 60, seed)] for seed in range(8)], axis=0)
+    assert misses[0] < 0.6 * misses[1]
+
+
+def test_tags_that_differ_keep_their_own_slopes():
+    true = np.repeat([1 / 3, 2.0], 6)
+    np.testing.assert_allclose(slopes(true, 3000, 0)[0], true, rtol=0.2)
+
+
 def test_wished_precision_is_kept_on_other_tracks():
     rng = np.random.default_rng(0)
     scores = rng.random((6000, 6))
