@@ -79,6 +79,8 @@ def main() -> None:
     folds = [run_fold(args.data, task, paths, fold, args.flags) for fold in tested]
     print(f"{task.name}: train {' '.join(args.flags)}")
     print(f"heads use: {' '.join(fold['heads'][0]['values'] for fold in folds)}")
+    if published := [fold["fine_tuning"]["published"] for fold in folds if "fine_tuning" in fold]:
+        print(f"published: {' '.join(published)}")
     for measure in MEASURES[task.multiclass]:
         for model in folds[0]["categories"]:
             found = [fold["categories"][model]["test"][task.name][measure] for fold in folds]

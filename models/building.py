@@ -1,16 +1,21 @@
 """From a dataset to a bundle: the whole of training in one function."""
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from models.bundles import baselines, split_file
 from models.bundles.bundle import Bundle
 from models.bundles.bundle_writing import check_output, write_bundle
 from models.bundles.model_card import model_card
+from models.bundles.trunk_bundle import TrunkFile
 from models.evaluation.intervals import with_intervals
+from models.heads.head_fitting import Gain
 from models.heads.heads import layout_of
 from models.heads.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
 from models.training import checkpoints, cluster, data, placement, training
@@ -21,6 +26,9 @@ from models.trunks.pooling import Pooling
 from transforms.records import storage
 from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest
 from transforms.records.hashing import json_bytes
+
+FineTune = Literal["tested", "always"]
+"""Whether fine-tuned trunks are published only where validation tracks show that they are better, or always."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +47,7 @@ def build_bundle(
     trunks: Sequence[str] = (),
     heads: HeadOptions | None = None,
     *,
-    fine_tune: bool = False,
+    fine_tune: FineTune | None = None,
 ) -> Built | None:
     """Trains on a dataset and writes a bundle; None on workers other than the chief, which help to train it.
 
@@ -50,7 +58,7 @@ def build_bundle(
       pooling: what a track embedding is made of.
       trunks: what `choose_trunks` takes; by default the one that the options name.
       heads: what was asked of heads.
-      fine_tune: train trunks that are taken from bundles too.
+      fine_tune: train trunks that are taken from bundles too; None: leave them as they are.
 
     Raises:
       DatasetError: the dataset is missing, incomplete, changed, or has no training tracks.
@@ -64,29 +72,75 @@ def build_bundle(
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
     placement.strategy(options.devices)  # before any network is loaded: TensorFlow sets up its devices once
     words = tuple(trunks) or (options.trunk,)
+    apart = len(words) > 1 or fine_tune is not None
     with local_shards(dataset, manifest, SPLITS) as paths:
-        train = _trainer(manifest, paths, options, apart=len(words) > 1)
-        chosen = choose_trunks(words, manifest.feature_id, fine_tune=fine_tune, train=train)
+        train = _trainer(manifest, paths, options, apart=apart)
+        trained = choose_trunks(words, manifest.feature_id, fine_tune=fine_tune is not None, train=train)
         if not cluster.is_chief():
             return None
-        rows = _embedded(manifest, paths, chosen, pooling)
-    taxonomy, facts = manifest.taxonomy, tuple(trunk.facts for trunk in chosen)
-    blocks = pooling.blocks(facts, manifest.feature_spec.n_mels)
-    layout = layout_of(taxonomy)
-    tagger = with_intervals(build_tagger(rows, layout, taxonomy.tag_ids, blocks, heads), rows["test"], layout)
+        fit = functools.partial(_fitted, manifest, paths, pooling, heads)
+        found = fit(trained)
+        if fine_tune == "tested":
+            found = _better(fit([trunk.origin or trunk for trunk in trained]), found)
+    layout = layout_of(manifest.taxonomy)
+    tagger = with_intervals(found.tagger, found.rows["test"], layout)
     bundle = write_bundle(
         output,
         spec=manifest.feature_spec,
-        taxonomy=taxonomy,
+        taxonomy=manifest.taxonomy,
         pooling=pooling,
-        trunks=facts,
+        trunks=found.facts,
         heads=tagger.heads,
         tags=tagger.tags,
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
-        files={**_files(manifest, options, chosen, tagger), split_file.FILE: split_file.to_bytes(pairs_of(rows))},
+        files={
+            **{name: data for trunk in found.trunks for name, data in trunk.files.items()},
+            **_files(manifest, found.facts, tagger),
+            "history.json": json_bytes(_history(options, trained)),
+            split_file.FILE: split_file.to_bytes(pairs_of(found.rows)),
+        },
     )
-    _forget_checkpoints(options.checkpoints, chosen, apart=len(words) > 1)
+    _forget_checkpoints(options.checkpoints, trained, apart=apart)
     return Built(bundle=bundle, metrics=tagger.metrics)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Fitted:
+    """Trunks, the labelled tracks as they embed them, and the tagger on that."""
+
+    trunks: Sequence[ChosenTrunk]
+    rows: dict[str, SplitRows]
+    tagger: Tagger
+
+    @property
+    def facts(self) -> tuple[TrunkFile, ...]:
+        """What the manifest says of the trunks."""
+        return tuple(trunk.facts for trunk in self.trunks)
+
+
+def _fitted(
+    manifest: DatasetManifest,
+    paths: Mapping[str, list[str]],
+    pooling: Pooling,
+    heads: HeadOptions | None,
+    trunks: Sequence[ChosenTrunk],
+) -> _Fitted:
+    rows = _embedded(manifest, paths, trunks, pooling)
+    blocks = pooling.blocks([trunk.facts for trunk in trunks], manifest.feature_spec.n_mels)
+    taxonomy = manifest.taxonomy
+    tagger = build_tagger(rows, layout_of(taxonomy), taxonomy.tag_ids, blocks, heads)
+    return _Fitted(trunks=trunks, rows=rows, tagger=tagger)
+
+
+def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
+    """The fine-tuned trunks where they lower the validation loss by more than its standard error, else the frozen."""
+    losses = [found.tagger.validation_losses for found in (frozen, tuned)]
+    known = ~np.isnan(losses[0])
+    gain = Gain.of(*(of_model[known] for of_model in losses)) if known.sum() > 1 else None
+    chosen = tuned if gain and gain.is_sure else frozen
+    facts = {"published": "fine-tuned" if chosen is tuned else "frozen", "gain": gain and gain._asdict()}
+    tagger = dataclasses.replace(chosen.tagger, metrics={**chosen.tagger.metrics, "fine_tuning": facts})
+    return dataclasses.replace(chosen, tagger=tagger)
 
 
 def _embedded(
@@ -103,20 +157,22 @@ def _embedded(
 
 def _forget_checkpoints(folder: str | None, chosen: Sequence[ChosenTrunk], *, apart: bool) -> None:
     """Removes what a killed run would have gone on from: the bundle is complete."""
-    for trunk in chosen:
-        if trunk.trained and folder:
-            checkpoints.remove(_own_folder(folder, trunk.facts.name, apart))
+    for number, trunk in enumerate(trunk for trunk in chosen if trunk.trained):
+        if folder:
+            checkpoints.remove(_own_folder(folder, number, trunk.facts.name, apart))
             checkpoints.remove(folder)
 
 
 def _trainer(
     manifest: DatasetManifest, paths: Mapping[str, list[str]], options: training.TrainingOptions, *, apart: bool
 ) -> Train:
-    """Trains one trunk; several keep their logs and checkpoints in folders of their own."""
+    """Trains one trunk after the other; where there may be several, each has folders for its logs and checkpoints."""
+    numbers = itertools.count()
 
     def train(name: str, initial: keras.Model | None) -> training.TrainedTrunk:
+        number = next(numbers)
         logs, checkpointed = (
-            folder and _own_folder(folder, name, apart) for folder in (options.logs, options.checkpoints)
+            folder and _own_folder(folder, number, name, apart) for folder in (options.logs, options.checkpoints)
         )
         # A trunk to go on from is not built by name: it need not stand in the registry.
         trunk = name if initial is None else options.trunk
@@ -128,19 +184,15 @@ def _trainer(
     return train
 
 
-def _own_folder(folder: str, name: str, apart: bool) -> str:
-    return storage.join(folder, name) if apart else folder
+def _own_folder(folder: str, number: int, name: str, apart: bool) -> str:
+    """The folder of one trunk: numbered, as two bundles may name theirs alike."""
+    return storage.join(folder, f"{number}-{name}") if apart else folder
 
 
-def _files(
-    manifest: DatasetManifest, options: training.TrainingOptions, chosen: Sequence[ChosenTrunk], tagger: Tagger
-) -> dict[str, bytes]:
-    """All files of a bundle but the heads: trunks, what people read, and the baselines."""
-    facts = tuple(trunk.facts for trunk in chosen)
+def _files(manifest: DatasetManifest, facts: tuple[TrunkFile, ...], tagger: Tagger) -> dict[str, bytes]:
+    """What people read of a tagger, and the baselines."""
     return {
-        **{name: data for trunk in chosen for name, data in trunk.files.items()},
         "metrics.json": json_bytes(tagger.metrics),
-        "history.json": json_bytes(_history(options, chosen)),
         **({baselines.FILE: tagger.baselines.to_npz()} if tagger.baselines else {}),
         "MODEL_CARD.md": model_card(manifest, facts, tagger.tags, tagger.metrics).encode(),
     }

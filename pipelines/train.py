@@ -40,7 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder of a bundle gives its ready-made trunks, statistics is none at all; repeat it to join several "
         "(default: compact)",
     )
-    parser.add_argument("--fine-tune", action="store_true", help="train the trunks of bundles too, not heads alone")
+    parser.add_argument(
+        "--fine-tune",
+        nargs="?",
+        const="tested",
+        choices=("tested", "always"),
+        help="train the trunks of bundles too, not heads alone; tested, which is what the flag alone says: they are "
+        "published where validation tracks show that they are better than before; always: in any case",
+    )
     parser.add_argument(
         "--statistics",
         choices=("mel", "none"),
@@ -98,6 +105,11 @@ def _train(args: argparse.Namespace) -> int:
         return 0
     print(*metrics_lines(built.metrics), sep="\n")
     _print_bundle(args.output, built.bundle)
+    if built.metrics.get("fine_tuning", {}).get("published") == "frozen":
+        print(
+            "fine-tuning did not lower the loss on validation tracks by more than its standard error: the bundle holds "
+            "the ready-made trunks as they were (--fine-tune always publishes the trained ones)"
+        )
     if advice := advice_for(built.bundle, built.metrics["tracks"]):
         print(advice)
     return 0

@@ -11,6 +11,9 @@ POSITIVE_FROM = 0.5
 CALIBRATION_BINS = 10
 """Bins of equal numbers of tracks that calibration is looked at in."""
 
+LEAST_SCORE = 1e-4
+"""Scores nearer to 0 or 1 than they are published count as this far from it where they are wrong."""
+
 MEASURES = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
 """What is measured of a tag."""
 
@@ -120,6 +123,18 @@ def mean_calibration_error(targets: np.ndarray, mask: np.ndarray, scores: np.nda
         if 0 < np.sum(wanted >= POSITIVE_FROM) < len(rows):
             found.append(expected_calibration_error(wanted, scores[rows, tag].astype(np.float64)))
     return _mean(found)
+
+
+def log_losses(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Cross-entropy of each track, mean over its known tags, all [n, T]: float64 [n], NaN where none is known."""
+    total, known = np.zeros(len(targets)), np.zeros(len(targets))
+    for tag, column in enumerate(mask.T):
+        rows = np.flatnonzero(column > 0)
+        score = np.clip(scores[rows, tag].astype(np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
+        target = targets[rows, tag].astype(np.float64)
+        total[rows] -= target * np.log(score) + (1 - target) * np.log(1 - score)
+        known[rows] += 1
+    return np.divide(total, known, out=np.full(len(total), np.nan), where=known > 0)
 
 
 def tag_metrics(

@@ -9,7 +9,7 @@ tell. A head over all blocks is taken where it lowers the validation loss by mor
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,24 @@ EXACT = 1e-10
 """Relative fall of the loss that ends the descent to a published head."""
 
 
+class Gain(NamedTuple):
+    """How much one model lowers the mean loss of another on the same tracks."""
+
+    mean: float
+    standard_error: float
+
+    @classmethod
+    def of(cls, losses: np.ndarray, lower: np.ndarray) -> "Gain":
+        """Of the losses of at least two tracks under either model: [n] each."""
+        gains = losses - lower
+        return cls(float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains))))
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is more than its standard error."""
+        return self.mean > self.standard_error
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
     """How one category's head was fitted.
@@ -54,7 +72,7 @@ class Fit:
       chosen_on: what the strength was chosen on.
       fitted_on: the splits whose tracks the published head was fitted on.
       losses: mean loss per track of every strength tried there.
-      gain: how much the learned blocks lower the mean validation loss, and the standard error of that.
+      gain: how much the learned blocks lower the mean validation loss.
     """
 
     category: str
@@ -64,7 +82,7 @@ class Fit:
     losses: Mapping[float, float]
     scales: Mapping[str, float] = dataclasses.field(default_factory=dict)
     fitted_on: tuple[str, ...] = ("train",)
-    gain: tuple[float, float] | None = None
+    gain: Gain | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -233,9 +251,8 @@ def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Fo
         row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
         for found in (fixed, everything)
     ]
-    gains = losses[0] - losses[1]
-    gain = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
-    chosen = everything if gain[0] > gain[1] else fixed
+    gain = Gain.of(losses[0], losses[1])
+    chosen = everything if gain.is_sure else fixed
     return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
 
 

@@ -49,13 +49,17 @@ class SplitRows:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Tagger:
-    """Calibrated heads, what they must beat, what is known of each tag, how heads were fitted, and all metrics."""
+    """Calibrated heads, what they must beat, what is known of each tag, how heads were fitted, and all metrics.
+
+    `validation_losses` are those of heads that had not seen the track: see `metrics.log_losses`.
+    """
 
     heads: Heads
     baselines: Baselines | None
     tags: tuple[TagFacts, ...]
     fits: list[Fit]
     metrics: dict[str, Any]
+    validation_losses: np.ndarray
 
 
 def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
@@ -166,8 +170,10 @@ def _build_tagger(
     values = np.array([cut.value for cut in cuts])
     test, kept = splits["test"].embedded, fitted.logits.dtype.type
     # Heads may be fitted on validation tracks too: what is rated there is what heads said that had not seen them.
-    rated = {"validation": rate(validation, held_out[len(held_out) - len(validation) :], values, layout)}
-    del held_out
+    unseen = held_out[len(held_out) - len(validation) :]
+    rated = {"validation": rate(validation, unseen, values, layout)}
+    losses = metrics.log_losses(validation.targets, validation.mask, unseen)
+    del held_out, unseen
     rated["test"] = rate(test, score(test.embeddings, heads, layout, kept), values, layout)
     support = [tag_counts(p.targets, p.mask, metrics.POSITIVE_FROM) for p in (train, fitted)]
     facts = [
@@ -189,7 +195,14 @@ def _build_tagger(
         step: _calibration_error(test, score(test.embeddings, found, layout, kept))
         for step, found in (("before", fitted.heads), ("after", heads))
     }
-    return Tagger(heads=heads, baselines=known, tags=tuple(facts), fits=fitted.fits, metrics=report)
+    return Tagger(
+        heads=heads,
+        baselines=known,
+        tags=tuple(facts),
+        fits=fitted.fits,
+        metrics=report,
+        validation_losses=losses,
+    )
 
 
 def _calibration_error(test: Labelled, scores: np.ndarray) -> float | None:
@@ -271,6 +284,6 @@ def _by_category(rated: list[metrics.TagMetrics], layout: Layout) -> dict[str, m
 
 
 def _fit_to_json(fit: Fit) -> dict[str, Any]:
-    gain = {"mean": fit.gain[0], "standard_error": fit.gain[1]} if fit.gain else None
+    gain = fit.gain._asdict() if fit.gain else None
     losses = {f"{tried:g}": loss for tried, loss in fit.losses.items()}
     return {**dataclasses.asdict(fit), "losses": losses, "gain": gain}

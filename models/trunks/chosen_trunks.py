@@ -40,12 +40,14 @@ class ChosenTrunk:
       files: its files in the bundle, by name.
       run: the trunk itself.
       trained: how it was trained here, or None.
+      origin: the ready-made trunk that it was fine-tuned from, as that was; None of any other.
     """
 
     facts: TrunkFile
     files: Mapping[str, bytes]
     run: Trunk
     trained: "TrainedTrunk | None" = None
+    origin: "ChosenTrunk | None" = None
 
 
 def bundles_among(words: Sequence[str]) -> dict[str, TrunkBundle]:
@@ -102,12 +104,16 @@ def _saved(name: str, trained: "TrainedTrunk", source: str = "", licence: str = 
 def _frozen(bundle: TrunkBundle) -> Iterator[ChosenTrunk]:
     with local_copy(bundle.url, bundle) as folder:
         for trunk in bundle.trunks:
-            yield ChosenTrunk(
-                # Whatever labels it has seen elsewhere, those of this training split it has not.
-                facts=dataclasses.replace(trunk, learned=False),
-                files=dict(_files(bundle, trunk)),
-                run=load_trunk(trunk, folder, bundle.url, threads=None),
-            )
+            yield _as_it_is(bundle, trunk, folder)
+
+
+def _as_it_is(bundle: TrunkBundle, trunk: TrunkFile, folder: Path) -> ChosenTrunk:
+    return ChosenTrunk(
+        # Whatever labels it has seen elsewhere, those of this training split it has not.
+        facts=dataclasses.replace(trunk, learned=False),
+        files=dict(_files(bundle, trunk)),
+        run=load_trunk(trunk, folder, bundle.url, threads=None),
+    )
 
 
 def _files(bundle: TrunkBundle, trunk: TrunkFile) -> Iterator[tuple[str, bytes]]:
@@ -128,7 +134,8 @@ def _fine_tuned(bundle: TrunkBundle, train: Train) -> Iterator[ChosenTrunk]:
         for trunk in bundle.trunks:
             model = keras_trunk.load_model(folder / trunk.files["keras"], trunk)
             source = f"fine-tuned from {trunk.source or trunk.name}"
-            yield _saved(trunk.name, train(trunk.name, model), source, trunk.licence)
+            tuned = _saved(trunk.name, train(trunk.name, model), source, trunk.licence)
+            yield dataclasses.replace(tuned, origin=_as_it_is(bundle, trunk, folder))
 
 
 def _placed(trunk: ChosenTrunk, folder: str) -> ChosenTrunk:
@@ -139,4 +146,5 @@ def _placed(trunk: ChosenTrunk, folder: str) -> ChosenTrunk:
         (place,) = (place for place in places if files_of(place, {name: ""}))
         files[places[place] + name.removeprefix(place)] = data
     facts = dataclasses.replace(trunk.facts, files={kind: places[place] for kind, place in trunk.facts.files.items()})
-    return dataclasses.replace(trunk, facts=facts, files=files)
+    origin = trunk.origin and _placed(trunk.origin, folder)
+    return dataclasses.replace(trunk, facts=facts, files=files, origin=origin)

@@ -10,10 +10,12 @@ from models.bundles.bundle import load_bundle
 from models.bundles.bundle_writing import write_trunk_bundle
 from models.bundles.fake import write_fake_bundle
 from models.bundles.trunk_bundle import BundleError
+from models.training.data import Sampling
 from models.trunks.embedding import load_embedder
 from models.trunks.pooling import Pooling
 from pipelines.cli import main
 from pipelines.errors import UsageError
+from tests.models.conftest import build
 from tests.models.tiny import SPEC, TAXONOMY, example
 from transforms.signal.spec import FeatureSpec
 
@@ -50,10 +52,45 @@ def test_trunks_of_all_sorts_are_joined(fake, dataset, tmp_path):
 
 
 def test_fine_tuning_goes_on_from_the_trunk(built, dataset, tmp_path):
-    assert train(dataset, tmp_path / "new", "--trunk", built.bundle.url, "--fine-tune", "--epochs", "1") == 0
+    assert train(dataset, tmp_path / "new", "--trunk", built.bundle.url, "--fine-tune", "always", "--epochs", "1") == 0
     (trunk,) = load_bundle(str(tmp_path / "new")).trunks
     assert trunk.learned and trunk.digest != built.bundle.trunks[0].digest and "fine-tuned from" in trunk.source
     assert len(json.loads((tmp_path / "new" / "history.json").read_bytes())["epochs"]) == 1
+
+
+def test_a_trunk_that_fine_tuning_did_not_better_is_published_as_it_was(built, dataset, tmp_path, capsys):
+    words = ["--trunk", built.bundle.url, "--epochs", "1", "--learning-rate", "1e-9"]
+    assert train(dataset, tmp_path / "new", *words, "--fine-tune") == 0
+    assert "the bundle holds the ready-made trunks as they were" in capsys.readouterr().out
+    new = load_bundle(str(tmp_path / "new"))
+    assert (new.trunks[0].digest, new.trunks[0].learned) == (built.bundle.trunks[0].digest, False)
+    assert train(dataset, tmp_path / "frozen", "--trunk", built.bundle.url) == 0
+    assert new.tagger_id == load_bundle(str(tmp_path / "frozen")).tagger_id
+    metrics = json.loads((tmp_path / "new" / "metrics.json").read_bytes())
+    assert metrics["fine_tuning"]["published"] == "frozen" and metrics["fine_tuning"]["gain"]["standard_error"] > 0
+    assert len(json.loads((tmp_path / "new" / "history.json").read_bytes())["epochs"]) == 1
+
+
+def test_trunks_of_one_name_are_fine_tuned_apart(dataset, tmp_path):
+    twins = [build(dataset, tmp_path / f"twin{seed}", epochs=1, sampling=Sampling(seed=seed)).bundle for seed in (1, 2)]
+    words = [word for twin in twins for word in ("--trunk", twin.url)]
+    folders = ["--checkpoints", str(tmp_path / "checkpoints"), "--logs", str(tmp_path / "logs")]
+    assert train(dataset, tmp_path / "new", *words, *folders, "--fine-tune", "always", "--epochs", "1") == 0
+    new = load_bundle(str(tmp_path / "new"))
+    assert [trunk.name for trunk in new.trunks] == ["compact", "compact"] and all(t.learned for t in new.trunks)
+    assert len({trunk.digest for trunk in (*twins[0].trunks, *twins[1].trunks, *new.trunks)}) == 4
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["0-compact", "1-compact"]
+    assert not (tmp_path / "checkpoints").exists(), "the bundle is complete"
+
+
+def test_a_trunk_that_fine_tuning_bettered_is_published(dataset, tmp_path):
+    blind = build(dataset, tmp_path / "blind", epochs=1, learning_rate=1e-9)
+    words = ["--trunk", blind.bundle.url, "--fine-tune", "--learning-rate", "0.003", "--epochs", "4", "--train-norms"]
+    assert train(dataset, tmp_path / "new", *words, "--statistics", "none") == 0
+    (trunk,) = load_bundle(str(tmp_path / "new")).trunks
+    assert trunk.learned and trunk.digest != blind.bundle.trunks[0].digest
+    found = json.loads((tmp_path / "new" / "metrics.json").read_bytes())["fine_tuning"]
+    assert found["published"] == "fine-tuned" and found["gain"]["mean"] > found["gain"]["standard_error"]
 
 
 def test_statistics_are_a_tagger_without_a_network(dataset, tmp_path):

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from models.evaluation import metrics
 
@@ -82,6 +89,18 @@ def test_macro_leaves_out_tags_without_both_classes():
 
 def test_macro_of_nothing_is_nothing():
     assert metrics.macro([]) == {**dict.fromkeys(metrics.MEASURES), "tags": 0}
+
+
+def test_log_losses_are_means_over_the_known_tags():
+    targets = np.array([[1, 0, 0], [0.3, 1, 0], [1, 0, 1]])
+    mask = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 0]])
+    scores = np.array([[0.9, 0.2, 0.0], [0.4, 0.9, 0.5], [0.1, 0.1, 0.1]])
+    found = metrics.log_losses(targets, mask, scores)
+    assert found[0] == pytest.approx(log_loss([1, 0, 0], scores[0].clip(1e-4)), rel=1e-6)
+    assert found[1] == pytest.approx(-(0.3 * np.log(0.4) + 0.7 * np.log(0.6) + np.log(0.5)) / 2)
+    assert np.isnan(found[2])
+    wrong = metrics.log_losses(np.ones((1, 1)), np.ones((1, 1)), np.zeros((1, 1)))
+    assert wrong == pytest.approx(-np.log(1e-4)), "a sure and wrong score costs as much as its last decimal says"
 
 
 def test_accuracy_counts_known_rows():
