@@ -205,7 +205,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
         launch=receipts.new_path(),
-        also=tuple(_also(args, bundle.feature_id, model, table, buckets) for model, table in args.also),
+        also=_all_also(args, bundle, buckets),
     )
 
 
@@ -216,6 +216,23 @@ def _buckets(args: argparse.Namespace, tracks: int) -> int:
     if args.buckets not in (None, buckets):
         raise UsageError(f"--buckets={args.buckets}: {args.table} was made with {buckets}: leave the flag out")
     return buckets
+
+
+def _all_also(args: argparse.Namespace, bundle: "Bundle", buckets: int) -> tuple[Also, ...]:
+    """Every `--also`, checked.
+
+    Raises:
+      UsageError: one cannot be, or a table would get the same embeddings twice.
+    """
+    given = {(args.table.rstrip("/"), bundle.embedding_id)}
+    found = []
+    for model, table in args.also:
+        other = _also(args, bundle.feature_id, model, table, buckets)
+        if (place := (table.rstrip("/"), other.embedding_id)) in given:
+            raise UsageError(f"--also {model} {table}: that table gets these embeddings already: name it once")
+        given.add(place)
+        found.append(other)
+    return tuple(found)
 
 
 def _also(args: argparse.Namespace, feature_id: str, model: str, table: str, buckets: int) -> Also:

@@ -37,6 +37,15 @@ def test_a_table_of_other_buckets_is_refused(world, other, tmp_path, capsys):
     assert "has 3 buckets" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["one", "two"])
+def test_a_table_gets_the_same_embeddings_once(world, other, tmp_path, capsys, place):
+    model = world.bundle if place == "one" else other.bundle
+    words = ["--also", str(other.bundle), str(tmp_path / "two"), "--also", str(model), f"{tmp_path / place}/"]
+    assert tag_code(world, tmp_path / "one", *words) == 2
+    assert f"{tmp_path / place}/: that table gets these embeddings already" in capsys.readouterr().err
+    assert not (tmp_path / "one" / "work").exists()
+
+
 def test_two_words_are_needed(capsys):
     assert main(["tag", "--catalog", "c", "--model", "m", "--table", "t", "--also", "bundle"]) == 2
     assert "--also" in capsys.readouterr().err
