@@ -31,8 +31,8 @@ class Line(NamedTuple):
     track_cpu_s: float
 
 
-def rows(work: Path, root: Path, repetitions: int = 3) -> list[Row]:
-    """Measures the bare loop and `tag` in turns, each on a small and on a large catalog.
+def rows(work: Path, root: Path, repetitions: int = 5) -> list[Row]:
+    """Measures the bare loop and `tag` in turns on a small and on a large catalog, now the one and now the other first.
 
     What a track takes is the slope between the two; for `tag` it holds all that grows with the catalog: planning,
     tables and publishing too. What is left at 0 tracks is start-up.
@@ -40,15 +40,20 @@ def rows(work: Path, root: Path, repetitions: int = 3) -> list[Row]:
     bundle = corpus.write_bundle(work / "bundle")
     large = corpus.songs_catalog(work / "songs", LARGE)
     catalogs = (corpus.first_rows(large, SMALL), large)
-    bares, tags = [], []
-    for _ in range(repetitions):
-        bares.append(_line(catalogs, lambda catalog: _bare(catalog, bundle, root)))
-        tags.append(_line(catalogs, lambda catalog: _tag(catalog, bundle, work / "table", root)))
-    return _report(bares, tags)
+    commands: dict[str, Callable[[Path], Usage]] = {
+        "bare": lambda catalog: _bare(catalog, bundle, root),
+        "tag": lambda catalog: _tag(catalog, bundle, work / "table", root),
+    }
+    lines: dict[str, list[Line]] = {name: [] for name in commands}
+    for repetition in range(repetitions):
+        order = sorted(commands, reverse=repetition % 2 > 0)
+        usages = [{name: commands[name](catalog) for name in order} for catalog in catalogs]
+        for name, found in lines.items():
+            found.append(_line(*(usage[name] for usage in usages)))
+    return _report(lines["bare"], lines["tag"])
 
 
-def _line(catalogs: tuple[Path, Path], measure: Callable[[Path], Usage]) -> Line:
-    small, large = measure(catalogs[0]), measure(catalogs[1])
+def _line(small: Usage, large: Usage) -> Line:
     slope = (large.wall_s - small.wall_s) / (LARGE - SMALL)
     return Line(small.wall_s - SMALL * slope, slope, (large.cpu_s - small.cpu_s) / (LARGE - SMALL))
 

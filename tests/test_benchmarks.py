@@ -190,8 +190,24 @@ def test_an_id3_tag_keeps_an_mp3_readable_and_changes_its_bytes():
 def test_start_and_slope_of_two_sizes(monkeypatch):
     monkeypatch.setattr(pipeline, "SMALL", 10)
     monkeypatch.setattr(pipeline, "LARGE", 30)
-    found = pipeline._line((10, 30), lambda count: usage(wall_s=8 + 0.1 * count, cpu_s=3 + 0.2 * count))
+    found = pipeline._line(*(usage(wall_s=8 + 0.1 * count, cpu_s=3 + 0.2 * count) for count in (10, 30)))
     assert found == pytest.approx((8, 0.1, 0.2))
+
+
+def test_commands_take_turns_on_each_catalog(tmp_path, monkeypatch):
+    ran = []
+
+    def run(name):
+        ran.append(name)
+        return usage(wall_s=len(ran), cpu_s=len(ran))
+
+    for name in ("_bare", "_tag"):
+        monkeypatch.setattr(pipeline, name, lambda *_, name=name: run(name))
+    monkeypatch.setattr(pipeline.corpus, "write_bundle", lambda folder: folder)
+    monkeypatch.setattr(pipeline.corpus, "songs_catalog", lambda folder, count: folder)
+    monkeypatch.setattr(pipeline.corpus, "first_rows", lambda catalog, count: catalog)
+    pipeline.rows(tmp_path, tmp_path, repetitions=2)
+    assert ran == ["_bare", "_tag"] * 2 + ["_tag", "_bare"] * 2
 
 
 def test_throughput_is_compared_run_by_run():
