@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -24,6 +25,9 @@ from transforms.records import storage
 from transforms.records.hashing import json_bytes
 from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
+
+_UNFINISHED = "bundle.unfinished"
+"""Names of the files of a bundle that is being written: the only ones that may be removed after a kill."""
 
 
 def write_bundle(
@@ -84,9 +88,12 @@ def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> N
         "created_by": f"catalog-tagger {version('catalog-tagger')}",
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
+    marker = storage.join(url, _UNFINISHED)
+    storage.create(marker, json_bytes(sorted(files)))
     for name, data in sorted(files.items()):
         storage.create(storage.join(url, name), data)
     storage.create(storage.join(url, MANIFEST), json_bytes(manifest))
+    storage.delete(marker)
 
 
 def check_output(url: str) -> None:
@@ -101,7 +108,11 @@ def check_output(url: str) -> None:
 
 
 def clear_unfinished(url: str) -> None:
-    """Removes what a killed run has written of a bundle; a complete one is left alone."""
-    if not storage.exists(storage.join(url, MANIFEST)):
-        for file in list(storage.list_files(url)):
-            storage.delete(file.url)
+    """Removes what a killed run has written of a bundle; a complete one and all files of others are left alone."""
+    marker = storage.join(url, _UNFINISHED)
+    if storage.exists(storage.join(url, MANIFEST)) or not storage.exists(marker):
+        return
+    names = json.loads(storage.read_bytes(marker))
+    for name in [name for name in names if storage.exists(storage.join(url, name))]:
+        storage.delete(storage.join(url, name))
+    storage.delete(marker)
