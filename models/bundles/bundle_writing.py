@@ -112,7 +112,6 @@ def clear_unfinished(url: str) -> None:
     marker = storage.join(url, _UNFINISHED)
     if storage.exists(storage.join(url, MANIFEST)) or not storage.exists(marker):
         return
-    names = json.loads(storage.read_bytes(marker))
-    for name in [name for name in names if storage.exists(storage.join(url, name))]:
+    for name in json.loads(storage.read_bytes(marker)):
         storage.delete(storage.join(url, name))
     storage.delete(marker)
