@@ -71,16 +71,24 @@ AV_FORMATS = {
 """Kinds that ffmpeg's libraries read -> muxer and codec."""
 
 
+_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+
+
 @functools.cache
-def av_file(kind: str, seconds: float, rate: int = 44_100, **options: str) -> bytes:
-    """`music` in one of AV_FORMATS, stereo."""
+def av_file(
+    kind: str, seconds: float, rate: int = 44_100, *, channels: int = 2, begins_s: float = 0.0, **options: str
+) -> bytes:
+    """`music` in one of AV_FORMATS; its first sample stands at `begins_s` of the container's time."""
     muxer, codec = AV_FORMATS[kind]
-    samples = (music(seconds, rate) * 32_767).astype(np.int16)
+    samples = (music(seconds, rate, channels) * 32_767).astype(np.int16)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=muxer, options=options) as container:
-        stream = container.add_stream(codec, rate=rate, layout="stereo", bit_rate=128_000)
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
+        layout = _LAYOUTS[channels - 1]
+        stream = container.add_stream(codec, rate=rate, layout=layout, bit_rate=64_000 * channels)
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
         for packet in [*stream.encode(frame), *stream.encode(None)]:
+            packet.pts += round(begins_s / packet.time_base)
+            packet.dts += round(begins_s / packet.time_base)
             container.mux(packet)
     return buffer.getvalue()

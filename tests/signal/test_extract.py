@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soxr
 
-from tests.signal.synth import FORMATS, SPEC, encode, music, music_file, sine
+from tests.signal.synth import FORMATS, SPEC, av_file, encode, music, music_file, sine
 from transforms.signal.errors import (
     Empty,
     NoFrames,
@@ -70,6 +70,16 @@ def test_one_to_eight_channels_are_averaged(channels):
     got = features(encode(samples, subtype="FLOAT"))
     mono = features(encode(samples.mean(axis=1, keepdims=True), subtype="FLOAT"))
     np.testing.assert_allclose(got.patches, mono.patches, atol=0.1)
+
+
+@pytest.mark.parametrize("channels", range(1, 9))
+@pytest.mark.parametrize("kind", ["mp4", "wavpack"])
+def test_one_to_eight_channels_are_averaged_by_ffmpeg_too(kind, channels):
+    got = features(av_file(kind, 2.0, channels=channels))
+    mono = features(encode(music(2.0, channels=channels).mean(axis=1, keepdims=True), subtype="FLOAT"))
+    assert got.facts.channels == channels
+    loud = mono.patches > 0
+    assert np.abs(got.patches[loud] - mono.patches[loud]).mean() < (0.5 if kind == "mp4" else 0.02)
 
 
 def test_nine_channels_are_refused():

@@ -29,7 +29,9 @@ SOUGHT = {
     "wav at the spec's rate": lambda: encode(music(SECONDS, 16_000), 16_000),
     "m4a": lambda: av_file("mp4", SECONDS),
     "m4a of a low rate": lambda: av_file("mp4", SECONDS, 8_000),
+    "m4a that begins late": lambda: av_file("mp4", SECONDS, begins_s=2.5),
     "alac": lambda: av_file("mp4 alac", SECONDS),
+    "alac that begins late": lambda: av_file("mp4 alac", SECONDS, begins_s=2.5),
     "wavpack": lambda: av_file("wavpack", SECONDS),
     "tta": lambda: av_file("tta", SECONDS),
 }

@@ -33,14 +33,14 @@ _LONGEST_BAD_RUN = 200
 _PREROLL = 4096
 """Samples decoded and dropped before a sought place: the first frames after a seek lack what overlaps into them."""
 
-_SCALES = {
-    "u8": (128.0, 128.0),
-    "s16": (0.0, 32_768.0),
-    "s32": (0.0, 2_147_483_648.0),
-    "flt": (0.0, 1.0),
-    "dbl": (0.0, 1.0),
+_FORMATS = {
+    "u8": ("u1", 128.0, 128.0),
+    "s16": ("i2", 0.0, 32_768.0),
+    "s32": ("i4", 0.0, 2_147_483_648.0),
+    "flt": ("f4", 0.0, 1.0),
+    "dbl": ("f8", 0.0, 1.0),
 }
-"""Zero and full scale of the sample formats that are read, packed or planar."""
+"""NumPy type, zero and full scale of the sample formats that are read, packed or planar."""
 
 
 def _refuse(url: str, flags: int, options: dict[str, Any]) -> Any:
@@ -78,6 +78,7 @@ class AvSource:
             raise NoAudio("the file has no audio stream")
         self._stream = self._container.streams.audio[0]
         self._check_codec()
+        self._origin: int = self._stream.start_time or 0  # an MP4 may let its audio begin late
         self._restart(None)
 
     def _restart(self, skip_to: int | None) -> None:
@@ -114,7 +115,7 @@ class AvSource:
             self._restart(frame)
             return
         try:
-            self._container.seek(frame - _PREROLL, stream=self._stream)
+            self._container.seek(frame - _PREROLL + self._origin, stream=self._stream)
         except av.error.FFmpegError as error:
             raise DecodeError(f"seeking to frame {frame}: {error.strerror}") from error
         self._restart(frame)
@@ -154,22 +155,25 @@ class AvSource:
         block = _to_float(frame)
         if self._skip_to is None:
             return block
-        if frame.pts is None or (frame.pts > self._skip_to and self._skip_to > 0):
+        if frame.pts is None or (frame.pts - self._origin > self._skip_to and self._skip_to > 0):
             raise DecodeError(f"frame {self._skip_to} cannot be sought")
-        skipped = max(0, self._skip_to - frame.pts)
+        skipped = max(0, self._skip_to - (frame.pts - self._origin))
         if skipped < len(block):
             self._skip_to = None
         return block[skipped:]
 
 
-def _to_float(frame: av.AudioFrame) -> Float32:
+def _to_float(frame: Any) -> Float32:
     """Samples of a decoded frame, float32 [samples, channels], full scale being 1."""
-    name = frame.format.name.removesuffix("p")
-    if name not in _SCALES:
+    name, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
+    if name not in _FORMATS:
         raise UnsupportedCodec(f"samples of format {frame.format.name}")
-    samples: npt.NDArray[Any] = frame.to_ndarray()
-    samples = samples.T if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels)
-    zero, scale = _SCALES[name]
+    dtype, zero, scale = _FORMATS[name]
+    samples: npt.NDArray[Any]
+    if frame.format.is_planar:  # 8 channels show a ninth plane that is none: to_ndarray would read it
+        samples = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes[:channels]]).T
+    else:
+        samples = np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels)
     if scale == 1.0:
         return samples.astype(np.float32, copy=False)
     return (samples.astype(np.float32) - np.float32(zero)) * np.float32(1 / scale)
