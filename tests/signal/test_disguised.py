@@ -9,7 +9,7 @@ import pytest
 
 from tests.signal.synth import SPEC, av_file, encode, sine
 from tests.signal.test_sniff import DISGUISED
-from transforms.signal.errors import FormatNotAllowed, TrackError
+from transforms.signal.errors import FormatNotAllowed, ImplausibleHeader, TrackError
 from transforms.signal.extract import extract
 from transforms.signal.limits import Limits
 from transforms.signal.logmel import mel_matrix
@@ -111,3 +111,9 @@ def test_a_playlist_behind_an_id3_tag_is_a_playlist(name):
 
 def test_audio_in_its_own_file_is_read():
     assert extract(av_file("mp4", 1.0), SPEC, Limits()).facts.format == "mp4"
+
+
+def test_boxes_without_end_within_each_other_are_an_implausible_header():
+    nested = b"".join(struct.pack(">I4s", 8 * (1000 - i), b"moov") for i in range(1000))
+    with pytest.raises(ImplausibleHeader, match="boxes within each other"):
+        extract(struct.pack(">I4s4sI", 16, b"ftyp", b"M4A ", 0) + nested, SPEC, Limits())

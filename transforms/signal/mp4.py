@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from transforms.signal.errors import FormatNotAllowed
+from transforms.signal.errors import FormatNotAllowed, ImplausibleHeader
 
 _PARENTS = (b"moov", b"trak", b"mdia", b"minf", b"dinf")
+_DEEPEST = 8
+"""Parents within each other; the standard's five are `_PARENTS`, each in the one before."""
 _SELF_CONTAINED = 1
 
 
@@ -15,18 +17,20 @@ def missing_bytes(data: bytes) -> int:
 
 
 def refuse_references(data: bytes) -> None:
-    """Raise FormatNotAllowed where the audio is said to lie in another file."""
-    _refuse_within(data, 0, len(data))
+    """Raise FormatNotAllowed where the audio is said to lie in another file; ImplausibleHeader where boxes never end."""
+    _refuse_within(data, 0, len(data), 0)
 
 
-def _refuse_within(data: bytes, start: int, stop: int) -> None:
+def _refuse_within(data: bytes, start: int, stop: int, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise ImplausibleHeader(f"more than {_DEEPEST} boxes within each other")
     for name, first, last in _boxes(data, start, stop):
         if name == b"rmra":
             raise FormatNotAllowed("it is a QuickTime reference movie")
         if name == b"dref":
             _refuse_entries(data, first + 8, last)
         if name in _PARENTS:
-            _refuse_within(data, first, last)
+            _refuse_within(data, first, last, depth + 1)
 
 
 def _refuse_entries(data: bytes, start: int, stop: int) -> None:
