@@ -12,10 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from transforms.signal import extract as signal_extract
+from transforms.signal import wire
 from transforms.signal.errors import Crash
 from transforms.signal.extract import AudioFacts, Features
 
 _LEFT = []
+_FACTS = {
+    "duration_s": 3.0,
+    "sample_rate": 44_100,
+    "channels": 1,
+    "format": "wav",
+    "decoded_fraction": 1.0,
+    "damage": None,
+}
 
 
 def extract(data, spec, limits):
@@ -40,7 +49,7 @@ def peak_memory(data, spec, limits):
 
 
 def _features(spec, rate):
-    facts = AudioFacts(duration_s=3.0, sample_rate=rate, channels=1, format="wav", decoded_fraction=1.0, damage=None)
+    facts = AudioFacts(**(_FACTS | {"sample_rate": rate}))
     return Features(patches=np.zeros((1, *spec.patch_shape), np.float16), starts_s=np.zeros(1, np.float32), facts=facts)
 
 
@@ -82,6 +91,28 @@ def _write():
         file.write(bytes(8 << 20))
 
 
+def _say(head):
+    return lambda: wire.send(int(sys.argv[2]), head)
+
+
+def _say_bytes(text):
+    return lambda: os.write(int(sys.argv[2]), len(text).to_bytes(8, "little") + bytes(8) + text)
+
+
+def _keep():
+    """Hold memory that the next tracks of this child lack."""
+    _LEFT.append(np.ones(1 << 30, np.uint8))
+
+
+def _need():
+    np.ones(1 << 30, np.uint8)
+
+
+def _die_of_what_is_left():
+    if _LEFT:
+        os.abort()
+
+
 def _tell(words):
     def tell():
         raise Told(" ".join(words()))
@@ -107,7 +138,16 @@ PILLS = {
     "fork bomb": _fork_bomb,
     "writes": _write,
     "surprise": lambda: 1 / 0,
-    "nonsense": lambda: os.write(int(sys.argv[2]), (5).to_bytes(8, "little") + bytes(8) + b"hello"),
+    "nonsense": _say_bytes(b"hello"),
+    "nonsense without end": _say_bytes(b"[" * 20_000),
+    "nonsense of another kind": _say_bytes(b"[]"),
+    "no shape": _say({"shape": []}),
+    "no facts": _say({"shape": [0, 187, 96], "facts": {}}),
+    "words for numbers": _say({"shape": [0, 187, 96], "facts": _FACTS | {"duration_s": "long"}}),
+    "no such reason": _say({"reason": [], "detail": ""}),
+    "keep 1 GB": _keep,
+    "need 1 GB": _need,
+    "abort if anything is left": _die_of_what_is_left,
     "socket": _socket,
     "program": lambda: os.execv("/bin/true", ["true"]),
     "environment": _tell(lambda: os.environ),

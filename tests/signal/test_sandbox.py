@@ -1,6 +1,8 @@
 """The sandbox: a file that harms its decoder costs itself only."""
 
 import contextlib
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -93,6 +95,12 @@ REASONS = {
     b"writes": "resource_limit",
     b"surprise": "unknown",
     b"nonsense": "crash",
+    b"nonsense without end": "crash",
+    b"nonsense of another kind": "crash",
+    b"no shape": "crash",
+    b"no facts": "crash",
+    b"words for numbers": "crash",
+    b"no such reason": "crash",
     b"socket": "resource_limit",
     b"program": "resource_limit",
 }
@@ -105,6 +113,38 @@ def test_a_poison_pill_is_one_reject_with_its_reason(poisoned, pill):
     good += [poisoned.submit(b"good") for _ in range(3)]
     assert [reason_of(future) for future in good] == ["tagged"] * 6
     assert reason_of(bad) == REASONS[pill]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"keep 1 GB", b"need 1 GB"), (b"keep 1 GB", b"abort if anything is left")]
+)
+def test_what_a_track_leaves_behind_costs_no_later_one(before, after):
+    with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
+        assert [reason_of(sandbox.submit(pill)) for pill in (before, after, b"good")] == ["tagged"] * 3
+
+
+def test_an_error_that_is_no_fault_of_the_track_is_told_and_the_sandbox_goes_on(monkeypatch):
+    with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
+        with monkeypatch.context() as patch:
+            patch.setattr("transforms.signal.wire.parse_answer", lambda head, body: 1 / 0)
+            assert isinstance(sandbox.submit(b"good").exception(), ZeroDivisionError)
+        assert reason_of(sandbox.submit(b"good")) == "tagged"
+
+
+def test_a_machine_may_allow_less_than_the_limits():
+    code = """if True:
+        import resource
+        for kind, most in ((resource.RLIMIT_CPU, 60), (resource.RLIMIT_NOFILE, 50)):
+            resource.setrlimit(kind, (most, most))
+        from tests.signal.synth import SPEC
+        from transforms.signal.limits import Limits
+        from transforms.signal.sandbox import Sandbox
+        with Sandbox(SPEC, Limits(), 1, extractor="tests.signal.poison:extract") as sandbox:
+            print(len(sandbox.submit(b"good").result().patches))
+    """
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=path)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
 
 def test_processor_time_is_bounded():

@@ -65,14 +65,22 @@ def lower_limits(limits: Limits) -> None:
         (resource.RLIMIT_FSIZE, _WRITTEN_BYTES),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(kind, (value, value))
+        most = _granted(kind, value)
+        resource.setrlimit(kind, (most, most))
+
+
+def _granted(kind: int, value: int) -> int:
+    """So much of a resource, or what this process may have at most."""
+    _, hard = resource.getrlimit(kind)
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 def _renew_cpu_time(limits: Limits) -> None:
     """Grant each track its own processor time: the kernel counts over the process's life."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     used = int(usage.ru_utime + usage.ru_stime) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (used + limits.cpu_s, resource.RLIM_INFINITY))
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (_granted(resource.RLIMIT_CPU, used + limits.cpu_s), hard))
 
 
 def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits) -> None:

@@ -17,7 +17,12 @@ def missing_bytes(data: bytes) -> int:
 
 
 def refuse_references(data: bytes) -> None:
-    """Raise FormatNotAllowed where the audio is said to lie in another file; ImplausibleHeader where boxes never end."""
+    """Look for audio that lies in another file.
+
+    Raises:
+      FormatNotAllowed: there is such a reference.
+      ImplausibleHeader: boxes lie deeper in each other than any writer puts them.
+    """
     _refuse_within(data, 0, len(data), 0)
 
 

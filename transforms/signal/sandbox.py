@@ -66,7 +66,7 @@ class _Child:
             deadline = time.monotonic() + _START_S
             wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes(), deadline)
             hello, _ = wire.receive(self._answer, deadline)
-        except (wire.Closed, wire.Late, BrokenPipeError) as error:
+        except (wire.Closed, wire.Late, wire.Garbled, BrokenPipeError) as error:
             self.end()
             raise SandboxError(f"a child process did not start: {self._last_words()}") from error
         if hello["unconfined"]:
@@ -84,7 +84,7 @@ class _Child:
             raise Timeout(f"no answer after {self._limits.wall_s:g} s") from None
         except (wire.Closed, BrokenPipeError):
             raise self._post_mortem() from None
-        except (ValueError, KeyError, TypeError) as error:
+        except wire.Garbled as error:
             self.end()
             raise Crash(f"the answer makes no sense: {error}") from error
         except (MemoryLimit, ResourceLimit):
@@ -161,6 +161,43 @@ def _environment() -> dict[str, str]:
     }
 
 
+class _Seat:
+    """A child, and the next one when it is spent. Used by one thread."""
+
+    def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
+        self._arguments = (spec, limits, extractor)
+        self._child: _Child | None = None
+
+    def extract(self, data: bytes) -> Features:
+        """See _Child.extract. A track that dies of what earlier ones may have left in the child has one more try."""
+        is_fresh = self._child is None
+        try:
+            return self._try(data)
+        except (Crash, MemoryLimit):
+            if is_fresh:
+                raise
+        return self._try(data)
+
+    def _try(self, data: bytes) -> Features:
+        child = self._child = self._child or _Child(*self._arguments)
+        try:
+            return child.extract(data)
+        except TrackError:
+            raise
+        except Exception:
+            child.end()  # who knows what its pipes still hold
+            raise
+        finally:
+            if child.is_spent():
+                self.close()
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+
 _Job = tuple[bytes, "concurrent.futures.Future[Features]"]
 
 
@@ -212,22 +249,17 @@ class Sandbox:
         self.close()
 
     def _serve(self) -> None:
-        """One thread and its child: take a track, answer it, replace the child when it is spent."""
-        child: _Child | None = None
+        """One thread: take a track, answer it."""
+        seat = _Seat(*self._arguments)
         while (job := self._jobs.get()) is not None:
             data, future = job
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                child = child or _Child(*self._arguments)
-                future.set_result(child.extract(data))
-            except (TrackError, SandboxError, OSError) as error:
+                future.set_result(seat.extract(data))
+            except Exception as error:  # noqa: BLE001 (a future without an answer would hold up the job for ever)
                 future.set_exception(error)
-            if child is not None and child.is_spent():
-                child.close()
-                child = None
-        if child is not None:
-            child.close()
+        seat.close()
 
 
 _shared: dict[tuple[FeatureSpec, Limits, int], Sandbox] = {}

@@ -29,6 +29,10 @@ class Late(Exception):
     """The other side did not answer in time."""
 
 
+class Garbled(Exception):
+    """What the other side said makes no sense."""
+
+
 def send(fd: int, head: dict[str, Any], body: bytes = b"", deadline: float | None = None) -> None:
     """Write one message; with a `deadline` on the monotonic clock the pipe must not block.
 
@@ -51,12 +55,19 @@ def receive(fd: int, deadline: float | None = None) -> tuple[dict[str, Any], byt
     Raises:
       Closed: the pipe was closed, before or within a message.
       Late: the deadline passed.
+      Garbled: the message is none.
     """
     head_bytes, body_bytes = _LENGTHS.unpack(_exactly(fd, _LENGTHS.size, deadline))
     if max(head_bytes, body_bytes) > _MOST_BYTES:
-        raise Closed(f"a message of {max(head_bytes, body_bytes)} bytes was announced")
-    head: dict[str, Any] = json.loads(_exactly(fd, head_bytes, deadline))
-    return head, _exactly(fd, body_bytes, deadline)
+        raise Garbled(f"a message of {max(head_bytes, body_bytes)} bytes was announced")
+    text, body = _exactly(fd, head_bytes, deadline), _exactly(fd, body_bytes, deadline)
+    try:
+        head = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Garbled(str(error)) from error
+    if not isinstance(head, dict):
+        raise Garbled(f"a message that begins with {text[:20]!r}")
+    return head, body
 
 
 def _exactly(fd: int, count: int, deadline: float | None) -> bytes:
@@ -99,13 +110,34 @@ def send_error(fd: int, error: TrackError) -> None:
 
 
 def parse_answer(head: dict[str, Any], body: bytes) -> Features:
-    """The features of an answer. Raises the TrackError that it names."""
-    if "reason" in head:
-        raise REASONS.get(head["reason"], Unknown)(head["detail"])
-    shape = tuple(head["shape"])
+    """The features of an answer. Raises the TrackError that it names, or Garbled where it is none."""
+    try:
+        answer = _error(head) if "reason" in head else _features(head, body)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Garbled(f"{type(error).__name__}: {error}") from error
+    if isinstance(answer, TrackError):
+        raise answer
+    return answer
+
+
+def _error(head: dict[str, Any]) -> TrackError:
+    return REASONS.get(head["reason"], Unknown)(str(head["detail"]))
+
+
+def _features(head: dict[str, Any], body: bytes) -> Features:
+    patches, frames, mels = head["shape"]
+    facts, cost = AudioFacts(**head["facts"]), Cost(**head["cost"]) if "cost" in head else None
+    for part in (facts, cost):
+        _check_types(part)
     return Features(
-        starts_s=np.frombuffer(body, "<f4", shape[0]),
-        patches=np.frombuffer(body, "<f2", offset=4 * shape[0]).reshape(shape),
-        facts=AudioFacts(**head["facts"]),
-        cost=Cost(**head["cost"]) if "cost" in head else None,
+        starts_s=np.frombuffer(body, "<f4", patches),
+        patches=np.frombuffer(body, "<f2", offset=4 * patches).reshape(patches, frames, mels),
+        facts=facts,
+        cost=cost,
     )
+
+
+def _check_types(part: AudioFacts | Cost | None) -> None:
+    for field in dataclasses.fields(part) if part is not None else ():
+        if not isinstance(value := getattr(part, field.name), field.type):  # type: ignore[arg-type]
+            raise TypeError(f"{field.name} is {value!r}")
