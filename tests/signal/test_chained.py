@@ -9,6 +9,7 @@ from transforms.signal.decode import open_source
 from transforms.signal.extract import extract
 from transforms.signal.limits import Limits
 from transforms.signal.mpeg import scan_mpeg
+from transforms.signal.ogg_links import links_alike, scan_ogg
 from transforms.signal.sniff import sniff
 from transforms.signal.tags import tags_end
 
@@ -55,6 +56,35 @@ def test_a_link_of_another_rate_is_left_out_and_told():
     got = extract(music_file("vorbis", 8.0) + other + second_file("vorbis"), SPEC, Limits())
     assert got.facts.duration_s == pytest.approx(16.0, abs=0.1)
     assert got.facts.damage == "chained: 2 of 3 streams are read, those like the first"
+
+
+@pytest.mark.parametrize("rates", [(16_000, 48_000), (48_000, 16_000), (8_000, 24_000)])
+def test_opus_streams_of_several_input_rates_are_all_read(rates):
+    first, second = (
+        encode(sine(8.0, rate, hz=hz), rate, "OGG", "OPUS") for rate, hz in zip(rates, (300, 1000), strict=True)
+    )
+    got = extract(first + second, SPEC, Limits())
+    assert got.facts.duration_s == pytest.approx(16.0, abs=0.1) and got.facts.sample_rate == 48_000
+    assert got.facts.damage == "chained: 2 of 2 streams are read, those like the first"
+    assert {patch.mean(axis=0).argmax() for patch in got.patches} == {
+        extract(alone, SPEC, Limits()).patches[1].mean(axis=0).argmax() for alone in (first, second)
+    }
+
+
+def test_a_long_chain_takes_time_by_its_length():
+    """No link's header is cut out of a copy of all that follows it."""
+    link = encode(sine(0.1, 8_000), 8_000, "OGG", "VORBIS")
+    chain = 2_000 * link
+    copied = []
+
+    class Watched(bytes):
+        def __getitem__(self, place):
+            part = super().__getitem__(place)
+            copied.append(len(part) if isinstance(part, bytes) else 1)
+            return part
+
+    assert len(links_alike(Watched(chain), scan_ogg(Watched(chain)))) == 2_000
+    assert sum(copied) < 20 * len(chain)
 
 
 def test_a_link_that_cannot_be_opened_costs_itself():

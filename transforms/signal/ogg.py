@@ -1,27 +1,24 @@
-"""Ogg pages, as far as giving a stream a fixed serial number: encoders draw it from the clock."""
+"""Ogg pages: their checksums, and giving a stream a fixed serial number, which encoders draw from the clock."""
 
 import struct
+import zlib
 
-
-def _crc_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        value = byte << 24
-        for _ in range(8):
-            value = (value << 1) ^ (0x04C11DB7 if value & 0x80000000 else 0)
-        table.append(value & 0xFFFFFFFF)
-    return table
-
-
-_TABLE = _crc_table()
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def page_crc(page: bytes) -> int:
-    """Checksum of an Ogg page whose own checksum field is zero (RFC 3533, polynomial 0x04c11db7)."""
-    crc = 0
-    for byte in page:
-        crc = ((crc << 8) & 0xFFFFFFFF) ^ _TABLE[(crc >> 24) ^ byte]
-    return crc
+    """Checksum of an Ogg page whose own checksum field is zero (RFC 3533, polynomial 0x04c11db7).
+
+    It is zlib's with the bits the other way round and no inversion.
+    """
+    crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
+
+
+def with_checksum(page: bytes) -> bytes:
+    """The same Ogg page under its right checksum."""
+    blank = page[:22] + bytes(4) + page[26:]
+    return page[:22] + struct.pack("<I", page_crc(blank)) + page[26:]
 
 
 def page_length(data: bytes, start: int) -> int:
@@ -41,10 +38,7 @@ def with_serial(data: bytes, serial: int) -> bytes:
     pages, start = [], 0
     while start < len(data):
         length = page_length(data, start)
-        page = bytearray(data[start : start + length])
-        page[14:18] = struct.pack("<I", serial)
-        page[22:26] = bytes(4)
-        page[22:26] = struct.pack("<I", page_crc(bytes(page)))
-        pages.append(bytes(page))
+        page = data[start : start + length]
+        pages.append(with_checksum(page[:14] + struct.pack("<I", serial) + page[18:]))
         start += length
     return b"".join(pages)

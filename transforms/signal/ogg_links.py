@@ -3,14 +3,15 @@
 import dataclasses
 import itertools
 import struct
-import zlib
 from collections.abc import Iterator
+
+from transforms.signal.ogg import with_checksum
 
 _PAGE = struct.Struct("<4sBBqIIIB")
 _FIRST, _LAST = 2, 4
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_IDENTITY = {b"\x01vorbis": (11, 16), b"OpusHead": (9, 10), b"\x7fFLAC": (27, 30), b"Speex   ": (36, 52)}
-"""First bytes of a stream's first packet -> where in it channels and rate stand; Opus is always read at 48 kHz."""
+_OPUS, _OPUS_RATE, _OPUS_HZ = b"OpusHead", slice(12, 16), 48_000
+_IDENTITY = {b"\x01vorbis": (11, 16), _OPUS: (9, 10), b"\x7fFLAC": (27, 30), b"Speex   ": (36, 52)}
+"""First bytes of a stream's first packet -> where in it channels and rate stand; an Opus stream decodes to any rate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,36 +66,52 @@ def scan_ogg(data: bytes) -> OggScan:
 
 
 def links_alike(data: bytes, scan: OggScan) -> tuple[bytes, ...]:
-    """The bytes of each link that can follow the first; the first one begins where the file does."""
+    """The bytes of each link that can follow the first; the first one begins where the file does.
+
+    Opus streams made from audio of several rates are told to decode to 48 kHz, all of them.
+    """
     bounds = [0, *scan.links[1:], len(data)]
-    spans = itertools.pairwise(bounds)
-    return tuple(data[start:stop] for (start, stop), alike in zip(spans, scan.alike, strict=True) if alike)
+    kept = [link for link, alike in zip(itertools.pairwise(bounds), scan.alike, strict=True) if alike]
+    links = [data[start:stop] for start, stop in kept]
+    heads = [_first_packet(data, start) for start, alike in zip(scan.links, scan.alike, strict=True) if alike]
+    if heads[0].startswith(_OPUS) and len({head[_OPUS_RATE] for head in heads}) > 1:
+        at = scan.links[0]  # what lies before the first page, none of the other links has
+        return tuple(_at_48_khz(link, at if i == 0 else 0) for i, link in enumerate(links))
+    return tuple(links)
+
+
+def _at_48_khz(link: bytes, start: int) -> bytes:
+    """The same Opus stream, its first page at `start` naming 48 kHz as the rate of what was encoded."""
+    packet = start + _PAGE.size + link[start + _PAGE.size - 1]
+    stop = packet + sum(link[start + _PAGE.size : packet])
+    rate_at, behind = packet + _OPUS_RATE.start, packet + _OPUS_RATE.stop
+    page = link[start:rate_at] + _OPUS_HZ.to_bytes(4, "little") + link[behind:stop]
+    return link[:start] + with_checksum(page) + link[stop:]
 
 
 def _pages(data: bytes) -> Iterator[_Page]:
     at = data.find(b"OggS")
     while at >= 0 and at + _PAGE.size <= len(data):
-        _, _, flags, _, serial, sequence, checksum, segments = _PAGE.unpack_from(data, at)
+        _, _, flags, _, serial, sequence, _, segments = _PAGE.unpack_from(data, at)
         table = data[at + _PAGE.size : at + _PAGE.size + segments]
         stop = at + _PAGE.size + segments + sum(table)
-        if stop > len(data) or not _checks(data[at:stop], checksum):
+        if stop > len(data) or with_checksum(data[at:stop]) != data[at:stop]:
             at = data.find(b"OggS", at + 4)
             continue
         yield _Page(at, stop, serial, sequence, bool(flags & _FIRST), bool(flags & _LAST))
         at = stop if data.startswith(b"OggS", stop) else data.find(b"OggS", stop)
 
 
+def _first_packet(data: bytes, start: int) -> bytes:
+    """The first bytes of the packet on a stream's first page."""
+    at = start + _PAGE.size + data[start + _PAGE.size - 1]
+    return data[at : at + 64]
+
+
 def _identity(data: bytes, start: int) -> bytes:
     """Codec, channels and sample rate by a stream's first page."""
-    packet = data[start + _PAGE.size + data[start + _PAGE.size - 1] :][:64]
+    packet = _first_packet(data, start)
     for magic, (first, last) in _IDENTITY.items():
         if packet.startswith(magic):
             return magic + packet[first:last]
     return packet
-
-
-def _checks(page: bytes, checksum: int) -> bool:
-    """Ogg's CRC is zlib's with the bits the other way round and no inversion."""
-    blank = page[:22] + bytes(4) + page[26:]
-    crc = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big") == checksum
