@@ -110,11 +110,36 @@ def test_joined_mp3s_are_read_as_one(between):
     assert bins.argmax() == extract(second_file("mp3"), SPEC, Limits()).patches[-1].mean(axis=0).argmax()
 
 
+UNUSABLE = {
+    "an ID3 tag of 200 MB": b"ID3\x04\x00\x00\x5f\x00\x00\x00" + bytes(256),
+    "an APE tag of 4 GB": APE[:12] + b"\xff" * 4 + APE[16:],
+    "lyrics without an end": LYRICS[:60],
+    "an ID3 tag and padding": ID3V2 + bytes(700),
+    "an ID3 tag and junk": ID3V2 + b"junk" * 100,
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_mp3s_joined_by_a_tag_of_an_unusable_size_are_read_to_the_end(name):
+    got = extract(music_file("mp3", 8.0) + UNUSABLE[name] + second_file("mp3"), SPEC, Limits())
+    assert got.facts.duration_s == pytest.approx(16.0, abs=0.2) and got.facts.decoded_fraction == 1.0
+    assert "chained: several files in a row are read as one" in got.facts.damage
+    assert ("lost_data" in got.facts.damage) == ("padding" not in name)
+
+
+def test_an_mp3_of_other_channels_behind_is_left_out_and_told():
+    mono = music_file("mp3", 8.0, channels=1)
+    for files in ((mono, music_file("mp3", 8.0)), (music_file("mp3", 8.0), mono)):
+        got = extract(b"".join(files), SPEC, Limits())
+        assert got.facts.duration_s == pytest.approx(8.0, abs=0.1)
+        assert got.facts.damage == "chained: audio of another rate, layer or number of channels follows and is left out"
+
+
 def test_an_mp3_of_another_rate_behind_is_left_out_and_told():
     other = encode(music(3.0, 22_050), 22_050, "MP3")
     for between in (b"", ID3V1 + ID3V2):
         damage = extract(music_file("mp3", 8.0) + between + other, SPEC, Limits()).facts.damage
-        assert damage == "chained: audio of another rate or layer follows and is left out"
+        assert damage == "chained: audio of another rate, layer or number of channels follows and is left out"
 
 
 def test_tags_at_the_end_are_no_join():

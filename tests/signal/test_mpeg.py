@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.signal.synth import encode, music_file, sine
+from tests.signal.synth import SPEC, encode, music_file, sine
+from transforms.signal.extract import extract
+from transforms.signal.limits import Limits
 from transforms.signal.mpeg import find_mpeg_frame, mpeg_frame, scan_mpeg, with_length_tag
 
 MP3 = music_file("mp3", 5.0)
@@ -44,6 +46,16 @@ def test_junk_between_frames_is_lost_data_and_the_rest_is_found():
     cut = next(at for at in range(middle, middle + 2000) if mpeg_frame(MP3[at : at + 4]))
     broken = scan_mpeg(MP3[:cut] + b"junk" * 250 + MP3[cut:])
     assert broken.frames == scan.frames and broken.lost_bytes == 1000 and len(broken.spans) == 2
+
+
+@pytest.mark.parametrize("byte", range(4))
+@pytest.mark.parametrize("bit", range(8))
+def test_a_flipped_bit_in_a_header_costs_at_most_the_frames_around_it(byte, bit):
+    data = bytearray(MP3)
+    data[scan_mpeg(MP3).packets[3] + byte] ^= 1 << bit
+    facts = extract(bytes(data), SPEC, Limits()).facts
+    assert facts.duration_s == pytest.approx(5.0, abs=0.1) and facts.decoded_fraction == 1.0
+    assert facts.damage is None or facts.damage.startswith("lost_data: ")
 
 
 def test_a_cut_within_a_frame_is_seen():

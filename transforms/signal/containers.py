@@ -26,6 +26,7 @@ class Contents:
       packets: those of a clean MP3, for the quickest way to read it; None for whatever else.
       links: the streams of a chained file that are read one after the other; empty where there is but one.
       stretch: claimed length over the length that is there; over 1 in a truncated file.
+      is_counted: whether the length was counted in the data: a decoder that gives less of it has failed.
       most_samples: bound on the length that any header of this file can claim; None where there is none.
       shows_end: whether the container marks its end and checks its pages, so that all damage is seen in it.
       notes: what is wrong with the file, for the ledger.
@@ -35,6 +36,7 @@ class Contents:
     packets: Packets | None = None
     links: tuple[bytes, ...] = ()
     stretch: float = 1.0
+    is_counted: bool = False
     most_samples: int | None = None
     shows_end: bool = False
     notes: tuple[str, ...] = ()
@@ -123,7 +125,7 @@ def _mp3(data: bytes) -> Contents:
     audio = scan.frames - (scan.tag_frames is not None)
     notes = [f"lost_data: {scan.lost_bytes} bytes between frames"] if scan.lost_bytes else []
     if scan.has_other_kind:
-        notes.append("chained: audio of another rate or layer follows and is left out")
+        notes.append("chained: audio of another rate, layer or number of channels follows and is left out")
     claimed = scan.tag_frames or 0
     if scan.joins or 0 < claimed < audio - 2:
         notes.append("chained: several files in a row are read as one")
@@ -131,10 +133,12 @@ def _mp3(data: bytes) -> Contents:
     if not keeps_tag:
         notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
     if keeps_tag and scan.is_vbri:
-        return Contents(data=with_length_tag(data, scan, keep_tag=False, claimed=claimed), notes=tuple(notes))
-    if keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start:
-        return Contents(data=data, packets=clean_packets(data, scan), notes=tuple(notes))
-    return Contents(data=with_length_tag(data, scan, keep_tag=keeps_tag), notes=tuple(notes))
+        mended, packets = with_length_tag(data, scan, keep_tag=False, claimed=claimed), None
+    elif keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start:
+        mended, packets = data, clean_packets(data, scan)
+    else:
+        mended, packets = with_length_tag(data, scan, keep_tag=keeps_tag), None
+    return Contents(data=mended, packets=packets, is_counted=True, notes=tuple(notes))
 
 
 def _ogg(data: bytes) -> Contents:

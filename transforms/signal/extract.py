@@ -128,7 +128,9 @@ def _read(track: Track) -> Reading:
         return reading
     if reading.tally.failure is not None and track.kind.decoder == "soundfile":
         reading = _better(reading, track.by_ffmpeg(), frames)
-    return reading if _good_share(reading) >= 0.5 else _believed(reading, track)
+    if track.contents.is_counted or _good_share(reading) >= 0.5:
+        return reading
+    return _believed(reading, track)
 
 
 def _read_again(track: Track, frames: int) -> Reading:

@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
+import itertools
 import struct
 
-from transforms.signal.tags import KNOWN, tags_end
+from transforms.signal.tags import begins_tag, tags_end
 
 _BITRATES = {
     (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -17,6 +18,8 @@ _BITRATES = {
 _RATES = (44_100, 48_000, 32_000)
 _VBRI = 36
 """Where a VBRI tag stands in its frame."""
+_TWO_FRAMES = 6000
+"""Bytes that two frames take at the most."""
 SEARCH_BYTES = 1 << 17
 """How far into a file the first frame is looked for."""
 
@@ -79,8 +82,8 @@ def _is_followed(data: bytes, at: int, frame: MpegFrame) -> bool:
     return following is not None and _kind(following) == _kind(frame)
 
 
-def _kind(frame: MpegFrame) -> tuple[int, int, int]:
-    return frame.version, frame.layer, frame.rate_hz
+def _kind(frame: MpegFrame) -> tuple[int, int, int, int]:
+    return frame.version, frame.layer, frame.rate_hz, frame.channels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ class MpegScan:
       lost_bytes: bytes between spans that are no tags.
       joins: places where audio of the same kind goes on after tags, as in files that were joined.
       is_cut: whether the file ends within a frame.
-      has_other_kind: whether frames of another rate or layer follow.
+      has_other_kind: whether frames of another rate, layer or number of channels follow.
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -125,13 +128,15 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
     frames = lost = joins = 0
     at: int | None = first
     while at is not None:
-        count, stop = _walk(data, at, sizes, packets)
+        count, stop = _walk(data, at, len(data), sizes, packets)
         frames += count
         spans.append((at, stop))
         after = tags_end(data, stop)
-        at = _resync(data, after, sizes, is_join=after > stop)
+        at = _resync(data, after, sizes)
         if at is not None:
-            lost, joins = lost + at - after, joins + (after > stop)
+            is_padding = after > stop and not data[after:at].strip(b"\0")
+            lost += 0 if is_padding else at - after
+            joins += after > stop or begins_tag(data, after)
     return MpegScan(
         spans=tuple(spans),
         frames=frames,
@@ -141,29 +146,33 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
         is_vbri=data.startswith(b"VBRI", first + _VBRI),
         lost_bytes=lost,
         joins=joins,
-        is_cut=0 < len(data) - stop < sizes.get(int.from_bytes(data[stop + 1 : stop + 3]), 0) and data[stop] == 0xFF,
-        has_other_kind=not data.startswith(KNOWN, after)
-        and find_mpeg_frame(data[after : after + SEARCH_BYTES]) is not None,
+        is_cut=0 < len(data) - stop < _size(data, stop, sizes) and data[stop] == 0xFF,
+        has_other_kind=find_mpeg_frame(data[after : after + SEARCH_BYTES]) is not None,
     )
 
 
 @functools.lru_cache
-def _sizes_like(version: int, layer: int, rate_hz: int) -> dict[int, int]:
-    """Frame size by the second and third byte of the header, for headers of one kind."""
+def _sizes_like(version: int, layer: int, rate_hz: int, channels: int) -> dict[int, int]:
+    """Frame size by the second and third byte of the header and the two bits of its mode, for headers of one kind."""
     sizes = {}
-    for second in (0xE0 | version << 3 | (4 - layer) << 1 | protection for protection in (0, 1)):
-        for third in range(0x100):
-            frame = mpeg_frame(bytes((0xFF, second, third, 0)))
-            if frame is not None and frame.size and frame.rate_hz == rate_hz:
-                sizes[second << 8 | third] = frame.size
+    seconds = [0xE0 | version << 3 | (4 - layer) << 1 | protection for protection in (0, 1)]
+    for second, third, mode in itertools.product(seconds, range(0x100), range(0, 0x100, 0x40)):
+        frame = mpeg_frame(bytes((0xFF, second, third, mode)))
+        if frame is not None and frame.size and (frame.rate_hz, frame.channels) == (rate_hz, channels):
+            sizes[second << 16 | third << 8 | mode] = frame.size
     return sizes
 
 
-def _walk(data: bytes, at: int, sizes: dict[int, int], packets: list[int]) -> tuple[int, int]:
-    """Whole frames in a row from `at`: their number, and where they end. Every so many, one begins a packet."""
-    count, end = 0, len(data)
+def _size(data: bytes, at: int, sizes: dict[int, int]) -> int:
+    """Bytes of the frame whose header stands here, 0 where there is none of this kind."""
+    return sizes.get(int.from_bytes(data[at + 1 : at + 4]) & 0xFFFFC0, 0)
+
+
+def _walk(data: bytes, at: int, end: int, sizes: dict[int, int], packets: list[int]) -> tuple[int, int]:
+    """Whole frames in a row from `at` to `end`: how many, and where they end. Every so many, one begins a packet."""
+    count = 0
     while at + 4 <= end and data[at] == 0xFF:
-        size = sizes.get(data[at + 1] << 8 | data[at + 2])
+        size = sizes.get(data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3] & 0xC0)
         if size is None or at + size > end:
             break
         if not count % PACKET_FRAMES:
@@ -173,13 +182,10 @@ def _walk(data: bytes, at: int, sizes: dict[int, int], packets: list[int]) -> tu
     return count, at
 
 
-def _resync(data: bytes, at: int, sizes: dict[int, int], *, is_join: bool) -> int | None:
-    """Where two frames in a row begin again, at once in a join; None where they don't."""
-    if is_join or data.startswith(KNOWN, at):
-        return at if _walk(data[at : at + 6000], 0, sizes, [])[0] >= 2 else None
+def _resync(data: bytes, at: int, sizes: dict[int, int]) -> int | None:
+    """Where two frames in a row begin again; None where they don't."""
     while (at := data.find(b"\xff", at)) >= 0:
-        count, _ = _walk(data[at : at + 6000], 0, sizes, [])
-        if count >= 2:
+        if _walk(data, at, min(at + _TWO_FRAMES, len(data)), sizes, [])[0] >= 2:
             return at
         at += 1
     return None

@@ -1,7 +1,6 @@
 """Tags around MPEG audio: ID3 in front, ID3v1, APE and Lyrics3 behind, all of them in the middle of joined files."""
 
-KNOWN = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
-"""How tags begin."""
+_BEGINNINGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
 
 _ID3V1, _ENHANCED, _APE_HEADER, _LYRICS_END = 128, 227, 32, 9
 _MOST_LYRICS = 1 << 20
@@ -13,6 +12,11 @@ def id3_size(data: bytes) -> int:
     while (size := _id3(data, at)) and at + size < len(data):
         at += size
     return at
+
+
+def begins_tag(data: bytes, at: int) -> bool:
+    """Whether a tag begins here, one of an impossible size included."""
+    return data.startswith(_BEGINNINGS, at)
 
 
 def tags_end(data: bytes, at: int) -> int:
