@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from tests.signal.synth import SPEC, av_file, encode, music, music_file
+from tests.signal.test_chained import ID3V1, ID3V2
 from tests.signal.test_seeking import untagged
+from transforms.signal import flac, wavpack
 from transforms.signal.containers import inspect
-from transforms.signal.errors import TrackError
+from transforms.signal.errors import TooLong, TrackError
 from transforms.signal.extract import extract
 from transforms.signal.limits import Limits
 from transforms.signal.mpeg import scan_mpeg
@@ -122,6 +124,138 @@ def test_a_flac_header_that_is_false_but_possible_is_found_out():
     data[22:26] = struct.pack(">I", 44_100 * 3600)
     got = extract(bytes(data), SPEC, LIMITS)
     assert "length_unverified" in got.facts.damage and got.facts.duration_s == pytest.approx(20.0, abs=0.5)
+
+
+def wav_claiming(data, share):
+    size = int.from_bytes(data[40:44], "little")
+    return data[:40] + struct.pack("<I", int(size * share)) + data[44:]
+
+
+def aiff_claiming(data, share):
+    at = data.index(b"SSND") + 4
+    return data[:at] + struct.pack(">I", int(int.from_bytes(data[at : at + 4]) * share)) + data[at + 4 :]
+
+
+def caf_claiming(data, share):
+    at = data.index(b"data") + 4
+    return data[:at] + struct.pack(">q", int(int.from_bytes(data[at : at + 8]) * share)) + data[at + 8 :]
+
+
+def au_claiming(data, share):
+    return data[:8] + struct.pack(">I", int(int.from_bytes(data[8:12]) * share)) + data[12:]
+
+
+def w64_claiming(data, share):
+    at = data.index(b"data\xf3\xac") + 16
+    return data[:at] + struct.pack("<Q", int(int.from_bytes(data[at : at + 8], "little") * share)) + data[at + 8 :]
+
+
+def flac_claiming(data, share):
+    return flac.with_samples(data, int(flac.claimed_samples(data) * share))
+
+
+def wavpack_claiming(data, share):
+    return wavpack.with_samples(data, int(wavpack.claimed_samples(data) * share))
+
+
+def m4a_claiming(data, share):
+    at = data.index(b"mdhd") + 20
+    return data[:at] + struct.pack(">I", int(int.from_bytes(data[at : at + 4]) * share)) + data[at + 4 :]
+
+
+CLAIMING = {
+    "wav": (lambda: music_file("wav", 20.0), wav_claiming),
+    "aiff": (lambda: music_file("aiff", 20.0), aiff_claiming),
+    "caf": (lambda: music_file("caf", 20.0), caf_claiming),
+    "au": (lambda: encode(music(20.0), format="AU"), au_claiming),
+    "w64": (lambda: encode(music(20.0), format="W64"), w64_claiming),
+    "flac": (lambda: music_file("flac", 20.0), flac_claiming),
+    "flac with tags": (lambda: ID3V2 + music_file("flac", 20.0) + ID3V1, None),
+    "wavpack": (lambda: av_file("wavpack", 20.0), wavpack_claiming),
+    "m4a": (lambda: av_file("mp4", 20.0), m4a_claiming),
+    "alac": (lambda: av_file("mp4 alac", 20.0), m4a_claiming),
+}
+
+
+@pytest.mark.parametrize("patches_per_track", [1, 16])
+@pytest.mark.parametrize("name", CLAIMING)
+def test_a_header_that_claims_half_of_what_is_there_costs_nothing(name, patches_per_track):
+    make, claiming = CLAIMING[name]
+    spec = dataclasses.replace(SPEC, patches_per_track=patches_per_track)
+    whole = extract(make(), spec, LIMITS)
+    assert whole.facts.damage is None
+    if claiming is None:
+        return
+    got = extract(claiming(make(), 0.5), spec, LIMITS)
+    assert got.facts.duration_s == pytest.approx(20.0, abs=0.06) and got.facts.damage == "length_unverified"
+    np.testing.assert_allclose(got.starts_s, whole.starts_s, atol=0.1)
+
+
+@pytest.mark.parametrize("times", [3, 15, 40, 4_800])
+@pytest.mark.parametrize("name", ["flac", "wavpack"])
+def test_a_header_that_claims_many_times_what_is_there_costs_nothing(name, times):
+    make, claiming = CLAIMING[name]
+    facts = extract(claiming(make(), times), SPEC, LIMITS).facts
+    assert facts.duration_s == pytest.approx(20.0) and facts.decoded_fraction == 1.0
+    assert facts.damage == "length_unverified"
+
+
+def test_a_claim_over_the_limit_is_looked_into():
+    """TTA's header has a checksum of its own: it is right about a file of which little is left."""
+    short = dataclasses.replace(LIMITS, max_duration_s=15.0)
+    for kind in ("wav", "flac"):
+        with pytest.raises(TooLong, match="20 s, the limit is 15 s"):
+            extract(music_file(kind, 20.0), SPEC, short)
+    with pytest.raises(TooLong):
+        extract(av_file("mp4", 20.0), SPEC, short)
+    with pytest.raises(TooLong):
+        extract(av_file("tta", 20.0), SPEC, short)
+    cut = av_file("tta", 20.0)
+    got = extract(cut[: len(cut) // 2], SPEC, short)
+    assert got.facts.duration_s == pytest.approx(10.0, abs=1.5) and "length_unverified" in got.facts.damage
+
+
+@pytest.mark.parametrize("name", ["au", "w64"])
+def test_a_cut_file_of_sized_audio_is_told(name):
+    data = CLAIMING[name][0]()
+    facts = extract(data[: len(data) * 7 // 10], SPEC, LIMITS).facts
+    assert facts.damage.startswith("truncated: ") and facts.decoded_fraction == pytest.approx(0.7, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [b"LIST" + struct.pack("<I", 300_000) + bytes(300_000), b"\0" * 300_000, ID3V1, b"LIST" + struct.pack("<I", 9)],
+    ids=["chunk", "padding", "tag", "cut chunk"],
+)
+def test_what_stands_behind_the_audio_of_a_wav_is_no_audio(behind):
+    data = WHOLE["wav"]
+    got = extract(data + behind, SPEC, LIMITS).facts
+    assert got.damage is None and got.duration_s == 20.0
+
+
+def test_two_flacs_in_a_row_are_told():
+    other = encode(music(9.0), format="FLAC")
+    for files in ((WHOLE["flac"], other), (other, WHOLE["flac"])):
+        assert "chained: another file follows and is left out" in damage(b"".join(files))
+
+
+def mp3_in_wav(mp3):
+    fmt = struct.pack("<HHIIHHHHIHHH", 0x55, 2, 44_100, 16_000, 1, 0, 12, 1, 2, 1152, 1, 0)
+    chunks = b"".join(
+        name + struct.pack("<I", len(body)) + body
+        for name, body in ((b"fmt ", fmt), (b"fact", bytes(4)), (b"data", mp3))
+    )
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def test_an_mp3_in_a_wav_is_read_like_one_by_itself():
+    loud_late = music(30.0)
+    loud_late[:300_000] *= 1e-4
+    for mp3 in (WHOLE["mp3"], untagged(encode(loud_late, format="MP3"))):
+        got, alone = extract(mp3_in_wav(mp3), SPEC, LIMITS), extract(mp3, SPEC, LIMITS)
+        assert got.facts == dataclasses.replace(alone.facts, format="wav")
+        np.testing.assert_array_equal(got.patches, alone.patches)
+    assert "truncated: " in damage(mp3_in_wav(WHOLE["mp3"])[:-50_000])
 
 
 def test_a_lost_ogg_page_is_told():

@@ -58,8 +58,14 @@ class AvSource:
         self.rate_hz: int = self._stream.rate
         self.channels: int = self._stream.channels
         self.can_seek = kind in _EXACT and self._stream.time_base == Fraction(1, self.rate_hz)
-        length = self._stream.duration
-        self.frames: int | None = length if self.can_seek and length and length > 0 else None
+        self.frames: int | None = self._length() if self.can_seek else None
+
+    def _length(self) -> int | None:
+        """Samples by the container; None where it tells none, or its own index holds more."""
+        length, index = self._stream.duration, self._stream.index_entries
+        if not length or length < 0 or (len(index) and index[len(index) - 1].timestamp - self._origin >= length):
+            return None
+        return int(length)
 
     def _start(self) -> None:
         """Open the file and stand at its beginning."""

@@ -1,14 +1,30 @@
 """What a container says of its own length, checked against the bytes that are there."""
 
 import dataclasses
-import struct
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 
+from transforms.signal import chunks, flac, wavpack
 from transforms.signal.mp4 import missing_bytes
 from transforms.signal.mpeg import scan_mpeg, with_length_tag
 from transforms.signal.mpeg_packets import Packets, clean_packets
 from transforms.signal.ogg_links import links_alike, scan_ogg
-from transforms.signal.sniff import AIFF, AU, CAF, FLAC, MP3, MP4, OGG_FLAC, OPUS, SPEEX, VORBIS, WAV, Kind
+from transforms.signal.sniff import (
+    AIFF,
+    AU,
+    CAF,
+    FLAC,
+    MP3,
+    MP4,
+    OGG_FLAC,
+    OPUS,
+    SPEEX,
+    VORBIS,
+    W64,
+    WAV,
+    WAVPACK,
+    Kind,
+)
 from transforms.signal.tags import id3_size
 
 BELIEVED = 20
@@ -16,13 +32,20 @@ BELIEVED = 20
 
 UNVERIFIED = "length_unverified"
 
+_STREAMED = 0x7FFFF000
+"""A claim of so many bytes or more is what a streaming writer puts who cannot know."""
+_MPEG_IN_WAV = 0x0055
+_LEAST_FLAC_FRAME = 10
+_MOST_FLAC_BLOCK = 65_535
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contents:
     """A file, ready for its decoder.
 
     Attributes:
-      data: the bytes, mended where the container's own length was missing.
+      data: the bytes, mended where the container's own length was missing or wrong.
+      wrapped: what the bytes are where a container was taken off; None where they are what they were.
       packets: those of a clean MP3, for the quickest way to read it; None for whatever else.
       links: the streams of a chained file that are read one after the other; empty where there is but one.
       stretch: claimed length over the length that is there; over 1 in a truncated file.
@@ -33,6 +56,7 @@ class Contents:
     """
 
     data: bytes
+    wrapped: Kind | None = None
     packets: Packets | None = None
     links: tuple[bytes, ...] = ()
     stretch: float = 1.0
@@ -45,76 +69,75 @@ class Contents:
 def inspect(data: bytes, kind: Kind) -> Contents:
     """Check a file's own claims about its length. Never raises: what is beyond reading is the decoder's to refuse."""
     inspector = _INSPECTORS.get(kind)
-    return inspector(data) if inspector is not None else Contents(data=data)
-
-
-_Chunk = tuple[bytes, int, int]
-"""Name, offset of the content, claimed size."""
-
-
-def _chunks(data: bytes, at: int, layout: str, *, is_padded: bool) -> Iterator[_Chunk]:
-    head = struct.Struct(layout)
-    while at + head.size <= len(data):
-        name, size = head.unpack_from(data, at)
-        yield name, at + head.size, size
-        at += head.size + max(0, size) + (size & 1 if is_padded else 0)
+    if inspector is None:
+        return Contents(data=data)
+    if kind not in (MP3, MP4) and (start := id3_size(data)):  # tags that do not belong there
+        data = data[start:]
+    return inspector(data)
 
 
 def _wav(data: bytes) -> Contents:
-    order = ">" if data[:4] == b"RIFX" else "<"
-    wide = 0
-    for name, at, size in _chunks(data, 12, order + "4sI", is_padded=True):
-        if name == b"ds64" and len(data) >= at + 16:
-            (wide,) = struct.unpack_from("<Q", data, at + 8)
-        if name == b"data":
-            if size == 0 and len(data) > at:
-                return _with_size(data, at - 4, len(data) - at, order)
-            return _span(data, wide if wide and size == 0xFFFFFFFF else size, len(data) - at)
-    return Contents(data=data)
+    audio = chunks.wav_audio(data)
+    if audio is not None and audio.codec == _MPEG_IN_WAV:
+        return _mpeg_in_wav(data, audio)
+    return _sized(data, audio)
 
 
-def _with_size(data: bytes, at: int, size: int, order: str) -> Contents:
-    """A stream whose writer could not go back: give it the size that it has."""
-    mended = data[:at] + struct.pack(order + "I", min(size, 0xFFFFFFFE)) + data[at + 4 :]
-    return Contents(data=mended, notes=(UNVERIFIED,))
+def _mpeg_in_wav(data: bytes, audio: chunks.Audio) -> Contents:
+    """The MP3 alone: libsndfile guesses the length of a wrapped one by its first frame."""
+    contents = _mp3(data[audio.at : audio.at + audio.claimed] if audio.claimed > 0 else data[audio.at :])
+    missing = audio.at + audio.claimed - len(data)
+    notes = (f"truncated: {missing} bytes are missing",) if missing > 0 else ()
+    wrapped = dataclasses.replace(MP3, name=WAV.name)
+    return dataclasses.replace(contents, wrapped=wrapped, notes=notes + contents.notes)
 
 
-def _aiff(data: bytes) -> Contents:
-    for name, at, size in _chunks(data, 12, ">4sI", is_padded=True):
-        if name == b"SSND":
-            return _span(data, size, len(data) - at)
-    return Contents(data=data)
+def _chunked(data: bytes, *, find: Callable[[bytes], chunks.Audio | None]) -> Contents:
+    return _sized(data, find(data))
 
 
-def _caf(data: bytes) -> Contents:
-    for name, at, size in _chunks(data, 8, ">4sq", is_padded=False):
-        if name == b"data":
-            return _span(data, size, len(data) - at)
-    return Contents(data=data)
-
-
-def _au(data: bytes) -> Contents:
-    if len(data) < 12:
+def _sized(data: bytes, audio: chunks.Audio | None) -> Contents:
+    """Audio whose bytes are counted by the header."""
+    if audio is None or audio.at >= len(data):
         return Contents(data=data)
-    offset, size = struct.unpack_from(">II", data, 4)
-    return _span(data, size, len(data) - offset)
-
-
-def _span(data: bytes, claimed: int, there: int) -> Contents:
-    if there <= 0 or claimed <= there:
-        return Contents(data=data, notes=(UNVERIFIED,) if claimed < 0 else ())
-    if claimed > BELIEVED * there or claimed >= 0x7FFFF000:  # a streaming writer's placeholder
+    claimed, there = audio.claimed, len(data) - audio.at
+    if claimed < 0 or claimed > BELIEVED * there or (claimed > there and claimed >= _STREAMED):
         return Contents(data=data, notes=(UNVERIFIED,))
-    return Contents(data=data, stretch=claimed / there, notes=(f"truncated: {there} of {claimed} bytes of audio",))
-
-
-_LEAST_FLAC_FRAME = 10
-_MOST_FLAC_BLOCK = 65_535
+    if claimed > there:
+        return Contents(data=data, stretch=claimed / there, notes=(f"truncated: {there} of {claimed} bytes of audio",))
+    if claimed == 0 or chunks.goes_on(data, audio):
+        return Contents(data=chunks.with_claimed(data, audio, there), notes=(UNVERIFIED,))
+    return Contents(data=data, is_counted=True)
 
 
 def _flac(data: bytes) -> Contents:
     """A FLAC frame takes 10 bytes at the least and holds 65,535 samples at the most."""
-    return Contents(data=data, most_samples=len(data) // _LEAST_FLAC_FRAME * _MOST_FLAC_BLOCK)
+    most = len(data) // _LEAST_FLAC_FRAME * _MOST_FLAC_BLOCK
+    claimed, last = flac.claimed_samples(data), flac.last_frame(data)
+    if last is None or not claimed:
+        return Contents(data=data, most_samples=most)
+    samples, at = last
+    if samples == claimed:
+        return Contents(data=data, is_counted=True)
+    if flac.has_another(data):
+        return Contents(data=data, most_samples=most, notes=("chained: another file follows and is left out",))
+    if _is_false(claimed, samples) or flac.ends_whole(data, at):
+        return Contents(data=flac.with_samples(data, samples), is_counted=True, notes=(UNVERIFIED,))
+    return Contents(data=data, most_samples=most)
+
+
+def _wavpack(data: bytes) -> Contents:
+    claimed, last = wavpack.claimed_samples(data), wavpack.last_block(data)
+    if claimed is None or last is None or last.samples == claimed:
+        return Contents(data=data)
+    if _is_false(claimed, last.samples) or last.is_whole:
+        return Contents(data=wavpack.with_samples(data, last.samples), notes=(UNVERIFIED,))
+    return Contents(data=data)
+
+
+def _is_false(claimed: int, counted: int) -> bool:
+    """Whether a header's length cannot be explained by a file that was cut."""
+    return claimed < counted or claimed > BELIEVED * counted
 
 
 def _mp3(data: bytes) -> Contents:
@@ -160,9 +183,10 @@ def _mp4(data: bytes) -> Contents:
 
 _INSPECTORS: dict[Kind, Callable[[bytes], Contents]] = {
     WAV: _wav,
-    AIFF: _aiff,
-    CAF: _caf,
-    AU: _au,
+    W64: functools.partial(_chunked, find=chunks.w64_audio),
+    AIFF: functools.partial(_chunked, find=chunks.aiff_audio),
+    CAF: functools.partial(_chunked, find=chunks.caf_audio),
+    AU: functools.partial(_chunked, find=chunks.au_audio),
     FLAC: _flac,
     MP3: _mp3,
     VORBIS: _ogg,
@@ -170,4 +194,5 @@ _INSPECTORS: dict[Kind, Callable[[bytes], Contents]] = {
     SPEEX: _ogg,
     OGG_FLAC: _ogg,
     MP4: _mp4,
+    WAVPACK: _wavpack,
 }

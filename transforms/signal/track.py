@@ -50,7 +50,19 @@ class Track:
         frames = source.frames
         if frames is None or frames > (self.contents.most_samples or frames):
             return None
-        return int(frames * self.contents.stretch)
+        claimed, most = int(frames * self.contents.stretch), int(self.limits.max_duration_s * source.rate_hz)
+        if claimed > most and not (self.contents.is_counted or self._has(most)):
+            return None
+        return claimed
+
+    def _has(self, frame: int) -> bool:
+        """Whether there is audio at this place."""
+        with self.open() as source:
+            try:
+                source.seek(frame)
+                return len(source.read(1)) > 0
+            except TrackError:
+                return False
 
     def by_ffmpeg(self) -> Self:
         """The same track, read by ffmpeg's libraries: they go on after damage that ends libsndfile."""

@@ -1,0 +1,125 @@
+"""Where the audio lies in WAV, W64, AIFF, CAF and AU files, and how many bytes of it their headers claim."""
+
+import dataclasses
+import struct
+from collections.abc import Iterator
+
+from transforms.signal.tags import begins_tag
+
+_W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+_COMMON = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"JUNK", b"junk", b"PAD ", b"FLLR", b"cue ", b"smpl", b"_PMX")
+"""Chunks that often stand behind the audio, so that a cut one is known, too."""
+_LEAST_REST = 20
+"""What lies behind the audio is no more of it where it is less than the audio by so many times."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Audio:
+    """The audio of a file.
+
+    Attributes:
+      at: its first byte.
+      claimed: bytes of it by the header; negative where that says that it doesn't know.
+      size_at: where that number stands.
+      layout: how it is written, in `struct`'s terms.
+      head: bytes that it counts beside the audio.
+      codec: WAV's format tag; 0 in other containers.
+    """
+
+    at: int
+    claimed: int
+    size_at: int
+    layout: str
+    head: int = 0
+    codec: int = 0
+
+
+_Chunk = tuple[bytes, int, int]
+"""Name, offset of the content, claimed size."""
+
+
+def _chunks(data: bytes, at: int, layout: str, *, is_padded: bool) -> Iterator[_Chunk]:
+    head = struct.Struct(layout)
+    while at + head.size <= len(data):
+        name, size = head.unpack_from(data, at)
+        yield name, at + head.size, size
+        at += head.size + max(0, size) + (size & 1 if is_padded else 0)
+
+
+def wav_audio(data: bytes) -> Audio | None:
+    """The data chunk of a WAV, RIFX or RF64."""
+    order = ">" if data[:4] == b"RIFX" else "<"
+    wide_at, codec = 0, 0
+    for name, at, size in _chunks(data, 12, order + "4sI", is_padded=True):
+        if name == b"ds64" and len(data) >= at + 16:
+            wide_at = at + 8
+        if name == b"fmt " and len(data) >= at + 2:
+            (codec,) = struct.unpack_from(order + "H", data, at)
+        if name == b"data" and wide_at and size == 0xFFFFFFFF:
+            (wide,) = struct.unpack_from("<Q", data, wide_at)
+            return Audio(at=at, claimed=wide, size_at=wide_at, layout="<Q", codec=codec)
+        if name == b"data":
+            return Audio(at=at, claimed=size, size_at=at - 4, layout=order + "I", codec=codec)
+    return None
+
+
+def w64_audio(data: bytes) -> Audio | None:
+    """The data chunk of a Sony Wave64: chunks of 16 bytes of name, a size that counts its own head, steps of 8."""
+    at = 40
+    while at + 24 <= len(data):
+        (size,) = struct.unpack_from("<Q", data, at + 16)
+        if data.startswith(_W64_DATA, at):
+            return Audio(at=at + 24, claimed=size - 24, size_at=at + 16, layout="<Q", head=24)
+        at += max(24, size + 7 & ~7)
+    return None
+
+
+def aiff_audio(data: bytes) -> Audio | None:
+    """The sound chunk of an AIFF or AIFC."""
+    for name, at, size in _chunks(data, 12, ">4sI", is_padded=True):
+        if name == b"SSND":
+            return Audio(at=at, claimed=size, size_at=at - 4, layout=">I")
+    return None
+
+
+def caf_audio(data: bytes) -> Audio | None:
+    """The data chunk of a CAF."""
+    for name, at, size in _chunks(data, 8, ">4sq", is_padded=False):
+        if name == b"data":
+            return Audio(at=at, claimed=size, size_at=at - 8, layout=">q")
+    return None
+
+
+def au_audio(data: bytes) -> Audio | None:
+    """What follows the header of an AU."""
+    if len(data) < 12:
+        return None
+    offset, size = struct.unpack_from(">II", data, 4)
+    return Audio(at=offset, claimed=size, size_at=8, layout=">I")
+
+
+def with_claimed(data: bytes, audio: Audio, size: int) -> bytes:
+    """The same file, its header claiming so many bytes of audio."""
+    claim = size + audio.head if audio.layout[1] != "I" else min(size, 0xFFFFFFFE)
+    written = struct.pack(audio.layout, claim)
+    return data[: audio.size_at] + written + data[audio.size_at + len(written) :]
+
+
+def goes_on(data: bytes, audio: Audio) -> bool:
+    """Whether audio goes on behind what is claimed: as much that it matters, and no chunk, tag or padding."""
+    end = audio.at + audio.claimed
+    if (len(data) - end) * _LEAST_REST < audio.claimed:
+        return False
+    places = (end, end + 1) if audio.claimed & 1 else (end,)
+    if any(_is_chunk(data, at, audio) or begins_tag(data, at) for at in places):
+        return False
+    return bool(data[end:].strip(b"\0"))
+
+
+def _is_chunk(data: bytes, at: int, audio: Audio) -> bool:
+    """Whether a chunk begins here: by its name, and a size that the file has room for."""
+    if audio.head:
+        return audio.head <= int.from_bytes(data[at + 16 : at + 24], "little") <= len(data) - at
+    name, wide = data[at : at + 4], audio.layout == ">q"
+    size = int.from_bytes(data[at + 4 : at + (12 if wide else 8)], "little" if audio.layout[0] == "<" else "big")
+    return name in _COMMON or (all(0x20 <= byte < 0x7F for byte in name) and size <= len(data) - at)
