@@ -233,6 +233,14 @@ def test_what_stands_behind_the_audio_of_a_wav_is_no_audio(behind):
     assert got.damage is None and got.duration_s == 20.0
 
 
+def test_the_last_frame_of_a_flac_may_be_tiny():
+    samples = music(2.0, channels=1)
+    samples[44_100:] = 0
+    data = encode(samples, format="FLAC")
+    count, at = flac.last_frame(data)
+    assert count == len(samples) and len(data) - at < 16 and flac.ends_whole(data, at)
+
+
 def test_two_flacs_in_a_row_are_told():
     other = encode(music(9.0), format="FLAC")
     for files in ((WHOLE["flac"], other), (other, WHOLE["flac"])):

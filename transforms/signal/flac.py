@@ -76,7 +76,7 @@ def _audio_start(data: bytes) -> int:
 def _frame(data: bytes, at: int) -> FlacFrame | None:
     """The frame header at this place, None where there is none."""
     head = data[at : at + 16]
-    if len(head) < 16 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
+    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return None
     ones = 8 - (head[4] ^ 0xFF).bit_length()  # the number is coded like a character of UTF-8
     if ones in (1, 8):
