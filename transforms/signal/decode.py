@@ -64,10 +64,13 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
+_NOT_SOUGHT = ("DWVW_12", "DWVW_16", "DWVW_24", "DWVW_N")
+"""Codings that libsndfile says it seeks in, and fails to."""
+
+
 class SoundFileSource:
     """Source on libsndfile: WAV, AIFF, CAF, AU, FLAC, MP3, Ogg."""
 
-    can_seek = True
     lost_packets = 0
 
     def __init__(self, data: bytes) -> None:
@@ -77,6 +80,7 @@ class SoundFileSource:
             raise _open_error(error) from error
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
+        self.can_seek: bool = soundfile.SoundFile.seekable(self._file) and self._file.subtype not in _NOT_SOUGHT
         self._block = np.empty((0, self.channels), np.float32)
         claimed: int = self._file.frames
         self.frames = claimed if 0 < claimed < 1 << 62 else None
