@@ -241,6 +241,13 @@ def test_the_last_frame_of_a_flac_may_be_tiny():
     assert count == len(samples) and len(data) - at < 16 and flac.ends_whole(data, at)
 
 
+def test_a_flac_whose_header_is_not_its_first_block_is_left_as_it_is():
+    data = WHOLE["flac"]
+    padded = data[:4] + b"\x01\x00\x00\x22" + bytes(34) + data[4:]
+    assert flac.claimed_samples(padded) == 0 and flac.claimed_samples(b"fLaC") == 0
+    assert damage(padded) == ""
+
+
 def test_two_flacs_in_a_row_are_told():
     other = encode(music(9.0), format="FLAC")
     for files in ((WHOLE["flac"], other), (other, WHOLE["flac"])):

@@ -27,7 +27,9 @@ class FlacFrame:
 
 
 def claimed_samples(data: bytes) -> int:
-    """Samples a channel that the header claims, 0 for a length that it doesn't know."""
+    """Samples a channel that the header claims, 0 for a length that it doesn't know or a header in another place."""
+    if len(data) < _TOTAL_AT + 8 or data[4] & 0x7F:
+        return 0
     return int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) & ((1 << _TOTAL_BITS) - 1)
 
 
