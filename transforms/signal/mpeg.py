@@ -146,35 +146,27 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
         is_vbri=data.startswith(b"VBRI", first + _VBRI),
         lost_bytes=lost,
         joins=joins,
-        is_cut=0 < len(data) - stop < _size(data, stop, sizes) and data[stop] == 0xFF,
+        is_cut=0 < len(data) - stop < sizes.get(data[stop : stop + 4], 0),
         has_other_kind=find_mpeg_frame(data[after : after + SEARCH_BYTES]) is not None,
     )
 
 
 @functools.lru_cache
-def _sizes_like(version: int, layer: int, rate_hz: int, channels: int) -> dict[int, int]:
-    """Frame size by the second and third byte of the header and the two bits of its mode, for headers of one kind."""
+def _sizes_like(version: int, layer: int, rate_hz: int, channels: int) -> dict[bytes, int]:
+    """Frame size by the header's four bytes, for all headers of one kind."""
     sizes = {}
     seconds = [0xE0 | version << 3 | (4 - layer) << 1 | protection for protection in (0, 1)]
     for second, third, mode in itertools.product(seconds, range(0x100), range(0, 0x100, 0x40)):
         frame = mpeg_frame(bytes((0xFF, second, third, mode)))
         if frame is not None and frame.size and (frame.rate_hz, frame.channels) == (rate_hz, channels):
-            sizes[second << 16 | third << 8 | mode] = frame.size
+            sizes.update({bytes((0xFF, second, third, mode | rest)): frame.size for rest in range(0x40)})
     return sizes
 
 
-def _size(data: bytes, at: int, sizes: dict[int, int]) -> int:
-    """Bytes of the frame whose header stands here, 0 where there is none of this kind."""
-    return sizes.get(int.from_bytes(data[at + 1 : at + 4]) & 0xFFFFC0, 0)
-
-
-def _walk(data: bytes, at: int, end: int, sizes: dict[int, int], packets: list[int]) -> tuple[int, int]:
+def _walk(data: bytes, at: int, end: int, sizes: dict[bytes, int], packets: list[int]) -> tuple[int, int]:
     """Whole frames in a row from `at` to `end`: how many, and where they end. Every so many, one begins a packet."""
     count = 0
-    while at + 4 <= end and data[at] == 0xFF:
-        size = sizes.get(data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3] & 0xC0)
-        if size is None or at + size > end:
-            break
+    while (size := sizes.get(data[at : at + 4])) is not None and at + size <= end:
         if not count % PACKET_FRAMES:
             packets.append(at)
         at += size
@@ -182,7 +174,7 @@ def _walk(data: bytes, at: int, end: int, sizes: dict[int, int], packets: list[i
     return count, at
 
 
-def _resync(data: bytes, at: int, sizes: dict[int, int]) -> int | None:
+def _resync(data: bytes, at: int, sizes: dict[bytes, int]) -> int | None:
     """Where two frames in a row begin again; None where they don't."""
     while (at := data.find(b"\xff", at)) >= 0:
         if _walk(data, at, min(at + _TWO_FRAMES, len(data)), sizes, [])[0] >= 2:
