@@ -110,7 +110,7 @@ def _train(args: argparse.Namespace) -> int:
             "fine-tuning did not lower the loss on validation tracks by more than its standard error: the bundle holds "
             "the ready-made trunks as they were (--fine-tune always publishes the trained ones)"
         )
-    if advice := advice_for(built.bundle, built.metrics["tracks"]):
+    if _names(args) == args.trunk and (advice := advice_for(built.bundle, built.metrics["tracks"])):
         print(advice)
     return 0
 

@@ -55,7 +55,7 @@ def _trunk_lines(trunks: tuple[TrunkFile, ...]) -> list[str]:
     """Where each trunk is from; the licence's first line stands for it, its text is in the manifest."""
     lines = []
     for trunk in trunks:
-        how = "trained on this training split" if trunk.learned else "frozen"
+        how = "trained on the training tracks that `splits.parquet` names" if trunk.learned else "frozen"
         known = [text for text in (trunk.source, trunk.licence.partition("\n")[0]) if text]
         lines.append(f"- `{trunk.name}`: {how}" + (f" ({', '.join(known)})" if known else ""))
     return [*lines, ""] if lines else []

@@ -205,7 +205,7 @@ def _files(
     card = _Card(taxonomy=taxonomy, feature_spec=base.spec)
     return {
         **{name: read_file(base.url, name, base.files[name]) for name in sorted(kept)},
-        split_file.FILE: split_file.to_bytes(pairs_of(splits)),
+        split_file.FILE: split_file.to_bytes(pairs_of(splits), split_file.learned_rows(base)),
         "metrics.json": json_bytes(tagger.metrics),
         "history.json": json_bytes(history),
         "MODEL_CARD.md": model_card(card, base.trunks, tagger.tags, tagger.metrics).encode(),
