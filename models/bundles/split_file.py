@@ -130,7 +130,7 @@ def _rows(bundle: TrunkBundle) -> list[Row]:
         if learned := [trunk.name for trunk in bundle.trunks if trunk.learned]:
             raise BundleError(
                 f"{bundle.url} holds no {FILE}: which tracks its trunk {learned[0]!r} was trained on is not known, and "
-                "new heads would be rated on them: train again"
+                "they would be rated as if unseen: train again"
             )
         return []
     table = _table(read_file(bundle.url, FILE, bundle.files[FILE]))
