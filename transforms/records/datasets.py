@@ -64,6 +64,8 @@ class DatasetManifest:
         column says so), `tied` (the same bytes stand on two sides).
       conflicts: category -> examples whose annotations contradict each other; `conflicts.parquet` has them one by one.
       unknown_tags: catalog tag -> examples that carry it although the taxonomy has no such category.
+      groups: `all` groups (artists) of labelled tracks, and those that are `shared`: on several sides; empty where they
+        were not counted, in older datasets.
     """
 
     feature_spec: FeatureSpec
@@ -83,6 +85,7 @@ class DatasetManifest:
     none: dict[str, int]
     conflicts: dict[str, int]
     unknown_tags: dict[str, int]
+    groups: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_id(self) -> str:
@@ -121,7 +124,7 @@ class DatasetManifest:
         """
         if obj.get("dataset_version") != DATASET_VERSION:
             raise DatasetError(f"dataset_version {obj.get('dataset_version')}: this version reads {DATASET_VERSION}")
-        values = {field.name: obj[field.name] for field in dataclasses.fields(cls)}
+        values = {field.name: obj[field.name] for field in dataclasses.fields(cls) if field.name != "groups"}
         spec, taxonomy = FeatureSpec.from_json(obj["feature_spec"]), Taxonomy.from_json(obj["taxonomy"])
         if spec.feature_id != obj["feature_id"]:
             raise DatasetError(
@@ -139,6 +142,7 @@ class DatasetManifest:
                 "mel_std": tuple(obj["mel_std"]),
                 "tag_positive": {split: tuple(row) for split, row in obj["tag_positive"].items()},
                 "tag_known": {split: tuple(row) for split, row in obj["tag_known"].items()},
+                "groups": obj.get("groups", {}),
             }
         )
 
