@@ -24,8 +24,9 @@ from models.trunks.chosen_trunks import ChosenTrunk, Train, bundles_among, choos
 from models.trunks.embedding import TrackEmbedder
 from models.trunks.pooling import Pooling
 from transforms.records import storage
-from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest
+from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest, tied_tracks
 from transforms.records.hashing import json_bytes
+from transforms.records.splits import NONE
 
 FineTune = Literal["tested", "always"]
 """Whether fine-tuned trunks are published only where validation tracks show that they are better, or always."""
@@ -71,6 +72,7 @@ def build_bundle(
     manifest = read_manifest(dataset)
     if not manifest.splits.get("train"):
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
+    tied = [(track, "") for track in tied_tracks(dataset, manifest)]  # their groups decide nothing
     placement.strategy(options.devices)  # before any network is loaded: TensorFlow sets up its devices once
     words = tuple(trunks) or (options.trunk,)
     apart = len(words) > 1 or fine_tune is not None
@@ -99,7 +101,7 @@ def build_bundle(
             **{name: data for trunk in found.trunks for name, data in trunk.files.items()},
             **_files(manifest, found.facts, tagger),
             "history.json": json_bytes(_history(options, trained)),
-            split_file.FILE: split_file.to_bytes(pairs_of(found.rows), learned),
+            split_file.FILE: split_file.to_bytes({**pairs_of(found.rows), NONE: tied}, learned),
         },
     )
     _forget_checkpoints(options.checkpoints, trained, apart=apart)

@@ -19,14 +19,14 @@ _SCHEMA = pa.schema([(name, pa.string()) for name in ("track_id", "group", "spli
 
 
 _RANKS = {NONE: 0, **{split: rank for rank, split in enumerate(SPLITS)}}
-"""The higher, the less a bundle has seen of a side; `none` stands for a group with tracks on several."""
+"""The higher, the less a bundle has seen of a side; `none` is a group with tracks on several."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sides:
     """The split of a bundle: side of each of its labelled tracks, and of each of their groups (artists).
 
-    A group with tracks on several sides is on `none`.
+    A track that was kept out is on `none`, and so is a group with tracks on several sides: its new tracks stay out.
     """
 
     tracks: Mapping[str, str]
@@ -39,7 +39,7 @@ class Sides:
         groups: dict[str, str] = {}
         for track, group, side in rows:
             tracks[track] = side
-            if groups.setdefault(group, side) != side:
+            if side != NONE and groups.setdefault(group, side) != side:
                 groups[group] = NONE
         return cls(tracks=tracks, groups=groups)
 
@@ -49,9 +49,12 @@ class Sides:
         Args:
           track_id: the track.
           group: its artist, or what stands for it.
-          official: the side that the labels' source gives it; None: by the group's hash.
+          official: the side that the labels' source gives it; `none` keeps it out whatever the bundle's split says;
+            None: by the group's hash.
           ratios: shares of the hash's sides.
         """
+        if official == NONE:
+            return NONE, False
         known = self.tracks.get(track_id) or self.groups.get(group)
         return (known, True) if known else (official or assign(group, ratios), False)
 
@@ -60,7 +63,9 @@ class Sides:
 
         Training tracks may be training tracks alone, validation tracks no test tracks; test tracks may be any.
         """
-        side = self.tracks.get(track_id) or self.groups.get(group)
+        side = self.tracks.get(track_id, NONE)
+        if side == NONE:
+            side = self.groups.get(group)
         return side is None or _RANKS[split] <= _RANKS[side]
 
 
@@ -68,13 +73,14 @@ def to_bytes(splits: Mapping[str, Iterable[tuple[str, str]]], earlier: Iterable[
     """The file: the same bytes in whatever order tracks come.
 
     Args:
-      splits: (track_id, group) of each side's tracks.
-      earlier: what trunks had learned from before. Of a track with several rows the most seen side counts, and any in
-        `splits` before them.
+      splits: (track_id, group) of each side's tracks, and of those that are kept out as `none`.
+      earlier: what trunks had learned from before. Of a track with several rows the most seen side counts, and a side
+        in `splits` before them.
     """
+    found = {track: (group, NONE) for track, group in splits.get(NONE, ())}
     by_rank = sorted(earlier, key=lambda row: -_RANKS[row[2]])
-    found = {track: (group, split) for track, group, split in by_rank}
-    found |= {track: (group, split) for split, tracks in splits.items() for track, group in tracks}
+    found |= {track: (group, split) for track, group, split in by_rank}
+    found |= {track: (group, split) for split in SPLITS for track, group in splits.get(split, ())}
     rows = sorted((track, *kept) for track, kept in found.items())
     columns = zip(*rows, strict=True) if rows else ([], [], [])
     return parquet_bytes(pa.table([pa.array(column, pa.string()) for column in columns], schema=_SCHEMA))
@@ -135,7 +141,7 @@ def _rows(bundle: TrunkBundle) -> list[Row]:
         return []
     table = _table(read_file(bundle.url, FILE, bundle.files[FILE]))
     tracks, groups, splits = (table.column(name).to_pylist() for name in _SCHEMA.names)
-    if unknown := set(splits) - set(SPLITS):
+    if unknown := set(splits) - {*SPLITS, NONE}:
         raise BundleError(f"{bundle.url}: {FILE} names sides {sorted(unknown)}")
     return list(zip(tracks, groups, splits, strict=True))
 

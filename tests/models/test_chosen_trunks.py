@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from models.bundles import split_file
@@ -150,6 +152,20 @@ def test_statistics_are_a_tagger_without_a_network(dataset, tmp_path):
     assert train(dataset, tmp_path / "new", "--trunk", "statistics") == 0
     new = load_bundle(str(tmp_path / "new"))
     assert new.trunks == () and load_embedder(new.url).dim == new.embedding_dim == Pooling().dim(0, SPEC.n_mels)
+
+
+def test_tied_tracks_are_named_by_the_bundle(tmp_path, capsys):
+    sides = {"train": range(30), "validation": range(30, 36), "test": range(36, 42)}
+    folder = write_dataset(tmp_path / "data", {s: [example(n) for n in ns] for s, ns in sides.items()}, SPEC, TAXONOMY)
+    manifest = json.loads((folder / "dataset.json").read_bytes())
+    (folder / "dataset.json").write_text(json.dumps({**manifest, "none": {"tied": 1}}))
+    assert train(folder, tmp_path / "new", "--trunk", "statistics") == 1
+    assert "rejects.parquet is missing" in capsys.readouterr().err
+    rejects = pa.table({"track_id": ["copy", "broken"], "reason": ["tied", "empty"]})
+    pq.write_table(rejects, folder / "rejects.parquet", write_page_checksum=True)
+    assert train(folder, tmp_path / "new", "--trunk", "statistics") == 0
+    found = split_file.read_sides(load_trunks(str(tmp_path / "new"))).tracks
+    assert found["copy"] == "none" and "broken" not in found
 
 
 def test_only_keras_files_can_be_fine_tuned(fake, dataset, tmp_path, capsys):

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from transforms.records import storage
 from transforms.records.hashing import json_bytes
+from transforms.records.parquet import read_parquet
 from transforms.records.splits import SplitRatios
 from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
@@ -14,6 +15,9 @@ DATASET_VERSION = 2
 MANIFEST = "dataset.json"
 REJECTS = "rejects.parquet"
 CONFLICTS = "conflicts.parquet"
+
+TIED = "tied"
+"""Reason of a track that was kept out because its bytes stand on two sides of the split."""
 
 
 class DatasetError(ValueError):
@@ -149,6 +153,22 @@ class DatasetManifest:
     def write(self, dataset: str) -> None:
         """Commits the dataset: creates `dataset.json`, which must not exist with other content."""
         storage.create(storage.join(dataset, MANIFEST), json_bytes(self.to_json()))
+
+
+def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
+    """Ids of the tracks that were kept out because their bytes stand on two sides of the split.
+
+    Raises:
+      DatasetError: the list of rejects, which has them, is missing.
+    """
+    if not manifest.none.get(TIED):
+        return []
+    url = storage.join(dataset, REJECTS)
+    try:
+        rows = read_parquet(url, ["track_id", "reason"]).to_pylist()
+    except storage.NotFound as e:
+        raise DatasetError(f"{url} is missing: it names {manifest.none[TIED]} tied tracks: prepare again") from e
+    return [row["track_id"] for row in rows if row["reason"] == TIED]
 
 
 def read_manifest(dataset: str) -> DatasetManifest:
