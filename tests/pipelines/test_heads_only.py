@@ -160,3 +160,16 @@ def test_split_file_does_not_depend_on_order():
     rows = [("a", "one"), ("b", "two")]
     assert to_bytes({"train": rows, "test": []}) == to_bytes({"test": [], "train": rows[::-1]})
     assert FILE.endswith(".parquet")
+
+
+def test_split_file_names_what_trunks_learned_from_before():
+    earlier = [
+        ("old", "one", "validation"),
+        ("old", "one", "train"),
+        ("moved", "two", "validation"),
+        ("t", "x", "train"),
+    ]
+    data = to_bytes({"train": [("moved", "two")], "none": [("t", ""), ("tied", "")]}, earlier)
+    found = {row["track_id"]: row["split"] for row in pq.read_table(pa.BufferReader(data)).to_pylist()}
+    assert found == {"old": "train", "moved": "train", "t": "train", "tied": "none"}
+    assert to_bytes({}, earlier) == to_bytes({}, earlier[::-1])
