@@ -17,15 +17,16 @@ from models.bundles.trunk_bundle import TrunkFile
 from models.evaluation.intervals import with_intervals
 from models.heads.head_fitting import Gain
 from models.heads.heads import layout_of
-from models.heads.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
+from models.heads.tagger import RATED, SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
 from models.training import checkpoints, cluster, data, placement, training
 from models.training.shards import local_shards
-from models.trunks.chosen_trunks import ChosenTrunk, Train, choose_trunks
+from models.trunks.chosen_trunks import ChosenTrunk, Train, bundles_among, choose_trunks
 from models.trunks.embedding import TrackEmbedder
 from models.trunks.pooling import Pooling
 from transforms.records import storage
-from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest
+from transforms.records.datasets import DatasetError, DatasetManifest, read_manifest, tied_tracks
 from transforms.records.hashing import json_bytes
+from transforms.records.splits import NONE
 
 FineTune = Literal["tested", "always"]
 """Whether fine-tuned trunks are published only where validation tracks show that they are better, or always."""
@@ -62,7 +63,8 @@ def build_bundle(
 
     Raises:
       DatasetError: the dataset is missing, incomplete, changed, or has no training tracks.
-      BundleError: `output` holds something already, or a bundle's trunk does not fit.
+      BundleError: `output` holds something already, a bundle's trunk does not fit, or it was trained on tracks that
+        this split rates.
       TrainingError: the options do not fit the devices, or what an earlier run left.
     """
     if cluster.is_chief():
@@ -70,10 +72,12 @@ def build_bundle(
     manifest = read_manifest(dataset)
     if not manifest.splits.get("train"):
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
+    tied = [(track, "") for track in tied_tracks(dataset, manifest)]  # their groups decide nothing
     placement.strategy(options.devices)  # before any network is loaded: TensorFlow sets up its devices once
     words = tuple(trunks) or (options.trunk,)
     apart = len(words) > 1 or fine_tune is not None
     with local_shards(dataset, manifest, SPLITS) as paths:
+        learned = _learned_before(words, manifest, paths)
         train = _trainer(manifest, paths, options, apart=apart)
         trained = choose_trunks(words, manifest.feature_id, fine_tune=fine_tune is not None, train=train)
         if not cluster.is_chief():
@@ -97,11 +101,25 @@ def build_bundle(
             **{name: data for trunk in found.trunks for name, data in trunk.files.items()},
             **_files(manifest, found.facts, tagger),
             "history.json": json_bytes(_history(options, trained)),
-            split_file.FILE: split_file.to_bytes(pairs_of(found.rows)),
+            split_file.FILE: split_file.to_bytes({**pairs_of(found.rows), NONE: tied}, learned),
         },
     )
     _forget_checkpoints(options.checkpoints, trained, apart=apart)
     return Built(bundle=bundle, metrics=tagger.metrics)
+
+
+def _learned_before(
+    words: Sequence[str], manifest: DatasetManifest, paths: Mapping[str, list[str]]
+) -> list[split_file.Row]:
+    """The tracks that trunks of bundles were trained on: none of them is rated here."""
+    bundles = list(bundles_among(words).values())
+    learned = [split_file.learned_rows(bundle) for bundle in bundles]
+    if any(learned):
+        rated = {split: [(track.track_id, track.group) for track in _tracks(manifest, paths, split)] for split in RATED}
+        for bundle, rows in zip(bundles, learned, strict=True):
+            if rows:
+                split_file.check_split(bundle, rated)
+    return list(itertools.chain.from_iterable(learned))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -26,7 +26,11 @@ EVALUATION, REPORT = "evaluation.json", "report.html"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `evaluate`."""
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="folder or gs:// prefix of the bundle")
-    parser.add_argument("--dataset", help="folder or gs:// prefix that prepare wrote")
+    parser.add_argument(
+        "--dataset",
+        help="folder or gs:// prefix that prepare wrote; tracks that the bundle was fitted on, and those of their "
+        "artists, are left out and counted",
+    )
     parser.add_argument(
         "--table",
         help="rate the scores that the newest snapshot of this table holds, instead of embedding the dataset's tracks",
@@ -137,8 +141,8 @@ def _of_dataset(args: argparse.Namespace) -> _Found:
     from transforms.records.datasets import read_manifest
 
     manifest = read_manifest(args.dataset)
-    bundle, examined = predict(args.model, args.dataset, manifest, args.split)
-    return _Found(bundle, examined, {"catalog": manifest.catalog_digest})
+    found = predict(args.model, args.dataset, manifest, args.split)
+    return _Found(found.bundle, found.examined, {"catalog": manifest.catalog_digest}, found.notes())
 
 
 def _of_table(args: argparse.Namespace) -> _Found:

@@ -32,7 +32,10 @@ def add_head_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="BUNDLE", help="with --heads-only: bundle that made them; its split is kept")
     add("--catalog", help="with --heads-only: catalog with labels, instead of --dataset")
     add("--taxonomy", metavar="YAML", help="with --catalog: categories and tags (default: the bundle's)")
-    add("--split-column", help="with --catalog: official sides of artists that the bundle's split does not know")
+    add(
+        "--split-column",
+        help="with --catalog: official sides; of artists that the bundle's split knows, only `none` counts",
+    )
 
 
 def check_heads_only(args: argparse.Namespace) -> None:

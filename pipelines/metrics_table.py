@@ -6,10 +6,12 @@ from typing import Any
 
 def metrics_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     """What a bundle's `metrics.json` says of each model and split, with intervals on the test split."""
-    from models.bundles.model_card import ranges_note
+    from models.bundles.model_card import ranges_note, shared_artists
 
     tracks, intervals = metrics["tracks"], metrics["intervals"]["test"]
     yield f"tracks: {tracks['train']} train, {tracks['validation']} validation, {tracks['test']} test"
+    if shared := shared_artists(metrics):
+        yield shared
     yield f"{'model':<22}{'split':<12}{'ROC-AUC':>22}{'PR-AUC':>22}{'tags rated':>12}"
     for model, splits in metrics["macro"].items():
         for split, macro in splits.items():

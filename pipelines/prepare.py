@@ -92,6 +92,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     """The whole job, top to bottom."""
     import apache_beam as beam
 
+    from transforms.count_groups import CountGroups
     from transforms.digest_catalog import DigestCatalog
     from transforms.example_shards import ShardSettings
     from transforms.read_catalog import ReadCatalog
@@ -115,7 +116,8 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     chunks = planned.chunks | "HoldChunks" >> RequireValid(problems)
     reports = chunks | "WriteExamples" >> WriteExamples(write)
     settled = reports | "SettleTies" >> SettleTies(shards)
-    _ = (settled, planned.left_out, problems, digest) | "RecordDataset" >> RecordDataset(record)
+    groups = chunks | "CountGroups" >> CountGroups()
+    _ = (settled, groups, planned.left_out, problems, digest) | "RecordDataset" >> RecordDataset(record)
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
@@ -255,6 +257,11 @@ def summary(manifest: "DatasetManifest") -> str:
         found = sorted(getattr(manifest, name).items(), key=lambda item: (-item[1], item[0]))
         if found:
             lines.append(f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {count}" for key, count in found[:20]))
+    if shared := manifest.groups.get("shared"):
+        lines.append(
+            f"{shared} of {manifest.groups['all']} artists (or what stands for them) are on several sides of the "
+            "split: tests are not of unseen artists"
+        )
     empty = [split for split, count in manifest.splits.items() if not count]
     if empty:
         lines.append(f"warning: no examples in {' and '.join(empty)}: more artists or other --split-ratios are needed")

@@ -81,6 +81,8 @@ def _refit(args: argparse.Namespace) -> int:
         raise CommandFailed(str(error)) from error
     if found.absent:
         print(f"{found.absent} labelled tracks have no embedding in {args.table}: left out")
+    if found.kept_out:
+        print(f"{found.kept_out} labelled tracks are kept out by the split, or stand with the same bytes on two sides")
     if found.unsplit:
         print(f"{found.unsplit} tracks are of artists that {args.model} has not seen: split by the labels' source")
     print(*metrics_lines(found.metrics), sep="\n")
@@ -110,7 +112,7 @@ def _train(args: argparse.Namespace) -> int:
             "fine-tuning did not lower the loss on validation tracks by more than its standard error: the bundle holds "
             "the ready-made trunks as they were (--fine-tune always publishes the trained ones)"
         )
-    if advice := advice_for(built.bundle, built.metrics["tracks"]):
+    if _names(args) == args.trunk and (advice := advice_for(built.bundle, built.metrics["tracks"])):
         print(advice)
     return 0
 

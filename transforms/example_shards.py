@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from transforms.extraction import Extracted
 from transforms.records import storage
 from transforms.records.dataset_stats import DatasetStats
-from transforms.records.datasets import ShardEntry
+from transforms.records.datasets import TIED, ShardEntry
 from transforms.records.examples import Example, decode_example, encode_example
 from transforms.records.hashing import digest, json_bytes
 from transforms.records.labelled_chunks import ChunkReport, LabelledChunk, LabelledTrack, TrackOutcome
@@ -22,9 +22,6 @@ from transforms.signal.spec import FeatureSpec
 
 WORK = "work"
 """Folder under the dataset with the reports of finished chunks: what a killed run left for the next."""
-
-TIED = "tied"
-"""Reason of a track that was kept out because its bytes stand on two sides of the split."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

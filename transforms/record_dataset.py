@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -60,7 +60,7 @@ class RecordSettings:
 
 
 class RecordDataset(beam.PTransform):
-    """(reports, left_out, problems, digest) in; `dataset.json` and this launch's receipt are written, nothing out."""
+    """(reports, groups, left_out, problems, digest) in; `dataset.json` and a receipt are written, nothing out."""
 
     def __init__(self, settings: RecordSettings) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class RecordDataset(beam.PTransform):
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
         """Sums are combined on the workers; the last step sees one sum and one entry a shard."""
-        reports, left_out, problems, digest = inputs
+        reports, groups, left_out, problems, digest = inputs
         stats = (
             (reports | "TakeStats" >> beam.Map(lambda report: report.stats), left_out)
             | "JoinStats" >> beam.Flatten()
@@ -79,6 +79,7 @@ class RecordDataset(beam.PTransform):
         return digest | "RecordDataset" >> beam.Map(
             _record,
             stats=beam.pvalue.AsSingleton(stats),
+            groups=beam.pvalue.AsDict(groups),
             shards=beam.pvalue.AsList(reports | "ListShards" >> beam.FlatMap(_shards)),
             rejects=beam.pvalue.AsList(reports | "ListRejects" >> beam.FlatMap(_rejects)),
             conflicts=beam.pvalue.AsList(reports | "ListConflicts" >> beam.FlatMap(_conflicts)),
@@ -125,6 +126,7 @@ def _conflicts(report: ChunkReport) -> Iterator[dict[str, Any]]:
 def _record(
     digest: str,
     stats: DatasetStats,
+    groups: dict[bool, int],
     shards: list[ShardEntry],
     rejects: list[dict[str, Any]],
     conflicts: list[dict[str, Any]],
@@ -141,7 +143,7 @@ def _record(
         write_rows(storage.join(settings.shards.dataset, CONFLICTS), conflicts, CONFLICT_ROWS)
         receipt["refused"] = refusal(stats, settings.gate)
         if receipt["refused"] is None:
-            commit(manifest_of(digest, stats, shards, settings), settings.shards.dataset)
+            commit(manifest_of(digest, stats, groups, shards, settings), settings.shards.dataset)
             receipt["finished"] = True
     storage.write_bytes(storage.join(settings.shards.dataset, settings.launch), json_bytes(receipt))
 
@@ -168,7 +170,11 @@ def refusal(stats: DatasetStats, gate: Gate) -> str | None:
 
 
 def manifest_of(
-    digest: str, stats: DatasetStats, shards: Iterable[ShardEntry], settings: RecordSettings
+    digest: str,
+    stats: DatasetStats,
+    groups: Mapping[bool, int],
+    shards: Iterable[ShardEntry],
+    settings: RecordSettings,
 ) -> DatasetManifest:
     """The manifest: the same for the same work, whoever did it in whatever order."""
     taxonomy, plan = settings.shards.taxonomy, settings.plan
@@ -191,6 +197,7 @@ def manifest_of(
         none=dict(stats.none),
         conflicts=dict(stats.conflicts),
         unknown_tags=dict(stats.unknown),
+        groups={"all": sum(groups.values()), "shared": groups.get(True, 0)},
     )
 
 

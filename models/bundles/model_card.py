@@ -22,7 +22,7 @@ def model_card(
             f"{manifest.feature_spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
             "",
             f"Trained on {metrics['tracks']['train']} tracks; tuned on {metrics['tracks']['validation']}; tested on "
-            f"{metrics['tracks']['test']} by artists that training never saw.",
+            f"{metrics['tracks']['test']} {_by_whom(metrics)}.",
             "",
             *_trunk_lines(trunks),
             *comparison(metrics),
@@ -35,6 +35,19 @@ def model_card(
             *_limits(tags),
         ]
     )
+
+
+def _by_whom(metrics: Mapping[str, Any]) -> str:
+    shared = shared_artists(metrics)
+    return f"({shared})" if shared else "by artists that training never saw"
+
+
+def shared_artists(metrics: Mapping[str, Any]) -> str | None:
+    """How many artists of test tracks training saw; None: none of them."""
+    found = metrics["test_artists"]
+    if not found["shared"]:
+        return None
+    return f"{found['shared']} of {found['all']} artists of test tracks have training or validation tracks too"
 
 
 def _categories(taxonomy: Taxonomy) -> str:
@@ -55,7 +68,7 @@ def _trunk_lines(trunks: tuple[TrunkFile, ...]) -> list[str]:
     """Where each trunk is from; the licence's first line stands for it, its text is in the manifest."""
     lines = []
     for trunk in trunks:
-        how = "trained on this training split" if trunk.learned else "frozen"
+        how = "trained on the training tracks that `splits.parquet` names" if trunk.learned else "frozen"
         known = [text for text in (trunk.source, trunk.licence.partition("\n")[0]) if text]
         lines.append(f"- `{trunk.name}`: {how}" + (f" ({', '.join(known)})" if known else ""))
     return [*lines, ""] if lines else []

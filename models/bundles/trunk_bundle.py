@@ -33,7 +33,7 @@ class TrunkFile:
       patch_dim: length of a patch embedding.
       files: format -> file in the bundle, or folder of files. Formats: `keras`, `saved_model`, `onnx`, and
         `projection` for the numpy one.
-      learned: whether it has seen the labels of the training split (trained or fine-tuned on it).
+      learned: whether it was trained or fine-tuned on labelled tracks, which the bundle's `splits.parquet` names.
       source: where a ready-made trunk is from, for people.
       licence: of its weights: the name on the first line, then the text where copies must carry it.
     """

@@ -1,5 +1,6 @@
 """What a bundle says of the tracks of a dataset: embedded and scored exactly as tagging does."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from models.bundles import baselines
 from models.bundles.baselines import Baselines
 from models.bundles.bundle import Bundle, BundleError, load_bundle
+from models.bundles.split_file import Sides, read_sides
 from models.evaluation.examined import Examined
 from models.heads import heads
 from models.heads.calibration import DEFAULT_THRESHOLD
@@ -31,19 +33,50 @@ def check_taxonomy(bundle: Bundle, manifest: DatasetManifest) -> None:
         )
 
 
-def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str) -> tuple[Bundle, Examined]:
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Predicted:
+    """A bundle, and what it says of the tracks of one split that it was not fitted on.
+
+    Attributes:
+      bundle: the bundle.
+      examined: the tracks, its scores and those of the baselines that it keeps.
+      seen: tracks of the split that it was fitted on, or on others of their artists: left out.
+    """
+
+    bundle: Bundle
+    examined: Examined
+    seen: int
+
+    def notes(self) -> list[str]:
+        """What a reader of the figures must know."""
+        if not self.seen:
+            return []
+        return [
+            f"{self.seen} tracks are ones that the bundle was fitted on, or of artists that it was fitted on: left out."
+        ]
+
+
+def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str) -> Predicted:
     """The bundle, and its scores and those of the baselines that it keeps, for one split of a dataset.
 
     Raises:
-      BundleError: the bundle cannot be used, or the dataset has other features or another taxonomy.
+      BundleError: the bundle cannot be used, was fitted on all tracks of the split, or the dataset has other features
+        or another taxonomy.
       DatasetError: the split is empty, or a shard is missing or changed.
     """
     bundle = load_bundle(bundle_url)
     check_fit(bundle, manifest)
     if not manifest.splits.get(split):
         raise DatasetError(f"{dataset}: no track in split {split!r} (splits: {manifest.splits})")
-    rows = _embed(bundle_url, dataset, manifest, split)
-    return bundle, examine(rows, bundle.heads, bundle.thresholds, kept_baselines(bundle), bundle.layout)
+    rows = _embed(bundle_url, dataset, manifest, split, read_sides(bundle))
+    if not rows.track_ids:
+        raise BundleError(
+            f"{bundle_url} was fitted on all {manifest.splits[split]} tracks of split {split!r} of {dataset}, or on "
+            "others of their artists: evaluate it on a dataset with the split that it was trained with, or with other "
+            "artists"
+        )
+    examined = examine(rows, bundle.heads, bundle.thresholds, kept_baselines(bundle), bundle.layout)
+    return Predicted(bundle=bundle, examined=examined, seen=manifest.splits[split] - len(rows.track_ids))
 
 
 def examine(rows: SplitRows, own: Heads, thresholds: np.ndarray, known: Baselines | None, layout: Layout) -> Examined:
@@ -76,7 +109,8 @@ def decisions(model: str, scores: np.ndarray, thresholds: np.ndarray, layout: La
     return heads.positives(scores, thresholds if model == TAGGER else halves, layout)
 
 
-def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str) -> SplitRows:
+def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str, sides: Sides) -> SplitRows:
+    """The tracks that the sides allow on this split."""
     # Imported here: TensorFlow takes its time, and refusals come before it.
     from models.training import data
     from models.training.shards import local_shards
@@ -85,7 +119,8 @@ def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str)
     embedder, total = load_embedder(bundle_url, threads=None), manifest.splits[split]
     with local_shards(dataset, manifest, [split]) as paths:
         tracks = data.tracks(paths[split], manifest, total)
-        return embed_split(tracks, embedder, len(manifest.taxonomy.tags), total, split)
+        allowed = (track for track in tracks if sides.allow(track.track_id, track.group, split))
+        return embed_split(allowed, embedder, len(manifest.taxonomy.tags), total, split)
 
 
 def kept_baselines(bundle: Bundle) -> Baselines | None:

@@ -1,7 +1,7 @@
 """New heads for a bundle from embeddings that are published already: no audio, no patches, no TensorFlow."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from models.bundles.split_file import Sides
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, files_of, load_trunks, read_file
 from models.evaluation.intervals import with_intervals
 from models.heads.heads import layout_of
+from models.heads.kept_split import KeptSplit, keep_split
 from models.heads.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
 from models.heads.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, pairs_of
 from transforms.records.hashing import json_bytes
@@ -39,11 +40,18 @@ class LabelledTrack(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refitted:
-    """A new bundle, its metrics, and how many labelled tracks the table or the bundle's split does not hold."""
+    """A new bundle, its metrics, and how many labelled tracks are special.
+
+    Attributes:
+      absent: those that the table does not hold.
+      kept_out: those that the split, or the same bytes on another side, keeps out.
+      unsplit: those used that the bundle's split does not know.
+    """
 
     bundle: Bundle
     metrics: dict[str, Any]
     absent: int
+    kept_out: int
     unsplit: int
 
 
@@ -88,7 +96,9 @@ def refit(
         )
     labelled = _Labels.of(labels, len(taxonomy.tags))
     embedded = read_embeddings(root, snapshot, sorted(labelled.places), base.embedding_dim)
-    splits, absent, unsplit = _split(labelled, embedded, split_file.read_sides(base), ratios, base.embedding_dim)
+    known, learned = split_file.read_sides(base), split_file.learned_rows(base)
+    kept = keep_split(labelled.rows(), known, learned, table, ratios)
+    splits, absent, kept_out, unsplit = _split(labelled, embedded, kept, base.embedding_dim)
     if not splits["train"].track_ids:
         raise BundleError(f"{root} holds no embedding of a labelled track of the training split: nothing to fit on")
     blocks = base.pooling.blocks(base.trunks, base.spec.n_mels)
@@ -102,9 +112,12 @@ def refit(
         trunks=base.trunks,
         heads=tagger.heads,
         tags=tagger.tags,
-        files=_files(base, splits, tagger, taxonomy, snapshot),
+        files={
+            **_files(base, tagger, taxonomy, snapshot),
+            split_file.FILE: split_file.to_bytes({**pairs_of(splits), NONE: _out(known, kept)}, learned),
+        },
     )
-    return Refitted(bundle=bundle, metrics=tagger.metrics, absent=absent, unsplit=unsplit)
+    return Refitted(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)
 
 
 def read_embeddings(
@@ -151,6 +164,10 @@ class _Labels:
             mask.append(track.mask)
         return cls(places=places, groups=groups, official=official, targets=targets.mapped(), mask=mask.mapped())
 
+    def rows(self) -> Iterator[tuple[str, str, str | None]]:
+        """track_id, group and official side of each track."""
+        return ((track_id, self.groups[place], self.official[place]) for track_id, place in self.places.items())
+
 
 class _Side:
     """The rows of one split, written to disk as they come."""
@@ -178,34 +195,36 @@ class _Side:
 
 
 def _split(
-    labels: _Labels, embedded: Iterable[tuple[list[str], np.ndarray]], sides: Sides, ratios: SplitRatios, dim: int
-) -> tuple[dict[str, SplitRows], int, int]:
-    """Rows of each split, how many labelled tracks have no embedding, and how many the bundle's split does not know."""
+    labels: _Labels, embedded: Iterable[tuple[list[str], np.ndarray]], kept: KeptSplit, dim: int
+) -> tuple[dict[str, SplitRows], int, int, int]:
+    """Rows of each split; labelled tracks without an embedding, kept out, and not known to the bundle's split."""
     written = {split: _Side(dim, labels.targets.shape[1]) for split in SPLITS}
-    absent, unknown = len(labels.places), 0
+    absent, kept_out, unknown = len(labels.places), 0, 0
     for ids, embeddings in embedded:
         absent -= len(ids)
         rows: dict[str, list[int]] = {split: [] for split in (*SPLITS, NONE)}
         for row, track_id in enumerate(ids):
-            place = labels.places[track_id]
-            side, known = sides.of(track_id, labels.groups[place], labels.official[place], ratios)
-            rows[side].append(row)
-            unknown += not known
+            rows[kept.sides[track_id]].append(row)
+            unknown += track_id in kept.new
+        kept_out += len(rows[NONE])
         for split, side_rows in written.items():
             side_rows.append([ids[row] for row in rows[split]], embeddings[rows[split]], labels)
-    return {split: side_rows.rows() for split, side_rows in written.items()}, absent, unknown
+    return {split: side_rows.rows() for split, side_rows in written.items()}, absent, kept_out, unknown
 
 
-def _files(
-    base: TrunkBundle, splits: Mapping[str, SplitRows], tagger: Tagger, taxonomy: Taxonomy, snapshot: Snapshot
-) -> dict[str, bytes]:
+def _out(known: Sides, kept: KeptSplit) -> list[tuple[str, str]]:
+    """The tracks that stay out, now or since the bundle was trained; their groups decide nothing."""
+    found = {track for sides in (known.tracks, kept.sides) for track, side in sides.items() if side == NONE}
+    return [(track, "") for track in found]
+
+
+def _files(base: TrunkBundle, tagger: Tagger, taxonomy: Taxonomy, snapshot: Snapshot) -> dict[str, bytes]:
     """The trunks' files as they are, and what people read."""
     kept = {name for trunk in base.trunks for place in trunk.files.values() for name in files_of(place, base.files)}
     history = {"heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.number}, "epochs": []}
     card = _Card(taxonomy=taxonomy, feature_spec=base.spec)
     return {
         **{name: read_file(base.url, name, base.files[name]) for name in sorted(kept)},
-        split_file.FILE: split_file.to_bytes(pairs_of(splits)),
         "metrics.json": json_bytes(tagger.metrics),
         "history.json": json_bytes(history),
         "MODEL_CARD.md": model_card(card, base.trunks, tagger.tags, tagger.metrics).encode(),

@@ -260,6 +260,7 @@ def _report(
         "note": "Strengths, calibration and thresholds were chosen on training and validation tracks, each rated by a "
         "head that had not seen it: only test is untouched.",
         "tracks": {split: len(splits[split].track_ids) for split in SPLITS},
+        "test_artists": _test_artists(splits),
         "macro": {model: metrics.summary(by_split) for model, by_split in compared.items()},
         "categories": {
             model: {split: _by_category(rated, layout) for split, rated in by_split.items()}
@@ -271,6 +272,12 @@ def _report(
         },
         "heads": [_fit_to_json(fit) for fit in fits],
     }
+
+
+def _test_artists(splits: Mapping[str, SplitRows]) -> dict[str, int]:
+    """All artists of test tracks, and those that have training or validation tracks too."""
+    fitted, tested = {*splits["train"].groups, *splits["validation"].groups}, set(splits["test"].groups)
+    return {"all": len(tested), "shared": len(tested & fitted)}
 
 
 def _by_category(rated: list[metrics.TagMetrics], layout: Layout) -> dict[str, metrics.TagMetrics]:

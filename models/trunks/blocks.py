@@ -13,7 +13,7 @@ class Block:
     Attributes:
       name: the trunk's name, or `statistics`.
       spans: (start, stop) positions in the track embedding.
-      learned: these values have seen the labels of the training split: a trunk that was trained or fine-tuned on it.
+      learned: these values may have seen the labels of the training split: a trunk that was trained on labelled tracks.
     """
 
     name: str

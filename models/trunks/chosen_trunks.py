@@ -109,8 +109,7 @@ def _frozen(bundle: TrunkBundle) -> Iterator[ChosenTrunk]:
 
 def _as_it_is(bundle: TrunkBundle, trunk: TrunkFile, folder: Path) -> ChosenTrunk:
     return ChosenTrunk(
-        # Whatever labels it has seen elsewhere, those of this training split it has not.
-        facts=dataclasses.replace(trunk, learned=False),
+        facts=trunk,
         files=dict(_files(bundle, trunk)),
         run=load_trunk(trunk, folder, bundle.url, threads=None),
     )

@@ -40,6 +40,9 @@ def musicnn_card(dataset: str, taxonomy: Taxonomy) -> str:
             "them rather than read them as probabilities. All thresholds are the default 0.2; with a few hundred "
             "labelled tracks of your own, `catalog-tagger train --trunk` puts calibrated heads on this trunk.",
             "",
+            f"The network has seen the labels of {DATASETS[dataset]}: figures on its tracks, of these heads or of new "
+            "ones, are not of unseen music.",
+            "",
             "The package averages the scores of a track's patches; here the output layer sees the mean of their "
             "embeddings. The patches are float16 after the logarithm; the package's own float16, before it, overflows "
             "for loud music and gives other tags there.",

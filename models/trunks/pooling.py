@@ -16,7 +16,7 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
 class TrunkFacts(Protocol):
-    """What pooling asks of a trunk: `learned` says that it has seen the labels of the training split."""
+    """What pooling asks of a trunk: `learned` says that it may have seen the labels of the training split."""
 
     @property
     def name(self) -> str: ...  # noqa: D102

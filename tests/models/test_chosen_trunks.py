@@ -4,19 +4,22 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from models.bundles import split_file
 from models.bundles.bundle import load_bundle
 from models.bundles.bundle_writing import write_trunk_bundle
 from models.bundles.fake import write_fake_bundle
-from models.bundles.trunk_bundle import BundleError
+from models.bundles.trunk_bundle import BundleError, load_trunks
 from models.training.data import Sampling
 from models.trunks.embedding import load_embedder
 from models.trunks.pooling import Pooling
 from pipelines.cli import main
 from pipelines.errors import UsageError
 from tests.models.conftest import build
-from tests.models.tiny import SPEC, TAXONOMY, example
+from tests.models.tiny import SPEC, SPLITS, TAXONOMY, example, write_dataset
 from transforms.signal.spec import FeatureSpec
 
 
@@ -29,15 +32,67 @@ def train(dataset, output: Path, *flags: str) -> int:
     return main(["train", "--dataset", str(dataset), "--output", str(output), *flags])
 
 
-def test_a_frozen_trunk_gives_the_embeddings_that_it_gave(built, dataset, tmp_path):
+def test_a_frozen_trunk_gives_the_embeddings_that_it_gave(built, dataset, tmp_path, capsys):
     assert train(dataset, tmp_path / "new", "--trunk", built.bundle.url) == 0
+    assert "labelled tracks are few" not in capsys.readouterr().out
     new = load_bundle(str(tmp_path / "new"))
     (trunk,), (old,) = new.trunks, built.bundle.trunks
-    assert (trunk.digest, trunk.learned) == (old.digest, False) and new.embedding_id == built.bundle.embedding_id
+    assert trunk.learned and trunk.digest == old.digest and new.embedding_id == built.bundle.embedding_id
     track = [example(80).patches]
     assert np.array_equal(load_embedder(new.url).embed(track), load_embedder(built.bundle.url).embed(track))
     assert json.loads(Path(new.url, "history.json").read_bytes())["epochs"] == []
-    assert "`compact`: frozen" in Path(new.url, "MODEL_CARD.md").read_text()
+    assert "`compact`: trained on the training tracks that" in Path(new.url, "MODEL_CARD.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A dataset whose tracks are those of the other one: its test side was trained on there, and some are new."""
+    rows = [example(number) for number in range(100)]
+    sides = {"train": rows[30:60] + rows[75:], "validation": rows[60:75], "test": rows[:30]}
+    return write_dataset(tmp_path_factory.mktemp("other") / "dataset", sides, SPEC, TAXONOMY)
+
+
+@pytest.mark.parametrize("flags", [(), ("--fine-tune",)])
+def test_a_trunk_is_not_rated_on_tracks_that_it_was_trained_on(built, other, tmp_path, capsys, flags):
+    assert train(other, tmp_path / "new", "--trunk", built.bundle.url, *flags) == 1
+    said = capsys.readouterr().err
+    assert "was trained or tuned on 30 tracks" in said and "'track-000' (test)" in said and "--previous" in said
+    assert not (tmp_path / "new").exists()
+
+
+def test_ready_made_trunks_go_with_any_split(fake, dataset, other, tmp_path):
+    for number, place in enumerate((dataset, other)):
+        assert train(place, tmp_path / str(number), "--trunk", fake.url) == 0
+    assert train(other, tmp_path / "next", "--trunk", str(tmp_path / "0")) == 0
+
+
+def test_what_a_trunk_was_trained_on_is_handed_on(built, other, tmp_path, capsys):
+    """Through a bundle whose own dataset has none of it."""
+    rows = [example(number) for number in range(60, 100)]
+    sides = {"train": rows[15:30], "validation": rows[:15], "test": rows[30:]}
+    between = write_dataset(tmp_path / "between", sides, SPEC, TAXONOMY)
+    assert train(between, tmp_path / "new", "--trunk", built.bundle.url) == 0
+    known = split_file.read_sides(load_trunks(str(tmp_path / "new"))).tracks
+    assert [known[f"track-0{number}"] for number in ("00", "75", "60", "90")] == [
+        "train",
+        "train",
+        "validation",
+        "test",
+    ]
+    assert train(other, tmp_path / "next", "--trunk", str(tmp_path / "new")) == 1
+    assert "was trained or tuned on 30 tracks" in capsys.readouterr().err
+
+
+def test_tracks_that_chose_the_epoch_are_no_test_tracks():
+    sides = split_file.Sides.of_rows([("a", "x", "train"), ("b", "y", "validation"), ("c", "z", "test")])
+    allowed = [[sides.allow(*track, split) for split in SPLITS] for track in (("a", "x"), ("b", "y"), ("c", "z"))]
+    assert allowed == [[True, False, False], [True, True, False], [True, True, True]]
+    assert sides.allow("new", "new", "test") and not sides.allow("new", "x", "validation")
+
+
+def test_an_official_split_that_shares_artists_is_one_that_is_kept():
+    sides = split_file.Sides.of_rows([("a", "x", "train"), ("b", "x", "test")])
+    assert sides.allow("a", "x", "train") and sides.allow("b", "x", "test") and not sides.allow("new", "x", "test")
 
 
 def test_trunks_of_all_sorts_are_joined(fake, dataset, tmp_path):
@@ -63,7 +118,7 @@ def test_a_trunk_that_fine_tuning_did_not_better_is_published_as_it_was(built, d
     assert train(dataset, tmp_path / "new", *words, "--fine-tune") == 0
     assert "the bundle holds the ready-made trunks as they were" in capsys.readouterr().out
     new = load_bundle(str(tmp_path / "new"))
-    assert (new.trunks[0].digest, new.trunks[0].learned) == (built.bundle.trunks[0].digest, False)
+    assert new.trunks[0].learned and new.trunks[0].digest == built.bundle.trunks[0].digest
     assert train(dataset, tmp_path / "frozen", "--trunk", built.bundle.url) == 0
     assert new.tagger_id == load_bundle(str(tmp_path / "frozen")).tagger_id
     metrics = json.loads((tmp_path / "new" / "metrics.json").read_bytes())
@@ -97,6 +152,20 @@ def test_statistics_are_a_tagger_without_a_network(dataset, tmp_path):
     assert train(dataset, tmp_path / "new", "--trunk", "statistics") == 0
     new = load_bundle(str(tmp_path / "new"))
     assert new.trunks == () and load_embedder(new.url).dim == new.embedding_dim == Pooling().dim(0, SPEC.n_mels)
+
+
+def test_tied_tracks_are_named_by_the_bundle(tmp_path, capsys):
+    sides = {"train": range(30), "validation": range(30, 36), "test": range(36, 42)}
+    folder = write_dataset(tmp_path / "data", {s: [example(n) for n in ns] for s, ns in sides.items()}, SPEC, TAXONOMY)
+    manifest = json.loads((folder / "dataset.json").read_bytes())
+    (folder / "dataset.json").write_text(json.dumps({**manifest, "none": {"tied": 1}}))
+    assert train(folder, tmp_path / "new", "--trunk", "statistics") == 1
+    assert "rejects.parquet is missing" in capsys.readouterr().err
+    rejects = pa.table({"track_id": ["copy", "broken"], "reason": ["tied", "empty"]})
+    pq.write_table(rejects, folder / "rejects.parquet", write_page_checksum=True)
+    assert train(folder, tmp_path / "new", "--trunk", "statistics") == 0
+    found = split_file.read_sides(load_trunks(str(tmp_path / "new"))).tracks
+    assert found["copy"] == "none" and "broken" not in found
 
 
 def test_only_keras_files_can_be_fine_tuned(fake, dataset, tmp_path, capsys):

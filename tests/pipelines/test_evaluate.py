@@ -1,6 +1,7 @@
 """The `evaluate` command: three files from a bundle and a dataset, or a clear refusal."""
 
 import contextlib
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from models.bundles import split_file
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
@@ -103,6 +105,47 @@ def test_another_taxonomy_is_refused_naming_both(folder, tmp_path, capsys):
     assert evaluate(folder, tmp_path / "out", model=str(tmp_path / "bundle")) == 1
     said = capsys.readouterr().err
     assert TAXONOMY.taxonomy_id in said and other.taxonomy_id in said
+
+
+def bundle_fitted_on(folder: Path, **sides: range) -> str:
+    """The fake bundle, with a split of these tracks."""
+    write_fake_bundle(str(folder), TAXONOMY, SPEC)
+    rows = {split: [(f"track-{n:03d}", f"artist-{n // 2}") for n in numbers] for split, numbers in sides.items()}
+    data = split_file.to_bytes(rows)
+    (folder / split_file.FILE).write_bytes(data)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["files"][split_file.FILE] = hashlib.sha256(data).hexdigest()
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("split", "sides", "kept"),
+    [
+        ("test", {"train": range(24), "validation": range(24, 30), "test": range(30, 36)}, 6),
+        ("test", {"train": range(32), "test": range(32, 36)}, 4),
+        ("test", {"train": range(31)}, 4),  # track-031 is of the same artist as track-030
+        ("test", {"validation": range(32)}, 4),
+        ("validation", {"train": range(26), "validation": range(26, 30)}, 4),
+        ("validation", {"test": range(24, 30)}, 6),
+        ("train", {"train": range(24)}, 24),
+    ],
+)
+def test_tracks_that_the_bundle_was_fitted_on_are_left_out(folder, tmp_path, capsys, split, sides, kept):
+    model = bundle_fitted_on(tmp_path / "bundle", **sides)
+    assert evaluate(folder, tmp_path / "out", "--split", split, model=model) == 0
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    left_out = {"train": 24, "validation": 6, "test": 6}[split] - kept
+    said = f"{left_out} tracks are ones that the bundle was fitted on, or of artists that it was fitted on: left out."
+    assert found["tracks"]["all"] == kept and (said in found["notes"]) == (left_out > 0)
+    assert ("left out" in capsys.readouterr().out) == (left_out > 0)
+
+
+def test_a_split_that_the_bundle_was_fitted_on_altogether_is_refused(folder, tmp_path, capsys):
+    model = bundle_fitted_on(tmp_path / "bundle", train=range(36))
+    assert evaluate(folder, tmp_path / "out", model=model) == 1
+    assert "was fitted on all 6 tracks of split 'test'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("flags", [("--durations", "60,10"), ("--durations", "x"), ("--resamples", "-1")])

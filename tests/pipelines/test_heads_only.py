@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,8 +12,10 @@ from models.bundles.bundle import load_bundle
 from models.bundles.fake import write_fake_bundle
 from models.bundles.split_file import FILE, Sides, read_sides, to_bytes
 from models.bundles.trunk_bundle import BundleError, TrunkFile, load_trunks
+from models.heads.kept_split import keep_split
 from pipelines.cli import main
-from tests.world import World, make_world, read_table, tag
+from tests.world import World, ledger, make_world, read_table, tag
+from transforms.records.snapshots import current_snapshot
 from transforms.records.splits import SplitRatios
 from transforms.records.taxonomy import load_taxonomy
 from transforms.signal.spec import FeatureSpec
@@ -104,6 +107,47 @@ def test_artists_keep_their_side_and_new_ones_get_their_own():
     assert sides.of("c", "three", None, ratios) == ("train", False)
 
 
+def test_what_the_split_kept_out_stays_out():
+    rows = [("tied", "", "none"), ("a", "one", "train"), ("b", "two", "train"), ("c", "two", "test")]
+    sides, ratios = Sides.of_rows(rows), SplitRatios()
+    assert sides.of("a", "one", "none", ratios)[0] == sides.of("new", "new", "none", ratios)[0] == "none"
+    assert sides.of("tied", "one", "train", ratios) == ("none", True)
+    assert sides.of("d", "two", "train", ratios) == ("none", True), "its artist is on two sides"
+    assert [sides.of(track, "two", None, ratios)[0] for track in "bc"] == ["train", "test"]
+
+
+def test_official_none_and_audio_on_two_sides_are_left_out(told, tmp_path, capsys):
+    world, table = told
+    rows = ledger(Path(table), current_snapshot(table))
+    copy, original = next((t, row["duplicate_of"]) for t, row in rows.items() if row["duplicate_of"])
+    catalog = world.rows()
+    names = catalog["track_id"].to_pylist()
+    out = next(name for name in names if rows[name]["status"] == "tagged" and name not in (copy, original))
+    words = {copy: "train", original: "test", out: "none"}
+    sides = pa.array([words.get(name, ("train", "validation", "test")[i % 3]) for i, name in enumerate(names)])
+    pq.write_table(catalog.append_column("side", sides), tmp_path / "catalog.parquet")
+    flags = ["--catalog", str(tmp_path / "catalog.parquet"), "--split-column", "side"]
+    assert heads_only(world, table, str(tmp_path / "new"), *flags) == 0
+    assert "3 labelled tracks are kept out" in capsys.readouterr().out
+    found = read_sides(load_trunks(str(tmp_path / "new"))).tracks
+    assert {track for track, side in found.items() if side == "none"} == {copy, original, out}
+    again = dataclasses.replace(world, folder=tmp_path)
+    shutil.copytree(tmp_path / "new", again.bundle)
+    assert heads_only(again, table, str(tmp_path / "next"), "--catalog", str(world.catalog)) == 0
+    found = read_sides(load_trunks(str(tmp_path / "next"))).tracks
+    assert {found[track] for track in (copy, original, out)} == {"none"}
+
+
+def test_audio_that_a_trunk_was_trained_on_ties_without_labels(told):
+    _, table = told
+    snapshot = current_snapshot(table)
+    copy, original = next((t, r["duplicate_of"]) for t, r in ledger(Path(table), snapshot).items() if r["duplicate_of"])
+    labels, known = [(copy, "new", "test")], Sides(tracks={}, groups={})
+    kept = keep_split(labels, known, [(original, "old", "train")], (table, snapshot), SplitRatios())
+    assert kept.sides == {copy: "none"} and not kept.new
+    assert keep_split(labels, known, [], (table, snapshot), SplitRatios()).sides == {copy: "test"}
+
+
 def test_a_learned_trunk_without_its_split_is_refused(told):
     world, _ = told
     base = load_trunks(str(world.bundle))
@@ -116,3 +160,16 @@ def test_split_file_does_not_depend_on_order():
     rows = [("a", "one"), ("b", "two")]
     assert to_bytes({"train": rows, "test": []}) == to_bytes({"test": [], "train": rows[::-1]})
     assert FILE.endswith(".parquet")
+
+
+def test_split_file_names_what_trunks_learned_from_before():
+    earlier = [
+        ("old", "one", "validation"),
+        ("old", "one", "train"),
+        ("moved", "two", "validation"),
+        ("t", "x", "train"),
+    ]
+    data = to_bytes({"train": [("moved", "two")], "none": [("t", ""), ("tied", "")]}, earlier)
+    found = {row["track_id"]: row["split"] for row in pq.read_table(pa.BufferReader(data)).to_pylist()}
+    assert found == {"old": "train", "moved": "train", "t": "train", "tied": "none"}
+    assert to_bytes({}, earlier) == to_bytes({}, earlier[::-1])

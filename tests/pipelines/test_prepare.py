@@ -20,7 +20,7 @@ from transforms.records import storage
 from transforms.records.datasets import read_manifest
 from transforms.records.examples import Example, decode_example
 from transforms.records.labels import encode
-from transforms.records.splits import SPLITS, SplitRatios, split_of
+from transforms.records.splits import SPLITS, SplitRatios, group_of, split_of
 from transforms.records.taxonomy import load_taxonomy
 from transforms.records.tfrecords import read_records
 from transforms.signal.errors import TrackError
@@ -288,7 +288,9 @@ def test_a_missing_file_is_looked_for_again(catalog: Music, tmp_path: Path) -> N
     assert "missing" not in rejects(tmp_path / "dataset") or rejects(tmp_path / "dataset")["missing"] == "tied"
 
 
-def test_official_splits_are_taken_over_and_unknown_tags_dropped(catalog: Music, tmp_path: Path) -> None:
+def test_official_splits_are_taken_over_and_unknown_tags_dropped(
+    catalog: Music, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("train", "valid", "test", "")
     rows = [{**row, "fold": words[i % 4], "tags": row["tags"] + "|mood/clam"} for i, row in enumerate(catalog.rows())]
     write_catalog(tmp_path / "official.csv", rows[:8])
@@ -297,6 +299,13 @@ def test_official_splits_are_taken_over_and_unknown_tags_dropped(catalog: Music,
     manifest = read_manifest(str(tmp_path / "dataset"))
     assert manifest.splits == {"train": 2, "validation": 2, "test": 2} and manifest.none == {"official": 2}
     assert manifest.unknown_tags["mood/clam"] == 6
+    sides: dict[str, set[str]] = {}
+    for row in rows[:8]:
+        if row["fold"]:
+            sides.setdefault(group_of({"artist": None, "album_id": None, **row}), set()).add(row["fold"])
+    assert manifest.groups == {"all": len(sides), "shared": sum(len(found) > 1 for found in sides.values())}
+    assert 0 < manifest.groups["shared"] < len(sides)
+    assert f"{manifest.groups['shared']} of {len(sides)} artists (or what stands" in capsys.readouterr().out
 
 
 def test_every_problem_is_reported_and_nothing_is_written(

@@ -41,6 +41,12 @@ def test_a_manifest_survives_its_file(tmp_path):
     assert read_manifest(str(tmp_path)) == manifest()
 
 
+def test_a_dataset_whose_artists_were_not_counted_is_read(tmp_path):
+    old = {name: value for name, value in manifest().to_json().items() if name != "groups"}
+    (tmp_path / "dataset.json").write_text(json.dumps(old))
+    assert read_manifest(str(tmp_path)).groups == {}
+
+
 def test_a_manifest_is_created_once(tmp_path):
     manifest().write(str(tmp_path))
     (tmp_path / "dataset.json").write_text("{}")

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from transforms.records import storage
 from transforms.records.hashing import json_bytes
+from transforms.records.parquet import read_parquet
 from transforms.records.splits import SplitRatios
 from transforms.records.taxonomy import Taxonomy
 from transforms.signal.spec import FeatureSpec
@@ -14,6 +15,9 @@ DATASET_VERSION = 2
 MANIFEST = "dataset.json"
 REJECTS = "rejects.parquet"
 CONFLICTS = "conflicts.parquet"
+
+TIED = "tied"
+"""Reason of a track that was kept out because its bytes stand on two sides of the split."""
 
 
 class DatasetError(ValueError):
@@ -64,6 +68,8 @@ class DatasetManifest:
         column says so), `tied` (the same bytes stand on two sides).
       conflicts: category -> examples whose annotations contradict each other; `conflicts.parquet` has them one by one.
       unknown_tags: catalog tag -> examples that carry it although the taxonomy has no such category.
+      groups: `all` groups (artists) of labelled tracks, and those that are `shared`: on several sides; empty where they
+        were not counted, in older datasets.
     """
 
     feature_spec: FeatureSpec
@@ -83,6 +89,7 @@ class DatasetManifest:
     none: dict[str, int]
     conflicts: dict[str, int]
     unknown_tags: dict[str, int]
+    groups: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_id(self) -> str:
@@ -121,7 +128,7 @@ class DatasetManifest:
         """
         if obj.get("dataset_version") != DATASET_VERSION:
             raise DatasetError(f"dataset_version {obj.get('dataset_version')}: this version reads {DATASET_VERSION}")
-        values = {field.name: obj[field.name] for field in dataclasses.fields(cls)}
+        values = {field.name: obj[field.name] for field in dataclasses.fields(cls) if field.name != "groups"}
         spec, taxonomy = FeatureSpec.from_json(obj["feature_spec"]), Taxonomy.from_json(obj["taxonomy"])
         if spec.feature_id != obj["feature_id"]:
             raise DatasetError(
@@ -139,12 +146,29 @@ class DatasetManifest:
                 "mel_std": tuple(obj["mel_std"]),
                 "tag_positive": {split: tuple(row) for split, row in obj["tag_positive"].items()},
                 "tag_known": {split: tuple(row) for split, row in obj["tag_known"].items()},
+                "groups": obj.get("groups", {}),
             }
         )
 
     def write(self, dataset: str) -> None:
         """Commits the dataset: creates `dataset.json`, which must not exist with other content."""
         storage.create(storage.join(dataset, MANIFEST), json_bytes(self.to_json()))
+
+
+def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
+    """Ids of the tracks that were kept out because their bytes stand on two sides of the split.
+
+    Raises:
+      DatasetError: the list of rejects, which has them, is missing.
+    """
+    if not manifest.none.get(TIED):
+        return []
+    url = storage.join(dataset, REJECTS)
+    try:
+        rows = read_parquet(url, ["track_id", "reason"]).to_pylist()
+    except storage.NotFound as e:
+        raise DatasetError(f"{url} is missing: it names {manifest.none[TIED]} tied tracks: prepare again") from e
+    return [row["track_id"] for row in rows if row["reason"] == TIED]
 
 
 def read_manifest(dataset: str) -> DatasetManifest:
