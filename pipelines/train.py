@@ -112,20 +112,19 @@ def _train(args: argparse.Namespace) -> int:
             "fine-tuning did not lower the loss on validation tracks by more than its standard error: the bundle holds "
             "the ready-made trunks as they were (--fine-tune always publishes the trained ones)"
         )
-    if _names(args) == args.trunk and (advice := advice_for(built.bundle, built.metrics["tracks"])):
+    if advice := advice_for(built.metrics["tracks"], has_bundles=_names(args) != args.trunk):
         print(advice)
     return 0
 
 
-def advice_for(bundle: "Bundle", tracks: Mapping[str, int]) -> str | None:
-    """What to take instead of a network from scratch for so few labels: docs/quality.md has the curves."""
+def advice_for(tracks: Mapping[str, int], *, has_bundles: bool) -> str | None:
+    """What to take besides a network from scratch or the fixed statistics for so few labels, see docs/quality.md."""
     labelled = tracks["train"] + tracks["validation"]
-    from_scratch = bool(bundle.trunks) and all(trunk.learned and not trunk.source for trunk in bundle.trunks)
-    if labelled >= FEW_LABELS or not from_scratch:
+    if labelled >= FEW_LABELS or has_bundles:
         return None
     return (
-        f"{labelled} labelled tracks are few for a network of their own: `catalog-tagger import musicnn`, then "
-        "`prepare` and `train` with --trunk on both of its bundles, is mostly better on music (docs/quality.md)"
+        f"with {labelled} labelled tracks, ready-made networks are mostly better on music: `catalog-tagger import "
+        "musicnn`, then `prepare` and `train` with --trunk on both of its bundles (docs/quality.md)"
     )
 
 

@@ -1,12 +1,10 @@
 """The `train` command: clear answers before TensorFlow is imported, a table of metrics at the end."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from models.bundles.fake import write_fake_bundle
-from models.bundles.trunk_bundle import TrunkFile
 from pipelines.cli import main
 from pipelines.train import advice_for
 from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
@@ -46,28 +44,21 @@ def test_train_prints_metrics_beside_the_baselines(dataset, tmp_path, capsys):
     bundle = tmp_path / "bundle"
     assert main(["train", "--dataset", str(dataset), "--output", str(bundle), "--epochs", "1"]) == 0
     printed = capsys.readouterr().out
-    for word in ("tagger", "prevalence", "logistic_mel_moments", "ROC-AUC", "tg-", "30 labelled tracks are few"):
+    for word in ("tagger", "prevalence", "logistic_mel_moments", "ROC-AUC", "tg-", "with 30 labelled tracks"):
         assert word in printed
     assert (bundle / "bundle.json").exists() and (tmp_path / "bundle.logs").is_dir()
 
 
-def trunk(**facts) -> TrunkFile:
-    return TrunkFile(**{"name": "one", "digest": "0", "patch_dim": 1, "files": {}, "learned": True, **facts})
+def test_advice_is_for_few_labels_and_no_ready_made_network():
+    few, many = {"train": 40, "validation": 10}, {"train": 40_000, "validation": 10}
+    assert "with 50 labelled tracks" in advice_for(few, has_bundles=False)
+    assert advice_for(few, has_bundles=True) is advice_for(many, has_bundles=False) is None
 
 
-@pytest.mark.parametrize(
-    ("trunks", "helps"),
-    [
-        ((trunk(),), True),
-        ((trunk(), trunk(learned=False)), False),
-        ((trunk(source="fine-tuned from another"),), False),
-        ((), False),
-    ],
-)
-def test_advice_is_for_those_who_train_a_network_from_scratch(trunks, helps):
-    bundle = SimpleNamespace(trunks=trunks)
-    assert (advice_for(bundle, {"train": 40, "validation": 10}) is not None) == helps
-    assert advice_for(bundle, {"train": 40_000, "validation": 10}) is None
+def test_who_trains_heads_on_the_statistics_is_told_of_ready_made_networks(dataset, tmp_path, capsys):
+    words = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle"), "--trunk", "statistics"]
+    assert main(words) == 0
+    assert "`catalog-tagger import musicnn`" in capsys.readouterr().out
 
 
 def test_a_run_killed_while_it_writes_its_bundle_is_finished_by_the_same_command(dataset, tmp_path, monkeypatch):
