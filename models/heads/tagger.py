@@ -123,7 +123,9 @@ class HeadOptions:
           ValueError: a precision is wished of a tag that does not exist.
         """
         if unknown := sorted(set(self.tag_precision) - set(tag_ids)):
-            raise ValueError(f"precision is wished of {', '.join(unknown)}: no tag of this taxonomy")
+            raise ValueError(
+                f"precision is wished of {', '.join(unknown)}: no tag of this taxonomy; give ids such as {tag_ids[0]}"
+            )
         return [self.tag_precision.get(tag, self.precision) for tag in tag_ids]
 
 

@@ -105,7 +105,9 @@ def test_another_taxonomy_is_refused_naming_both(folder, tmp_path, capsys):
     assert TAXONOMY.taxonomy_id in said and other.taxonomy_id in said
 
 
-@pytest.mark.parametrize("flags", [("--durations", "60,10"), ("--durations", "x"), ("--resamples", "-1")])
+@pytest.mark.parametrize(
+    "flags", [("--durations", "60,10"), ("--durations", "x"), ("--resamples", "-1"), ("--seed", "-1")]
+)
 def test_a_wrong_option_is_a_usage_error(folder, tmp_path, flags):
     assert evaluate(folder, tmp_path / "out", *flags) == 2
     assert not (tmp_path / "out").exists()
