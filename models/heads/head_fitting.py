@@ -4,16 +4,17 @@ Two kinds of blocks stand in a track embedding. Some know nothing of the labels:
 trunks. Strength and scales of these are cross-validated, artist by artist, over training and validation tracks
 together, and the head is then fitted on all of these: with few labels every one of them counts. Learned blocks have
 seen the labels of the very tracks that heads are fitted on, and look better there than they are: only validation can
-tell. A head over all blocks is taken where it lowers the validation loss by more than its standard error.
+tell. A head over all blocks is taken where it lowers the validation loss by more than its standard error over artists.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from models.heads.balance import Balance, ClassWeights, class_weights
+from models.heads.gain import Gain
 from models.heads.heads import Group, Heads, Layout, raw_logits
 from models.heads.labelled import Labelled, fitted_columns, standardiser
 from models.heads.large_fitting import Part, refine
@@ -42,24 +43,6 @@ EXACT = 1e-10
 """Relative fall of the loss that ends the descent to a published head."""
 
 
-class Gain(NamedTuple):
-    """How much one model lowers the mean loss of another on the same tracks."""
-
-    mean: float
-    standard_error: float
-
-    @classmethod
-    def of(cls, losses: np.ndarray, lower: np.ndarray) -> "Gain":
-        """Of the losses of at least two tracks under either model: [n] each."""
-        gains = losses - lower
-        return cls(float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains))))
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether it is more than its standard error."""
-        return self.mean > self.standard_error
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
     """How one category's head was fitted.
@@ -72,7 +55,8 @@ class Fit:
       chosen_on: what the strength was chosen on.
       fitted_on: the splits whose tracks the published head was fitted on.
       losses: mean loss per track of every strength tried there.
-      gain: how much the learned blocks lower the mean validation loss.
+      gain: how much the learned blocks lower the mean validation loss; None where that was not asked, or validation
+        tracks are of fewer than two artists.
     """
 
     category: str
@@ -244,15 +228,13 @@ def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block], to
 
 
 def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Found:
-    """The head on all blocks where it beats the one on the fixed blocks by more than the standard error."""
-    if len(rows) - train < 2:
-        return fixed
+    """The head on all blocks where it surely beats the one on the fixed blocks: see `Gain`."""
     losses = [
         row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
         for found in (fixed, everything)
     ]
-    gain = Gain.of(losses[0], losses[1])
-    chosen = everything if gain.is_sure else fixed
+    gain = Gain.of(losses[0], losses[1], rows.groups[train:] or range(len(rows) - train))
+    chosen = everything if gain and gain.is_sure else fixed
     return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
 
 
