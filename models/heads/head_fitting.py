@@ -16,7 +16,7 @@ import numpy as np
 from models.heads.balance import Balance, ClassWeights, class_weights
 from models.heads.gain import Gain
 from models.heads.heads import Group, Heads, Layout, raw_logits
-from models.heads.labelled import Labelled, fitted_columns, standardiser
+from models.heads.labelled import Labelled, fitted_columns, known_categories, sample, standardiser
 from models.heads.large_fitting import Part, refine
 from models.heads.logistic import Problem, Solution, path, row_losses
 from models.heads.strengths import (
@@ -31,10 +31,10 @@ from models.heads.strengths import (
 from models.trunks.blocks import Block, check_blocks, columns_of
 
 SAMPLE = 10_000
-"""Training tracks on which strengths are chosen where there are more than `MANY`, and where the descent starts."""
+"""Training tracks, of those in which a category is known, on which its strength is chosen where tracks are `MANY`."""
 
 MANY = 20_000
-"""Training tracks from which on all heads are solved together, block by block."""
+"""Training tracks from which on heads are solved together, block by block, but for categories known for few."""
 
 NEAR = 100_000
 """Training tracks that bring the descent near its end before it needs all of them."""
@@ -77,7 +77,7 @@ class Fitted:
       heads: slope 1, offset 0.
       fits: one per category.
       logits: float64 [rows, T] (float32 where training rows are many), the validation rows last: each from a head that
-        had not seen the row.
+        had not seen the row. Where training rows are many, those of cross-validated categories alone stand there.
       targets: [rows, T].
       mask: [rows, T], 1 where the category is known and `logits` are of such a head.
     """
@@ -108,48 +108,107 @@ def fit_heads(
     if len(train) > MANY:
         return _fit_many(train, validation, layout, blocks, balance)
     rows = train.joined(validation)
-    return _fit_few(rows, len(train), layout, blocks, class_weights(rows, layout, balance))
+    standard = standardiser(train.embeddings)
+    return _fit_few(rows, len(train), layout, blocks, class_weights(rows, layout, balance), standard)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Alone:
+    """One category, fitted on tracks in which it is known.
+
+    Attributes:
+      group: the category.
+      train: numbers of these training rows.
+      validation: numbers of these validation rows.
+      complete: whether these are all; else they are a sample.
+      fitted: what was fitted on them, with the category's tags alone.
+    """
+
+    group: Group
+    train: np.ndarray
+    validation: np.ndarray
+    complete: bool
+    fitted: Fitted
 
 
 def _fit_many(
     train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance
 ) -> Fitted:
-    """Strengths and blocks chosen on samples, then all training rows; validation rows are held out."""
-    sample, rest = train.sample(SAMPLE), validation.sample(SAMPLE)
-    few = class_weights(sample, layout, balance)
-    chosen = _fit_few(sample.joined(rest), len(sample), layout, blocks, few, tolerance=CHOICE_TOLERANCE)
-    mean, scale = standardiser(train.embeddings)
-    factor = scale / chosen.heads.scale
-    weights = chosen.heads.weights * factor[:, None]
-    bias = chosen.heads.bias + (mean - chosen.heads.mean) / chosen.heads.scale @ chosen.heads.weights
-    heads = dataclasses.replace(chosen.heads, mean=mean, scale=scale, weights=weights, bias=bias)
-    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(mean))
+    """Categories known for few tracks are fitted on these, all others on every training row, as samples of it chose."""
+    standard = standardiser(train.embeddings)
+    known = [known_categories(rows.mask, layout.groups) for rows in (train, validation)]
+    alone = [
+        _fit_alone(
+            train, validation, group, [np.flatnonzero(side[:, place]) for side in known], blocks, balance, standard
+        )
+        for place, group in enumerate(layout.groups)
+    ]
+    weights, bias = np.zeros((len(standard[0]), layout.size)), np.zeros(layout.size)
+    for one in alone:
+        columns = list(one.group.columns)
+        weights[:, columns], bias[columns] = one.fitted.heads.weights, one.fitted.heads.bias
+    heads = _plain_heads(standard, weights, bias)
+    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(weights))
     # A part of the rows brings the descent near: few of its steps then need all of them.
     stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
-    weighed = [class_weights(rows, layout, balance) for rows in stages]
     for values in ("all", "fixed"):
-        if part := _part(values, chosen.fits, layout, blocks):
-            for rows, weights_of_classes in zip(stages, weighed, strict=True):
-                heads = refine(rows, heads, part, scales, weights_of_classes)
-    return Fitted(
-        heads=heads,
-        fits=[dataclasses.replace(fit, fitted_on=("train",)) for fit in chosen.fits],
-        logits=raw_logits(validation.embeddings, heads, np.float32),
-        targets=validation.targets,
-        mask=validation.mask,
-    )
+        if part := _part(values, alone, blocks):
+            for rows in stages:
+                heads = refine(rows, heads, part, scales, class_weights(rows, layout, balance))
+    return _held_out(train, validation, heads, alone)
 
 
-def _part(values: str, fits: Sequence[Fit], layout: Layout, blocks: Sequence[Block]) -> Part | None:
-    """The categories whose heads use these values; None where there are none."""
-    found = [(group, fit) for group, fit in zip(layout.groups, fits, strict=True) if fit.values == values]
+def _fit_alone(
+    train: Labelled,
+    validation: Labelled,
+    group: Group,
+    known: Sequence[np.ndarray],
+    blocks: Sequence[Block],
+    balance: Balance,
+    standard: tuple[np.ndarray, np.ndarray],
+) -> _Alone:
+    """One category on the training and validation rows in which it is known, or on a sample of each."""
+    complete = len(known[0]) + len(known[1]) <= MOST_FOLDED
+    chosen = known if complete else [sample(rows, SAMPLE) for rows in known]
+    sides = [side.rows(rows).tags(group.columns) for side, rows in zip((train, validation), chosen, strict=True)]
+    rows = sides[0].joined(sides[1])
+    columns = tuple(range(len(group.columns)))
+    layout = Layout(groups=(dataclasses.replace(group, columns=columns),), edges=(), size=len(columns))
+    weighed = class_weights(rows if complete else sides[0], layout, balance)
+    tolerance = EXACT if complete else CHOICE_TOLERANCE
+    fitted = _fit_few(rows, len(sides[0]), layout, blocks, weighed, standard, tolerance=tolerance)
+    return _Alone(group=group, train=chosen[0], validation=chosen[1], complete=complete, fitted=fitted)
+
+
+def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part | None:
+    """The sampled categories whose heads use these values; None where there are none."""
+    found = [one for one in alone if not one.complete and one.fitted.fits[0].values == values]
     if not found:
         return None
     return Part(
-        groups=tuple(group for group, _ in found),
+        groups=tuple(one.group for one in found),
         blocks=tuple(block for block in blocks if values == "all" or not block.learned),
-        strengths=tuple(fit.strength or DEFAULT_STRENGTH for _, fit in found),
+        strengths=tuple(one.fitted.fits[0].strength or DEFAULT_STRENGTH for one in found),
     )
+
+
+def _held_out(train: Labelled, validation: Labelled, heads: Heads, alone: Sequence[_Alone]) -> Fitted:
+    """What is said of validation rows, and of training rows of which cross-validated heads tell."""
+    folded = [one.train[one.fitted.mask[: len(one.train)].any(axis=1)] for one in alone if one.complete]
+    added = np.unique(np.concatenate([np.zeros(0, np.int64), *folded]))
+    rows = train.rows(added).joined(validation) if len(added) else validation
+    logits, mask = raw_logits(rows.embeddings, heads, np.float32), np.zeros_like(rows.mask)
+    for one in alone:
+        columns = list(one.group.columns)
+        if one.complete:
+            kept = one.fitted.mask.any(axis=1)
+            places = np.concatenate([np.searchsorted(added, one.train), len(added) + one.validation])[kept]
+            logits[np.ix_(places, columns)] = one.fitted.logits[kept]
+            mask[np.ix_(places, columns)] = one.fitted.mask[kept]
+        elif one.fitted.fits[0].values != "none":
+            mask[len(added) :, columns] = validation.mask[:, columns]
+    fits = [one.fitted.fits[0] for one in alone]
+    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=mask)
 
 
 def _fit_few(
@@ -158,11 +217,15 @@ def _fit_few(
     layout: Layout,
     blocks: Sequence[Block],
     weighed: ClassWeights,
+    standard: tuple[np.ndarray, np.ndarray],
     *,
     tolerance: float = EXACT,
 ) -> Fitted:
-    """Heads category by category; the first `train` rows are of the training split."""
-    mean, scale = standardiser(rows.embeddings[:train])
+    """Heads category by category; the first `train` rows are of the training split.
+
+    `standard` is the mean and deviation by which embeddings are standardised.
+    """
+    mean, scale = standard
     weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
     logits, held_out = np.full(rows.targets.shape, np.nan), np.zeros(rows.targets.shape, bool)
     fits = []
@@ -176,10 +239,15 @@ def _fit_few(
         logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - weighed.bias[columns]
         held_out[np.ix_(unseen, group.columns)] = True
         fits.append(found.fit)
-    ones, zeros = np.ones(layout.size), np.zeros(layout.size)
-    heads = Heads(mean=mean, scale=scale, weights=weights, bias=bias, slope=ones, offset=zeros)
+    heads = _plain_heads(standard, weights, bias)
     logits = np.where(np.isnan(logits), raw_logits(rows.embeddings, heads), logits)
     return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
+
+
+def _plain_heads(standard: tuple[np.ndarray, np.ndarray], weights: np.ndarray, bias: np.ndarray) -> Heads:
+    """Heads without calibration."""
+    ones, zeros = np.ones(len(bias)), np.zeros(len(bias))
+    return Heads(mean=standard[0], scale=standard[1], weights=weights, bias=bias, slope=ones, offset=zeros)
 
 
 def _problem(
