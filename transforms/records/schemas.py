@@ -89,7 +89,12 @@ TAXONOMY = pa.schema(
         column("name", pa.string(), "Display name."),
         column("parents", pa.list_(pa.field("element", pa.string(), nullable=False)), "Broader tags."),
         column("threshold", pa.float32(), "Score from which on the tag is positive.", nullable=True),
-        column("calibration", pa.string(), "How scores were made probabilities, as JSON.", nullable=True),
+        column(
+            "calibration",
+            pa.string(),
+            "How scores were made probabilities, as JSON; `support`: held-out tracks that carry the tag.",
+            nullable=True,
+        ),
         column("support", pa.int64(), "Labelled training tracks that carry the tag.", nullable=True),
         column("metrics", pa.string(), "Metrics on the held-out splits, as JSON.", nullable=True),
     ]
