@@ -42,7 +42,11 @@ TRACK_TAGS = pa.schema(
         column("tag", pa.string(), "Stable tag id, e.g. `mood/calm`."),
         column("score", pa.float32(), "Calibrated probability, 0 to 1, rounded to 0.0001."),
         column("rank", pa.int16(), "Place among the track's tags of this category, from 1."),
-        column("is_positive", pa.bool_(), "Score at or over the tag's threshold; for multiclass the one highest."),
+        column(
+            "is_positive",
+            pa.bool_(),
+            "Score at or over the tag's threshold (a parent's may be higher); for multiclass the one highest.",
+        ),
         column("source", pa.string(), "Where the score is from: `model`, `expert` or `fused`."),
         column("model_score", pa.float32(), "The model's score before any expert's.", nullable=True),
         column("expert_weight", pa.float32(), "Weight that an annotator gave, null where none did.", nullable=True),
