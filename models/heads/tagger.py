@@ -16,7 +16,8 @@ from models.bundles.bundle import TagFacts
 from models.evaluation import metrics
 from models.heads import calibration
 from models.heads.balance import BALANCES, Balance
-from models.heads.head_fitting import Fit, fit_heads
+from models.heads.category_fitting import Fit
+from models.heads.head_fitting import fit_heads
 from models.heads.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
 from models.heads.labelled import Labelled, tag_counts
 from models.heads.row_files import LabelledFiles, RowFile
