@@ -20,7 +20,8 @@ from benchmarks.real_tasks import FOLDS, Task, read_rows, read_tasks
 from models.bundles.baselines import mel_moments
 from models.evaluation.metrics import expected_calibration_error, pr_auc, roc_auc
 from models.heads.calibration import calibrate
-from models.heads.head_fitting import Fitted, fit_heads
+from models.heads.category_fitting import Fitted
+from models.heads.head_fitting import fit_heads
 from models.heads.heads import published, raw_logits
 from models.heads.labelled import Labelled
 from models.trunks.blocks import Block

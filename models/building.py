@@ -15,7 +15,7 @@ from models.bundles.bundle_writing import check_output, write_bundle
 from models.bundles.model_card import model_card
 from models.bundles.trunk_bundle import TrunkFile
 from models.evaluation.intervals import with_intervals
-from models.heads.head_fitting import Gain
+from models.heads.gain import Gain
 from models.heads.heads import layout_of
 from models.heads.tagger import RATED, SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
 from models.training import checkpoints, cluster, data, placement, training
@@ -151,10 +151,11 @@ def _fitted(
 
 
 def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
-    """The fine-tuned trunks where they lower the validation loss by more than its standard error, else the frozen."""
+    """The fine-tuned trunks where they are surely better on validation tracks, else the frozen: see `Gain`."""
     losses = [found.tagger.validation_losses for found in (frozen, tuned)]
     known = ~np.isnan(losses[0])
-    gain = Gain.of(*(of_model[known] for of_model in losses)) if known.sum() > 1 else None
+    groups = [group for group, counts in zip(frozen.rows["validation"].groups, known, strict=True) if counts]
+    gain = Gain.of(*(of_model[known] for of_model in losses), groups)
     chosen = tuned if gain and gain.is_sure else frozen
     facts = {"published": "fine-tuned" if chosen is tuned else "frozen", "gain": gain and gain._asdict()}
     tagger = dataclasses.replace(chosen.tagger, metrics={**chosen.tagger.metrics, "fine_tuning": facts})

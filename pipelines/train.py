@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import CommandFailed, UsageError
+from pipelines.errors import CommandFailed, UsageError, checked
 from pipelines.heads_only import add_head_arguments, check_heads_only, head_options, refit_heads
 from pipelines.metrics_table import metrics_lines
 from pipelines.submitting import add_submit_arguments, check_local, submit, with_places
@@ -98,7 +98,9 @@ def _train(args: argparse.Namespace) -> int:
     try:
         # Asked before TensorFlow is imported: these answers should not take half a minute.
         _check_output(args)
-        _check_trunks(args, read_manifest(args.dataset))
+        dataset = read_manifest(args.dataset)
+        checked(head_options(args).precisions, dataset.taxonomy.tag_ids)
+        _check_trunks(args, dataset)
         built = _build(args)
     except (BundleError, DatasetError, TrainingError) as error:
         raise CommandFailed(str(error)) from error

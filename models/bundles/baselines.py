@@ -6,7 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from models.heads.head_fitting import Fitted, fit_heads
+from models.heads.category_fitting import Fitted
+from models.heads.head_fitting import fit_heads
 from models.heads.heads import Heads, Layout, score
 from models.heads.labelled import Labelled, known_counts, tag_counts
 from models.trunks.blocks import whole

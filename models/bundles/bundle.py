@@ -25,11 +25,12 @@ class TagFacts:
     Attributes:
       tag: its id.
       threshold: score from which on it is positive; plays no part in a multiclass category.
-      threshold_rule: `best_f1` on the validation split, `default` where support was too small, `highest` for
-        multiclass, `complement` for the second tag of a binary pair.
+      threshold_rule: `best_f1` or `precision` (`precision_out_of_reach`: the best there was) on held-out tracks,
+        `default` where these were too few, `highest` for multiclass, `complement` for the second tag of a binary pair.
       calibration: `identity`, `platt` or `temperature`.
       support: labelled training tracks that carry the tag.
-      validation_support: labelled validation tracks that carry it: what threshold and calibration rest on.
+      validation_support: held-out tracks that carry it, what threshold and calibration rest on: those of the validation
+        split, and of the training split too where heads are cross-validated.
       metrics: split -> metric -> value (null where undefined).
     """
 

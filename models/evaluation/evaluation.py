@@ -31,6 +31,8 @@ class Resampling:
     def __post_init__(self) -> None:
         if self.resamples < 0:
             raise ValueError(f"resamples={self.resamples} is negative: 0 makes no intervals, 300 good ones")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed} is negative: give 0 or more")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,105 +4,30 @@ Two kinds of blocks stand in a track embedding. Some know nothing of the labels:
 trunks. Strength and scales of these are cross-validated, artist by artist, over training and validation tracks
 together, and the head is then fitted on all of these: with few labels every one of them counts. Learned blocks have
 seen the labels of the very tracks that heads are fitted on, and look better there than they are: only validation can
-tell. A head over all blocks is taken where it lowers the validation loss by more than its standard error.
+tell. A head over all blocks is taken where it lowers the validation loss by more than its standard error over artists.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
-from models.heads.balance import Balance, ClassWeights, class_weights
+from models.heads.balance import Balance, class_weights
+from models.heads.category_fitting import EXACT, Fitted, fit_categories, plain_heads
 from models.heads.heads import Group, Heads, Layout, raw_logits
-from models.heads.labelled import Labelled, fitted_columns, standardiser
+from models.heads.labelled import Labelled, known_categories, sample, standardiser
 from models.heads.large_fitting import Part, refine
-from models.heads.logistic import Problem, Solution, path, row_losses
-from models.heads.strengths import (
-    CHOICE_TOLERANCE,
-    DEFAULT_STRENGTH,
-    MOST_FOLDED,
-    PATIENCE,
-    STRENGTHS,
-    cross_validated,
-    scaled_columns,
-)
-from models.trunks.blocks import Block, check_blocks, columns_of
+from models.heads.strengths import CHOICE_TOLERANCE, DEFAULT_STRENGTH, MOST_FOLDED, scaled_columns
+from models.trunks.blocks import Block, check_blocks
 
 SAMPLE = 10_000
-"""Training tracks on which strengths are chosen where there are more than `MANY`, and where the descent starts."""
+"""Training tracks, of those in which a category is known, on which its strength is chosen where tracks are `MANY`."""
 
 MANY = 20_000
-"""Training tracks from which on all heads are solved together, block by block."""
+"""Training tracks from which on heads are solved together, block by block, but for categories known for few."""
 
 NEAR = 100_000
 """Training tracks that bring the descent near its end before it needs all of them."""
-
-EXACT = 1e-10
-"""Relative fall of the loss that ends the descent to a published head."""
-
-
-class Gain(NamedTuple):
-    """How much one model lowers the mean loss of another on the same tracks."""
-
-    mean: float
-    standard_error: float
-
-    @classmethod
-    def of(cls, losses: np.ndarray, lower: np.ndarray) -> "Gain":
-        """Of the losses of at least two tracks under either model: [n] each."""
-        gains = losses - lower
-        return cls(float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains))))
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether it is more than its standard error."""
-        return self.mean > self.standard_error
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Fit:
-    """How one category's head was fitted.
-
-    Attributes:
-      category: its name.
-      values: which blocks it may use: `all`, `fixed` (those that know no label), or `none` where no track is known.
-      scales: the weight of each block that it may use; 0: left out.
-      strength: L2 strength.
-      chosen_on: what the strength was chosen on.
-      fitted_on: the splits whose tracks the published head was fitted on.
-      losses: mean loss per track of every strength tried there.
-      gain: how much the learned blocks lower the mean validation loss.
-    """
-
-    category: str
-    values: Literal["all", "fixed", "none"]
-    strength: float | None
-    chosen_on: str
-    losses: Mapping[float, float]
-    scales: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    fitted_on: tuple[str, ...] = ("train",)
-    gain: Gain | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Fitted:
-    """Heads without calibration, how they were fitted, and what they say of tracks that they were not fitted on.
-
-    Attributes:
-      heads: slope 1, offset 0.
-      fits: one per category.
-      logits: float64 [rows, T] (float32 where training rows are many), the validation rows last: each from a head that
-        had not seen the row.
-      targets: [rows, T].
-      mask: [rows, T], 1 where the category is known and `logits` are of such a head.
-    """
-
-    heads: Heads
-    fits: list[Fit]
-    logits: np.ndarray
-    targets: np.ndarray
-    mask: np.ndarray
 
 
 def fit_heads(
@@ -124,202 +49,104 @@ def fit_heads(
     if len(train) > MANY:
         return _fit_many(train, validation, layout, blocks, balance)
     rows = train.joined(validation)
-    return _fit_few(rows, len(train), layout, blocks, class_weights(rows, layout, balance))
+    standard = standardiser(train.embeddings)
+    return fit_categories(rows, len(train), layout, blocks, class_weights(rows, layout, balance), standard)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Alone:
+    """One category, fitted on tracks in which it is known.
+
+    Attributes:
+      group: the category.
+      train: numbers of these training rows.
+      validation: numbers of these validation rows.
+      complete: whether these are all; else they are a sample.
+      fitted: what was fitted on them, with the category's tags alone.
+    """
+
+    group: Group
+    train: np.ndarray
+    validation: np.ndarray
+    complete: bool
+    fitted: Fitted
 
 
 def _fit_many(
     train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance
 ) -> Fitted:
-    """Strengths and blocks chosen on samples, then all training rows; validation rows are held out."""
-    sample, rest = train.sample(SAMPLE), validation.sample(SAMPLE)
-    few = class_weights(sample, layout, balance)
-    chosen = _fit_few(sample.joined(rest), len(sample), layout, blocks, few, tolerance=CHOICE_TOLERANCE)
-    mean, scale = standardiser(train.embeddings)
-    factor = scale / chosen.heads.scale
-    weights = chosen.heads.weights * factor[:, None]
-    bias = chosen.heads.bias + (mean - chosen.heads.mean) / chosen.heads.scale @ chosen.heads.weights
-    heads = dataclasses.replace(chosen.heads, mean=mean, scale=scale, weights=weights, bias=bias)
-    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(mean))
+    """Categories known for few tracks are fitted on these, all others on every training row, as samples of it chose."""
+    standard = standardiser(train.embeddings)
+    known = [known_categories(rows.mask, layout.groups) for rows in (train, validation)]
+    alone = [
+        _fit_alone(
+            train, validation, group, [np.flatnonzero(side[:, place]) for side in known], blocks, balance, standard
+        )
+        for place, group in enumerate(layout.groups)
+    ]
+    weights, bias = np.zeros((len(standard[0]), layout.size)), np.zeros(layout.size)
+    for one in alone:
+        columns = list(one.group.columns)
+        weights[:, columns], bias[columns] = one.fitted.heads.weights, one.fitted.heads.bias
+    heads = plain_heads(standard, weights, bias)
+    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(weights))
     # A part of the rows brings the descent near: few of its steps then need all of them.
     stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
-    weighed = [class_weights(rows, layout, balance) for rows in stages]
     for values in ("all", "fixed"):
-        if part := _part(values, chosen.fits, layout, blocks):
-            for rows, weights_of_classes in zip(stages, weighed, strict=True):
-                heads = refine(rows, heads, part, scales, weights_of_classes)
-    return Fitted(
-        heads=heads,
-        fits=[dataclasses.replace(fit, fitted_on=("train",)) for fit in chosen.fits],
-        logits=raw_logits(validation.embeddings, heads, np.float32),
-        targets=validation.targets,
-        mask=validation.mask,
-    )
+        if part := _part(values, alone, blocks):
+            for rows in stages:
+                heads = refine(rows, heads, part, scales, class_weights(rows, layout, balance))
+    return _held_out(train, validation, heads, alone)
 
 
-def _part(values: str, fits: Sequence[Fit], layout: Layout, blocks: Sequence[Block]) -> Part | None:
-    """The categories whose heads use these values; None where there are none."""
-    found = [(group, fit) for group, fit in zip(layout.groups, fits, strict=True) if fit.values == values]
+def _fit_alone(
+    train: Labelled,
+    validation: Labelled,
+    group: Group,
+    known: Sequence[np.ndarray],
+    blocks: Sequence[Block],
+    balance: Balance,
+    standard: tuple[np.ndarray, np.ndarray],
+) -> _Alone:
+    """One category on the training and validation rows in which it is known, or on a sample of each."""
+    complete = len(known[0]) + len(known[1]) <= MOST_FOLDED
+    chosen = known if complete else [sample(rows, SAMPLE) for rows in known]
+    sides = [side.rows(rows).tags(group.columns) for side, rows in zip((train, validation), chosen, strict=True)]
+    rows = sides[0].joined(sides[1])
+    columns = tuple(range(len(group.columns)))
+    layout = Layout(groups=(dataclasses.replace(group, columns=columns),), edges=(), size=len(columns))
+    weighed = class_weights(rows if complete else sides[0], layout, balance)
+    tolerance = EXACT if complete else CHOICE_TOLERANCE
+    fitted = fit_categories(rows, len(sides[0]), layout, blocks, weighed, standard, tolerance=tolerance)
+    return _Alone(group=group, train=chosen[0], validation=chosen[1], complete=complete, fitted=fitted)
+
+
+def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part | None:
+    """The sampled categories whose heads use these values; None where there are none."""
+    found = [one for one in alone if not one.complete and one.fitted.fits[0].values == values]
     if not found:
         return None
     return Part(
-        groups=tuple(group for group, _ in found),
+        groups=tuple(one.group for one in found),
         blocks=tuple(block for block in blocks if values == "all" or not block.learned),
-        strengths=tuple(fit.strength or DEFAULT_STRENGTH for _, fit in found),
+        strengths=tuple(one.fitted.fits[0].strength or DEFAULT_STRENGTH for one in found),
     )
 
 
-def _fit_few(
-    rows: Labelled,
-    train: int,
-    layout: Layout,
-    blocks: Sequence[Block],
-    weighed: ClassWeights,
-    *,
-    tolerance: float = EXACT,
-) -> Fitted:
-    """Heads category by category; the first `train` rows are of the training split."""
-    mean, scale = standardiser(rows.embeddings[:train])
-    weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
-    logits, held_out = np.full(rows.targets.shape, np.nan), np.zeros(rows.targets.shape, bool)
-    fits = []
-    for group in layout.groups:
-        columns = fitted_columns(group)
-        known = np.flatnonzero(rows.mask[:, columns].max(axis=1) > 0)
-        problem = _problem(rows, known, group, mean, scale, weighed)
-        found = _fit_group(group.name, problem, int(np.sum(known < train)), blocks, tolerance)
-        weights[:, columns], bias[columns] = found.weights, found.bias - weighed.bias[columns]
-        unseen = known[found.held_out]
-        logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - weighed.bias[columns]
-        held_out[np.ix_(unseen, group.columns)] = True
-        fits.append(found.fit)
-    ones, zeros = np.ones(layout.size), np.zeros(layout.size)
-    heads = Heads(mean=mean, scale=scale, weights=weights, bias=bias, slope=ones, offset=zeros)
-    logits = np.where(np.isnan(logits), raw_logits(rows.embeddings, heads), logits)
-    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
-
-
-def _problem(
-    rows: Labelled, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
-) -> Problem:
-    """The rows in which the category is known, standardised."""
-    columns = fitted_columns(group)
-    y = rows.targets[np.ix_(known, columns)].astype(np.float64)
-    mask = rows.mask[np.ix_(known, columns)].astype(np.float64)
-    return Problem(
-        x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
-        y=y,
-        mask=weighed.of(np.array(columns), y, mask, group.kind == "multiclass"),
-        groups=tuple(np.array(rows.groups, dtype=object)[known]) if rows.groups else (),
-        multiclass=group.kind == "multiclass",
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Found:
-    """One candidate for a category's head: weights [D, k], bias [k], and logits [n, k] where rows are held out [n]."""
-
-    weights: np.ndarray
-    bias: np.ndarray
-    logits: np.ndarray
-    held_out: np.ndarray
-    fit: Fit
-
-
-def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
-    """The head of one category; the first `train` of its known rows are of the training split."""
-    fixed = [block for block in blocks if not block.learned]
-    if not train:
-        nothing = Fit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
-        outputs = rows.y.shape[1]
-        weights, bias = np.zeros((rows.x.shape[1], outputs)), np.zeros(outputs)
-        return _Found(
-            weights=weights, bias=bias, logits=np.zeros(rows.y.shape), held_out=np.zeros(len(rows), bool), fit=nothing
-        )
-    if not fixed:
-        return _fit_validated(name, rows, train, blocks, "all", tolerance)
-    if len(fixed) == len(blocks):
-        return _fit_fixed(name, rows, train, fixed, tolerance)
-    everything = _fit_validated(name, rows, train, blocks, "all", tolerance)
-    return _better(_fit_fixed(name, rows, train, fixed, tolerance), everything, rows, train)
-
-
-def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Found:
-    """The head on all blocks where it beats the one on the fixed blocks by more than the standard error."""
-    if len(rows) - train < 2:
-        return fixed
-    losses = [
-        row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
-        for found in (fixed, everything)
-    ]
-    gain = Gain.of(losses[0], losses[1])
-    chosen = everything if gain.is_sure else fixed
-    return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
-
-
-def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
-    """A head on blocks that know nothing of the labels: cross-validated where tracks are few."""
-    if len(rows) > MOST_FOLDED:
-        return _fit_validated(name, rows, train, blocks, "fixed", tolerance)
-    columns = [block.columns for block in blocks]
-    if len(set(rows.groups or range(len(rows)))) < 2:
-        return _fit_validated(name, rows, len(rows), blocks, "fixed", tolerance)
-    choice = cross_validated(rows, columns)
-    solution = _solution(
-        rows, columns_of(blocks), scaled_columns(columns, choice.scales, rows.x.shape[1]), choice.strength, tolerance
-    )
-    fit = Fit(
-        category=name,
-        values="fixed",
-        strength=choice.strength,
-        scales={block.name: scale for block, scale in zip(blocks, choice.scales, strict=True)},
-        chosen_on="cross-validation",
-        fitted_on=("train", "validation") if len(rows) > train else ("train",),
-        losses=choice.losses,
-    )
-    everywhere = np.ones(len(rows), bool)
-    return _Found(weights=solution.weights, bias=solution.bias, logits=choice.held_out, held_out=everywhere, fit=fit)
-
-
-def _fit_validated(
-    name: str, rows: Problem, train: int, blocks: Sequence[Block], values: Literal["all", "fixed"], tolerance: float
-) -> _Found:
-    """A head on training rows, its strength chosen on validation rows: all that learned blocks allow."""
-    columns = columns_of(blocks)
-    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), rows.x.shape[1])
-    place = np.arange(len(rows)) < train
-    fitted, rest = (dataclasses.replace(part, x=part.x * scales) for part in (rows.rows(place), rows.rows(~place)))
-    losses = _validated(fitted.values(columns), rest.values(columns))
-    strength = min(losses, key=lambda tried: losses[tried]) if losses else DEFAULT_STRENGTH
-    solution = _solution(rows.rows(place), columns, scales, strength, tolerance)
-    fit = Fit(
-        category=name,
-        values=values,
-        strength=strength,
-        scales={block.name: 1.0 for block in blocks},
-        chosen_on="validation" if losses else "nothing: the default",
-        losses=losses,
-    )
-    logits = rows.x @ solution.weights + solution.bias
-    return _Found(weights=solution.weights, bias=solution.bias, logits=logits, held_out=~place, fit=fit)
-
-
-def _solution(rows: Problem, columns: np.ndarray, scales: np.ndarray, strength: float, tolerance: float) -> Solution:
-    """The head of one strength, its weights [D, k] for standardised values: 0 outside of `columns`."""
-    scaled = dataclasses.replace(rows, x=rows.x[:, columns] * scales[columns])
-    found = next(path(scaled, [strength], tolerance=tolerance))
-    weights = np.zeros((rows.x.shape[1], rows.y.shape[1]))
-    weights[columns] = found.weights * scales[columns, None]
-    return dataclasses.replace(found, weights=weights)
-
-
-def _validated(train: Problem, validation: Problem) -> dict[float, float]:
-    """Mean validation loss per strength, until it has risen for good; empty where there is nothing to choose on."""
-    losses: dict[float, float] = {}
-    if not len(validation):
-        return losses
-    for solution in path(train, STRENGTHS[::2], tolerance=CHOICE_TOLERANCE):
-        losses[solution.strength] = float(validation.losses(solution).mean())
-        best = min(losses, key=lambda tried: losses[tried])
-        if list(losses).index(best) + PATIENCE < len(losses):
-            break
-    return losses
+def _held_out(train: Labelled, validation: Labelled, heads: Heads, alone: Sequence[_Alone]) -> Fitted:
+    """What is said of validation rows, and of training rows of which cross-validated heads tell."""
+    folded = [one.train[one.fitted.mask[: len(one.train)].any(axis=1)] for one in alone if one.complete]
+    added = np.unique(np.concatenate([np.zeros(0, np.int64), *folded]))
+    rows = train.rows(added).joined(validation) if len(added) else validation
+    logits, mask = raw_logits(rows.embeddings, heads, np.float32), np.zeros_like(rows.mask)
+    for one in alone:
+        columns = list(one.group.columns)
+        if one.complete:
+            kept = one.fitted.mask.any(axis=1)
+            places = np.concatenate([np.searchsorted(added, one.train), len(added) + one.validation])[kept]
+            logits[np.ix_(places, columns)] = one.fitted.logits[kept]
+            mask[np.ix_(places, columns)] = one.fitted.mask[kept]
+        elif one.fitted.fits[0].values != "none":
+            mask[len(added) :, columns] = validation.mask[:, columns]
+    fits = [one.fitted.fits[0] for one in alone]
+    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=mask)

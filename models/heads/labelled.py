@@ -1,7 +1,7 @@
 """Labelled rows, and what is counted over them: block by block, so that memory-mapped arrays stay on disk."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -35,15 +35,27 @@ class Labelled:
         }
         return Labelled(**parts, groups=self.groups + other.groups)
 
-    def sample(self, most: int) -> "Labelled":
-        """At most so many rows, spread evenly over a seeded shuffle."""
-        if len(self) <= most:
-            return self
-        chosen = np.sort(np.random.default_rng(0).choice(len(self), most, replace=False))
+    def rows(self, chosen: np.ndarray) -> "Labelled":
+        """The rows of these numbers, in memory."""
         groups = tuple(self.groups[row] for row in chosen) if self.groups else ()
         return Labelled(
             embeddings=self.embeddings[chosen], targets=self.targets[chosen], mask=self.mask[chosen], groups=groups
         )
+
+    def tags(self, columns: Sequence[int]) -> "Labelled":
+        """The same rows with these tags alone."""
+        return dataclasses.replace(self, targets=self.targets[:, columns], mask=self.mask[:, columns])
+
+    def sample(self, most: int) -> "Labelled":
+        """At most so many rows."""
+        return self if len(self) <= most else self.rows(sample(np.arange(len(self)), most))
+
+
+def sample(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of these numbers, in their order, evenly drawn by a fixed seed."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.sort(np.random.default_rng(0).choice(len(rows), most, replace=False))]
 
 
 def fitted_columns(group: Group) -> list[int]:
@@ -73,6 +85,16 @@ def tag_counts(targets: np.ndarray, mask: np.ndarray, positive_from: float | Non
 def known_counts(mask: np.ndarray) -> np.ndarray:
     """Rows in which each tag is known: float64 [T]."""
     return sum(((block > 0).sum(axis=0).astype(np.float64) for block in _blocks(mask)), np.zeros(mask.shape[1]))
+
+
+def known_categories(mask: np.ndarray, groups: Sequence[Group]) -> np.ndarray:
+    """Rows in which a tag of each category is known: bool [n, categories]."""
+    found = np.zeros((len(mask), len(groups)), bool)
+    for begin in range(0, len(mask), BLOCK):
+        block = np.asarray(mask[begin : begin + BLOCK]) > 0
+        for place, group in enumerate(groups):
+            found[begin : begin + BLOCK, place] = block[:, fitted_columns(group)].any(axis=1)
+    return found
 
 
 def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:

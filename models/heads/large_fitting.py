@@ -1,6 +1,6 @@
 """Heads for millions of tracks and hundreds of tags: the embeddings are read in blocks, all tags are solved at once.
 
-Strengths, and whether learned blocks are used, are chosen on a sample; its solution is where the descent over all
+Strengths, and whether learned blocks are used, are chosen on samples; their solutions are where the descent over all
 tracks starts. Memory is a few blocks and the arrays of the heads, whatever the number of tracks: embeddings, targets
 and masks may be memory-mapped, of any number type.
 """

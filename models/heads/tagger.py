@@ -16,7 +16,8 @@ from models.bundles.bundle import TagFacts
 from models.evaluation import metrics
 from models.heads import calibration
 from models.heads.balance import BALANCES, Balance
-from models.heads.head_fitting import Fit, fit_heads
+from models.heads.category_fitting import Fit
+from models.heads.head_fitting import fit_heads
 from models.heads.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
 from models.heads.labelled import Labelled, tag_counts
 from models.heads.row_files import LabelledFiles, RowFile
@@ -123,7 +124,9 @@ class HeadOptions:
           ValueError: a precision is wished of a tag that does not exist.
         """
         if unknown := sorted(set(self.tag_precision) - set(tag_ids)):
-            raise ValueError(f"precision is wished of {', '.join(unknown)}: no tag of this taxonomy")
+            raise ValueError(
+                f"precision is wished of {', '.join(unknown)}: no tag of this taxonomy; give ids such as {tag_ids[0]}"
+            )
         return [self.tag_precision.get(tag, self.precision) for tag in tag_ids]
 
 

@@ -1,5 +1,7 @@
 """Which strength and which values of the embedding a category's head takes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,14 @@ def test_learned_values_that_help_are_used():
     heads, fits = fit(*sides(learned_helps=True), ONE, TWO_LEARNED)
     assert fits[0].values == "all" and heads.weights[:2].any()
     assert fits[0].gain[0] > fits[0].gain[1]
+
+
+def test_learned_values_that_help_on_tracks_of_one_artist_are_left_out():
+    """The standard error counts artists: one alone has none."""
+    train, validation = (dataclasses.replace(side, groups=("one",) * len(side)) for side in sides(learned_helps=True))
+    train = dataclasses.replace(train, groups=tuple(map(str, range(len(train)))))
+    _, fits = fit(train, validation, ONE, TWO_LEARNED)
+    assert (fits[0].values, fits[0].gain) == ("fixed", None)
 
 
 def test_fixed_values_are_cross_validated():

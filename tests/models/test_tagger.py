@@ -79,6 +79,8 @@ def test_facts_say_what_a_threshold_rests_on():
     assert (facts["mood/never"].threshold_rule, facts["mood/never"].threshold) == ("default", 0.5)
     carried = sum(example(n).targets[0] > 0 for n in range(60))
     assert facts["voice/vocal"].support == carried
+    # Cross-validated heads were rated on training tracks too, by heads that had not seen them.
+    assert facts["voice/vocal"].validation_support == sum(example(n).targets[0] > 0 for n in range(80))
 
 
 @pytest.mark.parametrize("empty", ["validation", "test"])

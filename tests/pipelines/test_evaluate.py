@@ -148,7 +148,9 @@ def test_a_split_that_the_bundle_was_fitted_on_altogether_is_refused(folder, tmp
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("flags", [("--durations", "60,10"), ("--durations", "x"), ("--resamples", "-1")])
+@pytest.mark.parametrize(
+    "flags", [("--durations", "60,10"), ("--durations", "x"), ("--resamples", "-1"), ("--seed", "-1")]
+)
 def test_a_wrong_option_is_a_usage_error(folder, tmp_path, flags):
     assert evaluate(folder, tmp_path / "out", *flags) == 2
     assert not (tmp_path / "out").exists()

@@ -114,6 +114,25 @@ def test_a_new_track_tied_to_two_sides_stays_out(tmp_path):
     assert (new["x"], new["y"]) == ("none", "none") and old.items() <= new.items()
 
 
+def test_tracks_of_artists_tied_to_two_sides_stay_with_their_artist(tmp_path, capsys):
+    assert split(tmp_path, catalog(tmp_path, rows()), "old.parquet") == 0
+    old = sides(tmp_path / "old.parquet")
+    a, b = 0, next(a for a in range(60) if old[f"{a:03d}-0"] != old["000-0"])
+    more = [
+        [f"{name}-{i}", f"{name}-{i}.mp3", f"a{artist}", "mood/calm", digest]
+        for name, artist in (("a", a), ("b", b), ("newcomer", 99))
+        for i, digest in enumerate(("same", f"{name} itself", ""))
+    ]
+    flags = ("--previous", str(tmp_path / "old.parquet"), "--bytes-column", "sha256")
+    capsys.readouterr()
+    assert split(tmp_path, catalog(tmp_path, [*rows(), *more]), "new.parquet", *flags) == 0
+    new = sides(tmp_path / "new.parquet")
+    assert old.items() <= new.items() and {new[f"{name}-0"] for name in ("a", "b", "newcomer")} == {"none"}
+    assert new["a-1"] == new["a-2"] == old["000-0"] and new["b-1"] == new["b-2"] == old[f"{b:03d}-0"]
+    assert new["newcomer-1"] == new["newcomer-2"] != "none"
+    assert "none 3 tracks; 0 artists on several sides" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [

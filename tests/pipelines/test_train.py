@@ -40,6 +40,13 @@ def test_a_wrong_option_is_a_usage_error(dataset, tmp_path, capsys):
     assert "choose from compact" in capsys.readouterr().err
 
 
+def test_a_mistyped_tag_is_refused_before_anything_is_trained(dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pipelines.train._build", lambda args: pytest.fail("training began"))
+    command = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle")]
+    assert main([*command, "--precision-target", "mood/calmm=0.9"]) == 2
+    assert "mood/calmm: no tag of this taxonomy" in capsys.readouterr().err
+
+
 def test_train_prints_metrics_beside_the_baselines(dataset, tmp_path, capsys):
     bundle = tmp_path / "bundle"
     assert main(["train", "--dataset", str(dataset), "--output", str(bundle), "--epochs", "1"]) == 0

@@ -17,6 +17,12 @@ def tags(result):
     return {key: row["tags"] for key, row in result.rows.items()}
 
 
+def test_a_file_that_is_not_utf_8_is_named(tmp_path):
+    (tmp_path / "latin.csv").write_bytes("track_id,uri\n1,café.mp3\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"latin\.csv: byte 18 is not UTF-8: save the file as UTF-8"):
+        import_csv(str(tmp_path / "latin.csv"), CsvLayout(renamed=SAME))
+
+
 def test_columns_are_renamed_and_further_ones_carried(tmp_path):
     renamed = {"track_id": "clip", "uri": "path", "artist": "band"}
     result = imported(tmp_path, "clip,path,band,bpm,empty\n007,a.mp3,Anna,120,\n", renamed=renamed)

@@ -79,7 +79,9 @@ class CatalogLabels:
 
     Attributes:
       tracks: uint64 [tracks], hash of each track_id.
-      groups: uint64 [tracks], hash of what a track must not be parted from.
+      artists: uint64 [tracks], hash of the track's `group_key`.
+      groups: uint64 [tracks], hash of what a track must not be parted from: artists that share audio are one.
+      shared: bool [tracks], whether another artist has a track of the same audio.
       sides: int8 [tracks], positions in `SIDES`.
       carried: tags of each track with a target over 0.
       known: bool [tracks, categories].
@@ -90,7 +92,9 @@ class CatalogLabels:
     """
 
     tracks: Hashes
+    artists: Hashes
     groups: Hashes
+    shared: npt.NDArray[np.bool_]
     sides: Sides
     carried: TagRows
     known: npt.NDArray[np.bool_]
@@ -175,10 +179,13 @@ class _Reader:
         """Everything that was added."""
         rest = pa.RecordBatch.from_pylist(self._conflicts, schema=CONFLICTS)
         sizes = np.array([len(tags) for tags in self._tags], np.int64)
+        artists, digests = np.array(self._groups, np.uint64), np.array(self._digests, np.uint64)
         known = np.frombuffer(b"".join(self._known), np.bool_).reshape(-1, len(self._starts))
         return CatalogLabels(
             tracks=np.array(self._tracks, np.uint64),
-            groups=joined(np.array(self._groups, np.uint64), np.array(self._digests, np.uint64)),
+            artists=artists,
+            groups=joined(artists, digests),
+            shared=shared_audio(artists, digests),
             sides=np.array(self._sides, np.int8),
             carried=TagRows(
                 starts=np.concatenate([np.zeros(1, np.int64), sizes.cumsum()]),
@@ -213,6 +220,19 @@ def joined(groups: Hashes, digests: Hashes) -> Hashes:
     smallest = np.full(parts.max() + 1, np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(smallest, parts, names)
     found: Hashes = smallest[parts][group]
+    return found
+
+
+def shared_audio(groups: Hashes, digests: Hashes) -> npt.NDArray[np.bool_]:
+    """Whether a track's digest (0: unknown) is one of another group, too: bool [tracks]."""
+    known = np.flatnonzero(digests)
+    audio, digest = np.unique(digests[known], return_inverse=True)
+    one = np.zeros(len(audio), np.uint64)
+    one[digest] = groups[known]
+    several = np.zeros(len(audio), np.bool_)
+    several[digest[groups[known] != one[digest]]] = True
+    found = np.zeros(len(groups), np.bool_)
+    found[known] = several[digest]
     return found
 
 

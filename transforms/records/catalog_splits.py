@@ -24,14 +24,18 @@ def split_catalog(
       catalog: from `read_labels`.
       taxonomy: the same.
       ratios: shares of the sides.
-      previous: hash of a track_id -> its side in an earlier split: it stays. New tracks join their group's side; where
-        old tracks of a group are on two sides, its new ones are `OUT`.
+      previous: hash of a track_id -> its side in an earlier split: it stays. New tracks join their group's side. Where
+        artists that share audio have old tracks on two sides, new tracks join their artist's side, and new ones of the
+        shared audio are `OUT`; so are new tracks of an artist whose old ones are on two sides.
 
     Returns:
       int8 [tracks], positions in `SIDES`.
     """
-    names, group = np.unique(catalog.groups, return_inverse=True)
     old = np.array([(previous or {}).get(int(track), OPEN) for track in catalog.tracks], np.int8)
+    names, group = np.unique(catalog.groups, return_inverse=True)
+    parted = (_group_sides(group, old, len(names)) == OUT)[group]
+    old[parted & catalog.shared & (old == OPEN)] = OUT
+    names, group = np.unique(np.where(parted, catalog.artists, catalog.groups), return_inverse=True)
     fixed = _group_sides(group, old, len(names))
     counts = count_tags(catalog.carried, group, len(names), len(taxonomy.tags))
     made = stratify(counts, np.bincount(group, minlength=len(names)), fixed, ratios)
@@ -51,9 +55,9 @@ def _group_sides(group: npt.NDArray[np.int64], old: Sides, groups: int) -> Sides
 def report(catalog: CatalogLabels, sides: Sides, taxonomy: Taxonomy, ratios: SplitRatios) -> dict[str, Any]:
     """How even a split is: tracks and groups of each side, groups on several sides, deviation of each tag's shares.
 
-    The catalog's own sides are those that the split is compared with.
+    Groups are artists here. The catalog's own sides are those that the split is compared with.
     """
-    names, group = np.unique(catalog.groups, return_inverse=True)
+    names, group = np.unique(catalog.artists, return_inverse=True)
     on = np.stack([np.bincount(group[sides == side], minlength=len(names)) > 0 for side in range(len(SPLITS))])
     tags = len(taxonomy.tags)
     off = deviations(catalog.carried, sides, tags, ratios)

@@ -72,7 +72,10 @@ def read_table(url: str, *, names: Sequence[str] | None = None, headers: int = 1
     Raises:
       ValueError: the file is empty or not UTF-8.
     """
-    text = storage.read_bytes(url).decode("utf-8-sig")
+    try:
+        text = storage.read_bytes(url).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{url}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
     tabs = "\t" in text.partition("\n")[0]
     lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter="\t" if tabs else ",") if row]
     if not lines:

@@ -42,7 +42,11 @@ TRACK_TAGS = pa.schema(
         column("tag", pa.string(), "Stable tag id, e.g. `mood/calm`."),
         column("score", pa.float32(), "Calibrated probability, 0 to 1, rounded to 0.0001."),
         column("rank", pa.int16(), "Place among the track's tags of this category, from 1."),
-        column("is_positive", pa.bool_(), "Score at or over the tag's threshold; for multiclass the one highest."),
+        column(
+            "is_positive",
+            pa.bool_(),
+            "Score at or over the tag's threshold (a parent's may be higher); for multiclass the one highest.",
+        ),
         column("source", pa.string(), "Where the score is from: `model`, `expert` or `fused`."),
         column("model_score", pa.float32(), "The model's score before any expert's.", nullable=True),
         column("expert_weight", pa.float32(), "Weight that an annotator gave, null where none did.", nullable=True),
@@ -89,7 +93,12 @@ TAXONOMY = pa.schema(
         column("name", pa.string(), "Display name."),
         column("parents", pa.list_(pa.field("element", pa.string(), nullable=False)), "Broader tags."),
         column("threshold", pa.float32(), "Score from which on the tag is positive.", nullable=True),
-        column("calibration", pa.string(), "How scores were made probabilities, as JSON.", nullable=True),
+        column(
+            "calibration",
+            pa.string(),
+            "How scores were made probabilities, as JSON; `support`: held-out tracks that carry the tag.",
+            nullable=True,
+        ),
         column("support", pa.int64(), "Labelled training tracks that carry the tag.", nullable=True),
         column("metrics", pa.string(), "Metrics on the held-out splits, as JSON.", nullable=True),
     ]
