@@ -2,17 +2,20 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models import building
 from models.bundles import split_file
 from models.bundles.bundle import load_bundle
 from models.bundles.bundle_writing import write_trunk_bundle
 from models.bundles.fake import write_fake_bundle
 from models.bundles.trunk_bundle import BundleError, load_trunks
+from models.heads.gain import Gain
 from models.training.data import Sampling
 from models.trunks.embedding import load_embedder
 from models.trunks.pooling import Pooling
@@ -34,7 +37,7 @@ def train(dataset, output: Path, *flags: str) -> int:
 
 def test_a_frozen_trunk_gives_the_embeddings_that_it_gave(built, dataset, tmp_path, capsys):
     assert train(dataset, tmp_path / "new", "--trunk", built.bundle.url) == 0
-    assert "labelled tracks are few" not in capsys.readouterr().out
+    assert "ready-made networks are mostly better" not in capsys.readouterr().out
     new = load_bundle(str(tmp_path / "new"))
     (trunk,), (old,) = new.trunks, built.bundle.trunks
     assert trunk.learned and trunk.digest == old.digest and new.embedding_id == built.bundle.embedding_id
@@ -113,8 +116,10 @@ def test_fine_tuning_goes_on_from_the_trunk(built, dataset, tmp_path):
     assert len(json.loads((tmp_path / "new" / "history.json").read_bytes())["epochs"]) == 1
 
 
-def test_a_trunk_that_fine_tuning_did_not_better_is_published_as_it_was(built, dataset, tmp_path, capsys):
+def test_a_trunk_that_fine_tuning_did_not_better_is_published_as_it_was(built, dataset, tmp_path, capsys, monkeypatch):
+    """On this little the gain of an epoch is chance: a gain within its standard error is given."""
     words = ["--trunk", built.bundle.url, "--epochs", "1", "--learning-rate", "1e-9"]
+    monkeypatch.setattr(building, "Gain", SimpleNamespace(of=lambda *losses: Gain(0.001, 0.002)))
     assert train(dataset, tmp_path / "new", *words, "--fine-tune") == 0
     assert "the bundle holds the ready-made trunks as they were" in capsys.readouterr().out
     new = load_bundle(str(tmp_path / "new"))
@@ -122,7 +127,7 @@ def test_a_trunk_that_fine_tuning_did_not_better_is_published_as_it_was(built, d
     assert train(dataset, tmp_path / "frozen", "--trunk", built.bundle.url) == 0
     assert new.tagger_id == load_bundle(str(tmp_path / "frozen")).tagger_id
     metrics = json.loads((tmp_path / "new" / "metrics.json").read_bytes())
-    assert metrics["fine_tuning"]["published"] == "frozen" and metrics["fine_tuning"]["gain"]["standard_error"] > 0
+    assert metrics["fine_tuning"] == {"published": "frozen", "gain": {"mean": 0.001, "standard_error": 0.002}}
     assert len(json.loads((tmp_path / "new" / "history.json").read_bytes())["epochs"]) == 1
 
 
