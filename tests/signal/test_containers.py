@@ -11,7 +11,7 @@ from tests.signal.test_chained import ID3V1, ID3V2
 from tests.signal.test_seeking import untagged
 from transforms.signal import flac, wavpack
 from transforms.signal.containers import inspect
-from transforms.signal.errors import TooLong, TrackError
+from transforms.signal.errors import NoFrames, TooLong, TrackError
 from transforms.signal.extract import extract
 from transforms.signal.limits import Limits
 from transforms.signal.mpeg import scan_mpeg
@@ -222,23 +222,58 @@ def test_a_cut_file_of_sized_audio_is_told(name):
     assert facts.damage.startswith("truncated: ") and facts.decoded_fraction == pytest.approx(0.7, abs=0.15)
 
 
-@pytest.mark.parametrize(
-    "behind",
-    [b"LIST" + struct.pack("<I", 300_000) + bytes(300_000), b"\0" * 300_000, ID3V1, b"LIST" + struct.pack("<I", 9)],
-    ids=["chunk", "padding", "tag", "cut chunk"],
-)
-def test_what_stands_behind_the_audio_of_a_wav_is_no_audio(behind):
-    data = WHOLE["wav"]
-    got = extract(data + behind, SPEC, LIMITS).facts
+LIST = b"LIST" + struct.pack("<I", 300_000) + bytes(300_000)
+BEHIND = {
+    "chunk": LIST,
+    "padding": bytes(300_000),
+    "padding of ones": b"\xff" * 300_000,
+    "padding and a chunk": bytes(510) + LIST,
+    "tag": ID3V1,
+    "cut chunk": b"cart" + struct.pack("<I", 900_000) + bytes(300_000),
+    "chunk of an odd name": b"PA\xa9 " + struct.pack("<I", 300_000) + bytes(300_000),
+    "text": b"<?xml version='1.0'?>" * 20_000,
+    "archive": b"PK\x03\x04" + bytes(range(256)) * 2_000,
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_what_stands_behind_the_audio_of_a_wav_is_no_audio(name):
+    got = extract(WHOLE["wav"] + BEHIND[name], SPEC, LIMITS).facts
     assert got.damage is None and got.duration_s == 20.0
+
+
+@pytest.mark.parametrize("samples", [44_100, 44_101])
+def test_what_stands_behind_the_audio_of_a_w64_is_no_audio(samples):
+    data = encode(music(2.0, channels=1)[:samples], format="W64")
+    bext = b"bext" + bytes(12) + struct.pack("<Q", 24 + 60_000) + bytes(range(256)) * 234 + bytes(96)
+    got = extract(data.ljust(len(data) + 7 & ~7, b"\0") + bext, SPEC, LIMITS).facts
+    assert got.damage is None and got.duration_s == samples / 44_100
+
+
+@pytest.mark.parametrize("format", ["WAV", "W64"])
+def test_a_recording_of_nothing_has_no_frames_whatever_stands_behind(format):
+    empty = encode(np.zeros((0, 2), np.float32), format=format)
+    bext = b"bext" + bytes(12) + struct.pack("<Q", 24 + 60_000) + bytes(range(256)) * 235
+    with pytest.raises(NoFrames):
+        extract(empty + (LIST if format == "WAV" else bext), SPEC, LIMITS)
+
+
+def test_a_stream_that_begins_with_silence_is_read():
+    quiet = music(20.0)
+    quiet[:88_200] = 0
+    data = bytearray(encode(quiet))
+    data[40:44] = bytes(4)
+    got = extract(bytes(data), SPEC, LIMITS).facts
+    assert got.damage == "length_unverified" and got.duration_s == 20.0
 
 
 def test_the_last_frame_of_a_flac_may_be_tiny():
     samples = music(2.0, channels=1)
     samples[44_100:] = 0
     data = encode(samples, format="FLAC")
-    count, at = flac.last_frame(data)
-    assert count == len(samples) and len(data) - at < 16 and flac.ends_whole(data, at)
+    for claimed in (len(samples), len(samples) // 2, 4096):  # the last is a frame's end, too
+        count, at = flac.counted_samples(flac.with_samples(data, claimed))
+        assert count == len(samples) and len(data) - at < 16
 
 
 def test_a_flac_whose_header_is_not_its_first_block_is_left_as_it_is():
@@ -248,10 +283,57 @@ def test_a_flac_whose_header_is_not_its_first_block_is_left_as_it_is():
     assert damage(padded) == ""
 
 
-def test_two_flacs_in_a_row_are_told():
+def test_what_looks_like_a_frame_behind_a_flac_is_not_believed():
+    data = WHOLE["flac"]
+    start = flac._audio_start(data)
+    assert flac.counted_samples(data + data[start : start + 16])[0] == 20 * 44_100
+    assert flac.counted_samples(flac.with_samples(data, 44_100) + data[start : start + 16]) is None
+
+
+def test_a_flac_cut_at_its_front_counts_from_its_first_frame():
+    data = WHOLE["flac"]
+    start = flac._audio_start(data)
+    second = next(at for at in range(start + 1, len(data)) if (frame := flac._frame(data, at)) and frame.number == 1)
+    cut = data[:start] + data[second:]
+    left = 20 * 44_100 - flac._frame(data, start).samples
+    for claimed in (left, 20 * 44_100):
+        assert flac.counted_samples(flac.with_samples(cut, claimed))[0] == left
+
+
+def test_a_flac_whose_numbers_may_mean_either_is_read_as_it_claims():
+    """Before there was a bit for it, files of varying block size counted samples: both sizes in the header told."""
+    data = bytearray(WHOLE["flac"])
+    data[8:10] = b"\x02\x00"
+    assert flac.counted_samples(bytes(data))[0] == 20 * 44_100
+    assert flac.counted_samples(flac.with_samples(bytes(data), 44_100)) is None
+
+
+@pytest.mark.parametrize("last", [b"\0", b"\x80"])
+def test_two_flacs_in_a_row_are_told(last):
     other = encode(music(9.0), format="FLAC")
+    comment = b"\x84\0\0\x08" + bytes(8)
+    start = flac._audio_start(other)
+    other = other[:4] + last + other[5:42] + (b"" if last == b"\x80" else comment) + other[start:]
     for files in ((WHOLE["flac"], other), (other, WHOLE["flac"])):
-        assert "chained: another file follows and is left out" in damage(b"".join(files))
+        got = extract(b"".join(files), SPEC, LIMITS).facts
+        assert got.duration_s == (9.0 if files[0] is other else 20.0)
+        assert got.damage.startswith("chained: another file follows and is left out")
+
+
+def test_metadata_without_end_takes_no_time():
+    blocks = b"fLaC\0\0\0\x22" + (34).to_bytes(34) + bytes(40_000_000)
+    assert notes(blocks) == ()
+
+
+def test_a_wavpack_is_walked_from_block_to_block():
+    tagged = av_file("wavpack", 20.0)
+    data = tagged[: tagged.index(b"APETAGEX")]
+    assert wavpack.counted_samples(tagged) == wavpack.counted_samples(data) == 20 * 44_100
+    for other in (data[:-1], data + data, data + b"junk", data[: len(data) // 2]):
+        assert wavpack.counted_samples(other) is None
+    last = data.rfind(b"wvpk")
+    far = data[: last + 16] + b"\xff" * 4 + data[last + 20 :]
+    assert wavpack.counted_samples(far) is None and damage(far) == ""
 
 
 def mp3_in_wav(mp3):
@@ -268,9 +350,22 @@ def test_an_mp3_in_a_wav_is_read_like_one_by_itself():
     loud_late[:300_000] *= 1e-4
     for mp3 in (WHOLE["mp3"], untagged(encode(loud_late, format="MP3"))):
         got, alone = extract(mp3_in_wav(mp3), SPEC, LIMITS), extract(mp3, SPEC, LIMITS)
-        assert got.facts == dataclasses.replace(alone.facts, format="wav")
+        assert got.facts == dataclasses.replace(alone.facts, format="wav", damage=None)
         np.testing.assert_array_equal(got.patches, alone.patches)
     assert "truncated: " in damage(mp3_in_wav(WHOLE["mp3"])[:-50_000])
+
+
+@pytest.mark.parametrize("claimed", [0, 100_000, 0xFFFFFFFF])
+def test_an_mp3_in_a_wav_of_a_false_size_is_read_to_its_end(claimed):
+    data = mp3_in_wav(untagged(WHOLE["mp3"]))
+    at = data.index(b"data") + 4
+    got = extract(data[:at] + struct.pack("<I", claimed) + data[at + 4 :], SPEC, LIMITS).facts
+    assert got.damage == "length_unverified" and got.duration_s == pytest.approx(20.0, abs=0.06)
+
+
+def test_layer_2_in_a_wav_that_says_layer_3_is_read():
+    got = extract(mp3_in_wav(av_file("mp2", 20.0)), SPEC, LIMITS).facts
+    assert got.format == "wav" and got.duration_s == pytest.approx(20.0, abs=0.06)
 
 
 def test_a_lost_ogg_page_is_told():

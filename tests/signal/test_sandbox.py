@@ -15,7 +15,7 @@ from tests.signal.synth import SPEC, encode, music_file, sine
 from transforms.signal.confine import forbid_programs_and_sockets
 from transforms.signal.errors import Empty, MemoryLimit, TrackError
 from transforms.signal.extract import extract
-from transforms.signal.limits import Limits
+from transforms.signal.limits import MIB, Limits
 from transforms.signal.sandbox import Sandbox, SandboxError, _warn_once, shared_sandbox
 
 LIMITS = Limits(wall_s=3.0, tracks_per_child=50)
@@ -123,6 +123,12 @@ def test_what_a_track_leaves_behind_costs_no_later_one(before, after):
         assert [reason_of(sandbox.submit(pill)) for pill in (before, after, b"good")] == ["tagged"] * 3
 
 
+def test_a_file_that_a_child_has_no_room_for_is_a_memory_limit():
+    with Sandbox(SPEC, Limits(address_space_bytes=400 * MIB), 1) as sandbox:
+        reasons = [reason_of(sandbox.submit(bytes(size * MIB))) for size in (180, 180, 360)]
+    assert reasons == ["unknown_format", "unknown_format", "memory_limit"]
+
+
 def test_an_error_that_is_no_fault_of_the_track_is_told_and_the_sandbox_goes_on(monkeypatch):
     with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
         with monkeypatch.context() as patch:
@@ -137,7 +143,7 @@ def test_a_machine_may_allow_less_than_the_limits():
         for kind, most in ((resource.RLIMIT_CPU, 60), (resource.RLIMIT_NOFILE, 50)):
             resource.setrlimit(kind, (most, most))
         from tests.signal.synth import SPEC
-        from transforms.signal.limits import Limits
+        from transforms.signal.limits import MIB, Limits
         from transforms.signal.sandbox import Sandbox
         with Sandbox(SPEC, Limits(), 1, extractor="tests.signal.poison:extract") as sandbox:
             print(len(sandbox.submit(b"good").result().patches))

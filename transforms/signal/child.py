@@ -46,8 +46,11 @@ def main(request_fd: int, answer_fd: int) -> None:
             _, data = wire.receive(request_fd)
         except wire.Closed:
             return
+        except MemoryError:
+            sys.exit(wire.NO_MEMORY)
         _renew_cpu_time(limits)
         _answer(answer_fd, extract, data, spec, limits)
+        del data  # its memory is the next file's
 
 
 def _load(name: str) -> Extract:

@@ -1,14 +1,22 @@
 """Where the audio lies in WAV, W64, AIFF, CAF and AU files, and how many bytes of it their headers claim."""
 
 import dataclasses
+import re
 import struct
 from collections.abc import Iterator
 
 from transforms.signal.tags import begins_tag
 
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
-_COMMON = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"JUNK", b"junk", b"PAD ", b"FLLR", b"cue ", b"smpl", b"_PMX")
-"""Chunks that often stand behind the audio, so that a cut one is known, too."""
+_NAME = re.compile(rb"[A-Za-z0-9_ ]{4}")
+"""A chunk's name, also of one that is cut."""
+_LEAST_OF_A_NAME = 3
+"""Characters that can be printed in a chunk's name of four, where its size fits the file."""
+_ARCHIVES = (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b")
+_LOOKED_AT = 1 << 16
+"""Bytes behind the audio that tell what stands there."""
+_UNCOUNTED = 8
+"""Bytes at the beginning of an AIFF's sound that some writers do not count."""
 _LEAST_REST = 20
 """What lies behind the audio is no more of it where it is less than the audio by so many times."""
 
@@ -44,6 +52,12 @@ def _chunks(data: bytes, at: int, layout: str, *, is_padded: bool) -> Iterator[_
         name, size = head.unpack_from(data, at)
         yield name, at + head.size, size
         at += head.size + max(0, size) + (size & 1 if is_padded else 0)
+
+
+def _number(data: bytes, at: int, layout: str) -> int:
+    """A number of the file, 0 where that is too short for it."""
+    size = struct.calcsize(layout)
+    return int(struct.unpack_from(layout, data, at)[0]) if len(data) >= at + size else 0
 
 
 def wav_audio(data: bytes) -> Audio | None:
@@ -106,20 +120,25 @@ def with_claimed(data: bytes, audio: Audio, size: int) -> bytes:
 
 
 def goes_on(data: bytes, audio: Audio) -> bool:
-    """Whether audio goes on behind what is claimed: as much that it matters, and no chunk, tag or padding."""
+    """Whether audio goes on behind what is claimed: so much that it matters, and no chunk, tag, text or padding."""
     end = audio.at + audio.claimed
+    if not audio.claimed:
+        return not _is_no_audio(data, end, audio)
     if (len(data) - end) * _LEAST_REST < audio.claimed:
         return False
-    places = (end, end + 1) if audio.claimed & 1 else (end,)
-    if any(_is_chunk(data, at, audio) or begins_tag(data, at) for at in places):
-        return False
-    return bool(data[end:].strip(b"\0"))
+    rest = data[end : end + _LOOKED_AT]
+    begin = end + len(rest) - len(rest.lstrip(b"\0"))
+    places = {end, end + 1, end + 7 & ~7, end + _UNCOUNTED, begin, begin & ~1}
+    is_padding = not rest.strip(rest[:1]) or begin == end + len(rest)
+    is_text = data[begin : begin + 32].isascii() or data.startswith(_ARCHIVES, begin)
+    return not (is_padding or is_text or any(_is_no_audio(data, at, audio) for at in places))
 
 
-def _is_chunk(data: bytes, at: int, audio: Audio) -> bool:
-    """Whether a chunk begins here: by its name, and a size that the file has room for."""
+def _is_no_audio(data: bytes, at: int, audio: Audio) -> bool:
+    """Whether a tag begins here, or a chunk: by its name, and a size that the file has room for."""
     if audio.head:
-        return audio.head <= int.from_bytes(data[at + 16 : at + 24], "little") <= len(data) - at
-    name, wide = data[at : at + 4], audio.layout == ">q"
-    size = int.from_bytes(data[at + 4 : at + (12 if wide else 8)], "little" if audio.layout[0] == "<" else "big")
-    return name in _COMMON or (all(0x20 <= byte < 0x7F for byte in name) and size <= len(data) - at)
+        return audio.head <= _number(data, at + 16, "<Q") <= len(data) - at
+    name, layout = data[at : at + 4], audio.layout if audio.layout == ">q" else audio.layout[0] + "I"
+    is_named = sum(0x20 <= byte < 0x7F for byte in name) >= _LEAST_OF_A_NAME
+    fits = is_named and _number(data, at + 4, layout) <= len(data) - at
+    return fits or _NAME.fullmatch(name) is not None or begins_tag(data, at)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from transforms.signal import chunks, flac, wavpack
 from transforms.signal.mp4 import missing_bytes
-from transforms.signal.mpeg import scan_mpeg, with_length_tag
+from transforms.signal.mpeg import SEARCH_BYTES, find_mpeg_frame, mpeg_frame, scan_mpeg, with_length_tag
 from transforms.signal.mpeg_packets import Packets, clean_packets
 from transforms.signal.ogg_links import links_alike, scan_ogg
 from transforms.signal.sniff import (
@@ -14,6 +14,7 @@ from transforms.signal.sniff import (
     AU,
     CAF,
     FLAC,
+    MP2,
     MP3,
     MP4,
     OGG_FLAC,
@@ -85,11 +86,18 @@ def _wav(data: bytes) -> Contents:
 
 def _mpeg_in_wav(data: bytes, audio: chunks.Audio) -> Contents:
     """The MP3 alone: libsndfile guesses the length of a wrapped one by its first frame."""
-    contents = _mp3(data[audio.at : audio.at + audio.claimed] if audio.claimed > 0 else data[audio.at :])
-    missing = audio.at + audio.claimed - len(data)
-    notes = (f"truncated: {missing} bytes are missing",) if missing > 0 else ()
-    wrapped = dataclasses.replace(MP3, name=WAV.name)
-    return dataclasses.replace(contents, wrapped=wrapped, notes=notes + contents.notes)
+    end = audio.at + audio.claimed
+    is_known = audio.claimed > 0 and end < _STREAMED and not chunks.goes_on(data, audio)
+    body = data[audio.at : end] if is_known else data[audio.at :]
+    frame = find_mpeg_frame(body[:SEARCH_BYTES])
+    head = mpeg_frame(body[frame : frame + 4]) if frame is not None else None
+    if head is None or head.layer != 3:
+        return Contents(data=body, wrapped=dataclasses.replace(MP2, name=WAV.name))
+    contents = _mp3(body)
+    notes = [note for note in contents.notes if note != UNVERIFIED or not is_known]
+    if is_known and end > len(data):
+        notes.insert(0, f"truncated: {end - len(data)} bytes are missing")
+    return dataclasses.replace(contents, wrapped=dataclasses.replace(MP3, name=WAV.name), notes=tuple(notes))
 
 
 def _chunked(data: bytes, *, find: Callable[[bytes], chunks.Audio | None]) -> Contents:
@@ -105,39 +113,33 @@ def _sized(data: bytes, audio: chunks.Audio | None) -> Contents:
         return Contents(data=data, notes=(UNVERIFIED,))
     if claimed > there:
         return Contents(data=data, stretch=claimed / there, notes=(f"truncated: {there} of {claimed} bytes of audio",))
-    if claimed == 0 or chunks.goes_on(data, audio):
+    if chunks.goes_on(data, audio):
         return Contents(data=chunks.with_claimed(data, audio, there), notes=(UNVERIFIED,))
+    if claimed == 0 or audio.head:  # libsndfile would read what follows, whatever it is
+        data = data[: audio.at + claimed]
     return Contents(data=data, is_counted=True)
 
 
 def _flac(data: bytes) -> Contents:
     """A FLAC frame takes 10 bytes at the least and holds 65,535 samples at the most."""
     most = len(data) // _LEAST_FLAC_FRAME * _MOST_FLAC_BLOCK
-    claimed, last = flac.claimed_samples(data), flac.last_frame(data)
-    if last is None or not claimed:
+    claimed = flac.claimed_samples(data)
+    found = flac.counted_samples(data) if claimed else None
+    if found is None or found[0] > most:
         return Contents(data=data, most_samples=most)
-    samples, at = last
-    if samples == claimed:
+    counted, at = found
+    if counted == claimed and not flac.has_another(data, at):
         return Contents(data=data, is_counted=True)
     if flac.has_another(data):
         return Contents(data=data, most_samples=most, notes=("chained: another file follows and is left out",))
-    if _is_false(claimed, samples) or flac.ends_whole(data, at):
-        return Contents(data=flac.with_samples(data, samples), is_counted=True, notes=(UNVERIFIED,))
-    return Contents(data=data, most_samples=most)
+    return Contents(data=flac.with_samples(data, counted), notes=(UNVERIFIED,))
 
 
 def _wavpack(data: bytes) -> Contents:
-    claimed, last = wavpack.claimed_samples(data), wavpack.last_block(data)
-    if claimed is None or last is None or last.samples == claimed:
-        return Contents(data=data)
-    if _is_false(claimed, last.samples) or last.is_whole:
-        return Contents(data=wavpack.with_samples(data, last.samples), notes=(UNVERIFIED,))
-    return Contents(data=data)
-
-
-def _is_false(claimed: int, counted: int) -> bool:
-    """Whether a header's length cannot be explained by a file that was cut."""
-    return claimed < counted or claimed > BELIEVED * counted
+    claimed, counted = wavpack.claimed_samples(data), wavpack.counted_samples(data)
+    if claimed is None or counted is None or counted == claimed:
+        return Contents(data=data, is_counted=claimed is not None and counted == claimed)
+    return Contents(data=wavpack.with_samples(data, counted), notes=(UNVERIFIED,))
 
 
 def _mp3(data: bytes) -> Contents:

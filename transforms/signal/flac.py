@@ -1,14 +1,19 @@
 """Length of a native FLAC by its last frame, whatever its header claims (RFC 9639)."""
 
 import dataclasses
+from collections.abc import Iterator
 
 _STREAM_INFO = 8
 """Where the first metadata block's content begins; the total of samples is the last 36 bits of its bytes 10 to 17."""
 _TOTAL_AT = _STREAM_INFO + 10
-_TOTAL_BITS = 36
+_MOST_SAMPLES = (1 << 36) - 1
+_MOST_BLOCKS = 1000
+"""Blocks of metadata that are passed over."""
 _LARGEST_FRAME = 1 << 21
 """How far from the end the last frame's header is looked for."""
-_ID3V1 = 128
+_MOST_TRIED = 16
+"""Frames, the last first, of which the checksum is tried: audio may look like the header of one."""
+_ID3V1, _APE_FOOTER = 128, 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,48 +35,81 @@ def claimed_samples(data: bytes) -> int:
     """Samples a channel that the header claims, 0 for a length that it doesn't know or a header in another place."""
     if len(data) < _TOTAL_AT + 8 or data[4] & 0x7F:
         return 0
-    return int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) & ((1 << _TOTAL_BITS) - 1)
+    return int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) & _MOST_SAMPLES
 
 
 def with_samples(data: bytes, samples: int) -> bytes:
     """The same file, its header claiming so many samples a channel."""
-    others = int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) >> _TOTAL_BITS << _TOTAL_BITS
+    others = int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) & ~_MOST_SAMPLES
     return data[:_TOTAL_AT] + (others | samples).to_bytes(8) + data[_TOTAL_AT + 8 :]
 
 
-def last_frame(data: bytes) -> tuple[int, int] | None:
-    """Samples a channel up to the end of the last frame, and where that begins; None where there is none."""
-    first = _frame(data, _audio_start(data))
+def counted_samples(data: bytes) -> tuple[int, int] | None:
+    """Samples a channel up to the end of the last frame, and where that begins.
+
+    It is the last header of a frame that agrees with the claim, else the frame that ends with the file (tags behind it
+    excepted); failing that, any near the end that agrees with the claim. None where there is none of these, as in
+    a file that was cut.
+    """
+    claimed = claimed_samples(data)
+    likely: list[tuple[FlacFrame, tuple[int, ...]]] = []
+    for last, counts in _last_frames(data):
+        if not likely and claimed in counts:
+            return claimed, last.at
+        likely.append((last, counts))
+    ends = _ends(data)
+    for last, counts in likely[:_MOST_TRIED]:
+        if any(_crc16(data[last.at : end]) == 0 for end in ends):
+            return (counts[0], last.at) if len(counts) == 1 and counts[0] <= _MOST_SAMPLES else None
+    return next(((claimed, last.at) for last, counts in likely if claimed in counts), None)
+
+
+def _last_frames(data: bytes) -> Iterator[tuple["FlacFrame", tuple[int, ...]]]:
+    """What looks like the header of a frame, the last first, and what the samples up to that frame's end may be."""
+    first, at = _frame(data, _audio_start(data)), len(data)
     if first is None:
-        return None
-    at = len(data)
+        return
     while (at := data.rfind(first.shared[:2], max(first.at, len(data) - _LARGEST_FRAME), at)) >= 0:
         last = _frame(data, at)
         if last is not None and last.shared == first.shared and last.number >= first.number:
-            before = last.number if last.is_variable else last.number * first.samples
-            return before + last.samples, at
-    return None
+            yield last, _samples(data, first, last)
 
 
-def ends_whole(data: bytes, at: int) -> bool:
-    """Whether the frame at this place reaches to the file's end, a tag behind it excepted, with the right checksum."""
+def has_another(data: bytes, start: int = _STREAM_INFO) -> bool:
+    """Whether a second FLAC begins within this file, behind `start`."""
+    return any(data.find(b"fLaC" + block + b"\0\0\x22", start) >= 0 for block in (b"\0", b"\x80"))
+
+
+def _samples(data: bytes, first: "FlacFrame", last: "FlacFrame") -> tuple[int, ...]:
+    """What the samples up to a frame's end may be: numbers count samples, or frames; or either, in old files."""
+    number = last.number - first.number
+    by_samples, by_frames = number + last.samples, number * first.samples + last.samples
+    if first.is_variable:
+        return (by_samples,)
+    least, most = data[_STREAM_INFO : _STREAM_INFO + 2], data[_STREAM_INFO + 2 : _STREAM_INFO + 4]
+    return (by_frames,) if least == most else (by_frames, by_samples)
+
+
+def _ends(data: bytes) -> list[int]:
+    """Where the audio may end: with the file, or before an ID3v1 tag, or an APE tag before that."""
     ends = [len(data)]
     if data.startswith(b"TAG", len(data) - _ID3V1):
         ends.append(len(data) - _ID3V1)
-    return any(_crc16(data[at:end]) == 0 for end in ends)
-
-
-def has_another(data: bytes) -> bool:
-    """Whether a second FLAC begins within this file."""
-    return data.find(data[:_STREAM_INFO], _STREAM_INFO) >= 0
+    footer = ends[-1] - _APE_FOOTER
+    if data.startswith(b"APETAGEX", footer):
+        size, flags = int.from_bytes(data[footer + 12 : footer + 16], "little"), data[footer + 23]
+        ends.append(ends[-1] - size - (_APE_FOOTER if flags & 0x80 else 0))
+    return ends
 
 
 def _audio_start(data: bytes) -> int:
     """Where the first frame stands: behind the metadata."""
-    at, is_last = 4, False
-    while not is_last and at + 4 <= len(data):
-        is_last = bool(data[at] & 0x80)
+    at = 4
+    for _ in range(_MOST_BLOCKS):
+        is_last = at + 4 > len(data) or data[at] & 0x80
         at += 4 + int.from_bytes(data[at + 1 : at + 4])
+        if is_last:
+            break
     return at
 
 

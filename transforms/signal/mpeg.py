@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import re
 import struct
 
 from transforms.signal.tags import begins_tag, tags_end
@@ -132,7 +133,7 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
         frames += count
         spans.append((at, stop))
         after = tags_end(data, stop)
-        at = _resync(data, after, sizes)
+        at = _resync(data, after, head)
         if at is not None:
             is_padding = after > stop and not data[after:at].strip(b"\0")
             lost += 0 if is_padding else at - after
@@ -174,12 +175,20 @@ def _walk(data: bytes, at: int, end: int, sizes: dict[bytes, int], packets: list
     return count, at
 
 
-def _resync(data: bytes, at: int, sizes: dict[bytes, int]) -> int | None:
-    """Where two frames in a row begin again; None where they don't."""
-    while (at := data.find(b"\xff", at)) >= 0:
-        if _walk(data, at, min(at + _TWO_FRAMES, len(data)), sizes, [])[0] >= 2:
-            return at
-        at += 1
+@functools.lru_cache
+def _beginning(version: int, layer: int, rate_hz: int, channels: int) -> re.Pattern[bytes]:
+    """How headers of one kind begin."""
+    seconds = {head[1] for head in _sizes_like(version, layer, rate_hz, channels)}
+    return re.compile(b"\xff[" + b"".join(b"\\x%02x" % second for second in sorted(seconds)) + b"]")
+
+
+def _resync(data: bytes, at: int, head: MpegFrame) -> int | None:
+    """Where two frames of a kind in a row begin again; None where they don't."""
+    sizes = _sizes_like(*_kind(head))
+    for match in _beginning(*_kind(head)).finditer(data, at):
+        begin = match.start()
+        if _walk(data, begin, min(begin + _TWO_FRAMES, len(data)), sizes, [])[0] >= 2:
+            return begin
     return None
 
 

@@ -104,6 +104,8 @@ class _Child:
             return ResourceLimit("the decoder wrote files")
         if status < 0:
             return Crash(f"ended by {signal.Signals(-status).name}")
+        if status == wire.NO_MEMORY:
+            return MemoryLimit(f"no room for the file in {self._limits.address_space_bytes} bytes of address space")
         if status == 1:
             return Unknown(self._last_words())
         return Crash(f"ended with exit status {status}")

@@ -20,6 +20,9 @@ _LENGTHS = struct.Struct("<QQ")
 _MOST_BYTES = 1 << 31
 _PIPE_BYTES = 1 << 20
 
+NO_MEMORY = 77
+"""Exit status of a child that has no memory for the file itself."""
+
 
 class Closed(Exception):
     """The other side closed the pipe."""
