@@ -117,3 +117,12 @@ def test_boxes_without_end_within_each_other_are_an_implausible_header():
     nested = b"".join(struct.pack(">I4s", 8 * (1000 - i), b"moov") for i in range(1000))
     with pytest.raises(ImplausibleHeader, match="boxes within each other"):
         extract(struct.pack(">I4s4sI", 16, b"ftyp", b"M4A ", 0) + nested, SPEC, Limits())
+
+
+def test_boxes_beyond_number_are_an_implausible_header():
+    with pytest.raises(ImplausibleHeader, match="more than 1000000 boxes"):
+        extract(
+            struct.pack(">I4s4sI", 16, b"ftyp", b"M4A ", 0) + struct.pack(">I4s", 8, b"free") * 1_000_001,
+            SPEC,
+            Limits(),
+        )

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from transforms.signal.tags import begins_tag
 
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+_MOST_CHUNKS = 10_000
+"""Chunks before the audio that are passed over."""
 _NAME = re.compile(rb"[A-Za-z0-9_ ]{4}")
 """A chunk's name, also of one that is cut."""
 _LEAST_OF_A_NAME = 3
@@ -48,7 +50,9 @@ _Chunk = tuple[bytes, int, int]
 
 def _chunks(data: bytes, at: int, layout: str, *, is_padded: bool) -> Iterator[_Chunk]:
     head = struct.Struct(layout)
-    while at + head.size <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if at + head.size > len(data):
+            return
         name, size = head.unpack_from(data, at)
         yield name, at + head.size, size
         at += head.size + max(0, size) + (size & 1 if is_padded else 0)
@@ -80,8 +84,8 @@ def wav_audio(data: bytes) -> Audio | None:
 def w64_audio(data: bytes) -> Audio | None:
     """The data chunk of a Sony Wave64: chunks of 16 bytes of name, a size that counts its own head, steps of 8."""
     at = 40
-    while at + 24 <= len(data):
-        (size,) = struct.unpack_from("<Q", data, at + 16)
+    for _ in range(_MOST_CHUNKS):
+        size = _number(data, at + 16, "<Q")
         if data.startswith(_W64_DATA, at):
             return Audio(at=at + 24, claimed=size - 24, size_at=at + 16, layout="<Q", head=24)
         at += max(24, size + 7 & ~7)

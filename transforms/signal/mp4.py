@@ -7,6 +7,8 @@ from transforms.signal.errors import FormatNotAllowed, ImplausibleHeader
 _PARENTS = (b"moov", b"trak", b"mdia", b"minf", b"dinf")
 _DEEPEST = 8
 """Parents within each other; the standard's five are `_PARENTS`, each in the one before."""
+_MOST_BOXES = 1_000_000
+"""Boxes in a row: fragments of a second take two each."""
 _SELF_CONTAINED = 1
 
 
@@ -21,7 +23,7 @@ def refuse_references(data: bytes) -> None:
 
     Raises:
       FormatNotAllowed: there is such a reference.
-      ImplausibleHeader: boxes lie deeper in each other than any writer puts them.
+      ImplausibleHeader: boxes lie deeper in each other than any writer puts them, or there are too many.
     """
     _refuse_within(data, 0, len(data), 0)
 
@@ -47,7 +49,9 @@ def _refuse_entries(data: bytes, start: int, stop: int) -> None:
 
 def _boxes(data: bytes, at: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, first byte of the content and claimed end of each box in a row."""
-    while at + 8 <= min(stop, len(data)):
+    for _ in range(_MOST_BOXES):
+        if at + 8 > min(stop, len(data)):
+            return
         size, name, head = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], 8
         if size == 1:
             size, head = int.from_bytes(data[at + 8 : at + 16]), 16
@@ -57,3 +61,4 @@ def _boxes(data: bytes, at: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
             return
         yield name, at + head, at + size
         at += size
+    raise ImplausibleHeader(f"more than {_MOST_BOXES} boxes")
