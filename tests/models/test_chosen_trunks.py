@@ -131,6 +131,7 @@ def test_a_trunk_that_fine_tuning_did_not_better_is_published_as_it_was(built, d
     assert len(json.loads((tmp_path / "new" / "history.json").read_bytes())["epochs"]) == 1
 
 
+@pytest.mark.long
 def test_trunks_of_one_name_are_fine_tuned_apart(dataset, tmp_path):
     twins = [build(dataset, tmp_path / f"twin{seed}", epochs=1, sampling=Sampling(seed=seed)).bundle for seed in (1, 2)]
     words = [word for twin in twins for word in ("--trunk", twin.url)]
