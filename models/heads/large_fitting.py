@@ -87,13 +87,14 @@ class _Rows:
         self._factor = (self.scales / start.scale[self.columns]).astype(np.float32)
         self.start_bias = start.bias[self.outputs] + weights.bias[self.outputs]
         self.start = start.weights[np.ix_(self.columns, self.outputs)] / self.scales[:, None]
+        self._read, self._told = _span(self.columns), _span(self.outputs)
         ends = np.cumsum([0, *sizes])
         self._slices = [slice(*ends[i : i + 2]) for i in range(len(sizes))]
 
     def _blocks(self) -> Iterator[tuple[np.ndarray, slice]]:
         for begin in range(0, len(self._train), BLOCK):
             rows = slice(begin, begin + BLOCK)
-            values = np.asarray(self._train.embeddings[rows])[:, self.columns].astype(np.float32)
+            values = np.asarray(self._train.embeddings[rows])[:, self._read].astype(np.float32)
             yield (values - self._mean) * self._factor, rows
 
     def gram(self) -> np.ndarray:
@@ -122,8 +123,8 @@ class _Rows:
         for x, rows in self._blocks():
             logits = x @ small + bias.astype(np.float32)
             slope = np.empty_like(logits)
-            targets = np.asarray(self._train.targets[rows])[:, self.outputs].astype(np.float32)
-            mask = np.asarray(self._train.mask[rows])[:, self.outputs].astype(np.float32)
+            targets = np.asarray(self._train.targets[rows])[:, self._told].astype(np.float32, copy=False)
+            mask = np.asarray(self._train.mask[rows])[:, self._told].astype(np.float32, copy=False)
             for group, place in zip(self._part.groups, self._slices, strict=True):
                 multiclass = group.kind == "multiclass"
                 weighted = self._weights.of(self.outputs[place], targets[:, place], mask[:, place], multiclass)
@@ -132,3 +133,9 @@ class _Rows:
             slopes[:-1] += x.T @ slope
             slopes[-1] += slope.sum(axis=0, dtype=np.float64)
         return loss, slopes
+
+
+def _span(columns: np.ndarray) -> slice | np.ndarray:
+    """The same columns, as a slice where they follow each other: it copies nothing and leaves rows in their order."""
+    follow = np.arange(columns[0], columns[0] + len(columns))
+    return slice(int(columns[0]), int(columns[0]) + len(columns)) if np.array_equal(columns, follow) else columns
