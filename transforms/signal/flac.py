@@ -64,7 +64,7 @@ def counted_samples(data: bytes) -> tuple[int, int] | None:
     return next(((claimed, last.at) for last, counts in likely if claimed in counts), None)
 
 
-def _last_frames(data: bytes) -> Iterator[tuple["FlacFrame", tuple[int, ...]]]:
+def _last_frames(data: bytes) -> Iterator[tuple[FlacFrame, tuple[int, ...]]]:
     """What looks like the header of a frame, the last first, and what the samples up to that frame's end may be."""
     first, at = _frame(data, _audio_start(data)), len(data)
     if first is None:
@@ -80,7 +80,7 @@ def has_another(data: bytes, start: int = _STREAM_INFO) -> bool:
     return any(data.find(b"fLaC" + block + b"\0\0\x22", start) >= 0 for block in (b"\0", b"\x80"))
 
 
-def _samples(data: bytes, first: "FlacFrame", last: "FlacFrame") -> tuple[int, ...]:
+def _samples(data: bytes, first: FlacFrame, last: FlacFrame) -> tuple[int, ...]:
     """What the samples up to a frame's end may be: numbers count samples, or frames; or either, in old files."""
     number = last.number - first.number
     by_samples, by_frames = number + last.samples, number * first.samples + last.samples
