@@ -71,11 +71,10 @@ def wav_audio(data: bytes) -> Audio | None:
     for name, at, size in _chunks(data, 12, order + "4sI", is_padded=True):
         if name == b"ds64" and len(data) >= at + 16:
             wide_at = at + 8
-        if name == b"fmt " and len(data) >= at + 2:
-            (codec,) = struct.unpack_from(order + "H", data, at)
+        if name == b"fmt ":
+            codec = _number(data, at, order + "H")
         if name == b"data" and wide_at and size == 0xFFFFFFFF:
-            (wide,) = struct.unpack_from("<Q", data, wide_at)
-            return Audio(at=at, claimed=wide, size_at=wide_at, layout="<Q", codec=codec)
+            return Audio(at=at, claimed=_number(data, wide_at, "<Q"), size_at=wide_at, layout="<Q", codec=codec)
         if name == b"data":
             return Audio(at=at, claimed=size, size_at=at - 4, layout=order + "I", codec=codec)
     return None

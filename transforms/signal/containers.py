@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from transforms.signal import chunks, flac, wavpack
 from transforms.signal.mp4 import missing_bytes
-from transforms.signal.mpeg import SEARCH_BYTES, find_mpeg_frame, mpeg_frame, scan_mpeg, with_length_tag
+from transforms.signal.mpeg import scan_mpeg, with_length_tag
 from transforms.signal.mpeg_packets import Packets, clean_packets
 from transforms.signal.ogg_links import links_alike, scan_ogg
 from transforms.signal.sniff import (
@@ -25,6 +25,7 @@ from transforms.signal.sniff import (
     WAV,
     WAVPACK,
     Kind,
+    mpeg_kind,
 )
 from transforms.signal.tags import id3_size
 
@@ -89,9 +90,7 @@ def _mpeg_in_wav(data: bytes, audio: chunks.Audio) -> Contents:
     end = audio.at + audio.claimed
     is_known = audio.claimed > 0 and end < _STREAMED and not chunks.goes_on(data, audio)
     body = data[audio.at : end] if is_known else data[audio.at :]
-    frame = find_mpeg_frame(body[:SEARCH_BYTES])
-    head = mpeg_frame(body[frame : frame + 4]) if frame is not None else None
-    if head is None or head.layer != 3:
+    if mpeg_kind(body) != MP3:
         return Contents(data=body, wrapped=dataclasses.replace(MP2, name=WAV.name))
     contents = _mp3(body)
     notes = [note for note in contents.notes if note != UNVERIFIED or not is_known]
@@ -128,10 +127,10 @@ def _flac(data: bytes) -> Contents:
     if found is None or found[0] > most:
         return Contents(data=data, most_samples=most)
     counted, at = found
-    if counted == claimed and not flac.has_another(data, at):
-        return Contents(data=data, is_counted=True)
-    if flac.has_another(data):
+    if flac.has_another(data, at if counted == claimed else 0):
         return Contents(data=data, most_samples=most, notes=("chained: another file follows and is left out",))
+    if counted == claimed:
+        return Contents(data=data, is_counted=True)
     return Contents(data=flac.with_samples(data, counted), notes=(UNVERIFIED,))
 
 

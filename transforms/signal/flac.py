@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Iterator
 
+from transforms.signal.tags import audio_ends
+
 _STREAM_INFO = 8
 """Where the first metadata block's content begins; the total of samples is the last 36 bits of its bytes 10 to 17."""
 _TOTAL_AT = _STREAM_INFO + 10
@@ -13,7 +15,6 @@ _LARGEST_FRAME = 1 << 21
 """How far from the end the last frame's header is looked for."""
 _MOST_TRIED = 16
 """Frames, the last first, of which the checksum is tried: audio may look like the header of one."""
-_ID3V1, _APE_FOOTER = 128, 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def counted_samples(data: bytes) -> tuple[int, int] | None:
         if not likely and claimed in counts:
             return claimed, last.at
         likely.append((last, counts))
-    ends = _ends(data)
+    ends = audio_ends(data)
     for last, counts in likely[:_MOST_TRIED]:
         if any(_crc16(data[last.at : end]) == 0 for end in ends):
             return (counts[0], last.at) if len(counts) == 1 and counts[0] <= _MOST_SAMPLES else None
@@ -75,9 +76,9 @@ def _last_frames(data: bytes) -> Iterator[tuple[FlacFrame, tuple[int, ...]]]:
             yield last, _samples(data, first, last)
 
 
-def has_another(data: bytes, start: int = _STREAM_INFO) -> bool:
+def has_another(data: bytes, start: int) -> bool:
     """Whether a second FLAC begins within this file, behind `start`."""
-    return any(data.find(b"fLaC" + block + b"\0\0\x22", start) >= 0 for block in (b"\0", b"\x80"))
+    return any(data.find(b"fLaC" + block + b"\0\0\x22", start + 1) >= 0 for block in (b"\0", b"\x80"))
 
 
 def _samples(data: bytes, first: FlacFrame, last: FlacFrame) -> tuple[int, ...]:
@@ -88,18 +89,6 @@ def _samples(data: bytes, first: FlacFrame, last: FlacFrame) -> tuple[int, ...]:
         return (by_samples,)
     least, most = data[_STREAM_INFO : _STREAM_INFO + 2], data[_STREAM_INFO + 2 : _STREAM_INFO + 4]
     return (by_frames,) if least == most else (by_frames, by_samples)
-
-
-def _ends(data: bytes) -> list[int]:
-    """Where the audio may end: with the file, or before an ID3v1 tag, or an APE tag before that."""
-    ends = [len(data)]
-    if data.startswith(b"TAG", len(data) - _ID3V1):
-        ends.append(len(data) - _ID3V1)
-    footer = ends[-1] - _APE_FOOTER
-    if data.startswith(b"APETAGEX", footer):
-        size, flags = int.from_bytes(data[footer + 12 : footer + 16], "little"), data[footer + 23]
-        ends.append(ends[-1] - size - (_APE_FOOTER if flags & 0x80 else 0))
-    return ends
 
 
 def _audio_start(data: bytes) -> int:

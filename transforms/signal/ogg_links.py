@@ -95,7 +95,8 @@ def _pages(data: bytes) -> Iterator[_Page]:
         _, _, flags, _, serial, sequence, _, segments = _PAGE.unpack_from(data, at)
         table = data[at + _PAGE.size : at + _PAGE.size + segments]
         stop = at + _PAGE.size + segments + sum(table)
-        if stop > len(data) or with_checksum(data[at:stop]) != data[at:stop]:
+        page = data[at:stop]
+        if stop > len(data) or with_checksum(page) != page:
             at = data.find(b"OggS", at + 4)
             continue
         yield _Page(at, stop, serial, sequence, bool(flags & _FIRST), bool(flags & _LAST))

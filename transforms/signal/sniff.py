@@ -116,11 +116,19 @@ def _streamed(data: bytes, start: int) -> Kind:
         return ADTS
     if body[:2] == b"\x0b\x77" and len(body) > 5:
         return EAC3 if body[5] >> 3 > 10 else AC3
+    if (kind := mpeg_kind(body)) is not None:
+        return kind
+    raise UnknownFormat(f"it begins with {body[:8].hex(' ')}")
+
+
+def mpeg_kind(data: bytes) -> Kind | None:
+    """MP3 or MP2, by the layer of the first frame within `SEARCH_BYTES`; None where there is none."""
+    body = data[:SEARCH_BYTES]
     at = find_mpeg_frame(body)
     frame = mpeg_frame(body[at : at + 4]) if at is not None else None
-    if frame is not None:
-        return MP3 if frame.layer == 3 else MP2
-    raise UnknownFormat(f"it begins with {body[:8].hex(' ')}")
+    if frame is None:
+        return None
+    return MP3 if frame.layer == 3 else MP2
 
 
 def _is_adts(body: bytes) -> bool:

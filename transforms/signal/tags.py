@@ -26,6 +26,18 @@ def tags_end(data: bytes, at: int) -> int:
     return at
 
 
+def audio_ends(data: bytes) -> list[int]:
+    """Where the audio of a file may end: with it, or before an ID3v1 tag, or an APE tag before that."""
+    ends = [len(data)]
+    if data.startswith(b"TAG", len(data) - _ID3V1):
+        ends.append(len(data) - _ID3V1)
+    footer = ends[-1] - _APE_HEADER
+    if data.startswith(b"APETAGEX", footer):
+        size, flags = int.from_bytes(data[footer + 12 : footer + 16], "little"), data[footer + 23]
+        ends.append(ends[-1] - size - (_APE_HEADER if flags & 0x80 else 0))
+    return ends
+
+
 def _tag(data: bytes, at: int) -> int:
     """Bytes of the one tag at this place, 0 where there is none."""
     if data.startswith(b"TAG+", at):
