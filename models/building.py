@@ -112,14 +112,16 @@ def _learned_before(
     words: Sequence[str], manifest: DatasetManifest, paths: Mapping[str, list[str]]
 ) -> list[split_file.Row]:
     """The tracks that trunks of bundles were trained on: none of them is rated here."""
-    bundles = list(bundles_among(words).values())
-    learned = [split_file.learned_rows(bundle) for bundle in bundles]
-    if any(learned):
-        rated = {split: [(track.track_id, track.group) for track in _tracks(manifest, paths, split)] for split in RATED}
-        for bundle, rows in zip(bundles, learned, strict=True):
-            if rows:
-                split_file.check_split(bundle, rated)
-    return list(itertools.chain.from_iterable(learned))
+    trained = [bundle for bundle in bundles_among(words).values() if split_file.is_trained(bundle)]
+    if not trained:
+        return []
+    rated = {split: [(track.track_id, track.group) for track in _tracks(manifest, paths, split)] for split in RATED}
+    learned = []
+    for bundle in trained:
+        rows = split_file.read_rows(bundle)
+        split_file.check_split(bundle, split_file.Sides.of_rows(rows), rated)
+        learned += split_file.learned_rows(bundle, rows)
+    return learned
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,7 +5,7 @@ catalog-tagger train --dataset dataset --output bundle
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import CommandFailed, UsageError, checked
@@ -100,8 +100,8 @@ def _train(args: argparse.Namespace) -> int:
         _check_output(args)
         dataset = read_manifest(args.dataset)
         checked(head_options(args).precisions, dataset.taxonomy.tag_ids)
-        _check_trunks(args, dataset)
-        built = _build(args)
+        names = _check_trunks(args, dataset)
+        built = _build(args, names)
     except (BundleError, DatasetError, TrainingError) as error:
         raise CommandFailed(str(error)) from error
     if built is None:
@@ -114,7 +114,7 @@ def _train(args: argparse.Namespace) -> int:
             "fine-tuning did not lower the loss on validation tracks by more than its standard error: the bundle holds "
             "the ready-made trunks as they were (--fine-tune always publishes the trained ones)"
         )
-    if advice := advice_for(built.metrics["tracks"], has_bundles=_names(args) != args.trunk):
+    if advice := advice_for(built.metrics["tracks"], has_bundles=names != args.trunk):
         print(advice)
     return 0
 
@@ -151,8 +151,8 @@ def _print_bundle(output: str, bundle: "Bundle") -> None:
     print(f"bundle {output}: {bundle.tagger_id}, {bundle.embedding_id}, {bundle.feature_id}")
 
 
-def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> None:
-    """Asks of the trunks what can be asked without TensorFlow.
+def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> list[str]:
+    """Asks of the trunks what can be asked without TensorFlow; the names among them, those of bundles left out.
 
     Raises:
       UsageError: the flags make no sense together.
@@ -170,25 +170,18 @@ def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> None:
         raise UsageError("--trunk statistics with --statistics none leaves nothing to embed tracks by")
     for bundle in bundles.values():
         bundle.check_feature_id(dataset.feature_id)
+    return [word for word in args.trunk if word not in bundles]
 
 
-def _build(args: argparse.Namespace) -> Any:
+def _build(args: argparse.Namespace, names: Sequence[str]) -> Any:
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models.building import build_bundle
     from models.trunks.pooling import Pooling
 
     # Every name is checked before the first trunk is trained.
-    options = [training_options(args, name) for name in _names(args)] or [training_options(args, "compact")]
+    options = [training_options(args, name) for name in names] or [training_options(args, "compact")]
     pooling = Pooling(statistics=args.statistics)
     return build_bundle(
         args.dataset, args.output, options[0], pooling, args.trunk, head_options(args), fine_tune=args.fine_tune
     )
-
-
-def _names(args: argparse.Namespace) -> list[str]:
-    """The trunks that are no folders of bundles."""
-    from models.trunks.chosen_trunks import bundles_among
-
-    bundles = bundles_among(args.trunk)
-    return [word for word in args.trunk if word not in bundles]

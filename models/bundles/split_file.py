@@ -92,31 +92,30 @@ def read_sides(bundle: TrunkBundle) -> Sides:
     Raises:
       BundleError: a trunk was trained on tracks that the bundle does not name: no split would be honest.
     """
-    return Sides.of_rows(_rows(bundle))
+    return Sides.of_rows(read_rows(bundle))
 
 
-def learned_rows(bundle: TrunkBundle) -> list[Row]:
-    """The tracks that trunks of a bundle were trained or tuned on; none where all of them are ready-made.
-
-    Raises:
-      BundleError: the bundle does not name them.
-    """
-    if not any(trunk.learned for trunk in bundle.trunks):
-        return []
-    return [row for row in _rows(bundle) if row[2] in ("train", "validation")]
+def is_trained(bundle: TrunkBundle) -> bool:
+    """Whether a trunk of the bundle was trained on labelled tracks; else all of them are ready-made."""
+    return any(trunk.learned for trunk in bundle.trunks)
 
 
-def check_split(bundle: TrunkBundle, splits: Mapping[str, Iterable[tuple[str, str]]]) -> None:
+def learned_rows(bundle: TrunkBundle, rows: Iterable[Row]) -> list[Row]:
+    """Those of a bundle's tracks that its trunks were trained or tuned on; none where all of them are ready-made."""
+    return [row for row in rows if row[2] in ("train", "validation")] if is_trained(bundle) else []
+
+
+def check_split(bundle: TrunkBundle, sides: Sides, splits: Mapping[str, Iterable[tuple[str, str]]]) -> None:
     """Makes sure that a trunk's training tracks are rated nowhere as if it had not seen them.
 
     Args:
       bundle: with a trunk that was trained on labelled tracks.
+      sides: its split.
       splits: (track_id, group) of the tracks on the sides of a new split.
 
     Raises:
       BundleError: some are on a later side than the bundle's split allows; counts them and names some.
     """
-    sides = read_sides(bundle)
     found = [
         f"{track!r} ({split})"
         for split, tracks in splits.items()
@@ -131,7 +130,12 @@ def check_split(bundle: TrunkBundle, splits: Mapping[str, Iterable[tuple[str, st
         )
 
 
-def _rows(bundle: TrunkBundle) -> list[Row]:
+def read_rows(bundle: TrunkBundle) -> list[Row]:
+    """The tracks of a bundle's split, as `read_sides` knows them.
+
+    Raises:
+      BundleError: see `read_sides`.
+    """
     if FILE not in bundle.files:
         if learned := [trunk.name for trunk in bundle.trunks if trunk.learned]:
             raise BundleError(

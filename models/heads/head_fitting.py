@@ -90,12 +90,13 @@ def _fit_many(
         weights[:, columns], bias[columns] = one.fitted.heads.weights, one.fitted.heads.bias
     heads = plain_heads(standard, weights, bias)
     scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(weights))
-    # A part of the rows brings the descent near: few of its steps then need all of them.
-    stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
-    for values in ("all", "fixed"):
-        if part := _part(values, alone, blocks):
-            for rows in stages:
-                heads = refine(rows, heads, part, scales, class_weights(rows, layout, balance))
+    if parts := [part for values in ("all", "fixed") if (part := _part(values, alone, blocks))]:
+        # A part of the rows brings the descent near: few of its steps then need all of them.
+        stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
+        weighed = [class_weights(rows, layout, balance) for rows in stages]
+        for part in parts:
+            for rows, weights_of_classes in zip(stages, weighed, strict=True):
+                heads = refine(rows, heads, part, scales, weights_of_classes)
     return _held_out(train, validation, heads, alone)
 
 

@@ -96,7 +96,8 @@ def refit(
         )
     labelled = _Labels.of(labels, len(taxonomy.tags))
     embedded = read_embeddings(root, snapshot, sorted(labelled.places), base.embedding_dim)
-    known, learned = split_file.read_sides(base), split_file.learned_rows(base)
+    split = split_file.read_rows(base)
+    known, learned = Sides.of_rows(split), split_file.learned_rows(base, split)
     kept = keep_split(labelled.rows(), known, learned, table, ratios)
     splits, absent, kept_out, unsplit = _split(labelled, embedded, kept, base.embedding_dim)
     if not splits["train"].track_ids:
