@@ -54,8 +54,8 @@ bench: setup  ## measure, write benchmarks/results.json and the README's table
 	$(BIN)/python -m benchmarks.run
 
 docs: setup  ## regenerate the generated documents
-	$(BIN)/python -m transforms.records.data_dictionary > docs/tables.md
-	$(BIN)/python -m pipelines.reference > docs/commands.md
+	$(BIN)/python -m pipelines.docs.tables > docs/tables.md
+	$(BIN)/python -m pipelines.docs.commands > docs/commands.md
 
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \

@@ -37,7 +37,6 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "models*"]),
-    package_data={"transforms.signal": ["*.json"]},
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=14,<19",

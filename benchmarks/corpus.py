@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from transforms.signal.spec import FeatureSpec
+from transforms.features.spec import FeatureSpec
 
 SONG_S = 30.0
 DIFFERENT_SONGS = 24
@@ -45,8 +45,8 @@ def write_bundle(folder: Path) -> Path:
     import yaml
 
     from models.bundles.fake import write_fake_bundle
-    from pipelines.synthetic_catalog import taxonomy
-    from transforms.records.taxonomy import load_taxonomy
+    from pipelines.synthesis.catalog import taxonomy
+    from transforms.taxonomy.taxonomy import load_taxonomy
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,9 +84,9 @@ def _write(folder: Path, files: Iterator[bytes], extension: str) -> None:
 
 
 def _songs(tracks: int) -> Iterator[bytes]:
+    from pipelines.synthesis.catalog import make_tracks
+    from pipelines.synthesis.song import render
     from pipelines.synthesize import encode
-    from pipelines.synthetic_catalog import make_tracks
-    from transforms.signal.song import render
 
     plain = [
         encode(render(track.song, SONG_S, 44_100), 44_100, "MP3", "MPEG_LAYER_III")

@@ -23,12 +23,12 @@ import soundfile
 
 from benchmarks.processes import descendants
 from benchmarks.report import Row
-from transforms.signal.extract import extract
-from transforms.signal.limits import Limits
-from transforms.signal.logmel import mel_matrix
-from transforms.signal.mpeg import scan_mpeg, with_length_tag
-from transforms.signal.sandbox import Sandbox
-from transforms.signal.spec import FeatureSpec
+from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
+from transforms.audio.limits import Limits
+from transforms.extraction.sandbox import Sandbox
+from transforms.features.extract import extract
+from transforms.features.logmel import mel_matrix
+from transforms.features.spec import FeatureSpec
 
 SPEC, LIMITS = FeatureSpec(), Limits()
 RATE = 44_100

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.heads.heads import Group, Layout
-from models.heads.row_files import LabelledFiles
-from models.heads.tagger import TAGGER, SplitRows, build_tagger
-from models.trunks.blocks import Block
+from models.embedding.blocks import Block
+from models.fitting.row_files import LabelledFiles
+from models.fitting.tagger import TAGGER, SplitRows, build_tagger
+from models.scoring.heads import Group, Layout
 
 BLOCK = 20_000
 TRACKS_PER_ARTIST = 20

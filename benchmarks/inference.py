@@ -63,10 +63,11 @@ def _starts(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
 
 def make(work: Path) -> None:
     """Writes a bundle of every network in the registry, and the imported ones where their package is."""
-    from models.bundles.bundle_writing import write_trunk_bundle
-    from models.trunks import keras_trunk, trunks
-    from models.trunks.pooling import Pooling
-    from transforms.signal.spec import FeatureSpec
+    from models.bundles.writing import write_trunk_bundle
+    from models.embedding.pooling import Pooling
+    from models.trunks import keras_trunk
+    from models.trunks import networks as trunks
+    from transforms.features.spec import FeatureSpec
 
     spec = FeatureSpec()
     for name, builder in trunks.TRUNKS.items():
@@ -89,7 +90,7 @@ def make(work: Path) -> None:
 def measure(work: Path, engine: str) -> dict[str, Any]:
     """Start, memory and patches a second of one engine."""
     start = time.perf_counter()
-    from models.trunks.embedding import BATCH, load_embedder
+    from models.trunks.loading import BATCH, load_embedder
 
     places = sorted(place.parent for place in (work / "inference").glob("*/bundle.json"))
     first = load_embedder(str(work / "inference" / "compact"), inference=engine)

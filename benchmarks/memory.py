@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks import corpus
 from benchmarks.processes import Usage, catalog_tagger
 from benchmarks.report import Row
-from transforms.records.schemas import TABLES
-from transforms.records.snapshots import Snapshot, current_snapshot
+from transforms.schemas.tables import TABLES
+from transforms.table.snapshots import Snapshot, current_snapshot
 
 SMALL, LARGE = 1_000, 20_000
 

@@ -68,11 +68,11 @@ def _scores(
     path: Path, audio: np.ndarray, bundle: Any, model: Any, weights: np.ndarray, bias: np.ndarray, outputs: list[int]
 ) -> Any:
     """(ours, the package's) scores of one file [tags]; None where it is shorter than a patch."""
-    from models.heads.heads import sigmoid
-    from models.trunks.embedding import load_embedder
-    from transforms.signal.extract import extract
-    from transforms.signal.limits import Limits
-    from transforms.signal.logmel import log_mel
+    from models.scoring.heads import sigmoid
+    from models.trunks.loading import load_embedder
+    from transforms.audio.limits import Limits
+    from transforms.features.extract import extract
+    from transforms.features.logmel import log_mel
 
     frames = log_mel(audio, bundle.spec)
     count = len(frames) // bundle.spec.patch_frames

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from benchmarks import corpus
 from benchmarks.processes import Usage, catalog_tagger, run_python
 from benchmarks.report import Row
-from transforms.signal.spec import FeatureSpec
+from transforms.features.spec import FeatureSpec
 
 SMALL, LARGE = 128, 640
 CHUNK = 64
@@ -95,9 +95,9 @@ def _report(bares: Sequence[Line], tags: Sequence[Line]) -> list[Row]:
 
 def bare_loop(paths: Sequence[Path], bundle: Path) -> None:
     """Reads, extracts and embeds, and nothing else; the next chunk is extracted while one is embedded."""
-    from models.trunks.embedding import load_embedder
-    from transforms.signal.limits import Limits
-    from transforms.signal.sandbox import Sandbox
+    from models.trunks.loading import load_embedder
+    from transforms.audio.limits import Limits
+    from transforms.extraction.sandbox import Sandbox
 
     embedder, children = load_embedder(str(bundle)), os.cpu_count() or 1
     with (

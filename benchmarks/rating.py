@@ -14,7 +14,7 @@ import numpy as np
 
 from models.evaluation.rating import pooled_reliability, rate
 from models.evaluation.resampling import Resamples
-from models.heads.heads import sigmoid
+from models.scoring.heads import sigmoid
 
 
 def made(tracks: int, tags: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,20 +17,20 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.real_tasks import FOLDS, Task, read_rows, read_tasks
-from models.bundles.baselines import mel_moments
-from models.evaluation.metrics import expected_calibration_error, pr_auc, roc_auc
-from models.heads.calibration import calibrate
-from models.heads.category_fitting import Fitted
-from models.heads.head_fitting import fit_heads
-from models.heads.heads import published, raw_logits
-from models.heads.labelled import Labelled
-from models.trunks.blocks import Block
-from models.trunks.embedding import load_embedder
-from models.trunks.statistics import LATEST, STATISTICS
-from transforms.signal.errors import TrackError
-from transforms.signal.extract import extract
-from transforms.signal.limits import Limits
-from transforms.signal.spec import FeatureSpec
+from models.embedding.blocks import Block
+from models.embedding.statistics import LATEST, STATISTICS
+from models.fitting.baselines import mel_moments
+from models.fitting.calibration import calibrate
+from models.fitting.category_fitting import Fitted
+from models.fitting.head_fitting import fit_heads
+from models.fitting.labelled import Labelled
+from models.scoring.heads import published, raw_logits
+from models.scoring.metrics import expected_calibration_error, pr_auc, roc_auc
+from models.trunks.loading import load_embedder
+from transforms.audio.errors import TrackError
+from transforms.audio.limits import Limits
+from transforms.features.extract import extract
+from transforms.features.spec import FeatureSpec
 
 RESAMPLES = 500
 SIZES = (40, 60, 80, 160)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.heads.folds import deal_folds
-from models.heads.heads import Group, Layout
+from models.fitting.folds import deal_folds
+from models.scoring.heads import Group, Layout
 
 FOLDS = 5
 LEAST_POSITIVE = 6

@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.processes import Usage, catalog_tagger
-from transforms.records.catalog_labels import TagRows, read_labels
-from transforms.records.catalog_schema import CATALOG
-from transforms.records.catalog_splits import report
-from transforms.records.hashing import bucket_of
-from transforms.records.splits import SplitRatios, split_of
-from transforms.records.stratify import OPEN, count_tags, deviations, stratify
-from transforms.records.taxonomy import load_taxonomy
-from transforms.records.tracks import list_shards
+from transforms.catalog.columns import CATALOG
+from transforms.catalog.reader import list_shards
+from transforms.formats.hashing import bucket_of
+from transforms.splits.by_artist import SplitRatios, split_of
+from transforms.splits.stratified import report
+from transforms.splits.stratify import OPEN, count_tags, deviations, stratify
+from transforms.splits.survey import TagRows, read_labels
+from transforms.taxonomy.taxonomy import load_taxonomy
 
 ROOT = Path(__file__).resolve().parent.parent
 RATIOS = "0.6,0.2,0.2"

@@ -9,8 +9,8 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from models.trunks.statistics import STATISTICS
-from transforms.signal.spec import FeatureSpec
+from models.embedding.statistics import STATISTICS
+from transforms.features.spec import FeatureSpec
 
 PATCHES, ROUNDS, CALLS = 16, 15, 10
 

@@ -17,10 +17,10 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.real_data import cached_embeddings, embedded, macro
 from benchmarks.real_tasks import Task, read_tasks
-from models.evaluation.metrics import roc_auc
-from models.heads.labelled import standardiser
-from models.heads.logistic import Problem, path
-from models.heads.strengths import STRENGTHS, cross_validated, scaled_columns
+from models.fitting.labelled import standardiser
+from models.fitting.logistic import Problem, path
+from models.fitting.strengths import STRENGTHS, cross_validated, scaled_columns
+from models.scoring.metrics import roc_auc
 
 SYSTEMS = {
     "statistics": ("statistics",),

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.processes import run_python
 from benchmarks.report import Row
-from transforms.signal.spec import FeatureSpec
+from transforms.features.spec import FeatureSpec
 
 SPEC = FeatureSpec()
 TRACKS, SHARD = 64, 8
@@ -64,10 +64,11 @@ def _trunk_row(name: str, facts: dict[str, Any]) -> Row:
 
 def inference(work: Path) -> dict[str, Any]:
     """Patches a second of every trunk, measured in turns."""
-    from models.trunks import keras_trunk, trunks
-    from models.trunks.embedding import BATCH
-    from models.trunks.statistics import LATEST, STATISTICS
-    from models.trunks.trunk_cost import multiply_adds, parameters
+    from models.embedding.statistics import LATEST, STATISTICS
+    from models.trunks import keras_trunk
+    from models.trunks import networks as trunks
+    from models.trunks.cost import multiply_adds, parameters
+    from models.trunks.loading import BATCH
 
     keras_trunk.limit_threads(1)
     patches = np.random.default_rng(0).normal(-40, 10, (BATCH, *SPEC.patch_shape)).astype(np.float32)
@@ -122,9 +123,9 @@ def _step(manifest: Any) -> Callable[[Any], Any]:
     import keras
     import tensorflow as tf
 
-    from models.heads.heads import layout_of
+    from models.scoring.heads import layout_of
     from models.training.losses import masked_loss, with_outputs
-    from models.trunks import trunks
+    from models.trunks import networks as trunks
 
     layout = layout_of(manifest.taxonomy)
     model = with_outputs(trunks.build("compact", SPEC, manifest.mel_mean, manifest.mel_std), layout)
@@ -147,10 +148,10 @@ def _pass(batches: Any, step: Callable[[Any], Any]) -> float:
 
 def _dataset(folder: Path) -> tuple[Any, list[str]]:
     """A training split of noise under the default feature spec, in shards."""
-    from pipelines.synthetic_catalog import taxonomy
-    from transforms.records.datasets import DatasetManifest, ShardEntry
-    from transforms.records.splits import SplitRatios
-    from transforms.records.taxonomy import Taxonomy
+    from pipelines.synthesis.catalog import taxonomy
+    from transforms.dataset.manifest import DatasetManifest, ShardEntry
+    from transforms.splits.by_artist import SplitRatios
+    from transforms.taxonomy.taxonomy import Taxonomy
 
     known = Taxonomy.from_json(taxonomy())
     folder.mkdir(parents=True, exist_ok=True)
@@ -186,8 +187,8 @@ def _dataset(folder: Path) -> tuple[Any, list[str]]:
 
 
 def _shard(taxonomy: Any, number: int) -> bytes:
-    from transforms.records.examples import Example, encode_example
-    from transforms.records.tfrecords import frame
+    from transforms.dataset.example import Example, encode_example
+    from transforms.formats.tfrecord import frame
 
     rng, tags = np.random.default_rng(number), len(taxonomy.tags)
 

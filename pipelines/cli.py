@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from pipelines.errors import FAILED, USAGE, CommandFailed, UsageError
+from pipelines.terminal.errors import FAILED, USAGE, CommandFailed, UsageError
 
 COMMANDS = {
     "labels": ("pipelines.labels", False),
@@ -22,7 +22,7 @@ COMMANDS = {
     "sql": ("pipelines.sql", False),
     "describe": ("pipelines.describe", False),
     "verify": ("pipelines.verify", False),
-    "import": ("pipelines.importing", False),
+    "import": ("pipelines.import_", False),
     "synthesize": ("pipelines.synthesize", False),
 }
 """Command name -> (module, whether Beam's own flags pass through). Modules import nothing heavy at their top."""
@@ -128,11 +128,11 @@ def _own(parser: argparse.ArgumentParser, *words: str) -> argparse.ArgumentParse
 def _input_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is for the user: an input is missing or wrong, not the program."""
     from models.bundles.bundle import BundleError
-    from transforms.records.datasets import DatasetError
-    from transforms.records.problems import CatalogError
-    from transforms.records.snapshots import TableError
-    from transforms.records.storage import StorageError
-    from transforms.records.taxonomy import TaxonomyError
+    from transforms.catalog.problems import CatalogError
+    from transforms.dataset.manifest import DatasetError
+    from transforms.storage import StorageError
+    from transforms.table.snapshots import TableError
+    from transforms.taxonomy.taxonomy import TaxonomyError
 
     return (BundleError, CatalogError, DatasetError, StorageError, TableError, TaxonomyError)
 

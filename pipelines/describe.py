@@ -7,10 +7,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import DONE, CommandFailed
+from pipelines.terminal.errors import DONE, CommandFailed
 
 if TYPE_CHECKING:
-    from transforms.records.snapshots import Snapshot
+    from transforms.table.snapshots import Snapshot
 
 HELP = "Show the snapshots of a table: counts, ids and content hashes."
 
@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Prints all snapshots, the newest last; returns the exit code."""
-    from transforms.records.hashing import json_bytes
-    from transforms.records.storage import StorageError
+    from transforms.formats.hashing import json_bytes
+    from transforms.storage import StorageError
 
     try:
         document = describe(args.table)
@@ -43,7 +43,7 @@ def describe(table: str) -> dict[str, Any]:
     Raises:
       ValueError: nothing is published there.
     """
-    from transforms.records.snapshots import read_snapshot, snapshot_numbers
+    from transforms.table.snapshots import read_snapshot, snapshot_numbers
 
     numbers = snapshot_numbers(table)
     if not numbers:
@@ -54,7 +54,7 @@ def describe(table: str) -> dict[str, Any]:
 def _summary(snapshot: "Snapshot") -> dict[str, Any]:
     import dataclasses
 
-    from transforms.records.schemas import TABLES
+    from transforms.schemas.tables import TABLES
 
     run = snapshot.run
     files = {name: snapshot.files(name) for name in TABLES}
@@ -76,7 +76,7 @@ def _summary(snapshot: "Snapshot") -> dict[str, Any]:
 
 
 def _print(document: dict[str, Any]) -> None:
-    from pipelines.printing import write_table
+    from pipelines.terminal.printing import write_table
 
     snapshots = document["snapshots"]
     counts = ("catalog", "tagged", "carried", "rejected", "decoded")

@@ -9,14 +9,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipelines.errors import DONE, CommandFailed, UsageError, checked
-from pipelines.labelled_tracks import catalog_labels, dataset_labels
-from pipelines.metrics_table import with_interval
+from pipelines.inputs.labelled_tracks import catalog_labels, dataset_labels
+from pipelines.terminal.errors import DONE, CommandFailed, UsageError, checked
+from pipelines.terminal.metrics_table import with_interval
 
 if TYPE_CHECKING:
     from models.bundles.bundle import Bundle
     from models.evaluation.examined import Examined
-    from models.heads.refitting import LabelledTrack
+    from models.refit import LabelledTrack
 
 HELP = "Evaluate a bundle on a held-out split: tags.parquet, evaluation.json and report.html, with intervals."
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     import importlib.util
 
     from models.evaluation.evaluation import Resampling
-    from transforms.records import storage
+    from transforms import storage
 
     check_sources(args)
     resampling = checked(Resampling, resamples=args.resamples, seed=args.seed)
@@ -138,7 +138,7 @@ class _Found(NamedTuple):
 def _of_dataset(args: argparse.Namespace) -> _Found:
     """Embeds and scores a split of a dataset."""
     from models.evaluation.predictions import predict
-    from transforms.records.datasets import read_manifest
+    from transforms.dataset.manifest import read_manifest
 
     manifest = read_manifest(args.dataset)
     found = predict(args.model, args.dataset, manifest, args.split)
@@ -150,8 +150,8 @@ def _of_table(args: argparse.Namespace) -> _Found:
     from models.bundles.bundle import load_bundle
     from models.evaluation.predictions import check_taxonomy
     from models.evaluation.published_scores import examine_table
-    from transforms.records.datasets import read_manifest
-    from transforms.records.snapshots import current_snapshot
+    from transforms.dataset.manifest import read_manifest
+    from transforms.table.snapshots import current_snapshot
 
     bundle, snapshot = load_bundle(args.model), current_snapshot(args.table)
     if snapshot is None:

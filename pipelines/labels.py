@@ -7,7 +7,7 @@ catalog-tagger prepare --catalog catalog.parquet --taxonomy labels/taxonomy.yaml
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pipelines.catalogs import (
+from pipelines.inputs.catalog import (
     add_catalog_arguments,
     add_split_arguments,
     check_at_least_one,
@@ -16,12 +16,12 @@ from pipelines.catalogs import (
     open_catalog,
     split_ratios,
 )
-from pipelines.errors import CommandFailed
+from pipelines.terminal.errors import CommandFailed
 
 if TYPE_CHECKING:
-    from transforms.records.catalog_labels import CatalogLabels
-    from transforms.records.rare_tags import Reduced
-    from transforms.records.taxonomy import Taxonomy
+    from transforms.splits.survey import CatalogLabels
+    from transforms.taxonomy.pruning import Reduced
+    from transforms.taxonomy.taxonomy import Taxonomy
 
 HELP = "Report support, artists, company and conflicts of every tag; drop tags that too few artists carry."
 
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Reads the catalog once, writes the report; returns the exit code."""
-    from transforms.records.catalog_labels import read_labels
-    from transforms.records.splits import split_of
-    from transforms.records.taxonomy import load_taxonomy
+    from transforms.splits.by_artist import split_of
+    from transforms.splits.survey import read_labels
+    from transforms.taxonomy.taxonomy import load_taxonomy
 
     check_at_least_one(min_artists=args.min_artists)
     ratios, taxonomy = split_ratios(args), load_taxonomy(args.taxonomy)
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _reduced(args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy") -> "Reduced | None":
-    from transforms.records.label_report import artists_of
-    from transforms.records.rare_tags import without_rare
+    from transforms.splits.report import artists_of
+    from transforms.taxonomy.pruning import without_rare
 
     if args.min_artists is None:
         return None
@@ -77,10 +77,10 @@ def _reduced(args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxo
 def _write(
     args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy", reduced: "Reduced | None"
 ) -> dict[str, Any]:
-    from transforms.records import storage
-    from transforms.records.hashing import json_bytes
-    from transforms.records.label_report import label_table, overview, to_markdown
-    from transforms.records.parquet import parquet_bytes
+    from transforms import storage
+    from transforms.formats.hashing import json_bytes
+    from transforms.formats.parquet import parquet_bytes
+    from transforms.splits.report import label_table, overview, to_markdown
 
     reasons = reduced.reasons if reduced else {}
     found = {

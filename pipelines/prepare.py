@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from pipelines.catalogs import (
+from pipelines.inputs.catalog import (
     add_catalog_arguments,
     add_extraction_arguments,
     add_split_arguments,
@@ -21,18 +21,18 @@ from pipelines.catalogs import (
     open_catalog,
     split_ratios,
 )
-from pipelines.errors import REFUSED, CommandFailed, UsageError
-from pipelines.feature_spec import read_feature_spec
-from transforms.records.hashing import short_id
+from pipelines.inputs.feature_spec import read_feature_spec
+from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
+from transforms.formats.hashing import short_id
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
-    from transforms.records.datasets import DatasetManifest
-    from transforms.records.labelled_chunks import SplitPlan
-    from transforms.records.publishing import Gate
-    from transforms.records.tracks import CatalogShard
-    from transforms.signal.spec import FeatureSpec
+    from transforms.catalog.reader import CatalogShard
+    from transforms.dataset.manifest import DatasetManifest
+    from transforms.dataset.plan import SplitPlan
+    from transforms.features.spec import FeatureSpec
+    from transforms.publishing.commit import Gate
 
 HELP = "Make training data: extract the labelled part of a catalog into TFRecord shards, split by artist."
 BUCKET_ROWS = 1024
@@ -92,14 +92,14 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     """The whole job, top to bottom."""
     import apache_beam as beam
 
+    from transforms.audio.limits import Limits
     from transforms.count_groups import CountGroups
+    from transforms.dataset.shards import ShardSettings
     from transforms.digest_catalog import DigestCatalog
-    from transforms.example_shards import ShardSettings
     from transforms.read_catalog import ReadCatalog
     from transforms.record_dataset import RecordDataset, RecordSettings
     from transforms.require_valid import RequireValid
     from transforms.settle_ties import SettleTies
-    from transforms.signal.limits import Limits
     from transforms.split_tracks import SplitTracks
     from transforms.version_sources import VersionSources
     from transforms.write_examples import WriteExamples, WriteSettings
@@ -122,7 +122,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, reports; returns the exit code."""
-    from pipelines.engines import check_places, children_per_process, new_pipeline, parse_beam_args, run_pipeline
+    from pipelines.launch.beam import check_places, children_per_process, new_pipeline, parse_beam_args, run_pipeline
 
     options = make_options(args)
     if (finished := _finished(options)) is not None:
@@ -148,8 +148,8 @@ def make_options(args: argparse.Namespace) -> Options:
       CatalogError, TaxonomyError: catalog or taxonomy cannot be read.
       CommandFailed: the feature spec cannot, or the catalog has no rows.
     """
-    from transforms.records.labelled_chunks import SplitPlan
-    from transforms.records.taxonomy import load_taxonomy
+    from transforms.dataset.plan import SplitPlan
+    from transforms.taxonomy.taxonomy import load_taxonomy
 
     check_at_least_one(chunk_tracks=args.chunk_tracks)
     ratios, allowed = split_ratios(args), gate(args)
@@ -175,7 +175,7 @@ def make_options(args: argparse.Namespace) -> Options:
 
 def _spec(url: str | None, trunk: str | None) -> "FeatureSpec":
     from models.bundles.trunk_bundle import load_trunks
-    from transforms.signal.spec import FeatureSpec
+    from transforms.features.spec import FeatureSpec
 
     if trunk is not None:
         if url is not None:
@@ -190,8 +190,8 @@ def _finished(options: Options) -> "DatasetManifest | None":
     Raises:
       CommandFailed: another dataset stands there; the message says in what it differs.
     """
-    from transforms.records import storage
-    from transforms.records.datasets import MANIFEST, DatasetError, read_manifest
+    from transforms import storage
+    from transforms.dataset.manifest import MANIFEST, DatasetError, read_manifest
 
     if not storage.exists(storage.join(options.output, MANIFEST)):
         return None
@@ -219,8 +219,8 @@ def _compared(manifest: "DatasetManifest", options: Options) -> list[tuple[str, 
 
 
 def _catalog_digest(options: Options) -> str:
-    from transforms.records.labelled_chunks import add_digests, rows_digest
-    from transforms.records.tracks import read_shard
+    from transforms.catalog.reader import read_shard
+    from transforms.dataset.plan import add_digests, rows_digest
 
     column = options.plan.column
     return add_digests(rows_digest(rows, column) for s in options.shards for rows, _ in read_shard(s))
@@ -228,8 +228,8 @@ def _catalog_digest(options: Options) -> str:
 
 def _report(options: Options) -> int:
     """Reads the launch's receipt and says what became of it."""
-    from transforms.records import storage
-    from transforms.records.datasets import read_manifest
+    from transforms import storage
+    from transforms.dataset.manifest import read_manifest
 
     url = storage.join(options.output, options.launch)
     receipt = json.loads(storage.read_bytes(url))

@@ -6,11 +6,11 @@ catalog-tagger publish table
 import argparse
 from typing import TYPE_CHECKING
 
-from pipelines.errors import DONE, REFUSED, CommandFailed, UsageError, checked
+from pipelines.terminal.errors import DONE, REFUSED, CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
-    from transforms.records.publishing import Gate
-    from transforms.records.receipts import Receipt
+    from transforms.publishing.commit import Gate
+    from transforms.publishing.receipts import Receipt
 
 HELP = "Audit a finished run and commit it as the next snapshot."
 
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Publishes one run; returns the exit code."""
-    from transforms.records import receipts
-    from transforms.records.publishing import Gate
+    from transforms.publishing import receipts
+    from transforms.publishing.commit import Gate
 
     gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     receipt = None if args.run else receipts.newest(args.table)
@@ -53,8 +53,8 @@ def publish_receipt(table: str, receipt: "Receipt", gate: "Gate") -> int:
 
 def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | None = None) -> int:
     """Publishes a run and prints what it came to; `counts` are those of this launch, where there was one."""
-    from transforms.records import storage
-    from transforms.records.publishing import Refused, publish, read_run
+    from transforms import storage
+    from transforms.publishing.commit import Refused, publish, read_run
 
     try:
         finished = read_run(table, run_id)
@@ -70,7 +70,7 @@ def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | 
 
 
 def _only_run(table: str) -> str:
-    from transforms.records.publishing import unpublished_runs
+    from transforms.publishing.commit import unpublished_runs
 
     runs = unpublished_runs(table)
     if not runs:

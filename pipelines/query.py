@@ -8,8 +8,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from pipelines.errors import DONE, FAILED, USAGE, CommandFailed
-from pipelines.snapshots_cli import add_snapshot_arguments, chosen_snapshot
+from pipelines.inputs.table import add_snapshot_arguments, chosen_snapshot
+from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,10 +36,10 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     try:
         import duckdb
 
-        from transforms.records.duck import NotReadOnly, connect
+        from transforms.table.duckdb_views import NotReadOnly, connect
     except ModuleNotFoundError as error:
         raise CommandFailed(f"{error.name} is not installed: pip install 'catalog-tagger[query]'") from error
-    from transforms.records.storage import StorageError
+    from transforms.storage import StorageError
 
     try:
         with connect(args.table, snapshot, previous="previous_" in sql.lower()) as connection:
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
-    from pipelines.printing import plain_rows, unique_names, write_csv, write_json, write_table
-    from transforms.records.duck import check_question
+    from pipelines.terminal.printing import plain_rows, unique_names, write_csv, write_json, write_table
+    from transforms.table.duckdb_views import check_question
 
     check_question(connection, sql)
     reader = connection.sql(sql).to_arrow_reader(10_000)

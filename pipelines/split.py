@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.catalogs import add_catalog_arguments, fail_on_problems, open_catalog, split_ratios
-from pipelines.errors import CommandFailed, UsageError
+from pipelines.inputs.catalog import add_catalog_arguments, fail_on_problems, open_catalog, split_ratios
+from pipelines.terminal.errors import CommandFailed, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from transforms.records.tracks import CatalogShard
+    from transforms.catalog.reader import CatalogShard
 
 HELP = "Split a catalog by artist, every tag in its share: for `prepare --split-column`."
 
@@ -37,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Reads the catalog twice: once to decide, once to write. Returns the exit code."""
-    from transforms.records import storage
-    from transforms.records.catalog_labels import read_labels
-    from transforms.records.catalog_splits import previous_sides, report, split_catalog, with_sides
-    from transforms.records.hashing import json_bytes
-    from transforms.records.splits import split_of
-    from transforms.records.taxonomy import load_taxonomy
+    from transforms import storage
+    from transforms.formats.hashing import json_bytes
+    from transforms.splits.by_artist import split_of
+    from transforms.splits.stratified import previous_sides, report, split_catalog, with_sides
+    from transforms.splits.survey import read_labels
+    from transforms.taxonomy.taxonomy import load_taxonomy
 
     ratios = split_ratios(args)
     _check_output(args.output)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _check_output(output: str) -> None:
-    from transforms.records import storage
+    from transforms import storage
 
     if not output.endswith(".parquet"):
         raise UsageError(f"--output={output}: the catalog is a Parquet file, name it .parquet")
@@ -79,7 +79,7 @@ def _check_columns(shards: "list[CatalogShard]", args: argparse.Namespace) -> No
 
 
 def _previous(args: argparse.Namespace) -> "list[CatalogShard]":
-    from transforms.records.tracks import list_shards
+    from transforms.catalog.reader import list_shards
 
     shards = list_shards(args.previous)
     if shards and args.column not in shards[0].schema.names:
@@ -93,7 +93,7 @@ def _write(batches: "Iterable[pa.RecordBatch]", output: str) -> None:
     """Writes the batches one by one, so memory does not grow with the catalog."""
     import pyarrow.parquet as pq
 
-    from transforms.records import storage
+    from transforms import storage
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "catalog.parquet"

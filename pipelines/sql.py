@@ -5,8 +5,8 @@ catalog-tagger sql gs://bucket/table --engine bigquery | bq query --dataset_id=c
 
 import argparse
 
-from pipelines.errors import DONE, UsageError
-from pipelines.snapshots_cli import add_snapshot_arguments, chosen_snapshot
+from pipelines.inputs.table import add_snapshot_arguments, chosen_snapshot
+from pipelines.terminal.errors import DONE, UsageError
 
 HELP = "Print the statements that open the tables in DuckDB, BigQuery or Spark."
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Prints the statements; returns the exit code."""
-    from transforms.records.sql import ENGINES
+    from transforms.table.sql import ENGINES
 
     snapshot = chosen_snapshot(args.table, args.snapshot)
     try:

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import DONE, UsageError
+from pipelines.terminal.errors import DONE, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pipelines.synthetic_catalog import SyntheticTrack
+    from pipelines.synthesis.catalog import SyntheticTrack
 
 HELP = "Invent a catalog with audio and known tags."
 
@@ -64,7 +64,7 @@ def synthesize(output: Path, *, tracks: int = 120, seed: int = 0, duration_s: fl
     import yaml
     from tqdm import tqdm
 
-    from pipelines.synthetic_catalog import make_tracks, taxonomy
+    from pipelines.synthesis.catalog import make_tracks, taxonomy
 
     audio = output / "audio"
     audio.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def _copy_first(audio: Path, first: dict[str, Any]) -> dict[str, Any]:
 
 def _encode_track(track: "SyntheticTrack", number: int, duration_s: float) -> tuple[str, bytes]:
     """File name and bytes of a song, in the format whose turn it is."""
-    from transforms.signal.song import render
+    from pipelines.synthesis.song import render
 
     extension, container, codec, rate, channels = FORMATS[number % len(FORMATS)]
     samples = render(track.song, duration_s, rate, channels)
@@ -107,7 +107,7 @@ def encode(samples: "NDArray[np.float32]", rate: int, container: str, codec: str
     """Audio [samples, channels] as the bytes of a file; the same samples make the same bytes."""
     import soundfile
 
-    from transforms.signal.ogg import with_serial
+    from transforms.audio.containers.ogg_pages import with_serial
 
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], codec, format=container) as file:

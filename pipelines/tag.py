@@ -10,24 +10,24 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
-from pipelines.catalogs import (
+from pipelines.inputs.catalog import (
     add_catalog_arguments,
     add_extraction_arguments,
     check_at_least_one,
     gate,
     open_catalog,
 )
-from pipelines.errors import UsageError, checked
+from pipelines.terminal.errors import UsageError, checked
 
 if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from models.bundles.bundle import Bundle
-    from transforms.records.assembly import Publication
-    from transforms.records.outcomes import Known
-    from transforms.records.publishing import Gate
-    from transforms.records.tracks import CatalogShard
+    from transforms.catalog.reader import CatalogShard
+    from transforms.publishing.commit import Gate
+    from transforms.tagging.assembly import Publication
+    from transforms.tagging.outcomes import Known
 
 HELP = "Tag a catalog: extract new and changed tracks, score all of them, publish a snapshot."
 BUCKET_TRACKS = 20_000
@@ -107,14 +107,14 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     import apache_beam as beam
 
     from models.bundles.bundle import load_bundle
-    from models.trunks.embedding import load_embedder
+    from models.trunks.loading import load_embedder
     from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
+    from transforms.audio.limits import Limits
     from transforms.embed_chunks import EmbedChunks, EmbedSettings, EmbedTarget
     from transforms.plan_buckets import PlanBuckets
     from transforms.read_catalog import ReadCatalog
     from transforms.record_run import RecordRun, RecordSettings
     from transforms.require_valid import RequireValid
-    from transforms.signal.limits import Limits
     from transforms.version_sources import VersionSources
 
     known, publication = options.known, options.publication
@@ -154,7 +154,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, publishes; returns the exit code."""
-    from pipelines.engines import check_places, new_pipeline, parse_beam_args, run_pipeline
+    from pipelines.launch.beam import check_places, new_pipeline, parse_beam_args, run_pipeline
 
     allowed = gate(args)
     beam_options = parse_beam_args(beam_args)
@@ -180,10 +180,10 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
       CommandFailed: catalog, bundle or table cannot be read.
     """
     from models.bundles.bundle import load_bundle
-    from models.trunks.embedding import format_for
-    from pipelines.engines import children_per_process
-    from transforms.records import receipts
-    from transforms.records.assembly import Publication
+    from models.trunks.loading import format_for
+    from pipelines.launch.beam import children_per_process
+    from transforms.publishing import receipts
+    from transforms.tagging.assembly import Publication
 
     publication = checked(Publication, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
@@ -210,7 +210,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
 
 
 def _buckets(args: argparse.Namespace, tracks: int) -> int:
-    from transforms.records.snapshots import open_table
+    from transforms.table.snapshots import open_table
 
     buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
     if args.buckets not in (None, buckets):
@@ -242,8 +242,8 @@ def _also(args: argparse.Namespace, feature_id: str, model: str, table: str, buc
       UsageError: it cannot share what is extracted, or its runs would not look where part files are put.
     """
     from models.bundles.bundle import load_bundle
-    from models.trunks.embedding import format_for
-    from transforms.records.snapshots import open_table
+    from models.trunks.loading import format_for
+    from transforms.table.snapshots import open_table
 
     bundle = load_bundle(model)
     if bundle.feature_id != feature_id:
@@ -256,10 +256,10 @@ def _also(args: argparse.Namespace, feature_id: str, model: str, table: str, buc
 
 
 def _known(args: argparse.Namespace, bundle: "Bundle") -> "Known":
-    from transforms.records.outcomes import Known
-    from transforms.records.snapshots import snapshot_numbers
-    from transforms.records.tagging import ids_of
-    from transforms.signal.errors import REASONS
+    from transforms.audio.errors import REASONS
+    from transforms.table.snapshots import snapshot_numbers
+    from transforms.tagging.outcomes import Known
+    from transforms.tagging.tagger import ids_of
 
     numbers = snapshot_numbers(args.table)
     return Known(
@@ -274,7 +274,7 @@ def _known(args: argparse.Namespace, bundle: "Bundle") -> "Known":
 def _finish(table: str, launch: str, gate: "Gate") -> int:
     """Reads the launch's receipt and publishes the run that it names."""
     from pipelines.publish import publish_receipt
-    from transforms.records import receipts
+    from transforms.publishing import receipts
 
     receipt = receipts.read(table, launch)
     if receipt.problem_count:  # told now, and nothing that `publish` could mend

@@ -8,15 +8,15 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import CommandFailed, UsageError, checked
-from pipelines.heads_only import add_head_arguments, check_heads_only, head_options, refit_heads
-from pipelines.metrics_table import metrics_lines
-from pipelines.submitting import add_submit_arguments, check_local, submit, with_places
-from pipelines.training_flags import add_training_arguments, checkpoints_folder, training_options
+from pipelines.inputs.heads import add_head_arguments, check_heads_only, head_options, refit_heads
+from pipelines.inputs.training import add_training_arguments, checkpoints_folder, training_options
+from pipelines.launch.submit import add_submit_arguments, check_local, submit, with_places
+from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from pipelines.terminal.metrics_table import metrics_lines
 
 if TYPE_CHECKING:
     from models.bundles.bundle import Bundle
-    from transforms.records.datasets import DatasetManifest
+    from transforms.dataset.manifest import DatasetManifest
 
 FEW_LABELS = 5_000
 """Labelled tracks below which a ready-made trunk is advised."""
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 def _refit(args: argparse.Namespace) -> int:
     from models.bundles.trunk_bundle import BundleError
-    from transforms.records.datasets import DatasetError
+    from transforms.dataset.manifest import DatasetError
 
     try:
         found = refit_heads(args)
@@ -93,7 +93,7 @@ def _refit(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from models.bundles.bundle import BundleError
     from models.training.errors import TrainingError
-    from transforms.records.datasets import DatasetError, read_manifest
+    from transforms.dataset.manifest import DatasetError, read_manifest
 
     try:
         # Asked before TensorFlow is imported: these answers should not take half a minute.
@@ -136,7 +136,7 @@ def _check_output(args: argparse.Namespace) -> None:
     Raises:
       BundleError: there is something else.
     """
-    from models.bundles.bundle_writing import check_output, clear_unfinished
+    from models.bundles.writing import check_output, clear_unfinished
     from models.training import checkpoints
     from models.training.cluster import is_chief
 
@@ -158,7 +158,7 @@ def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> list[
       UsageError: the flags make no sense together.
       BundleError: a bundle is none, or was made for other features than the dataset.
     """
-    from models.trunks.chosen_trunks import STATISTICS, bundles_among
+    from models.training.chosen_trunks import STATISTICS, bundles_among
 
     args.trunk = args.trunk or ["compact"]
     bundles = bundles_among(args.trunk)
@@ -176,8 +176,8 @@ def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> list[
 def _build(args: argparse.Namespace, names: Sequence[str]) -> Any:
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from models.building import build_bundle
-    from models.trunks.pooling import Pooling
+    from models.build import build_bundle
+    from models.embedding.pooling import Pooling
 
     # Every name is checked before the first trunk is trained.
     options = [training_options(args, name) for name in names] or [training_options(args, "compact")]

@@ -6,8 +6,8 @@ catalog-tagger verify table
 import argparse
 import sys
 
-from pipelines.errors import DONE, FAILED, CommandFailed
-from pipelines.snapshots_cli import add_snapshot_arguments, chosen_snapshot
+from pipelines.inputs.table import add_snapshot_arguments, chosen_snapshot
+from pipelines.terminal.errors import DONE, FAILED, CommandFailed
 
 HELP = "Check every hash, count and promise of a published snapshot."
 
@@ -21,8 +21,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Prints each problem and a summary; returns the exit code: 1 where there is any problem."""
     from tqdm import tqdm
 
-    from transforms.records.storage import StorageError
-    from transforms.records.verification import steps, verify
+    from transforms.publishing.verification import steps, verify
+    from transforms.storage import StorageError
 
     snapshot = chosen_snapshot(args.table, args.snapshot)
     files = rows = problems = 0

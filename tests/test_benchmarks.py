@@ -223,7 +223,7 @@ def test_the_bare_loop_takes_every_track(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(pipeline, "CHUNK", 2)
     monkeypatch.setattr(
-        "models.trunks.embedding.load_embedder", lambda url: SimpleNamespace(embed=lambda p: seen.append(len(p)))
+        "models.trunks.loading.load_embedder", lambda url: SimpleNamespace(embed=lambda p: seen.append(len(p)))
     )
     catalog = corpus.noises_catalog(tmp_path / "c", 5)
     pipeline.main(str(catalog), "bundle")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from transforms.records.examples import layout
-from transforms.records.labels import encode
-from transforms.records.taxonomy import load_taxonomy
-from transforms.records.tracks import list_shards, read_shard
+from transforms.catalog.reader import list_shards, read_shard
+from transforms.dataset.example import layout
+from transforms.taxonomy.targets import encode
+from transforms.taxonomy.taxonomy import load_taxonomy
 
 PAGE = (Path(__file__).parents[1] / "docs" / "catalog.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (file|output): (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)

@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from pipelines.cli import COMMANDS
-from tests.published import fake_bundle, publish_table
-from transforms.records.data_dictionary import dictionary
-from transforms.records.duck import check_question, connect
-from transforms.records.schemas import TABLES
-from transforms.records.snapshots import read_snapshot
-from transforms.records.taxonomy import Taxonomy
-from transforms.signal.errors import REASONS
+from pipelines.docs.tables import dictionary
+from tests.support.published import fake_bundle, publish_table
+from transforms.audio.errors import REASONS
+from transforms.schemas.tables import TABLES
+from transforms.table.duckdb_views import check_question, connect
+from transforms.table.snapshots import read_snapshot
+from transforms.taxonomy.taxonomy import Taxonomy
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUERIES = {

@@ -6,7 +6,7 @@ from google.api_core.exceptions import PreconditionFailed
 
 @pytest.fixture
 def bucket(gcs: str):
-    from transforms.records.storage.calls import client
+    from transforms.storage.gcs_client import client
 
     return client().bucket(gcs.removeprefix("gs://"))
 

@@ -11,11 +11,11 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from tests.published import fake_bundle, publish_table
-from transforms.records.parquet import SORTED_BY
-from transforms.records.schemas import TABLES
-from transforms.records.snapshots import read_snapshot
-from transforms.records.sql import locations
+from tests.support.published import fake_bundle, publish_table
+from transforms.formats.parquet import SORTED_BY
+from transforms.schemas.tables import TABLES
+from transforms.table.snapshots import read_snapshot
+from transforms.table.sql import locations
 
 ROWS = {"tracks": 24, "track_tags": 24 * 33, "embeddings": 24, "ledger": 26, "taxonomy": 33}
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.published import fake_bundle, publish_table
-from transforms.records.snapshots import read_snapshot
-from transforms.records.sql import spark_statements
+from tests.support.published import fake_bundle, publish_table
+from transforms.table.snapshots import read_snapshot
+from transforms.table.sql import spark_statements
 
 
 @pytest.mark.long

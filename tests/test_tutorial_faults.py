@@ -9,13 +9,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.evaluation.metrics import MEASURES, macro
-from models.heads.heads import layout_of, link
-from models.heads.tagger import SPLITS, build_tagger
-from tests.models.test_tagger import split_rows
-from tests.models.tiny import SPEC, TAXONOMY
-from transforms.records.splits import SplitRatios, assign, group_of
-from transforms.signal.logmel import log_mel
+from models.fitting.tagger import SPLITS, build_tagger
+from models.scoring.heads import layout_of, link
+from models.scoring.metrics import MEASURES, macro
+from tests.models.fitting.test_tagger import split_rows
+from tests.support.tiny import SPEC, TAXONOMY
+from transforms.features.logmel import log_mel
+from transforms.splits.by_artist import SplitRatios, assign, group_of
 
 LAYOUT = layout_of(TAXONOMY)
 GENRE, MOOD = [2, 3, 4], [5, 6]
@@ -27,7 +27,7 @@ def splits():
 
 
 def build(splits, layout=LAYOUT):
-    from models.trunks.blocks import whole
+    from models.embedding.blocks import whole
 
     return build_tagger(splits, layout, TAXONOMY.tag_ids, whole(SPEC.n_mels))
 
@@ -105,7 +105,7 @@ def test_no_artist_or_album_stands_on_two_sides(named):
 
 def test_silence_is_the_quietest_there_is():
     """The tutorial puts 0, a high value, where the logarithm of 0 would be."""
-    from transforms.signal.spec import FeatureSpec
+    from transforms.features.spec import FeatureSpec
 
     spec = FeatureSpec()
     noise = np.random.default_rng(0).normal(0, 1e-4, spec.sample_rate).astype(np.float32)

@@ -9,12 +9,12 @@ from apache_beam.metrics import Metrics
 from apache_beam.typehints import no_annotations
 
 from transforms.find_duplicates import FindDuplicates
+from transforms.formats.arrow import concat, from_ipc
 from transforms.name_run import NameRun
-from transforms.records.assembly import Publication, assemble_bucket
-from transforms.records.batches import concat, from_ipc
-from transforms.records.bucket_files import BucketReport, write_bucket
-from transforms.records.outcomes import Known, assembled
-from transforms.records.tagging import Tagger
+from transforms.tagging.assembly import Publication, assemble_bucket
+from transforms.tagging.bucket_files import BucketReport, write_bucket
+from transforms.tagging.outcomes import Known, assembled
+from transforms.tagging.tagger import Tagger
 
 
 class Buckets(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from transforms.records.labelled_chunks import LabelledChunk
+from transforms.dataset.plan import LabelledChunk
 
 
 class CountGroups(beam.PTransform):

@@ -2,8 +2,8 @@
 
 import apache_beam as beam
 
-from transforms.records.batches import from_ipc
-from transforms.records.labelled_chunks import add_digests, rows_digest
+from transforms.dataset.plan import add_digests, rows_digest
+from transforms.formats.arrow import from_ipc
 
 
 class DigestCatalog(beam.PTransform):

@@ -12,13 +12,13 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from transforms.extraction import ChunkExtractor, Extracted, part_row
-from transforms.records.outcomes import write_part
-from transforms.records.planning import Chunk
-from transforms.records.schemas import PART
-from transforms.signal.errors import Unknown
-from transforms.signal.limits import Limits
-from transforms.signal.spec import FeatureSpec
+from transforms.audio.errors import Unknown
+from transforms.audio.limits import Limits
+from transforms.extraction.chunk_extractor import ChunkExtractor, Extracted, part_row
+from transforms.features.spec import FeatureSpec
+from transforms.schemas.tables import PART
+from transforms.tagging.outcomes import write_part
+from transforms.tagging.planning import Chunk
 
 
 class Embedder(Protocol):

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.typehints import no_annotations
 
+from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.name_run import outcome_digest
-from transforms.records.batches import concat, from_ipc, to_ipc
-from transforms.records.outcomes import Known, assembled
+from transforms.tagging.outcomes import Known, assembled
 
 SHARD_DIGITS = 2
 """Hex digits of a digest that decide which group it is compared in."""

@@ -5,11 +5,11 @@ import json
 import apache_beam as beam
 import pyarrow as pa
 
-from transforms.records.assembly import Publication
-from transforms.records.batches import content_digest
-from transforms.records.catalog_schema import FILE, ROW
-from transforms.records.hashing import combine, digest, short_id
-from transforms.records.outcomes import Known
+from transforms.catalog.columns import FILE, ROW
+from transforms.formats.arrow import content_digest
+from transforms.formats.hashing import combine, digest, short_id
+from transforms.tagging.assembly import Publication
+from transforms.tagging.outcomes import Known
 
 
 def outcome_digest(rows: pa.Table, outcomes: pa.Table) -> str:

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.typehints import no_annotations
 
-from transforms.records.batches import concat, from_ipc, to_ipc
-from transforms.records.hashing import bucket_of
-from transforms.records.outcomes import Known
-from transforms.records.planning import CHUNK_TRACKS, plan_chunks
-from transforms.records.tracks import find_duplicates
+from transforms.catalog.reader import find_duplicates
+from transforms.formats.arrow import concat, from_ipc, to_ipc
+from transforms.formats.hashing import bucket_of
+from transforms.tagging.outcomes import Known
+from transforms.tagging.planning import CHUNK_TRACKS, plan_chunks
 
 
 class Plan(NamedTuple):

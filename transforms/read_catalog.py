@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
-from transforms.records.batches import to_ipc
-from transforms.records.problems import Problem
-from transforms.records.tracks import CatalogShard, read_shard
+from transforms.catalog.problems import Problem
+from transforms.catalog.reader import CatalogShard, read_shard
+from transforms.formats.arrow import to_ipc
 
 
 class Catalog(NamedTuple):

@@ -9,18 +9,18 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints import no_annotations
 
-from transforms.example_shards import ShardSettings
+from transforms import storage
+from transforms.catalog.problems import Problem
+from transforms.dataset.manifest import CONFLICTS, REJECTS, DatasetManifest, ShardEntry
+from transforms.dataset.plan import ChunkReport, SplitPlan
+from transforms.dataset.shards import ShardSettings
+from transforms.dataset.stats import DatasetStats, split_columns
+from transforms.formats.hashing import json_bytes
+from transforms.formats.parquet import parquet_bytes
+from transforms.publishing.commit import Gate
 from transforms.record_run import MOST_PROBLEMS
-from transforms.records import storage
-from transforms.records.dataset_stats import DatasetStats, split_columns
-from transforms.records.datasets import CONFLICTS, REJECTS, DatasetManifest, ShardEntry
-from transforms.records.hashing import json_bytes
-from transforms.records.labelled_chunks import ChunkReport, SplitPlan
-from transforms.records.parquet import parquet_bytes
-from transforms.records.problems import Problem
-from transforms.records.publishing import Gate
-from transforms.records.schemas import column
-from transforms.records.splits import SPLITS
+from transforms.schemas.tables import column
+from transforms.splits.by_artist import SPLITS
 
 REJECT_ROWS = pa.schema(
     [

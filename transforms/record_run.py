@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
+from transforms import storage
+from transforms.catalog.problems import Problem
 from transforms.embed_chunks import PartEntry
-from transforms.records import receipts, storage
-from transforms.records.assembly import Publication
-from transforms.records.bucket_files import BucketReport, write_table
-from transforms.records.hashing import json_bytes
-from transforms.records.outcomes import Known
-from transforms.records.problems import Problem
-from transforms.records.publishing import read_run, run_path
-from transforms.records.receipts import Receipt
-from transforms.records.snapshots import Run
-from transforms.records.tagging import Tagger
+from transforms.formats.hashing import json_bytes
+from transforms.publishing import receipts
+from transforms.publishing.commit import read_run, run_path
+from transforms.publishing.receipts import Receipt
+from transforms.table.snapshots import Run
+from transforms.tagging.assembly import Publication
+from transforms.tagging.bucket_files import BucketReport, write_table
+from transforms.tagging.outcomes import Known
+from transforms.tagging.tagger import Tagger
 
 MOST_PROBLEMS = 1000
 

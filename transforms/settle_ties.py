@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from transforms.example_shards import ShardSettings, without_tied
-from transforms.records.labelled_chunks import ChunkReport
-from transforms.records.splits import tied_sides
+from transforms.dataset.plan import ChunkReport
+from transforms.dataset.shards import ShardSettings, without_tied
+from transforms.splits.by_artist import tied_sides
 
 _Entry = tuple[str, str, str, str]
 """Digest of the bytes, split, fingerprint of the chunk, track_id."""

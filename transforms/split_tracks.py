@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from apache_beam.metrics import Metrics
 from apache_beam.typehints import no_annotations
 
-from transforms.records.batches import concat, from_ipc, to_ipc
-from transforms.records.hashing import bucket_of
-from transforms.records.labelled_chunks import SplitPlan, plan_labelled
+from transforms.dataset.plan import SplitPlan, plan_labelled
+from transforms.formats.arrow import concat, from_ipc, to_ipc
+from transforms.formats.hashing import bucket_of
 
 
 class LabelledPlan(NamedTuple):

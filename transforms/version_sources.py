@@ -7,10 +7,10 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.records import storage
-from transforms.records.batches import concat, from_ipc, to_ipc
-from transforms.records.outcomes import MISSING
-from transforms.records.tracks import resolve_uri
+from transforms import storage
+from transforms.catalog.reader import resolve_uri
+from transforms.formats.arrow import concat, from_ipc, to_ipc
+from transforms.tagging.outcomes import MISSING
 
 UNLISTED = "unlisted"
 """Source version of a file in a folder that may not be listed."""

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from transforms.example_shards import ShardSettings, finish_chunk, read_report
-from transforms.extraction import ChunkExtractor, Extracted
-from transforms.records.labelled_chunks import ChunkReport, LabelledChunk
-from transforms.records.planning import Chunk
-from transforms.signal.limits import Limits
+from transforms.audio.limits import Limits
+from transforms.dataset.plan import ChunkReport, LabelledChunk
+from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
+from transforms.extraction.chunk_extractor import ChunkExtractor, Extracted
+from transforms.tagging.planning import Chunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

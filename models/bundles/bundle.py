@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from models.bundles.trunk_bundle import MANIFEST, BundleError, TrunkBundle, check_id, read_checked, trunk_fields
-from models.heads import heads as heads_
-from models.heads.heads import Heads, Layout, layout_of
-from transforms.records.hashing import short_id
-from transforms.records.schemas import TAXONOMY
-from transforms.records.taxonomy import Taxonomy
+from models.scoring import heads as heads_
+from models.scoring.heads import Heads, Layout, layout_of
+from transforms.formats.hashing import short_id
+from transforms.schemas.tables import TAXONOMY
+from transforms.taxonomy.taxonomy import Taxonomy
 
 HEADS = "heads.npz"
 

@@ -9,13 +9,13 @@ from typing import Self
 import numpy as np
 
 from models.bundles.bundle import Bundle, TagFacts
-from models.bundles.bundle_writing import write_bundle
 from models.bundles.trunk_bundle import TrunkFile
-from models.heads.heads import Heads
-from models.trunks.pooling import Pooling
-from transforms.records.hashing import digest
-from transforms.records.taxonomy import Taxonomy
-from transforms.signal.spec import FeatureSpec
+from models.bundles.writing import write_bundle
+from models.embedding.pooling import Pooling
+from models.scoring.heads import Heads
+from transforms.features.spec import FeatureSpec
+from transforms.formats.hashing import digest
+from transforms.taxonomy.taxonomy import Taxonomy
 
 _TRUNK_FILE = "trunk.npz"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from models.bundles.bundle import TagFacts
 from models.bundles.trunk_bundle import TrunkFile
-from transforms.records.datasets import DatasetManifest
-from transforms.records.taxonomy import Taxonomy
+from transforms.dataset.manifest import DatasetManifest
+from transforms.taxonomy.taxonomy import Taxonomy
 
 
 def model_card(

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from models.trunks.pooling import Pooling
-from transforms.records import storage
-from transforms.records.hashing import json_bytes, short_id
-from transforms.signal.spec import FeatureSpec
+from models.embedding.pooling import Pooling
+from transforms import storage
+from transforms.features.spec import FeatureSpec
+from transforms.formats.hashing import json_bytes, short_id
 
 SCHEMA_VERSION = 2
 READABLE_SCHEMAS = (1, 2)

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.evaluation import metrics
 from models.evaluation.examined import Examined
 from models.evaluation.rating import Rated
 from models.evaluation.resampling import Resamples, estimate
-from models.heads.heads import Group, Layout
+from models.scoring import metrics
+from models.scoring.heads import Group, Layout
 
 ALL = "all"
 """The slice of all tracks, and the category of all tags."""

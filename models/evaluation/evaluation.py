@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation import metrics
 from models.evaluation.averages import ALL, Average, averages_of, classes, columns_of, estimate_of
 from models.evaluation.examined import Examined
 from models.evaluation.rating import Rated, pooled_reliability, rate
 from models.evaluation.resampling import Resamples, estimate
-from models.heads.heads import Group, Layout
+from models.scoring import metrics
+from models.scoring.heads import Group, Layout
 
 EDGES_S = (10.0, 60.0, 180.0, 360.0)
 """Lengths in seconds that part the slices by duration."""

@@ -6,16 +6,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from models.bundles import baselines, split_file
+from models.bundles import split_record as split_file
 from models.bundles.bundle import Bundle
 from models.evaluation.evaluation import Evaluation, Resampling
 from models.evaluation.examined import Examined
-from models.evaluation.report_page import Subject, page
+from models.evaluation.report.page import Subject, page
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
-from transforms.records import storage
-from transforms.records.hashing import json_bytes
-from transforms.records.parquet import parquet_bytes
-from transforms.records.schemas import column
+from models.fitting import baselines
+from transforms import storage
+from transforms.formats.hashing import json_bytes
+from transforms.formats.parquet import parquet_bytes
+from transforms.schemas.tables import column
 
 HISTORY = "history.json"
 

@@ -10,8 +10,8 @@ from models.evaluation.evaluation import Resampling
 from models.evaluation.predictions import decisions, model_scores
 from models.evaluation.rating import rate
 from models.evaluation.resampling import LEVEL, Resamples
-from models.heads.heads import Layout
-from models.heads.tagger import SplitRows, Tagger
+from models.fitting.tagger import SplitRows, Tagger
+from models.scoring.heads import Layout
 
 MOST_PAIRS = 20_000_000
 """Pairs of test track and tag up to which training resamples them: half a minute a model. `evaluate` always does."""

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.bundles import baselines
-from models.bundles.baselines import Baselines
 from models.bundles.bundle import Bundle, BundleError, load_bundle
-from models.bundles.split_file import Sides, read_sides
+from models.bundles.split_record import Sides, read_sides
 from models.evaluation.examined import Examined
-from models.heads import heads
-from models.heads.calibration import DEFAULT_THRESHOLD
-from models.heads.heads import Heads, Layout
-from models.heads.tagger import TAGGER, SplitRows, embed_split
-from transforms.records import storage
-from transforms.records.datasets import DatasetError, DatasetManifest
+from models.fitting import baselines
+from models.fitting.baselines import Baselines
+from models.fitting.calibration import DEFAULT_THRESHOLD
+from models.fitting.tagger import TAGGER, SplitRows, embed_split
+from models.scoring import heads
+from models.scoring.heads import Heads, Layout
+from transforms import storage
+from transforms.dataset.manifest import DatasetError, DatasetManifest
 
 
 def check_fit(bundle: Bundle, manifest: DatasetManifest) -> None:
@@ -114,7 +114,7 @@ def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str,
     # Imported here: TensorFlow takes its time, and refusals come before it.
     from models.training import data
     from models.training.shards import local_shards
-    from models.trunks.embedding import load_embedder
+    from models.trunks.loading import load_embedder
 
     embedder, total = load_embedder(bundle_url, threads=None), manifest.splits[split]
     with local_shards(dataset, manifest, [split]) as paths:

@@ -7,18 +7,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.bundles import baselines, split_file
+from models.bundles import split_record as split_file
 from models.bundles.bundle import Bundle, BundleError
 from models.evaluation.evaluation import Evaluation
 from models.evaluation.examined import Examined
 from models.evaluation.predictions import decisions, kept_baselines
-from models.heads import heads
-from models.heads.refitting import LabelledTrack
-from models.heads.tagger import TAGGER
-from transforms.records.parquet import read_parquet
-from transforms.records.snapshots import Snapshot
-from transforms.records.splits import SplitRatios
-from transforms.records.sql import locations
+from models.fitting import baselines
+from models.fitting.tagger import TAGGER
+from models.refit import LabelledTrack
+from models.scoring import heads
+from transforms.formats.parquet import read_parquet
+from transforms.splits.by_artist import SplitRatios
+from transforms.table.snapshots import Snapshot
+from transforms.table.sql import locations
 
 UNSEEN_SIDE = "test"
 """The side of artists that neither the bundle's split nor the labels' source knows: nothing was fitted on them."""

@@ -9,9 +9,9 @@ from typing import Self
 
 import numpy as np
 
-from models.evaluation.metrics import CALIBRATION_BINS, POSITIVE_FROM, Reliability, bins_of_counts
 from models.evaluation.resampling import Resamples
-from models.heads.heads import SCORE_DECIMALS
+from models.scoring.heads import SCORE_DECIMALS
+from models.scoring.metrics import CALIBRATION_BINS, POSITIVE_FROM, Reliability, bins_of_counts
 
 STEPS = 10**SCORE_DECIMALS
 """Published scores are whole multiples of 1 / STEPS."""

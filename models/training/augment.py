@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from transforms.signal.spec import FeatureSpec
+from transforms.features.spec import FeatureSpec
 
 GAIN_DB = 6.0
 """Most decibels that a patch is made louder or softer."""

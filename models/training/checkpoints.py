@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from models.training.errors import CheckpointError
-from transforms.records import storage
-from transforms.records.hashing import sha256_hex
-from transforms.records.storage.local import PARTIAL
+from transforms import storage
+from transforms.formats.hashing import sha256_hex
+from transforms.storage.local import PARTIAL
 
 FILE = "training.checkpoint"
 VERSION = 1

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from models.training import augment
 from models.training.losses import pack
-from transforms.records.datasets import DatasetError, DatasetManifest
-from transforms.records.examples import layout as example_layout
+from transforms.dataset.example import layout as example_layout
+from transforms.dataset.manifest import DatasetError, DatasetManifest
 
 _READERS = 16
 _SHUFFLED_TRACKS = 64

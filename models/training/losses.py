@@ -5,8 +5,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from models.heads.heads import Group, Layout
-from models.heads.labelled import fitted_columns
+from models.fitting.labelled import fitted_columns
+from models.scoring.heads import Group, Layout
 
 
 def pack(targets: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

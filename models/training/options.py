@@ -5,7 +5,7 @@ from typing import Any
 
 from models.training import data
 from models.training.placement import PRECISIONS, Precision
-from models.trunks.trunks import TRUNKS
+from models.trunks.networks import TRUNKS
 
 LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 1e-4
 """Of a new trunk, and of one that has learned something already: large steps would undo that."""

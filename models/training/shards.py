@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from transforms.records import storage
-from transforms.records.datasets import DatasetError, DatasetManifest, ShardEntry
+from transforms import storage
+from transforms.dataset.manifest import DatasetError, DatasetManifest, ShardEntry
 
 _PIECE = 1 << 22
 

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.evaluation import metrics
-from models.heads.heads import Layout, link
+from models.scoring import metrics
+from models.scoring.heads import Layout, link
 from models.training import data
 from models.training.losses import masked_loss
-from transforms.records.datasets import DatasetManifest
+from transforms.dataset.manifest import DatasetManifest
 
 PATCHES = 4
 """Patches of a validation track that are looked at after each epoch, spread evenly over it."""

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from models.bundles.trunk_bundle import BundleError, TrunkFile
 from models.trunks.onnx_trunk import OnnxTrunk
-from transforms.records.hashing import digest
+from transforms.formats.hashing import digest
 
 if TYPE_CHECKING:
-    from models.trunks.embedding import Trunk
+    from models.trunks.loading import Trunk
 
 FILES = {"keras": "trunk.keras", "saved_model": "saved_model", "onnx": "trunk.onnx"}
 """Format -> file, or folder of files, of an exported trunk."""

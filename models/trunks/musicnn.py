@@ -9,13 +9,13 @@ import tensorflow as tf
 from keras import layers
 
 from models.bundles.bundle import Bundle, TagFacts
-from models.bundles.bundle_writing import write_bundle
-from models.heads.heads import Heads
+from models.bundles.writing import write_bundle
+from models.embedding.pooling import Pooling
+from models.scoring.heads import Heads
 from models.trunks import keras_trunk
 from models.trunks.musicnn_card import SOURCE, musicnn_card
 from models.trunks.musicnn_package import Checkpoint, PackageError, taxonomy_of
-from models.trunks.pooling import Pooling
-from transforms.signal.spec import FeatureSpec
+from transforms.features.spec import FeatureSpec
 
 SPEC = FeatureSpec(compression="log10p1")
 """What the published networks hear: 16 kHz, 512/256/96 mel power, log10(1 + 10,000 x), 187 frames."""

@@ -7,8 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from transforms.records.imported import slug
-from transforms.records.taxonomy import Category, Tag, Taxonomy
+from transforms.catalog.importers.builder import slug
+from transforms.taxonomy.taxonomy import Category, Tag, Taxonomy
 
 DATASETS = {"mtt": "MagnaTagATune", "msd": "Million Song Dataset"}
 """Short name of a training set, as in the package's own model names -> its full name."""

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from models.bundles.bundle_writing import write_trunk_bundle
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, TrunkFile
-from models.trunks.embedding import BATCH
+from models.bundles.writing import write_trunk_bundle
+from models.embedding.pooling import Pooling
+from models.trunks.loading import BATCH
 from models.trunks.onnx_trunk import OnnxTrunk
-from models.trunks.pooling import Pooling
-from transforms.records.hashing import sha256_hex
-from transforms.signal.spec import FeatureSpec
+from transforms.features.spec import FeatureSpec
+from transforms.formats.hashing import sha256_hex
 
 TRUNK_FILE = "trunk.onnx"
 

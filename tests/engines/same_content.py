@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.world import World, other_bundle, tag, tag_other
+from tests.support.world import World, other_bundle, tag, tag_other
 
 
 def check_same_content(world: World, folder: Path, *flags: str) -> None:

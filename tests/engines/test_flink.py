@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.same_content import check_same_content
-from tests.world import World
+from tests.support.world import World
 
 JARS = Path(__file__).parents[2] / ".tools" / "flink"
 OPENS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in ("util", "lang", "net", "nio")]

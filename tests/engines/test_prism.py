@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.same_content import check_same_content
-from tests.world import World
+from tests.support.world import World
 
 
 def _prism() -> str | None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.tiny import example, tiny_dataset
-from transforms.records.datasets import read_manifest
+from tests.support.tiny import example, tiny_dataset
+from transforms.dataset.manifest import read_manifest
 
 EPOCHS = 3
 """Enough to beat the baselines on tags that can be heard."""
@@ -13,7 +13,7 @@ EPOCHS = 3
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The dataset of `tests.models.tiny`; nobody writes into it."""
+    """The dataset of `tests.support.tiny`; nobody writes into it."""
     return tiny_dataset(tmp_path_factory.mktemp("models") / "dataset")
 
 
@@ -25,16 +25,16 @@ def built(dataset: Path, tmp_path_factory: pytest.TempPathFactory):
 
 def build(dataset: Path, output: Path, **options):
     """A bundle whose trunk learned for a few epochs."""
-    from models.building import build_bundle
-    from models.training.training import TrainingOptions
-    from models.trunks.pooling import Pooling
+    from models.build import build_bundle
+    from models.embedding.pooling import Pooling
+    from models.training.trainer import TrainingOptions
 
     return build_bundle(str(dataset), str(output), TrainingOptions(**{"epochs": EPOCHS, **options}), Pooling())
 
 
 def train_tiny(dataset: Path, initial=None, **options):
     """A trunk alone that learned for a few epochs: what saves the time to export it and to fit heads."""
-    from models.training.training import TrainingOptions, train_trunk
+    from models.training.trainer import TrainingOptions, train_trunk
 
     manifest = read_manifest(str(dataset))
     shards = [str(dataset / shard.path) for shard in manifest.shards_of("train")]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pipelines.cli import COMMANDS, main
-from tests.processes import imported_by
+from tests.support.processes import imported_by
 
 
 def _run(code: str) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundles import split_file
+from models.bundles import split_record as split_file
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
-from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
-from transforms.records import storage
-from transforms.records.taxonomy import Taxonomy
-from transforms.signal.spec import FeatureSpec
+from tests.support.tiny import SPEC, TAXONOMY, tiny_dataset
+from transforms import storage
+from transforms.features.spec import FeatureSpec
+from transforms.taxonomy.taxonomy import Taxonomy
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,17 @@ import pytest
 
 from models.bundles.bundle import load_bundle
 from models.bundles.fake import write_fake_bundle
-from models.bundles.split_file import Sides
-from models.evaluation import metrics
+from models.bundles.split_record import Sides
 from models.evaluation.published_scores import _of_side, examine_table
-from models.heads.refitting import LabelledTrack, read_embeddings
+from models.refit import LabelledTrack, read_embeddings
+from models.scoring import metrics
 from pipelines.cli import main
-from pipelines.labelled_tracks import catalog_labels
-from pipelines.synthetic_catalog import make_tracks
-from tests.published import catalog_rows, fake_bundle, publish_table
-from transforms.records.assembly import Publication
-from transforms.records.snapshots import Snapshot, current_snapshot
-from transforms.signal.spec import FeatureSpec
+from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.synthesis.catalog import make_tracks
+from tests.support.published import catalog_rows, fake_bundle, publish_table
+from transforms.features.spec import FeatureSpec
+from transforms.table.snapshots import Snapshot, current_snapshot
+from transforms.tagging.assembly import Publication
 
 
 @dataclasses.dataclass(frozen=True)

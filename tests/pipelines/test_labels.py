@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
-from transforms.records import label_report
-from transforms.records.import_datasets import import_mtg_jamendo
-from transforms.records.taxonomy import load_taxonomy
+from transforms.catalog.importers.published import import_mtg_jamendo
+from transforms.splits import report as label_report
+from transforms.taxonomy.taxonomy import load_taxonomy
 
 TAXONOMY = """
 categories:

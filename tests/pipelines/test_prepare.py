@@ -13,20 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
-from tests.signal.synth import encode as encode_audio
-from tests.signal.synth import music
-from tests.world import SHARED
-from transforms.records import storage
-from transforms.records.datasets import read_manifest
-from transforms.records.examples import Example, decode_example
-from transforms.records.labels import encode
-from transforms.records.splits import SPLITS, SplitRatios, group_of, split_of
-from transforms.records.taxonomy import load_taxonomy
-from transforms.records.tfrecords import read_records
-from transforms.signal.errors import TrackError
-from transforms.signal.extract import extract
-from transforms.signal.limits import Limits
-from transforms.signal.spec import FeatureSpec
+from tests.support.synth import encode as encode_audio
+from tests.support.synth import music
+from tests.support.world import SHARED
+from transforms import storage
+from transforms.audio.errors import TrackError
+from transforms.audio.limits import Limits
+from transforms.dataset.example import Example, decode_example
+from transforms.dataset.manifest import read_manifest
+from transforms.features.extract import extract
+from transforms.features.spec import FeatureSpec
+from transforms.formats.tfrecord import read_records
+from transforms.splits.by_artist import SPLITS, SplitRatios, group_of, split_of
+from transforms.taxonomy.targets import encode
+from transforms.taxonomy.taxonomy import load_taxonomy
 
 SPEC = FeatureSpec(patches_per_track=2)
 RATIOS = SplitRatios(train=0.5, validation=0.25, test=0.25)

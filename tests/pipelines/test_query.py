@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.query import one_line
-from tests.published import fake_bundle, publish_table
+from tests.support.published import fake_bundle, publish_table
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
-from tests.world import SHARED, World, ledger, tag
-from transforms.records.taxonomy import load_taxonomy
-from transforms.signal.spec import FeatureSpec
+from tests.support.world import SHARED, World, ledger, tag
+from transforms.features.spec import FeatureSpec
+from transforms.taxonomy.taxonomy import load_taxonomy
 
 GOOD_EVERY = 12
 """One in so many of the real clips lies among the broken files."""

@@ -7,11 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
-from transforms.records.catalog_labels import read_labels
-from transforms.records.catalog_splits import report
-from transforms.records.import_datasets import import_mtg_jamendo
-from transforms.records.splits import SPLITS, SplitRatios, split_of
-from transforms.records.tracks import list_shards
+from transforms.catalog.importers.published import import_mtg_jamendo
+from transforms.catalog.reader import list_shards
+from transforms.splits.by_artist import SPLITS, SplitRatios, split_of
+from transforms.splits.stratified import report
+from transforms.splits.survey import read_labels
 
 TAXONOMY = """
 categories:

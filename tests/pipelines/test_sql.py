@@ -2,7 +2,7 @@ import duckdb
 import pytest
 
 from pipelines.cli import main
-from tests.published import fake_bundle, publish_table
+from tests.support.published import fake_bundle, publish_table
 
 
 @pytest.fixture(scope="module")

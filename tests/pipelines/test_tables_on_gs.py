@@ -5,9 +5,9 @@ import json
 import pytest
 
 from pipelines.cli import main
-from tests.published import fake_bundle, publish_table
-from transforms.records import storage
-from transforms.records.snapshots import read_snapshot
+from tests.support.published import fake_bundle, publish_table
+from transforms import storage
+from transforms.table.snapshots import read_snapshot
 
 
 @pytest.fixture

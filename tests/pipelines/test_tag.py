@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.bundles.bundle import load_bundle
-from models.trunks.embedding import load_embedder
+from models.trunks.loading import load_embedder
 from pipelines.cli import main
-from tests.world import World, ledger, make_world, read_table, tag, tag_code
-from transforms.records import storage
-from transforms.records.snapshots import current_snapshot, read_snapshot
-from transforms.signal.errors import TrackError
-from transforms.signal.extract import extract
-from transforms.signal.limits import Limits
+from tests.support.world import World, ledger, make_world, read_table, tag, tag_code
+from transforms import storage
+from transforms.audio.errors import TrackError
+from transforms.audio.limits import Limits
+from transforms.features.extract import extract
+from transforms.table.snapshots import current_snapshot, read_snapshot
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 
 from models.bundles.bundle import load_bundle
 from pipelines.cli import main
-from tests.world import World, other_bundle, tag, tag_code, tag_other
-from transforms.records.snapshots import open_table
+from tests.support.world import World, other_bundle, tag, tag_code, tag_other
+from transforms.table.snapshots import open_table
 
 
 @pytest.fixture

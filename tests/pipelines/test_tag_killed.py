@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.cli import main
-from tests.world import World, ledger, make_world, tag
-from transforms.records.parquet import read_parquet
-from transforms.records.snapshots import current_snapshot
+from tests.support.world import World, ledger, make_world, tag
+from transforms.formats.parquet import read_parquet
+from transforms.table.snapshots import current_snapshot
 
 
 def _start(world: World, table: Path, catalog: Path) -> subprocess.Popen[bytes]:

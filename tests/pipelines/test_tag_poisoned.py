@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.signal.test_sandbox import REASONS, processes_with
-from tests.world import World, read_table
-from transforms.records.snapshots import Snapshot, current_snapshot
+from tests.support.world import World, read_table
+from tests.transforms.extraction.test_sandbox import REASONS, processes_with
+from transforms.table.snapshots import Snapshot, current_snapshot
 
 ROOT = Path(__file__).parents[2]
 PILLS = (b"segfault", b"abort", b"sigkill", b"endless loop", b"8 GB", b"descriptor leak", b"fork bomb")
@@ -41,7 +41,7 @@ def poisoned(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[su
     folder = tmp_path_factory.mktemp("poisoned")
     flags = ["--catalog", str(_write_catalog(folder)), "--model", str(world.bundle), "--table", str(folder / "table")]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.pipelines.poisoned_tag", "tag", *flags],
+        [sys.executable, "-m", "tests.support.poisoned_tag", "tag", *flags],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,

@@ -7,8 +7,8 @@ import pytest
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from pipelines.train import advice_for
-from tests.models.tiny import SPEC, TAXONOMY, tiny_dataset
-from tests.processes import imported_by
+from tests.support.processes import imported_by
+from tests.support.tiny import SPEC, TAXONOMY, tiny_dataset
 
 
 def test_a_folder_without_dataset_is_refused(tmp_path, capsys):
@@ -69,7 +69,7 @@ def test_who_trains_heads_on_the_statistics_is_told_of_ready_made_networks(datas
 
 
 def test_a_run_killed_while_it_writes_its_bundle_is_finished_by_the_same_command(dataset, tmp_path, monkeypatch):
-    from transforms.records import storage
+    from transforms import storage
 
     class Killed(BaseException):
         pass

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main
-from tests.published import fake_bundle, publish_table
-from tests.world import tag
-from transforms.records.snapshots import read_snapshot
+from tests.support.published import fake_bundle, publish_table
+from tests.support.world import tag
+from transforms.table.snapshots import read_snapshot
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.metrics import MetricsFilter
 
-from tests.signal.synth import encode, music
+from tests.support.synth import encode, music
+from transforms.audio.errors import Empty
+from transforms.audio.limits import Limits
 from transforms.embed_chunks import ChunkHandler, EmbedChunks, EmbedSettings, EmbedTarget, _Extraction
-from transforms.extraction import Extracted
-from transforms.records.planning import Chunk, Source
-from transforms.signal.errors import Empty
-from transforms.signal.extract import AudioFacts, Features
-from transforms.signal.limits import Limits
-from transforms.signal.spec import FeatureSpec
+from transforms.extraction.chunk_extractor import Extracted
+from transforms.features.extract import AudioFacts, Features
+from transforms.features.spec import FeatureSpec
+from transforms.tagging.planning import Chunk, Source
 
 FACTS = AudioFacts(duration_s=1.0, sample_rate=8000, channels=1, format="wav", decoded_fraction=1.0, damage=None)
 

@@ -7,11 +7,10 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipelines.engines import LOCAL
-from transforms import version_sources
-from transforms.records import storage
-from transforms.records.batches import from_ipc, to_ipc
-from transforms.records.outcomes import MISSING
+from pipelines.launch.beam import LOCAL
+from transforms import storage, version_sources
+from transforms.formats.arrow import from_ipc, to_ipc
+from transforms.tagging.outcomes import MISSING
 from transforms.version_sources import UNLISTED, VersionSources
 
 

@@ -1,0 +1,234 @@
+"""From a dataset to a bundle: the whole of training in one function."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from models.bundles import split_record as split_file
+from models.bundles.bundle import Bundle
+from models.bundles.model_card import model_card
+from models.bundles.trunk_bundle import TrunkFile
+from models.bundles.writing import check_output, write_bundle
+from models.embedding.pooling import Pooling
+from models.evaluation.intervals import with_intervals
+from models.fitting import baselines
+from models.fitting.gain import Gain
+from models.fitting.tagger import RATED, SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
+from models.scoring.heads import layout_of
+from models.training import checkpoints, cluster, data, placement
+from models.training import trainer as training
+from models.training.chosen_trunks import ChosenTrunk, Train, bundles_among, choose_trunks
+from models.training.shards import local_shards
+from models.trunks.loading import TrackEmbedder
+from transforms import storage
+from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest, tied_tracks
+from transforms.formats.hashing import json_bytes
+from transforms.splits.by_artist import NONE
+
+FineTune = Literal["tested", "always"]
+"""Whether fine-tuned trunks are published only where validation tracks show that they are better, or always."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Built:
+    """A new bundle and its metrics."""
+
+    bundle: Bundle
+    metrics: dict[str, Any]
+
+
+def build_bundle(
+    dataset: str,
+    output: str,
+    options: training.TrainingOptions,
+    pooling: Pooling,
+    trunks: Sequence[str] = (),
+    heads: HeadOptions | None = None,
+    *,
+    fine_tune: FineTune | None = None,
+) -> Built | None:
+    """Trains on a dataset and writes a bundle; None on workers other than the chief, which help to train it.
+
+    Args:
+      dataset: folder that `prepare` wrote.
+      output: folder of the new bundle.
+      options: how trunks are trained.
+      pooling: what a track embedding is made of.
+      trunks: what `choose_trunks` takes; by default the one that the options name.
+      heads: what was asked of heads.
+      fine_tune: train trunks that are taken from bundles too; None: leave them as they are.
+
+    Raises:
+      DatasetError: the dataset is missing, incomplete, changed, or has no training tracks.
+      BundleError: `output` holds something already, a bundle's trunk does not fit, or it was trained on tracks that
+        this split rates.
+      TrainingError: the options do not fit the devices, or what an earlier run left.
+    """
+    if cluster.is_chief():
+        check_output(output)
+    manifest = read_manifest(dataset)
+    if not manifest.splits.get("train"):
+        raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
+    tied = [(track, "") for track in tied_tracks(dataset, manifest)]  # their groups decide nothing
+    placement.strategy(options.devices)  # before any network is loaded: TensorFlow sets up its devices once
+    words = tuple(trunks) or (options.trunk,)
+    apart = len(words) > 1 or fine_tune is not None
+    with local_shards(dataset, manifest, SPLITS) as paths:
+        learned = _learned_before(words, manifest, paths)
+        train = _trainer(manifest, paths, options, apart=apart)
+        trained = choose_trunks(words, manifest.feature_id, fine_tune=fine_tune is not None, train=train)
+        if not cluster.is_chief():
+            return None
+        fit = functools.partial(_fitted, manifest, paths, pooling, heads)
+        found = fit(trained)
+        if fine_tune == "tested":
+            found = _better(fit([trunk.origin or trunk for trunk in trained]), found)
+    layout = layout_of(manifest.taxonomy)
+    tagger = with_intervals(found.tagger, found.rows["test"], layout)
+    bundle = write_bundle(
+        output,
+        spec=manifest.feature_spec,
+        taxonomy=manifest.taxonomy,
+        pooling=pooling,
+        trunks=found.facts,
+        heads=tagger.heads,
+        tags=tagger.tags,
+        input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
+        files={
+            **{name: data for trunk in found.trunks for name, data in trunk.files.items()},
+            **_files(manifest, found.facts, tagger),
+            "history.json": json_bytes(_history(options, trained)),
+            split_file.FILE: split_file.to_bytes({**pairs_of(found.rows), NONE: tied}, learned),
+        },
+    )
+    _forget_checkpoints(options.checkpoints, trained, apart=apart)
+    return Built(bundle=bundle, metrics=tagger.metrics)
+
+
+def _learned_before(
+    words: Sequence[str], manifest: DatasetManifest, paths: Mapping[str, list[str]]
+) -> list[split_file.Row]:
+    """The tracks that trunks of bundles were trained on: none of them is rated here."""
+    trained = [bundle for bundle in bundles_among(words).values() if split_file.is_trained(bundle)]
+    if not trained:
+        return []
+    rated = {split: [(track.track_id, track.group) for track in _tracks(manifest, paths, split)] for split in RATED}
+    learned = []
+    for bundle in trained:
+        rows = split_file.read_rows(bundle)
+        split_file.check_split(bundle, split_file.Sides.of_rows(rows), rated)
+        learned += split_file.learned_rows(bundle, rows)
+    return learned
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Fitted:
+    """Trunks, the labelled tracks as they embed them, and the tagger on that."""
+
+    trunks: Sequence[ChosenTrunk]
+    rows: dict[str, SplitRows]
+    tagger: Tagger
+
+    @property
+    def facts(self) -> tuple[TrunkFile, ...]:
+        """What the manifest says of the trunks."""
+        return tuple(trunk.facts for trunk in self.trunks)
+
+
+def _fitted(
+    manifest: DatasetManifest,
+    paths: Mapping[str, list[str]],
+    pooling: Pooling,
+    heads: HeadOptions | None,
+    trunks: Sequence[ChosenTrunk],
+) -> _Fitted:
+    rows = _embedded(manifest, paths, trunks, pooling)
+    blocks = pooling.blocks([trunk.facts for trunk in trunks], manifest.feature_spec.n_mels)
+    taxonomy = manifest.taxonomy
+    tagger = build_tagger(rows, layout_of(taxonomy), taxonomy.tag_ids, blocks, heads)
+    return _Fitted(trunks=trunks, rows=rows, tagger=tagger)
+
+
+def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
+    """The fine-tuned trunks where they are surely better on validation tracks, else the frozen: see `Gain`."""
+    losses = [found.tagger.validation_losses for found in (frozen, tuned)]
+    known = ~np.isnan(losses[0])
+    groups = [group for group, counts in zip(frozen.rows["validation"].groups, known, strict=True) if counts]
+    gain = Gain.of(*(of_model[known] for of_model in losses), groups)
+    chosen = tuned if gain and gain.is_sure else frozen
+    facts = {"published": "fine-tuned" if chosen is tuned else "frozen", "gain": gain and gain._asdict()}
+    tagger = dataclasses.replace(chosen.tagger, metrics={**chosen.tagger.metrics, "fine_tuning": facts})
+    return dataclasses.replace(chosen, tagger=tagger)
+
+
+def _embedded(
+    manifest: DatasetManifest, paths: Mapping[str, list[str]], chosen: Sequence[ChosenTrunk], pooling: Pooling
+) -> dict[str, SplitRows]:
+    """The tracks of each split, embedded as the new bundle will embed them."""
+    embedder = TrackEmbedder([(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec, pooling)
+    size = len(manifest.taxonomy.tags)
+    return {
+        split: embed_split(_tracks(manifest, paths, split), embedder, size, manifest.splits.get(split, 0), split)
+        for split in SPLITS
+    }
+
+
+def _forget_checkpoints(folder: str | None, chosen: Sequence[ChosenTrunk], *, apart: bool) -> None:
+    """Removes what a killed run would have gone on from: the bundle is complete."""
+    for number, trunk in enumerate(trunk for trunk in chosen if trunk.trained):
+        if folder:
+            checkpoints.remove(_own_folder(folder, number, trunk.facts.name, apart))
+            checkpoints.remove(folder)
+
+
+def _trainer(
+    manifest: DatasetManifest, paths: Mapping[str, list[str]], options: training.TrainingOptions, *, apart: bool
+) -> Train:
+    """Trains one trunk after the other; where there may be several, each has folders for its logs and checkpoints."""
+    numbers = itertools.count()
+
+    def train(name: str, initial: keras.Model | None) -> training.TrainedTrunk:
+        number = next(numbers)
+        logs, checkpointed = (
+            folder and _own_folder(folder, number, name, apart) for folder in (options.logs, options.checkpoints)
+        )
+        # A trunk to go on from is not built by name: it need not stand in the registry.
+        trunk = name if initial is None else options.trunk
+        chosen = dataclasses.replace(options, trunk=trunk, logs=logs, checkpoints=checkpointed)
+        return training.train_trunk(
+            manifest, paths["train"], _tracks(manifest, paths, "validation"), chosen, initial=initial
+        )
+
+    return train
+
+
+def _own_folder(folder: str, number: int, name: str, apart: bool) -> str:
+    """The folder of one trunk: numbered, as two bundles may name theirs alike."""
+    return storage.join(folder, f"{number}-{name}") if apart else folder
+
+
+def _files(manifest: DatasetManifest, facts: tuple[TrunkFile, ...], tagger: Tagger) -> dict[str, bytes]:
+    """What people read of a tagger, and the baselines."""
+    return {
+        "metrics.json": json_bytes(tagger.metrics),
+        **({baselines.FILE: tagger.baselines.to_npz()} if tagger.baselines else {}),
+        "MODEL_CARD.md": model_card(manifest, facts, tagger.tags, tagger.metrics).encode(),
+    }
+
+
+def _history(options: training.TrainingOptions, chosen: Sequence[ChosenTrunk]) -> dict[str, Any]:
+    """How the trunks were trained: the first one trained here as `epochs`, any further ones by name."""
+    kept = {name: value for name, value in options.to_json().items() if name != "trunk"}
+    trained = [(trunk.facts.name, trunk.trained) for trunk in chosen if trunk.trained]
+    curves = [{"trunk": name, "best_epoch": one.best_epoch, "epochs": one.history} for name, one in trained]
+    first = curves[0] if curves else {"trunk": None, "best_epoch": None, "epochs": []}
+    return {**first, "further": curves[1:], "options": kept}
+
+
+def _tracks(manifest: DatasetManifest, paths: Mapping[str, list[str]], split: str) -> Iterator[data.Track]:
+    return data.tracks(paths[split], manifest, manifest.splits.get(split, 0))

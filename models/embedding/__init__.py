@@ -1,0 +1,1 @@
+"""Patch embeddings to one track embedding: numpy alone."""

@@ -1,0 +1,1 @@
+"""The evaluation report as one self-contained HTML page."""

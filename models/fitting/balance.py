@@ -1,0 +1,77 @@
+"""Class balance: how much a row weighs in the loss, and what that adds to the bias of a head."""
+
+import dataclasses
+from typing import Literal, get_args
+
+import numpy as np
+
+from models.fitting.labelled import Labelled, known_counts, tag_counts
+from models.scoring.heads import Layout
+
+Balance = Literal["none", "effective", "inverse"]
+
+BALANCES: tuple[Balance, ...] = get_args(Balance)
+
+_BETA = 0.999
+"""Share of new tracks that a further one brings: effective number of tracks, Cui et al. 2019."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ClassWeights:
+    """Weights in the loss, float64 [T] each.
+
+    Attributes:
+      positive: of a row that carries a tag.
+      negative: of a row that does not; plays no part in a multiclass category.
+      bias: what the weights add to each tag's logit, to be taken off again so that scores stay probabilities.
+      known: rows in which the tag is known.
+      prevalence: share of these that carry it.
+    """
+
+    positive: np.ndarray
+    negative: np.ndarray
+    bias: np.ndarray
+    known: np.ndarray
+    prevalence: np.ndarray
+
+    def of(self, columns: np.ndarray, y: np.ndarray, mask: np.ndarray, multiclass: bool) -> np.ndarray:
+        """The mask [n, k] of these tags times the weight of each row for each of them."""
+        positive, negative = (weights[columns].astype(y.dtype) for weights in (self.positive, self.negative))
+        if np.all(positive == 1) and np.all(negative == 1):
+            return mask
+        if multiclass:
+            return mask * (y @ positive)[:, None]
+        return mask * (y * positive + (1 - y) * negative)
+
+
+def class_weights(rows: Labelled, layout: Layout, balance: Balance) -> ClassWeights:
+    """Weights of all tags, 1 on the mean over tracks.
+
+    `inverse` gives every class the same total weight; `effective` about that for rare ones, and less beyond a thousand
+    tracks; `none` weighs all alike: the plain likelihood.
+    """
+    known, carried = known_counts(rows.mask), tag_counts(rows.targets, rows.mask)
+    positive, negative = np.ones(layout.size), np.ones(layout.size)
+    bias = np.zeros(layout.size)
+    if balance != "none":
+        for group in layout.groups:
+            columns = list(group.columns)
+            if group.kind == "multiclass":
+                positive[columns] = _weights(carried[columns], balance)
+                bias[columns] = np.log(positive[columns])
+                continue
+            for column in columns:
+                sides = np.array([carried[column], known[column] - carried[column]])
+                positive[column], negative[column] = _weights(sides, balance)
+                bias[column] = np.log(positive[column] / negative[column])
+    return ClassWeights(
+        positive=positive, negative=negative, bias=bias, known=known, prevalence=carried / np.maximum(known, 1)
+    )
+
+
+def _weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
+    """Weight of each class of so many tracks, 1 on the mean over tracks; all 1 where a class has none."""
+    if np.any(counts <= 0):
+        return np.ones(len(counts))
+    amount = counts if balance == "inverse" else (1 - _BETA**counts) / (1 - _BETA)
+    return (counts.sum() / np.sum(counts / amount)) / amount

@@ -1,0 +1,72 @@
+"""What any model must beat: prevalence, and logistic regression on mean and deviation of the mels."""
+
+import dataclasses
+import io
+from typing import Self
+
+import numpy as np
+
+from models.embedding.blocks import whole
+from models.fitting.category_fitting import Fitted
+from models.fitting.head_fitting import fit_heads
+from models.fitting.labelled import Labelled, known_counts, tag_counts
+from models.scoring.heads import Heads, Layout, score
+
+FILE = "baselines.npz"
+"""Where a bundle keeps its baselines."""
+
+PREVALENCE, LOGISTIC = "prevalence", "logistic_mel_moments"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Baselines:
+    """Both baselines, fitted: the share of each tag, float64 [T], and linear heads on `mel_moments`."""
+
+    shares: np.ndarray
+    regression: Heads
+
+    def scores(self, moments: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
+        """Baseline -> scores: float32 [n, 2 mels] -> float64 [n, T] each."""
+        return {
+            PREVALENCE: constant_scores(self.shares, len(moments)),
+            LOGISTIC: score(moments, self.regression, layout),
+        }
+
+    def to_npz(self) -> bytes:
+        """Both as an npz file, without pickle."""
+        buffer = io.BytesIO()
+        regression = {f.name: getattr(self.regression, f.name) for f in dataclasses.fields(Heads)}
+        np.savez(buffer, shares=self.shares, **regression)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_npz(cls, data: bytes) -> Self:
+        """The baselines that `to_npz` wrote; nothing is unpickled."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            shares = arrays["shares"].astype(np.float64)
+        return cls(shares=shares, regression=Heads.from_npz(data))
+
+
+def mel_moments(patches: np.ndarray) -> np.ndarray:
+    """Mean and deviation of each mel band over a track's patches: [n, frames, mels] -> float32 [2 mels]."""
+    values = patches.astype(np.float64)
+    return np.concatenate([values.mean(axis=(0, 1)), values.std(axis=(0, 1))]).astype(np.float32)
+
+
+def prevalence(train: Labelled, layout: Layout) -> np.ndarray:
+    """Share of known training tracks that carry each tag, one pseudo-track with even targets added: float64 [T]."""
+    even = np.full(layout.size, 0.5)
+    for group in layout.groups:
+        if group.kind == "multiclass":
+            even[list(group.columns)] = 1 / len(group.columns)
+    return (tag_counts(train.targets, train.mask) + even) / (known_counts(train.mask) + 1)
+
+
+def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:
+    """The same scores for every track: float64 [rows, T], read-only."""
+    return np.broadcast_to(values, (rows, len(values)))
+
+
+def logistic_regression(train: Labelled, validation: Labelled, layout: Layout) -> Fitted:
+    """Logistic regression on `mel_moments`: fitted and chosen like the published heads."""
+    return fit_heads(train, validation, layout, whole(train.embeddings.shape[1]))

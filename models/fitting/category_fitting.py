@@ -1,0 +1,236 @@
+"""The head of a category: strength and scales chosen on held-out tracks, learned blocks used if they earn it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from models.embedding.blocks import Block, columns_of
+from models.fitting.balance import ClassWeights
+from models.fitting.gain import Gain
+from models.fitting.labelled import Labelled, fitted_columns
+from models.fitting.logistic import Problem, Solution, path, row_losses
+from models.fitting.strengths import (
+    CHOICE_TOLERANCE,
+    DEFAULT_STRENGTH,
+    MOST_FOLDED,
+    PATIENCE,
+    STRENGTHS,
+    cross_validated,
+    scaled_columns,
+)
+from models.scoring.heads import Group, Heads, Layout, raw_logits
+
+EXACT = 1e-10
+"""Relative fall of the loss that ends the descent to a published head."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How one category's head was fitted.
+
+    Attributes:
+      category: its name.
+      values: which blocks it may use: `all`, `fixed` (those that know no label), or `none` where no track is known.
+      scales: the weight of each block that it may use; 0: left out.
+      strength: L2 strength.
+      chosen_on: what the strength was chosen on.
+      fitted_on: the splits whose tracks the published head was fitted on.
+      losses: mean loss per track of every strength tried there.
+      gain: how much the learned blocks lower the mean validation loss; None where that was not asked, or validation
+        tracks are of fewer than two artists.
+    """
+
+    category: str
+    values: Literal["all", "fixed", "none"]
+    strength: float | None
+    chosen_on: str
+    losses: Mapping[float, float]
+    scales: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fitted_on: tuple[str, ...] = ("train",)
+    gain: Gain | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """Heads without calibration, how they were fitted, and what they say of tracks that they were not fitted on.
+
+    Attributes:
+      heads: slope 1, offset 0.
+      fits: one per category.
+      logits: float64 [rows, T] (float32 where training rows are many), the validation rows last: each from a head that
+        had not seen the row. Where training rows are many, those of cross-validated categories alone stand there.
+      targets: [rows, T].
+      mask: [rows, T], 1 where the category is known and `logits` are of such a head.
+    """
+
+    heads: Heads
+    fits: list[Fit]
+    logits: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
+
+
+def fit_categories(
+    rows: Labelled,
+    train: int,
+    layout: Layout,
+    blocks: Sequence[Block],
+    weighed: ClassWeights,
+    standard: tuple[np.ndarray, np.ndarray],
+    *,
+    tolerance: float = EXACT,
+) -> Fitted:
+    """Heads category by category; the first `train` rows are of the training split.
+
+    `standard` is the mean and deviation by which embeddings are standardised.
+    """
+    mean, scale = standard
+    weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
+    logits, held_out = np.full(rows.targets.shape, np.nan), np.zeros(rows.targets.shape, bool)
+    fits = []
+    for group in layout.groups:
+        columns = fitted_columns(group)
+        known = np.flatnonzero(rows.mask[:, columns].max(axis=1) > 0)
+        problem = _problem(rows, known, group, mean, scale, weighed)
+        found = _fit_group(group.name, problem, int(np.sum(known < train)), blocks, tolerance)
+        weights[:, columns], bias[columns] = found.weights, found.bias - weighed.bias[columns]
+        unseen = known[found.held_out]
+        logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - weighed.bias[columns]
+        held_out[np.ix_(unseen, group.columns)] = True
+        fits.append(found.fit)
+    heads = plain_heads(standard, weights, bias)
+    logits = np.where(np.isnan(logits), raw_logits(rows.embeddings, heads), logits)
+    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
+
+
+def plain_heads(standard: tuple[np.ndarray, np.ndarray], weights: np.ndarray, bias: np.ndarray) -> Heads:
+    """Heads without calibration."""
+    ones, zeros = np.ones(len(bias)), np.zeros(len(bias))
+    return Heads(mean=standard[0], scale=standard[1], weights=weights, bias=bias, slope=ones, offset=zeros)
+
+
+def _problem(
+    rows: Labelled, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
+) -> Problem:
+    """The rows in which the category is known, standardised."""
+    columns = fitted_columns(group)
+    y = rows.targets[np.ix_(known, columns)].astype(np.float64)
+    mask = rows.mask[np.ix_(known, columns)].astype(np.float64)
+    return Problem(
+        x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
+        y=y,
+        mask=weighed.of(np.array(columns), y, mask, group.kind == "multiclass"),
+        groups=tuple(np.array(rows.groups, dtype=object)[known]) if rows.groups else (),
+        multiclass=group.kind == "multiclass",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """One candidate for a category's head: weights [D, k], bias [k], and logits [n, k] where rows are held out [n]."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    logits: np.ndarray
+    held_out: np.ndarray
+    fit: Fit
+
+
+def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
+    """The head of one category; the first `train` of its known rows are of the training split."""
+    fixed = [block for block in blocks if not block.learned]
+    if not train:
+        nothing = Fit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
+        outputs = rows.y.shape[1]
+        weights, bias = np.zeros((rows.x.shape[1], outputs)), np.zeros(outputs)
+        return _Found(
+            weights=weights, bias=bias, logits=np.zeros(rows.y.shape), held_out=np.zeros(len(rows), bool), fit=nothing
+        )
+    if not fixed:
+        return _fit_validated(name, rows, train, blocks, "all", tolerance)
+    if len(fixed) == len(blocks):
+        return _fit_fixed(name, rows, train, fixed, tolerance)
+    everything = _fit_validated(name, rows, train, blocks, "all", tolerance)
+    return _better(_fit_fixed(name, rows, train, fixed, tolerance), everything, rows, train)
+
+
+def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Found:
+    """The head on all blocks where it surely beats the one on the fixed blocks: see `Gain`."""
+    losses = [
+        row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
+        for found in (fixed, everything)
+    ]
+    gain = Gain.of(losses[0], losses[1], rows.groups[train:] or range(len(rows) - train))
+    chosen = everything if gain and gain.is_sure else fixed
+    return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
+
+
+def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
+    """A head on blocks that know nothing of the labels: cross-validated where tracks are few."""
+    if len(rows) > MOST_FOLDED:
+        return _fit_validated(name, rows, train, blocks, "fixed", tolerance)
+    columns = [block.columns for block in blocks]
+    if len(set(rows.groups or range(len(rows)))) < 2:
+        return _fit_validated(name, rows, len(rows), blocks, "fixed", tolerance)
+    choice = cross_validated(rows, columns)
+    solution = _solution(
+        rows, columns_of(blocks), scaled_columns(columns, choice.scales, rows.x.shape[1]), choice.strength, tolerance
+    )
+    fit = Fit(
+        category=name,
+        values="fixed",
+        strength=choice.strength,
+        scales={block.name: scale for block, scale in zip(blocks, choice.scales, strict=True)},
+        chosen_on="cross-validation",
+        fitted_on=("train", "validation") if len(rows) > train else ("train",),
+        losses=choice.losses,
+    )
+    everywhere = np.ones(len(rows), bool)
+    return _Found(weights=solution.weights, bias=solution.bias, logits=choice.held_out, held_out=everywhere, fit=fit)
+
+
+def _fit_validated(
+    name: str, rows: Problem, train: int, blocks: Sequence[Block], values: Literal["all", "fixed"], tolerance: float
+) -> _Found:
+    """A head on training rows, its strength chosen on validation rows: all that learned blocks allow."""
+    columns = columns_of(blocks)
+    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), rows.x.shape[1])
+    place = np.arange(len(rows)) < train
+    fitted, rest = (dataclasses.replace(part, x=part.x * scales) for part in (rows.rows(place), rows.rows(~place)))
+    losses = _validated(fitted.values(columns), rest.values(columns))
+    strength = min(losses, key=lambda tried: losses[tried]) if losses else DEFAULT_STRENGTH
+    solution = _solution(rows.rows(place), columns, scales, strength, tolerance)
+    fit = Fit(
+        category=name,
+        values=values,
+        strength=strength,
+        scales={block.name: 1.0 for block in blocks},
+        chosen_on="validation" if losses else "nothing: the default",
+        losses=losses,
+    )
+    logits = rows.x @ solution.weights + solution.bias
+    return _Found(weights=solution.weights, bias=solution.bias, logits=logits, held_out=~place, fit=fit)
+
+
+def _solution(rows: Problem, columns: np.ndarray, scales: np.ndarray, strength: float, tolerance: float) -> Solution:
+    """The head of one strength, its weights [D, k] for standardised values: 0 outside of `columns`."""
+    scaled = dataclasses.replace(rows, x=rows.x[:, columns] * scales[columns])
+    found = next(path(scaled, [strength], tolerance=tolerance))
+    weights = np.zeros((rows.x.shape[1], rows.y.shape[1]))
+    weights[columns] = found.weights * scales[columns, None]
+    return dataclasses.replace(found, weights=weights)
+
+
+def _validated(train: Problem, validation: Problem) -> dict[float, float]:
+    """Mean validation loss per strength, until it has risen for good; empty where there is nothing to choose on."""
+    losses: dict[float, float] = {}
+    if not len(validation):
+        return losses
+    for solution in path(train, STRENGTHS[::2], tolerance=CHOICE_TOLERANCE):
+        losses[solution.strength] = float(validation.losses(solution).mean())
+        best = min(losses, key=lambda tried: losses[tried])
+        if list(losses).index(best) + PATIENCE < len(losses):
+            break
+    return losses

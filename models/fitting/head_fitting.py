@@ -1,0 +1,153 @@
+"""Fits the published heads on track embeddings: per category its own strength, and the learned values if they earn it.
+
+Two kinds of blocks stand in a track embedding. Some know nothing of the labels: statistics of the mels, ready-made
+trunks. Strength and scales of these are cross-validated, artist by artist, over training and validation tracks
+together, and the head is then fitted on all of these: with few labels every one of them counts. Learned blocks have
+seen the labels of the very tracks that heads are fitted on, and look better there than they are: only validation can
+tell. A head over all blocks is taken where it lowers the validation loss by more than its standard error over artists.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.embedding.blocks import Block, check_blocks
+from models.fitting.balance import Balance, class_weights
+from models.fitting.category_fitting import EXACT, Fitted, fit_categories, plain_heads
+from models.fitting.labelled import Labelled, known_categories, sample, standardiser
+from models.fitting.large_fitting import Part, refine
+from models.fitting.strengths import CHOICE_TOLERANCE, DEFAULT_STRENGTH, MOST_FOLDED, scaled_columns
+from models.scoring.heads import Group, Heads, Layout, raw_logits
+
+SAMPLE = 10_000
+"""Training tracks, of those in which a category is known, on which its strength is chosen where tracks are `MANY`."""
+
+MANY = 20_000
+"""Training tracks from which on heads are solved together, block by block, but for categories known for few."""
+
+NEAR = 100_000
+"""Training tracks that bring the descent near its end before it needs all of them."""
+
+
+def fit_heads(
+    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance = "none"
+) -> Fitted:
+    """Heads of all categories, without calibration.
+
+    Args:
+      train: rows to fit on.
+      validation: rows to choose on; categories whose head uses no learned block are fitted on them too.
+      layout: the categories.
+      blocks: the blocks of an embedding.
+      balance: how rare tags weigh in the loss; scores are corrected for it.
+
+    Raises:
+      ValueError: the blocks do not cover the embedding.
+    """
+    check_blocks(blocks, train.embeddings.shape[1])
+    if len(train) > MANY:
+        return _fit_many(train, validation, layout, blocks, balance)
+    rows = train.joined(validation)
+    standard = standardiser(train.embeddings)
+    return fit_categories(rows, len(train), layout, blocks, class_weights(rows, layout, balance), standard)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Alone:
+    """One category, fitted on tracks in which it is known.
+
+    Attributes:
+      group: the category.
+      train: numbers of these training rows.
+      validation: numbers of these validation rows.
+      complete: whether these are all; else they are a sample.
+      fitted: what was fitted on them, with the category's tags alone.
+    """
+
+    group: Group
+    train: np.ndarray
+    validation: np.ndarray
+    complete: bool
+    fitted: Fitted
+
+
+def _fit_many(
+    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance
+) -> Fitted:
+    """Categories known for few tracks are fitted on these, all others on every training row, as samples of it chose."""
+    standard = standardiser(train.embeddings)
+    known = [known_categories(rows.mask, layout.groups) for rows in (train, validation)]
+    alone = [
+        _fit_alone(
+            train, validation, group, [np.flatnonzero(side[:, place]) for side in known], blocks, balance, standard
+        )
+        for place, group in enumerate(layout.groups)
+    ]
+    weights, bias = np.zeros((len(standard[0]), layout.size)), np.zeros(layout.size)
+    for one in alone:
+        columns = list(one.group.columns)
+        weights[:, columns], bias[columns] = one.fitted.heads.weights, one.fitted.heads.bias
+    heads = plain_heads(standard, weights, bias)
+    scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(weights))
+    if parts := [part for values in ("all", "fixed") if (part := _part(values, alone, blocks))]:
+        # A part of the rows brings the descent near: few of its steps then need all of them.
+        stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
+        weighed = [class_weights(rows, layout, balance) for rows in stages]
+        for part in parts:
+            for rows, weights_of_classes in zip(stages, weighed, strict=True):
+                heads = refine(rows, heads, part, scales, weights_of_classes)
+    return _held_out(train, validation, heads, alone)
+
+
+def _fit_alone(
+    train: Labelled,
+    validation: Labelled,
+    group: Group,
+    known: Sequence[np.ndarray],
+    blocks: Sequence[Block],
+    balance: Balance,
+    standard: tuple[np.ndarray, np.ndarray],
+) -> _Alone:
+    """One category on the training and validation rows in which it is known, or on a sample of each."""
+    complete = len(known[0]) + len(known[1]) <= MOST_FOLDED
+    chosen = known if complete else [sample(rows, SAMPLE) for rows in known]
+    sides = [side.rows(rows).tags(group.columns) for side, rows in zip((train, validation), chosen, strict=True)]
+    rows = sides[0].joined(sides[1])
+    columns = tuple(range(len(group.columns)))
+    layout = Layout(groups=(dataclasses.replace(group, columns=columns),), edges=(), size=len(columns))
+    weighed = class_weights(rows if complete else sides[0], layout, balance)
+    tolerance = EXACT if complete else CHOICE_TOLERANCE
+    fitted = fit_categories(rows, len(sides[0]), layout, blocks, weighed, standard, tolerance=tolerance)
+    return _Alone(group=group, train=chosen[0], validation=chosen[1], complete=complete, fitted=fitted)
+
+
+def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part | None:
+    """The sampled categories whose heads use these values; None where there are none."""
+    found = [one for one in alone if not one.complete and one.fitted.fits[0].values == values]
+    if not found:
+        return None
+    return Part(
+        groups=tuple(one.group for one in found),
+        blocks=tuple(block for block in blocks if values == "all" or not block.learned),
+        strengths=tuple(one.fitted.fits[0].strength or DEFAULT_STRENGTH for one in found),
+    )
+
+
+def _held_out(train: Labelled, validation: Labelled, heads: Heads, alone: Sequence[_Alone]) -> Fitted:
+    """What is said of validation rows, and of training rows of which cross-validated heads tell."""
+    folded = [one.train[one.fitted.mask[: len(one.train)].any(axis=1)] for one in alone if one.complete]
+    added = np.unique(np.concatenate([np.zeros(0, np.int64), *folded]))
+    rows = train.rows(added).joined(validation) if len(added) else validation
+    logits, mask = raw_logits(rows.embeddings, heads, np.float32), np.zeros_like(rows.mask)
+    for one in alone:
+        columns = list(one.group.columns)
+        if one.complete:
+            kept = one.fitted.mask.any(axis=1)
+            places = np.concatenate([np.searchsorted(added, one.train), len(added) + one.validation])[kept]
+            logits[np.ix_(places, columns)] = one.fitted.logits[kept]
+            mask[np.ix_(places, columns)] = one.fitted.mask[kept]
+        elif one.fitted.fits[0].values != "none":
+            mask[len(added) :, columns] = validation.mask[:, columns]
+    fits = [one.fitted.fits[0] for one in alone]
+    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=mask)

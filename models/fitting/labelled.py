@@ -1,0 +1,102 @@
+"""Labelled rows, and what is counted over them: block by block, so that memory-mapped arrays stay on disk."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from models.scoring.heads import Group
+
+BLOCK = 16_384
+"""Rows looked at together."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Labelled:
+    """Labelled rows: embeddings [n, D], soft targets [n, T], mask [n, T]; float32, or whatever holds their values.
+
+    Attributes:
+      groups: the group of each row (its artist), never parted by cross-validation; empty: each row is its own.
+    """
+
+    embeddings: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
+    groups: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def joined(self, other: "Labelled") -> "Labelled":
+        """These rows, then the other ones."""
+        parts = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("embeddings", "targets", "mask")
+        }
+        return Labelled(**parts, groups=self.groups + other.groups)
+
+    def rows(self, chosen: np.ndarray) -> "Labelled":
+        """The rows of these numbers, in memory."""
+        groups = tuple(self.groups[row] for row in chosen) if self.groups else ()
+        return Labelled(
+            embeddings=self.embeddings[chosen], targets=self.targets[chosen], mask=self.mask[chosen], groups=groups
+        )
+
+    def tags(self, columns: Sequence[int]) -> "Labelled":
+        """The same rows with these tags alone."""
+        return dataclasses.replace(self, targets=self.targets[:, columns], mask=self.mask[:, columns])
+
+    def sample(self, most: int) -> "Labelled":
+        """At most so many rows."""
+        return self if len(self) <= most else self.rows(sample(np.arange(len(self)), most))
+
+
+def sample(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of these numbers, in their order, evenly drawn by a fixed seed."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.sort(np.random.default_rng(0).choice(len(rows), most, replace=False))]
+
+
+def fitted_columns(group: Group) -> list[int]:
+    """Columns with an output of their own: the second tag of a binary pair is 1 minus the first."""
+    return list(group.columns[:1]) if group.kind == "binary" else list(group.columns)
+
+
+def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation per value, float64 [D] each; deviation 1 where a value never changes."""
+    mean, squares = (np.zeros(embeddings.shape[1]) for _ in range(2))
+    for block in _blocks(embeddings):
+        mean += block.sum(axis=0) / len(embeddings)
+    for block in _blocks(embeddings):
+        squares += np.sum((block - mean) ** 2, axis=0) / len(embeddings)
+    std = np.sqrt(squares)
+    return mean, np.where(std > 1e-6, std, 1.0)
+
+
+def tag_counts(targets: np.ndarray, mask: np.ndarray, positive_from: float | None = None) -> np.ndarray:
+    """Known rows that carry each tag, float64 [T]: each counts by its target, or as 1 from `positive_from` on."""
+    found = np.zeros(targets.shape[1])
+    for y, known in zip(_blocks(targets), _blocks(mask), strict=True):
+        found += np.sum((y if positive_from is None else y >= positive_from) * (known > 0), axis=0)
+    return found
+
+
+def known_counts(mask: np.ndarray) -> np.ndarray:
+    """Rows in which each tag is known: float64 [T]."""
+    return sum(((block > 0).sum(axis=0).astype(np.float64) for block in _blocks(mask)), np.zeros(mask.shape[1]))
+
+
+def known_categories(mask: np.ndarray, groups: Sequence[Group]) -> np.ndarray:
+    """Rows in which a tag of each category is known: bool [n, categories]."""
+    found = np.zeros((len(mask), len(groups)), bool)
+    for begin in range(0, len(mask), BLOCK):
+        block = np.asarray(mask[begin : begin + BLOCK]) > 0
+        for place, group in enumerate(groups):
+            found[begin : begin + BLOCK, place] = block[:, fitted_columns(group)].any(axis=1)
+    return found
+
+
+def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
+    for begin in range(0, len(values), BLOCK):
+        yield np.asarray(values[begin : begin + BLOCK], np.float64)

@@ -1,0 +1,141 @@
+"""Heads for millions of tracks and hundreds of tags: the embeddings are read in blocks, all tags are solved at once.
+
+Strengths, and whether learned blocks are used, are chosen on samples; their solutions are where the descent over all
+tracks starts. Memory is a few blocks and the arrays of the heads, whatever the number of tracks: embeddings, targets
+and masks may be memory-mapped, of any number type.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from models.embedding.blocks import Block, columns_of
+from models.fitting.balance import ClassWeights
+from models.fitting.labelled import Labelled, fitted_columns
+from models.fitting.lbfgs import minimise
+from models.fitting.logistic import row_losses
+from models.scoring.heads import Group, Heads
+
+BLOCK = 1024
+"""Rows whose float32 copy is held at once: their logits stay in the processor's cache."""
+
+TOLERANCE = 1e-5
+"""Relative fall of the loss that ends the descent: far below what another sample of tracks would change."""
+
+MOST_STEPS = 60
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """Categories that use the same blocks: solved side by side.
+
+    Attributes:
+      groups: the categories.
+      blocks: what they use.
+      strengths: L2 strength of each category.
+    """
+
+    groups: tuple[Group, ...]
+    blocks: tuple[Block, ...]
+    strengths: tuple[float, ...]
+
+
+def refine(train: Labelled, start: Heads, part: Part, scales: np.ndarray, weights: ClassWeights) -> Heads:
+    """The heads of one part, fitted on all training rows.
+
+    Args:
+      train: all rows.
+      start: standardisation, and weights to start from.
+      part: which categories, on which blocks.
+      scales: float64 [D], what standardised values are multiplied by before the penalty counts.
+      weights: of each class, where they are balanced.
+    """
+    problem = _Rows(train, start, part, scales, weights)
+    values, basis = np.linalg.eigh(problem.gram())
+    spread = np.maximum(values, 0.0)[:, None] * problem.curvature() + problem.strengths
+    # A bias is as curved as the sum of its known rows, and a quarter for its pseudo-track.
+    level = problem.curvature() * len(train) + 0.25
+    stretch = np.vstack([1 / np.sqrt(spread), 1 / np.sqrt(level)])
+    first = np.vstack([basis.T @ problem.start, problem.start_bias])
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        params = stretch * flat.reshape(first.shape)
+        loss, slopes = problem.objective(basis @ params[:-1], params[-1])
+        return loss, (stretch * np.vstack([basis.T @ slopes[:-1], slopes[-1]])).ravel()
+
+    found = minimise(objective, (first / stretch).ravel(), tolerance=TOLERANCE, max_iterations=MOST_STEPS)
+    params = stretch * found.reshape(first.shape)
+    new_weights, new_bias = start.weights.copy(), start.bias.copy()
+    new_weights[:, problem.outputs] = 0
+    new_weights[np.ix_(problem.columns, problem.outputs)] = (basis @ params[:-1]) * problem.scales[:, None]
+    new_bias[problem.outputs] = params[-1] - weights.bias[problem.outputs]
+    return dataclasses.replace(start, weights=new_weights, bias=new_bias)
+
+
+class _Rows:
+    """The penalised loss of one part over all rows, block by block in float32."""
+
+    def __init__(self, train: Labelled, start: Heads, part: Part, scales: np.ndarray, weights: ClassWeights) -> None:
+        self._train, self._part, self._weights = train, part, weights
+        self.columns = columns_of(part.blocks)
+        self.scales = scales[self.columns]
+        self.outputs = np.array([column for group in part.groups for column in fitted_columns(group)])
+        sizes = [len(fitted_columns(group)) for group in part.groups]
+        self.strengths = np.repeat(np.array(part.strengths), sizes)
+        self._mean = start.mean[self.columns].astype(np.float32)
+        self._factor = (self.scales / start.scale[self.columns]).astype(np.float32)
+        self.start_bias = start.bias[self.outputs] + weights.bias[self.outputs]
+        self.start = start.weights[np.ix_(self.columns, self.outputs)] / self.scales[:, None]
+        self._read, self._told = _span(self.columns), _span(self.outputs)
+        ends = np.cumsum([0, *sizes])
+        self._slices = [slice(*ends[i : i + 2]) for i in range(len(sizes))]
+
+    def _blocks(self) -> Iterator[tuple[np.ndarray, slice]]:
+        for begin in range(0, len(self._train), BLOCK):
+            rows = slice(begin, begin + BLOCK)
+            values = np.asarray(self._train.embeddings[rows])[:, self._read].astype(np.float32)
+            yield (values - self._mean) * self._factor, rows
+
+    def gram(self) -> np.ndarray:
+        """x.T @ x, float64."""
+        found = np.zeros((len(self.columns),) * 2)
+        for x, _ in self._blocks():
+            found += x.T @ x
+        return found
+
+    def curvature(self) -> np.ndarray:
+        """Mean curvature of each output's loss where it scores its prevalence: [k]."""
+        share = self._weights.prevalence[self.outputs]
+        return np.maximum(share * (1 - share), 1e-6) * self._weights.known[self.outputs] / max(len(self._train), 1)
+
+    def objective(self, weights: np.ndarray, bias: np.ndarray) -> tuple[float, np.ndarray]:
+        """The penalised loss, and its slope [D + 1, k]; the bias is held as in `models.fitting.logistic`."""
+        slopes = np.vstack([self.strengths * weights, np.zeros(len(bias))])
+        loss = 0.5 * float(np.sum(self.strengths * weights**2))
+        for group, place in zip(self._part.groups, self._slices, strict=True):
+            outputs = place.stop - place.start
+            even = np.full((1, outputs), 1 / outputs if group.kind == "multiclass" else 0.5)
+            prior, slope = row_losses(bias[None, place], even, np.ones_like(even), group.kind == "multiclass")
+            loss += float(prior.sum())
+            slopes[-1, place] += slope[0]
+        small = weights.astype(np.float32)
+        for x, rows in self._blocks():
+            logits = x @ small + bias.astype(np.float32)
+            slope = np.empty_like(logits)
+            targets = np.asarray(self._train.targets[rows])[:, self._told].astype(np.float32, copy=False)
+            mask = np.asarray(self._train.mask[rows])[:, self._told].astype(np.float32, copy=False)
+            for group, place in zip(self._part.groups, self._slices, strict=True):
+                multiclass = group.kind == "multiclass"
+                weighted = self._weights.of(self.outputs[place], targets[:, place], mask[:, place], multiclass)
+                losses, slope[:, place] = row_losses(logits[:, place], targets[:, place], weighted, multiclass)
+                loss += float(losses.sum(dtype=np.float64))
+            slopes[:-1] += x.T @ slope
+            slopes[-1] += slope.sum(axis=0, dtype=np.float64)
+        return loss, slopes
+
+
+def _span(columns: np.ndarray) -> slice | np.ndarray:
+    """The same columns, as a slice where they follow each other: it copies nothing and leaves rows in their order."""
+    follow = np.arange(columns[0], columns[0] + len(columns))
+    return slice(int(columns[0]), int(columns[0]) + len(columns)) if np.array_equal(columns, follow) else columns

@@ -1,0 +1,57 @@
+"""Rows on disk: appended as they come and read back memory-mapped, so that memory is that of a few of them."""
+
+import tempfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.fitting.labelled import Labelled
+
+EMBEDDING_TYPE = np.float16
+"""What holds an embedding in full: pooling makes no more of it, and tables keep no more."""
+
+
+class RowFile:
+    """Rows of one width and type in a temporary file without a name, which goes with the last array that maps it."""
+
+    def __init__(self, width: int, dtype: npt.DTypeLike) -> None:
+        self._width, self._dtype = width, np.dtype(dtype)
+        self._file: Any = tempfile.TemporaryFile(prefix="catalog-tagger-rows-")  # noqa: SIM115, the mapping needs it
+        self._rows = 0
+
+    def append(self, rows: npt.ArrayLike) -> None:
+        """Adds [n, width] values of any type that the file's type can hold."""
+        values = np.ascontiguousarray(rows, self._dtype).reshape(-1, self._width)
+        self._file.write(values)
+        self._rows += len(values)
+
+    def mapped(self) -> np.ndarray:
+        """All rows so far, read-only: [n, width]."""
+        if not self._rows:
+            return np.zeros((0, self._width), self._dtype)
+        self._file.flush()
+        return np.asarray(np.memmap(self._file, self._dtype, "r", shape=(self._rows, self._width)))
+
+
+class LabelledFiles:
+    """Labelled rows on disk: embeddings of `dim` values, targets and mask of so many tags."""
+
+    def __init__(self, dim: int, tags: int) -> None:
+        self._embeddings = RowFile(dim, EMBEDDING_TYPE)
+        self._targets, self._mask = RowFile(tags, np.float32), RowFile(tags, np.uint8)
+
+    def append(self, embeddings: npt.ArrayLike, targets: npt.ArrayLike, mask: npt.ArrayLike) -> None:
+        """Adds as many rows to each."""
+        self._embeddings.append(embeddings)
+        self._targets.append(targets)
+        self._mask.append(mask)
+
+    def labelled(self, groups: tuple[str, ...]) -> Labelled:
+        """All rows so far, read-only, with the group of each."""
+        return Labelled(
+            embeddings=self._embeddings.mapped(),
+            targets=self._targets.mapped(),
+            mask=self._mask.mapped(),
+            groups=groups,
+        )

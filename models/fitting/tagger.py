@@ -1,0 +1,298 @@
+"""Stage 2: heads, calibration and thresholds on track embeddings, rated against the baselines."""
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from models.bundles.bundle import TagFacts
+from models.embedding.blocks import Block
+from models.fitting import baselines, calibration
+from models.fitting.balance import BALANCES, Balance
+from models.fitting.baselines import Baselines
+from models.fitting.category_fitting import Fit
+from models.fitting.head_fitting import fit_heads
+from models.fitting.labelled import Labelled, tag_counts
+from models.fitting.row_files import LabelledFiles, RowFile
+from models.scoring import metrics
+from models.scoring.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
+from models.trunks.loading import TrackEmbedder
+
+SPLITS = ("train", "validation", "test")
+RATED = ("validation", "test")
+TRACKS_TOGETHER = 32
+
+MANY_ROWS = 20_000
+"""Training tracks from which on heads are fitted with all BLAS threads."""
+
+TAGGER = "tagger"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class SplitRows:
+    """The tracks of one split: ids, groups (artists) and lengths, track embeddings and mel moments with labels.
+
+    There are no moments where patches are not at hand.
+    """
+
+    track_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    durations_s: np.ndarray
+    embedded: Labelled
+    moments: Labelled | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Tagger:
+    """Calibrated heads, what they must beat, what is known of each tag, how heads were fitted, and all metrics.
+
+    `validation_losses` are those of heads that had not seen the track: see `metrics.log_losses`.
+    """
+
+    heads: Heads
+    baselines: Baselines | None
+    tags: tuple[TagFacts, ...]
+    fits: list[Fit]
+    metrics: dict[str, Any]
+    validation_losses: np.ndarray
+
+
+def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
+    """Embeds labelled tracks exactly as tagging does; `tracks` are `models.training.data.Track`."""
+    seen = []
+    rows, moments = LabelledFiles(embedder.dim, tags), RowFile(2 * embedder.mels, np.float32)
+    bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)
+    # Some tracks together: they share the trunk's padded batches, and the bits are the same.
+    for group in _grouped(bar, TRACKS_TOGETHER):
+        embeddings = embedder.embed([track.patches for track in group])
+        rows.append(embeddings, [track.targets for track in group], [track.mask for track in group])
+        moments.append([baselines.mel_moments(track.patches) for track in group])
+        seen += [(track.track_id, track.group, track.duration_s) for track in group]
+    ids, groups, durations = (tuple(facts[i] for facts in seen) for i in range(3))
+    embedded = rows.labelled(groups)
+    return SplitRows(
+        track_ids=ids,
+        groups=groups,
+        durations_s=np.array(durations, np.float64),
+        embedded=embedded,
+        moments=dataclasses.replace(embedded, embeddings=moments.mapped()),
+    )
+
+
+def pairs_of(splits: Mapping[str, SplitRows]) -> dict[str, list[tuple[str, str]]]:
+    """(track_id, group) of each side's tracks."""
+    return {split: list(zip(rows.track_ids, rows.groups, strict=True)) for split, rows in splits.items()}
+
+
+def _grouped(tracks: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    remaining = iter(tracks)
+    while group := list(itertools.islice(remaining, size)):
+        yield group
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeadOptions:
+    """What a user may ask of heads.
+
+    Attributes:
+      balance: how rare tags weigh in the loss.
+      precision: wished precision of every tag that has none of its own; None: thresholds of best F1.
+      tag_precision: wished precision of single tags.
+    """
+
+    balance: Balance = "none"
+    precision: float | None = None
+    tag_precision: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.balance not in BALANCES:
+            raise ValueError(f"balance={self.balance!r}: choose from {', '.join(BALANCES)}")
+        for name, value in {"every tag": self.precision, **self.tag_precision}.items():
+            if value is not None and not 0 < value <= 1:
+                raise ValueError(f"wished precision {value} of {name}: give a share over 0 and up to 1")
+
+    def precisions(self, tag_ids: Sequence[str]) -> list[float | None]:
+        """The wished precision of each tag.
+
+        Raises:
+          ValueError: a precision is wished of a tag that does not exist.
+        """
+        if unknown := sorted(set(self.tag_precision) - set(tag_ids)):
+            raise ValueError(
+                f"precision is wished of {', '.join(unknown)}: no tag of this taxonomy; give ids such as {tag_ids[0]}"
+            )
+        return [self.tag_precision.get(tag, self.precision) for tag in tag_ids]
+
+
+def build_tagger(
+    splits: Mapping[str, SplitRows],
+    layout: Layout,
+    tag_ids: tuple[str, ...],
+    blocks: Sequence[Block],
+    options: HeadOptions | None = None,
+) -> Tagger:
+    """Fits heads, calibrates and sets thresholds on training and validation tracks, rates validation and test.
+
+    Args:
+      splits: rows of `train`, `validation` and `test`.
+      layout: the categories.
+      tag_ids: ids of the columns.
+      blocks: the blocks of an embedding.
+      options: what the user asked for.
+
+    Raises:
+      ValueError: a precision is wished of a tag that does not exist.
+    """
+    with single_threaded_if_small(len(splits["train"].track_ids)):
+        return _build_tagger(splits, layout, tag_ids, blocks, options or HeadOptions())
+
+
+def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[Any]:
+    """One BLAS thread for small problems: waiting for each other costs many small products more than they take."""
+    return threadpool_limits(1, "blas") if rows < MANY_ROWS else contextlib.nullcontext()
+
+
+def _build_tagger(
+    splits: Mapping[str, SplitRows],
+    layout: Layout,
+    tag_ids: tuple[str, ...],
+    blocks: Sequence[Block],
+    options: HeadOptions,
+) -> Tagger:
+    train, validation = splits["train"].embedded, splits["validation"].embedded
+    fitted = fit_heads(train, validation, layout, blocks, options.balance)
+    heads = calibration.calibrate(fitted.heads, fitted.logits, fitted.targets, fitted.mask, layout)
+    held_out = published(fitted.logits, heads, layout)
+    cuts = calibration.thresholds(held_out, fitted.targets, fitted.mask, layout, options.precisions(tag_ids))
+    values = np.array([cut.value for cut in cuts])
+    test, kept = splits["test"].embedded, fitted.logits.dtype.type
+    # Heads may be fitted on validation tracks too: what is rated there is what heads said that had not seen them.
+    unseen = held_out[len(held_out) - len(validation) :]
+    rated = {"validation": rate(validation, unseen, values, layout)}
+    losses = metrics.log_losses(validation.targets, validation.mask, unseen)
+    del held_out, unseen
+    rated["test"] = rate(test, score(test.embeddings, heads, layout, kept), values, layout)
+    support = [tag_counts(p.targets, p.mask, metrics.POSITIVE_FROM) for p in (train, fitted)]
+    facts = [
+        TagFacts(
+            tag=tag,
+            threshold=cuts[i].value,
+            threshold_rule=cuts[i].rule,
+            calibration=kind,
+            support=int(support[0][i]),
+            validation_support=int(support[1][i]),
+            metrics={split: rated[split][i] for split in RATED},
+        )
+        for i, (tag, kind) in enumerate(zip(tag_ids, calibration.kinds(heads, layout), strict=True))
+    ]
+    known, compared = _baselines(splits, layout)
+    compared = {TAGGER: rated, **compared}
+    report = _report(compared, tag_ids, layout, fitted.fits, splits)
+    report["calibration_error"] = {
+        step: _calibration_error(test, score(test.embeddings, found, layout, kept))
+        for step, found in (("before", fitted.heads), ("after", heads))
+    }
+    return Tagger(
+        heads=heads,
+        baselines=known,
+        tags=tuple(facts),
+        fits=fitted.fits,
+        metrics=report,
+        validation_losses=losses,
+    )
+
+
+def _calibration_error(test: Labelled, scores: np.ndarray) -> float | None:
+    """Mean over the tags, of scores as published on the test split: what calibration was not fitted on."""
+    return metrics.mean_calibration_error(test.targets, test.mask, np.round(scores, SCORE_DECIMALS, out=scores))
+
+
+def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
+    """Metrics of each tag, of scores as they are published, with its category's accuracy where that is multiclass."""
+    found = positives(scores, thresholds, layout)
+    rated = metrics.tag_metrics(rows.targets, rows.mask, scores, found, SCORE_DECIMALS)
+    for group in layout.groups:
+        if group.kind == "multiclass":
+            columns = list(group.columns)
+            share = metrics.accuracy(rows.targets[:, columns], rows.mask[:, columns], found[:, columns])
+            for column in columns:
+                rated[column]["category_accuracy"] = share
+    return rated
+
+
+_Rated = dict[str, dict[str, list[metrics.TagMetrics]]]
+
+
+def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselines | None, _Rated]:
+    """Both baselines, and their metrics on the rated splits; prevalence alone where there are no mel moments."""
+    train, validation, test = (splits[split].moments for split in SPLITS)
+    halves = np.full(layout.size, calibration.DEFAULT_THRESHOLD)
+    shares = baselines.prevalence(splits["train"].embedded, layout)
+    constant = {
+        split: rate(rows, baselines.constant_scores(shares, len(rows)), halves, layout)
+        for split, rows in ((split, splits[split].embedded) for split in RATED)
+    }
+    if train is None or validation is None or test is None:
+        return None, {baselines.PREVALENCE: constant}
+    fitted = baselines.logistic_regression(train, validation, layout)
+    kept = fitted.logits.dtype.type
+    unseen = published(fitted.logits[len(fitted.logits) - len(validation) :], fitted.heads, layout)
+    rated = {"validation": rate(validation, unseen, halves, layout)}
+    rated["test"] = rate(test, score(test.embeddings, fitted.heads, layout, kept), halves, layout)
+    return Baselines(shares=shares, regression=fitted.heads), {
+        baselines.PREVALENCE: constant,
+        baselines.LOGISTIC: rated,
+    }
+
+
+def _report(
+    compared: Mapping[str, Mapping[str, list[metrics.TagMetrics]]],
+    tag_ids: tuple[str, ...],
+    layout: Layout,
+    fits: list[Fit],
+    splits: Mapping[str, SplitRows],
+) -> dict[str, Any]:
+    """What `metrics.json` holds."""
+    return {
+        "note": "Strengths, calibration and thresholds were chosen on training and validation tracks, each rated by a "
+        "head that had not seen it: only test is untouched.",
+        "tracks": {split: len(splits[split].track_ids) for split in SPLITS},
+        "test_artists": _test_artists(splits),
+        "macro": {model: metrics.summary(by_split) for model, by_split in compared.items()},
+        "categories": {
+            model: {split: _by_category(rated, layout) for split, rated in by_split.items()}
+            for model, by_split in compared.items()
+        },
+        "tags": {
+            model: {split: dict(zip(tag_ids, rated, strict=True)) for split, rated in by_split.items()}
+            for model, by_split in compared.items()
+        },
+        "heads": [_fit_to_json(fit) for fit in fits],
+    }
+
+
+def _test_artists(splits: Mapping[str, SplitRows]) -> dict[str, int]:
+    """All artists of test tracks, and those that have training or validation tracks too."""
+    fitted, tested = {*splits["train"].groups, *splits["validation"].groups}, set(splits["test"].groups)
+    return {"all": len(tested), "shared": len(tested & fitted)}
+
+
+def _by_category(rated: list[metrics.TagMetrics], layout: Layout) -> dict[str, metrics.TagMetrics]:
+    found = {}
+    for group in layout.groups:
+        columns = list(group.columns[:1]) if len(group.columns) == 2 and group.kind == "binary" else group.columns
+        found[group.name] = metrics.macro([rated[column] for column in columns])
+        if group.kind == "multiclass":
+            found[group.name]["accuracy"] = rated[group.columns[0]]["category_accuracy"]
+    return found
+
+
+def _fit_to_json(fit: Fit) -> dict[str, Any]:
+    gain = fit.gain._asdict() if fit.gain else None
+    losses = {f"{tried:g}": loss for tried, loss in fit.losses.items()}
+    return {**dataclasses.asdict(fit), "losses": losses, "gain": gain}

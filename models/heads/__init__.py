@@ -1,1 +1,0 @@
-"""Linear heads on track embeddings: fitted, calibrated, applied."""

@@ -1,0 +1,232 @@
+"""New heads for a bundle from embeddings that are published already: no audio, no patches, no TensorFlow."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.bundles import split_record as split_file
+from models.bundles.bundle import Bundle
+from models.bundles.model_card import model_card
+from models.bundles.split_record import Sides
+from models.bundles.trunk_bundle import BundleError, TrunkBundle, files_of, load_trunks, read_file
+from models.bundles.writing import check_output, write_bundle
+from models.evaluation.intervals import with_intervals
+from models.fitting.kept_split import KeptSplit, keep_split
+from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
+from models.fitting.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, pairs_of
+from models.scoring.heads import layout_of
+from transforms.features.spec import FeatureSpec
+from transforms.formats.hashing import json_bytes
+from transforms.formats.parquet import read_parquet
+from transforms.splits.by_artist import NONE, SplitRatios
+from transforms.table.snapshots import Snapshot
+from transforms.table.sql import locations
+from transforms.taxonomy.taxonomy import Taxonomy
+
+
+class LabelledTrack(NamedTuple):
+    """Labels of one track: its group, its targets and mask float32 [T], the side that their source gives it, if any."""
+
+    track_id: str
+    group: str
+    targets: np.ndarray
+    mask: np.ndarray
+    official: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refitted:
+    """A new bundle, its metrics, and how many labelled tracks are special.
+
+    Attributes:
+      absent: those that the table does not hold.
+      kept_out: those that the split, or the same bytes on another side, keeps out.
+      unsplit: those used that the bundle's split does not know.
+    """
+
+    bundle: Bundle
+    metrics: dict[str, Any]
+    absent: int
+    kept_out: int
+    unsplit: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Card:
+    """What a model card says of the training data."""
+
+    taxonomy: Taxonomy
+    feature_spec: FeatureSpec
+
+
+def refit(
+    url: str,
+    output: str,
+    table: tuple[str, Snapshot],
+    labels: Iterable[LabelledTrack],
+    taxonomy: Taxonomy,
+    options: HeadOptions,
+    ratios: SplitRatios,
+) -> Refitted:
+    """Fits heads on a snapshot's embeddings and writes a bundle that makes the same embeddings.
+
+    Args:
+      url: the bundle whose trunks made the embeddings.
+      output: folder of the new bundle.
+      table: a table and its snapshot.
+      labels: labelled tracks, in the order of the taxonomy's tags.
+      taxonomy: tags of the new heads.
+      options: what was asked of heads.
+      ratios: shares of the sides of artists that the bundle's split does not know.
+
+    Raises:
+      BundleError: the bundle cannot be used, makes other embeddings, or no labelled track has one for training.
+    """
+    check_output(output)
+    base = load_trunks(url)
+    root, snapshot = table
+    if snapshot.run.ids.embedding_id != base.embedding_id:
+        raise BundleError(
+            f"{root} holds embeddings {snapshot.run.ids.embedding_id}, {url} makes {base.embedding_id}: give the "
+            "bundle that the table was tagged with, or tag with this one first"
+        )
+    labelled = _Labels.of(labels, len(taxonomy.tags))
+    embedded = read_embeddings(root, snapshot, sorted(labelled.places), base.embedding_dim)
+    split = split_file.read_rows(base)
+    known, learned = Sides.of_rows(split), split_file.learned_rows(base, split)
+    kept = keep_split(labelled.rows(), known, learned, table, ratios)
+    splits, absent, kept_out, unsplit = _split(labelled, embedded, kept, base.embedding_dim)
+    if not splits["train"].track_ids:
+        raise BundleError(f"{root} holds no embedding of a labelled track of the training split: nothing to fit on")
+    blocks = base.pooling.blocks(base.trunks, base.spec.n_mels)
+    layout = layout_of(taxonomy)
+    tagger = with_intervals(build_tagger(splits, layout, taxonomy.tag_ids, blocks, options), splits["test"], layout)
+    bundle = write_bundle(
+        output,
+        spec=base.spec,
+        taxonomy=taxonomy,
+        pooling=base.pooling,
+        trunks=base.trunks,
+        heads=tagger.heads,
+        tags=tagger.tags,
+        files={
+            **_files(base, tagger, taxonomy, snapshot),
+            split_file.FILE: split_file.to_bytes({**pairs_of(splits), NONE: _out(known, kept)}, learned),
+        },
+    )
+    return Refitted(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)
+
+
+def read_embeddings(
+    root: str, snapshot: Snapshot, wanted: Sequence[str], dim: int
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Embeddings of these tracks that a snapshot holds, file by file: ids, and float16 [n, dim], their full precision.
+
+    Raises:
+      BundleError: one has another length.
+    """
+    among = pa.array(wanted, pa.string())
+    for place in locations(root, snapshot, "embeddings"):
+        rows = read_parquet(place, ["track_id", "embedding"])
+        rows = rows.filter(pc.is_in(rows.column("track_id"), value_set=among))
+        if not rows.num_rows:
+            continue
+        flat = pc.list_flatten(rows.column("embedding")).to_numpy()
+        if len(flat) != rows.num_rows * dim:
+            raise BundleError(f"{place}: {len(flat) / rows.num_rows:g} values an embedding, the bundle makes {dim}")
+        yield rows.column("track_id").to_pylist(), flat.reshape(-1, dim).astype(EMBEDDING_TYPE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Labels:
+    """Labels of all tracks: the row of each, its group and its official side, targets and mask [n, T]."""
+
+    places: dict[str, int]
+    groups: list[str]
+    official: list[str | None]
+    targets: np.ndarray
+    mask: np.ndarray
+
+    @classmethod
+    def of(cls, labels: Iterable[LabelledTrack], tags: int) -> Self:
+        places: dict[str, int] = {}
+        groups: list[str] = []
+        official: list[str | None] = []
+        targets, mask = RowFile(tags, np.float32), RowFile(tags, np.uint8)
+        for track in labels:
+            places[track.track_id] = len(groups)
+            groups.append(track.group)
+            official.append(track.official)
+            targets.append(track.targets)
+            mask.append(track.mask)
+        return cls(places=places, groups=groups, official=official, targets=targets.mapped(), mask=mask.mapped())
+
+    def rows(self) -> Iterator[tuple[str, str, str | None]]:
+        """track_id, group and official side of each track."""
+        return ((track_id, self.groups[place], self.official[place]) for track_id, place in self.places.items())
+
+
+class _Side:
+    """The rows of one split, written to disk as they come."""
+
+    def __init__(self, dim: int, tags: int) -> None:
+        self._ids: list[str] = []
+        self._groups: list[str] = []
+        self._rows = LabelledFiles(dim, tags)
+
+    def append(self, ids: Sequence[str], embeddings: np.ndarray, labels: _Labels) -> None:
+        places = [labels.places[track_id] for track_id in ids]
+        self._ids += ids
+        self._groups += [labels.groups[place] for place in places]
+        self._rows.append(embeddings, labels.targets[places], labels.mask[places])
+
+    def rows(self) -> SplitRows:
+        groups = tuple(self._groups)
+        return SplitRows(
+            track_ids=tuple(self._ids),
+            groups=groups,
+            durations_s=np.full(len(groups), np.nan),
+            embedded=self._rows.labelled(groups),
+            moments=None,
+        )
+
+
+def _split(
+    labels: _Labels, embedded: Iterable[tuple[list[str], np.ndarray]], kept: KeptSplit, dim: int
+) -> tuple[dict[str, SplitRows], int, int, int]:
+    """Rows of each split; labelled tracks without an embedding, kept out, and not known to the bundle's split."""
+    written = {split: _Side(dim, labels.targets.shape[1]) for split in SPLITS}
+    absent, kept_out, unknown = len(labels.places), 0, 0
+    for ids, embeddings in embedded:
+        absent -= len(ids)
+        rows: dict[str, list[int]] = {split: [] for split in (*SPLITS, NONE)}
+        for row, track_id in enumerate(ids):
+            rows[kept.sides[track_id]].append(row)
+            unknown += track_id in kept.new
+        kept_out += len(rows[NONE])
+        for split, side_rows in written.items():
+            side_rows.append([ids[row] for row in rows[split]], embeddings[rows[split]], labels)
+    return {split: side_rows.rows() for split, side_rows in written.items()}, absent, kept_out, unknown
+
+
+def _out(known: Sides, kept: KeptSplit) -> list[tuple[str, str]]:
+    """The tracks that stay out, now or since the bundle was trained; their groups decide nothing."""
+    found = {track for sides in (known.tracks, kept.sides) for track, side in sides.items() if side == NONE}
+    return [(track, "") for track in found]
+
+
+def _files(base: TrunkBundle, tagger: Tagger, taxonomy: Taxonomy, snapshot: Snapshot) -> dict[str, bytes]:
+    """The trunks' files as they are, and what people read."""
+    kept = {name for trunk in base.trunks for place in trunk.files.values() for name in files_of(place, base.files)}
+    history = {"heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.number}, "epochs": []}
+    card = _Card(taxonomy=taxonomy, feature_spec=base.spec)
+    return {
+        **{name: read_file(base.url, name, base.files[name]) for name in sorted(kept)},
+        "metrics.json": json_bytes(tagger.metrics),
+        "history.json": json_bytes(history),
+        "MODEL_CARD.md": model_card(card, base.trunks, tagger.tags, tagger.metrics).encode(),
+    }

@@ -1,0 +1,1 @@
+"""Applies fitted heads and rates scores: numpy alone."""

@@ -1,0 +1,217 @@
+"""Linear heads on the track embedding, applied in bulk: numpy only, float64, the same bits however rows are grouped."""
+
+import dataclasses
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol, Self
+
+import numpy as np
+
+from transforms.formats.hashing import digest
+
+Kind = Literal["binary", "multiclass", "multilabel"]
+
+BLOCK = 256
+"""Rows multiplied at once. Float sums depend on shapes, so every block has this one, padded."""
+
+ROWS = 16 * BLOCK
+"""Rows whose float64 scores are held at once."""
+
+SCORE_DECIMALS = 4
+"""Published scores are rounded to this many decimals; positives are decided on the rounded score."""
+
+
+class _Tag(Protocol):
+    id: str
+    parents: Sequence[str]
+
+
+class _Category(Protocol):
+    name: str
+    kind: Kind
+    tags: Sequence[_Tag]
+
+
+class _Taxonomy(Protocol):
+    categories: Sequence[_Category]
+    tags: Sequence[_Tag]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Group:
+    """The score columns of one category."""
+
+    name: str
+    kind: Kind
+    columns: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How logits become scores: which columns form a category, and which tag lies over which.
+
+    Attributes:
+      groups: the categories in taxonomy order.
+      edges: (parent, child) columns, ordered so that a child's own children come before it.
+      size: number of tags.
+    """
+
+    groups: tuple[Group, ...]
+    edges: tuple[tuple[int, int], ...]
+    size: int
+
+
+def layout_of(taxonomy: _Taxonomy) -> Layout:
+    """The layout of a taxonomy's tags, columns in the order of `taxonomy.tags`."""
+    column = {tag.id: index for index, tag in enumerate(taxonomy.tags)}
+    groups = [
+        Group(name=category.name, kind=category.kind, columns=tuple(column[tag.id] for tag in category.tags))
+        for category in taxonomy.categories
+    ]
+    for group in groups:
+        if group.kind == "binary" and len(group.columns) not in (1, 2):
+            raise ValueError(f"binary category {group.name!r} has {len(group.columns)} tags: give it one or two")
+    parents = {column[tag.id]: [column[parent] for parent in tag.parents] for tag in taxonomy.tags}
+    return Layout(groups=tuple(groups), edges=tuple(_children_first(parents)), size=len(column))
+
+
+def _children_first(parents: Mapping[int, Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """(parent, child) pairs, ordered by the parent's height: a tag is final before its own parents look at it."""
+    height = dict.fromkeys(parents, 0)
+    edges = [(parent, child) for child, found in parents.items() for parent in found]
+    for _ in parents:
+        raised = {parent: height[child] + 1 for parent, child in edges if height[parent] <= height[child]}
+        if not raised:
+            return iter(sorted(edges, key=lambda edge: (height[edge[0]], edge)))
+        height.update(raised)
+    raise ValueError("the taxonomy's parents form a circle")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Heads:
+    """All heads side by side, one column a tag, and their calibration. All arrays float64.
+
+    The calibrated logit of a tag is `slope * (((embedding - mean) / scale) @ weights + bias) + offset`. Slope 1 and
+    offset 0 are the identity; Platt scaling gives each sigmoid its own pair; a temperature gives all columns of a
+    softmax one slope.
+
+    Attributes:
+      mean: [D] mean of the training split's track embeddings.
+      scale: [D] their deviation, 1 where it is 0.
+      weights: [D, T].
+      bias: [T].
+      slope: [T], positive.
+      offset: [T].
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    slope: np.ndarray
+    offset: np.ndarray
+
+    def __post_init__(self) -> None:
+        dim, tags = self.weights.shape
+        shapes = {"mean": dim, "scale": dim, "bias": tags, "slope": tags, "offset": tags}
+        for name, size in shapes.items():
+            if getattr(self, name).shape != (size,):
+                raise ValueError(f"heads: {name} has shape {getattr(self, name).shape}, weights {self.weights.shape}")
+        if not (np.all(self.scale > 0) and np.all(self.slope > 0)):
+            raise ValueError("heads: scale and slope must be positive")
+
+    def to_npz(self) -> bytes:
+        """The arrays as an npz file, without pickle."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
+        return buffer.getvalue()
+
+    @classmethod
+    def from_npz(cls, data: bytes) -> Self:
+        """The heads that `to_npz` wrote; nothing is unpickled."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return cls(**{f.name: arrays[f.name].astype(np.float64) for f in dataclasses.fields(cls)})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all values."""
+        arrays = [np.ascontiguousarray(getattr(self, f.name), "<f8") for f in dataclasses.fields(self)]
+        return digest(*(part for array in arrays for part in (str(array.shape), array.tobytes())))
+
+
+def raw_logits(embeddings: np.ndarray, heads: Heads, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Logits before calibration: [n, D] -> [n, T], computed in float64 and kept as `dtype`."""
+    out = np.empty((len(embeddings), heads.weights.shape[1]), dtype)
+    for start in range(0, len(embeddings), BLOCK):
+        block = np.zeros((BLOCK, heads.weights.shape[0]))
+        rows = embeddings[start : start + BLOCK]
+        block[: len(rows)] = (rows.astype(np.float64) - heads.mean) / heads.scale
+        out[start : start + len(rows)] = (block @ heads.weights)[: len(rows)] + heads.bias
+    return out
+
+
+def link(logits: np.ndarray, layout: Layout) -> np.ndarray:
+    """Probabilities of logits: one sigmoid a tag, a softmax for multiclass, P and 1 - P for a binary pair."""
+    scores = sigmoid(logits)
+    for group in layout.groups:
+        columns = list(group.columns)
+        if group.kind == "multiclass":
+            scores[:, columns] = softmax(logits[:, columns])
+        elif group.kind == "binary" and len(columns) == 2:
+            scores[:, columns[1]] = 1.0 - scores[:, columns[0]]
+    return scores
+
+
+def apply_hierarchy(scores: np.ndarray, layout: Layout) -> np.ndarray:
+    """A copy of scores [n, T] in which each parent scores at least as high as its highest child."""
+    scores = scores.copy()
+    for parent, child in layout.edges:
+        np.maximum(scores[:, parent], scores[:, child], out=scores[:, parent])
+    return scores
+
+
+def score(embeddings: np.ndarray, heads: Heads, layout: Layout, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Calibrated scores with parent >= child: [n, D] -> [n, T] in 0 to 1, computed in float64 and kept as `dtype`."""
+    out = np.empty((len(embeddings), layout.size), dtype)
+    for rows in row_blocks(len(embeddings)):
+        out[rows] = published(raw_logits(embeddings[rows], heads), heads, layout)
+    return out
+
+
+def published(logits: np.ndarray, heads: Heads, layout: Layout) -> np.ndarray:
+    """Scores of logits before calibration: calibrated, with parent >= child, [n, T] of the logits' type."""
+    out = np.empty_like(logits)
+    for rows in row_blocks(len(logits)):
+        out[rows] = apply_hierarchy(link(logits[rows] * heads.slope + heads.offset, layout), layout)
+    return out
+
+
+def row_blocks(count: int) -> Iterator[slice]:
+    """Slices of `ROWS` rows at most that cover so many."""
+    return (slice(begin, begin + ROWS) for begin in range(0, count, ROWS))
+
+
+def positives(scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> np.ndarray:
+    """Which tags a track gets: bool [n, T]. Over the threshold; in a multiclass category exactly the highest."""
+    found = np.empty(scores.shape, bool)
+    for rows in row_blocks(len(scores)):
+        # A threshold is a double of so many decimals: a score of fewer digits would miss its own.
+        rounded = np.round(np.asarray(scores[rows], np.float64), SCORE_DECIMALS)
+        found[rows] = rounded >= thresholds
+        for group in layout.groups:
+            if group.kind == "multiclass":
+                columns = np.array(group.columns)
+                highest = columns[np.argmax(rounded[:, columns], axis=1)]
+                found[rows, columns] = columns == highest[:, None]
+    return found
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Logistic function, without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, without overflow."""
+    exp = np.exp(x - x.max(axis=-1, keepdims=True))
+    return exp / exp.sum(axis=-1, keepdims=True)

@@ -1,0 +1,259 @@
+"""Stage 1: the trunk learns at patch level, stopped when it no longer ranks the validation tracks better.
+
+A run that was killed goes on from its checkpoint and ends with the weights of an uninterrupted one: batches are a pure
+function of seed, epoch and step, and a checkpoint holds everything else that changes from step to step.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from models.scoring.heads import layout_of
+from models.training import checkpoints, cluster, data, placement
+from models.training.checkpoints import Checkpoint
+from models.training.errors import TrainingError
+from models.training.losses import masked_loss, with_outputs
+from models.training.options import FINE_TUNING_RATE, LEARNING_RATE, TrainingOptions
+from models.training.progress import Progress
+from models.training.similarity import rarity, similarity_loss
+from models.training.validation import Validation, logits_function
+from models.trunks.keras_trunk import digest_of
+from models.trunks.networks import build
+from transforms.dataset.manifest import DatasetManifest
+from transforms.formats.hashing import digest, json_bytes
+
+__all__ = ["TrainedTrunk", "TrainingOptions", "seed_everything", "train_trunk"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedTrunk:
+    """The trunk with the weights of its best epoch, and what each epoch brought."""
+
+    trunk: keras.Model
+    history: list[dict[str, float]]
+    best_epoch: int
+
+
+def seed_everything(seed: int, *, deterministic: bool = True) -> None:
+    """Seeds Python, numpy and TensorFlow; on a machine without a GPU also makes every operation deterministic."""
+    keras.utils.set_random_seed(seed)
+    if deterministic and not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+
+
+def train_trunk(
+    manifest: DatasetManifest,
+    train: Sequence[str],
+    validation: Iterable[data.Track],
+    options: TrainingOptions,
+    initial: keras.Model | None = None,
+) -> TrainedTrunk:
+    """Trains a trunk on the shards `train`; `validation` decides when to stop.
+
+    Args:
+      manifest: of the dataset.
+      train: shards of the training split.
+      validation: tracks of the validation split.
+      options: how; its trunk is built anew unless `initial` is given.
+      initial: a trunk to go on from: from patches [n, frames, mels] to patch embeddings [n, d]. It is changed in place.
+
+    Raises:
+      ValueError: `options.trunk` has no network.
+      TrainingError: `initial` takes other patches than the dataset's, there are fewer devices than asked for, a batch
+        cannot be shared by them, or a step cannot be compiled.
+      CheckpointError: the checkpoint is damaged, or of another run.
+    """
+    spread = placement.strategy(options.devices)
+    # Keras compiles nothing with XLA once operations are told to be deterministic, which lasts as long as the process.
+    seed_everything(options.sampling.seed, deterministic=not options.xla)
+    trunk = _start(manifest, options, initial)
+    run = _Run(manifest, train, options, trunk, spread, is_new=initial is None)
+    held = Validation.of(validation, manifest, layout_of(manifest.taxonomy))
+    progress = run.fit(held)
+    trunk.set_weights(progress.best_weights)
+    return TrainedTrunk(trunk=trunk, history=progress.history, best_epoch=progress.best_epoch)
+
+
+def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.Model | None) -> keras.Model:
+    """The trunk that training starts from."""
+    if initial is None:
+        return build(options.trunk, manifest.feature_spec, manifest.mel_mean, manifest.mel_std)
+    takes, wanted = tuple(initial.input_shape[1:]), manifest.feature_spec.patch_shape
+    if takes != wanted:
+        raise TrainingError(f"the trunk takes patches of {takes}, the dataset has {wanted}: prepare it with --trunk")
+    initial.trainable = True
+    for layer in initial.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = options.train_norms
+    return initial
+
+
+def _rate(options: TrainingOptions, steps: int, *, is_new: bool) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Down to 0 along a cosine; rising to the peak in the first epoch where a trunk is given, whose outputs are new."""
+    usual = LEARNING_RATE if is_new else FINE_TUNING_RATE
+    peak = usual if options.learning_rate is None else options.learning_rate
+    if is_new:
+        return keras.optimizers.schedules.CosineDecay(peak, steps * options.epochs)
+    falling = max(1, steps * (options.epochs - 1))
+    return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=steps)
+
+
+def _share(spread: tf.distribute.Strategy, batch_size: int) -> data.Share:
+    share = placement.share(spread)
+    if batch_size % share.all_replicas:
+        raise TrainingError(f"batch_size={batch_size} cannot be shared equally by {share.all_replicas} devices")
+    return share
+
+
+class _Run:
+    """One training run on its devices: a compiled model, and all that a checkpoint must hold of it."""
+
+    def __init__(
+        self,
+        manifest: DatasetManifest,
+        train: Sequence[str],
+        options: TrainingOptions,
+        trunk: keras.Model,
+        spread: tf.distribute.Strategy,
+        *,
+        is_new: bool,
+    ) -> None:
+        self._manifest, self._train, self._options, self._spread = manifest, train, options, spread
+        self._share = _share(spread, options.sampling.batch_size)
+        self._steps = data.steps_of_epoch(manifest, options.sampling)
+        self._identity = {
+            **_identity(manifest, options, self._share),
+            "initial weights": None if is_new else digest_of(trunk),
+        }
+        self._rate = _rate(options, self._steps, is_new=is_new)
+        # A lucky first epoch of a new trunk is no reason to stop; one that has learned something may be best as it is.
+        self._unrated = options.epochs // 4 if is_new else 0
+        with spread.scope():
+            self._trunk = placement.working_copy(trunk, options.precision)
+            self._model = self._compiled()
+        self._step = _step_function(self._model, spread, options)
+        self._logits = logits_function(self._model)
+
+    def _compiled(self) -> keras.Model:
+        options, layout = self._options, layout_of(self._manifest.taxonomy)
+        optimizer = keras.optimizers.AdamW(self._rate, weight_decay=1e-3, clipnorm=1.0)
+        if options.precision == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        losses, weights = [masked_loss(layout)], [1.0]
+        if options.similarity_weight:
+            tags = rarity(self._manifest.tag_positive["train"], self._manifest.tag_known["train"])
+            losses, weights = [*losses, similarity_loss(tags)], [*weights, options.similarity_weight]
+        model = with_outputs(self._trunk, layout, embeds=len(losses) > 1)
+        model.compile(optimizer=optimizer, loss=losses, loss_weights=weights, jit_compile=options.xla)
+        if options.xla and not model.jit_compile:
+            raise TrainingError("xla: a layer cannot be compiled, or this process was made deterministic before")
+        optimizer.build(model.trainable_variables)
+        return model
+
+    def fit(self, held: Validation) -> Progress:
+        """All epochs, or those that are left."""
+        progress, first_step = self._restored()
+        options, epochs = self._options, self._options.epochs
+        writer = tf.summary.create_file_writer(options.logs) if options.logs and cluster.is_chief() else None
+        bar = tqdm(desc="training the trunk", total=epochs, initial=len(progress.history), unit="epoch", disable=None)
+        while len(progress.history) < epochs and not progress.is_over(options.patience):
+            self._fit_epoch(progress, first_step)
+            first_step = 0
+            facts = {"loss": self._loss(), "learning_rate": self._rate_after(progress), **self._validated(held)}
+            progress.add(facts, self._trunk.get_weights, self._unrated)
+            self._save(progress, 0)
+            _log(writer, bar, progress.history[-1])
+        bar.close()
+        return progress
+
+    def _fit_epoch(self, progress: Progress, first_step: int) -> None:
+        epoch = len(progress.history)
+        if not first_step:
+            self._model.reset_metrics()
+        batches = self._batches(epoch, first_step)
+        for step in range(first_step + 1, self._steps + 1):
+            self._step(batches)
+            if self._options.checkpoint_steps and step % self._options.checkpoint_steps == 0 and step < self._steps:
+                self._save(progress, step)
+
+    def _batches(self, epoch: int, first_step: int) -> Iterator[Any]:
+        def read(_: tf.distribute.InputContext) -> tf.data.Dataset:
+            sampling = self._options.sampling
+            batches = data.epoch_batches(self._train, self._manifest, sampling, epoch, self._share, first_step)
+            return batches.map(lambda x, y: (x, (y,) * len(self._model.outputs)))
+
+        return iter(self._spread.distribute_datasets_from_function(read))
+
+    def _loss(self) -> float:
+        return float(self._model.get_metrics_result()["loss"])
+
+    def _rate_after(self, progress: Progress) -> float:
+        return float(self._rate(self._steps * (len(progress.history) + 1)))
+
+    def _validated(self, held: Validation) -> dict[str, float]:
+        return placement.of_chief(held.rate(self._logits), self._spread)
+
+    def _variables(self) -> list[keras.Variable]:
+        """Everything that a step changes: weights, states of dropout, optimizer, the epoch's mean loss."""
+        metrics = [variable for metric in self._model.metrics for variable in metric.variables]
+        return [*self._model.variables, *self._model.optimizer.variables, *metrics]
+
+    def _save(self, progress: Progress, step: int) -> None:
+        if not self._options.checkpoints:
+            return
+        # Every worker reads its variables, some of which are sums over all; one writes.
+        arrays = {f"state/{i}": variable.numpy() for i, variable in enumerate(self._variables())}
+        facts = {"step": step, **progress.to_facts()}
+        if cluster.is_chief():
+            found = Checkpoint(run=self._identity, facts=facts, arrays={**arrays, **progress.to_arrays()})
+            checkpoints.save(self._options.checkpoints, found)
+
+    def _restored(self) -> tuple[Progress, int]:
+        """Where an earlier run was stopped: its finished epochs, and the steps of the next one; else the start."""
+        found = checkpoints.load(self._options.checkpoints, self._identity) if self._options.checkpoints else None
+        if found is None:
+            return Progress(), 0
+        for i, variable in enumerate(self._variables()):
+            variable.assign(found.arrays[f"state/{i}"])
+        return Progress.of(found.facts, found.arrays), found.facts["step"]
+
+
+def _identity(manifest: DatasetManifest, options: TrainingOptions, share: data.Share) -> dict[str, Any]:
+    """All that the weights of a run depend on, by the names that users know."""
+    chosen = options.to_json()
+    sampling = chosen.pop("sampling")
+    return {
+        **chosen,
+        **sampling,
+        "dataset": digest(json_bytes(manifest.to_json())),
+        "workers": share.workers,
+        "devices": share.replicas,
+    }
+
+
+def _step_function(
+    model: keras.Model, spread: tf.distribute.Strategy, options: TrainingOptions
+) -> Callable[[Iterator[Any]], None]:
+    """One step of Keras's own on each device; Keras's loop around it breaks where each worker has one device."""
+    step = tf.function(model.train_step, jit_compile=True, autograph=False) if options.xla else model.train_step
+
+    @tf.function
+    def train(batches: Iterator[Any]) -> None:
+        spread.run(step, args=(next(batches),))
+
+    return train
+
+
+def _log(writer: tf.summary.SummaryWriter | None, bar: tqdm, facts: dict[str, float]) -> None:
+    values = {name: value for name, value in facts.items() if name != "epoch"}
+    bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
+    bar.update()
+    if writer:
+        with writer.as_default():
+            for name, value in values.items():
+                tf.summary.scalar(name, value, step=int(facts["epoch"]))
+        writer.flush()

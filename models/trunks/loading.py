@@ -1,0 +1,159 @@
+"""Track embeddings from patches: the bundle's trunk in batches of one fixed shape, then pooling."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from models.bundles.trunk_bundle import BundleError, TrunkFile, load_trunks, local_copy
+from models.embedding.pooling import Pooling, pool
+from transforms.features.spec import FeatureSpec
+
+BATCH = 32
+"""Patches that go through a trunk at once. Float results depend on shapes, so every batch has this one, padded."""
+
+
+class Trunk(Protocol):
+    """Maps a batch of patches to patch embeddings."""
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """float32 [BATCH, frames, mels] -> float32 [BATCH, patch_dim]."""
+        ...
+
+
+class TrackEmbedder:
+    """Embeds tracks with some trunks; equal patches give equal bits whatever tracks they are embedded together with.
+
+    Args:
+      trunks: each with the length of its patch embedding; their values are joined in this order.
+      spec: of the patches.
+      pooling: what a track embedding is made of.
+    """
+
+    def __init__(self, trunks: Sequence[tuple[Trunk, int]], spec: FeatureSpec, pooling: Pooling) -> None:
+        self._trunks = tuple(trunks)
+        self._patch_shape = spec.patch_shape
+        self._compression = spec.compression
+        self._pooling = pooling
+
+    @property
+    def dim(self) -> int:
+        """Length of a track embedding."""
+        return self._pooling.dim(sum(dim for _, dim in self._trunks), self._patch_shape[1])
+
+    @property
+    def mels(self) -> int:
+        """Mel bands of a patch."""
+        return self._patch_shape[1]
+
+    def embed(self, patches: Sequence[np.ndarray]) -> np.ndarray:
+        """Embeds tracks: float16 [n_i, frames, mels] each, n_i >= 1 -> float32 [tracks, D] of float16 precision."""
+        for track in patches:
+            if track.shape[1:] != self._patch_shape or not len(track):
+                raise ValueError(f"patches of shape {track.shape}: need [n, {self._patch_shape}] with n >= 1")
+        if not patches:
+            return np.zeros((0, self.dim), np.float32)
+        embedded = self.embed_patches(np.concatenate(patches))
+        tracks = np.split(embedded, np.cumsum([len(track) for track in patches])[:-1])
+        return np.stack([pool(e, p, self._pooling, self._compression) for e, p in zip(tracks, patches, strict=True)])
+
+    def embed_patches(self, patches: np.ndarray) -> np.ndarray:
+        """Patch embeddings, trunk beside trunk: [n, frames, mels] -> float32 [n, sum of their lengths]."""
+        out = np.empty((len(patches), sum(dim for _, dim in self._trunks)), np.float32)
+        for start in range(0, len(patches), BATCH):
+            rows = patches[start : start + BATCH]
+            batch = np.zeros((BATCH, *self._patch_shape), np.float32)
+            batch[: len(rows)] = rows
+            stop = 0
+            for trunk, dim in self._trunks:
+                out[start : start + len(rows), stop : stop + dim] = trunk(batch)[: len(rows)]
+                stop += dim
+        return out
+
+
+def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | None = 1) -> TrackEmbedder:
+    """The embedder of a bundle; every file is checked first.
+
+    Args:
+      bundle_url: folder of the bundle, local or gs://.
+      inference: what runs the trunks, a key of `ENGINES`.
+      threads: threads of the engine (TensorFlow: for each of its two pools); None leaves its own choice.
+
+    Raises:
+      BundleError: a file is missing or changed, or holds no trunk that this engine can run.
+    """
+    bundle = load_trunks(bundle_url)
+    with local_copy(bundle_url, bundle) as folder:
+        trunks = [
+            (load_trunk(trunk, folder, bundle_url, inference=inference, threads=threads), trunk.patch_dim)
+            for trunk in bundle.trunks
+        ]
+    return TrackEmbedder(trunks, bundle.spec, bundle.pooling)
+
+
+def load_trunk(
+    trunk: TrunkFile, folder: Path, bundle_url: str, *, inference: str = "auto", threads: int | None = 1
+) -> Trunk:
+    """One trunk of a bundle whose files have been checked and lie in a local folder; otherwise as `load_embedder`."""
+    kind = format_for(trunk, bundle_url, inference)
+    return LOADERS[kind](folder / trunk.files[kind], trunk, threads)
+
+
+def format_for(trunk: TrunkFile, bundle_url: str, inference: str) -> str:
+    """The file format that an engine loads a trunk from: the first of its own that the bundle holds.
+
+    Raises:
+      BundleError: the bundle holds none that this engine can run.
+    """
+    found = next((kind for kind in ENGINES[inference] if kind in trunk.files), None)
+    if found is None:
+        raise BundleError(
+            f"{bundle_url}: trunk {trunk.name!r} is there as {', '.join(trunk.files) or 'nothing'}; "
+            f"{inference} runs {', '.join(ENGINES[inference])}"
+        )
+    return found
+
+
+def _load_keras(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
+    # TensorFlow reads this once, when it is imported: remarks on the processor are not for those who tag.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError as error:
+        raise BundleError(
+            f"trunk {trunk.name!r} is run by TensorFlow, which is not installed: pip install "
+            "'catalog-tagger[tensorflow]', or choose --inference onnx where the bundle has a file for it"
+        ) from error
+    from models.trunks import keras_trunk
+
+    keras_trunk.limit_threads(threads)
+    return keras_trunk.load(path, trunk)
+
+
+def _load_onnx(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
+    from models.trunks.onnx_trunk import OnnxTrunk
+
+    return OnnxTrunk(path, threads)
+
+
+def _load_projection(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
+    from models.bundles import fake
+
+    return fake.Projection.load(path)
+
+
+LOADERS: dict[str, Callable[[Path, TrunkFile, int | None], Trunk]] = {
+    "keras": _load_keras,
+    "onnx": _load_onnx,
+    "projection": _load_projection,
+}
+"""Trunk format -> loader."""
+
+ENGINES = {
+    "auto": ("onnx", "keras", "projection"),
+    "onnx": ("onnx", "projection"),
+    "tensorflow": ("keras", "projection"),
+}
+"""What runs a trunk -> the formats that it loads, preferred ones first. On processors ONNX Runtime is the faster."""

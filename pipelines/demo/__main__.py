@@ -1,0 +1,209 @@
+"""The whole story on one machine: catalog, dataset, bundle, table, and what analysts see in it.
+
+python -m pipelines.demo
+python -m pipelines.demo --catalog my/catalog.parquet --taxonomy my/taxonomy.yaml
+python -m pipelines.demo --catalog my/music
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.terminal.errors import DONE, CommandFailed, UsageError
+
+WORK = Path("demo")
+
+QUESTIONS = (
+    (
+        "Tags with scores: the positive tags of some tracks, best first",
+        "SELECT track_id, title, top_tags AS tags FROM tracks ORDER BY track_id LIMIT 10",
+    ),
+    (
+        "The most frequent tags",
+        "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
+        "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
+    ),
+    (
+        "Rejected, and why",
+        "SELECT reason, track_id, uri, detail FROM ledger WHERE status = 'rejected' ORDER BY reason, track_id",
+    ),
+    (
+        "Recordings that are there twice",
+        "SELECT track_id, duplicate_of, uri FROM ledger WHERE duplicate_of IS NOT NULL AND status <> 'rejected' "
+        "ORDER BY track_id",
+    ),
+    (
+        "What became of the catalog since the snapshot before",
+        "SELECT before.status AS before, now.status AS now, count(*) AS tracks FROM ledger AS now "
+        "FULL JOIN previous_ledger AS before USING (track_id) GROUP BY ALL ORDER BY tracks DESC, before, now",
+    ),
+)
+"""Heading and SQL of what the demo asks: they fit any catalog."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--catalog", help="your own labelled catalog: Parquet, CSV or JSON Lines; or a folder of music")
+    parser.add_argument("--taxonomy", help="the taxonomy of its tags: YAML")
+    parser.add_argument("--package", help="for a folder: wheel or folder of the Python package musicnn")
+    args = parser.parse_args(argv)
+    started = time.monotonic()
+    try:
+        work = _tell_folder(args) if args.catalog and Path(args.catalog).is_dir() else _tell(args)
+    except CommandFailed as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.code
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Everything is in {work}/; `make clean` removes it.")
+    return DONE
+
+
+def _tell(args: argparse.Namespace) -> Path:
+    if args.package:
+        raise UsageError(f"MUSICNN={args.package} is for a folder of music: make demo CATALOG=my/music")
+    sources = own_sources(args.catalog, args.taxonomy) if args.catalog or args.taxonomy else invented_sources()
+    tell(*sources)
+    return sources[2]
+
+
+def _tell_folder(args: argparse.Namespace) -> Path:
+    from pipelines.demo.folder import tell_folder
+
+    if args.taxonomy:
+        raise UsageError(
+            f"TAXONOMY={args.taxonomy} is for a labelled catalog; CATALOG={args.catalog} is a folder, which is tagged "
+            "with ready-made taggers: leave TAXONOMY out"
+        )
+    work = own_folder(args.catalog)
+    tell_folder(args.catalog, args.package, work, command)
+    return work
+
+
+def own_sources(catalog: str | None, taxonomy: str | None) -> tuple[str, str, Path]:
+    """Catalog, taxonomy and working folder for the user's own music.
+
+    Raises:
+      UsageError: one of the two is missing, or is not there.
+    """
+    from transforms import storage
+
+    if not catalog or not taxonomy:
+        raise UsageError(
+            "training needs a labelled catalog and the taxonomy of its tags: make demo CATALOG=my.parquet "
+            "TAXONOMY=my.yaml (columns: docs/tables.md; `catalog-tagger import folder` makes both from audio files)"
+        )
+    if not storage.exists(taxonomy):
+        raise UsageError(f"TAXONOMY={taxonomy}: no such file")
+    return catalog, taxonomy, own_folder(catalog, taxonomy)
+
+
+def own_folder(catalog: str, *further: str) -> Path:
+    """A working folder of its own for each of the user's catalogs."""
+    from transforms.formats.hashing import digest
+
+    place = Path(catalog).absolute()
+    return WORK / f"{place.stem}-{digest(str(place), *further)[:8]}"
+
+
+def invented_sources() -> tuple[str, str, Path]:
+    """Catalog, taxonomy and working folder of the invented catalog, which is made if it is not there yet."""
+    # The taxonomy is written last: where it is, the catalog is whole. Making it again would change the files' times.
+    if not (WORK / "taxonomy.yaml").exists():
+        command("synthesize", "--output", str(WORK))
+    return str(WORK / "catalog.parquet"), str(WORK / "taxonomy.yaml"), WORK
+
+
+def tell(catalog: str, taxonomy: str, work: Path) -> None:
+    """Prepares, trains, tags twice and asks questions."""
+    dataset, bundle, table = (str(work / name) for name in ("dataset", "bundle", "table"))
+    # A tenth of so few artists would be too few to validate and test on.
+    ratios = ("--split-ratios", "0.7,0.15,0.15")
+    command("prepare", "--catalog", catalog, "--taxonomy", taxonomy, "--output", dataset, *ratios)
+    if (Path(bundle) / "bundle.json").exists():
+        print(f"\n{bundle} is there already: its training is not repeated")
+    else:
+        command("train", "--dataset", dataset, "--output", bundle)
+    for _ in range(2):
+        command("tag", "--catalog", catalog, "--model", bundle, "--table", table)
+    for heading, sql in QUESTIONS:
+        print(f"\n{heading}")
+        command("query", table, sql)
+    command("verify", table)
+    command("describe", table)
+    check_second_run(table)
+    print_metrics(json.loads((Path(bundle) / "metrics.json").read_text(encoding="utf-8")))
+
+
+def command(*words: str) -> None:
+    """Runs one command of catalog-tagger in a process of its own, as a user would.
+
+    Raises:
+      CommandFailed: it ended with another exit code than 0.
+    """
+    print(f"\n$ catalog-tagger {' '.join(map(shown, words))}", flush=True)
+    code = subprocess.run([sys.executable, "-m", "pipelines.cli", *words], check=False).returncode
+    if code:
+        advice = f"where {WORK}/ holds the work of an older version, remove it with `make clean`"
+        raise CommandFailed(f"`catalog-tagger {words[0]}` ended with exit code {code}; {advice}", code)
+
+
+def shown(word: str) -> str:
+    """A word as one would type it: SQL reads better in double quotes than with its own quotes escaped."""
+    plain = not set(word) & set('"$`\\!')
+    return f'"{word}"' if plain and shlex.quote(word) != word else shlex.quote(word)
+
+
+def check_second_run(table: str) -> None:
+    """Says that the newest run decoded nothing and published the same content.
+
+    Raises:
+      CommandFailed: it did not.
+    """
+    from transforms.table.snapshots import read_snapshot, snapshot_numbers
+
+    first, second = (read_snapshot(table, number) for number in snapshot_numbers(table)[-2:])
+    decoded, same = second.run.counts["decoded"], first.run.content_hash == second.run.content_hash
+    print(
+        f"\nThe second run decoded {decoded} tracks and published {'the same' if same else 'another'} content: "
+        f"snapshots {first.number} and {second.number}"
+    )
+    if decoded or not same:
+        raise CommandFailed("the second run should have decoded nothing and changed nothing")
+
+
+def metric_rows(metrics: dict[str, Any], kind: str, split: str = "test") -> tuple[list[str], list[list[Any]]]:
+    """Names and rows of the comparison in one measure: each category and all tags, one column a model."""
+    models = sorted(metrics["categories"], key=lambda model: model != "tagger")
+    categories = {model: metrics["categories"][model][split] for model in models}
+    rows = [[name, *(_rounded(categories[model][name][kind]) for model in models)] for name in categories[models[0]]]
+    rows.append(["all tags", *(_rounded(metrics["macro"][model][split][kind]) for model in models)])
+    return ["category", *models], rows
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def print_metrics(metrics: dict[str, Any]) -> None:
+    """The comparison on the test split as tables."""
+    from pipelines.terminal.printing import write_table
+
+    for kind, name in (("roc_auc", "ROC-AUC"), ("pr_auc", "PR-AUC")):
+        print(f"\n{name} on the test split: the tagger against the baselines")
+        write_table(sys.stdout, *metric_rows(metrics, kind))
+    tracks = metrics["tracks"]
+    print(
+        f"{tracks['train']} tracks to train on, {tracks['validation']} to validate, {tracks['test']} to test: too few "
+        "to tell close figures apart.\nprevalence gives every track the same score; logistic_mel_moments is logistic "
+        "regression on mean and deviation of each mel band."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

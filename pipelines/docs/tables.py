@@ -1,0 +1,101 @@
+"""Writes docs/tables.md from the schemas, so that no column is documented twice.
+
+python -m pipelines.docs.tables > docs/tables.md
+"""
+
+import sys
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from transforms.audio.errors import REASONS
+from transforms.catalog.columns import CATALOG
+from transforms.formats.parquet import SORTED_BY
+from transforms.schemas.tables import PART, SCHEMA_VERSION, TABLES
+
+ROWS = {
+    "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
+    "Further catalog columns follow under their own names.",
+    "track_tags": "One row per track and tag: every tag of the taxonomy for every tagged track, unless `--min-score` "
+    "or `--top-k` left some out (the snapshot's `options` tell).",
+    "embeddings": "One row per tagged track: what heads are linear on, and what similarity is measured by.",
+    "ledger": "One row per catalog id, whatever became of it.",
+    "taxonomy": "One row per tag.",
+}
+"""What a row of each table is."""
+
+INTRODUCTION = f"""# Tables
+
+Generated from the schemas by `python -m pipelines.docs.tables`; schema version {SCHEMA_VERSION}.
+
+A snapshot is one complete, immutable version of the five tables below. Its file list is `snapshots/<number>.json` under
+the table's root; readers take files from there (`catalog-tagger sql TABLE --engine ...` prints statements that do),
+never from a listing of folders, which also hold other versions. Each bucket, a hash of `track_id`, has one file of each
+table but `taxonomy`.
+
+Files are Parquet: zstd, page checksums, page index, nested types with `list.element` names. The key-value metadata
+holds `schema_version`, `feature_id`, `embedding_id`, `tagger_id`, `taxonomy_id` and `run_id`. `track_tags` has a bloom
+filter on `track_id`. A value that does not exist is null, never NaN."""
+
+
+def type_name(type_: pa.DataType) -> str:
+    """An Arrow type as people write it.
+
+    >>> type_name(pa.list_(pa.struct([("tag", pa.string()), ("score", pa.float32())])))
+    'list<struct<tag: string, score: float32>>'
+    """
+    if pa.types.is_list(type_):
+        return f"list<{type_name(type_.value_type)}>"
+    if pa.types.is_struct(type_):
+        return f"struct<{', '.join(f'{field.name}: {type_name(field.type)}' for field in type_)}>"
+    return {"float": "float32", "double": "float64"}.get(str(type_), str(type_))
+
+
+def _columns(schema: pa.Schema) -> Iterator[str]:
+    yield "| column | type | null | meaning |"
+    yield "|---|---|---|---|"
+    for field in schema:
+        sentence = (field.metadata or {}).get(b"description", b"").decode()
+        yield f"| `{field.name}` | `{type_name(field.type)}` | {'yes' if field.nullable else 'no'} | {sentence} |"
+
+
+def _table(name: str, schema: pa.Schema) -> Iterator[str]:
+    order = ", ".join(f"`{key}`{' descending' if way == 'descending' else ''}" for key, way in SORTED_BY[name])
+    yield f"\n## {name}\n\n{ROWS[name]} Sorted by {order} inside a file.\n"
+    yield from _columns(schema)
+
+
+def _reasons() -> Iterator[str]:
+    yield "\n## Reasons\n\nWhy a track is `rejected`: values of `ledger.reason`."
+    yield "A rejected track is remembered: it is read again when its source, the feature spec or the extractor changes,"
+    yield "or with `--retry-rejects`; for the reasons marked so, in every run.\n"
+    yield "| reason | found in stage | again in every run | meaning |"
+    yield "|---|---|---|---|"
+    for reason, error in REASONS.items():
+        yield f"| `{reason}` | {error.stage} | {'yes' if error.retry == 'next_run' else 'no'} | {error.sentence} |"
+
+
+def _other() -> Iterator[str]:
+    yield (
+        "\n## Catalog\n\nWhat comes in: Parquet, CSV or JSON Lines with these columns; only `track_id` and `uri` are "
+        "needed. In CSV, tags are joined by a bar; `mood/calm:0.7` carries a weight.\n"
+    )
+    yield from _columns(CATALOG)
+    yield (
+        "\n## Part files\n\nWhat each chunk leaves under `work/` while a run goes on: not part of a snapshot. "
+        "A later run finds its tracks there instead of decoding them again.\n"
+    )
+    yield from _columns(PART)
+
+
+def dictionary() -> Iterator[str]:
+    """The lines of docs/tables.md."""
+    yield INTRODUCTION
+    for name, schema in TABLES.items():
+        yield from _table(name, schema)
+    yield from _reasons()
+    yield from _other()
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in dictionary())

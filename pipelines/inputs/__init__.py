@@ -1,0 +1,1 @@
+"""Flags that several commands share, and how what they name is opened."""

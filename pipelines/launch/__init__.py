@@ -1,0 +1,1 @@
+"""How jobs start: Beam runners and GPU jobs."""

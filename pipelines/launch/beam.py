@@ -1,0 +1,153 @@
+"""How Beam jobs are started: Beam's own flags unchanged, a local default that needs no download."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pipelines.terminal.errors import CommandFailed, UsageError
+from pipelines.terminal.progress import show_extraction
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.runner import PipelineResult
+
+LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_LOCAL_NAMES = {"FnApiRunner", LOCAL}
+_REFUSED = {
+    "DaskRunner": "it reports success with rows missing: use FnApiRunner, FlinkRunner or DataflowRunner",
+    "DirectRunner": "it tries to download a runner first: use FnApiRunner, which is the default",
+    "InteractiveRunner": "it keeps every intermediate collection: use FnApiRunner, which is the default",
+}
+
+
+def parse_beam_args(beam_args: list[str]) -> "PipelineOptions":
+    """Beam's options; without `--runner` the local runner with one worker thread a core.
+
+    Raises:
+      UsageError: a runner that is known to lose rows or to need a download.
+    """
+    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
+
+    options = PipelineOptions(beam_args)
+    if options.view_as(SetupOptions).save_main_session is None:
+        # What workers run is importable; Beam would pickle the console script's module for Dataflow.
+        options.view_as(SetupOptions).save_main_session = False
+    standard, direct = options.view_as(StandardOptions), options.view_as(DirectOptions)
+    named = _given(beam_args, "--runner")
+    if named in _REFUSED:
+        raise UsageError(f"--runner={named}: {_REFUSED[named]}")
+    if named is None or named in _LOCAL_NAMES:
+        standard.runner = LOCAL
+        if _given(beam_args, "--direct_running_mode") is None:
+            direct.direct_running_mode = "multi_threading"
+        if _given(beam_args, "--direct_num_workers") is None:
+            direct.direct_num_workers = os.cpu_count() or 1
+    return options
+
+
+def is_local(options: "PipelineOptions") -> bool:
+    """Whether the job runs in this process and its children."""
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    return bool(options.view_as(StandardOptions).runner == LOCAL)
+
+
+def children_per_process(options: "PipelineOptions") -> int:
+    """Sandbox children of one worker process, so that a machine has as many as cores.
+
+    Local worker processes share this machine's cores. Elsewhere one process a core is Beam's default.
+    """
+    from apache_beam.options.pipeline_options import DebugOptions, DirectOptions
+
+    cores = os.cpu_count() or 1
+    if is_local(options):
+        direct = options.view_as(DirectOptions)
+        processes = (direct.direct_num_workers or cores) if direct.direct_running_mode == "multi_processing" else 1
+        return max(1, cores // processes)
+    return 0 if options.view_as(DebugOptions).lookup_experiment("no_use_multiple_sdk_containers") else 1
+
+
+def check_places(options: "PipelineOptions", **places: str | None) -> None:
+    """Refuses places that Dataflow's workers cannot see; `places` are the flags' values by name.
+
+    Raises:
+      UsageError: a local path, which each worker would take for its own disk.
+    """
+    from apache_beam.options.pipeline_options import StandardOptions, TestOptions
+
+    if "Dataflow" not in (options.view_as(StandardOptions).runner or "") or options.view_as(TestOptions).dry_run:
+        return
+    for name, url in places.items():
+        if url is not None and not url.startswith("gs://"):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag}={url}: Dataflow's workers cannot see local files, give a gs:// URL")
+
+
+def new_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
+    """An empty pipeline for these options.
+
+    Raises:
+      UsageError: options that the runner refuses, such as a project that is no project id.
+    """
+    import apache_beam as beam
+
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as error:
+        raise UsageError(" ".join(str(error).split())) from error
+
+
+def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None = None) -> "PipelineResult":
+    """Runs the job, and waits for its end unless told otherwise.
+
+    Args:
+      tracks: how many tracks are to be extracted, where that is known; for the progress bar of a local job.
+
+    Raises:
+      CommandFailed: the job did not end well; finished work is kept for the next try.
+    """
+    from apache_beam.runners.runner import PipelineState
+
+    try:
+        with _local_run(tracks) if is_local(root.options) else contextlib.nullcontext():
+            result = root.run()
+            state = result.wait_until_finish() if wait else None
+    except (RuntimeError, OSError) as error:
+        raise CommandFailed(f"the job failed: {_root_cause(error)}\nFinished chunks are kept: run it again.") from error
+    if wait and state not in (PipelineState.DONE, None):
+        raise CommandFailed(f"the job ended as {state}; finished chunks are kept: run it again")
+    return result
+
+
+@contextlib.contextmanager
+def _local_run(tracks: int | None) -> Iterator[None]:
+    """Shows progress, and keeps the runner's threads from tearing elements.
+
+    Beam's embedded workers (seen in 2.77) flush their output every second from another thread, unguarded against the
+    one that writes: on a busy machine elements arrive torn, and what reads them loses rows or fills the memory. 0
+    leaves flushing to the writer, between elements.
+    """
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers
+
+    worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
+    with show_extraction(tracks):
+        yield
+
+
+def _root_cause(error: BaseException) -> str:
+    """The line that names the failure, out of the worker's traceback that Beam joins into one text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "[while running" in line]
+    return named[-1] if named else lines[-1] if lines else type(error).__name__
+
+
+def _given(beam_args: list[str], flag: str) -> str | None:
+    """Value of a flag on Beam's command line; None where it is not given."""
+    for i, word in enumerate(beam_args):
+        if word == flag and i + 1 < len(beam_args):
+            return beam_args[i + 1]
+        if word.startswith(flag + "="):
+            return word.split("=", 1)[1]
+    return None

@@ -1,0 +1,198 @@
+"""Training jobs on Kubernetes: a `Job`, for several machines an indexed one with a headless `Service`."""
+
+import dataclasses
+import json
+import re
+import subprocess
+from typing import Any
+
+from pipelines.launch.gpu_job import IMAGE_PROGRAM, GpuJob
+from pipelines.terminal.errors import USAGE, CommandFailed
+
+CONTAINER = "train"
+PORT = 2222
+"""Where the workers of a job talk to each other."""
+
+USER = 10001
+"""The user of the `trainer` image: volumes are made writable for it."""
+
+_CPUS, _MEMORY_GIB = 6, 24
+"""Asked for with each GPU; what a machine of 8 cores and 32 GB has left for a pod."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KubernetesPlace:
+    """Where a job runs, checked.
+
+    Attributes:
+      namespace: None is kubectl's own.
+      claim: name of a PersistentVolumeClaim that the job mounts, or None.
+      mount: folder where it does.
+    """
+
+    namespace: str | None = None
+    claim: str | None = None
+    mount: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.namespace and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", self.namespace):
+            raise ValueError(f"--namespace={self.namespace}: lower-case letters, digits and hyphens, at most 63")
+
+
+def parse_volume(text: str) -> tuple[str, str]:
+    """(claim, mount) of `CLAIM:/PATH`.
+
+    Raises:
+      ValueError: not of this form.
+    """
+    found = re.fullmatch(r"([a-z0-9](?:[-.a-z0-9]*[a-z0-9])?):(/[^:]*[^:/])", text)
+    if not found:
+        raise ValueError(f"--volume={text}: write CLAIM:/PATH, a PersistentVolumeClaim and where it is to be mounted")
+    return found[1], found[2]
+
+
+def manifests(job: GpuJob, place: KubernetesPlace) -> list[dict[str, Any]]:
+    """The objects to create, in order.
+
+    A pod that is pre-empted does not count as a failure, and wrong usage (exit code 2) is not tried again. Any other
+    failure is, up to `retries` times a machine, and goes on from the last checkpoint.
+
+    Raises:
+      ValueError: spot machines of a cluster that is not GKE's.
+    """
+    if job.spot and "=" in job.gpu:
+        raise ValueError(
+            "--spot picks nodes by GKE's label: with --gpu LABEL=VALUE choose a label of such nodes instead"
+        )
+    metadata = {"name": job.name, "labels": {"app": IMAGE_PROGRAM}}
+    if place.namespace:
+        metadata["namespace"] = place.namespace
+    several = {"completions": job.machines, "parallelism": job.machines, "completionMode": "Indexed"}
+    batch = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            **(several if job.machines > 1 else {}),
+            "backoffLimit": job.retries * job.machines,
+            "activeDeadlineSeconds": job.max_hours * 3600,
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [USAGE]},
+                    },
+                ]
+            },
+            "template": {"metadata": {"labels": {"app": IMAGE_PROGRAM, "job": job.name}}, "spec": _pod(job, place)},
+        },
+    }
+    return [_service(job, metadata), batch] if job.machines > 1 else [batch]
+
+
+def _service(job: GpuJob, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Gives every pod a name that the others find, also before it is ready."""
+    spec = {
+        "clusterIP": "None",
+        "selector": {"job": job.name},
+        "publishNotReadyAddresses": True,
+        "ports": [{"name": "tensorflow", "port": PORT}],
+    }
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def _pod(job: GpuJob, place: KubernetesPlace) -> dict[str, Any]:
+    volumes = [{"name": "shm", "emptyDir": {"medium": "Memory"}}]  # NCCL's GPUs talk through it; 64 MB is too little
+    if place.claim:
+        volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": place.claim}})
+    pod = {
+        "restartPolicy": "Never",
+        "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "fsGroup": USER},
+        "nodeSelector": _node_selector(job),
+        "tolerations": _tolerations(job),
+        "containers": [_container(job, place)],
+        "volumes": volumes,
+    }
+    if job.machines > 1:
+        pod["subdomain"] = job.name
+    if job.service_account:
+        pod["serviceAccountName"] = job.service_account
+    return pod
+
+
+def _node_selector(job: GpuJob) -> dict[str, str]:
+    """GKE's label of the GPU, or another cluster's where one is given as LABEL=VALUE."""
+    label, equals, value = job.gpu.partition("=")
+    selector = {label: value} if equals else {"cloud.google.com/gke-accelerator": job.gpu.lower().replace("_", "-")}
+    if job.machine_type:
+        selector["node.kubernetes.io/instance-type"] = job.machine_type
+    if job.spot:
+        selector["cloud.google.com/gke-spot"] = "true"
+    return selector
+
+
+def _tolerations(job: GpuJob) -> list[dict[str, str]]:
+    gpu = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    spot = {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+    return [gpu, spot] if job.spot else [gpu]
+
+
+def _container(job: GpuJob, place: KubernetesPlace) -> dict[str, Any]:
+    mounts = [{"name": "shm", "mountPath": "/dev/shm"}]
+    if place.mount:
+        mounts.append({"name": "data", "mountPath": place.mount})
+    return {
+        "name": CONTAINER,
+        "image": job.image,
+        "command": [IMAGE_PROGRAM],
+        "args": [word.replace("$(", "$$(") for word in job.words],  # Kubernetes expands $(NAME)
+        "env": _environment(job),
+        "resources": {
+            "limits": {"nvidia.com/gpu": str(job.gpus)},
+            "requests": {"cpu": str(_CPUS * job.gpus), "memory": f"{_MEMORY_GIB * job.gpus}Gi"},
+        },
+        "volumeMounts": mounts,
+    }
+
+
+def _environment(job: GpuJob) -> list[dict[str, Any]]:
+    """What Vertex would set: places of checkpoints and logs, and TF_CONFIG where several machines train together."""
+    folder = job.folder.rstrip("/")
+    places = [
+        {"name": "AIP_CHECKPOINT_DIR", "value": f"{folder}/checkpoints/"},
+        {"name": "AIP_TENSORBOARD_LOG_DIR", "value": f"{folder}/logs/"},
+    ]
+    if job.machines == 1:
+        return places
+    workers = [f"{job.name}-{i}.{job.name}:{PORT}" for i in range(job.machines)]
+    cluster = json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": "INDEX"}})
+    index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    return [
+        *places,
+        {"name": "TASK_INDEX", "valueFrom": {"fieldRef": {"fieldPath": index}}},
+        {"name": "TF_CONFIG", "value": cluster.replace('"INDEX"', "$(TASK_INDEX)")},
+    ]
+
+
+def to_yaml(objects: list[dict[str, Any]]) -> str:
+    """The objects as one file that `kubectl create -f` takes."""
+    import yaml
+
+    return yaml.safe_dump_all(objects, sort_keys=False, width=120)
+
+
+def submit(objects: list[dict[str, Any]]) -> str:
+    """Hands the objects to kubectl, which knows the cluster; returns what it says.
+
+    Raises:
+      CommandFailed: kubectl is missing, or refuses.
+    """
+    command = ["kubectl", "create", "--filename", "-"]
+    try:
+        done = subprocess.run(command, input=to_yaml(objects), capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise CommandFailed("kubectl is not on PATH: install it, or print the manifest with --dry-run") from error
+    if done.returncode:
+        raise CommandFailed(f"kubectl refused the job: {(done.stderr or done.stdout).strip()}")
+    return done.stdout.strip()

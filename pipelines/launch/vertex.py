@@ -1,0 +1,147 @@
+"""Training jobs on Vertex AI: a `CustomJob` request, and how it is sent."""
+
+import dataclasses
+import os
+import re
+from typing import Any
+
+from pipelines.launch.gpu_job import IMAGE_PROGRAM, MACHINE_TYPES, GpuJob
+from pipelines.terminal.errors import CommandFailed
+
+ENDPOINT = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
+"""Environment variable with another address of the service, as gcloud reads it: for private endpoints."""
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_RETRIES = 3
+"""Vertex starts a job again so often, or not at all: no other number can be asked for."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VertexPlace:
+    """Where a job runs, checked.
+
+    Attributes:
+      project: id of the project that pays.
+      region: such as `europe-west4`.
+      tensorboard: TensorBoard instance that shows the run while it lasts: its number, or its full name.
+    """
+
+    project: str
+    region: str
+    tensorboard: str | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z]([-a-z0-9:.]*[a-z0-9])?", self.project):
+            raise ValueError(f"--project={self.project}: give a project id")
+        if not re.fullmatch(r"[a-z]+-[a-z]+[0-9]+", self.region):
+            raise ValueError(f"--region={self.region}: give a region such as europe-west4")
+        if self.tensorboard and not re.fullmatch(
+            r"(projects/[^/]+/locations/[^/]+/tensorboards/)?\d+", self.tensorboard
+        ):
+            raise ValueError(
+                f"--tensorboard={self.tensorboard}: give the instance's number, or "
+                "projects/PROJECT/locations/REGION/tensorboards/NUMBER"
+            )
+
+    @property
+    def parent(self) -> str:
+        """Name of the collection that holds the jobs."""
+        return f"projects/{self.project}/locations/{self.region}"
+
+
+def custom_job(job: GpuJob, place: VertexPlace) -> dict[str, Any]:
+    """The body of a `customJobs.create` request.
+
+    Vertex sets AIP_CHECKPOINT_DIR and AIP_TENSORBOARD_LOG_DIR from `baseOutputDirectory`, and TF_CONFIG where there are
+    several machines: the first is the chief, in a pool of its own.
+
+    Raises:
+      ValueError: what Vertex cannot do.
+    """
+    if job.retries not in (0, _RETRIES):
+        raise ValueError(
+            f"--retries={job.retries}: Vertex starts a job again up to {_RETRIES} times, or, with 0, never"
+        )
+    if place.tensorboard and not job.service_account:
+        raise ValueError("--tensorboard needs --service-account: Vertex writes to the instance in its name")
+    spec: dict[str, Any] = {
+        "workerPoolSpecs": [_pool(job, 1), *([_pool(job, job.machines - 1)] if job.machines > 1 else [])],
+        "scheduling": {
+            "timeout": f"{job.max_hours * 3600}s",
+            # A machine that is lost takes the others' sums with it: all go on from the last checkpoint.
+            "restartJobOnWorkerRestart": job.retries > 0,
+            "disableRetries": job.retries == 0,
+            "strategy": "SPOT" if job.spot else "STANDARD",
+        },
+        "baseOutputDirectory": {"outputUriPrefix": job.folder},
+    }
+    if job.service_account:
+        spec["serviceAccount"] = job.service_account
+    if place.tensorboard:
+        full = "/" in place.tensorboard
+        spec["tensorboard"] = place.tensorboard if full else f"{place.parent}/tensorboards/{place.tensorboard}"
+    return {"displayName": job.name, "jobSpec": spec, "labels": {"app": IMAGE_PROGRAM}}
+
+
+def _pool(job: GpuJob, count: int) -> dict[str, Any]:
+    gpu = job.gpu.upper().replace("-", "_")
+    if not re.fullmatch("[A-Z0-9_]+", gpu):
+        raise ValueError(f"--gpu={job.gpu}: Vertex names GPUs like nvidia-l4")
+    return {
+        "machineSpec": {
+            "machineType": job.machine_type or _machine_type(gpu, job.gpus),
+            "acceleratorType": gpu,
+            "acceleratorCount": job.gpus,
+        },
+        "replicaCount": str(count),  # an int64, which JSON requests write as text
+        "diskSpec": {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 200},
+        "containerSpec": {"imageUri": job.image, "command": [IMAGE_PROGRAM], "args": list(job.words)},
+    }
+
+
+def _machine_type(gpu: str, gpus: int) -> str:
+    counts = MACHINE_TYPES.get(gpu)
+    if counts is None:
+        raise ValueError(f"--gpu={gpu}: known are {', '.join(sorted(MACHINE_TYPES))}; for another give --machine-type")
+    if gpus not in counts:
+        counted = ", ".join(map(str, counts))
+        raise ValueError(f"--gpus={gpus}: machines with {gpu} have {counted} of them; for others give --machine-type")
+    return counts[gpus]
+
+
+def submit(body: dict[str, Any], place: VertexPlace) -> str:
+    """Creates the job; returns its full name.
+
+    It is sent once: a second request would be a second job.
+
+    Raises:
+      CommandFailed: no credentials, no answer, or Vertex refuses.
+    """
+    import google.auth
+    import google.auth.exceptions
+    import requests
+    from google.auth.transport.requests import AuthorizedSession
+
+    root = os.environ.get(ENDPOINT, f"https://{place.region}-aiplatform.googleapis.com").rstrip("/")
+    try:
+        credentials, _ = google.auth.default(scopes=[_SCOPE])
+        session = AuthorizedSession(credentials)
+        answer = session.post(f"{root}/v1/{place.parent}/customJobs", json=body, timeout=60)
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise CommandFailed(f"no Google credentials ({error}): run gcloud auth application-default login") from error
+    except requests.RequestException as error:
+        raise CommandFailed(
+            f"no answer from Vertex ({error}): look whether the job is there before you try again"
+        ) from error
+    if answer.status_code != 200:
+        raise CommandFailed(f"Vertex refused the job: {_reason(answer)}")
+    return str(answer.json()["name"])
+
+
+def _reason(answer: Any) -> str:
+    """Status and message of a refusal, or the beginning of an answer that is not Vertex's own."""
+    try:
+        error = answer.json()["error"]
+        return f"{answer.status_code} {error.get('status', '')}: {error['message']}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{answer.status_code} {answer.reason}: {answer.text[:300]}"

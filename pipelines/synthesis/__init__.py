@@ -1,0 +1,1 @@
+"""Synthesised music whose tags are known by construction."""

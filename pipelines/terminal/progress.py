@@ -1,0 +1,30 @@
+"""A progress bar for local jobs, where somebody is there to see it."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from transforms.extraction.tally import EXTRACTED
+
+INTERVAL_S = 0.2
+
+
+@contextlib.contextmanager
+def show_extraction(total: int | None) -> Iterator[None]:
+    """Shows extracted tracks on standard error while the block runs; nothing where that is not a terminal."""
+    import tqdm
+
+    stop, before = threading.Event(), EXTRACTED.value
+    with tqdm.tqdm(total=total, unit=" tracks", desc="extract", disable=None, leave=False) as bar:
+
+        def follow() -> None:
+            while not stop.wait(INTERVAL_S):
+                bar.update(EXTRACTED.value - before - bar.n)
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()

@@ -1,0 +1,16 @@
+"""`docs/commands.md` says what the commands take."""
+
+from pathlib import Path
+
+from pipelines.cli import COMMANDS
+from pipelines.docs.commands import reference
+
+
+def test_commands_md_is_what_the_parsers_say() -> None:
+    assert (Path(__file__).parents[3] / "docs" / "commands.md").read_text() == reference(), "run `make docs`"
+
+
+def test_every_command_and_the_exit_codes_are_told() -> None:
+    text = reference()
+    assert all(f"## `catalog-tagger {name}`" in text for name in COMMANDS)
+    assert "| `--max-reject-ratio` | more rejects than this publish nothing | `0.1` |" in text and "Exit codes" in text

@@ -1,0 +1,118 @@
+import csv
+import datetime
+import io
+import json
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.terminal.printing import (
+    fitting_columns,
+    plain,
+    plain_rows,
+    shrink,
+    table_lines,
+    unique_names,
+    write_csv,
+    write_json,
+    write_table,
+)
+
+
+@pytest.mark.parametrize(
+    "type_, value, expected",
+    [
+        (pa.float32(), 0.10000000149011612, 0.1),
+        (pa.float64(), float("nan"), None),
+        (pa.float32(), float("inf"), None),
+        (pa.decimal128(38, 0), Decimal(2**70), 2**70),
+        (pa.decimal128(10, 2), Decimal("1.50"), 1.5),
+        (pa.timestamp("us"), datetime.datetime(2026, 1, 2, 3, 4, 5), "2026-01-02T03:04:05"),
+        (pa.date32(), datetime.date(2026, 1, 2), "2026-01-02"),
+        (pa.binary(), b"\x01\xff", "01ff"),
+        (pa.list_(pa.float32()), [0.10000000149011612, None], [0.1, None]),
+        (pa.struct([("x", pa.float32())]), {"x": 0.10000000149011612}, {"x": 0.1}),
+        (pa.map_(pa.int32(), pa.string()), [(1, "a")], {"1": "a"}),
+        (pa.list_(pa.string()), None, None),
+        (pa.bool_(), True, True),
+        (pa.month_day_nano_interval(), pa.MonthDayNano([1, 3, 1_500_000_000]), "P1M3DT1.5S"),
+    ],
+)
+def test_values_become_what_json_knows(type_, value, expected):
+    assert plain(type_)(value) == expected
+
+
+def test_rows_come_batch_by_batch():
+    table = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
+    assert list(plain_rows(table.to_batches(2), table.schema)) == [[1, "x"], [2, None], [3, "z"]]
+
+
+def test_nanoseconds_are_cut_to_microseconds():
+    table = pa.table({"at": pa.array([1_000_001_999], pa.timestamp("ns"))})
+    assert list(plain_rows(table.to_batches(), table.schema)) == [["1970-01-01T00:00:01.000001"]]
+
+
+def test_names_that_repeat_are_told_apart():
+    assert unique_names(["a", "a", "a_1", "a"]) == ["a", "a_1", "a_1_1", "a_2"]
+
+
+VALUES = st.one_of(st.none(), st.text(), st.integers(), st.booleans(), st.lists(st.integers()))
+
+
+@given(st.lists(st.tuples(VALUES, VALUES)))
+def test_json_round_trips(rows):
+    out = io.StringIO()
+    write_json(out, ["a", "b"], rows)
+    assert json.loads(out.getvalue()) == [{"a": a, "b": b} for a, b in rows]
+
+
+@given(st.lists(st.tuples(st.text(st.characters(exclude_characters="\r\0")), st.integers())))
+def test_csv_round_trips(rows):
+    out = io.StringIO()
+    write_csv(out, ["a", "b"], rows)
+    parsed = list(csv.reader(io.StringIO(out.getvalue())))
+    assert parsed == [["a", "b"], *([a, str(b)] for a, b in rows)]
+
+
+def test_csv_tells_null_from_empty_text():
+    out = io.StringIO()
+    write_csv(out, ["a", "b"], [(None, ""), ('say "hi"', [1])])
+    assert out.getvalue() == 'a,b\n,""\n"say ""hi""",[1]\n'
+
+
+@given(st.lists(st.integers(1, 80), min_size=1, max_size=12), st.integers(1, 200))
+def test_shrunk_columns_fit_and_none_grows(wanted, total):
+    widths = shrink(wanted, total)
+    assert sum(widths) <= max(total, len(wanted))
+    assert all(1 <= width <= before for width, before in zip(widths, wanted, strict=True))
+
+
+def test_columns_that_fit_stay_as_they_are():
+    assert shrink([4, 30, 10], 44) == [4, 30, 10]
+
+
+@given(st.integers(1, 60), st.integers(1, 200))
+def test_columns_that_cannot_fit_are_left_out(count, width):
+    kept = fitting_columns(count, width)
+    assert 1 <= len(kept) <= count and (len(kept) == 1 or 10 * len(kept) - 2 <= width)
+
+
+def test_a_table_fits_and_names_what_it_left_out():
+    names = [f"column{i}" for i in range(20)]
+    lines = list(table_lines(names, [["x" * 50] * 20], 60))
+    assert max(map(len, lines[:-1])) <= 60
+    assert lines[-1].startswith("(14 columns left out: column6, ")
+
+
+def test_a_long_table_says_how_many_rows_it_left_out():
+    out = io.StringIO()
+    write_table(out, ["n"], ([n] for n in range(100)), width=80, most_rows=3)
+    assert out.getvalue().splitlines()[-1] == "(3 of 100 rows; 97 left out: --format csv prints all)"
+
+
+def test_null_numbers_and_nested_values_in_a_table():
+    lines = list(table_lines(["n", "tags"], [[1.5, [{"tag": "a/b", "score": 0.5}]], [None, "x\ny"]], 40))
+    assert lines == ["  n  tags", "---  -------", "1.5  a/b 0.5", "  -  x y"]

@@ -1,0 +1,17 @@
+"""What a process of its own brings into memory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def imported_by(code: str, *args: str) -> set[str]:
+    """Names of all modules that a fresh process holds when it has run the code; it must not fail."""
+    tell = "\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", code + tell, *args]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))

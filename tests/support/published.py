@@ -1,0 +1,116 @@
+"""A small published table without audio: real assembly, files and commit, embeddings from a seed."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+
+from models.bundles.fake import write_fake_bundle
+from pipelines.synthesis.catalog import SyntheticTrack, make_tracks, taxonomy
+from transforms.catalog.columns import CATALOG
+from transforms.features.spec import FeatureSpec
+from transforms.formats.hashing import bucket_of, short_id
+from transforms.publishing.commit import Gate, publish
+from transforms.table.snapshots import Run, Snapshot, current_snapshot, open_table
+from transforms.tagging.assembly import Publication, assemble_bucket
+from transforms.tagging.bucket_files import write_bucket, write_table
+from transforms.tagging.outcomes import OUTCOME, Known
+from transforms.tagging.tagger import ids_of
+from transforms.taxonomy.taxonomy import Taxonomy
+
+BUCKETS = 3
+BROKEN = {"broken-a": "empty", "broken-b": "not_found"}
+
+
+def fake_bundle(url):
+    return write_fake_bundle(str(url), Taxonomy.from_json(taxonomy()), FeatureSpec())
+
+
+def catalog_rows(tracks: list[SyntheticTrack]) -> pa.Table:
+    """Canonical catalog rows, with a further column `bpm`, sorted by track_id; broken ones among them."""
+    rows = [
+        {
+            **{name: getattr(track, name) for name in ("track_id", "title", "album_id", "year")},
+            **{name: getattr(track.artist, name) for name in ("artist_id", "country", "language")},
+            "artist": track.artist.name,
+            "uri": f"audio/{track.track_id}.flac",
+            "source_version": "1",
+            "tags": [_tag_weight(tag) for tag in track.tags],
+            "bpm": int(track.song.bpm),
+        }
+        for track in tracks
+    ]
+    rows += [{"track_id": i, "uri": f"audio/{i}", "source_version": "1", "tags": None, "bpm": 1} for i in BROKEN]
+    schema = pa.schema([*CATALOG, pa.field("bpm", pa.int32())])
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["track_id"]), schema)
+
+
+def _tag_weight(tag):
+    name, _, weight = tag.partition(":")
+    return {"tag": name, "weight": float(weight) if weight else None}
+
+
+def outcomes_of(rows: pa.Table, dim: int, carried: set[str]) -> pa.Table:
+    """One outcome a row: an embedding that depends on the id alone, or a reason."""
+    found = []
+    for track in rows["track_id"].to_pylist():
+        reason = BROKEN.get(track)
+        rng = np.random.default_rng(list(track.encode()))
+        found.append(
+            {
+                "track_id": track,
+                "source_version": "1",
+                "reason": reason,
+                "detail": reason and "invented",
+                "stage": reason and "read",
+                "source_bytes": 1000,
+                "source_sha256": short_id("sha", track),
+                "decoded_fraction": None if reason else 1.0,
+                "duration_s": None if reason else 8.0,
+                "sample_rate": None if reason else 44_100,
+                "channels": None if reason else 2,
+                "embedding": None if reason else rng.normal(size=dim).astype(np.float16).astype(np.float32).tolist(),
+                "carried": track in carried,
+                "run_id": "run-earlier" if track in carried else None,
+            }
+        )
+    return pa.Table.from_pylist(found, OUTCOME)
+
+
+def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Snapshot:
+    """Publishes the next snapshot of `table` with the first songs of the invented catalog."""
+    publication = publication or Publication()
+    rows = catalog_rows(make_tracks(tracks, 0))
+    parent = current_snapshot(str(table))
+    known = Known(table=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
+    run_id = short_id("run", str(parent and parent.number), str(tracks), str(publication))
+    open_table(str(table), BUCKETS)
+    reports = [_bucket(known, bundle, rows, bucket, set(carried), run_id, publication) for bucket in range(BUCKETS)]
+    files = [file for report in reports for file in report.files]
+    files.append(write_table(known, -1, "taxonomy", bundle.taxonomy_rows().sort_by("tag"), run_id))
+    names = ("catalog", "tagged", "carried", "rejected", "unavailable")
+    counts = {name: sum(report.counts.get(name, 0) for report in reports) for name in names}
+    run = Run(
+        run_id=run_id,
+        parent=parent and parent.number,
+        ids=known.ids,
+        counts={**counts, "decoded": counts["tagged"], "reused": 0},
+        reasons=dict.fromkeys(BROKEN.values(), 1),
+        options=publication.to_json(),
+        files=tuple(files),
+    )
+    return publish(str(table), run, Gate(max_reject_ratio=0.5))
+
+
+def _bucket(known, bundle, rows, bucket, carried, run_id, publication):
+    own = rows.filter(pa.array([bucket_of(track, BUCKETS) == bucket for track in rows["track_id"].to_pylist()]))
+    outcomes = outcomes_of(own, bundle.embedding_dim, carried)
+    tables = assemble_bucket(own, outcomes, {"track-0003": "track-0001"}, bundle, run_id, publication)
+    return write_bucket(known, bucket, tables, run_id)
+
+
+def changed_file(snapshot: Snapshot, name: str, **fields) -> Snapshot:
+    """The snapshot with other facts about its first file of a table."""
+    first = snapshot.files(name)[0]
+    files = tuple(dataclasses.replace(f, **fields) if f == first else f for f in snapshot.run.files)
+    return dataclasses.replace(snapshot, run=dataclasses.replace(snapshot.run, files=files))

@@ -1,0 +1,139 @@
+"""One chunk, one shard, one report: what is written, what is kept, what is taken out."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from transforms.audio.errors import NotFound, Truncated
+from transforms.dataset.example import Example, decode_example, encode_example
+from transforms.dataset.plan import LabelledChunk, LabelledTrack
+from transforms.dataset.shards import ShardSettings, finish_chunk, read_report, without_tied
+from transforms.extraction.chunk_extractor import Extracted
+from transforms.features.extract import AudioFacts, Features
+from transforms.features.spec import FeatureSpec
+from transforms.formats.tfrecord import frame, read_records
+from transforms.tagging.planning import Source
+from transforms.taxonomy.taxonomy import Taxonomy
+
+SPEC = FeatureSpec(patch_frames=4, n_mels=8)
+TAXONOMY = Taxonomy.from_json(
+    {"categories": [{"name": "genre", "kind": "multiclass", "tags": ["genre/rock", "genre/pop"]}]}
+)
+FACTS = AudioFacts(duration_s=1, sample_rate=8000, channels=1, format="wav", decoded_fraction=1, damage=None)
+
+
+def chunk(*tags):
+    tracks = tuple(
+        LabelledTrack(
+            source=Source(track_id=f"t{i}", uri=f"{i}.wav", source_version="v"), group=f"g{i}", tags=((tag, None),)
+        )
+        for i, tag in enumerate(tags)
+    )
+    return LabelledChunk(split="train", tracks=tracks)
+
+
+def extracted(planned, errors=None, scale=1.0):
+    for i, track in enumerate(planned.tracks):
+        error = (errors or {}).get(track.source.track_id)
+        patches = np.full((i + 1, 4, 8), scale * (i + 1), np.float16)
+        features = Features(patches=patches, starts_s=np.arange(i + 1, dtype=np.float32), facts=FACTS)
+        sha256 = hashlib.sha256(track.source.track_id.encode()).hexdigest()
+        yield Extracted(
+            source=track.source,
+            size=9,
+            sha256=sha256,
+            features=None if error else features,
+            error=error,
+            read_ms=1,
+            extract_ms=1,
+        )
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return ShardSettings(dataset=str(tmp_path), spec=SPEC, taxonomy=TAXONOMY)
+
+
+def examples(tmp_path, report) -> list[Example]:
+    with (tmp_path / report.shard.path).open("rb") as stream:
+        return [decode_example(record) for record in read_records(stream)]
+
+
+def test_examples_are_in_the_chunks_order_and_the_report_is_found_again(tmp_path, settings):
+    planned = chunk("genre/rock", "genre/pop")
+    report = finish_chunk(planned, extracted(planned), settings)
+    assert [e.track_id for e in examples(tmp_path, report)] == ["t0", "t1"]
+    assert (report.shard.examples, report.shard.patches) == (2, 3)
+    found = read_report(report.fingerprint, settings)
+    assert found.to_json() == report.to_json()
+
+
+def test_a_bad_track_is_a_row_of_the_report(tmp_path, settings):
+    planned = chunk("genre/rock", "genre/pop")
+    report = finish_chunk(planned, extracted(planned, {"t0": Truncated("cut")}), settings)
+    assert [e.track_id for e in examples(tmp_path, report)] == ["t1"]
+    assert [(o.reason, o.detail, o.stage) for o in report.outcomes] == [("truncated", "cut", "decode"), (None,) * 3]
+
+
+def test_a_chunk_of_bad_tracks_has_no_shard(tmp_path, settings):
+    planned = chunk("genre/rock")
+    report = finish_chunk(planned, extracted(planned, {"t0": Truncated("cut")}), settings)
+    assert report.shard is None and not list(tmp_path.glob("*.tfrecord"))
+    assert read_report(report.fingerprint, settings) is not None
+
+
+def test_a_chunk_with_a_track_that_is_due_again_is_not_finished(tmp_path, settings):
+    planned = chunk("genre/rock", "genre/pop")
+    report = finish_chunk(planned, extracted(planned, {"t0": NotFound("gone")}), settings)
+    assert read_report(report.fingerprint, settings) is None and report.shard.examples == 1
+
+
+def test_a_second_worker_writes_the_same_or_takes_what_is_there(tmp_path, settings):
+    planned = chunk("genre/rock", "genre/pop")
+    first = finish_chunk(planned, extracted(planned), settings)
+    assert finish_chunk(planned, extracted(planned), settings).to_json() == first.to_json()
+    other_machine = finish_chunk(planned, extracted(planned, scale=1.001), settings)
+    assert other_machine.shard == first.shard and other_machine.stats.mel_sums == first.stats.mel_sums
+
+
+def test_the_name_follows_from_the_content(tmp_path, settings):
+    names = set()
+    for tags in (("genre/rock",), ("genre/pop",), ("genre/rock", "genre/rock")):
+        planned = chunk(*tags)
+        names.add(finish_chunk(planned, extracted(planned), settings).shard.path)
+    assert len(names) == 3
+
+
+def test_tied_tracks_are_taken_out(tmp_path, settings):
+    planned = chunk("genre/rock", "genre/pop", "genre/pop")
+    report = finish_chunk(planned, extracted(planned), settings)
+    rest = without_tied(report, {"t1"}, settings)
+    assert [e.track_id for e in examples(tmp_path, rest)] == ["t0", "t2"]
+    assert [o.reason for o in rest.outcomes] == [None, "tied", None]
+    assert rest.stats.none == {"tied": 1} and rest.stats.outcomes == {"catalog": 3, "examples": 2, "none": 1}
+    assert rest.shard.path != report.shard.path and without_tied(report, set(), settings) is report
+
+
+def test_nothing_may_be_left(settings):
+    planned = chunk("genre/rock")
+    report = finish_chunk(planned, extracted(planned), settings)
+    assert without_tied(report, {"t0"}, settings).shard is None
+
+
+def test_the_shard_is_a_plain_loop_over_the_encoder(tmp_path, settings):
+    planned = chunk("genre/rock")
+    report = finish_chunk(planned, extracted(planned), settings)
+    (track,) = extracted(planned)
+    example = Example(
+        track_id="t0",
+        group="g0",
+        duration_s=FACTS.duration_s,
+        patches=track.features.patches,
+        starts_s=track.features.starts_s,
+        targets=np.array([1, 0], np.float32),
+        mask=np.array([1, 1], np.float32),
+        feature_id=SPEC.feature_id,
+        taxonomy_id=TAXONOMY.taxonomy_id,
+    )
+    assert (tmp_path / report.shard.path).read_bytes() == frame(encode_example(example))

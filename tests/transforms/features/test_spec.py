@@ -1,0 +1,49 @@
+"""The feature spec's checks and its id."""
+
+import dataclasses
+
+import pytest
+
+from transforms.features.spec import FeatureSpec
+
+SPEC = FeatureSpec()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sample_rate": 0},
+        {"n_mels": -1},
+        {"hop_length": 513},
+        {"fmax": 8_001.0},
+        {"fmin": 8_000.0},
+        {"compression": "log"},
+        {"min_duration_s": 0.01},
+        {"patches_per_track": 1025},
+    ],
+)
+def test_a_spec_that_cannot_be_is_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        dataclasses.replace(SPEC, **wrong)
+
+
+def test_json_and_back():
+    assert FeatureSpec.from_json(SPEC.to_json()) == SPEC
+
+
+@pytest.mark.parametrize("change", [{"extra": 1}, {"n_mels": None}])
+def test_json_with_other_fields_is_refused(change):
+    obj = {**SPEC.to_json(), **change}
+    if change.get("n_mels", 0) is None:
+        del obj["n_mels"]
+    with pytest.raises(ValueError, match=r"unknown fields \[.*\], missing \[.*\]"):
+        FeatureSpec.from_json(obj)
+
+
+def test_every_field_moves_the_id():
+    other = dataclasses.replace(SPEC, patches_per_track=15)
+    assert other.feature_id != SPEC.feature_id and SPEC.feature_id.startswith("fs-")
+
+
+def test_the_length_of_a_patch():
+    assert SPEC.patch_shape == (187, 96) and SPEC.patch_s == pytest.approx(2.992)

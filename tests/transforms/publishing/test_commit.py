@@ -1,0 +1,181 @@
+"""Audit and commit: nothing shows before the snapshot is there, and one run becomes one snapshot."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from transforms import storage
+from transforms.formats.hashing import json_bytes
+from transforms.publishing import commit as publishing
+from transforms.publishing.commit import Gate, Refused, publish, read_run, run_path, unpublished_runs
+from transforms.schemas.tables import TABLES
+from transforms.table.snapshots import Ids, Run, current_snapshot, open_table, snapshot_numbers
+from transforms.tagging.bucket_files import write_table
+from transforms.tagging.outcomes import Known
+
+IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id="tx-1")
+
+
+def _run(table: Path, run_id: str = "run-1", parent: int | None = None, **counts: int) -> Run:
+    """A finished run of two tracks, one rejected, as the job leaves it."""
+    known = Known(table=str(table), parent=parent, ids=IDS, due_again=frozenset())
+    rows = {"tracks": 1, "track_tags": 0, "embeddings": 1, "ledger": 2, "taxonomy": 0}
+    files = [
+        write_table(known, -1 if name == "taxonomy" else 0, name, _rows(name, count), run_id)
+        for name, count in rows.items()
+    ]
+    total = {"catalog": 2, "tagged": 1, "carried": 0, "rejected": 1, "unavailable": 0, "decoded": 2, "reused": 0}
+    run = Run(
+        run_id=run_id,
+        parent=parent,
+        ids=IDS,
+        counts=total | counts,
+        reasons={"silent": 1},
+        options={},
+        files=tuple(files),
+    )
+    storage.create(str(table / run_path(run_id)), json_bytes(run.to_json()))
+    return run
+
+
+def _rows(name: str, count: int) -> pa.Table:
+    values = {"embedding": [0.5], "top_tags": [], "parents": []}
+    row = {f.name: values.get(f.name, "1" if pa.types.is_string(f.type) else 1) for f in TABLES[name]}
+    return pa.Table.from_pylist([row] * count, schema=TABLES[name])
+
+
+HALF = Gate(max_reject_ratio=0.5)
+
+
+def test_run_survives_its_file(table: Path) -> None:
+    run = _run(table)
+    assert read_run(str(table), "run-1") == run
+
+
+def test_publish_commits_once_and_lists_files(table: Path) -> None:
+    snapshot = publish(str(table), _run(table), HALF)
+    assert snapshot == current_snapshot(str(table)) == publish(str(table), snapshot.run, HALF)
+    assert snapshot_numbers(str(table)) == [1]
+    listed = (table / "manifests" / "0000000001" / "ledger.txt").read_text().split()
+    assert [Path(path).exists() for path in listed] == [True]
+    assert unpublished_runs(str(table)) == []
+
+
+def test_one_relative_path_in_two_folders_is_two_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert publish("table", _run(Path("table"), f"run-{name}"), HALF).run.run_id == f"run-{name}"
+
+
+def test_too_many_rejects_publish_nothing(table: Path) -> None:
+    with pytest.raises(Refused, match=r"1 of 2 tracks rejected, more than 0.1 .*silent 1.*--max-reject-ratio"):
+        publish(str(table), _run(table), Gate())
+    assert current_snapshot(str(table)) is None and not (table / "current.json").exists()
+    assert [run.run_id for run in unpublished_runs(str(table))] == ["run-1"]
+
+
+def test_unavailable_tracks_have_a_gate_of_their_own(table: Path) -> None:
+    with pytest.raises(Refused, match="1 of 2 tracks unavailable"):
+        publish(str(table), _run(table, unavailable=1), HALF)
+
+
+def test_a_reject_without_a_known_reason_publishes_nothing(table: Path) -> None:
+    run = dataclasses.replace(_run(table), reasons={"unknown": 1})
+    with pytest.raises(Refused, match="1 tracks failed for no known reason"):
+        publish(str(table), run, HALF)
+
+
+@pytest.mark.parametrize("counts", [{"catalog": 3}, {"tagged": 2}, {"tagged": 0, "carried": 2, "rejected": 0}])
+def test_ids_that_do_not_balance_publish_nothing(table: Path, counts: dict[str, int]) -> None:
+    with pytest.raises(Refused):
+        publish(str(table), _run(table, **counts), Gate(max_reject_ratio=1))
+    assert current_snapshot(str(table)) is None
+
+
+def test_a_lost_or_short_file_publishes_nothing(table: Path) -> None:
+    run = _run(table)
+    path = table / run.files[0].path
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Refused, match=f"{run.files[0].path}: {run.files[0].bytes - 1} bytes"):
+        publish(str(table), run, HALF)
+
+
+def test_the_second_of_two_runs_with_one_parent_is_refused(table: Path) -> None:
+    publish(str(table), _run(table, "run-1"), HALF)
+    with pytest.raises(Refused, match="1 is already there"):
+        publish(str(table), _run(table, "run-2"), HALF)
+    assert snapshot_numbers(str(table)) == [1]
+
+
+def test_a_run_from_before_the_oldest_snapshot_that_is_kept_is_refused(table: Path) -> None:
+    publish(str(table), _run(table, "run-1"), HALF)
+    publish(str(table), _run(table, "run-2", parent=1), HALF)
+    (table / "snapshots" / "0000000001.json").unlink()
+    with pytest.raises(Refused, match="2 is already there"):
+        publish(str(table), _run(table, "run-3"), HALF)
+    assert snapshot_numbers(str(table)) == [2]
+
+
+def test_file_lists_of_a_relative_table_are_absolute(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table.mkdir()
+    monkeypatch.chdir(table.parent)
+    publish(table.name, _run(Path(table.name)), HALF)
+    listed = (table / "manifests" / "0000000001" / "ledger.txt").read_text().split()
+    assert [Path(path).parts[: len(table.parts)] for path in listed] == [table.parts]
+
+
+def test_of_many_publishers_one_wins_and_all_of_its_run_agree(table: Path) -> None:
+    runs = [_run(table, f"run-{i % 4}") for i in range(4)] * 8
+
+    def attempt(run: Run) -> str | None:
+        try:
+            return publish(str(table), run, HALF).run.run_id
+        except Refused:
+            return None
+
+    with ThreadPoolExecutor(16) as pool:
+        winners = set(pool.map(attempt, runs)) - {None}
+    assert len(winners) == 1 and snapshot_numbers(str(table)) == [1]
+
+
+def test_killed_before_the_commit_leaves_the_old_snapshot(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = publish(str(table), _run(table, "run-1"), HALF)
+    second = _run(table, "run-2", parent=1)
+    monkeypatch.setattr(publishing, "_commit", lambda table, run: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        publish(str(table), second, HALF)
+    monkeypatch.undo()
+    assert current_snapshot(str(table)) == first
+    assert publish(str(table), second, HALF).number == 2
+
+
+def test_killed_after_the_commit_hints_are_made_good(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = _run(table)
+    monkeypatch.setattr(publishing, "write_hints", lambda table, run: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        publish(str(table), run, HALF)
+    monkeypatch.undo()
+    assert snapshot_numbers(str(table)) == [1] and not (table / "current.json").exists()
+    publish(str(table), run, HALF)
+    assert (table / "current.json").exists() and (table / "manifests/0000000001/tracks.txt").exists()
+
+
+def test_content_hash_does_not_see_names(table: Path) -> None:
+    run = _run(table)
+    renamed = dataclasses.replace(run, files=tuple(dataclasses.replace(f, path="x", sha256="y") for f in run.files))
+    other = dataclasses.replace(run, files=tuple(dataclasses.replace(f, content="z") for f in run.files))
+    assert renamed.content_hash == run.content_hash != other.content_hash
+
+
+def test_bucket_count_is_written_once(table: Path) -> None:
+    assert [open_table(str(table), 7), open_table(str(table), 9)] == [7, 7]
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.1])
+def test_gate_checks_its_values(ratio: float) -> None:
+    with pytest.raises(ValueError, match=str(ratio)):
+        Gate(max_reject_ratio=ratio)

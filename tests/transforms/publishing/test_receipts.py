@@ -1,0 +1,34 @@
+"""Receipts: the newest says what to publish, and a published run clears them away."""
+
+from pathlib import Path
+
+from transforms.publishing import receipts
+from transforms.publishing.receipts import Receipt
+
+
+def _left(table: Path) -> list[str]:
+    return sorted(path.name for path in (table / "launches").iterdir())
+
+
+def test_a_receipt_survives_its_file(table: Path) -> None:
+    path, receipt = receipts.new_path(), Receipt(run_id=None, problem_count=3, problems=("c.csv, row 1: no id",))
+    receipts.write(str(table), path, receipt)
+    assert receipts.read(str(table), path) == receipt == receipts.newest(str(table))
+
+
+def test_the_launch_that_began_last_is_the_newest(table: Path) -> None:
+    assert receipts.newest(str(table)) is None
+    paths = [receipts.new_path() for _ in range(3)]
+    for number in (2, 0, 1):
+        receipts.write(str(table), paths[number], Receipt(run_id=f"run-{number}"))
+    assert receipts.newest(str(table)) == Receipt(run_id="run-2")
+
+
+def test_a_published_run_takes_older_receipts_with_it(table: Path) -> None:
+    paths = [receipts.new_path() for _ in range(4)]
+    for number, path in enumerate(paths):
+        receipts.write(str(table), path, Receipt(run_id=f"run-{number % 3}"))
+    receipts.forget_run(str(table), "run-9")
+    assert len(_left(table)) == 4
+    receipts.forget_run(str(table), "run-1")
+    assert _left(table) == [Path(path).name for path in paths[2:]]

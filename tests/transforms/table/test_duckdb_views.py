@@ -1,0 +1,111 @@
+import duckdb
+import pytest
+
+from tests.support.published import fake_bundle, publish_table
+from transforms import storage
+from transforms.table.duckdb_views import NotReadOnly, check_question, connect
+from transforms.table.snapshots import read_snapshot
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    # A folder whose name is a glob pattern and holds a quote: names are taken literally.
+    root = tmp_path_factory.mktemp("tables") / "it's [l*ve]"
+    bundle = fake_bundle(root / "bundle")
+    publish_table(root / "table", bundle, 18)
+    publish_table(root / "table", bundle, 24, carried={"track-0001"})
+    return str(root / "table")
+
+
+@pytest.fixture
+def connection(table):
+    with connect(table, read_snapshot(table, 2), previous=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("name, rows", [("tracks", 24), ("track_tags", 24 * 33), ("ledger", 26), ("taxonomy", 33)])
+def test_views_hold_the_snapshot(connection, name, rows):
+    assert connection.sql(f"SELECT count(*) FROM {name}").fetchall() == [(rows,)]
+
+
+def test_previous_views_hold_the_parent(connection):
+    assert connection.sql("SELECT count(*) FROM previous_tracks").fetchall() == [(18,)]
+
+
+def test_the_first_snapshot_has_empty_previous_views(table):
+    with connect(table, read_snapshot(table, 1), previous=True) as connection:
+        assert connection.sql("SELECT count(*) FROM previous_track_tags").fetchall() == [(0,)]
+        previous = connection.sql("DESCRIBE previous_tracks").fetchall()
+        assert previous == connection.sql("DESCRIBE tracks").fetchall()[: len(previous)]
+
+
+def test_folders_do_not_become_columns(connection):
+    assert "bucket" not in [row[0] for row in connection.sql("DESCRIBE tracks").fetchall()]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd.csv'",
+        "SELECT * FROM read_parquet('snapshot://2/elsewhere.parquet')",
+        "SELECT * FROM glob('/*')",
+        "COPY tracks TO 'stolen.csv'",
+        "ATTACH 'other.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SET allowed_paths = ['/etc/passwd']",
+    ],
+)
+def test_nothing_else_can_be_opened(connection, sql):
+    with pytest.raises(duckdb.Error):
+        connection.sql(sql).fetchall()
+
+
+@pytest.mark.parametrize("statement", ["{}", "WITH written AS ({}) SELECT * FROM written"])
+def test_a_published_file_cannot_be_written(table, connection, statement):
+    file = read_snapshot(table, 2).files("tracks")[0]
+    before = storage.read_bytes(storage.join(table, file.path))
+    copy = f"COPY (SELECT 1) TO 'snapshot://2/{file.path}' (FORMAT parquet, USE_TMP_FILE false)"
+    with pytest.raises(duckdb.Error):
+        connection.execute(statement.format(copy)).fetchall()
+    assert storage.read_bytes(storage.join(table, file.path)) == before
+
+
+def test_python_variables_are_not_tables(connection):
+    secret = [1, 2, 3]  # noqa: F841
+    with pytest.raises(duckdb.CatalogException):
+        connection.sql("SELECT * FROM secret")
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1", "FROM tracks", "WITH a AS (SELECT 1) FROM a", "DESCRIBE tracks", "VALUES (1)"]
+)
+def test_questions_are_allowed(connection, sql):
+    check_question(connection, sql)
+
+
+@pytest.mark.parametrize(
+    "sql, words",
+    [
+        ("COPY tracks TO 'x'", "COPY statement"),
+        ("CREATE TABLE x (a INT)", "CREATE statement"),
+        ("SELECT 1; SELECT 2", "2 statements"),
+        ("-- nothing", "0 statements"),
+        ("PIVOT track_tags ON tag USING max(score)", "PIVOT without a list"),
+        ("EXPLAIN ANALYZE COPY tracks TO 'x'", "EXPLAIN statement"),
+    ],
+)
+def test_what_is_no_question_is_refused(connection, sql, words):
+    with pytest.raises(NotReadOnly, match=words):
+        check_question(connection, sql)
+
+
+def test_a_missing_file_is_an_error(table, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(table, tmp_path / "table")
+    snapshot = read_snapshot(str(copy), 2)
+    (copy / snapshot.files("tracks")[0].path).unlink()
+    with pytest.raises(duckdb.Error), connect(str(copy), snapshot):
+        pass

@@ -1,0 +1,96 @@
+import dataclasses
+
+import duckdb
+import pytest
+
+from tests.support.published import fake_bundle, publish_table
+from transforms.schemas.tables import TABLES
+from transforms.table.snapshots import read_snapshot
+from transforms.table.sql import (
+    bigquery_statements,
+    duckdb_statements,
+    duckdb_type,
+    duckdb_view,
+    locations,
+    quoted,
+    spark_statements,
+)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tables") / "o'neill"
+    publish_table(root / "table", fake_bundle(root / "bundle"), 12)
+    return str(root / "table")
+
+
+@pytest.fixture(scope="module")
+def snapshot(table):
+    return read_snapshot(table, 1)
+
+
+def test_duckdb_runs_its_statements(table, snapshot):
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(duckdb_statements(table, snapshot))
+        assert connection.sql("SELECT count(*) FROM tracks").fetchall() == [(12,)]
+        columns = [row[0] for row in connection.sql("DESCRIBE track_tags").fetchall()]
+        assert columns == TABLES["track_tags"].names
+
+
+def test_current_sql_is_the_same_text(table, snapshot, tmp_path):
+    from pathlib import Path
+
+    assert Path(table, "current.sql").read_text() == duckdb_statements(table, snapshot)
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_table_without_files_is_an_empty_view_of_the_same_columns(name):
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(duckdb_view(name, [], TABLES[name]))
+        described = connection.sql(f"DESCRIBE {name}").fetchall()
+        assert [row[:2] for row in described] == [(f.name, duckdb_type(f.type)) for f in TABLES[name]]
+        assert connection.sql(f"FROM {name}").fetchall() == []
+
+
+def test_bigquery_reads_the_manifests(snapshot):
+    text = bigquery_statements("gs://bucket/table", snapshot)
+    assert text.count("CREATE OR REPLACE EXTERNAL TABLE") == len(TABLES)
+    assert "uris = ['gs://bucket/table/manifests/0000000001/track_tags.txt']" in text
+    assert text.count("file_set_spec_type = 'NEW_LINE_DELIMITED_MANIFEST'") == len(TABLES)
+
+
+def test_bigquery_needs_gs(table, snapshot):
+    with pytest.raises(ValueError, match="gs:// only"):
+        bigquery_statements(table, snapshot)
+
+
+def test_bigquery_skips_a_table_without_files(snapshot):
+    run = dataclasses.replace(snapshot.run, files=tuple(f for f in snapshot.run.files if f.table != "tracks"))
+    text = bigquery_statements("gs://bucket/table", dataclasses.replace(snapshot, run=run))
+    assert "-- tracks has no files in this snapshot" in text
+
+
+def test_spark_statements_are_python_that_names_every_file(table, snapshot):
+    calls: dict[str, tuple[str, ...]] = {}
+
+    class Spark:
+        read = property(lambda self: self)
+
+        def parquet(self, *files):
+            self.files = files
+            return self
+
+        def createOrReplaceTempView(self, name):
+            calls[name] = self.files
+
+    exec(spark_statements(table, snapshot), {"spark": Spark()})
+    assert calls == {name: tuple(locations(table, snapshot, name)) for name in TABLES}
+
+
+def test_gs_tables_say_how_duckdb_gets_in(snapshot):
+    text = duckdb_statements("gs://bucket/table", snapshot)
+    assert "CREATE SECRET (TYPE gcs" in text and "'gs://bucket/table/data/run=" in text
+
+
+def test_quotes_are_doubled():
+    assert quoted("o'neill") == "'o''neill'"

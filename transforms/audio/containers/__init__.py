@@ -1,0 +1,1 @@
+"""What a file's bytes and headers claim: format, length, parts."""

@@ -1,0 +1,200 @@
+"""What a container says of its own length, checked against the bytes that are there."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from transforms.audio.containers import chunked as chunks
+from transforms.audio.containers import flac, wavpack
+from transforms.audio.containers.metadata_tags import id3_size
+from transforms.audio.containers.mp4 import missing_bytes
+from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
+from transforms.audio.containers.mpeg_packets import Packets, clean_packets
+from transforms.audio.containers.ogg_chains import links_alike, scan_ogg
+from transforms.audio.containers.sniff import (
+    AIFF,
+    AU,
+    CAF,
+    FLAC,
+    MP2,
+    MP3,
+    MP4,
+    OGG_FLAC,
+    OPUS,
+    SPEEX,
+    VORBIS,
+    W64,
+    WAV,
+    WAVPACK,
+    Kind,
+    mpeg_kind,
+)
+
+BELIEVED = 20
+"""A header that claims more than so many times what the file holds is not believed."""
+
+UNVERIFIED = "length_unverified"
+
+_STREAMED = 0x7FFFF000
+"""A claim of so many bytes or more is what a streaming writer puts who cannot know."""
+_MPEG_IN_WAV = 0x0055
+_LEAST_FLAC_FRAME = 10
+_MOST_FLAC_BLOCK = 65_535
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contents:
+    """A file, ready for its decoder.
+
+    Attributes:
+      data: the bytes, mended where the container's own length was missing or wrong.
+      wrapped: what the bytes are where a container was taken off; None where they are what they were.
+      packets: those of a clean MP3, for the quickest way to read it; None for whatever else.
+      links: the streams of a chained file that are read one after the other; empty where there is but one.
+      stretch: claimed length over the length that is there; over 1 in a truncated file.
+      is_counted: whether the length was counted in the data: a decoder that gives less of it has failed.
+      most_samples: bound on the length that any header of this file can claim; None where there is none.
+      shows_end: whether the container marks its end and checks its pages, so that all damage is seen in it.
+      notes: what is wrong with the file, for the ledger.
+    """
+
+    data: bytes
+    wrapped: Kind | None = None
+    packets: Packets | None = None
+    links: tuple[bytes, ...] = ()
+    stretch: float = 1.0
+    is_counted: bool = False
+    most_samples: int | None = None
+    shows_end: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def inspect(data: bytes, kind: Kind) -> Contents:
+    """Check a file's own claims about its length. Never raises: what is beyond reading is the decoder's to refuse."""
+    inspector = _INSPECTORS.get(kind)
+    if inspector is None:
+        return Contents(data=data)
+    if kind not in (MP3, MP4) and (start := id3_size(data)):  # tags that do not belong there
+        data = data[start:]
+    return inspector(data)
+
+
+def _wav(data: bytes) -> Contents:
+    audio = chunks.wav_audio(data)
+    if audio is not None and audio.codec == _MPEG_IN_WAV:
+        return _mpeg_in_wav(data, audio)
+    return _sized(data, audio)
+
+
+def _mpeg_in_wav(data: bytes, audio: chunks.Audio) -> Contents:
+    """The MP3 alone: libsndfile guesses the length of a wrapped one by its first frame."""
+    end = audio.at + audio.claimed
+    is_known = audio.claimed > 0 and end < _STREAMED and not chunks.goes_on(data, audio)
+    body = data[audio.at : end] if is_known else data[audio.at :]
+    if mpeg_kind(body) != MP3:
+        return Contents(data=body, wrapped=dataclasses.replace(MP2, name=WAV.name))
+    contents = _mp3(body)
+    notes = [note for note in contents.notes if note != UNVERIFIED or not is_known]
+    if is_known and end > len(data):
+        notes.insert(0, f"truncated: {end - len(data)} bytes are missing")
+    return dataclasses.replace(contents, wrapped=dataclasses.replace(MP3, name=WAV.name), notes=tuple(notes))
+
+
+def _chunked(data: bytes, *, find: Callable[[bytes], chunks.Audio | None]) -> Contents:
+    return _sized(data, find(data))
+
+
+def _sized(data: bytes, audio: chunks.Audio | None) -> Contents:
+    """Audio whose bytes are counted by the header."""
+    if audio is None or audio.at >= len(data):
+        return Contents(data=data)
+    claimed, there = audio.claimed, len(data) - audio.at
+    if claimed < 0 or claimed > BELIEVED * there or (claimed > there and claimed >= _STREAMED):
+        return Contents(data=data, notes=(UNVERIFIED,))
+    if claimed > there:
+        return Contents(data=data, stretch=claimed / there, notes=(f"truncated: {there} of {claimed} bytes of audio",))
+    if chunks.goes_on(data, audio):
+        return Contents(data=chunks.with_claimed(data, audio, there), notes=(UNVERIFIED,))
+    if claimed == 0 or audio.head:  # libsndfile would read what follows, whatever it is
+        data = data[: audio.at + claimed]
+    return Contents(data=data, is_counted=True)
+
+
+def _flac(data: bytes) -> Contents:
+    """A FLAC frame takes 10 bytes at the least and holds 65,535 samples at the most."""
+    most = len(data) // _LEAST_FLAC_FRAME * _MOST_FLAC_BLOCK
+    claimed = flac.claimed_samples(data)
+    found = flac.counted_samples(data) if claimed else None
+    if found is None or found[0] > most:
+        return Contents(data=data, most_samples=most)
+    counted, at = found
+    if flac.has_another(data, at if counted == claimed else 0):
+        return Contents(data=data, most_samples=most, notes=("chained: another file follows and is left out",))
+    if counted == claimed:
+        return Contents(data=data, is_counted=True)
+    return Contents(data=flac.with_samples(data, counted), notes=(UNVERIFIED,))
+
+
+def _wavpack(data: bytes) -> Contents:
+    claimed, counted = wavpack.claimed_samples(data), wavpack.counted_samples(data)
+    if claimed is None or counted is None or counted == claimed:
+        return Contents(data=data, is_counted=claimed is not None and counted == claimed)
+    return Contents(data=wavpack.with_samples(data, counted), notes=(UNVERIFIED,))
+
+
+def _mp3(data: bytes) -> Contents:
+    start = id3_size(data)
+    scan = scan_mpeg(data, start)
+    if scan is None:
+        return Contents(data=data, notes=(UNVERIFIED,))
+    audio = scan.frames - (scan.tag_frames is not None)
+    notes = [f"lost_data: {scan.lost_bytes} bytes between frames"] if scan.lost_bytes else []
+    if scan.has_other_kind:
+        notes.append("chained: audio of another rate, layer or number of channels follows and is left out")
+    claimed = scan.tag_frames or 0
+    if scan.joins or 0 < claimed < audio - 2:
+        notes.append("chained: several files in a row are read as one")
+    keeps_tag = audio - 2 <= claimed <= BELIEVED * max(1, audio)
+    if not keeps_tag:
+        notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
+    if keeps_tag and scan.is_vbri:
+        mended, packets = with_length_tag(data, scan, keep_tag=False, claimed=claimed), None
+    elif keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start:
+        mended, packets = data, clean_packets(data, scan)
+    else:
+        mended, packets = with_length_tag(data, scan, keep_tag=keeps_tag), None
+    return Contents(data=mended, packets=packets, is_counted=True, notes=tuple(notes))
+
+
+def _ogg(data: bytes) -> Contents:
+    scan = scan_ogg(data)
+    notes = [f"lost_pages: {scan.lost} damaged or missing"] if scan.lost else []
+    links: tuple[bytes, ...] = ()
+    if len(scan.links) > 1:
+        links = links_alike(data, scan)
+        notes.append(f"chained: {len(links)} of {len(scan.links)} streams are read, those like the first")
+    if not scan.has_end:
+        notes.append("truncated: the stream has no last page")
+    return Contents(data=data, links=links, shows_end=True, notes=tuple(notes))
+
+
+def _mp4(data: bytes) -> Contents:
+    missing = missing_bytes(data)
+    return Contents(data=data, notes=(f"truncated: {missing} bytes are missing",) if missing else ())
+
+
+_INSPECTORS: dict[Kind, Callable[[bytes], Contents]] = {
+    WAV: _wav,
+    W64: functools.partial(_chunked, find=chunks.w64_audio),
+    AIFF: functools.partial(_chunked, find=chunks.aiff_audio),
+    CAF: functools.partial(_chunked, find=chunks.caf_audio),
+    AU: functools.partial(_chunked, find=chunks.au_audio),
+    FLAC: _flac,
+    MP3: _mp3,
+    VORBIS: _ogg,
+    OPUS: _ogg,
+    SPEEX: _ogg,
+    OGG_FLAC: _ogg,
+    MP4: _mp4,
+    WAVPACK: _wavpack,
+}

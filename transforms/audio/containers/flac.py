@@ -1,0 +1,155 @@
+"""Length of a native FLAC by its last frame, whatever its header claims (RFC 9639)."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from transforms.audio.containers.metadata_tags import audio_ends
+
+_STREAM_INFO = 8
+"""Where the first metadata block's content begins; the total of samples is the last 36 bits of its bytes 10 to 17."""
+_TOTAL_AT = _STREAM_INFO + 10
+_MOST_SAMPLES = (1 << 36) - 1
+_MOST_BLOCKS = 1000
+"""Blocks of metadata that are passed over."""
+_LARGEST_FRAME = 1 << 21
+"""How far from the end the last frame's header is looked for."""
+_MOST_TRIED = 16
+"""Frames, the last first, of which the checksum is tried: audio may look like the header of one."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlacFrame:
+    """One frame header: its place in the file, what all frames of a stream share, its number and its samples."""
+
+    at: int
+    shared: bytes
+    number: int
+    samples: int
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether frames differ in size: then `number` counts samples and not frames."""
+        return bool(self.shared[1] & 1)
+
+
+def claimed_samples(data: bytes) -> int:
+    """Samples a channel that the header claims, 0 for a length that it doesn't know or a header in another place."""
+    if len(data) < _TOTAL_AT + 8 or data[4] & 0x7F:
+        return 0
+    return int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) & _MOST_SAMPLES
+
+
+def with_samples(data: bytes, samples: int) -> bytes:
+    """The same file, its header claiming so many samples a channel."""
+    others = int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) & ~_MOST_SAMPLES
+    return data[:_TOTAL_AT] + (others | samples).to_bytes(8) + data[_TOTAL_AT + 8 :]
+
+
+def counted_samples(data: bytes) -> tuple[int, int] | None:
+    """Samples a channel up to the end of the last frame, and where that begins.
+
+    It is the last header of a frame that agrees with the claim, else the frame that ends with the file (tags behind it
+    excepted); failing that, any near the end that agrees with the claim. None where there is none of these, as in
+    a file that was cut.
+    """
+    claimed = claimed_samples(data)
+    likely: list[tuple[FlacFrame, tuple[int, ...]]] = []
+    for last, counts in _last_frames(data):
+        if not likely and claimed in counts:
+            return claimed, last.at
+        likely.append((last, counts))
+    ends = audio_ends(data)
+    for last, counts in likely[:_MOST_TRIED]:
+        if any(_crc16(data[last.at : end]) == 0 for end in ends):
+            return (counts[0], last.at) if len(counts) == 1 and counts[0] <= _MOST_SAMPLES else None
+    return next(((claimed, last.at) for last, counts in likely if claimed in counts), None)
+
+
+def _last_frames(data: bytes) -> Iterator[tuple[FlacFrame, tuple[int, ...]]]:
+    """What looks like the header of a frame, the last first, and what the samples up to that frame's end may be."""
+    first, at = _frame(data, _audio_start(data)), len(data)
+    if first is None:
+        return
+    while (at := data.rfind(first.shared[:2], max(first.at, len(data) - _LARGEST_FRAME), at)) >= 0:
+        last = _frame(data, at)
+        if last is not None and last.shared == first.shared and last.number >= first.number:
+            yield last, _samples(data, first, last)
+
+
+def has_another(data: bytes, start: int) -> bool:
+    """Whether a second FLAC begins within this file, behind `start`."""
+    return any(data.find(b"fLaC" + block + b"\0\0\x22", start + 1) >= 0 for block in (b"\0", b"\x80"))
+
+
+def _samples(data: bytes, first: FlacFrame, last: FlacFrame) -> tuple[int, ...]:
+    """What the samples up to a frame's end may be: numbers count samples, or frames; or either, in old files."""
+    number = last.number - first.number
+    by_samples, by_frames = number + last.samples, number * first.samples + last.samples
+    if first.is_variable:
+        return (by_samples,)
+    least, most = data[_STREAM_INFO : _STREAM_INFO + 2], data[_STREAM_INFO + 2 : _STREAM_INFO + 4]
+    return (by_frames,) if least == most else (by_frames, by_samples)
+
+
+def _audio_start(data: bytes) -> int:
+    """Where the first frame stands: behind the metadata."""
+    at = 4
+    for _ in range(_MOST_BLOCKS):
+        is_last = at + 4 > len(data) or data[at] & 0x80
+        at += 4 + int.from_bytes(data[at + 1 : at + 4])
+        if is_last:
+            break
+    return at
+
+
+def _frame(data: bytes, at: int) -> FlacFrame | None:
+    """The frame header at this place, None where there is none."""
+    head = data[at : at + 16]
+    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
+        return None
+    ones = 8 - (head[4] ^ 0xFF).bit_length()  # the number is coded like a character of UTF-8
+    if ones in (1, 8):
+        return None
+    size_at = 4 + max(1, ones)
+    number = head[4] & 0x7F >> ones
+    for byte in head[5:size_at]:
+        number = number << 6 | byte & 0x3F
+    size_code, rate_code = head[2] >> 4, head[2] & 15
+    size_bytes = {6: 1, 7: 2}.get(size_code, 0)
+    crc_at = size_at + size_bytes + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    if size_code == 0 or rate_code == 15 or crc_at >= len(head) or _crc8(head[:crc_at]) != head[crc_at]:
+        return None
+    if size_bytes:
+        samples = int.from_bytes(head[size_at : size_at + size_bytes]) + 1
+    else:
+        samples = 192 if size_code == 1 else 576 << size_code - 2 if size_code < 6 else 256 << size_code - 8
+    shared = bytes((head[0], head[1], rate_code, head[3] & 0x0E))
+    return FlacFrame(at=at, shared=shared, number=number, samples=samples)
+
+
+def _crc8(head: bytes) -> int:
+    crc = 0
+    for byte in head:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x07 if crc & 0x80 else crc << 1) & 0xFF
+    return crc
+
+
+def _crc16(frame: bytes) -> int:
+    crc = 0
+    for byte in frame:
+        crc = crc << 8 & 0xFF00 ^ _CRC16[crc >> 8 ^ byte]
+    return crc
+
+
+def _crc16_table() -> tuple[int, ...]:
+    table = []
+    for crc in range(0, 0x10000, 0x100):
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x8005 if crc & 0x8000 else crc << 1) & 0xFFFF
+        table.append(crc)
+    return tuple(table)
+
+
+_CRC16 = _crc16_table()

@@ -1,0 +1,226 @@
+"""MPEG audio (MP3, MP2, MP1) frame by frame: what is there, what is lost, and what the length tag claims."""
+
+import dataclasses
+import functools
+import itertools
+import re
+import struct
+
+from transforms.audio.containers.metadata_tags import begins_tag, tags_end
+
+_BITRATES = {
+    (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (3, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (3, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""kbit/s by (version bits, 2 for both lower ones; layer bits); layers 2 and 3 share a row in the lower versions."""
+_RATES = (44_100, 48_000, 32_000)
+_VBRI = 36
+"""Where a VBRI tag stands in its frame."""
+_TWO_FRAMES = 6000
+"""Bytes that two frames take at the most."""
+SEARCH_BYTES = 1 << 17
+"""How far into a file the first frame is looked for."""
+
+PACKET_FRAMES = 32
+"""Frames that make a packet: few calls of a decoder, and their samples stay in the processor's cache."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MpegFrame:
+    """One frame header. `size` in bytes, 0 in the free format; `side_info` in bytes; `channels` 1 or 2."""
+
+    version: int
+    layer: int
+    rate_hz: int
+    samples: int
+    size: int
+    side_info: int
+    channels: int
+
+
+def mpeg_frame(head: bytes) -> MpegFrame | None:
+    """The frame header in the first 4 bytes, or None where there is none."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer_bits = head[1] >> 3 & 3, head[1] >> 1 & 3
+    bitrate, rate_index = head[2] >> 4, head[2] >> 2 & 3
+    if version == 1 or layer_bits == 0 or bitrate == 15 or rate_index == 3:
+        return None
+    rate = _RATES[rate_index] >> {3: 0, 2: 1, 0: 2}[version]
+    samples = {3: 384, 2: 1152, 1: 1152 if version == 3 else 576}[layer_bits]
+    table = _BITRATES[3, layer_bits] if version == 3 else _BITRATES[2, max(layer_bits, 2)]
+    slot = 4 if layer_bits == 3 else 1
+    size = (samples // 8 * table[bitrate - 1] * 1000 // rate // slot + (head[2] >> 1 & 1)) * slot if bitrate else 0
+    mono, full = head[3] >> 6 == 3, version == 3
+    side_info = (17 if mono else 32) if full else (9 if mono else 17)
+    return MpegFrame(
+        version=version,
+        layer=4 - layer_bits,
+        rate_hz=rate,
+        samples=samples,
+        size=size,
+        side_info=side_info,
+        channels=1 if mono else 2,
+    )
+
+
+def find_mpeg_frame(data: bytes) -> int | None:
+    """Offset of the first frame that another one of the same kind follows, or None."""
+    at = data.find(b"\xff")
+    while at >= 0:
+        frame = mpeg_frame(data[at : at + 4])
+        if frame is not None and frame.size and _is_followed(data, at, frame):
+            return at
+        at = data.find(b"\xff", at + 1)
+    return None
+
+
+def _is_followed(data: bytes, at: int, frame: MpegFrame) -> bool:
+    following = mpeg_frame(data[at + frame.size : at + frame.size + 4])
+    return following is not None and _kind(following) == _kind(frame)
+
+
+def _kind(frame: MpegFrame) -> tuple[int, int, int, int]:
+    return frame.version, frame.layer, frame.rate_hz, frame.channels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MpegScan:
+    """Frames of a file.
+
+    Attributes:
+      spans: byte ranges [start, stop) of unbroken whole frames of the first frame's kind.
+      frames: number of those frames, a length tag's own included.
+      packets: offsets of every `PACKET_FRAMES`-th frame of the spans, beginning anew in each.
+      head: the first frame.
+      tag_frames: frames that a Xing, Info or VBRI tag claims; None where there is no such tag.
+      is_vbri: whether it is a VBRI tag, which libsndfile passes over and does not read.
+      lost_bytes: bytes between spans that are no tags.
+      joins: places where audio of the same kind goes on after tags, as in files that were joined.
+      is_cut: whether the file ends within a frame.
+      has_other_kind: whether frames of another rate, layer or number of channels follow.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    frames: int
+    packets: tuple[int, ...]
+    head: MpegFrame
+    tag_frames: int | None
+    is_vbri: bool
+    lost_bytes: int
+    joins: int
+    is_cut: bool
+    has_other_kind: bool
+
+
+def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
+    """Walk over all frame headers of a file from `start` on; None where there are no two frames in a row."""
+    found = find_mpeg_frame(data[start : start + SEARCH_BYTES])
+    first = start + (found or 0)
+    head = mpeg_frame(data[first : first + 4])
+    if found is None or head is None:
+        return None
+    sizes = _sizes_like(*_kind(head))
+    spans: list[tuple[int, int]] = []
+    packets: list[int] = []
+    frames = lost = joins = 0
+    at: int | None = first
+    while at is not None:
+        count, stop = _walk(data, at, len(data), sizes, packets)
+        frames += count
+        spans.append((at, stop))
+        after = tags_end(data, stop)
+        at = _resync(data, after, head)
+        if at is not None:
+            is_padding = after > stop and not data[after:at].strip(b"\0")
+            lost += 0 if is_padding else at - after
+            joins += after > stop or begins_tag(data, after)
+    return MpegScan(
+        spans=tuple(spans),
+        frames=frames,
+        packets=tuple(packets),
+        head=head,
+        tag_frames=_tag_frames(data, first, head),
+        is_vbri=data.startswith(b"VBRI", first + _VBRI),
+        lost_bytes=lost,
+        joins=joins,
+        is_cut=0 < len(data) - stop < sizes.get(data[stop : stop + 4], 0),
+        has_other_kind=find_mpeg_frame(data[after : after + SEARCH_BYTES]) is not None,
+    )
+
+
+@functools.lru_cache
+def _sizes_like(version: int, layer: int, rate_hz: int, channels: int) -> dict[bytes, int]:
+    """Frame size by the header's four bytes, for all headers of one kind."""
+    sizes = {}
+    seconds = [0xE0 | version << 3 | (4 - layer) << 1 | protection for protection in (0, 1)]
+    for second, third, mode in itertools.product(seconds, range(0x100), range(0, 0x100, 0x40)):
+        frame = mpeg_frame(bytes((0xFF, second, third, mode)))
+        if frame is not None and frame.size and (frame.rate_hz, frame.channels) == (rate_hz, channels):
+            sizes.update({bytes((0xFF, second, third, mode | rest)): frame.size for rest in range(0x40)})
+    return sizes
+
+
+def _walk(data: bytes, at: int, end: int, sizes: dict[bytes, int], packets: list[int]) -> tuple[int, int]:
+    """Whole frames in a row from `at` to `end`: how many, and where they end. Every so many, one begins a packet."""
+    count = 0
+    while (size := sizes.get(data[at : at + 4])) is not None and at + size <= end:
+        if not count % PACKET_FRAMES:
+            packets.append(at)
+        at += size
+        count += 1
+    return count, at
+
+
+@functools.lru_cache
+def _beginning(version: int, layer: int, rate_hz: int, channels: int) -> re.Pattern[bytes]:
+    """How headers of one kind begin."""
+    seconds = {head[1] for head in _sizes_like(version, layer, rate_hz, channels)}
+    return re.compile(b"\xff[" + b"".join(b"\\x%02x" % second for second in sorted(seconds)) + b"]")
+
+
+def _resync(data: bytes, at: int, head: MpegFrame) -> int | None:
+    """Where two frames of a kind in a row begin again; None where they don't."""
+    sizes = _sizes_like(*_kind(head))
+    for match in _beginning(*_kind(head)).finditer(data, at):
+        begin = match.start()
+        if _walk(data, begin, min(begin + _TWO_FRAMES, len(data)), sizes, [])[0] >= 2:
+            return begin
+    return None
+
+
+def _tag_frames(data: bytes, first: int, head: MpegFrame) -> int | None:
+    """Audio frames that the length tag in the first frame claims."""
+    xing = first + 4 + head.side_info
+    if data[xing : xing + 4] in (b"Xing", b"Info") and len(data) >= xing + 12 and data[xing + 7] & 1:
+        return int.from_bytes(data[xing + 8 : xing + 12])
+    vbri = first + _VBRI
+    if data[vbri : vbri + 4] == b"VBRI" and len(data) >= vbri + 18:
+        return int.from_bytes(data[vbri + 14 : vbri + 18])
+    return None
+
+
+def with_length_tag(data: bytes, scan: MpegScan, *, keep_tag: bool, claimed: int | None = None) -> bytes:
+    """The file's whole frames alone, under a length tag: its own, or a Xing tag of the frames `claimed` or found."""
+    body = [data[start:stop] for start, stop in scan.spans]
+    if keep_tag:
+        return b"".join(body)
+    first = scan.spans[0][0]
+    if scan.tag_frames is not None:
+        body[0] = body[0][scan.head.size :]
+    frames = scan.frames - (scan.tag_frames is not None)
+    return b"".join([_length_frame(data[first : first + 4], claimed or frames), *body])
+
+
+def _length_frame(header: bytes, frames: int) -> bytes:
+    """A silent frame of the same kind that holds a Xing tag."""
+    for bitrate in range(1, 15):
+        candidate = bytes((0xFF, header[1] | 1, header[2] & 0x0C | bitrate << 4, header[3]))
+        frame = mpeg_frame(candidate)
+        if frame is not None and frame.size >= frame.side_info + 24:
+            tag = candidate + bytes(frame.side_info) + b"Xing" + struct.pack(">II", 1, frames)
+            return tag.ljust(frame.size, b"\0")
+    raise AssertionError(f"no frame size holds a length tag for header {header.hex()}")

@@ -1,0 +1,118 @@
+"""Ogg pages: what is lost, whether the end is there, and where one audio stream follows another (chained files)."""
+
+import dataclasses
+import itertools
+import struct
+from collections.abc import Iterator
+
+from transforms.audio.containers.ogg_pages import with_checksum
+
+_PAGE = struct.Struct("<4sBBqIIIB")
+_FIRST, _LAST = 2, 4
+_OPUS, _OPUS_RATE, _OPUS_HZ = b"OpusHead", slice(12, 16), 48_000
+_IDENTITY = {b"\x01vorbis": (11, 16), _OPUS: (9, 10), b"\x7fFLAC": (27, 30), b"Speex   ": (36, 52)}
+"""First bytes of a stream's first packet -> where in it channels and rate stand; an Opus stream decodes to any rate."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Page:
+    start: int
+    stop: int
+    serial: int
+    sequence: int
+    is_first: bool
+    is_last: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OggScan:
+    """What a walk over the pages of a file finds.
+
+    Attributes:
+      links: where each audio stream in a row starts; more than one in a chained file.
+      alike: whether each of them has the codec, channels and rate of the first.
+      lost: pages that are damaged or missing.
+      has_end: whether the last stream's last page is there.
+    """
+
+    links: tuple[int, ...]
+    alike: tuple[bool, ...]
+    lost: int
+    has_end: bool
+
+
+def scan_ogg(data: bytes) -> OggScan:
+    """Walk over all pages whose checksum is right."""
+    links: list[int] = []
+    expected: dict[int, int] = {}
+    lost, has_end, was_first = 0, False, False
+    for page in _pages(data):
+        if page.is_first:
+            if not was_first:  # several in a row are played together: one link
+                links.append(page.start)
+                has_end = False
+        else:
+            lost += max(0, page.sequence - expected.get(page.serial, 0))
+        expected[page.serial] = page.sequence + 1
+        was_first = page.is_first
+        has_end = has_end or page.is_last
+    identities = [_identity(data, start) for start in links]
+    return OggScan(
+        links=tuple(links),
+        alike=tuple(identity == identities[0] for identity in identities),
+        lost=lost,
+        has_end=has_end,
+    )
+
+
+def links_alike(data: bytes, scan: OggScan) -> tuple[bytes, ...]:
+    """The bytes of each link that can follow the first; the first one begins where the file does.
+
+    Opus streams made from audio of several rates are told to decode to 48 kHz, all of them.
+    """
+    bounds = [0, *scan.links[1:], len(data)]
+    kept = [link for link, alike in zip(itertools.pairwise(bounds), scan.alike, strict=True) if alike]
+    links = [data[start:stop] for start, stop in kept]
+    heads = [_first_packet(data, start) for start, alike in zip(scan.links, scan.alike, strict=True) if alike]
+    if heads[0].startswith(_OPUS) and len({head[_OPUS_RATE] for head in heads}) > 1:
+        at = scan.links[0]  # what lies before the first page, none of the other links has
+        return tuple(_at_48_khz(link, at if i == 0 else 0) for i, link in enumerate(links))
+    return tuple(links)
+
+
+def _at_48_khz(link: bytes, start: int) -> bytes:
+    """The same Opus stream, its first page at `start` naming 48 kHz as the rate of what was encoded."""
+    packet = start + _PAGE.size + link[start + _PAGE.size - 1]
+    stop = packet + sum(link[start + _PAGE.size : packet])
+    rate_at, behind = packet + _OPUS_RATE.start, packet + _OPUS_RATE.stop
+    page = link[start:rate_at] + _OPUS_HZ.to_bytes(4, "little") + link[behind:stop]
+    return link[:start] + with_checksum(page) + link[stop:]
+
+
+def _pages(data: bytes) -> Iterator[_Page]:
+    at = data.find(b"OggS")
+    while at >= 0 and at + _PAGE.size <= len(data):
+        _, _, flags, _, serial, sequence, _, segments = _PAGE.unpack_from(data, at)
+        table = data[at + _PAGE.size : at + _PAGE.size + segments]
+        stop = at + _PAGE.size + segments + sum(table)
+        page = data[at:stop]
+        if stop > len(data) or with_checksum(page) != page:
+            at = data.find(b"OggS", at + 4)
+            continue
+        yield _Page(at, stop, serial, sequence, bool(flags & _FIRST), bool(flags & _LAST))
+        at = stop if data.startswith(b"OggS", stop) else data.find(b"OggS", stop)
+
+
+def _first_packet(data: bytes, start: int) -> bytes:
+    """The first bytes of the packet on a stream's first page."""
+    at = start + _PAGE.size + data[start + _PAGE.size - 1]
+    return data[at : at + 64]
+
+
+def _identity(data: bytes, start: int) -> bytes:
+    """Codec, channels and sample rate by a stream's first page."""
+    packet = _first_packet(data, start)
+    for magic, (first, last) in _IDENTITY.items():
+        if packet.startswith(magic):
+            return magic + packet[first:last]
+    return packet

@@ -1,0 +1,1 @@
+"""Samples out of files: libsndfile, PyAV and MP3 packets."""

@@ -1,0 +1,192 @@
+"""Source on PyAV (ffmpeg's libraries): AAC, ALAC, WMA and whatever libsndfile does not read.
+
+ffmpeg sees bytes and the name of one demuxer. It never guesses a format, and opening anything else is refused.
+"""
+
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from transforms.audio.containers.sniff import MP4, TTA, WAVPACK, Kind
+from transforms.audio.errors import (
+    DecodeError,
+    FormatNotAllowed,
+    ImplausibleHeader,
+    NoAudio,
+    TrackError,
+    UnsupportedCodec,
+)
+
+Float32 = npt.NDArray[np.float32]
+
+_EXACT = (MP4, WAVPACK, TTA)
+"""Containers that tell their length and every packet's place in samples, so that patches can be sought."""
+
+_LONGEST_BAD_RUN = 200
+"""Packets that may fail one after another before the rest is given up."""
+
+_PREROLL = 4096
+"""Samples decoded and dropped before a sought place: the first frames after a seek lack what overlaps into them."""
+
+_FORMATS = {
+    "u8": ("u1", 128.0, 128.0),
+    "s16": ("i2", 0.0, 32_768.0),
+    "s32": ("i4", 0.0, 2_147_483_648.0),
+    "flt": ("f4", 0.0, 1.0),
+    "dbl": ("f8", 0.0, 1.0),
+}
+"""NumPy type, zero and full scale of the sample formats that are read, packed or planar."""
+
+
+def _refuse(url: str, flags: int, options: dict[str, Any]) -> Any:
+    raise FormatNotAllowed(f"it refers to another file: {url!r}")
+
+
+class AvSource:
+    """See Source. Reads the first audio stream."""
+
+    def __init__(self, data: bytes, kind: Kind) -> None:
+        av.logging.set_level(None)
+        self._data, self._kind = data, kind
+        self.lost_packets = 0
+        self._start()
+        self.rate_hz: int = self._stream.rate
+        self.channels: int = self._stream.channels
+        self.can_seek = kind in _EXACT and self._stream.time_base == Fraction(1, self.rate_hz)
+        self.frames: int | None = self._length() if self.can_seek else None
+
+    def _length(self) -> int | None:
+        """Samples by the container; None where it tells none, or its own index holds more."""
+        length, index = self._stream.duration, self._stream.index_entries
+        if not length or length < 0 or (len(index) and index[len(index) - 1].timestamp - self._origin >= length):
+            return None
+        return int(length)
+
+    def _start(self) -> None:
+        """Open the file and stand at its beginning."""
+        try:
+            self._container = av.open(
+                io.BytesIO(self._data),
+                mode="r",
+                format=self._kind.demuxer,
+                io_open=_refuse,
+                metadata_errors="ignore",
+                buffer_size=1 << 16,
+            )
+        except av.error.FFmpegError as error:
+            raise _open_error(error) from error
+        if not self._container.streams.audio:
+            raise NoAudio("the file has no audio stream")
+        self._stream = self._container.streams.audio[0]
+        self._check_codec()
+        self._origin: int = self._stream.start_time or 0  # an MP4 may let its audio begin late
+        self._restart(None)
+
+    def _restart(self, skip_to: int | None) -> None:
+        """Decode from the container's position on, dropping what comes before `skip_to`."""
+        self._blocks = self._decode()
+        self._rest: Float32 = np.empty((0, self._stream.channels), np.float32)
+        self._skip_to = skip_to
+
+    def _check_codec(self) -> None:
+        context = self._stream.codec_context
+        if context is None:
+            raise UnsupportedCodec("no decoder for the audio stream")
+        if not self._stream.rate or not self._stream.channels:
+            raise ImplausibleHeader(f"{context.name}: no sample rate or no channels")
+
+    def read(self, frames: int) -> Float32:
+        """See Source."""
+        parts, count = [self._rest], len(self._rest)
+        while count < frames:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            parts.append(block)
+            count += len(block)
+        joined = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        self._rest = joined[frames:]
+        return joined[:frames]
+
+    def seek(self, frame: int) -> None:
+        """See Source."""
+        if frame <= _PREROLL:  # only a decoder that was just opened drops the encoder's delay
+            self._container.close()
+            self._start()
+            self._restart(frame)
+            return
+        try:
+            self._container.seek(frame - _PREROLL + self._origin, stream=self._stream)
+        except av.error.FFmpegError as error:
+            raise DecodeError(f"seeking to frame {frame}: {error.strerror}") from error
+        self._restart(frame)
+
+    def close(self) -> None:
+        """See Source."""
+        self._container.close()
+
+    def _decode(self) -> Iterator[Float32]:
+        """Blocks from the container's position on; a packet that fails is counted and left out."""
+        bad_run = 0
+        for packet in self._packets():
+            try:
+                decoded = packet.decode()
+            except av.error.FFmpegError:
+                self.lost_packets += 1
+                bad_run += 1
+                if bad_run > _LONGEST_BAD_RUN:
+                    raise DecodeError(f"{bad_run} packets in a row cannot be decoded") from None
+                continue
+            for frame in decoded:
+                bad_run = 0
+                block = self._place(frame)
+                if len(block):
+                    yield block
+
+    def _packets(self) -> Iterator[Any]:
+        try:
+            yield from self._container.demux(self._stream)
+        except av.error.FFmpegError as error:
+            raise DecodeError(str(error.strerror)) from error
+
+    def _place(self, frame: Any) -> Float32:
+        """A frame's samples, less those before the place that was sought."""
+        if frame.sample_rate != self.rate_hz or frame.layout.nb_channels != self.channels:
+            raise DecodeError("the sample rate or the channels change in the middle")
+        block = _to_float(frame)
+        if self._skip_to is None:
+            return block
+        if frame.pts is None or (frame.pts - self._origin > self._skip_to and self._skip_to > 0):
+            raise DecodeError(f"frame {self._skip_to} cannot be sought")
+        skipped = max(0, self._skip_to - (frame.pts - self._origin))
+        if skipped < len(block):
+            self._skip_to = None
+        return block[skipped:]
+
+
+def _to_float(frame: Any) -> Float32:
+    """Samples of a decoded frame, float32 [samples, channels], full scale being 1."""
+    name, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
+    if name not in _FORMATS:
+        raise UnsupportedCodec(f"samples of format {frame.format.name}")
+    dtype, zero, scale = _FORMATS[name]
+    samples: npt.NDArray[Any]
+    if frame.format.is_planar:  # 8 channels show a ninth plane that is none: to_ndarray would read it
+        samples = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes[:channels]]).T
+    else:
+        samples = np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels)
+    if scale == 1.0:
+        return samples.astype(np.float32, copy=False)
+    return (samples.astype(np.float32) - np.float32(zero)) * np.float32(1 / scale)
+
+
+def _open_error(error: av.error.FFmpegError) -> TrackError:
+    text = str(error.strerror)
+    if isinstance(error, av.error.DecoderNotFoundError | av.error.PatchWelcomeError | av.error.NotImplementedError):
+        return UnsupportedCodec(text)
+    return ImplausibleHeader(text)

@@ -1,0 +1,73 @@
+"""Source of a chained file: several streams of one rate, one after the other, as players play them."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.audio.errors import DecodeError, TrackError
+
+if TYPE_CHECKING:
+    from transforms.audio.decoders.opening import Source
+
+Float32 = npt.NDArray[np.float32]
+Open = Callable[[bytes], "Source"]
+
+
+class ChainedSource:
+    """See Source. One link is open at a time; one that cannot be opened is left out and counted as lost."""
+
+    def __init__(self, links: Sequence[bytes], open_link: Open) -> None:
+        self._open = open_link
+        self._source = open_link(links[0])
+        self.rate_hz, self.channels = self._source.rate_hz, self._source.channels
+        self.can_seek, self.frames = self._source.can_seek, self._source.frames
+        self.lost_packets = 0
+        self._links = [links[0]]
+        self._starts = [0]
+        self._at = 0
+        for link in links[1:]:
+            self._append(link)
+
+    def _append(self, link: bytes) -> None:
+        """Take a link on, by what its header says."""
+        try:
+            source = self._open(link)
+        except TrackError:
+            self.lost_packets += 1
+            return
+        source.close()
+        if (source.rate_hz, source.channels) != (self.rate_hz, self.channels):
+            self.lost_packets += 1
+            return
+        self._links.append(link)
+        self._starts.append(self.frames or 0)
+        self.can_seek = self.can_seek and source.can_seek
+        self.frames = None if self.frames is None or source.frames is None else self.frames + source.frames
+
+    def read(self, frames: int) -> Float32:
+        """See Source."""
+        block = self._source.read(frames)
+        while not len(block) and self._at + 1 < len(self._links):
+            self._go_to(self._at + 1)
+            block = self._source.read(frames)
+        return block
+
+    def seek(self, frame: int) -> None:
+        """See Source."""
+        if self.frames is None:
+            raise DecodeError(f"frame {frame} cannot be sought: a link does not tell its length")
+        at = max(i for i, start in enumerate(self._starts) if start <= frame)
+        if at != self._at:
+            self._go_to(at)
+        self._source.seek(frame - self._starts[at])
+
+    def _go_to(self, at: int) -> None:
+        self._source.close()
+        self.lost_packets += self._source.lost_packets
+        self._source, self._at = self._open(self._links[at]), at
+
+    def close(self) -> None:
+        """See Source."""
+        self._source.close()

@@ -1,0 +1,100 @@
+"""Source on ffmpeg's decoder of layer 3, fed with the packets of a clean MP3: a fifth quicker than libsndfile.
+
+No demuxer is asked and nothing is forgiven: where it complains, the file is read again by libsndfile.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import av
+import av.logging
+import numpy as np
+import numpy.typing as npt
+
+from transforms.audio.containers.mpeg import PACKET_FRAMES
+from transforms.audio.containers.mpeg_packets import Packets
+from transforms.audio.errors import DecodeError
+
+Float32 = npt.NDArray[np.float32]
+
+_MOST_SAMPLES = PACKET_FRAMES * 1152
+"""Samples of a packet, at the most."""
+
+
+class MpegSource:
+    """See Source. It mixes the channels down while they are in the processor's cache: `read` gives one."""
+
+    can_seek = False
+    lost_packets = 0
+
+    def __init__(self, data: bytes, packets: Packets) -> None:
+        self.rate_hz, self.channels = packets.rate_hz, packets.channels
+        self.frames: int | None = packets.frames
+        av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)  # a complaint counts, whatever file the same one was of before
+        self._decoder: Any = av.CodecContext.create("mp3float", "r")
+        self._decoder.thread_count = 1
+        self._decoder.options = {"err_detect": "bitstream+buffer"}
+        self._packets = (data[start:stop] for start, stop in itertools.pairwise(packets.bounds))
+        self._left, self._skip = packets.frames, packets.skip
+        self._block = np.empty(0, np.float32)
+        self._given = self._count = 0  # places of the block: given away by the last read, and filled
+
+    def read(self, frames: int) -> Float32:
+        """The next frames, mixed down: float32 [at most frames, 1]. See Source."""
+        first, self._skip = self._skip, 0
+        last = first + min(frames, self._left)
+        self._left -= last - first
+        self._move_rest(last + _MOST_SAMPLES)
+        while self._count < last:
+            packet = next(self._packets, None)
+            if packet is None:
+                raise DecodeError(f"{last - self._count + self._left} samples are missing at the end")
+            self._mix([frame.planes for frame in self._decode(packet)])
+        self._given = last
+        return self._block[first:last, np.newaxis]
+
+    def _move_rest(self, size: int) -> None:
+        """Begin the block with what is left of it, in at least that size."""
+        rest = self._block[self._given : self._count]
+        if len(self._block) < size:
+            self._block = np.empty(size, np.float32)
+        self._block[: len(rest)] = rest
+        self._given, self._count = 0, len(rest)
+
+    def _decode(self, packet: bytes) -> Sequence[av.AudioFrame]:
+        try:
+            with av.logging.Capture() as complaints:
+                frames: list[av.AudioFrame] = self._decoder.decode(av.Packet(packet))
+        except av.error.FFmpegError as error:
+            raise DecodeError(str(error.strerror)) from error
+        if complaints:
+            raise DecodeError(complaints[0][2].strip())
+        return frames
+
+    def _mix(self, planes: Sequence[tuple[av.audio.plane.AudioPlane, ...]]) -> None:
+        """Append the mean of the channels of decoded frames."""
+        if any(len(of_frame) != self.channels for of_frame in planes):
+            raise DecodeError("the channels change in the middle")
+        # Joined as bytes: an array for every frame costs more than the copy.
+        left, *right = (
+            np.frombuffer(b"".join([of_frame[i] for of_frame in planes]), np.float32) for i in range(self.channels)
+        )
+        end = self._count + len(left)
+        if end > len(self._block):
+            raise DecodeError("the frames grow in the middle")
+        mixed = self._block[self._count : end]
+        if right:
+            np.add(left, right[0], out=mixed)
+            mixed *= np.float32(0.5)
+        else:
+            mixed[:] = left
+        self._count = end
+
+    def seek(self, frame: int) -> None:
+        """Never done here: see `can_seek`."""
+        raise DecodeError(f"frame {frame} cannot be sought")
+
+    def close(self) -> None:
+        """Nothing is open."""

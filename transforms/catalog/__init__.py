@@ -1,0 +1,1 @@
+"""The catalog: files, columns, values and rows, each problem reported."""

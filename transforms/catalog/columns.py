@@ -1,0 +1,146 @@
+"""The one schema of a catalog: known columns, further ones of a type that all files agree on, and the row's place."""
+
+from collections.abc import Collection, Iterator
+
+import pyarrow as pa
+
+from transforms.catalog.files import CatalogFile
+from transforms.catalog.problems import CatalogError, Problem
+from transforms.schemas.tables import TRACKS, column
+
+FILE, ROW = "_file", "_row"
+"""Columns that say where a catalog row stood: URL of its file, and data row in it from 1."""
+
+TAG_WEIGHT = pa.struct([pa.field("tag", pa.string(), nullable=False), pa.field("weight", pa.float32())])
+
+CATALOG = pa.schema(
+    [
+        column("track_id", pa.string(), "Unique, non-empty key of the track, kept character by character."),
+        column("uri", pa.string(), "Audio file: a path under the catalog root, a local path from `/`, or `gs://`."),
+        column("artist_id", pa.string(), "Artist key: splits never share an artist.", nullable=True),
+        column("album_id", pa.string(), "Album key.", nullable=True),
+        column("title", pa.string(), "Title.", nullable=True),
+        column("artist", pa.string(), "Artist's name; stands in for a missing artist_id.", nullable=True),
+        column("year", pa.int32(), "Year, 1000 to 9999.", nullable=True),
+        column("country", pa.string(), "Country.", nullable=True),
+        column("language", pa.string(), "Language.", nullable=True),
+        column(
+            "source_version",
+            pa.string(),
+            "Anything that changes when the audio does; spares a look at the file.",
+            nullable=True,
+        ),
+        column(
+            "tags",
+            pa.list_(pa.field("element", TAG_WEIGHT, nullable=False)),
+            "Annotated tags in order of their ids; a null weight counts as 1.",
+            nullable=True,
+        ),
+    ]
+)
+"""Known columns; further ones follow under their own names, then `_file` and `_row`."""
+
+_PLACE = pa.schema([pa.field(FILE, pa.string(), nullable=False), pa.field(ROW, pa.int64(), nullable=False)])
+
+
+def file_problems(file: CatalogFile) -> list[Problem]:
+    """Missing columns and columns of types that cannot be meant; an empty JSON Lines file has none, and no rows."""
+    problems = [_missing(file, name) for name in ("track_id", "uri") if name not in file.columns and file.columns]
+    for name, type_ in file.columns.items():
+        if name in (FILE, ROW):
+            problems.append(_file_problem(file, name, "this name is taken: rename the column"))
+        elif file.format == "parquet" and name in CATALOG.names and not _fits(name, type_):
+            wanted = CATALOG.field(name).type
+            problems.append(_file_problem(file, name, f"type {type_} cannot be read as {wanted}: cast it"))
+    return problems
+
+
+def _missing(file: CatalogFile, name: str) -> Problem:
+    near = [c for c in file.columns if c.lower().replace(" ", "_") == name]
+    hint = f"rename column {near[0]!r}" if near else f"the columns are {', '.join(file.columns)}"
+    return _file_problem(file, name, f"no such column: {hint}")
+
+
+def _file_problem(file: CatalogFile, name: str, message: str) -> Problem:
+    return Problem(file=file.url, row=None, column=name, message=message)
+
+
+def _fits(name: str, type_: pa.DataType) -> bool:
+    """Whether a Parquet column of this type may hold the known column; single values are checked later."""
+    if pa.types.is_dictionary(type_):
+        return _fits(name, type_.value_type)
+    if name == "tags" and (pa.types.is_list(type_) or pa.types.is_large_list(type_)):
+        item = type_.value_type
+        return _is_text(item) or (pa.types.is_struct(item) and {f.name for f in item} <= {"tag", "weight"})
+    if name == "tags":
+        return _is_text(type_) or pa.types.is_null(type_) or pa.types.is_map(type_)
+    number = pa.types.is_integer(type_) or pa.types.is_floating(type_)
+    return _is_text(type_) or pa.types.is_null(type_) or number
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def catalog_schema(files: Collection[CatalogFile]) -> pa.Schema:
+    """The one schema of all batches of a catalog, from the columns of all its files.
+
+    Raises:
+      CatalogError: a further column has types in different files that no one type can hold.
+    """
+    found: dict[str, pa.DataType] = {}
+    for file in files:
+        for name in sorted(set(file.columns) - set(CATALOG.names)):
+            kind = _plain(file.columns[name])
+            if (both := _unified(found.get(name, kind), kind)) is None:
+                raise CatalogError(
+                    [_file_problem(file, name, f"{kind} here, {found[name]} in a file before: cast one")]
+                )
+            found[name] = both
+    further = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in sorted(found.items())}
+    return pa.schema([*CATALOG, *_further_fields(further), *_PLACE])
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    """The type without dictionary coding, different widths of text, or lists of one length.
+
+    Parquet readers choke on a null among lists of one length, and a file without the column makes nulls.
+    """
+    if pa.types.is_dictionary(type_):
+        return _plain(type_.value_type)
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(type_.value_type)
+    return pa.string() if _is_text(type_) else type_
+
+
+def _unified(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+    if a == b or pa.types.is_null(b):
+        return a
+    if pa.types.is_null(a):
+        return b
+    if pa.types.is_nested(a) or pa.types.is_nested(b) or pa.types.is_binary(a) or pa.types.is_binary(b):
+        return None
+    if pa.types.is_signed_integer(a) and pa.types.is_signed_integer(b):
+        return pa.int64()
+    numbers = all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in (a, b))
+    return pa.float64() if numbers else pa.string()
+
+
+def _further_fields(further: dict[str, pa.DataType]) -> Iterator[pa.Field]:
+    """Fields of the further columns: named `catalog_<name>` where a table's own column has the name.
+
+    Engines that do not tell `Title` from `title` read the tables too, so case does not count.
+    """
+    taken = {name.lower() for name in (*CATALOG.names, *TRACKS.names)}
+    for name, kind in further.items():
+        carried = name
+        while carried.lower() in taken:
+            carried = f"catalog_{carried}"
+        taken.add(carried.lower())
+        yield pa.field(carried, kind, metadata={"description": f"Catalog column `{name}`.", "catalog_column": name})
+
+
+def further_columns(schema: pa.Schema) -> dict[str, str]:
+    """Further columns of a catalog's schema: name under which each is carried -> its name in the files."""
+    fields = [schema.field(i) for i in range(len(CATALOG), len(schema) - len(_PLACE))]
+    return {field.name: field.metadata[b"catalog_column"].decode() for field in fields}

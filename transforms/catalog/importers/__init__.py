@@ -1,0 +1,1 @@
+"""Catalogs made from folders, tables and published data sets."""

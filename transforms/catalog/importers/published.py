@@ -1,0 +1,252 @@
+"""Catalogs of published datasets: MTG-Jamendo, MagnaTagATune, FMA, from their own metadata files."""
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from transforms import storage
+from transforms.catalog.importers.builder import Imported, SourceTable, Tags, read_table, slug
+from transforms.catalog.importers.tabular import CsvLayout, import_csv
+from transforms.catalog.values import tag_id
+
+SPLIT = "split"
+"""Further column with the official split, for `prepare --split-column split`."""
+
+_MTG_COLUMNS = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
+
+
+def import_mtg_jamendo(urls: Sequence[str], splits: str | None = None) -> Imported:
+    """MTG-Jamendo's `autotagging*.tsv`: tags stand in a variable number of columns at the end of a row.
+
+    Args:
+      urls: one or more of these tables; tags of a track that stands in several are joined.
+      splits: folder and first part of the official split's files, such as `splits/split-0/autotagging`; where there
+        is no `-train.tsv` beside the other two, all other tracks are for training.
+
+    Raises:
+      ValueError: a table without MTG-Jamendo's columns.
+    """
+    imported = Imported()
+    for url in urls:
+        for source, number, fields in _mtg_rows(url):
+            track, artist, album, path, duration, *tags = (field.strip() for field in fields)
+            values = {"track_id": track, "artist_id": artist, "album_id": album, "uri": path, "duration": duration}
+            try:
+                imported.add(source, number, {**values, "tags": dict.fromkeys(tag_id(tag) for tag in tags if tag)})
+            except ValueError as e:
+                imported.problems.append(source.problem(number, str(e)))
+    if splits is not None:
+        _add_splits(imported, _mtg_splits(splits))
+    return imported
+
+
+def _mtg_rows(url: str) -> Iterator[tuple[SourceTable, int, list[str]]]:
+    source = read_table(url)
+    if tuple(source.names[: len(_MTG_COLUMNS)]) != _MTG_COLUMNS:
+        raise ValueError(f"{url}: the columns are {source.names}, MTG-Jamendo's are {list(_MTG_COLUMNS)}")
+    for number, fields in source.rows:
+        if len(fields) >= len(_MTG_COLUMNS) - 1:
+            yield source, number, fields
+        else:
+            raise ValueError(f"{url}, row {number}: {len(fields)} fields, at least {len(_MTG_COLUMNS) - 1} are needed")
+
+
+def _mtg_splits(prefix: str) -> dict[str, str]:
+    """track_id -> split; tracks that no file names are not in it."""
+    found: dict[str, str] = {}
+    for split in ("train", "validation", "test"):
+        url = f"{prefix}-{split}.tsv"
+        if split == "train" and not storage.exists(url):
+            continue
+        for _, _, fields in _mtg_rows(url):
+            if found.setdefault(fields[0], split) != split:
+                raise ValueError(f"{url}: {fields[0]} is in {found[fields[0]]} too")
+    return found
+
+
+def _add_splits(imported: Imported, splits: Mapping[str, str]) -> None:
+    others = "none" if "train" in splits.values() else "train"
+    for track, row in imported.rows.items():
+        row[SPLIT] = splits.get(track, others)
+
+
+SYNONYMS = {
+    "ambient": ("ambience",),
+    "beat": ("beats",),
+    "chant": ("chanting", "chants"),
+    "choir": ("choral", "choirs"),
+    "classical": ("classic", "clasical"),
+    "drum": ("drums",),
+    "electronic": ("electro", "electronica", "electric music"),
+    "fast": ("fast beat", "quick"),
+    "female_vocal": (
+        *("female", "woman", "women", "woman singing", "female singer", "female singing", "female voice"),
+        *("female vocals", "female opera singer"),
+    ),
+    "flute": ("flutes",),
+    "funk": ("funky",),
+    "guitar": ("guitars",),
+    "harpsichord": ("harpsicord",),
+    "heavy_metal": ("heavy", "metal"),
+    "horn": ("horns",),
+    "indian": ("india",),
+    "jazz": ("jazzy",),
+    "male_vocal": (*("male", "man", "men", "man singing", "male singer", "male singing", "male voice", "male vocals"),),
+    "no_beat": ("no beats",),
+    "no_vocal": ("no vocals", "no voice", "no voices", "no singer", "no singing"),
+    "orchestra": ("orchestral",),
+    "quiet": ("silence",),
+    "singing": ("singer", "sing"),
+    "space": ("spacey",),
+    "string": ("strings",),
+    "synth": ("synthesizer",),
+    "violin": ("violins",),
+    "vocal": ("vocals", "voice", "voices"),
+    "weird": ("strange",),
+}
+"""Tag -> names that players of the tagging game used for the same thing."""
+
+
+def import_magnatagatune(
+    annotations: str, clip_info: str | None = None, *, top: int | None = 50, merge: bool = True
+) -> Imported:
+    """MagnaTagATune's `annotations_final.csv`, one column a tag; or a table of clips with a column `tags`.
+
+    Args:
+      annotations: that table: `clip_id` and `mp3_path`, else `clip_id`, `path` and `tags` (joined by `|`).
+      clip_info: `clip_info_final.csv` with artist, album and title of each clip.
+      top: keep this many most frequent tags; None keeps all.
+      merge: join synonyms first; they become aliases of the taxonomy.
+
+    The split that papers share goes by the folder of the file: 0 to b train, c validation, d to f test.
+
+    Raises:
+      ValueError: a table without the columns that it should have.
+    """
+    imported = import_csv(annotations, _magna_layout(annotations))
+    for row in imported.rows.values():
+        folder = row["uri"].partition("/")[0]
+        row[SPLIT] = "validation" if folder == "c" else "test" if folder in ("d", "e", "f") else "train"
+        row["tags"] = {tag: weight for tag, weight in row["tags"].items() if weight != 0}
+    if merge:
+        _merge_synonyms(imported)
+    if top is not None:
+        counts = imported.tag_counts()
+        imported.keep_tags(sorted(counts, key=lambda tag: (-counts[tag], tag))[:top])
+    if clip_info is not None:
+        _add_clip_info(imported, clip_info)
+    return imported
+
+
+def _magna_layout(url: str) -> CsvLayout:
+    if "tags" in read_table(url).names:
+        return CsvLayout(renamed={"track_id": "clip_id", "uri": "path"}, lists=[("tag", "tags")])
+    return CsvLayout(renamed={"track_id": "clip_id", "uri": "mp3_path"}, wide=[("tag", ["*"])])
+
+
+def _merge_synonyms(imported: Imported) -> None:
+    meant = {f"tag/{slug(name)}": f"tag/{tag}" for tag, names in SYNONYMS.items() for name in names}
+    found: dict[str, set[str]] = {}
+    for row in imported.rows.values():
+        for tag in row["tags"]:
+            if tag in meant:
+                found.setdefault(meant[tag], set()).add(tag)
+        row["tags"] = {meant.get(tag, tag): weight for tag, weight in row["tags"].items()}
+    imported.aliases.update({tag: tuple(sorted(names)) for tag, names in found.items()})
+
+
+def _add_clip_info(imported: Imported, url: str) -> None:
+    source = read_table(url)
+    places = {name: source.place(name) for name in ("clip_id", "title", "artist", "album")}
+    for _, fields in source.rows:
+        row = imported.rows.get(fields[places["clip_id"]])
+        if row is not None:
+            row.update({name: fields[place] for name, place in places.items() if name != "clip_id"})
+
+
+def import_fma(tracks: str, genres: str, subset: str | None = None) -> Imported:
+    """FMA's `tracks.csv` (three header lines) and `genres.csv`.
+
+    Tags: `top_genre` (multiclass) and `genre` with FMA's hierarchy as parents. Splits are the official ones.
+
+    Args:
+      tracks: that table.
+      genres: names and parents of the genres.
+      subset: `small`, `medium` or `large`: tracks of it and of the smaller ones; None: all.
+
+    Raises:
+      ValueError: tables without the columns that they should have, or an unknown subset.
+    """
+    imported = Imported(kinds={"top_genre": "multiclass"})
+    ids = _fma_genres(imported, genres)
+    source = read_table(tracks, headers=2)
+    columns = {name: source.place(column) for name, column in _FMA_COLUMNS.items()}
+    wanted = _fma_subsets(subset)
+    for number, fields in source.rows:
+        if not fields[0].isdigit():  # the third header line, which names the index
+            continue
+        row = {name: fields[place].strip() for name, place in columns.items()}
+        if row["subset"] in wanted:
+            _add_fma(imported, source, number, {**row, "track_id": fields[0]}, ids)
+    return imported
+
+
+_FMA_COLUMNS = {
+    "artist_id": "artist.id",
+    "artist": "artist.name",
+    "album_id": "album.id",
+    "album": "album.title",
+    "title": "track.title",
+    "language": "track.language_code",
+    "released": "album.date_released",
+    "duration": "track.duration",
+    SPLIT: "set.split",
+    "subset": "set.subset",
+    "genre_top": "track.genre_top",
+    "genres": "track.genres",
+}
+_FMA_SPLITS = {"training": "train", "validation": "validation", "test": "test"}
+
+
+def _fma_subsets(subset: str | None) -> set[str]:
+    order = ["small", "medium", "large", "full"]
+    if subset is not None and subset not in order:
+        raise ValueError(f"subset {subset!r}: choose {', '.join(order)}")
+    return set(order[: order.index(subset or "full") + 1])
+
+
+def _fma_genres(imported: Imported, url: str) -> dict[str, str]:
+    """Genre number -> tag; names and parents go into the catalog's taxonomy."""
+    source = read_table(url)
+    number, title, parent = (source.place(name) for name in ("genre_id", "title", "parent"))
+    slugs = [slug(fields[title]) for _, fields in source.rows]
+    ids = {
+        fields[number]: f"genre/{one}" if slugs.count(one) == 1 else f"genre/{one}_{fields[number]}"
+        for (_, fields), one in zip(source.rows, slugs, strict=True)
+    }
+    for _, fields in source.rows:
+        imported.names[ids[fields[number]]] = fields[title].strip()
+        if fields[parent] not in ("", "0"):
+            imported.parents[ids[fields[number]]] = (ids[fields[parent]],)
+    return ids
+
+
+def _add_fma(imported: Imported, source: SourceTable, number: int, row: dict[str, Any], ids: Mapping[str, str]) -> None:
+    try:
+        tags = _fma_tags(row.pop("genres"), row.pop("genre_top"), ids)
+    except (ValueError, SyntaxError, KeyError) as e:
+        imported.problems.append(source.problem(number, f"genres cannot be read ({e})", "genres"))
+        return
+    key = int(row["track_id"])
+    released = row.pop("released")[:4]
+    year = released if released.isdigit() and released >= "1000" else None
+    split = _FMA_SPLITS.get(row[SPLIT], "none")
+    uri = f"{key // 1000:03d}/{key:06d}.mp3"
+    imported.add(source, number, {**row, "uri": uri, "year": year, SPLIT: split, "tags": tags})
+
+
+def _fma_tags(genres: str, top: str, ids: Mapping[str, str]) -> Tags:
+    tags: Tags = dict.fromkeys(ids[str(number)] for number in ast.literal_eval(genres or "[]"))
+    if top:
+        tags[f"top_genre/{slug(top)}"] = None
+    return tags

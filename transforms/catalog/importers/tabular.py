@@ -1,0 +1,171 @@
+"""A catalog from any comma- or tab-separated table: columns are renamed, lists and columns of tags are read."""
+
+import dataclasses
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from transforms.catalog import values as track_values
+from transforms.catalog.importers.builder import Imported, SourceTable, Tags, read_table, slug
+from transforms.taxonomy.taxonomy import Kind
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CsvLayout:
+    """What the columns of a table mean.
+
+    Attributes:
+      renamed: catalog column -> column of the table, such as `track_id` -> `clip_id`; or a text with columns in braces:
+        `{album}-{disc}-{track}`.
+      tags: columns with full tag ids (`mood/calm:0.7|genre/rock`).
+      lists: (category, column): names of one category, joined by the separator.
+      wide: (category, columns): one column a tag with 0, 1 or a weight; `*` stands for all columns not used otherwise.
+      separator: between the names of a list.
+      kinds: category -> kind, where it is not `multilabel`.
+      names: columns of a table without a header.
+      uri_bases: beginnings that uris lose: `https://host/music/` where the files were copied from there.
+    """
+
+    renamed: Mapping[str, str]
+    tags: Sequence[str] = ()
+    lists: Sequence[tuple[str, str]] = ()
+    wide: Sequence[tuple[str, Sequence[str]]] = ()
+    separator: str = "|"
+    kinds: Mapping[str, Kind] = dataclasses.field(default_factory=dict)
+    names: Sequence[str] | None = None
+    uri_bases: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if missing := [name for name in ("track_id", "uri") if name not in self.renamed]:
+            raise ValueError(f"no column given for {' and '.join(missing)}")
+
+
+def import_csv(url: str, layout: CsvLayout) -> Imported:
+    """The catalog of one table.
+
+    Columns with names that the catalog knows are taken as they are, further ones are carried, tag columns are not.
+
+    Raises:
+      ValueError: the table has not the columns that the layout names.
+    """
+    source = read_table(url, names=layout.names)
+    imported = Imported(kinds=dict(layout.kinds))
+    plain = _plain_readers(source, layout)
+    tags_of = _tag_readers(source, layout, used={name for c in layout.renamed.values() for name in _columns(c)})
+    for number, fields in source.rows:
+        if len(fields) != len(source.names):
+            message = f"{len(fields)} fields where the header has {len(source.names)}"
+            imported.problems.append(source.problem(number, message))
+            continue
+        try:
+            tags = {tag: weight for read in tags_of for tag, weight in read(fields).items()}
+        except ValueError as e:
+            imported.problems.append(source.problem(number, str(e)))
+            continue
+        row = {name: read(fields) for name, read in plain.items()}
+        imported.add(source, number, {**row, "uri": _without_base(row["uri"], layout.uri_bases), "tags": tags})
+    return imported
+
+
+def _without_base(uri: str, bases: Sequence[str]) -> str:
+    """The uri below the longest base that it starts with."""
+    base = max((base for base in bases if uri.startswith(base)), key=len, default="")
+    return uri[len(base) :].lstrip("/") if base else uri
+
+
+Reader = Callable[[Sequence[str]], str]
+
+
+def _columns(column: str) -> list[str]:
+    """The table's columns that a name, or a text with columns in braces, reads."""
+    found = [name for _, name, _, _ in string.Formatter().parse(column) if name is not None] if "{" in column else []
+    return found or [column]
+
+
+def _reader(source: SourceTable, column: str) -> Reader:
+    places = {name: source.place(name) for name in _columns(column)}
+    if column in places:
+        return lambda fields: fields[places[column]]
+    return lambda fields: column.format_map({name: fields[place].strip() for name, place in places.items()})
+
+
+def _plain_readers(source: SourceTable, layout: CsvLayout) -> dict[str, Reader]:
+    """Catalog column -> how it is read, of all columns that are no tags."""
+    renamed = {name: _reader(source, column) for name, column in layout.renamed.items()}
+    if any("*" in names for _, names in layout.wide):
+        return renamed
+    taken = {*layout.tags, *(column for _, column in layout.lists), *(c for _, names in layout.wide for c in names)}
+    others = [n for n in source.names if n and n not in {*taken, *layout.renamed.values(), *layout.renamed}]
+    return {**renamed, **{name: _reader(source, name) for name in others}}
+
+
+def _tag_readers(source: SourceTable, layout: CsvLayout, used: set[str]) -> list[Callable[[Sequence[str]], Tags]]:
+    readers: list[Callable[[Sequence[str]], Tags]] = []
+    for column in layout.tags:
+        readers.append(_id_reader(source.place(column)))
+    for category, column in layout.lists:
+        readers.append(_list_reader(category, source.place(column), layout.separator))
+    for category, columns in layout.wide:
+        readers.append(_wide_reader(category, _wide_places(source, columns, used)))
+    return readers
+
+
+def _wide_places(source: SourceTable, columns: Sequence[str], used: set[str]) -> dict[str, int]:
+    if "*" in columns:
+        return {name: i for i, name in enumerate(source.names) if name not in used and name}
+    return {name: source.place(name) for name in columns}
+
+
+def _id_reader(place: int) -> Callable[[Sequence[str]], Tags]:
+    def read(fields: Sequence[str]) -> Tags:
+        found, faults = track_values.tags(fields[place])
+        if faults:
+            raise ValueError("; ".join(faults))
+        return dict(found or ())
+
+    return read
+
+
+def _list_reader(category: str, place: int, separator: str) -> Callable[[Sequence[str]], Tags]:
+    def read(fields: Sequence[str]) -> Tags:
+        slugs = (slug(name) for name in fields[place].split(separator))
+        return dict.fromkeys(track_values.tag_id(f"{category}/{found}") for found in slugs if found)
+
+    return read
+
+
+def _wide_reader(category: str, places: Mapping[str, int]) -> Callable[[Sequence[str]], Tags]:
+    """Tags of weight 0 are kept only where all are 0: then the track is known to carry none."""
+    tags = {track_values.tag_id(f"{category}/{slug(name)}"): place for name, place in places.items()}
+
+    def read(fields: Sequence[str]) -> Tags:
+        weights = {tag: _weight(fields[place], tag) for tag, place in tags.items() if fields[place].strip()}
+        carried = {tag: None if weight == 1 else weight for tag, weight in weights.items() if weight}
+        return carried or dict.fromkeys(weights, 0.0)
+
+    return read
+
+
+def _weight(text: str, tag: str) -> float:
+    if text in ("0", "1"):  # nearly all there are
+        return float(text)
+    if not re.fullmatch(r"\s*[0-9.eE+-]+\s*", text):
+        raise ValueError(f"{text!r} for tag {tag!r}: give 0, 1 or a weight between")
+    weight = track_values.weighted_tag(f"{tag}:{text.strip()}")[1]
+    return 1.0 if weight is None else weight
+
+
+def parse_pairs(texts: Sequence[str], what: str) -> list[tuple[str, Any]]:
+    """`A=B` texts as pairs.
+
+    Raises:
+      ValueError: a text without `=`.
+    """
+    pairs = []
+    for text in texts:
+        left, equals, right = text.partition("=")
+        if not (left and equals and right):
+            raise ValueError(f"{what}={text}: write CATEGORY=COLUMN")
+        pairs.append((left, right))
+    return pairs

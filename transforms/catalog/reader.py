@@ -1,0 +1,143 @@
+"""Catalog rows: Parquet, CSV or JSON Lines in, validated Arrow batches of one schema out.
+
+The schema of a catalog is fixed before its first row is read, from what is cheap to see: Parquet footers, CSV headers,
+and one pass over JSON Lines. So every shard, on whichever worker, gives the same columns in the same order:
+the known ones, then the further ones by name, then file and row. Further columns keep the type that all files give them
+(whole numbers and fractions together become fractions; anything else mixed becomes text); those of a CSV are text.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import storage
+from transforms.catalog import files as catalog_files
+from transforms.catalog.columns import CATALOG, FILE, ROW, catalog_schema, file_problems
+from transforms.catalog.files import CatalogFile
+from transforms.catalog.problems import CatalogError, Problem
+from transforms.catalog.rows import canonical_rows
+
+__all__ = [
+    "CATALOG",
+    "FILE",
+    "ROW",
+    "CatalogError",
+    "CatalogShard",
+    "Problem",
+    "count_rows",
+    "default_root",
+    "find_duplicates",
+    "list_shards",
+    "read_shard",
+    "resolve_uri",
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CatalogShard:
+    """A part of a catalog that one worker reads: a row group of a Parquet file, or a whole text file.
+
+    Attributes:
+      file: the file and its columns.
+      row_group: number of the row group; None for text files.
+      root: folder that relative uris start from.
+      schema: schema of the batches, the same for all shards of a catalog.
+    """
+
+    file: CatalogFile
+    row_group: int | None
+    root: str
+    schema: pa.Schema
+
+
+def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
+    """All shards of a catalog, in order. No rows are read, but for the keys of JSON Lines.
+
+    Args:
+      url: a file, a folder or a glob (`*`, `?`, `[...]`, `**`).
+      root: folder that relative uris start from; the catalog's own folder if not given.
+
+    Raises:
+      CatalogError: no file, or files without the columns or types that a catalog needs: every one of them is named.
+    """
+    files = _probe_all(url)
+    schema = catalog_schema(files)
+    root = default_root(url) if root is None else root
+    return [
+        CatalogShard(file=file, row_group=group, root=root, schema=schema)
+        for file in files
+        for group in (range(len(file.row_groups)) if file.format == "parquet" else (None,))
+    ]
+
+
+def default_root(url: str) -> str:
+    """The catalog's folder: of a file the one it lies in, of a glob the one above the first wildcard."""
+    if catalog_files.is_glob(url) and not storage.exists(url):
+        return catalog_files.glob_folder(url)
+    if url.lower().endswith(catalog_files.SUFFIXES):
+        return url.rpartition("/")[0] or ("/" if url.startswith("/") else ".")
+    return url
+
+
+def resolve_uri(uri: str, root: str) -> str:
+    """Where the audio of a catalog row is: relative uris start from the catalog root."""
+    return storage.join(root, uri)
+
+
+def count_rows(shards: Collection[CatalogShard]) -> int:
+    """Rows of the shards, good or bad: Parquet from the footers, text files by reading them."""
+    groups = sum(s.file.row_groups[s.row_group] for s in shards if s.row_group is not None)
+    return groups + sum(catalog_files.count(s.file) for s in shards if s.row_group is None)
+
+
+def _probe_all(url: str) -> list[CatalogFile]:
+    files: list[CatalogFile] = []
+    problems: list[Problem] = []
+    for name, kind in catalog_files.find_files(url):
+        try:
+            file = catalog_files.probe(name, kind)
+        except CatalogError as e:
+            problems += e.problems
+            continue
+        files.append(file)
+        problems += file_problems(file)
+    if problems:
+        raise CatalogError(problems)
+    return files
+
+
+def read_shard(
+    shard: CatalogShard, batch_rows: int = 4096, known_tag: Callable[[str], bool] | None = None
+) -> Iterator[tuple[pa.RecordBatch, list[Problem]]]:
+    """Canonical batches of `shard.schema` and the problems of the rows left out of each.
+
+    Args:
+      shard: from `list_shards`.
+      batch_rows: most rows held at once.
+      known_tag: whether a taxonomy knows this tag or alias; the others are problems. None: all good.
+
+    Yields:
+      A batch of good rows with every problem of the bad ones. Repeated ids are not seen here: `find_duplicates`.
+    """
+    for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
+        yield canonical_rows(raw, shard.file.url, shard.root, shard.schema, known_tag)
+
+
+def find_duplicates(table: pa.Table) -> list[Problem]:
+    """A problem for every row whose track_id stands in an earlier row (by file, then row) of the table."""
+    ids = table.column("track_id").combine_chunks()
+    counts = pc.value_counts(ids)
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    if len(repeated) == 0:
+        return []
+    rows = table.select(["track_id", FILE, ROW]).filter(pc.is_in(table.column("track_id"), repeated))
+    first: dict[str, str] = {}
+    problems = []
+    for row in rows.sort_by([(FILE, "ascending"), (ROW, "ascending")]).to_pylist():
+        key, place = row["track_id"], f"{row[FILE]}, row {row[ROW]}"
+        if first.setdefault(key, place) != place:
+            message = f"track_id {key!r} is already used in {first[key]}: ids must be unique"
+            problems.append(Problem(file=row[FILE], row=row[ROW], column="track_id", message=message))
+    return problems

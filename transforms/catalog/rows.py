@@ -1,0 +1,168 @@
+"""Raw rows of a catalog file in the catalog's schema, and what is wrong with those that do not fit."""
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.catalog import values as track_values
+from transforms.catalog.columns import CATALOG, TAG_WEIGHT, further_columns
+from transforms.catalog.files import RawBatch
+from transforms.catalog.problems import Problem
+
+_TEXT_COLUMNS = frozenset(CATALOG.names) - {"track_id", "uri", "year", "tags"}
+
+
+def canonical_rows(
+    raw: RawBatch, file: str, root: str, schema: pa.Schema, known_tag: Callable[[str], bool] | None
+) -> tuple[pa.RecordBatch, list[Problem]]:
+    """The good rows of a raw batch in the catalog's schema, and every problem of the bad ones.
+
+    Args:
+      raw: rows as they were stored.
+      file: URL of their file.
+      root: folder that relative uris start from.
+      schema: of the catalog.
+      known_tag: whether a taxonomy knows a tag; None: all tags are good.
+    """
+    return _Canonical(raw, file, root, schema, known_tag).batch()
+
+
+class _Canonical:
+    """Turns one raw batch into columns of the catalog's schema, noting what is wrong with which row."""
+
+    def __init__(
+        self, raw: RawBatch, file: str, root: str, schema: pa.Schema, known_tag: Callable[[str], bool] | None
+    ) -> None:
+        self._raw, self._file, self._schema, self._known_tag = raw, file, schema, known_tag
+        self._remote_root = "://" in root
+        self._problems = list(raw.problems)
+        self._bad: set[int] = set()
+
+    def batch(self) -> tuple[pa.RecordBatch, list[Problem]]:
+        schema = self._schema
+        count = len(self._raw.rows)
+        columns = [self._known(field) for field in CATALOG] + [
+            self._further(schema.field(carried), name) for carried, name in further_columns(schema).items()
+        ]
+        columns += [pa.array([self._file] * count, pa.string()), pa.array(self._raw.rows, pa.int64())]
+        good = [i for i in range(count) if i not in self._bad]
+        batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+        problems = sorted(self._problems, key=lambda problem: problem.row or 0)
+        return (batch if len(good) == count else batch.take(pa.array(good, pa.int64()))), problems
+
+    def _known(self, field: pa.Field) -> pa.Array:
+        values = self._raw.columns.get(field.name)
+        if values is None:
+            return pa.nulls(len(self._raw.rows), field.type)
+        if field.name in _TEXT_COLUMNS and _is_sound_text(values):
+            return pc.replace_with_mask(values, pc.equal(values, ""), pa.scalar(None, pa.string()))
+        if field.name == "tags":
+            return _tag_array([self._tags(i, value) for i, value in enumerate(_python_values(values))])
+        return pa.array([self._value(i, field.name, v) for i, v in enumerate(_python_values(values))], field.type)
+
+    def _value(self, i: int, name: str, value: Any) -> Any:
+        try:
+            return self._converted(name, value)
+        except ValueError as e:
+            self._report(i, name, str(e))
+            return "" if name in ("track_id", "uri") else None
+
+    def _converted(self, name: str, value: Any) -> Any:
+        if name in _TEXT_COLUMNS:
+            return track_values.text(value)
+        if name == "uri":
+            return track_values.uri(value, remote_root=self._remote_root)
+        return track_values.track_id(value) if name == "track_id" else track_values.year(value)
+
+    def _tags(self, i: int, value: Any) -> track_values.TagWeights | None:
+        found, faults = track_values.tags(value)
+        if found is not None and self._known_tag is not None:
+            faults += [f"tag {tag!r} is not in the taxonomy" for tag, _ in found if not self._known_tag(tag)]
+        for fault in faults:
+            self._report(i, "tags", fault)
+        return found
+
+    def _further(self, field: pa.Field, name: str) -> pa.Array:
+        values = self._raw.columns.get(name)
+        if values is None:
+            return pa.nulls(len(self._raw.rows), field.type)
+        if isinstance(values, list):
+            return pa.array([self._plain_value(i, name, v, field.type) for i, v in enumerate(values)], field.type)
+        return self._stored(name, values, field.type)
+
+    def _plain_value(self, i: int, name: str, value: Any, type_: pa.DataType) -> Any:
+        """A value of JSON Lines or CSV; what is not text goes into a column of mixed types as JSON."""
+        if not pa.types.is_string(type_) or value is None:
+            return value
+        try:
+            found = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+            found.encode()
+        except ValueError:
+            self._report(i, name, "not UTF-8: save the file as UTF-8")
+            return None
+        return found
+
+    def _stored(self, name: str, values: pa.Array, type_: pa.DataType) -> pa.Array:
+        """A further column of a Parquet file; NaN, which says nothing, is null."""
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        found = values.cast(type_)
+        try:
+            found.validate(full=True)
+        except pa.ArrowInvalid:
+            items = _python_values(values)
+            for i in (i for i, item in enumerate(items) if isinstance(item, track_values.Undecodable)):
+                self._report(i, name, "not UTF-8: save the file as UTF-8")
+            return pa.array([None if isinstance(v, track_values.Undecodable) else v for v in items], type_)
+        return found
+
+    def _report(self, i: int, name: str, message: str) -> None:
+        line = self._raw.lines[i] if self._raw.lines is not None else None
+        row = self._raw.rows[i]
+        self._problems.append(Problem(file=self._file, row=row, column=name, message=message, line=line))
+        self._bad.add(i)
+
+
+def _is_sound_text(values: pa.Array | list[Any]) -> bool:
+    """Whether these are plain Arrow strings, all of them UTF-8 (Parquet readers don't look)."""
+    if isinstance(values, list) or not pa.types.is_string(values.type):
+        return False
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _tag_array(rows: list[track_values.TagWeights | None]) -> pa.Array:
+    """Tags of each row as the catalog's nested column; built flat, which is ten times faster than from objects."""
+    flat = [pair for row in rows for pair in row or ()]
+    ends = itertools.accumulate((len(row or ()) for row in rows), initial=0)
+    field = CATALOG.field("tags").type.value_field
+    tags = pa.array([tag for tag, _ in flat], pa.string())
+    weights = pa.array([weight for _, weight in flat], pa.float32())
+    pairs = pa.StructArray.from_arrays([tags, weights], fields=list(TAG_WEIGHT))
+    mask = pa.array([row is None for row in rows], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pairs, type=pa.list_(field), mask=mask)
+
+
+def _python_values(values: pa.Array | list[Any]) -> list[Any]:
+    """Python values of a column, with a marker where a text is not UTF-8 (Parquet readers don't look)."""
+    if isinstance(values, list):
+        return values
+    try:
+        found: list[Any] = values.to_pylist()
+    except UnicodeDecodeError:
+        return [_python_value(scalar) for scalar in values]
+    return found
+
+
+def _python_value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return track_values.Undecodable()

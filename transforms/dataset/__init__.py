@@ -1,0 +1,1 @@
+"""The labelled data set: work plan, TFRecord examples, shards, manifest."""

@@ -1,0 +1,216 @@
+"""What `prepare` plans: which labelled tracks make which shard, and what a finished shard reports."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, Self
+
+import pyarrow as pa
+
+from transforms.catalog.problems import Problem
+from transforms.catalog.reader import FILE, ROW, find_duplicates
+from transforms.dataset.manifest import ShardEntry
+from transforms.dataset.stats import DatasetStats
+from transforms.formats.hashing import digest
+from transforms.splits.by_artist import NONE, SplitRatios, group_of, split_of
+from transforms.tagging.planning import Source
+from transforms.taxonomy.targets import encode
+from transforms.taxonomy.taxonomy import Taxonomy
+
+UnknownTags = Literal["fail", "drop"]
+_DIGEST_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "artist", "source_version", "tags")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitPlan:
+    """How rows become chunks.
+
+    Attributes:
+      taxonomy: what the tags mean.
+      ratios: shares of the artists on each side.
+      column: further catalog column with official splits; None: the artist's hash decides.
+      chunk_tracks: most tracks of a chunk.
+      unknown_tags: whether a tag that is missing from a category of the taxonomy is a problem or dropped. Tags of
+        categories that the taxonomy does not have are counted and dropped either way.
+    """
+
+    taxonomy: Taxonomy
+    ratios: SplitRatios
+    column: str | None = None
+    chunk_tracks: int = 64
+    unknown_tags: UnknownTags = "fail"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelledTrack:
+    """A track to be read, what a split never parts it from, and what its annotators said."""
+
+    source: Source
+    group: str
+    tags: tuple[tuple[str, float | None], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelledChunk:
+    """Tracks of one split that become one TFRecord file, in hash order."""
+
+    split: str
+    tracks: tuple[LabelledTrack, ...]
+
+    def fingerprint(self, feature_id: str, taxonomy_id: str) -> str:
+        """Names the work: the same for the same tracks, sources, tags, features and taxonomy."""
+        rows = [[t.source.track_id, t.source.uri, t.source.source_version, t.group, t.tags] for t in self.tracks]
+        return digest(feature_id, taxonomy_id, self.split, json.dumps(rows))[:24]
+
+
+class Planned(NamedTuple):
+    """Chunks of some rows, the tracks that none of them holds (counted), and what is wrong with the rows."""
+
+    chunks: list[LabelledChunk]
+    left_out: DatasetStats
+    problems: list[Problem]
+
+
+def plan_labelled(rows: pa.Table, plan: SplitPlan) -> Planned:
+    """Splits the rows of one bucket and cuts each side into chunks by hash order.
+
+    Args:
+      rows: catalog rows with all rows of each track_id among them, `source_version` filled.
+      plan: how.
+    """
+    problems = find_duplicates(rows)
+    left_out = DatasetStats()
+    sides: dict[str, list[LabelledTrack]] = {}
+    for row in rows.to_pylist():
+        side, found = _side(row, plan)
+        problems += found
+        if side == NONE:
+            left_out.add_none("official")
+        elif not _is_labelled(row, plan.taxonomy):
+            left_out.add_none("unlabelled")
+        else:
+            sides.setdefault(side, []).append(_track(row))
+    chunks = [chunk for side in sorted(sides) for chunk in _chunks(side, sides[side], plan.chunk_tracks)]
+    return Planned(chunks, left_out, problems)
+
+
+def _side(row: dict[str, Any], plan: SplitPlan) -> tuple[str, list[Problem]]:
+    problems = list(_tag_problems(row, plan)) if plan.unknown_tags == "fail" else []
+    try:
+        return split_of(row, plan.ratios, plan.column), problems
+    except ValueError as e:
+        return NONE, [*problems, _problem(row, plan.column, str(e))]
+
+
+def _tag_problems(row: dict[str, Any], plan: SplitPlan) -> Iterator[Problem]:
+    for tag, _ in _tags(row):
+        if tag.partition("/")[0] in plan.taxonomy.slices and not plan.taxonomy.knows(tag):
+            message = f"tag {tag!r} is not in the taxonomy: add it, make it an alias, or give --unknown-tags=drop"
+            yield _problem(row, "tags", message)
+
+
+def _problem(row: dict[str, Any], column: str | None, message: str) -> Problem:
+    return Problem(file=row[FILE], row=row[ROW], column=column, message=message)
+
+
+def _tags(row: dict[str, Any]) -> tuple[tuple[str, float | None], ...]:
+    return tuple((entry["tag"], entry["weight"]) for entry in row["tags"] or ())
+
+
+def _is_labelled(row: dict[str, Any], taxonomy: Taxonomy) -> bool:
+    return bool(row["tags"]) and bool(encode(_tags(row), taxonomy).mask.any())
+
+
+def _track(row: dict[str, Any]) -> LabelledTrack:
+    source = Source(track_id=row["track_id"], uri=row["uri"], source_version=row["source_version"])
+    return LabelledTrack(source=source, group=group_of(row), tags=_tags(row))
+
+
+def _chunks(side: str, tracks: list[LabelledTrack], most: int) -> Iterator[LabelledChunk]:
+    ordered = sorted(tracks, key=lambda t: hashlib.sha256(t.source.track_id.encode()).digest())
+    for i in range(0, len(ordered), most):
+        yield LabelledChunk(split=side, tracks=tuple(ordered[i : i + most]))
+
+
+def rows_digest(rows: pa.Table | pa.RecordBatch, column: str | None) -> str:
+    """Digest of these rows, whatever their order; digests of batches are added with `add_digests`.
+
+    Args:
+      rows: catalog rows as they were read.
+      column: the column with official splits, which counts too.
+    """
+    names = [*_DIGEST_COLUMNS, *([column] if column else [])]
+    lines = (json.dumps(list(row.values()), default=str) for row in rows.select(names).to_pylist())
+    return add_digests(hashlib.sha256(line.encode()).hexdigest() for line in lines)
+
+
+def add_digests(digests: Iterable[str]) -> str:
+    """The digest of all rows behind several digests."""
+    return f"{sum(int(one, 16) for one in digests) % 2**256:064x}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrackOutcome:
+    """What became of one track of a chunk: an example, or a reject with its reason.
+
+    Attributes:
+      sha256: of the source's bytes; None where it could not be read.
+      reason: why it was rejected; None for an example. `detail` and `stage` go with it.
+      conflicts: categories whose annotations contradict each other.
+      unknown: tags that the taxonomy does not know.
+    """
+
+    track_id: str
+    uri: str
+    sha256: str | None
+    reason: str | None = None
+    detail: str | None = None
+    stage: str | None = None
+    conflicts: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any]) -> Self:
+        """The outcome that `dataclasses.asdict` made, as JSON gives it back."""
+        return cls(**{**obj, "conflicts": tuple(obj["conflicts"]), "unknown": tuple(obj["unknown"])})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChunkReport:
+    """What a finished chunk leaves behind.
+
+    Attributes:
+      fingerprint: of the chunk.
+      split: of its tracks.
+      shard: its TFRecord file; None where no track of it has features.
+      outcomes: of all its tracks, in its order.
+      stats: sums over its examples and rejects.
+    """
+
+    fingerprint: str
+    split: str
+    shard: ShardEntry | None
+    outcomes: tuple[TrackOutcome, ...]
+    stats: DatasetStats
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as a JSON object."""
+        return {
+            "fingerprint": self.fingerprint,
+            "split": self.split,
+            "shard": None if self.shard is None else dataclasses.asdict(self.shard),
+            "outcomes": [dataclasses.asdict(outcome) for outcome in self.outcomes],
+            "stats": self.stats.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any]) -> Self:
+        """The report that `to_json` wrote."""
+        return cls(
+            fingerprint=obj["fingerprint"],
+            split=obj["split"],
+            shard=None if obj["shard"] is None else ShardEntry(**obj["shard"]),
+            outcomes=tuple(TrackOutcome.from_json(outcome) for outcome in obj["outcomes"]),
+            stats=DatasetStats.from_json(obj["stats"]),
+        )

@@ -1,0 +1,197 @@
+"""One chunk becomes one TFRecord file and one report: without Beam, the same bytes whoever does it."""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Collection, Iterable, Iterator
+
+from transforms import storage
+from transforms.audio.errors import REASONS
+from transforms.dataset.example import Example, decode_example, encode_example
+from transforms.dataset.manifest import TIED, ShardEntry
+from transforms.dataset.plan import ChunkReport, LabelledChunk, LabelledTrack, TrackOutcome
+from transforms.dataset.stats import DatasetStats
+from transforms.extraction.chunk_extractor import Extracted
+from transforms.features.spec import FeatureSpec
+from transforms.formats.hashing import digest, json_bytes
+from transforms.formats.tfrecord import frame, read_records
+from transforms.taxonomy.targets import encode
+from transforms.taxonomy.taxonomy import Taxonomy
+
+WORK = "work"
+"""Folder under the dataset with the reports of finished chunks: what a killed run left for the next."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardSettings:
+    """Where shards go, and what their examples are made with."""
+
+    dataset: str
+    spec: FeatureSpec
+    taxonomy: Taxonomy
+
+
+def read_report(fingerprint: str, settings: ShardSettings) -> ChunkReport | None:
+    """The report of a chunk that an earlier run finished, or None."""
+    try:
+        data = storage.read_bytes(_report_url(fingerprint, settings))
+    except storage.NotFound:
+        return None
+    return ChunkReport.from_json(json.loads(data))
+
+
+def _report_url(fingerprint: str, settings: ShardSettings) -> str:
+    return storage.join(settings.dataset, WORK, f"{fingerprint}.json")
+
+
+def finish_chunk(chunk: LabelledChunk, extracted: Iterable[Extracted], settings: ShardSettings) -> ChunkReport:
+    """Writes the chunk's shard, then its report.
+
+    A chunk with a track that is due again in the next run (its file was missing or the storage failed) leaves a shard
+    but no report: the next run does it again.
+
+    Args:
+      chunk: what was planned.
+      extracted: what became of its tracks, in its order.
+      settings: where to, and with what.
+    """
+    examples: list[tuple[str, Example]] = []
+    outcomes = []
+    for planned, track in zip(chunk.tracks, extracted, strict=True):
+        outcome, example = _outcome(planned, track, settings)
+        outcomes.append(outcome)
+        if example is not None and track.sha256 is not None:
+            examples.append((track.sha256, example))
+    fingerprint = chunk.fingerprint(settings.spec.feature_id, settings.taxonomy.taxonomy_id)
+    report = _report(fingerprint, chunk.split, examples, outcomes, settings)
+    if not any(REASONS[o.reason].retry == "next_run" for o in outcomes if o.reason is not None):
+        _keep(report, settings)
+    return report
+
+
+def _outcome(planned: LabelledTrack, track: Extracted, settings: ShardSettings) -> tuple[TrackOutcome, Example | None]:
+    source = track.source
+    if track.features is None:
+        return _rejected(track), None
+    labels = encode(planned.tags, settings.taxonomy)
+    example = Example(
+        track_id=source.track_id,
+        group=planned.group,
+        duration_s=track.features.facts.duration_s,
+        patches=track.features.patches,
+        starts_s=track.features.starts_s,
+        targets=labels.targets,
+        mask=labels.mask,
+        feature_id=settings.spec.feature_id,
+        taxonomy_id=settings.taxonomy.taxonomy_id,
+    )
+    return TrackOutcome(
+        track_id=source.track_id,
+        uri=source.uri,
+        sha256=track.sha256,
+        conflicts=labels.conflicts,
+        unknown=labels.unknown,
+    ), example
+
+
+def _rejected(track: Extracted) -> TrackOutcome:
+    if track.error is None:
+        raise ValueError(f"{track.source.track_id}: neither features nor an error")
+    return TrackOutcome(
+        track_id=track.source.track_id,
+        uri=track.source.uri,
+        sha256=track.sha256,
+        reason=track.error.reason,
+        detail=track.error.detail,
+        stage=track.error.stage,
+    )
+
+
+def _report(
+    fingerprint: str,
+    split: str,
+    examples: list[tuple[str, Example]],
+    outcomes: list[TrackOutcome],
+    settings: ShardSettings,
+) -> ChunkReport:
+    shard, kept = _write_shard(split, examples, settings) if examples else (None, [])
+    return ChunkReport(
+        fingerprint=fingerprint,
+        split=split,
+        shard=shard,
+        outcomes=tuple(outcomes),
+        stats=_stats(split, kept, outcomes),
+    )
+
+
+def _write_shard(
+    split: str, examples: list[tuple[str, Example]], settings: ShardSettings
+) -> tuple[ShardEntry, list[Example]]:
+    """Creates `<split>-<fingerprint>.tfrecord`, named by what goes into it; returns it with the examples that it holds.
+
+    Where the name is taken, an earlier try wrote it, maybe on another kind of machine: then its bytes count.
+    """
+    keys = [(sha256, e.track_id, e.group, e.targets.tobytes().hex(), e.mask.tobytes().hex()) for sha256, e in examples]
+    fingerprint = digest(settings.spec.feature_id, settings.taxonomy.taxonomy_id, split, json.dumps(keys))[:24]
+    path = f"{split}-{fingerprint}.tfrecord"
+    url = storage.join(settings.dataset, path)
+    data = b"".join(frame(encode_example(example)) for _, example in examples)
+    try:
+        storage.create(url, data)
+    except storage.AlreadyExists:
+        data = storage.read_bytes(url)
+    kept = list(_examples(data))
+    entry = ShardEntry(
+        path=path,
+        split=split,
+        examples=len(kept),
+        patches=sum(len(example.patches) for example in kept),
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    return entry, kept
+
+
+def _examples(data: bytes) -> Iterator[Example]:
+    return (decode_example(record) for record in read_records(io.BytesIO(data)))
+
+
+def _stats(split: str, examples: Iterable[Example], outcomes: Iterable[TrackOutcome]) -> DatasetStats:
+    stats = DatasetStats()
+    found = {outcome.track_id: outcome for outcome in outcomes}
+    for example in examples:
+        outcome = found[example.track_id]
+        stats.add_example(split, example, outcome.conflicts, outcome.unknown)
+    for outcome in found.values():
+        if outcome.reason == TIED:
+            stats.add_none("tied")
+        elif outcome.reason is not None:
+            stats.add_reject(outcome.reason)
+    return stats
+
+
+def _keep(report: ChunkReport, settings: ShardSettings) -> None:
+    """Marks the chunk as finished; another worker may have been faster."""
+    with contextlib.suppress(storage.AlreadyExists):
+        storage.create(_report_url(report.fingerprint, settings), json_bytes(report.to_json()))
+
+
+def without_tied(report: ChunkReport, tied: Collection[str], settings: ShardSettings) -> ChunkReport:
+    """The report with these tracks kept out, and a shard that does not hold them.
+
+    The chunk's own shard stays for a later run of the same work until the dataset is finished.
+    """
+    if report.shard is None or not tied:
+        return report
+    data = storage.read_bytes(storage.join(settings.dataset, report.shard.path))
+    digests = {outcome.track_id: outcome.sha256 or "" for outcome in report.outcomes}
+    kept = [(digests[e.track_id], e) for e in _examples(data) if e.track_id not in tied]
+    outcomes = [_tied(outcome) if outcome.track_id in tied else outcome for outcome in report.outcomes]
+    return _report(report.fingerprint, report.split, kept, outcomes, settings)
+
+
+def _tied(outcome: TrackOutcome) -> TrackOutcome:
+    detail = f"the same bytes (SHA-256 {outcome.sha256}) stand on two sides of the split"
+    return dataclasses.replace(outcome, reason=TIED, detail=detail, stage="split")

@@ -1,0 +1,1 @@
+"""A chunk of sources to features, decoded in sandboxed child processes."""

@@ -1,0 +1,177 @@
+"""Extraction of one chunk without Beam: bytes from storage, features from the sandbox, a failure for each bad track."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+from transforms import storage
+from transforms.audio import errors
+from transforms.audio.limits import Limits
+from transforms.catalog.reader import resolve_uri
+from transforms.extraction.sandbox import shared_sandbox
+from transforms.extraction.tally import EXTRACTED
+from transforms.features.extract import Features
+from transforms.features.spec import FeatureSpec
+from transforms.tagging.planning import Chunk, Source
+
+FIRST_IN_A_ROW = 20
+"""So many unavailable tracks before the first good one mean that the storage or the credentials are wrong."""
+
+
+_MEANING: dict[type[storage.StorageError], type[errors.TrackError]] = {
+    storage.NotFound: errors.NotFound,
+    storage.TooLarge: errors.TooLarge,
+}
+
+
+class StorageUnavailable(RuntimeError):
+    """The storage refused the first tracks one after the other: nothing is wrong with the tracks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """What became of one track: features, or the error that says why there are none.
+
+    Attributes:
+      size: bytes of the source; None if it could not be read.
+      sha256: of the source's bytes; None if it could not be read.
+      read_ms: time that the bytes took to come.
+      extract_ms: time from hand-over to the sandbox to its answer, waiting for a free child included.
+    """
+
+    source: Source
+    size: int | None
+    sha256: str | None
+    features: Features | None
+    error: errors.TrackError | None
+    read_ms: int
+    extract_ms: int
+
+    @property
+    def amounts(self) -> dict[str, int]:
+        """What the track took, by stage: milliseconds, bytes."""
+        amounts = {"read_ms": self.read_ms, "extract_ms": self.extract_ms, "source_bytes": self.size or 0}
+        cost = self.features.cost if self.features else None
+        if cost is not None:
+            amounts |= {"decode_ms": cost.decode_ms, "features_ms": cost.features_ms, "child_bytes": cost.peak_bytes}
+        return amounts
+
+
+class ChunkExtractor:
+    """Reads and extracts the tracks of a chunk side by side; at most `2 * children` files a process are in memory.
+
+    Safe to share between threads. Bytes are read here, where the credentials are; only bytes reach the sandbox.
+    """
+
+    def __init__(self, root: str, spec: FeatureSpec, limits: Limits, children: int) -> None:
+        self._root = root
+        self._limits = limits
+        children = children or os.cpu_count() or 1
+        # Made with the first track: a run that decodes nothing should not wait for it.
+        self._sandbox = functools.partial(shared_sandbox, spec, limits, children)
+        self._threads = _shared_threads(2 * children)
+        self._breaker = _Breaker()
+
+    def extract(self, chunk: Chunk) -> Iterator[Extracted]:
+        """The chunk's tracks in its order.
+
+        Raises:
+          StorageUnavailable: none of the first tracks could be read.
+        """
+        return self._threads.map(self._extract_one, chunk.tracks)
+
+    def _extract_one(self, source: Source) -> Extracted:
+        data, features, error = None, None, None
+        start = read = time.monotonic()
+        try:
+            data = read_source(resolve_uri(source.uri, self._root), self._limits)
+            read = time.monotonic()
+            self._breaker.succeeded()
+            features = self._sandbox().submit(data).result()
+        except errors.TrackError as failure:
+            error = failure
+            if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
+                self._breaker.failed(source.uri, failure)
+        EXTRACTED.add()
+        return Extracted(
+            source=source,
+            size=None if data is None else len(data),
+            sha256=None if data is None else hashlib.sha256(data).hexdigest(),
+            features=features,
+            error=error,
+            read_ms=round(1000 * (read - start)),
+            extract_ms=round(1000 * (time.monotonic() - read)),
+        )
+
+
+_pools: dict[int, concurrent.futures.ThreadPoolExecutor] = {}
+_pools_lock = threading.Lock()
+
+
+def _shared_threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
+    """The one pool of this process, whose queue takes chunk after chunk: one is embedded while the next is extracted.
+
+    With a pool for each of Beam's workers their chunks go on side by side, end together, and leave the sandbox idle.
+    """
+    with _pools_lock:
+        if count not in _pools:
+            _pools[count] = concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="extract")
+        return _pools[count]
+
+
+def read_source(url: str, limits: Limits) -> bytes:
+    """All bytes of a source.
+
+    Raises:
+      errors.TrackError: not found, too large, empty, or unavailable after the storage's own retries.
+    """
+    try:
+        return storage.read_bytes(url, max_bytes=limits.max_bytes)
+    except storage.StorageError as error:
+        # The ledger has the uri; where the catalog root lies is no part of what became of a track.
+        detail = str(error).removeprefix(f"{url}: ").removeprefix(f"{url!r}: ")
+        raise _MEANING.get(type(error), errors.Unavailable)(detail) from error
+
+
+class _Breaker:
+    """Counts unavailable tracks until the first that can be read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failed: int | None = 0
+
+    def succeeded(self) -> None:
+        with self._lock:
+            self._failed = None
+
+    def failed(self, uri: str, error: errors.TrackError) -> None:
+        with self._lock:
+            if self._failed is None or not isinstance(error, errors.Unavailable):
+                return
+            self._failed += 1
+            if self._failed >= FIRST_IN_A_ROW:
+                raise StorageUnavailable(f"the first {self._failed} tracks could not be read; the last: {uri}: {error}")
+
+
+def part_row(track: Extracted, embedding: list[float] | None) -> dict[str, object]:
+    """The track's row of `schemas.PART`."""
+    facts = track.features.facts if track.features else None
+    return {
+        "track_id": track.source.track_id,
+        "source_version": track.source.source_version,
+        "reason": track.error.reason if track.error else None,
+        "detail": track.error.detail if track.error else facts.damage if facts else None,
+        "stage": track.error.stage if track.error else None,
+        "source_bytes": track.size,
+        "source_sha256": track.sha256,
+        "decoded_fraction": facts.decoded_fraction if facts else None,
+        "duration_s": facts.duration_s if facts else None,
+        "sample_rate": facts.sample_rate if facts else None,
+        "channels": facts.channels if facts else None,
+        "embedding": embedding,
+    }

@@ -1,0 +1,1 @@
+"""Samples to log-mel patches, as the feature spec says."""

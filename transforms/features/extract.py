@@ -1,0 +1,218 @@
+"""From a file's bytes to log-mel patches: the one function behind training and tagging."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.audio.containers.contents import BELIEVED, inspect
+from transforms.audio.containers.sniff import sniff
+from transforms.audio.errors import (
+    DecodeError,
+    Empty,
+    NoFrames,
+    NonFinite,
+    Silent,
+    TooLarge,
+    TooShort,
+    TrackError,
+    Truncated,
+)
+from transforms.audio.limits import Limits
+from transforms.features.logmel import mel_of_frames
+from transforms.features.reading import Reading, Track, read_measured, read_packets, read_planned
+from transforms.features.sample_reader import Gather
+from transforms.features.spec import FeatureSpec
+
+SILENCE = 1e-5
+"""Peak level, full scale being 1, up to which audio counts as digital silence: -100 dB, below one step of 16 bits."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AudioFacts:
+    """What was found out about a track's audio.
+
+    Attributes:
+      duration_s: length of the audio that is there; where patches were sought, the length that the header claims.
+      sample_rate: rate of the source in Hz.
+      channels: channels of the source.
+      format: container by its magic bytes, such as `mp3`.
+      decoded_fraction: good share of the planned patches, 0 to 1.
+      damage: what is wrong with the file although it was read, parts joined by `; `; None where it is whole.
+    """
+
+    duration_s: float
+    sample_rate: int
+    channels: int
+    format: str
+    decoded_fraction: float
+    damage: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one track took.
+
+    Attributes:
+      decode_ms: time for decoding, downmix and resampling.
+      features_ms: time for log-mel and patches.
+      peak_bytes: most memory that the process has held so far.
+    """
+
+    decode_ms: int
+    features_ms: int
+    peak_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Features:
+    """A track's patches, float16 [n, frames, mels], their starts in seconds, float32 [n], its facts and its cost."""
+
+    patches: npt.NDArray[np.float16]
+    starts_s: npt.NDArray[np.float32]
+    facts: AudioFacts
+    cost: Cost | None = None
+
+
+def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
+    """The log-mel patches of one file. Memory grows with the plan and the file, never with the track's length.
+
+    Raises:
+      TrackError: the subclass says why this track has no features.
+    """
+    if not data:
+        raise Empty("0 bytes")
+    if len(data) > limits.max_bytes:
+        raise TooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
+    start = time.perf_counter()
+    kind = sniff(data)
+    contents = inspect(data, kind)
+    track = Track(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
+    reading = _read(track)
+    good = reading.gather.good_patches()
+    _check_good(track, reading, good)
+    if reading.gather.peak() <= SILENCE:
+        raise Silent(f"{reading.duration_s:.1f} s of digital silence")
+    decoded = time.perf_counter()
+    patches = _cut(reading.gather, spec)[good]
+    return Features(
+        patches=patches,
+        starts_s=reading.gather.plan.starts_s(spec)[good],
+        facts=_facts(track, reading, len(good)),
+        cost=_cost(decoded - start, time.perf_counter() - decoded),
+    )
+
+
+def _cost(decode_s: float, features_s: float) -> Cost:
+    return Cost(decode_ms=round(1000 * decode_s), features_ms=round(1000 * features_s), peak_bytes=_peak_bytes())
+
+
+def _peak_bytes() -> int:
+    """Peak memory by /proc: getrusage would count what the parent held when it started this process."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def _read(track: Track) -> Reading:
+    """Read by the length that the header claims; measure where it claims none or hardly any of it is there."""
+    if (quick := read_packets(track)) is not None:
+        return quick
+    with track.open() as source:
+        frames = track.claimed_frames(source)
+        reading = read_measured(track, source) if frames is None else read_planned(track, source, frames)
+    if frames is None and track.contents.stretch > 1:
+        frames = int(reading.frames * track.contents.stretch)
+        return _read_again(track, frames)
+    if frames is None:
+        return reading
+    if reading.tally.failure is not None and track.kind.decoder == "soundfile":
+        reading = _better(reading, track.by_ffmpeg(), frames)
+    if track.contents.is_counted or _good_share(reading) >= 0.5:
+        return reading
+    return _believed(reading, track)
+
+
+def _read_again(track: Track, frames: int) -> Reading:
+    with track.open() as source:
+        return read_planned(track, source, frames)
+
+
+def _believed(reading: Reading, track: Track) -> Reading:
+    """The reading, or where its header claims many times what there is, one by the length that there is."""
+    try:
+        with track.open() as source:
+            measured = read_measured(track, source)
+    except (NoFrames, DecodeError, TooShort):
+        return reading
+    return measured if measured.frames * BELIEVED < reading.frames else reading
+
+
+def _better(reading: Reading, other: Track, frames: int) -> Reading:
+    """What another decoder makes of a damaged file, where that is more."""
+    try:
+        again = _read_again(other, frames)
+    except TrackError:
+        return reading
+    if _good_share(again) <= _good_share(reading):
+        return reading
+    if not other.contents.shows_end:  # nothing but the first decoder's failure tells of the damage
+        again.tally.failure = again.tally.failure or reading.tally.failure
+    return again
+
+
+def _good_share(reading: Reading) -> float:
+    return len(reading.gather.good_patches()) / len(reading.gather.plan.starts)
+
+
+def _check_good(track: Track, reading: Reading, good: list[int]) -> None:
+    """Raise where the damage is too great."""
+    planned, tally = len(reading.gather.plan.starts), reading.tally
+    if not tally.frames:
+        raise tally.failure or NoFrames("the file decodes to nothing")
+    if tally.bad > track.limits.max_bad_samples * tally.frames:
+        raise NonFinite(f"{tally.bad} of {tally.frames} samples are NaN or infinite")
+    if len(good) < min(track.limits.min_good_patches, planned):
+        error = DecodeError if tally.failure else Truncated
+        raise error(f"{len(good)} of {planned} patches are good; {_damage(track, reading)}")
+
+
+def _damage(track: Track, reading: Reading) -> str | None:
+    """All that is wrong with a file, None where it is whole."""
+    found = list(dict.fromkeys(track.contents.notes + reading.notes))
+    if reading.tally.failure is not None:
+        found.append(f"{reading.tally.failure.reason}: {reading.tally.failure.detail}")
+    if reading.tally.bad:
+        found.append(f"non_finite: {reading.tally.bad} samples set to 0")
+    return "; ".join(found) or None
+
+
+def _facts(track: Track, reading: Reading, good: int) -> AudioFacts:
+    return AudioFacts(
+        duration_s=reading.duration_s,
+        sample_rate=reading.rate_hz,
+        channels=reading.channels,
+        format=track.kind.name,
+        decoded_fraction=good / len(reading.gather.plan.starts),
+        damage=_damage(track, reading),
+    )
+
+
+def _cut(gather: Gather, spec: FeatureSpec) -> npt.NDArray[np.float16]:
+    """All planned patches, float16 [n, patch_frames, n_mels]."""
+    starts = gather.plan.starts
+    out = np.empty((len(starts), *spec.patch_shape), np.float16)
+    for buffer in gather.buffers:
+        mels = mel_of_frames(buffer.samples, spec).astype(np.float16)
+        for i, start in enumerate(starts):
+            if buffer.run.first <= start < buffer.run.last:
+                out[i] = _patch(mels[start - buffer.run.first :], spec)
+    return out
+
+
+def _patch(mels: npt.NDArray[np.float16], spec: FeatureSpec) -> npt.NDArray[np.float16]:
+    """The first patch_frames frames, repeated from the start where there are fewer."""
+    if len(mels) >= spec.patch_frames:
+        return mels[: spec.patch_frames]
+    return mels[np.arange(spec.patch_frames) % len(mels)]

@@ -1,0 +1,133 @@
+"""Log-mel energies in bulk, equal to librosa's.
+
+Samples, mel powers and results are float32. The Fourier transform alone is float64: in float32 its rounding noise
+stands 100 dB below the loudest partial, which is above the quiet bands of tonal music.
+"""
+
+import functools
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.audio.errors import TooShort
+from transforms.features.spec import FeatureSpec
+
+Float32 = npt.NDArray[np.float32]
+
+_AMIN = np.float32(1e-10)
+_BLOCK_FRAMES = 128
+"""Frames transformed at a time: the windowed block and its spectrum stay in the processor's cache."""
+
+_BANDS = 4
+"""Groups of mel bands: each is made from its own few bins of the spectrum."""
+
+_handed_over: dict[FeatureSpec, Float32] = {}
+
+
+def mel_matrix(spec: FeatureSpec) -> Float32:
+    """Mel filter bank, float32 [n_fft // 2 + 1, n_mels]: made by librosa once a process, or handed over before."""
+    if spec in _handed_over:
+        return _handed_over[spec]
+    return _mel_by_librosa(spec)
+
+
+def hand_over_mel_matrix(spec: FeatureSpec, matrix: Float32) -> None:
+    """Give this process the matrix that another one made, so that it never imports librosa."""
+    shape = (spec.n_fft // 2 + 1, spec.n_mels)
+    if matrix.shape != shape or matrix.dtype != np.float32:
+        raise ValueError(f"mel matrix is {matrix.dtype} {matrix.shape}: expected float32 {shape}")
+    _handed_over[spec] = matrix
+
+
+@functools.lru_cache(maxsize=8)
+def _mel_by_librosa(spec: FeatureSpec) -> Float32:
+    import librosa.filters  # costs seconds: only the parent process pays, and only once
+
+    bank = librosa.filters.mel(
+        sr=spec.sample_rate, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin=spec.fmin, fmax=spec.fmax
+    )
+    return np.ascontiguousarray(bank.T, dtype=np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _window(n_fft: int) -> npt.NDArray[np.float64]:
+    """Periodic Hann window, float64 [n_fft]."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+
+
+def frame_count(samples: int, spec: FeatureSpec) -> int:
+    """Frames of a track of so many samples at the spec's rate: one is centred on every hop, the first on sample 0."""
+    return 1 + samples // spec.hop_length
+
+
+def mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
+    """Log-mel of every whole window in `padded`: float32 [(frames - 1) * hop + n_fft] -> float32 [frames, n_mels]."""
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
+    power = _Power(spec)
+    out = np.empty((len(windows), spec.n_mels), np.float32)
+    for start in range(0, len(windows), _BLOCK_FRAMES):
+        block = slice(start, start + _BLOCK_FRAMES)
+        power.mel(windows[block], out[block])
+    return _compress(out, spec)
+
+
+class _Power:
+    """Mel power of a block of windows, in arrays that are used again: fresh ones cost more than the arithmetic."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        bins = spec.n_fft // 2 + 1
+        self._bands, self._window = _bands(mel_matrix(spec)), _window(spec.n_fft)
+        self._windowed = np.empty((_BLOCK_FRAMES, spec.n_fft))
+        self._spectrum = np.empty((_BLOCK_FRAMES, bins), np.complex128)
+        self._power = np.empty((_BLOCK_FRAMES, bins), np.float32)
+
+    def mel(self, windows: Float32, out: Float32) -> None:
+        """float32 [frames, n_fft] -> `out`, float32 [frames, n_mels]."""
+        count = len(windows)
+        windowed, spectrum, power = self._windowed[:count], self._spectrum[:count], self._power[:count]
+        np.multiply(windows, self._window, out=windowed)
+        np.fft.rfft(windowed, axis=1, out=spectrum)
+        parts = spectrum.view(np.float64)
+        np.multiply(parts, parts, out=parts)
+        np.add(parts[:, 0::2], parts[:, 1::2], out=power, casting="same_kind")
+        for rows, columns, part in self._bands:
+            np.matmul(power[:, rows], part, out=out[:, columns])
+
+
+def _bands(matrix: Float32) -> list[tuple[slice, slice, Float32]]:
+    """The mel matrix in groups of columns without the rows that are zero in them: a quarter of the multiplications."""
+    bands = []
+    edges = np.linspace(0, matrix.shape[1], _BANDS + 1).astype(int).tolist()
+    for columns in itertools.starmap(slice, itertools.pairwise(edges)):
+        used = np.flatnonzero(matrix[:, columns].any(axis=1))
+        rows = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 0)
+        bands.append((rows, columns, np.ascontiguousarray(matrix[rows, columns])))
+    return bands
+
+
+def _compress(power: Float32, spec: FeatureSpec) -> Float32:
+    """Compress mel power in place. By np.log: numpy has vector code for it and none for np.log10."""
+    if spec.compression == "log10p1":
+        power *= 10_000
+        power += 1
+        scale = 1 / np.log(10)
+    else:
+        np.maximum(power, _AMIN, out=power)
+        scale = 10 / np.log(10)
+    np.log(power, out=power)
+    power *= np.float32(scale)
+    return power
+
+
+def log_mel(samples: Float32, spec: FeatureSpec) -> Float32:
+    """Log-compressed mel energies: float32 [samples] at spec.sample_rate Hz -> float32 [frames, n_mels].
+
+    Frames are centred, with zeros beyond both ends, as in `librosa.feature.melspectrogram(center=True)`.
+
+    Raises:
+      TooShort: fewer samples than one analysis window.
+    """
+    if len(samples) < spec.n_fft:
+        raise TooShort(f"{len(samples)} samples, one window takes {spec.n_fft}")
+    return mel_of_frames(np.pad(samples.astype(np.float32, copy=False), spec.n_fft // 2), spec)

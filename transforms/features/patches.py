@@ -1,0 +1,66 @@
+"""Where a track's patches lie, and which samples they need."""
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.features.logmel import frame_count
+from transforms.features.spec import FeatureSpec
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """Frames [first, last) that one or several overlapping patches need, and the samples under them."""
+
+    first: int
+    last: int
+
+    def first_sample(self, spec: FeatureSpec) -> int:
+        """First sample under the first frame's window; negative at the track's start, where zeros stand."""
+        return self.first * spec.hop_length - spec.n_fft // 2
+
+    def sample_count(self, spec: FeatureSpec) -> int:
+        """Samples under all frames' windows."""
+        return (self.last - 1 - self.first) * spec.hop_length + spec.n_fft
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PatchPlan:
+    """Patches of one track.
+
+    Attributes:
+      frames: frames of the whole track.
+      starts: first frame of each patch, ascending.
+    """
+
+    frames: int
+    starts: tuple[int, ...]
+
+    def runs(self, spec: FeatureSpec) -> list[Run]:
+        """The frames that the patches need: overlapping patches share one run."""
+        length = min(spec.patch_frames, self.frames)
+        runs: list[Run] = []
+        for start in self.starts:
+            if runs and start <= runs[-1].last:
+                runs[-1] = Run(first=runs[-1].first, last=start + length)
+            else:
+                runs.append(Run(first=start, last=start + length))
+        return runs
+
+    def starts_s(self, spec: FeatureSpec) -> npt.NDArray[np.float32]:
+        """Start of each patch in seconds, float32 [patches]."""
+        return np.asarray(self.starts, np.float32) * np.float32(spec.hop_length / spec.sample_rate)
+
+
+def plan_patches(samples: int, spec: FeatureSpec) -> PatchPlan:
+    """Patches evenly spread over a track of so many samples at the spec's rate.
+
+    The first starts at frame 0 and the last ends with the track's last frame; a single patch lies in the middle.
+    """
+    frames = frame_count(samples, spec)
+    count = min(spec.patches_per_track, max(1, math.ceil(frames / spec.patch_frames)))
+    room = max(0, frames - spec.patch_frames)
+    starts = tuple(round(i * room / (count - 1)) for i in range(count)) if count > 1 else (room // 2,)
+    return PatchPlan(frames=frames, starts=starts)

@@ -1,0 +1,214 @@
+"""One track on its way: how long it is, how it is read, and what came of that."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+
+from transforms.audio.containers.contents import UNVERIFIED, Contents
+from transforms.audio.containers.sniff import Kind
+from transforms.audio.decoders.opening import Source, open_packets, open_source
+from transforms.audio.errors import NoFrames, TooLong, TooShort, TrackError
+from transforms.audio.limits import Limits
+from transforms.features.patches import plan_patches
+from transforms.features.sample_reader import (
+    BLOCK_FRAMES,
+    LAST_PACKET,
+    SMALL_BLOCK_FRAMES,
+    Float32,
+    Gather,
+    Resampler,
+    RunReader,
+    Tally,
+    read_straight,
+)
+from transforms.features.spec import FeatureSpec
+
+_KEPT_S = 1800
+"""Audio that is kept while a track of unknown length is measured; a longer one is decoded a second time."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Track:
+    """A file and how it is to be read."""
+
+    contents: Contents
+    kind: Kind
+    spec: FeatureSpec
+    limits: Limits
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Source]:
+        """A decoder at the track's start."""
+        with open_source(self.contents.data, self.kind, self.limits, self.contents.links) as source:
+            yield source
+
+    def claimed_frames(self, source: Source) -> int | None:
+        """Length that the header claims, None where it claims none or one that cannot be."""
+        frames = source.frames
+        if frames is None or frames > (self.contents.most_samples or frames):
+            return None
+        claimed, most = int(frames * self.contents.stretch), int(self.limits.max_duration_s * source.rate_hz)
+        if claimed > most and not (self.contents.is_counted or self._has(most)):
+            return None
+        return claimed
+
+    def _has(self, frame: int) -> bool:
+        """Whether there is audio at this place."""
+        with self.open() as source:
+            try:
+                source.seek(frame)
+                return len(source.read(1)) > 0
+            except TrackError:
+                return False
+
+    def by_ffmpeg(self) -> Self:
+        """The same track, read by ffmpeg's libraries: they go on after damage that ends libsndfile."""
+        return dataclasses.replace(self, kind=dataclasses.replace(self.kind, decoder="av"))
+
+    def samples(self, frames: int, rate_hz: int) -> int:
+        """Length at the spec's rate of so many source frames. Raises TooShort, TooLong."""
+        samples = frames * self.spec.sample_rate // rate_hz
+        duration_s = samples / self.spec.sample_rate
+        if duration_s < self.spec.min_duration_s:
+            raise TooShort(f"{duration_s:.3f} s, at least {self.spec.min_duration_s} s are needed")
+        if duration_s > self.limits.max_duration_s:
+            raise TooLong(f"{duration_s:.0f} s, the limit is {self.limits.max_duration_s:.0f} s")
+        return samples
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What came of reading a track. `frames` are source frames: those of the plan."""
+
+    gather: Gather
+    tally: Tally
+    frames: int
+    duration_s: float
+    rate_hz: int
+    channels: int
+    notes: tuple[str, ...] = ()
+
+
+def _planned(track: Track, frames: int, rate_hz: int) -> tuple[Gather, bool]:
+    """Where the samples of a track of so many source frames go, and whether they are less than half of it."""
+    samples = track.samples(frames, rate_hz)
+    gather = Gather(plan_patches(samples, track.spec), samples, track.spec)
+    return gather, 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
+
+
+def _reading(
+    source: Source, gather: Gather, tally: Tally, frames: int, decoded: int, notes: tuple[str, ...]
+) -> Reading:
+    return Reading(
+        gather=gather,
+        tally=tally,
+        frames=frames,
+        duration_s=decoded / source.rate_hz,
+        rate_hz=source.rate_hz,
+        channels=source.channels,
+        notes=notes,
+    )
+
+
+def read_packets(track: Track) -> Reading | None:
+    """Read a clean MP3 straight on, the quickest way; None for another file, or where anything at all is amiss."""
+    packets = track.contents.packets
+    if packets is None:
+        return None
+    gather, is_sparse = _planned(track, packets.frames, packets.rate_hz)
+    if is_sparse:
+        return None
+    with open_packets(track.contents.data, packets, track.limits) as source:
+        tally = read_straight(source, gather, packets.frames, track.spec)
+    if tally.failure is not None or tally.bad:
+        return None
+    return _reading(source, gather, tally, packets.frames, packets.frames, ())
+
+
+def read_planned(track: Track, source: Source, frames: int) -> Reading:
+    """Read a track of known length: by seeking where that is less than half of the work, else straight on."""
+    gather, is_sparse = _planned(track, frames, source.rate_hz)
+    seeks = source.can_seek and is_sparse
+    tally = Tally()
+    if seeks:
+        _visit(source, RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec), gather.missing())
+    else:
+        tally = read_straight(source, gather, frames, track.spec)
+    decoded, lost = frames if seeks else tally.frames, source.lost_packets
+    if tally.failure is not None and source.can_seek:
+        lost += _visit_afresh(track, gather, frames, tally)
+    return _reading(source, gather, tally, frames, decoded, _notes(frames, decoded, lost, gather))
+
+
+def _visit(source: Source, reader: RunReader, runs: list[tuple[int, int]]) -> None:
+    """Seek to run after run, until one fails: that one is taken off the list, too."""
+    while runs:
+        try:
+            reader.read(source, runs.pop(0))
+        except TrackError as error:
+            reader.tally.failure = reader.tally.failure or error
+            return
+
+
+def _visit_afresh(track: Track, gather: Gather, frames: int, tally: Tally) -> int:
+    """Seek to every run that is not complete, after a failure with a fresh decoder. Returns packets lost."""
+    runs, lost = gather.missing(), 0
+    reader = RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec, block_frames=SMALL_BLOCK_FRAMES)
+    while runs:
+        with track.open() as source:
+            _visit(source, reader, runs)
+            lost += source.lost_packets
+    return lost
+
+
+def _notes(frames: int, decoded: int, lost: int, gather: Gather) -> tuple[str, ...]:
+    notes = []
+    if decoded < frames - LAST_PACKET:
+        notes.append(f"truncated: {decoded} of {frames} samples")
+    elif decoded == frames and gather.missing():
+        notes.append("truncated: not all that was sought is there")
+    if lost:
+        notes.append(f"lost_packets: {lost}")
+    return tuple(notes)
+
+
+def read_measured(track: Track, source: Source) -> Reading:
+    """Read a track whose length only decoding tells; `source` stands at its start."""
+    tally, kept = _measure(track, source)
+    if not tally.frames:
+        raise tally.failure or NoFrames("the file decodes to nothing")
+    gather, _ = _planned(track, tally.frames, source.rate_hz)
+    if kept is not None:
+        gather.add(kept)
+    else:
+        with track.open() as again:
+            read_straight(again, gather, tally.frames, track.spec)
+    notes = () if track.contents.shows_end else (UNVERIFIED,)
+    if source.lost_packets:
+        notes = (*notes, f"lost_packets: {source.lost_packets}")
+    return _reading(source, gather, tally, tally.frames, tally.frames, notes)
+
+
+def _measure(track: Track, source: Source) -> tuple[Tally, Float32 | None]:
+    """Decode to the end: the count, and the resampled track where it is not too long to keep."""
+    tally, resampler = Tally(), Resampler(source.rate_hz, track.spec.sample_rate)
+    kept: list[Float32] = []
+    most = track.limits.max_duration_s * source.rate_hz
+    while tally.frames <= most:
+        try:
+            block = source.read(BLOCK_FRAMES)
+        except TrackError as error:
+            tally.failure = error
+            break
+        if not len(block):
+            break
+        samples = resampler.push(tally.mono(block))
+        if tally.frames <= _KEPT_S * source.rate_hz:
+            kept.append(samples.copy())
+    if tally.frames > _KEPT_S * source.rate_hz:
+        return tally, None
+    kept.append(resampler.push(np.empty(0, np.float32), last=True))
+    return tally, np.concatenate(kept)

@@ -1,0 +1,211 @@
+"""The samples that a plan's patches need, gathered from a decoder: straight on, or by seeking to each run."""
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from transforms.audio.decoders.opening import Source, downmix
+from transforms.audio.errors import TrackError
+from transforms.features.patches import PatchPlan, Run
+from transforms.features.spec import FeatureSpec
+
+Float32 = npt.NDArray[np.float32]
+
+BLOCK_FRAMES = 1 << 16
+"""Source frames decoded at a time."""
+
+SMALL_BLOCK_FRAMES = 1 << 12
+"""The same where a damaged place may be near: what is decoded before it within a block is lost with it."""
+
+LAST_PACKET = 4096
+"""Source frames by which a claimed length may miss: encoders count their last, partly filled packet differently."""
+
+MARGIN_S = 0.1
+"""Audio decoded before and after a sought run: longer than the resampling filter."""
+
+
+class Resampler:
+    """Mono blocks to the spec's rate, with bounded memory and the same samples as in one piece."""
+
+    def __init__(self, source_hz: int, target_hz: int) -> None:
+        self._stream = soxr.ResampleStream(source_hz, target_hz, 1, dtype="float32") if source_hz != target_hz else None
+
+    def push(self, block: Float32, *, last: bool = False) -> Float32:
+        """Resampled audio that is ready after this block, float32 [samples]."""
+        if self._stream is None:
+            return block
+        out: Float32 = self._stream.resample_chunk(block, last=last)
+        return out
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Buffer:
+    """Samples of one run, from `start` on.
+
+    Attributes:
+      run: the frames that the samples are for.
+      start: the first sample's place in the track; negative where the track begins within the first window.
+      samples: float32 [samples], zeros where nothing was decoded.
+      decoded: places [first, last) that were decoded, or lie beyond the track's ends; apart from each other, ascending.
+    """
+
+    run: Run
+    start: int
+    samples: Float32
+    decoded: list[tuple[int, int]]
+
+    def mark(self, first: int, last: int) -> None:
+        """Count these places as decoded."""
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted([*self.decoded, (first, last)]):
+            if merged and low <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+            else:
+                merged.append((low, high))
+        self.decoded[:] = merged
+
+    def has(self, first: int, last: int) -> bool:
+        """Whether all of these places are decoded."""
+        return any(low <= first and last <= high for low, high in self.decoded)
+
+
+class Gather:
+    """Samples of the runs of a plan, zeros beyond the track's ends: memory is that of the plan, not of the track."""
+
+    def __init__(self, plan: PatchPlan, length: int, spec: FeatureSpec) -> None:
+        self.plan, self.length, self._spec = plan, length, spec
+        self.buffers = [self._buffer(run) for run in plan.runs(spec)]
+        self.position = 0
+
+    def _buffer(self, run: Run) -> Buffer:
+        start, count = run.first_sample(self._spec), run.sample_count(self._spec)
+        buffer = Buffer(run=run, start=start, samples=np.zeros(count, np.float32), decoded=[])
+        if start < 0:
+            buffer.mark(start, 0)
+        if start + count > self.length:
+            buffer.mark(self.length, start + count)
+        return buffer
+
+    def add(self, samples: Float32) -> None:
+        """Take the next samples of the track."""
+        self.place(self.position, samples)
+        self.position += len(samples)
+
+    def place(self, first: int, samples: Float32) -> None:
+        """Take samples that begin at `first`."""
+        last = min(first + len(samples), self.length)
+        for buffer in self.buffers:
+            low, high = max(first, buffer.start), min(last, buffer.start + len(buffer.samples))
+            if low < high:
+                buffer.samples[low - buffer.start : high - buffer.start] = samples[low - first : high - first]
+                buffer.mark(low, high)
+
+    def end_at(self, last: int) -> None:
+        """Take zeros for what a track lacks of its claimed length."""
+        for buffer in self.buffers:
+            stop = buffer.start + len(buffer.samples)
+            if last < stop:
+                buffer.mark(max(last, buffer.start), stop)
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Sample ranges of the runs that are not complete, within the track."""
+        ranges = [(b, b.start, b.start + len(b.samples)) for b in self.buffers]
+        return [(max(0, first), min(self.length, last)) for b, first, last in ranges if not b.has(first, last)]
+
+    def good_patches(self) -> list[int]:
+        """Patches whose samples have all been decoded."""
+        frames = min(self._spec.patch_frames, self.plan.frames)
+        patches = [Run(first=start, last=start + frames) for start in self.plan.starts]
+        return [i for i, patch in enumerate(patches) if self._is_complete(patch)]
+
+    def _is_complete(self, patch: Run) -> bool:
+        first = patch.first_sample(self._spec)
+        last = first + patch.sample_count(self._spec)
+        return any(buffer.has(first, last) for buffer in self.buffers)
+
+    def peak(self) -> float:
+        """Highest absolute sample."""
+        return max(max(float(buffer.samples.max()), -float(buffer.samples.min())) for buffer in self.buffers)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Tally:
+    """What decoding came to: source frames, non-finite samples set to 0, and the error that ended it early."""
+
+    frames: int = 0
+    bad: int = 0
+    failure: TrackError | None = None
+
+    def mono(self, block: Float32) -> Float32:
+        """A decoded block's downmix, counted and made finite."""
+        self.frames += len(block)
+        mono = downmix(block)
+        if np.isfinite(np.dot(mono, mono)):
+            return mono
+        good = np.abs(mono) < 1e9  # false for NaN, too
+        self.bad += int(len(mono) - np.count_nonzero(good))
+        return np.where(good, mono, np.float32(0))
+
+
+def read_straight(source: Source, gather: Gather, frames: int, spec: FeatureSpec) -> Tally:
+    """Decode from here on, at most so many source frames."""
+    resampler, tally = Resampler(source.rate_hz, spec.sample_rate), Tally()
+    while tally.frames < frames:
+        try:
+            block = source.read(min(BLOCK_FRAMES, frames - tally.frames))
+        except TrackError as error:
+            tally.failure = error
+            break
+        if not len(block):
+            break
+        gather.add(resampler.push(tally.mono(block)))
+    if tally.failure is None:
+        gather.add(resampler.push(np.empty(0, np.float32), last=True))
+        if frames - LAST_PACKET <= tally.frames < frames:
+            gather.end_at(gather.position)
+    return tally
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunReader:
+    """Reads runs of a track by seeking to them.
+
+    Attributes:
+      gather: where the samples go.
+      frames: source frames of the track; nothing after them is read, as in `read_straight`.
+      tally: what is counted.
+      spec: the feature spec.
+      block_frames: source frames decoded at a time.
+    """
+
+    gather: Gather
+    frames: int
+    tally: Tally
+    spec: FeatureSpec
+    block_frames: int = BLOCK_FRAMES
+
+    def read(self, source: Source, wanted: tuple[int, int]) -> None:
+        """Seek to a range of samples at the spec's rate and decode it. Raises TrackError where that fails."""
+        rate_hz = self.spec.sample_rate
+        common = math.gcd(source.rate_hz, rate_hz)
+        down, up = source.rate_hz // common, rate_hz // common
+        margin = round(MARGIN_S * rate_hz)
+        step = max(0, (wanted[0] - margin) // up)  # both rates have a sample at this place
+        left = min(self.frames, math.ceil((wanted[1] + margin) * source.rate_hz / rate_hz)) - step * down
+        resampler, position = Resampler(source.rate_hz, rate_hz), step * up
+        source.seek(step * down)
+        while left > 0 and len(block := source.read(min(self.block_frames, left))):
+            left -= len(block)
+            position = self._place(resampler.push(self.tally.mono(block)), position, wanted)
+        position = self._place(resampler.push(np.empty(0, np.float32), last=True), position, wanted)
+        if wanted[1] - LAST_PACKET * rate_hz // source.rate_hz <= position < wanted[1] == self.gather.length:
+            self.gather.end_at(position)
+
+    def _place(self, samples: Float32, position: int, wanted: tuple[int, int]) -> int:
+        """Place what lies in the range: before it the resampling filter is still filling."""
+        skipped = min(len(samples), max(0, wanted[0] - position))
+        self.gather.place(position + skipped, samples[skipped:])
+        return position + len(samples)

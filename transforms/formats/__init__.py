@@ -1,0 +1,1 @@
+"""File formats and hashes: Arrow, Parquet, TFRecord."""

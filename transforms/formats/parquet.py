@@ -1,0 +1,90 @@
+"""Parquet as every table is written and read here: zstd, page checksums, page index, compliant nested types."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms import storage
+from transforms.schemas.tables import EMBEDDINGS, SCHEMA_VERSION
+
+ROW_GROUP_ROWS = 262_144
+SORTED_BY: dict[str, list[tuple[str, str]]] = {
+    "track_tags": [("category", "ascending"), ("tag", "ascending"), ("score", "descending")],
+    "tracks": [("track_id", "ascending")],
+    "embeddings": [("track_id", "ascending")],
+    "ledger": [("track_id", "ascending")],
+    "taxonomy": [("tag", "ascending")],
+}
+"""Sort order inside a file of each table."""
+
+
+def parquet_bytes(table: pa.Table, *, name: str = "", ids: dict[str, str] | None = None) -> bytes:
+    """The table as one Parquet file.
+
+    Args:
+      name: a table of `SORTED_BY` gets its sort order declared; `track_tags` a bloom filter on `track_id`.
+      ids: stored with the schema version in the key-value metadata.
+    """
+    metadata = {**(table.schema.metadata or {}), "schema_version": str(SCHEMA_VERSION), **(ids or {})}
+    table = table.replace_schema_metadata(metadata)
+    sink = pa.BufferOutputStream()
+    options = _encodings(table.schema) | _bloom(table, name)
+    sorting = [pq.SortingColumn.from_ordering(table.schema, SORTED_BY[name])] if name in SORTED_BY else None
+    with pq.ParquetWriter(
+        sink,
+        table.schema,
+        compression="zstd",
+        compression_level=3,
+        write_page_checksum=True,
+        write_page_index=True,
+        use_compliant_nested_type=True,
+        sorting_columns=sorting[0] if sorting else None,
+        **options,
+    ) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    return bytes(sink.getvalue())
+
+
+def _encodings(schema: pa.Schema) -> dict[str, Any]:
+    """Byte-stream split for embeddings (their low mantissa bytes are zero), dictionaries for all the rest."""
+    # A catalog's own column may have this name, too.
+    if "embedding" not in schema.names or schema.field("embedding").type != EMBEDDINGS.field("embedding").type:
+        return {}
+    leaf = "embedding.list.element"
+    flat = [name for name in schema.names if not pa.types.is_nested(schema.field(name).type)]
+    return {"use_dictionary": flat, "column_encoding": {leaf: "BYTE_STREAM_SPLIT"}}
+
+
+def _bloom(table: pa.Table, name: str) -> dict[str, Any]:
+    if name != "track_tags" or table.num_rows == 0:
+        return {}
+    tracks = len(table.column("track_id").slice(0, ROW_GROUP_ROWS).unique())
+    return {"bloom_filter_options": {"track_id": {"ndv": tracks, "fpp": 0.01}}}
+
+
+def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """One file of this project, its page checksums verified.
+
+    Raises:
+      OSError: the file is missing, unreadable or damaged.
+    """
+    with _opened(url) as file:
+        return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+
+
+def read_parquet_of(url: str, ids: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
+    """See `read_parquet`; None where the file's metadata holds other ids than these."""
+    with _opened(url) as file:
+        metadata = file.schema_arrow.metadata or {}
+        if any(metadata.get(name.encode()) != value.encode() for name, value in ids.items()):
+            return None
+        return file.read(columns=list(columns), use_threads=False)
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[pq.ParquetFile]:
+    with storage.open_input(url) as source:
+        yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)

@@ -1,0 +1,177 @@
+"""What the tables of one bucket owe each other: conservation, complete tags, scores that make sense."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from transforms.audio.errors import REASONS
+from transforms.formats.hashing import bucket_of
+from transforms.table.snapshots import Run
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Tags:
+    """The taxonomy table, as checks need it; tags in order of (category, tag).
+
+    Attributes:
+      ids: tag ids.
+      kinds: kind of each tag's category.
+      categories: category of each tag.
+      thresholds: float32 [T], NaN where there is none.
+      edges: (parent, child) positions.
+    """
+
+    ids: tuple[str, ...]
+    kinds: tuple[str, ...]
+    categories: tuple[str, ...]
+    thresholds: NDArray[np.float32]
+    edges: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, taxonomy: pa.Table) -> Self:
+        """Reads the `taxonomy` table."""
+        rows = sorted(taxonomy.to_pylist(), key=lambda row: (row["category"], row["tag"]))
+        index = {row["tag"]: i for i, row in enumerate(rows)}
+        return cls(
+            ids=tuple(index),
+            kinds=tuple(row["kind"] for row in rows),
+            categories=tuple(row["category"] for row in rows),
+            thresholds=np.array([np.nan if row["threshold"] is None else row["threshold"] for row in rows], np.float32),
+            edges=tuple((index[parent], index[row["tag"]]) for row in rows for parent in row["parents"]),
+        )
+
+
+def bucket_problems(tables: dict[str, pa.Table], tags: Tags, run: Run, bucket: int, buckets: int) -> Iterator[str]:
+    """Everything wrong between the four tables of a bucket, one sentence each."""
+    problems = [
+        *_ledger_problems(tables["ledger"], bucket, buckets),
+        *_key_problems(tables),
+        *_embedding_problems(tables["embeddings"], run),
+        *_tag_row_problems(tables["track_tags"], tags, run.options),
+    ]
+    if not problems and _complete(run.options):
+        problems += _score_problems(tables, tags)
+    for problem in problems:
+        yield f"bucket {bucket}: {problem}"
+
+
+def _complete(options: dict[str, Any]) -> bool:
+    """Whether all tags of all tracks are published."""
+    return options.get("min_score", 0) == 0 and options.get("top_k") is None
+
+
+def _ledger_problems(ledger: pa.Table, bucket: int, buckets: int) -> Iterator[str]:
+    ids = ledger["track_id"].to_pylist()
+    if len(set(ids)) != len(ids):
+        yield f"ledger: {len(ids) - len(set(ids))} track ids stand more than once"
+    strangers = [track for track in ids if bucket_of(track, buckets) != bucket]
+    if strangers:
+        yield f"ledger: {len(strangers)} tracks of other buckets, e.g. {strangers[0]!r}"
+    for row in ledger.select(["track_id", "status", "reason"]).to_pylist():
+        if row["status"] not in ("tagged", "carried", "rejected"):
+            yield f"ledger: {row['track_id']!r} has status {row['status']!r}"
+        elif (row["status"] == "rejected") != (row["reason"] is not None):
+            yield f"ledger: {row['track_id']!r} is {row['status']} with reason {row['reason']!r}"
+        elif row["reason"] is not None and row["reason"] not in REASONS:
+            yield f"ledger: {row['track_id']!r} has the unknown reason {row['reason']!r}"
+
+
+def _key_problems(tables: dict[str, pa.Table]) -> Iterator[str]:
+    """Conservation: tracks and embeddings hold exactly the tracks that were not rejected, once each."""
+    ledger = tables["ledger"]
+    kept = sorted(ledger.filter(pc.not_equal(ledger["status"], "rejected"))["track_id"].to_pylist())
+    for name in ("tracks", "embeddings"):
+        found = tables[name]["track_id"].to_pylist()
+        if sorted(found) != kept:
+            missing, extra = sorted(set(kept) - set(found)), sorted(set(found) - set(kept))
+            yield f"{name}: {len(found)} rows for {len(kept)} tracks; missing {missing[:3]}, not tagged {extra[:3]}"
+    strangers = set(pc.unique(tables["track_tags"]["track_id"]).to_pylist()) - set(kept)
+    if strangers:
+        yield f"track_tags: {len(strangers)} tracks that the ledger did not tag, e.g. {min(strangers)!r}"
+
+
+def _embedding_problems(embeddings: pa.Table, run: Run) -> Iterator[str]:
+    if embeddings.num_rows == 0:
+        return
+    lengths = pc.unique(pc.list_value_length(embeddings["embedding"])).to_pylist()
+    if len(lengths) != 1:
+        yield f"embeddings: of different lengths {sorted(lengths)}"
+    values = embeddings["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    if not np.isfinite(values).all():
+        yield f"embeddings: {int((~np.isfinite(values)).sum())} values are not finite"
+    elif not np.array_equal(values, values.astype(np.float16).astype(np.float32)):
+        yield "embeddings: values are not rounded to float16 precision"
+    others = set(pc.unique(embeddings["embedding_id"]).to_pylist()) - {run.ids.embedding_id}
+    if others:
+        yield f"embeddings: made with {sorted(others)}, the snapshot says {run.ids.embedding_id}"
+
+
+def _tag_row_problems(track_tags: pa.Table, tags: Tags, options: dict[str, Any]) -> Iterator[str]:
+    """Each row for itself: known tag, score 0 to 1, rank from 1, and what --min-score and --top-k promised."""
+    if track_tags.num_rows == 0:
+        return
+    unknown = set(pc.unique(track_tags["tag"]).to_pylist()) - set(tags.ids)
+    if unknown:
+        yield f"track_tags: tags that the taxonomy does not know: {sorted(unknown)[:3]}"
+    for name, low, high in (
+        ("score", options.get("min_score", 0), 1),
+        ("model_score", 0, 1),
+        ("expert_weight", 0, 1),
+        ("rank", 1, options.get("top_k") or len(tags.ids)),
+    ):
+        bounds = pc.min_max(track_tags[name]).as_py()
+        if bounds["min"] is not None and not low - 1e-6 <= bounds["min"] <= bounds["max"] <= high + 1e-6:
+            yield f"track_tags: {name} from {bounds['min']:.6g} to {bounds['max']:.6g}, not within {low} to {high}"
+    others = set(pc.unique(track_tags["source"]).to_pylist()) - {"model", "expert", "fused"}
+    if others:
+        yield f"track_tags: unknown sources {sorted(others)}"
+
+
+def _score_problems(tables: dict[str, pa.Table], tags: Tags) -> Iterator[str]:
+    """What holds where all tags are published: complete, parent >= child, positives as the thresholds say."""
+    tracks = tables["tracks"]["track_id"].to_pylist()
+    rows = tables["track_tags"].sort_by([("category", "ascending"), ("tag", "ascending"), ("track_id", "ascending")])
+    if not _is_complete(rows, tracks, tags):
+        yield f"track_tags: {rows.num_rows} rows, not one for each of {len(tracks)} tracks and {len(tags.ids)} tags"
+        return
+    shape = (len(tags.ids), len(tracks))
+    scores = rows["score"].to_numpy().reshape(shape)
+    positive = rows["is_positive"].to_numpy(zero_copy_only=False).reshape(shape)
+    for parent, child in tags.edges:
+        below = int((scores[parent] < scores[child]).sum())
+        if below:
+            yield f"track_tags: {tags.ids[parent]} scores below its child {tags.ids[child]} in {below} tracks"
+    yield from _positive_problems(scores, positive, tags)
+    listed = [len(entry) for entry in tables["tracks"]["top_tags"].to_pylist()]
+    if positive.sum(axis=0).tolist() != listed:
+        yield "tracks: top_tags are not the positive tags of track_tags"
+
+
+def _is_complete(rows: pa.Table, tracks: list[str], tags: Tags) -> bool:
+    return bool(
+        rows.num_rows == len(tags.ids) * len(tracks)
+        and rows["tag"].to_pylist() == [tag for tag in tags.ids for _ in tracks]
+        and rows["track_id"].to_pylist() == tracks * len(tags.ids)
+    )
+
+
+def _positive_problems(scores: NDArray[np.float32], positive: NDArray[np.bool_], tags: Tags) -> Iterator[str]:
+    """Multiclass: exactly one positive, the highest. Otherwise: score at or over the threshold."""
+    for category in dict.fromkeys(tags.categories):
+        members = [i for i, name in enumerate(tags.categories) if name == category]
+        if tags.kinds[members[0]] == "multiclass":
+            highest = scores[members].max(axis=0)
+            chosen = np.where(positive[members], scores[members], -1).max(axis=0)
+            wrong = int(((positive[members].sum(axis=0) != 1) | (chosen != highest)).sum())
+        else:
+            limits = tags.thresholds[members, None]
+            # Scores are rounded to 1e-4: closer to the threshold than that, float32 cannot tell.
+            clear = np.abs(scores[members] - limits) > 1e-6
+            wrong = int((clear & (positive[members] != (scores[members] >= limits))).sum())
+        if wrong:
+            yield f"track_tags: {wrong} tracks of category {category} are positive against its thresholds"

@@ -1,0 +1,199 @@
+"""Re-reads a published snapshot from its bytes and says everything that is wrong with it."""
+
+import dataclasses
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms import storage
+from transforms.formats.hashing import sha256_hex
+from transforms.formats.parquet import SORTED_BY
+from transforms.publishing.bucket_checks import Tags, bucket_problems
+from transforms.schemas.tables import SCHEMA_VERSION, TABLES
+from transforms.table.snapshots import DataFile, Snapshot, snapshot_path
+from transforms.table.sql import manifest_path
+from transforms.tagging.assembly import comparable_digest
+
+PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verified:
+    """One step of the work: what was looked at and what is wrong with it.
+
+    Attributes:
+      what: a bucket or file, for a progress bar.
+      files: data files read.
+      rows: rows read.
+      problems: one sentence each, beginning with the file.
+    """
+
+    what: str
+    files: int = 0
+    rows: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def steps(snapshot: Snapshot) -> int:
+    """How many `Verified` `verify` yields."""
+    return len(_buckets(snapshot)) + 2
+
+
+def _buckets(snapshot: Snapshot) -> list[int]:
+    return sorted({file.bucket for file in snapshot.run.files if file.bucket >= 0})
+
+
+def verify(table_url: str, snapshot: Snapshot) -> Iterator[Verified]:
+    """Reads every file of a snapshot: bytes, schema, page checksums, order, content, then what tables owe each other.
+
+    Nothing is assumed from names or counts; one bucket is in memory at a time.
+    """
+    tags, taxonomy = _taxonomy(table_url, snapshot)
+    yield taxonomy
+    counts: Counter[str] = Counter()
+    for bucket in _buckets(snapshot):
+        found, tables = _read_bucket(table_url, snapshot, bucket)
+        if tags and set(tables) == set(PER_BUCKET):
+            between = bucket_problems(tables, tags, snapshot.run, bucket, _bucket_count(table_url))
+            found = dataclasses.replace(found, problems=(*found.problems, *between))
+        if "ledger" in tables:
+            counts.update(tables["ledger"]["status"].to_pylist())
+            counts["catalog"] += tables["ledger"].num_rows
+        yield found
+    problems = [*_count_problems(snapshot, counts), *_record_problems(table_url, snapshot)]
+    yield Verified(what="counts", problems=tuple(problems))
+
+
+def _bucket_count(table_url: str) -> int:
+    return int(json.loads(storage.read_bytes(storage.join(table_url, "table.json")))["buckets"])
+
+
+def _taxonomy(table_url: str, snapshot: Snapshot) -> tuple[Tags | None, Verified]:
+    files = snapshot.files("taxonomy")
+    if len(files) != 1:
+        return None, Verified(what="taxonomy", problems=(f"taxonomy: {len(files)} files instead of 1",))
+    table, problems = read_file(table_url, snapshot, files[0])
+    verified = Verified(what="taxonomy", files=1, rows=table.num_rows if table else 0, problems=tuple(problems))
+    return (Tags.of(table) if table is not None else None), verified
+
+
+def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[Verified, dict[str, pa.Table]]:
+    """The bucket's tables that could be read, and what was wrong with their files."""
+    tables: dict[str, pa.Table] = {}
+    problems: list[str] = []
+    files = 0
+    for name in PER_BUCKET:
+        own = [file for file in snapshot.files(name) if file.bucket == bucket]
+        if len(own) != 1:
+            problems.append(f"bucket {bucket}: {len(own)} files of {name} instead of 1")
+        for file in own:
+            files += 1
+            table, found = read_file(table_url, snapshot, file)
+            problems += found
+            if table is not None:
+                tables[name] = table
+    rows = sum(table.num_rows for table in tables.values())
+    return Verified(what=f"bucket {bucket}", files=files, rows=rows, problems=tuple(problems)), tables
+
+
+def read_file(table_url: str, snapshot: Snapshot, file: DataFile) -> tuple[pa.Table | None, list[str]]:
+    """The rows of a data file, or None where it cannot be read as its table, and its problems."""
+    try:
+        data = storage.read_bytes(storage.join(table_url, file.path))
+    except storage.StorageError as error:
+        return None, [f"{file.path}: {error}"]
+    problems = []
+    if len(data) != file.bytes:
+        problems.append(f"{file.path}: {len(data)} bytes, the snapshot says {file.bytes}")
+    if sha256_hex(data) != file.sha256:
+        problems.append(f"{file.path}: sha256 {sha256_hex(data)}, the snapshot says {file.sha256}")
+    try:
+        with pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True) as parquet:
+            table = parquet.read(use_threads=False)
+            problems += _header_problems(parquet, snapshot, file)
+    except (OSError, pa.ArrowException) as error:
+        return None, [*problems, f"{file.path}: {' '.join(str(error).split())}"]
+    schema_problems = _schema_problems(table.schema, file)
+    if schema_problems:
+        return None, problems + schema_problems
+    return table, problems + list(_row_problems(table, file))
+
+
+def _header_problems(parquet: pq.ParquetFile, snapshot: Snapshot, file: DataFile) -> Iterator[str]:
+    """Ids and schema version in the key-value metadata."""
+    metadata = parquet.schema_arrow.metadata or {}
+    wanted = {**dataclasses.asdict(snapshot.run.ids), "schema_version": str(SCHEMA_VERSION)}
+    for name, value in wanted.items():
+        stored = metadata.get(name.encode(), b"").decode()
+        if stored != value:
+            yield f"{file.path}: metadata {name} is {stored!r}, the snapshot says {value!r}"
+
+
+def _schema_problems(schema: pa.Schema, file: DataFile) -> list[str]:
+    """Columns that differ from the table's declaration; `tracks` may have further ones at its end."""
+    declared = TABLES[file.table]
+    names = schema.names if file.table != "tracks" else schema.names[: len(declared)]
+    if names != declared.names:
+        return [f"{file.path}: columns {', '.join(names)} instead of {', '.join(declared.names)}"]
+    return [
+        f"{file.path}: column {field.name} is {schema.field(field.name).type}, declared as {field.type}"
+        for field in declared
+        if schema.field(field.name).type != field.type
+    ]
+
+
+def _row_problems(table: pa.Table, file: DataFile) -> Iterator[str]:
+    """Row count, content digest, order, nulls where none are allowed, NaN anywhere."""
+    if table.num_rows != file.rows:
+        yield f"{file.path}: {table.num_rows} rows, the snapshot says {file.rows}"
+    if file.content and (content := comparable_digest(file.table, table)) != file.content:
+        yield f"{file.path}: content {content}, the snapshot says {file.content}"
+    keys = [(name, order) for name, order in SORTED_BY[file.table] if name in table.column_names]
+    sorted_ = table.take(pc.sort_indices(table, sort_keys=keys)).select([name for name, _ in keys])
+    if not sorted_.equals(table.select([name for name, _ in keys])):
+        yield f"{file.path}: rows are not sorted by {', '.join(name for name, _ in keys)}"
+    for field in TABLES[file.table]:
+        column = table[field.name]
+        if not field.nullable and column.null_count:
+            yield f"{file.path}: column {field.name} has {column.null_count} nulls"
+        if pa.types.is_floating(field.type) and pc.any(pc.is_nan(column)).as_py():
+            yield f"{file.path}: column {field.name} has NaN"
+
+
+def _count_problems(snapshot: Snapshot, found: Counter[str]) -> Iterator[str]:
+    """Conservation: what the ledgers hold is what the run counted, and it adds up."""
+    counts = snapshot.run.counts
+    for name in ("catalog", "tagged", "carried", "rejected"):
+        if counts[name] != found[name]:
+            yield f"{snapshot_path(snapshot.number)}: counts {counts[name]} {name}, the ledger holds {found[name]}"
+    total = counts["tagged"] + counts["carried"] + counts["rejected"]
+    if counts["catalog"] != total:
+        yield f"{snapshot_path(snapshot.number)}: {counts['catalog']} ids but tagged + carried + rejected = {total}"
+
+
+def _record_problems(table_url: str, snapshot: Snapshot) -> Iterator[str]:
+    """The snapshot's own file and the plain file lists."""
+    path = snapshot_path(snapshot.number)
+    stored = json.loads(storage.read_bytes(storage.join(table_url, path)))["content_hash"]
+    if stored != snapshot.run.content_hash:
+        yield f"{path}: content hash {stored}, its files make {snapshot.run.content_hash}"
+    for name in TABLES:
+        yield from _manifest_problems(table_url, snapshot, name)
+
+
+def _manifest_problems(table_url: str, snapshot: Snapshot, name: str) -> Iterator[str]:
+    path = manifest_path(snapshot.number, name)
+    try:
+        lines = storage.read_bytes(storage.join(table_url, path)).decode().splitlines()
+    except storage.NotFound:
+        yield f"{path}: missing; `catalog-tagger publish` of run {snapshot.run.run_id} writes it again"
+        return
+    wanted = [file.path for file in snapshot.files(name)]
+    # Absolute names go stale when a folder is moved; which files they mean does not.
+    if len(lines) != len(wanted) or not all(line.endswith("/" + own) for line, own in zip(lines, wanted, strict=True)):
+        yield f"{path}: lists other files than the snapshot"

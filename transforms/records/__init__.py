@@ -1,1 +1,0 @@
-"""What crosses a boundary, declared once: catalogs, taxonomies, labels, examples, tables, snapshots."""

@@ -1,0 +1,1 @@
+"""Every column of every file, each with the sentence that documents it."""

@@ -1,1 +1,0 @@
-"""From bytes to log-mel patches: pure numpy, no Beam, no TensorFlow."""

@@ -1,0 +1,1 @@
+"""Artist-disjoint splits and reports about labels."""

@@ -1,0 +1,242 @@
+"""All labels of a catalog at once, a few bytes a track: for splits and for the report on labels."""
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.catalog.problems import Problem
+from transforms.catalog.reader import FILE, ROW, CatalogShard, read_shard
+from transforms.schemas.tables import column
+from transforms.splits.by_artist import NONE, SPLITS, group_of
+from transforms.taxonomy.targets import encode
+from transforms.taxonomy.taxonomy import Taxonomy
+
+SIDES = (*SPLITS, NONE)
+"""Names of the sides, by number."""
+
+CONFLICTS = pa.schema(
+    [
+        column("track_id", pa.string(), "Catalog key."),
+        column("category", pa.string(), "Category whose annotations contradict its kind: masked for this track."),
+        column("kind", pa.string(), "Kind of the category: `binary` or `multiclass`."),
+        column("tags", pa.string(), "All tags of the track, with their weights."),
+        column("file", pa.string(), "File of the catalog."),
+        column("row", pa.int64(), "Data row in that file, from 1."),
+    ]
+)
+_BATCH = 10_000
+
+Hashes = npt.NDArray[np.uint64]
+Sides = npt.NDArray[np.int8]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TagRows:
+    """Which tags each track carries, as sparse rows.
+
+    Attributes:
+      starts: int64 [tracks + 1], where each track's tags start.
+      tags: integers [pairs], ascending within a track.
+    """
+
+    starts: Int64
+    tags: npt.NDArray[np.integer[Any]]
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks there are."""
+        return len(self.starts) - 1
+
+    def sums(self, rows: Int64, count: int, tags: int) -> Any:
+        """How often each of `count` groups of tracks carries each tag: a sparse int32 array [count, tags].
+
+        Args:
+          rows: int64 [tracks], group of each track; a negative one is in none.
+          count: of groups.
+          tags: how many tags there are.
+        """
+        from scipy.sparse import csr_array
+
+        order = np.argsort(rows, kind="stable")
+        order = order[np.searchsorted(rows[order], 0) :]
+        starts = np.searchsorted(rows[order], np.arange(count + 1))
+        ones = np.broadcast_to(np.int32(1), len(self.tags))
+        carried = csr_array((ones, self.tags.astype(np.int32), self.starts), (self.tracks, tags))
+        gathered = csr_array((np.ones(len(order), np.int32), order, starts), (count, self.tracks))
+        return gathered @ carried
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CatalogLabels:
+    """What a whole catalog says.
+
+    Attributes:
+      tracks: uint64 [tracks], hash of each track_id.
+      artists: uint64 [tracks], hash of the track's `group_key`.
+      groups: uint64 [tracks], hash of what a track must not be parted from: artists that share audio are one.
+      shared: bool [tracks], whether another artist has a track of the same audio.
+      sides: int8 [tracks], positions in `SIDES`.
+      carried: tags of each track with a target over 0.
+      known: bool [tracks, categories].
+      weights: float64 [tags], sum of the targets.
+      conflicts: `CONFLICTS` rows.
+      unknown: tags that mean nothing in the taxonomy -> tracks.
+      problems: rows that cannot be read.
+    """
+
+    tracks: Hashes
+    artists: Hashes
+    groups: Hashes
+    shared: npt.NDArray[np.bool_]
+    sides: Sides
+    carried: TagRows
+    known: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float64]
+    conflicts: pa.Table
+    unknown: Counter[str]
+    problems: list[Problem]
+
+
+def read_labels(
+    shards: Iterable[CatalogShard],
+    taxonomy: Taxonomy,
+    side_of: Callable[[dict[str, Any]], str],
+    bytes_column: str | None = None,
+) -> CatalogLabels:
+    """Reads a catalog once.
+
+    Args:
+      shards: of the catalog.
+      taxonomy: what its tags mean.
+      side_of: the side of a row; a ValueError is a problem of that row.
+      bytes_column: further column with a digest of the audio's bytes: tracks that share it are of one group.
+    """
+    reader = _Reader(taxonomy, side_of, bytes_column)
+    for shard in shards:
+        for batch, problems in read_shard(shard):
+            reader.problems += problems
+            for row in batch.to_pylist():
+                reader.add(row)
+    return reader.labels()
+
+
+class _Reader:
+    """Collects rows one by one."""
+
+    def __init__(self, taxonomy: Taxonomy, side_of: Callable[[dict[str, Any]], str], bytes_column: str | None) -> None:
+        self._taxonomy, self._side_of, self._bytes_column = taxonomy, side_of, bytes_column
+        self._starts = np.array([part.start for part in taxonomy.slices.values()])
+        self._type = np.int16 if len(taxonomy.tags) < 2**15 else np.int32
+        self._tracks: list[int] = []
+        self._groups: list[int] = []
+        self._digests: list[int] = []
+        self._sides: list[int] = []
+        self._tags: list[npt.NDArray[Any]] = []
+        self._known: list[bytes] = []
+        self._weights = np.zeros(len(taxonomy.tags))
+        self._conflicts: list[dict[str, Any]] = []
+        self._conflict_batches: list[pa.RecordBatch] = []
+        self._unknown: Counter[str] = Counter()
+        self.problems: list[Problem] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        try:
+            side = self._side_of(row)
+        except ValueError as error:
+            self.problems.append(Problem(file=row[FILE], row=row[ROW], column=None, message=str(error)))
+            return
+        said = [(entry["tag"], entry["weight"]) for entry in row["tags"] or ()]
+        labels = encode(said, self._taxonomy)
+        self._tracks.append(hash_of(row["track_id"]))
+        self._groups.append(hash_of(group_of(row)))
+        digest = row[self._bytes_column] if self._bytes_column else None
+        self._digests.append(hash_of(str(digest)) if digest else 0)
+        self._sides.append(SIDES.index(side))
+        self._tags.append(np.flatnonzero(labels.targets).astype(self._type))
+        self._known.append((labels.mask[self._starts] > 0).tobytes())
+        self._weights += labels.targets
+        self._unknown.update(labels.unknown)
+        for name in labels.conflicts:
+            self._add_conflict(row, name, said)
+
+    def _add_conflict(self, row: dict[str, Any], name: str, said: list[tuple[str, float | None]]) -> None:
+        kind = next(category.kind for category in self._taxonomy.categories if category.name == name)
+        tags = "|".join(tag if weight is None else f"{tag}:{weight:g}" for tag, weight in said)
+        place = {"file": row[FILE], "row": row[ROW]}
+        self._conflicts.append({"track_id": row["track_id"], "category": name, "kind": kind, "tags": tags, **place})
+        if len(self._conflicts) == _BATCH:
+            self._conflict_batches.append(pa.RecordBatch.from_pylist(self._conflicts, schema=CONFLICTS))
+            self._conflicts = []
+
+    def labels(self) -> CatalogLabels:
+        """Everything that was added."""
+        rest = pa.RecordBatch.from_pylist(self._conflicts, schema=CONFLICTS)
+        sizes = np.array([len(tags) for tags in self._tags], np.int64)
+        artists, digests = np.array(self._groups, np.uint64), np.array(self._digests, np.uint64)
+        known = np.frombuffer(b"".join(self._known), np.bool_).reshape(-1, len(self._starts))
+        return CatalogLabels(
+            tracks=np.array(self._tracks, np.uint64),
+            artists=artists,
+            groups=joined(artists, digests),
+            shared=shared_audio(artists, digests),
+            sides=np.array(self._sides, np.int8),
+            carried=TagRows(
+                starts=np.concatenate([np.zeros(1, np.int64), sizes.cumsum()]),
+                tags=np.concatenate([*self._tags, np.array([], self._type)]),
+            ),
+            known=known,
+            weights=self._weights,
+            conflicts=pa.Table.from_batches([*self._conflict_batches, rest], CONFLICTS),
+            unknown=self._unknown,
+            problems=self.problems,
+        )
+
+
+def hash_of(text: str) -> int:
+    """64 bits that stand for a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def joined(groups: Hashes, digests: Hashes) -> Hashes:
+    """Groups that share a digest (0: unknown) become one: the smallest hash of them names it."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names, group = np.unique(groups, return_inverse=True)
+    known = np.flatnonzero(digests)
+    if not len(known):
+        return groups
+    audio, digest = np.unique(digests[known], return_inverse=True)
+    size = len(names) + len(audio)
+    links = coo_array((np.ones(len(known), np.int8), (group[known], len(names) + digest)), (size, size))
+    parts = connected_components(links, directed=False)[1][: len(names)]
+    smallest = np.full(parts.max() + 1, np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(smallest, parts, names)
+    found: Hashes = smallest[parts][group]
+    return found
+
+
+def shared_audio(groups: Hashes, digests: Hashes) -> npt.NDArray[np.bool_]:
+    """Whether a track's digest (0: unknown) is one of another group, too: bool [tracks]."""
+    known = np.flatnonzero(digests)
+    audio, digest = np.unique(digests[known], return_inverse=True)
+    one = np.zeros(len(audio), np.uint64)
+    one[digest] = groups[known]
+    several = np.zeros(len(audio), np.bool_)
+    several[digest[groups[known] != one[digest]]] = True
+    found = np.zeros(len(groups), np.bool_)
+    found[known] = several[digest]
+    return found
+
+
+def rows_of(shards: Iterable[CatalogShard]) -> Iterator[pa.RecordBatch]:
+    """The catalog's batches without their problems."""
+    for shard in shards:
+        yield from (batch for batch, _ in read_shard(shard))

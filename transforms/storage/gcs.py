@@ -1,0 +1,189 @@
+"""Objects on Google Cloud Storage: create-only writes are bound to generation 0."""
+
+import base64
+import functools
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from google.api_core import exceptions as api
+
+from transforms.storage.errors import AlreadyExists, FileInfo, NotFound, TooLarge
+from transforms.storage.gcs_client import CAUGHT, TIMEOUT_S, call, client
+from transforms.storage.range_reader import RangeReader
+
+MAX_NAME_BYTES = 1024
+PAGE_OBJECTS = 1000
+UPLOAD_CHUNK_BYTES = 8 << 20
+
+
+def _split(url: str) -> tuple[str, str]:
+    """(bucket, object name or folder) of a gs:// URL; the name is taken as it stands."""
+    bucket, _, name = url.removeprefix("gs://").partition("/")
+    if not bucket:
+        raise NotFound(f"{url!r}: names no bucket; write gs://BUCKET/NAME")
+    return bucket, name
+
+
+def _blob(url: str) -> Any:
+    """A handle on the object; makes no request."""
+    bucket, name = _split(url)
+    if not name or "\n" in name or "\r" in name or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        raise NotFound(
+            f"{url!r}: no object can have this name (1 to {MAX_NAME_BYTES} bytes of UTF-8 without line breaks)"
+        )
+    return client().bucket(bucket).blob(name)
+
+
+class _Bounded(io.BytesIO):
+    """Takes a download's bytes and breaks it off when there are too many."""
+
+    def __init__(self, url: str, max_bytes: int) -> None:
+        super().__init__()
+        self._url, self._max_bytes = url, max_bytes
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self._max_bytes:
+            raise TooLarge(f"{self._url}: more than {self._max_bytes} bytes")
+        return super().write(data)
+
+
+def read_bytes(url: str, max_bytes: int | None) -> bytes:
+    """See `storage.read_bytes`."""
+
+    def fetch() -> bytes:
+        # A stream that stops early, not a range: only whole objects have their checksum verified.
+        sink = io.BytesIO() if max_bytes is None else _Bounded(url, max_bytes)
+        _blob(url).download_to_file(sink, timeout=TIMEOUT_S, retry=None)
+        return sink.getvalue()
+
+    return call(url, fetch)
+
+
+def open_input(url: str) -> BinaryIO:
+    """See `storage.open_input`."""
+    found = _blob(url)
+    call(url, lambda: found.reload(timeout=TIMEOUT_S, retry=None))
+    # Bound to the generation that was opened: an object replaced meanwhile must not be read in two halves.
+    blob = found.bucket.blob(found.name, generation=found.generation)
+
+    def fetch(start: int, end: int) -> bytes:
+        get = functools.partial(blob.download_as_bytes, start=start, end=end - 1, timeout=TIMEOUT_S)
+        return call(url, lambda: bytes(get(retry=None, checksum=None)))
+
+    return io.BufferedReader(RangeReader(fetch, int(found.size)), buffer_size=64 << 10)
+
+
+def create(url: str, data: bytes) -> None:
+    """See `storage.create`."""
+    _create(url, lambda blob: _send(blob, data, if_generation_match=0), lambda: io.BytesIO(data))
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """See `storage.write_bytes`."""
+    call(url, lambda: _send(_blob(url), data, if_generation_match=None))
+
+
+def _send(blob: Any, data: bytes, if_generation_match: int | None) -> None:
+    blob.upload_from_string(
+        data,
+        content_type="application/octet-stream",
+        if_generation_match=if_generation_match,
+        timeout=TIMEOUT_S,
+        retry=None,
+    )
+
+
+def upload(local_path: Path, url: str) -> None:
+    """See `storage.upload`."""
+
+    def send(blob: Any) -> None:
+        blob.chunk_size = UPLOAD_CHUNK_BYTES
+        blob.upload_from_filename(
+            local_path, "application/octet-stream", if_generation_match=0, timeout=TIMEOUT_S, retry=None
+        )
+
+    _create(url, send, lambda: local_path.open("rb"))
+
+
+def _create(url: str, send: Callable[[Any], None], source: Callable[[], io.BytesIO | io.BufferedReader]) -> None:
+    """Create-only write; after an attempt whose answer was lost, a taken name may be our own doing."""
+    answer_lost = False
+
+    def attempt() -> None:
+        nonlocal answer_lost
+        try:
+            send(_blob(url))
+        except api.PreconditionFailed:
+            if not (answer_lost and _holds(url, source)):
+                raise AlreadyExists(f"{url}: exists already") from None
+        except CAUGHT:
+            answer_lost = True
+            raise
+
+    call(url, attempt)
+
+
+def _holds(url: str, source: Callable[[], io.BytesIO | io.BufferedReader]) -> bool:
+    """Whether the object has the bytes that were to be written."""
+    blob = _blob(url)
+    blob.reload(timeout=TIMEOUT_S, retry=None)
+    with source() as stream:
+        digest = hashlib.file_digest(stream, functools.partial(hashlib.md5, usedforsecurity=False)).digest()
+        same_size = stream.seek(0, io.SEEK_END) == blob.size
+    return bool(same_size and blob.md5_hash == base64.b64encode(digest).decode())
+
+
+def list_files(url: str) -> Iterator[FileInfo]:
+    """See `storage.list_files`."""
+    return _listed(url, delimiter=None)
+
+
+def list_folder(url: str) -> Iterator[FileInfo]:
+    """See `storage.list_folder`."""
+    return _listed(url, delimiter="/")
+
+
+def _listed(url: str, delimiter: str | None) -> Iterator[FileInfo]:
+    bucket, folder = _split(url)
+    prefix = folder.removesuffix("/") + "/" if folder else ""
+    token: str | None = None
+    while True:
+        blobs, token = call(url, functools.partial(_page, bucket, prefix, delimiter, token))
+        for blob in blobs:
+            # Consoles make empty objects named `folder/` to show a folder.
+            if not blob.name.endswith("/"):
+                yield FileInfo(url=f"gs://{bucket}/{blob.name}", size=int(blob.size), version=str(blob.generation))
+        if token is None:
+            return
+
+
+def _page(bucket: str, prefix: str, delimiter: str | None, token: str | None) -> tuple[list[Any], str | None]:
+    """One page of a listing, and the token of the next page."""
+    iterator = client().list_blobs(
+        bucket,
+        prefix=prefix,
+        delimiter=delimiter,
+        page_token=token,
+        page_size=PAGE_OBJECTS,
+        fields="items(name,size,generation),nextPageToken",
+        timeout=TIMEOUT_S,
+        retry=None,
+    )
+    page = next(iterator.pages, ())
+    return list(page), iterator.next_page_token
+
+
+def exists(url: str) -> bool:
+    """See `storage.exists`."""
+    return call(url, lambda: bool(_blob(url).exists(timeout=TIMEOUT_S, retry=None)))
+
+
+def delete(url: str) -> None:
+    """See `storage.delete`."""
+    try:
+        call(url, lambda: _blob(url).delete(timeout=TIMEOUT_S, retry=None))
+    except NotFound:
+        return

@@ -1,0 +1,116 @@
+"""One client a process, and requests that are repeated while they fail for a reason that may pass."""
+
+import functools
+import os
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import google.auth
+import google.auth.exceptions
+import requests
+import requests.adapters
+from google.api_core import exceptions as api
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
+from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+
+from transforms.storage.errors import AlreadyExists, NotFound, PermissionDenied, StorageError, Unavailable
+
+T = TypeVar("T")
+
+ATTEMPTS = 7
+FIRST_PAUSE_S = 0.5
+MAX_PAUSE_S = 16.0
+TIMEOUT_S = (10, 60)
+"""To connect, and between two bytes of an answer."""
+CONNECTIONS = 64
+
+CAUGHT = (
+    api.GoogleAPIError,
+    google.auth.exceptions.GoogleAuthError,
+    requests.RequestException,
+    InvalidResponse,
+    DataCorruption,
+    ConnectionError,
+    TimeoutError,
+)
+_TRANSIENT_CODES = {408, 429, 500, 502, 503, 504}
+_sleep = time.sleep
+
+
+def client() -> storage.Client:
+    """The process's client: a forked child must not share its parent's connections."""
+    return _client_of(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
+
+
+@functools.lru_cache(maxsize=4)
+def _client_of(pid: int, emulator: str | None) -> storage.Client:
+    del pid
+    credentials, session = _anonymous() if emulator else _default()
+    # The default pool of 10 makes a worker with more threads open and drop connections.
+    adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    # Objects belong to buckets; no call made here needs a project.
+    return storage.Client(project="none", credentials=credentials, _http=session)
+
+
+def _anonymous() -> tuple[Any, requests.Session]:
+    return AnonymousCredentials(), requests.Session()  # type: ignore[no-untyped-call]
+
+
+def _default() -> tuple[Any, requests.Session]:
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
+    return credentials, AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+
+
+def call(url: str, action: Callable[[], T]) -> T:
+    """Does a request, again after growing pauses while it fails for a reason that may pass."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return action()
+        except CAUGHT as e:
+            if not _is_transient(e):
+                raise _meaning(e)(f"{url}: {_sentence(e)}") from e
+            if attempt == ATTEMPTS - 1:
+                raise Unavailable(f"{url}: still failing after {ATTEMPTS} attempts: {_sentence(e)}") from e
+        # Jitter keeps a thousand throttled workers from coming back all at once.
+        _sleep(min(MAX_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0))
+    raise AssertionError("unreachable")
+
+
+def _code(error: Exception) -> int | None:
+    if isinstance(error, InvalidResponse):
+        return int(error.response.status_code)
+    code = getattr(error, "code", None)
+    return int(code) if code is not None else None
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, google.auth.exceptions.GoogleAuthError):
+        return isinstance(error, google.auth.exceptions.TransportError) or error.retryable
+    return _code(error) in _TRANSIENT_CODES or isinstance(
+        error, requests.RequestException | DataCorruption | ConnectionError | TimeoutError
+    )
+
+
+def _meaning(error: Exception) -> type[StorageError]:
+    if isinstance(error, google.auth.exceptions.GoogleAuthError):
+        return PermissionDenied
+    return {401: PermissionDenied, 403: PermissionDenied, 404: NotFound, 412: AlreadyExists}.get(
+        _code(error) or 0, StorageError
+    )
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, without the client's request lines: it ends in the ledger."""
+    if isinstance(error, google.auth.exceptions.DefaultCredentialsError):
+        return "no Google credentials found; run `gcloud auth application-default login` or use a service account"
+    if _code(error) == 404:
+        return "no such object or bucket"
+    text = " ".join(str(error).split()).split(": ('Request failed")[0]
+    return re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text)[:500]

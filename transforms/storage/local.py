@@ -1,0 +1,217 @@
+"""Local files: committed by `link(2)` of a finished, synced temporary in the same folder."""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from transforms.storage.errors import (
+    AlreadyExists,
+    FileInfo,
+    NotFound,
+    PermissionDenied,
+    StorageError,
+    TooLarge,
+    Unavailable,
+)
+
+PARTIAL = ".partial-"
+"""Names of unfinished files start with this; listings pass them over."""
+
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EBUSY}
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+@contextlib.contextmanager
+def _named_errors(url: str) -> Iterator[None]:
+    """Turns an `OSError` into the `StorageError` that it means."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except ValueError as e:
+        raise NotFound(f"{url!r}: no file can have this name ({e})") from e
+    except OSError as e:
+        raise _meaning(e.errno)(f"{url}: {e.strerror}") from e
+
+
+def _meaning(number: int | None) -> type[StorageError]:
+    if number in _MISSING:
+        return NotFound
+    if number in _DENIED:
+        return PermissionDenied
+    return Unavailable if number in _TRANSIENT else StorageError
+
+
+def open_input(url: str) -> BinaryIO:
+    """See `storage.open_input`."""
+    with _named_errors(url):
+        # Without O_NONBLOCK a named pipe in a catalog would hang the reader for ever.
+        descriptor = os.open(url, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise NotFound(f"{url}: not a regular file")
+        return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(url: str, max_bytes: int | None) -> bytes:
+    """See `storage.read_bytes`."""
+    with open_input(url) as stream, _named_errors(url):
+        if max_bytes is None:
+            return stream.read()
+        size = os.fstat(stream.fileno()).st_size
+        # The second look is for a file that grows while it is read.
+        if size > max_bytes or len(data := stream.read(max_bytes + 1)) > max_bytes:
+            raise TooLarge(f"{url}: {size} bytes, at most {max_bytes} are read")
+        return data
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder and its parents; each new name is on disk when this returns."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _commit(url: str, fill: Callable[[Path], None], publish: Callable[[Path, Path], None]) -> None:
+    """Fills a temporary beside the target, syncs it, publishes it and syncs the folder."""
+    target = Path(url)
+    partial = target.with_name(PARTIAL + secrets.token_hex(8))
+    with _named_errors(url):
+        _make_folder(target.parent)
+        try:
+            fill(partial)
+            _sync_file(partial)
+            publish(partial, target)
+            _sync_folder(target.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _link(partial: Path, target: Path) -> None:
+    """Gives the finished file its final name, which must be free."""
+    taken = target.exists()
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        # A network file system may lose the answer of a link that it has made.
+        if taken or not partial.samefile(target):
+            raise AlreadyExists(f"{target}: exists already") from None
+    except OSError as e:
+        if e.errno not in _NO_HARD_LINKS:
+            raise
+        raise StorageError(
+            f"{target.parent}: create-only commits need hard links, which this file system refuses ({e.strerror}); "
+            "choose a folder on another one"
+        ) from e
+
+
+def create(url: str, data: bytes) -> None:
+    """See `storage.create`."""
+    _commit(url, lambda partial: _write(partial, data), _link)
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """See `storage.write_bytes`."""
+    _commit(url, lambda partial: _write(partial, data), _replace)
+
+
+def _replace(partial: Path, target: Path) -> None:
+    partial.replace(target)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def upload(local_path: Path, url: str) -> None:
+    """See `storage.upload`."""
+    _commit(url, lambda partial: _link_or_copy(local_path, partial), _link)
+
+
+def _link_or_copy(source: Path, partial: Path) -> None:
+    try:
+        os.link(source, partial)
+    except OSError as e:
+        if e.errno != errno.EXDEV and e.errno not in _NO_HARD_LINKS:
+            raise
+        shutil.copyfile(source, partial)
+
+
+def list_files(url: str) -> Iterator[FileInfo]:
+    """See `storage.list_files`."""
+    return _listed(url, deep=True)
+
+
+def list_folder(url: str) -> Iterator[FileInfo]:
+    """See `storage.list_folder`."""
+    return _listed(url, deep=False)
+
+
+def _listed(url: str, *, deep: bool) -> Iterator[FileInfo]:
+    # Linked folders are not entered: a link to a parent would have no end.
+    for entry in _entries(url):
+        path = f"{url.removesuffix('/')}/{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            if deep:
+                yield from _listed(path, deep=True)
+        elif (info := _info(path, entry)) is not None:
+            yield info
+
+
+def _entries(url: str) -> list[os.DirEntry[str]]:
+    """A folder's entries in the order of their full names' bytes, as object stores list them."""
+    try:
+        with _named_errors(url), os.scandir(url or ".") as entries:
+            found = [entry for entry in entries if not entry.name.startswith(PARTIAL)]
+    except NotFound:
+        return []
+    return sorted(found, key=lambda e: os.fsencode(e.name + "/" if e.is_dir(follow_symlinks=False) else e.name))
+
+
+def _info(path: str, entry: os.DirEntry[str]) -> FileInfo | None:
+    """The entry as a file; None where it is none, or is gone since the folder was read."""
+    try:
+        facts = entry.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    return FileInfo(url=path, size=facts.st_size, version=f"{facts.st_mtime_ns}-{facts.st_size}")
+
+
+def exists(url: str) -> bool:
+    """See `storage.exists`."""
+    try:
+        with _named_errors(url):
+            return stat.S_ISREG(os.stat(url).st_mode)  # noqa: PTH116 - pathlib answers False to permission errors too
+    except NotFound:
+        return False
+
+
+def delete(url: str) -> None:
+    """See `storage.delete`."""
+    with contextlib.suppress(NotFound), _named_errors(url):
+        Path(url).unlink()

@@ -1,0 +1,1 @@
+"""The table format: paths, snapshots, SQL and DuckDB views."""

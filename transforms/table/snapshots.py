@@ -1,0 +1,156 @@
+"""Snapshots: one numbered, immutable, complete version of all tables; the commit is a create-only file."""
+
+import contextlib
+import dataclasses
+import json
+from typing import Any, Self
+
+from transforms import storage
+from transforms.formats.hashing import combine, digest, json_bytes
+from transforms.schemas.tables import SCHEMA_VERSION
+
+
+class TableError(ValueError):
+    """A table or snapshot that this version cannot read."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """One immutable Parquet file of a table.
+
+    Attributes:
+      path: relative to the table root.
+      bucket: the bucket whose tracks it holds; -1 for the taxonomy.
+      content: digest of its rows, without what may differ between equal runs (see `assembly`); "" for the taxonomy.
+    """
+
+    table: str
+    path: str
+    bucket: int
+    rows: int
+    bytes: int
+    sha256: str
+    content: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ids:
+    """What the rows of a snapshot were made with."""
+
+    feature_id: str
+    embedding_id: str
+    tagger_id: str
+    taxonomy_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a finished job leaves at `runs/<run_id>.json`: everything `publish` needs.
+
+    Attributes:
+      counts: `catalog`, `tagged`, `carried`, `rejected` add up; `decoded` were extracted by this job, `reused` come
+        from part files of an earlier unpublished one, `unavailable` are rejects due again in the next run.
+      reasons: rejected tracks by reason.
+      options: what decided which rows are published (`min_score`, `top_k`).
+    """
+
+    run_id: str
+    parent: int | None
+    ids: Ids
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    options: dict[str, Any]
+    files: tuple[DataFile, ...]
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the rows of `tracks`, `track_tags`, `embeddings` and `ledger`, whatever their files are called."""
+        parts = [digest(f.table, str(f.bucket), f.content) for f in self.files if f.table != "taxonomy"]
+        return combine(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as a JSON object."""
+        return {"schema_version": SCHEMA_VERSION, "content_hash": self.content_hash, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, obj: dict[str, Any]) -> Self:
+        """The run that `to_json` wrote.
+
+        Raises:
+          TableError: written by another schema version.
+        """
+        if obj["schema_version"] != SCHEMA_VERSION:
+            raise TableError(
+                f"schema version {obj['schema_version']} cannot be read: this version reads {SCHEMA_VERSION}"
+            )
+        names = {f.name for f in dataclasses.fields(cls)}
+        fields = {k: v for k, v in obj.items() if k in names}
+        fields |= {"ids": Ids(**obj["ids"]), "files": tuple(DataFile(**f) for f in obj["files"])}
+        return cls(**fields)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """One published version: a number and the run that it publishes."""
+
+    number: int
+    created: str
+    run: Run
+
+    def files(self, table: str) -> list[DataFile]:
+        """The files of one table, by bucket."""
+        return sorted((f for f in self.run.files if f.table == table), key=lambda f: (f.bucket, f.path))
+
+    def bucket_file(self, table: str, bucket: int) -> DataFile | None:
+        """The file that holds a bucket's rows of a table; None where the bucket has none."""
+        return next((f for f in self.run.files if f.table == table and f.bucket == bucket), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The snapshot as a JSON object."""
+        return {"number": self.number, "created": self.created, **self.run.to_json()}
+
+    @classmethod
+    def from_json(cls, obj: dict[str, Any]) -> Self:
+        """The snapshot that `to_json` wrote."""
+        return cls(number=obj["number"], created=obj["created"], run=Run.from_json(obj))
+
+
+def snapshot_path(number: int) -> str:
+    """Where a snapshot's commit is, relative to the table root."""
+    return f"snapshots/{number:010d}.json"
+
+
+def snapshot_numbers(table_url: str) -> list[int]:
+    """Numbers of all published snapshots, ascending: a listing, never a hint."""
+    names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(table_url, "snapshots"))]
+    return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
+
+
+def read_snapshot(table_url: str, number: int) -> Snapshot:
+    """A published snapshot.
+
+    Raises:
+      storage.NotFound: there is no such number.
+    """
+    return Snapshot.from_json(json.loads(storage.read_bytes(storage.join(table_url, snapshot_path(number)))))
+
+
+def current_snapshot(table_url: str) -> Snapshot | None:
+    """The newest published snapshot; None before the first."""
+    numbers = snapshot_numbers(table_url)
+    return read_snapshot(table_url, numbers[-1]) if numbers else None
+
+
+def open_table(table_url: str, buckets: int) -> int:
+    """Bucket count of a table: written once by whoever comes first, read by everybody after.
+
+    Raises:
+      TableError: the table has another schema version.
+    """
+    url = storage.join(table_url, "table.json")
+    with contextlib.suppress(storage.AlreadyExists):
+        storage.create(url, json_bytes({"schema_version": SCHEMA_VERSION, "buckets": buckets}))
+    stored = json.loads(storage.read_bytes(url))
+    if stored["schema_version"] != SCHEMA_VERSION:
+        raise TableError(f"{url}: schema version {stored['schema_version']}, this version writes {SCHEMA_VERSION}")
+    return int(stored["buckets"])

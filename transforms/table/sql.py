@@ -1,0 +1,128 @@
+"""SQL texts that open a snapshot's tables in other engines: pure strings, always from the snapshot's own file list."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from transforms import storage
+from transforms.schemas.tables import TABLES
+from transforms.table.snapshots import Snapshot
+
+DUCKDB_TYPES: dict[pa.DataType, str] = {
+    pa.string(): "VARCHAR",
+    pa.float32(): "FLOAT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.bool_(): "BOOLEAN",
+}
+"""Arrow types of the tables, as DuckDB calls them."""
+
+
+def quoted(text: str) -> str:
+    """An SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def locations(table_url: str, snapshot: Snapshot, table: str) -> list[str]:
+    """Absolute paths or gs:// names of a table's files."""
+    root = table_url if "://" in table_url else str(Path(table_url).absolute())
+    return [storage.join(root, file.path) for file in snapshot.files(table)]
+
+
+def duckdb_type(type_: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type that occurs in a table."""
+    if pa.types.is_list(type_):
+        return f"{duckdb_type(type_.value_type)}[]"
+    if pa.types.is_struct(type_):
+        return f"STRUCT({', '.join(f'{field.name} {duckdb_type(field.type)}' for field in type_)})"
+    return DUCKDB_TYPES[type_]
+
+
+def duckdb_view(name: str, files: Sequence[str], schema: pa.Schema) -> str:
+    """The statement that makes one view; a table without files is an empty one of the same columns."""
+    if files:
+        listed = ",\n  ".join(quoted(file) for file in files)
+        # Folders are called `run=...` and `bucket=...`: by default DuckDB would make columns of them.
+        return (
+            f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([\n  {listed}\n], hive_partitioning = false);"
+        )
+    columns = ", ".join(f"NULL::{duckdb_type(field.type)} AS {field.name}" for field in schema)
+    return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} WHERE false;"
+
+
+def _header(table_url: str, snapshot: Snapshot, comment: str) -> str:
+    return f"{comment} Snapshot {snapshot.number} of {table_url}, content hash {snapshot.run.content_hash}"
+
+
+def duckdb_statements(table_url: str, snapshot: Snapshot) -> str:
+    """Views of all tables of a snapshot, for DuckDB."""
+    lines = [_header(table_url, snapshot, "--")]
+    if "://" in table_url:
+        lines.append(
+            "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
+            "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
+        )
+    lines += [duckdb_view(name, locations(table_url, snapshot, name), TABLES[name]) for name in TABLES]
+    return "\n".join(lines) + "\n"
+
+
+def bigquery_statements(table_url: str, snapshot: Snapshot) -> str:
+    """External tables over a snapshot's file lists, for BigQuery.
+
+    Raises:
+      ValueError: the table is not on gs://, where alone BigQuery reads files.
+    """
+    if not table_url.startswith("gs://"):
+        raise ValueError(
+            f"{table_url}: BigQuery reads external tables from gs:// only; tag with --table gs://BUCKET/FOLDER, "
+            "or copy the table's folder there and name the copy"
+        )
+    lines = [
+        _header(table_url, snapshot, "--"),
+        "-- Names without a dataset: run with a default one, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
+    ]
+    for name in TABLES:
+        if snapshot.files(name):
+            lines.append(_external_table(name, storage.join(table_url, manifest_path(snapshot.number, name))))
+        else:
+            lines.append(f"-- {name} has no files in this snapshot")
+    return "\n".join(lines) + "\n"
+
+
+def manifest_path(number: int, table: str) -> str:
+    """Where a snapshot's plain list of a table's files is, relative to the table root."""
+    return f"manifests/{number:010d}/{table}.txt"
+
+
+def _external_table(name: str, manifest: str) -> str:
+    return f"""CREATE OR REPLACE EXTERNAL TABLE {name}
+OPTIONS (
+  format = 'PARQUET',
+  uris = [{quoted(manifest)}],
+  file_set_spec_type = 'NEW_LINE_DELIMITED_MANIFEST',
+  enable_list_inference = true
+);"""
+
+
+def spark_statements(table_url: str, snapshot: Snapshot) -> str:
+    """PySpark statements that make temporary views: SQL alone cannot name a list of files."""
+    lines = [_header(table_url, snapshot, "#"), "# Paste into pyspark, or into a job that has `spark`."]
+    for name in TABLES:
+        files = locations(table_url, snapshot, name)
+        if files:
+            listed = ",\n    ".join(json.dumps(file) for file in files)
+            lines.append(f"spark.read.parquet(\n    {listed},\n).createOrReplaceTempView({json.dumps(name)})")
+        else:
+            lines.append(f"# {name} has no files in this snapshot")
+    return "\n".join(lines) + "\n"
+
+
+ENGINES: dict[str, Callable[[str, Snapshot], str]] = {
+    "duckdb": duckdb_statements,
+    "bigquery": bigquery_statements,
+    "spark": spark_statements,
+}
+"""Engine name -> the function that writes its statements."""

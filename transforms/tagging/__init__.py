@@ -1,0 +1,1 @@
+"""What one run of `tag` does: outcomes, planning, assembly, files."""

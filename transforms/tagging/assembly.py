@@ -1,0 +1,182 @@
+"""The tables of one bucket, from its catalog rows, its tracks' outcomes and a tagger."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.catalog.reader import FILE, ROW
+from transforms.formats.arrow import content_digest
+from transforms.schemas.tables import EMBEDDINGS, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
+from transforms.tagging.tagger import Tagger
+from transforms.taxonomy.taxonomy import Taxonomy
+
+METADATA = ("artist_id", "album_id", "title", "artist", "year", "country", "language")
+NOT_PUBLISHED = frozenset({"track_id", "uri", "source_version", "tags", FILE, ROW})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Publication:
+    """Which rows of `track_tags` are published; recorded in the run and in the snapshot.
+
+    Attributes:
+      min_score: lowest score of a published row; 0 publishes all.
+      top_k: most rows a track and category; None publishes all.
+    """
+
+    min_score: float = 0.0
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise ValueError(f"min_score={self.min_score} is not between 0 and 1")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k={self.top_k} is not positive")
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as a JSON object."""
+        return dataclasses.asdict(self)
+
+
+def assemble_bucket(
+    rows: pa.Table,
+    outcomes: pa.Table,
+    duplicates: dict[str, str],
+    tagger: Tagger,
+    run_id: str,
+    publication: Publication,
+) -> dict[str, pa.Table]:
+    """`tracks`, `track_tags`, `embeddings` and `ledger` of one bucket.
+
+    Args:
+      rows: catalog rows sorted by track_id, one per id.
+      outcomes: one outcome per row, in the same order.
+      duplicates: track_id -> the track of the same bytes that comes first.
+    """
+    embedded = pc.is_null(outcomes["reason"])
+    kept_rows, kept = rows.filter(embedded), outcomes.filter(embedded)
+    scores = np.round(_score(kept["embedding"], tagger), 4)
+    positives = tagger.positives(scores)
+    return {
+        "tracks": _tracks(kept_rows, kept, scores, positives, tagger),
+        "track_tags": _track_tags(kept_rows, scores, positives, tagger, publication),
+        "embeddings": _embeddings(kept, tagger),
+        "ledger": _ledger(rows, outcomes, duplicates, tagger, run_id),
+    }
+
+
+def comparable_digest(name: str, table: pa.Table) -> str:
+    """Digest of a table's rows without what may differ between equal runs: `run_id`, and tagged or carried."""
+    if name == "ledger":
+        status = pc.if_else(pc.equal(table["status"], "carried"), "tagged", table["status"])
+        table = table.set_column(table.column_names.index("status"), "status", status).drop_columns("run_id")
+    return content_digest(table)
+
+
+def _score(embeddings: pa.ChunkedArray, tagger: Tagger) -> np.ndarray:
+    if len(embeddings) == 0:
+        return np.zeros((0, len(tagger.taxonomy.tags)))
+    values = embeddings.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return tagger.score(values.reshape(len(embeddings), -1).astype(np.float32, copy=False))
+
+
+def _tracks(rows: pa.Table, kept: pa.Table, scores: np.ndarray, positives: np.ndarray, tagger: Tagger) -> pa.Table:
+    further = [name for name in rows.column_names if name not in NOT_PUBLISHED and name not in METADATA]
+    columns = {name: rows[name] for name in ("track_id", *METADATA)}
+    columns |= {name: kept[name] for name in ("duration_s", "sample_rate", "channels")}
+    columns["top_tags"] = _top_tags(scores, positives, [tag.id for tag in tagger.taxonomy.tags])
+    columns["tagger_id"] = pa.array([tagger.tagger_id] * rows.num_rows, pa.string())
+    schema = pa.schema([*TRACKS, *(pa.field(name, rows.schema.field(name).type) for name in further)])
+    return pa.table([*columns.values(), *(rows[name] for name in further)], names=schema.names).cast(schema)
+
+
+def _top_tags(scores: np.ndarray, positives: np.ndarray, tag_ids: list[str]) -> pa.Array:
+    """The positive tags of each track, best first, of equal scores in the taxonomy's order."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    chosen = np.take_along_axis(positives, order, axis=1)
+    offsets = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))]).astype(np.int32)
+    tags = pa.array(tag_ids, pa.string()).take(pa.array(order[chosen]))
+    values = pa.array(np.take_along_axis(scores, order, axis=1)[chosen].astype(np.float32))
+    structs = pa.StructArray.from_arrays([tags, values], fields=list(TAG_SCORE))
+    return pa.ListArray.from_arrays(pa.array(offsets), structs, type=TRACKS.field("top_tags").type)
+
+
+def _embeddings(kept: pa.Table, tagger: Tagger) -> pa.Table:
+    ids = pa.array([tagger.embedding_id] * kept.num_rows, pa.string())
+    return pa.table([kept["track_id"], ids, kept["embedding"]], names=EMBEDDINGS.names).cast(EMBEDDINGS)
+
+
+def _track_tags(
+    rows: pa.Table, scores: np.ndarray, positives: np.ndarray, tagger: Tagger, publication: Publication
+) -> pa.Table:
+    """All tags of all tracks, sorted by (category, tag, score desc, track_id)."""
+    taxonomy = tagger.taxonomy
+    ranks = np.zeros(scores.shape, np.int16)
+    for category in taxonomy.categories:
+        columns = sorted(taxonomy.index[tag.id] for tag in category.tags)  # of equal scores the first one wins
+        order = np.argsort(-scores[:, columns], axis=1, kind="stable")
+        ranks[:, columns] = np.argsort(order, axis=1, kind="stable") + 1
+    track_ids = rows["track_id"].combine_chunks()
+    weights = _expert_weights(rows, taxonomy)
+    categories = {tag.id: category.name for category in taxonomy.categories for tag in category.tags}
+    parts = []
+    for tag in sorted(categories, key=lambda tag: (categories[tag], tag)):
+        column = taxonomy.index[tag]
+        order = np.argsort(-scores[:, column], kind="stable")
+        order = order[_published(scores[order, column], ranks[order, column], publication)]
+        score = pa.array(scores[order, column].astype(np.float32))
+        values = {
+            "track_id": track_ids.take(pa.array(order)),
+            "category": pa.repeat(categories[tag], len(order)),
+            "tag": pa.repeat(tag, len(order)),
+            "score": score,
+            "rank": pa.array(ranks[order, column]),
+            "is_positive": pa.array(positives[order, column]),
+            "source": pa.repeat("model", len(order)),
+            "model_score": score,
+            "expert_weight": pa.array(weights[column][order], from_pandas=True)
+            if column in weights
+            else pa.nulls(len(order), pa.float32()),
+        }
+        parts.append(pa.table(values).cast(TRACK_TAGS))
+    # Left in one chunk a tag: a copy in one piece would double the memory of the largest table.
+    return pa.concat_tables(parts) if parts else TRACK_TAGS.empty_table()
+
+
+def _published(scores: np.ndarray, ranks: np.ndarray, publication: Publication) -> np.ndarray:
+    keep = scores >= publication.min_score
+    return keep if publication.top_k is None else keep & (ranks <= publication.top_k)
+
+
+def _expert_weights(rows: pa.Table, taxonomy: Taxonomy) -> dict[int, np.ndarray]:
+    """Tag index -> annotated weight of each row, NaN where there is none; a tag without a weight counts 1."""
+    weights: dict[int, np.ndarray] = {}
+    for row, tags in enumerate(rows["tags"].to_pylist()):
+        for entry in tags or ():
+            tag = taxonomy.resolve(entry["tag"])
+            if tag is not None:
+                column = weights.setdefault(taxonomy.index[tag], np.full(rows.num_rows, np.nan, np.float32))
+                column[row] = 1.0 if entry["weight"] is None else entry["weight"]
+    return weights
+
+
+def _ledger(rows: pa.Table, outcomes: pa.Table, duplicates: dict[str, str], tagger: Tagger, run_id: str) -> pa.Table:
+    status = pc.if_else(
+        pc.is_valid(outcomes["reason"]), "rejected", pc.if_else(outcomes["carried"], "carried", "tagged")
+    )
+    columns = {
+        "track_id": rows["track_id"],
+        "uri": rows["uri"],
+        "status": status,
+        **{name: outcomes[name] for name in ("reason", "detail", "stage")},
+        "duplicate_of": pa.array([duplicates.get(i) for i in rows["track_id"].to_pylist()], pa.string()),
+        **{name: outcomes[name] for name in ("source_version", "source_bytes", "source_sha256", "decoded_fraction")},
+        **{
+            name: pa.repeat(getattr(tagger, name), rows.num_rows)
+            for name in ("feature_id", "embedding_id", "tagger_id")
+        },
+        "run_id": pc.fill_null(outcomes["run_id"], run_id),
+    }
+    return pa.table(columns).cast(LEDGER)

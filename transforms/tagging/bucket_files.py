@@ -1,0 +1,57 @@
+"""Writing one bucket's tables as immutable files, and counting what became of its tracks."""
+
+import contextlib
+import dataclasses
+from collections import Counter
+
+import pyarrow as pa
+
+from transforms import storage
+from transforms.audio.errors import Unavailable
+from transforms.formats.hashing import sha256_hex
+from transforms.formats.parquet import parquet_bytes
+from transforms.table.snapshots import DataFile
+from transforms.tagging.assembly import comparable_digest
+from transforms.tagging.outcomes import Known
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BucketReport:
+    """Files and counts of one assembled bucket."""
+
+    files: tuple[DataFile, ...]
+    counts: dict[str, int]
+    reasons: dict[str, int]
+
+
+def write_bucket(known: Known, bucket: int, tables: dict[str, pa.Table], run_id: str) -> BucketReport:
+    """Writes each table of the bucket under the run's folder and counts the ledger's rows.
+
+    Counts: `catalog`, one for each status, `unavailable` (among the rejected), `fresh` (extracted since the parent).
+    """
+    files = tuple(write_table(known, bucket, name, table, run_id) for name, table in tables.items())
+    ledger = tables["ledger"]
+    counts = Counter(ledger["status"].to_pylist())
+    reasons = Counter(reason for reason in ledger["reason"].to_pylist() if reason)
+    counts |= {"catalog": ledger.num_rows, "unavailable": reasons[Unavailable.reason]}
+    counts["fresh"] = ledger["run_id"].to_pylist().count(run_id)
+    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons))
+
+
+def write_table(known: Known, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
+    """Writes one file, named by its content: a second try of the same work finds it there. bucket -1: no bucket."""
+    data = parquet_bytes(table, name=name, ids={**dataclasses.asdict(known.ids), "run_id": run_id})
+    sha256 = sha256_hex(data)
+    folder = f"data/run={run_id}" + (f"/bucket={bucket:04d}" if bucket >= 0 else "")
+    path = f"{folder}/{name}-{sha256[:16]}.parquet"
+    with contextlib.suppress(storage.AlreadyExists):
+        storage.create(storage.join(known.table, path), data)
+    return DataFile(
+        table=name,
+        path=path,
+        bucket=bucket,
+        rows=table.num_rows,
+        bytes=len(data),
+        sha256=sha256,
+        content=comparable_digest(name, table) if bucket >= 0 else "",
+    )

@@ -1,0 +1,1 @@
+"""Categories, tags, their hierarchy and training targets."""

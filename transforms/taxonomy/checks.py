@@ -1,0 +1,176 @@
+"""Everything that can be wrong with a taxonomy, as sentences; nothing stops at the first."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from transforms.catalog.values import tag_id
+
+if TYPE_CHECKING:
+    from transforms.taxonomy.taxonomy import Category, Tag
+
+_KINDS = ("binary", "multiclass", "multilabel")
+_CATEGORY_FIELDS = {"name", "kind", "tags"}
+_TAG_LISTS = ("parents", "aliases", "any_of", "none_of")
+_TAG_FIELDS = {"id", "name", *_TAG_LISTS}
+
+
+def check_shape(obj: Any) -> list[str]:
+    """Faults in the structure of a parsed file: missing, unknown or mistyped fields."""
+    if not isinstance(obj, dict) or set(obj) != {"categories"} or not isinstance(obj["categories"], list):
+        return ["a taxonomy is one mapping with the key `categories`, a list of categories"]
+    return [fault for i, category in enumerate(obj["categories"], 1) for fault in _category_shape(i, category)]
+
+
+def _category_shape(number: int, obj: Any) -> Iterator[str]:
+    place = f"category {number}"
+    if not isinstance(obj, dict):
+        yield f"{place}: {obj!r} is not a mapping with {', '.join(sorted(_CATEGORY_FIELDS))}"
+        return
+    if isinstance(obj.get("name"), str):
+        place = f"category {obj['name']!r}"
+    yield from _fields(place, obj, _CATEGORY_FIELDS, {*_CATEGORY_FIELDS, "dropped"})
+    yield from _texts(place, obj, ("name", "kind"))
+    for field, what in (("tags", "tag"), ("dropped", "dropped tag")):
+        if not isinstance(obj.get(field, []), list):
+            yield f"{place}: {field} must be a list"
+            continue
+        for i, tag in enumerate(obj.get(field, []), 1):
+            yield from _tag_shape(f"{place}, {what} {i}", tag)
+
+
+def _tag_shape(place: str, obj: Any) -> Iterator[str]:
+    if isinstance(obj, str):
+        return
+    if not isinstance(obj, dict):
+        yield f"{place}: {obj!r} is neither an id nor a mapping (id, name, parents, aliases ...)"
+        return
+    if isinstance(obj.get("id"), str):
+        place = f"tag {obj['id']!r}"
+    yield from _fields(place, obj, {"id"}, _TAG_FIELDS)
+    yield from _texts(place, obj, ("id", "name"))
+    for field in _TAG_LISTS:
+        value = obj.get(field) or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            yield f"{place}: {field} must be a list of tag ids, not {value!r}"
+            continue
+        yield from (f"{place}: {field}: {fault}" for item in value if (fault := _id_fault(item)))
+
+
+def _fields(place: str, obj: Mapping[str, Any], needed: set[str], known: set[str]) -> Iterator[str]:
+    for name in sorted(needed - set(obj)):
+        yield f"{place}: no {name}"
+    for name in sorted(str(key) for key in set(obj) - known):
+        yield f"{place}: unknown field {name!r}{_meant(name, known)}"
+
+
+def _texts(place: str, obj: Mapping[str, Any], fields: Sequence[str]) -> Iterator[str]:
+    for field in fields:
+        if field in obj and not isinstance(obj[field], str):
+            yield f"{place}: {field} {obj[field]!r} is not text: quote it"
+
+
+def _id_fault(tag: str) -> str | None:
+    try:
+        tag_id(tag)
+    except ValueError as e:
+        return str(e)
+    return None
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f": did you mean {near[0]!r}?" if near else ""
+
+
+def check(categories: Sequence["Category"]) -> list[str]:
+    """Faults in meaning: names, kinds, parents, aliases and rules that do not fit together."""
+    if not categories:
+        return ["no categories: give at least one"]
+    faults = list(_repeated("category", (category.name for category in categories)))
+    tags = [tag for category in categories for tag in category.tags]
+    dropped = [tag for category in categories for tag in category.dropped]
+    faults += _repeated("tag", (tag.id for tag in (*tags, *dropped)))
+    for category in categories:
+        faults += _category_faults(category)
+    faults += _alias_faults([*tags, *dropped])
+    known = {tag.id for tag in tags}
+    for tag in (*tags, *dropped):
+        faults += _parent_faults(tag, known)
+    return faults + _cycle_faults(tags)
+
+
+def _repeated(what: str, names: Iterable[str]) -> Iterator[str]:
+    counts = Counter(names)
+    yield from (f"{what} {name!r} stands {count} times" for name, count in counts.items() if count > 1)
+
+
+def _category_faults(category: "Category") -> Iterator[str]:
+    place, count = f"category {category.name!r}", len(category.tags)
+    if category.kind not in _KINDS:
+        yield f"{place}: kind {category.kind!r}: choose {', '.join(_KINDS)}"
+    if category.kind == "binary" and count not in (1, 2):
+        yield f"{place}: {count} tags: a binary category has one tag, or two of which one applies"
+    if category.kind == "multiclass" and count < 2:
+        yield f"{place}: {count} tags: a multiclass category needs two or more"
+    if category.kind == "multilabel" and count < 1:
+        yield f"{place}: no tags"
+    if category.kind == "binary" and category.dropped:
+        yield f"{place}: dropped tags are for multiclass and multilabel categories"
+    for tag in (*category.tags, *category.dropped):
+        yield from _tag_faults(category, tag)
+
+
+def _tag_faults(category: "Category", tag: "Tag") -> Iterator[str]:
+    place = f"tag {tag.id!r}"
+    if fault := _id_fault(tag.id):
+        yield fault
+    elif tag_id(tag.id) != tag.id or tag.category != category.name:
+        yield f"{place}: stands in category {category.name!r}: its id must be {category.name}/<slug>"
+    if tag.parents and category.kind != "multilabel":
+        yield f"{place}: parents are for multilabel categories, {category.name!r} is {category.kind}"
+    if (tag.any_of or tag.none_of) and category.kind != "binary":
+        yield f"{place}: any_of and none_of are for binary categories, {category.name!r} is {category.kind}"
+    if both := sorted(set(tag.any_of) & set(tag.none_of)):
+        yield f"{place}: {both} in any_of and in none_of"
+
+
+def _alias_faults(tags: Sequence["Tag"]) -> Iterator[str]:
+    owners: dict[str, str] = {tag.id: tag.id for tag in tags}
+    for tag in tags:
+        for alias in tag.aliases:
+            if owners.setdefault(alias, tag.id) != tag.id:
+                yield f"tag {tag.id!r}: alias {alias!r} already means {owners[alias]!r}"
+
+
+def _parent_faults(tag: "Tag", known: set[str]) -> Iterator[str]:
+    for parent in tag.parents:
+        if parent not in known:
+            yield f"tag {tag.id!r}: parent {parent!r} does not exist{_meant(parent, known)}"
+        elif parent.partition("/")[0] != tag.category:
+            yield f"tag {tag.id!r}: parent {parent!r} is of another category"
+    yield from (f"tag {tag.id!r}: {fault}" for fault in _repeated("parent", tag.parents))
+
+
+def _cycle_faults(tags: Sequence["Tag"]) -> list[str]:
+    known = {tag.id for tag in tags}
+    parents = {tag.id: tuple(p for p in tag.parents if p in known) for tag in tags}
+    stuck = set(parents) - set(parents_first(parents))
+    return [f"tags {sorted(stuck)}: parents go round in a circle"] if stuck else []
+
+
+def parents_first(parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """Ids ordered so that parents come before children; ids on a cycle, or below one, are left out."""
+    children: dict[str, list[str]] = {tag: [] for tag in parents}
+    for tag, above in parents.items():
+        for parent in set(above):
+            children[parent].append(tag)
+    waiting = {tag: len(set(above)) for tag, above in parents.items()}
+    order = [tag for tag, count in waiting.items() if count == 0]
+    for tag in order:
+        for child in children[tag]:
+            waiting[child] -= 1
+            if waiting[child] == 0:
+                order.append(child)
+    return order

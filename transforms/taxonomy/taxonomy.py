@@ -1,0 +1,272 @@
+"""The taxonomy: categories and their tags, in an order that never depends on the reader."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self
+
+from transforms import storage
+from transforms.catalog.values import tag_id
+from transforms.formats.hashing import short_id
+from transforms.taxonomy.checks import check, check_shape, parents_first
+
+Kind = Literal["binary", "multiclass", "multilabel"]
+
+
+class TaxonomyError(ValueError):
+    """A taxonomy that cannot be used.
+
+    Attributes:
+      problems: everything that is wrong with it, one sentence each.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tag:
+    """One tag.
+
+    Attributes:
+      id: stable id, `category/slug`.
+      name: what people read.
+      parents: ids of broader tags of the same category; a track that carries this tag carries them too.
+      aliases: other ids that catalogs use for it.
+      any_of: binary categories only: a track with any of these catalog tags carries this one.
+      none_of: binary categories only: a track with any of these catalog tags does not carry it.
+    """
+
+    id: str
+    name: str
+    parents: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    none_of: tuple[str, ...] = ()
+
+    @property
+    def category(self) -> str:
+        """Name of the tag's category."""
+        return self.id.partition("/")[0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Category:
+    """A family of tags with one kind.
+
+    Attributes:
+      name: first part of its tags' ids.
+      kind: `binary` (one tag that applies or not, or two of which one applies), `multiclass` (exactly one of its tags
+        applies) or `multilabel` (any number does).
+      tags: in the order of the file.
+      dropped: tags that catalogs carry and that are no targets, such as those too rare to learn. A track that has one
+        is annotated in this category, and the tag's parents apply to it.
+    """
+
+    name: str
+    kind: Kind
+    tags: tuple[Tag, ...]
+    dropped: tuple[Tag, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Taxonomy:
+    """All categories. Building one checks it: every fault is reported, not the first.
+
+    Raises:
+      TaxonomyError: with all problems.
+    """
+
+    categories: tuple[Category, ...]
+
+    def __post_init__(self) -> None:
+        if problems := check(self.categories):
+            raise TaxonomyError(problems)
+
+    @functools.cached_property
+    def tags(self) -> tuple[Tag, ...]:
+        """All tags: category by category, in the order of the file. Position in it is the column of a target vector."""
+        return tuple(tag for category in self.categories for tag in category.tags)
+
+    @functools.cached_property
+    def tag_ids(self) -> tuple[str, ...]:
+        """Ids of all tags, in the order of `tags`."""
+        return tuple(tag.id for tag in self.tags)
+
+    @functools.cached_property
+    def index(self) -> Mapping[str, int]:
+        """Position of each tag id in `tags`."""
+        return {tag.id: i for i, tag in enumerate(self.tags)}
+
+    @functools.cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kind of each tag's category, in the order of `tags`."""
+        return tuple(category.kind for category in self.categories for _ in category.tags)
+
+    @functools.cached_property
+    def slices(self) -> Mapping[str, slice]:
+        """Where each category's tags stand in `tags`."""
+        found, start = {}, 0
+        for category in self.categories:
+            found[category.name] = slice(start, start + len(category.tags))
+            start += len(category.tags)
+        return found
+
+    @functools.cached_property
+    def parents(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of each tag's direct parents, in the order of `tags`."""
+        return tuple(tuple(self.index[parent] for parent in tag.parents) for tag in self.tags)
+
+    @functools.cached_property
+    def topological(self) -> tuple[int, ...]:
+        """Positions of all tags, parents before their children; otherwise in the order of `tags`."""
+        return tuple(self.index[tag] for tag in parents_first({tag.id: tag.parents for tag in self.tags}))
+
+    @functools.cached_property
+    def ancestors(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of all broader tags of each tag, however far up, ascending."""
+        found: dict[int, set[int]] = {}
+        for i in self.topological:
+            found[i] = set(self.parents[i]).union(*(found[parent] for parent in self.parents[i]))
+        return tuple(tuple(sorted(found[i])) for i in range(len(self.tags)))
+
+    @functools.cached_property
+    def taxonomy_id(self) -> str:
+        """Hash of everything in it, the order of tags included."""
+        return short_id("tx", json.dumps(self.to_json(), sort_keys=True))
+
+    @functools.cached_property
+    def _resolved(self) -> Mapping[str, str]:
+        aliases = {alias: tag.id for tag in self.tags for alias in tag.aliases}
+        return aliases | {tag.id: tag.id for tag in self.tags}
+
+    @functools.cached_property
+    def dropped(self) -> Mapping[str, Tag]:
+        """The dropped tags of all categories, by id and by alias."""
+        return {name: tag for c in self.categories for tag in c.dropped for name in (tag.id, *tag.aliases)}
+
+    @functools.cached_property
+    def concerned(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the categories that a tag id says something about: its own, and binary ones with a rule for it."""
+        found: dict[str, dict[str, None]] = {}
+        for category in self.categories:
+            for tag in (*category.tags, *category.dropped):
+                for name in (tag.id, *tag.any_of, *tag.none_of):
+                    found.setdefault(name, {})[category.name] = None
+        return {name: tuple(categories) for name, categories in found.items()}
+
+    @functools.cached_property
+    def _rule_tags(self) -> frozenset[str]:
+        return frozenset(name for tag in self.tags for name in (*tag.any_of, *tag.none_of))
+
+    def resolve(self, tag: str) -> str | None:
+        """The id that a catalog's tag (an id or an alias) stands for, or None."""
+        return self._resolved.get(tag)
+
+    def knows(self, tag: str) -> bool:
+        """Whether a catalog's tag means something here: an id, an alias, dropped, or in a binary category's rule."""
+        return tag in self._resolved or tag in self.dropped or tag in self._rule_tags
+
+    def implied(self, tag: str) -> tuple[int, ...]:
+        """Positions of the tags that apply where a catalog's tag does: its own and all broader ones, if it is known."""
+        if (resolved := self.resolve(tag)) is not None:
+            place = self.index[resolved]
+            return (place, *self.ancestors[place])
+        parents = self.dropped[tag].parents if tag in self.dropped else ()
+        return tuple(sorted({place for parent in parents for place in self.implied(parent)}))
+
+    def to_json(self) -> dict[str, Any]:
+        """The taxonomy as a JSON object; also what its YAML file holds."""
+        return {"categories": [_category_to_json(category) for category in self.categories]}
+
+    @classmethod
+    def from_json(cls, obj: Any) -> Self:
+        """The taxonomy of a parsed YAML or JSON file.
+
+        Raises:
+          TaxonomyError: with all problems.
+        """
+        if problems := check_shape(obj):
+            raise TaxonomyError(problems)
+        return cls(categories=tuple(_category(category) for category in obj["categories"]))
+
+    def to_yaml(self) -> str:
+        """The taxonomy as a YAML file that `load_taxonomy` reads."""
+        import yaml
+
+        return yaml.safe_dump(self.to_json(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _category_to_json(category: Category) -> dict[str, Any]:
+    found = {"name": category.name, "kind": category.kind, "tags": [_tag_to_json(tag) for tag in category.tags]}
+    return {**found, "dropped": [_tag_to_json(tag) for tag in category.dropped]} if category.dropped else found
+
+
+def _tag_to_json(tag: Tag) -> dict[str, Any]:
+    lists = {name: list(getattr(tag, name)) for name in _TAG_LISTS if getattr(tag, name)}
+    return {"id": tag.id, "name": tag.name, **lists}
+
+
+_TAG_LISTS = ("parents", "aliases", "any_of", "none_of")
+
+
+def _category(obj: Mapping[str, Any]) -> Category:
+    tags, dropped = (tuple(_tag(tag) for tag in obj.get(field) or ()) for field in ("tags", "dropped"))
+    return Category(name=obj["name"], kind=obj["kind"], tags=tags, dropped=dropped)
+
+
+def _tag(obj: Mapping[str, Any] | str) -> Tag:
+    """A tag from its mapping, or from its bare id."""
+    fields: Mapping[str, Any] = {"id": obj} if isinstance(obj, str) else obj
+    lists = {name: tuple(tag_id(t) for t in fields.get(name) or ()) for name in _TAG_LISTS}
+    name = fields.get("name") or readable_name(fields["id"])
+    return Tag(id=fields["id"], name=name, **lists)
+
+
+def readable_name(tag: str) -> str:
+    """A tag's name where the taxonomy gives none: its slug with spaces and a capital."""
+    slug = tag.partition("/")[2].replace("_", " ").replace("-", " ")
+    return slug[:1].upper() + slug[1:]
+
+
+def load_taxonomy(url: str) -> Taxonomy:
+    """The taxonomy of a YAML (or JSON) file.
+
+    Raises:
+      TaxonomyError: the file is missing, is no YAML, or has faults: all are reported, each naming the file.
+    """
+    import yaml
+
+    try:
+        parsed = yaml.load(storage.read_bytes(url), Loader=_strict_loader())
+        return Taxonomy.from_json(parsed)
+    except storage.NotFound as e:
+        raise TaxonomyError([f"{url}: no such taxonomy file ({e})"]) from e
+    except yaml.YAMLError as e:
+        raise TaxonomyError([f"{url}: not a YAML file: {' '.join(str(e).split())}"]) from e
+    except TaxonomyError as e:
+        raise TaxonomyError(f"{url}: {problem}" for problem in e.problems) from e
+
+
+@functools.cache
+def _strict_loader() -> Any:
+    """A safe YAML loader that refuses a key written twice, where plain YAML keeps the last one in silence."""
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        """See above."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value]
+            if repeated := sorted({str(key) for key in keys if keys.count(key) > 1}):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {repeated[0]!r} stands twice", node.start_mark
+                )
+            return super().construct_mapping(node, deep)
+
+    return Strict
