@@ -16,7 +16,8 @@ import numpy as np
 
 from models.embedding.blocks import Block
 from models.fitting.row_files import LabelledFiles
-from models.fitting.tagger import TAGGER, SplitRows, build_tagger
+from models.fitting.rows import SplitRows
+from models.fitting.tagger import TAGGER, build_tagger
 from models.scoring.heads import Group, Layout
 
 BLOCK = 20_000

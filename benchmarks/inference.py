@@ -90,7 +90,8 @@ def make(work: Path) -> None:
 def measure(work: Path, engine: str) -> dict[str, Any]:
     """Start, memory and patches a second of one engine."""
     start = time.perf_counter()
-    from models.trunks.loading import BATCH, load_embedder
+    from models.embedding.embedder import BATCH
+    from models.trunks.loading import load_embedder
 
     places = sorted(place.parent for place in (work / "inference").glob("*/bundle.json"))
     first = load_embedder(str(work / "inference" / "compact"), inference=engine)

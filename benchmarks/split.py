@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.processes import Usage, catalog_tagger
-from transforms.catalog.columns import CATALOG
 from transforms.catalog.reader import list_shards
 from transforms.formats.hashing import bucket_of
+from transforms.schemas.catalog import CATALOG
 from transforms.splits.by_artist import SplitRatios, split_of
 from transforms.splits.stratified import report
 from transforms.splits.stratify import OPEN, count_tags, deviations, stratify

@@ -14,17 +14,18 @@ from models.bundles.bundle import Bundle
 from models.bundles.model_card import model_card
 from models.bundles.trunk_bundle import TrunkFile
 from models.bundles.writing import check_output, write_bundle
+from models.embedding.embedder import TrackEmbedder
 from models.embedding.pooling import Pooling
 from models.evaluation.intervals import with_intervals
 from models.fitting import baselines
 from models.fitting.gain import Gain
-from models.fitting.tagger import RATED, SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, embed_split, pairs_of
+from models.fitting.rows import SplitRows, embed_split, pairs_of
+from models.fitting.tagger import RATED, SPLITS, HeadOptions, Tagger, build_tagger
 from models.scoring.heads import layout_of
 from models.training import checkpoints, cluster, data, placement
 from models.training import trainer as training
 from models.training.chosen_trunks import ChosenTrunk, Train, bundles_among, choose_trunks
 from models.training.shards import local_shards
-from models.trunks.loading import TrackEmbedder
 from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest, tied_tracks
 from transforms.formats.hashing import json_bytes

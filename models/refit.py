@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,25 +17,15 @@ from models.bundles.writing import check_output, write_bundle
 from models.evaluation.intervals import with_intervals
 from models.fitting.kept_split import KeptSplit, keep_split
 from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
-from models.fitting.tagger import SPLITS, HeadOptions, SplitRows, Tagger, build_tagger, pairs_of
+from models.fitting.rows import LabelledTrack, SplitRows, pairs_of
+from models.fitting.tagger import SPLITS, HeadOptions, Tagger, build_tagger
 from models.scoring.heads import layout_of
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import NONE, SplitRatios
-from transforms.table.snapshots import Snapshot
-from transforms.table.sql import locations
+from transforms.table.snapshots import Snapshot, locations
 from transforms.taxonomy.taxonomy import Taxonomy
-
-
-class LabelledTrack(NamedTuple):
-    """Labels of one track: its group, its targets and mask float32 [T], the side that their source gives it, if any."""
-
-    track_id: str
-    group: str
-    targets: np.ndarray
-    mask: np.ndarray
-    official: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

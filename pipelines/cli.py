@@ -127,7 +127,7 @@ def _own(parser: argparse.ArgumentParser, *words: str) -> argparse.ArgumentParse
 
 def _input_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is for the user: an input is missing or wrong, not the program."""
-    from models.bundles.bundle import BundleError
+    from models.bundles.trunk_bundle import BundleError
     from transforms.catalog.problems import CatalogError
     from transforms.dataset.manifest import DatasetError
     from transforms.storage import StorageError

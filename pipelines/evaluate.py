@@ -16,7 +16,7 @@ from pipelines.terminal.metrics_table import with_interval
 if TYPE_CHECKING:
     from models.bundles.bundle import Bundle
     from models.evaluation.examined import Examined
-    from models.refit import LabelledTrack
+    from models.fitting.rows import LabelledTrack
 
 HELP = "Evaluate a bundle on a held-out split: tags.parquet, evaluation.json and report.html, with intervals."
 

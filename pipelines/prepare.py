@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from transforms.dataset.manifest import DatasetManifest
     from transforms.dataset.plan import SplitPlan
     from transforms.features.spec import FeatureSpec
-    from transforms.publishing.commit import Gate
+    from transforms.publishing.gates import Gate
 
 HELP = "Make training data: extract the labelled part of a catalog into TFRecord shards, split by artist."
 BUCKET_ROWS = 1024

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipelines.terminal.errors import DONE, REFUSED, CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
-    from transforms.publishing.commit import Gate
+    from transforms.publishing.gates import Gate
     from transforms.publishing.receipts import Receipt
 
 HELP = "Audit a finished run and commit it as the next snapshot."
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Publishes one run; returns the exit code."""
     from transforms.publishing import receipts
-    from transforms.publishing.commit import Gate
+    from transforms.publishing.gates import Gate
 
     gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
     receipt = None if args.run else receipts.newest(args.table)
@@ -54,7 +54,8 @@ def publish_receipt(table: str, receipt: "Receipt", gate: "Gate") -> int:
 def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | None = None) -> int:
     """Publishes a run and prints what it came to; `counts` are those of this launch, where there was one."""
     from transforms import storage
-    from transforms.publishing.commit import Refused, publish, read_run
+    from transforms.publishing.commit import publish, read_run
+    from transforms.publishing.gates import Refused
 
     try:
         finished = read_run(table, run_id)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from models.bundles.bundle import Bundle
     from transforms.catalog.reader import CatalogShard
-    from transforms.publishing.commit import Gate
+    from transforms.publishing.gates import Gate
     from transforms.tagging.assembly import Publication
     from transforms.tagging.outcomes import Known
 

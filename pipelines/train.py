@@ -91,7 +91,7 @@ def _refit(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from models.bundles.bundle import BundleError
+    from models.bundles.trunk_bundle import BundleError
     from models.training.errors import TrainingError
     from transforms.dataset.manifest import DatasetError, read_manifest
 

@@ -14,8 +14,7 @@ import pytest
 from tests.support.published import fake_bundle, publish_table
 from transforms.formats.parquet import SORTED_BY
 from transforms.schemas.tables import TABLES
-from transforms.table.snapshots import read_snapshot
-from transforms.table.sql import locations
+from transforms.table.snapshots import locations, read_snapshot
 
 ROWS = {"tracks": 24, "track_tags": 24 * 33, "embeddings": 24, "ledger": 26, "taxonomy": 33}
 

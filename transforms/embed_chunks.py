@@ -15,10 +15,10 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from transforms.audio.errors import Unknown
 from transforms.audio.limits import Limits
 from transforms.extraction.chunk_extractor import ChunkExtractor, Extracted, part_row
+from transforms.extraction.source import Chunk
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import PART
 from transforms.tagging.outcomes import write_part
-from transforms.tagging.planning import Chunk
 
 
 class Embedder(Protocol):

@@ -5,9 +5,9 @@ import json
 import apache_beam as beam
 import pyarrow as pa
 
-from transforms.catalog.columns import FILE, ROW
 from transforms.formats.arrow import content_digest
 from transforms.formats.hashing import combine, digest, short_id
+from transforms.schemas.catalog import FILE, ROW
 from transforms.tagging.assembly import Publication
 from transforms.tagging.outcomes import Known
 

@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 from apache_beam.typehints import no_annotations
 
 from transforms.catalog.reader import find_duplicates
+from transforms.extraction.source import CHUNK_TRACKS
 from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.formats.hashing import bucket_of
 from transforms.tagging.outcomes import Known
-from transforms.tagging.planning import CHUNK_TRACKS, plan_chunks
+from transforms.tagging.planning import plan_chunks
 
 
 class Plan(NamedTuple):

@@ -17,9 +17,9 @@ from transforms.dataset.shards import ShardSettings
 from transforms.dataset.stats import DatasetStats, split_columns
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
-from transforms.publishing.commit import Gate
+from transforms.publishing.gates import Gate
 from transforms.record_run import MOST_PROBLEMS
-from transforms.schemas.tables import column
+from transforms.schemas.columns import column
 from transforms.splits.by_artist import SPLITS
 
 REJECT_ROWS = pa.schema(

@@ -13,8 +13,9 @@ from transforms.catalog.problems import Problem
 from transforms.embed_chunks import PartEntry
 from transforms.formats.hashing import json_bytes
 from transforms.publishing import receipts
-from transforms.publishing.commit import read_run, run_path
+from transforms.publishing.commit import read_run
 from transforms.publishing.receipts import Receipt
+from transforms.table.layout import run_path
 from transforms.table.snapshots import Run
 from transforms.tagging.assembly import Publication
 from transforms.tagging.bucket_files import BucketReport, write_table

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import storage
-from transforms.catalog.reader import resolve_uri
 from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.tagging.outcomes import MISSING
 
@@ -50,7 +49,7 @@ def _split(batch: bytes, root: str) -> Iterator[Any]:
 
 def _place(uri: str, root: str) -> tuple[str, str]:
     """Folder and name of a source. Names are compared, since a folder can be written in more than one way."""
-    folder, slash, name = resolve_uri(uri, root).rpartition("/")
+    folder, slash, name = storage.join(root, uri).rpartition("/")
     # With its slash: `gs://bucket/a//` is another folder than `gs://bucket/a/`, and `/` is not the current one.
     return folder + slash, name
 

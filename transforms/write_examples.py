@@ -10,7 +10,7 @@ from transforms.audio.limits import Limits
 from transforms.dataset.plan import ChunkReport, LabelledChunk
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
 from transforms.extraction.chunk_extractor import ChunkExtractor, Extracted
-from transforms.tagging.planning import Chunk
+from transforms.extraction.source import Chunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from models.fitting import baselines
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
-from transforms.schemas.tables import column
+from transforms.schemas.columns import column
 
 HISTORY = "history.json"
 

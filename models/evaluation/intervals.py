@@ -10,7 +10,8 @@ from models.evaluation.evaluation import Resampling
 from models.evaluation.predictions import decisions, model_scores
 from models.evaluation.rating import rate
 from models.evaluation.resampling import LEVEL, Resamples
-from models.fitting.tagger import SplitRows, Tagger
+from models.fitting.rows import SplitRows
+from models.fitting.tagger import Tagger
 from models.scoring.heads import Layout
 
 MOST_PAIRS = 20_000_000

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.bundles.bundle import Bundle, BundleError, load_bundle
+from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.split_record import Sides, read_sides
+from models.bundles.trunk_bundle import BundleError
 from models.evaluation.examined import Examined
 from models.fitting import baselines
 from models.fitting.baselines import Baselines
 from models.fitting.calibration import DEFAULT_THRESHOLD
-from models.fitting.tagger import TAGGER, SplitRows, embed_split
+from models.fitting.rows import SplitRows, embed_split
+from models.fitting.tagger import TAGGER
 from models.scoring import heads
 from models.scoring.heads import Heads, Layout
 from transforms import storage

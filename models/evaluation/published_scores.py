@@ -8,18 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles import split_record as split_file
-from models.bundles.bundle import Bundle, BundleError
+from models.bundles.bundle import Bundle
+from models.bundles.trunk_bundle import BundleError
 from models.evaluation.evaluation import Evaluation
 from models.evaluation.examined import Examined
 from models.evaluation.predictions import decisions, kept_baselines
 from models.fitting import baselines
+from models.fitting.rows import LabelledTrack
 from models.fitting.tagger import TAGGER
-from models.refit import LabelledTrack
 from models.scoring import heads
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import SplitRatios
-from transforms.table.snapshots import Snapshot
-from transforms.table.sql import locations
+from transforms.table.snapshots import Snapshot, locations
 
 UNSEEN_SIDE = "test"
 """The side of artists that neither the bundle's split nor the labels' source knows: nothing was fitted on them."""

@@ -9,7 +9,7 @@ import numpy as np
 from models.embedding.blocks import Block, columns_of
 from models.fitting.balance import ClassWeights
 from models.fitting.gain import Gain
-from models.fitting.labelled import Labelled, fitted_columns
+from models.fitting.labelled import Labelled
 from models.fitting.logistic import Problem, Solution, path, row_losses
 from models.fitting.strengths import (
     CHOICE_TOLERANCE,
@@ -20,7 +20,7 @@ from models.fitting.strengths import (
     cross_validated,
     scaled_columns,
 )
-from models.scoring.heads import Group, Heads, Layout, raw_logits
+from models.scoring.heads import Group, Heads, Layout, fitted_columns, raw_logits
 
 EXACT = 1e-10
 """Relative fall of the loss that ends the descent to a published head."""

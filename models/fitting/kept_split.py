@@ -9,8 +9,7 @@ import pyarrow.compute as pc
 from models.bundles.split_record import Row, Sides
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios, tied_sides
-from transforms.table.snapshots import Snapshot
-from transforms.table.sql import locations
+from transforms.table.snapshots import Snapshot, locations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

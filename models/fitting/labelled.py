@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from models.scoring.heads import Group
+from models.scoring.heads import Group, fitted_columns
 
 BLOCK = 16_384
 """Rows looked at together."""
@@ -56,11 +56,6 @@ def sample(rows: np.ndarray, most: int) -> np.ndarray:
     if len(rows) <= most:
         return rows
     return rows[np.sort(np.random.default_rng(0).choice(len(rows), most, replace=False))]
-
-
-def fitted_columns(group: Group) -> list[int]:
-    """Columns with an output of their own: the second tag of a binary pair is 1 minus the first."""
-    return list(group.columns[:1]) if group.kind == "binary" else list(group.columns)
 
 
 def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,10 @@ import numpy as np
 
 from models.embedding.blocks import Block, columns_of
 from models.fitting.balance import ClassWeights
-from models.fitting.labelled import Labelled, fitted_columns
+from models.fitting.labelled import Labelled
 from models.fitting.lbfgs import minimise
 from models.fitting.logistic import row_losses
-from models.scoring.heads import Group, Heads
+from models.scoring.heads import Group, Heads, fitted_columns
 
 BLOCK = 1024
 """Rows whose float32 copy is held at once: their logits stay in the processor's cache."""

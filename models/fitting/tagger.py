@@ -2,13 +2,11 @@
 
 import contextlib
 import dataclasses
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from models.bundles.bundle import TagFacts
 from models.embedding.blocks import Block
@@ -18,33 +16,17 @@ from models.fitting.baselines import Baselines
 from models.fitting.category_fitting import Fit
 from models.fitting.head_fitting import fit_heads
 from models.fitting.labelled import Labelled, tag_counts
-from models.fitting.row_files import LabelledFiles, RowFile
+from models.fitting.rows import SplitRows
 from models.scoring import metrics
 from models.scoring.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
-from models.trunks.loading import TrackEmbedder
 
 SPLITS = ("train", "validation", "test")
 RATED = ("validation", "test")
-TRACKS_TOGETHER = 32
 
 MANY_ROWS = 20_000
 """Training tracks from which on heads are fitted with all BLAS threads."""
 
 TAGGER = "tagger"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class SplitRows:
-    """The tracks of one split: ids, groups (artists) and lengths, track embeddings and mel moments with labels.
-
-    There are no moments where patches are not at hand.
-    """
-
-    track_ids: tuple[str, ...]
-    groups: tuple[str, ...]
-    durations_s: np.ndarray
-    embedded: Labelled
-    moments: Labelled | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,39 +42,6 @@ class Tagger:
     fits: list[Fit]
     metrics: dict[str, Any]
     validation_losses: np.ndarray
-
-
-def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
-    """Embeds labelled tracks exactly as tagging does; `tracks` are `models.training.data.Track`."""
-    seen = []
-    rows, moments = LabelledFiles(embedder.dim, tags), RowFile(2 * embedder.mels, np.float32)
-    bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)
-    # Some tracks together: they share the trunk's padded batches, and the bits are the same.
-    for group in _grouped(bar, TRACKS_TOGETHER):
-        embeddings = embedder.embed([track.patches for track in group])
-        rows.append(embeddings, [track.targets for track in group], [track.mask for track in group])
-        moments.append([baselines.mel_moments(track.patches) for track in group])
-        seen += [(track.track_id, track.group, track.duration_s) for track in group]
-    ids, groups, durations = (tuple(facts[i] for facts in seen) for i in range(3))
-    embedded = rows.labelled(groups)
-    return SplitRows(
-        track_ids=ids,
-        groups=groups,
-        durations_s=np.array(durations, np.float64),
-        embedded=embedded,
-        moments=dataclasses.replace(embedded, embeddings=moments.mapped()),
-    )
-
-
-def pairs_of(splits: Mapping[str, SplitRows]) -> dict[str, list[tuple[str, str]]]:
-    """(track_id, group) of each side's tracks."""
-    return {split: list(zip(rows.track_ids, rows.groups, strict=True)) for split, rows in splits.items()}
-
-
-def _grouped(tracks: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    remaining = iter(tracks)
-    while group := list(itertools.islice(remaining, size)):
-        yield group
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

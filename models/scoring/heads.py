@@ -215,3 +215,8 @@ def softmax(x: np.ndarray) -> np.ndarray:
     """Softmax over the last axis, without overflow."""
     exp = np.exp(x - x.max(axis=-1, keepdims=True))
     return exp / exp.sum(axis=-1, keepdims=True)
+
+
+def fitted_columns(group: Group) -> list[int]:
+    """Columns with an output of their own: the second tag of a binary pair is 1 minus the first."""
+    return list(group.columns[:1]) if group.kind == "binary" else list(group.columns)

@@ -15,7 +15,8 @@ from models.bundles.trunk_bundle import (
     local_copy,
     read_file,
 )
-from models.trunks.loading import Trunk, load_trunk
+from models.embedding.embedder import Trunk
+from models.trunks.loading import load_trunk
 from models.trunks.onnx_trunk import OnnxTrunk
 from transforms import storage
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from models.fitting.labelled import fitted_columns
-from models.scoring.heads import Group, Layout
+from models.scoring.heads import Group, Layout, fitted_columns
 
 
 def pack(targets: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ from models.trunks.onnx_trunk import OnnxTrunk
 from transforms.formats.hashing import digest
 
 if TYPE_CHECKING:
-    from models.trunks.loading import Trunk
+    from models.embedding.embedder import Trunk
 
 FILES = {"keras": "trunk.keras", "saved_model": "saved_model", "onnx": "trunk.onnx"}
 """Format -> file, or folder of files, of an exported trunk."""

@@ -7,8 +7,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from transforms.catalog.importers.builder import slug
-from transforms.taxonomy.taxonomy import Category, Tag, Taxonomy
+from transforms.taxonomy.categories import Category, Tag
+from transforms.taxonomy.tag_ids import slug
+from transforms.taxonomy.taxonomy import Taxonomy
 
 DATASETS = {"mtt": "MagnaTagATune", "msd": "Million Song Dataset"}
 """Short name of a training set, as in the package's own model names -> its full name."""

@@ -4,8 +4,8 @@ import numpy as np
 
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, TrunkFile
 from models.bundles.writing import write_trunk_bundle
+from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
-from models.trunks.loading import BATCH
 from models.trunks.onnx_trunk import OnnxTrunk
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import sha256_hex

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from transforms.audio.errors import REASONS
-from transforms.catalog.columns import CATALOG
 from transforms.formats.parquet import SORTED_BY
+from transforms.schemas.catalog import CATALOG
 from transforms.schemas.tables import PART, SCHEMA_VERSION, TABLES
 
 ROWS = {

@@ -10,7 +10,7 @@ SHOWN_PROBLEMS = 1000
 if TYPE_CHECKING:
     from transforms.catalog.problems import Problem
     from transforms.catalog.reader import CatalogShard
-    from transforms.publishing.commit import Gate
+    from transforms.publishing.gates import Gate
     from transforms.splits.by_artist import SplitRatios
 
 
@@ -76,7 +76,7 @@ def gate(args: argparse.Namespace) -> "Gate":
     Raises:
       UsageError: no ratio.
     """
-    from transforms.publishing.commit import Gate
+    from transforms.publishing.gates import Gate
 
     return checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
 

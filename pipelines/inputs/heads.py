@@ -8,8 +8,9 @@ from pipelines.inputs.labelled_tracks import catalog_labels, dataset_labels
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
+    from models.fitting.rows import LabelledTrack
     from models.fitting.tagger import HeadOptions
-    from models.refit import LabelledTrack, Refitted
+    from models.refit import Refitted
     from transforms.taxonomy.taxonomy import Taxonomy
 
 NEEDED = ("table", "model")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pipelines.inputs.catalog import check_split_column, fail_on_problems, open_catalog
 
 if TYPE_CHECKING:
-    from models.refit import LabelledTrack
+    from models.fitting.rows import LabelledTrack
     from transforms.catalog.problems import Problem
     from transforms.catalog.reader import CatalogShard
     from transforms.dataset.manifest import DatasetManifest
@@ -38,7 +38,7 @@ def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done:
 def _labelled_rows(
     shards: "list[CatalogShard]", taxonomy: "Taxonomy", column: str | None, problems: "list[Problem]"
 ) -> "Iterator[LabelledTrack]":
-    from models.refit import LabelledTrack
+    from models.fitting.rows import LabelledTrack
     from transforms.catalog.reader import read_shard
     from transforms.splits.by_artist import SplitRatios, group_of, split_of
     from transforms.taxonomy.targets import encode
@@ -55,7 +55,7 @@ def _labelled_rows(
 
 def dataset_labels(dataset: str, manifest: "DatasetManifest") -> "Iterator[LabelledTrack]":
     """The tracks of a dataset, with the side that it gives them."""
-    from models.refit import LabelledTrack
+    from models.fitting.rows import LabelledTrack
     from transforms import storage
     from transforms.dataset.example import decode_example
     from transforms.formats.tfrecord import read_records

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pipelines.terminal.errors import UsageError
 
 if TYPE_CHECKING:
-    from models.training.trainer import TrainingOptions
+    from models.training.options import TrainingOptions
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def training_options(args: argparse.Namespace, trunk: str) -> "TrainingOptions":
       UsageError: a value makes no sense.
     """
     from models.training.data import Sampling
-    from models.training.trainer import TrainingOptions
+    from models.training.options import TrainingOptions
 
     output = args.output.rstrip("/")
     try:

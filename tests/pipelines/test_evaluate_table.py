@@ -14,7 +14,8 @@ from models.bundles.bundle import load_bundle
 from models.bundles.fake import write_fake_bundle
 from models.bundles.split_record import Sides
 from models.evaluation.published_scores import _of_side, examine_table
-from models.refit import LabelledTrack, read_embeddings
+from models.fitting.rows import LabelledTrack
+from models.refit import read_embeddings
 from models.scoring import metrics
 from pipelines.cli import main
 from pipelines.inputs.labelled_tracks import catalog_labels

@@ -6,7 +6,8 @@ import pytest
 from pipelines.cli import main
 from tests.transforms.catalog.test_import_folder import write_audio
 from tests.transforms.catalog.test_import_published import FMA_GENRES, FMA_TRACKS, HEADER, MAGNA, jamendo_row, magna_row
-from transforms.catalog.reader import list_shards, read_shard, resolve_uri
+from transforms import storage
+from transforms.catalog.reader import list_shards, read_shard
 from transforms.storage import exists
 from transforms.taxonomy.taxonomy import load_taxonomy
 
@@ -17,7 +18,7 @@ def catalog_rows(url):
     for shard in list_shards(str(url)):
         for batch, problems in read_shard(shard):
             assert problems == []
-            found += [{**row, "place": resolve_uri(row["uri"], shard.root)} for row in batch.to_pylist()]
+            found += [{**row, "place": storage.join(shard.root, row["uri"])} for row in batch.to_pylist()]
     return found
 
 

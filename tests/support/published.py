@@ -7,10 +7,11 @@ import pyarrow as pa
 
 from models.bundles.fake import write_fake_bundle
 from pipelines.synthesis.catalog import SyntheticTrack, make_tracks, taxonomy
-from transforms.catalog.columns import CATALOG
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import bucket_of, short_id
-from transforms.publishing.commit import Gate, publish
+from transforms.publishing.commit import publish
+from transforms.publishing.gates import Gate
+from transforms.schemas.catalog import CATALOG
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, open_table
 from transforms.tagging.assembly import Publication, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table

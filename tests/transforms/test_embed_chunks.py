@@ -12,9 +12,9 @@ from transforms.audio.errors import Empty
 from transforms.audio.limits import Limits
 from transforms.embed_chunks import ChunkHandler, EmbedChunks, EmbedSettings, EmbedTarget, _Extraction
 from transforms.extraction.chunk_extractor import Extracted
+from transforms.extraction.source import Chunk, Source
 from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
-from transforms.tagging.planning import Chunk, Source
 
 FACTS = AudioFacts(duration_s=1.0, sample_rate=8000, channels=1, format="wav", decoded_fraction=1.0, damage=None)
 

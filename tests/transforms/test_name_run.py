@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from transforms.catalog.columns import FILE, ROW
 from transforms.name_run import outcome_digest
+from transforms.schemas.catalog import FILE, ROW
 
 ROWS = pa.table({"track_id": ["a", "b"], "title": ["A", "B"], FILE: ["x.csv", "x.csv"], ROW: [1, 2]})
 OUTCOMES = pa.table({"track_id": ["a", "b"], "reason": [None, "unavailable"]})

@@ -14,25 +14,11 @@ import pyarrow.compute as pc
 
 from transforms import storage
 from transforms.catalog import files as catalog_files
-from transforms.catalog.columns import CATALOG, FILE, ROW, catalog_schema, file_problems
+from transforms.catalog.columns import catalog_schema, file_problems
 from transforms.catalog.files import CatalogFile
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.rows import canonical_rows
-
-__all__ = [
-    "CATALOG",
-    "FILE",
-    "ROW",
-    "CatalogError",
-    "CatalogShard",
-    "Problem",
-    "count_rows",
-    "default_root",
-    "find_duplicates",
-    "list_shards",
-    "read_shard",
-    "resolve_uri",
-]
+from transforms.schemas.catalog import FILE, ROW
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,11 +65,6 @@ def default_root(url: str) -> str:
     if url.lower().endswith(catalog_files.SUFFIXES):
         return url.rpartition("/")[0] or ("/" if url.startswith("/") else ".")
     return url
-
-
-def resolve_uri(uri: str, root: str) -> str:
-    """Where the audio of a catalog row is: relative uris start from the catalog root."""
-    return storage.join(root, uri)
 
 
 def count_rows(shards: Collection[CatalogShard]) -> int:

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.catalog import values as track_values
-from transforms.catalog.columns import CATALOG, TAG_WEIGHT, further_columns
+from transforms.catalog.columns import further_columns
 from transforms.catalog.files import RawBatch
 from transforms.catalog.problems import Problem
+from transforms.schemas.catalog import CATALOG, TAG_WEIGHT
+from transforms.taxonomy.tag_ids import TagWeights
 
 _TEXT_COLUMNS = frozenset(CATALOG.names) - {"track_id", "uri", "year", "tags"}
 
@@ -78,7 +80,7 @@ class _Canonical:
             return track_values.uri(value, remote_root=self._remote_root)
         return track_values.track_id(value) if name == "track_id" else track_values.year(value)
 
-    def _tags(self, i: int, value: Any) -> track_values.TagWeights | None:
+    def _tags(self, i: int, value: Any) -> TagWeights | None:
         found, faults = track_values.tags(value)
         if found is not None and self._known_tag is not None:
             faults += [f"tag {tag!r} is not in the taxonomy" for tag, _ in found if not self._known_tag(tag)]
@@ -138,7 +140,7 @@ def _is_sound_text(values: pa.Array | list[Any]) -> bool:
     return True
 
 
-def _tag_array(rows: list[track_values.TagWeights | None]) -> pa.Array:
+def _tag_array(rows: list[TagWeights | None]) -> pa.Array:
     """Tags of each row as the catalog's nested column; built flat, which is ten times faster than from objects."""
     flat = [pair for row in rows for pair in row or ()]
     ends = itertools.accumulate((len(row or ()) for row in rows), initial=0)

@@ -1,16 +1,12 @@
 """Single values of a catalog row: each function returns the canonical value or raises `ValueError` saying why not."""
 
-import functools
 import math
 import posixpath
 import re
 from collections.abc import Iterable
 from typing import Any
 
-_FORBIDDEN_IN_TAG = re.compile(r"[|:\x00-\x1f\x7f]")
-
-TagWeights = list[tuple[str, float | None]]
-"""Tags of one track: (tag id, weight 0..1, or None where the annotator gave none)."""
+from transforms.taxonomy.tag_ids import TagWeights, shown, tag_id, tag_weight, weighted_tag
 
 
 class Undecodable:
@@ -31,7 +27,7 @@ def text(value: Any) -> str | None:
         return _text_of_float(value)
     if isinstance(value, Undecodable):
         raise ValueError("not UTF-8: save the file as UTF-8")
-    raise ValueError(f"{_shown(value)} is not text: write it as a string")
+    raise ValueError(f"{shown(value)} is not text: write it as a string")
 
 
 def _text_of_float(value: float) -> str | None:
@@ -47,7 +43,7 @@ def _check_unicode(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as e:
-        raise ValueError(f"{_shown(value)} is not UTF-8: save the file as UTF-8") from e
+        raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8") from e
 
 
 def track_id(value: Any) -> str:
@@ -64,32 +60,30 @@ def uri(value: Any, *, remote_root: bool) -> str:
     if found is None or not found.strip():
         raise ValueError("empty uri: give the audio file's path under the catalog root, or gs://bucket/object")
     if "\x00" in found:
-        raise ValueError(f"{_shown(found)} holds a NUL character: no file can have this name")
+        raise ValueError(f"{shown(found)} holds a NUL character: no file can have this name")
     scheme, separator, _ = found.partition("://")
     if separator:
         _check_scheme(found, scheme)
     elif found.startswith("/"):
         if remote_root:
             raise ValueError(
-                f"{_shown(found)} is a local path under a gs:// catalog root: write it relative, or as gs://"
+                f"{shown(found)} is a local path under a gs:// catalog root: write it relative, or as gs://"
             )
     elif ".." in found and posixpath.normpath(found).split("/")[0] == "..":
-        raise ValueError(f"{_shown(found)} leads out of the catalog root: give --catalog-root a folder above it")
+        raise ValueError(f"{shown(found)} leads out of the catalog root: give --catalog-root a folder above it")
     return found
 
 
 def _check_scheme(found: str, scheme: str) -> None:
     if scheme.lower() in ("http", "https"):
-        raise ValueError(
-            f"{_shown(found)}: audio is not read over {scheme}: copy it to gs:// or under the catalog root"
-        )
+        raise ValueError(f"{shown(found)}: audio is not read over {scheme}: copy it to gs:// or under the catalog root")
     if scheme.lower() == "file":
-        raise ValueError(f"{_shown(found)}: write the plain path, without {scheme}://")
+        raise ValueError(f"{shown(found)}: write the plain path, without {scheme}://")
     if scheme != "gs":
-        raise ValueError(f"{_shown(found)}: unknown scheme {scheme!r}: give gs://bucket/object or a local path")
+        raise ValueError(f"{shown(found)}: unknown scheme {scheme!r}: give gs://bucket/object or a local path")
     bucket, _, name = found.removeprefix("gs://").partition("/")
     if not bucket or not name or not found.startswith("gs://"):
-        raise ValueError(f"{_shown(found)} names no object: write gs://bucket/object")
+        raise ValueError(f"{shown(found)} names no object: write gs://bucket/object")
 
 
 def year(value: Any) -> int | None:
@@ -98,7 +92,7 @@ def year(value: Any) -> int | None:
         return None
     number = _whole_number(value)
     if number is None or not 1000 <= number <= 9999:
-        raise ValueError(f"{_shown(value)} is not a year from 1000 to 9999: leave it empty where it is unknown")
+        raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: leave it empty where it is unknown")
     return number
 
 
@@ -110,43 +104,6 @@ def _whole_number(value: Any) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}(\.0*)?\s*", value):
         return int(float(value))
     return int(value) if isinstance(value, float) and value.is_integer() else None
-
-
-@functools.lru_cache(maxsize=65_536)
-def tag_id(raw: str) -> str:
-    """The canonical tag id, `category/slug`; MTG's `category---slug` is read too.
-
-    MTG writes one category with a slash (`mood/theme---calm`): the slash is dropped, giving `moodtheme/calm`.
-    """
-    found = raw.strip()
-    if "---" in found:
-        category, _, slug = found.partition("---")
-        found = f"{category.replace('/', '')}/{slug}"
-    parts = found.split("/")
-    if len(parts) != 2 or not all(part.strip() == part != "" for part in parts):
-        raise ValueError(f"tag {_shown(raw)}: write category/slug, e.g. mood/calm")
-    if _FORBIDDEN_IN_TAG.search(found):
-        raise ValueError(f"tag {_shown(raw)} holds a colon, a bar or a control character")
-    return found
-
-
-@functools.lru_cache(maxsize=65_536)
-def weighted_tag(raw: str) -> tuple[str, float | None]:
-    """`category/slug` or `category/slug:0.7` as (tag id, weight or None)."""
-    name, colon, weight = raw.partition(":")
-    return tag_id(name), _weight(weight, name) if colon else None
-
-
-def _weight(value: Any, tag: str) -> float | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number <= 1:
-        raise ValueError(f"weight {_shown(value)} of tag {_shown(tag)}: give a number from 0 to 1")
-    return number
 
 
 def tags(value: Any) -> tuple[TagWeights | None, list[str]]:
@@ -167,7 +124,7 @@ def tags(value: Any) -> tuple[TagWeights | None, list[str]]:
         try:
             tag, weight = _tag_entry(entry)
             if tag in found and found[tag] != weight:
-                raise ValueError(f"tag {_shown(tag)} has two weights: {found[tag]} and {weight}")
+                raise ValueError(f"tag {shown(tag)} has two weights: {found[tag]} and {weight}")
             found[tag] = weight
         except ValueError as e:
             faults.append(str(e))
@@ -184,20 +141,14 @@ def _entries(value: Any) -> tuple[Iterable[Any] | None, list[str]]:
         return value.items(), []
     if isinstance(value, list | tuple):
         return value, []
-    return None, [f"{_shown(value)} is not a list of tags: write category/slug, joined by |"]
+    return None, [f"{shown(value)} is not a list of tags: write category/slug, joined by |"]
 
 
 def _tag_entry(entry: Any) -> tuple[str, float | None]:
     if isinstance(entry, str):
         return weighted_tag(entry)
     if isinstance(entry, dict) and isinstance(entry.get("tag"), str) and set(entry) <= {"tag", "weight"}:
-        return tag_id(entry["tag"]), _weight(entry.get("weight"), entry["tag"])
+        return tag_id(entry["tag"]), tag_weight(entry.get("weight"), entry["tag"])
     if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
-        return tag_id(entry[0]), _weight(entry[1], entry[0])
-    raise ValueError(f"{_shown(entry)} is not a tag: write category/slug, or an object with tag and weight")
-
-
-def _shown(value: Any) -> str:
-    """The value for a message: escaped, and not longer than a line."""
-    shown = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return shown if len(shown) <= 120 else f"{shown[:117]}..."
+        return tag_id(entry[0]), tag_weight(entry[1], entry[0])
+    raise ValueError(f"{shown(entry)} is not a tag: write category/slug, or an object with tag and weight")

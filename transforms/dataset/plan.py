@@ -9,12 +9,13 @@ from typing import Any, Literal, NamedTuple, Self
 import pyarrow as pa
 
 from transforms.catalog.problems import Problem
-from transforms.catalog.reader import FILE, ROW, find_duplicates
+from transforms.catalog.reader import find_duplicates
 from transforms.dataset.manifest import ShardEntry
 from transforms.dataset.stats import DatasetStats
+from transforms.extraction.source import Source
 from transforms.formats.hashing import digest
+from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import NONE, SplitRatios, group_of, split_of
-from transforms.tagging.planning import Source
 from transforms.taxonomy.targets import encode
 from transforms.taxonomy.taxonomy import Taxonomy
 

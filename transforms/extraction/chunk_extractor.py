@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from transforms import storage
 from transforms.audio import errors
 from transforms.audio.limits import Limits
-from transforms.catalog.reader import resolve_uri
 from transforms.extraction.sandbox import shared_sandbox
+from transforms.extraction.source import Chunk, Source
 from transforms.extraction.tally import EXTRACTED
 from transforms.features.extract import Features
 from transforms.features.spec import FeatureSpec
-from transforms.tagging.planning import Chunk, Source
 
 FIRST_IN_A_ROW = 20
 """So many unavailable tracks before the first good one mean that the storage or the credentials are wrong."""
@@ -89,7 +88,7 @@ class ChunkExtractor:
         data, features, error = None, None, None
         start = read = time.monotonic()
         try:
-            data = read_source(resolve_uri(source.uri, self._root), self._limits)
+            data = read_source(storage.join(self._root, source.uri), self._limits)
             read = time.monotonic()
             self._breaker.succeeded()
             features = self._sandbox().submit(data).result()

@@ -9,7 +9,8 @@ import numpy as np
 
 from transforms.audio.containers.contents import UNVERIFIED, Contents
 from transforms.audio.containers.sniff import Kind
-from transforms.audio.decoders.opening import Source, open_packets, open_source
+from transforms.audio.decoders.opening import open_packets, open_source
+from transforms.audio.decoders.source import Source
 from transforms.audio.errors import NoFrames, TooLong, TooShort, TrackError
 from transforms.audio.limits import Limits
 from transforms.features.patches import plan_patches

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from transforms.audio.decoders.opening import Source, downmix
+from transforms.audio.decoders.source import Source, downmix
 from transforms.audio.errors import TrackError
 from transforms.features.patches import PatchPlan, Run
 from transforms.features.spec import FeatureSpec

@@ -15,9 +15,10 @@ from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import SORTED_BY
 from transforms.publishing.bucket_checks import Tags, bucket_problems
 from transforms.schemas.tables import SCHEMA_VERSION, TABLES
-from transforms.table.snapshots import DataFile, Snapshot, snapshot_path
+from transforms.table.content import comparable_digest
+from transforms.table.layout import snapshot_path
+from transforms.table.snapshots import DataFile, Snapshot
 from transforms.table.sql import manifest_path
-from transforms.tagging.assembly import comparable_digest
 
 PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 

@@ -2,12 +2,9 @@
 
 import pyarrow as pa
 
+from transforms.schemas.columns import column
+
 SCHEMA_VERSION = 1
-
-
-def column(name: str, type_: pa.DataType, sentence: str, *, nullable: bool = False) -> pa.Field:
-    """A field whose metadata holds the sentence that `docs/tables.md` prints."""
-    return pa.field(name, type_, nullable=nullable, metadata={"description": sentence})
 
 
 TAG_SCORE = pa.struct([pa.field("tag", pa.string(), nullable=False), pa.field("score", pa.float32(), nullable=False)])

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.schemas.tables import column
+from transforms.schemas.columns import column
 from transforms.splits.by_artist import SPLITS
 from transforms.splits.survey import SIDES, CatalogLabels
 from transforms.taxonomy.taxonomy import Taxonomy

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.catalog.problems import CatalogError, Problem
-from transforms.catalog.reader import FILE, ROW, CatalogShard
+from transforms.catalog.reader import CatalogShard
+from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import SPLITS, SplitRatios
 from transforms.splits.stratify import OPEN, OUT, count_tags, deviations, stratify
 from transforms.splits.survey import SIDES, CatalogLabels, Sides, hash_of, rows_of

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.catalog.problems import Problem
-from transforms.catalog.reader import FILE, ROW, CatalogShard, read_shard
-from transforms.schemas.tables import column
+from transforms.catalog.reader import CatalogShard, read_shard
+from transforms.schemas.catalog import FILE, ROW
+from transforms.schemas.columns import column
 from transforms.splits.by_artist import NONE, SPLITS, group_of
 from transforms.taxonomy.targets import encode
 from transforms.taxonomy.taxonomy import Taxonomy

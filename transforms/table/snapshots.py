@@ -3,11 +3,13 @@
 import contextlib
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any, Self
 
 from transforms import storage
 from transforms.formats.hashing import combine, digest, json_bytes
 from transforms.schemas.tables import SCHEMA_VERSION
+from transforms.table.layout import snapshot_path
 
 
 class TableError(ValueError):
@@ -115,11 +117,6 @@ class Snapshot:
         return cls(number=obj["number"], created=obj["created"], run=Run.from_json(obj))
 
 
-def snapshot_path(number: int) -> str:
-    """Where a snapshot's commit is, relative to the table root."""
-    return f"snapshots/{number:010d}.json"
-
-
 def snapshot_numbers(table_url: str) -> list[int]:
     """Numbers of all published snapshots, ascending: a listing, never a hint."""
     names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(table_url, "snapshots"))]
@@ -154,3 +151,9 @@ def open_table(table_url: str, buckets: int) -> int:
     if stored["schema_version"] != SCHEMA_VERSION:
         raise TableError(f"{url}: schema version {stored['schema_version']}, this version writes {SCHEMA_VERSION}")
     return int(stored["buckets"])
+
+
+def locations(table_url: str, snapshot: Snapshot, table: str) -> list[str]:
+    """Absolute paths or gs:// names of a table's files."""
+    root = table_url if "://" in table_url else str(Path(table_url).absolute())
+    return [storage.join(root, file.path) for file in snapshot.files(table)]

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
 from transforms import storage
 from transforms.schemas.tables import TABLES
-from transforms.table.snapshots import Snapshot
+from transforms.table.snapshots import Snapshot, locations
 
 DUCKDB_TYPES: dict[pa.DataType, str] = {
     pa.string(): "VARCHAR",
@@ -24,12 +23,6 @@ DUCKDB_TYPES: dict[pa.DataType, str] = {
 def quoted(text: str) -> str:
     """An SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def locations(table_url: str, snapshot: Snapshot, table: str) -> list[str]:
-    """Absolute paths or gs:// names of a table's files."""
-    root = table_url if "://" in table_url else str(Path(table_url).absolute())
-    return [storage.join(root, file.path) for file in snapshot.files(table)]
 
 
 def duckdb_type(type_: pa.DataType) -> str:

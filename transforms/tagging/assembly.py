@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.catalog.reader import FILE, ROW
-from transforms.formats.arrow import content_digest
+from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.tables import EMBEDDINGS, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
 from transforms.tagging.tagger import Tagger
 from transforms.taxonomy.taxonomy import Taxonomy
@@ -65,14 +64,6 @@ def assemble_bucket(
         "embeddings": _embeddings(kept, tagger),
         "ledger": _ledger(rows, outcomes, duplicates, tagger, run_id),
     }
-
-
-def comparable_digest(name: str, table: pa.Table) -> str:
-    """Digest of a table's rows without what may differ between equal runs: `run_id`, and tagged or carried."""
-    if name == "ledger":
-        status = pc.if_else(pc.equal(table["status"], "carried"), "tagged", table["status"])
-        table = table.set_column(table.column_names.index("status"), "status", status).drop_columns("run_id")
-    return content_digest(table)
 
 
 def _score(embeddings: pa.ChunkedArray, tagger: Tagger) -> np.ndarray:

@@ -10,8 +10,8 @@ from transforms import storage
 from transforms.audio.errors import Unavailable
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
+from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
-from transforms.tagging.assembly import comparable_digest
 from transforms.tagging.outcomes import Known
 
 

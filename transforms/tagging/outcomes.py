@@ -13,6 +13,7 @@ from transforms import storage
 from transforms.formats.hashing import digest
 from transforms.formats.parquet import parquet_bytes, read_parquet, read_parquet_of
 from transforms.schemas.tables import LEDGER, PART
+from transforms.table.layout import part_folder
 from transforms.table.snapshots import Ids, Snapshot, read_snapshot
 
 MISSING = "missing"
@@ -62,11 +63,6 @@ class Known:
         """Which outcomes are rejects that every run tries again: bool [rows]."""
         again = pc.is_in(outcomes["reason"], value_set=pa.array(sorted(self.due_again), pa.string()))
         return pc.and_(again, pc.not_equal(outcomes["source_version"], MISSING))
-
-
-def part_folder(table: str, bucket: int) -> str:
-    """Folder of a bucket's part files."""
-    return storage.join(table, f"work/bucket={bucket:04d}")
 
 
 def write_part(table: str, bucket: int, rows: pa.Table, embedding_id: str) -> str:

@@ -1,37 +1,12 @@
 """What is to be done for a bucket: which tracks need extraction, cut into chunks by hash order."""
 
-import dataclasses
 import hashlib
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.extraction.source import CHUNK_TRACKS, Chunk, Source
 from transforms.tagging.outcomes import Known, due_ids, settled
-
-CHUNK_TRACKS = 64
-"""Most tracks of a chunk: the unit of work and of retry."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
-    """One track to be read: its key, where its audio is, and which version of it was planned.
-
-    Attributes:
-      retried: the last snapshot holds it as one that could not be read.
-    """
-
-    track_id: str
-    uri: str
-    source_version: str
-    retried: bool = False
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Chunk:
-    """A group of tracks of one bucket, in hash order."""
-
-    bucket: int
-    tracks: tuple[Source, ...]
 
 
 def plan_chunks(known: Known, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> list[Chunk]:

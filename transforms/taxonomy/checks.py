@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from transforms.catalog.values import tag_id
+from transforms.taxonomy.tag_ids import tag_id
 
 if TYPE_CHECKING:
-    from transforms.taxonomy.taxonomy import Category, Tag
+    from transforms.taxonomy.categories import Category, Tag
 
 _KINDS = ("binary", "multiclass", "multilabel")
 _CATEGORY_FIELDS = {"name", "kind", "tags"}

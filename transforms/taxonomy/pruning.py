@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
-from transforms.taxonomy.taxonomy import Category, Tag, Taxonomy
+from transforms.taxonomy.categories import Category, Tag
+from transforms.taxonomy.taxonomy import Taxonomy
 
 LEAST = {"binary": 1, "multiclass": 2, "multilabel": 1}
 """Tags that a category needs to be one."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from transforms.taxonomy.taxonomy import Category, Tag, Taxonomy
+from transforms.taxonomy.categories import Category, Tag
+from transforms.taxonomy.taxonomy import Taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,14 +4,13 @@ import dataclasses
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from transforms import storage
-from transforms.catalog.values import tag_id
 from transforms.formats.hashing import short_id
+from transforms.taxonomy.categories import Category, Kind, Tag
 from transforms.taxonomy.checks import check, check_shape, parents_first
-
-Kind = Literal["binary", "multiclass", "multilabel"]
+from transforms.taxonomy.tag_ids import tag_id
 
 
 class TaxonomyError(ValueError):
@@ -27,51 +26,6 @@ class TaxonomyError(ValueError):
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
         return type(self), (self.problems,)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Tag:
-    """One tag.
-
-    Attributes:
-      id: stable id, `category/slug`.
-      name: what people read.
-      parents: ids of broader tags of the same category; a track that carries this tag carries them too.
-      aliases: other ids that catalogs use for it.
-      any_of: binary categories only: a track with any of these catalog tags carries this one.
-      none_of: binary categories only: a track with any of these catalog tags does not carry it.
-    """
-
-    id: str
-    name: str
-    parents: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    any_of: tuple[str, ...] = ()
-    none_of: tuple[str, ...] = ()
-
-    @property
-    def category(self) -> str:
-        """Name of the tag's category."""
-        return self.id.partition("/")[0]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Category:
-    """A family of tags with one kind.
-
-    Attributes:
-      name: first part of its tags' ids.
-      kind: `binary` (one tag that applies or not, or two of which one applies), `multiclass` (exactly one of its tags
-        applies) or `multilabel` (any number does).
-      tags: in the order of the file.
-      dropped: tags that catalogs carry and that are no targets, such as those too rare to learn. A track that has one
-        is annotated in this category, and the tag's parents apply to it.
-    """
-
-    name: str
-    kind: Kind
-    tags: tuple[Tag, ...]
-    dropped: tuple[Tag, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundles.bundle import MANIFEST, Bundle, BundleError, load_bundle
+from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.fake import write_fake_bundle
-from models.bundles.trunk_bundle import embedding_id, load_trunks, local_copy
+from models.bundles.trunk_bundle import MANIFEST, BundleError, embedding_id, load_trunks, local_copy
 from models.bundles.writing import write_trunk_bundle
+from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
 from models.embedding.statistics import statistics_2
-from models.trunks.loading import BATCH, load_embedder
+from models.trunks.loading import load_embedder
 from tests.support.processes import imported_by
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms.features.spec import FeatureSpec

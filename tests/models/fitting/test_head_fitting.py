@@ -7,9 +7,9 @@ import pytest
 
 from models.embedding.blocks import Block, whole
 from models.fitting.head_fitting import fit_heads
-from models.fitting.labelled import Labelled, fitted_columns, standardiser
+from models.fitting.labelled import Labelled, standardiser
 from models.fitting.strengths import DEFAULT_STRENGTH
-from models.scoring.heads import Group, Layout, score
+from models.scoring.heads import Group, Layout, fitted_columns, score
 
 ONE = Layout(groups=(Group(name="m", kind="multilabel", columns=(0,)),), edges=(), size=1)
 TWO_LEARNED = (

@@ -9,7 +9,8 @@ import pytest
 from models.embedding.blocks import whole
 from models.fitting.baselines import mel_moments, prevalence
 from models.fitting.labelled import Labelled
-from models.fitting.tagger import RATED, SPLITS, SplitRows, build_tagger, embed_split
+from models.fitting.rows import SplitRows, embed_split
+from models.fitting.tagger import RATED, SPLITS, build_tagger
 from models.scoring.heads import layout_of
 from models.scoring.metrics import MEASURES
 from tests.support.tiny import SPEC, TAXONOMY, example

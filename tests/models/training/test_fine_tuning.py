@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.training.trainer import FINE_TUNING_RATE
+from models.training.options import FINE_TUNING_RATE
 from tests.models.conftest import train_tiny
 from tests.support.tiny import SPEC
 from transforms.dataset.manifest import read_manifest

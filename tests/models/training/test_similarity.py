@@ -106,7 +106,8 @@ def test_neighbours_share_more_tags_with_it_than_without(many_tags):
 
 def shared_with_neighbours(many_tags: tuple[Path, list[Example]], weight: float) -> float:
     """Mean tag similarity of held-out tracks to their five nearest neighbours by cosine of the embedding."""
-    from models.training.trainer import TrainingOptions, train_trunk
+    from models.training.options import TrainingOptions
+    from models.training.trainer import train_trunk
     from models.trunks.keras_trunk import as_function
     from transforms.dataset.manifest import read_manifest
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundles.bundle import BundleError, load_bundle
+from models.bundles.bundle import load_bundle
+from models.bundles.trunk_bundle import BundleError
 from models.scoring.heads import SCORE_DECIMALS, layout_of
 from models.trunks.loading import load_embedder
 from tests.models.conftest import EPOCHS, build, train_tiny
@@ -111,7 +112,7 @@ def test_training_logs_and_stops_when_patience_is_out(dataset, tmp_path):
 
 def test_options_are_checked():
     from models.training.data import Sampling
-    from models.training.trainer import TrainingOptions
+    from models.training.options import TrainingOptions
 
     with pytest.raises(ValueError, match="choose from compact"):
         TrainingOptions(trunk="huge")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from models.bundles.trunk_bundle import BundleError
-from models.trunks.loading import BATCH, format_for, load_embedder
+from models.embedding.embedder import BATCH
+from models.trunks.loading import format_for, load_embedder
 from models.trunks.onnx_trunk import OnnxTrunk
 from tests.support.processes import imported_by
 from tests.support.tiny import SPEC, example

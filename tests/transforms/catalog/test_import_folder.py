@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.catalog.importers.folder import genre_tag, import_folder, track_id
-from transforms.catalog.values import tag_id
+from transforms.taxonomy.tag_ids import tag_id
 
 AWKWARD = [
     "a\nb.wav",

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from transforms.catalog.importers.builder import slug
 from transforms.catalog.importers.published import SYNONYMS, import_fma, import_magnatagatune, import_mtg_jamendo
+from transforms.taxonomy.tag_ids import slug
 
 HEADER = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n"
 

@@ -7,18 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.catalog.reader import (
-    CATALOG,
-    FILE,
-    ROW,
-    CatalogError,
-    count_rows,
-    default_root,
-    find_duplicates,
-    list_shards,
-    read_shard,
-    resolve_uri,
-)
+from transforms import storage
+from transforms.catalog.problems import CatalogError
+from transforms.catalog.reader import count_rows, default_root, find_duplicates, list_shards, read_shard
+from transforms.schemas.catalog import CATALOG, FILE, ROW
 
 ROWS = [
     {"track_id": "007", "uri": "a b.mp3", "artist_id": "x", "year": "1999", "tags": "mood/calm:0.5|genre---rock"},
@@ -316,8 +308,8 @@ def test_relative_uris_start_from_the_catalogs_folder(tmp_path):
     assert default_root("catalog.csv") == "."
     assert default_root("/data/c/*.csv") == "/data/c"
     assert default_root("/data/c") == "/data/c"
-    assert resolve_uri("a b.mp3", "gs://bucket/music") == "gs://bucket/music/a b.mp3"
-    assert resolve_uri("/abs.mp3", "/data") == "/abs.mp3"
+    assert storage.join("gs://bucket/music", "a b.mp3") == "gs://bucket/music/a b.mp3"
+    assert storage.join("/data", "/abs.mp3") == "/abs.mp3"
 
 
 def test_shards_travel_to_workers(tmp_path):

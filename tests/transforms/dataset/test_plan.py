@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.catalog.columns import CATALOG
 from transforms.dataset.manifest import ShardEntry
 from transforms.dataset.plan import ChunkReport, SplitPlan, TrackOutcome, add_digests, plan_labelled, rows_digest
 from transforms.dataset.stats import DatasetStats
+from transforms.schemas.catalog import CATALOG
 from transforms.splits.by_artist import SplitRatios
 from transforms.taxonomy.taxonomy import Taxonomy
 

@@ -10,10 +10,10 @@ from transforms.dataset.example import Example, decode_example, encode_example
 from transforms.dataset.plan import LabelledChunk, LabelledTrack
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report, without_tied
 from transforms.extraction.chunk_extractor import Extracted
+from transforms.extraction.source import Source
 from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
 from transforms.formats.tfrecord import frame, read_records
-from transforms.tagging.planning import Source
 from transforms.taxonomy.taxonomy import Taxonomy
 
 SPEC = FeatureSpec(patch_frames=4, n_mels=8)

@@ -11,8 +11,8 @@ from transforms import storage
 from transforms.audio.limits import Limits
 from transforms.extraction import chunk_extractor as extraction
 from transforms.extraction.chunk_extractor import FIRST_IN_A_ROW, ChunkExtractor, StorageUnavailable, part_row
+from transforms.extraction.source import Chunk, Source
 from transforms.features.spec import FeatureSpec
-from transforms.tagging.planning import Chunk, Source
 
 SPEC = FeatureSpec(patches_per_track=2)
 

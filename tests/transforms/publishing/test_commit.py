@@ -10,8 +10,10 @@ import pytest
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.publishing import commit as publishing
-from transforms.publishing.commit import Gate, Refused, publish, read_run, run_path, unpublished_runs
+from transforms.publishing.commit import publish, read_run, unpublished_runs
+from transforms.publishing.gates import Gate, Refused
 from transforms.schemas.tables import TABLES
+from transforms.table.layout import run_path
 from transforms.table.snapshots import Ids, Run, current_snapshot, open_table, snapshot_numbers
 from transforms.tagging.bucket_files import write_table
 from transforms.tagging.outcomes import Known

@@ -12,8 +12,9 @@ from tests.support.published import changed_file, fake_bundle, publish_table
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes, read_parquet
 from transforms.publishing.verification import steps, verify
+from transforms.table.content import comparable_digest
 from transforms.table.snapshots import read_snapshot
-from transforms.tagging.assembly import Publication, comparable_digest
+from transforms.tagging.assembly import Publication
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,12 @@ import pytest
 
 from tests.support.published import fake_bundle, publish_table
 from transforms.schemas.tables import TABLES
-from transforms.table.snapshots import read_snapshot
+from transforms.table.snapshots import locations, read_snapshot
 from transforms.table.sql import (
     bigquery_statements,
     duckdb_statements,
     duckdb_type,
     duckdb_view,
-    locations,
     quoted,
     spark_statements,
 )

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms.catalog.reader import CATALOG, FILE, ROW
-from transforms.tagging.assembly import Publication, assemble_bucket, comparable_digest
+from transforms.schemas.catalog import CATALOG, FILE, ROW
+from transforms.table.content import comparable_digest
+from transforms.tagging.assembly import Publication, assemble_bucket
 from transforms.tagging.outcomes import OUTCOME
 from transforms.taxonomy.taxonomy import Taxonomy
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from transforms.audio.errors import DecodeError, TrackError
 
 if TYPE_CHECKING:
-    from transforms.audio.decoders.opening import Source
+    from transforms.audio.decoders.source import Source
 
 Float32 = npt.NDArray[np.float32]
 Open = Callable[[bytes], "Source"]

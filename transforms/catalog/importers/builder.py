@@ -3,8 +3,6 @@
 import csv
 import dataclasses
 import io
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,24 +11,15 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.catalog import values as track_values
-from transforms.catalog.columns import CATALOG
 from transforms.catalog.problems import Problem
-from transforms.taxonomy.taxonomy import Category, Kind, Tag, Taxonomy, readable_name
+from transforms.schemas.catalog import CATALOG
+from transforms.taxonomy.categories import Category, Kind, Tag
+from transforms.taxonomy.taxonomy import Taxonomy, readable_name
 
 Tags = dict[str, float | None]
 """Tag id -> weight, None where none was given."""
 
 _KNOWN = [name for name in CATALOG.names if name != "tags"]
-
-
-def slug(text: str) -> str:
-    """The slug of a name: letters and digits of any script, joined by `_`; may be empty.
-
-    >>> slug("Drum & Bass / Jungle")
-    'drum_and_bass_jungle'
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("&", " and ")
-    return "_".join(re.findall(r"\w+", plain)).strip("_")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

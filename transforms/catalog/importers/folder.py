@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from transforms.catalog.importers.builder import slug
 from transforms.catalog.problems import Problem
-from transforms.catalog.reader import CATALOG
 from transforms.formats.hashing import short_id
+from transforms.schemas.catalog import CATALOG
+from transforms.taxonomy.tag_ids import slug
 
 SUFFIXES = tuple(
     f".{name}"

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transforms import storage
-from transforms.catalog.importers.builder import Imported, SourceTable, Tags, read_table, slug
+from transforms.catalog.importers.builder import Imported, SourceTable, Tags, read_table
 from transforms.catalog.importers.tabular import CsvLayout, import_csv
-from transforms.catalog.values import tag_id
+from transforms.taxonomy.tag_ids import slug, tag_id
 
 SPLIT = "split"
 """Further column with the official split, for `prepare --split-column split`."""

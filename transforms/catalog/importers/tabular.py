@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from transforms.catalog import values as track_values
-from transforms.catalog.importers.builder import Imported, SourceTable, Tags, read_table, slug
-from transforms.taxonomy.taxonomy import Kind
+from transforms.catalog.importers.builder import Imported, SourceTable, Tags, read_table
+from transforms.taxonomy.categories import Kind
+from transforms.taxonomy.tag_ids import slug, tag_id, weighted_tag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,14 +131,14 @@ def _id_reader(place: int) -> Callable[[Sequence[str]], Tags]:
 def _list_reader(category: str, place: int, separator: str) -> Callable[[Sequence[str]], Tags]:
     def read(fields: Sequence[str]) -> Tags:
         slugs = (slug(name) for name in fields[place].split(separator))
-        return dict.fromkeys(track_values.tag_id(f"{category}/{found}") for found in slugs if found)
+        return dict.fromkeys(tag_id(f"{category}/{found}") for found in slugs if found)
 
     return read
 
 
 def _wide_reader(category: str, places: Mapping[str, int]) -> Callable[[Sequence[str]], Tags]:
     """Tags of weight 0 are kept only where all are 0: then the track is known to carry none."""
-    tags = {track_values.tag_id(f"{category}/{slug(name)}"): place for name, place in places.items()}
+    tags = {tag_id(f"{category}/{slug(name)}"): place for name, place in places.items()}
 
     def read(fields: Sequence[str]) -> Tags:
         weights = {tag: _weight(fields[place], tag) for tag, place in tags.items() if fields[place].strip()}
@@ -152,7 +153,7 @@ def _weight(text: str, tag: str) -> float:
         return float(text)
     if not re.fullmatch(r"\s*[0-9.eE+-]+\s*", text):
         raise ValueError(f"{text!r} for tag {tag!r}: give 0, 1 or a weight between")
-    weight = track_values.weighted_tag(f"{tag}:{text.strip()}")[1]
+    weight = weighted_tag(f"{tag}:{text.strip()}")[1]
     return 1.0 if weight is None else weight
 
 

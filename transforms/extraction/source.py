@@ -1,0 +1,28 @@
+"""What is extracted: a track's source, and chunks of them."""
+
+import dataclasses
+
+CHUNK_TRACKS = 64
+"""Most tracks of a chunk: the unit of work and of retry."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """One track to be read: its key, where its audio is, and which version of it was planned.
+
+    Attributes:
+      retried: the last snapshot holds it as one that could not be read.
+    """
+
+    track_id: str
+    uri: str
+    source_version: str
+    retried: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """A group of tracks of one bucket, in hash order."""
+
+    bucket: int
+    tracks: tuple[Source, ...]

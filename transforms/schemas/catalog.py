@@ -1,0 +1,39 @@
+"""Arrow schema of a catalog row."""
+
+import pyarrow as pa
+
+from transforms.schemas.columns import column
+
+FILE, ROW = "_file", "_row"
+"""Columns that say where a catalog row stood: URL of its file, and data row in it from 1."""
+
+
+TAG_WEIGHT = pa.struct([pa.field("tag", pa.string(), nullable=False), pa.field("weight", pa.float32())])
+
+
+CATALOG = pa.schema(
+    [
+        column("track_id", pa.string(), "Unique, non-empty key of the track, kept character by character."),
+        column("uri", pa.string(), "Audio file: a path under the catalog root, a local path from `/`, or `gs://`."),
+        column("artist_id", pa.string(), "Artist key: splits never share an artist.", nullable=True),
+        column("album_id", pa.string(), "Album key.", nullable=True),
+        column("title", pa.string(), "Title.", nullable=True),
+        column("artist", pa.string(), "Artist's name; stands in for a missing artist_id.", nullable=True),
+        column("year", pa.int32(), "Year, 1000 to 9999.", nullable=True),
+        column("country", pa.string(), "Country.", nullable=True),
+        column("language", pa.string(), "Language.", nullable=True),
+        column(
+            "source_version",
+            pa.string(),
+            "Anything that changes when the audio does; spares a look at the file.",
+            nullable=True,
+        ),
+        column(
+            "tags",
+            pa.list_(pa.field("element", TAG_WEIGHT, nullable=False)),
+            "Annotated tags in order of their ids; a null weight counts as 1.",
+            nullable=True,
+        ),
+    ]
+)
+"""Known columns; further ones follow under their own names, then `_file` and `_row`."""

@@ -1,0 +1,18 @@
+"""Where the files of a table are, relative to its root."""
+
+from transforms import storage
+
+
+def snapshot_path(number: int) -> str:
+    """Where a snapshot's commit is, relative to the table root."""
+    return f"snapshots/{number:010d}.json"
+
+
+def run_path(run_id: str) -> str:
+    """Where a finished run's manifest is, relative to the table root."""
+    return f"runs/{run_id}.json"
+
+
+def part_folder(table: str, bucket: int) -> str:
+    """Folder of a bucket's part files."""
+    return storage.join(table, f"work/bucket={bucket:04d}")
