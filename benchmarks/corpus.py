@@ -46,7 +46,7 @@ def write_bundle(folder: Path) -> Path:
 
     from models.bundles.fake import write_fake_bundle
     from pipelines.synthesis.catalog import taxonomy
-    from transforms.taxonomy.taxonomy import load_taxonomy
+    from transforms.taxonomy.hierarchy import load_taxonomy
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)

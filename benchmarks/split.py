@@ -26,7 +26,7 @@ from transforms.splits.by_artist import SplitRatios, split_of
 from transforms.splits.stratified import report
 from transforms.splits.stratify import OPEN, count_tags, deviations, stratify
 from transforms.splits.survey import TagRows, read_labels
-from transforms.taxonomy.taxonomy import load_taxonomy
+from transforms.taxonomy.hierarchy import load_taxonomy
 
 ROOT = Path(__file__).resolve().parent.parent
 RATIOS = "0.6,0.2,0.2"

@@ -151,7 +151,7 @@ def _dataset(folder: Path) -> tuple[Any, list[str]]:
     from pipelines.synthesis.catalog import taxonomy
     from transforms.dataset.manifest import DatasetManifest, ShardEntry
     from transforms.splits.by_artist import SplitRatios
-    from transforms.taxonomy.taxonomy import Taxonomy
+    from transforms.taxonomy.hierarchy import Taxonomy
 
     known = Taxonomy.from_json(taxonomy())
     folder.mkdir(parents=True, exist_ok=True)

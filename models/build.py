@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from models.bundles import split_record as split_file
-from models.bundles.bundle import Bundle
 from models.bundles.model_card import model_card
+from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import TrunkFile
 from models.bundles.writing import check_output, write_bundle
 from models.embedding.embedder import TrackEmbedder

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles import split_record as split_file
-from models.bundles.bundle import Bundle
 from models.bundles.model_card import model_card
 from models.bundles.split_record import Sides
+from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, files_of, load_trunks, read_file
 from models.bundles.writing import check_output, write_bundle
 from models.evaluation.intervals import with_intervals
@@ -25,7 +25,7 @@ from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import NONE, SplitRatios
 from transforms.table.snapshots import Snapshot, locations
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

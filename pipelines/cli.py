@@ -132,7 +132,7 @@ def _input_errors() -> tuple[type[Exception], ...]:
     from transforms.dataset.manifest import DatasetError
     from transforms.storage import StorageError
     from transforms.table.snapshots import TableError
-    from transforms.taxonomy.taxonomy import TaxonomyError
+    from transforms.taxonomy.hierarchy import TaxonomyError
 
     return (BundleError, CatalogError, DatasetError, StorageError, TableError, TaxonomyError)
 

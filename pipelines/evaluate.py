@@ -14,7 +14,7 @@ from pipelines.terminal.errors import DONE, CommandFailed, UsageError, checked
 from pipelines.terminal.metrics_table import with_interval
 
 if TYPE_CHECKING:
-    from models.bundles.bundle import Bundle
+    from models.bundles.tagger_bundle import Bundle
     from models.evaluation.examined import Examined
     from models.fitting.rows import LabelledTrack
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Scores the split, or reads its scores, rates them, writes the files and prints the averages."""
     import importlib.util
 
-    from models.evaluation.evaluation import Resampling
+    from models.evaluation.summary import Resampling
     from transforms import storage
 
     check_sources(args)
@@ -112,9 +112,9 @@ def _evaluate(
     """The files by name, the one that says all is done last; the averages; and what a reader of them must know."""
     # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from models.evaluation.evaluation import evaluate
-    from models.evaluation.evaluation_files import evaluation_files, subject_of
+    from models.evaluation.files import evaluation_files, subject_of
     from models.evaluation.published_scores import without_calibration
+    from models.evaluation.summary import evaluate
 
     found = _of_table(args) if args.table else _of_dataset(args)
     tag_ids = found.bundle.taxonomy.tag_ids
@@ -147,7 +147,7 @@ def _of_dataset(args: argparse.Namespace) -> _Found:
 
 def _of_table(args: argparse.Namespace) -> _Found:
     """Reads the scores of a table's newest snapshot, and labels of its tracks."""
-    from models.bundles.bundle import load_bundle
+    from models.bundles.tagger_bundle import load_bundle
     from models.evaluation.predictions import check_taxonomy
     from models.evaluation.published_scores import examine_table
     from transforms.dataset.manifest import read_manifest

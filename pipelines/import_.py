@@ -183,7 +183,7 @@ def _uri_root(folder: Path, output: str) -> Path | None:
 def _write_taxonomy(rows: "pa.Table", url: str) -> None:
     from transforms import storage
     from transforms.taxonomy.categories import Category, Tag
-    from transforms.taxonomy.taxonomy import Taxonomy, readable_name
+    from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 
     found = sorted({entry["tag"] for tags in rows["tags"].to_pylist() for entry in tags or ()})
     if not found:

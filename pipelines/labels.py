@@ -20,8 +20,8 @@ from pipelines.terminal.errors import CommandFailed
 
 if TYPE_CHECKING:
     from transforms.splits.survey import CatalogLabels
+    from transforms.taxonomy.hierarchy import Taxonomy
     from transforms.taxonomy.pruning import Reduced
-    from transforms.taxonomy.taxonomy import Taxonomy
 
 HELP = "Report support, artists, company and conflicts of every tag; drop tags that too few artists carry."
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Reads the catalog once, writes the report; returns the exit code."""
     from transforms.splits.by_artist import split_of
     from transforms.splits.survey import read_labels
-    from transforms.taxonomy.taxonomy import load_taxonomy
+    from transforms.taxonomy.hierarchy import load_taxonomy
 
     check_at_least_one(min_artists=args.min_artists)
     ratios, taxonomy = split_ratios(args), load_taxonomy(args.taxonomy)

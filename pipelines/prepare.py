@@ -149,7 +149,7 @@ def make_options(args: argparse.Namespace) -> Options:
       CommandFailed: the feature spec cannot, or the catalog has no rows.
     """
     from transforms.dataset.plan import SplitPlan
-    from transforms.taxonomy.taxonomy import load_taxonomy
+    from transforms.taxonomy.hierarchy import load_taxonomy
 
     check_at_least_one(chunk_tracks=args.chunk_tracks)
     ratios, allowed = split_ratios(args), gate(args)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     from transforms.splits.by_artist import split_of
     from transforms.splits.stratified import previous_sides, report, split_catalog, with_sides
     from transforms.splits.survey import read_labels
-    from transforms.taxonomy.taxonomy import load_taxonomy
+    from transforms.taxonomy.hierarchy import load_taxonomy
 
     ratios = split_ratios(args)
     _check_output(args.output)

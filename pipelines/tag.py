@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from models.bundles.bundle import Bundle
+    from models.bundles.tagger_bundle import Bundle
     from transforms.catalog.reader import CatalogShard
     from transforms.publishing.gates import Gate
     from transforms.tagging.assembly import Publication
@@ -106,7 +106,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     """The whole job, top to bottom."""
     import apache_beam as beam
 
-    from models.bundles.bundle import load_bundle
+    from models.bundles.tagger_bundle import load_bundle
     from models.trunks.loading import load_embedder
     from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
     from transforms.audio.limits import Limits
@@ -179,7 +179,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
       UsageError: a value out of its range.
       CommandFailed: catalog, bundle or table cannot be read.
     """
-    from models.bundles.bundle import load_bundle
+    from models.bundles.tagger_bundle import load_bundle
     from models.trunks.loading import format_for
     from pipelines.launch.beam import children_per_process
     from transforms.publishing import receipts
@@ -241,7 +241,7 @@ def _also(args: argparse.Namespace, feature_id: str, model: str, table: str, buc
     Raises:
       UsageError: it cannot share what is extracted, or its runs would not look where part files are put.
     """
-    from models.bundles.bundle import load_bundle
+    from models.bundles.tagger_bundle import load_bundle
     from models.trunks.loading import format_for
     from transforms.table.snapshots import open_table
 

@@ -15,7 +15,7 @@ from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.metrics_table import metrics_lines
 
 if TYPE_CHECKING:
-    from models.bundles.bundle import Bundle
+    from models.bundles.tagger_bundle import Bundle
     from transforms.dataset.manifest import DatasetManifest
 
 FEW_LABELS = 5_000

@@ -1,6 +1,11 @@
-"""Imports point inwards, in every module and in every function; heavy libraries come only when they are used."""
+"""The floor plan: what each room may import, what a file at a root is, and what a process must not load.
+
+A room is a folder of `pipelines`, `transforms` or `models`; the files at a root form one room. `docs/architecture.md`
+explains the rooms.
+"""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,23 +15,54 @@ from tests.support.processes import imported_by
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "transforms", "models")
-LAYERS = ("pipelines", "models", "pure", "transforms")
-"""`pure`: the folders of `transforms`."""
+
+GROUND = "schemas storage formats"
+PURE = f"audio features extraction taxonomy catalog splits dataset table tagging publishing {GROUND}"
+MODELS = "embedding scoring bundles trunks fitting training evaluation"
 
 MAY_IMPORT = {
-    "pipelines": {"pipelines", "models", "transforms", "pure"},
-    "transforms": {"transforms", "pure"},
-    "models": {"models", "pure"},
-    "pure": {"pure"},
+    "transforms.audio": "",
+    "transforms.schemas": "",
+    "transforms.storage": "",
+    "transforms.formats": "schemas storage",
+    "transforms.features": "audio",
+    "transforms.taxonomy": "formats storage",
+    "transforms.catalog": f"taxonomy {GROUND}",
+    "transforms.extraction": "features audio storage",
+    "transforms.splits": "catalog taxonomy schemas",
+    "transforms.dataset": f"splits catalog taxonomy extraction features audio {GROUND}",
+    "transforms.table": GROUND,
+    "transforms.tagging": f"table taxonomy extraction audio {GROUND}",
+    "transforms.publishing": f"table tagging audio {GROUND}",
+    "transforms": PURE,
+    "models.embedding": "features formats",
+    "models.scoring": "taxonomy formats",
+    "models.bundles": f"embedding scoring features taxonomy splits dataset {GROUND}",
+    "models.trunks": f"bundles embedding scoring features taxonomy {GROUND}",
+    "models.fitting": f"bundles embedding scoring splits table {GROUND}",
+    "models.training": f"trunks bundles embedding scoring dataset features {GROUND}",
+    "models.evaluation": f"training fitting trunks bundles embedding scoring dataset splits table {GROUND}",
+    "models": f"{MODELS} {PURE}",
+    "pipelines.terminal": "models.bundles extraction",
+    "pipelines.synthesis": "",
+    "pipelines.inputs": f"terminal models {MODELS} {PURE}",
+    "pipelines.launch": "terminal",
+    "pipelines": f"terminal synthesis inputs launch transforms models {MODELS} {PURE}",
+    "pipelines.demo": f"pipelines terminal {PURE}",
+    "pipelines.docs": f"pipelines {PURE}",
 }
-SOUND = ("audio", "features", "extraction")
+"""Room -> rooms whose modules it may import, by their last names; a room may always import its own modules."""
+
 NEVER = {
     "pipelines": set(),
     "transforms": {"tensorflow", "keras"},
     "models": {"apache_beam"},
-    "pure": {"apache_beam", "tensorflow", "keras", "tfrecord"},
 }
+PURE_NEVER = {"apache_beam", "tensorflow", "keras", "tfrecord"}
 EVERYWHERE_NEVER = {"tests", "deploy", "benchmarks"}
+SOUND = ("transforms.audio", "transforms.features", "transforms.extraction")
+MOST_FILES = 16
+"""Source files of a folder without its `__init__`. The three roots are excepted: one file a command or PTransform."""
 
 
 def files() -> list[Path]:
@@ -42,13 +78,21 @@ def modules() -> set[str]:
     return {module_name(path) for path in files()}
 
 
-def layer(name: str) -> str:
-    top, *rest = name.split(".")
-    return "pure" if top == "transforms" and rest and (ROOT / top / rest[0]).is_dir() else top
+def room(name: str) -> str:
+    """The folder below a package that a module is in; the package itself for files at its root."""
+    package, *rest = name.split(".")
+    return f"{package}.{rest[0]}" if rest and (ROOT / package / rest[0]).is_dir() else package
 
 
-def is_sound(name: str) -> bool:
-    return layer(name) == "pure" and name.split(".")[1] in SOUND
+def is_pure(name: str) -> bool:
+    """Whether a module is in a folder of `transforms`, which knows neither Beam nor TensorFlow."""
+    return room(name).startswith("transforms.")
+
+
+def allowed(here: str) -> set[str]:
+    """The rooms that a room may import, by their full names."""
+    names = MAY_IMPORT[here].split()
+    return {here} | {place for place in MAY_IMPORT if place in names or place.rpartition(".")[2] in names}
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -68,15 +112,50 @@ def own_module(name: str, known: set[str]) -> str:
 
 @pytest.mark.parametrize("path", files(), ids=module_name)
 def test_imports_point_inwards(path: Path) -> None:
-    known, here = modules(), layer(module_name(path))
+    known, here = modules(), module_name(path)
     for line, name in imports(path):
         where, top = f"{path.relative_to(ROOT)}:{line}: {name}", name.split(".")[0]
-        assert top not in EVERYWHERE_NEVER, where
-        assert top not in NEVER[here], where
+        assert top not in EVERYWHERE_NEVER | NEVER[here.split(".")[0]], where
+        assert not (is_pure(here) and top in PURE_NEVER), where
         if top in PACKAGES:
             target = own_module(name, known)
             assert target in known, f"{where}: no such module"
-            assert layer(target) in MAY_IMPORT[here], where
+            assert room(target) in allowed(room(here)), where
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    known = modules()
+    graph = {
+        module_name(path): {own_module(name, known) for _, name in imports(path)} & known - {module_name(path)}
+        for path in files()
+    }
+    while leaves := {name for name, targets in graph.items() if not targets & graph.keys()}:
+        graph = {name: targets for name, targets in graph.items() if name not in leaves}
+    assert graph == {}
+
+
+def test_a_file_at_the_root_of_transforms_is_one_ptransform() -> None:
+    for path in (ROOT / "transforms").glob("[!_]*.py"):
+        public = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
+        found = [node.name for node in public if any(ast.unparse(base) == "beam.PTransform" for base in node.bases)]
+        named = "".join(part.capitalize() for part in path.stem.split("_"))
+        assert [name for name in found if not name.startswith("_")] == [named], path
+
+
+def test_a_file_at_the_root_of_pipelines_is_one_command() -> None:
+    from pipelines.cli import COMMANDS
+
+    names = {path.stem.strip("_") for path in (ROOT / "pipelines").glob("[!_]*.py")} - {"cli", "import_model"}
+    assert names == {name.replace("-", "_") for name in COMMANDS}
+
+
+def test_folders_are_small_and_file_names_do_not_repeat_their_folder() -> None:
+    folders = Counter(path.parent for path in files() if path.name != "__init__.py")
+    roots = {ROOT / package for package in PACKAGES}
+    assert {str(folder): count for folder, count in folders.items() if count > MOST_FILES and folder not in roots} == {}
+    for path in files():
+        folder = path.parent.name.rstrip("s")
+        assert not path.stem.startswith(folder), path
 
 
 def test_the_check_itself_sees_imports_inside_functions(tmp_path: Path) -> None:
@@ -85,8 +164,8 @@ def test_the_check_itself_sees_imports_inside_functions(tmp_path: Path) -> None:
     assert [name for _, name in imports(tmp_path / "x.py")] == ["a.b", "c.d.e", "c.d.g", "h"]
 
 
-def test_layers_and_packages_are_all_there() -> None:
-    assert {layer(name) for name in modules()} == set(LAYERS)
+def test_every_room_has_a_row() -> None:
+    assert {room(name) for name in modules()} == set(MAY_IMPORT)
 
 
 def loaded_by(names: list[str]) -> set[str]:
@@ -109,21 +188,21 @@ HEAVY = {
 
 
 def test_extraction_loads_no_heavy_library() -> None:
-    """What the sandbox's children import, and more: every module about sound."""
-    names = [name for name in modules() if is_sound(name) and name != "transforms.extraction.chunk_extractor"]
+    """What the sandbox's children import, and more: every module about sound, but the one that reads storage."""
+    names = [name for name in modules() if room(name) in SOUND and name != "transforms.extraction.chunk_extractor"]
     assert loaded_by(names) & (HEAVY | {"pyarrow"}) == set()
 
 
 def test_records_load_no_heavy_library() -> None:
     # gs:// is served by two modules that are imported with the first gs:// URL; query engines by one.
     later = {"transforms.storage.gcs", "transforms.storage.gcs_client", "transforms.table.duckdb_views"}
-    names = [name for name in modules() if layer(name) == "pure" and name not in later]
+    names = [name for name in modules() if is_pure(name) and name not in later]
     assert loaded_by(names) & HEAVY == set()
 
 
 def test_scoring_needs_no_tensorflow() -> None:
     names = [
-        "models.bundles.bundle",
+        "models.bundles.tagger_bundle",
         "models.trunks.loading",
         "models.scoring.heads",
         "models.embedding.pooling",
@@ -147,5 +226,5 @@ def test_nothing_reads_audio_by_what_guesses_a_format_or_makes_samples_up() -> N
         calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
         used = {name for _, name in imports(path)} | {ast.unparse(call) for call in calls}
         assert not {"audioread", "librosa.load", "librosa.stream", "soundfile.blocks"} & used, path
-        if is_sound(module_name(path)):
+        if room(module_name(path)) in SOUND:
             assert not any(name.endswith(".blocks") for name in used), path

@@ -8,8 +8,8 @@ import pytest
 
 from transforms.catalog.reader import list_shards, read_shard
 from transforms.dataset.example import layout
+from transforms.taxonomy.hierarchy import load_taxonomy
 from transforms.taxonomy.targets import encode
-from transforms.taxonomy.taxonomy import load_taxonomy
 
 PAGE = (Path(__file__).parents[1] / "docs" / "catalog.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (file|output): (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)

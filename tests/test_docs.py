@@ -13,7 +13,7 @@ from transforms.audio.errors import REASONS
 from transforms.schemas.tables import TABLES
 from transforms.table.duckdb_views import check_question, connect
 from transforms.table.snapshots import read_snapshot
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUERIES = {

@@ -8,14 +8,14 @@ from typing import Self
 
 import numpy as np
 
-from models.bundles.bundle import Bundle, TagFacts
+from models.bundles.tagger_bundle import Bundle, TagFacts
 from models.bundles.trunk_bundle import TrunkFile
 from models.bundles.writing import write_bundle
 from models.embedding.pooling import Pooling
 from models.scoring.heads import Heads
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import digest
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 _TRUNK_FILE = "trunk.npz"
 

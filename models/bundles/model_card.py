@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models.bundles.bundle import TagFacts
+from models.bundles.tagger_bundle import TagFacts
 from models.bundles.trunk_bundle import TrunkFile
 from transforms.dataset.manifest import DatasetManifest
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 def model_card(

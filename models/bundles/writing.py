@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from models.bundles.bundle import HEADS, Bundle, TagFacts, load_bundle, tagger_id
+from models.bundles.tagger_bundle import HEADS, Bundle, TagFacts, load_bundle, tagger_id
 from models.bundles.trunk_bundle import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -24,7 +24,7 @@ from models.scoring.heads import Heads
 from transforms import storage
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 _UNFINISHED = "bundle.unfinished"
 """Names of the files of a bundle that is being written: the only ones that may be removed after a kill."""

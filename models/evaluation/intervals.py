@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from models.evaluation.averages import ALL, macro
-from models.evaluation.evaluation import Resampling
 from models.evaluation.predictions import decisions, model_scores
 from models.evaluation.rating import rate
 from models.evaluation.resampling import LEVEL, Resamples
+from models.evaluation.summary import Resampling
 from models.fitting.rows import SplitRows
 from models.fitting.tagger import Tagger
 from models.scoring.heads import Layout

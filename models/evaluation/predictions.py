@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.split_record import Sides, read_sides
+from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.bundles.trunk_bundle import BundleError
 from models.evaluation.examined import Examined
 from models.fitting import baselines

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles import split_record as split_file
-from models.bundles.bundle import Bundle
+from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError
-from models.evaluation.evaluation import Evaluation
 from models.evaluation.examined import Examined
 from models.evaluation.predictions import decisions, kept_baselines
+from models.evaluation.summary import Evaluation
 from models.fitting import baselines
 from models.fitting.rows import LabelledTrack
 from models.fitting.tagger import TAGGER

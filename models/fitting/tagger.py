@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from models.bundles.bundle import TagFacts
+from models.bundles.tagger_bundle import TagFacts
 from models.embedding.blocks import Block
 from models.fitting import baselines, calibration
 from models.fitting.balance import BALANCES, Balance

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from models.bundles.bundle import Bundle, TagFacts
+from models.bundles.tagger_bundle import Bundle, TagFacts
 from models.bundles.writing import write_bundle
 from models.embedding.pooling import Pooling
 from models.scoring.heads import Heads

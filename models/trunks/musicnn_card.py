@@ -1,7 +1,7 @@
 """The model card of an imported MusiCNN bundle."""
 
 from models.trunks.musicnn_package import DATASETS
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 SOURCE = "Python package musicnn 0.1.0, https://github.com/jordipons/musicnn"
 

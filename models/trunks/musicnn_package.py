@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from transforms.taxonomy.categories import Category, Tag
+from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.tag_ids import slug
-from transforms.taxonomy.taxonomy import Taxonomy
 
 DATASETS = {"mtt": "MagnaTagATune", "msd": "Million Song Dataset"}
 """Short name of a training set, as in the package's own model names -> its full name."""

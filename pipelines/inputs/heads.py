@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from models.fitting.rows import LabelledTrack
     from models.fitting.tagger import HeadOptions
     from models.refit import Refitted
-    from transforms.taxonomy.taxonomy import Taxonomy
+    from transforms.taxonomy.hierarchy import Taxonomy
 
 NEEDED = ("table", "model")
 """Flags that `--heads-only` cannot do without, and that nothing else takes."""
@@ -109,9 +109,9 @@ def refit_heads(args: argparse.Namespace) -> "Refitted":
 
 def _labels(args: argparse.Namespace) -> "tuple[Taxonomy, Iterable[LabelledTrack]]":
     """The tags of the new heads, and labels of them."""
-    from models.bundles.bundle import load_bundle
+    from models.bundles.tagger_bundle import load_bundle
     from transforms.dataset.manifest import read_manifest
-    from transforms.taxonomy.taxonomy import load_taxonomy
+    from transforms.taxonomy.hierarchy import load_taxonomy
 
     if args.catalog is None:
         manifest = read_manifest(args.dataset)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from transforms.catalog.problems import Problem
     from transforms.catalog.reader import CatalogShard
     from transforms.dataset.manifest import DatasetManifest
-    from transforms.taxonomy.taxonomy import Taxonomy
+    from transforms.taxonomy.hierarchy import Taxonomy
 
 
 def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done: str) -> "Iterator[LabelledTrack]":

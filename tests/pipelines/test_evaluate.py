@@ -15,7 +15,7 @@ from pipelines.cli import main
 from tests.support.tiny import SPEC, TAXONOMY, tiny_dataset
 from transforms import storage
 from transforms.features.spec import FeatureSpec
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundles.bundle import load_bundle
 from models.bundles.fake import write_fake_bundle
 from models.bundles.split_record import Sides
+from models.bundles.tagger_bundle import load_bundle
 from models.evaluation.published_scores import _of_side, examine_table
 from models.fitting.rows import LabelledTrack
 from models.refit import read_embeddings

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundles.bundle import load_bundle
 from models.bundles.fake import write_fake_bundle
 from models.bundles.split_record import FILE, Sides, read_sides, to_bytes
+from models.bundles.tagger_bundle import load_bundle
 from models.bundles.trunk_bundle import BundleError, TrunkFile, load_trunks
 from models.fitting.kept_split import keep_split
 from pipelines.cli import main
@@ -18,7 +18,7 @@ from tests.support.world import World, ledger, make_world, read_table, tag
 from transforms.features.spec import FeatureSpec
 from transforms.splits.by_artist import SplitRatios
 from transforms.table.snapshots import current_snapshot
-from transforms.taxonomy.taxonomy import load_taxonomy
+from transforms.taxonomy.hierarchy import load_taxonomy
 
 WIDER = """
 categories:

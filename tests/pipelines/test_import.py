@@ -9,7 +9,7 @@ from tests.transforms.catalog.test_import_published import FMA_GENRES, FMA_TRACK
 from transforms import storage
 from transforms.catalog.reader import list_shards, read_shard
 from transforms.storage import exists
-from transforms.taxonomy.taxonomy import load_taxonomy
+from transforms.taxonomy.hierarchy import load_taxonomy
 
 
 def catalog_rows(url):

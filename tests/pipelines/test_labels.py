@@ -8,7 +8,7 @@ import pytest
 from pipelines.cli import main
 from transforms.catalog.importers.published import import_mtg_jamendo
 from transforms.splits import report as label_report
-from transforms.taxonomy.taxonomy import load_taxonomy
+from transforms.taxonomy.hierarchy import load_taxonomy
 
 TAXONOMY = """
 categories:

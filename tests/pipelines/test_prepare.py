@@ -25,8 +25,8 @@ from transforms.features.extract import extract
 from transforms.features.spec import FeatureSpec
 from transforms.formats.tfrecord import read_records
 from transforms.splits.by_artist import SPLITS, SplitRatios, group_of, split_of
+from transforms.taxonomy.hierarchy import load_taxonomy
 from transforms.taxonomy.targets import encode
-from transforms.taxonomy.taxonomy import load_taxonomy
 
 SPEC = FeatureSpec(patches_per_track=2)
 RATIOS = SplitRatios(train=0.5, validation=0.25, test=0.25)

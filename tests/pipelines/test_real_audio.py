@@ -13,7 +13,7 @@ from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from tests.support.world import SHARED, World, ledger, tag
 from transforms.features.spec import FeatureSpec
-from transforms.taxonomy.taxonomy import load_taxonomy
+from transforms.taxonomy.hierarchy import load_taxonomy
 
 GOOD_EVERY = 12
 """One in so many of the real clips lies among the broken files."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundles.bundle import load_bundle
+from models.bundles.tagger_bundle import load_bundle
 from models.trunks.loading import load_embedder
 from pipelines.cli import main
 from tests.support.world import World, ledger, make_world, read_table, tag, tag_code

@@ -17,7 +17,7 @@ from transforms.tagging.assembly import Publication, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table
 from transforms.tagging.outcomes import OUTCOME, Known
 from transforms.tagging.tagger import ids_of
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 BUCKETS = 3
 BROKEN = {"broken-a": "empty", "broken-b": "not_found"}

@@ -10,7 +10,7 @@ from transforms.dataset.example import Example, encode_example
 from transforms.dataset.manifest import DatasetManifest, ShardEntry
 from transforms.features.spec import FeatureSpec
 from transforms.splits.by_artist import SplitRatios
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 SPEC = FeatureSpec(n_mels=16, patch_frames=24, patches_per_track=4)
 SPLITS = ("train", "validation", "test")

@@ -11,7 +11,7 @@ from pipelines.cli import main
 from transforms.features.spec import FeatureSpec
 from transforms.formats.parquet import read_parquet
 from transforms.table.snapshots import Snapshot, current_snapshot
-from transforms.taxonomy.taxonomy import load_taxonomy
+from transforms.taxonomy.hierarchy import load_taxonomy
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 """Real recordings beside the repository; tests that need them skip where they are not."""

@@ -9,7 +9,7 @@ from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import SplitRatios
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 DATASET_VERSION = 2
 MANIFEST = "dataset.json"

@@ -16,8 +16,8 @@ from transforms.extraction.source import Source
 from transforms.formats.hashing import digest
 from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import NONE, SplitRatios, group_of, split_of
+from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode
-from transforms.taxonomy.taxonomy import Taxonomy
 
 UnknownTags = Literal["fail", "drop"]
 _DIGEST_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "artist", "source_version", "tags")

@@ -17,8 +17,8 @@ from transforms.extraction.chunk_extractor import Extracted
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import digest, json_bytes
 from transforms.formats.tfrecord import frame, read_records
+from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode
-from transforms.taxonomy.taxonomy import Taxonomy
 
 WORK = "work"
 """Folder under the dataset with the reports of finished chunks: what a killed run left for the next."""

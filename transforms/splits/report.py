@@ -10,7 +10,7 @@ import pyarrow as pa
 from transforms.schemas.columns import column
 from transforms.splits.by_artist import SPLITS
 from transforms.splits.survey import SIDES, CatalogLabels
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 PARTNERS = 5
 """Tags that are named with each tag, as those most often carried together with it."""

@@ -13,7 +13,7 @@ from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import SPLITS, SplitRatios
 from transforms.splits.stratify import OPEN, OUT, count_tags, deviations, stratify
 from transforms.splits.survey import SIDES, CatalogLabels, Sides, hash_of, rows_of
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 def split_catalog(

@@ -15,8 +15,8 @@ from transforms.catalog.reader import CatalogShard, read_shard
 from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.columns import column
 from transforms.splits.by_artist import NONE, SPLITS, group_of
+from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode
-from transforms.taxonomy.taxonomy import Taxonomy
 
 SIDES = (*SPLITS, NONE)
 """Names of the sides, by number."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.tables import EMBEDDINGS, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
 from transforms.tagging.tagger import Tagger
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 METADATA = ("artist_id", "album_id", "title", "artist", "year", "country", "language")
 NOT_PUBLISHED = frozenset({"track_id", "uri", "source_version", "tags", FILE, ROW})

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.table.snapshots import Ids
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 class Tagger(Protocol):

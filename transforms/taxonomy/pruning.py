@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from transforms.taxonomy.categories import Category, Tag
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 LEAST = {"binary": 1, "multiclass": 2, "multilabel": 1}
 """Tags that a category needs to be one."""

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.taxonomy.categories import Category, Tag
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from models.evaluation.averages import ALL
-from models.evaluation.evaluation import Evaluation
 from models.evaluation.examined import Examined
 from models.evaluation.report import plots as report_plots
 from models.evaluation.report import svg as report_svg
 from models.evaluation.report import tables as report_tables
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
+from models.evaluation.summary import Evaluation
 from models.fitting import baselines
 
 STYLE = """

@@ -7,9 +7,9 @@ import pytest
 
 from models.bundles.model_card import comparison, ranges_note
 from models.evaluation.averages import ALL
-from models.evaluation.evaluation import Resampling, evaluate
 from models.evaluation.intervals import with_intervals
 from models.evaluation.predictions import examine
+from models.evaluation.summary import Resampling, evaluate
 from pipelines.terminal.metrics_table import metrics_lines
 from tests.models.fitting.test_tagger import LAYOUT, build, split_rows
 from tests.support.tiny import TAXONOMY

@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from models.evaluation.evaluation import Resampling, evaluate
 from models.evaluation.examined import Examined
 from models.evaluation.report.page import Subject, page
 from models.evaluation.report.plots import curve, ranked_tags
+from models.evaluation.summary import Resampling, evaluate
 from models.scoring.heads import Group, Layout
-from tests.models.evaluation.test_evaluation import LAYOUT, TAGS, examined
+from tests.models.evaluation.test_summary import LAYOUT, TAGS, examined
 
 HISTORY = {"best_epoch": 1, "epochs": [{"epoch": n, "loss": 1 / (n + 1), "val_pr_auc": n / 4} for n in range(3)]}
 

@@ -21,7 +21,7 @@ from models.scoring.heads import (
     softmax,
 )
 from tests.support.tiny import TAXONOMY
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 LAYOUT = layout_of(TAXONOMY)
 

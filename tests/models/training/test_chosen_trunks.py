@@ -11,8 +11,8 @@ import pytest
 
 from models import build as building
 from models.bundles import split_record as split_file
-from models.bundles.bundle import load_bundle
 from models.bundles.fake import write_fake_bundle
+from models.bundles.tagger_bundle import load_bundle
 from models.bundles.trunk_bundle import BundleError, load_trunks
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.pooling import Pooling

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundles.bundle import load_bundle
+from models.bundles.tagger_bundle import load_bundle
 from models.bundles.trunk_bundle import BundleError
 from models.scoring.heads import SCORE_DECIMALS, layout_of
 from models.trunks.loading import load_embedder

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundles.bundle import load_bundle
+from models.bundles.tagger_bundle import load_bundle
 from models.scoring.heads import sigmoid
 from models.trunks.loading import load_embedder
 from models.trunks.musicnn_package import DATASETS, PackageError, read_package, taxonomy_of

@@ -7,7 +7,7 @@ import pytest
 from transforms.dataset.manifest import DatasetError, DatasetManifest, ShardEntry, read_manifest
 from transforms.features.spec import FeatureSpec
 from transforms.splits.by_artist import SplitRatios
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 TAXONOMY = Taxonomy.from_json(
     {"categories": [{"name": "mood", "kind": "multilabel", "tags": ["mood/calm", "mood/loud"]}]}

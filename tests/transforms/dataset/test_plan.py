@@ -12,7 +12,7 @@ from transforms.dataset.plan import ChunkReport, SplitPlan, TrackOutcome, add_di
 from transforms.dataset.stats import DatasetStats
 from transforms.schemas.catalog import CATALOG
 from transforms.splits.by_artist import SplitRatios
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 TAXONOMY = Taxonomy.from_json(
     {

@@ -14,7 +14,7 @@ from transforms.extraction.source import Source
 from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
 from transforms.formats.tfrecord import frame, read_records
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 SPEC = FeatureSpec(patch_frames=4, n_mels=8)
 TAXONOMY = Taxonomy.from_json(

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from transforms.dataset.example import Example
 from transforms.dataset.stats import DatasetStats
+from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode
-from transforms.taxonomy.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.from_json(
     {"categories": [{"name": "mood", "kind": "multilabel", "tags": ["mood/calm", "mood/loud"]}]}

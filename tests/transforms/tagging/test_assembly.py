@@ -8,7 +8,7 @@ from transforms.schemas.catalog import CATALOG, FILE, ROW
 from transforms.table.content import comparable_digest
 from transforms.tagging.assembly import Publication, assemble_bucket
 from transforms.tagging.outcomes import OUTCOME
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 TAXONOMY = Taxonomy.from_json(
     {

@@ -2,9 +2,9 @@
 
 import pytest
 
+from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.pruning import without_rare
 from transforms.taxonomy.targets import encode
-from transforms.taxonomy.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.from_json(
     {

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode
-from transforms.taxonomy.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.from_json(
     {

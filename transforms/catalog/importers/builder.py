@@ -14,7 +14,7 @@ from transforms.catalog import values as track_values
 from transforms.catalog.problems import Problem
 from transforms.schemas.catalog import CATALOG
 from transforms.taxonomy.categories import Category, Kind, Tag
-from transforms.taxonomy.taxonomy import Taxonomy, readable_name
+from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 
 Tags = dict[str, float | None]
 """Tag id -> weight, None where none was given."""

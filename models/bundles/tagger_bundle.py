@@ -13,7 +13,7 @@ from models.scoring import heads as heads_
 from models.scoring.heads import Heads, Layout, layout_of
 from transforms.formats.hashing import short_id
 from transforms.schemas.tables import TAXONOMY
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 HEADS = "heads.npz"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.fake import write_fake_bundle
+from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.bundles.trunk_bundle import MANIFEST, BundleError, embedding_id, load_trunks, local_copy
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.embedder import BATCH
@@ -19,7 +19,7 @@ from tests.support.processes import imported_by
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import TAXONOMY as TAXONOMY_SCHEMA
-from transforms.taxonomy.taxonomy import Taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 @pytest.fixture

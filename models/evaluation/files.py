@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from models.bundles import split_record as split_file
-from models.bundles.bundle import Bundle
-from models.evaluation.evaluation import Evaluation, Resampling
+from models.bundles.tagger_bundle import Bundle
 from models.evaluation.examined import Examined
 from models.evaluation.report.page import Subject, page
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
+from models.evaluation.summary import Evaluation, Resampling
 from models.fitting import baselines
 from transforms import storage
 from transforms.formats.hashing import json_bytes

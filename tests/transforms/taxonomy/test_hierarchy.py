@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from transforms.taxonomy.taxonomy import Taxonomy, TaxonomyError, load_taxonomy
+from transforms.taxonomy.hierarchy import Taxonomy, TaxonomyError, load_taxonomy
 
 YAML = """
 categories:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from models.evaluation.averages import ALL
-from models.evaluation.evaluation import Resampling, evaluate, slices
 from models.evaluation.examined import Examined
+from models.evaluation.summary import Resampling, evaluate, slices
 from models.scoring import metrics
 from models.scoring.heads import layout_of, positives
 from tests.support.tiny import TAXONOMY, example
