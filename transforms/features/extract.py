@@ -22,7 +22,7 @@ from transforms.audio.errors import (
 )
 from transforms.audio.limits import Limits
 from transforms.features.logmel import mel_of_frames
-from transforms.features.reading import Reading, Track, read_measured, read_packets, read_planned
+from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
 from transforms.features.sample_reader import Gather
 from transforms.features.spec import FeatureSpec
 
@@ -89,7 +89,7 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     start = time.perf_counter()
     kind = sniff(data)
     contents = inspect(data, kind)
-    track = Track(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
+    track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
     reading = _read(track)
     good = reading.gather.good_patches()
     _check_good(track, reading, good)
@@ -115,7 +115,7 @@ def _peak_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-def _read(track: Track) -> Reading:
+def _read(track: AudioFile) -> Reading:
     """Read by the length that the header claims; measure where it claims none or hardly any of it is there."""
     if (quick := read_packets(track)) is not None:
         return quick
@@ -134,12 +134,12 @@ def _read(track: Track) -> Reading:
     return _believed(reading, track)
 
 
-def _read_again(track: Track, frames: int) -> Reading:
+def _read_again(track: AudioFile, frames: int) -> Reading:
     with track.open() as source:
         return read_planned(track, source, frames)
 
 
-def _believed(reading: Reading, track: Track) -> Reading:
+def _believed(reading: Reading, track: AudioFile) -> Reading:
     """The reading, or where its header claims many times what there is, one by the length that there is."""
     try:
         with track.open() as source:
@@ -149,7 +149,7 @@ def _believed(reading: Reading, track: Track) -> Reading:
     return measured if measured.frames * BELIEVED < reading.frames else reading
 
 
-def _better(reading: Reading, other: Track, frames: int) -> Reading:
+def _better(reading: Reading, other: AudioFile, frames: int) -> Reading:
     """What another decoder makes of a damaged file, where that is more."""
     try:
         again = _read_again(other, frames)
@@ -166,7 +166,7 @@ def _good_share(reading: Reading) -> float:
     return len(reading.gather.good_patches()) / len(reading.gather.plan.starts)
 
 
-def _check_good(track: Track, reading: Reading, good: list[int]) -> None:
+def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
     """Raise where the damage is too great."""
     planned, tally = len(reading.gather.plan.starts), reading.tally
     if not tally.frames:
@@ -178,7 +178,7 @@ def _check_good(track: Track, reading: Reading, good: list[int]) -> None:
         raise error(f"{len(good)} of {planned} patches are good; {_damage(track, reading)}")
 
 
-def _damage(track: Track, reading: Reading) -> str | None:
+def _damage(track: AudioFile, reading: Reading) -> str | None:
     """All that is wrong with a file, None where it is whole."""
     found = list(dict.fromkeys(track.contents.notes + reading.notes))
     if reading.tally.failure is not None:
@@ -188,7 +188,7 @@ def _damage(track: Track, reading: Reading) -> str | None:
     return "; ".join(found) or None
 
 
-def _facts(track: Track, reading: Reading, good: int) -> AudioFacts:
+def _facts(track: AudioFile, reading: Reading, good: int) -> AudioFacts:
     return AudioFacts(
         duration_s=reading.duration_s,
         sample_rate=reading.rate_hz,

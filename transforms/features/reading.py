@@ -32,7 +32,7 @@ _KEPT_S = 1800
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Track:
+class AudioFile:
     """A file and how it is to be read."""
 
     contents: Contents
@@ -93,7 +93,7 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-def _planned(track: Track, frames: int, rate_hz: int) -> tuple[Gather, bool]:
+def _planned(track: AudioFile, frames: int, rate_hz: int) -> tuple[Gather, bool]:
     """Where the samples of a track of so many source frames go, and whether they are less than half of it."""
     samples = track.samples(frames, rate_hz)
     gather = Gather(plan_patches(samples, track.spec), samples, track.spec)
@@ -114,7 +114,7 @@ def _reading(
     )
 
 
-def read_packets(track: Track) -> Reading | None:
+def read_packets(track: AudioFile) -> Reading | None:
     """Read a clean MP3 straight on, the quickest way; None for another file, or where anything at all is amiss."""
     packets = track.contents.packets
     if packets is None:
@@ -129,7 +129,7 @@ def read_packets(track: Track) -> Reading | None:
     return _reading(source, gather, tally, packets.frames, packets.frames, ())
 
 
-def read_planned(track: Track, source: Source, frames: int) -> Reading:
+def read_planned(track: AudioFile, source: Source, frames: int) -> Reading:
     """Read a track of known length: by seeking where that is less than half of the work, else straight on."""
     gather, is_sparse = _planned(track, frames, source.rate_hz)
     seeks = source.can_seek and is_sparse
@@ -154,7 +154,7 @@ def _visit(source: Source, reader: RunReader, runs: list[tuple[int, int]]) -> No
             return
 
 
-def _visit_afresh(track: Track, gather: Gather, frames: int, tally: Tally) -> int:
+def _visit_afresh(track: AudioFile, gather: Gather, frames: int, tally: Tally) -> int:
     """Seek to every run that is not complete, after a failure with a fresh decoder. Returns packets lost."""
     runs, lost = gather.missing(), 0
     reader = RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec, block_frames=SMALL_BLOCK_FRAMES)
@@ -176,7 +176,7 @@ def _notes(frames: int, decoded: int, lost: int, gather: Gather) -> tuple[str, .
     return tuple(notes)
 
 
-def read_measured(track: Track, source: Source) -> Reading:
+def read_measured(track: AudioFile, source: Source) -> Reading:
     """Read a track whose length only decoding tells; `source` stands at its start."""
     tally, kept = _measure(track, source)
     if not tally.frames:
@@ -193,7 +193,7 @@ def read_measured(track: Track, source: Source) -> Reading:
     return _reading(source, gather, tally, tally.frames, tally.frames, notes)
 
 
-def _measure(track: Track, source: Source) -> tuple[Tally, Float32 | None]:
+def _measure(track: AudioFile, source: Source) -> tuple[Tally, Float32 | None]:
     """Decode to the end: the count, and the resampled track where it is not too long to keep."""
     tally, resampler = Tally(), Resampler(source.rate_hz, track.spec.sample_rate)
     kept: list[Float32] = []

@@ -18,7 +18,7 @@ from transforms.audio.containers.sniff import MP3
 from transforms.audio.errors import TrackError
 from transforms.audio.limits import Limits
 from transforms.features.extract import extract
-from transforms.features.reading import Track, read_packets
+from transforms.features.reading import AudioFile, read_packets
 
 SECONDS = 6.0
 WHOLE = music_file("mp3", SECONDS)
@@ -38,7 +38,7 @@ def mp3(rate, channels, mode):
 
 
 def by_packets(data, spec=SPEC):
-    return read_packets(Track(contents=inspect(data, MP3), kind=MP3, spec=spec, limits=Limits()))
+    return read_packets(AudioFile(contents=inspect(data, MP3), kind=MP3, spec=spec, limits=Limits()))
 
 
 def outcome(data):
@@ -80,7 +80,7 @@ def test_a_clean_mp3_is_what_libsndfile_reads(rate, channels, mode, by_both):
 
 
 def test_samples_are_those_of_libsndfile_to_the_last():
-    track = Track(contents=inspect(WHOLE, MP3), kind=MP3, spec=SPEC, limits=Limits())
+    track = AudioFile(contents=inspect(WHOLE, MP3), kind=MP3, spec=SPEC, limits=Limits())
     reading = read_packets(track)
     with soundfile.SoundFile(io.BytesIO(WHOLE)) as file:
         assert reading.frames == reading.tally.frames == file.frames == SECONDS * 44_100

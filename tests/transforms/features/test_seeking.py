@@ -11,7 +11,7 @@ from transforms.audio.containers.contents import inspect
 from transforms.audio.containers.sniff import sniff
 from transforms.audio.limits import Limits
 from transforms.features.patches import plan_patches
-from transforms.features.reading import Track, read_planned
+from transforms.features.reading import AudioFile, read_planned
 from transforms.features.sample_reader import Gather, read_straight
 
 FEW = dataclasses.replace(SPEC, patches_per_track=4)
@@ -49,7 +49,7 @@ def untagged(mp3):
 def sought_and_straight(data):
     """A track of which few patches are wanted, read both ways."""
     kind = sniff(data)
-    track = Track(contents=inspect(data, kind), kind=kind, spec=FEW, limits=Limits())
+    track = AudioFile(contents=inspect(data, kind), kind=kind, spec=FEW, limits=Limits())
     with track.open() as source:
         frames = track.claimed_frames(source)
         sought = read_planned(track, source, frames)
