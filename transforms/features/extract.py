@@ -23,7 +23,7 @@ from transforms.audio.errors import (
 from transforms.audio.limits import Limits
 from transforms.features.logmel import mel_of_frames
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
-from transforms.features.sample_reader import Gather
+from transforms.features.sample_reader import PatchSamples
 from transforms.features.spec import FeatureSpec
 
 SILENCE = 1e-5
@@ -199,7 +199,7 @@ def _facts(track: AudioFile, reading: Reading, good: int) -> AudioFacts:
     )
 
 
-def _cut(gather: Gather, spec: FeatureSpec) -> npt.NDArray[np.float16]:
+def _cut(gather: PatchSamples, spec: FeatureSpec) -> npt.NDArray[np.float16]:
     """All planned patches, float16 [n, patch_frames, n_mels]."""
     starts = gather.plan.starts
     out = np.empty((len(starts), *spec.patch_shape), np.float16)

@@ -19,7 +19,7 @@ from transforms.features.sample_reader import (
     LAST_PACKET,
     SMALL_BLOCK_FRAMES,
     Float32,
-    Gather,
+    PatchSamples,
     Resampler,
     RunReader,
     Tally,
@@ -84,7 +84,7 @@ class AudioFile:
 class Reading:
     """What came of reading a track. `frames` are source frames: those of the plan."""
 
-    gather: Gather
+    gather: PatchSamples
     tally: Tally
     frames: int
     duration_s: float
@@ -93,15 +93,15 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-def _planned(track: AudioFile, frames: int, rate_hz: int) -> tuple[Gather, bool]:
+def _planned(track: AudioFile, frames: int, rate_hz: int) -> tuple[PatchSamples, bool]:
     """Where the samples of a track of so many source frames go, and whether they are less than half of it."""
     samples = track.samples(frames, rate_hz)
-    gather = Gather(plan_patches(samples, track.spec), samples, track.spec)
+    gather = PatchSamples(plan_patches(samples, track.spec), samples, track.spec)
     return gather, 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
 
 
 def _reading(
-    source: Source, gather: Gather, tally: Tally, frames: int, decoded: int, notes: tuple[str, ...]
+    source: Source, gather: PatchSamples, tally: Tally, frames: int, decoded: int, notes: tuple[str, ...]
 ) -> Reading:
     return Reading(
         gather=gather,
@@ -154,7 +154,7 @@ def _visit(source: Source, reader: RunReader, runs: list[tuple[int, int]]) -> No
             return
 
 
-def _visit_afresh(track: AudioFile, gather: Gather, frames: int, tally: Tally) -> int:
+def _visit_afresh(track: AudioFile, gather: PatchSamples, frames: int, tally: Tally) -> int:
     """Seek to every run that is not complete, after a failure with a fresh decoder. Returns packets lost."""
     runs, lost = gather.missing(), 0
     reader = RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec, block_frames=SMALL_BLOCK_FRAMES)
@@ -165,7 +165,7 @@ def _visit_afresh(track: AudioFile, gather: Gather, frames: int, tally: Tally) -
     return lost
 
 
-def _notes(frames: int, decoded: int, lost: int, gather: Gather) -> tuple[str, ...]:
+def _notes(frames: int, decoded: int, lost: int, gather: PatchSamples) -> tuple[str, ...]:
     notes = []
     if decoded < frames - LAST_PACKET:
         notes.append(f"truncated: {decoded} of {frames} samples")

@@ -72,7 +72,7 @@ class Buffer:
         return any(low <= first and last <= high for low, high in self.decoded)
 
 
-class Gather:
+class PatchSamples:
     """Samples of the runs of a plan, zeros beyond the track's ends: memory is that of the plan, not of the track."""
 
     def __init__(self, plan: PatchPlan, length: int, spec: FeatureSpec) -> None:
@@ -150,7 +150,7 @@ class Tally:
         return np.where(good, mono, np.float32(0))
 
 
-def read_straight(source: Source, gather: Gather, frames: int, spec: FeatureSpec) -> Tally:
+def read_straight(source: Source, gather: PatchSamples, frames: int, spec: FeatureSpec) -> Tally:
     """Decode from here on, at most so many source frames."""
     resampler, tally = Resampler(source.rate_hz, spec.sample_rate), Tally()
     while tally.frames < frames:
@@ -181,7 +181,7 @@ class RunReader:
       block_frames: source frames decoded at a time.
     """
 
-    gather: Gather
+    gather: PatchSamples
     frames: int
     tally: Tally
     spec: FeatureSpec
