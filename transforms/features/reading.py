@@ -21,7 +21,7 @@ from transforms.features.sample_reader import (
     Float32,
     PatchSamples,
     Resampler,
-    RunReader,
+    SpanReader,
     Tally,
     read_straight,
 )
@@ -135,7 +135,7 @@ def read_planned(track: AudioFile, source: Source, frames: int) -> Reading:
     seeks = source.can_seek and is_sparse
     tally = Tally()
     if seeks:
-        _visit(source, RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec), gather.missing())
+        _visit(source, SpanReader(gather=gather, frames=frames, tally=tally, spec=track.spec), gather.missing())
     else:
         tally = read_straight(source, gather, frames, track.spec)
     decoded, lost = frames if seeks else tally.frames, source.lost_packets
@@ -144,7 +144,7 @@ def read_planned(track: AudioFile, source: Source, frames: int) -> Reading:
     return _reading(source, gather, tally, frames, decoded, _notes(frames, decoded, lost, gather))
 
 
-def _visit(source: Source, reader: RunReader, runs: list[tuple[int, int]]) -> None:
+def _visit(source: Source, reader: SpanReader, runs: list[tuple[int, int]]) -> None:
     """Seek to run after run, until one fails: that one is taken off the list, too."""
     while runs:
         try:
@@ -157,7 +157,7 @@ def _visit(source: Source, reader: RunReader, runs: list[tuple[int, int]]) -> No
 def _visit_afresh(track: AudioFile, gather: PatchSamples, frames: int, tally: Tally) -> int:
     """Seek to every run that is not complete, after a failure with a fresh decoder. Returns packets lost."""
     runs, lost = gather.missing(), 0
-    reader = RunReader(gather=gather, frames=frames, tally=tally, spec=track.spec, block_frames=SMALL_BLOCK_FRAMES)
+    reader = SpanReader(gather=gather, frames=frames, tally=tally, spec=track.spec, block_frames=SMALL_BLOCK_FRAMES)
     while runs:
         with track.open() as source:
             _visit(source, reader, runs)

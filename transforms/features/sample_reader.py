@@ -170,7 +170,7 @@ def read_straight(source: Source, gather: PatchSamples, frames: int, spec: Featu
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunReader:
+class SpanReader:
     """Reads runs of a track by seeking to them.
 
     Attributes:
