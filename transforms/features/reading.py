@@ -18,11 +18,11 @@ from transforms.features.sample_reader import (
     BLOCK_FRAMES,
     LAST_PACKET,
     SMALL_BLOCK_FRAMES,
+    DecodeTally,
     Float32,
     PatchSamples,
     Resampler,
     SpanReader,
-    Tally,
     read_straight,
 )
 from transforms.features.spec import FeatureSpec
@@ -85,7 +85,7 @@ class Reading:
     """What came of reading a track. `frames` are source frames: those of the plan."""
 
     gather: PatchSamples
-    tally: Tally
+    tally: DecodeTally
     frames: int
     duration_s: float
     rate_hz: int
@@ -101,7 +101,7 @@ def _planned(track: AudioFile, frames: int, rate_hz: int) -> tuple[PatchSamples,
 
 
 def _reading(
-    source: Source, gather: PatchSamples, tally: Tally, frames: int, decoded: int, notes: tuple[str, ...]
+    source: Source, gather: PatchSamples, tally: DecodeTally, frames: int, decoded: int, notes: tuple[str, ...]
 ) -> Reading:
     return Reading(
         gather=gather,
@@ -133,7 +133,7 @@ def read_planned(track: AudioFile, source: Source, frames: int) -> Reading:
     """Read a track of known length: by seeking where that is less than half of the work, else straight on."""
     gather, is_sparse = _planned(track, frames, source.rate_hz)
     seeks = source.can_seek and is_sparse
-    tally = Tally()
+    tally = DecodeTally()
     if seeks:
         _visit(source, SpanReader(gather=gather, frames=frames, tally=tally, spec=track.spec), gather.missing())
     else:
@@ -154,7 +154,7 @@ def _visit(source: Source, reader: SpanReader, runs: list[tuple[int, int]]) -> N
             return
 
 
-def _visit_afresh(track: AudioFile, gather: PatchSamples, frames: int, tally: Tally) -> int:
+def _visit_afresh(track: AudioFile, gather: PatchSamples, frames: int, tally: DecodeTally) -> int:
     """Seek to every run that is not complete, after a failure with a fresh decoder. Returns packets lost."""
     runs, lost = gather.missing(), 0
     reader = SpanReader(gather=gather, frames=frames, tally=tally, spec=track.spec, block_frames=SMALL_BLOCK_FRAMES)
@@ -193,9 +193,9 @@ def read_measured(track: AudioFile, source: Source) -> Reading:
     return _reading(source, gather, tally, tally.frames, tally.frames, notes)
 
 
-def _measure(track: AudioFile, source: Source) -> tuple[Tally, Float32 | None]:
+def _measure(track: AudioFile, source: Source) -> tuple[DecodeTally, Float32 | None]:
     """Decode to the end: the count, and the resampled track where it is not too long to keep."""
-    tally, resampler = Tally(), Resampler(source.rate_hz, track.spec.sample_rate)
+    tally, resampler = DecodeTally(), Resampler(source.rate_hz, track.spec.sample_rate)
     kept: list[Float32] = []
     most = track.limits.max_duration_s * source.rate_hz
     while tally.frames <= most:

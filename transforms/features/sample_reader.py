@@ -132,7 +132,7 @@ class PatchSamples:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Tally:
+class DecodeTally:
     """What decoding came to: source frames, non-finite samples set to 0, and the error that ended it early."""
 
     frames: int = 0
@@ -150,9 +150,9 @@ class Tally:
         return np.where(good, mono, np.float32(0))
 
 
-def read_straight(source: Source, gather: PatchSamples, frames: int, spec: FeatureSpec) -> Tally:
+def read_straight(source: Source, gather: PatchSamples, frames: int, spec: FeatureSpec) -> DecodeTally:
     """Decode from here on, at most so many source frames."""
-    resampler, tally = Resampler(source.rate_hz, spec.sample_rate), Tally()
+    resampler, tally = Resampler(source.rate_hz, spec.sample_rate), DecodeTally()
     while tally.frames < frames:
         try:
             block = source.read(min(BLOCK_FRAMES, frames - tally.frames))
@@ -183,7 +183,7 @@ class SpanReader:
 
     gather: PatchSamples
     frames: int
-    tally: Tally
+    tally: DecodeTally
     spec: FeatureSpec
     block_frames: int = BLOCK_FRAMES
 
