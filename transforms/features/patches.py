@@ -11,7 +11,7 @@ from transforms.features.spec import FeatureSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
+class Span:
     """Frames [first, last) that one or several overlapping patches need, and the samples under them."""
 
     first: int
@@ -38,15 +38,15 @@ class PatchPlan:
     frames: int
     starts: tuple[int, ...]
 
-    def runs(self, spec: FeatureSpec) -> list[Run]:
+    def runs(self, spec: FeatureSpec) -> list[Span]:
         """The frames that the patches need: overlapping patches share one run."""
         length = min(spec.patch_frames, self.frames)
-        runs: list[Run] = []
+        runs: list[Span] = []
         for start in self.starts:
             if runs and start <= runs[-1].last:
-                runs[-1] = Run(first=runs[-1].first, last=start + length)
+                runs[-1] = Span(first=runs[-1].first, last=start + length)
             else:
-                runs.append(Run(first=start, last=start + length))
+                runs.append(Span(first=start, last=start + length))
         return runs
 
     def starts_s(self, spec: FeatureSpec) -> npt.NDArray[np.float32]:

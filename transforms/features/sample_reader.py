@@ -9,7 +9,7 @@ import soxr
 
 from transforms.audio.decoders.source import Source, downmix
 from transforms.audio.errors import TrackError
-from transforms.features.patches import PatchPlan, Run
+from transforms.features.patches import PatchPlan, Span
 from transforms.features.spec import FeatureSpec
 
 Float32 = npt.NDArray[np.float32]
@@ -52,7 +52,7 @@ class Buffer:
       decoded: places [first, last) that were decoded, or lie beyond the track's ends; apart from each other, ascending.
     """
 
-    run: Run
+    run: Span
     start: int
     samples: Float32
     decoded: list[tuple[int, int]]
@@ -80,7 +80,7 @@ class PatchSamples:
         self.buffers = [self._buffer(run) for run in plan.runs(spec)]
         self.position = 0
 
-    def _buffer(self, run: Run) -> Buffer:
+    def _buffer(self, run: Span) -> Buffer:
         start, count = run.first_sample(self._spec), run.sample_count(self._spec)
         buffer = Buffer(run=run, start=start, samples=np.zeros(count, np.float32), decoded=[])
         if start < 0:
@@ -118,10 +118,10 @@ class PatchSamples:
     def good_patches(self) -> list[int]:
         """Patches whose samples have all been decoded."""
         frames = min(self._spec.patch_frames, self.plan.frames)
-        patches = [Run(first=start, last=start + frames) for start in self.plan.starts]
+        patches = [Span(first=start, last=start + frames) for start in self.plan.starts]
         return [i for i, patch in enumerate(patches) if self._is_complete(patch)]
 
-    def _is_complete(self, patch: Run) -> bool:
+    def _is_complete(self, patch: Span) -> bool:
         first = patch.first_sample(self._spec)
         last = first + patch.sample_count(self._spec)
         return any(buffer.has(first, last) for buffer in self.buffers)
