@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.typehints import no_annotations
 
-from transforms.catalog.reader import find_duplicates
+from transforms.catalog.reader import repeated_ids
 from transforms.extraction.source import CHUNK_TRACKS
 from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.formats.hashing import bucket_of
@@ -70,7 +70,7 @@ def _sorted_rows(group: tuple[int, Iterable[bytes]]) -> tuple[int, bytes]:
 def _plan(item: tuple[int, bytes], settings: _Settings) -> Iterator[Any]:
     bucket, data = item
     rows = from_ipc(data)
-    problems = find_duplicates(rows)
+    problems = repeated_ids(rows)
     yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in problems)
     if not problems:
         yield from plan_chunks(settings.known, bucket, rows, settings.chunk_tracks)

@@ -100,13 +100,13 @@ def read_shard(
       known_tag: whether a taxonomy knows this tag or alias; the others are problems. None: all good.
 
     Yields:
-      A batch of good rows with every problem of the bad ones. Repeated ids are not seen here: `find_duplicates`.
+      A batch of good rows with every problem of the bad ones. Repeated ids are not seen here: `repeated_ids`.
     """
     for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
         yield canonical_rows(raw, shard.file.url, shard.root, shard.schema, known_tag)
 
 
-def find_duplicates(table: pa.Table) -> list[Problem]:
+def repeated_ids(table: pa.Table) -> list[Problem]:
     """A problem for every row whose track_id stands in an earlier row (by file, then row) of the table."""
     ids = table.column("track_id").combine_chunks()
     counts = pc.value_counts(ids)

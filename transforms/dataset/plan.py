@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Self
 import pyarrow as pa
 
 from transforms.catalog.problems import Problem
-from transforms.catalog.reader import find_duplicates
+from transforms.catalog.reader import repeated_ids
 from transforms.dataset.manifest import ShardEntry
 from transforms.dataset.stats import DatasetStats
 from transforms.extraction.source import Source
@@ -80,7 +80,7 @@ def plan_labelled(rows: pa.Table, plan: SplitPlan) -> Planned:
       rows: catalog rows with all rows of each track_id among them, `source_version` filled.
       plan: how.
     """
-    problems = find_duplicates(rows)
+    problems = repeated_ids(rows)
     left_out = DatasetStats()
     sides: dict[str, list[LabelledTrack]] = {}
     for row in rows.to_pylist():

@@ -9,7 +9,7 @@ import pytest
 
 from transforms import storage
 from transforms.catalog.problems import CatalogError
-from transforms.catalog.reader import count_rows, default_root, find_duplicates, list_shards, read_shard
+from transforms.catalog.reader import count_rows, default_root, list_shards, read_shard, repeated_ids
 from transforms.schemas.catalog import CATALOG, FILE, ROW
 
 ROWS = [
@@ -319,7 +319,7 @@ def test_shards_travel_to_workers(tmp_path):
 
 def test_repeated_ids_name_the_first_row(tmp_path):
     url = write(tmp_path, "c.csv", "track_id,uri\n1,a\n01,b\n1,c\n1,d\n")
-    found = find_duplicates(read(url)[0])
+    found = repeated_ids(read(url)[0])
     assert [(p.row, p.column) for p in found] == [(3, "track_id"), (4, "track_id")]
     assert f"'1' is already used in {url}, row 1" in found[0].message
 
