@@ -18,7 +18,7 @@ SHARD_DIGITS = 2
 _COLUMNS = ("track_id", "source_version", "reason", "detail", "stage", "source_sha256", "carried", "run_id")
 
 
-class Found(NamedTuple):
+class Duplicates(NamedTuple):
     """What `FindDuplicates` gives.
 
     Attributes:
@@ -31,7 +31,7 @@ class Found(NamedTuple):
 
 
 class FindDuplicates(beam.PTransform):
-    """(bucket, {"rows": [IPC], "parts": [url]}) in; `Found` out.
+    """(bucket, {"rows": [IPC], "parts": [url]}) in; `Duplicates` out.
 
     Of tracks with the same bytes the one with the smallest id comes first and has no entry itself. Only digests and
     ids are shuffled. The groups of `parts` hold the stage back until the chunks of the bucket are done.
@@ -42,13 +42,13 @@ class FindDuplicates(beam.PTransform):
         self._known = known
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, buckets: beam.PCollection) -> Found:
+    def expand(self, buckets: beam.PCollection) -> Duplicates:
         """One shuffle of (digest, id) pairs."""
         listed = buckets | "ListDigests" >> beam.FlatMap(_list_digests, self._known).with_outputs(
             "outcomes", main="digests"
         )
         pairs = listed.digests | "GroupDigests" >> beam.GroupByKey() | "MatchDigests" >> beam.FlatMap(_match)
-        return Found(pairs, listed.outcomes)
+        return Duplicates(pairs, listed.outcomes)
 
 
 def _list_digests(item: tuple[int, dict[str, Any]], known: Known) -> Iterator[Any]:
