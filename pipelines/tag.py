@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from transforms.catalog.reader import CatalogShard
     from transforms.publishing.gates import Gate
     from transforms.tagging.assembly import Publication
-    from transforms.tagging.outcomes import Known
+    from transforms.tagging.outcomes import PriorOutcomes
 
 HELP = "Tag a catalog: extract new and changed tracks, score all of them, publish a snapshot."
 BUCKET_TRACKS = 20_000
@@ -92,7 +92,7 @@ class Options:
     catalog_root: str
     model: str
     inference: str
-    known: "Known"
+    known: "PriorOutcomes"
     spec: Any
     publication: "Publication"
     buckets: int
@@ -255,14 +255,14 @@ def _also(args: argparse.Namespace, feature_id: str, model: str, table: str, buc
     return Also(model=model, table=table, embedding_id=bundle.embedding_id)
 
 
-def _known(args: argparse.Namespace, bundle: "Bundle") -> "Known":
+def _known(args: argparse.Namespace, bundle: "Bundle") -> "PriorOutcomes":
     from transforms.audio.errors import REASONS
     from transforms.table.snapshots import snapshot_numbers
-    from transforms.tagging.outcomes import Known
+    from transforms.tagging.outcomes import PriorOutcomes
     from transforms.tagging.tagger import ids_of
 
     numbers = snapshot_numbers(args.table)
-    return Known(
+    return PriorOutcomes(
         table=args.table,
         parent=numbers[-1] if numbers else None,
         ids=ids_of(bundle),

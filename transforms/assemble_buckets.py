@@ -13,7 +13,7 @@ from transforms.formats.arrow import concat, from_ipc
 from transforms.name_run import NameRun
 from transforms.tagging.assembly import Publication, assemble_bucket
 from transforms.tagging.bucket_files import BucketReport, write_bucket
-from transforms.tagging.outcomes import Known, assembled
+from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.tagger import Tagger
 
 
@@ -39,7 +39,7 @@ class AssembleSettings:
       load_tagger: loads heads, calibration and taxonomy on the worker, once a process; needs no TensorFlow.
     """
 
-    known: Known
+    known: PriorOutcomes
     load_tagger: Callable[[], Tagger]
     publication: Publication
 

@@ -10,7 +10,7 @@ from apache_beam.typehints import no_annotations
 
 from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.name_run import outcome_digest
-from transforms.tagging.outcomes import Known, assembled
+from transforms.tagging.outcomes import PriorOutcomes, assembled
 
 SHARD_DIGITS = 2
 """Hex digits of a digest that decide which group it is compared in."""
@@ -37,7 +37,7 @@ class FindDuplicates(beam.PTransform):
     ids are shuffled. The groups of `parts` hold the stage back until the chunks of the bucket are done.
     """
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: PriorOutcomes) -> None:
         super().__init__()
         self._known = known
 
@@ -51,7 +51,7 @@ class FindDuplicates(beam.PTransform):
         return Duplicates(pairs, listed.outcomes)
 
 
-def _list_digests(item: tuple[int, dict[str, Any]], known: Known) -> Iterator[Any]:
+def _list_digests(item: tuple[int, dict[str, Any]], known: PriorOutcomes) -> Iterator[Any]:
     bucket, group = item
     for data in group["rows"]:
         rows = from_ipc(data)

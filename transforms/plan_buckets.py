@@ -13,7 +13,7 @@ from transforms.catalog.reader import repeated_ids
 from transforms.extraction.source import CHUNK_TRACKS
 from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.formats.hashing import bucket_of
-from transforms.tagging.outcomes import Known
+from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.planning import plan_chunks
 
 
@@ -33,14 +33,14 @@ class Plan(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Settings:
-    known: Known
+    known: PriorOutcomes
     chunk_tracks: int
 
 
 class PlanBuckets(beam.PTransform):
     """Groups Arrow batches of catalog rows by bucket and plans each: `Plan`."""
 
-    def __init__(self, known: Known, buckets: int, chunk_tracks: int = CHUNK_TRACKS) -> None:
+    def __init__(self, known: PriorOutcomes, buckets: int, chunk_tracks: int = CHUNK_TRACKS) -> None:
         super().__init__()
         self._buckets = buckets
         self._settings = _Settings(known, chunk_tracks)

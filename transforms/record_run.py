@@ -19,7 +19,7 @@ from transforms.table.layout import run_path
 from transforms.table.snapshots import Run
 from transforms.tagging.assembly import Publication
 from transforms.tagging.bucket_files import BucketReport, write_table
-from transforms.tagging.outcomes import Known
+from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 
 MOST_PROBLEMS = 1000
@@ -33,7 +33,7 @@ class RecordSettings:
       launch: path of this launch's receipt, relative to the table root.
     """
 
-    known: Known
+    known: PriorOutcomes
     load_tagger: Callable[[], Tagger]
     publication: Publication
     launch: str

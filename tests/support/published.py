@@ -15,7 +15,7 @@ from transforms.schemas.catalog import CATALOG
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, open_table
 from transforms.tagging.assembly import Publication, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table
-from transforms.tagging.outcomes import OUTCOME, Known
+from transforms.tagging.outcomes import OUTCOME, PriorOutcomes
 from transforms.tagging.tagger import ids_of
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -83,7 +83,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
     publication = publication or Publication()
     rows = catalog_rows(make_tracks(tracks, 0))
     parent = current_snapshot(str(table))
-    known = Known(table=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
+    known = PriorOutcomes(table=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
     run_id = short_id("run", str(parent and parent.number), str(tracks), str(publication))
     open_table(str(table), BUCKETS)
     reports = [_bucket(known, bundle, rows, bucket, set(carried), run_id, publication) for bucket in range(BUCKETS)]

@@ -12,7 +12,7 @@ from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
-from transforms.tagging.outcomes import Known
+from transforms.tagging.outcomes import PriorOutcomes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class BucketReport:
     reasons: dict[str, int]
 
 
-def write_bucket(known: Known, bucket: int, tables: dict[str, pa.Table], run_id: str) -> BucketReport:
+def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table], run_id: str) -> BucketReport:
     """Writes each table of the bucket under the run's folder and counts the ledger's rows.
 
     Counts: `catalog`, one for each status, `unavailable` (among the rejected), `fresh` (extracted since the parent).
@@ -38,7 +38,7 @@ def write_bucket(known: Known, bucket: int, tables: dict[str, pa.Table], run_id:
     return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons))
 
 
-def write_table(known: Known, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
+def write_table(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
     """Writes one file, named by its content: a second try of the same work finds it there. bucket -1: no bucket."""
     data = parquet_bytes(table, name=name, ids={**dataclasses.asdict(known.ids), "run_id": run_id})
     sha256 = sha256_hex(data)

@@ -30,7 +30,7 @@ OUTCOME = pa.schema(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Known:
+class PriorOutcomes:
     """Where earlier outcomes of a table may be found, and with which ids they are worth something.
 
     Attributes:
@@ -74,7 +74,7 @@ def write_part(table: str, bucket: int, rows: pa.Table, embedding_id: str) -> st
     return url
 
 
-def settled(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names) -> pa.Table:
+def settled(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names) -> pa.Table:
     """Outcomes of those of the bucket's rows that need no extraction, sorted by track_id.
 
     An outcome counts when track_id, source_version and embedding_id agree and it is not due again; `columns` spares
@@ -84,7 +84,12 @@ def settled(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str] = 
 
 
 def assembled(
-    known: Known, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names, *, latest: Iterable[str] = ()
+    known: PriorOutcomes,
+    bucket: int,
+    rows: pa.Table,
+    columns: Sequence[str] = OUTCOME.names,
+    *,
+    latest: Iterable[str] = (),
 ) -> pa.Table:
     """Outcomes of all the bucket's rows once its chunks are done, sorted by track_id.
 
@@ -101,7 +106,7 @@ def assembled(
     return found
 
 
-def due_ids(known: Known, bucket: int, rows: pa.Table) -> frozenset[str]:
+def due_ids(known: PriorOutcomes, bucket: int, rows: pa.Table) -> frozenset[str]:
     """Those of the bucket's tracks that the parent snapshot holds as due again, their source unchanged."""
     parent = known.snapshot
     file = parent.bucket_file("ledger", bucket) if parent else None
@@ -112,7 +117,9 @@ def due_ids(known: Known, bucket: int, rows: pa.Table) -> frozenset[str]:
     return frozenset(ledger.filter(known.due(ledger))["track_id"].to_pylist())
 
 
-def _choose(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str], latest: Iterable[str]) -> pa.Table:
+def _choose(
+    known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str], latest: Iterable[str]
+) -> pa.Table:
     """One outcome a track: the snapshot's, else of all part files the best.
 
     An embedding goes before a reject, the snapshot before part files, a reject of this launch before an older one, and
@@ -144,7 +151,7 @@ def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
     return outcomes.filter(pc.fill_null(pc.equal(outcomes["source_version"], wanted), False))
 
 
-def _parts(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Names of the bucket's part files, with their outcomes of these rows."""
     extra, ids = {"run_id", "carried"}, {"embedding_id": known.ids.embedding_id}
     for file in storage.list_folder(part_folder(known.table, bucket)):
@@ -158,7 +165,7 @@ def _parts(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) ->
         yield file.url.rpartition("/")[2], _same_source(part, rows).select(columns).cast(_schema(columns))
 
 
-def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """What the parent snapshot knows of these rows: embeddings of the same id, rejects of the same features."""
     parent = known.snapshot
     ledger_file = parent.bucket_file("ledger", bucket) if parent else None
@@ -174,7 +181,7 @@ def _carried(known: Known, bucket: int, rows: pa.Table, columns: Sequence[str]) 
     return ledger.select(columns).cast(_schema(columns))
 
 
-def _look_up(known: Known, bucket: int, ledger: pa.Table, table: str, columns: Sequence[str]) -> pa.Table:
+def _look_up(known: PriorOutcomes, bucket: int, ledger: pa.Table, table: str, columns: Sequence[str]) -> pa.Table:
     """Appends the columns that only this table of the parent has; null for rejected tracks."""
     parent = known.snapshot
     schema = {"tracks": ["duration_s", "sample_rate", "channels"], "embeddings": ["embedding"]}[table]

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.extraction.source import CHUNK_TRACKS, Chunk, Source
-from transforms.tagging.outcomes import Known, due_ids, settled
+from transforms.tagging.outcomes import PriorOutcomes, due_ids, settled
 
 
-def plan_chunks(known: Known, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> list[Chunk]:
+def plan_chunks(known: PriorOutcomes, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> list[Chunk]:
     """Chunks of the rows that no earlier run, published or killed, has settled."""
     done = settled(known, bucket, rows, columns=("track_id", "source_version", "reason", "carried"))
     todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))

@@ -10,7 +10,7 @@ from tests.support.published import BUCKETS, fake_bundle, publish_table
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import PART
 from transforms.table.snapshots import Ids
-from transforms.tagging.outcomes import MISSING, Known, assembled, settled, write_part
+from transforms.tagging.outcomes import MISSING, PriorOutcomes, assembled, settled, write_part
 from transforms.tagging.planning import plan_chunks
 from transforms.tagging.tagger import ids_of
 
@@ -18,8 +18,8 @@ IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id=
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> Known:
-    return Known(table=str(tmp_path), parent=None, ids=IDS, due_again=frozenset({"unavailable", "not_found"}))
+def known(tmp_path: Path) -> PriorOutcomes:
+    return PriorOutcomes(table=str(tmp_path), parent=None, ids=IDS, due_again=frozenset({"unavailable", "not_found"}))
 
 
 def _rows(*tracks: tuple[str, str]) -> pa.Table:
@@ -32,7 +32,7 @@ def _rows(*tracks: tuple[str, str]) -> pa.Table:
     )
 
 
-def _part(known: Known, *outcomes: tuple[str, str, str | None], embedding_id: str = "em-1") -> str:
+def _part(known: PriorOutcomes, *outcomes: tuple[str, str, str | None], embedding_id: str = "em-1") -> str:
     rows = [
         {"track_id": track, "source_version": version, "reason": reason, "embedding": None if reason else [1.0, 2.0]}
         for track, version, reason in outcomes
@@ -44,37 +44,37 @@ def _ids(table: pa.Table) -> list[str]:
     return table["track_id"].to_pylist()
 
 
-def test_part_files_of_any_run_settle_their_tracks(known: Known) -> None:
+def test_part_files_of_any_run_settle_their_tracks(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", None), ("b", "1", "silent"))
     assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1"), ("c", "1")))) == ["a", "b"]
     assert _ids(settled(known, 1, _rows(("a", "1")))) == []
 
 
-def test_another_version_or_another_embedding_settles_nothing(known: Known) -> None:
+def test_another_version_or_another_embedding_settles_nothing(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", None))
     _part(known, ("b", "1", None), embedding_id="em-2")
     assert _ids(settled(known, 0, _rows(("a", "2"), ("b", "1")))) == []
 
 
-def test_what_is_due_again_is_not_settled_unless_a_listing_missed_it(known: Known) -> None:
+def test_what_is_due_again_is_not_settled_unless_a_listing_missed_it(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", "unavailable"), ("b", "1", "not_found"), ("c", MISSING, "not_found"))
     assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1"), ("c", MISSING)))) == ["c"]
 
 
 def test_rejects_are_tried_again_on_request(tmp_path: Path) -> None:
-    known = Known(table=str(tmp_path), parent=None, ids=IDS, due_again=frozenset(), retry_rejects=True)
+    known = PriorOutcomes(table=str(tmp_path), parent=None, ids=IDS, due_again=frozenset(), retry_rejects=True)
     _part(known, ("a", "1", "silent"), ("b", "1", None))
     assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1")))) == ["b"]
 
 
-def test_an_embedding_is_taken_before_a_reject(known: Known) -> None:
+def test_an_embedding_is_taken_before_a_reject(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", "unavailable"))
     _part(known, ("a", "1", None))
     found = assembled(known, 0, _rows(("a", "1")))
     assert found.num_rows == 1 and found["reason"].to_pylist() == [None]
 
 
-def test_of_several_rejects_the_one_that_stands_is_told(known: Known) -> None:
+def test_of_several_rejects_the_one_that_stands_is_told(known: PriorOutcomes) -> None:
     """Whatever the names of the part files, which are hashes of their content."""
     tracks = [f"t{i}" for i in range(12)]
     for track in tracks:
@@ -85,7 +85,7 @@ def test_of_several_rejects_the_one_that_stands_is_told(known: Known) -> None:
     assert settled(known, 0, rows).num_rows == len(tracks)
 
 
-def test_of_several_rejects_this_launch_has_the_last_word(known: Known) -> None:
+def test_of_several_rejects_this_launch_has_the_last_word(known: PriorOutcomes) -> None:
     tracks = [f"t{i}" for i in range(12)]
     for track in tracks:
         _part(known, (track, "1", "timeout"))
@@ -94,19 +94,19 @@ def test_of_several_rejects_this_launch_has_the_last_word(known: Known) -> None:
     assert set(found["reason"].to_pylist()) == {"silent"}
 
 
-def test_a_track_without_outcome_stops_the_run(known: Known) -> None:
+def test_a_track_without_outcome_stops_the_run(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", None))
     with pytest.raises(RuntimeError, match=r"1 planned tracks left no outcome, e.g. \['b'\]"):
         assembled(known, 0, _rows(("a", "1"), ("b", "1")))
 
 
-def test_writing_a_part_twice_leaves_one(known: Known) -> None:
+def test_writing_a_part_twice_leaves_one(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", None))
     _part(known, ("a", "1", None))
     assert len(list((Path(known.table) / "work" / "bucket=0000").iterdir())) == 1
 
 
-def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: Known) -> None:
+def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: PriorOutcomes) -> None:
     _part(known, ("t3", "1", None))
     rows = _rows(*((f"t{i}", "1") for i in range(10)))
     chunks = plan_chunks(known, 0, rows, 4)
@@ -118,7 +118,9 @@ def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: Kno
 def test_tracks_that_the_last_snapshot_could_not_read_are_marked(tmp_path: Path) -> None:
     bundle, table = fake_bundle(tmp_path / "bundle"), tmp_path / "table"
     snapshot = publish_table(table, bundle, 3)
-    known = Known(table=str(table), parent=snapshot.number, ids=ids_of(bundle), due_again=frozenset({"not_found"}))
+    known = PriorOutcomes(
+        table=str(table), parent=snapshot.number, ids=ids_of(bundle), due_again=frozenset({"not_found"})
+    )
     bucket = bucket_of("broken-b", BUCKETS)
     (chunk,) = plan_chunks(known, bucket, _rows(("broken-b", "1"), ("new", "1")))
     assert {source.track_id: source.retried for source in chunk.tracks} == {"broken-b": True, "new": False}
@@ -127,7 +129,7 @@ def test_tracks_that_the_last_snapshot_could_not_read_are_marked(tmp_path: Path)
 def test_the_parent_is_read_once_and_never_sent(tmp_path: Path) -> None:
     bundle, table = fake_bundle(tmp_path / "bundle"), tmp_path / "table"
     number = publish_table(table, bundle, 3).number
-    known = Known(table=str(table), parent=number, ids=ids_of(bundle), due_again=frozenset())
+    known = PriorOutcomes(table=str(table), parent=number, ids=ids_of(bundle), due_again=frozenset())
     before = pickle.dumps(known)
     assert known.snapshot is known.snapshot and known.snapshot.number == number
     assert pickle.dumps(known) == before and pickle.loads(before) == known
