@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from models.bundles.tagger_bundle import Bundle
     from transforms.catalog.reader import CatalogShard
     from transforms.publishing.gates import Gate
-    from transforms.tagging.assembly import Publication
+    from transforms.tagging.assembly import PublishedRows
     from transforms.tagging.outcomes import PriorOutcomes
 
 HELP = "Tag a catalog: extract new and changed tracks, score all of them, publish a snapshot."
@@ -94,7 +94,7 @@ class Options:
     inference: str
     known: "PriorOutcomes"
     spec: Any
-    publication: "Publication"
+    publication: "PublishedRows"
     buckets: int
     chunk_tracks: int
     children: int
@@ -183,9 +183,9 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
     from models.trunks.loading import format_for
     from pipelines.launch.beam import children_per_process
     from transforms.publishing import receipts
-    from transforms.tagging.assembly import Publication
+    from transforms.tagging.assembly import PublishedRows
 
-    publication = checked(Publication, min_score=args.min_score, top_k=args.top_k)
+    publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
     bundle = load_bundle(args.model)
     for trunk in bundle.trunks:

@@ -11,7 +11,7 @@ from apache_beam.typehints import no_annotations
 from transforms.find_duplicates import FindDuplicates
 from transforms.formats.arrow import concat, from_ipc
 from transforms.name_run import NameRun
-from transforms.tagging.assembly import Publication, assemble_bucket
+from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import BucketReport, write_bucket
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.tagger import Tagger
@@ -41,7 +41,7 @@ class AssembleSettings:
 
     known: PriorOutcomes
     load_tagger: Callable[[], Tagger]
-    publication: Publication
+    publication: PublishedRows
 
 
 class AssembleBuckets(beam.PTransform):

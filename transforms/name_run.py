@@ -8,7 +8,7 @@ import pyarrow as pa
 from transforms.formats.arrow import content_digest
 from transforms.formats.hashing import combine, digest, short_id
 from transforms.schemas.catalog import FILE, ROW
-from transforms.tagging.assembly import Publication
+from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.outcomes import PriorOutcomes
 
 
@@ -18,7 +18,7 @@ def outcome_digest(rows: pa.Table, outcomes: pa.Table) -> str:
     return digest(content_digest(rows.drop_columns(sorted(places))), content_digest(outcomes))
 
 
-def run_id_of(known: PriorOutcomes, publication: Publication, outcomes: str) -> str:
+def run_id_of(known: PriorOutcomes, publication: PublishedRows, outcomes: str) -> str:
     """Id of a run: hash of the parent snapshot, catalog rows with their outcomes, the tagger, and what is published."""
     parent = "none" if known.parent is None else str(known.parent)
     return short_id("run", parent, outcomes, known.ids.tagger_id, json.dumps(publication.to_json(), sort_keys=True))
@@ -27,7 +27,7 @@ def run_id_of(known: PriorOutcomes, publication: Publication, outcomes: str) -> 
 class NameRun(beam.PTransform):
     """Digests of the buckets' rows and outcomes in, one run id out."""
 
-    def __init__(self, known: PriorOutcomes, publication: Publication) -> None:
+    def __init__(self, known: PriorOutcomes, publication: PublishedRows) -> None:
         super().__init__()
         self._known, self._publication = known, publication
 

@@ -17,7 +17,7 @@ from transforms.publishing.commit import read_run
 from transforms.publishing.receipts import Receipt
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Run
-from transforms.tagging.assembly import Publication
+from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
@@ -35,7 +35,7 @@ class RecordSettings:
 
     known: PriorOutcomes
     load_tagger: Callable[[], Tagger]
-    publication: Publication
+    publication: PublishedRows
     launch: str
 
 

@@ -23,7 +23,7 @@ from pipelines.synthesis.catalog import make_tracks
 from tests.support.published import catalog_rows, fake_bundle, publish_table
 from transforms.features.spec import FeatureSpec
 from transforms.table.snapshots import Snapshot, current_snapshot
-from transforms.tagging.assembly import Publication
+from transforms.tagging.assembly import PublishedRows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Rated:
     def bundle(self) -> Path:
         return self.folder / "bundle"
 
-    def publish(self, name: str, publication: Publication | None = None) -> str:
+    def publish(self, name: str, publication: PublishedRows | None = None) -> str:
         publish_table(self.folder / name, load_bundle(str(self.bundle)), publication=publication)
         return str(self.folder / name)
 
@@ -61,7 +61,7 @@ def table(world) -> str:
 @pytest.fixture(scope="module")
 def cut(world) -> str:
     """A table without the scores under 0.3."""
-    return world.publish("cut", Publication(min_score=0.3))
+    return world.publish("cut", PublishedRows(min_score=0.3))
 
 
 def evaluate(world: Rated, table: str, output, *flags: str) -> int:
@@ -127,7 +127,7 @@ def test_cut_scores_count_alike_and_have_no_calibration(world, table, cut, tmp_p
 
 
 def test_a_table_of_the_best_tags_alone_is_refused(world, tmp_path, capsys):
-    assert evaluate(world, world.publish("best", Publication(top_k=1)), tmp_path / "out") == 1
+    assert evaluate(world, world.publish("best", PublishedRows(top_k=1)), tmp_path / "out") == 1
     assert "was tagged with --top-k 1" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 

@@ -13,7 +13,7 @@ from transforms.publishing.commit import publish
 from transforms.publishing.gates import Gate
 from transforms.schemas.catalog import CATALOG
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, open_table
-from transforms.tagging.assembly import Publication, assemble_bucket
+from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table
 from transforms.tagging.outcomes import OUTCOME, PriorOutcomes
 from transforms.tagging.tagger import ids_of
@@ -80,7 +80,7 @@ def outcomes_of(rows: pa.Table, dim: int, carried: set[str]) -> pa.Table:
 
 def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Snapshot:
     """Publishes the next snapshot of `table` with the first songs of the invented catalog."""
-    publication = publication or Publication()
+    publication = publication or PublishedRows()
     rows = catalog_rows(make_tracks(tracks, 0))
     parent = current_snapshot(str(table))
     known = PriorOutcomes(table=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())

@@ -17,7 +17,7 @@ NOT_PUBLISHED = frozenset({"track_id", "uri", "source_version", "tags", FILE, RO
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Publication:
+class PublishedRows:
     """Which rows of `track_tags` are published; recorded in the run and in the snapshot.
 
     Attributes:
@@ -45,7 +45,7 @@ def assemble_bucket(
     duplicates: dict[str, str],
     tagger: Tagger,
     run_id: str,
-    publication: Publication,
+    publication: PublishedRows,
 ) -> dict[str, pa.Table]:
     """`tracks`, `track_tags`, `embeddings` and `ledger` of one bucket.
 
@@ -100,7 +100,7 @@ def _embeddings(kept: pa.Table, tagger: Tagger) -> pa.Table:
 
 
 def _track_tags(
-    rows: pa.Table, scores: np.ndarray, positives: np.ndarray, tagger: Tagger, publication: Publication
+    rows: pa.Table, scores: np.ndarray, positives: np.ndarray, tagger: Tagger, publication: PublishedRows
 ) -> pa.Table:
     """All tags of all tracks, sorted by (category, tag, score desc, track_id)."""
     taxonomy = tagger.taxonomy
@@ -136,7 +136,7 @@ def _track_tags(
     return pa.concat_tables(parts) if parts else TRACK_TAGS.empty_table()
 
 
-def _published(scores: np.ndarray, ranks: np.ndarray, publication: Publication) -> np.ndarray:
+def _published(scores: np.ndarray, ranks: np.ndarray, publication: PublishedRows) -> np.ndarray:
     keep = scores >= publication.min_score
     return keep if publication.top_k is None else keep & (ranks <= publication.top_k)
 

@@ -14,7 +14,7 @@ from transforms.formats.parquet import parquet_bytes, read_parquet
 from transforms.publishing.verification import steps, verify
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import read_snapshot
-from transforms.tagging.assembly import Publication
+from transforms.tagging.assembly import PublishedRows
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_manifests_list_the_snapshot_s_files(table):
 
 def test_a_table_of_best_tags_only_is_sound(tmp_path):
     bundle = fake_bundle(tmp_path / "bundle")
-    publish_table(tmp_path / "table", bundle, 12, publication=Publication(min_score=0.3, top_k=2))
+    publish_table(tmp_path / "table", bundle, 12, publication=PublishedRows(min_score=0.3, top_k=2))
     assert problems(tmp_path / "table") == []
     found = problems(tmp_path / "table", rewrite(tmp_path / "table", "track_tags", edited("rank", replaced_first(3))))
     assert any("rank from 1 to 3, not within 1 to 2" in problem for problem in found)

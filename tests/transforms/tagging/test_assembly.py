@@ -6,7 +6,7 @@ import pytest
 
 from transforms.schemas.catalog import CATALOG, FILE, ROW
 from transforms.table.content import comparable_digest
-from transforms.tagging.assembly import Publication, assemble_bucket
+from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.outcomes import OUTCOME
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -68,7 +68,7 @@ def _outcomes(carried: tuple[bool, ...] = (False, False, False), run_id: str | N
 
 
 def _tables(**options) -> dict[str, pa.Table]:
-    given = {"rows": _rows(), "outcomes": _outcomes(), "duplicates": {}, "publication": Publication()} | options
+    given = {"rows": _rows(), "outcomes": _outcomes(), "duplicates": {}, "publication": PublishedRows()} | options
     return assemble_bucket(tagger=Tagger(), run_id="run-2", **given)
 
 
@@ -121,7 +121,7 @@ def test_further_columns_are_carried_through_and_places_are_not() -> None:
 
 
 def test_publication_thins_track_tags_only() -> None:
-    tables = _tables(publication=Publication(min_score=0.25, top_k=1))
+    tables = _tables(publication=PublishedRows(min_score=0.25, top_k=1))
     assert [(r["tag"], r["track_id"]) for r in tables["track_tags"].to_pylist()] == [
         ("genre/rock", "a"),
         ("genre/rock", "b"),
@@ -150,4 +150,4 @@ def test_a_bucket_of_rejects_has_empty_tables() -> None:
 @pytest.mark.parametrize("options", [{"min_score": 1.5}, {"top_k": 0}])
 def test_publication_checks_its_values(options: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        Publication(**options)
+        PublishedRows(**options)
