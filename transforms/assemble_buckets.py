@@ -24,7 +24,7 @@ class Buckets(NamedTuple):
     parts: beam.PCollection
 
 
-class Assembled(NamedTuple):
+class AssembledBuckets(NamedTuple):
     """What `AssembleBuckets` gives: one `BucketReport` a bucket, and the run's id as one element."""
 
     reports: beam.PCollection
@@ -45,14 +45,14 @@ class AssembleSettings:
 
 
 class AssembleBuckets(beam.PTransform):
-    """`Buckets` in, `Assembled` out. Fails when a planned track left no outcome behind."""
+    """`Buckets` in, `AssembledBuckets` out. Fails when a planned track left no outcome behind."""
 
     def __init__(self, settings: AssembleSettings) -> None:
         super().__init__()
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, buckets: Buckets) -> Assembled:
+    def expand(self, buckets: Buckets) -> AssembledBuckets:
         """Waits for the chunks, finds duplicates across buckets, names the run, then writes each bucket's tables."""
         parts = buckets.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
         ready = {"rows": buckets.rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
@@ -63,7 +63,7 @@ class AssembleBuckets(beam.PTransform):
         reports = inputs | "AssembleBucket" >> beam.ParDo(
             _AssembleBucket(self._settings), beam.pvalue.AsSingleton(run_id)
         )
-        return Assembled(reports, run_id)
+        return AssembledBuckets(reports, run_id)
 
 
 class _AssembleBucket(beam.DoFn):
