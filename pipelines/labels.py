@@ -21,7 +21,7 @@ from pipelines.terminal.errors import CommandFailed
 if TYPE_CHECKING:
     from transforms.splits.survey import CatalogLabels
     from transforms.taxonomy.hierarchy import Taxonomy
-    from transforms.taxonomy.pruning import Reduced
+    from transforms.taxonomy.pruning import PrunedTaxonomy
 
 HELP = "Report support, artists, company and conflicts of every tag; drop tags that too few artists carry."
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     return 0
 
 
-def _reduced(args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy") -> "Reduced | None":
+def _reduced(args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy") -> "PrunedTaxonomy | None":
     from transforms.splits.report import artists_of
     from transforms.taxonomy.pruning import without_rare
 
@@ -75,7 +75,7 @@ def _reduced(args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxo
 
 
 def _write(
-    args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy", reduced: "Reduced | None"
+    args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy", reduced: "PrunedTaxonomy | None"
 ) -> dict[str, Any]:
     from transforms import storage
     from transforms.formats.hashing import json_bytes

@@ -11,14 +11,14 @@ LEAST = {"binary": 1, "multiclass": 2, "multilabel": 1}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reduced:
+class PrunedTaxonomy:
     """A taxonomy, and why it lacks each tag that another one has."""
 
     taxonomy: Taxonomy
     reasons: dict[str, str]
 
 
-def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: int) -> Reduced:
+def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: int) -> PrunedTaxonomy:
     """Drops the tags that fewer than `min_artists` artists carry.
 
     A tag's parents are carried wherever it is, so a kept tag's parents are kept. What a dropped tag says about its
@@ -46,7 +46,7 @@ def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: in
             categories.append(_reduced(category, kept, rare))
     if not categories:
         raise ValueError(f"no category has enough tags with {min_artists} artists: give a lower --min-artists")
-    return Reduced(taxonomy=Taxonomy(categories=tuple(categories)), reasons=reasons)
+    return PrunedTaxonomy(taxonomy=Taxonomy(categories=tuple(categories)), reasons=reasons)
 
 
 def _reduced(category: Category, kept: list[Tag], rare: set[str]) -> Category:
