@@ -65,7 +65,7 @@ class LabelledChunk:
         return digest(feature_id, taxonomy_id, self.split, json.dumps(rows))[:24]
 
 
-class Planned(NamedTuple):
+class PlannedChunks(NamedTuple):
     """Chunks of some rows, the tracks that none of them holds (counted), and what is wrong with the rows."""
 
     chunks: list[LabelledChunk]
@@ -73,7 +73,7 @@ class Planned(NamedTuple):
     problems: list[Problem]
 
 
-def plan_labelled(rows: pa.Table, plan: SplitPlan) -> Planned:
+def plan_labelled(rows: pa.Table, plan: SplitPlan) -> PlannedChunks:
     """Splits the rows of one bucket and cuts each side into chunks by hash order.
 
     Args:
@@ -93,7 +93,7 @@ def plan_labelled(rows: pa.Table, plan: SplitPlan) -> Planned:
         else:
             sides.setdefault(side, []).append(_track(row))
     chunks = [chunk for side in sorted(sides) for chunk in _chunks(side, sides[side], plan.chunk_tracks)]
-    return Planned(chunks, left_out, problems)
+    return PlannedChunks(chunks, left_out, problems)
 
 
 def _side(row: dict[str, Any], plan: SplitPlan) -> tuple[str, list[Problem]]:
