@@ -14,7 +14,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from transforms.audio.errors import Unknown
 from transforms.audio.limits import Limits
-from transforms.extraction.chunk_extractor import ChunkExtractor, Extracted, part_row
+from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack, part_row
 from transforms.extraction.source import Chunk
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import PART
@@ -97,7 +97,7 @@ class EmbedChunks(beam.PTransform):
 @dataclasses.dataclass(frozen=True)
 class _Extraction:
     bucket: int
-    tracks: list[Extracted]
+    tracks: list[ExtractedTrack]
 
     def patch_bytes(self) -> int:
         """Size of the patches, which is about all that there is."""
@@ -204,7 +204,7 @@ def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
     return _Embedding(chunk.bucket, rows)
 
 
-def _row(track: Extracted, vector: np.ndarray | None) -> dict[str, object]:
+def _row(track: ExtractedTrack, vector: np.ndarray | None) -> dict[str, object]:
     if vector is not None and not np.isfinite(vector).all():  # it would be NaN in every table
         track = dataclasses.replace(track, features=None, error=Unknown("the trunk's values are not finite"))
         vector = None

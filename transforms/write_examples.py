@@ -9,7 +9,7 @@ from apache_beam.metrics import Metrics
 from transforms.audio.limits import Limits
 from transforms.dataset.plan import ChunkReport, LabelledChunk
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
-from transforms.extraction.chunk_extractor import ChunkExtractor, Extracted
+from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack
 from transforms.extraction.source import Chunk
 
 
@@ -67,7 +67,7 @@ class _WriteChunk(beam.DoFn):
         yield report
 
 
-def _counted(tracks: Iterable[Extracted]) -> Iterator[Extracted]:
+def _counted(tracks: Iterable[ExtractedTrack]) -> Iterator[ExtractedTrack]:
     """The tracks as they come, with the counters of extraction."""
     for track in tracks:
         Metrics.counter("extract", "tracks_read").inc()

@@ -11,7 +11,7 @@ from tests.support.synth import encode, music
 from transforms.audio.errors import Empty
 from transforms.audio.limits import Limits
 from transforms.embed_chunks import ChunkHandler, EmbedChunks, EmbedSettings, EmbedTarget, _Extraction
-from transforms.extraction.chunk_extractor import Extracted
+from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.extraction.source import Chunk, Source
 from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
@@ -41,7 +41,7 @@ class Loads:
 def track(track_id, error=None):
     features = Features(patches=np.zeros((1, 4, 3), np.float16), starts_s=np.zeros(1, np.float32), facts=FACTS)
     source = Source(track_id=track_id, uri=track_id, source_version="1")
-    return Extracted(
+    return ExtractedTrack(
         source=source, size=1, sha256="0", features=None if error else features, error=error, read_ms=1, extract_ms=1
     )
 

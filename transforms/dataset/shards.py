@@ -13,7 +13,7 @@ from transforms.dataset.example import Example, decode_example, encode_example
 from transforms.dataset.manifest import TIED, ShardEntry
 from transforms.dataset.plan import ChunkReport, LabelledChunk, LabelledTrack, TrackOutcome
 from transforms.dataset.stats import DatasetStats
-from transforms.extraction.chunk_extractor import Extracted
+from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import digest, json_bytes
 from transforms.formats.tfrecord import frame, read_records
@@ -46,7 +46,7 @@ def _report_url(fingerprint: str, settings: ShardSettings) -> str:
     return storage.join(settings.dataset, WORK, f"{fingerprint}.json")
 
 
-def finish_chunk(chunk: LabelledChunk, extracted: Iterable[Extracted], settings: ShardSettings) -> ChunkReport:
+def finish_chunk(chunk: LabelledChunk, extracted: Iterable[ExtractedTrack], settings: ShardSettings) -> ChunkReport:
     """Writes the chunk's shard, then its report.
 
     A chunk with a track that is due again in the next run (its file was missing or the storage failed) leaves a shard
@@ -71,7 +71,9 @@ def finish_chunk(chunk: LabelledChunk, extracted: Iterable[Extracted], settings:
     return report
 
 
-def _outcome(planned: LabelledTrack, track: Extracted, settings: ShardSettings) -> tuple[TrackOutcome, Example | None]:
+def _outcome(
+    planned: LabelledTrack, track: ExtractedTrack, settings: ShardSettings
+) -> tuple[TrackOutcome, Example | None]:
     source = track.source
     if track.features is None:
         return _rejected(track), None
@@ -96,7 +98,7 @@ def _outcome(planned: LabelledTrack, track: Extracted, settings: ShardSettings) 
     ), example
 
 
-def _rejected(track: Extracted) -> TrackOutcome:
+def _rejected(track: ExtractedTrack) -> TrackOutcome:
     if track.error is None:
         raise ValueError(f"{track.source.track_id}: neither features nor an error")
     return TrackOutcome(

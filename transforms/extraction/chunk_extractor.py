@@ -33,7 +33,7 @@ class StorageUnavailable(RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Extracted:
+class ExtractedTrack:
     """What became of one track: features, or the error that says why there are none.
 
     Attributes:
@@ -76,7 +76,7 @@ class ChunkExtractor:
         self._threads = _shared_threads(2 * children)
         self._breaker = _Breaker()
 
-    def extract(self, chunk: Chunk) -> Iterator[Extracted]:
+    def extract(self, chunk: Chunk) -> Iterator[ExtractedTrack]:
         """The chunk's tracks in its order.
 
         Raises:
@@ -84,7 +84,7 @@ class ChunkExtractor:
         """
         return self._threads.map(self._extract_one, chunk.tracks)
 
-    def _extract_one(self, source: Source) -> Extracted:
+    def _extract_one(self, source: Source) -> ExtractedTrack:
         data, features, error = None, None, None
         start = read = time.monotonic()
         try:
@@ -97,7 +97,7 @@ class ChunkExtractor:
             if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
                 self._breaker.failed(source.uri, failure)
         EXTRACTED.add()
-        return Extracted(
+        return ExtractedTrack(
             source=source,
             size=None if data is None else len(data),
             sha256=None if data is None else hashlib.sha256(data).hexdigest(),
@@ -157,7 +157,7 @@ class _Breaker:
                 raise StorageUnavailable(f"the first {self._failed} tracks could not be read; the last: {uri}: {error}")
 
 
-def part_row(track: Extracted, embedding: list[float] | None) -> dict[str, object]:
+def part_row(track: ExtractedTrack, embedding: list[float] | None) -> dict[str, object]:
     """The track's row of `schemas.PART`."""
     facts = track.features.facts if track.features else None
     return {

@@ -9,7 +9,7 @@ from transforms.audio.errors import NotFound, Truncated
 from transforms.dataset.example import Example, decode_example, encode_example
 from transforms.dataset.plan import LabelledChunk, LabelledTrack
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report, without_tied
-from transforms.extraction.chunk_extractor import Extracted
+from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.extraction.source import Source
 from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
@@ -39,7 +39,7 @@ def extracted(planned, errors=None, scale=1.0):
         patches = np.full((i + 1, 4, 8), scale * (i + 1), np.float16)
         features = Features(patches=patches, starts_s=np.arange(i + 1, dtype=np.float32), facts=FACTS)
         sha256 = hashlib.sha256(track.source.track_id.encode()).hexdigest()
-        yield Extracted(
+        yield ExtractedTrack(
             source=track.source,
             size=9,
             sha256=sha256,
