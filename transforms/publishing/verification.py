@@ -24,7 +24,7 @@ PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Verified:
+class VerifiedStep:
     """One step of the work: what was looked at and what is wrong with it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Verified:
 
 
 def steps(snapshot: Snapshot) -> int:
-    """How many `Verified` `verify` yields."""
+    """How many `VerifiedStep` `verify` yields."""
     return len(_buckets(snapshot)) + 2
 
 
@@ -49,7 +49,7 @@ def _buckets(snapshot: Snapshot) -> list[int]:
     return sorted({file.bucket for file in snapshot.run.files if file.bucket >= 0})
 
 
-def verify(table_url: str, snapshot: Snapshot) -> Iterator[Verified]:
+def verify(table_url: str, snapshot: Snapshot) -> Iterator[VerifiedStep]:
     """Reads every file of a snapshot: bytes, schema, page checksums, order, content, then what tables owe each other.
 
     Nothing is assumed from names or counts; one bucket is in memory at a time.
@@ -67,23 +67,23 @@ def verify(table_url: str, snapshot: Snapshot) -> Iterator[Verified]:
             counts["catalog"] += tables["ledger"].num_rows
         yield found
     problems = [*_count_problems(snapshot, counts), *_record_problems(table_url, snapshot)]
-    yield Verified(what="counts", problems=tuple(problems))
+    yield VerifiedStep(what="counts", problems=tuple(problems))
 
 
 def _bucket_count(table_url: str) -> int:
     return int(json.loads(storage.read_bytes(storage.join(table_url, "table.json")))["buckets"])
 
 
-def _taxonomy(table_url: str, snapshot: Snapshot) -> tuple[Tags | None, Verified]:
+def _taxonomy(table_url: str, snapshot: Snapshot) -> tuple[Tags | None, VerifiedStep]:
     files = snapshot.files("taxonomy")
     if len(files) != 1:
-        return None, Verified(what="taxonomy", problems=(f"taxonomy: {len(files)} files instead of 1",))
+        return None, VerifiedStep(what="taxonomy", problems=(f"taxonomy: {len(files)} files instead of 1",))
     table, problems = read_file(table_url, snapshot, files[0])
-    verified = Verified(what="taxonomy", files=1, rows=table.num_rows if table else 0, problems=tuple(problems))
+    verified = VerifiedStep(what="taxonomy", files=1, rows=table.num_rows if table else 0, problems=tuple(problems))
     return (Tags.of(table) if table is not None else None), verified
 
 
-def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[Verified, dict[str, pa.Table]]:
+def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[VerifiedStep, dict[str, pa.Table]]:
     """The bucket's tables that could be read, and what was wrong with their files."""
     tables: dict[str, pa.Table] = {}
     problems: list[str] = []
@@ -99,7 +99,7 @@ def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[Verif
             if table is not None:
                 tables[name] = table
     rows = sum(table.num_rows for table in tables.values())
-    return Verified(what=f"bucket {bucket}", files=files, rows=rows, problems=tuple(problems)), tables
+    return VerifiedStep(what=f"bucket {bucket}", files=files, rows=rows, problems=tuple(problems)), tables
 
 
 def read_file(table_url: str, snapshot: Snapshot, file: DataFile) -> tuple[pa.Table | None, list[str]]:
