@@ -15,7 +15,7 @@ from transforms.table.snapshots import Run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Tags:
+class CheckedTags:
     """The taxonomy table, as checks need it; tags in order of (category, tag).
 
     Attributes:
@@ -46,7 +46,9 @@ class Tags:
         )
 
 
-def bucket_problems(tables: dict[str, pa.Table], tags: Tags, run: Run, bucket: int, buckets: int) -> Iterator[str]:
+def bucket_problems(
+    tables: dict[str, pa.Table], tags: CheckedTags, run: Run, bucket: int, buckets: int
+) -> Iterator[str]:
     """Everything wrong between the four tables of a bucket, one sentence each."""
     problems = [
         *_ledger_problems(tables["ledger"], bucket, buckets),
@@ -111,7 +113,7 @@ def _embedding_problems(embeddings: pa.Table, run: Run) -> Iterator[str]:
         yield f"embeddings: made with {sorted(others)}, the snapshot says {run.ids.embedding_id}"
 
 
-def _tag_row_problems(track_tags: pa.Table, tags: Tags, options: dict[str, Any]) -> Iterator[str]:
+def _tag_row_problems(track_tags: pa.Table, tags: CheckedTags, options: dict[str, Any]) -> Iterator[str]:
     """Each row for itself: known tag, score 0 to 1, rank from 1, and what --min-score and --top-k promised."""
     if track_tags.num_rows == 0:
         return
@@ -132,7 +134,7 @@ def _tag_row_problems(track_tags: pa.Table, tags: Tags, options: dict[str, Any])
         yield f"track_tags: unknown sources {sorted(others)}"
 
 
-def _score_problems(tables: dict[str, pa.Table], tags: Tags) -> Iterator[str]:
+def _score_problems(tables: dict[str, pa.Table], tags: CheckedTags) -> Iterator[str]:
     """What holds where all tags are published: complete, parent >= child, positives as the thresholds say."""
     tracks = tables["tracks"]["track_id"].to_pylist()
     rows = tables["track_tags"].sort_by([("category", "ascending"), ("tag", "ascending"), ("track_id", "ascending")])
@@ -152,7 +154,7 @@ def _score_problems(tables: dict[str, pa.Table], tags: Tags) -> Iterator[str]:
         yield "tracks: top_tags are not the positive tags of track_tags"
 
 
-def _is_complete(rows: pa.Table, tracks: list[str], tags: Tags) -> bool:
+def _is_complete(rows: pa.Table, tracks: list[str], tags: CheckedTags) -> bool:
     return bool(
         rows.num_rows == len(tags.ids) * len(tracks)
         and rows["tag"].to_pylist() == [tag for tag in tags.ids for _ in tracks]
@@ -160,7 +162,7 @@ def _is_complete(rows: pa.Table, tracks: list[str], tags: Tags) -> bool:
     )
 
 
-def _positive_problems(scores: NDArray[np.float32], positive: NDArray[np.bool_], tags: Tags) -> Iterator[str]:
+def _positive_problems(scores: NDArray[np.float32], positive: NDArray[np.bool_], tags: CheckedTags) -> Iterator[str]:
     """Multiclass: exactly one positive, the highest. Otherwise: score at or over the threshold."""
     for category in dict.fromkeys(tags.categories):
         members = [i for i, name in enumerate(tags.categories) if name == category]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from transforms import storage
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import SORTED_BY
-from transforms.publishing.bucket_checks import Tags, bucket_problems
+from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
 from transforms.schemas.tables import SCHEMA_VERSION, TABLES
 from transforms.table.content import comparable_digest
 from transforms.table.layout import snapshot_path
@@ -74,13 +74,13 @@ def _bucket_count(table_url: str) -> int:
     return int(json.loads(storage.read_bytes(storage.join(table_url, "table.json")))["buckets"])
 
 
-def _taxonomy(table_url: str, snapshot: Snapshot) -> tuple[Tags | None, VerifiedStep]:
+def _taxonomy(table_url: str, snapshot: Snapshot) -> tuple[CheckedTags | None, VerifiedStep]:
     files = snapshot.files("taxonomy")
     if len(files) != 1:
         return None, VerifiedStep(what="taxonomy", problems=(f"taxonomy: {len(files)} files instead of 1",))
     table, problems = read_file(table_url, snapshot, files[0])
     verified = VerifiedStep(what="taxonomy", files=1, rows=table.num_rows if table else 0, problems=tuple(problems))
-    return (Tags.of(table) if table is not None else None), verified
+    return (CheckedTags.of(table) if table is not None else None), verified
 
 
 def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[VerifiedStep, dict[str, pa.Table]]:
