@@ -12,13 +12,13 @@ from transforms.catalog.reader import CatalogShard
 from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import SPLITS, SplitRatios
 from transforms.splits.stratify import OPEN, OUT, count_tags, deviations, stratify
-from transforms.splits.survey import SIDES, CatalogLabels, Sides, hash_of, rows_of
+from transforms.splits.survey import SIDES, CatalogLabels, SideCodes, hash_of, rows_of
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
 def split_catalog(
     catalog: CatalogLabels, taxonomy: Taxonomy, ratios: SplitRatios, previous: dict[int, int] | None = None
-) -> Sides:
+) -> SideCodes:
     """The side of each track.
 
     Args:
@@ -43,7 +43,7 @@ def split_catalog(
     return np.where(old == OPEN, made[group], old).astype(np.int8)
 
 
-def _group_sides(group: npt.NDArray[np.int64], old: Sides, groups: int) -> Sides:
+def _group_sides(group: npt.NDArray[np.int64], old: SideCodes, groups: int) -> SideCodes:
     """The side of groups that have old tracks: `OUT` where these are on several, `OPEN` where there are none."""
     on = np.zeros((len(SPLITS), groups), np.bool_)
     for side in range(len(SPLITS)):
@@ -53,7 +53,7 @@ def _group_sides(group: npt.NDArray[np.int64], old: Sides, groups: int) -> Sides
     return found.astype(np.int8)
 
 
-def report(catalog: CatalogLabels, sides: Sides, taxonomy: Taxonomy, ratios: SplitRatios) -> dict[str, Any]:
+def report(catalog: CatalogLabels, sides: SideCodes, taxonomy: Taxonomy, ratios: SplitRatios) -> dict[str, Any]:
     """How even a split is: tracks and groups of each side, groups on several sides, deviation of each tag's shares.
 
     Groups are artists here. The catalog's own sides are those that the split is compared with.
@@ -102,7 +102,7 @@ def previous_sides(shards: Iterable[CatalogShard], column: str) -> dict[int, int
     return sides
 
 
-def with_sides(shards: Iterable[CatalogShard], sides: Sides, column: str) -> Iterator[pa.RecordBatch]:
+def with_sides(shards: Iterable[CatalogShard], sides: SideCodes, column: str) -> Iterator[pa.RecordBatch]:
     """The catalog's rows in their order with a column that names their side, without file and row."""
     words = pa.array(SIDES, pa.string())
     done = 0

@@ -34,7 +34,7 @@ CONFLICTS = pa.schema(
 _BATCH = 10_000
 
 Hashes = npt.NDArray[np.uint64]
-Sides = npt.NDArray[np.int8]
+SideCodes = npt.NDArray[np.int8]
 Int64 = npt.NDArray[np.int64]
 
 
@@ -96,7 +96,7 @@ class CatalogLabels:
     artists: Hashes
     groups: Hashes
     shared: npt.NDArray[np.bool_]
-    sides: Sides
+    sides: SideCodes
     carried: TagRows
     known: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.float64]
