@@ -27,7 +27,7 @@ _FOLDER_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "title", "artist"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Embedded:
+class EmbeddedTags:
     """What a file says about itself; None where it says nothing."""
 
     title: str | None = None
@@ -100,7 +100,7 @@ def _problem(path: Path, message: str) -> Problem:
     return Problem(file=shown, row=None, column=None, message=message)
 
 
-def _row(relative: str, uri: str, embedded: Embedded) -> dict[str, object]:
+def _row(relative: str, uri: str, embedded: EmbeddedTags) -> dict[str, object]:
     genres = sorted({tag for genre in embedded.genres if (tag := genre_tag(genre))})
     return {
         "track_id": track_id(relative),
@@ -127,7 +127,7 @@ def track_id(relative: str) -> str:
     return f"{readable}-{key}" if readable else key
 
 
-def _album_id(relative: str, embedded: Embedded) -> str | None:
+def _album_id(relative: str, embedded: EmbeddedTags) -> str | None:
     """An album is its name within one folder: many albums have the same name."""
     if embedded.album is None:
         return None
@@ -144,16 +144,16 @@ def genre_tag(genre: str) -> str | None:
     return f"genre/{found}" if found else None
 
 
-def read_embedded(path: Path) -> tuple[Embedded, str | None]:
+def read_embedded(path: Path) -> tuple[EmbeddedTags, str | None]:
     """What a file says about itself, and why that could not be read, if so."""
     import tinytag
 
     try:
         found = tinytag.TinyTag.get(path, image=False, duration=False)
     except (tinytag.TinyTagException, OSError, ValueError, LookupError, ArithmeticError, TypeError, struct.error) as e:
-        return Embedded(), f"{type(e).__name__}: {e}"
+        return EmbeddedTags(), f"{type(e).__name__}: {e}"
     genres = [found.genre, *(found.other.get("genre") or ())]
-    return Embedded(
+    return EmbeddedTags(
         title=_clean(found.title),
         artist=_clean(found.artist),
         album=_clean(found.album),
