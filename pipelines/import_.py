@@ -15,7 +15,7 @@ from pipelines.terminal.errors import CommandFailed, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from transforms.catalog.importers.builder import Imported
+    from transforms.catalog.importers.builder import CatalogBuilder
     from transforms.catalog.importers.tabular import CsvLayout
 
     _Sources = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -115,7 +115,7 @@ def _import_table(args: argparse.Namespace) -> int:
     return 0
 
 
-def _imported(args: argparse.Namespace) -> "Imported":
+def _imported(args: argparse.Namespace) -> "CatalogBuilder":
     from transforms.catalog.importers import published as import_datasets
     from transforms.catalog.importers.tabular import import_csv
 

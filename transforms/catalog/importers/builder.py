@@ -77,7 +77,7 @@ def read_table(url: str, *, names: Sequence[str] | None = None, headers: int = 1
 
 
 @dataclasses.dataclass(kw_only=True)
-class Imported:
+class CatalogBuilder:
     """A catalog in the making.
 
     Attributes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transforms import storage
-from transforms.catalog.importers.builder import Imported, SourceTable, Tags, read_table
+from transforms.catalog.importers.builder import CatalogBuilder, SourceTable, Tags, read_table
 from transforms.catalog.importers.tabular import CsvLayout, import_csv
 from transforms.taxonomy.tag_ids import slug, tag_id
 
@@ -15,7 +15,7 @@ SPLIT = "split"
 _MTG_COLUMNS = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
 
 
-def import_mtg_jamendo(urls: Sequence[str], splits: str | None = None) -> Imported:
+def import_mtg_jamendo(urls: Sequence[str], splits: str | None = None) -> CatalogBuilder:
     """MTG-Jamendo's `autotagging*.tsv`: tags stand in a variable number of columns at the end of a row.
 
     Args:
@@ -26,7 +26,7 @@ def import_mtg_jamendo(urls: Sequence[str], splits: str | None = None) -> Import
     Raises:
       ValueError: a table without MTG-Jamendo's columns.
     """
-    imported = Imported()
+    imported = CatalogBuilder()
     for url in urls:
         for source, number, fields in _mtg_rows(url):
             track, artist, album, path, duration, *tags = (field.strip() for field in fields)
@@ -64,7 +64,7 @@ def _mtg_splits(prefix: str) -> dict[str, str]:
     return found
 
 
-def _add_splits(imported: Imported, splits: Mapping[str, str]) -> None:
+def _add_splits(imported: CatalogBuilder, splits: Mapping[str, str]) -> None:
     others = "none" if "train" in splits.values() else "train"
     for track, row in imported.rows.items():
         row[SPLIT] = splits.get(track, others)
@@ -109,7 +109,7 @@ SYNONYMS = {
 
 def import_magnatagatune(
     annotations: str, clip_info: str | None = None, *, top: int | None = 50, merge: bool = True
-) -> Imported:
+) -> CatalogBuilder:
     """MagnaTagATune's `annotations_final.csv`, one column a tag; or a table of clips with a column `tags`.
 
     Args:
@@ -144,7 +144,7 @@ def _magna_layout(url: str) -> CsvLayout:
     return CsvLayout(renamed={"track_id": "clip_id", "uri": "mp3_path"}, wide=[("tag", ["*"])])
 
 
-def _merge_synonyms(imported: Imported) -> None:
+def _merge_synonyms(imported: CatalogBuilder) -> None:
     meant = {f"tag/{slug(name)}": f"tag/{tag}" for tag, names in SYNONYMS.items() for name in names}
     found: dict[str, set[str]] = {}
     for row in imported.rows.values():
@@ -155,7 +155,7 @@ def _merge_synonyms(imported: Imported) -> None:
     imported.aliases.update({tag: tuple(sorted(names)) for tag, names in found.items()})
 
 
-def _add_clip_info(imported: Imported, url: str) -> None:
+def _add_clip_info(imported: CatalogBuilder, url: str) -> None:
     source = read_table(url)
     places = {name: source.place(name) for name in ("clip_id", "title", "artist", "album")}
     for _, fields in source.rows:
@@ -164,7 +164,7 @@ def _add_clip_info(imported: Imported, url: str) -> None:
             row.update({name: fields[place] for name, place in places.items() if name != "clip_id"})
 
 
-def import_fma(tracks: str, genres: str, subset: str | None = None) -> Imported:
+def import_fma(tracks: str, genres: str, subset: str | None = None) -> CatalogBuilder:
     """FMA's `tracks.csv` (three header lines) and `genres.csv`.
 
     Tags: `top_genre` (multiclass) and `genre` with FMA's hierarchy as parents. Splits are the official ones.
@@ -177,7 +177,7 @@ def import_fma(tracks: str, genres: str, subset: str | None = None) -> Imported:
     Raises:
       ValueError: tables without the columns that they should have, or an unknown subset.
     """
-    imported = Imported(kinds={"top_genre": "multiclass"})
+    imported = CatalogBuilder(kinds={"top_genre": "multiclass"})
     ids = _fma_genres(imported, genres)
     source = read_table(tracks, headers=2)
     columns = {name: source.place(column) for name, column in _FMA_COLUMNS.items()}
@@ -215,7 +215,7 @@ def _fma_subsets(subset: str | None) -> set[str]:
     return set(order[: order.index(subset or "full") + 1])
 
 
-def _fma_genres(imported: Imported, url: str) -> dict[str, str]:
+def _fma_genres(imported: CatalogBuilder, url: str) -> dict[str, str]:
     """Genre number -> tag; names and parents go into the catalog's taxonomy."""
     source = read_table(url)
     number, title, parent = (source.place(name) for name in ("genre_id", "title", "parent"))
@@ -231,7 +231,9 @@ def _fma_genres(imported: Imported, url: str) -> dict[str, str]:
     return ids
 
 
-def _add_fma(imported: Imported, source: SourceTable, number: int, row: dict[str, Any], ids: Mapping[str, str]) -> None:
+def _add_fma(
+    imported: CatalogBuilder, source: SourceTable, number: int, row: dict[str, Any], ids: Mapping[str, str]
+) -> None:
     try:
         tags = _fma_tags(row.pop("genres"), row.pop("genre_top"), ids)
     except (ValueError, SyntaxError, KeyError) as e:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from transforms.catalog import values as track_values
-from transforms.catalog.importers.builder import Imported, SourceTable, Tags, read_table
+from transforms.catalog.importers.builder import CatalogBuilder, SourceTable, Tags, read_table
 from transforms.taxonomy.categories import Kind
 from transforms.taxonomy.tag_ids import slug, tag_id, weighted_tag
 
@@ -42,7 +42,7 @@ class CsvLayout:
             raise ValueError(f"no column given for {' and '.join(missing)}")
 
 
-def import_csv(url: str, layout: CsvLayout) -> Imported:
+def import_csv(url: str, layout: CsvLayout) -> CatalogBuilder:
     """The catalog of one table.
 
     Columns with names that the catalog knows are taken as they are, further ones are carried, tag columns are not.
@@ -51,7 +51,7 @@ def import_csv(url: str, layout: CsvLayout) -> Imported:
       ValueError: the table has not the columns that the layout names.
     """
     source = read_table(url, names=layout.names)
-    imported = Imported(kinds=dict(layout.kinds))
+    imported = CatalogBuilder(kinds=dict(layout.kinds))
     plain = _plain_readers(source, layout)
     tags_of = _tag_readers(source, layout, used={name for c in layout.renamed.values() for name in _columns(c)})
     for number, fields in source.rows:
