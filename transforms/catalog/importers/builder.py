@@ -16,7 +16,7 @@ from transforms.schemas.catalog import CATALOG
 from transforms.taxonomy.categories import Category, Kind, Tag
 from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 
-Tags = dict[str, float | None]
+RowTags = dict[str, float | None]
 """Tag id -> weight, None where none was given."""
 
 _KNOWN = [name for name in CATALOG.names if name != "tags"]
@@ -81,7 +81,7 @@ class CatalogBuilder:
     """A catalog in the making.
 
     Attributes:
-      rows: track_id -> columns; `tags` is a `Tags`.
+      rows: track_id -> columns; `tags` is a `RowTags`.
       problems: rows that were left out, and why.
       joined: rows whose tags went to a track that another row had made.
       kinds: category -> kind, for all but `multilabel`.

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transforms import storage
-from transforms.catalog.importers.builder import CatalogBuilder, SourceTable, Tags, read_table
+from transforms.catalog.importers.builder import CatalogBuilder, RowTags, SourceTable, read_table
 from transforms.catalog.importers.tabular import CsvLayout, import_csv
 from transforms.taxonomy.tag_ids import slug, tag_id
 
@@ -247,8 +247,8 @@ def _add_fma(
     imported.add(source, number, {**row, "uri": uri, "year": year, SPLIT: split, "tags": tags})
 
 
-def _fma_tags(genres: str, top: str, ids: Mapping[str, str]) -> Tags:
-    tags: Tags = dict.fromkeys(ids[str(number)] for number in ast.literal_eval(genres or "[]"))
+def _fma_tags(genres: str, top: str, ids: Mapping[str, str]) -> RowTags:
+    tags: RowTags = dict.fromkeys(ids[str(number)] for number in ast.literal_eval(genres or "[]"))
     if top:
         tags[f"top_genre/{slug(top)}"] = None
     return tags

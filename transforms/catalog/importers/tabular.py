@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from transforms.catalog import values as track_values
-from transforms.catalog.importers.builder import CatalogBuilder, SourceTable, Tags, read_table
+from transforms.catalog.importers.builder import CatalogBuilder, RowTags, SourceTable, read_table
 from transforms.taxonomy.categories import Kind
 from transforms.taxonomy.tag_ids import slug, tag_id, weighted_tag
 
@@ -101,8 +101,8 @@ def _plain_readers(source: SourceTable, layout: CsvLayout) -> dict[str, Reader]:
     return {**renamed, **{name: _reader(source, name) for name in others}}
 
 
-def _tag_readers(source: SourceTable, layout: CsvLayout, used: set[str]) -> list[Callable[[Sequence[str]], Tags]]:
-    readers: list[Callable[[Sequence[str]], Tags]] = []
+def _tag_readers(source: SourceTable, layout: CsvLayout, used: set[str]) -> list[Callable[[Sequence[str]], RowTags]]:
+    readers: list[Callable[[Sequence[str]], RowTags]] = []
     for column in layout.tags:
         readers.append(_id_reader(source.place(column)))
     for category, column in layout.lists:
@@ -118,8 +118,8 @@ def _wide_places(source: SourceTable, columns: Sequence[str], used: set[str]) ->
     return {name: source.place(name) for name in columns}
 
 
-def _id_reader(place: int) -> Callable[[Sequence[str]], Tags]:
-    def read(fields: Sequence[str]) -> Tags:
+def _id_reader(place: int) -> Callable[[Sequence[str]], RowTags]:
+    def read(fields: Sequence[str]) -> RowTags:
         found, faults = track_values.tags(fields[place])
         if faults:
             raise ValueError("; ".join(faults))
@@ -128,19 +128,19 @@ def _id_reader(place: int) -> Callable[[Sequence[str]], Tags]:
     return read
 
 
-def _list_reader(category: str, place: int, separator: str) -> Callable[[Sequence[str]], Tags]:
-    def read(fields: Sequence[str]) -> Tags:
+def _list_reader(category: str, place: int, separator: str) -> Callable[[Sequence[str]], RowTags]:
+    def read(fields: Sequence[str]) -> RowTags:
         slugs = (slug(name) for name in fields[place].split(separator))
         return dict.fromkeys(tag_id(f"{category}/{found}") for found in slugs if found)
 
     return read
 
 
-def _wide_reader(category: str, places: Mapping[str, int]) -> Callable[[Sequence[str]], Tags]:
+def _wide_reader(category: str, places: Mapping[str, int]) -> Callable[[Sequence[str]], RowTags]:
     """Tags of weight 0 are kept only where all are 0: then the track is known to carry none."""
     tags = {tag_id(f"{category}/{slug(name)}"): place for name, place in places.items()}
 
-    def read(fields: Sequence[str]) -> Tags:
+    def read(fields: Sequence[str]) -> RowTags:
         weights = {tag: _weight(fields[place], tag) for tag, place in tags.items() if fields[place].strip()}
         carried = {tag: None if weight == 1 else weight for tag, weight in weights.items() if weight}
         return carried or dict.fromkeys(weights, 0.0)
