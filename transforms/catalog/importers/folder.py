@@ -103,7 +103,7 @@ def _problem(path: Path, message: str) -> Problem:
 def _row(relative: str, uri: str, embedded: EmbeddedTags) -> dict[str, object]:
     genres = sorted({tag for genre in embedded.genres if (tag := genre_tag(genre))})
     return {
-        "track_id": track_id(relative),
+        "track_id": folder_track_id(relative),
         "uri": uri,
         "artist_id": None,
         "album_id": _album_id(relative, embedded),
@@ -115,7 +115,7 @@ def _row(relative: str, uri: str, embedded: EmbeddedTags) -> dict[str, object]:
     }
 
 
-def track_id(relative: str) -> str:
+def folder_track_id(relative: str) -> str:
     """A readable id that follows from the path alone: its last name and a hash of all of it.
 
     >>> track_id("Album/01 Song.mp3")
