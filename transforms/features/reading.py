@@ -10,7 +10,7 @@ import numpy as np
 from transforms.audio.containers.contents import UNVERIFIED, Contents
 from transforms.audio.containers.sniff import Kind
 from transforms.audio.decoders.opening import open_packets, open_source
-from transforms.audio.decoders.source import Source
+from transforms.audio.decoders.source import AudioSource
 from transforms.audio.errors import NoFrames, TooLong, TooShort, TrackError
 from transforms.audio.limits import Limits
 from transforms.features.patches import plan_patches
@@ -41,12 +41,12 @@ class AudioFile:
     limits: Limits
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Source]:
+    def open(self) -> Iterator[AudioSource]:
         """A decoder at the track's start."""
         with open_source(self.contents.data, self.kind, self.limits, self.contents.links) as source:
             yield source
 
-    def claimed_frames(self, source: Source) -> int | None:
+    def claimed_frames(self, source: AudioSource) -> int | None:
         """Length that the header claims, None where it claims none or one that cannot be."""
         frames = source.frames
         if frames is None or frames > (self.contents.most_samples or frames):
@@ -101,7 +101,7 @@ def _planned(track: AudioFile, frames: int, rate_hz: int) -> tuple[PatchSamples,
 
 
 def _reading(
-    source: Source, gather: PatchSamples, tally: DecodeTally, frames: int, decoded: int, notes: tuple[str, ...]
+    source: AudioSource, gather: PatchSamples, tally: DecodeTally, frames: int, decoded: int, notes: tuple[str, ...]
 ) -> Reading:
     return Reading(
         gather=gather,
@@ -129,7 +129,7 @@ def read_packets(track: AudioFile) -> Reading | None:
     return _reading(source, gather, tally, packets.frames, packets.frames, ())
 
 
-def read_planned(track: AudioFile, source: Source, frames: int) -> Reading:
+def read_planned(track: AudioFile, source: AudioSource, frames: int) -> Reading:
     """Read a track of known length: by seeking where that is less than half of the work, else straight on."""
     gather, is_sparse = _planned(track, frames, source.rate_hz)
     seeks = source.can_seek and is_sparse
@@ -144,7 +144,7 @@ def read_planned(track: AudioFile, source: Source, frames: int) -> Reading:
     return _reading(source, gather, tally, frames, decoded, _notes(frames, decoded, lost, gather))
 
 
-def _visit(source: Source, reader: SpanReader, runs: list[tuple[int, int]]) -> None:
+def _visit(source: AudioSource, reader: SpanReader, runs: list[tuple[int, int]]) -> None:
     """Seek to run after run, until one fails: that one is taken off the list, too."""
     while runs:
         try:
@@ -176,7 +176,7 @@ def _notes(frames: int, decoded: int, lost: int, gather: PatchSamples) -> tuple[
     return tuple(notes)
 
 
-def read_measured(track: AudioFile, source: Source) -> Reading:
+def read_measured(track: AudioFile, source: AudioSource) -> Reading:
     """Read a track whose length only decoding tells; `source` stands at its start."""
     tally, kept = _measure(track, source)
     if not tally.frames:
@@ -193,7 +193,7 @@ def read_measured(track: AudioFile, source: Source) -> Reading:
     return _reading(source, gather, tally, tally.frames, tally.frames, notes)
 
 
-def _measure(track: AudioFile, source: Source) -> tuple[DecodeTally, Float32 | None]:
+def _measure(track: AudioFile, source: AudioSource) -> tuple[DecodeTally, Float32 | None]:
     """Decode to the end: the count, and the resampled track where it is not too long to keep."""
     tally, resampler = DecodeTally(), Resampler(source.rate_hz, track.spec.sample_rate)
     kept: list[Float32] = []

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from transforms.audio.decoders.source import Source, downmix
+from transforms.audio.decoders.source import AudioSource, downmix
 from transforms.audio.errors import TrackError
 from transforms.features.patches import PatchPlan, Span
 from transforms.features.spec import FeatureSpec
@@ -15,13 +15,13 @@ from transforms.features.spec import FeatureSpec
 Float32 = npt.NDArray[np.float32]
 
 BLOCK_FRAMES = 1 << 16
-"""Source frames decoded at a time."""
+"""AudioSource frames decoded at a time."""
 
 SMALL_BLOCK_FRAMES = 1 << 12
 """The same where a damaged place may be near: what is decoded before it within a block is lost with it."""
 
 LAST_PACKET = 4096
-"""Source frames by which a claimed length may miss: encoders count their last, partly filled packet differently."""
+"""AudioSource frames by which a claimed length may miss: encoders count their last, partly filled packet differently."""
 
 MARGIN_S = 0.1
 """Audio decoded before and after a sought run: longer than the resampling filter."""
@@ -150,7 +150,7 @@ class DecodeTally:
         return np.where(good, mono, np.float32(0))
 
 
-def read_straight(source: Source, gather: PatchSamples, frames: int, spec: FeatureSpec) -> DecodeTally:
+def read_straight(source: AudioSource, gather: PatchSamples, frames: int, spec: FeatureSpec) -> DecodeTally:
     """Decode from here on, at most so many source frames."""
     resampler, tally = Resampler(source.rate_hz, spec.sample_rate), DecodeTally()
     while tally.frames < frames:
@@ -187,7 +187,7 @@ class SpanReader:
     spec: FeatureSpec
     block_frames: int = BLOCK_FRAMES
 
-    def read(self, source: Source, wanted: tuple[int, int]) -> None:
+    def read(self, source: AudioSource, wanted: tuple[int, int]) -> None:
         """Seek to a range of samples at the spec's rate and decode it. Raises TrackError where that fails."""
         rate_hz = self.spec.sample_rate
         common = math.gcd(source.rate_hz, rate_hz)

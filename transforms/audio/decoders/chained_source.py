@@ -1,4 +1,4 @@
-"""Source of a chained file: several streams of one rate, one after the other, as players play them."""
+"""AudioSource of a chained file: several streams of one rate, one after the other, as players play them."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -9,14 +9,14 @@ import numpy.typing as npt
 from transforms.audio.errors import DecodeError, TrackError
 
 if TYPE_CHECKING:
-    from transforms.audio.decoders.source import Source
+    from transforms.audio.decoders.source import AudioSource
 
 Float32 = npt.NDArray[np.float32]
-Open = Callable[[bytes], "Source"]
+Open = Callable[[bytes], "AudioSource"]
 
 
 class ChainedSource:
-    """See Source. One link is open at a time; one that cannot be opened is left out and counted as lost."""
+    """See AudioSource. One link is open at a time; one that cannot be opened is left out and counted as lost."""
 
     def __init__(self, links: Sequence[bytes], open_link: Open) -> None:
         self._open = open_link
@@ -47,7 +47,7 @@ class ChainedSource:
         self.frames = None if self.frames is None or source.frames is None else self.frames + source.frames
 
     def read(self, frames: int) -> Float32:
-        """See Source."""
+        """See AudioSource."""
         block = self._source.read(frames)
         while not len(block) and self._at + 1 < len(self._links):
             self._go_to(self._at + 1)
@@ -55,7 +55,7 @@ class ChainedSource:
         return block
 
     def seek(self, frame: int) -> None:
-        """See Source."""
+        """See AudioSource."""
         if self.frames is None:
             raise DecodeError(f"frame {frame} cannot be sought: a link does not tell its length")
         at = max(i for i, start in enumerate(self._starts) if start <= frame)
@@ -69,5 +69,5 @@ class ChainedSource:
         self._source, self._at = self._open(self._links[at]), at
 
     def close(self) -> None:
-        """See Source."""
+        """See AudioSource."""
         self._source.close()

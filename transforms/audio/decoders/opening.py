@@ -8,7 +8,7 @@ from transforms.audio.containers.sniff import Kind
 from transforms.audio.decoders.soundfile_source import (
     SoundFileSource,
 )
-from transforms.audio.decoders.source import Source
+from transforms.audio.decoders.source import AudioSource
 from transforms.audio.errors import (
     ImplausibleHeader,
     TrackError,
@@ -20,7 +20,7 @@ from transforms.audio.limits import Limits
 
 
 @contextlib.contextmanager
-def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[Source]:
+def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[AudioSource]:
     """Open a clean MP3 for reading straight on. Raises UnsupportedChannels, UnsupportedRate."""
     from transforms.audio.decoders.mpeg_source import MpegSource
 
@@ -30,7 +30,7 @@ def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[Sour
 
 
 @contextlib.contextmanager
-def open_source(data: bytes, kind: Kind, limits: Limits, links: tuple[bytes, ...] = ()) -> Iterator[Source]:
+def open_source(data: bytes, kind: Kind, limits: Limits, links: tuple[bytes, ...] = ()) -> Iterator[AudioSource]:
     """Open a file, or the `links` of a chained one, and check what its header claims.
 
     Raises:
@@ -45,7 +45,7 @@ def open_source(data: bytes, kind: Kind, limits: Limits, links: tuple[bytes, ...
         source.close()
 
 
-def _decoder(data: bytes, kind: Kind) -> Source:
+def _decoder(data: bytes, kind: Kind) -> AudioSource:
     """libsndfile for what it reads; ffmpeg for the rest, and for the valid files that libsndfile refuses."""
     if kind.decoder == "av":
         return _av_source(data, kind)
@@ -58,19 +58,19 @@ def _decoder(data: bytes, kind: Kind) -> Source:
             raise error from None
 
 
-def _chain(links: tuple[bytes, ...], kind: Kind) -> Source:
+def _chain(links: tuple[bytes, ...], kind: Kind) -> AudioSource:
     from transforms.audio.decoders.chained_source import ChainedSource
 
     return ChainedSource(links, lambda data: _decoder(data, kind))
 
 
-def _av_source(data: bytes, kind: Kind) -> Source:
+def _av_source(data: bytes, kind: Kind) -> AudioSource:
     from transforms.audio.decoders.av_source import AvSource
 
     return AvSource(data, kind)
 
 
-def _check(source: Source, limits: Limits) -> None:
+def _check(source: AudioSource, limits: Limits) -> None:
     if not limits.min_rate_hz <= source.rate_hz <= limits.max_rate_hz:
         raise UnsupportedRate(f"{source.rate_hz} Hz: {limits.min_rate_hz} to {limits.max_rate_hz} Hz are read")
     if not 1 <= source.channels <= limits.max_channels:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Float32 = npt.NDArray[np.float32]
 
 
-class Source(Protocol):
+class AudioSource(Protocol):
     """Audio that is decoded in blocks.
 
     Attributes:
