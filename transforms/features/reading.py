@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from transforms.audio.containers.contents import UNVERIFIED, Contents
-from transforms.audio.containers.sniff import Kind
+from transforms.audio.containers.sniff import AudioKind
 from transforms.audio.decoders.opening import open_packets, open_source
 from transforms.audio.decoders.source import AudioSource
 from transforms.audio.errors import NoFrames, TooLong, TooShort, TrackError
@@ -36,7 +36,7 @@ class AudioFile:
     """A file and how it is to be read."""
 
     contents: Contents
-    kind: Kind
+    kind: AudioKind
     spec: FeatureSpec
     limits: Limits
 

@@ -26,7 +26,7 @@ from transforms.audio.containers.sniff import (
     W64,
     WAV,
     WAVPACK,
-    Kind,
+    AudioKind,
     mpeg_kind,
 )
 
@@ -59,7 +59,7 @@ class Contents:
     """
 
     data: bytes
-    wrapped: Kind | None = None
+    wrapped: AudioKind | None = None
     packets: Packets | None = None
     links: tuple[bytes, ...] = ()
     stretch: float = 1.0
@@ -69,7 +69,7 @@ class Contents:
     notes: tuple[str, ...] = ()
 
 
-def inspect(data: bytes, kind: Kind) -> Contents:
+def inspect(data: bytes, kind: AudioKind) -> Contents:
     """Check a file's own claims about its length. Never raises: what is beyond reading is the decoder's to refuse."""
     inspector = _INSPECTORS.get(kind)
     if inspector is None:
@@ -183,7 +183,7 @@ def _mp4(data: bytes) -> Contents:
     return Contents(data=data, notes=(f"truncated: {missing} bytes are missing",) if missing else ())
 
 
-_INSPECTORS: dict[Kind, Callable[[bytes], Contents]] = {
+_INSPECTORS: dict[AudioKind, Callable[[bytes], Contents]] = {
     WAV: _wav,
     W64: functools.partial(_chunked, find=chunks.w64_audio),
     AIFF: functools.partial(_chunked, find=chunks.aiff_audio),

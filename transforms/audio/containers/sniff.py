@@ -15,7 +15,7 @@ HEAD_BYTES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class AudioKind:
     """A container.
 
     Attributes:
@@ -29,16 +29,27 @@ class Kind:
     demuxer: str
 
 
-WAV, W64 = Kind("wav", "soundfile", "wav"), Kind("w64", "soundfile", "w64")
-AIFF, CAF, AU = Kind("aiff", "soundfile", "aiff"), Kind("caf", "soundfile", "caf"), Kind("au", "soundfile", "au")
-FLAC = Kind("flac", "soundfile", "flac")
-MP3, MP2 = Kind("mp3", "soundfile", "mp3"), Kind("mp2", "av", "mp3")  # libsndfile only guesses the length of layer 2
-VORBIS, OPUS = Kind("vorbis", "soundfile", "ogg"), Kind("opus", "soundfile", "ogg")
-OGG_FLAC, SPEEX = Kind("ogg-flac", "soundfile", "ogg"), Kind("speex", "av", "ogg")
-MP4, ASF, MATROSKA = Kind("mp4", "av", "mov"), Kind("asf", "av", "asf"), Kind("matroska", "av", "matroska")
-ADTS, AC3, EAC3, DTS = (Kind(name, "av", name) for name in ("aac", "ac3", "eac3", "dts"))
-WAVPACK, TTA, APE = Kind("wavpack", "av", "wv"), Kind("tta", "av", "tta"), Kind("ape", "av", "ape")
-AMR, FLV = Kind("amr", "av", "amr"), Kind("flv", "av", "flv")
+WAV, W64 = AudioKind("wav", "soundfile", "wav"), AudioKind("w64", "soundfile", "w64")
+AIFF, CAF, AU = (
+    AudioKind("aiff", "soundfile", "aiff"),
+    AudioKind("caf", "soundfile", "caf"),
+    AudioKind("au", "soundfile", "au"),
+)
+FLAC = AudioKind("flac", "soundfile", "flac")
+MP3, MP2 = (
+    AudioKind("mp3", "soundfile", "mp3"),
+    AudioKind("mp2", "av", "mp3"),
+)  # libsndfile only guesses the length of layer 2
+VORBIS, OPUS = AudioKind("vorbis", "soundfile", "ogg"), AudioKind("opus", "soundfile", "ogg")
+OGG_FLAC, SPEEX = AudioKind("ogg-flac", "soundfile", "ogg"), AudioKind("speex", "av", "ogg")
+MP4, ASF, MATROSKA = (
+    AudioKind("mp4", "av", "mov"),
+    AudioKind("asf", "av", "asf"),
+    AudioKind("matroska", "av", "matroska"),
+)
+ADTS, AC3, EAC3, DTS = (AudioKind(name, "av", name) for name in ("aac", "ac3", "eac3", "dts"))
+WAVPACK, TTA, APE = AudioKind("wavpack", "av", "wv"), AudioKind("tta", "av", "tta"), AudioKind("ape", "av", "ape")
+AMR, FLV = AudioKind("amr", "av", "amr"), AudioKind("flv", "av", "flv")
 
 _MAGIC = (
     (b"fLaC", FLAC),
@@ -88,7 +99,7 @@ _NOT_AUDIO = (
 )
 
 
-def sniff(data: bytes) -> Kind:
+def sniff(data: bytes) -> AudioKind:
     """The container of a file.
 
     Raises:
@@ -109,7 +120,7 @@ def sniff(data: bytes) -> Kind:
     return _streamed(data, start)
 
 
-def _streamed(data: bytes, start: int) -> Kind:
+def _streamed(data: bytes, start: int) -> AudioKind:
     """Streams that have no header, only frames that follow each other."""
     body = data[start : start + SEARCH_BYTES]
     if _is_adts(body):
@@ -121,7 +132,7 @@ def _streamed(data: bytes, start: int) -> Kind:
     raise UnknownFormat(f"it begins with {body[:8].hex(' ')}")
 
 
-def mpeg_kind(data: bytes) -> Kind | None:
+def mpeg_kind(data: bytes) -> AudioKind | None:
     """MP3 or MP2, by the layer of the first frame within `SEARCH_BYTES`; None where there is none."""
     body = data[:SEARCH_BYTES]
     at = find_mpeg_frame(body)
@@ -143,7 +154,7 @@ def _is_adts(body: bytes) -> bool:
     return True
 
 
-def _riff(body: bytes) -> Kind | None:
+def _riff(body: bytes) -> AudioKind | None:
     form = body[8:12]
     if body[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form == b"WAVE":
         return WAV
@@ -152,7 +163,7 @@ def _riff(body: bytes) -> Kind | None:
     return W64 if body[:4] == b"riff" and body[24:28] == b"wave" else None
 
 
-def _ogg(body: bytes) -> Kind | None:
+def _ogg(body: bytes) -> AudioKind | None:
     if body[:4] != b"OggS":
         return None
     packet = body[27 + body[26] :] if len(body) > 27 else b""
@@ -162,12 +173,12 @@ def _ogg(body: bytes) -> Kind | None:
     raise FormatNotAllowed(f"it is Ogg whose first packet begins with {packet[:8].hex(' ')}")
 
 
-def _mp4(body: bytes) -> Kind | None:
+def _mp4(body: bytes) -> AudioKind | None:
     """ISO media by its file type box; old QuickTime begins with its movie or its data."""
     return MP4 if body[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") else None
 
 
-def _plain(body: bytes) -> Kind | None:
+def _plain(body: bytes) -> AudioKind | None:
     for magic, kind in _MAGIC:
         if body.startswith(magic):
             return kind

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from transforms.audio.containers.sniff import MP4, TTA, WAVPACK, Kind
+from transforms.audio.containers.sniff import MP4, TTA, WAVPACK, AudioKind
 from transforms.audio.errors import (
     DecodeError,
     FormatNotAllowed,
@@ -50,7 +50,7 @@ def _refuse(url: str, flags: int, options: dict[str, Any]) -> Any:
 class AvSource:
     """See Source. Reads the first audio stream."""
 
-    def __init__(self, data: bytes, kind: Kind) -> None:
+    def __init__(self, data: bytes, kind: AudioKind) -> None:
         av.logging.set_level(None)
         self._data, self._kind = data, kind
         self.lost_packets = 0

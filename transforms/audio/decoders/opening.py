@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from transforms.audio.containers.mpeg_packets import Packets
-from transforms.audio.containers.sniff import Kind
+from transforms.audio.containers.sniff import AudioKind
 from transforms.audio.decoders.soundfile_source import (
     SoundFileSource,
 )
@@ -30,7 +30,7 @@ def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[Audi
 
 
 @contextlib.contextmanager
-def open_source(data: bytes, kind: Kind, limits: Limits, links: tuple[bytes, ...] = ()) -> Iterator[AudioSource]:
+def open_source(data: bytes, kind: AudioKind, limits: Limits, links: tuple[bytes, ...] = ()) -> Iterator[AudioSource]:
     """Open a file, or the `links` of a chained one, and check what its header claims.
 
     Raises:
@@ -45,7 +45,7 @@ def open_source(data: bytes, kind: Kind, limits: Limits, links: tuple[bytes, ...
         source.close()
 
 
-def _decoder(data: bytes, kind: Kind) -> AudioSource:
+def _decoder(data: bytes, kind: AudioKind) -> AudioSource:
     """libsndfile for what it reads; ffmpeg for the rest, and for the valid files that libsndfile refuses."""
     if kind.decoder == "av":
         return _av_source(data, kind)
@@ -58,13 +58,13 @@ def _decoder(data: bytes, kind: Kind) -> AudioSource:
             raise error from None
 
 
-def _chain(links: tuple[bytes, ...], kind: Kind) -> AudioSource:
+def _chain(links: tuple[bytes, ...], kind: AudioKind) -> AudioSource:
     from transforms.audio.decoders.chained_source import ChainedSource
 
     return ChainedSource(links, lambda data: _decoder(data, kind))
 
 
-def _av_source(data: bytes, kind: Kind) -> AudioSource:
+def _av_source(data: bytes, kind: AudioKind) -> AudioSource:
     from transforms.audio.decoders.av_source import AvSource
 
     return AvSource(data, kind)
