@@ -32,7 +32,7 @@ class TrackError(Exception):
         return str(self)
 
 
-class NotFound(TrackError):
+class SourceNotFound(TrackError):
     """The uri names no object."""
 
     reason, stage, retry = "not_found", "read", "next_run"

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from transforms.audio.errors import NotFound, Truncated
+from transforms.audio.errors import SourceNotFound, Truncated
 from transforms.dataset.example import Example, decode_example, encode_example
 from transforms.dataset.plan import LabelledChunk, LabelledTrack
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report, without_tied
@@ -85,7 +85,7 @@ def test_a_chunk_of_bad_tracks_has_no_shard(tmp_path, settings):
 
 def test_a_chunk_with_a_track_that_is_due_again_is_not_finished(tmp_path, settings):
     planned = chunk("genre/rock", "genre/pop")
-    report = finish_chunk(planned, extracted(planned, {"t0": NotFound("gone")}), settings)
+    report = finish_chunk(planned, extracted(planned, {"t0": SourceNotFound("gone")}), settings)
     assert read_report(report.fingerprint, settings) is None and report.shard.examples == 1
 
 
