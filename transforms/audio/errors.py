@@ -39,7 +39,7 @@ class SourceNotFound(TrackError):
     sentence = "No file exists under the uri that the catalog gives."
 
 
-class Unavailable(TrackError):
+class SourceUnavailable(TrackError):
     """Storage refused or failed, retries included: not the track's fault."""
 
     reason, stage, retry = "unavailable", "read", "next_run"

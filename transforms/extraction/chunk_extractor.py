@@ -134,7 +134,7 @@ def read_source(url: str, limits: Limits) -> bytes:
     except storage.StorageError as error:
         # The ledger has the uri; where the catalog root lies is no part of what became of a track.
         detail = str(error).removeprefix(f"{url}: ").removeprefix(f"{url!r}: ")
-        raise _MEANING.get(type(error), errors.Unavailable)(detail) from error
+        raise _MEANING.get(type(error), errors.SourceUnavailable)(detail) from error
 
 
 class _Breaker:
@@ -150,7 +150,7 @@ class _Breaker:
 
     def failed(self, uri: str, error: errors.TrackError) -> None:
         with self._lock:
-            if self._failed is None or not isinstance(error, errors.Unavailable):
+            if self._failed is None or not isinstance(error, errors.SourceUnavailable):
                 return
             self._failed += 1
             if self._failed >= FIRST_IN_A_ROW:

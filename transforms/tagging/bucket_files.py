@@ -7,7 +7,7 @@ from collections import Counter
 import pyarrow as pa
 
 from transforms import storage
-from transforms.audio.errors import Unavailable
+from transforms.audio.errors import SourceUnavailable
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
 from transforms.table.content import comparable_digest
@@ -33,7 +33,7 @@ def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table],
     ledger = tables["ledger"]
     counts = Counter(ledger["status"].to_pylist())
     reasons = Counter(reason for reason in ledger["reason"].to_pylist() if reason)
-    counts |= {"catalog": ledger.num_rows, "unavailable": reasons[Unavailable.reason]}
+    counts |= {"catalog": ledger.num_rows, "unavailable": reasons[SourceUnavailable.reason]}
     counts["fresh"] = ledger["run_id"].to_pylist().count(run_id)
     return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons))
 
