@@ -53,7 +53,7 @@ class Empty(TrackError):
     sentence = "The file has no bytes."
 
 
-class TooLarge(TrackError):
+class SourceTooLarge(TrackError):
     """More bytes than the limit."""
 
     reason, stage, retry = "too_large", "read", "never"

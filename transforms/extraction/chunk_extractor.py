@@ -24,7 +24,7 @@ FIRST_IN_A_ROW = 20
 
 _MEANING: dict[type[storage.StorageError], type[errors.TrackError]] = {
     storage.NotFound: errors.SourceNotFound,
-    storage.TooLarge: errors.TooLarge,
+    storage.TooLarge: errors.SourceTooLarge,
 }
 
 

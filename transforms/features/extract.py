@@ -15,7 +15,7 @@ from transforms.audio.errors import (
     NoFrames,
     NonFinite,
     Silent,
-    TooLarge,
+    SourceTooLarge,
     TooShort,
     TrackError,
     Truncated,
@@ -85,7 +85,7 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     if not data:
         raise Empty("0 bytes")
     if len(data) > limits.max_bytes:
-        raise TooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
+        raise SourceTooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
     start = time.perf_counter()
     kind = sniff(data)
     contents = inspect(data, kind)

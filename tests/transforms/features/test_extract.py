@@ -12,7 +12,7 @@ from transforms.audio.errors import (
     NoFrames,
     NonFinite,
     Silent,
-    TooLarge,
+    SourceTooLarge,
     TooLong,
     TooShort,
     Truncated,
@@ -112,7 +112,7 @@ def test_nothing():
 
 
 def test_too_many_bytes():
-    with pytest.raises(TooLarge, match="88244 bytes, the limit is 88243"):
+    with pytest.raises(SourceTooLarge, match="88244 bytes, the limit is 88243"):
         features(encode(sine(1.0)), max_bytes=88_243)
 
 
