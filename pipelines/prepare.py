@@ -191,9 +191,9 @@ def _finished(options: Options) -> "DatasetManifest | None":
       CommandFailed: another dataset stands there; the message says in what it differs.
     """
     from transforms import storage
-    from transforms.dataset.manifest import MANIFEST, DatasetError, read_manifest
+    from transforms.dataset.manifest import DATASET_FILE, DatasetError, read_manifest
 
-    if not storage.exists(storage.join(options.output, MANIFEST)):
+    if not storage.exists(storage.join(options.output, DATASET_FILE)):
         return None
     try:
         manifest = read_manifest(options.output)

@@ -12,7 +12,7 @@ from transforms.splits.by_artist import SplitRatios
 from transforms.taxonomy.hierarchy import Taxonomy
 
 DATASET_VERSION = 2
-MANIFEST = "dataset.json"
+DATASET_FILE = "dataset.json"
 REJECTS = "rejects.parquet"
 CONFLICTS = "conflicts.parquet"
 
@@ -152,7 +152,7 @@ class DatasetManifest:
 
     def write(self, dataset: str) -> None:
         """Commits the dataset: creates `dataset.json`, which must not exist with other content."""
-        storage.create(storage.join(dataset, MANIFEST), json_bytes(self.to_json()))
+        storage.create(storage.join(dataset, DATASET_FILE), json_bytes(self.to_json()))
 
 
 def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
@@ -177,7 +177,7 @@ def read_manifest(dataset: str) -> DatasetManifest:
     Raises:
       DatasetError: there is none, or it cannot be used.
     """
-    url = storage.join(dataset, MANIFEST)
+    url = storage.join(dataset, DATASET_FILE)
     try:
         return DatasetManifest.from_json(json.loads(storage.read_bytes(url)))
     except storage.NotFound as e:
