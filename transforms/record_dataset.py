@@ -11,7 +11,7 @@ from apache_beam.typehints import no_annotations
 
 from transforms import storage
 from transforms.catalog.problems import Problem
-from transforms.dataset.manifest import CONFLICTS, REJECTS, DatasetManifest, ShardEntry
+from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, DatasetManifest, ShardEntry
 from transforms.dataset.plan import ChunkReport, SplitPlan
 from transforms.dataset.shards import ShardSettings
 from transforms.dataset.stats import DatasetStats, split_columns
@@ -140,7 +140,7 @@ def _record(
         receipt["problems"] = [str(problem) for problem in found]
     else:
         write_rows(storage.join(settings.shards.dataset, REJECTS), rejects, REJECT_ROWS)
-        write_rows(storage.join(settings.shards.dataset, CONFLICTS), conflicts, CONFLICT_ROWS)
+        write_rows(storage.join(settings.shards.dataset, CONFLICTS_FILE), conflicts, CONFLICT_ROWS)
         receipt["refused"] = refusal(stats, settings.gate)
         if receipt["refused"] is None:
             commit(manifest_of(digest, stats, groups, shards, settings), settings.shards.dataset)

@@ -14,7 +14,7 @@ from transforms.taxonomy.hierarchy import Taxonomy
 DATASET_VERSION = 2
 DATASET_FILE = "dataset.json"
 REJECTS = "rejects.parquet"
-CONFLICTS = "conflicts.parquet"
+CONFLICTS_FILE = "conflicts.parquet"
 
 TIED = "tied"
 """Reason of a track that was kept out because its bytes stand on two sides of the split."""
