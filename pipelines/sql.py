@@ -19,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Prints the statements; returns the exit code."""
-    from transforms.table.sql import ENGINES
+    from transforms.table.sql import SQL_ENGINES
 
     snapshot = chosen_snapshot(args.table, args.snapshot)
     try:
-        print(ENGINES[args.engine](args.table, snapshot), end="")
+        print(SQL_ENGINES[args.engine](args.table, snapshot), end="")
     except ValueError as error:
         raise UsageError(str(error)) from error
     return DONE

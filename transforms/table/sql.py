@@ -113,7 +113,7 @@ def spark_statements(table_url: str, snapshot: Snapshot) -> str:
     return "\n".join(lines) + "\n"
 
 
-ENGINES: dict[str, Callable[[str, Snapshot], str]] = {
+SQL_ENGINES: dict[str, Callable[[str, Snapshot], str]] = {
     "duckdb": duckdb_statements,
     "bigquery": bigquery_statements,
     "spark": spark_statements,
