@@ -20,7 +20,7 @@ from transforms.formats.tfrecord import frame, read_records
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode
 
-WORK = "work"
+WORK_FOLDER = "work"
 """Folder under the dataset with the reports of finished chunks: what a killed run left for the next."""
 
 
@@ -43,7 +43,7 @@ def read_report(fingerprint: str, settings: ShardSettings) -> ChunkReport | None
 
 
 def _report_url(fingerprint: str, settings: ShardSettings) -> str:
-    return storage.join(settings.dataset, WORK, f"{fingerprint}.json")
+    return storage.join(settings.dataset, WORK_FOLDER, f"{fingerprint}.json")
 
 
 def finish_chunk(chunk: LabelledChunk, extracted: Iterable[ExtractedTrack], settings: ShardSettings) -> ChunkReport:
