@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
 
-LEAST = {"binary": 1, "multiclass": 2, "multilabel": 1}
+FEWEST_TAGS = {"binary": 1, "multiclass": 2, "multilabel": 1}
 """Tags that a category needs to be one."""
 
 
@@ -39,7 +39,7 @@ def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: in
         rare = {tag.id for tag in category.tags if artists[tag.id] < min_artists}
         reasons |= {tag: f"{artists[tag]} artists, fewer than {min_artists}" for tag in sorted(rare)}
         kept = [tag for tag in category.tags if tag.id not in rare]
-        if len(kept) < LEAST[category.kind] or (category.kind == "binary" and rare):
+        if len(kept) < FEWEST_TAGS[category.kind] or (category.kind == "binary" and rare):
             why = f"with {', '.join(sorted(rare))} dropped nothing is left of the {category.kind} category"
             reasons |= {tag.id: why for tag in kept}
         else:
