@@ -16,7 +16,7 @@ from transforms.formats.hashing import short_id
 from transforms.schemas.catalog import CATALOG
 from transforms.taxonomy.tag_ids import slug
 
-SUFFIXES = tuple(
+AUDIO_SUFFIXES = tuple(
     f".{name}"
     for names in ("wav wave w64 rf64 aiff aif aifc au snd caf", "flac ape wv", "mp3 ogg oga opus m4a m4b mp4 aac wma")
     for name in names.split()
@@ -78,7 +78,7 @@ def audio_files(root: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
+            if path.suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".") and path.is_file():
                 yield path
 
 
