@@ -24,7 +24,7 @@ _FORMATS: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
-SUFFIXES = tuple(_FORMATS)
+CATALOG_SUFFIXES = tuple(_FORMATS)
 """Endings of catalog file names."""
 
 _MAX_FIELD = 16 * 1024 * 1024
@@ -74,7 +74,7 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     names = sorted(name for name in listed if (pattern is None or pattern.fullmatch(name)) and not _hidden(name))
     found = [(name, kind) for name in names if (kind := _format(name)) is not None]
     if not found:
-        hint = f"name catalog files {', '.join(SUFFIXES)}"
+        hint = f"name catalog files {', '.join(CATALOG_SUFFIXES)}"
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no catalog file here: {hint}")])
     return found
 

@@ -62,7 +62,7 @@ def default_root(url: str) -> str:
     """The catalog's folder: of a file the one it lies in, of a glob the one above the first wildcard."""
     if catalog_files.is_glob(url) and not storage.exists(url):
         return catalog_files.glob_folder(url)
-    if url.lower().endswith(catalog_files.SUFFIXES):
+    if url.lower().endswith(catalog_files.CATALOG_SUFFIXES):
         return url.rpartition("/")[0] or ("/" if url.startswith("/") else ".")
     return url
 
