@@ -9,7 +9,7 @@ import pytest
 from transforms.catalog.reader import list_shards, read_shard
 from transforms.dataset.example import layout
 from transforms.taxonomy.hierarchy import load_taxonomy
-from transforms.taxonomy.targets import encode
+from transforms.taxonomy.targets import encode_targets
 
 PAGE = (Path(__file__).parents[1] / "docs" / "catalog.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (file|output): (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
@@ -46,7 +46,7 @@ def test_the_problems_are_those_of_the_page(page):
 def test_the_catalogs_tags_fit_the_taxonomy(page):
     taxonomy = load_taxonomy("taxonomy.yaml")
     tags = read("catalog.csv")[0]["tags"].to_pylist()
-    first, second = (encode([(t["tag"], t["weight"]) for t in found], taxonomy) for found in tags[:2])
+    first, second = (encode_targets([(t["tag"], t["weight"]) for t in found], taxonomy) for found in tags[:2])
     assert first.unknown == second.unknown == ()
     assert [round(float(x), 3) for x in first.targets] == [0.7, 0.7, 1, 0, 0, 1, 0]
     assert second.targets.tolist() == [1, 1, 0, 1, 0, 0, 0] and second.mask.tolist() == [1] * 5 + [0] * 2

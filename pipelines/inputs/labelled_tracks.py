@@ -41,13 +41,13 @@ def _labelled_rows(
     from models.fitting.rows import LabelledTrack
     from transforms.catalog.reader import read_shard
     from transforms.splits.by_artist import SplitRatios, group_of, split_of
-    from transforms.taxonomy.targets import encode
+    from transforms.taxonomy.targets import encode_targets
 
     for shard in shards:
         for batch, found in read_shard(shard):
             problems.extend(found)
             for row in batch.to_pylist():
-                labels = encode([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
+                labels = encode_targets([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
                 if labels.mask.any():
                     official = split_of(row, SplitRatios(), column) if column else None
                     yield LabelledTrack(row["track_id"], group_of(row), labels.targets, labels.mask, official)

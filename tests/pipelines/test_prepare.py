@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
-from tests.support.synth import encode as encode_audio
+from tests.support.synth import encode_targets as encode_audio
 from tests.support.synth import music
 from tests.support.world import SHARED
 from transforms import storage
@@ -26,7 +26,7 @@ from transforms.features.spec import FeatureSpec
 from transforms.formats.tfrecord import read_records
 from transforms.splits.by_artist import SPLITS, SplitRatios, group_of, split_of
 from transforms.taxonomy.hierarchy import load_taxonomy
-from transforms.taxonomy.targets import encode
+from transforms.taxonomy.targets import encode_targets
 
 SPEC = FeatureSpec(patches_per_track=2)
 RATIOS = SplitRatios(train=0.5, validation=0.25, test=0.25)
@@ -127,7 +127,7 @@ def loop(catalog: Music) -> tuple[dict[str, tuple[str, Example]], dict[str, str]
     reasons = {}
     for row in catalog.rows():
         tags = [(t.partition(":")[0], float(t.partition(":")[2] or 1)) for t in row["tags"].split("|")]
-        labels = encode(tags, taxonomy)
+        labels = encode_targets(tags, taxonomy)
         if not labels.mask.any():
             continue
         path = catalog.folder / row["uri"]

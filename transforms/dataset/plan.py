@@ -17,7 +17,7 @@ from transforms.formats.hashing import digest
 from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import NONE, SplitRatios, group_of, split_of
 from transforms.taxonomy.hierarchy import Taxonomy
-from transforms.taxonomy.targets import encode
+from transforms.taxonomy.targets import encode_targets
 
 UnknownTags = Literal["fail", "drop"]
 _DIGEST_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "artist", "source_version", "tags")
@@ -120,7 +120,7 @@ def _tags(row: dict[str, Any]) -> tuple[tuple[str, float | None], ...]:
 
 
 def _is_labelled(row: dict[str, Any], taxonomy: Taxonomy) -> bool:
-    return bool(row["tags"]) and bool(encode(_tags(row), taxonomy).mask.any())
+    return bool(row["tags"]) and bool(encode_targets(_tags(row), taxonomy).mask.any())
 
 
 def _track(row: dict[str, Any]) -> LabelledTrack:

@@ -18,7 +18,7 @@ from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import digest, json_bytes
 from transforms.formats.tfrecord import frame, read_records
 from transforms.taxonomy.hierarchy import Taxonomy
-from transforms.taxonomy.targets import encode
+from transforms.taxonomy.targets import encode_targets
 
 WORK_FOLDER = "work"
 """Folder under the dataset with the reports of finished chunks: what a killed run left for the next."""
@@ -77,7 +77,7 @@ def _outcome(
     source = track.source
     if track.features is None:
         return _rejected(track), None
-    labels = encode(planned.tags, settings.taxonomy)
+    labels = encode_targets(planned.tags, settings.taxonomy)
     example = Example(
         track_id=source.track_id,
         group=planned.group,

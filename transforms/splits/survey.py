@@ -16,7 +16,7 @@ from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.columns import column
 from transforms.splits.by_artist import NONE, SPLITS, group_of
 from transforms.taxonomy.hierarchy import Taxonomy
-from transforms.taxonomy.targets import encode
+from transforms.taxonomy.targets import encode_targets
 
 SIDES = (*SPLITS, NONE)
 """Names of the sides, by number."""
@@ -154,7 +154,7 @@ class _Reader:
             self.problems.append(Problem(file=row[FILE], row=row[ROW], column=None, message=str(error)))
             return
         said = [(entry["tag"], entry["weight"]) for entry in row["tags"] or ()]
-        labels = encode(said, self._taxonomy)
+        labels = encode_targets(said, self._taxonomy)
         self._tracks.append(hash_of(row["track_id"]))
         self._groups.append(hash_of(group_of(row)))
         digest = row[self._bytes_column] if self._bytes_column else None

@@ -27,7 +27,7 @@ class Labels:
     unknown: tuple[str, ...]
 
 
-def encode(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> Labels:
+def encode_targets(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> Labels:
     """The labels of a track.
 
     A category is known only where it was annotated. In a `multilabel` category weights are soft targets and a tag's

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transforms.dataset.example import Example
 from transforms.dataset.stats import DatasetStats
 from transforms.taxonomy.hierarchy import Taxonomy
-from transforms.taxonomy.targets import encode
+from transforms.taxonomy.targets import encode_targets
 
 TAXONOMY = Taxonomy.from_json(
     {"categories": [{"name": "mood", "kind": "multilabel", "tags": ["mood/calm", "mood/loud"]}]}
@@ -16,7 +16,7 @@ TAXONOMY = Taxonomy.from_json(
 
 def stats_of(track, split="train"):
     rng = np.random.default_rng(track)
-    labels = encode([("mood/calm", None), ("x/y", None)], TAXONOMY)
+    labels = encode_targets([("mood/calm", None), ("x/y", None)], TAXONOMY)
     example = Example(
         track_id=str(track),
         group="g",

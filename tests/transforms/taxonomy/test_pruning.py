@@ -4,7 +4,7 @@ import pytest
 
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.pruning import without_rare
-from transforms.taxonomy.targets import encode
+from transforms.taxonomy.targets import encode_targets
 
 TAXONOMY = Taxonomy.from_json(
     {
@@ -53,7 +53,7 @@ def test_a_dropped_tags_parents_are_the_nearest_that_are_kept():
 @pytest.mark.parametrize("tag", ["mood/sleepy", "mood/tired", "mood/calm"])
 def test_the_kept_tags_have_the_same_targets_as_before(tag):
     taxonomy = reduced(mood_sleepy=1, mood_calm=4).taxonomy
-    before, after = encode([(tag, 0.6)], TAXONOMY), encode([(tag, 0.6)], taxonomy)
+    before, after = encode_targets([(tag, 0.6)], TAXONOMY), encode_targets([(tag, 0.6)], taxonomy)
     for kept in taxonomy.tag_ids:
         for values in ("targets", "mask"):
             old, new = (getattr(found, values) for found in (before, after))

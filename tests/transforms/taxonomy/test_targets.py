@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.taxonomy.hierarchy import Taxonomy
-from transforms.taxonomy.targets import encode
+from transforms.taxonomy.targets import encode_targets
 
 TAXONOMY = Taxonomy.from_json(
     {
@@ -42,7 +42,7 @@ TAXONOMY = Taxonomy.from_json(
 
 def targets(*tags, category):
     """Targets of one category, None where it is masked."""
-    labels = encode([tag if isinstance(tag, tuple) else (tag, None) for tag in tags], TAXONOMY)
+    labels = encode_targets([tag if isinstance(tag, tuple) else (tag, None) for tag in tags], TAXONOMY)
     where = TAXONOMY.slices[category]
     known = set(labels.mask[where].tolist())
     assert known in ({0.0}, {1.0})
@@ -50,7 +50,7 @@ def targets(*tags, category):
 
 
 def test_a_track_without_tags_is_known_nowhere():
-    labels = encode([], TAXONOMY)
+    labels = encode_targets([], TAXONOMY)
     assert not labels.mask.any() and not labels.targets.any()
     assert labels.targets.dtype == labels.mask.dtype == np.float32
 
@@ -81,8 +81,8 @@ def test_multiclass_needs_exactly_one():
 
 
 def test_several_classes_are_a_conflict_and_none_is_not():
-    assert encode([("genre/pop", None), ("genre/rock", None)], TAXONOMY).conflicts == ("genre",)
-    assert encode([("genre/pop", 0.0)], TAXONOMY).conflicts == ()
+    assert encode_targets([("genre/pop", None), ("genre/rock", None)], TAXONOMY).conflicts == ("genre",)
+    assert encode_targets([("genre/pop", 0.0)], TAXONOMY).conflicts == ()
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_one_sided_binary(tags, expected):
 
 
 def test_contradicting_rules_are_conflicts():
-    assert encode([("instrument/voice", None), ("genre/ambient", None)], TAXONOMY).conflicts == ("voice",)
+    assert encode_targets([("instrument/voice", None), ("genre/ambient", None)], TAXONOMY).conflicts == ("voice",)
 
 
 def test_tags_outside_the_taxonomy_are_listed_once_in_order():
-    labels = encode([("x/b", None), ("x/a", 0.5), ("x/b", 0.1), ("instrument/voice", None)], TAXONOMY)
+    labels = encode_targets([("x/b", None), ("x/a", 0.5), ("x/b", 0.1), ("instrument/voice", None)], TAXONOMY)
     assert labels.unknown == ("x/a", "x/b")
 
 
@@ -133,8 +133,8 @@ KNOWN = st.sampled_from([*TAXONOMY.tag_ids, "mood/peaceful", "instrument/voice",
 
 @given(st.lists(st.tuples(KNOWN, st.none() | st.floats(0, 1, width=16))), st.randoms())
 def test_laws(tags, random):
-    labels = encode(tags, TAXONOMY)
-    shuffled = encode(random.sample(tags, len(tags)), TAXONOMY)
+    labels = encode_targets(tags, TAXONOMY)
+    shuffled = encode_targets(random.sample(tags, len(tags)), TAXONOMY)
     assert labels.targets.tobytes() == shuffled.targets.tobytes()
     assert ((labels.targets >= 0) & (labels.targets <= 1)).all() and not labels.targets[labels.mask == 0].any()
     for tag, parents in enumerate(TAXONOMY.parents):
@@ -161,14 +161,15 @@ DROPPED = Taxonomy.from_json(
 
 @pytest.mark.parametrize("name", ["mood/dreamy", "mood/hazy"])
 def test_a_dropped_tag_is_no_target_but_its_parents_apply(name):
-    labels = encode([(name, 0.5)], DROPPED)
+    labels = encode_targets([(name, 0.5)], DROPPED)
     assert labels.targets.tolist() == [0.5, 0.5, 0, 0, 0, 0] and labels.mask.tolist() == [1, 1, 1, 0, 0, 0]
     assert labels.unknown == labels.conflicts == ()
 
 
 def test_a_dropped_class_is_a_class_too():
     both, alone = (
-        encode([(tag, None) for tag in tags], DROPPED) for tags in (("genre/polka", "genre/pop"), ("genre/polka",))
+        encode_targets([(tag, None) for tag in tags], DROPPED)
+        for tags in (("genre/polka", "genre/pop"), ("genre/polka",))
     )
     assert both.conflicts == ("genre",) and alone.conflicts == ()
     assert not both.mask[3:5].any() and not alone.mask[3:5].any()
