@@ -78,7 +78,7 @@ def _taxonomy(table_url: str, snapshot: Snapshot) -> tuple[CheckedTags | None, V
     files = snapshot.files("taxonomy")
     if len(files) != 1:
         return None, VerifiedStep(what="taxonomy", problems=(f"taxonomy: {len(files)} files instead of 1",))
-    table, problems = read_file(table_url, snapshot, files[0])
+    table, problems = read_published(table_url, snapshot, files[0])
     verified = VerifiedStep(what="taxonomy", files=1, rows=table.num_rows if table else 0, problems=tuple(problems))
     return (CheckedTags.of(table) if table is not None else None), verified
 
@@ -94,7 +94,7 @@ def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[Verif
             problems.append(f"bucket {bucket}: {len(own)} files of {name} instead of 1")
         for file in own:
             files += 1
-            table, found = read_file(table_url, snapshot, file)
+            table, found = read_published(table_url, snapshot, file)
             problems += found
             if table is not None:
                 tables[name] = table
@@ -102,7 +102,7 @@ def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[Verif
     return VerifiedStep(what=f"bucket {bucket}", files=files, rows=rows, problems=tuple(problems)), tables
 
 
-def read_file(table_url: str, snapshot: Snapshot, file: DataFile) -> tuple[pa.Table | None, list[str]]:
+def read_published(table_url: str, snapshot: Snapshot, file: DataFile) -> tuple[pa.Table | None, list[str]]:
     """The rows of a data file, or None where it cannot be read as its table, and its problems."""
     try:
         data = storage.read_bytes(storage.join(table_url, file.path))
