@@ -18,7 +18,7 @@ from transforms.publishing.receipts import Receipt
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Run
 from transforms.tagging.assembly import PublishedRows
-from transforms.tagging.bucket_files import BucketReport, write_table
+from transforms.tagging.bucket_files import BucketReport, write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 
@@ -81,7 +81,7 @@ def _record(
 
 def _run(run_id: str, reports: list[BucketReport], parts: list[PartEntry], settings: RecordSettings) -> Run:
     rows = settings.load_tagger().taxonomy_rows().sort_by("tag")
-    taxonomy = write_table(settings.known, -1, "taxonomy", rows, run_id)
+    taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files = sorted((f for report in reports for f in report.files), key=lambda f: (f.table, f.bucket))
     return Run(
         run_id=run_id,

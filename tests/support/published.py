@@ -14,7 +14,7 @@ from transforms.publishing.gates import Gate
 from transforms.schemas.catalog import CATALOG
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
-from transforms.tagging.bucket_files import write_bucket, write_table
+from transforms.tagging.bucket_files import write_bucket, write_table_file
 from transforms.tagging.outcomes import OUTCOME, PriorOutcomes
 from transforms.tagging.tagger import ids_of
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -88,7 +88,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
     open_table(str(table), BUCKETS)
     reports = [_bucket(known, bundle, rows, bucket, set(carried), run_id, publication) for bucket in range(BUCKETS)]
     files = [file for report in reports for file in report.files]
-    files.append(write_table(known, -1, "taxonomy", bundle.taxonomy_rows().sort_by("tag"), run_id))
+    files.append(write_table_file(known, -1, "taxonomy", bundle.taxonomy_rows().sort_by("tag"), run_id))
     names = ("catalog", "tagged", "carried", "rejected", "unavailable")
     counts = {name: sum(report.counts.get(name, 0) for report in reports) for name in names}
     run = Run(

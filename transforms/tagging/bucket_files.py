@@ -29,7 +29,7 @@ def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table],
 
     Counts: `catalog`, one for each status, `unavailable` (among the rejected), `fresh` (extracted since the parent).
     """
-    files = tuple(write_table(known, bucket, name, table, run_id) for name, table in tables.items())
+    files = tuple(write_table_file(known, bucket, name, table, run_id) for name, table in tables.items())
     ledger = tables["ledger"]
     counts = Counter(ledger["status"].to_pylist())
     reasons = Counter(reason for reason in ledger["reason"].to_pylist() if reason)
@@ -38,7 +38,7 @@ def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table],
     return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons))
 
 
-def write_table(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
+def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
     """Writes one file, named by its content: a second try of the same work finds it there. bucket -1: no bucket."""
     data = parquet_bytes(table, name=name, ids={**dataclasses.asdict(known.ids), "run_id": run_id})
     sha256 = sha256_hex(data)

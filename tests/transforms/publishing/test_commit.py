@@ -15,7 +15,7 @@ from transforms.publishing.gates import Gate, Refused
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Ids, Run, current_snapshot, open_table, snapshot_numbers
-from transforms.tagging.bucket_files import write_table
+from transforms.tagging.bucket_files import write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
 
 IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id="tx-1")
@@ -26,7 +26,7 @@ def _run(table: Path, run_id: str = "run-1", parent: int | None = None, **counts
     known = PriorOutcomes(table=str(table), parent=parent, ids=IDS, due_again=frozenset())
     rows = {"tracks": 1, "track_tags": 0, "embeddings": 1, "ledger": 2, "taxonomy": 0}
     files = [
-        write_table(known, -1 if name == "taxonomy" else 0, name, _rows(name, count), run_id)
+        write_table_file(known, -1 if name == "taxonomy" else 0, name, _rows(name, count), run_id)
         for name, count in rows.items()
     ]
     total = {"catalog": 2, "tagged": 1, "carried": 0, "rejected": 1, "unavailable": 0, "decoded": 2, "reused": 0}
