@@ -20,7 +20,7 @@ from models.evaluation.intervals import with_intervals
 from models.fitting import baselines
 from models.fitting.gain import Gain
 from models.fitting.rows import SplitRows, embed_split, pairs_of
-from models.fitting.tagger import RATED, SPLITS, HeadOptions, Tagger, build_tagger
+from models.fitting.tagger import RATED, SPLITS, FittedTagger, HeadOptions, build_tagger
 from models.scoring.heads import layout_of
 from models.training import checkpoints, cluster, data, placement
 from models.training import trainer as training
@@ -133,7 +133,7 @@ class _Fitted:
 
     trunks: Sequence[ChosenTrunk]
     rows: dict[str, SplitRows]
-    tagger: Tagger
+    tagger: FittedTagger
 
     @property
     def facts(self) -> tuple[TrunkFile, ...]:
@@ -213,7 +213,7 @@ def _own_folder(folder: str, number: int, name: str, apart: bool) -> str:
     return storage.join(folder, f"{number}-{name}") if apart else folder
 
 
-def _files(manifest: DatasetManifest, facts: tuple[TrunkFile, ...], tagger: Tagger) -> dict[str, bytes]:
+def _files(manifest: DatasetManifest, facts: tuple[TrunkFile, ...], tagger: FittedTagger) -> dict[str, bytes]:
     """What people read of a tagger, and the baselines."""
     return {
         "metrics.json": json_bytes(tagger.metrics),

@@ -18,7 +18,7 @@ from models.evaluation.intervals import with_intervals
 from models.fitting.kept_split import KeptSplit, keep_split
 from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
 from models.fitting.rows import LabelledTrack, SplitRows, pairs_of
-from models.fitting.tagger import SPLITS, HeadOptions, Tagger, build_tagger
+from models.fitting.tagger import SPLITS, FittedTagger, HeadOptions, build_tagger
 from models.scoring.heads import layout_of
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
@@ -209,7 +209,7 @@ def _out(known: Sides, kept: KeptSplit) -> list[tuple[str, str]]:
     return [(track, "") for track in found]
 
 
-def _files(base: TrunkBundle, tagger: Tagger, taxonomy: Taxonomy, snapshot: Snapshot) -> dict[str, bytes]:
+def _files(base: TrunkBundle, tagger: FittedTagger, taxonomy: Taxonomy, snapshot: Snapshot) -> dict[str, bytes]:
     """The trunks' files as they are, and what people read."""
     kept = {name for trunk in base.trunks for place in trunk.files.values() for name in files_of(place, base.files)}
     history = {"heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.number}, "epochs": []}

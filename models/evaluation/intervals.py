@@ -11,14 +11,16 @@ from models.evaluation.rating import rate
 from models.evaluation.resampling import LEVEL, Resamples
 from models.evaluation.summary import Resampling
 from models.fitting.rows import SplitRows
-from models.fitting.tagger import Tagger
+from models.fitting.tagger import FittedTagger
 from models.scoring.heads import Layout
 
 MOST_PAIRS = 20_000_000
 """Pairs of test track and tag up to which training resamples them: half a minute a model. `evaluate` always does."""
 
 
-def with_intervals(tagger: Tagger, test: SplitRows, layout: Layout, resampling: Resampling | None = None) -> Tagger:
+def with_intervals(
+    tagger: FittedTagger, test: SplitRows, layout: Layout, resampling: Resampling | None = None
+) -> FittedTagger:
     """The tagger with `intervals` among its metrics: of each model's macro averages on the test split.
 
     They are those that `evaluate` gives for the same tracks, by default with the same resamples.
@@ -30,7 +32,7 @@ def with_intervals(tagger: Tagger, test: SplitRows, layout: Layout, resampling: 
     return dataclasses.replace(tagger, metrics={**tagger.metrics, "intervals": found})
 
 
-def _macro_intervals(tagger: Tagger, test: SplitRows, layout: Layout, resampling: Resampling) -> dict[str, Any]:
+def _macro_intervals(tagger: FittedTagger, test: SplitRows, layout: Layout, resampling: Resampling) -> dict[str, Any]:
     """Model -> metric -> value, low and high of the mean over all tags."""
     targets, mask = test.embedded.targets, test.embedded.mask
     resamples = Resamples.draw(test.groups, resampling.resamples, resampling.seed)

@@ -30,7 +30,7 @@ TAGGER = "tagger"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Tagger:
+class FittedTagger:
     """Calibrated heads, what they must beat, what is known of each tag, how heads were fitted, and all metrics.
 
     `validation_losses` are those of heads that had not seen the track: see `metrics.log_losses`.
@@ -84,7 +84,7 @@ def build_tagger(
     tag_ids: tuple[str, ...],
     blocks: Sequence[Block],
     options: HeadOptions | None = None,
-) -> Tagger:
+) -> FittedTagger:
     """Fits heads, calibrates and sets thresholds on training and validation tracks, rates validation and test.
 
     Args:
@@ -112,7 +112,7 @@ def _build_tagger(
     tag_ids: tuple[str, ...],
     blocks: Sequence[Block],
     options: HeadOptions,
-) -> Tagger:
+) -> FittedTagger:
     train, validation = splits["train"].embedded, splits["validation"].embedded
     fitted = fit_heads(train, validation, layout, blocks, options.balance)
     heads = calibration.calibrate(fitted.heads, fitted.logits, fitted.targets, fitted.mask, layout)
@@ -146,7 +146,7 @@ def _build_tagger(
         step: _calibration_error(test, score(test.embeddings, found, layout, kept))
         for step, found in (("before", fitted.heads), ("after", heads))
     }
-    return Tagger(
+    return FittedTagger(
         heads=heads,
         baselines=known,
         tags=tuple(facts),
