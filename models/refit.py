@@ -17,7 +17,7 @@ from models.bundles.writing import check_output, write_bundle
 from models.evaluation.intervals import with_intervals
 from models.fitting.kept_split import KeptSplit, keep_split
 from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
-from models.fitting.rows import LabelledTrack, SplitRows, pairs_of
+from models.fitting.rows import SplitRows, TrackLabels, pairs_of
 from models.fitting.tagger import SPLITS, FittedTagger, HeadOptions, build_tagger
 from models.scoring.heads import layout_of
 from transforms.features.spec import FeatureSpec
@@ -57,7 +57,7 @@ def refit(
     url: str,
     output: str,
     table: tuple[str, Snapshot],
-    labels: Iterable[LabelledTrack],
+    labels: Iterable[TrackLabels],
     taxonomy: Taxonomy,
     options: HeadOptions,
     ratios: SplitRatios,
@@ -142,7 +142,7 @@ class _Labels:
     mask: np.ndarray
 
     @classmethod
-    def of(cls, labels: Iterable[LabelledTrack], tags: int) -> Self:
+    def of(cls, labels: Iterable[TrackLabels], tags: int) -> Self:
         places: dict[str, int] = {}
         groups: list[str] = []
         official: list[str | None] = []

@@ -16,7 +16,7 @@ from pipelines.terminal.metrics_table import with_interval
 if TYPE_CHECKING:
     from models.bundles.tagger_bundle import Bundle
     from models.evaluation.examined import Examined
-    from models.fitting.rows import LabelledTrack
+    from models.fitting.rows import TrackLabels
 
 HELP = "Evaluate a bundle on a held-out split: tags.parquet, evaluation.json and report.html, with intervals."
 
@@ -159,7 +159,7 @@ def _of_table(args: argparse.Namespace) -> _Found:
     if args.dataset is not None:
         manifest = read_manifest(args.dataset)
         check_taxonomy(bundle, manifest)
-        labels: Iterable[LabelledTrack] = dataset_labels(args.dataset, manifest)
+        labels: Iterable[TrackLabels] = dataset_labels(args.dataset, manifest)
     else:
         labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated")
     published = examine_table(bundle, args.table, snapshot, labels, args.split)

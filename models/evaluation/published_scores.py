@@ -14,7 +14,7 @@ from models.evaluation.examined import Examined
 from models.evaluation.predictions import decisions, kept_baselines
 from models.evaluation.summary import Evaluation
 from models.fitting import baselines
-from models.fitting.rows import LabelledTrack
+from models.fitting.rows import TrackLabels
 from models.fitting.tagger import TAGGER
 from models.scoring import heads
 from transforms.formats.parquet import read_parquet
@@ -57,7 +57,7 @@ class Published:
 
 
 def examine_table(
-    bundle: Bundle, root: str, snapshot: Snapshot, labels: Iterable[LabelledTrack], split: str
+    bundle: Bundle, root: str, snapshot: Snapshot, labels: Iterable[TrackLabels], split: str
 ) -> Published:
     """The scores and decisions of a snapshot beside the labels of one side of the bundle's split.
 
@@ -128,8 +128,8 @@ def _prevalence(bundle: Bundle, rows: int) -> dict[str, np.ndarray]:
 
 
 def _of_side(
-    sides: split_file.Sides, labels: Iterable[LabelledTrack], split: str
-) -> tuple[dict[str, LabelledTrack], set[str]]:
+    sides: split_file.Sides, labels: Iterable[TrackLabels], split: str
+) -> tuple[dict[str, TrackLabels], set[str]]:
     """The tracks of one side by id, and those of artists that the split does not know."""
     found, unseen = {}, set()
     for track in labels:

@@ -63,7 +63,7 @@ def _grouped(tracks: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield group
 
 
-class LabelledTrack(NamedTuple):
+class TrackLabels(NamedTuple):
     """Labels of one track: its group, its targets and mask float32 [T], the side that their source gives it, if any."""
 
     track_id: str

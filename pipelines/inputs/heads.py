@@ -8,7 +8,7 @@ from pipelines.inputs.labelled_tracks import catalog_labels, dataset_labels
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
-    from models.fitting.rows import LabelledTrack
+    from models.fitting.rows import TrackLabels
     from models.fitting.tagger import HeadOptions
     from models.refit import Refitted
     from transforms.taxonomy.hierarchy import Taxonomy
@@ -107,7 +107,7 @@ def refit_heads(args: argparse.Namespace) -> "Refitted":
     return refit(args.model, args.output, (args.table, snapshot), labels, taxonomy, options, SplitRatios())
 
 
-def _labels(args: argparse.Namespace) -> "tuple[Taxonomy, Iterable[LabelledTrack]]":
+def _labels(args: argparse.Namespace) -> "tuple[Taxonomy, Iterable[TrackLabels]]":
     """The tags of the new heads, and labels of them."""
     from models.bundles.tagger_bundle import load_bundle
     from transforms.dataset.manifest import read_manifest

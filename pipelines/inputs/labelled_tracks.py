@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from pipelines.inputs.catalog import check_split_column, fail_on_problems, open_catalog
 
 if TYPE_CHECKING:
-    from models.fitting.rows import LabelledTrack
+    from models.fitting.rows import TrackLabels
     from transforms.catalog.problems import Problem
     from transforms.catalog.reader import CatalogShard
     from transforms.dataset.manifest import DatasetManifest
     from transforms.taxonomy.hierarchy import Taxonomy
 
 
-def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done: str) -> "Iterator[LabelledTrack]":
+def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done: str) -> "Iterator[TrackLabels]":
     """Rows in which some category of the taxonomy is known; tags that it does not have say nothing.
 
     Problems are raised after the last row: all of them are named.
@@ -37,8 +37,8 @@ def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done:
 
 def _labelled_rows(
     shards: "list[CatalogShard]", taxonomy: "Taxonomy", column: str | None, problems: "list[Problem]"
-) -> "Iterator[LabelledTrack]":
-    from models.fitting.rows import LabelledTrack
+) -> "Iterator[TrackLabels]":
+    from models.fitting.rows import TrackLabels
     from transforms.catalog.reader import read_shard
     from transforms.splits.by_artist import SplitRatios, group_of, split_of
     from transforms.taxonomy.targets import encode_targets
@@ -50,12 +50,12 @@ def _labelled_rows(
                 labels = encode_targets([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
                 if labels.mask.any():
                     official = split_of(row, SplitRatios(), column) if column else None
-                    yield LabelledTrack(row["track_id"], group_of(row), labels.targets, labels.mask, official)
+                    yield TrackLabels(row["track_id"], group_of(row), labels.targets, labels.mask, official)
 
 
-def dataset_labels(dataset: str, manifest: "DatasetManifest") -> "Iterator[LabelledTrack]":
+def dataset_labels(dataset: str, manifest: "DatasetManifest") -> "Iterator[TrackLabels]":
     """The tracks of a dataset, with the side that it gives them."""
-    from models.fitting.rows import LabelledTrack
+    from models.fitting.rows import TrackLabels
     from transforms import storage
     from transforms.dataset.example import decode_example
     from transforms.formats.tfrecord import read_records
@@ -64,4 +64,4 @@ def dataset_labels(dataset: str, manifest: "DatasetManifest") -> "Iterator[Label
         with storage.open_input(storage.join(dataset, shard.path)) as stream:
             for record in read_records(stream):
                 found = decode_example(record)
-                yield LabelledTrack(found.track_id, found.group, found.targets, found.mask, shard.split)
+                yield TrackLabels(found.track_id, found.group, found.targets, found.mask, shard.split)

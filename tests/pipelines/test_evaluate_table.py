@@ -14,7 +14,7 @@ from models.bundles.fake import write_fake_bundle
 from models.bundles.split_record import Sides
 from models.bundles.tagger_bundle import load_bundle
 from models.evaluation.published_scores import _of_side, examine_table
-from models.fitting.rows import LabelledTrack
+from models.fitting.rows import TrackLabels
 from models.refit import read_embeddings
 from models.scoring import metrics
 from pipelines.cli import main
@@ -75,7 +75,7 @@ def snapshot_of(table: str) -> Snapshot:
     return found
 
 
-def labels_of(world: Rated) -> list[LabelledTrack]:
+def labels_of(world: Rated) -> list[TrackLabels]:
     return list(catalog_labels(str(world.catalog), load_bundle(str(world.bundle)).taxonomy, None, "evaluated"))
 
 
@@ -141,7 +141,7 @@ def test_a_table_of_another_bundle_is_refused(world, table, tmp_path, capsys):
 
 
 def test_tracks_and_artists_that_training_saw_are_left_out():
-    labels = [LabelledTrack(name, group, np.ones(1), np.ones(1)) for name, group in ("ax", "by", "cx", "dz")]
+    labels = [TrackLabels(name, group, np.ones(1), np.ones(1)) for name, group in ("ax", "by", "cx", "dz")]
     sides = Sides(tracks={"a": "train", "b": "test"}, groups={"x": "train", "y": "test"})
     found, unseen = _of_side(sides, labels, "test")
     assert set(found) == {"b", "d"} and unseen == {"d"}
