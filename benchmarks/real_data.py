@@ -23,7 +23,7 @@ from models.fitting.baselines import mel_moments
 from models.fitting.calibration import calibrate
 from models.fitting.category_fitting import Fitted
 from models.fitting.head_fitting import fit_heads
-from models.fitting.labelled import Labelled
+from models.fitting.labelled import LabelledRows
 from models.scoring.heads import published, raw_logits
 from models.scoring.metrics import expected_calibration_error, pr_auc, roc_auc
 from models.trunks.loading import load_embedder
@@ -110,8 +110,8 @@ def _fitted(
     """Heads fitted on some rows, and their logits of the others."""
     groups = tuple(task.groups[row] for row in rows)
     mask = np.ones_like(task.targets)
-    train = Labelled(embeddings=embeddings[rows], targets=task.targets[rows], mask=mask[rows], groups=groups)
-    nothing = Labelled(embeddings=embeddings[:0], targets=task.targets[:0], mask=mask[:0])
+    train = LabelledRows(embeddings=embeddings[rows], targets=task.targets[rows], mask=mask[rows], groups=groups)
+    nothing = LabelledRows(embeddings=embeddings[:0], targets=task.targets[:0], mask=mask[:0])
     fitted = fit_heads(train, nothing, task.layout, blocks)
     return fitted, raw_logits(embeddings[rest], fitted.heads)
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from models.fitting.labelled import Labelled, known_counts, tag_counts
+from models.fitting.labelled import LabelledRows, known_counts, tag_counts
 from models.scoring.heads import Layout
 
 Balance = Literal["none", "effective", "inverse"]
@@ -44,7 +44,7 @@ class ClassWeights:
         return mask * (y * positive + (1 - y) * negative)
 
 
-def class_weights(rows: Labelled, layout: Layout, balance: Balance) -> ClassWeights:
+def class_weights(rows: LabelledRows, layout: Layout, balance: Balance) -> ClassWeights:
     """Weights of all tags, 1 on the mean over tracks.
 
     `inverse` gives every class the same total weight; `effective` about that for rare ones, and less beyond a thousand

@@ -9,7 +9,7 @@ import numpy as np
 from models.embedding.blocks import whole
 from models.fitting.category_fitting import Fitted
 from models.fitting.head_fitting import fit_heads
-from models.fitting.labelled import Labelled, known_counts, tag_counts
+from models.fitting.labelled import LabelledRows, known_counts, tag_counts
 from models.scoring.heads import Heads, Layout, score
 
 FILE = "baselines.npz"
@@ -53,7 +53,7 @@ def mel_moments(patches: np.ndarray) -> np.ndarray:
     return np.concatenate([values.mean(axis=(0, 1)), values.std(axis=(0, 1))]).astype(np.float32)
 
 
-def prevalence(train: Labelled, layout: Layout) -> np.ndarray:
+def prevalence(train: LabelledRows, layout: Layout) -> np.ndarray:
     """Share of known training tracks that carry each tag, one pseudo-track with even targets added: float64 [T]."""
     even = np.full(layout.size, 0.5)
     for group in layout.groups:
@@ -67,6 +67,6 @@ def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:
     return np.broadcast_to(values, (rows, len(values)))
 
 
-def logistic_regression(train: Labelled, validation: Labelled, layout: Layout) -> Fitted:
+def logistic_regression(train: LabelledRows, validation: LabelledRows, layout: Layout) -> Fitted:
     """Logistic regression on `mel_moments`: fitted and chosen like the published heads."""
     return fit_heads(train, validation, layout, whole(train.embeddings.shape[1]))

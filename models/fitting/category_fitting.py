@@ -9,7 +9,7 @@ import numpy as np
 from models.embedding.blocks import Block, columns_of
 from models.fitting.balance import ClassWeights
 from models.fitting.gain import Gain
-from models.fitting.labelled import Labelled
+from models.fitting.labelled import LabelledRows
 from models.fitting.logistic import Problem, Solution, path, row_losses
 from models.fitting.strengths import (
     CHOICE_TOLERANCE,
@@ -73,7 +73,7 @@ class Fitted:
 
 
 def fit_categories(
-    rows: Labelled,
+    rows: LabelledRows,
     train: int,
     layout: Layout,
     blocks: Sequence[Block],
@@ -112,7 +112,7 @@ def plain_heads(standard: tuple[np.ndarray, np.ndarray], weights: np.ndarray, bi
 
 
 def _problem(
-    rows: Labelled, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
+    rows: LabelledRows, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
 ) -> Problem:
     """The rows in which the category is known, standardised."""
     columns = fitted_columns(group)

@@ -15,7 +15,7 @@ import numpy as np
 from models.embedding.blocks import Block, check_blocks
 from models.fitting.balance import Balance, class_weights
 from models.fitting.category_fitting import EXACT, Fitted, fit_categories, plain_heads
-from models.fitting.labelled import Labelled, known_categories, sample, standardiser
+from models.fitting.labelled import LabelledRows, known_categories, sample, standardiser
 from models.fitting.large_fitting import Part, refine
 from models.fitting.strengths import CHOICE_TOLERANCE, DEFAULT_STRENGTH, MOST_FOLDED, scaled_columns
 from models.scoring.heads import Group, Heads, Layout, raw_logits
@@ -31,7 +31,7 @@ NEAR = 100_000
 
 
 def fit_heads(
-    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance = "none"
+    train: LabelledRows, validation: LabelledRows, layout: Layout, blocks: Sequence[Block], balance: Balance = "none"
 ) -> Fitted:
     """Heads of all categories, without calibration.
 
@@ -73,7 +73,7 @@ class _Alone:
 
 
 def _fit_many(
-    train: Labelled, validation: Labelled, layout: Layout, blocks: Sequence[Block], balance: Balance
+    train: LabelledRows, validation: LabelledRows, layout: Layout, blocks: Sequence[Block], balance: Balance
 ) -> Fitted:
     """Categories known for few tracks are fitted on these, all others on every training row, as samples of it chose."""
     standard = standardiser(train.embeddings)
@@ -101,8 +101,8 @@ def _fit_many(
 
 
 def _fit_alone(
-    train: Labelled,
-    validation: Labelled,
+    train: LabelledRows,
+    validation: LabelledRows,
     group: Group,
     known: Sequence[np.ndarray],
     blocks: Sequence[Block],
@@ -134,7 +134,7 @@ def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part
     )
 
 
-def _held_out(train: Labelled, validation: Labelled, heads: Heads, alone: Sequence[_Alone]) -> Fitted:
+def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone: Sequence[_Alone]) -> Fitted:
     """What is said of validation rows, and of training rows of which cross-validated heads tell."""
     folded = [one.train[one.fitted.mask[: len(one.train)].any(axis=1)] for one in alone if one.complete]
     added = np.unique(np.concatenate([np.zeros(0, np.int64), *folded]))

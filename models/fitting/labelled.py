@@ -12,7 +12,7 @@ BLOCK = 16_384
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Labelled:
+class LabelledRows:
     """Labelled rows: embeddings [n, D], soft targets [n, T], mask [n, T]; float32, or whatever holds their values.
 
     Attributes:
@@ -27,26 +27,26 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def joined(self, other: "Labelled") -> "Labelled":
+    def joined(self, other: "LabelledRows") -> "LabelledRows":
         """These rows, then the other ones."""
         parts = {
             name: np.concatenate([getattr(self, name), getattr(other, name)])
             for name in ("embeddings", "targets", "mask")
         }
-        return Labelled(**parts, groups=self.groups + other.groups)
+        return LabelledRows(**parts, groups=self.groups + other.groups)
 
-    def rows(self, chosen: np.ndarray) -> "Labelled":
+    def rows(self, chosen: np.ndarray) -> "LabelledRows":
         """The rows of these numbers, in memory."""
         groups = tuple(self.groups[row] for row in chosen) if self.groups else ()
-        return Labelled(
+        return LabelledRows(
             embeddings=self.embeddings[chosen], targets=self.targets[chosen], mask=self.mask[chosen], groups=groups
         )
 
-    def tags(self, columns: Sequence[int]) -> "Labelled":
+    def tags(self, columns: Sequence[int]) -> "LabelledRows":
         """The same rows with these tags alone."""
         return dataclasses.replace(self, targets=self.targets[:, columns], mask=self.mask[:, columns])
 
-    def sample(self, most: int) -> "Labelled":
+    def sample(self, most: int) -> "LabelledRows":
         """At most so many rows."""
         return self if len(self) <= most else self.rows(sample(np.arange(len(self)), most))
 

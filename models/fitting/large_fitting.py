@@ -12,7 +12,7 @@ import numpy as np
 
 from models.embedding.blocks import Block, columns_of
 from models.fitting.balance import ClassWeights
-from models.fitting.labelled import Labelled
+from models.fitting.labelled import LabelledRows
 from models.fitting.lbfgs import minimise
 from models.fitting.logistic import row_losses
 from models.scoring.heads import Group, Heads, fitted_columns
@@ -41,7 +41,7 @@ class Part:
     strengths: tuple[float, ...]
 
 
-def refine(train: Labelled, start: Heads, part: Part, scales: np.ndarray, weights: ClassWeights) -> Heads:
+def refine(train: LabelledRows, start: Heads, part: Part, scales: np.ndarray, weights: ClassWeights) -> Heads:
     """The heads of one part, fitted on all training rows.
 
     Args:
@@ -76,7 +76,9 @@ def refine(train: Labelled, start: Heads, part: Part, scales: np.ndarray, weight
 class _Rows:
     """The penalised loss of one part over all rows, block by block in float32."""
 
-    def __init__(self, train: Labelled, start: Heads, part: Part, scales: np.ndarray, weights: ClassWeights) -> None:
+    def __init__(
+        self, train: LabelledRows, start: Heads, part: Part, scales: np.ndarray, weights: ClassWeights
+    ) -> None:
         self._train, self._part, self._weights = train, part, weights
         self.columns = columns_of(part.blocks)
         self.scales = scales[self.columns]

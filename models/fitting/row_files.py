@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.fitting.labelled import Labelled
+from models.fitting.labelled import LabelledRows
 
 EMBEDDING_TYPE = np.float16
 """What holds an embedding in full: pooling makes no more of it, and tables keep no more."""
@@ -47,9 +47,9 @@ class LabelledFiles:
         self._targets.append(targets)
         self._mask.append(mask)
 
-    def labelled(self, groups: tuple[str, ...]) -> Labelled:
+    def labelled(self, groups: tuple[str, ...]) -> LabelledRows:
         """All rows so far, read-only, with the group of each."""
-        return Labelled(
+        return LabelledRows(
             embeddings=self._embeddings.mapped(),
             targets=self._targets.mapped(),
             mask=self._mask.mapped(),

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from models.embedding.embedder import TrackEmbedder
 from models.fitting import baselines
-from models.fitting.labelled import Labelled
+from models.fitting.labelled import LabelledRows
 from models.fitting.row_files import LabelledFiles, RowFile
 
 TRACKS_TOGETHER = 32
@@ -26,8 +26,8 @@ class SplitRows:
     track_ids: tuple[str, ...]
     groups: tuple[str, ...]
     durations_s: np.ndarray
-    embedded: Labelled
-    moments: Labelled | None
+    embedded: LabelledRows
+    moments: LabelledRows | None
 
 
 def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:

@@ -15,7 +15,7 @@ from models.fitting.balance import BALANCES, Balance
 from models.fitting.baselines import Baselines
 from models.fitting.category_fitting import Fit
 from models.fitting.head_fitting import fit_heads
-from models.fitting.labelled import Labelled, tag_counts
+from models.fitting.labelled import LabelledRows, tag_counts
 from models.fitting.rows import SplitRows
 from models.scoring import metrics
 from models.scoring.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
@@ -156,12 +156,12 @@ def _build_tagger(
     )
 
 
-def _calibration_error(test: Labelled, scores: np.ndarray) -> float | None:
+def _calibration_error(test: LabelledRows, scores: np.ndarray) -> float | None:
     """Mean over the tags, of scores as published on the test split: what calibration was not fitted on."""
     return metrics.mean_calibration_error(test.targets, test.mask, np.round(scores, SCORE_DECIMALS, out=scores))
 
 
-def rate(rows: Labelled, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
+def rate(rows: LabelledRows, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
     """Metrics of each tag, of scores as they are published, with its category's accuracy where that is multiclass."""
     found = positives(scores, thresholds, layout)
     rated = metrics.tag_metrics(rows.targets, rows.mask, scores, found, SCORE_DECIMALS)

@@ -7,7 +7,7 @@ import pytest
 
 from models.embedding.blocks import Block, whole
 from models.fitting.head_fitting import fit_heads
-from models.fitting.labelled import Labelled, standardiser
+from models.fitting.labelled import LabelledRows, standardiser
 from models.fitting.strengths import DEFAULT_STRENGTH
 from models.scoring.heads import Group, Layout, fitted_columns, score
 
@@ -24,12 +24,12 @@ def fit(*args, **options):
     return found.heads, found.fits
 
 
-def labelled(x: np.ndarray, y: np.ndarray, mask: np.ndarray | None = None) -> Labelled:
+def labelled(x: np.ndarray, y: np.ndarray, mask: np.ndarray | None = None) -> LabelledRows:
     mask = np.ones_like(y) if mask is None else mask
-    return Labelled(embeddings=x.astype(np.float32), targets=y.astype(np.float32), mask=mask.astype(np.float32))
+    return LabelledRows(embeddings=x.astype(np.float32), targets=y.astype(np.float32), mask=mask.astype(np.float32))
 
 
-def sides(learned_helps: bool, rows: int = 80) -> tuple[Labelled, Labelled]:
+def sides(learned_helps: bool, rows: int = 80) -> tuple[LabelledRows, LabelledRows]:
     """Two learned values, then three fixed ones. The learned repeat the training labels, others only if they help."""
     rng = np.random.default_rng(0)
     fixed = rng.normal(size=(2 * rows, 3))

@@ -9,7 +9,7 @@ from models.embedding.blocks import Block
 from models.fitting import category_fitting, head_fitting
 from models.fitting.balance import BALANCES, class_weights
 from models.fitting.head_fitting import fit_heads
-from models.fitting.labelled import Labelled
+from models.fitting.labelled import LabelledRows
 from models.scoring.heads import Group, Layout, published
 
 LAYOUT = Layout(
@@ -24,7 +24,7 @@ LAYOUT = Layout(
 BLOCKS = (Block(name="trunk", spans=((0, 4),), learned=True), Block(name="statistics", spans=((4, 10),)))
 
 
-def labelled(rows: int, seed: int, kind: type = np.float32) -> Labelled:
+def labelled(rows: int, seed: int, kind: type = np.float32) -> LabelledRows:
     rng = np.random.default_rng(seed)
     x = rng.normal(3, 2, (rows, 10)).astype(np.float16)
     logits = np.random.default_rng(99).normal(size=(10, 7)) / 3
@@ -34,7 +34,7 @@ def labelled(rows: int, seed: int, kind: type = np.float32) -> Labelled:
     y[:, 2:5] = np.eye(3)[noisy[:, 2:5].argmax(axis=1)]
     mask = np.ones_like(y)
     mask[::7, 5:] = 0
-    return Labelled(embeddings=x, targets=y * mask, mask=mask)
+    return LabelledRows(embeddings=x, targets=y * mask, mask=mask)
 
 
 def most_folded(monkeypatch, tracks: int) -> None:
@@ -72,7 +72,7 @@ def test_a_category_known_for_few_of_many_tracks_is_fitted_on_these_as_in_a_smal
     np.testing.assert_array_equal(seen[1], seen[0])
 
 
-def known_for(rows: Labelled, count: int) -> Labelled:
+def known_for(rows: LabelledRows, count: int) -> LabelledRows:
     """The last category known for so many of the rows alone."""
     mask = rows.mask.copy()
     mask[:, 5:] = np.isin(np.arange(len(rows)), np.random.default_rng(0).choice(len(rows), count, replace=False))[

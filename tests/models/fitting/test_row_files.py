@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.embedding.pooling import Pooling, pool
-from models.fitting.labelled import Labelled
+from models.fitting.labelled import LabelledRows
 from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
 from tests.support.tiny import example
 
@@ -59,7 +59,7 @@ def test_labelled_rows_hold_embeddings_in_full():
     for track, embedding in zip(tracks, pooled, strict=True):
         files.append(embedding, track.targets, track.mask)
     rows = files.labelled(tuple("abcd"))
-    assert isinstance(rows, Labelled) and len(rows) == 4 and rows.embeddings.dtype == EMBEDDING_TYPE
+    assert isinstance(rows, LabelledRows) and len(rows) == 4 and rows.embeddings.dtype == EMBEDDING_TYPE
     np.testing.assert_array_equal(rows.embeddings, np.stack(pooled))
     np.testing.assert_array_equal(rows.targets[2], tracks[2].targets)
     np.testing.assert_array_equal(rows.mask[2], tracks[2].mask)

@@ -8,7 +8,7 @@ import pytest
 
 from models.embedding.blocks import whole
 from models.fitting.baselines import mel_moments, prevalence
-from models.fitting.labelled import Labelled
+from models.fitting.labelled import LabelledRows
 from models.fitting.rows import SplitRows, embed_split
 from models.fitting.tagger import RATED, SPLITS, build_tagger
 from models.scoring.heads import layout_of
@@ -94,7 +94,7 @@ def test_a_split_may_be_empty(empty):
 def test_prevalence_is_the_share_of_known_tracks():
     targets = np.array([[1, 0, 1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0]], np.float32)
     mask = np.array([[1] * 8, [1, 1, 0, 0, 0, 1, 1, 1]], np.float32)
-    found = prevalence(Labelled(embeddings=np.zeros((2, 1), np.float32), targets=targets, mask=mask), LAYOUT)
+    found = prevalence(LabelledRows(embeddings=np.zeros((2, 1), np.float32), targets=targets, mask=mask), LAYOUT)
     np.testing.assert_allclose(found[[0, 2, 5, 7]], [1.5 / 3, (1 + 1 / 3) / 2, 1.5 / 3, 0.5 / 3])
 
 
