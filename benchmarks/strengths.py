@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.real_data import cached_embeddings, embedded, macro
 from benchmarks.real_tasks import Task, read_tasks
 from models.fitting.labelled import standardiser
-from models.fitting.logistic import Problem, path
+from models.fitting.logistic import LogisticProblem, path
 from models.fitting.strengths import STRENGTHS, cross_validated, scaled_columns
 from models.scoring.metrics import roc_auc
 
@@ -54,11 +54,13 @@ def rated(task: Task, values: list[np.ndarray], taken: np.ndarray) -> tuple[np.n
     ends = np.cumsum([0, *(block.shape[1] for block in values)])
     columns = [np.arange(begin, end) for begin, end in itertools.pairwise(ends)]
     groups = tuple(np.array(task.groups, dtype=object)[taken])
-    rows = Problem(x=x[taken], y=y[taken], mask=np.ones_like(y[taken]), multiclass=task.multiclass, groups=groups)
+    rows = LogisticProblem(
+        x=x[taken], y=y[taken], mask=np.ones_like(y[taken]), multiclass=task.multiclass, groups=groups
+    )
     choice = cross_validated(rows, columns)
     factors = scaled_columns(columns, choice.scales, x.shape[1])
     used = np.flatnonzero(factors)
-    scaled = Problem(x=rows.x[:, used] * factors[used], y=rows.y, mask=rows.mask, multiclass=task.multiclass)
+    scaled = LogisticProblem(x=rows.x[:, used] * factors[used], y=rows.y, mask=rows.mask, multiclass=task.multiclass)
     rest = x[~taken][:, used] * factors[used]
     found = [
         _measure(task, y[~taken], rest @ solution.weights + solution.bias)

@@ -10,7 +10,7 @@ from models.embedding.blocks import Block, columns_of
 from models.fitting.balance import ClassWeights
 from models.fitting.gain import Gain
 from models.fitting.labelled import LabelledRows
-from models.fitting.logistic import Problem, Solution, path, row_losses
+from models.fitting.logistic import LogisticProblem, Solution, path, row_losses
 from models.fitting.strengths import (
     CHOICE_TOLERANCE,
     DEFAULT_STRENGTH,
@@ -113,12 +113,12 @@ def plain_heads(standard: tuple[np.ndarray, np.ndarray], weights: np.ndarray, bi
 
 def _problem(
     rows: LabelledRows, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
-) -> Problem:
+) -> LogisticProblem:
     """The rows in which the category is known, standardised."""
     columns = fitted_columns(group)
     y = rows.targets[np.ix_(known, columns)].astype(np.float64)
     mask = rows.mask[np.ix_(known, columns)].astype(np.float64)
-    return Problem(
+    return LogisticProblem(
         x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
         y=y,
         mask=weighed.of(np.array(columns), y, mask, group.kind == "multiclass"),
@@ -138,7 +138,7 @@ class _Found:
     fit: Fit
 
 
-def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
+def _fit_group(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
     """The head of one category; the first `train` of its known rows are of the training split."""
     fixed = [block for block in blocks if not block.learned]
     if not train:
@@ -156,7 +156,7 @@ def _fit_group(name: str, rows: Problem, train: int, blocks: Sequence[Block], to
     return _better(_fit_fixed(name, rows, train, fixed, tolerance), everything, rows, train)
 
 
-def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Found:
+def _better(fixed: _Found, everything: _Found, rows: LogisticProblem, train: int) -> _Found:
     """The head on all blocks where it surely beats the one on the fixed blocks: see `Gain`."""
     losses = [
         row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
@@ -167,7 +167,7 @@ def _better(fixed: _Found, everything: _Found, rows: Problem, train: int) -> _Fo
     return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
 
 
-def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
+def _fit_fixed(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
     """A head on blocks that know nothing of the labels: cross-validated where tracks are few."""
     if len(rows) > MOST_FOLDED:
         return _fit_validated(name, rows, train, blocks, "fixed", tolerance)
@@ -192,7 +192,12 @@ def _fit_fixed(name: str, rows: Problem, train: int, blocks: Sequence[Block], to
 
 
 def _fit_validated(
-    name: str, rows: Problem, train: int, blocks: Sequence[Block], values: Literal["all", "fixed"], tolerance: float
+    name: str,
+    rows: LogisticProblem,
+    train: int,
+    blocks: Sequence[Block],
+    values: Literal["all", "fixed"],
+    tolerance: float,
 ) -> _Found:
     """A head on training rows, its strength chosen on validation rows: all that learned blocks allow."""
     columns = columns_of(blocks)
@@ -214,7 +219,9 @@ def _fit_validated(
     return _Found(weights=solution.weights, bias=solution.bias, logits=logits, held_out=~place, fit=fit)
 
 
-def _solution(rows: Problem, columns: np.ndarray, scales: np.ndarray, strength: float, tolerance: float) -> Solution:
+def _solution(
+    rows: LogisticProblem, columns: np.ndarray, scales: np.ndarray, strength: float, tolerance: float
+) -> Solution:
     """The head of one strength, its weights [D, k] for standardised values: 0 outside of `columns`."""
     scaled = dataclasses.replace(rows, x=rows.x[:, columns] * scales[columns])
     found = next(path(scaled, [strength], tolerance=tolerance))
@@ -223,7 +230,7 @@ def _solution(rows: Problem, columns: np.ndarray, scales: np.ndarray, strength: 
     return dataclasses.replace(found, weights=weights)
 
 
-def _validated(train: Problem, validation: Problem) -> dict[float, float]:
+def _validated(train: LogisticProblem, validation: LogisticProblem) -> dict[float, float]:
     """Mean validation loss per strength, until it has risen for good; empty where there is nothing to choose on."""
     losses: dict[float, float] = {}
     if not len(validation):

@@ -15,7 +15,7 @@ _MAX_ITERATIONS = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Problem:
+class LogisticProblem:
     """Rows of one category: x float64 [n, D] (standardised), soft targets y [n, k], mask [n, k].
 
     `multiclass` asks for one softmax over the k outputs, otherwise each has its own sigmoid. `groups` names the group
@@ -31,12 +31,12 @@ class Problem:
     def __len__(self) -> int:
         return len(self.x)
 
-    def rows(self, chosen: np.ndarray) -> "Problem":
+    def rows(self, chosen: np.ndarray) -> "LogisticProblem":
         """These rows alone."""
         groups = tuple(np.array(self.groups, dtype=object)[chosen]) if self.groups else ()
         return dataclasses.replace(self, x=self.x[chosen], y=self.y[chosen], mask=self.mask[chosen], groups=groups)
 
-    def values(self, chosen: np.ndarray) -> "Problem":
+    def values(self, chosen: np.ndarray) -> "LogisticProblem":
         """These columns of x alone."""
         return dataclasses.replace(self, x=np.ascontiguousarray(self.x[:, chosen]))
 
@@ -54,7 +54,7 @@ class Solution:
     bias: np.ndarray
 
 
-def path(problem: Problem, strengths: Sequence[float], *, tolerance: float = 1e-10) -> Iterator[Solution]:
+def path(problem: LogisticProblem, strengths: Sequence[float], *, tolerance: float = 1e-10) -> Iterator[Solution]:
     """Minimisers of summed masked cross-entropy + strength / 2 * squared weights, one per strength in their order.
 
     Each is started from the one before. The bias is held by one pseudo-track at the mean with even targets, so that a
@@ -87,7 +87,9 @@ def _kept(eigenvalues: np.ndarray) -> np.ndarray:
     return eigenvalues > max(eigenvalues[-1], 1.0) * 1e-10
 
 
-def _minimise(problem: Problem, strength: float, scale: np.ndarray, start: np.ndarray, tolerance: float) -> np.ndarray:
+def _minimise(
+    problem: LogisticProblem, strength: float, scale: np.ndarray, start: np.ndarray, tolerance: float
+) -> np.ndarray:
     """Parameters [r + 1, k], bias last. `scale` [r] makes the objective nearly round: tens of steps, not hundreds."""
     # The bias is as curved as the sum of all rows: left at 1 it costs a descent hundreds of steps.
     stretch = np.append(scale, 2 / np.sqrt(len(problem) + 1))[:, None]
@@ -101,7 +103,7 @@ def _minimise(problem: Problem, strength: float, scale: np.ndarray, start: np.nd
     return stretch * found.reshape(start.shape)
 
 
-def _objective(problem: Problem, strength: float, params: np.ndarray) -> tuple[float, np.ndarray]:
+def _objective(problem: LogisticProblem, strength: float, params: np.ndarray) -> tuple[float, np.ndarray]:
     """The penalised loss and its slope, the rows taken in blocks."""
     outputs = params.shape[1]
     even = np.full((1, outputs), 1 / outputs if problem.multiclass else 0.5)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from models.fitting.folds import deal_folds
-from models.fitting.logistic import Problem, path, row_losses
+from models.fitting.logistic import LogisticProblem, path, row_losses
 from models.scoring.metrics import POSITIVE_FROM
 
 STRENGTHS = tuple(float(s) for s in 10.0 ** np.arange(4.0, -2.25, -0.25))
@@ -57,7 +57,7 @@ class Choice:
     held_out: np.ndarray
 
 
-def cross_validated(problem: Problem, blocks: Sequence[np.ndarray]) -> Choice:
+def cross_validated(problem: LogisticProblem, blocks: Sequence[np.ndarray]) -> Choice:
     """Strength and scales for these rows, whose groups no fold parts.
 
     Args:
@@ -103,7 +103,7 @@ def _scaled(trial: "_Trial", best: Choice) -> Choice:
 class _Trial:
     """Held-out losses of one problem under any scales, over folds dealt once."""
 
-    def __init__(self, problem: Problem, blocks: Sequence[np.ndarray]) -> None:
+    def __init__(self, problem: LogisticProblem, blocks: Sequence[np.ndarray]) -> None:
         self._problem, self._blocks = problem, blocks
         groups = problem.groups or [str(row) for row in range(len(problem))]
         folds = min(FOLDS, len(set(groups)))
@@ -129,7 +129,7 @@ class _Trial:
                 break
         return Choice(scales=tuple(scales), strength=chosen, losses={**(known or {}), **losses}, held_out=best_logits)
 
-    def _held_out(self, scaled: Problem, strengths: Sequence[float]) -> Iterable[tuple[float, np.ndarray]]:
+    def _held_out(self, scaled: LogisticProblem, strengths: Sequence[float]) -> Iterable[tuple[float, np.ndarray]]:
         """Each strength with the logits of all rows, each row's from the fold's head that has not seen it."""
         parts = [(scaled.rows(self._fold != fold), self._fold == fold) for fold in self._folds]
         for step in zip(*(path(fitted, strengths, tolerance=CHOICE_TOLERANCE) for fitted, _ in parts), strict=True):

@@ -7,18 +7,18 @@ import pytest
 from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 
-from models.fitting.logistic import Problem, path, row_losses
+from models.fitting.logistic import LogisticProblem, path, row_losses
 
 
-def problem(rows: int = 60, dim: int = 5, outputs: int = 3, multiclass: bool = False, seed: int = 0) -> Problem:
+def problem(rows: int = 60, dim: int = 5, outputs: int = 3, multiclass: bool = False, seed: int = 0) -> LogisticProblem:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, dim))
     logits = x @ rng.normal(size=(dim, outputs)) + rng.normal(size=(rows, outputs))
     y = np.eye(outputs)[logits.argmax(axis=1)] if multiclass else (logits > 0).astype(float)
-    return Problem(x=x, y=y, mask=np.ones_like(y), multiclass=multiclass)
+    return LogisticProblem(x=x, y=y, mask=np.ones_like(y), multiclass=multiclass)
 
 
-def solve(given: Problem, strength: float = 1.0):
+def solve(given: LogisticProblem, strength: float = 1.0):
     return next(path(given, [strength]))
 
 
