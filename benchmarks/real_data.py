@@ -21,7 +21,7 @@ from models.embedding.blocks import Block
 from models.embedding.statistics import LATEST, STATISTICS
 from models.fitting.baselines import mel_moments
 from models.fitting.calibration import calibrate
-from models.fitting.category_fitting import Fitted
+from models.fitting.category_fitting import FittedHeads
 from models.fitting.head_fitting import fit_heads
 from models.fitting.labelled import LabelledRows
 from models.scoring.heads import published, raw_logits
@@ -106,7 +106,7 @@ def _blocks(values: list[np.ndarray]) -> list[Block]:
 
 def _fitted(
     task: Task, embeddings: np.ndarray, blocks: list[Block], rows: np.ndarray, rest: np.ndarray
-) -> tuple[Fitted, np.ndarray]:
+) -> tuple[FittedHeads, np.ndarray]:
     """Heads fitted on some rows, and their logits of the others."""
     groups = tuple(task.groups[row] for row in rows)
     mask = np.ones_like(task.targets)

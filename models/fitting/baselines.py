@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from models.embedding.blocks import whole
-from models.fitting.category_fitting import Fitted
+from models.fitting.category_fitting import FittedHeads
 from models.fitting.head_fitting import fit_heads
 from models.fitting.labelled import LabelledRows, known_counts, tag_counts
 from models.scoring.heads import Heads, Layout, score
@@ -67,6 +67,6 @@ def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:
     return np.broadcast_to(values, (rows, len(values)))
 
 
-def logistic_regression(train: LabelledRows, validation: LabelledRows, layout: Layout) -> Fitted:
+def logistic_regression(train: LabelledRows, validation: LabelledRows, layout: Layout) -> FittedHeads:
     """Logistic regression on `mel_moments`: fitted and chosen like the published heads."""
     return fit_heads(train, validation, layout, whole(train.embeddings.shape[1]))

@@ -53,7 +53,7 @@ class Fit:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Fitted:
+class FittedHeads:
     """Heads without calibration, how they were fitted, and what they say of tracks that they were not fitted on.
 
     Attributes:
@@ -81,7 +81,7 @@ def fit_categories(
     standard: tuple[np.ndarray, np.ndarray],
     *,
     tolerance: float = EXACT,
-) -> Fitted:
+) -> FittedHeads:
     """Heads category by category; the first `train` rows are of the training split.
 
     `standard` is the mean and deviation by which embeddings are standardised.
@@ -102,7 +102,7 @@ def fit_categories(
         fits.append(found.fit)
     heads = plain_heads(standard, weights, bias)
     logits = np.where(np.isnan(logits), raw_logits(rows.embeddings, heads), logits)
-    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
+    return FittedHeads(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
 
 
 def plain_heads(standard: tuple[np.ndarray, np.ndarray], weights: np.ndarray, bias: np.ndarray) -> Heads:

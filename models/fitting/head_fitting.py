@@ -14,7 +14,7 @@ import numpy as np
 
 from models.embedding.blocks import Block, check_blocks
 from models.fitting.balance import Balance, class_weights
-from models.fitting.category_fitting import EXACT, Fitted, fit_categories, plain_heads
+from models.fitting.category_fitting import EXACT, FittedHeads, fit_categories, plain_heads
 from models.fitting.labelled import LabelledRows, known_categories, sample, standardiser
 from models.fitting.large_fitting import Part, refine
 from models.fitting.strengths import CHOICE_TOLERANCE, DEFAULT_STRENGTH, MOST_FOLDED, scaled_columns
@@ -32,7 +32,7 @@ NEAR = 100_000
 
 def fit_heads(
     train: LabelledRows, validation: LabelledRows, layout: Layout, blocks: Sequence[Block], balance: Balance = "none"
-) -> Fitted:
+) -> FittedHeads:
     """Heads of all categories, without calibration.
 
     Args:
@@ -69,12 +69,12 @@ class _Alone:
     train: np.ndarray
     validation: np.ndarray
     complete: bool
-    fitted: Fitted
+    fitted: FittedHeads
 
 
 def _fit_many(
     train: LabelledRows, validation: LabelledRows, layout: Layout, blocks: Sequence[Block], balance: Balance
-) -> Fitted:
+) -> FittedHeads:
     """Categories known for few tracks are fitted on these, all others on every training row, as samples of it chose."""
     standard = standardiser(train.embeddings)
     known = [known_categories(rows.mask, layout.groups) for rows in (train, validation)]
@@ -134,7 +134,7 @@ def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part
     )
 
 
-def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone: Sequence[_Alone]) -> Fitted:
+def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone: Sequence[_Alone]) -> FittedHeads:
     """What is said of validation rows, and of training rows of which cross-validated heads tell."""
     folded = [one.train[one.fitted.mask[: len(one.train)].any(axis=1)] for one in alone if one.complete]
     added = np.unique(np.concatenate([np.zeros(0, np.int64), *folded]))
@@ -150,4 +150,4 @@ def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone
         elif one.fitted.fits[0].values != "none":
             mask[len(added) :, columns] = validation.mask[:, columns]
     fits = [one.fitted.fits[0] for one in alone]
-    return Fitted(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=mask)
+    return FittedHeads(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=mask)
