@@ -27,7 +27,7 @@ EXACT = 1e-10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fit:
+class HeadFit:
     """How one category's head was fitted.
 
     Attributes:
@@ -66,7 +66,7 @@ class FittedHeads:
     """
 
     heads: Heads
-    fits: list[Fit]
+    fits: list[HeadFit]
     logits: np.ndarray
     targets: np.ndarray
     mask: np.ndarray
@@ -135,14 +135,14 @@ class _Found:
     bias: np.ndarray
     logits: np.ndarray
     held_out: np.ndarray
-    fit: Fit
+    fit: HeadFit
 
 
 def _fit_group(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
     """The head of one category; the first `train` of its known rows are of the training split."""
     fixed = [block for block in blocks if not block.learned]
     if not train:
-        nothing = Fit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
+        nothing = HeadFit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
         outputs = rows.y.shape[1]
         weights, bias = np.zeros((rows.x.shape[1], outputs)), np.zeros(outputs)
         return _Found(
@@ -178,7 +178,7 @@ def _fit_fixed(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Bl
     solution = _solution(
         rows, columns_of(blocks), scaled_columns(columns, choice.scales, rows.x.shape[1]), choice.strength, tolerance
     )
-    fit = Fit(
+    fit = HeadFit(
         category=name,
         values="fixed",
         strength=choice.strength,
@@ -207,7 +207,7 @@ def _fit_validated(
     losses = _validated(fitted.values(columns), rest.values(columns))
     strength = min(losses, key=lambda tried: losses[tried]) if losses else DEFAULT_STRENGTH
     solution = _solution(rows.rows(place), columns, scales, strength, tolerance)
-    fit = Fit(
+    fit = HeadFit(
         category=name,
         values=values,
         strength=strength,

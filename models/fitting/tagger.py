@@ -13,7 +13,7 @@ from models.embedding.blocks import Block
 from models.fitting import baselines, calibration
 from models.fitting.balance import BALANCES, Balance
 from models.fitting.baselines import Baselines
-from models.fitting.category_fitting import Fit
+from models.fitting.category_fitting import HeadFit
 from models.fitting.head_fitting import fit_heads
 from models.fitting.labelled import LabelledRows, tag_counts
 from models.fitting.rows import SplitRows
@@ -39,7 +39,7 @@ class FittedTagger:
     heads: Heads
     baselines: Baselines | None
     tags: tuple[TagFacts, ...]
-    fits: list[Fit]
+    fits: list[HeadFit]
     metrics: dict[str, Any]
     validation_losses: np.ndarray
 
@@ -203,7 +203,7 @@ def _report(
     compared: Mapping[str, Mapping[str, list[metrics.TagMetrics]]],
     tag_ids: tuple[str, ...],
     layout: Layout,
-    fits: list[Fit],
+    fits: list[HeadFit],
     splits: Mapping[str, SplitRows],
 ) -> dict[str, Any]:
     """What `metrics.json` holds."""
@@ -241,7 +241,7 @@ def _by_category(rated: list[metrics.TagMetrics], layout: Layout) -> dict[str, m
     return found
 
 
-def _fit_to_json(fit: Fit) -> dict[str, Any]:
+def _fit_to_json(fit: HeadFit) -> dict[str, Any]:
     gain = fit.gain._asdict() if fit.gain else None
     losses = {f"{tried:g}": loss for tried, loss in fit.losses.items()}
     return {**dataclasses.asdict(fit), "losses": losses, "gain": gain}
