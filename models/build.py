@@ -231,5 +231,5 @@ def _history(options: training.TrainingOptions, chosen: Sequence[ChosenTrunk]) -
     return {**first, "further": curves[1:], "options": kept}
 
 
-def _tracks(manifest: DatasetManifest, paths: Mapping[str, list[str]], split: str) -> Iterator[data.Track]:
+def _tracks(manifest: DatasetManifest, paths: Mapping[str, list[str]], split: str) -> Iterator[data.TrainingTrack]:
     return data.tracks(paths[split], manifest, manifest.splits.get(split, 0))

@@ -56,7 +56,7 @@ class Share:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Track:
+class TrainingTrack:
     """One labelled track: float16 patches [n, frames, mels], targets and mask float32 [T].
 
     Attributes:
@@ -106,7 +106,7 @@ def _parser(manifest: DatasetManifest):
     return parse
 
 
-def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> Iterator[Track]:
+def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> Iterator[TrainingTrack]:
     """Every track of these shards, in order.
 
     Raises:
@@ -118,7 +118,7 @@ def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> It
     try:
         for example in parsed:
             seen += 1
-            yield Track(
+            yield TrainingTrack(
                 track_id=example["track_id"].numpy().decode(),
                 group=example["group"].numpy().decode(),
                 duration_s=float(example["duration_s"].numpy()),

@@ -48,7 +48,7 @@ def seed_everything(seed: int, *, deterministic: bool = True) -> None:
 def train_trunk(
     manifest: DatasetManifest,
     train: Sequence[str],
-    validation: Iterable[data.Track],
+    validation: Iterable[data.TrainingTrack],
     options: TrainingOptions,
     initial: keras.Model | None = None,
 ) -> TrainedTrunk:

@@ -34,7 +34,7 @@ class Validation:
     layout: Layout
 
     @classmethod
-    def of(cls, tracks: Iterable[data.Track], manifest: DatasetManifest, layout: Layout) -> "Validation":
+    def of(cls, tracks: Iterable[data.TrainingTrack], manifest: DatasetManifest, layout: Layout) -> "Validation":
         """Some patches of the first tracks."""
         tracks = [_thinned(track) for track in itertools.islice(tracks, TRACKS)]
         chosen, tags = [track.patches for track in tracks], len(manifest.taxonomy.tags)
@@ -62,7 +62,7 @@ class Validation:
         return {"val_loss": loss} if pr_auc is None else {"val_loss": loss, "val_pr_auc": pr_auc}
 
 
-def _thinned(track: data.Track) -> data.Track:
+def _thinned(track: data.TrainingTrack) -> data.TrainingTrack:
     places = np.linspace(0, len(track.patches) - 1, PATCHES).round().astype(int)
     return dataclasses.replace(track, patches=track.patches[np.unique(places)])
 
