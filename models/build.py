@@ -36,7 +36,7 @@ FineTune = Literal["tested", "always"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Built:
+class BuiltBundle:
     """A new bundle and its metrics."""
 
     bundle: Bundle
@@ -52,7 +52,7 @@ def build_bundle(
     heads: HeadOptions | None = None,
     *,
     fine_tune: FineTune | None = None,
-) -> Built | None:
+) -> BuiltBundle | None:
     """Trains on a dataset and writes a bundle; None on workers other than the chief, which help to train it.
 
     Args:
@@ -108,7 +108,7 @@ def build_bundle(
         },
     )
     _forget_checkpoints(options.checkpoints, trained, apart=apart)
-    return Built(bundle=bundle, metrics=tagger.metrics)
+    return BuiltBundle(bundle=bundle, metrics=tagger.metrics)
 
 
 def _learned_before(
