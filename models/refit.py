@@ -29,7 +29,7 @@ from transforms.taxonomy.hierarchy import Taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Refitted:
+class RefittedBundle:
     """A new bundle, its metrics, and how many labelled tracks are special.
 
     Attributes:
@@ -61,7 +61,7 @@ def refit(
     taxonomy: Taxonomy,
     options: HeadOptions,
     ratios: SplitRatios,
-) -> Refitted:
+) -> RefittedBundle:
     """Fits heads on a snapshot's embeddings and writes a bundle that makes the same embeddings.
 
     Args:
@@ -108,7 +108,7 @@ def refit(
             split_file.FILE: split_file.to_bytes({**pairs_of(splits), NONE: _out(known, kept)}, learned),
         },
     )
-    return Refitted(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)
+    return RefittedBundle(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)
 
 
 def read_embeddings(

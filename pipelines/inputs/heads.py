@@ -10,7 +10,7 @@ from pipelines.terminal.errors import CommandFailed, UsageError, checked
 if TYPE_CHECKING:
     from models.fitting.rows import TrackLabels
     from models.fitting.tagger import HeadOptions
-    from models.refit import Refitted
+    from models.refit import RefittedBundle
     from transforms.taxonomy.hierarchy import Taxonomy
 
 NEEDED = ("table", "model")
@@ -86,7 +86,7 @@ def _share(text: str) -> float:
         raise ValueError(f"--precision-target {text!r}: give a share such as 0.9, or TAG=0.9") from None
 
 
-def refit_heads(args: argparse.Namespace) -> "Refitted":
+def refit_heads(args: argparse.Namespace) -> "RefittedBundle":
     """Fits heads on a table's embeddings and writes the bundle.
 
     Raises:
