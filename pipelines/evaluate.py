@@ -15,7 +15,7 @@ from pipelines.terminal.metrics_table import with_interval
 
 if TYPE_CHECKING:
     from models.bundles.tagger_bundle import Bundle
-    from models.evaluation.examined import Examined
+    from models.evaluation.examined import ExaminedTracks
     from models.fitting.rows import TrackLabels
 
 HELP = "Evaluate a bundle on a held-out split: tags.parquet, evaluation.json and report.html, with intervals."
@@ -129,7 +129,7 @@ class _Found(NamedTuple):
     """A bundle, what is said of labelled tracks, where that is from, what must be known, whether scores are cut off."""
 
     bundle: "Bundle"
-    examined: "Examined"
+    examined: "ExaminedTracks"
     source: Mapping[str, str]
     notes: Sequence[str] = ()
     cut: bool = False

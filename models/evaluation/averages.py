@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.evaluation.rating import Rated
 from models.evaluation.resampling import Resamples, estimate
 from models.scoring import metrics
@@ -30,7 +30,9 @@ class Average:
         return {name: estimate_of(name, samples, self.groups) for name, samples in self.samples.items()}
 
 
-def averages_of(rated: Rated, examined: Examined, model: str, layout: Layout, resamples: Resamples) -> list[Average]:
+def averages_of(
+    rated: Rated, examined: ExaminedTracks, model: str, layout: Layout, resamples: Resamples
+) -> list[Average]:
     """Macro and micro averages of all tags, macro ones of each category, accuracy of the multiclass ones."""
     everywhere = list(range(layout.size))
     groups = resamples.distinct(examined.mask.max(axis=1, initial=0) > 0)
@@ -65,13 +67,13 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return np.divide(total, defined.sum(axis=0), out=np.full(values.shape[1], np.nan), where=defined.any(axis=0))
 
 
-def _accuracy(examined: Examined, model: str, group: Group, resamples: Resamples) -> dict[str, np.ndarray]:
+def _accuracy(examined: ExaminedTracks, model: str, group: Group, resamples: Resamples) -> dict[str, np.ndarray]:
     true, called, known = classes(examined, model, group)
     right, total = resamples.column_sums(np.stack([known & (true == called), known], axis=1))
     return {"accuracy": np.divide(right, total, out=np.full(len(total), np.nan), where=total > 0)}
 
 
-def classes(examined: Examined, model: str, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def classes(examined: ExaminedTracks, model: str, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True and called class of each track, and whether the true one is known: [n] each."""
     columns = list(group.columns)
     known = examined.mask[:, columns].min(axis=1) > 0

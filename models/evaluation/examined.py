@@ -7,7 +7,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Examined:
+class ExaminedTracks:
     """Labelled tracks and what each model says of them.
 
     Attributes:
@@ -26,11 +26,11 @@ class Examined:
     scores: Mapping[str, np.ndarray]
     positives: Mapping[str, np.ndarray]
 
-    def of(self, rows: np.ndarray) -> "Examined":
+    def of(self, rows: np.ndarray) -> "ExaminedTracks":
         """Some tracks only: bool [n]."""
         if rows.all():
             return self
-        return Examined(
+        return ExaminedTracks(
             groups=tuple(group for group, kept in zip(self.groups, rows, strict=True) if kept),
             durations_s=self.durations_s[rows],
             targets=self.targets[rows],

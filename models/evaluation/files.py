@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from models.bundles import split_record as split_file
 from models.bundles.tagger_bundle import Bundle
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.evaluation.report.page import Subject, page
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
 from models.evaluation.summary import Evaluation, Resampling
@@ -88,7 +88,7 @@ def _history(bundle: Bundle) -> dict[str, Any] | None:
 
 
 def evaluation_files(
-    subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids: Sequence[str]
+    subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, tag_ids: Sequence[str]
 ) -> dict[str, bytes]:
     """Name -> bytes; the JSON document comes last: where it is, the others are."""
     document = {

@@ -8,7 +8,7 @@ import numpy as np
 from models.bundles.split_record import Sides, read_sides
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.bundles.trunk_bundle import BundleError
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.fitting import baselines
 from models.fitting.baselines import Baselines
 from models.fitting.calibration import DEFAULT_THRESHOLD
@@ -46,7 +46,7 @@ class Predicted:
     """
 
     bundle: Bundle
-    examined: Examined
+    examined: ExaminedTracks
     seen: int
 
     def notes(self) -> list[str]:
@@ -81,10 +81,12 @@ def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str
     return Predicted(bundle=bundle, examined=examined, seen=manifest.splits[split] - len(rows.track_ids))
 
 
-def examine(rows: SplitRows, own: Heads, thresholds: np.ndarray, known: Baselines | None, layout: Layout) -> Examined:
+def examine(
+    rows: SplitRows, own: Heads, thresholds: np.ndarray, known: Baselines | None, layout: Layout
+) -> ExaminedTracks:
     """What heads and the baselines beside them, if there are any, say of embedded tracks."""
     scores = dict(model_scores(rows, own, known, layout))
-    return Examined(
+    return ExaminedTracks(
         groups=rows.groups,
         durations_s=rows.durations_s,
         targets=rows.embedded.targets,

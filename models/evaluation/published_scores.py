@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from models.bundles import split_record as split_file
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.evaluation.predictions import decisions, kept_baselines
 from models.evaluation.summary import Evaluation
 from models.fitting import baselines
@@ -36,7 +36,7 @@ class Published:
       unseen: how many of those examined are of artists that the bundle's split does not know.
     """
 
-    examined: Examined
+    examined: ExaminedTracks
     cut: float
     absent: int
     unseen: int
@@ -78,7 +78,7 @@ def examine_table(
         raise BundleError(f"{root} holds none of the {len(found)} labelled tracks of split {split!r}")
     cut = float(snapshot.run.options["min_score"])
     prevalence = _prevalence(bundle, len(ids))
-    examined = Examined(
+    examined = ExaminedTracks(
         groups=tuple(found[track].group for track in ids),
         durations_s=durations_s,
         targets=np.stack([found[track].targets for track in ids]),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.evaluation.averages import ALL, Average, averages_of, classes, columns_of, estimate_of
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.evaluation.rating import Rated, pooled_reliability, rate
 from models.evaluation.resampling import Resamples, estimate
 from models.scoring import metrics
@@ -56,7 +56,7 @@ class Evaluation:
 
 
 def evaluate(
-    examined: Examined,
+    examined: ExaminedTracks,
     layout: Layout,
     tag_ids: Sequence[str],
     resampling: Resampling,
@@ -138,7 +138,7 @@ def _differences(means: Mapping[str, list[Average]]) -> list[dict[str, Any]]:
     ]
 
 
-def confusion(examined: Examined, group: Group, tag_ids: Sequence[str]) -> dict[str, Any]:
+def confusion(examined: ExaminedTracks, group: Group, tag_ids: Sequence[str]) -> dict[str, Any]:
     """How often each true class of a multiclass category (rows) was called which (columns), by the first model."""
     true, called, known = classes(examined, next(iter(examined.scores)), group)
     size = len(group.columns)
@@ -146,7 +146,7 @@ def confusion(examined: Examined, group: Group, tag_ids: Sequence[str]) -> dict[
     return {"tags": [tag_ids[column] for column in group.columns], "counts": counts.tolist()}
 
 
-def _reliability(examined: Examined, layout: Layout) -> dict[str, list[dict[str, float]]]:
+def _reliability(examined: ExaminedTracks, layout: Layout) -> dict[str, list[dict[str, float]]]:
     """Category -> points of the reliability curve of all its known pairs, by the first model."""
     scores = next(iter(examined.scores.values()))
     found = {}

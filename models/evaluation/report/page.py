@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from models.evaluation.averages import ALL
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.evaluation.report import plots as report_plots
 from models.evaluation.report import svg as report_svg
 from models.evaluation.report import tables as report_tables
@@ -78,7 +78,7 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
-def page(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids: Sequence[str]) -> str:
+def page(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, tag_ids: Sequence[str]) -> str:
     """The whole page."""
     with report_svg.styled():
         body = "\n".join(_body(subject, examined, evaluation, tag_ids))
@@ -90,7 +90,7 @@ def page(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids: 
     )
 
 
-def _body(subject: Subject, examined: Examined, evaluation: Evaluation, tag_ids: Sequence[str]) -> Iterator[str]:
+def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, tag_ids: Sequence[str]) -> Iterator[str]:
     model, *others = examined.scores
     rows = [row for row in evaluation.rows if (row["model"], row["slice"]) == (model, ALL)]
     yield f"<header><h1>{html.escape(subject.title)}</h1>"
@@ -187,7 +187,7 @@ def _category_plots(evaluation: Evaluation) -> str:
     return f'<div class="pair">{"".join(found)}</div>'
 
 
-def _curves(examined: Examined, rows: Sequence[Mapping[str, Any]], tag_ids: Sequence[str]) -> Iterator[str]:
+def _curves(examined: ExaminedTracks, rows: Sequence[Mapping[str, Any]], tag_ids: Sequence[str]) -> Iterator[str]:
     *_, last = examined.scores
     thin = f" Thin: {last}." if len(examined.scores) > 1 else ""
     for kind, metric in (("roc", "roc_auc"), ("pr", "pr_auc")):
@@ -232,7 +232,7 @@ def _training(subject: Subject) -> Iterator[str]:
     yield _figure(report_plots.training_plot(subject.history), "Each epoch; the dotted line is the one that was kept.")
 
 
-def _slices(examined: Examined, evaluation: Evaluation) -> Iterator[str]:
+def _slices(examined: ExaminedTracks, evaluation: Evaluation) -> Iterator[str]:
     if len(evaluation.tracks) > 1:
         yield "<h2>Length of the track</h2>"
         yield report_tables.by_slice(evaluation.averages, next(iter(examined.scores)), evaluation.tracks)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.evaluation.report.svg import FIRST, INK, SECOND, figure, svg
 from models.scoring import metrics
 
@@ -26,7 +26,11 @@ def ranked_tags(values: Mapping[int, float | None], most: int = PANELS) -> list[
 
 
 def curve_grid(
-    examined: Examined, columns: Sequence[int], tag_ids: Sequence[str], kind: str, values: Mapping[int, float | None]
+    examined: ExaminedTracks,
+    columns: Sequence[int],
+    tag_ids: Sequence[str],
+    kind: str,
+    values: Mapping[int, float | None],
 ) -> str:
     """ROC (`kind="roc"`) or precision-recall curves, a panel a tag: the first model over the last."""
     across = min(6, len(columns))
@@ -49,7 +53,7 @@ def curve_grid(
     return svg(made, kind, f"{names[kind]} with the area under each: {shown}")
 
 
-def _draw_curves(axis: Any, examined: Examined, column: int, kind: str) -> None:
+def _draw_curves(axis: Any, examined: ExaminedTracks, column: int, kind: str) -> None:
     rows = examined.mask[:, column] > 0
     truth = examined.targets[rows, column] >= metrics.POSITIVE_FROM
     base = truth.mean()

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.evaluation.report.page import Subject, page
 from models.evaluation.report.plots import curve, ranked_tags
 from models.evaluation.summary import Resampling, evaluate
@@ -17,7 +17,7 @@ from tests.models.evaluation.test_summary import LAYOUT, TAGS, examined
 HISTORY = {"best_epoch": 1, "epochs": [{"epoch": n, "loss": 1 / (n + 1), "val_pr_auc": n / 4} for n in range(3)]}
 
 
-def write(tracks: Examined, layout=LAYOUT, tags=TAGS, history=HISTORY) -> str:
+def write(tracks: ExaminedTracks, layout=LAYOUT, tags=TAGS, history=HISTORY) -> str:
     thresholds = dict.fromkeys(tags, (0.5, "best_f1"))
     facts = {"tagger": "tg-1"}
     subject = Subject(title="A <title>", facts=facts, thresholds=thresholds, history=history)
@@ -110,7 +110,7 @@ def test_thin_curves_are_named_where_there_are_some(text, bare):
     assert "Thin: constant." in text and "Thin:" not in bare
 
 
-def many(tags: int) -> tuple[Examined, Layout, list[str]]:
+def many(tags: int) -> tuple[ExaminedTracks, Layout, list[str]]:
     rng = np.random.default_rng(0)
     targets = (rng.random((60, tags)) < 0.3).astype(np.float32)
     scores = {"tagger": np.round(rng.random(targets.shape), 4)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.evaluation.averages import ALL
-from models.evaluation.examined import Examined
+from models.evaluation.examined import ExaminedTracks
 from models.evaluation.summary import Resampling, evaluate, slices
 from models.scoring import metrics
 from models.scoring.heads import layout_of, positives
@@ -16,14 +16,14 @@ LAYOUT = layout_of(TAXONOMY)
 TAGS = TAXONOMY.tag_ids
 
 
-def examined(tracks: int = 40, noise: float = 0.6) -> Examined:
+def examined(tracks: int = 40, noise: float = 0.6) -> ExaminedTracks:
     """Tracks of `tests.support.tiny` with a good model and one that knows nothing."""
     rng = np.random.default_rng(0)
     rows = [example(number) for number in range(tracks)]
     targets, mask = np.array([row.targets for row in rows]), np.array([row.mask for row in rows])
     good = np.round(np.clip(targets * 0.4 + rng.random(targets.shape) * noise, 0, 1), 4)
     scores = {"tagger": good, "constant": np.full(good.shape, 0.3)}
-    return Examined(
+    return ExaminedTracks(
         groups=tuple(row.group for row in rows),
         durations_s=np.array([row.duration_s for row in rows]),
         targets=targets,
