@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from models.evaluation.examined import ExaminedTracks
-from models.evaluation.rating import Rated
+from models.evaluation.rating import TagRatings
 from models.evaluation.resampling import Resamples, estimate
 from models.scoring import metrics
 from models.scoring.heads import Group, Layout
@@ -31,7 +31,7 @@ class Average:
 
 
 def averages_of(
-    rated: Rated, examined: ExaminedTracks, model: str, layout: Layout, resamples: Resamples
+    rated: TagRatings, examined: ExaminedTracks, model: str, layout: Layout, resamples: Resamples
 ) -> list[Average]:
     """Macro and micro averages of all tags, macro ones of each category, accuracy of the multiclass ones."""
     everywhere = list(range(layout.size))
@@ -53,7 +53,7 @@ def columns_of(group: Group) -> list[int]:
     return list(group.columns[:1] if group.kind == "binary" else group.columns)
 
 
-def macro(rated: Rated, category: str, columns: Sequence[int], groups: int) -> Average:
+def macro(rated: TagRatings, category: str, columns: Sequence[int], groups: int) -> Average:
     """The mean over the tags with positives and negatives in the sample; a resample may lack one of them."""
     kept = [column for column in columns if not np.isnan(rated.tags["roc_auc"][column, 0])]
     samples = {name: _mean(rated.tags[name][kept]) for name in metrics.MEASURES}

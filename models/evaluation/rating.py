@@ -21,7 +21,7 @@ Samples = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Rated:
+class TagRatings:
     """Metrics of every tag and of all of them pooled.
 
     Attributes:
@@ -41,7 +41,7 @@ class Rated:
 
 def rate(
     targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray, resamples: Resamples
-) -> Rated:
+) -> TagRatings:
     """Rates scores, rounded as they are published, by soft targets and mask; all [n, T], `positives` bool."""
     pooled, by_tag, facts = _Counts.none(resamples), [], []
     for tag in range(targets.shape[1]):
@@ -53,7 +53,7 @@ def rate(
         truth = wanted >= POSITIVE_FROM
         facts.append((truth.sum(), len(rows), min(drawn.distinct(truth), drawn.distinct(~truth))))
     support, known, groups = np.array(facts, int).reshape(-1, 3).T
-    return Rated(
+    return TagRatings(
         tags={name: np.stack([found[name] for found in by_tag]) for name in by_tag[0]},
         micro=pooled.metrics(),
         support=support,

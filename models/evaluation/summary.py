@@ -9,7 +9,7 @@ import numpy as np
 
 from models.evaluation.averages import ALL, Average, averages_of, classes, columns_of, estimate_of
 from models.evaluation.examined import ExaminedTracks
-from models.evaluation.rating import Rated, pooled_reliability, rate
+from models.evaluation.rating import TagRatings, pooled_reliability, rate
 from models.evaluation.resampling import Resamples, estimate
 from models.scoring import metrics
 from models.scoring.heads import Group, Layout
@@ -97,7 +97,9 @@ def slices(durations_s: np.ndarray, edges_s: Sequence[float]) -> dict[str, np.nd
     return {ALL: np.ones(len(durations_s), bool), **(found if len(found) > 1 else {})}
 
 
-def _tag_rows(rated: Rated, layout: Layout, tag_ids: Sequence[str], which: Mapping[str, str]) -> list[dict[str, Any]]:
+def _tag_rows(
+    rated: TagRatings, layout: Layout, tag_ids: Sequence[str], which: Mapping[str, str]
+) -> list[dict[str, Any]]:
     return [
         {
             **which,
