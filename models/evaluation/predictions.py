@@ -36,7 +36,7 @@ def check_taxonomy(bundle: Bundle, manifest: DatasetManifest) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Predicted:
+class BundlePredictions:
     """A bundle, and what it says of the tracks of one split that it was not fitted on.
 
     Attributes:
@@ -58,7 +58,7 @@ class Predicted:
         ]
 
 
-def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str) -> Predicted:
+def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str) -> BundlePredictions:
     """The bundle, and its scores and those of the baselines that it keeps, for one split of a dataset.
 
     Raises:
@@ -78,7 +78,7 @@ def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str
             "artists"
         )
     examined = examine(rows, bundle.heads, bundle.thresholds, kept_baselines(bundle), bundle.layout)
-    return Predicted(bundle=bundle, examined=examined, seen=manifest.splits[split] - len(rows.track_ids))
+    return BundlePredictions(bundle=bundle, examined=examined, seen=manifest.splits[split] - len(rows.track_ids))
 
 
 def examine(
