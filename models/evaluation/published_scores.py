@@ -26,7 +26,7 @@ UNSEEN_SIDE = "test"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Published:
+class PublishedScores:
     """Labelled tracks of one side, and what a snapshot says of them.
 
     Attributes:
@@ -58,7 +58,7 @@ class Published:
 
 def examine_table(
     bundle: Bundle, root: str, snapshot: Snapshot, labels: Iterable[TrackLabels], split: str
-) -> Published:
+) -> PublishedScores:
     """The scores and decisions of a snapshot beside the labels of one side of the bundle's split.
 
     Args:
@@ -92,7 +92,7 @@ def examine_table(
             },
         },
     )
-    return Published(examined=examined, cut=cut, absent=len(found) - len(ids), unseen=len(unseen & set(ids)))
+    return PublishedScores(examined=examined, cut=cut, absent=len(found) - len(ids), unseen=len(unseen & set(ids)))
 
 
 def without_calibration(evaluation: Evaluation) -> Evaluation:
