@@ -104,7 +104,7 @@ def build_bundle(
             **{name: data for trunk in found.trunks for name, data in trunk.files.items()},
             **_files(manifest, found.facts, tagger),
             "history.json": json_bytes(_history(options, trained)),
-            split_file.FILE: split_file.to_bytes({**pairs_of(found.rows), NONE: tied}, learned),
+            split_file.SPLIT_FILE: split_file.to_bytes({**pairs_of(found.rows), NONE: tied}, learned),
         },
     )
     _forget_checkpoints(options.checkpoints, trained, apart=apart)

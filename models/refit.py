@@ -105,7 +105,7 @@ def refit(
         tags=tagger.tags,
         files={
             **_files(base, tagger, taxonomy, snapshot),
-            split_file.FILE: split_file.to_bytes({**pairs_of(splits), NONE: _out(known, kept)}, learned),
+            split_file.SPLIT_FILE: split_file.to_bytes({**pairs_of(splits), NONE: _out(known, kept)}, learned),
         },
     )
     return RefittedBundle(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)

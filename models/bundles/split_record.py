@@ -10,7 +10,7 @@ from models.bundles.trunk_bundle import BundleError, TrunkBundle, read_file
 from transforms.formats.parquet import parquet_bytes
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios, assign
 
-FILE = "splits.parquet"
+SPLIT_FILE = "splits.parquet"
 
 Row = tuple[str, str, str]
 """track_id, group and side of one track."""
@@ -136,17 +136,17 @@ def read_rows(bundle: TrunkBundle) -> list[Row]:
     Raises:
       BundleError: see `read_sides`.
     """
-    if FILE not in bundle.files:
+    if SPLIT_FILE not in bundle.files:
         if learned := [trunk.name for trunk in bundle.trunks if trunk.learned]:
             raise BundleError(
-                f"{bundle.url} holds no {FILE}: which tracks its trunk {learned[0]!r} was trained on is not known, and "
+                f"{bundle.url} holds no {SPLIT_FILE}: which tracks its trunk {learned[0]!r} was trained on is not known, and "
                 "they would be rated as if unseen: train again"
             )
         return []
-    table = _table(read_file(bundle.url, FILE, bundle.files[FILE]))
+    table = _table(read_file(bundle.url, SPLIT_FILE, bundle.files[SPLIT_FILE]))
     tracks, groups, splits = (table.column(name).to_pylist() for name in _SCHEMA.names)
     if unknown := set(splits) - {*SPLITS, NONE}:
-        raise BundleError(f"{bundle.url}: {FILE} names sides {sorted(unknown)}")
+        raise BundleError(f"{bundle.url}: {SPLIT_FILE} names sides {sorted(unknown)}")
     return list(zip(tracks, groups, splits, strict=True))
 
 

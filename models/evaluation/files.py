@@ -71,7 +71,7 @@ def why_alone(bundle: Bundle) -> tuple[str, ...]:
     """Why a bundle is compared with no baseline; nothing where it keeps some."""
     if baselines.FILE in bundle.files:
         return ()
-    if split_file.FILE in bundle.files:
+    if split_file.SPLIT_FILE in bundle.files:
         how = "its heads were fitted to the embeddings of a table, which holds no mels to fit baselines to"
     else:
         how = "it was not trained from a dataset here"

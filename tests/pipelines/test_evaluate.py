@@ -112,9 +112,9 @@ def bundle_fitted_on(folder: Path, **sides: range) -> str:
     write_fake_bundle(str(folder), TAXONOMY, SPEC)
     rows = {split: [(f"track-{n:03d}", f"artist-{n // 2}") for n in numbers] for split, numbers in sides.items()}
     data = split_file.to_bytes(rows)
-    (folder / split_file.FILE).write_bytes(data)
+    (folder / split_file.SPLIT_FILE).write_bytes(data)
     manifest = json.loads((folder / "bundle.json").read_text())
-    manifest["files"][split_file.FILE] = hashlib.sha256(data).hexdigest()
+    manifest["files"][split_file.SPLIT_FILE] = hashlib.sha256(data).hexdigest()
     (folder / "bundle.json").write_text(json.dumps(manifest))
     return str(folder)
 

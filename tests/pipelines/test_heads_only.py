@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.bundles.fake import write_fake_bundle
-from models.bundles.split_record import FILE, Sides, read_sides, to_bytes
+from models.bundles.split_record import SPLIT_FILE, Sides, read_sides, to_bytes
 from models.bundles.tagger_bundle import load_bundle
 from models.bundles.trunk_bundle import BundleError, TrunkFile, load_trunks
 from models.fitting.kept_split import keep_split
@@ -159,7 +159,7 @@ def test_a_learned_trunk_without_its_split_is_refused(told):
 def test_split_file_does_not_depend_on_order():
     rows = [("a", "one"), ("b", "two")]
     assert to_bytes({"train": rows, "test": []}) == to_bytes({"test": [], "train": rows[::-1]})
-    assert FILE.endswith(".parquet")
+    assert SPLIT_FILE.endswith(".parquet")
 
 
 def test_split_file_names_what_trunks_learned_from_before():
