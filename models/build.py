@@ -113,7 +113,7 @@ def build_bundle(
 
 def _learned_before(
     words: Sequence[str], manifest: DatasetManifest, paths: Mapping[str, list[str]]
-) -> list[split_file.Row]:
+) -> list[split_file.SplitRow]:
     """The tracks that trunks of bundles were trained on: none of them is rated here."""
     trained = [bundle for bundle in bundles_among(words).values() if split_file.is_trained(bundle)]
     if not trained:

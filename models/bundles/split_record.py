@@ -12,7 +12,7 @@ from transforms.splits.by_artist import NONE, SPLITS, SplitRatios, assign
 
 SPLIT_FILE = "splits.parquet"
 
-Row = tuple[str, str, str]
+SplitRow = tuple[str, str, str]
 """track_id, group and side of one track."""
 
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("track_id", "group", "split")])
@@ -33,7 +33,7 @@ class Sides:
     groups: Mapping[str, str]
 
     @classmethod
-    def of_rows(cls, rows: Iterable[Row]) -> Self:
+    def of_rows(cls, rows: Iterable[SplitRow]) -> Self:
         """The sides of tracks, and of their groups."""
         tracks: dict[str, str] = {}
         groups: dict[str, str] = {}
@@ -69,7 +69,7 @@ class Sides:
         return side is None or _RANKS[split] <= _RANKS[side]
 
 
-def to_bytes(splits: Mapping[str, Iterable[tuple[str, str]]], earlier: Iterable[Row] = ()) -> bytes:
+def to_bytes(splits: Mapping[str, Iterable[tuple[str, str]]], earlier: Iterable[SplitRow] = ()) -> bytes:
     """The file: the same bytes in whatever order tracks come.
 
     Args:
@@ -100,7 +100,7 @@ def is_trained(bundle: TrunkBundle) -> bool:
     return any(trunk.learned for trunk in bundle.trunks)
 
 
-def learned_rows(bundle: TrunkBundle, rows: Iterable[Row]) -> list[Row]:
+def learned_rows(bundle: TrunkBundle, rows: Iterable[SplitRow]) -> list[SplitRow]:
     """Those of a bundle's tracks that its trunks were trained or tuned on; none where all of them are ready-made."""
     return [row for row in rows if row[2] in ("train", "validation")] if is_trained(bundle) else []
 
@@ -130,7 +130,7 @@ def check_split(bundle: TrunkBundle, sides: Sides, splits: Mapping[str, Iterable
         )
 
 
-def read_rows(bundle: TrunkBundle) -> list[Row]:
+def read_rows(bundle: TrunkBundle) -> list[SplitRow]:
     """The tracks of a bundle's split, as `read_sides` knows them.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.bundles.split_record import Row, Sides
+from models.bundles.split_record import Sides, SplitRow
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios, tied_sides
 from transforms.table.snapshots import Snapshot, locations
@@ -23,7 +23,7 @@ class KeptSplit:
 def keep_split(
     labels: Iterable[tuple[str, str, str | None]],
     known: Sides,
-    learned: Iterable[Row],
+    learned: Iterable[SplitRow],
     table: tuple[str, Snapshot],
     ratios: SplitRatios,
 ) -> KeptSplit:
