@@ -16,7 +16,7 @@ from transforms import storage
 from transforms.formats.hashing import sha256_hex
 from transforms.storage.local import PARTIAL
 
-FILE = "training.checkpoint"
+CHECKPOINT_FILE = "training.checkpoint"
 VERSION = 1
 _FACTS = "facts.json"
 
@@ -42,12 +42,12 @@ def save(folder: str, checkpoint: Checkpoint) -> None:
     facts = {"version": VERSION, "run": checkpoint.run, "facts": checkpoint.facts}
     np.savez(buffer, **{_FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8)}, **checkpoint.arrays)
     data = buffer.getvalue()
-    storage.write_bytes(storage.join(folder, FILE), sha256_hex(data).encode() + data)
+    storage.write_bytes(storage.join(folder, CHECKPOINT_FILE), sha256_hex(data).encode() + data)
 
 
 def is_in(folder: str) -> bool:
     """Whether a run that was not finished left a checkpoint in this folder, or in one below it."""
-    return any(file.url.endswith(f"/{FILE}") for file in storage.list_files(folder))
+    return any(file.url.endswith(f"/{CHECKPOINT_FILE}") for file in storage.list_files(folder))
 
 
 def load(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
@@ -56,7 +56,7 @@ def load(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
     Raises:
       CheckpointError: it is damaged, or of a run that differs from `run`; names what differs.
     """
-    url = storage.join(folder, FILE)
+    url = storage.join(folder, CHECKPOINT_FILE)
     try:
         data = storage.read_bytes(url)
     except storage.NotFound:
@@ -92,7 +92,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 def remove(folder: str) -> None:
     """Removes the checkpoint and what killed writers left, and the folder where nothing else is in it."""
-    storage.delete(storage.join(folder, FILE))
+    storage.delete(storage.join(folder, CHECKPOINT_FILE))
     if "://" not in folder:
         for partial in Path(folder).glob(f"{PARTIAL}*"):
             partial.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ RUN = {"epochs": 3, "trunk": "compact", "learning_rate": None}
 def saved(folder: Path, run=RUN, **arrays) -> Path:
     arrays = arrays or {"state/0": np.arange(6, dtype=np.float32).reshape(2, 3), "state/1": np.array(7, np.int64)}
     checkpoints.save(str(folder), Checkpoint(run=run, facts={"step": 4, "history": [{"loss": 0.1}]}, arrays=arrays))
-    return folder / checkpoints.FILE
+    return folder / checkpoints.CHECKPOINT_FILE
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
@@ -34,7 +34,7 @@ def test_the_last_one_replaces_the_others(tmp_path):
     saved(tmp_path, **{"state/0": np.zeros(2)})
     saved(tmp_path, **{"state/0": np.ones(2)})
     assert checkpoints.load(str(tmp_path), RUN).arrays["state/0"].sum() == 2
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoints.FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoints.CHECKPOINT_FILE]
 
 
 def test_a_checkpoint_of_another_run_is_refused_by_what_differs(tmp_path):

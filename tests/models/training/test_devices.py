@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from models.training.checkpoints import FILE
+from models.training.checkpoints import CHECKPOINT_FILE
 from models.training.cluster import is_chief
 from models.training.data import Sampling, Share, shards_of_epoch, steps_of_epoch
 from transforms.dataset.manifest import DatasetError, read_manifest
@@ -80,7 +80,7 @@ def test_two_devices_share_each_batch_and_resume_exactly(dataset, tmp_path):
     history = run(dataset, tmp_path / "whole", "--devices", "2")
     assert history["epochs"][-1]["loss"] < history["epochs"][0]["loss"]
     killed = command(dataset, tmp_path / "killed", "--devices", "2", "--checkpoint-steps", "3")
-    kill([killed], tmp_path / "killed.checkpoints" / FILE, [None])
+    kill([killed], tmp_path / "killed.checkpoints" / CHECKPOINT_FILE, [None])
     run(dataset, tmp_path / "killed", "--devices", "2")
     assert trained_digest(tmp_path / "killed") == trained_digest(tmp_path / "whole")
 
@@ -114,7 +114,7 @@ def test_two_workers_train_one_trunk_killed_or_not(dataset, tmp_path):
     assert whole[-1]["loss"] < whole[0]["loss"]
     environments = cluster()
     commands = [command(dataset, tmp_path / "killed", "--checkpoint-steps", "3")] * 2
-    kill(commands, tmp_path / "killed.checkpoints" / FILE, environments)
+    kill(commands, tmp_path / "killed.checkpoints" / CHECKPOINT_FILE, environments)
     finish(start(dataset, tmp_path / "killed"))
     assert trained_digest(tmp_path / "killed") == trained_digest(tmp_path / "whole")
     # The mean loss is a sum over devices, which a checkpoint holds as one number: equal to rounding.

@@ -79,7 +79,7 @@ def test_a_finished_run_is_not_trained_again(dataset, finished, monkeypatch, who
 
 def test_dropout_and_schedule_are_in_the_checkpoint(whole, finished):
     """The faults that resumed weights would not show at once: states that start again from zero."""
-    file = finished / checkpoints.FILE
+    file = finished / checkpoints.CHECKPOINT_FILE
     arrays = checkpoints._decode(str(file), file.read_bytes()).arrays
     integers = [a for name, a in arrays.items() if name.startswith("state/") and a.dtype.kind in "iu"]
     assert any(a.shape == () and a == 2 * STEPS for a in integers), "the optimizer's steps"
@@ -98,7 +98,7 @@ def test_kill_minus_nine_at_five_random_steps(dataset, tmp_path):
     arguments = ["--epochs", "6", "--batch-size", "16", "--checkpoint-steps", "3", "--similarity-weight", "0.3"]
     command = [sys.executable, "-m", "pipelines.cli", "train", "--dataset", str(dataset), *arguments, "--output"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
-    bundle, file = tmp_path / "killed", tmp_path / "killed.checkpoints" / checkpoints.FILE
+    bundle, file = tmp_path / "killed", tmp_path / "killed.checkpoints" / checkpoints.CHECKPOINT_FILE
     rng = np.random.default_rng()
     for place in np.sort(rng.choice(np.arange(1, 20), 5, replace=False)):
         kill_after([*command, str(bundle)], file, writes=int(rng.integers(1, 4)), pause_s=0.02 * place)
