@@ -217,7 +217,7 @@ def _files(manifest: DatasetManifest, facts: tuple[TrunkFile, ...], tagger: Fitt
     """What people read of a tagger, and the baselines."""
     return {
         "metrics.json": json_bytes(tagger.metrics),
-        **({baselines.FILE: tagger.baselines.to_npz()} if tagger.baselines else {}),
+        **({baselines.BASELINES_FILE: tagger.baselines.to_npz()} if tagger.baselines else {}),
         "MODEL_CARD.md": model_card(manifest, facts, tagger.tags, tagger.metrics).encode(),
     }
 

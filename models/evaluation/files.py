@@ -69,7 +69,7 @@ def subject_of(
 
 def why_alone(bundle: Bundle) -> tuple[str, ...]:
     """Why a bundle is compared with no baseline; nothing where it keeps some."""
-    if baselines.FILE in bundle.files:
+    if baselines.BASELINES_FILE in bundle.files:
         return ()
     if split_file.SPLIT_FILE in bundle.files:
         how = "its heads were fitted to the embeddings of a table, which holds no mels to fit baselines to"

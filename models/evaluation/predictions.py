@@ -129,6 +129,6 @@ def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str,
 
 def kept_baselines(bundle: Bundle) -> Baselines | None:
     """The baselines that were fitted with the bundle; None where it was not trained from a dataset here."""
-    if baselines.FILE not in bundle.files:
+    if baselines.BASELINES_FILE not in bundle.files:
         return None
-    return Baselines.from_npz(storage.read_bytes(storage.join(bundle.url, baselines.FILE)))
+    return Baselines.from_npz(storage.read_bytes(storage.join(bundle.url, baselines.BASELINES_FILE)))

@@ -12,7 +12,7 @@ from models.fitting.head_fitting import fit_heads
 from models.fitting.labelled import LabelledRows, known_counts, tag_counts
 from models.scoring.heads import Heads, Layout, score
 
-FILE = "baselines.npz"
+BASELINES_FILE = "baselines.npz"
 """Where a bundle keeps its baselines."""
 
 PREVALENCE, LOGISTIC = "prevalence", "logistic_mel_moments"
