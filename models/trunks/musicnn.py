@@ -14,7 +14,7 @@ from models.embedding.pooling import Pooling
 from models.scoring.heads import Heads
 from models.trunks import keras_trunk
 from models.trunks.musicnn_card import SOURCE, musicnn_card
-from models.trunks.musicnn_package import Checkpoint, PackageError, taxonomy_of
+from models.trunks.musicnn_package import PackageError, TensorFlowCheckpoint, taxonomy_of
 from transforms.features.spec import FeatureSpec
 
 SPEC = FeatureSpec(compression="log10p1")
@@ -92,7 +92,7 @@ def _mid_end(front: keras.KerasTensor, named: _Namer) -> list[keras.KerasTensor]
     return [first, second, third]
 
 
-def load_network(checkpoint: Checkpoint) -> tuple[keras.Model, np.ndarray, np.ndarray]:
+def load_network(checkpoint: TensorFlowCheckpoint) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     """The network with its published weights, and its output layer: weights float32 [200, 50], bias [50].
 
     Raises:
@@ -119,7 +119,7 @@ def _fitted(weights: "tf.train.CheckpointReader", layer: str, variable: keras.Va
     return values.reshape(variable.shape) if values.ndim == 4 and len(variable.shape) == 3 else values
 
 
-def write_musicnn_bundle(url: str, checkpoint: Checkpoint) -> Bundle:
+def write_musicnn_bundle(url: str, checkpoint: TensorFlowCheckpoint) -> Bundle:
     """A complete bundle: the network as trunk, its output layer as heads on the mean of a track's patch embeddings."""
     model, weights, bias = load_network(checkpoint)
     taxonomy, outputs = taxonomy_of(checkpoint.labels)

@@ -37,7 +37,7 @@ class PackageError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class TensorFlowCheckpoint:
     """One trained network of the package.
 
     Attributes:
@@ -53,7 +53,7 @@ class Checkpoint:
     licence: str
 
 
-def read_package(place: Path) -> list[Checkpoint]:
+def read_package(place: Path) -> list[TensorFlowCheckpoint]:
     """The MusiCNN checkpoints of a wheel, of the folder that one was unpacked or installed to, or of a checkout.
 
     Raises:
@@ -67,7 +67,7 @@ def read_package(place: Path) -> list[Checkpoint]:
         raise PackageError(f"{place}: {missing} is not there: give the wheel of musicnn 0.1.0, or its unpacked folder")
     labels = _labels(configuration.read_bytes().decode())
     return [
-        Checkpoint(
+        TensorFlowCheckpoint(
             dataset=name,
             files=_checkpoint(files, name, place),
             labels=labels[name],
