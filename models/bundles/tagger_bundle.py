@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.bundles.trunk_bundle import MANIFEST, BundleError, TrunkBundle, check_id, read_checked, trunk_fields
+from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, TrunkBundle, check_id, read_checked, trunk_fields
 from models.scoring import heads as heads_
 from models.scoring.heads import Heads, Layout, layout_of
 from transforms.formats.hashing import short_id
@@ -134,7 +134,7 @@ def _check(bundle: Bundle, manifest: Mapping[str, Any]) -> None:
         found = bundle.taxonomy.taxonomy_id if name == "taxonomy_id" else bundle.tagger_id
         check_id(bundle.url, name, manifest, found)
     if [facts.tag for facts in bundle.tags] != [tag.id for tag in bundle.taxonomy.tags]:
-        raise BundleError(f"{bundle.url}: {MANIFEST} was changed: its tags are not those of its taxonomy")
+        raise BundleError(f"{bundle.url}: {BUNDLE_FILE} was changed: its tags are not those of its taxonomy")
     if bundle.heads.weights.shape != (bundle.embedding_dim, len(bundle.tags)):
         raise BundleError(
             f"{bundle.url}: heads of shape {bundle.heads.weights.shape} for embeddings of {bundle.embedding_dim} "

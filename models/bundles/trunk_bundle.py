@@ -16,7 +16,7 @@ from transforms.formats.hashing import json_bytes, short_id
 
 SCHEMA_VERSION = 2
 READABLE_SCHEMAS = (1, 2)
-MANIFEST = "bundle.json"
+BUNDLE_FILE = "bundle.json"
 
 
 class BundleError(ValueError):
@@ -139,13 +139,13 @@ def _check(bundle: TrunkBundle, manifest: Mapping[str, Any]) -> None:
     for trunk in bundle.trunks:
         for place in trunk.files.values():
             if not files_of(place, bundle.files):
-                raise BundleError(f"{bundle.url}: {MANIFEST} lists no file of the trunk {trunk.name!r} at {place}")
+                raise BundleError(f"{bundle.url}: {BUNDLE_FILE} lists no file of the trunk {trunk.name!r} at {place}")
 
 
 def check_id(url: str, name: str, manifest: Mapping[str, Any], found: str) -> None:
     """Raises BundleError unless the manifest's id is the one found."""
     if manifest[name] != found:
-        raise BundleError(f"{url}: {MANIFEST} was changed: its {name} is {manifest[name]}, found {found}")
+        raise BundleError(f"{url}: {BUNDLE_FILE} was changed: its {name} is {manifest[name]}, found {found}")
 
 
 def files_of(place: str, files: Mapping[str, str]) -> list[str]:
@@ -179,11 +179,11 @@ def read_checked(url: str) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 def _read_manifest(url: str) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads(storage.read_bytes(storage.join(url, MANIFEST)))
+        manifest: dict[str, Any] = json.loads(storage.read_bytes(storage.join(url, BUNDLE_FILE)))
     except storage.NotFound as error:
-        raise BundleError(f"{url} holds no {MANIFEST}: not a bundle, or its training was interrupted") from error
+        raise BundleError(f"{url} holds no {BUNDLE_FILE}: not a bundle, or its training was interrupted") from error
     except json.JSONDecodeError as error:
-        raise BundleError(f"{url}/{MANIFEST} is no JSON: {error}") from error
+        raise BundleError(f"{url}/{BUNDLE_FILE} is no JSON: {error}") from error
     if manifest.get("schema_version") not in READABLE_SCHEMAS:
         raise BundleError(
             f"{url}: bundle schema {manifest.get('schema_version')}, this version reads "
@@ -200,7 +200,7 @@ def read_file(url: str, name: str, sha256: str) -> bytes:
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise BundleError(f"{url}: {MANIFEST} names {name!r}: files of a bundle are inside it")
+        raise BundleError(f"{url}: {BUNDLE_FILE} names {name!r}: files of a bundle are inside it")
     try:
         data = storage.read_bytes(storage.join(url, name))
     except storage.NotFound as error:

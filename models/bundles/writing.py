@@ -11,7 +11,7 @@ import numpy as np
 
 from models.bundles.tagger_bundle import HEADS, Bundle, TagFacts, load_bundle, tagger_id
 from models.bundles.trunk_bundle import (
-    MANIFEST,
+    BUNDLE_FILE,
     SCHEMA_VERSION,
     BundleError,
     TrunkBundle,
@@ -92,17 +92,17 @@ def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> N
     storage.create(marker, json_bytes(sorted(files)))
     for name, data in sorted(files.items()):
         storage.create(storage.join(url, name), data)
-    storage.create(storage.join(url, MANIFEST), json_bytes(manifest))
+    storage.create(storage.join(url, BUNDLE_FILE), json_bytes(manifest))
     storage.delete(marker)
 
 
 def check_output(url: str) -> None:
     """Raises BundleError where a new bundle cannot be written to this folder."""
-    if storage.exists(storage.join(url, MANIFEST)):
+    if storage.exists(storage.join(url, BUNDLE_FILE)):
         raise BundleError(f"{url} holds a bundle already: bundles are never overwritten, choose another folder")
     if found := next(iter(storage.list_folder(url)), None):
         raise BundleError(
-            f"{url} is not empty and holds no {MANIFEST} (found {found.url}): remove what an interrupted run left, "
+            f"{url} is not empty and holds no {BUNDLE_FILE} (found {found.url}): remove what an interrupted run left, "
             "or choose another folder"
         )
 
@@ -110,7 +110,7 @@ def check_output(url: str) -> None:
 def clear_unfinished(url: str) -> None:
     """Removes what a killed run has written of a bundle; a complete one and all files of others are left alone."""
     marker = storage.join(url, _UNFINISHED)
-    if storage.exists(storage.join(url, MANIFEST)) or not storage.exists(marker):
+    if storage.exists(storage.join(url, BUNDLE_FILE)) or not storage.exists(marker):
         return
     for name in json.loads(storage.read_bytes(marker)):
         storage.delete(storage.join(url, name))

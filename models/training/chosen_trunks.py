@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.bundles.trunk_bundle import (
-    MANIFEST,
+    BUNDLE_FILE,
     BundleError,
     TrunkBundle,
     TrunkFile,
@@ -61,7 +61,7 @@ def bundles_among(words: Sequence[str]) -> dict[str, TrunkBundle]:
     for word in words:
         if words.count(word) > 1:
             raise BundleError(f"trunk {word!r} stands {words.count(word)} times: give each trunk once")
-        if "/" in word or storage.exists(storage.join(word, MANIFEST)):
+        if "/" in word or storage.exists(storage.join(word, BUNDLE_FILE)):
             found[word] = load_trunks(word)
             if not found[word].trunks:
                 raise BundleError(f"{word} holds no trunk: its embeddings are the fixed statistics alone")

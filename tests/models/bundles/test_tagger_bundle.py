@@ -9,7 +9,7 @@ import pytest
 
 from models.bundles.fake import write_fake_bundle
 from models.bundles.tagger_bundle import Bundle, load_bundle
-from models.bundles.trunk_bundle import MANIFEST, BundleError, embedding_id, load_trunks, local_copy
+from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, embedding_id, load_trunks, local_copy
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
@@ -28,7 +28,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 def edit(bundle: Bundle, change) -> None:
-    path = Path(bundle.url, MANIFEST)
+    path = Path(bundle.url, BUNDLE_FILE)
     manifest = json.loads(path.read_bytes())
     change(manifest)
     path.write_text(json.dumps(manifest))
@@ -42,7 +42,7 @@ def test_what_was_written_is_read(bundle):
 
 def test_equal_bundles_have_equal_bytes(bundle, tmp_path):
     other = write_fake_bundle(str(tmp_path / "other"), TAXONOMY, SPEC)
-    for name in (*bundle.files, MANIFEST):
+    for name in (*bundle.files, BUNDLE_FILE):
         assert Path(bundle.url, name).read_bytes() == Path(other.url, name).read_bytes()
 
 
@@ -124,7 +124,7 @@ def test_a_bundle_is_never_overwritten(bundle):
 
 
 def test_leftovers_are_not_mixed_with_a_new_bundle(bundle):
-    Path(bundle.url, MANIFEST).unlink()
+    Path(bundle.url, BUNDLE_FILE).unlink()
     with pytest.raises(BundleError, match="interrupted"):
         write_fake_bundle(bundle.url, TAXONOMY, SPEC)
 
