@@ -14,7 +14,7 @@ from transforms import storage
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes, short_id
 
-SCHEMA_VERSION = 2
+BUNDLE_VERSION = 2
 READABLE_SCHEMAS = (1, 2)
 BUNDLE_FILE = "bundle.json"
 

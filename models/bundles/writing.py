@@ -12,7 +12,7 @@ import numpy as np
 from models.bundles.tagger_bundle import HEADS, Bundle, TagFacts, load_bundle, tagger_id
 from models.bundles.trunk_bundle import (
     BUNDLE_FILE,
-    SCHEMA_VERSION,
+    BUNDLE_VERSION,
     BundleError,
     TrunkBundle,
     TrunkFile,
@@ -84,7 +84,7 @@ def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> N
     check_output(url)
     manifest = {
         **fields,
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": BUNDLE_VERSION,
         "created_by": f"catalog-tagger {version('catalog-tagger')}",
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
