@@ -13,7 +13,7 @@ def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | No
 
     Args:
       bundle_url: folder of the bundle, local or gs://.
-      inference: what runs the trunks, a key of `ENGINES`.
+      inference: what runs the trunks, a key of `INFERENCE_ENGINES`.
       threads: threads of the engine (TensorFlow: for each of its two pools); None leaves its own choice.
 
     Raises:
@@ -42,11 +42,11 @@ def format_for(trunk: TrunkFile, bundle_url: str, inference: str) -> str:
     Raises:
       BundleError: the bundle holds none that this engine can run.
     """
-    found = next((kind for kind in ENGINES[inference] if kind in trunk.files), None)
+    found = next((kind for kind in INFERENCE_ENGINES[inference] if kind in trunk.files), None)
     if found is None:
         raise BundleError(
             f"{bundle_url}: trunk {trunk.name!r} is there as {', '.join(trunk.files) or 'nothing'}; "
-            f"{inference} runs {', '.join(ENGINES[inference])}"
+            f"{inference} runs {', '.join(INFERENCE_ENGINES[inference])}"
         )
     return found
 
@@ -86,7 +86,7 @@ LOADERS: dict[str, Callable[[Path, TrunkFile, int | None], Trunk]] = {
 }
 """Trunk format -> loader."""
 
-ENGINES = {
+INFERENCE_ENGINES = {
     "auto": ("onnx", "keras", "projection"),
     "onnx": ("onnx", "projection"),
     "tensorflow": ("keras", "projection"),
