@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.real_tasks import FOLDS, Task, read_rows, read_tasks
 from models.embedding.blocks import Block
-from models.embedding.statistics import LATEST, STATISTICS
+from models.embedding.statistics import LATEST, STATISTICS_BY_VERSION
 from models.fitting.baselines import mel_moments
 from models.fitting.calibration import calibrate
 from models.fitting.category_fitting import FittedHeads
@@ -60,7 +60,9 @@ def embed(files: Mapping[str, Path], musicnn: Path) -> dict[str, np.ndarray]:
                 continue  # shorter than the spec allows
             ids.append(track)
             found[f"moments/{track}"] = mel_moments(patches)
-            found[f"statistics/{track}"] = STATISTICS[LATEST](patches, "db").astype(np.float16).astype(np.float32)
+            found[f"statistics/{track}"] = (
+                STATISTICS_BY_VERSION[LATEST](patches, "db").astype(np.float16).astype(np.float32)
+            )
         for name, embedder in embedders.items():
             found |= {f"{name}/{i}": values for i, values in zip(ids, embedder.embed(heard), strict=True)}
     return found

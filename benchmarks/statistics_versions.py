@@ -9,7 +9,7 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from models.embedding.statistics import STATISTICS
+from models.embedding.statistics import STATISTICS_BY_VERSION
 from transforms.features.spec import FeatureSpec
 
 PATCHES, ROUNDS, CALLS = 16, 15, 10
@@ -19,10 +19,10 @@ def measure() -> dict[int, float]:
     """Median over the rounds of the processor time of a call, in ms, by version."""
     spec = FeatureSpec()
     patches = np.random.default_rng(0).normal(-40, 15, (PATCHES, *spec.patch_shape)).astype(np.float16)
-    taken: dict[int, list[float]] = {version: [] for version in STATISTICS}
+    taken: dict[int, list[float]] = {version: [] for version in STATISTICS_BY_VERSION}
     with threadpool_limits(1):
         for _ in range(ROUNDS):
-            for version, function in STATISTICS.items():
+            for version, function in STATISTICS_BY_VERSION.items():
                 start = time.process_time()
                 for _ in range(CALLS):
                     function(patches, spec.compression)

@@ -65,7 +65,7 @@ def _trunk_row(name: str, facts: dict[str, Any]) -> Row:
 def inference(work: Path) -> dict[str, Any]:
     """Patches a second of every trunk, measured in turns."""
     from models.embedding.embedder import BATCH
-    from models.embedding.statistics import LATEST, STATISTICS
+    from models.embedding.statistics import LATEST, STATISTICS_BY_VERSION
     from models.trunks import keras_trunk
     from models.trunks import networks as trunks
     from models.trunks.cost import multiply_adds, parameters
@@ -76,7 +76,7 @@ def inference(work: Path) -> dict[str, Any]:
     run: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
     for name, builder in trunks.TRUNKS.items():
         if builder is None:
-            run[name] = lambda rows: STATISTICS[LATEST](rows, SPEC.compression)
+            run[name] = lambda rows: STATISTICS_BY_VERSION[LATEST](rows, SPEC.compression)
             found[name] = {"parameters": 0, "multiply_adds": 0, "values": len(run[name](patches))}
             continue
         model = builder(SPEC, [-40.0] * SPEC.n_mels, [10.0] * SPEC.n_mels)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 
 from models.embedding.blocks import Block
-from models.embedding.statistics import LATEST, STATISTICS, dimension
+from models.embedding.statistics import LATEST, STATISTICS_BY_VERSION, dimension
 from transforms.features.spec import Compression
 
 Statistics = Literal["none", "mel"]
@@ -44,8 +44,10 @@ class Pooling:
     def __post_init__(self) -> None:
         if self.statistics not in ("none", "mel"):
             raise ValueError(f"statistics={self.statistics!r}: choose 'mel' or 'none'")
-        if self.version not in STATISTICS:
-            raise ValueError(f"statistics of version {self.version}: this version knows {sorted(STATISTICS)}")
+        if self.version not in STATISTICS_BY_VERSION:
+            raise ValueError(
+                f"statistics of version {self.version}: this version knows {sorted(STATISTICS_BY_VERSION)}"
+            )
 
     def dim(self, patch_dim: int, n_mels: int) -> int:
         """Length of the track embedding."""
@@ -89,6 +91,6 @@ def pool(patch_embeddings: np.ndarray, patches: np.ndarray, pooling: Pooling, co
     """One track's embedding: float32 [D] holding values of float16 precision, cut off at float16's range."""
     parts = [moments(patch_embeddings)]
     if pooling.statistics == "mel":
-        parts.append(STATISTICS[pooling.version](patches, compression))
+        parts.append(STATISTICS_BY_VERSION[pooling.version](patches, compression))
     pooled = np.clip(np.concatenate(parts), -_FLOAT16_MAX, _FLOAT16_MAX)
     return pooled.astype(np.float16).astype(np.float32)

@@ -69,10 +69,10 @@ def statistics_2(patches: np.ndarray, compression: Compression) -> np.ndarray:
     return np.concatenate([*spectrum, _modulation(mels), _onsets(mels)])
 
 
-STATISTICS: dict[int, Callable[[np.ndarray, Compression], np.ndarray]] = {1: statistics_1, 2: statistics_2}
+STATISTICS_BY_VERSION: dict[int, Callable[[np.ndarray, Compression], np.ndarray]] = {1: statistics_1, 2: statistics_2}
 """Version -> float16 patches [n, frames, mels] and their compression -> float32 [dimension]."""
 
-LATEST = max(STATISTICS)
+LATEST = max(STATISTICS_BY_VERSION)
 
 
 def _cepstra(mels: np.ndarray) -> np.ndarray:
