@@ -12,7 +12,7 @@ from transforms.formats.hashing import sha256_hex
 
 TRUNK_FILE = "trunk.onnx"
 
-TOLERANCE = 1e-4
+IMPORT_TOLERANCE = 1e-4
 """How much a patch's embedding may change, relative to the largest value, with the patches beside it."""
 
 
@@ -63,7 +63,7 @@ def embedding_length(trunk: OnnxTrunk, spec: FeatureSpec) -> int:
         raise BundleError(f"the network makes {found.shape} of {BATCH} patches: a trunk makes [{BATCH}, dim]")
     if not np.isfinite(found).all():
         raise BundleError("the network's embeddings of noise are not finite")
-    if np.abs(found - beside_others)[:half].max() > TOLERANCE * np.abs(found).max():
+    if np.abs(found - beside_others)[:half].max() > IMPORT_TOLERANCE * np.abs(found).max():
         raise BundleError(
             "a patch's embedding changes with the patches beside it: export the network for inference, with the "
             "statistics of its normalisations fixed"
