@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FILES = {"keras": "trunk.keras", "saved_model": "saved_model", "onnx": "trunk.onnx"}
 """Format -> file, or folder of files, of an exported trunk."""
 
-TOLERANCE = 1e-3
+EXPORT_TOLERANCE = 1e-3
 """Largest relative difference between a network and its ONNX file; usual are 1e-6."""
 
 _log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def _check_onnx(model: keras.Model, onnx: bytes) -> None:
             f"{model.name}: its ONNX file wants {[one.name for one in exported.inputs]}, not patches alone"
         )
     wanted, found = as_function(model)(noise), exported(noise)
-    if not np.allclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE * np.abs(wanted).max()):
+    if not np.allclose(found, wanted, rtol=EXPORT_TOLERANCE, atol=EXPORT_TOLERANCE * np.abs(wanted).max()):
         raise BundleError(f"{model.name}: its ONNX file differs from the network by {np.abs(found - wanted).max()}")
 
 
