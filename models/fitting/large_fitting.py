@@ -20,7 +20,7 @@ from models.scoring.heads import Group, Heads, fitted_columns
 BLOCK = 1024
 """Rows whose float32 copy is held at once: their logits stay in the processor's cache."""
 
-TOLERANCE = 1e-5
+DESCENT_TOLERANCE = 1e-5
 """Relative fall of the loss that ends the descent: far below what another sample of tracks would change."""
 
 MOST_STEPS = 60
@@ -64,7 +64,7 @@ def refine(train: LabelledRows, start: Heads, part: Part, scales: np.ndarray, we
         loss, slopes = problem.objective(basis @ params[:-1], params[-1])
         return loss, (stretch * np.vstack([basis.T @ slopes[:-1], slopes[-1]])).ravel()
 
-    found = minimise(objective, (first / stretch).ravel(), tolerance=TOLERANCE, max_iterations=MOST_STEPS)
+    found = minimise(objective, (first / stretch).ravel(), tolerance=DESCENT_TOLERANCE, max_iterations=MOST_STEPS)
     params = stretch * found.reshape(first.shape)
     new_weights, new_bias = start.weights.copy(), start.bias.copy()
     new_weights[:, problem.outputs] = 0
