@@ -17,7 +17,7 @@ from transforms.dataset.manifest import DatasetManifest
 PATCHES = 4
 """Patches of a validation track that are looked at after each epoch, spread evenly over it."""
 
-TRACKS = 2000
+VALIDATION_TRACKS = 2000
 """Most validation tracks that are looked at after each epoch: they stay in memory."""
 
 _BATCH = 64
@@ -36,7 +36,7 @@ class Validation:
     @classmethod
     def of(cls, tracks: Iterable[data.TrainingTrack], manifest: DatasetManifest, layout: Layout) -> "Validation":
         """Some patches of the first tracks."""
-        tracks = [_thinned(track) for track in itertools.islice(tracks, TRACKS)]
+        tracks = [_thinned(track) for track in itertools.islice(tracks, VALIDATION_TRACKS)]
         chosen, tags = [track.patches for track in tracks], len(manifest.taxonomy.tags)
         return cls(
             patches=np.concatenate([*chosen, np.zeros((0, *manifest.feature_spec.patch_shape), np.float16)]),
