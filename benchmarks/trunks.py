@@ -128,7 +128,7 @@ def _step(manifest: Any) -> Callable[[Any], Any]:
     from models.trunks import networks as trunks
 
     layout = layout_of(manifest.taxonomy)
-    model = with_outputs(trunks.build("compact", SPEC, manifest.mel_mean, manifest.mel_std), layout)
+    model = with_outputs(trunks.build_network("compact", SPEC, manifest.mel_mean, manifest.mel_std), layout)
     model.compile(optimizer=keras.optimizers.AdamW(1e-3), loss=[masked_loss(layout)], jit_compile=False)
     step = tf.function(model.train_step)
     return lambda batch: step((batch[0], (batch[1],)))

@@ -22,7 +22,7 @@ from models.training.progress import Progress
 from models.training.similarity import rarity, similarity_loss
 from models.training.validation import Validation, logits_function
 from models.trunks.keras_trunk import digest_of
-from models.trunks.networks import build
+from models.trunks.networks import build_network
 from transforms.dataset.manifest import DatasetManifest
 from transforms.formats.hashing import digest, json_bytes
 
@@ -81,7 +81,7 @@ def train_trunk(
 def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.Model | None) -> keras.Model:
     """The trunk that training starts from."""
     if initial is None:
-        return build(options.trunk, manifest.feature_spec, manifest.mel_mean, manifest.mel_std)
+        return build_network(options.trunk, manifest.feature_spec, manifest.mel_mean, manifest.mel_std)
     takes, wanted = tuple(initial.input_shape[1:]), manifest.feature_spec.patch_shape
     if takes != wanted:
         raise TrainingError(f"the trunk takes patches of {takes}, the dataset has {wanted}: prepare it with --trunk")

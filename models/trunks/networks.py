@@ -127,7 +127,7 @@ TRUNKS: dict[str, Builder | None] = {
 """Name -> builder, from feature spec and the training split's mean and deviation per mel band; None: no network."""
 
 
-def build(name: str, spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
+def build_network(name: str, spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
     """A new trunk by name, its weights drawn from Keras's seed.
 
     Raises:

@@ -14,7 +14,7 @@ def fresh(dataset, spec=SPEC):
     from models.trunks import networks as trunks
 
     manifest = read_manifest(str(dataset))
-    return trunks.build("compact", spec, manifest.mel_mean, manifest.mel_std)
+    return trunks.build_network("compact", spec, manifest.mel_mean, manifest.mel_std)
 
 
 def weights(model, norms: bool) -> list[np.ndarray]:
@@ -46,4 +46,4 @@ def test_a_trunk_of_other_patches_is_refused(dataset):
 def fresh_of_default_spec():
     from models.trunks import networks as trunks
 
-    return trunks.build("compact", FeatureSpec(), [-40.0] * 96, [9.0] * 96)
+    return trunks.build_network("compact", FeatureSpec(), [-40.0] * 96, [9.0] * 96)

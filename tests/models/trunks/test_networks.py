@@ -13,7 +13,7 @@ NETWORKS = ("compact", "mobile", "short_chunk_resnet")
 def built(name: str, spec: FeatureSpec = SPEC):
     from models.trunks import networks as trunks
 
-    return trunks.build(name, spec, [-40.0] * spec.n_mels, [9.0] * spec.n_mels)
+    return trunks.build_network(name, spec, [-40.0] * spec.n_mels, [9.0] * spec.n_mels)
 
 
 def test_the_registry_holds_three_networks_and_the_statistics():
