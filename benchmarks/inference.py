@@ -75,7 +75,7 @@ def make(work: Path) -> None:
         if builder is None or (place / "bundle.json").exists():
             continue
         model = builder(spec, [-40.0] * spec.n_mels, [10.0] * spec.n_mels)
-        facts, files = keras_trunk.save(model, name, learned=False)
+        facts, files = keras_trunk.export_trunk(model, name, learned=False)
         pooling = Pooling(statistics="none")
         write_trunk_bundle(str(place), spec=spec, pooling=pooling, trunks=(facts,), files=files)
     if list(WHEELS.glob("musicnn-*.whl")) and not (work / "inference" / "musicnn-msd").exists():

@@ -95,7 +95,7 @@ def choose_trunks(words: Sequence[str], feature_id: str, *, fine_tune: bool, tra
 def _saved(name: str, trained: "TrainedTrunk", source: str = "", licence: str = "") -> ChosenTrunk:
     from models.trunks import keras_trunk
 
-    facts, files = keras_trunk.save(trained.trunk, name, learned=True, source=source, licence=licence)
+    facts, files = keras_trunk.export_trunk(trained.trunk, name, learned=True, source=source, licence=licence)
     # Heads are fitted on the embeddings that `tag` will see: those of ONNX Runtime, but for the speed of a GPU.
     on_gpu = keras_trunk.has_gpu()
     run = keras_trunk.as_function(trained.trunk) if on_gpu else OnnxTrunk(files[facts.files["onnx"]], None)

@@ -55,7 +55,7 @@ def digest_of(model: keras.Model) -> str:
     return digest(*(part for weight in weights for part in (str(weight.shape), weight.tobytes())))
 
 
-def save(
+def export_trunk(
     model: keras.Model, name: str, *, learned: bool, source: str = "", licence: str = ""
 ) -> tuple[TrunkFile, dict[str, bytes]]:
     """The trunk as files of a bundle, in every format: what the manifest says of it, and the files' bytes by name."""

@@ -125,7 +125,9 @@ def write_musicnn_bundle(url: str, checkpoint: TensorFlowCheckpoint) -> Bundle:
     taxonomy, outputs = taxonomy_of(checkpoint.labels)
     pooling = Pooling(statistics="none")
     name = f"musicnn-{checkpoint.dataset}"
-    facts, files = keras_trunk.save(model, name, learned=False, source=SOURCE, licence=f"ISC\n\n{checkpoint.licence}")
+    facts, files = keras_trunk.export_trunk(
+        model, name, learned=False, source=SOURCE, licence=f"ISC\n\n{checkpoint.licence}"
+    )
     tags = tuple(TagFacts(tag=tag, threshold=THRESHOLD) for tag in taxonomy.tag_ids)
     documents = {
         "MODEL_CARD.md": musicnn_card(checkpoint.dataset, taxonomy).encode(),

@@ -88,5 +88,5 @@ def test_a_layer_of_unknown_cost_is_named():
 def test_every_trunk_is_saved_in_every_format(name):
     from models.trunks import keras_trunk
 
-    facts, files = keras_trunk.save(built(name), name, learned=True)
+    facts, files = keras_trunk.export_trunk(built(name), name, learned=True)
     assert {"keras", "saved_model", "onnx"} <= set(facts.files) and "trunk.onnx" in files
