@@ -124,7 +124,7 @@ def load_model(path: Path, facts: TrunkFile) -> keras.Model:
     return model
 
 
-def load(path: Path, facts: TrunkFile) -> "Trunk":
+def load_keras_trunk(path: Path, facts: TrunkFile) -> "Trunk":
     """The trunk for inference, as `load_model` reads it."""
     return as_function(load_model(path, facts))
 

@@ -64,7 +64,7 @@ def _load_keras(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
     from models.trunks import keras_trunk
 
     keras_trunk.limit_threads(threads)
-    return keras_trunk.load(path, trunk)
+    return keras_trunk.load_keras_trunk(path, trunk)
 
 
 def _load_onnx(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:

@@ -88,7 +88,7 @@ def test_trunk_with_other_weights_is_refused(built):
 
     other = dataclasses.replace(built.bundle.trunks[0], digest="0" * 64)
     with pytest.raises(BundleError, match="trunk digest"):
-        keras_trunk.load(Path(built.bundle.url, other.files["keras"]), other)
+        keras_trunk.load_keras_trunk(Path(built.bundle.url, other.files["keras"]), other)
 
 
 def test_lambda_layers_are_refused(tmp_path, built):
@@ -99,7 +99,7 @@ def test_lambda_layers_are_refused(tmp_path, built):
     evil = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
     evil.save(tmp_path / "evil.keras")
     with pytest.raises(ValueError, match=r"[Ll]ambda"):
-        keras_trunk.load(tmp_path / "evil.keras", built.bundle.trunks[0])
+        keras_trunk.load_keras_trunk(tmp_path / "evil.keras", built.bundle.trunks[0])
 
 
 def test_training_logs_and_stops_when_patience_is_out(dataset, tmp_path):
