@@ -36,7 +36,7 @@ class Checkpoint:
     arrays: Mapping[str, np.ndarray]
 
 
-def save(folder: str, checkpoint: Checkpoint) -> None:
+def save_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
     """Replaces the checkpoint of a folder, local or gs://: whoever reads finds the old one or the new one, whole."""
     buffer = io.BytesIO()
     facts = {"version": VERSION, "run": checkpoint.run, "facts": checkpoint.facts}

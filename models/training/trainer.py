@@ -210,7 +210,7 @@ class _Run:
         facts = {"step": step, **progress.to_facts()}
         if cluster.is_chief():
             found = Checkpoint(run=self._identity, facts=facts, arrays={**arrays, **progress.to_arrays()})
-            checkpoints.save(self._options.checkpoints, found)
+            checkpoints.save_checkpoint(self._options.checkpoints, found)
 
     def _restored(self) -> tuple[Progress, int]:
         """Where an earlier run was stopped: its finished epochs, and the steps of the next one; else the start."""

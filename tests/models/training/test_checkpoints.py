@@ -14,7 +14,9 @@ RUN = {"epochs": 3, "trunk": "compact", "learning_rate": None}
 
 def saved(folder: Path, run=RUN, **arrays) -> Path:
     arrays = arrays or {"state/0": np.arange(6, dtype=np.float32).reshape(2, 3), "state/1": np.array(7, np.int64)}
-    checkpoints.save(str(folder), Checkpoint(run=run, facts={"step": 4, "history": [{"loss": 0.1}]}, arrays=arrays))
+    checkpoints.save_checkpoint(
+        str(folder), Checkpoint(run=run, facts={"step": 4, "history": [{"loss": 0.1}]}, arrays=arrays)
+    )
     return folder / checkpoints.CHECKPOINT_FILE
 
 

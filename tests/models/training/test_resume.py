@@ -31,7 +31,7 @@ class Killed(BaseException):
 
 def killed(dataset: Path, folder: Path, after: int, monkeypatch) -> None:
     """A run that ends in the middle of writing its checkpoint number `after + 1`."""
-    save, count = checkpoints.save, iter(range(10**9))
+    save, count = checkpoints.save_checkpoint, iter(range(10**9))
 
     def dying(*args):
         if next(count) == after:
@@ -39,7 +39,7 @@ def killed(dataset: Path, folder: Path, after: int, monkeypatch) -> None:
         save(*args)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(checkpoints, "save", dying)
+        patch.setattr(checkpoints, "save_checkpoint", dying)
         trained(dataset, checkpoints=str(folder))
 
 
