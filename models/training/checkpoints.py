@@ -50,7 +50,7 @@ def is_in(folder: str) -> bool:
     return any(file.url.endswith(f"/{CHECKPOINT_FILE}") for file in storage.list_files(folder))
 
 
-def load(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
+def load_checkpoint(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
     """The checkpoint of a folder, or None where there is none.
 
     Raises:

@@ -214,7 +214,11 @@ class _Run:
 
     def _restored(self) -> tuple[Progress, int]:
         """Where an earlier run was stopped: its finished epochs, and the steps of the next one; else the start."""
-        found = checkpoints.load(self._options.checkpoints, self._identity) if self._options.checkpoints else None
+        found = (
+            checkpoints.load_checkpoint(self._options.checkpoints, self._identity)
+            if self._options.checkpoints
+            else None
+        )
         if found is None:
             return Progress(), 0
         for i, variable in enumerate(self._variables()):

@@ -22,27 +22,27 @@ def saved(folder: Path, run=RUN, **arrays) -> Path:
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
     saved(tmp_path / "c")
-    found = checkpoints.load(str(tmp_path / "c"), RUN)
+    found = checkpoints.load_checkpoint(str(tmp_path / "c"), RUN)
     assert found.facts == {"step": 4, "history": [{"loss": 0.1}]} and set(found.arrays) == {"state/0", "state/1"}
     assert found.arrays["state/0"].dtype == np.float32 and found.arrays["state/0"].shape == (2, 3)
     assert found.arrays["state/1"] == 7
 
 
 def test_without_a_checkpoint_there_is_none(tmp_path):
-    assert checkpoints.load(str(tmp_path / "c"), RUN) is None
+    assert checkpoints.load_checkpoint(str(tmp_path / "c"), RUN) is None
 
 
 def test_the_last_one_replaces_the_others(tmp_path):
     saved(tmp_path, **{"state/0": np.zeros(2)})
     saved(tmp_path, **{"state/0": np.ones(2)})
-    assert checkpoints.load(str(tmp_path), RUN).arrays["state/0"].sum() == 2
+    assert checkpoints.load_checkpoint(str(tmp_path), RUN).arrays["state/0"].sum() == 2
     assert [path.name for path in tmp_path.iterdir()] == [checkpoints.CHECKPOINT_FILE]
 
 
 def test_a_checkpoint_of_another_run_is_refused_by_what_differs(tmp_path):
     saved(tmp_path)
     with pytest.raises(CheckpointError, match="another training run: epochs was 3, is 5; trunk was 'compact', is 'mo"):
-        checkpoints.load(str(tmp_path), {**RUN, "epochs": 5, "trunk": "mobile"})
+        checkpoints.load_checkpoint(str(tmp_path), {**RUN, "epochs": 5, "trunk": "mobile"})
 
 
 @pytest.mark.parametrize("place", [0, 10, 64, 200, -1])
@@ -52,7 +52,7 @@ def test_a_changed_checkpoint_is_refused(tmp_path, place):
     data[place] ^= 1
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match="is damaged"):
-        checkpoints.load(str(tmp_path), RUN)
+        checkpoints.load_checkpoint(str(tmp_path), RUN)
 
 
 @pytest.mark.parametrize("size", [0, 30, 64, 300])
@@ -60,7 +60,7 @@ def test_a_cut_checkpoint_is_refused(tmp_path, size):
     path = saved(tmp_path)
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(CheckpointError, match=r"is damaged|is no checkpoint"):
-        checkpoints.load(str(tmp_path), RUN)
+        checkpoints.load_checkpoint(str(tmp_path), RUN)
 
 
 def test_what_killed_writers_left_is_removed_with_it(tmp_path):
