@@ -36,13 +36,13 @@ def averages_of(
     """Macro and micro averages of all tags, macro ones of each category, accuracy of the multiclass ones."""
     everywhere = list(range(layout.size))
     groups = resamples.distinct(examined.mask.max(axis=1, initial=0) > 0)
-    found = [macro(rated, ALL, everywhere, groups)]
+    found = [macro_average(rated, ALL, everywhere, groups)]
     tags = found[0].tags
     found.append(Average(category=ALL, average="micro", samples=rated.micro, tags=tags, groups=groups))
     for group in layout.groups:
         columns = columns_of(group)
         known = examined.mask[:, columns].max(axis=1) > 0
-        mean = macro(rated, group.name, columns, resamples.distinct(known))
+        mean = macro_average(rated, group.name, columns, resamples.distinct(known))
         accuracy = _accuracy(examined, model, group, resamples) if group.kind == "multiclass" else {}
         found.append(dataclasses.replace(mean, samples={**mean.samples, **accuracy}))
     return found
@@ -53,7 +53,7 @@ def columns_of(group: Group) -> list[int]:
     return list(group.columns[:1] if group.kind == "binary" else group.columns)
 
 
-def macro(rated: TagRatings, category: str, columns: Sequence[int], groups: int) -> Average:
+def macro_average(rated: TagRatings, category: str, columns: Sequence[int], groups: int) -> Average:
     """The mean over the tags with positives and negatives in the sample; a resample may lack one of them."""
     kept = [column for column in columns if not np.isnan(rated.tags["roc_auc"][column, 0])]
     samples = {name: _mean(rated.tags[name][kept]) for name in metrics.MEASURES}

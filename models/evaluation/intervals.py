@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.averages import ALL, macro
+from models.evaluation.averages import ALL, macro_average
 from models.evaluation.predictions import decisions, model_scores
 from models.evaluation.rating import rate
 from models.evaluation.resampling import LEVEL, Resamples
@@ -41,5 +41,5 @@ def _macro_intervals(tagger: FittedTagger, test: SplitRows, layout: Layout, resa
     found = {}
     for model, scores in model_scores(test, tagger.heads, tagger.baselines, layout):
         rated = rate(targets, mask, scores, decisions(model, scores, thresholds, layout), resamples)
-        found[model] = macro(rated, ALL, range(layout.size), artists).estimates()
+        found[model] = macro_average(rated, ALL, range(layout.size), artists).estimates()
     return found
