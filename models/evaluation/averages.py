@@ -40,7 +40,7 @@ def averages_of(
     tags = found[0].tags
     found.append(Average(category=ALL, average="micro", samples=rated.micro, tags=tags, groups=groups))
     for group in layout.groups:
-        columns = columns_of(group)
+        columns = category_columns(group)
         known = examined.mask[:, columns].max(axis=1) > 0
         mean = macro_average(rated, group.name, columns, resamples.distinct(known))
         accuracy = _accuracy(examined, model, group, resamples) if group.kind == "multiclass" else {}
@@ -48,7 +48,7 @@ def averages_of(
     return found
 
 
-def columns_of(group: Group) -> list[int]:
+def category_columns(group: Group) -> list[int]:
     """Columns that say something of their own: the second of a binary pair is 1 minus the first."""
     return list(group.columns[:1] if group.kind == "binary" else group.columns)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.averages import ALL, Average, averages_of, classes, columns_of, estimate_of
+from models.evaluation.averages import ALL, Average, averages_of, category_columns, classes, estimate_of
 from models.evaluation.examined import ExaminedTracks
 from models.evaluation.rating import TagRatings, pooled_reliability, rate
 from models.evaluation.resampling import Resamples, estimate
@@ -153,7 +153,7 @@ def _reliability(examined: ExaminedTracks, layout: Layout) -> dict[str, list[dic
     scores = next(iter(examined.scores.values()))
     found = {}
     for group in layout.groups:
-        curve = pooled_reliability(examined.targets, examined.mask, scores, columns_of(group))
+        curve = pooled_reliability(examined.targets, examined.mask, scores, category_columns(group))
         points = zip(curve.score, curve.target, curve.tracks, strict=True)
         found[group.name] = [{"score": float(s), "target": float(t), "pairs": int(n)} for s, t, n in points]
     return found
