@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from models.evaluation.rating import pooled_reliability, rate
+from models.evaluation.rating import pooled_reliability, rate_tags
 from models.evaluation.resampling import Resamples
 from models.scoring.heads import sigmoid
 
@@ -37,7 +37,7 @@ def main() -> None:
     mask, positives = np.ones_like(targets), scores >= 0.3
     before, start = _peak_mb(), time.perf_counter()
     artists = [str(n) for n in np.random.default_rng(1).integers(0, args.artists, args.tracks)]
-    rated = rate(targets, mask, scores, positives, Resamples.draw(artists, args.resamples, 0))
+    rated = rate_tags(targets, mask, scores, positives, Resamples.draw(artists, args.resamples, 0))
     rate_s = time.perf_counter() - start
     pooled_reliability(targets, mask, scores, range(args.tags))
     total_s = time.perf_counter() - start

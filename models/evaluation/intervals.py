@@ -7,7 +7,7 @@ import numpy as np
 
 from models.evaluation.averages import ALL, macro_average
 from models.evaluation.predictions import decisions, model_scores
-from models.evaluation.rating import rate
+from models.evaluation.rating import rate_tags
 from models.evaluation.resampling import LEVEL, Resamples
 from models.evaluation.summary import Resampling
 from models.fitting.rows import SplitRows
@@ -40,6 +40,6 @@ def _macro_intervals(tagger: FittedTagger, test: SplitRows, layout: Layout, resa
     thresholds = np.array([facts.threshold for facts in tagger.tags], np.float64)
     found = {}
     for model, scores in model_scores(test, tagger.heads, tagger.baselines, layout):
-        rated = rate(targets, mask, scores, decisions(model, scores, thresholds, layout), resamples)
+        rated = rate_tags(targets, mask, scores, decisions(model, scores, thresholds, layout), resamples)
         found[model] = macro_average(rated, ALL, range(layout.size), artists).estimates()
     return found

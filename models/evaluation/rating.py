@@ -39,7 +39,7 @@ class TagRatings:
     groups: np.ndarray
 
 
-def rate(
+def rate_tags(
     targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray, resamples: Resamples
 ) -> TagRatings:
     """Rates scores, rounded as they are published, by soft targets and mask; all [n, T], `positives` bool."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.evaluation.averages import ALL, Average, averages_of, category_columns, classes, estimate_of
 from models.evaluation.examined import ExaminedTracks
-from models.evaluation.rating import TagRatings, pooled_reliability, rate
+from models.evaluation.rating import TagRatings, pooled_reliability, rate_tags
 from models.evaluation.resampling import Resamples, estimate
 from models.scoring import metrics
 from models.scoring.heads import Group, Layout
@@ -70,7 +70,7 @@ def evaluate(
         part, drawn = examined.of(kept), resamples.of(kept)
         means = {}
         for model in part.scores:
-            rated = rate(part.targets, part.mask, part.scores[model], part.positives[model], drawn)
+            rated = rate_tags(part.targets, part.mask, part.scores[model], part.positives[model], drawn)
             rows += _tag_rows(rated, layout, tag_ids, {"model": model, "slice": name})
             means[model] = averages_of(rated, part, model, layout, drawn)
             averages += [_average_row(mean, {"model": model, "slice": name}) for mean in means[model]]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.evaluation.rating import pooled_reliability, rate
+from models.evaluation.rating import pooled_reliability, rate_tags
 from models.evaluation.resampling import MIN_GROUPS, Resamples, estimate
 from models.scoring import metrics
 
@@ -24,7 +24,7 @@ def sample():
 def test_each_resample_rates_its_rows_as_often_as_they_were_drawn(sample):
     targets, mask, scores, positives, artists = sample
     resamples = Resamples.draw(artists, RESAMPLES, seed=3)
-    found = rate(targets, mask, scores, positives, resamples)
+    found = rate_tags(targets, mask, scores, positives, resamples)
     for column in range(1 + RESAMPLES):
         rows = np.repeat(np.arange(60), resamples.weights[resamples.group, column].astype(int))
         expected = metrics.tag_metrics(targets[rows], mask[rows], scores[rows], positives[rows])
@@ -35,7 +35,7 @@ def test_each_resample_rates_its_rows_as_often_as_they_were_drawn(sample):
 
 def test_the_sample_itself_has_the_calibration_error_of_the_plain_function(sample):
     targets, mask, scores, positives, artists = sample
-    found = rate(targets, mask, scores, positives, Resamples.draw(artists, 2, seed=0))
+    found = rate_tags(targets, mask, scores, positives, Resamples.draw(artists, 2, seed=0))
     for tag in range(4):
         known = mask[:, tag] > 0
         expected = metrics.expected_calibration_error(targets[known, tag], scores[known, tag])
@@ -44,7 +44,7 @@ def test_the_sample_itself_has_the_calibration_error_of_the_plain_function(sampl
 
 def test_micro_averages_pool_all_known_pairs(sample):
     targets, mask, scores, positives, artists = sample
-    found = rate(targets, mask, scores, positives, Resamples.draw(artists, 2, seed=0))
+    found = rate_tags(targets, mask, scores, positives, Resamples.draw(artists, 2, seed=0))
     known = mask > 0
     (expected,) = metrics.tag_metrics(
         targets[known][:, None], np.ones((known.sum(), 1)), scores[known][:, None], positives[known][:, None]
@@ -56,7 +56,7 @@ def test_micro_averages_pool_all_known_pairs(sample):
 def test_micro_averages_of_each_resample_are_those_of_its_pairs(sample):
     targets, mask, scores, positives, artists = sample
     resamples = Resamples.draw(artists, RESAMPLES, seed=3)
-    found = rate(targets, mask, scores, positives, resamples)
+    found = rate_tags(targets, mask, scores, positives, resamples)
     for column in range(1 + RESAMPLES):
         rows = np.repeat(np.arange(60), resamples.weights[resamples.group, column].astype(int))
         known = mask[rows] > 0
@@ -74,7 +74,7 @@ def test_calibration_error_of_a_resample_has_the_bins_of_the_sample(sample):
     weights = np.broadcast_to(resamples.weights[resamples.group][:, None], (60, 4, 1 + RESAMPLES))[known]
     gaps = [np.bincount(bins, w * (scores - targets)[known], metrics.CALIBRATION_BINS) for w in weights.T]
     expected = np.abs(gaps).sum(axis=1) / weights.sum(axis=0)
-    np.testing.assert_allclose(rate(targets, mask, scores, positives, resamples).micro["ece"], expected)
+    np.testing.assert_allclose(rate_tags(targets, mask, scores, positives, resamples).micro["ece"], expected)
 
 
 def test_the_pooled_reliability_curve_is_that_of_all_known_pairs(sample):
@@ -88,7 +88,7 @@ def test_the_pooled_reliability_curve_is_that_of_all_known_pairs(sample):
 
 def test_a_tag_that_is_known_nowhere_has_no_metrics(sample):
     targets, mask, scores, positives, artists = sample
-    found = rate(targets, mask * [1, 1, 1, 0], scores, positives, Resamples.draw(artists, 2, seed=0))
+    found = rate_tags(targets, mask * [1, 1, 1, 0], scores, positives, Resamples.draw(artists, 2, seed=0))
     assert all(np.isnan(values[3]).all() for values in found.tags.values()) and found.known[3] == 0
 
 
@@ -105,7 +105,7 @@ def test_tracks_of_one_artist_make_intervals_wider():
     scores = np.round(np.clip(np.repeat(rng.normal(0, 0.2, 40), 10) + truth * 0.2 + 0.5, 0, 1), 4)
 
     def width(groups):
-        rated = rate(truth[:, None] * 1.0, np.ones((400, 1)), scores[:, None], truth[:, None], groups)
+        rated = rate_tags(truth[:, None] * 1.0, np.ones((400, 1)), scores[:, None], truth[:, None], groups)
         found = estimate(rated.tags["roc_auc"][0], int(rated.groups[0]))
         return found.high - found.low
 
@@ -117,7 +117,7 @@ def test_the_interval_of_a_mean_is_the_normal_one():
     """Precision of calling everything is a mean of independent rows: sqrt(p (1 - p) / n) is known."""
     truth = np.arange(1000) < 300
     resamples = Resamples.draw([str(n) for n in range(1000)], 2000, 0)
-    rated = rate(truth[:, None] * 1.0, np.ones((1000, 1)), np.ones((1000, 1)), np.ones((1000, 1), bool), resamples)
+    rated = rate_tags(truth[:, None] * 1.0, np.ones((1000, 1)), np.ones((1000, 1)), np.ones((1000, 1), bool), resamples)
     found = estimate(rated.tags["precision"][0], 300)
     half = 1.96 * np.sqrt(0.3 * 0.7 / 1000)
     assert found.value == pytest.approx(0.3)
@@ -133,5 +133,5 @@ def test_too_few_artists_give_no_interval():
 
 def test_groups_are_the_artists_that_an_interval_rests_on():
     targets = np.array([[1.0], [1], [0], [0], [0]])
-    rated = rate(targets, np.ones((5, 1)), targets, targets > 0, Resamples.draw(["a", "a", "b", "c", "d"], 1, 0))
+    rated = rate_tags(targets, np.ones((5, 1)), targets, targets > 0, Resamples.draw(["a", "a", "b", "c", "d"], 1, 0))
     assert rated.groups.tolist() == [1]
