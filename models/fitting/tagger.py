@@ -122,10 +122,10 @@ def _build_tagger(
     test, kept = splits["test"].embedded, fitted.logits.dtype.type
     # Heads may be fitted on validation tracks too: what is rated there is what heads said that had not seen them.
     unseen = held_out[len(held_out) - len(validation) :]
-    rated = {"validation": rate(validation, unseen, values, layout)}
+    rated = {"validation": rate_splits(validation, unseen, values, layout)}
     losses = metrics.log_losses(validation.targets, validation.mask, unseen)
     del held_out, unseen
-    rated["test"] = rate(test, score(test.embeddings, heads, layout, kept), values, layout)
+    rated["test"] = rate_splits(test, score(test.embeddings, heads, layout, kept), values, layout)
     support = [tag_counts(p.targets, p.mask, metrics.POSITIVE_FROM) for p in (train, fitted)]
     facts = [
         TagFacts(
@@ -161,7 +161,9 @@ def _calibration_error(test: LabelledRows, scores: np.ndarray) -> float | None:
     return metrics.mean_calibration_error(test.targets, test.mask, np.round(scores, SCORE_DECIMALS, out=scores))
 
 
-def rate(rows: LabelledRows, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> list[metrics.TagMetrics]:
+def rate_splits(
+    rows: LabelledRows, scores: np.ndarray, thresholds: np.ndarray, layout: Layout
+) -> list[metrics.TagMetrics]:
     """Metrics of each tag, of scores as they are published, with its category's accuracy where that is multiclass."""
     found = positives(scores, thresholds, layout)
     rated = metrics.tag_metrics(rows.targets, rows.mask, scores, found, SCORE_DECIMALS)
@@ -183,7 +185,7 @@ def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselin
     halves = np.full(layout.size, calibration.DEFAULT_THRESHOLD)
     shares = baselines.prevalence(splits["train"].embedded, layout)
     constant = {
-        split: rate(rows, baselines.constant_scores(shares, len(rows)), halves, layout)
+        split: rate_splits(rows, baselines.constant_scores(shares, len(rows)), halves, layout)
         for split, rows in ((split, splits[split].embedded) for split in RATED)
     }
     if train is None or validation is None or test is None:
@@ -191,8 +193,8 @@ def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselin
     fitted = baselines.logistic_regression(train, validation, layout)
     kept = fitted.logits.dtype.type
     unseen = published(fitted.logits[len(fitted.logits) - len(validation) :], fitted.heads, layout)
-    rated = {"validation": rate(validation, unseen, halves, layout)}
-    rated["test"] = rate(test, score(test.embeddings, fitted.heads, layout, kept), halves, layout)
+    rated = {"validation": rate_splits(validation, unseen, halves, layout)}
+    rated["test"] = rate_splits(test, score(test.embeddings, fitted.heads, layout, kept), halves, layout)
     return Baselines(shares=shares, regression=fitted.heads), {
         baselines.PREVALENCE: constant,
         baselines.LOGISTIC: rated,
