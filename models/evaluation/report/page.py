@@ -100,7 +100,7 @@ def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, ta
     yield _verdicts(evaluation)
     yield from (f"<p>{html.escape(note)}</p>" for note in subject.notes)
     yield "<h2>Models</h2>"
-    yield report_tables.comparison(evaluation.averages)
+    yield report_tables.comparison_table(evaluation.averages)
     yield _explained(others)
     yield "<h2>Categories</h2>"
     yield _legend(model, others)

@@ -48,7 +48,7 @@ def barred(found: Row | None) -> str:
     return f'<span class="bar" style="--share:{max(found["value"], 0):.3f}">{interval(found)}</span>'
 
 
-def comparison(averages: Sequence[Row]) -> str:
+def comparison_table(averages: Sequence[Row]) -> str:
     """All models on all tracks: macro and micro."""
     shown = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
     rows = [
