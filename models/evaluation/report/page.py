@@ -113,7 +113,7 @@ def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, ta
     yield from _slices(examined, evaluation)
     yield f"<h2>Every tag</h2><p>{COLUMNS}</p>"
     for category in dict.fromkeys(row["category"] for row in rows):
-        found = report_tables.tags(rows, category, subject.thresholds)
+        found = report_tables.tag_table(rows, category, subject.thresholds)
         yield f"<details open><summary>{html.escape(category)}</summary>{found}</details>"
     yield from _method(subject)
 

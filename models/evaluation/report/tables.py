@@ -95,7 +95,7 @@ def by_slice(averages: Sequence[Row], model: str, tracks: Mapping[str, int]) -> 
     )
 
 
-def tags(rows: Sequence[Row], category: str, thresholds: Mapping[str, tuple[float, str]]) -> str:
+def tag_table(rows: Sequence[Row], category: str, thresholds: Mapping[str, tuple[float, str]]) -> str:
     """Every tag of one category, best ROC-AUC first; `rows` are those of one model and slice."""
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
