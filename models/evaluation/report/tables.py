@@ -17,7 +17,7 @@ NAMES = {
 }
 """What metrics are called on the page."""
 
-Row = Mapping[str, Any]
+AverageRow = Mapping[str, Any]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
@@ -32,7 +32,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> s
     )
 
 
-def interval(found: Row | None) -> str:
+def interval(found: AverageRow | None) -> str:
     """`0.873` with its interval below, or a dash."""
     if found is None or found["value"] is None:
         return "–"
@@ -41,14 +41,14 @@ def interval(found: Row | None) -> str:
     return f"{show(found['value'])} <small>{show(found['low'])}–{show(found['high'])}</small>"
 
 
-def barred(found: Row | None) -> str:
+def barred(found: AverageRow | None) -> str:
     """A value from 0 to 1 with a bar as long as it is, and its interval."""
     if found is None or found["value"] is None:
         return "–"
     return f'<span class="bar" style="--share:{max(found["value"], 0):.3f}">{interval(found)}</span>'
 
 
-def comparison_table(averages: Sequence[Row]) -> str:
+def comparison_table(averages: Sequence[AverageRow]) -> str:
     """All models on all tracks: macro and micro."""
     shown = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
     rows = [
@@ -64,7 +64,7 @@ def comparison_table(averages: Sequence[Row]) -> str:
     )
 
 
-def categories(averages: Sequence[Row], model: str, slice_name: str = "all") -> str:
+def categories(averages: Sequence[AverageRow], model: str, slice_name: str = "all") -> str:
     """Each category's macro averages of one model."""
     shown = ("roc_auc", "pr_auc", "f1", "ece", "accuracy")
     rows = [
@@ -77,7 +77,7 @@ def categories(averages: Sequence[Row], model: str, slice_name: str = "all") -> 
     )
 
 
-def by_slice(averages: Sequence[Row], model: str, tracks: Mapping[str, int]) -> str:
+def by_slice(averages: Sequence[AverageRow], model: str, tracks: Mapping[str, int]) -> str:
     """Macro averages of one model on every slice."""
     shown = ("roc_auc", "pr_auc", "f1", "ece")
     rows = [
@@ -95,9 +95,9 @@ def by_slice(averages: Sequence[Row], model: str, tracks: Mapping[str, int]) -> 
     )
 
 
-def tag_table(rows: Sequence[Row], category: str, thresholds: Mapping[str, tuple[float, str]]) -> str:
+def tag_table(rows: Sequence[AverageRow], category: str, thresholds: Mapping[str, tuple[float, str]]) -> str:
     """Every tag of one category, best ROC-AUC first; `rows` are those of one model and slice."""
-    found: dict[str, dict[str, Row]] = {}
+    found: dict[str, dict[str, AverageRow]] = {}
     for row in rows:
         if row["category"] == category:
             found.setdefault(row["tag"], {})[row["metric"]] = row
@@ -107,7 +107,7 @@ def tag_table(rows: Sequence[Row], category: str, thresholds: Mapping[str, tuple
     return table([*head, "precision", "recall", "calibration error", "threshold"], body, f"Tags of {category}")
 
 
-def _tag_cells(metrics: Mapping[str, Row], threshold: tuple[float, str]) -> list[str]:
+def _tag_cells(metrics: Mapping[str, AverageRow], threshold: tuple[float, str]) -> list[str]:
     one = metrics["roc_auc"]
     return [
         str(one["support"]),
