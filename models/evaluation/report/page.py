@@ -183,7 +183,7 @@ def _category_plots(evaluation: Evaluation) -> str:
         for row in evaluation.averages:
             if row["slice"] == ALL and row["average"] == "macro":
                 rows.setdefault(row["category"], {})[row["model"]] = row["metrics"][name]
-        found.append(report_plots.average_plot(rows, report_tables.NAMES[name], f"categories-{name}"))
+        found.append(report_plots.average_plot(rows, report_tables.METRIC_NAMES[name], f"categories-{name}"))
     return f'<div class="pair">{"".join(found)}</div>'
 
 

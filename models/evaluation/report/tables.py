@@ -6,7 +6,7 @@ from typing import Any
 
 from models.bundles.model_card import show
 
-NAMES = {
+METRIC_NAMES = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "PR-AUC",
     "f1": "F1",
@@ -58,7 +58,7 @@ def comparison_table(averages: Sequence[AverageRow]) -> str:
         if (row["slice"], row["category"], row["average"]) == ("all", "all", average)
     ]
     return table(
-        ["model", *(NAMES[m] for m in shown)],
+        ["model", *(METRIC_NAMES[m] for m in shown)],
         rows,
         "All tags: macro is the mean over tags, micro pools every pair of track and tag",
     )
@@ -73,7 +73,9 @@ def categories(averages: Sequence[AverageRow], model: str, slice_name: str = "al
         if (row["slice"], row["model"], row["average"]) == (slice_name, model, "macro") and row["category"] != "all"
     ]
     return table(
-        ["category", "tags rated", *(NAMES[m] for m in shown)], rows, f"{model}: means over the tags of each category"
+        ["category", "tags rated", *(METRIC_NAMES[m] for m in shown)],
+        rows,
+        f"{model}: means over the tags of each category",
     )
 
 
@@ -91,7 +93,7 @@ def by_slice(averages: Sequence[AverageRow], model: str, tracks: Mapping[str, in
         if (row["model"], row["category"], row["average"]) == (model, "all", "macro")
     ]
     return table(
-        ["tracks", "number", "tags rated", *(NAMES[m] for m in shown)], rows, f"{model} by length of the track"
+        ["tracks", "number", "tags rated", *(METRIC_NAMES[m] for m in shown)], rows, f"{model} by length of the track"
     )
 
 
@@ -103,7 +105,7 @@ def tag_table(rows: Sequence[AverageRow], category: str, thresholds: Mapping[str
             found.setdefault(row["tag"], {})[row["metric"]] = row
     order = sorted(found, key=lambda tag: (-(found[tag]["roc_auc"]["value"] or 0), tag))
     body = [[html.escape(tag), *_tag_cells(found[tag], thresholds[tag])] for tag in order]
-    head = ["tag", "with it", "known", "artists", *(NAMES[m] for m in ("roc_auc", "pr_auc", "f1"))]
+    head = ["tag", "with it", "known", "artists", *(METRIC_NAMES[m] for m in ("roc_auc", "pr_auc", "f1"))]
     return table([*head, "precision", "recall", "calibration error", "threshold"], body, f"Tags of {category}")
 
 
