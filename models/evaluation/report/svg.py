@@ -14,7 +14,7 @@ COLOURS = {INK: "var(--ink)", PAPER: "var(--paper)", "#010204": "var(--first)", 
 FIRST, SECOND = "#010204", "#010205"
 """The model in question, and what it is compared with."""
 
-LEAST = 0.7
+SHRINK_LIMIT = 0.7
 """How far a plot may shrink on a narrow screen before its letters cannot be read: from there on it is scrolled."""
 
 _FONT = "DejaVu Sans"
@@ -89,6 +89,6 @@ def svg(made: Any, name: str, alt: str) -> str:
         text = text.replace(stand_in, colour)
     text = text.replace(f"'{_FONT}'", "system-ui, sans-serif")
     width = made.get_figwidth() * 96
-    size = f"max-width:{width:.0f}px;min-width:{LEAST * width:.0f}px"
+    size = f"max-width:{width:.0f}px;min-width:{SHRINK_LIMIT * width:.0f}px"
     label = f'role="img" aria-label="{html.escape(alt)}" style="{size}"'
     return text.replace("<svg ", f"<svg {label} ", 1).strip()
