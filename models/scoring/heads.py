@@ -11,10 +11,10 @@ from transforms.formats.hashing import digest
 
 Kind = Literal["binary", "multiclass", "multilabel"]
 
-BLOCK = 256
+SCORED_TOGETHER = 256
 """Rows multiplied at once. Float sums depend on shapes, so every block has this one, padded."""
 
-ROWS = 16 * BLOCK
+ROWS = 16 * SCORED_TOGETHER
 """Rows whose float64 scores are held at once."""
 
 SCORE_DECIMALS = 4
@@ -142,9 +142,9 @@ class Heads:
 def raw_logits(embeddings: np.ndarray, heads: Heads, dtype: type[np.floating] = np.float64) -> np.ndarray:
     """Logits before calibration: [n, D] -> [n, T], computed in float64 and kept as `dtype`."""
     out = np.empty((len(embeddings), heads.weights.shape[1]), dtype)
-    for start in range(0, len(embeddings), BLOCK):
-        block = np.zeros((BLOCK, heads.weights.shape[0]))
-        rows = embeddings[start : start + BLOCK]
+    for start in range(0, len(embeddings), SCORED_TOGETHER):
+        block = np.zeros((SCORED_TOGETHER, heads.weights.shape[0]))
+        rows = embeddings[start : start + SCORED_TOGETHER]
         block[: len(rows)] = (rows.astype(np.float64) - heads.mean) / heads.scale
         out[start : start + len(rows)] = (block @ heads.weights)[: len(rows)] + heads.bias
     return out

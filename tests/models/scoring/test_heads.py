@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.scoring.heads import (
-    BLOCK,
     ROWS,
+    SCORED_TOGETHER,
     Group,
     Heads,
     Layout,
@@ -116,7 +116,7 @@ def test_score_is_the_written_formula():
 
 @pytest.mark.parametrize("cuts", [[1], [3, 7], [255, 256, 257], [100, 511]])
 def test_scores_do_not_depend_on_the_rows_scored_together(cuts):
-    h, x = heads(40), np.random.default_rng(2).normal(size=(2 * BLOCK + 5, 40)).astype(np.float32)
+    h, x = heads(40), np.random.default_rng(2).normal(size=(2 * SCORED_TOGETHER + 5, 40)).astype(np.float32)
     together = score(x, h, LAYOUT)
     apart = np.concatenate([score(part, h, LAYOUT) for part in np.split(x, cuts)])
     assert together.tobytes() == apart.tobytes()
