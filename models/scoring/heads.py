@@ -14,7 +14,7 @@ Kind = Literal["binary", "multiclass", "multilabel"]
 SCORED_TOGETHER = 256
 """Rows multiplied at once. Float sums depend on shapes, so every block has this one, padded."""
 
-ROWS = 16 * SCORED_TOGETHER
+SLICE_ROWS = 16 * SCORED_TOGETHER
 """Rows whose float64 scores are held at once."""
 
 SCORE_DECIMALS = 4
@@ -187,8 +187,8 @@ def published(logits: np.ndarray, heads: Heads, layout: Layout) -> np.ndarray:
 
 
 def row_blocks(count: int) -> Iterator[slice]:
-    """Slices of `ROWS` rows at most that cover so many."""
-    return (slice(begin, begin + ROWS) for begin in range(0, count, ROWS))
+    """Slices of `SLICE_ROWS` rows at most that cover so many."""
+    return (slice(begin, begin + SLICE_ROWS) for begin in range(0, count, SLICE_ROWS))
 
 
 def positives(scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> np.ndarray:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.scoring.heads import (
-    ROWS,
     SCORED_TOGETHER,
+    SLICE_ROWS,
     Group,
     Heads,
     Layout,
@@ -198,7 +198,7 @@ def test_scores_of_four_bytes_decide_as_those_of_eight():
 
 
 def test_blocks_of_rows_are_scored_alike():
-    x = np.random.default_rng(0).normal(size=(2 * ROWS + 3, 5)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(2 * SLICE_ROWS + 3, 5)).astype(np.float32)
     h = heads()
     expected = apply_hierarchy(link(raw_logits(x, h) * h.slope + h.offset, LAYOUT), LAYOUT)
     np.testing.assert_array_equal(score(x, h, LAYOUT), expected)
