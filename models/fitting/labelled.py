@@ -7,7 +7,7 @@ import numpy as np
 
 from models.scoring.heads import Group, fitted_columns
 
-BLOCK = 16_384
+COUNTED_TOGETHER = 16_384
 """Rows looked at together."""
 
 
@@ -85,13 +85,13 @@ def known_counts(mask: np.ndarray) -> np.ndarray:
 def known_categories(mask: np.ndarray, groups: Sequence[Group]) -> np.ndarray:
     """Rows in which a tag of each category is known: bool [n, categories]."""
     found = np.zeros((len(mask), len(groups)), bool)
-    for begin in range(0, len(mask), BLOCK):
-        block = np.asarray(mask[begin : begin + BLOCK]) > 0
+    for begin in range(0, len(mask), COUNTED_TOGETHER):
+        block = np.asarray(mask[begin : begin + COUNTED_TOGETHER]) > 0
         for place, group in enumerate(groups):
-            found[begin : begin + BLOCK, place] = block[:, fitted_columns(group)].any(axis=1)
+            found[begin : begin + COUNTED_TOGETHER, place] = block[:, fitted_columns(group)].any(axis=1)
     return found
 
 
 def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
-    for begin in range(0, len(values), BLOCK):
-        yield np.asarray(values[begin : begin + BLOCK], np.float64)
+    for begin in range(0, len(values), COUNTED_TOGETHER):
+        yield np.asarray(values[begin : begin + COUNTED_TOGETHER], np.float64)
