@@ -8,7 +8,7 @@ import numpy as np
 from models.fitting.lbfgs import minimise
 from models.scoring.heads import softmax
 
-BLOCK = 8192
+SUMMED_TOGETHER = 8192
 """Rows whose logits are held at once."""
 
 _MAX_ITERATIONS = 200
@@ -76,8 +76,8 @@ def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kept = _kept(values)
         return values[kept], (x.T @ left[:, kept]) / np.sqrt(values[kept])
     gram = np.zeros((x.shape[1], x.shape[1]))
-    for begin in range(0, len(x), BLOCK):
-        gram += x[begin : begin + BLOCK].T @ x[begin : begin + BLOCK]
+    for begin in range(0, len(x), SUMMED_TOGETHER):
+        gram += x[begin : begin + SUMMED_TOGETHER].T @ x[begin : begin + SUMMED_TOGETHER]
     values, vectors = np.linalg.eigh(gram)
     kept = _kept(values)
     return values[kept], np.ascontiguousarray(vectors[:, kept])
@@ -110,8 +110,8 @@ def _objective(problem: LogisticProblem, strength: float, params: np.ndarray) ->
     prior, slope = row_losses(params[-1:], even, np.ones_like(even), problem.multiclass)
     loss = float(prior.sum()) + 0.5 * strength * float(np.sum(params[:-1] ** 2))
     slopes = np.vstack([strength * params[:-1], slope])
-    for begin in range(0, len(problem), BLOCK):
-        rows = slice(begin, begin + BLOCK)
+    for begin in range(0, len(problem), SUMMED_TOGETHER):
+        rows = slice(begin, begin + SUMMED_TOGETHER)
         logits = problem.x[rows] @ params[:-1] + params[-1]
         losses, slope = row_losses(logits, problem.y[rows], problem.mask[rows], problem.multiclass)
         loss += float(losses.sum())
