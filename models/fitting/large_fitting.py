@@ -17,7 +17,7 @@ from models.fitting.lbfgs import minimise
 from models.fitting.logistic import row_losses
 from models.scoring.heads import Group, Heads, fitted_columns
 
-BLOCK = 1024
+MATRIX_ROWS = 1024
 """Rows whose float32 copy is held at once: their logits stay in the processor's cache."""
 
 DESCENT_TOLERANCE = 1e-5
@@ -94,8 +94,8 @@ class _Rows:
         self._slices = [slice(*ends[i : i + 2]) for i in range(len(sizes))]
 
     def _blocks(self) -> Iterator[tuple[np.ndarray, slice]]:
-        for begin in range(0, len(self._train), BLOCK):
-            rows = slice(begin, begin + BLOCK)
+        for begin in range(0, len(self._train), MATRIX_ROWS):
+            rows = slice(begin, begin + MATRIX_ROWS)
             values = np.asarray(self._train.embeddings[rows])[:, self._read].astype(np.float32)
             yield (values - self._mean) * self._factor, rows
 
