@@ -13,7 +13,7 @@ from transforms.formats.parquet import SORTED_BY
 from transforms.schemas.catalog import CATALOG
 from transforms.schemas.tables import PART, SCHEMA_VERSION, TABLES
 
-ROWS = {
+ROW_SENTENCES = {
     "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
     "Further catalog columns follow under their own names.",
     "track_tags": "One row per track and tag: every tag of the taxonomy for every tagged track, unless `--min-score` "
@@ -61,7 +61,7 @@ def _columns(schema: pa.Schema) -> Iterator[str]:
 
 def _table(name: str, schema: pa.Schema) -> Iterator[str]:
     order = ", ".join(f"`{key}`{' descending' if way == 'descending' else ''}" for key, way in SORTED_BY[name])
-    yield f"\n## {name}\n\n{ROWS[name]} Sorted by {order} inside a file.\n"
+    yield f"\n## {name}\n\n{ROW_SENTENCES[name]} Sorted by {order} inside a file.\n"
     yield from _columns(schema)
 
 
