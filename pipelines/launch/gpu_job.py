@@ -109,7 +109,7 @@ def _flag_words(action: argparse.Action, value: object) -> Iterator[str]:
         yield f"{flag}={value}"
 
 
-def check_places(
+def check_job_places(
     args: argparse.Namespace, parser: argparse.ArgumentParser, names: Collection[str], left_out: Collection[str],
     mount: str | None = None,
 ) -> None:  # fmt: skip

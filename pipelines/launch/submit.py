@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 
-from pipelines.launch.gpu_job import GpuJob, check_places, command_words, job_name
+from pipelines.launch.gpu_job import GpuJob, check_job_places, command_words, job_name
 from pipelines.terminal.errors import UsageError, checked
 
 _JOB = ("image", "gpu", "gpus", "machines", "machine_type", "retries", "spot", "service_account", "max_hours")
@@ -112,7 +112,7 @@ def _job(args: argparse.Namespace, parser: argparse.ArgumentParser, mount: str |
         raise UsageError("missing --image: the container image that the job runs")
     if args.output is None:
         raise UsageError("missing --output")
-    check_places(args, parser, NAMES, (*FLAGS, *WORDS), mount)
+    check_job_places(args, parser, NAMES, (*FLAGS, *WORDS), mount)
     chosen = {flag: getattr(args, flag) for flag in _JOB if getattr(args, flag) is not None}
     return checked(
         GpuJob,
