@@ -122,7 +122,13 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, reports; returns the exit code."""
-    from pipelines.launch.beam import check_places, children_per_process, new_pipeline, parse_beam_args, run_pipeline
+    from pipelines.launch.beam import (
+        check_beam_places,
+        children_per_process,
+        new_pipeline,
+        parse_beam_args,
+        run_pipeline,
+    )
 
     options = make_options(args)
     if (finished := _finished(options)) is not None:
@@ -130,7 +136,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
         return 0
 
     beam_options = parse_beam_args(beam_args)
-    check_places(beam_options, catalog=args.catalog, output=args.output)
+    check_beam_places(beam_options, catalog=args.catalog, output=args.output)
     root = new_pipeline(beam_options)
     build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
     run_pipeline(root, wait=not args.no_wait)

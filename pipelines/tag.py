@@ -154,13 +154,13 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, publishes; returns the exit code."""
-    from pipelines.launch.beam import check_places, new_pipeline, parse_beam_args, run_pipeline
+    from pipelines.launch.beam import check_beam_places, new_pipeline, parse_beam_args, run_pipeline
 
     allowed = gate(args)
     beam_options = parse_beam_args(beam_args)
-    check_places(beam_options, catalog=args.catalog, model=args.model, table=args.table)
+    check_beam_places(beam_options, catalog=args.catalog, model=args.model, table=args.table)
     for place in itertools.chain(*args.also):
-        check_places(beam_options, also=place)
+        check_beam_places(beam_options, also=place)
     options = make_options(args, beam_options)
     root = new_pipeline(beam_options)
     build(root, options)

@@ -69,7 +69,7 @@ def children_per_process(options: "PipelineOptions") -> int:
     return 0 if options.view_as(DebugOptions).lookup_experiment("no_use_multiple_sdk_containers") else 1
 
 
-def check_places(options: "PipelineOptions", **places: str | None) -> None:
+def check_beam_places(options: "PipelineOptions", **places: str | None) -> None:
     """Refuses places that Dataflow's workers cannot see; `places` are the flags' values by name.
 
     Raises:
