@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.inputs.heads import add_head_arguments, check_heads_only, head_options, refit_heads
 from pipelines.inputs.training import add_training_arguments, checkpoints_folder, training_options
-from pipelines.launch.submit import add_submit_arguments, check_local, submit, with_places
+from pipelines.launch.submit import add_submit_arguments, check_local, submit_training, with_places
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.metrics_table import metrics_lines
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     if args.submit is not None:
         from pipelines.cli import command_parser
 
-        return submit(args, command_parser("train"))
+        return submit_training(args, command_parser("train"))
     check_local(args)
     placed = with_places(args, os.environ)
     return _refit(placed) if args.heads_only else _train(placed)

@@ -62,7 +62,7 @@ def check_local(args: argparse.Namespace) -> None:
         raise UsageError(f"--{given[0].replace('_', '-')} is for jobs: say --submit vertex or --submit kubernetes")
 
 
-def submit(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+def submit_training(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Builds the job that these options ask for and sends it, or prints it; returns the exit code.
 
     Raises:
