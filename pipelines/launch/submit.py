@@ -14,7 +14,7 @@ _KUBERNETES = ("namespace", "volume")
 FLAGS = ("submit", "dry_run", "job_name", *_JOB, *_VERTEX, *_KUBERNETES)
 """Destinations of the flags below; all are None where they are not given."""
 
-NAMES = ("trunk",)
+REPEATED_PLACES = ("trunk",)
 """Flags of `train` that may hold the name of something instead of a place."""
 
 WORDS = ("precision_target", "split_column")
@@ -112,7 +112,7 @@ def _job(args: argparse.Namespace, parser: argparse.ArgumentParser, mount: str |
         raise UsageError("missing --image: the container image that the job runs")
     if args.output is None:
         raise UsageError("missing --output")
-    check_job_places(args, parser, NAMES, (*FLAGS, *WORDS), mount)
+    check_job_places(args, parser, REPEATED_PLACES, (*FLAGS, *WORDS), mount)
     chosen = {flag: getattr(args, flag) for flag in _JOB if getattr(args, flag) is not None}
     return checked(
         GpuJob,
