@@ -86,10 +86,10 @@ def _write(folder: Path, files: Iterator[bytes], extension: str) -> None:
 def _songs(tracks: int) -> Iterator[bytes]:
     from pipelines.synthesis.catalog import make_tracks
     from pipelines.synthesis.song import render
-    from pipelines.synthesize import encode
+    from pipelines.synthesize import encode_audio
 
     plain = [
-        encode(render(track.song, SONG_S, 44_100), 44_100, "MP3", "MPEG_LAYER_III")
+        encode_audio(render(track.song, SONG_S, 44_100), 44_100, "MP3", "MPEG_LAYER_III")
         for track in make_tracks(min(tracks, DIFFERENT_SONGS), seed=0)
     ]
     for number in range(tracks):

@@ -100,10 +100,10 @@ def _encode_track(track: "SyntheticTrack", number: int, duration_s: float) -> tu
 
     extension, container, codec, rate, channels = FORMATS[number % len(FORMATS)]
     samples = render(track.song, duration_s, rate, channels)
-    return f"{track.track_id}.{extension}", encode(samples, rate, container, codec)
+    return f"{track.track_id}.{extension}", encode_audio(samples, rate, container, codec)
 
 
-def encode(samples: "NDArray[np.float32]", rate: int, container: str, codec: str) -> bytes:
+def encode_audio(samples: "NDArray[np.float32]", rate: int, container: str, codec: str) -> bytes:
     """Audio [samples, channels] as the bytes of a file; the same samples make the same bytes."""
     import soundfile
 
