@@ -146,14 +146,14 @@ def command(*words: str) -> None:
     Raises:
       CommandFailed: it ended with another exit code than 0.
     """
-    print(f"\n$ catalog-tagger {' '.join(map(shown, words))}", flush=True)
+    print(f"\n$ catalog-tagger {' '.join(map(as_typed, words))}", flush=True)
     code = subprocess.run([sys.executable, "-m", "pipelines.cli", *words], check=False).returncode
     if code:
         advice = f"where {WORK}/ holds the work of an older version, remove it with `make clean`"
         raise CommandFailed(f"`catalog-tagger {words[0]}` ended with exit code {code}; {advice}", code)
 
 
-def shown(word: str) -> str:
+def as_typed(word: str) -> str:
     """A word as one would type it: SQL reads better in double quotes than with its own quotes escaped."""
     plain = not set(word) & set('"$`\\!')
     return f'"{word}"' if plain and shlex.quote(word) != word else shlex.quote(word)

@@ -91,7 +91,7 @@ def test_the_makefile_runs_this_module():
 
 @pytest.mark.parametrize("word", ["plain", "two words", "it's SQL = 'x'", 'a "b" $c', "a\\b", ""])
 def test_commands_are_shown_as_a_shell_reads_them(word):
-    assert shlex.split(demo.shown(word)) == [word]
+    assert shlex.split(demo.as_typed(word)) == [word]
 
 
 @pytest.mark.long
