@@ -17,7 +17,7 @@ from typing import Any
 
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError
 
-WORK = Path("demo")
+DEMO_FOLDER = Path("demo")
 
 QUESTIONS = (
     (
@@ -108,15 +108,15 @@ def own_folder(catalog: str, *further: str) -> Path:
     from transforms.formats.hashing import digest
 
     place = Path(catalog).absolute()
-    return WORK / f"{place.stem}-{digest(str(place), *further)[:8]}"
+    return DEMO_FOLDER / f"{place.stem}-{digest(str(place), *further)[:8]}"
 
 
 def invented_sources() -> tuple[str, str, Path]:
     """Catalog, taxonomy and working folder of the invented catalog, which is made if it is not there yet."""
     # The taxonomy is written last: where it is, the catalog is whole. Making it again would change the files' times.
-    if not (WORK / "taxonomy.yaml").exists():
-        command("synthesize", "--output", str(WORK))
-    return str(WORK / "catalog.parquet"), str(WORK / "taxonomy.yaml"), WORK
+    if not (DEMO_FOLDER / "taxonomy.yaml").exists():
+        command("synthesize", "--output", str(DEMO_FOLDER))
+    return str(DEMO_FOLDER / "catalog.parquet"), str(DEMO_FOLDER / "taxonomy.yaml"), DEMO_FOLDER
 
 
 def tell(catalog: str, taxonomy: str, work: Path) -> None:
@@ -149,7 +149,7 @@ def command(*words: str) -> None:
     print(f"\n$ catalog-tagger {' '.join(map(as_typed, words))}", flush=True)
     code = subprocess.run([sys.executable, "-m", "pipelines.cli", *words], check=False).returncode
     if code:
-        advice = f"where {WORK}/ holds the work of an older version, remove it with `make clean`"
+        advice = f"where {DEMO_FOLDER}/ holds the work of an older version, remove it with `make clean`"
         raise CommandFailed(f"`catalog-tagger {words[0]}` ended with exit code {code}; {advice}", code)
 
 

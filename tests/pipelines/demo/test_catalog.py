@@ -51,7 +51,7 @@ def test_own_catalogs_have_folders_of_their_own(tmp_path):
     taxonomy = tmp_path / "t.yaml"
     taxonomy.touch()
     folders = {demo.own_sources(catalog, str(taxonomy))[2] for catalog in ("a/music.csv", "b/music.csv")}
-    assert len(folders) == 2 and all(folder.parent == demo.WORK for folder in folders)
+    assert len(folders) == 2 and all(folder.parent == demo.DEMO_FOLDER for folder in folders)
 
 
 def test_the_invented_catalog_is_made_once(tmp_path, monkeypatch):
