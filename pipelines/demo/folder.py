@@ -17,7 +17,7 @@ WHEELS = Path(".tools/musicnn")
 TAGGERS = ("musicnn-msd", "musicnn-mtt")
 """The first knows genres, moods and eras, the second instruments, voices and tempo."""
 
-QUESTIONS = (
+FOLDER_QUESTIONS = (
     (
         "What each track sounds like: its four highest tags",
         "SELECT track_id, string_agg(printf('%s %.2f', split_part(tag, '/', 2), score), ', ' ORDER BY score DESC, tag) "
@@ -66,7 +66,7 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
         tag = ("tag", "--catalog", catalog, "--model", str(models / name), "--table", table, "--max-reject-ratio", "1")
         # All networks take the same features: what the first run extracts, the others find embedded.
         command(*tag, *(also if name == first else ()))
-        for heading, sql in QUESTIONS:
+        for heading, sql in FOLDER_QUESTIONS:
             print(f"\n{heading} ({name})")
             command("query", table, sql)
     print(f"\n{REJECTED[0]}")

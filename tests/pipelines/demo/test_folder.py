@@ -43,7 +43,7 @@ def test_taggers_are_made_once(tmp_path, monkeypatch):
     assert not [words for words in commands if words[:2] == ("import", "musicnn")]
 
 
-@pytest.mark.parametrize("heading, sql", [*folder_demo.QUESTIONS, folder_demo.REJECTED])
+@pytest.mark.parametrize("heading, sql", [*folder_demo.FOLDER_QUESTIONS, folder_demo.REJECTED])
 def test_every_question_has_an_answer(tmp_path, capsys, heading, sql):
     publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 12)
     assert cli(["query", str(tmp_path / "table"), sql, "--format", "csv"]) == 0
