@@ -20,7 +20,7 @@ from models.evaluation.intervals import with_intervals
 from models.fitting import baselines
 from models.fitting.gain import Gain
 from models.fitting.rows import SplitRows, embed_split, pairs_of
-from models.fitting.tagger import RATED, SPLITS, FittedTagger, HeadOptions, build_tagger
+from models.fitting.tagger import RATED, FittedTagger, HeadOptions, build_tagger
 from models.scoring.heads import layout_of
 from models.training import checkpoints, cluster, data, placement
 from models.training import trainer as training
@@ -29,7 +29,7 @@ from models.training.shards import local_shards
 from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest, tied_tracks
 from transforms.formats.hashing import json_bytes
-from transforms.splits.by_artist import NONE
+from transforms.splits.by_artist import NONE, SPLITS
 
 FineTune = Literal["tested", "always"]
 """Whether fine-tuned trunks are published only where validation tracks show that they are better, or always."""

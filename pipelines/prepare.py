@@ -97,7 +97,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     from transforms.dataset.shards import ShardSettings
     from transforms.digest_catalog import DigestCatalog
     from transforms.read_catalog import ReadCatalog
-    from transforms.record_dataset import RecordDataset, RecordSettings
+    from transforms.record_dataset import RecordDataset, RecordDatasetSettings
     from transforms.require_valid import RequireValid
     from transforms.settle_ties import SettleTies
     from transforms.split_tracks import SplitTracks
@@ -106,7 +106,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
     shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
     write = WriteSettings(shards=shards, catalog_root=options.catalog_root, limits=Limits(), children=options.children)
-    record = RecordSettings(shards=shards, plan=options.plan, gate=options.gate, launch=options.launch)
+    record = RecordDatasetSettings(shards=shards, plan=options.plan, gate=options.gate, launch=options.launch)
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)

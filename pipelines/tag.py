@@ -113,7 +113,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     from transforms.embed_chunks import EmbedChunks, EmbedSettings, EmbedTarget
     from transforms.plan_buckets import PlanBuckets
     from transforms.read_catalog import ReadCatalog
-    from transforms.record_run import RecordRun, RecordSettings
+    from transforms.record_run import RecordRun, RecordRunSettings
     from transforms.require_valid import RequireValid
     from transforms.version_sources import VersionSources
 
@@ -139,7 +139,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
         ),
     )
     assemble = AssembleSettings(known=known, load_tagger=load_tagger, publication=publication)
-    record = RecordSettings(known=known, load_tagger=load_tagger, publication=publication, launch=options.launch)
+    record = RecordRunSettings(known=known, load_tagger=load_tagger, publication=publication, launch=options.launch)
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)

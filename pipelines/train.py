@@ -158,7 +158,8 @@ def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> list[
       UsageError: the flags make no sense together.
       BundleError: a bundle is none, or was made for other features than the dataset.
     """
-    from models.training.chosen_trunks import STATISTICS, bundles_among
+    from models.embedding.statistics import STATISTICS
+    from models.training.chosen_trunks import bundles_among
 
     args.trunk = args.trunk or ["compact"]
     bundles = bundles_among(args.trunk)

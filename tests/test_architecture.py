@@ -5,7 +5,8 @@ explains the rooms.
 """
 
 import ast
-from collections import Counter
+import importlib.metadata
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,6 +157,40 @@ def test_folders_are_small_and_file_names_do_not_repeat_their_folder() -> None:
     for path in files():
         folder = path.parent.name.rstrip("s")
         assert not path.stem.startswith(folder), path
+
+
+INTERFACES = {
+    "transforms/storage/": {"create", "delete", "exists", "list_files", "list_folder", "open_input", "read_bytes"}
+    | {"upload", "write_bytes"},
+    "transforms/audio/containers/": {"claimed_samples", "counted_samples", "with_samples"},
+    "pipelines/launch/": {"submit"},
+    "pipelines/": {"HELP", "Options", "add_arguments", "build", "main", "make_options", "run", "summary"},
+    "transforms/extraction/child.py": {"main"},
+}
+"""Where a name is one interface that several modules implement, and which names are."""
+
+
+def public_names(path: Path) -> Iterator[str]:
+    """What a module defines at its top without an underscore, but for what implements an interface."""
+    place = str(path.relative_to(ROOT))
+    shared = set().union(*(names for prefix, names in INTERFACES.items() if place.startswith(prefix)))
+    for node in ast.parse(path.read_text("utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+        names = {getattr(target, "id", getattr(target, "name", "_")) for target in targets}
+        yield from (name for name in names - shared if not name.startswith("_"))
+
+
+def test_no_public_name_has_two_meanings() -> None:
+    places = defaultdict(list)
+    for path in files():
+        for name in public_names(path):
+            places[name].append(str(path.relative_to(ROOT)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_no_other_installed_distribution_has_these_names() -> None:
+    provided = importlib.metadata.packages_distributions()
+    assert [set(provided.get(package, ["catalog-tagger"])) for package in PACKAGES] == [{"catalog-tagger"}] * 3
 
 
 def test_the_check_itself_sees_imports_inside_functions(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.fitting.tagger import SPLITS, build_tagger
+from models.fitting.tagger import build_tagger
 from models.scoring.heads import layout_of, link
 from models.scoring.metrics import MEASURES, macro
 from tests.models.fitting.test_tagger import split_rows
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms.features.logmel import log_mel
-from transforms.splits.by_artist import SplitRatios, assign, group_of
+from transforms.splits.by_artist import SPLITS, SplitRatios, assign, group_of
 
 LAYOUT = layout_of(TAXONOMY)
 GENRE, MOOD = [2, 3, 4], [5, 6]

@@ -46,7 +46,7 @@ _SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9a-f]{{24}}\.tfrecord")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecordSettings:
+class RecordDatasetSettings:
     """What the last step needs.
 
     Attributes:
@@ -62,7 +62,7 @@ class RecordSettings:
 class RecordDataset(beam.PTransform):
     """(reports, groups, left_out, problems, digest) in; `dataset.json` and a receipt are written, nothing out."""
 
-    def __init__(self, settings: RecordSettings) -> None:
+    def __init__(self, settings: RecordDatasetSettings) -> None:
         super().__init__()
         self._settings = settings
 
@@ -132,7 +132,7 @@ def _record(
     conflicts: list[dict[str, Any]],
     problems: list[list[Problem]],
     problem_count: int,
-    settings: RecordSettings,
+    settings: RecordDatasetSettings,
 ) -> None:
     receipt: dict[str, Any] = {"problems": [], "problem_count": problem_count, "refused": None, "finished": False}
     if problem_count:
@@ -174,7 +174,7 @@ def manifest_of(
     stats: DatasetStats,
     groups: Mapping[bool, int],
     shards: Iterable[ShardEntry],
-    settings: RecordSettings,
+    settings: RecordDatasetSettings,
 ) -> DatasetManifest:
     """The manifest: the same for the same work, whoever did it in whatever order."""
     taxonomy, plan = settings.shards.taxonomy, settings.plan

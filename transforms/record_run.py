@@ -26,7 +26,7 @@ MOST_PROBLEMS = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecordSettings:
+class RecordRunSettings:
     """What the last step needs.
 
     Attributes:
@@ -42,7 +42,7 @@ class RecordSettings:
 class RecordRun(beam.PTransform):
     """(reports, parts, problems, run_id) in; the run's manifest and this launch's receipt are written, nothing out."""
 
-    def __init__(self, settings: RecordSettings) -> None:
+    def __init__(self, settings: RecordRunSettings) -> None:
         super().__init__()
         self._settings = settings
 
@@ -68,7 +68,7 @@ def _record(
     parts: list[PartEntry],
     problems: list[list[Problem]],
     problem_count: int,
-    settings: RecordSettings,
+    settings: RecordRunSettings,
 ) -> None:
     if problem_count:
         found = sorted((p for some in problems for p in some), key=lambda p: (p.file, p.row or 0))
@@ -79,7 +79,7 @@ def _record(
     receipts.write(settings.known.table, settings.launch, receipt)
 
 
-def _run(run_id: str, reports: list[BucketReport], parts: list[PartEntry], settings: RecordSettings) -> Run:
+def _run(run_id: str, reports: list[BucketReport], parts: list[PartEntry], settings: RecordRunSettings) -> Run:
     rows = settings.load_tagger().taxonomy_rows().sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files = sorted((f for report in reports for f in report.files), key=lambda f: (f.table, f.bucket))

@@ -139,8 +139,8 @@ def read_rows(bundle: TrunkBundle) -> list[SplitRow]:
     if SPLIT_FILE not in bundle.files:
         if learned := [trunk.name for trunk in bundle.trunks if trunk.learned]:
             raise BundleError(
-                f"{bundle.url} holds no {SPLIT_FILE}: which tracks its trunk {learned[0]!r} was trained on is not known, and "
-                "they would be rated as if unseen: train again"
+                f"{bundle.url} holds no {SPLIT_FILE}: which tracks its trunk {learned[0]!r} was trained on is not "
+                "known, and they would be rated as if unseen: train again"
             )
         return []
     table = _table(read_file(bundle.url, SPLIT_FILE, bundle.files[SPLIT_FILE]))

@@ -11,6 +11,9 @@ import numpy as np
 
 from transforms.features.spec import Compression
 
+STATISTICS = "statistics"
+"""Name of the trunk that learns nothing: the track embedding is the fixed statistics of the mels alone."""
+
 CEPSTRA = 20
 """Cepstral coefficients."""
 

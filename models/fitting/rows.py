@@ -31,7 +31,7 @@ class SplitRows:
 
 
 def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
-    """Embeds labelled tracks exactly as tagging does; `tracks` are `models.training.data.Track`."""
+    """Embeds labelled tracks exactly as tagging does; `tracks` are `models.training.data.TrainingTrack`."""
     seen = []
     rows, moments = LabelledFiles(embedder.dim, tags), RowFile(2 * embedder.mels, np.float32)
     bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)

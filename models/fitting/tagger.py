@@ -19,8 +19,8 @@ from models.fitting.labelled import LabelledRows, tag_counts
 from models.fitting.rows import SplitRows
 from models.scoring import metrics
 from models.scoring.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
+from transforms.splits.by_artist import SPLITS
 
-SPLITS = ("train", "validation", "test")
 RATED = ("validation", "test")
 
 MANY_ROWS = 20_000
@@ -214,7 +214,7 @@ def _report(
         "head that had not seen it: only test is untouched.",
         "tracks": {split: len(splits[split].track_ids) for split in SPLITS},
         "test_artists": _test_artists(splits),
-        "macro": {model: metrics.summary(by_split) for model, by_split in compared.items()},
+        "macro": {model: metrics.macro_by_split(by_split) for model, by_split in compared.items()},
         "categories": {
             model: {split: _by_category(rated, layout) for split, rated in by_split.items()}
             for model, by_split in compared.items()

@@ -9,7 +9,7 @@ import numpy as np
 
 from transforms.formats.hashing import digest
 
-Kind = Literal["binary", "multiclass", "multilabel"]
+CategoryKind = Literal["binary", "multiclass", "multilabel"]
 
 SCORED_TOGETHER = 256
 """Rows multiplied at once. Float sums depend on shapes, so every block has this one, padded."""
@@ -28,7 +28,7 @@ class _Tag(Protocol):
 
 class _Category(Protocol):
     name: str
-    kind: Kind
+    kind: CategoryKind
     tags: Sequence[_Tag]
 
 
@@ -42,7 +42,7 @@ class Group:
     """The score columns of one category."""
 
     name: str
-    kind: Kind
+    kind: CategoryKind
     columns: tuple[int, ...]
 
 

@@ -195,6 +195,6 @@ def accuracy(targets: np.ndarray, mask: np.ndarray, positives: np.ndarray) -> fl
     return float(np.mean(targets[rows].argmax(axis=1) == positives[rows].argmax(axis=1)))
 
 
-def summary(by_split: Mapping[str, list[TagMetrics]]) -> dict[str, TagMetrics]:
+def macro_by_split(by_split: Mapping[str, list[TagMetrics]]) -> dict[str, TagMetrics]:
     """Macro metrics of each split."""
     return {split: macro(metrics) for split, metrics in by_split.items()}

@@ -16,6 +16,7 @@ from models.bundles.trunk_bundle import (
     read_file,
 )
 from models.embedding.embedder import Trunk
+from models.embedding.statistics import STATISTICS
 from models.trunks.loading import load_trunk
 from models.trunks.onnx_trunk import OnnxTrunk
 from transforms import storage
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from models.training.trainer import TrainedTrunk
 
-STATISTICS = "statistics"
+
 """The name that stands for no network at all: the track embedding is the fixed statistics of the mels."""
 
 Train = Callable[[str, "keras.Model | None"], "TrainedTrunk"]

@@ -6,12 +6,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from models.embedding.statistics import STATISTICS
 from transforms.features.spec import FeatureSpec
 
 Builder = Callable[[FeatureSpec, Sequence[float], Sequence[float]], keras.Model]
-
-STATISTICS = "statistics"
-"""The trunk that learns nothing: the track embedding is the fixed statistics of the mels alone."""
 
 _MOMENTUM = 0.9
 """Of BatchNormalization: small datasets have few steps, and its statistics must follow within them."""

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.audio.errors import TooShort
+from transforms.audio.samples import Float32
 from transforms.features.spec import FeatureSpec
-
-Float32 = npt.NDArray[np.float32]
 
 _AMIN = np.float32(1e-10)
 _BLOCK_FRAMES = 128

@@ -13,13 +13,13 @@ from transforms.audio.decoders.opening import open_packets, open_source
 from transforms.audio.decoders.source import AudioSource
 from transforms.audio.errors import NoFrames, TooLong, TooShort, TrackError
 from transforms.audio.limits import Limits
+from transforms.audio.samples import Float32
 from transforms.features.patches import plan_patches
 from transforms.features.sample_reader import (
     BLOCK_FRAMES,
     LAST_PACKET,
     SMALL_BLOCK_FRAMES,
     DecodeTally,
-    Float32,
     PatchSamples,
     Resampler,
     SpanReader,

@@ -4,15 +4,13 @@ import dataclasses
 import math
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 
 from transforms.audio.decoders.source import AudioSource, downmix
 from transforms.audio.errors import TrackError
+from transforms.audio.samples import Float32
 from transforms.features.patches import PatchPlan, Span
 from transforms.features.spec import FeatureSpec
-
-Float32 = npt.NDArray[np.float32]
 
 BLOCK_FRAMES = 1 << 16
 """AudioSource frames decoded at a time."""
@@ -21,7 +19,7 @@ SMALL_BLOCK_FRAMES = 1 << 12
 """The same where a damaged place may be near: what is decoded before it within a block is lost with it."""
 
 LAST_PACKET = 4096
-"""AudioSource frames by which a claimed length may miss: encoders count their last, partly filled packet differently."""
+"""Frames by which a claimed length may be off: encoders count their last, partly filled packet differently."""
 
 MARGIN_S = 0.1
 """Audio decoded before and after a sought run: longer than the resampling filter."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from transforms.splits.by_artist import SPLITS, SplitRatios
 from transforms.splits.survey import TagRows
 
-Int64 = npt.NDArray[np.int64]
+Int64Array = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class TagCounts:
       tag_total: how many tags there are.
     """
 
-    starts: Int64
+    starts: Int64Array
     tags: Int32
     counts: Float64
     tag_total: int
@@ -57,7 +57,7 @@ class TagCounts:
         return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
 
-def count_tags(carried: TagRows, group: Int64, groups: int, tags: int) -> TagCounts:
+def count_tags(carried: TagRows, group: Int64Array, groups: int, tags: int) -> TagCounts:
     """Counts from tracks.
 
     Args:
@@ -76,7 +76,9 @@ def count_tags(carried: TagRows, group: Int64, groups: int, tags: int) -> TagCou
     )
 
 
-def stratify(counts: TagCounts, sizes: Int64, sides: npt.NDArray[np.int8], ratios: SplitRatios) -> npt.NDArray[np.int8]:
+def stratify(
+    counts: TagCounts, sizes: Int64Array, sides: npt.NDArray[np.int8], ratios: SplitRatios
+) -> npt.NDArray[np.int8]:
     """The side of each group.
 
     Args:
@@ -99,7 +101,7 @@ def stratify(counts: TagCounts, sizes: Int64, sides: npt.NDArray[np.int8], ratio
 class _Dealer:
     """Deals groups to sides; keeps what each side still wants of each tag, and of tracks."""
 
-    def __init__(self, counts: TagCounts, sizes: Int64, sides: npt.NDArray[np.int8], shares: Float64) -> None:
+    def __init__(self, counts: TagCounts, sizes: Int64Array, sides: npt.NDArray[np.int8], shares: Float64) -> None:
         self._counts, self._sizes, self.sides = counts, sizes, sides
         self._usable = np.flatnonzero(shares > 0)
         groups = counts.groups
@@ -153,7 +155,7 @@ class _Dealer:
 
 
 def _improve(
-    counts: TagCounts, sizes: Int64, sides: npt.NDArray[np.int8], movable: Int64, shares: Float64
+    counts: TagCounts, sizes: Int64Array, sides: npt.NDArray[np.int8], movable: Int64Array, shares: Float64
 ) -> npt.NDArray[np.int8]:
     """Moves groups as long as the sum of squared deviations from the shares falls, at most `_SWEEPS` times each.
 

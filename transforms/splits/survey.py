@@ -35,7 +35,7 @@ _BATCH = 10_000
 
 Hashes = npt.NDArray[np.uint64]
 SideCodes = npt.NDArray[np.int8]
-Int64 = npt.NDArray[np.int64]
+Int64Array = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class TagRows:
       tags: integers [pairs], ascending within a track.
     """
 
-    starts: Int64
+    starts: Int64Array
     tags: npt.NDArray[np.integer[Any]]
 
     @property
@@ -55,7 +55,7 @@ class TagRows:
         """How many tracks there are."""
         return len(self.starts) - 1
 
-    def sums(self, rows: Int64, count: int, tags: int) -> Any:
+    def sums(self, rows: Int64Array, count: int, tags: int) -> Any:
         """How often each of `count` groups of tracks carries each tag: a sparse int32 array [count, tags].
 
         Args:

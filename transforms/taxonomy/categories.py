@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-Kind = Literal["binary", "multiclass", "multilabel"]
+CategoryKind = Literal["binary", "multiclass", "multilabel"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,6 @@ class Category:
     """
 
     name: str
-    kind: Kind
+    kind: CategoryKind
     tags: tuple[Tag, ...]
     dropped: tuple[Tag, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from transforms import storage
 from transforms.formats.hashing import short_id
-from transforms.taxonomy.categories import Category, Kind, Tag
+from transforms.taxonomy.categories import Category, CategoryKind, Tag
 from transforms.taxonomy.checks import check, check_shape, parents_first
 from transforms.taxonomy.tag_ids import tag_id
 
@@ -58,7 +58,7 @@ class Taxonomy:
         return {tag.id: i for i, tag in enumerate(self.tags)}
 
     @functools.cached_property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[CategoryKind, ...]:
         """Kind of each tag's category, in the order of `tags`."""
         return tuple(category.kind for category in self.categories for _ in category.tags)
 

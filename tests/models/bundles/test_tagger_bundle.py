@@ -257,5 +257,5 @@ def test_bundles_in_the_cloud(gcs):
 
 
 def test_reading_a_bundle_needs_no_tensorflow(bundle):
-    found = imported_by(f"from models.trunks.embedding import load_embedder; load_embedder({bundle.url!r})")
+    found = imported_by(f"from models.trunks.loading import load_embedder; load_embedder({bundle.url!r})")
     assert "models.bundles.trunk_bundle" in found and not found & {"tensorflow", "keras", "apache_beam"}

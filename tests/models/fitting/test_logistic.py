@@ -87,7 +87,7 @@ def test_a_path_ends_where_each_strength_alone_ends():
 
 def test_blocks_do_not_change_the_minimum(monkeypatch):
     whole = solve(problem())
-    monkeypatch.setattr("models.fitting.logistic.BLOCK", 7)
+    monkeypatch.setattr("models.fitting.logistic.SUMMED_TOGETHER", 7)
     np.testing.assert_allclose(solve(problem()).weights, whole.weights, atol=1e-6)
 
 

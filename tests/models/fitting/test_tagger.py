@@ -10,10 +10,11 @@ from models.embedding.blocks import whole
 from models.fitting.baselines import mel_moments, prevalence
 from models.fitting.labelled import LabelledRows
 from models.fitting.rows import SplitRows, embed_split
-from models.fitting.tagger import RATED, SPLITS, build_tagger
+from models.fitting.tagger import RATED, build_tagger
 from models.scoring.heads import layout_of
 from models.scoring.metrics import MEASURES
 from tests.support.tiny import SPEC, TAXONOMY, example
+from transforms.splits.by_artist import SPLITS
 
 LAYOUT = layout_of(TAXONOMY)
 

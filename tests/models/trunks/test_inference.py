@@ -37,7 +37,7 @@ def test_scores_of_both_engines_agree(built):
 
 def test_onnx_needs_no_tensorflow(built):
     found = imported_by(
-        "import numpy as np; from models.trunks.embedding import load_embedder;"
+        "import numpy as np; from models.trunks.loading import load_embedder;"
         f"load_embedder({built.bundle.url!r}).embed([np.zeros((2, *{SPEC.patch_shape}), np.float16)])"
     )
     assert "onnxruntime" in found and not found & {"tensorflow", "keras"}

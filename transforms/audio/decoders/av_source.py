@@ -21,8 +21,7 @@ from transforms.audio.errors import (
     TrackError,
     UnsupportedCodec,
 )
-
-Float32 = npt.NDArray[np.float32]
+from transforms.audio.samples import Float32
 
 _EXACT = (MP4, WAVPACK, TTA)
 """Containers that tell their length and every packet's place in samples, so that patches can be sought."""

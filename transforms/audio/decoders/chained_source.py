@@ -3,15 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from transforms.audio.errors import DecodeError, TrackError
+from transforms.audio.samples import Float32
 
 if TYPE_CHECKING:
     from transforms.audio.decoders.source import AudioSource
 
-Float32 = npt.NDArray[np.float32]
 Open = Callable[[bytes], "AudioSource"]
 
 

@@ -10,13 +10,11 @@ from typing import Any
 import av
 import av.logging
 import numpy as np
-import numpy.typing as npt
 
 from transforms.audio.containers.mpeg import PACKET_FRAMES
 from transforms.audio.containers.mpeg_packets import Packets
 from transforms.audio.errors import DecodeError
-
-Float32 = npt.NDArray[np.float32]
+from transforms.audio.samples import Float32
 
 _MOST_SAMPLES = PACKET_FRAMES * 1152
 """Samples of a packet, at the most."""

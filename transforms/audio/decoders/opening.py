@@ -22,7 +22,7 @@ from transforms.audio.limits import Limits
 @contextlib.contextmanager
 def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[AudioSource]:
     """Open a clean MP3 for reading straight on. Raises UnsupportedChannels, UnsupportedRate."""
-    from transforms.audio.decoders.mpeg_source import MpegSource
+    from transforms.audio.decoders.mpeg_source import MpegSource  # loads ffmpeg
 
     source = MpegSource(data, packets)
     _check(source, limits)
@@ -65,7 +65,7 @@ def _chain(links: tuple[bytes, ...], kind: AudioKind) -> AudioSource:
 
 
 def _av_source(data: bytes, kind: AudioKind) -> AudioSource:
-    from transforms.audio.decoders.av_source import AvSource
+    from transforms.audio.decoders.av_source import AvSource  # loads ffmpeg: most children never need it
 
     return AvSource(data, kind)
 

@@ -5,8 +5,8 @@ import io
 import numpy as np
 import soundfile
 
-from transforms.audio.decoders.source import Float32
 from transforms.audio.errors import DecodeError, ImplausibleHeader, TrackError, UnsupportedCodec
+from transforms.audio.samples import Float32
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]

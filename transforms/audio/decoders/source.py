@@ -3,9 +3,8 @@
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-Float32 = npt.NDArray[np.float32]
+from transforms.audio.samples import Float32
 
 
 class AudioSource(Protocol):

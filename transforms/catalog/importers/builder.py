@@ -13,7 +13,7 @@ from transforms import storage
 from transforms.catalog import values as track_values
 from transforms.catalog.problems import Problem
 from transforms.schemas.catalog import CATALOG
-from transforms.taxonomy.categories import Category, Kind, Tag
+from transforms.taxonomy.categories import Category, CategoryKind, Tag
 from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 
 RowTags = dict[str, float | None]
@@ -93,7 +93,7 @@ class CatalogBuilder:
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     problems: list[Problem] = dataclasses.field(default_factory=list)
     joined: int = 0
-    kinds: dict[str, Kind] = dataclasses.field(default_factory=dict)
+    kinds: dict[str, CategoryKind] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     parents: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     aliases: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)

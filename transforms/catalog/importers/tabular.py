@@ -8,7 +8,7 @@ from typing import Any
 
 from transforms.catalog import values as track_values
 from transforms.catalog.importers.builder import CatalogBuilder, RowTags, SourceTable, read_table
-from transforms.taxonomy.categories import Kind
+from transforms.taxonomy.categories import CategoryKind
 from transforms.taxonomy.tag_ids import slug, tag_id, weighted_tag
 
 
@@ -33,7 +33,7 @@ class CsvLayout:
     lists: Sequence[tuple[str, str]] = ()
     wide: Sequence[tuple[str, Sequence[str]]] = ()
     separator: str = "|"
-    kinds: Mapping[str, Kind] = dataclasses.field(default_factory=dict)
+    kinds: Mapping[str, CategoryKind] = dataclasses.field(default_factory=dict)
     names: Sequence[str] | None = None
     uri_bases: Sequence[str] = ()
 
