@@ -3,13 +3,12 @@
 import dataclasses
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 
 from transforms.formats.hashing import digest
-
-CategoryKind = Literal["binary", "multiclass", "multilabel"]
+from transforms.taxonomy.categories import CategoryKind
 
 SCORED_TOGETHER = 256
 """Rows multiplied at once. Float sums depend on shapes, so every block has this one, padded."""

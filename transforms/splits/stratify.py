@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.splits.by_artist import SPLITS, SplitRatios
-from transforms.splits.survey import TagRows
+from transforms.splits.survey import Int64Array, TagRows
 
-Int64Array = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
 

@@ -34,8 +34,8 @@ CONFLICTS = pa.schema(
 _BATCH = 10_000
 
 Hashes = npt.NDArray[np.uint64]
-SideCodes = npt.NDArray[np.int8]
 Int64Array = npt.NDArray[np.int64]
+SideCodes = npt.NDArray[np.int8]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
