@@ -1,0 +1,1 @@
+"""Files that earlier versions wrote are read, tagged on and queried."""
