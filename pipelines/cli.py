@@ -131,7 +131,7 @@ def _input_errors() -> tuple[type[Exception], ...]:
     from transforms.catalog.problems import CatalogError
     from transforms.dataset.manifest import DatasetError
     from transforms.storage import StorageError
-    from transforms.table.snapshots import TableError
+    from transforms.table.versions import TableError
     from transforms.taxonomy.hierarchy import TaxonomyError
 
     return (BundleError, CatalogError, DatasetError, StorageError, TableError, TaxonomyError)

@@ -210,7 +210,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
 
 
 def _buckets(args: argparse.Namespace, tracks: int) -> int:
-    from transforms.table.snapshots import open_table
+    from transforms.table.versions import open_table
 
     buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
     if args.buckets not in (None, buckets):
@@ -243,7 +243,7 @@ def _also(args: argparse.Namespace, feature_id: str, model: str, table: str, buc
     """
     from models.bundles.tagger_bundle import load_bundle
     from models.trunks.loading import format_for
-    from transforms.table.snapshots import open_table
+    from transforms.table.versions import open_table
 
     bundle = load_bundle(model)
     if bundle.feature_id != feature_id:

@@ -5,7 +5,7 @@ import pytest
 from models.bundles.tagger_bundle import load_bundle
 from pipelines.cli import main
 from tests.support.world import World, other_bundle, tag, tag_code, tag_other
-from transforms.table.snapshots import open_table
+from transforms.table.versions import open_table
 
 
 @pytest.fixture

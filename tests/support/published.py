@@ -12,7 +12,8 @@ from transforms.formats.hashing import bucket_of, short_id
 from transforms.publishing.commit import publish
 from transforms.publishing.gates import Gate
 from transforms.schemas.catalog import CATALOG
-from transforms.table.snapshots import Run, Snapshot, current_snapshot, open_table
+from transforms.table.snapshots import Run, Snapshot, current_snapshot
+from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table_file
 from transforms.tagging.outcomes import OUTCOME, PriorOutcomes

@@ -11,6 +11,7 @@ from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.snapshots import Run, Snapshot, locations, read_snapshot, snapshot_numbers
 from transforms.table.sql import duckdb_statements
+from transforms.table.versions import check_version
 
 
 def read_run(table: str, run_id: str) -> Run:
@@ -36,7 +37,9 @@ def publish(table: str, run: Run, gate: Gate) -> Snapshot:
 
     Raises:
       Refused: the audit said no, or the table has moved on since the run was planned.
+      TableError: the table asks for a newer writer.
     """
+    check_version(table, writing=True)
     published = _published_as(table, run)
     if published is None:
         audit(table, run, gate)

@@ -19,6 +19,7 @@ from transforms.table.content import comparable_digest
 from transforms.table.layout import snapshot_path
 from transforms.table.snapshots import DataFile, Snapshot
 from transforms.table.sql import manifest_path
+from transforms.table.versions import read_table_metadata
 
 PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 
@@ -54,13 +55,14 @@ def verify(table_url: str, snapshot: Snapshot) -> Iterator[VerifiedStep]:
 
     Nothing is assumed from names or counts; one bucket is in memory at a time.
     """
+    bucket_count = read_table_metadata(table_url).buckets
     tags, taxonomy = _taxonomy(table_url, snapshot)
     yield taxonomy
     counts: Counter[str] = Counter()
     for bucket in _buckets(snapshot):
         found, tables = _read_bucket(table_url, snapshot, bucket)
         if tags and set(tables) == set(PER_BUCKET):
-            between = bucket_problems(tables, tags, snapshot.run, bucket, _bucket_count(table_url))
+            between = bucket_problems(tables, tags, snapshot.run, bucket, bucket_count)
             found = dataclasses.replace(found, problems=(*found.problems, *between))
         if "ledger" in tables:
             counts.update(tables["ledger"]["status"].to_pylist())
@@ -68,10 +70,6 @@ def verify(table_url: str, snapshot: Snapshot) -> Iterator[VerifiedStep]:
         yield found
     problems = [*_count_problems(snapshot, counts), *_record_problems(table_url, snapshot)]
     yield VerifiedStep(what="counts", problems=tuple(problems))
-
-
-def _bucket_count(table_url: str) -> int:
-    return int(json.loads(storage.read_bytes(storage.join(table_url, "table.json")))["buckets"])
 
 
 def _taxonomy(table_url: str, snapshot: Snapshot) -> tuple[CheckedTags | None, VerifiedStep]:

@@ -1,19 +1,15 @@
 """Snapshots: one numbered, immutable, complete version of all tables; the commit is a create-only file."""
 
-import contextlib
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any, Self
 
 from transforms import storage
-from transforms.formats.hashing import combine, digest, json_bytes
+from transforms.formats.hashing import combine, digest
 from transforms.schemas.tables import SCHEMA_VERSION
 from transforms.table.layout import snapshot_path
-
-
-class TableError(ValueError):
-    """A table or snapshot that this version cannot read."""
+from transforms.table.versions import TableError, check_version
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +79,8 @@ class Run:
         """
         if obj["schema_version"] != SCHEMA_VERSION:
             raise TableError(
-                f"schema version {obj['schema_version']} cannot be read: this version reads {SCHEMA_VERSION}"
+                f"schema version {obj['schema_version']} cannot be read, this version reads {SCHEMA_VERSION}: "
+                "upgrade catalog-tagger"
             )
         names = {f.name for f in dataclasses.fields(cls)}
         fields = {k: v for k, v in obj.items() if k in names}
@@ -118,7 +115,12 @@ class Snapshot:
 
 
 def snapshot_numbers(table_url: str) -> list[int]:
-    """Numbers of all published snapshots, ascending: a listing, never a hint."""
+    """Numbers of all published snapshots, ascending: a listing, never a hint.
+
+    Raises:
+      TableError: the table asks for a newer reader.
+    """
+    check_version(table_url)
     names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(table_url, "snapshots"))]
     return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
@@ -136,21 +138,6 @@ def current_snapshot(table_url: str) -> Snapshot | None:
     """The newest published snapshot; None before the first."""
     numbers = snapshot_numbers(table_url)
     return read_snapshot(table_url, numbers[-1]) if numbers else None
-
-
-def open_table(table_url: str, buckets: int) -> int:
-    """Bucket count of a table: written once by whoever comes first, read by everybody after.
-
-    Raises:
-      TableError: the table has another schema version.
-    """
-    url = storage.join(table_url, "table.json")
-    with contextlib.suppress(storage.AlreadyExists):
-        storage.create(url, json_bytes({"schema_version": SCHEMA_VERSION, "buckets": buckets}))
-    stored = json.loads(storage.read_bytes(url))
-    if stored["schema_version"] != SCHEMA_VERSION:
-        raise TableError(f"{url}: schema version {stored['schema_version']}, this version writes {SCHEMA_VERSION}")
-    return int(stored["buckets"])
 
 
 def locations(table_url: str, snapshot: Snapshot, table: str) -> list[str]:

@@ -14,7 +14,8 @@ from transforms.publishing.commit import publish, read_run, unpublished_runs
 from transforms.publishing.gates import Gate, Refused
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path
-from transforms.table.snapshots import Ids, Run, current_snapshot, open_table, snapshot_numbers
+from transforms.table.snapshots import Ids, Run, current_snapshot, snapshot_numbers
+from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
 
