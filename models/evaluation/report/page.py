@@ -121,7 +121,7 @@ def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, ta
 def _tiles(evaluation: Evaluation) -> str:
     mean = evaluation.averages[0]["metrics"]
     tiles = "".join(
-        f'<div class="tile"><b>{report_tables.show(mean[name]["value"])}</b>{report_tables.NAMES[name]}'
+        f'<div class="tile"><b>{report_tables.show(mean[name]["value"])}</b>{report_tables.METRIC_NAMES[name]}'
         f"<br><small>{_range(mean[name])}</small></div>"
         for name in ("roc_auc", "pr_auc", "f1", "ece")
     )
@@ -144,7 +144,7 @@ def _verdicts(evaluation: Evaluation) -> str:
     found: dict[str, list[str]] = {}
     for row in rows:
         if row["value"] is not None:
-            found.setdefault(row["against"], []).append(f"{report_tables.NAMES[row['metric']]} {_verdict(row)}")
+            found.setdefault(row["against"], []).append(f"{report_tables.METRIC_NAMES[row['metric']]} {_verdict(row)}")
     items = (f"<li>Against <b>{html.escape(model)}</b>: {'; '.join(said)}.</li>" for model, said in found.items())
     return f"<ul>{''.join(items)}</ul>" if found else ""
 
