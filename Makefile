@@ -50,12 +50,13 @@ engine-flink:  ## fetch Beam's Flink job server with Maven
 musicnn: setup  ## fetch the Python package whose networks `import musicnn` reads
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .tools/musicnn musicnn==0.1.0
 
-bench: setup  ## measure, write benchmarks/results.json and the README's table
+bench: setup  ## measure, write benchmarks/results.json and docs/performance.md and the README's summary
 	$(BIN)/python -m benchmarks.run
 
 docs: setup  ## regenerate the generated documents
-	$(BIN)/python -m pipelines.docs.tables > docs/tables.md
-	$(BIN)/python -m pipelines.docs.commands > docs/commands.md
+	$(BIN)/python -m pipelines.docs.tables > docs/reference/tables.md
+	$(BIN)/python -m pipelines.docs.commands > docs/reference/commands.md
+	$(BIN)/python -m pipelines.docs.decisions docs/decisions > docs/decisions/README.md
 
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \

@@ -1,9 +1,10 @@
-"""Writes docs/tables.md from the schemas, so that no column is documented twice.
+"""Writes docs/reference/tables.md from the schemas, so that no column is documented twice.
 
-python -m pipelines.docs.tables > docs/tables.md
+python -m pipelines.docs.tables > docs/reference/tables.md
 """
 
 import sys
+import textwrap
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -18,8 +19,8 @@ ROW_SENTENCES = {
     "Further catalog columns follow under their own names.",
     "track_tags": "One row per track and tag: every tag of the taxonomy for every tagged track, unless `--min-score` "
     "or `--top-k` left some out (the snapshot's `options` tell).",
-    "embeddings": "One row per tagged track: what heads are linear on, and what similarity is measured by.",
-    "ledger": "One row per catalog id, whatever became of it.",
+    "embeddings": "One row per tagged track: the input of the heads and of similarity search.",
+    "ledger": "One row per catalog id, with its outcome.",
     "taxonomy": "One row per tag.",
 }
 """What a row of each table is."""
@@ -28,14 +29,16 @@ INTRODUCTION = f"""# Tables
 
 Generated from the schemas by `python -m pipelines.docs.tables`; schema version {SCHEMA_VERSION}.
 
-A snapshot is one complete, immutable version of the five tables below. Its file list is `snapshots/<number>.json` under
-the table's root; readers take files from there (`catalog-tagger sql TABLE --engine ...` prints statements that do),
-never from a listing of folders, which also hold other versions. Each bucket, a hash of `track_id`, has one file of each
-table but `taxonomy`.
+A snapshot is one complete, immutable version of the five tables below. Its file list is
+`snapshots/<number>.json` under the root of the tables. Readers take the files from that list
+(`catalog-tagger sql TABLE --engine ...` prints statements that do), never from a folder listing,
+because folders also contain other versions. A bucket is a hash of `track_id`. Each bucket has one
+file of each table except `taxonomy`.
 
-Files are Parquet: zstd, page checksums, page index, nested types with `list.element` names. The key-value metadata
-holds `schema_version`, `feature_id`, `embedding_id`, `tagger_id`, `taxonomy_id` and `run_id`. `track_tags` has a bloom
-filter on `track_id`. A value that does not exist is null, never NaN."""
+Files are Parquet: zstd, page checksums, page index, nested types with `list.element` names. The
+key-value metadata contains `schema_version`, `feature_id`, `embedding_id`, `tagger_id`,
+`taxonomy_id` and `run_id`. `track_tags` has a bloom filter on `track_id`. A missing value is null,
+never NaN."""
 
 
 def type_name(type_: pa.DataType) -> str:
@@ -51,6 +54,10 @@ def type_name(type_: pa.DataType) -> str:
     return {"float": "float32", "double": "float64"}.get(str(type_), str(type_))
 
 
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
 def _columns(schema: pa.Schema) -> Iterator[str]:
     yield "| column | type | null | meaning |"
     yield "|---|---|---|---|"
@@ -61,35 +68,41 @@ def _columns(schema: pa.Schema) -> Iterator[str]:
 
 def _table(name: str, schema: pa.Schema) -> Iterator[str]:
     order = ", ".join(f"`{key}`{' descending' if way == 'descending' else ''}" for key, way in SORTED_BY[name])
-    yield f"\n## {name}\n\n{ROW_SENTENCES[name]} Sorted by {order} inside a file.\n"
+    yield f"\n## {name}\n\n{_wrapped(f'{ROW_SENTENCES[name]} Rows are sorted by {order} inside a file.')}\n"
     yield from _columns(schema)
 
 
 def _reasons() -> Iterator[str]:
-    yield "\n## Reasons\n\nWhy a track is `rejected`: values of `ledger.reason`."
-    yield "A rejected track is remembered: it is read again when its source, the feature spec or the extractor changes,"
-    yield "or with `--retry-rejects`; for the reasons marked so, in every run.\n"
-    yield "| reason | found in stage | again in every run | meaning |"
+    yield "\n## Reasons\n\nWhy a track is `rejected`: the values of `ledger.reason`.\n"
+    yield _wrapped(
+        "A rejected track is remembered. It is read again if its source, the feature spec or the extractor changes, "
+        "or with `--retry-rejects`. Tracks with a reason that is marked below are read again in every run."
+    )
+    yield "\n| reason | found in stage | again in every run | meaning |"
     yield "|---|---|---|---|"
     for reason, error in REASONS.items():
         yield f"| `{reason}` | {error.stage} | {'yes' if error.retry == 'next_run' else 'no'} | {error.sentence} |"
 
 
 def _other() -> Iterator[str]:
-    yield (
-        "\n## Catalog\n\nWhat comes in: Parquet, CSV or JSON Lines with these columns; only `track_id` and `uri` are "
-        "needed. In CSV, tags are joined by a bar; `mood/calm:0.7` carries a weight.\n"
+    yield "\n## Catalog\n"
+    yield _wrapped(
+        "The input: Parquet, CSV or JSON Lines with these columns. Only `track_id` and `uri` are required. In CSV, "
+        "tags are joined by a bar, and `mood/calm:0.7` has a weight. The complete format is in [catalog.md](catalog.md)."
     )
+    yield ""
     yield from _columns(CATALOG)
-    yield (
-        "\n## Part files\n\nWhat each chunk leaves under `work/` while a run goes on: not part of a snapshot. "
-        "A later run finds its tracks there instead of decoding them again.\n"
+    yield "\n## Part files\n"
+    yield _wrapped(
+        "The result of one chunk, stored under `work/` while a run is in progress. Part files are not part of a "
+        "snapshot. A later run takes its tracks from them instead of decoding the tracks again."
     )
+    yield ""
     yield from _columns(PART)
 
 
 def dictionary() -> Iterator[str]:
-    """The lines of docs/tables.md."""
+    """The lines of docs/reference/tables.md."""
     yield INTRODUCTION
     for name, schema in TABLES.items():
         yield from _table(name, schema)

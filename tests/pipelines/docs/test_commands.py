@@ -1,4 +1,4 @@
-"""`docs/commands.md` says what the commands take."""
+"""`docs/reference/commands.md` says what the commands take."""
 
 from pathlib import Path
 
@@ -7,7 +7,9 @@ from pipelines.docs.commands import reference
 
 
 def test_commands_md_is_what_the_parsers_say() -> None:
-    assert (Path(__file__).parents[3] / "docs" / "commands.md").read_text() == reference(), "run `make docs`"
+    assert (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text() == reference(), (
+        "run `make docs`"
+    )
 
 
 def test_every_command_and_the_exit_codes_are_told() -> None:
