@@ -1,14 +1,20 @@
-"""Measured rows, `results.json`, and the README's table between its markers."""
+"""Measured rows, `results.json`, and what the documents say of them between their markers."""
 
 import dataclasses
 import json
 import statistics
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from transforms.features.spec import FeatureSpec
+
 SCHEMA_VERSION = 1
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+CATALOG_TRACKS = 35_000_000
+"""Size of the catalog that the design is meant for."""
+TRACK_PATCHES = FeatureSpec().patches_per_track
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,10 +98,11 @@ def read_results(path: Path) -> tuple[list[Row], dict[str, Any], str]:
 
 
 def render(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
-    """The table in Markdown, with the machine and the date under it."""
+    """The table of all rows in Markdown, followed by the machine and the date."""
     lines = ["| what | measured | range | target |", "|---|---:|---:|---:|"]
     lines += [_line(row) for row in rows]
-    lines += ["", f"{date}: {_sentence(machine)} Ranges are smallest to largest of the repetitions."]
+    lines += ["", textwrap.fill(f"{date}: {_sentence(machine)}", 100, break_on_hyphens=False)]
+    lines += ["Ranges are smallest to largest of the repetitions."]
     return "\n".join(lines)
 
 
@@ -124,6 +131,78 @@ def _sentence(machine: dict[str, Any]) -> str:
     )
 
 
+def summary(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
+    """The README's five rows in Markdown.
+
+    Raises:
+      ValueError: one of the measurements that they are made of is missing.
+    """
+    per_core = _value(rows, "`tag`, steady state") / machine["cores"]
+    hours = sum(cost for _, cost in track_costs(rows, machine)) * CATALOG_TRACKS / 3.6e6
+    lines = [
+        ("`tag`, new MP3s of 30 s, minimal network", f"{number(per_core)} tracks/s per core"),
+        (
+            "Complete extraction compared with decoding alone, MP3 of 30 s",
+            f"{number(_value(rows, 'MP3, 30 s: extraction over bare decode'))} times the time",
+        ),
+        (
+            f"First run on {CATALOG_TRACKS:,} MP3s of 4 minutes, `compact` network",
+            f"{number(hours)} core-hours (projection)",
+        ),
+        ("Unchanged track in a later run", f"{number(_value(rows, 'Cost of an unchanged track'))} ms"),
+        (
+            "Peak memory of `tag`, all processes, 20,000 tracks in one bucket",
+            f"{number(_value(rows, 'Peak memory of `tag`, 20,000 catalog rows: all processes'))} MiB",
+        ),
+    ]
+    table = ["| what | measured |", "|---|---:|", *(f"| {what} | {measured} |" for what, measured in lines)]
+    return "\n".join([*table, "", f"Measured on {date}, {machine['cores']} cores ({machine['cpu']})."])
+
+
+def track_costs(rows: Sequence[Row], machine: dict[str, Any]) -> list[tuple[str, float]]:
+    """Parts of a first run and the processor milliseconds that each takes per MP3 of 4 minutes.
+
+    Raises:
+      ValueError: one of the measurements is missing.
+    """
+    patch_ms = 1000 / _value(rows, "`compact` by ONNX Runtime")
+    return [
+        (f"extraction of {TRACK_PATCHES} patches", _value(rows, "mp3, 4 min: extraction")),
+        (f"`compact` network on {TRACK_PATCHES} patches, ONNX Runtime", TRACK_PATCHES * patch_ms),
+        (
+            f"planning, tables, audit: time of an unchanged track on {machine['cores']} cores",
+            machine["cores"] * _value(rows, "Cost of an unchanged track"),
+        ),
+    ]
+
+
+def projection(rows: Sequence[Row], machine: dict[str, Any]) -> str:
+    """The cost of a first run on a large catalog, from measured parts, in Markdown."""
+    costs = track_costs(rows, machine)
+    hours = sum(cost for _, cost in costs) * CATALOG_TRACKS / 3.6e6
+    nightly = costs[-1][1] * CATALOG_TRACKS / 3.6e6
+    lines = ["| part | processor ms per track |", "|---|---:|", *(f"| {part} | {number(cost)} |" for part, cost in costs)]
+    lines += [f"| sum | {number(sum(cost for _, cost in costs))} |", ""]
+    text = (
+        f"{CATALOG_TRACKS:,} tracks at this sum take {number(hours)} core-hours, or {number(hours / 96)} hours on 96 "
+        f"such cores. A later run in which no track changed takes {number(nightly)} core-hours."
+    )
+    return "\n".join([*lines, textwrap.fill(text, 100, break_on_hyphens=False)])
+
+
+def performance(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
+    """The generated part of `docs/performance.md`."""
+    heading = f"## Projection to {CATALOG_TRACKS:,} tracks"
+    return "\n\n".join([heading, projection(rows, machine), "## All measurements", render(rows, machine, date)])
+
+
+def _value(rows: Sequence[Row], name: str) -> float:
+    found = [row.value for row in rows if row.name == name]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} measurements are named {name!r}: run all benchmarks")
+    return found[0]
+
+
 def replace_between_markers(text: str, table: str) -> str:
     """The text with everything between the markers replaced; a section is added where there are none.
 
@@ -135,5 +214,5 @@ def replace_between_markers(text: str, table: str) -> str:
     if begin == end == -1:
         return f"{text.rstrip()}\n\n## Performance\n\n{block}\n"
     if begin == -1 or end < begin:
-        raise ValueError(f"README: {BEGIN} and {END} must stand in this order, once each")
+        raise ValueError(f"{BEGIN} and {END} must appear in this order, once each")
     return text[:begin] + block + text[end + len(END) :]

@@ -1,4 +1,4 @@
-"""Runs the benchmarks, writes `benchmarks/results.json` and the README's table.
+"""Runs the benchmarks, writes `benchmarks/results.json`, `docs/performance.md` and the README's summary.
 
 python -m benchmarks.run
 python -m benchmarks.run --only pipeline    # measures and prints; files stay as they are
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
-from benchmarks.report import Row, render, replace_between_markers, write_results
+from benchmarks.report import Row, performance, render, replace_between_markers, summary, write_results
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ("extraction", "pipeline", "memory", "inference", "trunks")
@@ -44,12 +44,18 @@ def measure(name: str, work: Path) -> list[Row]:
 
 
 def write(rows: Sequence[Row], machine: dict, date: str) -> None:
-    """Replaces `results.json` and the README's table."""
+    """Replaces `results.json` and what the documents say of it."""
     write_results(ROOT / "benchmarks" / "results.json", rows, machine, date)
-    readme = ROOT / "README.md"
-    readme.write_text(
-        replace_between_markers(readme.read_text(encoding="utf-8"), render(rows, machine, date)), encoding="utf-8"
-    )
+    for path, block in documents(rows, machine, date).items():
+        path.write_text(replace_between_markers(path.read_text(encoding="utf-8"), block), encoding="utf-8")
+
+
+def documents(rows: Sequence[Row], machine: dict, date: str) -> dict[Path, str]:
+    """The documents with a generated block, and that block."""
+    return {
+        ROOT / "README.md": summary(rows, machine, date),
+        ROOT / "docs" / "performance.md": performance(rows, machine, date),
+    }
 
 
 if __name__ == "__main__":

@@ -120,13 +120,61 @@ def test_results_of_another_schema_version_are_refused(tmp_path):
         report.read_results(tmp_path / "results.json")
 
 
-def test_the_committed_results_and_the_readme_agree():
+def test_the_committed_results_and_the_documents_agree():
     path = run.ROOT / "benchmarks" / "results.json"
     if not path.exists():
         pytest.skip("make bench has not been run")
     rows, measured_on, date = report.read_results(path)
-    assert report.render(rows, measured_on, date) in (run.ROOT / "README.md").read_text(encoding="utf-8")
+    assert report.render(rows, measured_on, date) in (run.ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    for document, block in run.documents(rows, measured_on, date).items():
+        text = document.read_text(encoding="utf-8")
+        assert replace_between_markers(text, block) == text, document
     assert {r.benchmark for r in rows} == set(run.BENCHMARKS)
+
+
+PARTS = {
+    "`tag`, steady state": (34, "tracks/s"),
+    "MP3, 30 s: extraction over bare decode": (1.33, "x"),
+    "mp3, 4 min: extraction": (100, "ms"),
+    "`compact` by ONNX Runtime": (4000, "patches/s"),
+    "Cost of an unchanged track": (0.5, "ms"),
+    "Peak memory of `tag`, 20,000 catalog rows: all processes": (929, "MiB"),
+}
+
+
+def parts():
+    return [row(name=name, value=value, unit=unit) for name, (value, unit) in PARTS.items()]
+
+
+def test_the_summary_has_five_rows():
+    lines = report.summary(parts(), MACHINE, "2024-02-29").splitlines()
+    assert len([line for line in lines if line.startswith("| ")]) == 1 + 5
+    assert "| 17.0 tracks/s per core |" in lines[2] and "| 1.33 times the time |" in lines[3]
+    assert lines[-1] == "Measured on 2024-02-29, 2 cores (Abacus 9)."
+
+
+def test_the_projection_is_the_sum_of_its_parts():
+    costs = [cost for _, cost in report.track_costs(parts(), MACHINE)]
+    assert costs == pytest.approx([100, 16 / 4, 2 * 0.5])
+    hours = 35e6 * sum(costs) / 1000 / 3600
+    assert f"{hours:,.0f} core-hours" in " ".join(report.projection(parts(), MACHINE).split())
+    assert f"| {hours:,.0f} core-hours (projection) |" in report.summary(parts(), MACHINE, "2024-02-29")
+
+
+def test_a_summary_needs_every_measurement():
+    with pytest.raises(ValueError, match="0 measurements are named 'Cost of an unchanged track'"):
+        report.summary([r for r in parts() if r.name != "Cost of an unchanged track"], MACHINE, "2024-02-29")
+
+
+def test_a_run_rewrites_both_documents(tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "benchmarks").mkdir()
+    for name in ("README.md", "docs/performance.md"):
+        (tmp_path / name).write_text(f"# Title\n{report.BEGIN}\n{report.END}\nend\n")
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    run.write(parts(), MACHINE, "2024-02-29")
+    assert report.summary(parts(), MACHINE, "2024-02-29") in (tmp_path / "README.md").read_text()
+    assert report.render(parts(), MACHINE, "2024-02-29") in (tmp_path / "docs" / "performance.md").read_text()
 
 
 def test_this_machine_has_a_description():

@@ -88,7 +88,7 @@ def _other() -> Iterator[str]:
     yield "\n## Catalog\n"
     yield _wrapped(
         "The input: Parquet, CSV or JSON Lines with these columns. Only `track_id` and `uri` are required. In CSV, "
-        "tags are joined by a bar, and `mood/calm:0.7` has a weight. The complete format is in [catalog.md](catalog.md)."
+        "tags are joined by a bar, and `mood/calm:0.7` has a weight. [catalog.md](catalog.md) has the complete format."
     )
     yield ""
     yield from _columns(CATALOG)
