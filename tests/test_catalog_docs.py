@@ -1,4 +1,4 @@
-"""Every example of `docs/catalog.md` is read, and gives what the page says."""
+"""Every example of `docs/reference/catalog.md` is read, and gives what the page says."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,9 @@ from transforms.dataset.example import layout
 from transforms.taxonomy.hierarchy import load_taxonomy
 from transforms.taxonomy.targets import encode_targets
 
-PAGE = (Path(__file__).parents[1] / "docs" / "catalog.md").read_text(encoding="utf-8")
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+PAGE = (REFERENCE / "catalog.md").read_text(encoding="utf-8")
+DATASET_PAGE = (REFERENCE / "dataset.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (file|output): (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
 FILES = {name: text for kind, name, text in BLOCK.findall(PAGE) if kind == "file"}
 OUTPUTS = {name: text for kind, name, text in BLOCK.findall(PAGE) if kind == "output"}
@@ -55,4 +57,4 @@ def test_the_catalogs_tags_fit_the_taxonomy(page):
 def test_the_layout_is_that_of_the_page():
     shapes = {"patches_shape": " [3]", "patch_start_s": " [patches]", "targets": " [tags]", "mask": " [tags]"}
     for name, feature in layout(1).items():
-        assert f"| `{name}` | {feature.kind}{shapes.get(name, '')} | {feature.sentence} |" in PAGE
+        assert f"| `{name}` | {feature.kind}{shapes.get(name, '')} | {feature.sentence} |" in DATASET_PAGE
