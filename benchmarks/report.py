@@ -181,7 +181,11 @@ def projection(rows: Sequence[Row], machine: dict[str, Any]) -> str:
     costs = track_costs(rows, machine)
     hours = sum(cost for _, cost in costs) * CATALOG_TRACKS / 3.6e6
     nightly = costs[-1][1] * CATALOG_TRACKS / 3.6e6
-    lines = ["| part | processor ms per track |", "|---|---:|", *(f"| {part} | {number(cost)} |" for part, cost in costs)]
+    lines = [
+        "| part | processor ms per track |",
+        "|---|---:|",
+        *(f"| {part} | {number(cost)} |" for part, cost in costs),
+    ]
     lines += [f"| sum | {number(sum(cost for _, cost in costs))} |", ""]
     text = (
         f"{CATALOG_TRACKS:,} tracks at this sum take {number(hours)} core-hours, or {number(hours / 96)} hours on 96 "

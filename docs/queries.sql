@@ -1,5 +1,6 @@
--- Questions that analysts ask, for DuckDB: catalog-tagger query TABLE "..." or after catalog-tagger sql TABLE --engine duckdb.
--- Tags and ids are those of `make demo`; put your own in their place.
+-- Typical questions, for DuckDB: run them with catalog-tagger query TABLE "...",
+-- or after catalog-tagger sql TABLE --engine duckdb.
+-- Tags and ids are those of `make demo`; replace them with your own.
 
 -- 1. Which tags are most frequent?
 SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score
@@ -9,14 +10,14 @@ GROUP BY tag
 ORDER BY tracks DESC, tag
 LIMIT 20;
 
--- 2. All calm instrumental tracks, the calmest first. Broader moods count: calm includes dreamy and warm.
+-- 2. All calm instrumental tracks, the calmest first. A parent includes its children: calm includes dreamy and warm.
 SELECT t.track_id, t.title, t.artist, calm.score AS calm, voice.score AS instrumental
 FROM tracks AS t
 JOIN track_tags AS calm ON calm.track_id = t.track_id AND calm.tag = 'mood/calm' AND calm.is_positive
 JOIN track_tags AS voice ON voice.track_id = t.track_id AND voice.tag = 'voice/instrumental' AND voice.is_positive
 ORDER BY calm.score DESC, t.track_id;
 
--- 3. How does the mix of genres move over the years?
+-- 3. How do the shares of genres change over the years?
 SELECT (t.year // 10) * 10 AS decade, g.tag AS genre, count(*) AS tracks,
   round(100 * count(*) / sum(count(*)) OVER (PARTITION BY decade), 1) AS percent
 FROM tracks AS t
@@ -25,7 +26,7 @@ WHERE g.category = 'genre' AND g.is_positive
 GROUP BY decade, genre
 ORDER BY decade, tracks DESC, genre;
 
--- 4. What does an artist sound like? Mean scores over the artist's tracks, beside the whole catalog's.
+-- 4. What does an artist sound like? Mean scores over the artist's tracks, and over the whole catalog.
 SELECT s.tag,
   round(avg(s.score) FILTER (t.artist_id = 'artist-001'), 3) AS of_artist,
   round(avg(s.score), 3) AS of_catalog
@@ -41,7 +42,7 @@ FROM ledger
 WHERE status = 'rejected'
 ORDER BY reason, track_id;
 
--- 6. What became of the catalog since the snapshot before? A null is a track that is new, or gone.
+-- 6. What changed since the snapshot before? A null means that the track is new, or was removed.
 SELECT before.status AS before, now.status AS now, count(*) AS tracks
 FROM ledger AS now
 FULL JOIN previous_ledger AS before USING (track_id)
@@ -58,7 +59,7 @@ JOIN previous_track_tags AS before USING (track_id, tag)
 GROUP BY tag
 ORDER BY gained + lost DESC, tag;
 
--- 8. Which tags go together? Lift: how many times more often than if they were independent.
+-- 8. Which tags co-occur? Lift: how many times more often than if they were independent.
 WITH positive AS (SELECT track_id, tag, category FROM track_tags WHERE is_positive),
   single AS (SELECT tag, count(*) AS tracks FROM positive GROUP BY tag),
   pairs AS (
@@ -74,7 +75,7 @@ JOIN single AS b ON b.tag = tag_b
 ORDER BY together DESC, lift DESC, tag_a, tag_b
 LIMIT 20;
 
--- 9. Does a tag's threshold give the share of tracks that annotators gave it?
+-- 9. How does the share of positive tracks compare with the share of annotated tracks?
 SELECT x.tag, x.threshold, round(avg(t.is_positive::INT), 3) AS positive_share, round(avg(t.score), 3) AS mean_score,
   round(avg((t.expert_weight > 0)::INT) FILTER (a.track_id IS NOT NULL), 3) AS annotated_share
 FROM taxonomy AS x
@@ -100,7 +101,7 @@ JOIN tracks AS t USING (track_id)
 JOIN tracks AS o ON o.track_id = l.duplicate_of
 ORDER BY l.track_id;
 
--- 12. Which tracks should be listened to next? Those that the model is least sure about: closest to the thresholds.
+-- 12. Which tracks should be annotated next? Those whose scores are closest to the thresholds.
 SELECT t.track_id, k.title, round(avg(abs(t.score - x.threshold)), 4) AS mean_distance,
   arg_min(t.tag, abs(t.score - x.threshold)) AS least_sure_of
 FROM track_tags AS t
@@ -111,20 +112,20 @@ GROUP BY ALL
 ORDER BY mean_distance, t.track_id
 LIMIT 10;
 
--- 13. One row a track, one column a tag: for spreadsheets.
+-- 13. One row per track and one column per tag, for spreadsheets.
 PIVOT (SELECT track_id, tag, score FROM track_tags)
 ON tag IN ('voice/vocal', 'tempo/fast', 'mood/energetic', 'mood/calm', 'mood/sad')
 USING max(score)
 ORDER BY track_id;
 
--- 14. Where do model and annotators disagree most? Worth a second look at the label.
+-- 14. Where do model and annotators disagree most? These labels should be checked.
 SELECT track_id, tag, expert_weight, model_score
 FROM track_tags
 WHERE expert_weight IS NOT NULL
 ORDER BY abs(expert_weight - model_score) DESC, track_id, tag
 LIMIT 10;
 
--- 15. A playlist: energetic, no two tracks of one artist.
+-- 15. A playlist: energetic, at most one track per artist.
 SELECT t.track_id, t.artist, t.title, m.score
 FROM track_tags AS m
 JOIN tracks AS t USING (track_id)
@@ -133,7 +134,7 @@ QUALIFY row_number() OVER (PARTITION BY t.artist_id ORDER BY m.score DESC, t.tra
 ORDER BY m.score DESC, t.track_id
 LIMIT 10;
 
--- 16. How much audio is there, and what became of it?
+-- 16. How much audio is there, by status?
 SELECT l.status, count(*) AS tracks, round(sum(t.duration_s) / 60, 1) AS minutes, round(sum(l.source_bytes) / 1e6, 1) AS megabytes
 FROM ledger AS l
 LEFT JOIN tracks AS t USING (track_id)
