@@ -19,7 +19,7 @@ $(VENV)/.installed: setup.py constraints.txt
 
 setup: $(VENV)/.installed  ## make the environment in .venv/
 
-demo: setup  ## the whole story on a synthesised catalog (or CATALOG=... TAXONOMY=..., or CATALOG=a folder of music), left in demo/
+demo: setup  ## run all commands on a synthetic catalog (or CATALOG=... TAXONOMY=..., or CATALOG=a folder of music); the result stays in demo/
 	$(BIN)/python -m pipelines.demo $(if $(CATALOG),--catalog '$(CATALOG)') $(if $(TAXONOMY),--taxonomy '$(TAXONOMY)') \
 		$(if $(MUSICNN),--package '$(MUSICNN)')
 
@@ -34,7 +34,7 @@ check: setup  ## what CI checks besides the tests: lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup  ## mend lint and format where a tool can
+format: setup  ## fix lint and format automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -96,7 +96,7 @@ def own_sources(catalog: str | None, taxonomy: str | None) -> tuple[str, str, Pa
     if not catalog or not taxonomy:
         raise UsageError(
             "training needs a labelled catalog and the taxonomy of its tags: make demo CATALOG=my.parquet "
-            "TAXONOMY=my.yaml (columns: docs/tables.md; `catalog-tagger import folder` makes both from audio files)"
+            "TAXONOMY=my.yaml (docs/reference/catalog.md; `catalog-tagger import folder` makes both from audio files)"
         )
     if not storage.exists(taxonomy):
         raise UsageError(f"TAXONOMY={taxonomy}: no such file")

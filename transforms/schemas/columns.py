@@ -4,5 +4,5 @@ import pyarrow as pa
 
 
 def column(name: str, type_: pa.DataType, sentence: str, *, nullable: bool = False) -> pa.Field:
-    """A field whose metadata holds the sentence that `docs/tables.md` prints."""
+    """A field whose metadata holds the sentence that `docs/reference/tables.md` prints."""
     return pa.field(name, type_, nullable=nullable, metadata={"description": sentence})
