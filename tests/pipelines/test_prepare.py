@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
-from tests.support.synth import encode_targets as encode_audio
+from tests.support.synth import encode as encode_audio
 from tests.support.synth import music
 from tests.support.world import SHARED
 from transforms import storage

@@ -55,7 +55,7 @@ def test_own_catalogs_have_folders_of_their_own(tmp_path):
 
 
 def test_the_invented_catalog_is_made_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "WORK", tmp_path)
+    monkeypatch.setattr(demo, "DEMO_FOLDER", tmp_path)
     made = []
     monkeypatch.setattr(demo, "command", lambda *words: made.append(words) or (tmp_path / "taxonomy.yaml").touch())
     assert demo.invented_sources() == demo.invented_sources()
@@ -97,7 +97,7 @@ def test_commands_are_shown_as_a_shell_reads_them(word):
 @pytest.mark.long
 def test_the_whole_story_twice(tmp_path, monkeypatch, capfd):
     synthesize(tmp_path / "music", tracks=24, duration_s=3)
-    monkeypatch.setattr(demo, "WORK", tmp_path / "demo")
+    monkeypatch.setattr(demo, "DEMO_FOLDER", tmp_path / "demo")
     argv = ["--catalog", str(tmp_path / "music" / "catalog.parquet")]
     argv += ["--taxonomy", str(tmp_path / "music" / "taxonomy.yaml")]
     assert demo.main(argv) == 0

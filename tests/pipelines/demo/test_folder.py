@@ -80,7 +80,7 @@ def test_a_folder_of_music_is_tagged(tmp_path, monkeypatch, capfd):
     (tmp_path / "music" / "more").mkdir(parents=True)
     (tmp_path / "music" / "one.flac").write_bytes(encode(music(4.0), format="FLAC"))
     (tmp_path / "music" / "more" / "two.wav").write_bytes(encode(music(6.0)))
-    monkeypatch.setattr(demo, "WORK", tmp_path / "demo")
+    monkeypatch.setattr(demo, "DEMO_FOLDER", tmp_path / "demo")
     assert demo.main(["--catalog", str(tmp_path / "music"), "--package", str(WHEELS)]) == 0
     out = capfd.readouterr().out
     assert "decoded 0, reused 2" in out
