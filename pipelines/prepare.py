@@ -5,10 +5,7 @@ catalog-tagger prepare --catalog catalog.parquet --taxonomy taxonomy.yaml --outp
 
 import argparse
 import dataclasses
-import json
 import math
-import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from pipelines.inputs.catalog import (
@@ -17,13 +14,12 @@ from pipelines.inputs.catalog import (
     add_split_arguments,
     check_at_least_one,
     check_split_column,
-    gate,
+    gate_limits,
     open_catalog,
     split_ratios,
 )
 from pipelines.inputs.feature_spec import read_feature_spec
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
-from transforms.formats.hashing import short_id
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
     from transforms.dataset.manifest import DatasetManifest
     from transforms.dataset.plan import SplitPlan
     from transforms.features.spec import FeatureSpec
-    from transforms.publishing.gates import Gate
+    from transforms.publishing.gates import GateLimits
 
 HELP = "Make training data: extract the labelled part of a catalog into TFRecord shards, split by artist."
 BUCKET_ROWS = 1024
@@ -67,7 +63,7 @@ class Options:
       output: folder of the dataset.
       spec: how patches are made.
       plan: taxonomy, split and chunks.
-      gate: what may be lost.
+      limits: limits of the gates.
       buckets: groups in which rows are planned.
       launch: path of this launch's receipt, relative to the dataset.
       children: sandbox children of a worker process; 0 means one a core of the worker.
@@ -77,7 +73,7 @@ class Options:
     output: str
     spec: "FeatureSpec"
     plan: "SplitPlan"
-    gate: "Gate"
+    limits: "GateLimits"
     buckets: int
     launch: str
     children: int = 0
@@ -101,12 +97,13 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     from transforms.require_valid import RequireValid
     from transforms.settle_ties import SettleTies
     from transforms.split_tracks import SplitTracks
+    from transforms.sum_work import SumWork
     from transforms.version_sources import VersionSources
     from transforms.write_examples import WriteExamples, WriteSettings
 
     shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
     write = WriteSettings(shards=shards, catalog_root=options.catalog_root, limits=Limits(), children=options.children)
-    record = RecordDatasetSettings(shards=shards, plan=options.plan, gate=options.gate, launch=options.launch)
+    record = RecordDatasetSettings(shards=shards, plan=options.plan, limits=options.limits, launch=options.launch)
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)
@@ -114,10 +111,12 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     planned = versioned | "SplitTracks" >> SplitTracks(options.plan, options.buckets)
     problems = (catalog.problems, planned.problems) | "JoinProblems" >> beam.Flatten()
     chunks = planned.chunks | "HoldChunks" >> RequireValid(problems)
-    reports = chunks | "WriteExamples" >> WriteExamples(write)
-    settled = reports | "SettleTies" >> SettleTies(shards)
+    written = chunks | "WriteExamples" >> WriteExamples(write)
+    settled = written.reports | "SettleTies" >> SettleTies(shards)
     groups = chunks | "CountGroups" >> CountGroups()
-    _ = (settled, groups, planned.left_out, problems, digest) | "RecordDataset" >> RecordDataset(record)
+    work = (planned.work, written.work, settled.work) | "SumWork" >> SumWork()
+    inputs = (settled.reports, groups, planned.left_out, problems, work, digest)
+    _ = inputs | "RecordDataset" >> RecordDataset(record)
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
@@ -155,10 +154,11 @@ def make_options(args: argparse.Namespace) -> Options:
       CommandFailed: the feature spec cannot, or the catalog has no rows.
     """
     from transforms.dataset.plan import SplitPlan
+    from transforms.publishing import receipts
     from transforms.taxonomy.hierarchy import load_taxonomy
 
     check_at_least_one(chunk_tracks=args.chunk_tracks)
-    ratios, allowed = split_ratios(args), gate(args)
+    ratios, limits = split_ratios(args), gate_limits(args)
     taxonomy, spec = load_taxonomy(args.taxonomy), _spec(args.feature_spec, args.trunk)
     shards, count = open_catalog(args.catalog, args.catalog_root)
     check_split_column(args.split_column, shards[0])
@@ -173,9 +173,9 @@ def make_options(args: argparse.Namespace) -> Options:
             chunk_tracks=args.chunk_tracks,
             unknown_tags=args.unknown_tags,
         ),
-        gate=allowed,
+        limits=limits,
         buckets=math.ceil(count / BUCKET_ROWS),
-        launch=f"work/{short_id('launch', str(time.time_ns()), str(os.getpid()))}.json",
+        launch=receipts.new_path(),
     )
 
 
@@ -233,19 +233,17 @@ def _catalog_digest(options: Options) -> str:
 
 
 def _report(options: Options) -> int:
-    """Reads the launch's receipt and says what became of it."""
-    from transforms import storage
+    """Reads the launch's receipt and says what became of it. The receipt of a finished dataset is kept."""
     from transforms.dataset.manifest import read_manifest
+    from transforms.publishing import receipts
 
-    url = storage.join(options.output, options.launch)
-    receipt = json.loads(storage.read_bytes(url))
-    storage.delete(url)
-    if receipt["problem_count"]:
-        shown = "\n".join(receipt["problems"])
-        raise CommandFailed(f"{receipt['problem_count']} problems in the catalog, nothing was prepared:\n{shown}")
-    if receipt["refused"]:
-        advice = f"look at {options.output}/rejects.parquet, or raise the limit; finished shards are kept"
-        raise CommandFailed(f"not finished: {receipt['refused']}; {advice}", REFUSED)
+    receipt = receipts.read(options.output, options.launch)
+    if receipt.problem_count or receipt.refused:
+        receipts.forget(options.output, options.launch)
+    if receipt.problem_count:
+        raise CommandFailed(receipt.problem_report("prepared"))
+    if receipt.refused:
+        raise CommandFailed(f"not finished: {receipt.refused}; finished shards are kept", REFUSED)
     print(summary(read_manifest(options.output)))
     return 0
 

@@ -6,10 +6,11 @@ catalog-tagger publish table
 import argparse
 from typing import TYPE_CHECKING
 
-from pipelines.terminal.errors import DONE, REFUSED, CommandFailed, UsageError, checked
+from pipelines.inputs.catalog import add_gate_arguments, gate_limits
+from pipelines.terminal.errors import DONE, REFUSED, CommandFailed, UsageError
 
 if TYPE_CHECKING:
-    from transforms.publishing.gates import Gate
+    from transforms.publishing.gates import GateLimits
     from transforms.publishing.receipts import Receipt
 
 HELP = "Audit a finished run and commit it as the next snapshot."
@@ -22,44 +23,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `publish`."""
     parser.add_argument("table", help="folder or gs:// prefix of the tables")
     parser.add_argument("run", nargs="?", help="run id (default: that of the last launch)")
-    parser.add_argument("--max-reject-ratio", type=float, default=0.1, help="more rejects than this publish nothing")
-    parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
+    add_gate_arguments(parser, "publish nothing")
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Publishes one run; returns the exit code."""
     from transforms.publishing import receipts
-    from transforms.publishing.gates import Gate
 
-    gate = checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    limits = gate_limits(args)
     receipt = None if args.run else receipts.newest(args.table)
     if receipt is None:
         run_id = args.run or _only_run(args.table)
-        code = publish_run(args.table, run_id, gate)
+        code = publish_run(args.table, run_id, limits)
     else:
         run_id = receipt.run_id
-        code = publish_receipt(args.table, receipt, gate)
+        code = publish_receipt(args.table, receipt, limits)
     receipts.forget_run(args.table, run_id)
     return code
 
 
-def publish_receipt(table: str, receipt: "Receipt", gate: "Gate") -> int:
+def publish_receipt(table: str, receipt: "Receipt", limits: "GateLimits") -> int:
     """Publishes what one launch came to, or tells the catalog's problems."""
     if receipt.run_id is None:
-        shown = "\n".join(receipt.problems)
-        raise CommandFailed(f"{receipt.problem_count} problems in the catalog, nothing was tagged:\n{shown}")
-    return publish_run(table, receipt.run_id, gate, counts=receipt.counts)
+        raise CommandFailed(receipt.problem_report("tagged"))
+    return publish_run(table, receipt.run_id, limits, counts=receipt.counts)
 
 
-def publish_run(table: str, run_id: str, gate: "Gate", counts: dict[str, int] | None = None) -> int:
+def publish_run(table: str, run_id: str, limits: "GateLimits", counts: dict[str, int] | None = None) -> int:
     """Publishes a run and prints what it came to; `counts` are those of this launch, where there was one."""
     from transforms import storage
+    from transforms.publishing.audit import Refused
     from transforms.publishing.commit import publish, read_run
-    from transforms.publishing.gates import Refused
 
     try:
         finished = read_run(table, run_id)
-        snapshot = publish(table, finished, gate)
+        snapshot = publish(table, finished, limits)
     except storage.NotFound as error:
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:

@@ -14,7 +14,7 @@ from pipelines.inputs.catalog import (
     add_catalog_arguments,
     add_extraction_arguments,
     check_at_least_one,
-    gate,
+    gate_limits,
     open_catalog,
 )
 from pipelines.terminal.errors import UsageError, checked
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from models.bundles.tagger_bundle import Bundle
     from transforms.catalog.reader import CatalogShard
-    from transforms.publishing.gates import Gate
+    from transforms.publishing.gates import GateLimits
     from transforms.tagging.assembly import PublishedRows
     from transforms.tagging.outcomes import PriorOutcomes
 
@@ -82,6 +82,7 @@ class Options:
       tracks: rows of the catalog.
       inference: what runs the trunk.
       known: where earlier outcomes are.
+      limits: limits of the gates.
       launch: where this launch's receipt goes, relative to the table root.
       also: other bundles that embed what is extracted.
       children: sandbox children of a worker process; 0 means one a core of the worker.
@@ -98,6 +99,7 @@ class Options:
     buckets: int
     chunk_tracks: int
     children: int
+    limits: "GateLimits"
     launch: str
     also: "tuple[Also, ...]" = ()
 
@@ -115,6 +117,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     from transforms.read_catalog import ReadCatalog
     from transforms.record_run import RecordRun, RecordRunSettings
     from transforms.require_valid import RequireValid
+    from transforms.sum_work import SumWork
     from transforms.version_sources import VersionSources
 
     known, publication = options.known, options.publication
@@ -139,7 +142,13 @@ def build(root: "beam.Pipeline", options: Options) -> None:
         ),
     )
     assemble = AssembleSettings(known=known, load_tagger=load_tagger, publication=publication)
-    record = RecordRunSettings(known=known, load_tagger=load_tagger, publication=publication, launch=options.launch)
+    record = RecordRunSettings(
+        known=known,
+        load_tagger=load_tagger,
+        publication=publication,
+        limits=options.limits,
+        launch=options.launch,
+    )
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)
@@ -147,16 +156,16 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     problems = (catalog.problems, plan.problems) | "JoinProblems" >> beam.Flatten()
     chunks = plan.chunks | "HoldChunks" >> RequireValid(problems)
     rows = plan.rows | "HoldRows" >> RequireValid(problems)
-    parts = chunks | "EmbedChunks" >> EmbedChunks(embed)
-    done = Buckets(rows, parts) | "AssembleBuckets" >> AssembleBuckets(assemble)
-    _ = (done.reports, parts, problems, done.run_id) | "RecordRun" >> RecordRun(record)
+    embedded = chunks | "EmbedChunks" >> EmbedChunks(embed)
+    done = Buckets(rows, embedded.parts) | "AssembleBuckets" >> AssembleBuckets(assemble)
+    work = (embedded.work, done.work) | "SumWork" >> SumWork()
+    _ = (done.reports, embedded.parts, problems, work, done.run_id) | "RecordRun" >> RecordRun(record)
 
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, publishes; returns the exit code."""
     from pipelines.launch.beam import check_beam_places, new_pipeline, parse_beam_args, run_pipeline
 
-    allowed = gate(args)
     beam_options = parse_beam_args(beam_args)
     check_beam_places(beam_options, catalog=args.catalog, model=args.model, table=args.table)
     for place in itertools.chain(*args.also):
@@ -169,7 +178,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     if args.no_wait:
         print(f"launched; when the job has ended: catalog-tagger publish {args.table}")
         return 0
-    return _finish(args.table, options.launch, allowed)
+    return _finish(args.table, options.launch, options.limits)
 
 
 def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> Options:
@@ -185,6 +194,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
     from transforms.publishing import receipts
     from transforms.tagging.assembly import PublishedRows
 
+    limits = gate_limits(args)
     publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
     bundle = load_bundle(args.model)
@@ -204,6 +214,7 @@ def make_options(args: argparse.Namespace, beam_options: "PipelineOptions") -> O
         buckets=buckets,
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
+        limits=limits,
         launch=receipts.new_path(),
         also=_all_also(args, bundle, buckets),
     )
@@ -256,7 +267,7 @@ def _also(args: argparse.Namespace, feature_id: str, model: str, table: str, buc
 
 
 def _known(args: argparse.Namespace, bundle: "Bundle") -> "PriorOutcomes":
-    from transforms.audio.errors import REASONS
+    from transforms.audio.errors import DUE_AGAIN
     from transforms.table.snapshots import snapshot_numbers
     from transforms.tagging.outcomes import PriorOutcomes
     from transforms.tagging.tagger import ids_of
@@ -266,12 +277,12 @@ def _known(args: argparse.Namespace, bundle: "Bundle") -> "PriorOutcomes":
         table=args.table,
         parent=numbers[-1] if numbers else None,
         ids=ids_of(bundle),
-        due_again=frozenset(name for name, error in REASONS.items() if error.retry == "next_run"),
+        due_again=DUE_AGAIN,
         retry_rejects=args.retry_rejects,
     )
 
 
-def _finish(table: str, launch: str, gate: "Gate") -> int:
+def _finish(table: str, launch: str, limits: "GateLimits") -> int:
     """Reads the launch's receipt and publishes the run that it names."""
     from pipelines.publish import publish_receipt
     from transforms.publishing import receipts
@@ -279,6 +290,6 @@ def _finish(table: str, launch: str, gate: "Gate") -> int:
     receipt = receipts.read(table, launch)
     if receipt.problem_count:  # told now, and nothing that `publish` could mend
         receipts.forget(table, launch)
-    code = publish_receipt(table, receipt, gate)
+    code = publish_receipt(table, receipt, limits)
     receipts.forget(table, launch)  # no other: another launch may be about to read its own
     return code

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
-PURE = f"audio features extraction taxonomy catalog splits dataset table tagging publishing {GROUND}"
+PURE = f"audio features extraction taxonomy catalog splits dataset table tagging publishing telemetry {GROUND}"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
 
 MAY_IMPORT = {
@@ -26,10 +26,11 @@ MAY_IMPORT = {
     "transforms.schemas": "",
     "transforms.storage": "",
     "transforms.formats": "schemas storage",
+    "transforms.telemetry": "",
     "transforms.features": "audio",
     "transforms.taxonomy": "formats storage",
     "transforms.catalog": f"taxonomy {GROUND}",
-    "transforms.extraction": "features audio storage",
+    "transforms.extraction": "features audio storage telemetry",
     "transforms.splits": "catalog taxonomy schemas",
     "transforms.dataset": f"splits catalog taxonomy extraction features audio {GROUND}",
     "transforms.table": GROUND,

@@ -5,14 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.typehints import no_annotations
 
 from transforms.catalog.reader import repeated_ids
 from transforms.extraction.source import CHUNK_TRACKS
-from transforms.formats.arrow import concat, from_ipc, to_ipc
-from transforms.formats.hashing import bucket_of
+from transforms.formats.arrow import concat, from_ipc, split_by_bucket, to_ipc
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.planning import plan_chunks
 
@@ -48,18 +45,12 @@ class PlanBuckets(beam.PTransform):
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, batches: beam.PCollection) -> Plan:
         """One shuffle of catalog rows; the chunks are spread over the workers."""
-        groups = batches | "SplitByBucket" >> beam.FlatMap(_split, self._buckets) | "GroupBuckets" >> beam.GroupByKey()
+        split = batches | "SplitByBucket" >> beam.FlatMap(split_by_bucket, self._buckets)
+        groups = split | "GroupBuckets" >> beam.GroupByKey()
         rows = groups | "SortRows" >> beam.Map(_sorted_rows)
         planned = rows | "PlanBucket" >> beam.FlatMap(_plan, self._settings).with_outputs("problems", main="chunks")
         chunks = planned.chunks | "SpreadChunks" >> beam.Reshuffle()
         return Plan(rows, chunks, planned.problems)
-
-
-def _split(batch: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
-    rows = from_ipc(batch)
-    numbers = pa.array([bucket_of(track_id, buckets) for track_id in rows["track_id"].to_pylist()], pa.int32())
-    for bucket in numbers.unique().to_pylist():
-        yield bucket, to_ipc(rows.filter(pc.equal(numbers, bucket)).combine_chunks())
 
 
 def _sorted_rows(group: tuple[int, Iterable[bytes]]) -> tuple[int, bytes]:

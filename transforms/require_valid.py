@@ -4,7 +4,7 @@ import apache_beam as beam
 
 
 class RequireValid(beam.PTransform):
-    """Elements in, the same out; none if `problems` is not empty. The problems are reported by `RecordRun`."""
+    """Elements in, the same out; none if `problems` is not empty. The problems are reported by the job's last step."""
 
     def __init__(self, problems: beam.PCollection) -> None:
         super().__init__()

@@ -81,7 +81,7 @@ def _reasons() -> Iterator[str]:
     yield "\n| reason | found in stage | again in every run | meaning |"
     yield "|---|---|---|---|"
     for reason, error in REASONS.items():
-        yield f"| `{reason}` | {error.stage} | {'yes' if error.retry == 'next_run' else 'no'} | {error.sentence} |"
+        yield f"| `{reason}` | {error.stage} | {'yes' if error.due_again else 'no'} | {error.sentence} |"
 
 
 def _other() -> Iterator[str]:

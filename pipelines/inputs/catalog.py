@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 
-SHOWN_PROBLEMS = 1000
-
 if TYPE_CHECKING:
     from transforms.catalog.problems import Problem
     from transforms.catalog.reader import CatalogShard
-    from transforms.publishing.gates import Gate
+    from transforms.publishing.gates import GateLimits
     from transforms.splits.by_artist import SplitRatios
 
 
@@ -35,12 +33,20 @@ def add_extraction_arguments(parser: argparse.ArgumentParser, *, unit: str, late
       late: what happens after `--no-wait`.
     """
     parser.add_argument("--catalog-root", help="where relative uris start (default: the catalog's folder)")
-    parser.add_argument(
-        "--max-reject-ratio", type=float, default=0.1, help="more rejects than this end it without a result"
-    )
-    parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
+    add_gate_arguments(parser, "end it without a result")
     parser.add_argument("--chunk-tracks", type=int, default=64, help=f"most tracks of a {unit}")
     parser.add_argument("--no-wait", action="store_true", help=f"launch the job and leave; {late}")
+
+
+def add_gate_arguments(parser: argparse.ArgumentParser, effect: str) -> None:
+    """Flags of the limits of gates.
+
+    Args:
+      parser: of the command.
+      effect: what too many rejects do.
+    """
+    parser.add_argument("--max-reject-ratio", type=float, default=0.1, help=f"more rejects than this {effect}")
+    parser.add_argument("--max-unavailable-ratio", type=float, default=0.0005, help="the same for unavailable tracks")
 
 
 def open_catalog(url: str, root: str | None = None) -> "tuple[list[CatalogShard], int]":
@@ -70,15 +76,15 @@ def split_ratios(args: argparse.Namespace) -> "SplitRatios":
     return checked(SplitRatios.parse, args.split_ratios)
 
 
-def gate(args: argparse.Namespace) -> "Gate":
-    """What may be lost.
+def gate_limits(args: argparse.Namespace) -> "GateLimits":
+    """The limits that were asked for.
 
     Raises:
-      UsageError: no ratio.
+      UsageError: one is no ratio.
     """
-    from transforms.publishing.gates import Gate
+    from transforms.publishing.gates import GateLimits
 
-    return checked(Gate, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    return checked(GateLimits, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
 
 
 def check_at_least_one(**values: int | None) -> None:
@@ -111,6 +117,8 @@ def fail_on_problems(problems: "list[Problem]", done: str) -> None:
     Raises:
       CommandFailed: with the first of them, and what was not done.
     """
+    from transforms.catalog.problems import MOST_PROBLEMS
+
     if problems:
-        shown = "\n".join(map(str, problems[:SHOWN_PROBLEMS]))
+        shown = "\n".join(map(str, problems[:MOST_PROBLEMS]))
         raise CommandFailed(f"{len(problems)} problems in the catalog, nothing was {done}:\n{shown}")

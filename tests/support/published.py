@@ -10,7 +10,7 @@ from pipelines.synthesis.catalog import SyntheticTrack, make_tracks, taxonomy
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import bucket_of, short_id
 from transforms.publishing.commit import publish
-from transforms.publishing.gates import Gate
+from transforms.publishing.gates import GateLimits
 from transforms.schemas.catalog import CATALOG
 from transforms.table.snapshots import Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
@@ -101,7 +101,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
         options=publication.to_json(),
         files=tuple(files),
     )
-    return publish(str(table), run, Gate(max_reject_ratio=0.5))
+    return publish(str(table), run, GateLimits(max_reject_ratio=0.5))
 
 
 def _bucket(known, bundle, rows, bucket, carried, run_id, publication):

@@ -32,6 +32,23 @@ class Problem:
         return f"{', '.join(parts)}: {self.message}"
 
 
+MOST_PROBLEMS = 1000
+"""Problems of a catalog that are listed; all of them are counted."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProblemSample:
+    """How many problems a catalog has, and some of them, by file and row."""
+
+    count: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The problems as a user reads them."""
+        return tuple(map(str, self.problems))
+
+
 class CatalogError(ValueError):
     """A catalog that cannot be read at all: files missing, of no known format, or without the columns it needs.
 

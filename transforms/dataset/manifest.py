@@ -16,6 +16,9 @@ DATASET_FILE = "dataset.json"
 REJECTS = "rejects.parquet"
 CONFLICTS_FILE = "conflicts.parquet"
 
+_LATER = ("groups", "gates")
+"""Fields that older datasets do not have."""
+
 TIED = "tied"
 """Reason of a track that was kept out because its bytes stand on two sides of the split."""
 
@@ -70,6 +73,7 @@ class DatasetManifest:
       unknown_tags: catalog tag -> examples that carry it although the taxonomy has no such category.
       groups: `all` groups (artists) of labelled tracks, and those that are `shared`: on several sides; empty where they
         were not counted, in older datasets.
+      gates: name -> `value`, `limit`, `passed`; empty in older datasets.
     """
 
     feature_spec: FeatureSpec
@@ -90,6 +94,7 @@ class DatasetManifest:
     conflicts: dict[str, int]
     unknown_tags: dict[str, int]
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
+    gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_id(self) -> str:
@@ -128,7 +133,7 @@ class DatasetManifest:
         """
         if obj.get("dataset_version") != DATASET_VERSION:
             raise DatasetError(f"dataset_version {obj.get('dataset_version')}: this version reads {DATASET_VERSION}")
-        values = {field.name: obj[field.name] for field in dataclasses.fields(cls) if field.name != "groups"}
+        values = {field.name: obj[field.name] for field in dataclasses.fields(cls) if field.name not in _LATER}
         spec, taxonomy = FeatureSpec.from_json(obj["feature_spec"]), Taxonomy.from_json(obj["taxonomy"])
         if spec.feature_id != obj["feature_id"]:
             raise DatasetError(
@@ -146,7 +151,7 @@ class DatasetManifest:
                 "mel_std": tuple(obj["mel_std"]),
                 "tag_positive": {split: tuple(row) for split, row in obj["tag_positive"].items()},
                 "tag_known": {split: tuple(row) for split, row in obj["tag_known"].items()},
-                "groups": obj.get("groups", {}),
+                **{name: obj.get(name, {}) for name in _LATER},
             }
         )
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 
 from transforms import storage
-from transforms.audio.errors import REASONS
+from transforms.audio.errors import DUE_AGAIN
 from transforms.dataset.example import Example, decode_example, encode_example
 from transforms.dataset.manifest import TIED, ShardEntry
 from transforms.dataset.plan import ChunkReport, LabelledChunk, LabelledTrack, TrackOutcome
@@ -66,7 +66,7 @@ def finish_chunk(chunk: LabelledChunk, extracted: Iterable[ExtractedTrack], sett
             examples.append((track.sha256, example))
     fingerprint = chunk.fingerprint(settings.spec.feature_id, settings.taxonomy.taxonomy_id)
     report = _report(fingerprint, chunk.split, examples, outcomes, settings)
-    if not any(REASONS[o.reason].retry == "next_run" for o in outcomes if o.reason is not None):
+    if not any(outcome.reason in DUE_AGAIN for outcome in outcomes):
         _keep(report, settings)
     return report
 

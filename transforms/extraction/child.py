@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,23 +88,28 @@ def _renew_cpu_time(limits: Limits) -> None:
 
 
 def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits) -> None:
-    pid, open_files = os.getpid(), _open_files()
+    pid, open_files, start = os.getpid(), _open_files(), time.process_time()
     try:
         features = extract(data, spec, limits)
         _check_left_behind(pid, open_files)
     except TrackError as error:
-        _only_in(pid)
-        wire.send_error(fd, error)
+        _refuse(fd, pid, error, start)
     except MemoryError:
-        _only_in(pid)
-        wire.send_error(fd, MemoryLimit(f"more than {limits.address_space_bytes} bytes of address space"))
+        _refuse(fd, pid, MemoryLimit(f"more than {limits.address_space_bytes} bytes of address space"), start)
     except OSError as error:
         _only_in(pid)
         if error.errno not in _OUT_OF_RESOURCES:
             raise
-        wire.send_error(fd, ResourceLimit(os.strerror(error.errno)))
+        _refuse(fd, pid, ResourceLimit(os.strerror(error.errno)), start)
     else:
         wire.send_features(fd, features)
+
+
+def _refuse(fd: int, pid: int, error: TrackError, start: float) -> None:
+    """Answers with an error and the processor time since `start`."""
+    _only_in(pid)
+    error.core_us = round(1e6 * (time.process_time() - start))
+    wire.send_error(fd, error)
 
 
 def _open_files() -> int:

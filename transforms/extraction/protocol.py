@@ -109,7 +109,7 @@ def send_features(fd: int, features: Features) -> None:
 
 def send_error(fd: int, error: TrackError) -> None:
     """Answer with the reason why a track has no features."""
-    send(fd, {"reason": error.reason, "detail": str(error)})
+    send(fd, {"reason": error.reason, "detail": str(error), "core_us": error.core_us})
 
 
 def parse_answer(head: dict[str, Any], body: bytes) -> Features:
@@ -124,7 +124,9 @@ def parse_answer(head: dict[str, Any], body: bytes) -> Features:
 
 
 def _error(head: dict[str, Any]) -> TrackError:
-    return REASONS.get(head["reason"], Unknown)(str(head["detail"]))
+    error = REASONS.get(head["reason"], Unknown)(str(head["detail"]))
+    error.core_us = int(head["core_us"])
+    return error
 
 
 def _features(head: dict[str, Any], body: bytes) -> Features:

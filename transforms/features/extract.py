@@ -59,11 +59,13 @@ class Cost:
       decode_ms: time for decoding, downmix and resampling.
       features_ms: time for log-mel and patches.
       peak_bytes: most memory that the process has held so far.
+      core_us: processor time of all of it, microseconds, including threads of decoders.
     """
 
     decode_ms: int
     features_ms: int
     peak_bytes: int
+    core_us: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,12 @@ class Features:
     starts_s: npt.NDArray[np.float32]
     facts: AudioFacts
     cost: Cost | None = None
+
+    def also_took(self, core_us: int) -> "Features":
+        """The same features with the processor time of an earlier try added to their cost."""
+        if self.cost is None:
+            return self
+        return dataclasses.replace(self, cost=dataclasses.replace(self.cost, core_us=self.cost.core_us + core_us))
 
 
 def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
@@ -86,7 +94,7 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
         raise Empty("0 bytes")
     if len(data) > limits.max_bytes:
         raise SourceTooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
-    start = time.perf_counter()
+    start, core = time.perf_counter(), time.process_time()
     kind = sniff(data)
     contents = inspect(data, kind)
     track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
@@ -101,12 +109,17 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
         patches=patches,
         starts_s=reading.gather.plan.starts_s(spec)[good],
         facts=_facts(track, reading, len(good)),
-        cost=_cost(decoded - start, time.perf_counter() - decoded),
+        cost=_cost(decoded - start, time.perf_counter() - decoded, time.process_time() - core),
     )
 
 
-def _cost(decode_s: float, features_s: float) -> Cost:
-    return Cost(decode_ms=round(1000 * decode_s), features_ms=round(1000 * features_s), peak_bytes=_peak_bytes())
+def _cost(decode_s: float, features_s: float, core_s: float) -> Cost:
+    return Cost(
+        decode_ms=round(1000 * decode_s),
+        features_ms=round(1000 * features_s),
+        peak_bytes=_peak_bytes(),
+        core_us=round(1e6 * core_s),
+    )
 
 
 def _peak_bytes() -> int:

@@ -1,11 +1,14 @@
 """Arrow tables as bytes: what Beam shuffles instead of one element a row."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from transforms.formats.hashing import bucket_of
 
 
 def to_ipc(table: pa.Table | pa.RecordBatch) -> bytes:
@@ -24,6 +27,14 @@ def from_ipc(data: bytes) -> pa.Table:
 def concat(parts: list[bytes]) -> pa.Table:
     """One table from several IPC streams of the same schema."""
     return pa.concat_tables([from_ipc(part) for part in parts]).combine_chunks()
+
+
+def split_by_bucket(batch: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
+    """(bucket, rows of the bucket) for each bucket of an IPC stream whose rows have a `track_id`; rows keep order."""
+    rows = from_ipc(batch)
+    numbers = pa.array([bucket_of(track_id, buckets) for track_id in rows["track_id"].to_pylist()], pa.int32())
+    for bucket in numbers.unique().to_pylist():
+        yield bucket, to_ipc(rows.filter(pc.equal(numbers, bucket)).combine_chunks())
 
 
 def content_digest(table: pa.Table) -> str:

@@ -1,12 +1,14 @@
 """Audit and commit: nothing of a run is visible until its numbered snapshot exists."""
 
 import contextlib
+import dataclasses
 import datetime
 import json
 
 from transforms import storage
 from transforms.formats.hashing import json_bytes
-from transforms.publishing.gates import Gate, Refused, audit
+from transforms.publishing.audit import Refused, audit
+from transforms.publishing.gates import GateLimits, gates_json
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.snapshots import Run, Snapshot, locations, read_snapshot, snapshot_numbers
@@ -32,18 +34,18 @@ def unpublished_runs(table: str) -> list[Run]:
     return [run for run in runs if run.parent == (latest.number if latest else None)]
 
 
-def publish(table: str, run: Run, gate: Gate) -> Snapshot:
+def publish(table: str, run: Run, limits: GateLimits) -> Snapshot:
     """Audits a finished run and commits it as the next snapshot; publishing it again returns the same snapshot.
 
     Raises:
-      Refused: the audit said no, or the table has moved on since the run was planned.
+      Refused: a gate failed, or the table has moved on since the run was planned.
       TableError: the table asks for a newer writer.
     """
     check_version(table, writing=True)
     published = _published_as(table, run)
     if published is None:
-        audit(table, run, gate)
-        published = _commit(table, run)
+        gates = gates_json(audit(table, run, limits))
+        published = _commit(table, dataclasses.replace(run, gates=gates))
     write_hints(table, published)
     return published
 

@@ -50,6 +50,10 @@ class Run:
         from part files of an earlier unpublished one, `unavailable` are rejects due again in the next run.
       reasons: rejected tracks by reason.
       options: what decided which rows are published (`min_score`, `top_k`).
+      gates: name -> `value`, `limit`, `passed`. In `runs/<run_id>.json`, the limits are those of the launch; in a
+        snapshot, those of the publisher. Empty for runs of earlier versions.
+      measured: what the job took, by stage: `core_seconds`, `counters`, `distributions`. Differs between equal runs.
+        Empty for runs of earlier versions.
     """
 
     run_id: str
@@ -59,6 +63,8 @@ class Run:
     reasons: dict[str, int]
     options: dict[str, Any]
     files: tuple[DataFile, ...]
+    gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    measured: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def content_hash(self) -> str:

@@ -10,8 +10,9 @@ import pytest
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.publishing import commit as publishing
+from transforms.publishing.audit import Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
-from transforms.publishing.gates import Gate, Refused
+from transforms.publishing.gates import GateLimits
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Ids, Run, current_snapshot, snapshot_numbers
@@ -50,7 +51,7 @@ def _rows(name: str, count: int) -> pa.Table:
     return pa.Table.from_pylist([row] * count, schema=TABLES[name])
 
 
-HALF = Gate(max_reject_ratio=0.5)
+HALF = GateLimits(max_reject_ratio=0.5)
 
 
 def test_run_survives_its_file(table: Path) -> None:
@@ -76,7 +77,7 @@ def test_one_relative_path_in_two_folders_is_two_tables(tmp_path: Path, monkeypa
 
 def test_too_many_rejects_publish_nothing(table: Path) -> None:
     with pytest.raises(Refused, match=r"1 of 2 tracks rejected, more than 0.1 .*silent 1.*--max-reject-ratio"):
-        publish(str(table), _run(table), Gate())
+        publish(str(table), _run(table), GateLimits())
     assert current_snapshot(str(table)) is None and not (table / "current.json").exists()
     assert [run.run_id for run in unpublished_runs(str(table))] == ["run-1"]
 
@@ -95,7 +96,7 @@ def test_a_reject_without_a_known_reason_publishes_nothing(table: Path) -> None:
 @pytest.mark.parametrize("counts", [{"catalog": 3}, {"tagged": 2}, {"tagged": 0, "carried": 2, "rejected": 0}])
 def test_ids_that_do_not_balance_publish_nothing(table: Path, counts: dict[str, int]) -> None:
     with pytest.raises(Refused):
-        publish(str(table), _run(table, **counts), Gate(max_reject_ratio=1))
+        publish(str(table), _run(table, **counts), GateLimits(max_reject_ratio=1))
     assert current_snapshot(str(table)) is None
 
 
@@ -181,4 +182,4 @@ def test_bucket_count_is_written_once(table: Path) -> None:
 @pytest.mark.parametrize("ratio", [-0.1, 1.1])
 def test_gate_checks_its_values(ratio: float) -> None:
     with pytest.raises(ValueError, match=str(ratio)):
-        Gate(max_reject_ratio=ratio)
+        GateLimits(max_reject_ratio=ratio)
