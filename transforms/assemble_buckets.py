@@ -10,7 +10,7 @@ from apache_beam.typehints import no_annotations
 from transforms.find_duplicates import FindDuplicates
 from transforms.formats.arrow import concat, from_ipc
 from transforms.name_run import NameRun
-from transforms.sum_work import show
+from transforms.sum_work import count_work
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import BucketReport, write_bucket
 from transforms.tagging.outcomes import PriorOutcomes, assembled
@@ -86,7 +86,7 @@ class _AssembleBucket(beam.DoFn):
             work.add(ASSEMBLE_BYTES, sum(file.bytes for file in report.files))
             work.add(ASSEMBLE_CORE, core.microseconds)
             yield report
-            yield show(work)
+            yield count_work(work)
 
     def _assemble(self, bucket: int, data: bytes, group: dict[str, Any], run_id: str) -> BucketReport:
         known, rows, duplicates = self._settings.known, from_ipc(data), list(group["duplicates"])

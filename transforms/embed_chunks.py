@@ -18,7 +18,7 @@ from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack
 from transforms.extraction.source import Chunk
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import PART
-from transforms.sum_work import show
+from transforms.sum_work import count_work
 from transforms.tagging.outcomes import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, PATCH_BYTES
 from transforms.telemetry.cpu import CoreTime
@@ -163,7 +163,7 @@ class _ExtractChunk(beam.DoFn):
         extraction = _Extraction(chunk.bucket, list(counted(self._extractor.extract(chunk), work)))
         work.add(PATCH_BYTES, extraction.patch_bytes())
         yield extraction
-        yield show(work)
+        yield count_work(work)
 
 
 class _LazyEmbedder:
@@ -235,4 +235,4 @@ def _write(embedding: _Embedding, target: EmbedTarget) -> Iterator[Any]:
     url = write_part(target.table, embedding.bucket, rows, target.embedding_id)
     decoded = sum(row["stage"] != "read" for row in embedding.rows)
     yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(embedding.rows), decoded=decoded)
-    yield show(embedding.work)
+    yield count_work(embedding.work)

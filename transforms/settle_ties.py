@@ -9,7 +9,7 @@ from apache_beam.typehints import no_annotations
 from transforms.dataset.plan import ChunkReport
 from transforms.dataset.shards import ShardSettings, without_tied
 from transforms.splits.by_artist import tied_sides
-from transforms.sum_work import show
+from transforms.sum_work import count_work
 from transforms.telemetry.counters import SPLIT_TIED
 from transforms.telemetry.work import Work
 
@@ -66,6 +66,6 @@ def _find_tied(group: tuple[str, Iterable[list[_Entry]]]) -> Iterator[tuple[str,
 def _take_out(item: tuple[str, dict[str, list]], settings: ShardSettings) -> Iterator[Any]:
     tied, work = set(item[1]["tied"]), Work()
     work.add(SPLIT_TIED, len(tied))
-    yield show(work)
+    yield count_work(work)
     for report in item[1]["reports"]:
         yield without_tied(report, tied, settings)

@@ -8,7 +8,7 @@ from apache_beam.typehints import no_annotations
 
 from transforms.dataset.plan import SplitPlan, plan_labelled
 from transforms.formats.arrow import concat, split_by_bucket
-from transforms.sum_work import show
+from transforms.sum_work import count_work
 from transforms.telemetry.counters import SPLIT_CHUNKS, SPLIT_ROWS
 from transforms.telemetry.work import Work
 
@@ -53,7 +53,7 @@ def _plan(group: tuple[int, Iterable[bytes]], plan: SplitPlan) -> Iterator[Any]:
     work = Work()
     work.add(SPLIT_ROWS, rows.num_rows)
     work.add(SPLIT_CHUNKS, len(planned.chunks))
-    yield show(work)
+    yield count_work(work)
     yield from planned.chunks
     yield beam.pvalue.TaggedOutput("left_out", planned.left_out)
     yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in planned.problems)

@@ -9,7 +9,7 @@ from apache_beam.typehints import no_annotations
 from transforms.telemetry.work import Work, WorkTotals
 
 
-def show(work: Work) -> beam.pvalue.TaggedOutput:
+def count_work(work: Work) -> beam.pvalue.TaggedOutput:
     """Adds the work of an element to the engine's counters, and returns it as an output of the tag `work`.
 
     An engine's counters are known after the job, but the job's last step writes the manifest: hence both.

@@ -12,7 +12,7 @@ from transforms.dataset.plan import LabelledChunk
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
 from transforms.extraction.chunk_extractor import ChunkExtractor, counted
 from transforms.extraction.source import Chunk
-from transforms.sum_work import show
+from transforms.sum_work import count_work
 from transforms.telemetry import counters
 from transforms.telemetry.cpu import CoreTime
 from transforms.telemetry.work import Work
@@ -83,4 +83,4 @@ class _WriteChunk(beam.DoFn):
         work.add(counters.WRITE_REJECTED, report.stats.outcomes["rejected"])
         work.add(counters.WRITE_BYTES, report.shard.bytes if report.shard else 0)
         yield report
-        yield show(work)
+        yield count_work(work)

@@ -28,13 +28,13 @@ class Measure:
     sentence: str
 
 
-MEASURES: list[Measure] = []
+DECLARED: list[Measure] = []
 """All declarations, in the order of the stages."""
 
 
 def _declare(stage: str, name: str, kind: Kind, unit: str, sentence: str) -> Measure:
     measure = Measure(stage=stage, name=name, kind=kind, unit=unit, sentence=sentence)
-    MEASURES.append(measure)
+    DECLARED.append(measure)
     return measure
 
 
