@@ -56,6 +56,7 @@ bench: setup  ## measure, write benchmarks/results.json and docs/performance.md 
 docs: setup  ## regenerate the generated documents
 	$(BIN)/python -m pipelines.docs.tables > docs/reference/tables.md
 	$(BIN)/python -m pipelines.docs.commands > docs/reference/commands.md
+	$(BIN)/python -m pipelines.docs.counters > docs/reference/counters.md
 	$(BIN)/python -m pipelines.docs.decisions docs/decisions > docs/decisions/README.md
 
 constraints: setup  ## resolve the newest versions into constraints.txt
