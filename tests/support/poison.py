@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transforms.audio.errors import Crash
+from transforms.audio.errors import Crash, TooShort
 from transforms.extraction import protocol as wire
 from transforms.features import extract as signal_extract
 from transforms.features.extract import AudioFacts, Features
@@ -60,6 +60,20 @@ def _signal_self(number):
 def _busy_loop():
     while True:
         pass
+
+
+def _busy(end):
+    def pill():
+        start = time.process_time()
+        while time.process_time() - start < 0.2:
+            pass
+        end()
+
+    return pill
+
+
+def _too_short():
+    raise TooShort("after a lot of work")
 
 
 def _native_allocation():
@@ -131,6 +145,8 @@ PILLS = {
     "exit": lambda: os._exit(3),
     "endless loop": lambda: time.sleep(3600),
     "busy loop": _busy_loop,
+    "busy reject": _busy(_too_short),
+    "busy crash": _busy(os.abort),
     "8 GB": lambda: np.ones(8 << 30, np.uint8),
     "native 8 GB": _native_allocation,
     "descriptor leak": _leak,

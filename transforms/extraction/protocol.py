@@ -125,7 +125,9 @@ def parse_answer(head: dict[str, Any], body: bytes) -> Features:
 
 def _error(head: dict[str, Any]) -> TrackError:
     error = REASONS.get(head["reason"], Unknown)(str(head["detail"]))
-    error.core_us = int(head["core_us"])
+    error.core_us = head["core_us"]
+    if not isinstance(error.core_us, int):
+        raise TypeError(f"core_us is {error.core_us!r}")
     return error
 
 

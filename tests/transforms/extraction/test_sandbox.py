@@ -50,6 +50,7 @@ def test_features_are_those_of_the_function(sandbox):
 def test_the_cost_is_told(sandbox):
     cost = sandbox.submit(music_file("mp3", 8.0)).result().cost
     assert cost.decode_ms > 0 and 0 <= cost.features_ms < 5_000 and 20e6 < cost.peak_bytes < 300e6
+    assert 1_000 < cost.core_us < 5_000_000
 
 
 def test_errors_are_those_of_the_function(sandbox):
@@ -113,6 +114,20 @@ def test_a_poison_pill_is_one_reject_with_its_reason(poisoned, pill):
     good += [poisoned.submit(b"good") for _ in range(3)]
     assert [reason_of(future) for future in good] == ["tagged"] * 6
     assert reason_of(bad) == REASONS[pill]
+
+
+@pytest.mark.parametrize("pill", [b"surprise", b"busy reject", b"busy crash", b"busy loop"], ids=bytes.decode)
+def test_the_processor_time_of_a_reject_is_told(poisoned, pill):
+    spent_us = poisoned.submit(pill).exception().core_us
+    assert (spent_us > 100_000) == (pill != b"surprise") and 0 <= spent_us < 2 * LIMITS.wall_s * 1e6
+
+
+def test_a_second_try_tells_the_time_of_both():
+    with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
+        sandbox.submit(b"good").result()
+        twice = sandbox.submit(b"busy crash").exception().core_us
+        once = sandbox.submit(b"busy crash").exception().core_us
+    assert twice > 1.5 * once > 150_000
 
 
 @pytest.mark.parametrize(
