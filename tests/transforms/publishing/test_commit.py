@@ -175,6 +175,26 @@ def test_content_hash_does_not_see_names(table: Path) -> None:
     assert renamed.content_hash == run.content_hash != other.content_hash
 
 
+def test_content_hash_does_not_see_measurements_or_gates(table: Path) -> None:
+    run = _run(table)
+    measured = dataclasses.replace(run, measured={"core_seconds": {"embed": 1.5}}, gates={"files": {"passed": True}})
+    assert measured.content_hash == run.content_hash
+    assert Run.from_json(measured.to_json()) == measured != run
+
+
+def test_a_run_of_an_earlier_version_has_no_measurements_and_no_gates(table: Path) -> None:
+    run = _run(table)
+    old = {name: value for name, value in run.to_json().items() if name not in ("measured", "gates")}
+    assert Run.from_json(old) == run
+
+
+def test_the_snapshot_records_the_gates_of_its_publisher(table: Path) -> None:
+    gates = publish(str(table), _run(table), HALF).run.gates
+    assert gates["rejected"] == {"value": 0.5, "limit": 0.5, "passed": True}
+    assert gates["unavailable"] == {"value": 0.0, "limit": 0.0005, "passed": True}
+    assert read_run(str(table), "run-1").gates == {}
+
+
 def test_bucket_count_is_written_once(table: Path) -> None:
     assert [open_table(str(table), 7), open_table(str(table), 9)] == [7, 7]
 
