@@ -165,5 +165,6 @@ def test_no_page_points_outside_of_the_repository(page):
 
 def test_the_reference_and_the_index_of_decisions_are_generated():
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for page in ("docs/reference/tables.md", "docs/reference/commands.md", "docs/decisions/README.md"):
+    reference = [f"docs/reference/{name}.md" for name in ("tables", "commands", "counters")]
+    for page in (*reference, "docs/decisions/README.md"):
         assert f"> {page}\n" in recipe and "Generated " in (ROOT / page).read_text(encoding="utf-8")

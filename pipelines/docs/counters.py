@@ -21,9 +21,10 @@ stage and the name below. The job's last step also writes the sums as JSON, unde
   measurements, because equal datasets have equal files.
 
 `measured` has three parts. `core_seconds` gives the processor time of each stage. `counters` gives
-sums by stage and name. `distributions` gives `count`, `sum`, `min` and `max` by stage and name. Work
-that an engine repeats after a failure is in the engine's own numbers; the manifest has each finished
-element once. The values differ between equal runs. No id and no content hash depends on them."""
+sums by stage and name. `distributions` gives `count`, `sum`, `min` and `max` by stage and name. The
+values are those of the launch that wrote the file: the work of an earlier launch that was killed is
+not included. If an engine repeats work after a failure, the sums contain it once. The values differ
+between equal runs. No id and no content hash depends on them."""
 
 
 def counters_page() -> str:

@@ -35,8 +35,9 @@ class Receipt:
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
-        """The receipt that `write` wrote."""
-        return cls(**{**obj, "problems": tuple(obj["problems"])})
+        """The receipt that `write` wrote; fields of later versions are ignored."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{**{name: obj[name] for name in names & obj.keys()}, "problems": tuple(obj["problems"])})
 
     def problem_report(self, done: str) -> str:
         """The problems as a user reads them, with what was not `done`."""
