@@ -106,19 +106,17 @@ class ChunkExtractor:
         return self._threads.map(self._extract_one, chunk.tracks)
 
     def _extract_one(self, source: Source) -> ExtractedTrack:
-        data, sha256, features, error = None, None, None, None
-        core, start = time.thread_time(), time.monotonic()
-        read = start
-        try:
-            data = read_source(storage.join(self._root, source.uri), self._limits)
-            read = time.monotonic()
-            self._breaker.succeeded()
-            sha256 = hashlib.sha256(data).hexdigest()
-            features = self._sandbox().submit(data).result()
-        except errors.TrackError as failure:
-            error = failure
-            if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
-                self._breaker.failed(source.uri, failure)
+        features = None
+        start, core = time.monotonic(), time.thread_time()
+        data, error = self._read(source)
+        read = time.monotonic()
+        sha256 = None if data is None else hashlib.sha256(data).hexdigest()
+        read_core_s = time.thread_time() - core
+        if data is not None:
+            try:
+                features = self._sandbox().submit(data).result()
+            except errors.TrackError as refused:
+                error = refused
         EXTRACTED.add()
         return ExtractedTrack(
             source=source,
@@ -128,8 +126,19 @@ class ChunkExtractor:
             error=error,
             read_ms=round(1000 * (read - start)),
             extract_ms=round(1000 * (time.monotonic() - read)),
-            read_core_us=round(1e6 * (time.thread_time() - core)),
+            read_core_us=round(1e6 * read_core_s),
         )
+
+    def _read(self, source: Source) -> tuple[bytes | None, errors.TrackError | None]:
+        """The source's bytes, or why there are none."""
+        try:
+            data = read_source(storage.join(self._root, source.uri), self._limits)
+        except errors.TrackError as failure:
+            if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
+                self._breaker.failed(source.uri, failure)
+            return None, failure
+        self._breaker.succeeded()
+        return data, None
 
 
 _pools: dict[int, concurrent.futures.ThreadPoolExecutor] = {}

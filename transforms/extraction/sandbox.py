@@ -2,184 +2,19 @@
 
 import atexit
 import concurrent.futures
-import contextlib
-import dataclasses
-import functools
-import logging
-import os
 import queue
-import signal
-import subprocess
-import sys
-import sysconfig
-import tempfile
 import threading
-import time
 import types
 from typing import Self
 
-from transforms.audio.errors import Crash, MemoryLimit, ResourceLimit, Timeout, TrackError, Unknown
-from transforms.audio.limits import MIB, Limits
-from transforms.extraction import protocol as wire
+from transforms.audio.errors import Crash, MemoryLimit, TrackError
+from transforms.audio.limits import Limits
+from transforms.extraction.child_process import ChildProcess, SandboxError
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
 from transforms.features.spec import FeatureSpec
 
 EXTRACTOR = "transforms.features.extract:extract"
-_log = logging.getLogger(__name__)
-_START_S = 120.0
-"""Longest that a child may take to import its modules, on a machine that is very busy."""
-
-_PROCESS_CLOCK = 2
-"""Linux numbers the clock of a process by its inverted id, shifted by three bits, and the kind of clock."""
-
-
-class SandboxError(RuntimeError):
-    """Child processes cannot be started here: a fault of the machine, not of a track."""
-
-
-class _Child:
-    """One child process and the pipes to it. Used by the one thread that started it."""
-
-    def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
-        self._limits = limits
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
-        request_read, self._request = os.pipe()
-        self._answer, answer_write = os.pipe()
-        wire.widen(self._request)
-        wire.widen(self._answer)
-        os.set_blocking(self._request, False)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "transforms.extraction.child", str(request_read), str(answer_write)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            pass_fds=(request_read, answer_write),
-            env=_environment(),
-            start_new_session=True,
-        )
-        os.close(request_read)
-        os.close(answer_write)
-        self.tracks_left = limits.tracks_per_child
-        self._greet(spec, extractor)
-
-    def _greet(self, spec: FeatureSpec, extractor: str) -> None:
-        head = {"spec": spec.to_json(), "limits": dataclasses.asdict(self._limits), "extractor": extractor}
-        try:
-            deadline = time.monotonic() + _START_S
-            wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes(), deadline)
-            hello, _ = wire.receive(self._answer, deadline)
-        except (wire.Closed, wire.Late, wire.Garbled, BrokenPipeError) as error:
-            self.end()
-            raise SandboxError(f"a child process did not start: {self._last_words()}") from error
-        if hello["unconfined"]:
-            _warn_once(hello["unconfined"])
-
-    def extract(self, data: bytes) -> Features:
-        """One track's features. Raises TrackError; the child is dead after some of them."""
-        self.tracks_left -= 1
-        core, deadline = self._core_seconds(), time.monotonic() + self._limits.wall_s
-        try:
-            wire.send(self._request, {}, data, deadline)
-            return wire.parse_answer(*wire.receive(self._answer, deadline))
-        except wire.Late:
-            spent = self._core_seconds() - core
-            self.end()
-            raise _after(spent, Timeout(f"no answer after {self._limits.wall_s:g} s")) from None
-        except (wire.Closed, BrokenPipeError):
-            spent = self._core_seconds() - core
-            raise _after(spent, self._post_mortem()) from None
-        except wire.Garbled as error:
-            spent = self._core_seconds() - core
-            self.end()
-            raise _after(spent, Crash(f"the answer makes no sense: {error}")) from error
-        except (MemoryLimit, ResourceLimit):
-            self.tracks_left = 0  # what is left of its memory and descriptors is not for the next track
-            raise
-
-    def _core_seconds(self) -> float:
-        """Processor time of the child so far, also of one that has ended and was not waited for; 0 if unknown."""
-        try:
-            return time.clock_gettime(~self._process.pid << 3 | _PROCESS_CLOCK)
-        except OSError:
-            return 0.0
-
-    def _post_mortem(self) -> TrackError:
-        """What killed the child."""
-        try:
-            status = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            status = 0
-        self.end()
-        if status == -signal.SIGXCPU:
-            return Timeout(f"more than {self._limits.cpu_s} s of processor time")
-        if status == -signal.SIGXFSZ:
-            return ResourceLimit("the decoder wrote files")
-        if status < 0:
-            return Crash(f"ended by {signal.Signals(-status).name}")
-        if status == wire.NO_MEMORY:
-            return MemoryLimit(f"no room for the file in {self._limits.address_space_bytes} bytes of address space")
-        if status == 1:
-            return Unknown(self._last_words())
-        return Crash(f"ended with exit status {status}")
-
-    def _last_words(self) -> str:
-        self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, self._stderr.tell() - 2000))
-        return self._stderr.read().decode(errors="replace").strip()
-
-    def is_spent(self) -> bool:
-        """Whether the child is dead or has served its number of tracks."""
-        return self.tracks_left <= 0 or self._process.poll() is not None
-
-    def end(self) -> None:
-        """Kill the child and every process of its group."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def close(self) -> None:
-        """End the child and free what the parent holds of it."""
-        self.end()
-        os.close(self._request)
-        os.close(self._answer)
-        self._stderr.close()
-
-
-def _after(core_s: float, error: TrackError) -> TrackError:
-    """The error, with the processor time that was spent until it was found."""
-    error.core_us = max(0, round(1e6 * core_s))
-    return error
-
-
-_PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "TMPDIR")
-"""Variables without which numerics may be wrong on some processors, or libraries not found."""
-
-
-@functools.cache
-def _warn_once(why: str) -> None:
-    _log.warning("decoders could start programs and open connections here: %s", why)
-
-
-def _module_path() -> list[str]:
-    """Where modules are: the standard library first, so that no file in a script's own folder hides a part of it."""
-    standard = sysconfig.get_path("stdlib")
-    return sorted(filter(None, sys.path), key=lambda path: path not in (standard, f"{standard}/lib-dynload"))
-
-
-def _environment() -> dict[str, str]:
-    """The child's whole environment: where modules are and one thread a process; no credentials, no home."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed_on | {
-        "PYTHONPATH": os.pathsep.join(_module_path()),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "LC_ALL": "C.UTF-8",
-        # Keep freed memory for the next track: taking it from the system again costs a tenth of the features' time.
-        "MALLOC_TRIM_THRESHOLD_": str(64 * MIB),
-        "MALLOC_MMAP_THRESHOLD_": str(16 * MIB),
-    }
 
 
 class _Seat:
@@ -187,10 +22,10 @@ class _Seat:
 
     def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
         self._arguments = (spec, limits, extractor)
-        self._child: _Child | None = None
+        self._child: ChildProcess | None = None
 
     def extract(self, data: bytes) -> Features:
-        """See _Child.extract. A track that dies of what earlier ones may have left in the child has one more try."""
+        """As `ChildProcess.extract`; a track that may have died of what earlier ones left behind is tried again."""
         is_fresh = self._child is None
         try:
             return self._try(data)
@@ -206,7 +41,7 @@ class _Seat:
         return features.also_took(spent_us)
 
     def _try(self, data: bytes) -> Features:
-        child = self._child = self._child or _Child(*self._arguments)
+        child = self._child = self._child or ChildProcess(*self._arguments)
         try:
             return child.extract(data)
         except TrackError:

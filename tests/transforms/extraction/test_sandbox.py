@@ -14,7 +14,8 @@ import pytest
 from tests.support.synth import SPEC, encode, music_file, sine
 from transforms.audio.errors import Empty, MemoryLimit, TrackError
 from transforms.audio.limits import MIB, Limits
-from transforms.extraction.sandbox import Sandbox, SandboxError, _warn_once, shared_sandbox
+from transforms.extraction.child_process import SandboxError, warn_once
+from transforms.extraction.sandbox import Sandbox, shared_sandbox
 from transforms.extraction.seccomp import forbid_programs_and_sockets
 from transforms.features.extract import extract
 
@@ -200,8 +201,8 @@ def test_where_the_kernel_cannot_confine_children_the_first_says_so(monkeypatch,
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
     why = forbid_programs_and_sockets()
     assert why.startswith("libseccomp cannot be loaded")
-    _warn_once(why)
-    _warn_once(why)
+    warn_once(why)
+    warn_once(why)
     assert [record.message for record in caplog.records] == [
         f"decoders could start programs and open connections here: {why}"
     ]
