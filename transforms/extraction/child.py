@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from transforms.audio.errors import MemoryLimit, ResourceLimit, TrackError
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction import protocol as wire
 from transforms.extraction.seccomp import forbid_programs_and_sockets
-from transforms.features.extract import Features
+from transforms.features.extract import Features, core_seconds
 from transforms.features.logmel import hand_over_mel_matrix
 from transforms.features.spec import FeatureSpec
 
@@ -81,14 +80,13 @@ def _granted(kind: int, value: int) -> int:
 
 def _renew_cpu_time(limits: Limits) -> None:
     """Grant each track its own processor time: the kernel counts over the process's life."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    used = int(usage.ru_utime + usage.ru_stime) + 1
+    used = int(core_seconds()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (_granted(resource.RLIMIT_CPU, used + limits.cpu_s), hard))
 
 
 def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits) -> None:
-    pid, open_files, start = os.getpid(), _open_files(), time.process_time()
+    pid, open_files, start = os.getpid(), _open_files(), core_seconds()
     try:
         features = extract(data, spec, limits)
         _check_left_behind(pid, open_files)
@@ -108,7 +106,7 @@ def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: L
 def _refuse(fd: int, pid: int, error: TrackError, start: float) -> None:
     """Answers with an error and the processor time since `start`."""
     _only_in(pid)
-    error.core_us = round(1e6 * (time.process_time() - start))
+    error.core_us = round(1e6 * (core_seconds() - start))
     wire.send_error(fd, error)
 
 

@@ -9,14 +9,11 @@ from typing import Self
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-def library_seconds() -> float:
-    """Processor time so far of this process's threads that run no Python: those that libraries started."""
+def library_ticks() -> dict[str, int]:
+    """Processor time so far, in clock ticks, of this process's threads that run no Python, by their ids."""
     python = {str(thread.native_id) for thread in threading.enumerate()}
-    total = 0
-    for task in Path("/proc/self/task").iterdir():
-        if task.name not in python:
-            total += _ticks(task / "stat")
-    return total / _TICKS_PER_S
+    tasks = Path("/proc/self/task").iterdir()
+    return {task.name: _ticks(task / "stat") for task in tasks if task.name not in python}
 
 
 def _ticks(path: Path) -> int:
@@ -28,12 +25,15 @@ def _ticks(path: Path) -> int:
 
 
 class _LibraryTime:
-    """Shares the time of library threads among the blocks that run at the same time: no second is counted twice."""
+    """Shares the time of library threads among the blocks that run at the same time: no second is counted twice.
+
+    A thread counts from the first look at it on: one that is new may be a Python thread that is about to end.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: list[CoreTime] = []
-        self._last = 0.0
+        self._last: dict[str, int] = {}
 
     def begin(self, block: "CoreTime") -> None:
         with self._lock:
@@ -46,9 +46,10 @@ class _LibraryTime:
             self._running.remove(block)
 
     def _share(self) -> None:
-        now = library_seconds()
+        now = library_ticks()
+        spent = sum(max(0, ticks - self._last[task]) for task, ticks in now.items() if task in self._last)
         for block in self._running:
-            block.library_s += max(0.0, now - self._last) / len(self._running)
+            block.library_s += spent / _TICKS_PER_S / len(self._running)
         self._last = now
 
 
