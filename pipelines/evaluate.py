@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.inputs.labelled_tracks import catalog_labels, dataset_labels
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError, checked
-from pipelines.terminal.metrics_table import with_interval
 
 if TYPE_CHECKING:
     from models.bundles.tagger_bundle import Bundle
@@ -173,8 +172,11 @@ def _of_table(args: argparse.Namespace) -> _Found:
 
 def print_averages(averages: Sequence[Mapping[str, Any]]) -> None:
     """Macro averages of all tags: a line a model, each value with its interval."""
+    from models.scoring.formatting import with_interval
+
     print(f"{'model':<22}{'ROC-AUC':>22}{'PR-AUC':>22}{'calibration error':>22}{'tags rated':>12}")
     for row in averages:
         if (row["slice"], row["category"], row["average"]) == ("all", "all", "macro"):
-            cells = "".join(f"{with_interval(row['metrics'][name]):>22}" for name in ("roc_auc", "pr_auc", "ece"))
+            found = (row["metrics"][name] for name in ("roc_auc", "pr_auc", "ece"))
+            cells = "".join(f"{with_interval(metric['value'], metric):>22}" for metric in found)
             print(f"{row['model']:<22}{cells}{row['tags']:>12}")

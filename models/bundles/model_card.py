@@ -5,6 +5,7 @@ from typing import Any
 
 from models.bundles.tagger_bundle import TagFacts
 from models.bundles.trunk_bundle import TrunkFile
+from models.scoring.formatting import show, with_interval
 from transforms.dataset.manifest import DatasetManifest
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -81,7 +82,7 @@ def comparison(metrics: Mapping[str, Any]) -> list[str]:
     for model, splits in metrics["macro"].items():
         for split, macro in splits.items():
             known = intervals.get(model, {}) if split == "test" else {}
-            cells = (show(macro[name]) + _range(known.get(name)) for name in ("roc_auc", "pr_auc"))
+            cells = (with_interval(macro[name], known.get(name)) for name in ("roc_auc", "pr_auc"))
             lines.append(f"| {model} | {split} | {' | '.join(cells)} | {macro['tags']} |")
     return lines
 
@@ -94,12 +95,6 @@ def ranges_note(metrics: Mapping[str, Any]) -> str:
     if not found["resamples"]:
         return "The test split is large: `catalog-tagger evaluate` gives ranges over its artists."
     return "The test split has too few artists for ranges."
-
-
-def _range(interval: Mapping[str, float | None] | None) -> str:
-    if interval is None or interval["low"] is None:
-        return ""
-    return f" ({show(interval['low'])} to {show(interval['high'])})"
 
 
 def _tag_table(tags: tuple[TagFacts, ...]) -> list[str]:
@@ -131,8 +126,3 @@ def _limits(tags: tuple[TagFacts, ...]) -> list[str]:
     if absent:
         lines.append(f"No training track carries {', '.join(absent)}: these scores say nothing.")
     return [*lines, ""]
-
-
-def show(value: float | None) -> str:
-    """A metric with three decimals, or a dash where it is undefined."""
-    return "–" if value is None else f"{value:.3f}"
