@@ -178,4 +178,5 @@ def _read_scores(root: str, snapshot: Snapshot, ids: Sequence[str], tag_ids: Seq
         scores[row.to_numpy(), column.to_numpy()] = rows["model_score"].to_numpy()
     if cut == 0 and (lacking := int(np.isnan(scores).sum())):
         raise BundleError(f"{root}: snapshot {snapshot.number} lacks {lacking} scores of tracks that it holds")
-    return np.round(np.nan_to_num(scores, nan=0.0), heads.SCORE_DECIMALS)
+    found: np.ndarray = np.round(np.nan_to_num(scores, nan=0.0), heads.SCORE_DECIMALS)
+    return found

@@ -5,7 +5,10 @@ import html
 import io
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 INK, PAPER = "#010203", "#fcfdfe"
 COLOURS = {INK: "var(--ink)", PAPER: "var(--paper)", "#010204": "var(--first)", "#010205": "var(--second)"}
@@ -19,7 +22,7 @@ SHRINK_LIMIT = 0.7
 
 _FONT = "DejaVu Sans"
 
-_STYLE: Mapping[str, Any] = {
+_STYLE: "Mapping[RcKeyType, Any]" = {
     "svg.fonttype": "none",
     "svg.hashsalt": "catalog-tagger",
     "font.family": _FONT,
