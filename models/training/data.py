@@ -1,7 +1,7 @@
 """tf.data from TFRecord shards: tracks in order for embedding, random patches for training, both masked and soft."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ def _features(tags: int) -> dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeatur
     return found
 
 
-def _parser(manifest: DatasetManifest):
+def _parser(manifest: DatasetManifest) -> Callable[[tf.Tensor], _Parsed]:
     features = _features(len(manifest.taxonomy.tags))
     frames, mels = manifest.feature_spec.patch_shape
 
@@ -112,8 +112,9 @@ def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> It
     Raises:
       DatasetError: a record is damaged, or there are not as many as the manifest says.
     """
-    records = tf.data.TFRecordDataset(list(paths)) if paths else ()
-    parsed = records.map(_parser(manifest)).prefetch(8) if paths else ()
+    parsed: Iterable[_Parsed] = ()
+    if paths:
+        parsed = tf.data.TFRecordDataset(list(paths)).map(_parser(manifest)).prefetch(8)
     seen = 0
     try:
         for example in parsed:
