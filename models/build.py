@@ -160,7 +160,7 @@ def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
     losses = [found.tagger.validation_losses for found in (frozen, tuned)]
     known = ~np.isnan(losses[0])
     groups = [group for group, counts in zip(frozen.rows["validation"].groups, known, strict=True) if counts]
-    gain = Gain.of(*(of_model[known] for of_model in losses), groups)
+    gain = Gain.of(losses[0][known], losses[1][known], groups)
     chosen = tuned if gain and gain.is_sure else frozen
     facts = {"published": "fine-tuned" if chosen is tuned else "frozen", "gain": gain and gain._asdict()}
     tagger = dataclasses.replace(chosen.tagger, metrics={**chosen.tagger.metrics, "fine_tuning": facts})

@@ -97,8 +97,8 @@ def fit_categories(
         found = _fit_group(group.name, problem, int(np.sum(known < train)), blocks, tolerance)
         weights[:, columns], bias[columns] = found.weights, found.bias - weighed.bias[columns]
         unseen = known[found.held_out]
-        logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - weighed.bias[columns]
-        held_out[np.ix_(unseen, group.columns)] = True
+        logits[np.ix_(unseen, np.array(columns))] = found.logits[found.held_out] - weighed.bias[columns]
+        held_out[np.ix_(unseen, np.array(group.columns))] = True
         fits.append(found.fit)
     heads = plain_heads(standard, weights, bias)
     logits = np.where(np.isnan(logits), raw_logits(rows.embeddings, heads), logits)
@@ -115,13 +115,13 @@ def _problem(
     rows: LabelledRows, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
 ) -> LogisticProblem:
     """The rows in which the category is known, standardised."""
-    columns = fitted_columns(group)
+    columns = np.array(fitted_columns(group))
     y = rows.targets[np.ix_(known, columns)].astype(np.float64)
     mask = rows.mask[np.ix_(known, columns)].astype(np.float64)
     return LogisticProblem(
         x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
         y=y,
-        mask=weighed.of(np.array(columns), y, mask, group.kind == "multiclass"),
+        mask=weighed.of(columns, y, mask, group.kind == "multiclass"),
         groups=tuple(np.array(rows.groups, dtype=object)[known]) if rows.groups else (),
         multiclass=group.kind == "multiclass",
     )

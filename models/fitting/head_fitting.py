@@ -141,7 +141,7 @@ def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone
     rows = train.rows(added).joined(validation) if len(added) else validation
     logits, mask = raw_logits(rows.embeddings, heads, np.float32), np.zeros_like(rows.mask)
     for one in alone:
-        columns = list(one.group.columns)
+        columns = np.array(one.group.columns)
         if one.complete:
             kept = one.fitted.mask.any(axis=1)
             places = np.concatenate([np.searchsorted(added, one.train), len(added) + one.validation])[kept]
