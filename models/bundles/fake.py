@@ -28,7 +28,8 @@ class Projection:
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """float32 [n, frames, mels] -> float32 [n, patch_dim]."""
-        return (batch.mean(axis=1) @ self.matrix).astype(np.float32)
+        found: np.ndarray = (batch.mean(axis=1) @ self.matrix).astype(np.float32)
+        return found
 
     def to_npz(self) -> bytes:
         """The matrix as an npz file, without pickle."""

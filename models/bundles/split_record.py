@@ -18,7 +18,7 @@ SplitRow = tuple[str, str, str]
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("track_id", "group", "split")])
 
 
-_RANKS = {NONE: 0, **{split: rank for rank, split in enumerate(SPLITS)}}
+_RANKS: dict[str, int] = {NONE: 0, **{split: rank for rank, split in enumerate(SPLITS)}}
 """The higher, the less a bundle has seen of a side; `none` is a group with tracks on several."""
 
 
@@ -63,9 +63,8 @@ class Sides:
 
         Training tracks may be training tracks alone, validation tracks no test tracks; test tracks may be any.
         """
-        side = self.tracks.get(track_id, NONE)
-        if side == NONE:
-            side = self.groups.get(group)
+        own = self.tracks.get(track_id, NONE)
+        side = self.groups.get(group) if own == NONE else own
         return side is None or _RANKS[split] <= _RANKS[side]
 
 

@@ -115,7 +115,7 @@ def load_network(checkpoint: TensorFlowCheckpoint) -> tuple[keras.Model, np.ndar
 
 def _fitted(weights: "tf.train.CheckpointReader", layer: str, variable: keras.Variable) -> np.ndarray:
     """A variable's values; a convolution over the whole width is one over time here: [7, w, 1, f] -> [7, w, f]."""
-    values = weights.get_tensor(f"{layer}/{variable.name}")
+    values: np.ndarray = weights.get_tensor(f"{layer}/{variable.name}")
     return values.reshape(variable.shape) if values.ndim == 4 and len(variable.shape) == 3 else values
 
 
