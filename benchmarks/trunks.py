@@ -68,7 +68,7 @@ def inference(work: Path) -> dict[str, Any]:
     from models.embedding.statistics import LATEST, STATISTICS_BY_VERSION
     from models.trunks import keras_trunk
     from models.trunks import networks as trunks
-    from models.trunks.cost import multiply_adds, parameters
+    from benchmarks.trunk_cost import multiply_adds, parameters
 
     keras_trunk.limit_threads(1)
     patches = np.random.default_rng(0).normal(-40, 10, (BATCH, *SPEC.patch_shape)).astype(np.float32)
