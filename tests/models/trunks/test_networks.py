@@ -64,8 +64,8 @@ def test_multiply_adds_of_compact_as_counted_by_hand():
 def test_multiply_adds_of_an_inverted_residual_as_counted_by_hand():
     import keras
 
-    from models.trunks import networks as trunks
     from benchmarks.trunk_cost import multiply_adds, parameters
+    from models.trunks import networks as trunks
 
     inputs = keras.Input((8, 6, 4))
     model = keras.Model(inputs, trunks._inverted_residual(inputs, 3, 5, 2, "block"))
