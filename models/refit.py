@@ -9,19 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles import split_record as split_file
-from models.bundles.model_card import model_card
 from models.bundles.split_record import Sides
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, files_of, load_trunks, read_file
-from models.bundles.writing import check_output, write_bundle
+from models.bundles.writing import check_output
+from models.draft import BundleDraft
 from models.evaluation.intervals import with_intervals
 from models.fitting.kept_split import KeptSplit, keep_split
 from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
 from models.fitting.rows import SplitRows, TrackLabels, pairs_of
-from models.fitting.tagger import FittedTagger, HeadOptions, build_tagger
+from models.fitting.tagger import HeadOptions, build_tagger
 from models.scoring.heads import layout_of
-from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios
 from transforms.table.snapshots import Snapshot, locations
@@ -43,14 +41,6 @@ class RefittedBundle:
     absent: int
     kept_out: int
     unsplit: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Card:
-    """What a model card says of the training data."""
-
-    taxonomy: Taxonomy
-    feature_spec: FeatureSpec
 
 
 def refit(
@@ -95,19 +85,16 @@ def refit(
     blocks = base.pooling.blocks(base.trunks, base.spec.n_mels)
     layout = layout_of(taxonomy)
     tagger = with_intervals(build_tagger(splits, layout, taxonomy.tag_ids, blocks, options), splits["test"], layout)
-    bundle = write_bundle(
-        output,
-        spec=base.spec,
+    draft = BundleDraft(
+        embedding=base,
+        trunk_files=_trunk_files(base),
         taxonomy=taxonomy,
-        pooling=base.pooling,
-        trunks=base.trunks,
-        heads=tagger.heads,
-        tags=tagger.tags,
-        files={
-            **_files(base, tagger, taxonomy, snapshot),
-            split_file.SPLIT_FILE: split_file.to_bytes({**pairs_of(splits), NONE: _out(known, kept)}, learned),
-        },
+        tagger=tagger,
+        history={"heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.number}, "epochs": []},
+        splits={**pairs_of(splits), NONE: _out(known, kept)},
+        learned=learned,
     )
+    bundle = draft.write(output)
     return RefittedBundle(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)
 
 
@@ -209,14 +196,7 @@ def _out(known: Sides, kept: KeptSplit) -> list[tuple[str, str]]:
     return [(track, "") for track in found]
 
 
-def _files(base: TrunkBundle, tagger: FittedTagger, taxonomy: Taxonomy, snapshot: Snapshot) -> dict[str, bytes]:
-    """The trunks' files as they are, and what people read."""
+def _trunk_files(base: TrunkBundle) -> dict[str, bytes]:
+    """The trunks' files as they are, by name."""
     kept = {name for trunk in base.trunks for place in trunk.files.values() for name in files_of(place, base.files)}
-    history = {"heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.number}, "epochs": []}
-    card = _Card(taxonomy=taxonomy, feature_spec=base.spec)
-    return {
-        **{name: read_file(base.url, name, base.files[name]) for name in sorted(kept)},
-        "metrics.json": json_bytes(tagger.metrics),
-        "history.json": json_bytes(history),
-        "MODEL_CARD.md": model_card(card, base.trunks, tagger.tags, tagger.metrics).encode(),
-    }
+    return {name: read_file(base.url, name, base.files[name]) for name in sorted(kept)}

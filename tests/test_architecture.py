@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "transforms": PURE,
     "models.embedding": "features formats",
     "models.scoring": "taxonomy formats",
-    "models.bundles": f"embedding scoring features taxonomy splits dataset {GROUND}",
+    "models.bundles": f"embedding scoring features taxonomy splits {GROUND}",
     "models.trunks": f"bundles embedding scoring features taxonomy {GROUND}",
     "models.fitting": f"bundles embedding scoring splits table {GROUND}",
     "models.training": f"trunks bundles embedding scoring dataset features {GROUND}",

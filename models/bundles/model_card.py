@@ -3,24 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models.bundles.tagger_bundle import TagFacts
-from models.bundles.trunk_bundle import TrunkFile
+from models.bundles.tagger_bundle import TagFacts, Tagging
+from models.bundles.trunk_bundle import Embedding, TrunkFile
 from models.scoring.formatting import show, with_interval
-from transforms.dataset.manifest import DatasetManifest
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
-def model_card(
-    manifest: DatasetManifest, trunks: tuple[TrunkFile, ...], tags: tuple[TagFacts, ...], metrics: Mapping[str, Any]
-) -> str:
-    """Markdown with Hugging Face front matter."""
+def model_card(embedding: Embedding, tagging: Tagging, metrics: Mapping[str, Any]) -> str:
+    """Markdown with Hugging Face front matter.
+
+    Args:
+      embedding: what makes embeddings.
+      tagging: what makes tags of them.
+      metrics: what `metrics.json` holds.
+    """
+    trunks, tags = embedding.trunks, tagging.tags
     return "\n".join(
         [
             *_front_matter(),
             "# Music tagger",
             "",
-            f"Scores {len(tags)} tags ({_categories(manifest.taxonomy)}) from audio: log-mel patches of "
-            f"{manifest.feature_spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
+            f"Scores {len(tags)} tags ({_categories(tagging.taxonomy)}) from audio: log-mel patches of "
+            f"{embedding.spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
             "",
             f"Trained on {metrics['tracks']['train']} tracks; tuned on {metrics['tracks']['validation']}; tested on "
             f"{metrics['tracks']['test']} {_by_whom(metrics)}.",
