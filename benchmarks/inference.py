@@ -4,7 +4,6 @@ python -m benchmarks.inference .bench onnx    # one engine in this process: JSON
 """
 
 import json
-import os
 import resource
 import statistics
 import sys
@@ -118,6 +117,5 @@ def _rate(embedder: Any, patches: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     folder, what = Path(sys.argv[1]), sys.argv[2]
     print("{}" if what == "make" and make(folder) is None else json.dumps(measure(folder, what)))
