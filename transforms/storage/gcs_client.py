@@ -15,7 +15,7 @@ import requests.adapters
 from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
-from google.cloud import storage
+from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from transforms.storage.errors import AlreadyExists, NotFound, PermissionDenied, StorageError, Unavailable
@@ -42,13 +42,13 @@ _TRANSIENT_CODES = {408, 429, 500, 502, 503, 504}
 _sleep = time.sleep
 
 
-def client() -> storage.Client:
+def client() -> Client:
     """The process's client: a forked child must not share its parent's connections."""
     return _client_of(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
 
 
 @functools.lru_cache(maxsize=4)
-def _client_of(pid: int, emulator: str | None) -> storage.Client:
+def _client_of(pid: int, emulator: str | None) -> Client:
     del pid
     credentials, session = _anonymous() if emulator else _default()
     # The default pool of 10 makes a worker with more threads open and drop connections.
@@ -56,7 +56,7 @@ def _client_of(pid: int, emulator: str | None) -> storage.Client:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # Objects belong to buckets; no call made here needs a project.
-    return storage.Client(project="none", credentials=credentials, _http=session)
+    return Client(project="none", credentials=credentials, _http=session)
 
 
 def _anonymous() -> tuple[Any, requests.Session]:
