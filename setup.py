@@ -37,6 +37,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "models*"]),
+    package_data={name: ["py.typed"] for name in ("pipelines", "transforms", "models")},
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=14,<19",
