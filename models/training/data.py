@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -196,24 +195,26 @@ def epoch_batches(
     return _map(batches, _finisher(manifest, sampling, draw)).take(last - first_step * share.replicas).prefetch(4)
 
 
-def _map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+def _map(dataset: tf.data.Dataset, function: Callable[..., tuple[tf.Tensor, ...]]) -> tf.data.Dataset:
     return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _patch_chooser(manifest: DatasetManifest, count: int, draw: int) -> Callable[..., Any]:
+def _patch_chooser(manifest: DatasetManifest, count: int, draw: int) -> Callable[[tf.Tensor, tf.Tensor], augment.Batch]:
     parse = _parser(manifest)
 
-    def choose(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def choose(number: tf.Tensor, record: tf.Tensor) -> augment.Batch:
         example = parse(record)
         order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(example["patches"])[0]), [draw, number])
         patches = tf.gather(example["patches"], order[:count])
-        repeated = [tf.repeat(example[name][None], tf.shape(patches)[0], axis=0) for name in ("targets", "mask")]
-        return patches, *repeated
+        targets, mask = [tf.repeat(example[name][None], tf.shape(patches)[0], axis=0) for name in ("targets", "mask")]
+        return patches, targets, mask
 
     return choose
 
 
-def _finisher(manifest: DatasetManifest, sampling: Sampling, draw: int) -> Callable[..., Any]:
+def _finisher(
+    manifest: DatasetManifest, sampling: Sampling, draw: int
+) -> Callable[[tf.Tensor, augment.Batch], tuple[tf.Tensor, tf.Tensor]]:
     """What is done to a whole batch at once: floats, augmentation, packed labels."""
     augmenter = augment.augmenter(manifest.feature_spec, manifest.mel_mean)
 

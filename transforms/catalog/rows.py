@@ -66,21 +66,21 @@ class _Canonical:
             return _tag_array([self._tags(i, value) for i, value in enumerate(_python_values(values))])
         return pa.array([self._value(i, field.name, v) for i, v in enumerate(_python_values(values))], field.type)
 
-    def _value(self, i: int, name: str, value: Any) -> Any:
+    def _value(self, i: int, name: str, value: object) -> Any:
         try:
             return self._converted(name, value)
         except ValueError as e:
             self._report(i, name, str(e))
             return "" if name in ("track_id", "uri") else None
 
-    def _converted(self, name: str, value: Any) -> Any:
+    def _converted(self, name: str, value: object) -> Any:
         if name in _TEXT_COLUMNS:
             return track_values.text(value)
         if name == "uri":
             return track_values.uri(value, remote_root=self._remote_root)
         return track_values.track_id(value) if name == "track_id" else track_values.year(value)
 
-    def _tags(self, i: int, value: Any) -> TagWeights | None:
+    def _tags(self, i: int, value: object) -> TagWeights | None:
         found, faults = track_values.tags(value)
         if found is not None and self._known_tag is not None:
             faults += [f"tag {tag!r} is not in the taxonomy" for tag, _ in found if not self._known_tag(tag)]
@@ -96,7 +96,7 @@ class _Canonical:
             return pa.array([self._plain_value(i, name, v, field.type) for i, v in enumerate(values)], field.type)
         return self._stored(name, values, field.type)
 
-    def _plain_value(self, i: int, name: str, value: Any, type_: pa.DataType) -> Any:
+    def _plain_value(self, i: int, name: str, value: object, type_: pa.DataType) -> Any:
         """A value of JSON Lines or CSV; what is not text goes into a column of mixed types as JSON."""
         if not pa.types.is_string(type_) or value is None:
             return value

@@ -13,7 +13,7 @@ class Undecodable:
     """Stands for a stored text that is not UTF-8."""
 
 
-def text(value: Any) -> str | None:
+def text(value: object) -> str | None:
     """A text value; whole numbers are written out, an empty text is None."""
     if value is None or value == "":
         return None
@@ -46,7 +46,7 @@ def _check_unicode(value: str) -> None:
         raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8") from e
 
 
-def track_id(value: Any) -> str:
+def track_id(value: object) -> str:
     """A catalog key, kept character by character (leading zeros too)."""
     found = text(value)
     if found is None or not found.strip():
@@ -54,7 +54,7 @@ def track_id(value: Any) -> str:
     return found
 
 
-def uri(value: Any, *, remote_root: bool) -> str:
+def uri(value: object, *, remote_root: bool) -> str:
     """Where the audio is: `gs://bucket/object`, a path under the catalog root, or (local root only) a path from `/`."""
     found = text(value)
     if found is None or not found.strip():
@@ -86,7 +86,7 @@ def _check_scheme(found: str, scheme: str) -> None:
         raise ValueError(f"{shown(found)} names no object: write gs://bucket/object")
 
 
-def year(value: Any) -> int | None:
+def year(value: object) -> int | None:
     """A year, 1000 to 9999; whole floats and digits in text are read as such."""
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -96,7 +96,7 @@ def year(value: Any) -> int | None:
     return number
 
 
-def _whole_number(value: Any) -> int | None:
+def _whole_number(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -106,7 +106,7 @@ def _whole_number(value: Any) -> int | None:
     return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
-def tags(value: Any) -> tuple[TagWeights | None, list[str]]:
+def tags(value: object) -> tuple[TagWeights | None, list[str]]:
     """The tags of one track, and everything wrong with them.
 
     Args:
@@ -131,7 +131,7 @@ def tags(value: Any) -> tuple[TagWeights | None, list[str]]:
     return sorted(found.items()), faults
 
 
-def _entries(value: Any) -> tuple[Iterable[Any] | None, list[str]]:
+def _entries(value: object) -> tuple[Iterable[Any] | None, list[str]]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None, []
     if isinstance(value, str):
@@ -144,7 +144,7 @@ def _entries(value: Any) -> tuple[Iterable[Any] | None, list[str]]:
     return None, [f"{shown(value)} is not a list of tags: write category/slug, joined by |"]
 
 
-def _tag_entry(entry: Any) -> tuple[str, float | None]:
+def _tag_entry(entry: object) -> tuple[str, float | None]:
     if isinstance(entry, str):
         return weighted_tag(entry)
     if isinstance(entry, dict) and isinstance(entry.get("tag"), str) and set(entry) <= {"tag", "weight"}:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +62,7 @@ def _type_name(kind: pa.DataType) -> str:
     return str(kind)
 
 
-def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:
+def _update(sha: "hashlib._Hash", column: pa.ChunkedArray | pa.Array) -> None:
     """Feeds validity, lengths and values of a column, children first flattened, to the hash."""
     sha.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
     kind, chunks = column.type, column.chunks if isinstance(column, pa.ChunkedArray) else [column]

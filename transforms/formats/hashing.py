@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
 
 
 def digest(*parts: str | bytes) -> str:
@@ -21,7 +20,7 @@ def short_id(prefix: str, *parts: str | bytes) -> str:
     return f"{prefix}-{digest(*parts)[:16]}"
 
 
-def json_bytes(obj: Any) -> bytes:
+def json_bytes(obj: object) -> bytes:
     """Canonical JSON: sorted keys, two-space indent, one newline at the end."""
     return (json.dumps(obj, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
 

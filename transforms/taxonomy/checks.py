@@ -16,14 +16,14 @@ _TAG_LISTS = ("parents", "aliases", "any_of", "none_of")
 _TAG_FIELDS = {"id", "name", *_TAG_LISTS}
 
 
-def check_shape(obj: Any) -> list[str]:
+def check_shape(obj: object) -> list[str]:
     """Faults in the structure of a parsed file: missing, unknown or mistyped fields."""
     if not isinstance(obj, dict) or set(obj) != {"categories"} or not isinstance(obj["categories"], list):
         return ["a taxonomy is one mapping with the key `categories`, a list of categories"]
     return [fault for i, category in enumerate(obj["categories"], 1) for fault in _category_shape(i, category)]
 
 
-def _category_shape(number: int, obj: Any) -> Iterator[str]:
+def _category_shape(number: int, obj: object) -> Iterator[str]:
     place = f"category {number}"
     if not isinstance(obj, dict):
         yield f"{place}: {obj!r} is not a mapping with {', '.join(sorted(_CATEGORY_FIELDS))}"
@@ -40,7 +40,7 @@ def _category_shape(number: int, obj: Any) -> Iterator[str]:
             yield from _tag_shape(f"{place}, {what} {i}", tag)
 
 
-def _tag_shape(place: str, obj: Any) -> Iterator[str]:
+def _tag_shape(place: str, obj: object) -> Iterator[str]:
     if isinstance(obj, str):
         return
     if not isinstance(obj, dict):

@@ -51,7 +51,7 @@ def tag_weight(value: Any, tag: str) -> float | None:
     return number
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """The value for a message: escaped, and not longer than a line."""
     escaped = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return escaped if len(escaped) <= 120 else f"{escaped[:117]}..."

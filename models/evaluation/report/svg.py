@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
 
 INK, PAPER = "#010203", "#fcfdfe"
@@ -63,7 +65,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, np.ndarray]":
     """A figure of this size in inches and its axes, [rows, columns]; no window is ever opened."""
     from matplotlib.figure import Figure
 
@@ -71,7 +73,7 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
     return made, made.subplots(rows, columns, squeeze=False)
 
 
-def svg(made: Any, name: str, alt: str) -> str:
+def svg(made: "Figure", name: str, alt: str) -> str:
     """The figure as an element of the page.
 
     Args:

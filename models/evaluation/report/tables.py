@@ -18,6 +18,7 @@ METRIC_NAMES = {
 """What metrics are called on the page."""
 
 AverageRow = Mapping[str, Any]
+"""A row of an average or of a tag's metric, as `evaluation.json` and `tags.parquet` hold it."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
