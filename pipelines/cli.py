@@ -69,9 +69,9 @@ def _known_flags(parser: argparse.ArgumentParser) -> list[str]:
 
 def _beam_flags() -> list[str]:
     """Every flag that this Beam knows, of all its option classes."""
-    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-    parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+    parser = _BeamArgumentParser(add_help=False, conflict_handler="resolve")
     for cls in PipelineOptions.__subclasses__():
         cls._add_argparse_args(parser)
     return _known_flags(parser)

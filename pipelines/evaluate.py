@@ -5,7 +5,6 @@ catalog-tagger evaluate --model bundle --table table --catalog catalog.parquet -
 """
 
 import argparse
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +14,7 @@ from pipelines.terminal.errors import DONE, CommandFailed, UsageError, checked
 if TYPE_CHECKING:
     from models.bundles.tagger_bundle import Bundle
     from models.evaluation.examined import ExaminedTracks
+    from models.evaluation.summary import Resampling
     from models.fitting.rows import TrackLabels
 
 HELP = "Evaluate a bundle on a held-out split: tags.parquet, evaluation.json and report.html, with intervals."
@@ -106,11 +106,9 @@ def parse_edges(text: str) -> tuple[float, ...]:
 
 
 def _evaluate(
-    args: argparse.Namespace, resampling: Any, edges: Sequence[float]
+    args: argparse.Namespace, resampling: "Resampling", edges: Sequence[float]
 ) -> tuple[dict[str, bytes], list[dict[str, Any]], Sequence[str]]:
     """The files by name, the one that says all is done last; the averages; and what a reader of them must know."""
-    # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models.evaluation.files import evaluation_files, subject_of
     from models.evaluation.published_scores import without_calibration
     from models.evaluation.summary import evaluate

@@ -125,7 +125,8 @@ def _imported(args: argparse.Namespace) -> "CatalogBuilder":
         top, merge = args.top or None, not args.keep_synonyms
         return import_datasets.import_magnatagatune(args.annotations, args.clip_info, top=top, merge=merge)
     if args.source == "fma":
-        return import_datasets.import_fma(*args.tables, args.subset)
+        tracks, genres = args.tables
+        return import_datasets.import_fma(tracks, genres, args.subset)
     return import_csv(args.table, _csv_layout(args))
 
 

@@ -5,7 +5,6 @@ catalog-tagger import trunk --onnx network.onnx --feature-spec spec.json --outpu
 """
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,6 @@ def _import_musicnn(package: str, output: str) -> int:
         found = {storage.join(output, f"musicnn-{one.dataset}"): one for one in read_package(Path(package))}
         for url in found:  # asked before TensorFlow is imported
             check_output(url)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         from models.trunks.musicnn import write_musicnn_bundle
 
         for url, checkpoint in found.items():

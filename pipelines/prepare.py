@@ -6,7 +6,7 @@ catalog-tagger prepare --catalog catalog.parquet --taxonomy taxonomy.yaml --outp
 import argparse
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.inputs.catalog import (
     add_catalog_arguments,
@@ -212,7 +212,7 @@ def _finished(options: Options) -> "DatasetManifest | None":
     return manifest
 
 
-def _compared(manifest: "DatasetManifest", options: Options) -> list[tuple[str, Any, Any]]:
+def _compared(manifest: "DatasetManifest", options: Options) -> list[tuple[str, object, object]]:
     plan = options.plan
     return [
         ("feature_id", manifest.feature_id, options.spec.feature_id),

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.inputs.catalog import (
     add_catalog_arguments,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from models.bundles.tagger_bundle import Bundle
     from transforms.catalog.reader import CatalogShard
+    from transforms.features.spec import FeatureSpec
     from transforms.publishing.gates import GateLimits
     from transforms.tagging.assembly import PublishedRows
     from transforms.tagging.outcomes import PriorOutcomes
@@ -94,7 +95,7 @@ class Options:
     model: str
     inference: str
     known: "PriorOutcomes"
-    spec: Any
+    spec: "FeatureSpec"
     publication: "PublishedRows"
     buckets: int
     chunk_tracks: int

@@ -6,7 +6,7 @@ catalog-tagger train --dataset dataset --output bundle
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.inputs.heads import add_head_arguments, check_heads_only, head_options, refit_heads
 from pipelines.inputs.training import add_training_arguments, checkpoints_folder, training_options
@@ -15,6 +15,7 @@ from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.metrics_table import metrics_lines
 
 if TYPE_CHECKING:
+    from models.build import BuiltBundle
     from models.bundles.tagger_bundle import Bundle
     from transforms.dataset.manifest import DatasetManifest
 
@@ -174,9 +175,7 @@ def _check_trunks(args: argparse.Namespace, dataset: "DatasetManifest") -> list[
     return [word for word in args.trunk if word not in bundles]
 
 
-def _build(args: argparse.Namespace, names: Sequence[str]) -> Any:
-    # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def _build(args: argparse.Namespace, names: Sequence[str]) -> "BuiltBundle | None":
     from models.build import build_bundle
     from models.embedding.pooling import Pooling
 

@@ -1,7 +1,10 @@
 """How a command ends other than well: one line for the user and an exit code."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import ParamSpec, TypeVar
+
+_Values = ParamSpec("_Values")
+_Made = TypeVar("_Made")
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 """Exit codes: done; failed; wrong usage; published nothing because a gate or the reject budget said no."""
@@ -22,7 +25,7 @@ class UsageError(CommandFailed):
         super().__init__(message, USAGE)
 
 
-def checked(build: Callable[..., Any], *values: Any, **named: Any) -> Any:
+def checked(build: Callable[_Values, _Made], *values: _Values.args, **named: _Values.kwargs) -> _Made:
     """What `build` makes of values from the command line.
 
     Raises:

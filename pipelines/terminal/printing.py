@@ -52,7 +52,7 @@ def _unless_null(convert: Convert) -> Convert:
     return lambda value: None if value is None else convert(value)
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(value: object) -> str | float | bool | None:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
@@ -105,7 +105,7 @@ def _field(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _flat(value: Any) -> str:
+def _flat(value: object) -> str:
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     if isinstance(value, bool):
@@ -113,7 +113,7 @@ def _flat(value: Any) -> str:
     return str(value)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     """One line for the table: null is `-`, a list of structs reads like `mood/calm 0.93, mood/dark 0.51`."""
     if value is None:
         return "-"
@@ -136,7 +136,8 @@ def write_table(
 ) -> None:
     """A table of at most `width` characters a line (the terminal's by default), which says what it left out."""
     width = width or shutil.get_terminal_size((120, 40)).columns
-    shown, left_out = [], 0
+    shown: list[Sequence[Any]] = []
+    left_out = 0
     for row in rows:
         if len(shown) < most_rows:
             shown.append(row)

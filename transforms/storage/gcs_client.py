@@ -60,12 +60,12 @@ def _client_of(pid: int, emulator: str | None) -> Client:
 
 
 def _anonymous() -> tuple[Any, requests.Session]:
-    return AnonymousCredentials(), requests.Session()  # type: ignore[no-untyped-call]
+    return AnonymousCredentials(), requests.Session()
 
 
 def _default() -> tuple[Any, requests.Session]:
     credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
-    return credentials, AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    return credentials, AuthorizedSession(credentials)
 
 
 def call(url: str, action: Callable[[], T]) -> T:
