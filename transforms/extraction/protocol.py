@@ -146,5 +146,6 @@ def _features(head: dict[str, Any], body: bytes) -> Features:
 
 def _check_types(part: AudioFacts | Cost | None) -> None:
     for field in dataclasses.fields(part) if part is not None else ():
+        # No annotation is a string there, so the type of a field is a class.
         if not isinstance(value := getattr(part, field.name), field.type):  # type: ignore[arg-type]
             raise TypeError(f"{field.name} is {value!r}")

@@ -36,6 +36,7 @@ def _file_system(files: dict[str, tuple[str, int]]) -> Any:
     """An fsspec file system that holds exactly these files and opens them for reading only."""
     from fsspec import AbstractFileSystem
 
+    # fsspec has no stubs: its classes are Any.
     class SnapshotFiles(AbstractFileSystem):  # type: ignore[misc]
         """The files of one or two snapshots under the names that `_files` gives them."""
 

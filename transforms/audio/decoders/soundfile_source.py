@@ -9,6 +9,7 @@ from transforms.audio.errors import DecodeError, ImplausibleHeader, TrackError, 
 from transforms.audio.samples import Float32
 
 
+# soundfile has no stubs: its classes are Any.
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
     """A sound file that is read straight on.
 
