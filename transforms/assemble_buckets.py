@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
+from transforms.embed_chunks import PartEntry
 from transforms.find_duplicates import FindDuplicates
 from transforms.formats.arrow import concat, from_ipc
 from transforms.name_run import NameRun
@@ -23,16 +24,16 @@ from transforms.telemetry.work import Work
 class Buckets(NamedTuple):
     """What `AssembleBuckets` takes: rows (bucket, IPC), and one `PartEntry` a chunk."""
 
-    rows: beam.PCollection
-    parts: beam.PCollection
+    rows: beam.PCollection[tuple[int, bytes]]
+    parts: beam.PCollection[PartEntry]
 
 
 class AssembledBuckets(NamedTuple):
     """What `AssembleBuckets` gives: one `BucketReport` a bucket, the run's id as one element, and `Work`."""
 
-    reports: beam.PCollection
-    run_id: beam.PCollection
-    work: beam.PCollection
+    reports: beam.PCollection[BucketReport]
+    run_id: beam.PCollection[str]
+    work: beam.PCollection[Work]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class AssembleSettings:
     publication: PublishedRows
 
 
-class AssembleBuckets(beam.PTransform):
+class AssembleBuckets(beam.PTransform[Buckets, AssembledBuckets]):
     """`Buckets` in, `AssembledBuckets` out. Fails when a planned track left no outcome behind."""
 
     def __init__(self, settings: AssembleSettings) -> None:

@@ -81,11 +81,11 @@ class PartEntry:
 class EmbeddedChunks(NamedTuple):
     """What `EmbedChunks` gives: one `PartEntry` a chunk, of the first target, and collections of `Work`."""
 
-    parts: beam.PCollection
-    work: beam.PCollection
+    parts: beam.PCollection[PartEntry]
+    work: beam.PCollection[Work]
 
 
-class EmbedChunks(beam.PTransform):
+class EmbedChunks(beam.PTransform[beam.PCollection[Chunk], EmbeddedChunks]):
     """`Chunk`s in, `EmbeddedChunks` out. A bad track costs no other: it is a row of the part.
 
     The job fails when the storage refuses the first tracks in a row, or when a part file cannot be written.
@@ -96,7 +96,7 @@ class EmbedChunks(beam.PTransform):
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, chunks: beam.PCollection) -> EmbeddedChunks:
+    def expand(self, chunks: beam.PCollection[Chunk]) -> EmbeddedChunks:
         """Extraction, then two fused steps a trunk; patches never leave the worker."""
         extract = beam.ParDo(_ExtractChunk(self._settings)).with_output_types(_Extraction, work=Work)
         extracted = chunks | "ExtractChunk" >> extract.with_outputs("work", main="tracks")
@@ -107,10 +107,11 @@ class EmbedChunks(beam.PTransform):
         return EmbeddedChunks(first.parts, (*works, first.work) | "JoinWork" >> beam.Flatten())
 
 
-def _embedded(extracted: beam.PCollection, target: EmbedTarget, number: str) -> beam.pvalue.DoOutputsTuple:
-    """Part files of one trunk: `parts` and `work`."""
+def _embedded(extracted: "beam.PCollection[_Extraction]", target: EmbedTarget, number: str) -> EmbeddedChunks:
+    """Part files of one trunk."""
     embedded = extracted | f"EmbedChunk{number}" >> RunInference(ChunkHandler(target.load_embedder))
-    return embedded | f"WritePart{number}" >> beam.FlatMap(_write, target).with_outputs("work", main="parts")
+    written = embedded | f"WritePart{number}" >> beam.FlatMap(_write, target).with_outputs("work", main="parts")
+    return EmbeddedChunks(written.parts, written.work)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
+from transforms.catalog.problems import Problem
 from transforms.catalog.reader import repeated_ids
-from transforms.extraction.source import CHUNK_TRACKS
+from transforms.extraction.source import CHUNK_TRACKS, Chunk
 from transforms.formats.arrow import concat, from_ipc, split_by_bucket, to_ipc
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.planning import plan_chunks
@@ -23,9 +24,9 @@ class Plan(NamedTuple):
       problems: repeated ids.
     """
 
-    rows: beam.PCollection
-    chunks: beam.PCollection
-    problems: beam.PCollection
+    rows: beam.PCollection[tuple[int, bytes]]
+    chunks: beam.PCollection[Chunk]
+    problems: beam.PCollection[Problem]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class _Settings:
     chunk_tracks: int
 
 
-class PlanBuckets(beam.PTransform):
+class PlanBuckets(beam.PTransform[beam.PCollection[bytes], Plan]):
     """Groups Arrow batches of catalog rows by bucket and plans each: `Plan`."""
 
     def __init__(self, known: PriorOutcomes, buckets: int, chunk_tracks: int = CHUNK_TRACKS) -> None:
@@ -43,7 +44,7 @@ class PlanBuckets(beam.PTransform):
         self._settings = _Settings(known, chunk_tracks)
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, batches: beam.PCollection) -> Plan:
+    def expand(self, batches: beam.PCollection[bytes]) -> Plan:
         """One shuffle of catalog rows; the chunks are spread over the workers."""
         split = batches | "SplitByBucket" >> beam.FlatMap(split_by_bucket, self._buckets)
         groups = split | "GroupBuckets" >> beam.GroupByKey()

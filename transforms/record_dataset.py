@@ -63,7 +63,7 @@ class RecordDatasetSettings:
     launch: str
 
 
-class RecordDataset(beam.PTransform):
+class RecordDataset(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
     """(reports, groups, left_out, problems, work, digest) in; `dataset.json` and a receipt are written, nothing out.
 
     `work` is one `WorkTotals`.
@@ -74,7 +74,7 @@ class RecordDataset(beam.PTransform):
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
+    def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
         """Sums are combined on the workers; the last step sees one sum and one entry a shard."""
         reports, groups, left_out, problems, work, digest = inputs
         stats = (
@@ -82,7 +82,7 @@ class RecordDataset(beam.PTransform):
             | "JoinStats" >> beam.Flatten()
             | "SumStats" >> beam.CombineGlobally(_SumStats())
         )
-        return digest | "RecordDataset" >> beam.Map(
+        recorded: beam.PCollection[None] = digest | "RecordDataset" >> beam.Map(
             lambda digest, settings, **sides: _record(digest, _Sides(**sides), settings),
             stats=beam.pvalue.AsSingleton(stats),
             groups=beam.pvalue.AsDict(groups),
@@ -93,6 +93,7 @@ class RecordDataset(beam.PTransform):
             work=beam.pvalue.AsSingleton(work),
             settings=self._settings,
         )
+        return recorded
 
 
 class _SumStats(beam.CombineFn):

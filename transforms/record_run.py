@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
@@ -43,7 +43,7 @@ class RecordRunSettings:
     launch: str
 
 
-class RecordRun(beam.PTransform):
+class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
     """(reports, parts, problems, work, run_id) in; the run's manifest and this launch's receipt are written.
 
     `work` is one `WorkTotals`.
@@ -54,7 +54,7 @@ class RecordRun(beam.PTransform):
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
+    def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
         """One element, with sums and one report a bucket as side inputs."""
         reports, parts, problems, work, run_id = inputs
         extracted = (
@@ -62,7 +62,7 @@ class RecordRun(beam.PTransform):
             | "TakeCounts" >> beam.Map(lambda entry: (entry.tracks, entry.decoded))
             | "SumCounts" >> beam.CombineGlobally(beam.combiners.TupleCombineFn(sum, sum))
         )
-        return run_id | "RecordRun" >> beam.Map(
+        recorded: beam.PCollection[None] = run_id | "RecordRun" >> beam.Map(
             lambda run_id, settings, **sides: _record(run_id, _Sides(**sides), settings),
             reports=beam.pvalue.AsList(reports),
             extracted=beam.pvalue.AsSingleton(extracted),
@@ -70,6 +70,7 @@ class RecordRun(beam.PTransform):
             work=beam.pvalue.AsSingleton(work),
             settings=self._settings,
         )
+        return recorded
 
 
 class _Sides(NamedTuple):

@@ -20,11 +20,11 @@ _Entry = tuple[str, str, str, str]
 class SettledChunks(NamedTuple):
     """What `SettleTies` gives: one `ChunkReport` for each that it took, and `Work`."""
 
-    reports: beam.PCollection
-    work: beam.PCollection
+    reports: beam.PCollection[ChunkReport]
+    work: beam.PCollection[Work]
 
 
-class SettleTies(beam.PTransform):
+class SettleTies(beam.PTransform[beam.PCollection[ChunkReport], SettledChunks]):
     """`ChunkReport`s in, the same out, their shards without tied tracks. Only digests and reports are shuffled."""
 
     def __init__(self, settings: ShardSettings) -> None:
@@ -32,7 +32,7 @@ class SettleTies(beam.PTransform):
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, reports: beam.PCollection) -> SettledChunks:
+    def expand(self, reports: beam.PCollection[ChunkReport]) -> SettledChunks:
         """Digests meet by their first digits; what is tied goes back to its chunk."""
         tied = (
             reports
@@ -63,7 +63,7 @@ def _find_tied(group: tuple[str, Iterable[list[_Entry]]]) -> Iterator[tuple[str,
             yield fingerprint, track_id
 
 
-def _take_out(item: tuple[str, dict[str, list]], settings: ShardSettings) -> Iterator[Any]:
+def _take_out(item: tuple[str, dict[str, Iterable[Any]]], settings: ShardSettings) -> Iterator[Any]:
     tied, work = set(item[1]["tied"]), Work()
     work.add(SPLIT_TIED, len(tied))
     yield count_work(work)

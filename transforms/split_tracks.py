@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
-from transforms.dataset.plan import SplitPlan, plan_labelled
+from transforms.catalog.problems import Problem
+from transforms.dataset.plan import LabelledChunk, SplitPlan, plan_labelled
+from transforms.dataset.stats import DatasetStats
 from transforms.formats.arrow import concat, split_by_bucket
 from transforms.sum_work import count_work
 from transforms.telemetry.counters import SPLIT_CHUNKS, SPLIT_ROWS
@@ -23,13 +25,13 @@ class LabelledPlan(NamedTuple):
       work: `Work` of each group of rows.
     """
 
-    chunks: beam.PCollection
-    left_out: beam.PCollection
-    problems: beam.PCollection
-    work: beam.PCollection
+    chunks: beam.PCollection[LabelledChunk]
+    left_out: beam.PCollection[DatasetStats]
+    problems: beam.PCollection[Problem]
+    work: beam.PCollection[Work]
 
 
-class SplitTracks(beam.PTransform):
+class SplitTracks(beam.PTransform[beam.PCollection[bytes], LabelledPlan]):
     """Arrow batches of rows with source versions in, `LabelledPlan` out. Rows are shuffled once, by hash of id."""
 
     def __init__(self, plan: SplitPlan, buckets: int) -> None:
@@ -37,7 +39,7 @@ class SplitTracks(beam.PTransform):
         self._plan, self._buckets = plan, buckets
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, batches: beam.PCollection) -> LabelledPlan:
+    def expand(self, batches: beam.PCollection[bytes]) -> LabelledPlan:
         """Groups rows so that repeated ids meet, then plans each group."""
         split = batches | "SplitByHash" >> beam.FlatMap(split_by_bucket, self._buckets)
         groups = split | "GroupRows" >> beam.GroupByKey()

@@ -9,7 +9,7 @@ from apache_beam.typehints import no_annotations
 from transforms.telemetry.work import Work, WorkTotals
 
 
-def count_work(work: Work) -> beam.pvalue.TaggedOutput:
+def count_work(work: Work) -> beam.pvalue.TaggedOutput[str, Work]:
     """Adds the work of an element to the engine's counters, and returns it as an output of the tag `work`.
 
     An engine's counters are known after the job, but the job's last step writes the manifest: hence both.
@@ -24,13 +24,15 @@ def count_work(work: Work) -> beam.pvalue.TaggedOutput:
     return beam.pvalue.TaggedOutput("work", work)
 
 
-class SumWork(beam.PTransform):
+class SumWork(beam.PTransform[tuple[beam.PCollection[Work], ...], beam.PCollection[WorkTotals]]):
     """Collections of `Work` in, one `WorkTotals` out, also where there is no work."""
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, works: tuple[beam.PCollection, ...]) -> beam.PCollection:
+    def expand(self, works: tuple[beam.PCollection[Work], ...]) -> beam.PCollection[WorkTotals]:
         """Sums are combined on the workers."""
-        return works | "JoinWork" >> beam.Flatten() | "AddWork" >> beam.CombineGlobally(_AddWork())
+        joined = works | "JoinWork" >> beam.Flatten()
+        total: beam.PCollection[WorkTotals] = joined | "AddWork" >> beam.CombineGlobally(_AddWork())
+        return total
 
 
 class _AddWork(beam.CombineFn):

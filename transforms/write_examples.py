@@ -8,7 +8,7 @@ import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
 from transforms.audio.limits import Limits
-from transforms.dataset.plan import LabelledChunk
+from transforms.dataset.plan import ChunkReport, LabelledChunk
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
 from transforms.extraction.chunk_extractor import ChunkExtractor, counted
 from transforms.extraction.source import Chunk
@@ -38,11 +38,11 @@ class WriteSettings:
 class WrittenChunks(NamedTuple):
     """What `WriteExamples` gives: one `ChunkReport` a chunk, and `Work`."""
 
-    reports: beam.PCollection
-    work: beam.PCollection
+    reports: beam.PCollection[ChunkReport]
+    work: beam.PCollection[Work]
 
 
-class WriteExamples(beam.PTransform):
+class WriteExamples(beam.PTransform[beam.PCollection[LabelledChunk], WrittenChunks]):
     """`LabelledChunk`s in, `WrittenChunks` out. A chunk that an earlier run finished is not read again.
 
     A bad track is a row of its chunk's report and costs no other track. The job fails when the storage refuses the
@@ -54,7 +54,7 @@ class WriteExamples(beam.PTransform):
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, chunks: beam.PCollection) -> WrittenChunks:
+    def expand(self, chunks: beam.PCollection[LabelledChunk]) -> WrittenChunks:
         """Chunks are spread over the workers; patches never leave them."""
         write = beam.ParDo(_WriteChunk(self._settings)).with_outputs("work", main="reports")
         written = chunks | "SpreadChunks" >> beam.Reshuffle() | "WriteChunk" >> write
