@@ -93,6 +93,15 @@ def test_the_guide_s_python_reads_a_table(tmp_path):
     assert found["lazy"].collect().shape == (12 * 33, len(TABLES["track_tags"]))
 
 
+def test_the_python_api_page_runs(tmp_path):
+    publish_two(tmp_path / "table")
+    code = re.search(r"```python\n(.+?)```", (GUIDES / "python-api.md").read_text(encoding="utf-8"), re.S)[1]
+    found: dict = {}
+    exec(code.replace("demo/table", str(tmp_path / "table")), found)
+    assert len(found["frame"]) == 12 and len(found["new"]) == 6
+    assert found["tags"].num_rows == 2 * 33 and found["total"] != 0
+
+
 def publish_two(table: Path) -> None:
     """Two snapshots: 6 tracks, then 12."""
     bundle = fake_bundle(table.parent / "bundle")

@@ -114,30 +114,35 @@ class Snapshot:
         return cls(number=obj["number"], created=obj["created"], run=Run.from_json(obj))
 
 
-def snapshot_numbers(table_url: str) -> list[int]:
-    """Numbers of all published snapshots, ascending: a listing, never a hint.
-
-    Raises:
-      TableError: the table asks for a newer reader.
-    """
-    check_version(table_url)
-    names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(table_url, "snapshots"))]
+def listed_numbers(root: str) -> list[int]:
+    """Numbers of all published snapshots, ascending: from a listing, never from a hint."""
+    names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(root, "snapshots"))]
     return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
 
-def read_snapshot(table_url: str, number: int) -> Snapshot:
+def snapshot_numbers(root: str) -> list[int]:
+    """See `listed_numbers`.
+
+    Raises:
+      TableError: the table needs a newer reader.
+    """
+    check_version(root)
+    return listed_numbers(root)
+
+
+def read_snapshot(root: str, number: int) -> Snapshot:
     """A published snapshot.
 
     Raises:
       storage.NotFound: there is no such number.
     """
-    return Snapshot.from_json(json.loads(storage.read_bytes(storage.join(table_url, snapshot_path(number)))))
+    return Snapshot.from_json(json.loads(storage.read_bytes(storage.join(root, snapshot_path(number)))))
 
 
-def current_snapshot(table_url: str) -> Snapshot | None:
+def current_snapshot(root: str) -> Snapshot | None:
     """The newest published snapshot; None before the first."""
-    numbers = snapshot_numbers(table_url)
-    return read_snapshot(table_url, numbers[-1]) if numbers else None
+    numbers = snapshot_numbers(root)
+    return read_snapshot(root, numbers[-1]) if numbers else None
 
 
 def locations(table_url: str, snapshot: Snapshot, table: str) -> list[str]:
