@@ -121,7 +121,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     load_tagger = functools.partial(load_bundle, options.model)
     embed = EmbedSettings(
         target=EmbedTarget(
-            table=known.table,
+            root=known.root,
             embedding_id=known.ids.embedding_id,
             load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
         ),
@@ -131,7 +131,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
         children=options.children,
         further=tuple(
             EmbedTarget(
-                table=other.table,
+                root=other.table,
                 embedding_id=other.embedding_id,
                 load_embedder=functools.partial(load_embedder, other.model, inference=options.inference),
             )
@@ -263,7 +263,7 @@ def _known(args: argparse.Namespace, bundle: "Bundle") -> "PriorOutcomes":
 
     numbers = snapshot_numbers(args.table)
     return PriorOutcomes(
-        table=args.table,
+        root=args.table,
         parent=numbers[-1] if numbers else None,
         ids=ids_of(bundle),
         due_again=frozenset(name for name, error in REASONS.items() if error.retry == "next_run"),

@@ -13,7 +13,7 @@ from tests.support.published import fake_bundle, publish_table
 from transforms.audio.errors import REASONS
 from transforms.schemas.tables import TABLES
 from transforms.table.duckdb_views import check_question, connect
-from transforms.table.snapshots import read_snapshot
+from transforms.table.reader import open_snapshot
 from transforms.taxonomy.hierarchy import Taxonomy
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -29,8 +29,7 @@ def connection(tmp_path_factory):
     bundle = fake_bundle(root / "bundle")
     publish_table(root / "table", bundle, 18)
     publish_table(root / "table", bundle, 36, carried={"track-0001"})
-    snapshot = read_snapshot(str(root / "table"), 2)
-    with connect(str(root / "table"), snapshot, previous=True) as connection:
+    with connect(open_snapshot(str(root / "table"), 2), previous=True) as connection:
         yield connection
 
 

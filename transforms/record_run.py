@@ -75,8 +75,8 @@ def _record(
         receipt = Receipt(run_id=None, problem_count=problem_count, problems=tuple(map(str, found)))
     else:
         run = _run(run_id, reports, parts, settings)
-        receipt = Receipt(run_id=_write_run(settings.known.table, run).run_id, counts=run.counts)
-    receipts.write(settings.known.table, settings.launch, receipt)
+        receipt = Receipt(run_id=_write_run(settings.known.root, run).run_id, counts=run.counts)
+    receipts.write(settings.known.root, settings.launch, receipt)
 
 
 def _run(run_id: str, reports: list[BucketReport], parts: list[PartEntry], settings: RecordRunSettings) -> Run:

@@ -70,7 +70,7 @@ def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
     """One file of this project, its page checksums verified.
 
     Raises:
-      OSError: the file is missing, unreadable or damaged.
+      storage.StorageError: the file is missing, unreadable or damaged.
     """
     with open_parquet(url) as file:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
@@ -90,10 +90,15 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
     """One file of this project, open for reading, its page checksums verified.
 
     Raises:
-      OSError: the file is missing, unreadable or damaged.
+      storage.StorageError: the file is missing, unreadable or damaged, which may show only while it is read.
     """
-    with storage.open_input(url) as source:
-        yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)
+    try:
+        with storage.open_input(url) as source:
+            yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)
+    except storage.StorageError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise storage.StorageError(f"{url}: {' '.join(str(error).split())}") from error
 
 
 def row_groups_with(parquet: pq.ParquetFile, column: str, values: Sequence[str]) -> list[int]:

@@ -56,7 +56,12 @@ class SnapshotReader:
         Raises:
           TableError: there is no table of this name.
         """
-        return [self._url(file) for file in self._of(name)]
+        return [self.url(file) for file in self._of(name)]
+
+    def url(self, file: DataFile) -> str:
+        """Absolute path or gs:// URL of one of the manifest's files."""
+        root = self.root if "://" in self.root else str(Path(self.root).absolute())
+        return storage.join(root, file.path)
 
     def schema(self, name: str) -> pa.Schema:
         """Columns of a table in this snapshot; `tracks` may have more than are declared, from the catalog.
@@ -67,7 +72,7 @@ class SnapshotReader:
         files = self._of(name)
         if not files:
             return TABLES[name]
-        with open_parquet(self._url(files[0])) as parquet:
+        with open_parquet(self.url(files[0])) as parquet:
             return parquet.schema_arrow.remove_metadata()
 
     def scan(
@@ -91,7 +96,7 @@ class SnapshotReader:
 
         Raises:
           TableError: no such table or column, or the snapshot holds other embeddings.
-          OSError: a file cannot be read or is damaged.
+          storage.StorageError: a file is missing, unreadable or damaged.
         """
         found = list(self.batches(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id))
         if found:
@@ -134,10 +139,6 @@ class SnapshotReader:
         parent = self.manifest.run.parent
         return None if parent is None else open_snapshot(self.root, parent)
 
-    def _url(self, file: DataFile) -> str:
-        root = self.root if "://" in self.root else str(Path(self.root).absolute())
-        return storage.join(root, file.path)
-
     def _of(self, name: str) -> list[DataFile]:
         if name not in TABLES:
             raise TableError(f"{self.root}: no table {name!r}; there are {', '.join(TABLES)}")
@@ -171,7 +172,7 @@ class SnapshotReader:
     def _read(
         self, file: DataFile, columns: Sequence[str] | None, track_ids: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
-        with open_parquet(self._url(file)) as parquet:
+        with open_parquet(self.url(file)) as parquet:
             self._check_columns(file.table, parquet.schema_arrow, columns)
             names = parquet.schema_arrow.names if columns is None else list(columns)
             groups = (
