@@ -10,7 +10,7 @@ from transforms.publishing.gates import Gate, Refused, audit
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
-from transforms.table.snapshots import Run, Snapshot, read_snapshot, snapshot_numbers
+from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
 from transforms.table.sql import duckdb_statements, manifest_path
 from transforms.table.versions import check_version
 
@@ -26,8 +26,7 @@ def read_run(root: str, run_id: str) -> Run:
 
 def unpublished_runs(root: str) -> list[Run]:
     """Finished runs that follow the current snapshot and are not published."""
-    numbers = snapshot_numbers(root)
-    latest = read_snapshot(root, numbers[-1]) if numbers else None
+    latest = current_snapshot(root)
     names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(root, "runs"))]
     runs = [read_run(root, name.removesuffix(".json")) for name in names if name.endswith(".json")]
     return [run for run in runs if run.parent == (latest.number if latest else None)]

@@ -5,6 +5,7 @@ import datetime
 import json
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,6 +57,13 @@ def rows(table: pa.Table) -> list[dict]:
     return table.to_pylist()
 
 
+def test_the_example_of_the_module_runs(root):
+    code = re.search(r"(?:^    .+\n|^\n)+", reader.__doc__, re.M)[0]
+    found: dict = {}
+    exec(textwrap.dedent(code).replace("gs://bucket/table", root), found)
+    assert len(found["frame"]) == 2 * 33 and found["batch"].num_rows
+
+
 def test_the_newest_snapshot_is_opened(root):
     snapshot = open_snapshot(root)
     assert (snapshot.root, snapshot.manifest.number, snapshot.buckets) == (root, 3, BUCKETS)
@@ -105,6 +113,15 @@ def test_missing_numbers_show_in_the_list(root, tmp_path):
         open_snapshot(str(copy), 2)
     with pytest.raises(TableError, match="no snapshot 2"):
         open_snapshot(str(copy)).previous()
+
+
+@pytest.mark.parametrize("stored", ["", "[]", "{}"])
+def test_a_damaged_snapshot_is_told_in_one_line(root, tmp_path, stored):
+    copy = shutil.copytree(root, tmp_path / "table")
+    (copy / snapshot_path(3)).write_text(stored)
+    with pytest.raises(TableError, match=r"0000000003.json: not a snapshot") as refused:
+        open_snapshot(str(copy))
+    assert "\n" not in str(refused.value)
 
 
 def test_a_folder_without_snapshots(tmp_path):
@@ -283,7 +300,7 @@ def test_one_id_alone_is_no_list(root):
 def test_a_damaged_file_is_an_error(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "table")
     snapshot = open_snapshot(str(copy))
-    Path(snapshot.files("ledger")[1]).write_bytes(b"PAR1 nothing PAR1")
+    Path(snapshot.files("ledger")[1]).write_bytes(b"something else")
     with pytest.raises(storage.StorageError, match=r"ledger-.*\.parquet: Parquet magic bytes") as refused:
         snapshot.scan("ledger")
     assert "\n" not in str(refused.value)
