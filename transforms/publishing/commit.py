@@ -12,7 +12,7 @@ from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
 from transforms.table.sql import duckdb_statements, manifest_path
-from transforms.table.versions import check_version
+from transforms.table.versions import read_table_metadata
 
 
 def read_run(root: str, run_id: str) -> Run:
@@ -38,8 +38,9 @@ def publish(root: str, run: Run, gate: Gate) -> Snapshot:
     Raises:
       Refused: the audit said no, or the table has moved on since the run was planned.
       TableError: the table asks for a newer writer.
+      storage.NotFound: its `table.json` is missing.
     """
-    check_version(root, writing=True)
+    read_table_metadata(root, writing=True)
     published = _published_as(root, run)
     if published is None:
         audit(root, run, gate)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.published import changed_file, fake_bundle, publish_table
+from transforms import storage
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes, read_parquet
 from transforms.publishing.verification import steps, verify
@@ -72,6 +73,18 @@ def test_steps_are_as_many_as_announced(table):
     found = list(verify(snapshot))
     assert len(found) == steps(snapshot) == 5
     assert sum(step.files for step in found) == len(snapshot.manifest.run.files)
+
+
+def test_table_json_is_read_once_for_all_buckets(table, monkeypatch):
+    names, unwatched = [], storage.read_bytes
+
+    def read_bytes(url, **options):
+        names.append(Path(url).name)
+        return unwatched(url, **options)
+
+    monkeypatch.setattr(storage, "read_bytes", read_bytes)
+    assert problems(table) == []
+    assert names.count("table.json") == 1 and len(names) > 10
 
 
 @pytest.mark.parametrize("seed", range(12))
