@@ -95,7 +95,7 @@ class SnapshotReader:
           embedding_id: the embedding that the caller can use; a snapshot with another one is refused.
 
         Raises:
-          TableError: no such table or column, or the snapshot holds other embeddings.
+          TableError: no such table, column or bucket, or the snapshot holds other embeddings.
           storage.StorageError: a file is missing, unreadable or damaged.
         """
         found = list(self.batches(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id))
@@ -119,6 +119,8 @@ class SnapshotReader:
         Rows come in the order of the files (`files`), and of each file. See `scan` for arguments and errors.
         """
         files = self._of(name)
+        if bucket is not None and not 0 <= bucket < self.buckets:
+            raise TableError(f"{self.root}: no bucket {bucket}; there are 0 to {self.buckets - 1}")
         if embedding_id is not None:
             self._check_embedding(name, embedding_id)
         wanted = None if track_ids is None else self._by_bucket(name, track_ids)

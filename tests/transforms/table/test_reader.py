@@ -272,6 +272,7 @@ def test_a_table_without_files_has_its_declared_columns(root):
         ({"name": "tracks", "columns": ["bpm", "x"], "track_ids": ["nobody"]}, "has no column 'x'; there are track_id"),
         ({"name": "taxonomy", "track_ids": ["track-0001"]}, "taxonomy of snapshot 2 has no column 'track_id'"),
         ({"name": "tracks", "embedding_id": "em-1"}, "tracks of snapshot 2 has no column 'embedding_id'"),
+        ({"name": "ledger", "bucket": 3}, "no bucket 3; there are 0 to 2"),
         ({"name": "embeddings", "embedding_id": "em-1"}, "snapshot 2 holds embeddings em-"),
     ],
 )
