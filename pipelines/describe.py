@@ -7,10 +7,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pipelines.terminal.errors import DONE, CommandFailed
+from pipelines.terminal.errors import DONE
 
 if TYPE_CHECKING:
-    from transforms.table.snapshots import Snapshot
+    from transforms.table.reader import SnapshotReader
 
 HELP = "Show the snapshots of a table: counts, ids and content hashes."
 
@@ -24,12 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Prints all snapshots, the newest last; returns the exit code."""
     from transforms.formats.hashing import json_bytes
-    from transforms.storage import StorageError
 
-    try:
-        document = describe(args.table)
-    except (StorageError, ValueError) as error:
-        raise CommandFailed(f"{args.table}: {error}") from error
+    document = describe(args.table)
     if args.format == "json":
         sys.stdout.write(json_bytes(document).decode())
     else:
@@ -37,31 +33,28 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     return DONE
 
 
-def describe(table: str) -> dict[str, Any]:
+def describe(root: str) -> dict[str, Any]:
     """All snapshots of a table as one JSON object, oldest first.
 
     Raises:
-      ValueError: nothing is published there.
+      TableError: nothing is published there.
     """
-    from transforms.table.snapshots import read_snapshot, snapshot_numbers
+    from transforms.table.reader import open_history
 
-    numbers = snapshot_numbers(table)
-    if not numbers:
-        raise ValueError(f"no snapshot is published here; `catalog-tagger tag --table {table}` makes one")
-    return {"table": table, "snapshots": [_summary(read_snapshot(table, number)) for number in numbers]}
+    return {"table": root, "snapshots": [_summary(snapshot) for snapshot in open_history(root)]}
 
 
-def _summary(snapshot: "Snapshot") -> dict[str, Any]:
+def _summary(snapshot: "SnapshotReader") -> dict[str, Any]:
     import dataclasses
 
     from transforms.schemas.tables import TABLES
 
-    run = snapshot.run
-    files = {name: snapshot.files(name) for name in TABLES}
+    manifest, run = snapshot.manifest, snapshot.manifest.run
+    files = {name: manifest.files(name) for name in TABLES}
     return {
-        "number": snapshot.number,
+        "number": manifest.number,
         "parent": run.parent,
-        "created": snapshot.created,
+        "created": manifest.created,
         "run_id": run.run_id,
         "content_hash": run.content_hash,
         "counts": run.counts,

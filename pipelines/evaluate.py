@@ -148,22 +148,20 @@ def _of_table(args: argparse.Namespace) -> _Found:
     from models.evaluation.predictions import check_taxonomy
     from models.evaluation.published_scores import examine_table
     from transforms.dataset.manifest import read_manifest
-    from transforms.table.snapshots import current_snapshot
+    from transforms.table.reader import open_snapshot
 
-    bundle, snapshot = load_bundle(args.model), current_snapshot(args.table)
-    if snapshot is None:
-        raise CommandFailed(f"{args.table}: no snapshot is published there")
+    bundle, snapshot = load_bundle(args.model), open_snapshot(args.table)
     if args.dataset is not None:
         manifest = read_manifest(args.dataset)
         check_taxonomy(bundle, manifest)
         labels: Iterable[TrackLabels] = dataset_labels(args.dataset, manifest)
     else:
         labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated")
-    published = examine_table(bundle, args.table, snapshot, labels, args.split)
+    published = examine_table(bundle, snapshot, labels, args.split)
     source = {
         "labels": args.dataset or args.catalog,
         "table": args.table,
-        "snapshot": f"{snapshot.number}, content {snapshot.run.content_hash}",
+        "snapshot": f"{snapshot.manifest.number}, content {snapshot.manifest.run.content_hash}",
     }
     return _Found(bundle, published.examined, source, published.notes(), bool(published.cut))
 

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Prints the answer; returns the exit code."""
-    snapshot = chosen_snapshot(args.table, args.snapshot)
+    snapshot = chosen_snapshot(args)
     sql = sys.stdin.read() if args.sql == "-" else args.sql
     try:
         import duckdb
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     from transforms.storage import StorageError
 
     try:
-        with connect(args.table, snapshot, previous="previous_" in sql.lower()) as connection:
+        with connect(snapshot, previous="previous_" in sql.lower()) as connection:
             _answer(connection, sql, args.format)
     except NotReadOnly as error:
         raise CommandFailed(str(error), USAGE) from error

@@ -21,9 +21,9 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Prints the statements; returns the exit code."""
     from transforms.table.sql import SQL_ENGINES
 
-    snapshot = chosen_snapshot(args.table, args.snapshot)
+    snapshot = chosen_snapshot(args)
     try:
-        print(SQL_ENGINES[args.engine](args.table, snapshot), end="")
+        print(SQL_ENGINES[args.engine](snapshot), end="")
     except ValueError as error:
         raise UsageError(str(error)) from error
     return DONE

@@ -125,7 +125,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
     load_tagger = functools.partial(load_bundle, options.model)
     embed = EmbedSettings(
         target=EmbedTarget(
-            table=known.table,
+            root=known.root,
             embedding_id=known.ids.embedding_id,
             load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
         ),
@@ -135,7 +135,7 @@ def build(root: "beam.Pipeline", options: Options) -> None:
         children=options.children,
         further=tuple(
             EmbedTarget(
-                table=other.table,
+                root=other.table,
                 embedding_id=other.embedding_id,
                 load_embedder=functools.partial(load_embedder, other.model, inference=options.inference),
             )
@@ -275,7 +275,7 @@ def _known(args: argparse.Namespace, bundle: "Bundle") -> "PriorOutcomes":
 
     numbers = snapshot_numbers(args.table)
     return PriorOutcomes(
-        table=args.table,
+        root=args.table,
         parent=numbers[-1] if numbers else None,
         ids=ids_of(bundle),
         due_again=DUE_AGAIN,

@@ -24,11 +24,11 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     from transforms.publishing.verification import steps, verify
     from transforms.storage import StorageError
 
-    snapshot = chosen_snapshot(args.table, args.snapshot)
+    snapshot = chosen_snapshot(args)
     files = rows = problems = 0
     try:
         progress = tqdm(
-            verify(args.table, snapshot), desc="verify", total=steps(snapshot), unit="bucket", leave=False, disable=None
+            verify(snapshot), desc="verify", total=steps(snapshot), unit="bucket", leave=False, disable=None
         )
         for step in progress:
             files, rows, problems = files + step.files, rows + step.rows, problems + len(step.problems)
@@ -37,7 +37,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     except StorageError as error:
         raise CommandFailed(f"{args.table}: {error}") from error
     verdict = f"{problems} problems" if problems else "no problem"
+    manifest = snapshot.manifest
     print(
-        f"snapshot {snapshot.number}: {files} files, {rows} rows, content hash {snapshot.run.content_hash}: {verdict}"
+        f"snapshot {manifest.number}: {files} files, {rows} rows, content hash {manifest.run.content_hash}: {verdict}"
     )
     return FAILED if problems else DONE

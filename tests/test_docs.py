@@ -13,7 +13,7 @@ from tests.support.published import fake_bundle, publish_table
 from transforms.audio.errors import REASONS
 from transforms.schemas.tables import TABLES
 from transforms.table.duckdb_views import check_question, connect
-from transforms.table.snapshots import read_snapshot
+from transforms.table.reader import open_snapshot
 from transforms.taxonomy.hierarchy import Taxonomy
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -29,8 +29,7 @@ def connection(tmp_path_factory):
     bundle = fake_bundle(root / "bundle")
     publish_table(root / "table", bundle, 18)
     publish_table(root / "table", bundle, 36, carried={"track-0001"})
-    snapshot = read_snapshot(str(root / "table"), 2)
-    with connect(str(root / "table"), snapshot, previous=True) as connection:
+    with connect(open_snapshot(str(root / "table"), 2), previous=True) as connection:
         yield connection
 
 
@@ -91,6 +90,15 @@ def test_the_guide_s_python_reads_a_table(tmp_path):
     exec(code.replace("demo/table", str(tmp_path / "table")), found)
     assert found["tags"].num_rows == len(found["frame"]) == 12 * 33
     assert found["lazy"].collect().shape == (12 * 33, len(TABLES["track_tags"]))
+
+
+def test_the_python_api_page_runs(tmp_path):
+    publish_two(tmp_path / "table")
+    code = re.search(r"```python\n(.+?)```", (GUIDES / "python-api.md").read_text(encoding="utf-8"), re.S)[1]
+    found: dict = {}
+    exec(code.replace("demo/table", str(tmp_path / "table")), found)
+    assert len(found["frame"]) == 12 and len(found["new"]) == 6
+    assert found["tags"].num_rows == 2 * 33 and found["total"] != 0
 
 
 def publish_two(table: Path) -> None:

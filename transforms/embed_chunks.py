@@ -38,12 +38,12 @@ class EmbedTarget:
     """What embeds tracks, and where their embeddings go.
 
     Attributes:
-      table: the table root, under which part files go.
+      root: root of the table, under which part files go.
       embedding_id: written into every part file.
       load_embedder: loads the trunk on the worker, once a process.
     """
 
-    table: str
+    root: str
     embedding_id: str
     load_embedder: Callable[[], Embedder]
 
@@ -233,7 +233,7 @@ def _row(track: ExtractedTrack, vector: np.ndarray | None) -> dict[str, object]:
 
 def _write(embedding: _Embedding, target: EmbedTarget) -> Iterator[Any]:
     rows = pa.Table.from_pylist(embedding.rows, schema=PART)
-    url = write_part(target.table, embedding.bucket, rows, target.embedding_id)
+    url = write_part(target.root, embedding.bucket, rows, target.embedding_id)
     decoded = sum(row["stage"] != "read" for row in embedding.rows)
     yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(embedding.rows), decoded=decoded)
     yield count_work(embedding.work)

@@ -87,9 +87,9 @@ def _record(run_id: str, sides: _Sides, settings: RecordRunSettings) -> None:
         receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
     else:
         run = _run(run_id, sides, settings)
-        written = _write_run(settings.known.table, run)
+        written = _write_run(settings.known.root, run)
         receipt = Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured)
-    receipts.write(settings.known.table, settings.launch, receipt)
+    receipts.write(settings.known.root, settings.launch, receipt)
 
 
 def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
@@ -106,7 +106,7 @@ def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
         files=(*files, taxonomy),
         measured=sides.work.to_json(),
     )
-    results = judge(run_facts(settings.known.table, run), settings.limits)
+    results = judge(run_facts(settings.known.root, run), settings.limits)
     return dataclasses.replace(run, gates=gates_json(results))
 
 

@@ -159,15 +159,15 @@ def as_typed(word: str) -> str:
     return f'"{word}"' if plain and shlex.quote(word) != word else shlex.quote(word)
 
 
-def check_second_run(table: str) -> None:
+def check_second_run(root: str) -> None:
     """Says that the newest run decoded nothing and published the same content.
 
     Raises:
       CommandFailed: it did not.
     """
-    from transforms.table.snapshots import read_snapshot, snapshot_numbers
+    from transforms.table.reader import open_history
 
-    first, second = (read_snapshot(table, number) for number in snapshot_numbers(table)[-2:])
+    first, second = [snapshot.manifest for snapshot in open_history(root)][-2:]
     decoded, same = second.run.counts["decoded"], first.run.content_hash == second.run.content_hash
     print(
         f"\nThe second run decoded {decoded} tracks and published {'the same' if same else 'another'} content: "

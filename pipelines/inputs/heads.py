@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pipelines.inputs.labelled_tracks import catalog_labels, dataset_labels
-from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from pipelines.terminal.errors import UsageError, checked
 
 if TYPE_CHECKING:
     from models.fitting.rows import TrackLabels
@@ -91,20 +91,18 @@ def refit_heads(args: argparse.Namespace) -> "RefittedBundle":
 
     Raises:
       UsageError: a flag does not fit.
-      CommandFailed: no table, or problems in the catalog.
-      BundleError, DatasetError, CatalogError, TaxonomyError: what they say.
+      CommandFailed: problems in the catalog.
+      BundleError, DatasetError, CatalogError, TableError, TaxonomyError: what they say.
     """
     from models.refit import refit
     from transforms.splits.by_artist import SplitRatios
-    from transforms.table.snapshots import current_snapshot
+    from transforms.table.reader import open_snapshot
 
     options = head_options(args)
-    snapshot = current_snapshot(args.table)
-    if snapshot is None:
-        raise CommandFailed(f"{args.table}: no snapshot is published there")
+    snapshot = open_snapshot(args.table)
     taxonomy, labels = _labels(args)
     checked(options.precisions, taxonomy.tag_ids)
-    return refit(args.model, args.output, (args.table, snapshot), labels, taxonomy, options, SplitRatios())
+    return refit(args.model, args.output, snapshot, labels, taxonomy, options, SplitRatios())
 
 
 def _labels(args: argparse.Namespace) -> "tuple[Taxonomy, Iterable[TrackLabels]]":

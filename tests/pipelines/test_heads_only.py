@@ -17,6 +17,7 @@ from pipelines.cli import main
 from tests.support.world import World, ledger, make_world, read_table, tag
 from transforms.features.spec import FeatureSpec
 from transforms.splits.by_artist import SplitRatios
+from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import current_snapshot
 from transforms.taxonomy.hierarchy import load_taxonomy
 
@@ -143,9 +144,9 @@ def test_audio_that_a_trunk_was_trained_on_ties_without_labels(told):
     snapshot = current_snapshot(table)
     copy, original = next((t, r["duplicate_of"]) for t, r in ledger(Path(table), snapshot).items() if r["duplicate_of"])
     labels, known = [(copy, "new", "test")], Sides(tracks={}, groups={})
-    kept = keep_split(labels, known, [(original, "old", "train")], (table, snapshot), SplitRatios())
+    kept = keep_split(labels, known, [(original, "old", "train")], open_snapshot(table), SplitRatios())
     assert kept.sides == {copy: "none"} and not kept.new
-    assert keep_split(labels, known, [], (table, snapshot), SplitRatios()).sides == {copy: "test"}
+    assert keep_split(labels, known, [], open_snapshot(table), SplitRatios()).sides == {copy: "test"}
 
 
 def test_a_learned_trunk_without_its_split_is_refused(told):

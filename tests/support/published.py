@@ -84,7 +84,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
     publication = publication or PublishedRows()
     rows = catalog_rows(make_tracks(tracks, 0))
     parent = current_snapshot(str(table))
-    known = PriorOutcomes(table=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
+    known = PriorOutcomes(root=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
     run_id = short_id("run", str(parent and parent.number), str(tracks), str(publication))
     open_table(str(table), BUCKETS)
     reports = [_bucket(known, bundle, rows, bucket, set(carried), run_id, publication) for bucket in range(BUCKETS)]

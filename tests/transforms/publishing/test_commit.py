@@ -25,7 +25,8 @@ IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id=
 
 def _run(table: Path, run_id: str = "run-1", parent: int | None = None, **counts: int) -> Run:
     """A finished run of two tracks, one rejected, as the job leaves it."""
-    known = PriorOutcomes(table=str(table), parent=parent, ids=IDS, due_again=frozenset())
+    open_table(str(table), 1)
+    known = PriorOutcomes(root=str(table), parent=parent, ids=IDS, due_again=frozenset())
     rows = {"tracks": 1, "track_tags": 0, "embeddings": 1, "ledger": 2, "taxonomy": 0}
     files = [
         write_table_file(known, -1 if name == "taxonomy" else 0, name, _rows(name, count), run_id)
