@@ -19,28 +19,8 @@ from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
 from transforms.publishing.gates import Gate
 from transforms.record_run import MOST_PROBLEMS
-from transforms.schemas.columns import column
+from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
 from transforms.splits.by_artist import SPLITS
-
-REJECT_ROWS = pa.schema(
-    [
-        column("track_id", pa.string(), "Catalog key."),
-        column("uri", pa.string(), "Where the audio was read from, as the catalog wrote it."),
-        column("split", pa.string(), "Split that the track was to be in."),
-        column("reason", pa.string(), "Why there is no example of it."),
-        column("detail", pa.string(), "What was found, in words.", nullable=True),
-        column("stage", pa.string(), "Where it was found: read, probe, decode, features or split.", nullable=True),
-        column("sha256", pa.string(), "SHA-256 of the source's bytes; null where it was not read.", nullable=True),
-    ]
-)
-
-CONFLICT_ROWS = pa.schema(
-    [
-        column("track_id", pa.string(), "Catalog key of an example."),
-        column("split", pa.string(), "Its split."),
-        column("category", pa.string(), "Category whose annotations contradict each other: masked in this example."),
-    ]
-)
 
 _SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9a-f]{{24}}\.tfrecord")
 
@@ -113,7 +93,7 @@ def _rejects(report: ChunkReport) -> Iterator[dict[str, Any]]:
     for outcome in report.outcomes:
         if outcome.reason is not None:
             row = dataclasses.asdict(outcome)
-            yield {**{name: row[name] for name in REJECT_ROWS.names if name in row}, "split": report.split}
+            yield {**{name: row[name] for name in DATASET_REJECTS.names if name in row}, "split": report.split}
 
 
 def _conflicts(report: ChunkReport) -> Iterator[dict[str, Any]]:
@@ -139,8 +119,8 @@ def _record(
         found = sorted((p for some in problems for p in some), key=lambda p: (p.file, p.row or 0))
         receipt["problems"] = [str(problem) for problem in found]
     else:
-        write_rows(storage.join(settings.shards.dataset, REJECTS), rejects, REJECT_ROWS)
-        write_rows(storage.join(settings.shards.dataset, CONFLICTS_FILE), conflicts, CONFLICT_ROWS)
+        write_rows(storage.join(settings.shards.dataset, REJECTS), rejects, DATASET_REJECTS)
+        write_rows(storage.join(settings.shards.dataset, CONFLICTS_FILE), conflicts, DATASET_CONFLICTS)
         receipt["refused"] = refusal(stats, settings.gate)
         if receipt["refused"] is None:
             commit(manifest_of(digest, stats, groups, shards, settings), settings.shards.dataset)

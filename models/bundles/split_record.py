@@ -8,15 +8,13 @@ import pyarrow as pa
 
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, read_file
 from transforms.formats.parquet import parquet_bytes
+from transforms.schemas.bundle import BUNDLE_SPLITS
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios, assign
 
 SPLIT_FILE = "splits.parquet"
 
 SplitRow = tuple[str, str, str]
 """track_id, group and side of one track."""
-
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("track_id", "group", "split")])
-
 
 _RANKS = {NONE: 0, **{split: rank for rank, split in enumerate(SPLITS)}}
 """The higher, the less a bundle has seen of a side; `none` is a group with tracks on several."""
@@ -83,7 +81,7 @@ def to_bytes(splits: Mapping[str, Iterable[tuple[str, str]]], earlier: Iterable[
     found |= {track: (group, split) for split in SPLITS for track, group in splits.get(split, ())}
     rows = sorted((track, *kept) for track, kept in found.items())
     columns = zip(*rows, strict=True) if rows else ([], [], [])
-    return parquet_bytes(pa.table([pa.array(column, pa.string()) for column in columns], schema=_SCHEMA))
+    return parquet_bytes(pa.table([pa.array(column, pa.string()) for column in columns], schema=BUNDLE_SPLITS))
 
 
 def read_sides(bundle: TrunkBundle) -> Sides:
@@ -144,7 +142,7 @@ def read_rows(bundle: TrunkBundle) -> list[SplitRow]:
             )
         return []
     table = _table(read_file(bundle.url, SPLIT_FILE, bundle.files[SPLIT_FILE]))
-    tracks, groups, splits = (table.column(name).to_pylist() for name in _SCHEMA.names)
+    tracks, groups, splits = (table.column(name).to_pylist() for name in BUNDLE_SPLITS.names)
     if unknown := set(splits) - {*SPLITS, NONE}:
         raise BundleError(f"{bundle.url}: {SPLIT_FILE} names sides {sorted(unknown)}")
     return list(zip(tracks, groups, splits, strict=True))

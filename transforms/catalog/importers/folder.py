@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from transforms.catalog.problems import Problem
 from transforms.formats.hashing import short_id
-from transforms.schemas.catalog import CATALOG
+from transforms.schemas.catalog import ALBUM, CATALOG
 from transforms.taxonomy.tag_ids import slug
 
 AUDIO_SUFFIXES = tuple(
@@ -39,8 +39,8 @@ class EmbeddedTags:
 
 def folder_schema() -> pa.Schema:
     """Columns of a catalog that was made from a folder: the catalog's own, and the album's name."""
-    fields = {field.name: field for field in CATALOG}
-    return pa.schema([fields.get(name, pa.field(name, pa.string())) for name in _FOLDER_COLUMNS])
+    fields = {field.name: field for field in (*CATALOG, ALBUM)}
+    return pa.schema([fields[name] for name in _FOLDER_COLUMNS])
 
 
 def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, list[Problem]]:
