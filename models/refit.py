@@ -17,13 +17,14 @@ from models.bundles.writing import check_output, write_bundle
 from models.evaluation.intervals import with_intervals
 from models.fitting.kept_split import KeptSplit, keep_split
 from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
-from models.fitting.rows import SplitRows, TrackLabels, pairs_of
+from models.fitting.rows import SplitRows, pairs_of
 from models.fitting.tagger import FittedTagger, HeadOptions, build_tagger
 from models.scoring.heads import layout_of
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios
+from transforms.splits.track_labels import TrackLabels
 from transforms.table.snapshots import Snapshot, locations
 from transforms.taxonomy.hierarchy import Taxonomy
 

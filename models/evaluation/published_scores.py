@@ -14,11 +14,11 @@ from models.evaluation.examined import ExaminedTracks
 from models.evaluation.predictions import decisions, kept_baselines
 from models.evaluation.summary import Evaluation
 from models.fitting import baselines
-from models.fitting.rows import TrackLabels
 from models.fitting.tagger import TAGGER
 from models.scoring import heads
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import SplitRatios
+from transforms.splits.track_labels import TrackLabels
 from transforms.table.snapshots import Snapshot, locations
 
 UNSEEN_SIDE = "test"
