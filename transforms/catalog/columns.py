@@ -40,14 +40,14 @@ def _fits(name: str, type_: pa.DataType) -> bool:
         return _fits(name, type_.value_type)
     if name == "tags" and (pa.types.is_list(type_) or pa.types.is_large_list(type_)):
         item = type_.value_type
-        return _is_text(item) or (pa.types.is_struct(item) and {f.name for f in item} <= {"tag", "weight"})
+        return _is_string(item) or (pa.types.is_struct(item) and {f.name for f in item} <= {"tag", "weight"})
     if name == "tags":
-        return _is_text(type_) or pa.types.is_null(type_) or pa.types.is_map(type_)
+        return _is_string(type_) or pa.types.is_null(type_) or pa.types.is_map(type_)
     number = pa.types.is_integer(type_) or pa.types.is_floating(type_)
-    return _is_text(type_) or pa.types.is_null(type_) or number
+    return _is_string(type_) or pa.types.is_null(type_) or number
 
 
-def _is_text(type_: pa.DataType) -> bool:
+def _is_string(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
@@ -79,7 +79,7 @@ def _plain(type_: pa.DataType) -> pa.DataType:
         return _plain(type_.value_type)
     if pa.types.is_fixed_size_list(type_):
         return pa.list_(type_.value_type)
-    return pa.string() if _is_text(type_) else type_
+    return pa.string() if _is_string(type_) else type_
 
 
 def _unified(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:

@@ -62,12 +62,12 @@ def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, l
     for path in audio_files(root):
         relative = os.fspath(path.relative_to(root))
         uri = relative if uri_root is None else _uri(path, uri_root)
-        if not _is_text(relative):
-            problems.append(_problem(path, "the name is not UTF-8: rename the file; it is left out"))
+        if not _is_utf8(relative):
+            problems.append(_path_problem(path, "the name is not UTF-8: rename the file; it is left out"))
             continue
         embedded, fault = read_embedded(path)
         if fault is not None:
-            problems.append(_problem(path, f"metadata cannot be read ({fault}); the file is catalogued without"))
+            problems.append(_path_problem(path, f"metadata cannot be read ({fault}); the file is catalogued without"))
         rows.append(_row(relative, uri, embedded))
     return pa.Table.from_pylist(rows, schema=folder_schema()), problems
 
@@ -87,7 +87,7 @@ def _uri(path: Path, uri_root: Path) -> str:
     return absolute if uri_root == Path("/") else os.path.relpath(absolute, uri_root)
 
 
-def _is_text(name: str) -> bool:
+def _is_utf8(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -95,7 +95,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _problem(path: Path, message: str) -> Problem:
+def _path_problem(path: Path, message: str) -> Problem:
     shown = os.fspath(path).encode(errors="backslashreplace").decode()
     return Problem(file=shown, row=None, column=None, message=message)
 
