@@ -75,11 +75,11 @@ def to_bytes(splits: Mapping[str, Iterable[tuple[str, str]]], earlier: Iterable[
       earlier: what trunks had learned from before. Of a track with several rows the most seen side counts, and a side
         in `splits` before them.
     """
-    found = {track: (group, NONE) for track, group in splits.get(NONE, ())}
+    kept = {track: (group, NONE) for track, group in splits.get(NONE, ())}
     by_rank = sorted(earlier, key=lambda row: -_RANKS[row[2]])
-    found |= {track: (group, split) for track, group, split in by_rank}
-    found |= {track: (group, split) for split in SPLITS for track, group in splits.get(split, ())}
-    rows = sorted((track, *kept) for track, kept in found.items())
+    kept |= {track: (group, split) for track, group, split in by_rank}
+    kept |= {track: (group, split) for split in SPLITS for track, group in splits.get(split, ())}
+    rows = sorted((track, *row) for track, row in kept.items())
     columns = zip(*rows, strict=True) if rows else ([], [], [])
     return parquet_bytes(pa.table([pa.array(column, pa.string()) for column in columns], schema=BUNDLE_SPLITS))
 
@@ -114,16 +114,16 @@ def check_split(bundle: TrunkBundle, sides: Sides, splits: Mapping[str, Iterable
     Raises:
       BundleError: some are on a later side than the bundle's split allows; counts them and names some.
     """
-    found = [
+    late = [
         f"{track!r} ({split})"
         for split, tracks in splits.items()
         for track, group in tracks
         if not sides.allow(track, group, split)
     ]
-    if found:
+    if late:
         raise BundleError(
-            f"{bundle.url}: its trunk was trained or tuned on {len(found)} tracks that would be rated as if unseen, or "
-            f"on others of their artists: {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}; prepare with the "
+            f"{bundle.url}: its trunk was trained or tuned on {len(late)} tracks that would be rated as if unseen, or "
+            f"on others of their artists: {', '.join(late[:3])}{', ...' if len(late) > 3 else ''}; prepare with the "
             "split that it was trained with (`split --previous` keeps it as a catalog grows), or take another trunk"
         )
 

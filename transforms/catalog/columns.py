@@ -57,16 +57,16 @@ def catalog_schema(files: Collection[CatalogFile]) -> pa.Schema:
     Raises:
       CatalogError: a further column has types in different files that no one type can hold.
     """
-    found: dict[str, pa.DataType] = {}
+    types: dict[str, pa.DataType] = {}
     for file in files:
         for name in sorted(set(file.columns) - set(CATALOG.names)):
             kind = _plain(file.columns[name])
-            if (both := _unified(found.get(name, kind), kind)) is None:
+            if (both := _unified(types.get(name, kind), kind)) is None:
                 raise CatalogError(
-                    [_file_problem(file, name, f"{kind} here, {found[name]} in a file before: cast one")]
+                    [_file_problem(file, name, f"{kind} here, {types[name]} in a file before: cast one")]
                 )
-            found[name] = both
-    further = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in sorted(found.items())}
+            types[name] = both
+    further = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in sorted(types.items())}
     return pa.schema([*CATALOG, *_further_fields(further), *_PLACE])
 
 

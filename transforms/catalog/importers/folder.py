@@ -140,8 +140,8 @@ def genre_tag(genre: str) -> str | None:
     >>> genre_tag("Drum & Bass / Jungle")
     'genre/drum_and_bass_jungle'
     """
-    found = slug(genre)
-    return f"genre/{found}" if found else None
+    name = slug(genre)
+    return f"genre/{name}" if name else None
 
 
 def read_embedded(path: Path) -> tuple[EmbeddedTags, str | None]:
@@ -149,15 +149,15 @@ def read_embedded(path: Path) -> tuple[EmbeddedTags, str | None]:
     import tinytag
 
     try:
-        found = tinytag.TinyTag.get(path, image=False, duration=False)
+        metadata = tinytag.TinyTag.get(path, image=False, duration=False)
     except (tinytag.TinyTagException, OSError, ValueError, LookupError, ArithmeticError, TypeError, struct.error) as e:
         return EmbeddedTags(), f"{type(e).__name__}: {e}"
-    genres = [found.genre, *(found.other.get("genre") or ())]
+    genres = [metadata.genre, *(metadata.other.get("genre") or ())]
     return EmbeddedTags(
-        title=_clean(found.title),
-        artist=_clean(found.artist),
-        album=_clean(found.album),
-        year=_year(found.year),
+        title=_clean(metadata.title),
+        artist=_clean(metadata.artist),
+        album=_clean(metadata.album),
+        year=_year(metadata.year),
         genres=tuple(part for genre in genres if genre for part in re.split(r"[;|\0]", genre) if part.strip()),
     ), None
 
@@ -170,5 +170,5 @@ def _clean(text: str | None) -> str | None:
 
 def _year(text: str | None) -> int | None:
     """The year of `2004`, `2004-05-01` or `01.05.2004`."""
-    found = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
-    return int(found[1]) if found else None
+    match = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
+    return int(match[1]) if match else None
