@@ -14,6 +14,8 @@ TENSORFLOW_CPU = [
 ONNX = ["onnxruntime>=1.20,<2"]
 EXPORT = ["tf2onnx>=1.17,<2", "onnx>=1.18,<2", *ONNX]
 QUERY = ["duckdb>=2,<3", "fsspec>=2024.6"]
+# `tfrecord` is another implementation that tests compare ours with. Nothing else uses it: it cannot be imported in one
+# process with TensorFlow, and it does not verify checksums (docs/decisions/0003-*.md). `psutil` is for benchmarks.
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
@@ -23,6 +25,7 @@ TEST = [
     "polars>=1.20",
     "scikit-learn>=1.5",
     "packaging>=24",
+    "psutil>=6",
     "setuptools>=77",
     "tfrecord>=1.14,<2",
 ]

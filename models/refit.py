@@ -16,10 +16,11 @@ from models.draft import BundleDraft
 from models.evaluation.intervals import with_intervals
 from models.fitting.kept_split import KeptSplit, keep_split
 from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
-from models.fitting.rows import SplitRows, TrackLabels, pairs_of
+from models.fitting.rows import SplitRows, pairs_of
 from models.fitting.tagger import HeadOptions, build_tagger
 from models.scoring.heads import layout_of
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios
+from transforms.splits.track_labels import TrackLabels
 from transforms.table.reader import SnapshotReader
 from transforms.taxonomy.hierarchy import Taxonomy
 

@@ -8,14 +8,14 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipelines.inputs.labelled_tracks import catalog_labels, dataset_labels
+from pipelines.inputs.labelled_tracks import catalog_labels
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError, checked
 
 if TYPE_CHECKING:
     from models.bundles.tagger_bundle import Bundle
     from models.evaluation.examined import ExaminedTracks
     from models.evaluation.summary import Resampling
-    from models.fitting.rows import TrackLabels
+    from transforms.splits.track_labels import TrackLabels
 
 HELP = "Evaluate a bundle on a held-out split: tags.parquet, evaluation.json and report.html, with intervals."
 
@@ -147,6 +147,7 @@ def _of_table(args: argparse.Namespace) -> _Found:
     from models.bundles.tagger_bundle import load_bundle
     from models.evaluation.predictions import check_taxonomy
     from models.evaluation.published_scores import examine_table
+    from transforms.dataset.labels import dataset_labels
     from transforms.dataset.manifest import read_manifest
     from transforms.table.reader import open_snapshot
 

@@ -188,7 +188,7 @@ def test_memory_of_this_process_and_of_a_child():
         while not processes.memory_of(os.getpid())[1]:
             time.sleep(0.01)
         parent, children = processes.memory_of(os.getpid())
-        assert child.pid in processes.descendants(os.getpid())
+        assert child.pid in [process.pid for process in processes.descendants(os.getpid())]
         child.communicate(b"\n")
     assert parent > 10 and 0 < children < parent
 

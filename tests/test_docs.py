@@ -39,8 +39,7 @@ def test_tables_md_is_what_the_schemas_say():
     )
 
 
-def test_every_column_and_reason_has_a_sentence():
-    assert all(field.metadata[b"description"] for schema in TABLES.values() for field in schema)
+def test_every_reason_has_a_row():
     text = (DOCS / "reference" / "tables.md").read_text()
     assert all(f"| `{reason}` |" in text for reason in REASONS)
 

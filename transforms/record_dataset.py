@@ -21,29 +21,9 @@ from transforms.publishing import receipts
 from transforms.publishing.gates import GateLimits, RunFacts, gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
-from transforms.schemas.columns import column
+from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
 from transforms.splits.by_artist import SPLITS
 from transforms.telemetry.work import WorkTotals
-
-REJECT_ROWS = pa.schema(
-    [
-        column("track_id", pa.string(), "Catalog key."),
-        column("uri", pa.string(), "Where the audio was read from, as the catalog wrote it."),
-        column("split", pa.string(), "Split that the track was to be in."),
-        column("reason", pa.string(), "Why there is no example of it."),
-        column("detail", pa.string(), "What was found, in words.", nullable=True),
-        column("stage", pa.string(), "Where it was found: read, probe, decode, features or split.", nullable=True),
-        column("sha256", pa.string(), "SHA-256 of the source's bytes; null where it was not read.", nullable=True),
-    ]
-)
-
-CONFLICT_ROWS = pa.schema(
-    [
-        column("track_id", pa.string(), "Catalog key of an example."),
-        column("split", pa.string(), "Its split."),
-        column("category", pa.string(), "Category whose annotations contradict each other: masked in this example."),
-    ]
-)
 
 _SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9a-f]{{24}}\.tfrecord")
 
@@ -120,7 +100,7 @@ def _rejects(report: ChunkReport) -> Iterator[dict[str, Any]]:
     for outcome in report.outcomes:
         if outcome.reason is not None:
             row = dataclasses.asdict(outcome)
-            yield {**{name: row[name] for name in REJECT_ROWS.names if name in row}, "split": report.split}
+            yield {**{name: row[name] for name in DATASET_REJECTS.names if name in row}, "split": report.split}
 
 
 def _conflicts(report: ChunkReport) -> Iterator[dict[str, Any]]:
@@ -153,8 +133,8 @@ def _record(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> None
 def _finish(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> Receipt:
     """Lists rejects and conflicts, and finishes the dataset unless a gate fails."""
     dataset = settings.shards.dataset
-    write_rows(storage.join(dataset, REJECTS), sides.rejects, REJECT_ROWS)
-    write_rows(storage.join(dataset, CONFLICTS_FILE), sides.conflicts, CONFLICT_ROWS)
+    write_rows(storage.join(dataset, REJECTS), sides.rejects, DATASET_REJECTS)
+    write_rows(storage.join(dataset, CONFLICTS_FILE), sides.conflicts, DATASET_CONFLICTS)
     manifest = manifest_of(digest, sides.stats, sides.groups, sides.shards, settings)
     results = judge(dataset_facts(dataset, manifest), settings.limits)
     failure = refusal(results)

@@ -14,10 +14,10 @@ from models.evaluation.examined import ExaminedTracks
 from models.evaluation.predictions import decisions, kept_baselines
 from models.evaluation.summary import Evaluation
 from models.fitting import baselines
-from models.fitting.rows import TrackLabels
 from models.fitting.tagger import TAGGER
 from models.scoring import heads
 from transforms.splits.by_artist import SplitRatios
+from transforms.splits.track_labels import TrackLabels
 from transforms.table.reader import SnapshotReader
 
 UNSEEN_SIDE = "test"

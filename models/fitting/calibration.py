@@ -236,7 +236,8 @@ def thresholds(
             found[column] = _threshold(group, values, targets[rows, column], precisions[column])
         if group.kind == "binary" and len(group.columns) == 2:
             first, second = group.columns
-            # Scores are rounded to 1e-4: a step further, a track on the boundary gets the first tag and not both.
+            # The two scores add up to 1, rounded to 0.0001. With 1 - threshold, a track that reaches the first tag's
+            # threshold exactly would get both tags. One step higher, it gets the first tag alone.
             found[second] = Threshold(value=round(1.0 - found[first].value + 1e-4, 4), rule="complement")
     return found
 

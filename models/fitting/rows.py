@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -86,13 +86,3 @@ def _grouped(tracks: Iterable[PatchedTrack], size: int) -> Iterator[list[Patched
     remaining = iter(tracks)
     while group := list(itertools.islice(remaining, size)):
         yield group
-
-
-class TrackLabels(NamedTuple):
-    """Labels of one track: its group, its targets and mask float32 [T], the side that their source gives it, if any."""
-
-    track_id: str
-    group: str
-    targets: np.ndarray
-    mask: np.ndarray
-    official: str | None = None

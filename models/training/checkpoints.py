@@ -64,7 +64,7 @@ def load_checkpoint(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
     except storage.NotFound:
         return None
     checkpoint = _decode(url, data)
-    # Through JSON, as the other side went.
+    # `checkpoint.run` comes from JSON, which turns tuples into lists. `run` takes the same way, to be comparable.
     if differences := _differences(checkpoint.run, json.loads(json.dumps(run))):
         raise CheckpointError(
             f"{url} is of another training run: {'; '.join(differences)}. Train as before, or elsewhere (--checkpoints)"

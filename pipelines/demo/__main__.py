@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.demo.folder import FREQUENT_TAGS
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError
 
 DEMO_FOLDER = Path("demo")
@@ -24,11 +25,7 @@ QUESTIONS = (
         "Tags with scores: the positive tags of some tracks, best first",
         "SELECT track_id, title, top_tags AS tags FROM tracks ORDER BY track_id LIMIT 10",
     ),
-    (
-        "The most frequent tags",
-        "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
-        "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
-    ),
+    FREQUENT_TAGS,
     (
         "Rejected, and why",
         "SELECT reason, track_id, uri, detail FROM ledger WHERE status = 'rejected' ORDER BY reason, track_id",

@@ -17,6 +17,13 @@ WHEELS = Path(".tools/musicnn")
 TAGGERS = ("musicnn-msd", "musicnn-mtt")
 """The first knows genres, moods and eras, the second instruments, voices and tempo."""
 
+FREQUENT_TAGS = (
+    "The most frequent tags",
+    "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
+    "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
+)
+"""Heading and SQL of a question that both demos ask."""
+
 FOLDER_QUESTIONS = (
     (
         "What each track sounds like: its four highest tags",
@@ -24,11 +31,7 @@ FOLDER_QUESTIONS = (
         "AS highest FROM (SELECT * FROM track_tags QUALIFY row_number() OVER (PARTITION BY track_id ORDER BY "
         "score DESC, tag) <= 4) GROUP BY track_id ORDER BY track_id LIMIT 12",
     ),
-    (
-        "The most frequent tags",
-        "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
-        "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
-    ),
+    FREQUENT_TAGS,
     (
         "Where each tag is heard most",
         "SELECT tag, round(max(score), 3) AS score, arg_max(track_id, score) AS track_id FROM track_tags GROUP BY tag "

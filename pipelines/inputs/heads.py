@@ -4,13 +4,13 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pipelines.inputs.labelled_tracks import catalog_labels, dataset_labels
+from pipelines.inputs.labelled_tracks import catalog_labels
 from pipelines.terminal.errors import UsageError, checked
 
 if TYPE_CHECKING:
-    from models.fitting.rows import TrackLabels
     from models.fitting.tagger import HeadOptions
     from models.refit import RefittedBundle
+    from transforms.splits.track_labels import TrackLabels
     from transforms.taxonomy.hierarchy import Taxonomy
 
 NEEDED = ("table", "model")
@@ -108,6 +108,7 @@ def refit_heads(args: argparse.Namespace) -> "RefittedBundle":
 def _labels(args: argparse.Namespace) -> "tuple[Taxonomy, Iterable[TrackLabels]]":
     """The tags of the new heads, and labels of them."""
     from models.bundles.tagger_bundle import load_bundle
+    from transforms.dataset.labels import dataset_labels
     from transforms.dataset.manifest import read_manifest
     from transforms.taxonomy.hierarchy import load_taxonomy
 

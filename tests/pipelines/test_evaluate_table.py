@@ -14,7 +14,6 @@ from models.bundles.fake import write_fake_bundle
 from models.bundles.split_record import Sides
 from models.bundles.tagger_bundle import load_bundle
 from models.evaluation.published_scores import _of_side, examine_table
-from models.fitting.rows import TrackLabels
 from models.refit import read_embeddings
 from models.scoring import metrics
 from pipelines.cli import main
@@ -22,6 +21,7 @@ from pipelines.inputs.labelled_tracks import catalog_labels
 from pipelines.synthesis.catalog import make_tracks
 from tests.support.published import catalog_rows, fake_bundle, publish_table
 from transforms.features.spec import FeatureSpec
+from transforms.splits.track_labels import TrackLabels
 from transforms.table.reader import open_snapshot
 from transforms.tagging.assembly import PublishedRows
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
+from tests.support.schemas import assert_has_schema
 from tests.support.synth import encode as encode_audio
 from tests.support.synth import music
 from tests.support.world import SHARED
@@ -26,6 +27,7 @@ from transforms.features.extract import extract
 from transforms.features.spec import FeatureSpec
 from transforms.formats.tfrecord import read_records
 from transforms.publishing import receipts
+from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
 from transforms.splits.by_artist import SPLITS, SplitRatios, group_of, split_of
 from transforms.storage import FileInfo
 from transforms.taxonomy.hierarchy import load_taxonomy
@@ -179,6 +181,11 @@ def test_equals_a_plain_loop(catalog: Music, dataset: Path) -> None:
         for field in dataclasses.fields(Example):
             np.testing.assert_array_equal(getattr(found[track][1], field.name), getattr(example, field.name))
     assert rejects(dataset) == reasons
+
+
+def test_rejects_and_conflicts_have_their_schemas(dataset: Path) -> None:
+    assert_has_schema(dataset / "rejects.parquet", DATASET_REJECTS)
+    assert_has_schema(dataset / "conflicts.parquet", DATASET_CONFLICTS)
 
 
 def test_the_counts_balance(catalog: Music, dataset: Path) -> None:

@@ -40,14 +40,14 @@ def _fits(name: str, type_: pa.DataType) -> bool:
         return _fits(name, type_.value_type)
     if name == "tags" and (pa.types.is_list(type_) or pa.types.is_large_list(type_)):
         item = type_.value_type
-        return _is_text(item) or (pa.types.is_struct(item) and {f.name for f in item} <= {"tag", "weight"})
+        return _is_string(item) or (pa.types.is_struct(item) and {f.name for f in item} <= {"tag", "weight"})
     if name == "tags":
-        return _is_text(type_) or pa.types.is_null(type_) or pa.types.is_map(type_)
+        return _is_string(type_) or pa.types.is_null(type_) or pa.types.is_map(type_)
     number = pa.types.is_integer(type_) or pa.types.is_floating(type_)
-    return _is_text(type_) or pa.types.is_null(type_) or number
+    return _is_string(type_) or pa.types.is_null(type_) or number
 
 
-def _is_text(type_: pa.DataType) -> bool:
+def _is_string(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
@@ -57,16 +57,16 @@ def catalog_schema(files: Collection[CatalogFile]) -> pa.Schema:
     Raises:
       CatalogError: a further column has types in different files that no one type can hold.
     """
-    found: dict[str, pa.DataType] = {}
+    types: dict[str, pa.DataType] = {}
     for file in files:
         for name in sorted(set(file.columns) - set(CATALOG.names)):
             kind = _plain(file.columns[name])
-            if (both := _unified(found.get(name, kind), kind)) is None:
+            if (both := _unified(types.get(name, kind), kind)) is None:
                 raise CatalogError(
-                    [_file_problem(file, name, f"{kind} here, {found[name]} in a file before: cast one")]
+                    [_file_problem(file, name, f"{kind} here, {types[name]} in a file before: cast one")]
                 )
-            found[name] = both
-    further = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in sorted(found.items())}
+            types[name] = both
+    further = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in sorted(types.items())}
     return pa.schema([*CATALOG, *_further_fields(further), *_PLACE])
 
 
@@ -79,7 +79,7 @@ def _plain(type_: pa.DataType) -> pa.DataType:
         return _plain(type_.value_type)
     if pa.types.is_fixed_size_list(type_):
         return pa.list_(type_.value_type)
-    return pa.string() if _is_text(type_) else type_
+    return pa.string() if _is_string(type_) else type_
 
 
 def _unified(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:

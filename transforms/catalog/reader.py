@@ -7,7 +7,7 @@ the known ones, then the further ones by name, then file and row. Further column
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -89,21 +89,18 @@ def _probe_all(url: str) -> list[CatalogFile]:
     return files
 
 
-def read_shard(
-    shard: CatalogShard, batch_rows: int = 4096, known_tag: Callable[[str], bool] | None = None
-) -> Iterator[tuple[pa.RecordBatch, list[Problem]]]:
+def read_shard(shard: CatalogShard, batch_rows: int = 4096) -> Iterator[tuple[pa.RecordBatch, list[Problem]]]:
     """Canonical batches of `shard.schema` and the problems of the rows left out of each.
 
     Args:
       shard: from `list_shards`.
       batch_rows: most rows held at once.
-      known_tag: whether a taxonomy knows this tag or alias; the others are problems. None: all good.
 
     Yields:
       A batch of good rows with every problem of the bad ones. Repeated ids are not seen here: `repeated_ids`.
     """
     for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
-        yield canonical_rows(raw, shard.file.url, shard.root, shard.schema, known_tag)
+        yield canonical_rows(raw, shard.file.url, shard.root, shard.schema)
 
 
 def repeated_ids(table: pa.Table) -> list[Problem]:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +17,7 @@ from transforms.taxonomy.tag_ids import TagWeights
 _TEXT_COLUMNS = frozenset(CATALOG.names) - {"track_id", "uri", "year", "tags"}
 
 
-def canonical_rows(
-    raw: RawBatch, file: str, root: str, schema: pa.Schema, known_tag: Callable[[str], bool] | None
-) -> tuple[pa.RecordBatch, list[Problem]]:
+def canonical_rows(raw: RawBatch, file: str, root: str, schema: pa.Schema) -> tuple[pa.RecordBatch, list[Problem]]:
     """The good rows of a raw batch in the catalog's schema, and every problem of the bad ones.
 
     Args:
@@ -28,18 +25,15 @@ def canonical_rows(
       file: URL of their file.
       root: folder that relative uris start from.
       schema: of the catalog.
-      known_tag: whether a taxonomy knows a tag; None: all tags are good.
     """
-    return _Canonical(raw, file, root, schema, known_tag).batch()
+    return _Canonical(raw, file, root, schema).batch()
 
 
 class _Canonical:
     """Turns one raw batch into columns of the catalog's schema, noting what is wrong with which row."""
 
-    def __init__(
-        self, raw: RawBatch, file: str, root: str, schema: pa.Schema, known_tag: Callable[[str], bool] | None
-    ) -> None:
-        self._raw, self._file, self._schema, self._known_tag = raw, file, schema, known_tag
+    def __init__(self, raw: RawBatch, file: str, root: str, schema: pa.Schema) -> None:
+        self._raw, self._file, self._schema = raw, file, schema
         self._remote_root = "://" in root
         self._problems = list(raw.problems)
         self._bad: set[int] = set()
@@ -81,12 +75,10 @@ class _Canonical:
         return track_values.track_id(value) if name == "track_id" else track_values.year(value)
 
     def _tags(self, i: int, value: object) -> TagWeights | None:
-        found, faults = track_values.tags(value)
-        if found is not None and self._known_tag is not None:
-            faults += [f"tag {tag!r} is not in the taxonomy" for tag, _ in found if not self._known_tag(tag)]
+        tags, faults = track_values.tags(value)
         for fault in faults:
             self._report(i, "tags", fault)
-        return found
+        return tags
 
     def _further(self, field: pa.Field, name: str) -> pa.Array:
         values = self._raw.columns.get(name)

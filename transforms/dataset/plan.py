@@ -101,17 +101,17 @@ def _side(row: dict[str, Any], plan: SplitPlan) -> tuple[str, list[Problem]]:
     try:
         return split_of(row, plan.ratios, plan.column), problems
     except ValueError as e:
-        return NONE, [*problems, _problem(row, plan.column, str(e))]
+        return NONE, [*problems, _row_problem(row, plan.column, str(e))]
 
 
 def _tag_problems(row: dict[str, Any], plan: SplitPlan) -> Iterator[Problem]:
     for tag, _ in _tags(row):
         if tag.partition("/")[0] in plan.taxonomy.slices and not plan.taxonomy.knows(tag):
             message = f"tag {tag!r} is not in the taxonomy: add it, make it an alias, or give --unknown-tags=drop"
-            yield _problem(row, "tags", message)
+            yield _row_problem(row, "tags", message)
 
 
-def _problem(row: dict[str, Any], column: str | None, message: str) -> Problem:
+def _row_problem(row: dict[str, Any], column: str | None, message: str) -> Problem:
     return Problem(file=row[FILE], row=row[ROW], column=column, message=message)
 
 

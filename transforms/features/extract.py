@@ -22,7 +22,7 @@ from transforms.audio.errors import (
     Truncated,
 )
 from transforms.audio.limits import Limits
-from transforms.features.logmel import mel_of_frames
+from transforms.features.logmel import log_mel_of_frames
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
 from transforms.features.sample_reader import PatchSamples
 from transforms.features.spec import FeatureSpec
@@ -228,7 +228,7 @@ def _cut(gather: PatchSamples, spec: FeatureSpec) -> npt.NDArray[np.float16]:
     starts = gather.plan.starts
     out = np.empty((len(starts), *spec.patch_shape), np.float16)
     for buffer in gather.buffers:
-        mels = mel_of_frames(buffer.samples, spec).astype(np.float16)
+        mels = log_mel_of_frames(buffer.samples, spec).astype(np.float16)
         for i, start in enumerate(starts):
             if buffer.run.first <= start < buffer.run.last:
                 out[i] = _patch(mels[start - buffer.run.first :], spec)

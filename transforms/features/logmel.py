@@ -60,8 +60,20 @@ def frame_count(samples: int, spec: FeatureSpec) -> int:
     return 1 + samples // spec.hop_length
 
 
-def mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
-    """Log-mel of every whole window in `padded`: float32 [(frames - 1) * hop + n_fft] -> float32 [frames, n_mels]."""
+def log_mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
+    """Log-compressed mel energies of every whole window in `padded`.
+
+    Extraction calls this for each span of a track that it reads. Frame i covers the n_fft samples from i * hop_length
+    on. To centre the first frame on a track's first sample, `padded` begins with n_fft // 2 zeros. A frame's values do
+    not depend on the frames around it.
+
+    Args:
+      padded: float32 [(frames - 1) * hop_length + n_fft], samples at spec.sample_rate Hz.
+      spec: window, hop, mel bands and compression.
+
+    Returns:
+      float32 [frames, n_mels], compressed as `spec.compression` says.
+    """
     windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
     power = _Power(spec)
     out = np.empty((len(windows), spec.n_mels), np.float32)
@@ -120,7 +132,7 @@ def _compress(power: Float32, spec: FeatureSpec) -> Float32:
 
 
 def log_mel(samples: Float32, spec: FeatureSpec) -> Float32:
-    """Log-compressed mel energies: float32 [samples] at spec.sample_rate Hz -> float32 [frames, n_mels].
+    """`log_mel_of_frames` of a whole track: float32 [samples] at spec.sample_rate Hz -> float32 [frames, n_mels].
 
     Frames are centred, with zeros beyond both ends, as in `librosa.feature.melspectrogram(center=True)`.
 
@@ -129,4 +141,4 @@ def log_mel(samples: Float32, spec: FeatureSpec) -> Float32:
     """
     if len(samples) < spec.n_fft:
         raise TooShort(f"{len(samples)} samples, one window takes {spec.n_fft}")
-    return mel_of_frames(np.pad(samples.astype(np.float32, copy=False), spec.n_fft // 2), spec)
+    return log_mel_of_frames(np.pad(samples.astype(np.float32, copy=False), spec.n_fft // 2), spec)

@@ -66,7 +66,7 @@ def _update(sha: "hashlib._Hash", column: pa.ChunkedArray | pa.Array) -> None:
     """Feeds validity, lengths and values of a column, children first flattened, to the hash."""
     sha.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
     kind, chunks = column.type, column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    if _is_text(kind):  # the largest columns: a copy in one piece would cost hundreds of MB
+    if _is_string_or_binary(kind):  # the largest columns: a copy in one piece would cost hundreds of MB
         for chunk in chunks:
             sha.update(_filled(pc.binary_length(chunk)))
         for chunk in chunks:
@@ -94,7 +94,7 @@ def _update(sha: "hashlib._Hash", column: pa.ChunkedArray | pa.Array) -> None:
         sha.update(_filled(array))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def _is_string_or_binary(kind: pa.DataType) -> bool:
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return bool(text or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 

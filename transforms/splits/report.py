@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.schemas.columns import column
+from transforms.schemas.reports import LABELS
 from transforms.splits.by_artist import SPLITS
 from transforms.splits.survey import SIDES, CatalogLabels
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -16,33 +16,6 @@ PARTNERS = 5
 """Tags that are named with each tag, as those most often carried together with it."""
 
 _CHUNK = 100_000
-_PARTNER = pa.struct(
-    [
-        pa.field("tag", pa.string(), nullable=False),
-        pa.field("tracks", pa.int64(), nullable=False),
-        pa.field("jaccard", pa.float64(), nullable=False),
-        pa.field("lift", pa.float64(), nullable=False),
-    ]
-)
-LABELS = pa.schema(
-    [
-        column("tag", pa.string(), "Tag id."),
-        column("category", pa.string(), "Its category."),
-        column("kind", pa.string(), "Kind of the category."),
-        column("tracks", pa.int64(), "Tracks with a target over 0, broader tags of their tags included."),
-        column("known", pa.int64(), "Tracks for which the category is known: the others say nothing about the tag."),
-        column("mean_target", pa.float32(), "Mean target of these tracks, null where there are none.", nullable=True),
-        column("artists", pa.int64(), "Artists of these tracks (albums, or tracks, where no artist is known)."),
-        *(column(side, pa.int64(), f"Tracks of the {side} split that carry it.") for side in SPLITS),
-        column("dropped", pa.string(), "Why the reduced taxonomy lacks it; null where it is kept.", nullable=True),
-        column(
-            "together",
-            pa.list_(pa.field("element", _PARTNER, nullable=False)),
-            "Tags most often carried with it, by Jaccard index; lift is relative to independence among the tracks for "
-            "which both categories are known. Broader and narrower tags are left out.",
-        ),
-    ]
-)
 
 
 def artists_of(catalog: CatalogLabels, tags: int) -> npt.NDArray[np.int64]:

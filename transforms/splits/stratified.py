@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.reader import CatalogShard
-from transforms.schemas.catalog import FILE, ROW
+from transforms.schemas.catalog import FILE, ROW, split_column
 from transforms.splits.by_artist import SPLITS, SplitRatios
 from transforms.splits.stratify import OPEN, OUT, count_tags, deviations, stratify
 from transforms.splits.survey import SIDES, CatalogLabels, SideCodes, hash_of, rows_of
@@ -109,4 +109,4 @@ def with_sides(shards: Iterable[CatalogShard], sides: SideCodes, column: str) ->
     for batch in rows_of(shards):
         side = words.take(pa.array(sides[done : done + len(batch)]))
         done += len(batch)
-        yield batch.select(batch.schema.names[:-2]).append_column(column, side)
+        yield batch.select(batch.schema.names[:-2]).append_column(split_column(column), side)

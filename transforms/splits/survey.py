@@ -13,7 +13,7 @@ import pyarrow as pa
 from transforms.catalog.problems import Problem
 from transforms.catalog.reader import CatalogShard, read_shard
 from transforms.schemas.catalog import FILE, ROW
-from transforms.schemas.columns import column
+from transforms.schemas.reports import LABEL_CONFLICTS
 from transforms.splits.by_artist import NONE, SPLITS, group_of
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
@@ -21,16 +21,6 @@ from transforms.taxonomy.targets import encode_targets
 SIDES = (*SPLITS, NONE)
 """Names of the sides, by number."""
 
-CONFLICTS = pa.schema(
-    [
-        column("track_id", pa.string(), "Catalog key."),
-        column("category", pa.string(), "Category whose annotations contradict its kind: masked for this track."),
-        column("kind", pa.string(), "Kind of the category: `binary` or `multiclass`."),
-        column("tags", pa.string(), "All tags of the track, with their weights."),
-        column("file", pa.string(), "File of the catalog."),
-        column("row", pa.int64(), "Data row in that file, from 1."),
-    ]
-)
 _BATCH = 10_000
 
 Hashes = npt.NDArray[np.uint64]
@@ -87,7 +77,7 @@ class CatalogLabels:
       carried: tags of each track with a target over 0.
       known: bool [tracks, categories].
       weights: float64 [tags], sum of the targets.
-      conflicts: `CONFLICTS` rows.
+      conflicts: `LABEL_CONFLICTS` rows.
       unknown: tags that mean nothing in the taxonomy -> tracks.
       problems: rows that cannot be read.
     """
@@ -173,12 +163,12 @@ class _Reader:
         place = {"file": row[FILE], "row": row[ROW]}
         self._conflicts.append({"track_id": row["track_id"], "category": name, "kind": kind, "tags": tags, **place})
         if len(self._conflicts) == _BATCH:
-            self._conflict_batches.append(pa.RecordBatch.from_pylist(self._conflicts, schema=CONFLICTS))
+            self._conflict_batches.append(pa.RecordBatch.from_pylist(self._conflicts, schema=LABEL_CONFLICTS))
             self._conflicts = []
 
     def labels(self) -> CatalogLabels:
         """Everything that was added."""
-        rest = pa.RecordBatch.from_pylist(self._conflicts, schema=CONFLICTS)
+        rest = pa.RecordBatch.from_pylist(self._conflicts, schema=LABEL_CONFLICTS)
         sizes = np.array([len(tags) for tags in self._tags], np.int64)
         artists, digests = np.array(self._groups, np.uint64), np.array(self._digests, np.uint64)
         known = np.frombuffer(b"".join(self._known), np.bool_).reshape(-1, len(self._starts))
@@ -194,7 +184,7 @@ class _Reader:
             ),
             known=known,
             weights=self._weights,
-            conflicts=pa.Table.from_batches([*self._conflict_batches, rest], CONFLICTS),
+            conflicts=pa.Table.from_batches([*self._conflict_batches, rest], LABEL_CONFLICTS),
             unknown=self._unknown,
             problems=self.problems,
         )

@@ -125,7 +125,7 @@ def _choose(
     one that stands before one that is due again.
     """
     carried = _ranked(_carried(known, bucket, rows, columns), 0, 2)
-    if carried.num_rows == rows.num_rows:  # nothing is missing: part files need not be opened
+    if carried.num_rows == rows.num_rows:  # the parent snapshot settles every track: skip part files
         return carried.sort_by("track_id").drop_columns("preference")
     names = {url.rpartition("/")[2] for url in latest}
     found = [carried]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from transforms.catalog.problems import Problem
 from transforms.formats.hashing import short_id
-from transforms.schemas.catalog import CATALOG
+from transforms.schemas.catalog import ALBUM, CATALOG
 from transforms.taxonomy.tag_ids import slug
 
 AUDIO_SUFFIXES = tuple(
@@ -39,8 +39,8 @@ class EmbeddedTags:
 
 def folder_schema() -> pa.Schema:
     """Columns of a catalog that was made from a folder: the catalog's own, and the album's name."""
-    fields = {field.name: field for field in CATALOG}
-    return pa.schema([fields.get(name, pa.field(name, pa.string())) for name in _FOLDER_COLUMNS])
+    fields = {field.name: field for field in (*CATALOG, ALBUM)}
+    return pa.schema([fields[name] for name in _FOLDER_COLUMNS])
 
 
 def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, list[Problem]]:
@@ -62,12 +62,12 @@ def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, l
     for path in audio_files(root):
         relative = os.fspath(path.relative_to(root))
         uri = relative if uri_root is None else _uri(path, uri_root)
-        if not _is_text(relative):
-            problems.append(_problem(path, "the name is not UTF-8: rename the file; it is left out"))
+        if not _is_utf8(relative):
+            problems.append(_path_problem(path, "the name is not UTF-8: rename the file; it is left out"))
             continue
         embedded, fault = read_embedded(path)
         if fault is not None:
-            problems.append(_problem(path, f"metadata cannot be read ({fault}); the file is catalogued without"))
+            problems.append(_path_problem(path, f"metadata cannot be read ({fault}); the file is catalogued without"))
         rows.append(_row(relative, uri, embedded))
     return pa.Table.from_pylist(rows, schema=folder_schema()), problems
 
@@ -87,7 +87,7 @@ def _uri(path: Path, uri_root: Path) -> str:
     return absolute if uri_root == Path("/") else os.path.relpath(absolute, uri_root)
 
 
-def _is_text(name: str) -> bool:
+def _is_utf8(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -95,7 +95,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _problem(path: Path, message: str) -> Problem:
+def _path_problem(path: Path, message: str) -> Problem:
     shown = os.fspath(path).encode(errors="backslashreplace").decode()
     return Problem(file=shown, row=None, column=None, message=message)
 
@@ -140,8 +140,8 @@ def genre_tag(genre: str) -> str | None:
     >>> genre_tag("Drum & Bass / Jungle")
     'genre/drum_and_bass_jungle'
     """
-    found = slug(genre)
-    return f"genre/{found}" if found else None
+    name = slug(genre)
+    return f"genre/{name}" if name else None
 
 
 def read_embedded(path: Path) -> tuple[EmbeddedTags, str | None]:
@@ -149,15 +149,15 @@ def read_embedded(path: Path) -> tuple[EmbeddedTags, str | None]:
     import tinytag
 
     try:
-        found = tinytag.TinyTag.get(path, image=False, duration=False)
+        metadata = tinytag.TinyTag.get(path, image=False, duration=False)
     except (tinytag.TinyTagException, OSError, ValueError, LookupError, ArithmeticError, TypeError, struct.error) as e:
         return EmbeddedTags(), f"{type(e).__name__}: {e}"
-    genres = [found.genre, *(found.other.get("genre") or ())]
+    genres = [metadata.genre, *(metadata.other.get("genre") or ())]
     return EmbeddedTags(
-        title=_clean(found.title),
-        artist=_clean(found.artist),
-        album=_clean(found.album),
-        year=_year(found.year),
+        title=_clean(metadata.title),
+        artist=_clean(metadata.artist),
+        album=_clean(metadata.album),
+        year=_year(metadata.year),
         genres=tuple(part for genre in genres if genre for part in re.split(r"[;|\0]", genre) if part.strip()),
     ), None
 
@@ -170,5 +170,5 @@ def _clean(text: str | None) -> str | None:
 
 def _year(text: str | None) -> int | None:
     """The year of `2004`, `2004-05-01` or `01.05.2004`."""
-    found = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
-    return int(found[1]) if found else None
+    match = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
+    return int(match[1]) if match else None
