@@ -12,7 +12,7 @@ from pipelines.launch.kubernetes import USER
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
-SCRIPTS = [".ci/run", ".ci/test-pythons"]
+SCRIPTS = [".ci/run", ".ci/check-subject", ".ci/test-pythons"]
 
 
 @pytest.mark.parametrize(
