@@ -6,7 +6,7 @@ EXTRAS := tensorflow,onnx,report,query,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long test-pythons check format engines engine-prism engine-flink musicnn bench docs constraints clean
+.PHONY: help setup demo test test-long test-pythons check format engines engine-prism engine-flink musicnn bench docs structure constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -63,6 +63,10 @@ docs: setup  ## regenerate the generated documents
 	$(BIN)/python -m pipelines.docs.tables > docs/reference/tables.md
 	$(BIN)/python -m pipelines.docs.commands > docs/reference/commands.md
 	$(BIN)/python -m pipelines.docs.decisions docs/decisions > docs/decisions/README.md
+	$(BIN)/python -m benchmarks.structure --road > docs/reference/road-of-tag.md
+
+structure: setup  ## count folders, circles, functions and the modules that `tag` enters
+	$(BIN)/python -m benchmarks.structure
 
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
