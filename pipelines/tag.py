@@ -165,10 +165,12 @@ def build(root: "beam.Pipeline", options: Options) -> None:
 
 def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Plans, runs the job, publishes; returns the exit code."""
-    from pipelines.launch.beam import check_beam_places, new_pipeline, parse_beam_args, run_pipeline
+    from pipelines.launch.beam import check_beam_places, is_dry_run, new_pipeline, parse_beam_args, run_pipeline
 
-    beam_options = parse_beam_args(beam_args)
-    check_beam_places(beam_options, catalog=args.catalog, model=args.model, table=args.table)
+    beam_options = parse_beam_args(beam_args, "tag")
+    check_beam_places(
+        beam_options, catalog=args.catalog, catalog_root=args.catalog_root, model=args.model, table=args.table
+    )
     for place in itertools.chain(*args.also):
         check_beam_places(beam_options, also=place)
     options = make_options(args, beam_options)
@@ -176,6 +178,8 @@ def run(args: argparse.Namespace, beam_args: list[str]) -> int:
     build(root, options)
     first = options.known.parent is None
     run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
+    if is_dry_run(beam_options):
+        return 0
     if args.no_wait:
         print(f"launched; when the job has ended: catalog-tagger publish {args.table}")
         return 0

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from pipelines.launch.flag_forms import IMAGE, check_form
 from pipelines.terminal.errors import UsageError
 
 IMAGE_PROGRAM = "catalog-tagger"
@@ -23,7 +24,6 @@ MACHINE_TYPES = {
 """GPU type -> GPUs -> machine of Google's that has so many and the cores to feed them."""
 
 _NAME = r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?"
-_IMAGE = r"[a-z0-9][a-z0-9._/:@-]*"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,7 @@ class GpuJob:
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name):
             raise ValueError(f"--job-name={self.name}: lower-case letters, digits and hyphens, at most 49")
-        if not re.fullmatch(_IMAGE, self.image):
-            raise ValueError(f"--image={self.image}: give an image name, e.g. registry/catalog-tagger:0.1.0-gpu")
+        check_form("--image", self.image, IMAGE)
         for flag, least in (("gpus", 1), ("machines", 1), ("retries", 0), ("max_hours", 1)):
             if getattr(self, flag) < least:
                 raise ValueError(f"--{flag.replace('_', '-')}={getattr(self, flag)}: at least {least}")

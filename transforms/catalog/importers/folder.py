@@ -118,7 +118,7 @@ def _row(relative: str, uri: str, embedded: EmbeddedTags) -> dict[str, object]:
 def folder_track_id(relative: str) -> str:
     """A readable id that follows from the path alone: its last name and a hash of all of it.
 
-    >>> track_id("Album/01 Song.mp3")
+    >>> folder_track_id("Album/01 Song.mp3")
     '01_song-038f68820f'
     """
     stem = unicodedata.normalize("NFKD", Path(relative).stem).encode("ascii", "ignore").decode().lower()
