@@ -123,7 +123,7 @@ class Taxonomy:
         return self._resolved.get(tag)
 
     def knows(self, tag: str) -> bool:
-        """Whether the taxonomy has a catalog's tag: as an id, an alias, a dropped tag or in the rule of a binary tag."""
+        """Whether the taxonomy has a catalog's tag: as an id, an alias, a dropped tag or in a rule of a binary tag."""
         return tag in self._resolved or tag in self.dropped or tag in self._rule_tags
 
     def implied(self, tag: str) -> tuple[int, ...]:
@@ -218,9 +218,7 @@ def _strict_loader() -> Any:
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             keys = [key.value for key, _ in node.value]
             if repeated := sorted({str(key) for key in keys if keys.count(key) > 1}):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {repeated[0]!r} is repeated", node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} is repeated", node.start_mark)
             return super().construct_mapping(node, deep)
 
     return Strict
