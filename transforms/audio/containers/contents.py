@@ -124,10 +124,10 @@ def _flac(data: bytes) -> Contents:
     """Checks the claimed samples. A FLAC frame has at least 10 bytes and at most 65,535 samples."""
     most = len(data) // _LEAST_FLAC_FRAME * _MOST_FLAC_BLOCK
     claimed = flac.claimed_samples(data)
-    found = flac.counted_samples(data) if claimed else None
-    if found is None or found[0] > most:
+    last_frame = flac.counted_samples(data) if claimed else None
+    if last_frame is None or last_frame[0] > most:
         return Contents(data=data, most_samples=most)
-    counted, at = found
+    counted, at = last_frame
     if flac.has_another(data, at if counted == claimed else 0):
         return Contents(data=data, most_samples=most, notes=("chained: another file follows and is left out",))
     if counted == claimed:
@@ -158,12 +158,12 @@ def _mp3(data: bytes) -> Contents:
     if not keeps_tag:
         notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
     if keeps_tag and scan.is_vbri:
-        mended, packets = with_length_tag(data, scan, keep_tag=False, claimed=claimed), None
+        corrected, packets = with_length_tag(data, scan, keep_tag=False, claimed=claimed), None
     elif keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start:
-        mended, packets = data, clean_packets(data, scan)
+        corrected, packets = data, clean_packets(data, scan)
     else:
-        mended, packets = with_length_tag(data, scan, keep_tag=keeps_tag), None
-    return Contents(data=mended, packets=packets, is_counted=True, notes=tuple(notes))
+        corrected, packets = with_length_tag(data, scan, keep_tag=keeps_tag), None
+    return Contents(data=corrected, packets=packets, is_counted=True, notes=tuple(notes))
 
 
 def _ogg(data: bytes) -> Contents:

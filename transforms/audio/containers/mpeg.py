@@ -118,10 +118,10 @@ class MpegScan:
 
 def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
     """Scans all frame headers of a file from `start` on; returns None if no two frames are in a row."""
-    found = find_mpeg_frame(data[start : start + SEARCH_BYTES])
-    first = start + (found or 0)
+    offset = find_mpeg_frame(data[start : start + SEARCH_BYTES])
+    first = start + (offset or 0)
     head = mpeg_frame(data[first : first + 4])
-    if found is None or head is None:
+    if offset is None or head is None:
         return None
     sizes = _sizes_like(*_kind(head))
     spans: list[tuple[int, int]] = []

@@ -170,5 +170,5 @@ def _clean(text: str | None) -> str | None:
 
 def _year(text: str | None) -> int | None:
     """The year in `2004`, `2004-05-01` or `01.05.2004`, or None."""
-    found = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
-    return int(found[1]) if found else None
+    match = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
+    return int(match[1]) if match else None

@@ -121,10 +121,10 @@ def _wide_places(source: SourceTable, columns: Sequence[str], used: set[str]) ->
 
 def _id_reader(place: int) -> Callable[[Sequence[str]], RowTags]:
     def read(fields: Sequence[str]) -> RowTags:
-        found, faults = track_values.tags(fields[place])
+        tags, faults = track_values.tags(fields[place])
         if faults:
             raise ValueError("; ".join(faults))
-        return dict(found or ())
+        return dict(tags or ())
 
     return read
 
@@ -132,7 +132,7 @@ def _id_reader(place: int) -> Callable[[Sequence[str]], RowTags]:
 def _list_reader(category: str, place: int, separator: str) -> Callable[[Sequence[str]], RowTags]:
     def read(fields: Sequence[str]) -> RowTags:
         slugs = (slug(name) for name in fields[place].split(separator))
-        return dict.fromkeys(tag_id(f"{category}/{found}") for found in slugs if found)
+        return dict.fromkeys(tag_id(f"{category}/{one}") for one in slugs if one)
 
     return read
 
