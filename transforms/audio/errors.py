@@ -198,4 +198,4 @@ def _subclasses() -> dict[str, type[TrackError]]:
 
 
 REASONS: dict[str, type[TrackError]] = _subclasses()
-"""Every reason of the ledger and its class, in the order of declaration."""
+"""Every reason of the ledger, in the order of the stages."""
