@@ -1,4 +1,4 @@
-"""What can become of one track short of its features: one class per reason, in one place.
+"""Why a track has no features: one class per reason.
 
 Stages: `read` (bytes from storage), `probe` (what the bytes claim to be), `decode` (samples), `features` (patches).
 A rejected track is tried again when its source, the feature spec or the extractor changes, or when somebody asks for
@@ -64,10 +64,10 @@ class SourceTooLarge(TrackError):
 
 
 class UnknownFormat(TrackError):
-    """The bytes begin like no format that is known."""
+    """The first bytes match no known format."""
 
     reason, stage = "unknown_format", "probe"
-    sentence = "The bytes begin like no audio format that is known."
+    sentence = "The first bytes match no known audio format."
 
 
 class FormatNotAllowed(TrackError):
@@ -78,10 +78,10 @@ class FormatNotAllowed(TrackError):
 
 
 class UnsupportedCodec(TrackError):
-    """A container that is read, holding a codec that is not."""
+    """A supported container with an unsupported codec."""
 
     reason, stage = "unsupported_codec", "probe"
-    sentence = "The container is known, but its audio is coded in a way that cannot be decoded."
+    sentence = "The container is supported, but its audio codec is not."
 
 
 class UnsupportedChannels(TrackError):
@@ -113,21 +113,21 @@ class NoAudio(TrackError):
 
 
 class NoFrames(TrackError):
-    """A valid file with no samples in it."""
+    """A valid file without samples."""
 
     reason, stage = "no_frames", "decode"
-    sentence = "The file decodes without an error but holds no samples."
+    sentence = "The file decodes without an error but contains no samples."
 
 
 class DecodeError(TrackError):
-    """The decoder gave up and what it had decoded is not enough."""
+    """The decoder failed, and it had decoded too little."""
 
     reason, stage = "decode_error", "decode"
     sentence = "The audio data are damaged and too little of them could be decoded."
 
 
 class Truncated(TrackError):
-    """The file ends before its audio does and what is left is not enough."""
+    """The file ends before its audio does, and too little of it could be decoded."""
 
     reason, stage = "truncated", "decode"
     sentence = "The file ends before its audio does and too little of it could be decoded."
@@ -141,7 +141,7 @@ class Timeout(TrackError):
 
 
 class MemoryLimit(TrackError):
-    """Decoding asked for more memory than the limit."""
+    """Decoding requested more memory than the limit allows."""
 
     reason, stage = "memory_limit", "decode"
     sentence = "Decoding asked for more memory than the limit allows."
@@ -155,7 +155,7 @@ class Crash(TrackError):
 
 
 class ResourceLimit(TrackError):
-    """Decoding ran into the limit on open files, processes or written bytes."""
+    """Decoding exceeded the limit on open files, processes or written bytes."""
 
     reason, stage = "resource_limit", "decode"
     sentence = "Decoding ran into the limit on open files, child processes or written bytes."
@@ -183,14 +183,14 @@ class TooLong(TrackError):
 
 
 class Silent(TrackError):
-    """Nothing louder than digital silence in any patch."""
+    """No patch is louder than digital silence."""
 
     reason, stage = "silent", "features"
     sentence = "The audio decodes but is digital silence: there is nothing to tag."
 
 
 class Unknown(TrackError):
-    """An error that no other reason names: a fault of the extractor that blocks publishing."""
+    """An error without a more specific reason: a fault of the extractor, which blocks publishing."""
 
     reason, stage = "unknown", "decode"
     sentence = "An unexpected error; nothing is published until it has a reason of its own."

@@ -1,4 +1,4 @@
-"""Hashes that name things: stable across machines, runs and Python versions."""
+"""Hashes used as ids. They are stable across machines, runs and Python versions."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def digest(*parts: str | bytes) -> str:
-    """SHA-256 of the parts, each framed by its length, as 64 hex digits."""
+    """SHA-256 of the parts, each preceded by its length, as 64 hex digits."""
     sha = hashlib.sha256()
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
@@ -31,7 +31,7 @@ def bucket_of(track_id: str, buckets: int) -> int:
 
 
 def combine(digests: Iterable[str]) -> str:
-    """One digest for a set of digests, whatever their order."""
+    """One digest of several digests that does not depend on their order."""
     return digest(*sorted(digests))
 
 

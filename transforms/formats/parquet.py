@@ -1,4 +1,4 @@
-"""Parquet as every table is written and read here: zstd, page checksums, page index, compliant nested types."""
+"""Reads and writes all Parquet files: zstd, page checksums, page index, compliant nested types."""
 
 import bisect
 import contextlib
@@ -19,15 +19,16 @@ SORTED_BY: dict[str, list[tuple[str, str]]] = {
     "ledger": [("track_id", "ascending")],
     "taxonomy": [("tag", "ascending")],
 }
-"""Sort order inside a file of each table."""
+"""Sort order within each file of a table."""
 
 
 def parquet_bytes(table: pa.Table, *, name: str = "", ids: dict[str, str] | None = None) -> bytes:
     """The table as one Parquet file.
 
     Args:
-      name: a table of `SORTED_BY` gets its sort order declared; `track_tags` a bloom filter on `track_id`.
-      ids: stored with the schema version in the key-value metadata.
+      name: the name of the table. The file declares the sort order of a table of `SORTED_BY`; `track_tags` gets a
+        bloom filter on `track_id`.
+      ids: stored in the key-value metadata, together with the schema version.
     """
     metadata = {**(table.schema.metadata or {}), "schema_version": str(SCHEMA_VERSION), **(ids or {})}
     table = table.replace_schema_metadata(metadata)
@@ -50,8 +51,8 @@ def parquet_bytes(table: pa.Table, *, name: str = "", ids: dict[str, str] | None
 
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:
-    """Byte-stream split for embeddings (their low mantissa bytes are zero), dictionaries for all the rest."""
-    # A catalog's own column may have this name, too.
+    """Byte-stream split for embeddings (their low mantissa bytes are zero), dictionaries for all other columns."""
+    # A column of the catalog may have this name, too.
     if "embedding" not in schema.names or schema.field("embedding").type != EMBEDDINGS.field("embedding").type:
         return {}
     leaf = "embedding.list.element"

@@ -121,7 +121,7 @@ def test_a_catalog_without_rows_gives_no_rows(tmp_path, name):
         ("c.parquet", "", "Parquet"),
         ("c.csv", "track_id,path\n", "no such column: the columns are track_id, path"),
         ("c.csv", "TRACK_ID,uri\n", "rename column 'TRACK_ID'"),
-        ("c.csv", "track_id,uri,uri\n", "['uri'] stand twice"),
+        ("c.csv", "track_id,uri,uri\n", "['uri'] are repeated"),
         ("c.csv", "track_id,uri,\n", "column 3 has no name"),
         ("c.csv", "track_id,uri,_row\n", "this name is taken"),
     ],

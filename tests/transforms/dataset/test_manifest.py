@@ -61,7 +61,7 @@ def test_a_manifest_is_created_once(tmp_path):
 
 
 def test_an_unfinished_dataset_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="its prepare did not finish"):
+    with pytest.raises(DatasetError, match="or `prepare` did not finish"):
         read_manifest(str(tmp_path))
 
 
