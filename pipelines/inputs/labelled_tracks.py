@@ -1,19 +1,21 @@
 """Labels of tracks whose embeddings or scores are in a table: from a catalog, or from a dataset."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from models.fitting.rows import TrackLabels
 from pipelines.inputs.catalog import check_split_column, fail_on_problems, open_catalog
+from transforms import storage
+from transforms.catalog.problems import Problem
+from transforms.catalog.reader import CatalogShard, read_shard
+from transforms.dataset.example import decode_example
+from transforms.dataset.manifest import DatasetManifest
+from transforms.formats.tfrecord import read_records
+from transforms.splits.by_artist import SplitRatios, group_of, split_of
+from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.taxonomy.targets import encode_targets
 
-if TYPE_CHECKING:
-    from models.fitting.rows import TrackLabels
-    from transforms.catalog.problems import Problem
-    from transforms.catalog.reader import CatalogShard
-    from transforms.dataset.manifest import DatasetManifest
-    from transforms.taxonomy.hierarchy import Taxonomy
 
-
-def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done: str) -> "Iterator[TrackLabels]":
+def catalog_labels(catalog: str, taxonomy: Taxonomy, column: str | None, done: str) -> Iterator[TrackLabels]:
     """Rows in which some category of the taxonomy is known; tags that it does not have say nothing.
 
     Problems are raised after the last row: all of them are named.
@@ -36,12 +38,8 @@ def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done:
 
 
 def _labelled_rows(
-    shards: "list[CatalogShard]", taxonomy: "Taxonomy", column: str | None, problems: "list[Problem]"
-) -> "Iterator[TrackLabels]":
-    from models.fitting.rows import TrackLabels
-    from transforms.catalog.reader import read_shard
-    from transforms.splits.by_artist import SplitRatios, group_of, split_of
-    from transforms.taxonomy.targets import encode_targets
+    shards: list[CatalogShard], taxonomy: Taxonomy, column: str | None, problems: list[Problem]
+) -> Iterator[TrackLabels]:
 
     for shard in shards:
         for batch, found in read_shard(shard):
@@ -53,12 +51,8 @@ def _labelled_rows(
                     yield TrackLabels(row["track_id"], group_of(row), labels.targets, labels.mask, official)
 
 
-def dataset_labels(dataset: str, manifest: "DatasetManifest") -> "Iterator[TrackLabels]":
+def dataset_labels(dataset: str, manifest: DatasetManifest) -> Iterator[TrackLabels]:
     """The tracks of a dataset, with the side that it gives them."""
-    from models.fitting.rows import TrackLabels
-    from transforms import storage
-    from transforms.dataset.example import decode_example
-    from transforms.formats.tfrecord import read_records
 
     for shard in manifest.shards:
         with storage.open_input(storage.join(dataset, shard.path)) as stream:

@@ -1,28 +1,16 @@
 """What the commands that read a table share: which snapshot is meant, and clear words when there is none."""
 
-import argparse
-from typing import TYPE_CHECKING
-
 from pipelines.terminal.errors import CommandFailed
-
-if TYPE_CHECKING:
-    from transforms.table.snapshots import Snapshot
-
-
-def add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
-    """TABLE and --snapshot."""
-    parser.add_argument("table", metavar="TABLE", help="root of the tables: a folder or gs://BUCKET/FOLDER")
-    parser.add_argument("--snapshot", type=int, metavar="N", help="number of a snapshot; the newest by default")
+from transforms.storage import StorageError
+from transforms.table.snapshots import Snapshot, read_snapshot, snapshot_numbers
 
 
-def chosen_snapshot(table: str, number: int | None) -> "Snapshot":
+def chosen_snapshot(table: str, number: int | None) -> Snapshot:
     """The snapshot that the user means.
 
     Raises:
       CommandFailed: there is none, or not this one.
     """
-    from transforms.storage import StorageError
-    from transforms.table.snapshots import read_snapshot, snapshot_numbers
 
     try:
         numbers = snapshot_numbers(table)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipelines.cli import main
-from pipelines.query import one_line
+from pipelines.jobs.query import one_line
 from tests.support.published import fake_bundle, publish_table
 
 

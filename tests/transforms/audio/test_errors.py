@@ -25,7 +25,9 @@ def test_a_new_reason_is_appended_to_the_golden_file():
 def test_every_reason_is_complete(error):
     assert error.stage in get_args(Stage) and error.retry in get_args(Retry)
     assert error.sentence.endswith(".") and error.sentence[0].isupper()
-    assert error.reason == "".join("_" + c.lower() if c.isupper() else c for c in error.__name__.removeprefix("Source")).lstrip("_")
+    assert error.reason == "".join(
+        "_" + c.lower() if c.isupper() else c for c in error.__name__.removeprefix("Source")
+    ).lstrip("_")
 
 
 def test_every_subclass_is_listed():

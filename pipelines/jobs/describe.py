@@ -1,0 +1,81 @@
+"""Shows the snapshots of a table: when, how many tracks, made with what, and the hash of their content.
+
+catalog-tagger describe table
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.inputs.flags import Arguments
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import CommandFailed
+from pipelines.terminal.printing import table_text
+from transforms.schemas.tables import TABLES
+from transforms.storage import StorageError
+from transforms.table.snapshots import Snapshot, read_snapshot, snapshot_numbers
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """All snapshots, the newest last."""
+
+    try:
+        document = describe(args.table)
+    except (StorageError, ValueError) as error:
+        raise CommandFailed(f"{args.table}: {error}") from error
+    rows = [
+        {"snapshot": s["number"], "created": s["created"], **s["counts"], "content_hash": s["content_hash"]}
+        for s in document["snapshots"]
+    ]
+    return Answer(text="\n".join(_lines(document)), document=document, rows=rows)
+
+
+def describe(table: str) -> dict[str, Any]:
+    """All snapshots of a table as one JSON object, oldest first.
+
+    Raises:
+      ValueError: nothing is published there.
+    """
+
+    numbers = snapshot_numbers(table)
+    if not numbers:
+        raise ValueError(f"no snapshot is published here; `catalog-tagger tag --table {table}` makes one")
+    return {"table": table, "snapshots": [_summary(read_snapshot(table, number)) for number in numbers]}
+
+
+def _summary(snapshot: Snapshot) -> dict[str, Any]:
+
+    run = snapshot.run
+    files = {name: snapshot.files(name) for name in TABLES}
+    return {
+        "number": snapshot.number,
+        "parent": run.parent,
+        "created": snapshot.created,
+        "run_id": run.run_id,
+        "content_hash": run.content_hash,
+        "counts": run.counts,
+        "reasons": run.reasons,
+        "options": run.options,
+        "ids": dataclasses.asdict(run.ids),
+        "tables": {
+            name: {"files": len(own), "rows": sum(f.rows for f in own), "bytes": sum(f.bytes for f in own)}
+            for name, own in files.items()
+        },
+    }
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    """All snapshots as a table, then the tables and ids of the newest."""
+    snapshots = document["snapshots"]
+    counts = ("catalog", "tagged", "carried", "rejected", "decoded")
+    rows = [
+        [s["number"], s["created"], *(s["counts"].get(name) for name in counts), s["content_hash"][:16], s["run_id"]]
+        for s in snapshots
+    ]
+    yield table_text(["snapshot", "created", *counts, "content_hash", "run_id"], rows, most_rows=len(rows))
+    newest = snapshots[-1]
+    yield f"\nTables of snapshot {newest['number']}"
+    tables = [[name, t["files"], t["rows"], t["bytes"]] for name, t in newest["tables"].items()]
+    yield table_text(["table", "files", "rows", "bytes"], tables)
+    yield f"\ncontent_hash  {newest['content_hash']}"
+    yield from (f"{name:12}  {value}" for name, value in newest["ids"].items())
