@@ -36,6 +36,7 @@ class Command(click.Command):
         help_option = self.get_help_option(ctx)
         if not (help_option and given.get(help_option.name or "")):
             self._check_rest(ctx, rest)
+            self._check_values(ctx, given)
             self._check_missing(ctx, given)
         return super().parse_args(ctx, args)
 
@@ -53,6 +54,12 @@ class Command(click.Command):
                     raise unknown_flag(flag, known)
         if rest and not rest[0].startswith("--"):
             raise UsageError(f"unexpected argument {rest[0]!r}; see `{ctx.command_path} --help`")
+
+    def _check_values(self, ctx: click.Context, given: dict[str, Any]) -> None:
+        """Refuses values of the wrong type."""
+        for param in self.get_params(ctx):
+            if given.get(param.name or "") and param.expose_value:
+                param.type_cast_value(ctx, given[param.name or ""])
 
     def _check_missing(self, ctx: click.Context, given: dict[str, Any]) -> None:
         missing = [
