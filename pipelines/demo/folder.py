@@ -60,7 +60,9 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
     command("import", "folder", folder, "--output", catalog)
     models = work.parent / "models"
     if any(not (models / name / "bundle.json").exists() for name in TAGGERS):
-        command("import", "musicnn", "--package", str(find_package(package, work.parent)), "--output", str(models))
+        command(
+            "import-model", "musicnn", "--package", str(find_package(package, work.parent)), "--output", str(models)
+        )
     first, *others = TAGGERS
     also = [word for name in others for word in ("--also", str(models / name), str(work / name))]
     for name in TAGGERS:

@@ -1,17 +1,14 @@
 """Labels from the catalog that `--catalog` names."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from pipelines.inputs.catalog import check_split_column, fail_on_problems, open_catalog
-
-if TYPE_CHECKING:
-    from transforms.catalog.problems import Problem
-    from transforms.splits.track_labels import TrackLabels
-    from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.catalog.problems import Problem
+from transforms.splits.track_labels import TrackLabels, labels_of_rows
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
-def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done: str) -> "Iterator[TrackLabels]":
+def catalog_labels(catalog: str, taxonomy: Taxonomy, column: str | None, done: str) -> Iterator[TrackLabels]:
     """See `labels_of_rows`. Problems are raised after the last row: all of them are named.
 
     Args:
@@ -24,7 +21,6 @@ def catalog_labels(catalog: str, taxonomy: "Taxonomy", column: str | None, done:
       UsageError: no such column.
       CatalogError, CommandFailed: the catalog cannot be read, is empty, or has problems.
     """
-    from transforms.splits.track_labels import labels_of_rows
 
     shards, _ = open_catalog(catalog)
     check_split_column(column, shards[0])

@@ -1,36 +1,21 @@
 """What the commands that read a table share: which snapshot is meant."""
 
-import argparse
-from typing import TYPE_CHECKING
-
-from pipelines.terminal.errors import checked
-
-if TYPE_CHECKING:
-    from transforms.table.reader import SnapshotReader
+from pipelines.inputs.flags import Arguments
+from pipelines.terminal.errors import UsageError, checked
+from transforms.table.as_of import moment_of
+from transforms.table.reader import SnapshotReader, open_snapshot
 
 
-def add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
-    """TABLE, --snapshot and --as-of."""
-    parser.add_argument("table", metavar="TABLE", help="root of the tables: a folder or gs://BUCKET/FOLDER")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--snapshot", type=int, metavar="N", help="number of a snapshot; the newest by default")
-    which.add_argument(
-        "--as-of",
-        metavar="TIME",
-        help="the newest snapshot at that time: 2026-01-31 (its end, UTC) or 2026-01-31T06:00",
-    )
-
-
-def chosen_snapshot(args: argparse.Namespace) -> "SnapshotReader":
+def chosen_snapshot(args: Arguments) -> SnapshotReader:
     """Opens the snapshot that the user means.
 
     Raises:
       UsageError: --as-of is not a time.
       TableError, StorageError: there is no such snapshot, or it cannot be read.
     """
-    from transforms.table.as_of import moment_of
-    from transforms.table.reader import open_snapshot
 
+    if args.as_of is not None and args.snapshot is not None:
+        raise UsageError("--snapshot and --as-of exclude each other: give one of them")
     if args.as_of is not None:
         checked(moment_of, args.as_of)
     return open_snapshot(args.table, args.snapshot, as_of=args.as_of)

@@ -1,5 +1,6 @@
 """How a command ends other than well: one line for the user and an exit code."""
 
+import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -35,3 +36,16 @@ def checked(build: Callable[_Values, _Made], *values: _Values.args, **named: _Va
         return build(*values, **named)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def print_error(message: str) -> None:
+    """Writes an error to stderr, the program's name in colour where a person looks."""
+    if not sys.stderr.isatty():
+        print(f"catalog-tagger: {message}", file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, highlight=False).print(
+        Text.assemble(("catalog-tagger:", "bold red"), f" {message}"), soft_wrap=True
+    )

@@ -1,6 +1,7 @@
 """Rows as text: JSON, CSV, or a table that fits the terminal."""
 
 import datetime
+import io
 import json
 import math
 import shutil
@@ -93,7 +94,10 @@ def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """RFC 4180 with a header and Unix line ends; null is an empty field, an empty text `""`, lists and structs JSON."""
+    """RFC 4180 with a header and Unix line ends; null is an empty field, an empty text `""`, lists and structs JSON.
+
+    The csv module tells null and an empty text apart from Python 3.12 on only.
+    """
     out.write(",".join(map(_field, names)) + "\n")
     for row in rows:
         out.write(",".join("" if value is None else _field(_flat(value)) for value in row) + "\n")
@@ -143,12 +147,34 @@ def write_table(
             shown.append(row)
         else:
             left_out += 1
-    for line in table_lines(names, shown, width):
-        out.write(line + "\n")
+    if out.isatty():
+        _print_in_colour(out, names, shown, width)
+    else:
+        for line in table_lines(names, shown, width):
+            out.write(line + "\n")
     if left_out:
         out.write(f"({len(shown)} of {len(shown) + left_out} rows; {left_out} left out: --format csv prints all)\n")
     else:
         out.write(f"({len(shown)} {'row' if len(shown) == 1 else 'rows'})\n")
+
+
+def _print_in_colour(out: TextIO, names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> None:
+    """The table for a person at a terminal: the same columns and cells, the header in bold."""
+    from rich.console import Console
+    from rich.text import Text
+
+    header, rule, *lines = table_lines(names, rows, width)
+    console = Console(file=out, width=width, highlight=False)
+    console.print(Text(header, style="bold"), Text(f"\n{rule}", style="dim"), sep="", soft_wrap=True)
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]], *, most_rows: int = 40) -> str:
+    """What `write_table` writes, as a text."""
+    out = io.StringIO()
+    write_table(out, names, rows, most_rows=most_rows)
+    return out.getvalue().rstrip("\n")
 
 
 def table_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Iterator[str]:

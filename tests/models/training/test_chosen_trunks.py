@@ -211,7 +211,7 @@ def test_a_bundle_without_a_trunk_gives_none(dataset, tmp_path, capsys):
 
 
 def test_prepare_takes_over_the_feature_spec(fake, tmp_path):
-    from pipelines.prepare import _spec
+    from pipelines.jobs.prepare import _spec
 
     assert _spec(None, fake.url) == SPEC
     with pytest.raises(BundleError, match=r"holds no bundle\.json"):
