@@ -44,6 +44,7 @@ setup(
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=14,<19",
+        "click>=8.2,<9",
         "google-api-core>=2.20,<3",
         "google-auth>=2.35,<3",
         "google-cloud-storage>=3.0,<4",
@@ -54,6 +55,7 @@ setup(
         "pyseccomp>=0.1.2,<0.2; sys_platform == 'linux'",
         "pyyaml>=6.0,<7",
         "requests>=2.31,<3",
+        "rich>=13.9,<16",
         "scipy>=1.13,<2",
         "soundfile>=0.13,<0.15",
         "soxr>=0.5,<2",
