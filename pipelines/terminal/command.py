@@ -29,6 +29,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Checks the whole command line before click does: unknown flags first, then everything that is missing."""
+        if ctx.resilient_parsing:  # completion: the line is not finished
+            return super().parse_args(ctx, args)
         try:
             given, rest, _ = self.make_parser(ctx).parse_args(list(args))
         except click.NoSuchOption as error:

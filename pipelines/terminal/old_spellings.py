@@ -16,9 +16,21 @@ def new_spelling(words: Sequence[str]) -> str | None:
     'submit train --to vertex --gpus=2'
     >>> new_spelling(["import", "trunk", "--onnx", "a.onnx"])
     'import-model onnx --onnx a.onnx'
+    >>> new_spelling(["--log-level", "info", "import", "musicnn"])
+    '--log-level info import-model musicnn'
     """
-    new = _train(words[1:]) if words[:1] == ["train"] else _import(words[1:]) if words[:1] == ["import"] else None
-    return None if new is None else shlex.join(new)
+    start = _command_at(words)
+    command, rest = words[start : start + 1], words[start + 1 :]
+    new = _train(rest) if command == ["train"] else _import(rest) if command == ["import"] else None
+    return None if new is None else shlex.join([*words[:start], *new])
+
+
+def _command_at(words: Sequence[str]) -> int:
+    """Position of the command's name, after the flags of the program."""
+    start = 0
+    while start < len(words) and words[start].startswith("-"):
+        start += 2 if words[start] == "--log-level" else 1
+    return start
 
 
 def _train(words: Sequence[str]) -> list[str] | None:
