@@ -11,12 +11,10 @@ from typing import NamedTuple
 
 import click
 
-from pipelines.terminal.command import Group
+from pipelines.terminal.command import PROGRAM, CommandGroup
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
 from pipelines.terminal.old_spellings import new_spelling
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
-
-PROGRAM = "catalog-tagger"
 
 
 class Entry(NamedTuple):
@@ -64,7 +62,7 @@ COMMANDS = {
 """Every command, in the order of `--help`."""
 
 
-class _Commands(Group):
+class _Commands(CommandGroup):
     """The commands, each imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -6,9 +6,7 @@ source <(catalog-tagger completion bash)
 import click
 from click.shell_completion import get_completion_class
 
-from pipelines.terminal.command import Command, Group
-
-PROGRAM = "catalog-tagger"
+from pipelines.terminal.command import PROGRAM, Command, CommandGroup
 
 
 @click.command(cls=Command)
@@ -17,5 +15,5 @@ def command(shell: str) -> int:
     """Prints the script."""
     completion = get_completion_class(shell)
     assert completion is not None
-    click.echo(completion(Group(), {}, PROGRAM, "_CATALOG_TAGGER_COMPLETE").source())
+    click.echo(completion(CommandGroup(), {}, PROGRAM, "_CATALOG_TAGGER_COMPLETE").source())
     return 0

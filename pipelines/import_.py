@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, joined
-from pipelines.terminal.command import Command, Group
+from pipelines.inputs.flags import answer, answer_flags, combined
+from pipelines.terminal.command import Command, CommandGroup
 
-_output = joined(
+_output = combined(
     click.option("--output", required=True, metavar="CATALOG", help="Parquet file to write or replace."),
     click.option("--taxonomy", metavar="YAML", help="Also write a taxonomy of the tags that were found."),
     answer_flags,
 )
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """One subcommand per source."""
 

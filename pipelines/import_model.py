@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags
-from pipelines.terminal.command import Command, Group
+from pipelines.terminal.command import Command, CommandGroup
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """One subcommand per kind of network."""
 

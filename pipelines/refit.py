@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, head_flags, joined
+from pipelines.inputs.flags import answer, answer_flags, combined, head_flags
 from pipelines.terminal.command import Command
 
-refit_flags = joined(
+refit_flags = combined(
     click.option("--table", required=True, metavar="TABLE", help="Table whose newest snapshot has the embeddings."),
     click.option(
         "--model", required=True, metavar="BUNDLE", help="Bundle that made the embeddings; its split is kept."

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, joined
+from pipelines.inputs.flags import answer, answer_flags, combined
 from pipelines.refit import refit_flags
-from pipelines.terminal.command import Command, Group
+from pipelines.terminal.command import Command, CommandGroup
 from pipelines.train import train_flags
 
-_job_flags = joined(
+_job_flags = combined(
     click.option("--to", type=click.Choice(["vertex", "kubernetes"]), required=True, help="Where the job runs."),
     click.option("--dry-run", is_flag=True, help="Print the job and send nothing."),
     click.option("--image", required=True, metavar="IMAGE", help="Container image: the Dockerfile's `trainer` target."),
@@ -57,25 +57,25 @@ _job_flags = joined(
 )
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """One subcommand per command that can run as a job."""
 
 
-@command.command(cls=Command, help="Run `train` as a GPU job.")
+@command.command("train", cls=Command, help="Run `train` as a GPU job.")
 @train_flags
 @_job_flags
-def train(**flags: Any) -> int:
+def submit_train(**flags: Any) -> int:
     """Builds the job and sends it."""
     from pipelines.jobs.submit import run_train
 
     return answer(run_train, flags)
 
 
-@command.command(cls=Command, help="Run `refit` as a job.")
+@command.command("refit", cls=Command, help="Run `refit` as a job.")
 @refit_flags
 @_job_flags
-def refit(**flags: Any) -> int:
+def submit_refit(**flags: Any) -> int:
     """Builds the job and sends it."""
     from pipelines.jobs.submit import run_refit
 

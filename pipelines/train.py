@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, head_flags, joined
+from pipelines.inputs.flags import answer, answer_flags, combined, head_flags
 from pipelines.inputs.training_flags import training_flags
 from pipelines.terminal.command import Command
 
-train_flags = joined(
+train_flags = combined(
     click.option("--dataset", required=True, metavar="DATASET", help="Folder or gs:// prefix that `prepare` wrote."),
     click.option(
         "--output",

@@ -29,7 +29,7 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
     return found.code
 
 
-def joined(*options: Decorator) -> Decorator:
+def combined(*options: Decorator) -> Decorator:
     """One decorator that adds several flags, in this order."""
 
     def decorate(function: Any) -> Any:
@@ -40,7 +40,7 @@ def joined(*options: Decorator) -> Decorator:
     return decorate
 
 
-answer_flags = joined(
+answer_flags = combined(
     click.option(
         "--format",
         type=click.Choice(["table", "csv", "json"]),
@@ -67,7 +67,7 @@ split_ratios_flag = click.option(
     help="Shares of the artists in training, validation and test.",
 )
 
-split_flags = joined(
+split_flags = combined(
     split_ratios_flag,
     click.option(
         "--split-column",
@@ -77,7 +77,7 @@ split_flags = joined(
 )
 """How tracks get their side of the split."""
 
-snapshot_flags = joined(
+snapshot_flags = combined(
     click.argument("table", metavar="TABLE"),
     click.option("--snapshot", type=int, metavar="N", help="Number of a snapshot (default: the newest)."),
     click.option(
@@ -88,7 +88,7 @@ snapshot_flags = joined(
 )
 """Which snapshot of which table."""
 
-gate_flags = joined(
+gate_flags = combined(
     click.option(
         "--max-reject-ratio",
         type=float,
@@ -116,7 +116,7 @@ def extraction_flags(*, unit: str, late: str) -> Decorator:
       unit: what `--chunk-tracks` tracks make.
       late: what happens after `--no-wait`.
     """
-    return joined(
+    return combined(
         click.option(
             "--catalog-root",
             metavar="FOLDER",
@@ -135,7 +135,7 @@ def extraction_flags(*, unit: str, late: str) -> Decorator:
     )
 
 
-head_flags = joined(
+head_flags = combined(
     click.option(
         "--balance",
         type=click.Choice(["none", "effective", "inverse"]),

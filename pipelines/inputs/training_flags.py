@@ -2,9 +2,9 @@
 
 import click
 
-from pipelines.inputs.flags import joined
+from pipelines.inputs.flags import combined
 
-training_flags = joined(
+training_flags = combined(
     click.option("--epochs", type=int, default=30, show_default=True, metavar="N", help="Most epochs."),
     click.option(
         "--patience",

@@ -21,7 +21,7 @@ from transforms.taxonomy.hierarchy import Taxonomy, load_taxonomy
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Fits the heads and writes the bundle."""
-    check_sources(args)
+    check_label_sources(args)
     try:
         found = _refit(args)
     except (BundleError, DatasetError) as error:
@@ -35,7 +35,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return bundle_answer(args.output, found.bundle, found.metrics, before=before)
 
 
-def check_sources(args: Arguments) -> None:
+def check_label_sources(args: Arguments) -> None:
     """Refuses flags that do not go together.
 
     Raises:

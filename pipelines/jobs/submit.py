@@ -31,7 +31,7 @@ def run_train(args: Arguments, beam_args: list[str]) -> Answer:
 
 def run_refit(args: Arguments, beam_args: list[str]) -> Answer:
     """Sends `refit` as a job, or prints the job."""
-    refit_job.check_sources(args)
+    refit_job.check_label_sources(args)
     return _submit("refit", args)
 
 

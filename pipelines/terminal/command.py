@@ -8,6 +8,8 @@ import click
 
 from pipelines.terminal.errors import UsageError
 
+PROGRAM = "catalog-tagger"
+
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 published nothing because a gate or the reject budget said no."
 )
@@ -73,7 +75,7 @@ class Command(click.Command):
             raise UsageError(f"missing {', '.join(missing)}; see `{ctx.command_path} --help`")
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """Commands under one name; a name that does not exist is answered with the nearest one that does."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
