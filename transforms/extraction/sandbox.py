@@ -16,11 +16,14 @@ import tempfile
 import threading
 import time
 import types
+from collections.abc import Callable
 from typing import Self
 
 from transforms.audio.errors import Crash, MemoryLimit, ResourceLimit, Timeout, TrackError, Unknown
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction import protocol as wire
+from transforms.extraction.answers import MOST_HEAD_BYTES, most_body_bytes, parse_answer
+from transforms.extraction.confinement import SECCOMP, hide_memory, is_weak
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
 from transforms.features.spec import FeatureSpec
@@ -39,7 +42,8 @@ class _Child:
     """One child process and the pipes to it. Used by the one thread that started it."""
 
     def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
-        self._limits = limits
+        self._spec, self._limits = spec, limits
+        self._most_body = most_body_bytes(spec)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
         request_read, self._request = os.pipe()
         self._answer, answer_write = os.pipe()
@@ -65,12 +69,20 @@ class _Child:
         try:
             deadline = time.monotonic() + _START_S
             wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes(), deadline)
-            hello, _ = wire.receive(self._answer, deadline)
+            hello, _ = wire.receive(self._answer, deadline, most_head=MOST_HEAD_BYTES, most_body=0)
         except (wire.Closed, wire.Late, wire.Garbled, BrokenPipeError) as error:
             self.end()
             raise SandboxError(f"a child process did not start: {self._last_words()}") from error
-        if hello["unconfined"]:
-            _warn_once(hello["unconfined"])
+        self.confinement: dict[str, str] = hello["confinement"]
+        if is_weak(self.confinement):
+            self._accept_weak(self.confinement[SECCOMP])
+
+    def _accept_weak(self, why: str) -> None:
+        """Warns once that decoders are hardly confined, or refuses to start."""
+        if not self._limits.allow_weak_sandbox:
+            self.end()
+            raise SandboxError(f"decoders cannot be confined here: {why}; --allow-weak-sandbox decodes all the same")
+        _warn_once(why)
 
     def extract(self, data: bytes) -> Features:
         """One track's features. Raises TrackError; the child is dead after some of them."""
@@ -78,7 +90,8 @@ class _Child:
         deadline = time.monotonic() + self._limits.wall_s
         try:
             wire.send(self._request, {}, data, deadline)
-            return wire.parse_answer(*wire.receive(self._answer, deadline))
+            answer = wire.receive(self._answer, deadline, most_head=MOST_HEAD_BYTES, most_body=self._most_body)
+            return parse_answer(*answer, self._spec, self._limits)
         except wire.Late:
             self.end()
             raise Timeout(f"no answer after {self._limits.wall_s:g} s") from None
@@ -139,7 +152,7 @@ _PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "TMPDI
 
 @functools.cache
 def _warn_once(why: str) -> None:
-    _log.warning("decoders could start programs and open connections here: %s", why)
+    _log.warning("weak sandbox: decoders could open files, start programs and connect to other machines: %s", why)
 
 
 def _module_path() -> list[str]:
@@ -166,8 +179,8 @@ def _environment() -> dict[str, str]:
 class _Seat:
     """A child, and the next one when it is spent. Used by one thread."""
 
-    def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
-        self._arguments = (spec, limits, extractor)
+    def __init__(self, start_child: Callable[[], _Child]) -> None:
+        self._start_child = start_child
         self._child: _Child | None = None
 
     def extract(self, data: bytes) -> Features:
@@ -181,7 +194,7 @@ class _Seat:
         return self._try(data)
 
     def _try(self, data: bytes) -> Features:
-        child = self._child = self._child or _Child(*self._arguments)
+        child = self._child = self._child or self._start_child()
         try:
             return child.extract(data)
         except TrackError:
@@ -218,9 +231,11 @@ class Sandbox:
             raise ValueError(f"children={children}: at least one is needed")
         self._arguments = (spec, limits, extractor)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        hide_memory()
         mel_matrix(spec)  # made once, before the threads that all need it
         self._threads = [threading.Thread(target=self._serve, daemon=True, name="sandbox") for _ in range(children)]
         self._is_closed = False
+        self._confinement: dict[str, str] = {}
         for thread in self._threads:
             thread.start()
 
@@ -231,6 +246,10 @@ class Sandbox:
         future: concurrent.futures.Future[Features] = concurrent.futures.Future()
         self._jobs.put((data, future))
         return future
+
+    def confinement(self) -> dict[str, str]:
+        """What the last child that started has given up: measure -> `in force`, or why it is not; empty before."""
+        return dict(self._confinement)
 
     def close(self) -> None:
         """End all children after the tracks that were submitted."""
@@ -250,9 +269,14 @@ class Sandbox:
     ) -> None:
         self.close()
 
+    def _start_child(self) -> _Child:
+        child = _Child(*self._arguments)
+        self._confinement = child.confinement
+        return child
+
     def _serve(self) -> None:
         """One thread: take a track, answer it."""
-        seat = _Seat(*self._arguments)
+        seat = _Seat(self._start_child)
         while (job := self._jobs.get()) is not None:
             data, future = job
             if not future.set_running_or_notify_cancel():
