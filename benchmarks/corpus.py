@@ -84,9 +84,9 @@ def _write(folder: Path, files: Iterator[bytes], extension: str) -> None:
 
 
 def _songs(tracks: int) -> Iterator[bytes]:
+    from pipelines.jobs.synthesize import encode_audio
     from pipelines.synthesis.catalog import make_tracks
     from pipelines.synthesis.song import render
-    from pipelines.synthesize import encode_audio
 
     plain = [
         encode_audio(render(track.song, SONG_S, 44_100), 44_100, "MP3", "MPEG_LAYER_III")

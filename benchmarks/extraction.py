@@ -228,7 +228,7 @@ def memory(folder: Path) -> Iterator[Row]:
             before = status_mib(os.getpid(), "VmRSS")
             sandbox.submit(data).result()
             grown = max(0.0, status_mib(os.getpid(), "VmRSS") - before)
-            child = max(status_mib(pid, "VmHWM") for pid in descendants(os.getpid()))
+            child = max(status_mib(child.pid, "VmHWM") for child in descendants(os.getpid()))
             yield row([child], f"Peak memory of the child, {length} MP3", "MiB", target=200)
             yield row([grown], f"Growth of the worker, {length} MP3", "MiB", target=50)
 

@@ -4,7 +4,6 @@ python -m benchmarks.inference .bench onnx    # one engine in this process: JSON
 """
 
 import json
-import os
 import resource
 import statistics
 import sys
@@ -63,6 +62,7 @@ def _starts(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
 
 def make(work: Path) -> None:
     """Writes a bundle of every network in the registry, and the imported ones where their package is."""
+    from models.bundles.trunk_bundle import Embedding
     from models.bundles.writing import write_trunk_bundle
     from models.embedding.pooling import Pooling
     from models.trunks import keras_trunk
@@ -76,8 +76,8 @@ def make(work: Path) -> None:
             continue
         model = builder(spec, [-40.0] * spec.n_mels, [10.0] * spec.n_mels)
         facts, files = keras_trunk.export_trunk(model, name, learned=False)
-        pooling = Pooling(statistics="none")
-        write_trunk_bundle(str(place), spec=spec, pooling=pooling, trunks=(facts,), files=files)
+        embedding = Embedding(spec=spec, pooling=Pooling(statistics="none"), trunks=(facts,))
+        write_trunk_bundle(str(place), embedding, files)
     if list(WHEELS.glob("musicnn-*.whl")) and not (work / "inference" / "musicnn-msd").exists():
         from models.trunks.musicnn import write_musicnn_bundle
         from models.trunks.musicnn_package import read_package
@@ -117,6 +117,5 @@ def _rate(embedder: Any, patches: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     folder, what = Path(sys.argv[1]), sys.argv[2]
     print("{}" if what == "make" and make(folder) is None else json.dumps(measure(folder, what)))

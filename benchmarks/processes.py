@@ -1,4 +1,4 @@
-"""Running a command and watching the memory and the time of its whole process tree through /proc."""
+"""Running a command and watching the memory and the time of its whole process tree."""
 
 import dataclasses
 import resource
@@ -9,7 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 SAMPLE_S = 0.1
+MIB = 2**20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,8 +88,16 @@ class _Watch:
     def _sample(self, pid: int) -> None:
         while not self._stopped.wait(SAMPLE_S):
             parent, children = memory_of(pid)
-            found = (parent, children, parent + children)
-            self._peaks = tuple(max(pair) for pair in zip(self._peaks, found, strict=True))
+            sample = (parent, children, parent + children)
+            self._peaks = tuple(max(pair) for pair in zip(self._peaks, sample, strict=True))
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """All processes under `pid`; none if it has ended."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def memory_of(pid: int) -> tuple[float, float]:
@@ -95,39 +106,24 @@ def memory_of(pid: int) -> tuple[float, float]:
     A descendant that is about to start another program still shares its parent's memory, and its command line: it is
     left out.
     """
-    command = _command_line(pid)
+    try:
+        process = psutil.Process(pid)
+        command, resident = process.cmdline(), process.memory_info().rss / MIB
+    except psutil.NoSuchProcess:
+        return 0.0, 0.0
     started = [child for child in descendants(pid) if _command_line(child) != command]
-    return _field_mib(pid, "status", "VmRSS"), sum(_field_mib(child, "smaps_rollup", "Pss") for child in started)
+    return resident, sum(_proportional_mib(child) for child in started)
 
 
-def _command_line(pid: int) -> bytes:
+def _command_line(process: psutil.Process) -> list[str]:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
-def descendants(pid: int) -> list[int]:
-    """All processes under `pid`."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name, in parentheses, may hold spaces: the parent's id is the second field after it.
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (OSError, IndexError):
-            continue
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found, todo = [], [pid]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
-
-
-def _field_mib(pid: int, file: str, field: str) -> float:
+def _proportional_mib(process: psutil.Process) -> float:
     try:
-        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
-    except OSError:
+        return float(process.memory_full_info().pss / MIB)
+    except psutil.Error:
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), 0.0)

@@ -64,11 +64,11 @@ def _trunk_row(name: str, facts: dict[str, Any]) -> Row:
 
 def inference(work: Path) -> dict[str, Any]:
     """Patches a second of every trunk, measured in turns."""
+    from benchmarks.trunk_cost import multiply_adds, parameters
     from models.embedding.embedder import BATCH
     from models.embedding.statistics import LATEST, STATISTICS_BY_VERSION
     from models.trunks import keras_trunk
     from models.trunks import networks as trunks
-    from models.trunks.cost import multiply_adds, parameters
 
     keras_trunk.limit_threads(1)
     patches = np.random.default_rng(0).normal(-40, 10, (BATCH, *SPEC.patch_shape)).astype(np.float32)

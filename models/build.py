@@ -10,14 +10,13 @@ import keras
 import numpy as np
 
 from models.bundles import split_record as split_file
-from models.bundles.model_card import model_card
 from models.bundles.tagger_bundle import Bundle
-from models.bundles.trunk_bundle import TrunkFile
-from models.bundles.writing import check_output, write_bundle
+from models.bundles.trunk_bundle import Embedding
+from models.bundles.writing import check_output
+from models.draft import BundleDraft
 from models.embedding.embedder import TrackEmbedder
 from models.embedding.pooling import Pooling
 from models.evaluation.intervals import with_intervals
-from models.fitting import baselines
 from models.fitting.gain import Gain
 from models.fitting.rows import SplitRows, embed_split, pairs_of
 from models.fitting.tagger import RATED, FittedTagger, HeadOptions, build_tagger
@@ -28,7 +27,6 @@ from models.training.chosen_trunks import ChosenTrunk, Train, bundles_among, cho
 from models.training.shards import local_shards
 from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest, tied_tracks
-from transforms.formats.hashing import json_bytes
 from transforms.splits.by_artist import NONE, SPLITS
 
 FineTune = Literal["tested", "always"]
@@ -89,26 +87,19 @@ def build_bundle(
         found = fit(trained)
         if fine_tune == "tested":
             found = _better(fit([trunk.origin or trunk for trunk in trained]), found)
-    layout = layout_of(manifest.taxonomy)
-    tagger = with_intervals(found.tagger, found.rows["test"], layout)
-    bundle = write_bundle(
-        output,
-        spec=manifest.feature_spec,
+    draft = BundleDraft(
+        embedding=found.embedding,
+        trunk_files={name: content for trunk in found.trunks for name, content in trunk.files.items()},
         taxonomy=manifest.taxonomy,
-        pooling=pooling,
-        trunks=found.facts,
-        heads=tagger.heads,
-        tags=tagger.tags,
+        tagger=with_intervals(found.tagger, found.rows["test"], layout_of(manifest.taxonomy)),
+        history=_history(options, trained),
+        splits={**pairs_of(found.rows), NONE: tied},
+        learned=learned,
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
-        files={
-            **{name: data for trunk in found.trunks for name, data in trunk.files.items()},
-            **_files(manifest, found.facts, tagger),
-            "history.json": json_bytes(_history(options, trained)),
-            split_file.SPLIT_FILE: split_file.to_bytes({**pairs_of(found.rows), NONE: tied}, learned),
-        },
     )
+    bundle = draft.write(output)
     _forget_checkpoints(options.checkpoints, trained, apart=apart)
-    return BuiltBundle(bundle=bundle, metrics=tagger.metrics)
+    return BuiltBundle(bundle=bundle, metrics=draft.tagger.metrics)
 
 
 def _learned_before(
@@ -131,14 +122,10 @@ def _learned_before(
 class _Fitted:
     """Trunks, the labelled tracks as they embed them, and the tagger on that."""
 
+    embedding: Embedding
     trunks: Sequence[ChosenTrunk]
     rows: dict[str, SplitRows]
     tagger: FittedTagger
-
-    @property
-    def facts(self) -> tuple[TrunkFile, ...]:
-        """What the manifest says of the trunks."""
-        return tuple(trunk.facts for trunk in self.trunks)
 
 
 def _fitted(
@@ -149,10 +136,11 @@ def _fitted(
     trunks: Sequence[ChosenTrunk],
 ) -> _Fitted:
     rows = _embedded(manifest, paths, trunks, pooling)
-    blocks = pooling.blocks([trunk.facts for trunk in trunks], manifest.feature_spec.n_mels)
-    taxonomy = manifest.taxonomy
+    spec, taxonomy = manifest.feature_spec, manifest.taxonomy
+    embedding = Embedding(spec=spec, pooling=pooling, trunks=tuple(trunk.facts for trunk in trunks))
+    blocks = pooling.blocks(embedding.trunks, spec.n_mels)
     tagger = build_tagger(rows, layout_of(taxonomy), taxonomy.tag_ids, blocks, heads)
-    return _Fitted(trunks=trunks, rows=rows, tagger=tagger)
+    return _Fitted(embedding=embedding, trunks=trunks, rows=rows, tagger=tagger)
 
 
 def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
@@ -160,7 +148,7 @@ def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
     losses = [found.tagger.validation_losses for found in (frozen, tuned)]
     known = ~np.isnan(losses[0])
     groups = [group for group, counts in zip(frozen.rows["validation"].groups, known, strict=True) if counts]
-    gain = Gain.of(*(of_model[known] for of_model in losses), groups)
+    gain = Gain.of(losses[0][known], losses[1][known], groups)
     chosen = tuned if gain and gain.is_sure else frozen
     facts = {"published": "fine-tuned" if chosen is tuned else "frozen", "gain": gain and gain._asdict()}
     tagger = dataclasses.replace(chosen.tagger, metrics={**chosen.tagger.metrics, "fine_tuning": facts})
@@ -211,15 +199,6 @@ def _trainer(
 def _own_folder(folder: str, number: int, name: str, apart: bool) -> str:
     """The folder of one trunk: numbered, as two bundles may name theirs alike."""
     return storage.join(folder, f"{number}-{name}") if apart else folder
-
-
-def _files(manifest: DatasetManifest, facts: tuple[TrunkFile, ...], tagger: FittedTagger) -> dict[str, bytes]:
-    """What people read of a tagger, and the baselines."""
-    return {
-        "metrics.json": json_bytes(tagger.metrics),
-        **({baselines.BASELINES_FILE: tagger.baselines.to_npz()} if tagger.baselines else {}),
-        "MODEL_CARD.md": model_card(manifest, facts, tagger.tags, tagger.metrics).encode(),
-    }
 
 
 def _history(options: training.TrainingOptions, chosen: Sequence[ChosenTrunk]) -> dict[str, Any]:

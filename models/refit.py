@@ -5,26 +5,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles import split_record as split_file
-from models.bundles.model_card import model_card
 from models.bundles.split_record import Sides
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, files_of, load_trunks, read_file
-from models.bundles.writing import check_output, write_bundle
+from models.bundles.writing import check_output
+from models.draft import BundleDraft
 from models.evaluation.intervals import with_intervals
 from models.fitting.kept_split import KeptSplit, keep_split
 from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
-from models.fitting.rows import SplitRows, TrackLabels, pairs_of
-from models.fitting.tagger import FittedTagger, HeadOptions, build_tagger
+from models.fitting.rows import SplitRows, pairs_of
+from models.fitting.tagger import HeadOptions, build_tagger
 from models.scoring.heads import layout_of
-from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import json_bytes
-from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios
-from transforms.table.snapshots import Snapshot, locations
+from transforms.splits.track_labels import TrackLabels
+from transforms.table.reader import SnapshotReader
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
@@ -45,18 +42,10 @@ class RefittedBundle:
     unsplit: int
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Card:
-    """What a model card says of the training data."""
-
-    taxonomy: Taxonomy
-    feature_spec: FeatureSpec
-
-
 def refit(
     url: str,
     output: str,
-    table: tuple[str, Snapshot],
+    snapshot: SnapshotReader,
     labels: Iterable[TrackLabels],
     taxonomy: Taxonomy,
     options: HeadOptions,
@@ -67,7 +56,7 @@ def refit(
     Args:
       url: the bundle whose trunks made the embeddings.
       output: folder of the new bundle.
-      table: a table and its snapshot.
+      snapshot: a snapshot of the table that holds the embeddings.
       labels: labelled tracks, in the order of the taxonomy's tags.
       taxonomy: tags of the new heads.
       options: what was asked of heads.
@@ -78,56 +67,50 @@ def refit(
     """
     check_output(output)
     base = load_trunks(url)
-    root, snapshot = table
-    if snapshot.run.ids.embedding_id != base.embedding_id:
+    if (own := snapshot.manifest.run.ids.embedding_id) != base.embedding_id:
         raise BundleError(
-            f"{root} holds embeddings {snapshot.run.ids.embedding_id}, {url} makes {base.embedding_id}: give the "
+            f"{snapshot.root} holds embeddings {own}, {url} makes {base.embedding_id}: give the "
             "bundle that the table was tagged with, or tag with this one first"
         )
     labelled = _Labels.of(labels, len(taxonomy.tags))
-    embedded = read_embeddings(root, snapshot, sorted(labelled.places), base.embedding_dim)
+    embedded = read_embeddings(snapshot, sorted(labelled.places), base.embedding_dim)
     split = split_file.read_rows(base)
     known, learned = Sides.of_rows(split), split_file.learned_rows(base, split)
-    kept = keep_split(labelled.rows(), known, learned, table, ratios)
+    kept = keep_split(labelled.rows(), known, learned, snapshot, ratios)
     splits, absent, kept_out, unsplit = _split(labelled, embedded, kept, base.embedding_dim)
     if not splits["train"].track_ids:
-        raise BundleError(f"{root} holds no embedding of a labelled track of the training split: nothing to fit on")
+        raise BundleError(
+            f"{snapshot.root} holds no embedding of a labelled track of the training split: nothing to fit on"
+        )
     blocks = base.pooling.blocks(base.trunks, base.spec.n_mels)
     layout = layout_of(taxonomy)
     tagger = with_intervals(build_tagger(splits, layout, taxonomy.tag_ids, blocks, options), splits["test"], layout)
-    bundle = write_bundle(
-        output,
-        spec=base.spec,
+    draft = BundleDraft(
+        embedding=base,
+        trunk_files=_trunk_files(base),
         taxonomy=taxonomy,
-        pooling=base.pooling,
-        trunks=base.trunks,
-        heads=tagger.heads,
-        tags=tagger.tags,
-        files={
-            **_files(base, tagger, taxonomy, snapshot),
-            split_file.SPLIT_FILE: split_file.to_bytes({**pairs_of(splits), NONE: _out(known, kept)}, learned),
-        },
+        tagger=tagger,
+        history={"heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.manifest.number}, "epochs": []},
+        splits={**pairs_of(splits), NONE: _out(known, kept)},
+        learned=learned,
     )
+    bundle = draft.write(output)
     return RefittedBundle(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)
 
 
 def read_embeddings(
-    root: str, snapshot: Snapshot, wanted: Sequence[str], dim: int
+    snapshot: SnapshotReader, wanted: Sequence[str], dim: int
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Embeddings of these tracks that a snapshot holds, file by file: ids, and float16 [n, dim], their full precision.
+    """Embeddings of these tracks that a snapshot holds, in batches: ids, and float16 [n, dim], their full precision.
 
     Raises:
       BundleError: one has another length.
     """
-    among = pa.array(wanted, pa.string())
-    for place in locations(root, snapshot, "embeddings"):
-        rows = read_parquet(place, ["track_id", "embedding"])
-        rows = rows.filter(pc.is_in(rows.column("track_id"), value_set=among))
-        if not rows.num_rows:
-            continue
+    for rows in snapshot.batches("embeddings", ["track_id", "embedding"], track_ids=wanted):
         flat = pc.list_flatten(rows.column("embedding")).to_numpy()
         if len(flat) != rows.num_rows * dim:
-            raise BundleError(f"{place}: {len(flat) / rows.num_rows:g} values an embedding, the bundle makes {dim}")
+            mean = len(flat) / rows.num_rows
+            raise BundleError(f"{snapshot.root}: {mean:g} values an embedding, the bundle makes {dim}")
         yield rows.column("track_id").to_pylist(), flat.reshape(-1, dim).astype(EMBEDDING_TYPE)
 
 
@@ -209,14 +192,7 @@ def _out(known: Sides, kept: KeptSplit) -> list[tuple[str, str]]:
     return [(track, "") for track in found]
 
 
-def _files(base: TrunkBundle, tagger: FittedTagger, taxonomy: Taxonomy, snapshot: Snapshot) -> dict[str, bytes]:
-    """The trunks' files as they are, and what people read."""
+def _trunk_files(base: TrunkBundle) -> dict[str, bytes]:
+    """The trunks' files as they are, by name."""
     kept = {name for trunk in base.trunks for place in trunk.files.values() for name in files_of(place, base.files)}
-    history = {"heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.number}, "epochs": []}
-    card = _Card(taxonomy=taxonomy, feature_spec=base.spec)
-    return {
-        **{name: read_file(base.url, name, base.files[name]) for name in sorted(kept)},
-        "metrics.json": json_bytes(tagger.metrics),
-        "history.json": json_bytes(history),
-        "MODEL_CARD.md": model_card(card, base.trunks, tagger.tags, tagger.metrics).encode(),
-    }
+    return {name: read_file(base.url, name, base.files[name]) for name in sorted(kept)}

@@ -3,92 +3,19 @@
 catalog-tagger describe table
 """
 
-import argparse
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipelines.terminal.errors import DONE, CommandFailed
+import click
 
-if TYPE_CHECKING:
-    from transforms.table.snapshots import Snapshot
-
-HELP = "Show the snapshots of a table: counts, ids and content hashes."
+from pipelines.inputs.flags import answer, answer_flags
+from pipelines.terminal.command import Command
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares this command's flags."""
-    parser.add_argument("table", metavar="TABLE", help="root of the tables: a folder or gs://BUCKET/FOLDER")
-    parser.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+@click.command(cls=Command)
+@click.argument("table", metavar="TABLE")
+@answer_flags
+def command(**flags: Any) -> int:
+    """Prints all snapshots, the newest last."""
+    from pipelines.jobs.describe import run
 
-
-def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Prints all snapshots, the newest last; returns the exit code."""
-    from transforms.formats.hashing import json_bytes
-    from transforms.storage import StorageError
-
-    try:
-        document = describe(args.table)
-    except (StorageError, ValueError) as error:
-        raise CommandFailed(f"{args.table}: {error}") from error
-    if args.format == "json":
-        sys.stdout.write(json_bytes(document).decode())
-    else:
-        _print(document)
-    return DONE
-
-
-def describe(table: str) -> dict[str, Any]:
-    """All snapshots of a table as one JSON object, oldest first.
-
-    Raises:
-      ValueError: nothing is published there.
-    """
-    from transforms.table.snapshots import read_snapshot, snapshot_numbers
-
-    numbers = snapshot_numbers(table)
-    if not numbers:
-        raise ValueError(f"no snapshot is published here; `catalog-tagger tag --table {table}` makes one")
-    return {"table": table, "snapshots": [_summary(read_snapshot(table, number)) for number in numbers]}
-
-
-def _summary(snapshot: "Snapshot") -> dict[str, Any]:
-    import dataclasses
-
-    from transforms.schemas.tables import TABLES
-
-    run = snapshot.run
-    files = {name: snapshot.files(name) for name in TABLES}
-    return {
-        "number": snapshot.number,
-        "parent": run.parent,
-        "created": snapshot.created,
-        "run_id": run.run_id,
-        "content_hash": run.content_hash,
-        "counts": run.counts,
-        "reasons": run.reasons,
-        "options": run.options,
-        "ids": dataclasses.asdict(run.ids),
-        "tables": {
-            name: {"files": len(own), "rows": sum(f.rows for f in own), "bytes": sum(f.bytes for f in own)}
-            for name, own in files.items()
-        },
-    }
-
-
-def _print(document: dict[str, Any]) -> None:
-    from pipelines.terminal.printing import write_table
-
-    snapshots = document["snapshots"]
-    counts = ("catalog", "tagged", "carried", "rejected", "decoded")
-    rows = [
-        [s["number"], s["created"], *(s["counts"].get(name) for name in counts), s["content_hash"][:16], s["run_id"]]
-        for s in snapshots
-    ]
-    write_table(sys.stdout, ["snapshot", "created", *counts, "content_hash", "run_id"], rows, most_rows=len(rows))
-    newest = snapshots[-1]
-    print(f"\nTables of snapshot {newest['number']}")
-    tables = [[name, t["files"], t["rows"], t["bytes"]] for name, t in newest["tables"].items()]
-    write_table(sys.stdout, ["table", "files", "rows", "bytes"], tables)
-    print(f"\ncontent_hash  {newest['content_hash']}")
-    for name, value in newest["ids"].items():
-        print(f"{name:12}  {value}")
+    return answer(run, flags)

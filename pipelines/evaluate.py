@@ -1,180 +1,63 @@
-"""Evaluate a bundle on tracks that it was not trained on: metrics with intervals, and a report to read.
+"""Evaluates a bundle on tracks that it was not trained on: metrics with confidence intervals, and a report.
 
 catalog-tagger evaluate --model bundle --dataset dataset --output evaluation
 catalog-tagger evaluate --model bundle --table table --catalog catalog.parquet --output evaluation
 """
 
-import argparse
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from pipelines.inputs.labelled_tracks import catalog_labels, dataset_labels
-from pipelines.terminal.errors import DONE, CommandFailed, UsageError, checked
-from pipelines.terminal.metrics_table import with_interval
+import click
 
-if TYPE_CHECKING:
-    from models.bundles.tagger_bundle import Bundle
-    from models.evaluation.examined import ExaminedTracks
-    from models.fitting.rows import TrackLabels
-
-HELP = "Evaluate a bundle on a held-out split: tags.parquet, evaluation.json and report.html, with intervals."
-
-EVALUATION, REPORT = "evaluation.json", "report.html"
+from pipelines.inputs.flags import answer, answer_flags
+from pipelines.terminal.command import Command
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of `evaluate`."""
-    parser.add_argument("--model", required=True, metavar="BUNDLE", help="folder or gs:// prefix of the bundle")
-    parser.add_argument(
-        "--dataset",
-        help="folder or gs:// prefix that prepare wrote; tracks that the bundle was fitted on, and those of their "
-        "artists, are left out and counted",
-    )
-    parser.add_argument(
-        "--table",
-        help="rate the scores that the newest snapshot of this table holds, instead of embedding the dataset's tracks",
-    )
-    parser.add_argument("--catalog", help="with --table: catalog with labels, instead of --dataset")
-    parser.add_argument("--split-column", help="with --catalog: official sides of artists that the bundle has not seen")
-    parser.add_argument(
-        "--split", choices=("test", "validation", "train"), default="test", help="which tracks; only test is untouched"
-    )
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="where the three files go; holds none yet")
-    parser.add_argument(
-        "--resamples", type=int, default=300, help="resamples of artists that intervals come from; 0: no intervals"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples")
-    parser.add_argument(
-        "--durations", default="10,60,180,360", metavar="S,S,...", help="lengths in seconds that part the slices"
-    )
+@click.command(cls=Command)
+@click.option("--model", required=True, metavar="BUNDLE", help="Folder or gs:// prefix of the bundle.")
+@click.option(
+    "--dataset",
+    metavar="DATASET",
+    help="Folder or gs:// prefix that `prepare` wrote. Tracks that the bundle was fitted on, and other tracks of their "
+    "artists, are left out and counted.",
+)
+@click.option(
+    "--table",
+    metavar="TABLE",
+    help="Rate the scores in the newest snapshot of this table instead of embedding the dataset's tracks.",
+)
+@click.option("--catalog", metavar="CATALOG", help="With --table: catalog with labels, instead of --dataset.")
+@click.option(
+    "--split-column",
+    metavar="COLUMN",
+    help="With --catalog: column with an official split, for artists that the bundle has not seen.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["test", "validation", "train"]),
+    default="test",
+    show_default=True,
+    help="Tracks to evaluate on; only those of test were never used.",
+)
+@click.option("--output", required=True, metavar="FOLDER", help="Folder of the three files; it must hold none yet.")
+@click.option(
+    "--resamples",
+    type=int,
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="Bootstrap resamples of artists for the confidence intervals; 0 computes none.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the resamples.")
+@click.option(
+    "--durations",
+    default="10,60,180,360",
+    show_default=True,
+    metavar="S,S,...",
+    help="Track lengths in seconds at which results are sliced.",
+)
+@answer_flags
+def command(**flags: Any) -> int:
+    """Scores the tracks, or reads their scores, rates them and writes the files."""
+    from pipelines.jobs.evaluate import run
 
-
-def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Scores the split, or reads its scores, rates them, writes the files and prints the averages."""
-    import importlib.util
-
-    from models.evaluation.summary import Resampling
-    from transforms import storage
-
-    check_sources(args)
-    resampling = checked(Resampling, resamples=args.resamples, seed=args.seed)
-    edges = checked(parse_edges, args.durations)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
-    if storage.exists(storage.join(args.output, EVALUATION)):
-        raise CommandFailed(f"{args.output} holds an evaluation already: choose another folder")
-    files, averages, notes = _evaluate(args, resampling, edges)
-    for name, data in files.items():
-        storage.write_bytes(storage.join(args.output, name), data)
-    print_averages(averages)
-    for note in notes:
-        print(note)
-    print(f"report: {storage.join(args.output, REPORT)}")
-    return DONE
-
-
-def check_sources(args: argparse.Namespace) -> None:
-    """Refuses flags that do not go together.
-
-    Raises:
-      UsageError: labels are missing, or come from two places.
-    """
-    if args.table is None:
-        if others := [flag for flag in ("catalog", "split_column") if getattr(args, flag) is not None]:
-            raise UsageError(f"--{others[0].replace('_', '-')} is for --table")
-        if args.dataset is None:
-            raise UsageError("missing --dataset: folder or gs:// prefix that prepare wrote")
-    elif (args.dataset is None) == (args.catalog is None):
-        raise UsageError("--table takes labels from --catalog or from --dataset: give one of them")
-    elif args.catalog is None and args.split_column is not None:
-        raise UsageError("--split-column goes with --catalog")
-
-
-def parse_edges(text: str) -> tuple[float, ...]:
-    """Ascending lengths in seconds of `10,60,180`.
-
-    Raises:
-      ValueError: not that.
-    """
-    try:
-        edges = tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ValueError(f"--durations {text!r}: give lengths in seconds, e.g. 10,60,180") from error
-    if list(edges) != sorted(set(edges)) or edges[0] <= 0:
-        raise ValueError(f"--durations {text!r}: give rising lengths over 0")
-    return edges
-
-
-def _evaluate(
-    args: argparse.Namespace, resampling: Any, edges: Sequence[float]
-) -> tuple[dict[str, bytes], list[dict[str, Any]], Sequence[str]]:
-    """The files by name, the one that says all is done last; the averages; and what a reader of them must know."""
-    # TensorFlow's C++ side writes about its own graph rewriting at error level; what matters comes as an exception.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from models.evaluation.files import evaluation_files, subject_of
-    from models.evaluation.published_scores import without_calibration
-    from models.evaluation.summary import evaluate
-
-    found = _of_table(args) if args.table else _of_dataset(args)
-    tag_ids = found.bundle.taxonomy.tag_ids
-    evaluation = evaluate(found.examined, found.bundle.layout, tag_ids, resampling, edges)
-    if found.cut:
-        evaluation = without_calibration(evaluation)
-    subject = subject_of(found.bundle, found.source, args.split, resampling, found.notes)
-    return evaluation_files(subject, found.examined, evaluation, tag_ids), evaluation.averages, subject.notes
-
-
-class _Found(NamedTuple):
-    """A bundle, what is said of labelled tracks, where that is from, what must be known, whether scores are cut off."""
-
-    bundle: "Bundle"
-    examined: "ExaminedTracks"
-    source: Mapping[str, str]
-    notes: Sequence[str] = ()
-    cut: bool = False
-
-
-def _of_dataset(args: argparse.Namespace) -> _Found:
-    """Embeds and scores a split of a dataset."""
-    from models.evaluation.predictions import predict
-    from transforms.dataset.manifest import read_manifest
-
-    manifest = read_manifest(args.dataset)
-    found = predict(args.model, args.dataset, manifest, args.split)
-    return _Found(found.bundle, found.examined, {"catalog": manifest.catalog_digest}, found.notes())
-
-
-def _of_table(args: argparse.Namespace) -> _Found:
-    """Reads the scores of a table's newest snapshot, and labels of its tracks."""
-    from models.bundles.tagger_bundle import load_bundle
-    from models.evaluation.predictions import check_taxonomy
-    from models.evaluation.published_scores import examine_table
-    from transforms.dataset.manifest import read_manifest
-    from transforms.table.snapshots import current_snapshot
-
-    bundle, snapshot = load_bundle(args.model), current_snapshot(args.table)
-    if snapshot is None:
-        raise CommandFailed(f"{args.table}: no snapshot is published there")
-    if args.dataset is not None:
-        manifest = read_manifest(args.dataset)
-        check_taxonomy(bundle, manifest)
-        labels: Iterable[TrackLabels] = dataset_labels(args.dataset, manifest)
-    else:
-        labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated")
-    published = examine_table(bundle, args.table, snapshot, labels, args.split)
-    source = {
-        "labels": args.dataset or args.catalog,
-        "table": args.table,
-        "snapshot": f"{snapshot.number}, content {snapshot.run.content_hash}",
-    }
-    return _Found(bundle, published.examined, source, published.notes(), bool(published.cut))
-
-
-def print_averages(averages: Sequence[Mapping[str, Any]]) -> None:
-    """Macro averages of all tags: a line a model, each value with its interval."""
-    print(f"{'model':<22}{'ROC-AUC':>22}{'PR-AUC':>22}{'calibration error':>22}{'tags rated':>12}")
-    for row in averages:
-        if (row["slice"], row["category"], row["average"]) == ("all", "all", "macro"):
-            cells = "".join(f"{with_interval(row['metrics'][name]):>22}" for name in ("roc_auc", "pr_auc", "ece"))
-            print(f"{row['model']:<22}{cells}{row['tags']:>12}")
+    return answer(run, flags)

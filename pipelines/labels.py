@@ -1,116 +1,31 @@
-"""Report what a catalog's labels are worth, and make a taxonomy without the tags that are too rare.
+"""Reports what a catalog's labels are worth, and makes a taxonomy without the tags that are too rare.
 
 catalog-tagger labels --catalog catalog.parquet --taxonomy taxonomy.yaml --output labels --min-artists 50
 catalog-tagger prepare --catalog catalog.parquet --taxonomy labels/taxonomy.yaml ...
 """
 
-import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipelines.inputs.catalog import (
-    add_catalog_arguments,
-    add_split_arguments,
-    check_at_least_one,
-    check_split_column,
-    fail_on_problems,
-    open_catalog,
-    split_ratios,
+import click
+
+from pipelines.inputs.flags import answer, answer_flags, catalog_flag, split_flags, taxonomy_flag
+from pipelines.terminal.command import Command
+
+
+@click.command(cls=Command)
+@catalog_flag
+@taxonomy_flag
+@click.option("--output", required=True, metavar="FOLDER", help="Folder of the report; an older report is replaced.")
+@click.option(
+    "--min-artists",
+    type=int,
+    metavar="N",
+    help="Drop tags that fewer artists carry, and write the rest to FOLDER/taxonomy.yaml.",
 )
-from pipelines.terminal.errors import CommandFailed
+@split_flags
+@answer_flags
+def command(**flags: Any) -> int:
+    """Reads the catalog once and writes the report."""
+    from pipelines.jobs.labels import run
 
-if TYPE_CHECKING:
-    from transforms.splits.survey import CatalogLabels
-    from transforms.taxonomy.hierarchy import Taxonomy
-    from transforms.taxonomy.pruning import PrunedTaxonomy
-
-HELP = "Report support, artists, company and conflicts of every tag; drop tags that too few artists carry."
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of `labels`."""
-    add_catalog_arguments(parser)
-    parser.add_argument("--taxonomy", required=True, metavar="YAML", help="categories and tags")
-    parser.add_argument(
-        "--output", required=True, metavar="FOLDER", help="where the report goes; replaces an older one"
-    )
-    parser.add_argument(
-        "--min-artists", type=int, metavar="N", help="drop tags of fewer artists; writes FOLDER/taxonomy.yaml"
-    )
-    add_split_arguments(parser)
-
-
-def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Reads the catalog once, writes the report; returns the exit code."""
-    from transforms.splits.by_artist import split_of
-    from transforms.splits.survey import read_labels
-    from transforms.taxonomy.hierarchy import load_taxonomy
-
-    check_at_least_one(min_artists=args.min_artists)
-    ratios, taxonomy = split_ratios(args), load_taxonomy(args.taxonomy)
-    shards, _ = open_catalog(args.catalog)
-    check_split_column(args.split_column, shards[0])
-    catalog = read_labels(shards, taxonomy, lambda row: split_of(row, ratios, args.split_column))
-    fail_on_problems(catalog.problems, "reported")
-    if not catalog.known.any():
-        raise CommandFailed(f"{args.catalog}: no track has a tag that the taxonomy knows")
-    reduced = _reduced(args, catalog, taxonomy)
-    found = _write(args, catalog, taxonomy, reduced)
-    print(summary(found))
-    if reduced is not None:
-        print(f"prepare and split with --taxonomy {args.output}/taxonomy.yaml")
-    return 0
-
-
-def _reduced(args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy") -> "PrunedTaxonomy | None":
-    from transforms.splits.report import artists_of
-    from transforms.taxonomy.pruning import without_rare
-
-    if args.min_artists is None:
-        return None
-    artists = dict(zip(taxonomy.tag_ids, artists_of(catalog, len(taxonomy.tags)).tolist(), strict=True))
-    try:
-        return without_rare(taxonomy, artists, args.min_artists)
-    except ValueError as error:
-        raise CommandFailed(str(error)) from error
-
-
-def _write(
-    args: argparse.Namespace, catalog: "CatalogLabels", taxonomy: "Taxonomy", reduced: "PrunedTaxonomy | None"
-) -> dict[str, Any]:
-    from transforms import storage
-    from transforms.formats.hashing import json_bytes
-    from transforms.formats.parquet import parquet_bytes
-    from transforms.splits.report import label_table, overview, to_markdown
-
-    reasons = reduced.reasons if reduced else {}
-    found = {
-        **overview(catalog, taxonomy),
-        "split": f"column {args.split_column}" if args.split_column else f"hash of the artist, {args.split_ratios}",
-        "taxonomy_id": taxonomy.taxonomy_id,
-        "min_artists": args.min_artists,
-        "dropped": reasons,
-    }
-    table = label_table(catalog, taxonomy, reasons)
-    files = {
-        "labels.parquet": parquet_bytes(table),
-        "conflicts.parquet": parquet_bytes(catalog.conflicts),
-        "labels.json": json_bytes(found),
-        "labels.md": to_markdown(found, table, catalog.conflicts).encode(),
-        **({"taxonomy.yaml": reduced.taxonomy.to_yaml().encode()} if reduced else {}),
-    }
-    for name, data in files.items():
-        storage.write_bytes(storage.join(args.output, name), data)
-    return found
-
-
-def summary(found: dict[str, Any]) -> str:
-    """The report in a few lines."""
-    lines = [f"{found['tracks']} tracks of {found['artists']} artists, {found['labelled']} with labels"]
-    for name, category in found["categories"].items():
-        conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
-        lines.append(f"{name}: {category['tags']} tags, known for {category['known']} tracks{conflicts}")
-    if found["dropped"]:
-        lines.append(f"{len(found['dropped'])} tags dropped, with fewer than {found['min_artists']} artists")
-    if found["unknown_tags"]:
-        lines.append(f"{len(found['unknown_tags'])} tags are unknown to the taxonomy")
-    return "\n".join(lines)
+    return answer(run, flags)

@@ -1,274 +1,37 @@
-"""Make training data: catalog and audio to TFRecord shards and `dataset.json`.
+"""Makes training data: catalog and audio to TFRecord shards and `dataset.json`.
 
 catalog-tagger prepare --catalog catalog.parquet --taxonomy taxonomy.yaml --output dataset
 """
 
-import argparse
-import dataclasses
-import json
-import math
-import os
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipelines.inputs.catalog import (
-    add_catalog_arguments,
-    add_extraction_arguments,
-    add_split_arguments,
-    check_at_least_one,
-    check_split_column,
-    gate,
-    open_catalog,
-    split_ratios,
+import click
+
+from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, split_flags, taxonomy_flag
+from pipelines.terminal.command import Command
+
+
+@click.command(cls=Command, beam=True)
+@catalog_flag
+@taxonomy_flag
+@click.option("--output", required=True, metavar="DATASET", help="Folder or gs:// prefix of the dataset.")
+@click.option("--feature-spec", metavar="JSON", help="File with a feature spec (default: the built-in spec).")
+@click.option(
+    "--trunk", metavar="BUNDLE", help="Bundle whose feature spec is used, so that heads can be trained on its trunk."
 )
-from pipelines.inputs.feature_spec import read_feature_spec
-from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
-from transforms.formats.hashing import short_id
+@split_flags
+@click.option(
+    "--unknown-tags",
+    type=click.Choice(["fail", "drop"]),
+    default="fail",
+    show_default=True,
+    help="What to do with tags that a category of the taxonomy does not have: report them as problems, or drop and "
+    "count them.",
+)
+@extraction_flags(unit="shard", late="the job finishes the dataset")
+@answer_flags
+def command(**flags: Any) -> int:
+    """Plans, runs the Beam job and reports."""
+    from pipelines.jobs.prepare import run
 
-if TYPE_CHECKING:
-    import apache_beam as beam
-
-    from transforms.catalog.reader import CatalogShard
-    from transforms.dataset.manifest import DatasetManifest
-    from transforms.dataset.plan import SplitPlan
-    from transforms.features.spec import FeatureSpec
-    from transforms.publishing.gates import Gate
-
-HELP = "Make training data: extract the labelled part of a catalog into TFRecord shards, split by artist."
-BUCKET_ROWS = 1024
-"""Catalog rows that are planned together; a growing catalog re-cuts only the buckets that grow."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of `prepare`."""
-    add_catalog_arguments(parser)
-    parser.add_argument("--taxonomy", required=True, metavar="YAML", help="categories and tags")
-    parser.add_argument("--output", required=True, metavar="DATASET", help="folder or gs:// prefix of the dataset")
-    parser.add_argument("--feature-spec", metavar="JSON", help="feature spec file (default: the built-in one)")
-    parser.add_argument(
-        "--trunk", metavar="BUNDLE", help="bundle whose feature spec is taken over, to train heads on its trunk"
-    )
-    add_split_arguments(parser)
-    parser.add_argument(
-        "--unknown-tags",
-        choices=("fail", "drop"),
-        default="fail",
-        help="tags that a category of the taxonomy does not have: a problem, or dropped and counted",
-    )
-    add_extraction_arguments(parser, unit="shard", late="it finishes the dataset")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """One run of `prepare`, checked, with everything that the graph needs.
-
-    Attributes:
-      shards: the catalog's shards.
-      output: folder of the dataset.
-      spec: how patches are made.
-      plan: taxonomy, split and chunks.
-      gate: what may be lost.
-      buckets: groups in which rows are planned.
-      launch: path of this launch's receipt, relative to the dataset.
-      children: sandbox children of a worker process; 0 means one a core of the worker.
-    """
-
-    shards: "list[CatalogShard]"
-    output: str
-    spec: "FeatureSpec"
-    plan: "SplitPlan"
-    gate: "Gate"
-    buckets: int
-    launch: str
-    children: int = 0
-
-    @property
-    def catalog_root(self) -> str:
-        """Folder that relative uris start from."""
-        return self.shards[0].root
-
-
-def build(root: "beam.Pipeline", options: Options) -> None:
-    """The whole job, top to bottom."""
-    import apache_beam as beam
-
-    from transforms.audio.limits import Limits
-    from transforms.count_groups import CountGroups
-    from transforms.dataset.shards import ShardSettings
-    from transforms.digest_catalog import DigestCatalog
-    from transforms.read_catalog import ReadCatalog
-    from transforms.record_dataset import RecordDataset, RecordDatasetSettings
-    from transforms.require_valid import RequireValid
-    from transforms.settle_ties import SettleTies
-    from transforms.split_tracks import SplitTracks
-    from transforms.version_sources import VersionSources
-    from transforms.write_examples import WriteExamples, WriteSettings
-
-    shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
-    write = WriteSettings(shards=shards, catalog_root=options.catalog_root, limits=Limits(), children=options.children)
-    record = RecordDatasetSettings(shards=shards, plan=options.plan, gate=options.gate, launch=options.launch)
-
-    catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
-    digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)
-    versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)
-    planned = versioned | "SplitTracks" >> SplitTracks(options.plan, options.buckets)
-    problems = (catalog.problems, planned.problems) | "JoinProblems" >> beam.Flatten()
-    chunks = planned.chunks | "HoldChunks" >> RequireValid(problems)
-    reports = chunks | "WriteExamples" >> WriteExamples(write)
-    settled = reports | "SettleTies" >> SettleTies(shards)
-    groups = chunks | "CountGroups" >> CountGroups()
-    _ = (settled, groups, planned.left_out, problems, digest) | "RecordDataset" >> RecordDataset(record)
-
-
-def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Plans, runs the job, reports; returns the exit code."""
-    from pipelines.launch.beam import (
-        check_beam_places,
-        children_per_process,
-        new_pipeline,
-        parse_beam_args,
-        run_pipeline,
-    )
-
-    options = make_options(args)
-    if (finished := _finished(options)) is not None:
-        print(f"{options.output} is finished already, nothing to do\n{summary(finished)}")
-        return 0
-
-    beam_options = parse_beam_args(beam_args)
-    check_beam_places(beam_options, catalog=args.catalog, output=args.output)
-    root = new_pipeline(beam_options)
-    build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
-    run_pipeline(root, wait=not args.no_wait)
-    if args.no_wait:
-        print(f"launched; the dataset is finished when {options.output}/dataset.json exists")
-        return 0
-    return _report(options)
-
-
-def make_options(args: argparse.Namespace) -> Options:
-    """Checks the arguments against catalog and taxonomy.
-
-    Raises:
-      UsageError: a value out of its range, or a column that does not exist.
-      CatalogError, TaxonomyError: catalog or taxonomy cannot be read.
-      CommandFailed: the feature spec cannot, or the catalog has no rows.
-    """
-    from transforms.dataset.plan import SplitPlan
-    from transforms.taxonomy.hierarchy import load_taxonomy
-
-    check_at_least_one(chunk_tracks=args.chunk_tracks)
-    ratios, allowed = split_ratios(args), gate(args)
-    taxonomy, spec = load_taxonomy(args.taxonomy), _spec(args.feature_spec, args.trunk)
-    shards, count = open_catalog(args.catalog, args.catalog_root)
-    check_split_column(args.split_column, shards[0])
-    return Options(
-        shards=shards,
-        output=args.output,
-        spec=spec,
-        plan=SplitPlan(
-            taxonomy=taxonomy,
-            ratios=ratios,
-            column=args.split_column,
-            chunk_tracks=args.chunk_tracks,
-            unknown_tags=args.unknown_tags,
-        ),
-        gate=allowed,
-        buckets=math.ceil(count / BUCKET_ROWS),
-        launch=f"work/{short_id('launch', str(time.time_ns()), str(os.getpid()))}.json",
-    )
-
-
-def _spec(url: str | None, trunk: str | None) -> "FeatureSpec":
-    from models.bundles.trunk_bundle import load_trunks
-    from transforms.features.spec import FeatureSpec
-
-    if trunk is not None:
-        if url is not None:
-            raise UsageError("--trunk takes over the bundle's feature spec: leave --feature-spec out")
-        return load_trunks(trunk).spec
-    return FeatureSpec() if url is None else read_feature_spec(url)
-
-
-def _finished(options: Options) -> "DatasetManifest | None":
-    """The dataset that this run would make, if it exists already.
-
-    Raises:
-      CommandFailed: another dataset stands there; the message says in what it differs.
-    """
-    from transforms import storage
-    from transforms.dataset.manifest import DATASET_FILE, DatasetError, read_manifest
-
-    if not storage.exists(storage.join(options.output, DATASET_FILE)):
-        return None
-    try:
-        manifest = read_manifest(options.output)
-    except DatasetError as e:
-        raise CommandFailed(f"{e}; choose another --output") from e
-    differences = [f"{name}: {old} there, {new} now" for name, old, new in _compared(manifest, options) if old != new]
-    if differences:
-        shown = "\n  ".join(differences)
-        raise CommandFailed(f"{options.output} holds another dataset; choose another --output\n  {shown}")
-    return manifest
-
-
-def _compared(manifest: "DatasetManifest", options: Options) -> list[tuple[str, Any, Any]]:
-    plan = options.plan
-    return [
-        ("feature_id", manifest.feature_id, options.spec.feature_id),
-        ("taxonomy_id", manifest.taxonomy_id, plan.taxonomy.taxonomy_id),
-        ("split ratios", manifest.split_ratios, plan.ratios),
-        ("split column", manifest.split_column, plan.column),
-        ("tracks of a shard", manifest.chunk_tracks, plan.chunk_tracks),
-        ("digest of the catalog's rows", manifest.catalog_digest, _catalog_digest(options)),
-    ]
-
-
-def _catalog_digest(options: Options) -> str:
-    from transforms.catalog.reader import read_shard
-    from transforms.dataset.plan import add_digests, rows_digest
-
-    column = options.plan.column
-    return add_digests(rows_digest(rows, column) for s in options.shards for rows, _ in read_shard(s))
-
-
-def _report(options: Options) -> int:
-    """Reads the launch's receipt and says what became of it."""
-    from transforms import storage
-    from transforms.dataset.manifest import read_manifest
-
-    url = storage.join(options.output, options.launch)
-    receipt = json.loads(storage.read_bytes(url))
-    storage.delete(url)
-    if receipt["problem_count"]:
-        shown = "\n".join(receipt["problems"])
-        raise CommandFailed(f"{receipt['problem_count']} problems in the catalog, nothing was prepared:\n{shown}")
-    if receipt["refused"]:
-        advice = f"look at {options.output}/rejects.parquet, or raise the limit; finished shards are kept"
-        raise CommandFailed(f"not finished: {receipt['refused']}; {advice}", REFUSED)
-    print(summary(read_manifest(options.output)))
-    return 0
-
-
-def summary(manifest: "DatasetManifest") -> str:
-    """What a dataset holds, in a few lines."""
-    counts = manifest.counts
-    lines = [
-        f"{counts['catalog']} tracks = {counts['examples']} examples + {counts['rejected']} rejected "
-        f"+ {counts['none']} left out",
-        ", ".join(f"{split} {count}" for split, count in manifest.splits.items())
-        + f" in {len(manifest.shards)} shards",
-    ]
-    for name in ("rejects", "none", "conflicts", "unknown_tags"):
-        found = sorted(getattr(manifest, name).items(), key=lambda item: (-item[1], item[0]))
-        if found:
-            lines.append(f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {count}" for key, count in found[:20]))
-    if shared := manifest.groups.get("shared"):
-        lines.append(
-            f"{shared} of {manifest.groups['all']} artists (or what stands for them) are on several sides of the "
-            "split: tests are not of unseen artists"
-        )
-    empty = [split for split, count in manifest.splits.items() if not count]
-    if empty:
-        lines.append(f"warning: no examples in {' and '.join(empty)}: more artists or other --split-ratios are needed")
-    return "\n".join(lines)
+    return answer(run, flags)

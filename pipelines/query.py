@@ -3,70 +3,20 @@
 catalog-tagger query table "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag"
 """
 
-import argparse
-import re
-import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
-from pipelines.inputs.table import add_snapshot_arguments, chosen_snapshot
-from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
+import click
 
-if TYPE_CHECKING:
-    import duckdb
-
-HELP = "Ask the tables a question in SQL (DuckDB): tracks, track_tags, embeddings, ledger, taxonomy, previous_*."
+from pipelines.inputs.flags import Arguments, answer_flags, snapshot_flags
+from pipelines.terminal.command import Command
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares this command's flags."""
-    add_snapshot_arguments(parser)
-    parser.add_argument(
-        "sql",
-        metavar="SQL",
-        help="one SELECT over tracks, track_tags, embeddings, ledger, taxonomy, "
-        "and previous_tracks ... of the snapshot before; - reads it from standard input",
-    )
-    parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
+@click.command(cls=Command)
+@snapshot_flags
+@click.argument("sql", metavar="SQL")
+@answer_flags
+def command(**flags: Any) -> int:
+    """Prints the answer; `-` reads the SQL from standard input."""
+    from pipelines.jobs.query import run
 
-
-def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Prints the answer; returns the exit code."""
-    snapshot = chosen_snapshot(args.table, args.snapshot)
-    sql = sys.stdin.read() if args.sql == "-" else args.sql
-    try:
-        import duckdb
-
-        from transforms.table.duckdb_views import NotReadOnly, connect
-    except ModuleNotFoundError as error:
-        raise CommandFailed(f"{error.name} is not installed: pip install 'catalog-tagger[query]'") from error
-    from transforms.storage import StorageError
-
-    try:
-        with connect(args.table, snapshot, previous="previous_" in sql.lower()) as connection:
-            _answer(connection, sql, args.format)
-    except NotReadOnly as error:
-        raise CommandFailed(str(error), USAGE) from error
-    except duckdb.ProgrammingError as error:
-        raise CommandFailed(one_line(error), USAGE) from error
-    except (duckdb.Error, StorageError) as error:
-        raise CommandFailed(one_line(error), FAILED) from error
-    return DONE
-
-
-def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
-    from pipelines.terminal.printing import plain_rows, unique_names, write_csv, write_json, write_table
-    from transforms.table.duckdb_views import check_question
-
-    check_question(connection, sql)
-    reader = connection.sql(sql).to_arrow_reader(10_000)
-    names = unique_names(reader.schema.names)
-    write = {"table": write_table, "csv": write_csv, "json": write_json}[format_]
-    write(sys.stdout, names, plain_rows(reader, reader.schema))
-
-
-def one_line(error: Exception) -> str:
-    """DuckDB's message without the drawing of where in the SQL it stands, and without a traceback of the storage's."""
-    text = str(error).split("\n\nLINE ")[0]
-    if text.startswith("Traceback"):
-        text = text.strip().splitlines()[-1]
-    return re.sub(r"\s+", " ", text).strip()
+    return run(Arguments(**flags))

@@ -1,117 +1,31 @@
-"""Split a catalog so that every tag gets its share on every side and no artist is on two.
+"""Splits a catalog so that every tag gets its share on every side and no artist is on two.
 
 catalog-tagger split --catalog catalog.parquet --taxonomy taxonomy.yaml --output split.parquet
 catalog-tagger prepare --catalog split.parquet --split-column split ...
 """
 
-import argparse
-import tempfile
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipelines.inputs.catalog import add_catalog_arguments, fail_on_problems, open_catalog, split_ratios
-from pipelines.terminal.errors import CommandFailed, UsageError
+import click
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from transforms.catalog.reader import CatalogShard
-
-HELP = "Split a catalog by artist, every tag in its share: for `prepare --split-column`."
+from pipelines.inputs.flags import answer, answer_flags, catalog_flag, split_ratios_flag, taxonomy_flag
+from pipelines.terminal.command import Command
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of `split`."""
-    add_catalog_arguments(parser)
-    parser.add_argument("--taxonomy", required=True, metavar="YAML", help="the tags that are to be even")
-    parser.add_argument("--output", required=True, metavar="CATALOG", help="Parquet file: the catalog and its split")
-    parser.add_argument("--column", default="split", help="name of the new column (default split)")
-    parser.add_argument(
-        "--split-ratios", default="0.8,0.1,0.1", metavar="A,B,C", help="shares of train, validation and test"
-    )
-    parser.add_argument("--previous", metavar="CATALOG", help="an earlier output: its tracks keep their side")
-    parser.add_argument("--bytes-column", metavar="COLUMN", help="digest of the audio: equal ones stay together")
-    parser.add_argument("--report", metavar="JSON", help="write how even the split is, tag by tag")
+@click.command(cls=Command)
+@catalog_flag
+@taxonomy_flag
+@click.option("--output", required=True, metavar="CATALOG", help="New Parquet file: the catalog and its split.")
+@click.option("--column", default="split", show_default=True, metavar="NAME", help="Name of the new column.")
+@split_ratios_flag
+@click.option("--previous", metavar="CATALOG", help="An earlier output, whose tracks keep their side.")
+@click.option(
+    "--bytes-column", metavar="COLUMN", help="Column with a digest of the audio: tracks with equal audio stay together."
+)
+@click.option("--report", metavar="JSON", help="Also write how even the split is, tag by tag.")
+@answer_flags
+def command(**flags: Any) -> int:
+    """Reads the catalog twice: once to decide, once to write."""
+    from pipelines.jobs.split import run
 
-
-def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Reads the catalog twice: once to decide, once to write. Returns the exit code."""
-    from transforms import storage
-    from transforms.formats.hashing import json_bytes
-    from transforms.splits.by_artist import split_of
-    from transforms.splits.stratified import previous_sides, report, split_catalog, with_sides
-    from transforms.splits.survey import read_labels
-    from transforms.taxonomy.hierarchy import load_taxonomy
-
-    ratios = split_ratios(args)
-    _check_output(args.output)
-    taxonomy = load_taxonomy(args.taxonomy)
-    shards, _ = open_catalog(args.catalog)
-    _check_columns(shards, args)
-    catalog = read_labels(shards, taxonomy, lambda row: split_of(row, ratios), args.bytes_column)
-    fail_on_problems(catalog.problems, "split")
-    previous = previous_sides(_previous(args), args.column) if args.previous else None
-    sides = split_catalog(catalog, taxonomy, ratios, previous)
-    found = report(catalog, sides, taxonomy, ratios)
-    _write(with_sides(shards, sides, args.column), args.output)
-    if args.report:
-        storage.write_bytes(args.report, json_bytes(found))
-    print(summary(found))
-    return 0
-
-
-def _check_output(output: str) -> None:
-    from transforms import storage
-
-    if not output.endswith(".parquet"):
-        raise UsageError(f"--output={output}: the catalog is a Parquet file, name it .parquet")
-    if storage.exists(output):
-        raise CommandFailed(f"{output} exists already: choose another --output")
-
-
-def _check_columns(shards: "list[CatalogShard]", args: argparse.Namespace) -> None:
-    names = shards[0].schema.names if shards else []
-    if args.column in names:
-        raise UsageError(f"--column={args.column}: the catalog has such a column, choose another name")
-    if args.bytes_column and args.bytes_column not in names:
-        raise UsageError(f"--bytes-column={args.bytes_column}: the columns are {', '.join(names[:-2])}")
-
-
-def _previous(args: argparse.Namespace) -> "list[CatalogShard]":
-    from transforms.catalog.reader import list_shards
-
-    shards = list_shards(args.previous)
-    if shards and args.column not in shards[0].schema.names:
-        raise UsageError(
-            f"--previous={args.previous}: no column {args.column!r}: give the --column that it was made with"
-        )
-    return shards
-
-
-def _write(batches: "Iterable[pa.RecordBatch]", output: str) -> None:
-    """Writes the batches one by one, so memory does not grow with the catalog."""
-    import pyarrow.parquet as pq
-
-    from transforms import storage
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "catalog.parquet"
-        writer = None
-        for batch in batches:
-            writer = writer or pq.ParquetWriter(path, batch.schema, compression="zstd", write_page_checksum=True)
-            writer.write_batch(batch)
-        if writer is not None:
-            writer.close()
-            storage.upload(path, output)
-
-
-def summary(found: dict[str, Any]) -> str:
-    """A split's report in a few lines."""
-    tracks = ", ".join(f"{side} {count}" for side, count in found["tracks"].items())
-    plain = found["hash_split"]
-    return (
-        f"{tracks} tracks; {found['groups_on_several_sides']} artists on several sides\n"
-        f"tag shares are off by {found['mean_deviation']:.4f} on average, {found['worst_deviation']:.4f} at worst "
-        f"(the hash split: {plain['mean_deviation']:.4f}, {plain['worst_deviation']:.4f})"
-    )
+    return answer(run, flags)

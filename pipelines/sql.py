@@ -3,27 +3,22 @@
 catalog-tagger sql gs://bucket/table --engine bigquery | bq query --dataset_id=catalog --nouse_legacy_sql
 """
 
-import argparse
+from typing import Any
 
-from pipelines.inputs.table import add_snapshot_arguments, chosen_snapshot
-from pipelines.terminal.errors import DONE, UsageError
+import click
 
-HELP = "Print the statements that open the tables in DuckDB, BigQuery or Spark."
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares this command's flags."""
-    add_snapshot_arguments(parser)
-    parser.add_argument("--engine", choices=("duckdb", "bigquery", "spark"), required=True, help="where to open them")
+from pipelines.inputs.flags import answer, answer_flags, snapshot_flags
+from pipelines.terminal.command import Command
 
 
-def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Prints the statements; returns the exit code."""
-    from transforms.table.sql import SQL_ENGINES
+@click.command(cls=Command)
+@snapshot_flags
+@click.option(
+    "--engine", type=click.Choice(["duckdb", "bigquery", "spark"]), required=True, help="Engine to open the tables in."
+)
+@answer_flags
+def command(**flags: Any) -> int:
+    """Prints the statements."""
+    from pipelines.jobs.sql import run
 
-    snapshot = chosen_snapshot(args.table, args.snapshot)
-    try:
-        print(SQL_ENGINES[args.engine](args.table, snapshot), end="")
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return DONE
+    return answer(run, flags)

@@ -3,41 +3,19 @@
 catalog-tagger verify table
 """
 
-import argparse
-import sys
+from typing import Any
 
-from pipelines.inputs.table import add_snapshot_arguments, chosen_snapshot
-from pipelines.terminal.errors import DONE, FAILED, CommandFailed
+import click
 
-HELP = "Check every hash, count and promise of a published snapshot."
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares this command's flags."""
-    add_snapshot_arguments(parser)
+from pipelines.inputs.flags import answer, answer_flags, snapshot_flags
+from pipelines.terminal.command import Command
 
 
-def run(args: argparse.Namespace, beam_args: list[str]) -> int:
-    """Prints each problem and a summary; returns the exit code: 1 where there is any problem."""
-    from tqdm import tqdm
+@click.command(cls=Command)
+@snapshot_flags
+@answer_flags
+def command(**flags: Any) -> int:
+    """Prints each problem and a summary; the exit code is 1 if there is a problem."""
+    from pipelines.jobs.verify import run
 
-    from transforms.publishing.verification import steps, verify
-    from transforms.storage import StorageError
-
-    snapshot = chosen_snapshot(args.table, args.snapshot)
-    files = rows = problems = 0
-    try:
-        progress = tqdm(
-            verify(args.table, snapshot), desc="verify", total=steps(snapshot), unit="bucket", leave=False, disable=None
-        )
-        for step in progress:
-            files, rows, problems = files + step.files, rows + step.rows, problems + len(step.problems)
-            for problem in step.problems:
-                tqdm.write(problem, file=sys.stdout)
-    except StorageError as error:
-        raise CommandFailed(f"{args.table}: {error}") from error
-    verdict = f"{problems} problems" if problems else "no problem"
-    print(
-        f"snapshot {snapshot.number}: {files} files, {rows} rows, content hash {snapshot.run.content_hash}: {verdict}"
-    )
-    return FAILED if problems else DONE
+    return answer(run, flags)

@@ -188,7 +188,7 @@ def test_memory_of_this_process_and_of_a_child():
         while not processes.memory_of(os.getpid())[1]:
             time.sleep(0.01)
         parent, children = processes.memory_of(os.getpid())
-        assert child.pid in processes.descendants(os.getpid())
+        assert child.pid in [process.pid for process in processes.descendants(os.getpid())]
         child.communicate(b"\n")
     assert parent > 10 and 0 < children < parent
 
@@ -228,7 +228,7 @@ def test_the_first_rows_of_a_catalog_are_a_catalog(tmp_path):
 
 
 def test_an_id3_tag_keeps_an_mp3_readable_and_changes_its_bytes():
-    from pipelines.synthesize import encode_audio
+    from pipelines.jobs.synthesize import encode_audio
 
     plain = encode_audio(np.zeros((44_100, 2), "f4"), 44_100, "MP3", "MPEG_LAYER_III")
     tagged = corpus._id3("A title") + plain

@@ -69,6 +69,10 @@ def test_every_module_and_data_file_is_shipped(wheel: zipfile.ZipFile) -> None:
     assert there == {name for name in wheel.namelist() if ".dist-info/" not in name}
 
 
+def test_type_checkers_read_the_annotations(wheel: zipfile.ZipFile) -> None:
+    assert {f"{name}/py.typed" for name in PACKAGES} <= set(wheel.namelist())
+
+
 def test_console_script(wheel: zipfile.ZipFile) -> None:
     assert dist_info(wheel, "entry_points.txt").split("\n")[:2] == [
         "[console_scripts]",
@@ -103,6 +107,11 @@ def test_python_versions_agree(metadata: Message) -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
     assert tools["ruff"]["target-version"] == "py311"
     assert tools["mypy"]["python_version"] == "3.11"
+
+
+def test_types_are_checked_everywhere() -> None:
+    mypy = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert (mypy["files"], mypy["strict"]) == (list(PACKAGES), True)
 
 
 def third_party_imports() -> dict[str, str]:

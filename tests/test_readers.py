@@ -14,7 +14,7 @@ import pytest
 from tests.support.published import fake_bundle, publish_table
 from transforms.formats.parquet import SORTED_BY
 from transforms.schemas.tables import TABLES
-from transforms.table.snapshots import locations, read_snapshot
+from transforms.table.reader import open_snapshot
 
 ROWS = {"tracks": 24, "track_tags": 24 * 33, "embeddings": 24, "ledger": 26, "taxonomy": 33}
 
@@ -28,7 +28,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(table):
-    return {name: locations(table, read_snapshot(table, 1), name) for name in TABLES}
+    return {name: open_snapshot(table, 1).files(name) for name in TABLES}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_embeddings_are_split_into_byte_streams(files):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_ids_and_schema_version_are_in_the_metadata(table, files, name):
-    ids = read_snapshot(table, 1).run.ids
+    ids = open_snapshot(table, 1).manifest.run.ids
     for file in metadata(files, name):
         stored = {key.decode(): value.decode() for key, value in file.metadata.items()}
         assert stored["schema_version"] == "1"

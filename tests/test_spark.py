@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.published import fake_bundle, publish_table
-from transforms.table.snapshots import read_snapshot
+from transforms.table.reader import open_snapshot
 from transforms.table.sql import spark_statements
 
 
@@ -12,7 +12,7 @@ def test_spark_reads_what_is_printed(tmp_path):
     sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
     publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 12)
     spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-    exec(spark_statements(str(tmp_path / "table"), read_snapshot(str(tmp_path / "table"), 1)), {"spark": spark})
+    exec(spark_statements(open_snapshot(str(tmp_path / "table"))), {"spark": spark})
     counts = {name: spark.table(name).count() for name in ("tracks", "track_tags", "ledger", "taxonomy")}
     columns = spark.table("tracks").columns
     spark.stop()

@@ -1,34 +1,39 @@
 """AssembleBuckets: outcomes and catalog rows of each bucket become its files of the next snapshot."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
 from apache_beam.typehints import no_annotations
 
+from transforms.embed_chunks import PartEntry
 from transforms.find_duplicates import FindDuplicates
 from transforms.formats.arrow import concat, from_ipc
 from transforms.name_run import NameRun
+from transforms.sum_work import count_work
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import BucketReport, write_bucket
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.tagger import Tagger
+from transforms.telemetry.counters import ASSEMBLE_BYTES, ASSEMBLE_CORE, ASSEMBLED
+from transforms.telemetry.cpu import CoreTime
+from transforms.telemetry.work import Work
 
 
 class Buckets(NamedTuple):
     """What `AssembleBuckets` takes: rows (bucket, IPC), and one `PartEntry` a chunk."""
 
-    rows: beam.PCollection
-    parts: beam.PCollection
+    rows: beam.PCollection[tuple[int, bytes]]
+    parts: beam.PCollection[PartEntry]
 
 
 class AssembledBuckets(NamedTuple):
-    """What `AssembleBuckets` gives: one `BucketReport` a bucket, and the run's id as one element."""
+    """What `AssembleBuckets` gives: one `BucketReport` a bucket, the run's id as one element, and `Work`."""
 
-    reports: beam.PCollection
-    run_id: beam.PCollection
+    reports: beam.PCollection[BucketReport]
+    run_id: beam.PCollection[str]
+    work: beam.PCollection[Work]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +49,7 @@ class AssembleSettings:
     publication: PublishedRows
 
 
-class AssembleBuckets(beam.PTransform):
+class AssembleBuckets(beam.PTransform[Buckets, AssembledBuckets]):
     """`Buckets` in, `AssembledBuckets` out. Fails when a planned track left no outcome behind."""
 
     def __init__(self, settings: AssembleSettings) -> None:
@@ -60,10 +65,9 @@ class AssembleBuckets(beam.PTransform):
         run_id = found.outcomes | "NameRun" >> NameRun(self._settings.known, self._settings.publication)
         groups = {"rows": buckets.rows, "parts": parts, "duplicates": found.duplicates}
         inputs = groups | "JoinBuckets" >> beam.CoGroupByKey()
-        reports = inputs | "AssembleBucket" >> beam.ParDo(
-            _AssembleBucket(self._settings), beam.pvalue.AsSingleton(run_id)
-        )
-        return AssembledBuckets(reports, run_id)
+        assemble = beam.ParDo(_AssembleBucket(self._settings), beam.pvalue.AsSingleton(run_id))
+        done = inputs | "AssembleBucket" >> assemble.with_outputs("work", main="reports")
+        return AssembledBuckets(done.reports, run_id, done.work)
 
 
 class _AssembleBucket(beam.DoFn):
@@ -73,13 +77,17 @@ class _AssembleBucket(beam.DoFn):
     def setup(self) -> None:
         self._tagger = self._settings.load_tagger()
 
-    def process(self, item: tuple[int, dict[str, Any]], run_id: str):
+    def process(self, item: tuple[int, dict[str, Any]], run_id: str) -> Iterator[Any]:
         bucket, group = item
         for data in group["rows"]:
-            report = self._assemble(bucket, data, group, run_id)
-            for status, count in report.counts.items():
-                Metrics.counter("assemble", f"tracks_{status}").inc(count)
+            with CoreTime() as core:
+                report = self._assemble(bucket, data, group, run_id)
+            work = Work()
+            work.add_all({ASSEMBLED[status]: count for status, count in report.counts.items()})
+            work.add(ASSEMBLE_BYTES, sum(file.bytes for file in report.files))
+            work.add(ASSEMBLE_CORE, core.microseconds)
             yield report
+            yield count_work(work)
 
     def _assemble(self, bucket: int, data: bytes, group: dict[str, Any], run_id: str) -> BucketReport:
         known, rows, duplicates = self._settings.known, from_ipc(data), list(group["duplicates"])

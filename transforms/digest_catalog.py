@@ -6,7 +6,7 @@ from transforms.dataset.plan import add_digests, rows_digest
 from transforms.formats.arrow import from_ipc
 
 
-class DigestCatalog(beam.PTransform):
+class DigestCatalog(beam.PTransform[beam.PCollection[bytes], beam.PCollection[str]]):
     """Arrow batches in, one digest out.
 
     Args:
@@ -17,7 +17,8 @@ class DigestCatalog(beam.PTransform):
         super().__init__()
         self._column = column
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+    def expand(self, batches: beam.PCollection[bytes]) -> beam.PCollection[str]:
         """Digests of batches are added up: the order of adding does not matter."""
         parts = batches | "DigestRows" >> beam.Map(lambda data, name: rows_digest(from_ipc(data), name), self._column)
-        return parts | "AddDigests" >> beam.CombineGlobally(add_digests)
+        total: beam.PCollection[str] = parts | "AddDigests" >> beam.CombineGlobally(add_digests)
+        return total

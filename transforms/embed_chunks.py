@@ -4,21 +4,25 @@ import dataclasses
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.typehints import no_annotations
 
 from transforms.audio.errors import Unknown
 from transforms.audio.limits import Limits
-from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack, part_row
+from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack, counted, part_row
 from transforms.extraction.source import Chunk
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import PART
+from transforms.sum_work import count_work
 from transforms.tagging.outcomes import write_part
+from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, PATCH_BYTES
+from transforms.telemetry.cpu import CoreTime
+from transforms.telemetry.work import Work
 
 
 class Embedder(Protocol):
@@ -34,12 +38,12 @@ class EmbedTarget:
     """What embeds tracks, and where their embeddings go.
 
     Attributes:
-      table: the table root, under which part files go.
+      root: root of the table, under which part files go.
       embedding_id: written into every part file.
       load_embedder: loads the trunk on the worker, once a process.
     """
 
-    table: str
+    root: str
     embedding_id: str
     load_embedder: Callable[[], Embedder]
 
@@ -74,8 +78,15 @@ class PartEntry:
     decoded: int
 
 
-class EmbedChunks(beam.PTransform):
-    """`Chunk`s in, one `PartEntry` each out, of the first target. A bad track costs no other: it is a row of the part.
+class EmbeddedChunks(NamedTuple):
+    """What `EmbedChunks` gives: one `PartEntry` a chunk, of the first target, and collections of `Work`."""
+
+    parts: beam.PCollection[PartEntry]
+    work: beam.PCollection[Work]
+
+
+class EmbedChunks(beam.PTransform[beam.PCollection[Chunk], EmbeddedChunks]):
+    """`Chunk`s in, `EmbeddedChunks` out. A bad track costs no other: it is a row of the part.
 
     The job fails when the storage refuses the first tracks in a row, or when a part file cannot be written.
     """
@@ -84,14 +95,23 @@ class EmbedChunks(beam.PTransform):
         super().__init__()
         self._settings = settings
 
-    def expand(self, chunks: beam.PCollection) -> beam.PCollection:
+    @no_annotations  # Beam cannot check a tuple of collections
+    def expand(self, chunks: beam.PCollection[Chunk]) -> EmbeddedChunks:
         """Extraction, then two fused steps a trunk; patches never leave the worker."""
-        extracted = chunks | "ExtractChunk" >> beam.ParDo(_ExtractChunk(self._settings)).with_output_types(_Extraction)
+        extract = beam.ParDo(_ExtractChunk(self._settings)).with_output_types(_Extraction, work=Work)
+        extracted = chunks | "ExtractChunk" >> extract.with_outputs("work", main="tracks")
+        works = [extracted.work]
         for number, target in enumerate(self._settings.further, 2):
-            embedded = extracted | f"EmbedChunk{number}" >> RunInference(ChunkHandler(target.load_embedder))
-            _ = embedded | f"WritePart{number}" >> beam.Map(_write, target)
-        embedded = extracted | "EmbedChunk" >> RunInference(ChunkHandler(self._settings.target.load_embedder))
-        return embedded | "WritePart" >> beam.Map(_write, self._settings.target)
+            works.append(_embedded(extracted.tracks, target, str(number)).work)
+        first = _embedded(extracted.tracks, self._settings.target, "")
+        return EmbeddedChunks(first.parts, (*works, first.work) | "JoinWork" >> beam.Flatten())
+
+
+def _embedded(extracted: "beam.PCollection[_Extraction]", target: EmbedTarget, number: str) -> EmbeddedChunks:
+    """Part files of one trunk."""
+    embedded = extracted | f"EmbedChunk{number}" >> RunInference(ChunkHandler(target.load_embedder))
+    written = embedded | f"WritePart{number}" >> beam.FlatMap(_write, target).with_outputs("work", main="parts")
+    return EmbeddedChunks(written.parts, written.work)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +148,7 @@ beam.coders.registry.register_coder(_Extraction, _ExtractionCoder)
 class _Embedding:
     bucket: int
     rows: list[dict[str, object]]
+    work: Work
 
 
 class _ExtractChunk(beam.DoFn):
@@ -138,16 +159,12 @@ class _ExtractChunk(beam.DoFn):
         s = self._settings
         self._extractor = ChunkExtractor(s.catalog_root, s.spec, s.limits, s.children)
 
-    def process(self, chunk: Chunk) -> Iterator[_Extraction]:
-        tracks = list(self._extractor.extract(chunk))
-        Metrics.counter("extract", "tracks_read").inc(len(tracks))
-        Metrics.counter("extract", "tracks_rejected").inc(sum(t.error is not None for t in tracks))
-        for track in tracks:
-            for name, amount in track.amounts.items():
-                Metrics.distribution("extract", name).update(amount)
-        extraction = _Extraction(chunk.bucket, tracks)
-        Metrics.distribution("extract", "chunk_patch_bytes").update(extraction.patch_bytes())
+    def process(self, chunk: Chunk) -> Iterator[Any]:
+        work = Work()
+        extraction = _Extraction(chunk.bucket, list(counted(self._extractor.extract(chunk), work)))
+        work.add(PATCH_BYTES, extraction.patch_bytes())
         yield extraction
+        yield count_work(work)
 
 
 class _LazyEmbedder:
@@ -199,9 +216,12 @@ class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
 
 def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
     patches = [track.features.patches for track in chunk.tracks if track.features is not None]
-    vectors = iter(model.embed(patches) if patches else ())
+    with CoreTime() as core:
+        vectors = iter(model.embed(patches) if patches else ())
     rows = [_row(track, next(vectors) if track.features else None) for track in chunk.tracks]
-    return _Embedding(chunk.bucket, rows)
+    work = Work()
+    work.add_all({EMBED_TRACKS: len(patches), EMBED_CORE: core.microseconds})
+    return _Embedding(chunk.bucket, rows, work)
 
 
 def _row(track: ExtractedTrack, vector: np.ndarray | None) -> dict[str, object]:
@@ -211,8 +231,9 @@ def _row(track: ExtractedTrack, vector: np.ndarray | None) -> dict[str, object]:
     return part_row(track, None if vector is None else vector.tolist())
 
 
-def _write(embedding: _Embedding, target: EmbedTarget) -> PartEntry:
+def _write(embedding: _Embedding, target: EmbedTarget) -> Iterator[Any]:
     rows = pa.Table.from_pylist(embedding.rows, schema=PART)
-    url = write_part(target.table, embedding.bucket, rows, target.embedding_id)
+    url = write_part(target.root, embedding.bucket, rows, target.embedding_id)
     decoded = sum(row["stage"] != "read" for row in embedding.rows)
-    return PartEntry(bucket=embedding.bucket, url=url, tracks=len(embedding.rows), decoded=decoded)
+    yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(embedding.rows), decoded=decoded)
+    yield count_work(embedding.work)

@@ -26,11 +26,11 @@ class Duplicates(NamedTuple):
       outcomes: one digest a bucket of its catalog rows and of what became of them.
     """
 
-    duplicates: beam.PCollection
-    outcomes: beam.PCollection
+    duplicates: beam.PCollection[tuple[int, bytes]]
+    outcomes: beam.PCollection[str]
 
 
-class FindDuplicates(beam.PTransform):
+class FindDuplicates(beam.PTransform[beam.PCollection[tuple[int, dict[str, Any]]], Duplicates]):
     """(bucket, {"rows": [IPC], "parts": [url]}) in; `Duplicates` out.
 
     Of tracks with the same bytes the one with the smallest id comes first and has no entry itself. Only digests and
@@ -42,7 +42,7 @@ class FindDuplicates(beam.PTransform):
         self._known = known
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, buckets: beam.PCollection) -> Duplicates:
+    def expand(self, buckets: beam.PCollection[tuple[int, dict[str, Any]]]) -> Duplicates:
         """One shuffle of (digest, id) pairs."""
         listed = buckets | "ListDigests" >> beam.FlatMap(_list_digests, self._known).with_outputs(
             "outcomes", main="digests"

@@ -24,18 +24,19 @@ def run_id_of(known: PriorOutcomes, publication: PublishedRows, outcomes: str) -
     return short_id("run", parent, outcomes, known.ids.tagger_id, json.dumps(publication.to_json(), sort_keys=True))
 
 
-class NameRun(beam.PTransform):
+class NameRun(beam.PTransform[beam.PCollection[str], beam.PCollection[str]]):
     """Digests of the buckets' rows and outcomes in, one run id out."""
 
     def __init__(self, known: PriorOutcomes, publication: PublishedRows) -> None:
         super().__init__()
         self._known, self._publication = known, publication
 
-    def expand(self, digests: beam.PCollection) -> beam.PCollection:
+    def expand(self, digests: beam.PCollection[str]) -> beam.PCollection[str]:
         """All buckets' digests, in any order, make one id."""
         together = digests | "GatherDigests" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
-        return together | "HashOutcomes" >> beam.Map(
+        run_id: beam.PCollection[str] = together | "HashOutcomes" >> beam.Map(
             lambda found, known, publication: run_id_of(known, publication, combine(found)),
             self._known,
             self._publication,
         )
+        return run_id

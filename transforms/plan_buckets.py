@@ -5,14 +5,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.typehints import no_annotations
 
+from transforms.catalog.problems import Problem
 from transforms.catalog.reader import repeated_ids
-from transforms.extraction.source import CHUNK_TRACKS
-from transforms.formats.arrow import concat, from_ipc, to_ipc
-from transforms.formats.hashing import bucket_of
+from transforms.extraction.source import CHUNK_TRACKS, Chunk
+from transforms.formats.arrow import concat, from_ipc, split_by_bucket, to_ipc
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.planning import plan_chunks
 
@@ -26,9 +24,9 @@ class Plan(NamedTuple):
       problems: repeated ids.
     """
 
-    rows: beam.PCollection
-    chunks: beam.PCollection
-    problems: beam.PCollection
+    rows: beam.PCollection[tuple[int, bytes]]
+    chunks: beam.PCollection[Chunk]
+    problems: beam.PCollection[Problem]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +35,7 @@ class _Settings:
     chunk_tracks: int
 
 
-class PlanBuckets(beam.PTransform):
+class PlanBuckets(beam.PTransform[beam.PCollection[bytes], Plan]):
     """Groups Arrow batches of catalog rows by bucket and plans each: `Plan`."""
 
     def __init__(self, known: PriorOutcomes, buckets: int, chunk_tracks: int = CHUNK_TRACKS) -> None:
@@ -46,20 +44,14 @@ class PlanBuckets(beam.PTransform):
         self._settings = _Settings(known, chunk_tracks)
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, batches: beam.PCollection) -> Plan:
+    def expand(self, batches: beam.PCollection[bytes]) -> Plan:
         """One shuffle of catalog rows; the chunks are spread over the workers."""
-        groups = batches | "SplitByBucket" >> beam.FlatMap(_split, self._buckets) | "GroupBuckets" >> beam.GroupByKey()
+        split = batches | "SplitByBucket" >> beam.FlatMap(split_by_bucket, self._buckets)
+        groups = split | "GroupBuckets" >> beam.GroupByKey()
         rows = groups | "SortRows" >> beam.Map(_sorted_rows)
         planned = rows | "PlanBucket" >> beam.FlatMap(_plan, self._settings).with_outputs("problems", main="chunks")
         chunks = planned.chunks | "SpreadChunks" >> beam.Reshuffle()
         return Plan(rows, chunks, planned.problems)
-
-
-def _split(batch: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
-    rows = from_ipc(batch)
-    numbers = pa.array([bucket_of(track_id, buckets) for track_id in rows["track_id"].to_pylist()], pa.int32())
-    for bucket in numbers.unique().to_pylist():
-        yield bucket, to_ipc(rows.filter(pc.equal(numbers, bucket)).combine_chunks())
 
 
 def _sorted_rows(group: tuple[int, Iterable[bytes]]) -> tuple[int, bytes]:

@@ -14,11 +14,11 @@ from transforms.formats.arrow import to_ipc
 class Catalog(NamedTuple):
     """What `ReadCatalog` gives: Arrow IPC batches of rows, and what is wrong with rows that were left out."""
 
-    batches: beam.PCollection
-    problems: beam.PCollection
+    batches: beam.PCollection[bytes]
+    problems: beam.PCollection[Problem]
 
 
-class ReadCatalog(beam.PTransform):
+class ReadCatalog(beam.PTransform[beam.Pipeline, Catalog]):
     """Reads the shards of a catalog in parallel: one element is one Arrow batch, as IPC bytes.
 
     Rows that cannot be read are left out and become `Problem`s; nothing else is dropped.
@@ -42,5 +42,5 @@ def _read(shard: CatalogShard) -> Iterator[Any]:
         yield from (_tagged(problem) for problem in problems)
 
 
-def _tagged(problem: Problem) -> beam.pvalue.TaggedOutput:
+def _tagged(problem: Problem) -> beam.pvalue.TaggedOutput[str, Problem]:
     return beam.pvalue.TaggedOutput("problems", problem)

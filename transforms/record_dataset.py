@@ -3,44 +3,27 @@
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints import no_annotations
 
 from transforms import storage
-from transforms.catalog.problems import Problem
-from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, DatasetManifest, ShardEntry
+from transforms.audio.errors import SourceUnavailable
+from transforms.catalog.problems import ProblemSample
+from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, TIED, DatasetManifest, ShardEntry
 from transforms.dataset.plan import ChunkReport, SplitPlan
 from transforms.dataset.shards import ShardSettings
 from transforms.dataset.stats import DatasetStats, split_columns
-from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
-from transforms.publishing.gates import Gate
-from transforms.record_run import MOST_PROBLEMS
-from transforms.schemas.columns import column
+from transforms.publishing import receipts
+from transforms.publishing.gates import GateLimits, RunFacts, gates_json, judge, refusal
+from transforms.publishing.receipts import Receipt
+from transforms.sample_problems import SampleProblems
+from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
 from transforms.splits.by_artist import SPLITS
-
-REJECT_ROWS = pa.schema(
-    [
-        column("track_id", pa.string(), "Catalog key."),
-        column("uri", pa.string(), "Where the audio was read from, as the catalog wrote it."),
-        column("split", pa.string(), "Split that the track was to be in."),
-        column("reason", pa.string(), "Why there is no example of it."),
-        column("detail", pa.string(), "What was found, in words.", nullable=True),
-        column("stage", pa.string(), "Where it was found: read, probe, decode, features or split.", nullable=True),
-        column("sha256", pa.string(), "SHA-256 of the source's bytes; null where it was not read.", nullable=True),
-    ]
-)
-
-CONFLICT_ROWS = pa.schema(
-    [
-        column("track_id", pa.string(), "Catalog key of an example."),
-        column("split", pa.string(), "Its split."),
-        column("category", pa.string(), "Category whose annotations contradict each other: masked in this example."),
-    ]
-)
+from transforms.telemetry.work import WorkTotals
 
 _SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9a-f]{{24}}\.tfrecord")
 
@@ -50,43 +33,47 @@ class RecordDatasetSettings:
     """What the last step needs.
 
     Attributes:
+      limits: limits of the gates.
       launch: path of this launch's receipt, relative to the dataset.
     """
 
     shards: ShardSettings
     plan: SplitPlan
-    gate: Gate
+    limits: GateLimits
     launch: str
 
 
-class RecordDataset(beam.PTransform):
-    """(reports, groups, left_out, problems, digest) in; `dataset.json` and a receipt are written, nothing out."""
+class RecordDataset(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
+    """(reports, groups, left_out, problems, work, digest) in; `dataset.json` and a receipt are written, nothing out.
+
+    `work` is one `WorkTotals`.
+    """
 
     def __init__(self, settings: RecordDatasetSettings) -> None:
         super().__init__()
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
+    def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
         """Sums are combined on the workers; the last step sees one sum and one entry a shard."""
-        reports, groups, left_out, problems, digest = inputs
+        reports, groups, left_out, problems, work, digest = inputs
         stats = (
             (reports | "TakeStats" >> beam.Map(lambda report: report.stats), left_out)
             | "JoinStats" >> beam.Flatten()
             | "SumStats" >> beam.CombineGlobally(_SumStats())
         )
-        few = problems | "FewProblems" >> beam.combiners.Sample.FixedSizeGlobally(MOST_PROBLEMS)
-        return digest | "RecordDataset" >> beam.Map(
-            _record,
+        recorded: beam.PCollection[None] = digest | "RecordDataset" >> beam.Map(
+            lambda digest, settings, **sides: _record(digest, _Sides(**sides), settings),
             stats=beam.pvalue.AsSingleton(stats),
             groups=beam.pvalue.AsDict(groups),
             shards=beam.pvalue.AsList(reports | "ListShards" >> beam.FlatMap(_shards)),
             rejects=beam.pvalue.AsList(reports | "ListRejects" >> beam.FlatMap(_rejects)),
             conflicts=beam.pvalue.AsList(reports | "ListConflicts" >> beam.FlatMap(_conflicts)),
-            problems=beam.pvalue.AsList(few),
-            problem_count=beam.pvalue.AsSingleton(problems | "CountProblems" >> beam.combiners.Count.Globally()),
+            problems=beam.pvalue.AsSingleton(problems | "SampleProblems" >> SampleProblems()),
+            work=beam.pvalue.AsSingleton(work),
             settings=self._settings,
         )
+        return recorded
 
 
 class _SumStats(beam.CombineFn):
@@ -113,7 +100,7 @@ def _rejects(report: ChunkReport) -> Iterator[dict[str, Any]]:
     for outcome in report.outcomes:
         if outcome.reason is not None:
             row = dataclasses.asdict(outcome)
-            yield {**{name: row[name] for name in REJECT_ROWS.names if name in row}, "split": report.split}
+            yield {**{name: row[name] for name in DATASET_REJECTS.names if name in row}, "split": report.split}
 
 
 def _conflicts(report: ChunkReport) -> Iterator[dict[str, Any]]:
@@ -123,29 +110,37 @@ def _conflicts(report: ChunkReport) -> Iterator[dict[str, Any]]:
                 yield {"track_id": outcome.track_id, "split": report.split, "category": category}
 
 
-def _record(
-    digest: str,
-    stats: DatasetStats,
-    groups: dict[bool, int],
-    shards: list[ShardEntry],
-    rejects: list[dict[str, Any]],
-    conflicts: list[dict[str, Any]],
-    problems: list[list[Problem]],
-    problem_count: int,
-    settings: RecordDatasetSettings,
-) -> None:
-    receipt: dict[str, Any] = {"problems": [], "problem_count": problem_count, "refused": None, "finished": False}
-    if problem_count:
-        found = sorted((p for some in problems for p in some), key=lambda p: (p.file, p.row or 0))
-        receipt["problems"] = [str(problem) for problem in found]
+class _Sides(NamedTuple):
+    """Side inputs of the last step; `groups`: whether artists are on several sides -> artists."""
+
+    stats: DatasetStats
+    groups: dict[bool, int]
+    shards: list[ShardEntry]
+    rejects: list[dict[str, Any]]
+    conflicts: list[dict[str, Any]]
+    problems: ProblemSample
+    work: WorkTotals
+
+
+def _record(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> None:
+    if sides.problems.count:
+        receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
     else:
-        write_rows(storage.join(settings.shards.dataset, REJECTS), rejects, REJECT_ROWS)
-        write_rows(storage.join(settings.shards.dataset, CONFLICTS_FILE), conflicts, CONFLICT_ROWS)
-        receipt["refused"] = refusal(stats, settings.gate)
-        if receipt["refused"] is None:
-            commit(manifest_of(digest, stats, groups, shards, settings), settings.shards.dataset)
-            receipt["finished"] = True
-    storage.write_bytes(storage.join(settings.shards.dataset, settings.launch), json_bytes(receipt))
+        receipt = _finish(digest, sides, settings)
+    receipts.write(settings.shards.dataset, settings.launch, receipt)
+
+
+def _finish(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> Receipt:
+    """Lists rejects and conflicts, and finishes the dataset unless a gate fails."""
+    dataset = settings.shards.dataset
+    write_rows(storage.join(dataset, REJECTS), sides.rejects, DATASET_REJECTS)
+    write_rows(storage.join(dataset, CONFLICTS_FILE), sides.conflicts, DATASET_CONFLICTS)
+    manifest = manifest_of(digest, sides.stats, sides.groups, sides.shards, settings)
+    results = judge(dataset_facts(dataset, manifest), settings.limits)
+    failure = refusal(results)
+    if failure is None:
+        commit(dataclasses.replace(manifest, gates=gates_json(results)), dataset)
+    return Receipt(run_id=None, counts=manifest.counts, refused=failure, measured=sides.work.to_json())
 
 
 def write_rows(url: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
@@ -154,19 +149,33 @@ def write_rows(url: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     storage.write_bytes(url, parquet_bytes(pa.Table.from_pylist(ordered, schema=schema), ids={}))
 
 
-def refusal(stats: DatasetStats, gate: Gate) -> str | None:
-    """Why this dataset is not to be finished, or None. Shares are of the labelled tracks that were read."""
-    counts, tried = stats.outcomes, stats.outcomes["examples"] + stats.outcomes["rejected"] + stats.none["tied"]
-    if not tried:
-        return f"none of the {counts['catalog']} tracks carries a tag that the taxonomy knows"
-    for name, count, most in (
-        ("unavailable", stats.rejects["unavailable"], gate.max_unavailable_ratio),
-        ("rejected", counts["rejected"], gate.max_reject_ratio),
-    ):
-        if count > most * tried:
-            reasons = ", ".join(f"{reason} {n}" for reason, n in stats.rejects.most_common())
-            return f"{count} of {tried} tracks {name}, over the limit of {most:g} ({reasons})"
-    return None if counts["examples"] else "no track gave an example"
+def dataset_facts(dataset: str, manifest: DatasetManifest) -> RunFacts:
+    """What the gates look at, of a dataset that is to be finished. Shares are of the labelled tracks that were read."""
+    counts, rejects = manifest.counts, manifest.rejects
+    tried = counts["examples"] + counts["rejected"] + manifest.none.get(TIED, 0)
+    return RunFacts(
+        catalog=counts["catalog"],
+        outcomes={name: counts[name] for name in ("examples", "rejected", "none")},
+        expected={"examples": counts["examples"]},
+        written={"examples": sum(shard.examples for shard in manifest.shards)},
+        wrong_files=_wrong_shards(dataset, manifest),
+        tried=tried,
+        rejected=counts["rejected"],
+        unavailable=rejects.get(SourceUnavailable.reason, 0),
+        reasons=rejects,
+        rejects=storage.join(dataset, REJECTS),
+        labelled=tried,
+        examples=counts["examples"],
+    )
+
+
+def _wrong_shards(dataset: str, manifest: DatasetManifest) -> tuple[str, ...]:
+    sizes = {file.url.rpartition("/")[2]: file.size for file in storage.list_folder(dataset)}
+    return tuple(
+        f"{shard.path}: {sizes.get(shard.path)} bytes in storage, {shard.bytes} in the dataset"
+        for shard in manifest.shards
+        if sizes.get(shard.path) != shard.bytes
+    )
 
 
 def manifest_of(
@@ -202,16 +211,7 @@ def manifest_of(
 
 
 def commit(manifest: DatasetManifest, dataset: str) -> None:
-    """Checks that nothing was lost, creates `dataset.json`, and removes shards that it does not list.
-
-    Raises:
-      RuntimeError: the counts do not balance.
-    """
-    counts = manifest.counts
-    if counts["catalog"] != counts["examples"] + counts["rejected"] + counts["none"]:
-        raise RuntimeError(f"counts do not balance: {counts}")
-    if counts["examples"] != sum(shard.examples for shard in manifest.shards):
-        raise RuntimeError(f"{counts['examples']} examples, but the shards hold others: {manifest.shards}")
+    """Creates `dataset.json`, and removes shards that it does not list."""
     manifest.write(dataset)
     sweep(manifest, dataset)
 

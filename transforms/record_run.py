@@ -4,25 +4,27 @@ import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
 from transforms import storage
-from transforms.catalog.problems import Problem
-from transforms.embed_chunks import PartEntry
+from transforms.catalog.problems import ProblemSample
 from transforms.formats.hashing import json_bytes
 from transforms.publishing import receipts
+from transforms.publishing.audit import run_facts
 from transforms.publishing.commit import read_run
+from transforms.publishing.gates import GateLimits, gates_json, judge
 from transforms.publishing.receipts import Receipt
+from transforms.sample_problems import SampleProblems
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Run
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
-
-MOST_PROBLEMS = 1000
+from transforms.telemetry.work import WorkTotals
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,78 +32,90 @@ class RecordRunSettings:
     """What the last step needs.
 
     Attributes:
+      limits: limits of the gates of this launch; `publish` may be given others.
       launch: path of this launch's receipt, relative to the table root.
     """
 
     known: PriorOutcomes
     load_tagger: Callable[[], Tagger]
     publication: PublishedRows
+    limits: GateLimits
     launch: str
 
 
-class RecordRun(beam.PTransform):
-    """(reports, parts, problems, run_id) in; the run's manifest and this launch's receipt are written, nothing out."""
+class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
+    """(reports, parts, problems, work, run_id) in; the run's manifest and this launch's receipt are written.
+
+    `work` is one `WorkTotals`.
+    """
 
     def __init__(self, settings: RecordRunSettings) -> None:
         super().__init__()
         self._settings = settings
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
-        """One element, with everything that is small enough to be listed as side inputs."""
-        reports, parts, problems, run_id = inputs
-        return run_id | "RecordRun" >> beam.Map(
-            _record,
+    def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
+        """One element, with sums and one report a bucket as side inputs."""
+        reports, parts, problems, work, run_id = inputs
+        extracted = (
+            parts
+            | "TakeCounts" >> beam.Map(lambda entry: (entry.tracks, entry.decoded))
+            | "SumCounts" >> beam.CombineGlobally(beam.combiners.TupleCombineFn(sum, sum))
+        )
+        recorded: beam.PCollection[None] = run_id | "RecordRun" >> beam.Map(
+            lambda run_id, settings, **sides: _record(run_id, _Sides(**sides), settings),
             reports=beam.pvalue.AsList(reports),
-            parts=beam.pvalue.AsList(parts),
-            problems=beam.pvalue.AsList(
-                problems | "FewProblems" >> beam.combiners.Sample.FixedSizeGlobally(MOST_PROBLEMS)
-            ),
-            problem_count=beam.pvalue.AsSingleton(problems | "CountProblems" >> beam.combiners.Count.Globally()),
+            extracted=beam.pvalue.AsSingleton(extracted),
+            problems=beam.pvalue.AsSingleton(problems | "SampleProblems" >> SampleProblems()),
+            work=beam.pvalue.AsSingleton(work),
             settings=self._settings,
         )
+        return recorded
 
 
-def _record(
-    run_id: str,
-    reports: list[BucketReport],
-    parts: list[PartEntry],
-    problems: list[list[Problem]],
-    problem_count: int,
-    settings: RecordRunSettings,
-) -> None:
-    if problem_count:
-        found = sorted((p for some in problems for p in some), key=lambda p: (p.file, p.row or 0))
-        receipt = Receipt(run_id=None, problem_count=problem_count, problems=tuple(map(str, found)))
+class _Sides(NamedTuple):
+    """Side inputs of the last step; `extracted`: tracks of this launch's part files, and how many were decoded."""
+
+    reports: list[BucketReport]
+    extracted: tuple[int, int]
+    problems: ProblemSample
+    work: WorkTotals
+
+
+def _record(run_id: str, sides: _Sides, settings: RecordRunSettings) -> None:
+    if sides.problems.count:
+        receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
     else:
-        run = _run(run_id, reports, parts, settings)
-        receipt = Receipt(run_id=_write_run(settings.known.table, run).run_id, counts=run.counts)
-    receipts.write(settings.known.table, settings.launch, receipt)
+        run = _run(run_id, sides, settings)
+        written = _write_run(settings.known.root, run)
+        receipt = Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured)
+    receipts.write(settings.known.root, settings.launch, receipt)
 
 
-def _run(run_id: str, reports: list[BucketReport], parts: list[PartEntry], settings: RecordRunSettings) -> Run:
+def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
     rows = settings.load_tagger().taxonomy_rows().sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
-    files = sorted((f for report in reports for f in report.files), key=lambda f: (f.table, f.bucket))
-    return Run(
+    files = sorted((f for report in sides.reports for f in report.files), key=lambda f: (f.table, f.bucket))
+    run = Run(
         run_id=run_id,
         parent=settings.known.parent,
         ids=settings.known.ids,
-        counts=_counts(reports, parts),
-        reasons=dict(sum((Counter(report.reasons) for report in reports), Counter())),
+        counts=_counts(sides.reports, *sides.extracted),
+        reasons=dict(sum((Counter(report.reasons) for report in sides.reports), Counter())),
         options=settings.publication.to_json(),
         files=(*files, taxonomy),
+        measured=sides.work.to_json(),
     )
+    results = judge(run_facts(settings.known.root, run), settings.limits)
+    return dataclasses.replace(run, gates=gates_json(results))
 
 
-def _counts(reports: Iterable[BucketReport], parts: Iterable[PartEntry]) -> dict[str, int]:
+def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> dict[str, int]:
     """Counts of the run; `decoded` and `reused` tell this launch's work from what it found done."""
     total = sum((Counter(report.counts) for report in reports), Counter())
-    parts = list(parts)
     counts = {name: total[name] for name in ("catalog", "tagged", "carried", "rejected", "unavailable", "fresh")}
     fresh = counts.pop("fresh")
-    extracted = sum(entry.tracks for entry in parts)
-    return {**counts, "decoded": sum(entry.decoded for entry in parts), "reused": fresh - extracted}
+    return {**counts, "decoded": decoded, "reused": fresh - extracted}
 
 
 def _write_run(table: str, run: Run) -> Run:

@@ -1,26 +1,38 @@
 """SettleTies: audio whose bytes stand on more than one side of the split is taken out of all of them."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
+from apache_beam.typehints import no_annotations
 
 from transforms.dataset.plan import ChunkReport
 from transforms.dataset.shards import ShardSettings, without_tied
 from transforms.splits.by_artist import tied_sides
+from transforms.sum_work import count_work
+from transforms.telemetry.counters import SPLIT_TIED
+from transforms.telemetry.work import Work
 
 _Entry = tuple[str, str, str, str]
 """Digest of the bytes, split, fingerprint of the chunk, track_id."""
 
 
-class SettleTies(beam.PTransform):
+class SettledChunks(NamedTuple):
+    """What `SettleTies` gives: one `ChunkReport` for each that it took, and `Work`."""
+
+    reports: beam.PCollection[ChunkReport]
+    work: beam.PCollection[Work]
+
+
+class SettleTies(beam.PTransform[beam.PCollection[ChunkReport], SettledChunks]):
     """`ChunkReport`s in, the same out, their shards without tied tracks. Only digests and reports are shuffled."""
 
     def __init__(self, settings: ShardSettings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, reports: beam.PCollection) -> beam.PCollection:
+    @no_annotations  # Beam cannot check a tuple of collections
+    def expand(self, reports: beam.PCollection[ChunkReport]) -> SettledChunks:
         """Digests meet by their first digits; what is tied goes back to its chunk."""
         tied = (
             reports
@@ -29,11 +41,9 @@ class SettleTies(beam.PTransform):
             | "FindTied" >> beam.FlatMap(_find_tied)
         )
         keyed = reports | "KeyReports" >> beam.Map(lambda report: (report.fingerprint, report))
-        return (
-            {"reports": keyed, "tied": tied}
-            | "JoinTied" >> beam.CoGroupByKey()
-            | "TakeOutTied" >> beam.FlatMap(_take_out, self._settings)
-        )
+        joined = {"reports": keyed, "tied": tied} | "JoinTied" >> beam.CoGroupByKey()
+        settled = joined | "TakeOutTied" >> beam.FlatMap(_take_out, self._settings).with_outputs("work", main="reports")
+        return SettledChunks(settled.reports, settled.work)
 
 
 def _list_digests(report: ChunkReport) -> Iterator[tuple[str, list[_Entry]]]:
@@ -53,8 +63,9 @@ def _find_tied(group: tuple[str, Iterable[list[_Entry]]]) -> Iterator[tuple[str,
             yield fingerprint, track_id
 
 
-def _take_out(item: tuple[str, dict[str, list]], settings: ShardSettings) -> Iterator[ChunkReport]:
-    tied = set(item[1]["tied"])
-    Metrics.counter("split", "tied_tracks").inc(len(tied))
+def _take_out(item: tuple[str, dict[str, Iterable[Any]]], settings: ShardSettings) -> Iterator[Any]:
+    tied, work = set(item[1]["tied"]), Work()
+    work.add(SPLIT_TIED, len(tied))
+    yield count_work(work)
     for report in item[1]["reports"]:
         yield without_tied(report, tied, settings)

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.compute as pc
-from apache_beam.metrics import Metrics
 from apache_beam.typehints import no_annotations
 
-from transforms.dataset.plan import SplitPlan, plan_labelled
-from transforms.formats.arrow import concat, from_ipc, to_ipc
-from transforms.formats.hashing import bucket_of
+from transforms.catalog.problems import Problem
+from transforms.dataset.plan import LabelledChunk, SplitPlan, plan_labelled
+from transforms.dataset.stats import DatasetStats
+from transforms.formats.arrow import concat, split_by_bucket
+from transforms.sum_work import count_work
+from transforms.telemetry.counters import SPLIT_CHUNKS, SPLIT_ROWS
+from transforms.telemetry.work import Work
 
 
 class LabelledPlan(NamedTuple):
@@ -21,14 +22,16 @@ class LabelledPlan(NamedTuple):
       chunks: `LabelledChunk`s.
       left_out: `DatasetStats` of the tracks that no chunk holds.
       problems: repeated ids, unknown tags, words that are no split.
+      work: `Work` of each group of rows.
     """
 
-    chunks: beam.PCollection
-    left_out: beam.PCollection
-    problems: beam.PCollection
+    chunks: beam.PCollection[LabelledChunk]
+    left_out: beam.PCollection[DatasetStats]
+    problems: beam.PCollection[Problem]
+    work: beam.PCollection[Work]
 
 
-class SplitTracks(beam.PTransform):
+class SplitTracks(beam.PTransform[beam.PCollection[bytes], LabelledPlan]):
     """Arrow batches of rows with source versions in, `LabelledPlan` out. Rows are shuffled once, by hash of id."""
 
     def __init__(self, plan: SplitPlan, buckets: int) -> None:
@@ -36,27 +39,23 @@ class SplitTracks(beam.PTransform):
         self._plan, self._buckets = plan, buckets
 
     @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, batches: beam.PCollection) -> LabelledPlan:
+    def expand(self, batches: beam.PCollection[bytes]) -> LabelledPlan:
         """Groups rows so that repeated ids meet, then plans each group."""
-        groups = batches | "SplitByHash" >> beam.FlatMap(_split, self._buckets) | "GroupRows" >> beam.GroupByKey()
+        split = batches | "SplitByHash" >> beam.FlatMap(split_by_bucket, self._buckets)
+        groups = split | "GroupRows" >> beam.GroupByKey()
         planned = groups | "PlanGroup" >> beam.FlatMap(_plan, self._plan).with_outputs(
-            "left_out", "problems", main="chunks"
+            "left_out", "problems", "work", main="chunks"
         )
-        return LabelledPlan(planned.chunks, planned.left_out, planned.problems)
-
-
-def _split(batch: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
-    rows = from_ipc(batch)
-    numbers = pa.array([bucket_of(track_id, buckets) for track_id in rows["track_id"].to_pylist()], pa.int32())
-    for bucket in numbers.unique().to_pylist():
-        yield bucket, to_ipc(rows.filter(pc.equal(numbers, bucket)).combine_chunks())
+        return LabelledPlan(planned.chunks, planned.left_out, planned.problems, planned.work)
 
 
 def _plan(group: tuple[int, Iterable[bytes]], plan: SplitPlan) -> Iterator[Any]:
     rows = concat(list(group[1]))
     planned = plan_labelled(rows, plan)
-    Metrics.counter("split", "rows").inc(rows.num_rows)
-    Metrics.counter("split", "chunks").inc(len(planned.chunks))
+    work = Work()
+    work.add(SPLIT_ROWS, rows.num_rows)
+    work.add(SPLIT_CHUNKS, len(planned.chunks))
+    yield count_work(work)
     yield from planned.chunks
     yield beam.pvalue.TaggedOutput("left_out", planned.left_out)
     yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in planned.problems)

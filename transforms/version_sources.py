@@ -15,7 +15,7 @@ UNLISTED = "unlisted"
 """Source version of a file in a folder that may not be listed."""
 
 
-class VersionSources(beam.PTransform):
+class VersionSources(beam.PTransform[beam.PCollection[bytes], beam.PCollection[bytes]]):
     """Arrow batches in, the same rows out with `source_version` filled.
 
     Rows that bring a version pass through. The others are grouped by folder and each folder is listed once: one
@@ -26,13 +26,14 @@ class VersionSources(beam.PTransform):
         super().__init__()
         self._root = root
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+    def expand(self, batches: beam.PCollection[bytes]) -> beam.PCollection[bytes]:
         """Splits by whether a version is known, lists folders, joins the two again."""
         split = batches | "SplitByVersion" >> beam.FlatMap(_split, self._root).with_outputs("unknown", main="known")
         listed = (
             split.unknown | "GroupFolders" >> beam.GroupByKey() | "ListFolders" >> beam.Map(_from_listing, self._root)
         )
-        return (split.known, listed) | "JoinVersions" >> beam.Flatten()
+        joined: beam.PCollection[bytes] = (split.known, listed) | "JoinVersions" >> beam.Flatten()
+        return joined
 
 
 def _split(batch: bytes, root: str) -> Iterator[Any]:

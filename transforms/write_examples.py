@@ -1,16 +1,21 @@
 """WriteExamples: each chunk is read, extracted, encoded and written as one TFRecord file by one fused stage."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
+from apache_beam.typehints import no_annotations
 
 from transforms.audio.limits import Limits
 from transforms.dataset.plan import ChunkReport, LabelledChunk
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
-from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack
+from transforms.extraction.chunk_extractor import ChunkExtractor, counted
 from transforms.extraction.source import Chunk
+from transforms.sum_work import count_work
+from transforms.telemetry import counters
+from transforms.telemetry.cpu import CoreTime
+from transforms.telemetry.work import Work
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,8 +35,15 @@ class WriteSettings:
     children: int
 
 
-class WriteExamples(beam.PTransform):
-    """`LabelledChunk`s in, one `ChunkReport` each out. A chunk that an earlier run finished is not read again.
+class WrittenChunks(NamedTuple):
+    """What `WriteExamples` gives: one `ChunkReport` a chunk, and `Work`."""
+
+    reports: beam.PCollection[ChunkReport]
+    work: beam.PCollection[Work]
+
+
+class WriteExamples(beam.PTransform[beam.PCollection[LabelledChunk], WrittenChunks]):
+    """`LabelledChunk`s in, `WrittenChunks` out. A chunk that an earlier run finished is not read again.
 
     A bad track is a row of its chunk's report and costs no other track. The job fails when the storage refuses the
     first tracks in a row, or when a shard cannot be written.
@@ -41,9 +53,12 @@ class WriteExamples(beam.PTransform):
         super().__init__()
         self._settings = settings
 
-    def expand(self, chunks: beam.PCollection) -> beam.PCollection:
+    @no_annotations  # Beam cannot check a tuple of collections
+    def expand(self, chunks: beam.PCollection[LabelledChunk]) -> WrittenChunks:
         """Chunks are spread over the workers; patches never leave them."""
-        return chunks | "SpreadChunks" >> beam.Reshuffle() | "WriteChunk" >> beam.ParDo(_WriteChunk(self._settings))
+        write = beam.ParDo(_WriteChunk(self._settings)).with_outputs("work", main="reports")
+        written = chunks | "SpreadChunks" >> beam.Reshuffle() | "WriteChunk" >> write
+        return WrittenChunks(written.reports, written.work)
 
 
 class _WriteChunk(beam.DoFn):
@@ -54,24 +69,18 @@ class _WriteChunk(beam.DoFn):
         s = self._settings
         self._extractor = ChunkExtractor(s.catalog_root, s.shards.spec, s.limits, s.children)
 
-    def process(self, chunk: LabelledChunk) -> Iterator[ChunkReport]:
-        shards = self._settings.shards
+    def process(self, chunk: LabelledChunk) -> Iterator[Any]:
+        shards, work = self._settings.shards, Work()
         report = read_report(chunk.fingerprint(shards.spec.feature_id, shards.taxonomy.taxonomy_id), shards)
         if report is None:
             sources = Chunk(bucket=0, tracks=tuple(track.source for track in chunk.tracks))
-            report = finish_chunk(chunk, _counted(self._extractor.extract(sources)), shards)
+            with CoreTime() as core:
+                report = finish_chunk(chunk, counted(self._extractor.extract(sources), work), shards)
+            work.add(counters.WRITE_CORE, core.microseconds)
         else:
-            Metrics.counter("write", "tracks_found_done").inc(len(chunk.tracks))
-        Metrics.counter("write", "examples").inc(report.stats.outcomes["examples"])
-        Metrics.counter("write", "rejected").inc(report.stats.outcomes["rejected"])
+            work.add(counters.WRITE_FOUND, len(chunk.tracks))
+        work.add(counters.WRITE_EXAMPLES, report.stats.outcomes["examples"])
+        work.add(counters.WRITE_REJECTED, report.stats.outcomes["rejected"])
+        work.add(counters.WRITE_BYTES, report.shard.bytes if report.shard else 0)
         yield report
-
-
-def _counted(tracks: Iterable[ExtractedTrack]) -> Iterator[ExtractedTrack]:
-    """The tracks as they come, with the counters of extraction."""
-    for track in tracks:
-        Metrics.counter("extract", "tracks_read").inc()
-        Metrics.counter("extract", "tracks_rejected").inc(int(track.error is not None))
-        for name, amount in track.amounts.items():
-            Metrics.distribution("extract", name).update(amount)
-        yield track
+        yield count_work(work)

@@ -8,8 +8,8 @@ from typing import Self
 
 import numpy as np
 
-from models.bundles.tagger_bundle import Bundle, TagFacts
-from models.bundles.trunk_bundle import TrunkFile
+from models.bundles.tagger_bundle import Bundle, TagFacts, Tagging
+from models.bundles.trunk_bundle import Embedding, TrunkFile
 from models.bundles.writing import write_bundle
 from models.embedding.pooling import Pooling
 from models.scoring.heads import Heads
@@ -28,7 +28,8 @@ class Projection:
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """float32 [n, frames, mels] -> float32 [n, patch_dim]."""
-        return (batch.mean(axis=1) @ self.matrix).astype(np.float32)
+        found: np.ndarray = (batch.mean(axis=1) @ self.matrix).astype(np.float32)
+        return found
 
     def to_npz(self) -> bytes:
         """The matrix as an npz file, without pickle."""
@@ -68,23 +69,18 @@ def write_fake_bundle(
     heads = _fake_heads(pooling.dim(patch_dim, spec.n_mels), len(taxonomy.tags), head_seed)
     values = thresholds if thresholds is not None else [0.5] * len(taxonomy.tags)
     facts = (TagFacts(tag=tag.id, threshold=value) for tag, value in zip(taxonomy.tags, values, strict=True))
+    trunk = TrunkFile(
+        name="fake",
+        digest=digest(str(matrix.shape), matrix.astype("<f4").tobytes()),
+        patch_dim=patch_dim,
+        files={"projection": _TRUNK_FILE},
+        learned=False,
+    )
     return write_bundle(
         url,
-        spec=spec,
-        taxonomy=taxonomy,
-        pooling=pooling,
-        trunks=(
-            TrunkFile(
-                name="fake",
-                digest=digest(str(matrix.shape), matrix.astype("<f4").tobytes()),
-                patch_dim=patch_dim,
-                files={"projection": _TRUNK_FILE},
-                learned=False,
-            ),
-        ),
-        heads=heads,
-        tags=tuple(facts),
-        files={_TRUNK_FILE: Projection(matrix).to_npz(), "MODEL_CARD.md": b"# A fixed random projection\n"},
+        Embedding(spec=spec, pooling=pooling, trunks=(trunk,)),
+        Tagging(taxonomy=taxonomy, heads=heads, tags=tuple(facts)),
+        {_TRUNK_FILE: Projection(matrix).to_npz(), "MODEL_CARD.md": b"# A fixed random projection\n"},
     )
 
 

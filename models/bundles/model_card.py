@@ -3,23 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models.bundles.tagger_bundle import TagFacts
-from models.bundles.trunk_bundle import TrunkFile
-from transforms.dataset.manifest import DatasetManifest
+from models.bundles.tagger_bundle import TagFacts, Tagging
+from models.bundles.trunk_bundle import Embedding, TrunkFile
+from models.scoring.formatting import show, with_interval
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
-def model_card(
-    manifest: DatasetManifest, trunks: tuple[TrunkFile, ...], tags: tuple[TagFacts, ...], metrics: Mapping[str, Any]
-) -> str:
-    """Markdown with Hugging Face front matter."""
+def model_card(embedding: Embedding, tagging: Tagging, metrics: Mapping[str, Any]) -> str:
+    """Markdown with Hugging Face front matter.
+
+    Args:
+      embedding: what makes embeddings.
+      tagging: what makes tags of them.
+      metrics: what `metrics.json` holds.
+    """
+    trunks, tags = embedding.trunks, tagging.tags
     return "\n".join(
         [
             *_front_matter(),
             "# Music tagger",
             "",
-            f"Scores {len(tags)} tags ({_categories(manifest.taxonomy)}) from audio: log-mel patches of "
-            f"{manifest.feature_spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
+            f"Scores {len(tags)} tags ({_categories(tagging.taxonomy)}) from audio: log-mel patches of "
+            f"{embedding.spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
             "",
             f"Trained on {metrics['tracks']['train']} tracks; tuned on {metrics['tracks']['validation']}; tested on "
             f"{metrics['tracks']['test']} {_by_whom(metrics)}.",
@@ -81,7 +86,7 @@ def comparison(metrics: Mapping[str, Any]) -> list[str]:
     for model, splits in metrics["macro"].items():
         for split, macro in splits.items():
             known = intervals.get(model, {}) if split == "test" else {}
-            cells = (show(macro[name]) + _range(known.get(name)) for name in ("roc_auc", "pr_auc"))
+            cells = (with_interval(macro[name], known.get(name)) for name in ("roc_auc", "pr_auc"))
             lines.append(f"| {model} | {split} | {' | '.join(cells)} | {macro['tags']} |")
     return lines
 
@@ -94,12 +99,6 @@ def ranges_note(metrics: Mapping[str, Any]) -> str:
     if not found["resamples"]:
         return "The test split is large: `catalog-tagger evaluate` gives ranges over its artists."
     return "The test split has too few artists for ranges."
-
-
-def _range(interval: Mapping[str, float | None] | None) -> str:
-    if interval is None or interval["low"] is None:
-        return ""
-    return f" ({show(interval['low'])} to {show(interval['high'])})"
 
 
 def _tag_table(tags: tuple[TagFacts, ...]) -> list[str]:
@@ -131,8 +130,3 @@ def _limits(tags: tuple[TagFacts, ...]) -> list[str]:
     if absent:
         lines.append(f"No training track carries {', '.join(absent)}: these scores say nothing.")
     return [*lines, ""]
-
-
-def show(value: float | None) -> str:
-    """A metric with three decimals, or a dash where it is undefined."""
-    return "–" if value is None else f"{value:.3f}"

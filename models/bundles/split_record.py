@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, read_file
 from transforms.formats.parquet import parquet_bytes
+from transforms.schemas.bundle import BUNDLE_SPLITS
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios, assign
 
 SPLIT_FILE = "splits.parquet"
@@ -15,10 +16,7 @@ SPLIT_FILE = "splits.parquet"
 SplitRow = tuple[str, str, str]
 """track_id, group and side of one track."""
 
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("track_id", "group", "split")])
-
-
-_RANKS = {NONE: 0, **{split: rank for rank, split in enumerate(SPLITS)}}
+_RANKS: dict[str, int] = {NONE: 0, **{split: rank for rank, split in enumerate(SPLITS)}}
 """The higher, the less a bundle has seen of a side; `none` is a group with tracks on several."""
 
 
@@ -63,9 +61,8 @@ class Sides:
 
         Training tracks may be training tracks alone, validation tracks no test tracks; test tracks may be any.
         """
-        side = self.tracks.get(track_id, NONE)
-        if side == NONE:
-            side = self.groups.get(group)
+        own = self.tracks.get(track_id, NONE)
+        side = self.groups.get(group) if own == NONE else own
         return side is None or _RANKS[split] <= _RANKS[side]
 
 
@@ -77,13 +74,13 @@ def to_bytes(splits: Mapping[str, Iterable[tuple[str, str]]], earlier: Iterable[
       earlier: what trunks had learned from before. Of a track with several rows the most seen side counts, and a side
         in `splits` before them.
     """
-    found = {track: (group, NONE) for track, group in splits.get(NONE, ())}
+    kept = {track: (group, NONE) for track, group in splits.get(NONE, ())}
     by_rank = sorted(earlier, key=lambda row: -_RANKS[row[2]])
-    found |= {track: (group, split) for track, group, split in by_rank}
-    found |= {track: (group, split) for split in SPLITS for track, group in splits.get(split, ())}
-    rows = sorted((track, *kept) for track, kept in found.items())
+    kept |= {track: (group, split) for track, group, split in by_rank}
+    kept |= {track: (group, split) for split in SPLITS for track, group in splits.get(split, ())}
+    rows = sorted((track, *row) for track, row in kept.items())
     columns = zip(*rows, strict=True) if rows else ([], [], [])
-    return parquet_bytes(pa.table([pa.array(column, pa.string()) for column in columns], schema=_SCHEMA))
+    return parquet_bytes(pa.table([pa.array(column, pa.string()) for column in columns], schema=BUNDLE_SPLITS))
 
 
 def read_sides(bundle: TrunkBundle) -> Sides:
@@ -116,16 +113,16 @@ def check_split(bundle: TrunkBundle, sides: Sides, splits: Mapping[str, Iterable
     Raises:
       BundleError: some are on a later side than the bundle's split allows; counts them and names some.
     """
-    found = [
+    late = [
         f"{track!r} ({split})"
         for split, tracks in splits.items()
         for track, group in tracks
         if not sides.allow(track, group, split)
     ]
-    if found:
+    if late:
         raise BundleError(
-            f"{bundle.url}: its trunk was trained or tuned on {len(found)} tracks that would be rated as if unseen, or "
-            f"on others of their artists: {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}; prepare with the "
+            f"{bundle.url}: its trunk was trained or tuned on {len(late)} tracks that would be rated as if unseen, or "
+            f"on others of their artists: {', '.join(late[:3])}{', ...' if len(late) > 3 else ''}; prepare with the "
             "split that it was trained with (`split --previous` keeps it as a catalog grows), or take another trunk"
         )
 
@@ -144,7 +141,7 @@ def read_rows(bundle: TrunkBundle) -> list[SplitRow]:
             )
         return []
     table = _table(read_file(bundle.url, SPLIT_FILE, bundle.files[SPLIT_FILE]))
-    tracks, groups, splits = (table.column(name).to_pylist() for name in _SCHEMA.names)
+    tracks, groups, splits = (table.column(name).to_pylist() for name in BUNDLE_SPLITS.names)
     if unknown := set(splits) - {*SPLITS, NONE}:
         raise BundleError(f"{bundle.url}: {SPLIT_FILE} names sides {sorted(unknown)}")
     return list(zip(tracks, groups, splits, strict=True))

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, TrunkBundle, check_id, read_checked, trunk_fields
+from models.bundles.trunk_bundle import (
+    BUNDLE_FILE,
+    BundleError,
+    Embedding,
+    TrunkBundle,
+    check_id,
+    read_checked,
+    trunks_from_manifest,
+)
 from models.scoring import heads as heads_
 from models.scoring.heads import Heads, Layout, layout_of
 from transforms.formats.hashing import short_id
@@ -44,22 +52,38 @@ class TagFacts:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Bundle(TrunkBundle):
-    """A checked bundle: what makes embeddings, and the heads that make tags of them."""
+class Tagging:
+    """How tags are made of track embeddings.
+
+    Attributes:
+      taxonomy: the tags, their categories and their hierarchy.
+      heads: one column a tag, in the order of `taxonomy.tags`.
+      tags: threshold and facts of each tag, in the same order.
+    """
 
     taxonomy: Taxonomy
     heads: Heads
     tags: tuple[TagFacts, ...]
 
     @property
-    def tagger_id(self) -> str:
-        """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
-        return tagger_id(self.embedding_id, self.heads, self.thresholds, self.taxonomy)
-
-    @property
     def thresholds(self) -> np.ndarray:
         """Threshold per tag: float64 [T]."""
         return np.array([facts.threshold for facts in self.tags], np.float64)
+
+    def tagger_id_of(self, embedding: Embedding) -> str:
+        """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
+        thresholds = self.thresholds.astype("<f8").tobytes()
+        return short_id("tg", embedding.embedding_id, self.heads.digest, thresholds, self.taxonomy.taxonomy_id)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Bundle(TrunkBundle, Tagging):
+    """A checked bundle: what makes embeddings, and the heads that make tags of them."""
+
+    @property
+    def tagger_id(self) -> str:
+        """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
+        return self.tagger_id_of(self)
 
     @property
     def layout(self) -> Layout:
@@ -101,11 +125,6 @@ class Bundle(TrunkBundle):
         return {"kind": facts.calibration, "support": facts.validation_support, "rule": facts.threshold_rule, **values}
 
 
-def tagger_id(embedding: str, heads: Heads, thresholds: np.ndarray, taxonomy: Taxonomy) -> str:
-    """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
-    return short_id("tg", embedding, heads.digest, thresholds.astype("<f8").tobytes(), taxonomy.taxonomy_id)
-
-
 def load_bundle(url: str) -> Bundle:
     """Reads and checks a bundle: SHA-256 of every file, and every id. Needs no TensorFlow.
 
@@ -114,13 +133,17 @@ def load_bundle(url: str) -> Bundle:
         tags.
     """
     manifest, contents = read_checked(url)
-    fields = trunk_fields(url, manifest)
+    trunks = trunks_from_manifest(url, manifest)
     if HEADS not in contents:
         raise BundleError(
             f"{url} holds a trunk without tags: `catalog-tagger train --trunk {url}` puts heads of your own on it"
         )
     bundle = Bundle(
-        **fields,
+        url=url,
+        spec=trunks.spec,
+        pooling=trunks.pooling,
+        trunks=trunks.trunks,
+        files=trunks.files,
         taxonomy=Taxonomy.from_json(manifest["taxonomy"]),
         heads=Heads.from_npz(contents[HEADS]),
         tags=tuple(TagFacts(**facts) for facts in manifest["tags"]),

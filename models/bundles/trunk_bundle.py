@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -56,20 +56,18 @@ class TrunkFile:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class TrunkBundle:
-    """What makes track embeddings: all that is needed of a bundle without tags, and the lower half of one with tags.
+class Embedding:
+    """How track embeddings are made.
 
     Attributes:
-      url: its folder, local or gs://.
+      spec: how audio becomes patches.
+      pooling: what a track embedding is made of.
       trunks: their patch embeddings are joined in this order; none leaves the fixed statistics alone.
-      files: name -> SHA-256 of every file.
     """
 
-    url: str
     spec: FeatureSpec
     pooling: Pooling
     trunks: tuple[TrunkFile, ...]
-    files: Mapping[str, str]
 
     @property
     def feature_id(self) -> str:
@@ -78,13 +76,27 @@ class TrunkBundle:
 
     @property
     def embedding_id(self) -> str:
-        """Hash of feature spec, trunks and pooling."""
-        return embedding_id(self.spec, self.trunks, self.pooling)
+        """Hash of feature spec, trunks and pooling: not of file formats, nor of the engine that runs the trunks."""
+        named = (part for trunk in self.trunks for part in (trunk.name, trunk.digest))
+        return short_id("em", self.feature_id, *named, json_bytes(self.pooling.to_json()))
 
     @property
     def embedding_dim(self) -> int:
         """Length of a track embedding."""
         return self.pooling.dim(sum(trunk.patch_dim for trunk in self.trunks), self.spec.n_mels)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TrunkBundle(Embedding):
+    """What makes track embeddings, as files: a bundle without tags, and the lower half of one with tags.
+
+    Attributes:
+      url: its folder, local or gs://.
+      files: name -> SHA-256 of every file.
+    """
+
+    url: str
+    files: Mapping[str, str]
 
     def check_feature_id(self, feature_id: str) -> None:
         """Raises BundleError unless these features are the ones that the bundle was trained on."""
@@ -95,12 +107,6 @@ class TrunkBundle:
             )
 
 
-def embedding_id(spec: FeatureSpec, trunks: Sequence[TrunkFile], pooling: Pooling) -> str:
-    """Hash of feature spec, trunks and pooling: not of file formats, nor of the engine that runs the trunks."""
-    named = (part for trunk in trunks for part in (trunk.name, trunk.digest))
-    return short_id("em", spec.feature_id, *named, json_bytes(pooling.to_json()))
-
-
 def load_trunks(url: str) -> TrunkBundle:
     """Reads and checks what makes embeddings, of a bundle with or without tags. Needs no TensorFlow.
 
@@ -108,25 +114,25 @@ def load_trunks(url: str) -> TrunkBundle:
       BundleError: no bundle there, unfinished, changed, or made by another version of extractor or schema.
     """
     manifest, _ = read_checked(url)
-    return TrunkBundle(**trunk_fields(url, manifest))
+    return trunks_from_manifest(url, manifest)
 
 
-def trunk_fields(url: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a TrunkBundle from a manifest, with its ids checked.
+def trunks_from_manifest(url: str, manifest: Mapping[str, Any]) -> TrunkBundle:
+    """What makes embeddings in the bundle of a manifest, with its ids checked.
 
     Raises:
       BundleError: an id is not that of what the manifest holds.
     """
     trunks = [manifest["trunk"]] if manifest["schema_version"] == 1 else manifest["trunks"]
-    fields = {
-        "url": url,
-        "spec": FeatureSpec.from_json(manifest["feature_spec"]),
-        "pooling": Pooling.from_json(manifest["pooling"]),
-        "trunks": tuple(TrunkFile.from_json(trunk) for trunk in trunks),
-        "files": manifest["files"],
-    }
-    _check(TrunkBundle(**fields), manifest)
-    return fields
+    bundle = TrunkBundle(
+        url=url,
+        spec=FeatureSpec.from_json(manifest["feature_spec"]),
+        pooling=Pooling.from_json(manifest["pooling"]),
+        trunks=tuple(TrunkFile.from_json(trunk) for trunk in trunks),
+        files=manifest["files"],
+    )
+    _check(bundle, manifest)
+    return bundle
 
 
 def _check(bundle: TrunkBundle, manifest: Mapping[str, Any]) -> None:

@@ -7,24 +7,10 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
-from models.bundles.tagger_bundle import HEADS, Bundle, TagFacts, load_bundle, tagger_id
-from models.bundles.trunk_bundle import (
-    BUNDLE_FILE,
-    BUNDLE_VERSION,
-    BundleError,
-    TrunkBundle,
-    TrunkFile,
-    embedding_id,
-    load_trunks,
-)
-from models.embedding.pooling import Pooling
-from models.scoring.heads import Heads
+from models.bundles.tagger_bundle import HEADS, Bundle, Tagging, load_bundle
+from models.bundles.trunk_bundle import BUNDLE_FILE, BUNDLE_VERSION, BundleError, Embedding, TrunkBundle, load_trunks
 from transforms import storage
-from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
-from transforms.taxonomy.hierarchy import Taxonomy
 
 _UNFINISHED = "bundle.unfinished"
 """Names of the files of a bundle that is being written: the only ones that may be removed after a kill."""
@@ -32,13 +18,8 @@ _UNFINISHED = "bundle.unfinished"
 
 def write_bundle(
     url: str,
-    *,
-    spec: FeatureSpec,
-    taxonomy: Taxonomy,
-    pooling: Pooling,
-    trunks: tuple[TrunkFile, ...],
-    heads: Heads,
-    tags: tuple[TagFacts, ...],
+    embedding: Embedding,
+    tagging: Tagging,
     files: Mapping[str, bytes],
     input_statistics: Mapping[str, list[float]] | None = None,
 ) -> Bundle:
@@ -46,37 +27,36 @@ def write_bundle(
 
     Args:
       url: folder that holds no bundle yet, local or gs://.
+      embedding: what makes embeddings.
+      tagging: what makes tags of them.
       files: further files by name, the trunks' among them.
       input_statistics: per-mel `mean` and `std` of the training split.
     """
-    thresholds = np.array([facts.threshold for facts in tags], np.float64)
-    tagging = {
-        "tagger_id": tagger_id(embedding_id(spec, trunks, pooling), heads, thresholds, taxonomy),
-        "taxonomy_id": taxonomy.taxonomy_id,
+    fields = {
+        "tagger_id": tagging.tagger_id_of(embedding),
+        "taxonomy_id": tagging.taxonomy.taxonomy_id,
         "input_statistics": dict(input_statistics or {}),
-        "tags": [dataclasses.asdict(facts) for facts in tags],
-        "taxonomy": taxonomy.to_json(),
+        "tags": [dataclasses.asdict(facts) for facts in tagging.tags],
+        "taxonomy": tagging.taxonomy.to_json(),
     }
-    _write(url, {**_embedding(spec, pooling, trunks), **tagging}, {**files, HEADS: heads.to_npz()})
+    _write(url, {**_embedding_fields(embedding), **fields}, {**files, HEADS: tagging.heads.to_npz()})
     return load_bundle(url)
 
 
-def write_trunk_bundle(
-    url: str, *, spec: FeatureSpec, pooling: Pooling, trunks: tuple[TrunkFile, ...], files: Mapping[str, bytes]
-) -> TrunkBundle:
+def write_trunk_bundle(url: str, embedding: Embedding, files: Mapping[str, bytes]) -> TrunkBundle:
     """Writes a bundle without tags: trunks to train heads on, as `write_bundle` does."""
-    _write(url, _embedding(spec, pooling, trunks), files)
+    _write(url, _embedding_fields(embedding), files)
     return load_trunks(url)
 
 
-def _embedding(spec: FeatureSpec, pooling: Pooling, trunks: tuple[TrunkFile, ...]) -> dict[str, Any]:
+def _embedding_fields(embedding: Embedding) -> dict[str, Any]:
     """The part of the manifest that `load_trunks` reads."""
     return {
-        "feature_id": spec.feature_id,
-        "embedding_id": embedding_id(spec, trunks, pooling),
-        "feature_spec": spec.to_json(),
-        "pooling": pooling.to_json(),
-        "trunks": [dataclasses.asdict(trunk) for trunk in trunks],
+        "feature_id": embedding.feature_id,
+        "embedding_id": embedding.embedding_id,
+        "feature_spec": embedding.spec.to_json(),
+        "pooling": embedding.pooling.to_json(),
+        "trunks": [dataclasses.asdict(trunk) for trunk in embedding.trunks],
     }
 
 

@@ -93,4 +93,5 @@ def pool(patch_embeddings: np.ndarray, patches: np.ndarray, pooling: Pooling, co
     if pooling.statistics == "mel":
         parts.append(STATISTICS_BY_VERSION[pooling.version](patches, compression))
     pooled = np.clip(np.concatenate(parts), -_FLOAT16_MAX, _FLOAT16_MAX)
-    return pooled.astype(np.float16).astype(np.float32)
+    found: np.ndarray = pooled.astype(np.float16).astype(np.float32)
+    return found

@@ -55,7 +55,8 @@ def decibels(patches: np.ndarray, compression: Compression) -> np.ndarray:
     if compression == "log10p1":
         power = np.maximum((np.float32(10.0) ** levels - 1) * np.float32(1e-4), np.float32(1e-10))
         levels = 10 * np.log10(power)
-    return np.maximum(levels, levels.max() - np.float32(RANGE_DB))
+    raised: np.ndarray = np.maximum(levels, levels.max() - np.float32(RANGE_DB))
+    return raised
 
 
 def statistics_1(patches: np.ndarray, compression: Compression) -> np.ndarray:
@@ -82,7 +83,8 @@ def _cepstra(mels: np.ndarray) -> np.ndarray:
     # Imported here: readers of bundles need no Fourier transform.
     from scipy.fft import dct
 
-    return dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
+    found: np.ndarray = dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
+    return found
 
 
 def _moments(values: np.ndarray) -> list[np.ndarray]:
@@ -99,7 +101,8 @@ def _change(values: np.ndarray, lag: int) -> np.ndarray:
 
 
 def _deviation(centred: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("ij,ij->j", centred, centred) / max(len(centred), 1))
+    found: np.ndarray = np.sqrt(np.einsum("ij,ij->j", centred, centred) / max(len(centred), 1))
+    return found
 
 
 def _slow_changes(cepstra: np.ndarray) -> list[np.ndarray]:

@@ -64,7 +64,9 @@ def _mean(values: np.ndarray) -> np.ndarray:
     """Mean over the first axis of what is defined: [k, m] -> [m], NaN where nothing is."""
     defined = ~np.isnan(values)
     total = np.where(defined, values, 0).sum(axis=0)
-    return np.divide(total, defined.sum(axis=0), out=np.full(values.shape[1], np.nan), where=defined.any(axis=0))
+    means = np.full(values.shape[1], np.nan)
+    np.divide(total, defined.sum(axis=0), out=means, where=defined.any(axis=0))
+    return means
 
 
 def _accuracy(examined: ExaminedTracks, model: str, group: Group, resamples: Resamples) -> dict[str, np.ndarray]:

@@ -16,26 +16,9 @@ from models.fitting import baselines
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
-from transforms.schemas.columns import column
+from transforms.schemas.reports import TAG_METRICS
 
 HISTORY = "history.json"
-
-TAGS = pa.schema(
-    [
-        column("model", pa.string(), "`tagger`, or a baseline."),
-        column("slice", pa.string(), "`all`, or a range of durations."),
-        column("category", pa.string(), "Category of the tag."),
-        column("tag", pa.string(), "Stable tag id."),
-        column("metric", pa.string(), "`roc_auc`, `pr_auc`, `f1`, `precision`, `recall` or `ece`."),
-        column("value", pa.float64(), "Of the sample; null where undefined.", nullable=True),
-        column("low", pa.float64(), "Lower end of the interval; null where too few artists.", nullable=True),
-        column("high", pa.float64(), "Upper end of the interval.", nullable=True),
-        column("support", pa.int64(), "Known tracks that carry the tag."),
-        column("known", pa.int64(), "Tracks for which its category was annotated."),
-        column("artists", pa.int64(), "Artists with the tag, or without it if those are fewer."),
-    ]
-)
-"""One row per model, slice, tag and metric."""
 
 
 def subject_of(
@@ -103,7 +86,7 @@ def evaluation_files(
         "reliability": evaluation.reliability,
     }
     return {
-        "tags.parquet": parquet_bytes(pa.Table.from_pylist(evaluation.rows, schema=TAGS)),
+        "tags.parquet": parquet_bytes(pa.Table.from_pylist(evaluation.rows, schema=TAG_METRICS)),
         "report.html": page(subject, examined, evaluation, tag_ids).encode(),
         "evaluation.json": json_bytes(document),
     }

@@ -1,7 +1,6 @@
 """Intervals over artists beside what training reports of the test split."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,9 @@ def with_intervals(
     return dataclasses.replace(tagger, metrics={**tagger.metrics, "intervals": found})
 
 
-def _macro_intervals(tagger: FittedTagger, test: SplitRows, layout: Layout, resampling: Resampling) -> dict[str, Any]:
+def _macro_intervals(
+    tagger: FittedTagger, test: SplitRows, layout: Layout, resampling: Resampling
+) -> dict[str, dict[str, dict[str, float | None]]]:
     """Model -> metric -> value, low and high of the mean over all tags."""
     targets, mask = test.embedded.targets, test.embedded.mask
     resamples = Resamples.draw(test.groups, resampling.resamples, resampling.seed)

@@ -14,12 +14,11 @@ from models.evaluation.examined import ExaminedTracks
 from models.evaluation.predictions import decisions, kept_baselines
 from models.evaluation.summary import Evaluation
 from models.fitting import baselines
-from models.fitting.rows import TrackLabels
 from models.fitting.tagger import TAGGER
 from models.scoring import heads
-from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import SplitRatios
-from transforms.table.snapshots import Snapshot, locations
+from transforms.splits.track_labels import TrackLabels
+from transforms.table.reader import SnapshotReader
 
 UNSEEN_SIDE = "test"
 """The side of artists that neither the bundle's split nor the labels' source knows: nothing was fitted on them."""
@@ -57,33 +56,32 @@ class PublishedScores:
 
 
 def examine_table(
-    bundle: Bundle, root: str, snapshot: Snapshot, labels: Iterable[TrackLabels], split: str
+    bundle: Bundle, snapshot: SnapshotReader, labels: Iterable[TrackLabels], split: str
 ) -> PublishedScores:
     """The scores and decisions of a snapshot beside the labels of one side of the bundle's split.
 
     Args:
       bundle: the one that the table was tagged with.
-      root: the table.
-      snapshot: one of its snapshots.
+      snapshot: a snapshot of that table.
       labels: labelled tracks, in the order of the bundle's tags.
       split: which side.
 
     Raises:
       BundleError: the table was tagged with another bundle, does not hold all scores that matter, or no such track.
     """
-    _check(bundle, root, snapshot)
+    _check(bundle, snapshot)
     found, unseen = _of_side(split_file.read_sides(bundle), labels, split)
-    ids, durations_s, positives = _read_tracks(root, snapshot, sorted(found), bundle.taxonomy.tag_ids)
+    ids, durations_s, positives = _read_tracks(snapshot, sorted(found), bundle.taxonomy.tag_ids)
     if not ids:
-        raise BundleError(f"{root} holds none of the {len(found)} labelled tracks of split {split!r}")
-    cut = float(snapshot.run.options["min_score"])
+        raise BundleError(f"{snapshot.root} holds none of the {len(found)} labelled tracks of split {split!r}")
+    cut = float(snapshot.manifest.run.options["min_score"])
     prevalence = _prevalence(bundle, len(ids))
     examined = ExaminedTracks(
         groups=tuple(found[track].group for track in ids),
         durations_s=durations_s,
         targets=np.stack([found[track].targets for track in ids]),
         mask=np.stack([found[track].mask for track in ids]),
-        scores={TAGGER: _read_scores(root, snapshot, ids, bundle.taxonomy.tag_ids, cut), **prevalence},
+        scores={TAGGER: _read_scores(snapshot, ids, bundle.taxonomy.tag_ids, cut), **prevalence},
         positives={
             TAGGER: positives,
             **{
@@ -106,15 +104,16 @@ def without_calibration(evaluation: Evaluation) -> Evaluation:
     )
 
 
-def _check(bundle: Bundle, root: str, snapshot: Snapshot) -> None:
-    if snapshot.run.ids.tagger_id != bundle.tagger_id:
+def _check(bundle: Bundle, snapshot: SnapshotReader) -> None:
+    run = snapshot.manifest.run
+    if run.ids.tagger_id != bundle.tagger_id:
         raise BundleError(
-            f"{root} was tagged with {snapshot.run.ids.tagger_id}, {bundle.url} is {bundle.tagger_id}: give the bundle "
+            f"{snapshot.root} was tagged with {run.ids.tagger_id}, {bundle.url} is {bundle.tagger_id}: give the bundle "
             "that the table was tagged with, or tag with this one first"
         )
-    if snapshot.run.options["top_k"] is not None:
+    if run.options["top_k"] is not None:
         raise BundleError(
-            f"{root} was tagged with --top-k {snapshot.run.options['top_k']}: which scores it holds depends on the "
+            f"{snapshot.root} was tagged with --top-k {run.options['top_k']}: which scores it holds depends on the "
             "other tags of a track, so no area could be right; tag without it, or give --dataset alone"
         )
 
@@ -142,18 +141,16 @@ def _of_side(
 
 
 def _read_tracks(
-    root: str, snapshot: Snapshot, wanted: Sequence[str], tag_ids: Sequence[str]
+    snapshot: SnapshotReader, wanted: Sequence[str], tag_ids: Sequence[str]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Those of the tracks that are there: ids, lengths in seconds [n], and the tags that they were given, bool [n, T].
 
     `top_tags` holds every given tag, whatever `track_tags` leaves out.
     """
-    among, tags = pa.array(wanted, pa.string()), pa.array(tag_ids, pa.string())
+    tags = pa.array(tag_ids, pa.string())
     ids: list[str] = []
     lengths, given = [np.zeros(0)], [np.zeros((0, len(tag_ids)), bool)]
-    for place in locations(root, snapshot, "tracks"):
-        rows = read_parquet(place, ["track_id", "duration_s", "top_tags"])
-        rows = rows.filter(pc.is_in(rows["track_id"], value_set=among)).combine_chunks()
+    for rows in snapshot.batches("tracks", ["track_id", "duration_s", "top_tags"], track_ids=wanted):
         positives = np.zeros((rows.num_rows, len(tag_ids)), bool)
         track, tag = pc.list_parent_indices(rows["top_tags"]), pc.struct_field(pc.list_flatten(rows["top_tags"]), "tag")
         positives[track.to_numpy(), pc.index_in(tag, tags).to_numpy()] = True
@@ -163,7 +160,7 @@ def _read_tracks(
     return ids, np.concatenate(lengths), np.concatenate(given)
 
 
-def _read_scores(root: str, snapshot: Snapshot, ids: Sequence[str], tag_ids: Sequence[str], cut: float) -> np.ndarray:
+def _read_scores(snapshot: SnapshotReader, ids: Sequence[str], tag_ids: Sequence[str], cut: float) -> np.ndarray:
     """The model's scores of these tracks: float64 [n, T], 0 where they were below the cut.
 
     Raises:
@@ -171,11 +168,12 @@ def _read_scores(root: str, snapshot: Snapshot, ids: Sequence[str], tag_ids: Seq
     """
     among, tags = pa.array(ids, pa.string()), pa.array(tag_ids, pa.string())
     scores = np.full((len(ids), len(tag_ids)), np.nan)
-    for place in locations(root, snapshot, "track_tags"):
-        rows = read_parquet(place, ["track_id", "tag", "model_score"])
-        rows = rows.filter(pc.is_in(rows["track_id"], value_set=among))
+    for rows in snapshot.batches("track_tags", ["track_id", "tag", "model_score"], track_ids=ids):
         row, column = pc.index_in(rows["track_id"], among), pc.index_in(rows["tag"], tags)
         scores[row.to_numpy(), column.to_numpy()] = rows["model_score"].to_numpy()
     if cut == 0 and (lacking := int(np.isnan(scores).sum())):
-        raise BundleError(f"{root}: snapshot {snapshot.number} lacks {lacking} scores of tracks that it holds")
-    return np.round(np.nan_to_num(scores, nan=0.0), heads.SCORE_DECIMALS)
+        raise BundleError(
+            f"{snapshot.root}: snapshot {snapshot.manifest.number} lacks {lacking} scores of tracks that it holds"
+        )
+    found: np.ndarray = np.round(np.nan_to_num(scores, nan=0.0), heads.SCORE_DECIMALS)
+    return found

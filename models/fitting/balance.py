@@ -40,8 +40,10 @@ class ClassWeights:
         if np.all(positive == 1) and np.all(negative == 1):
             return mask
         if multiclass:
-            return mask * (y @ positive)[:, None]
-        return mask * (y * positive + (1 - y) * negative)
+            weighed: np.ndarray = mask * (y @ positive)[:, None]
+        else:
+            weighed = mask * (y * positive + (1 - y) * negative)
+        return weighed
 
 
 def class_weights(rows: LabelledRows, layout: Layout, balance: Balance) -> ClassWeights:
@@ -74,4 +76,5 @@ def _weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
     if np.any(counts <= 0):
         return np.ones(len(counts))
     amount = counts if balance == "inverse" else (1 - _BETA**counts) / (1 - _BETA)
-    return (counts.sum() / np.sum(counts / amount)) / amount
+    weights: np.ndarray = (counts.sum() / np.sum(counts / amount)) / amount
+    return weights

@@ -59,7 +59,8 @@ def prevalence(train: LabelledRows, layout: Layout) -> np.ndarray:
     for group in layout.groups:
         if group.kind == "multiclass":
             even[list(group.columns)] = 1 / len(group.columns)
-    return (tag_counts(train.targets, train.mask) + even) / (known_counts(train.mask) + 1)
+    shares: np.ndarray = (tag_counts(train.targets, train.mask) + even) / (known_counts(train.mask) + 1)
+    return shares
 
 
 def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:

@@ -80,7 +80,7 @@ def _priors(
     logits: np.ndarray, targets: np.ndarray, mask: np.ndarray, layout: Layout, parents: Container[int]
 ) -> dict[int, Prior]:
     """What is known of a tag before its own tracks are looked at, by the other tags of its category; not of parents."""
-    found = {}
+    found: dict[int, Prior] = {}
     for group in layout.groups:
         leaves = [column for column in group.columns if column not in parents]
         if group.kind != "multilabel" or len(leaves) < 2:
@@ -99,7 +99,9 @@ def _prior(tags: Sequence[tuple[np.ndarray, np.ndarray]]) -> Prior:
     """
     if len(tags) < 2:
         return Prior()
-    slope, offset = platt(*(np.concatenate(parts) for parts in zip(*tags, strict=True)))
+    slope, offset = platt(
+        np.concatenate([logits for logits, _ in tags]), np.concatenate([wanted for _, wanted in tags])
+    )
     centre = np.array([np.log(slope), offset])
     estimates, weights = [], []
     for logits, targets in tags:
@@ -173,7 +175,8 @@ def platt(
 
 def _logit(scores: np.ndarray) -> np.ndarray:
     scores = np.clip(scores, 1e-9, 1 - 1e-9)
-    return np.log(scores / (1 - scores))
+    logits: np.ndarray = np.log(scores / (1 - scores))
+    return logits
 
 
 def temperature(logits: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> float:
@@ -233,7 +236,8 @@ def thresholds(
             found[column] = _threshold(group, values, targets[rows, column], precisions[column])
         if group.kind == "binary" and len(group.columns) == 2:
             first, second = group.columns
-            # Scores are rounded to 1e-4: a step further, a track on the boundary gets the first tag and not both.
+            # The two scores add up to 1, rounded to 0.0001. With 1 - threshold, a track that reaches the first tag's
+            # threshold exactly would get both tags. One step higher, it gets the first tag alone.
             found[second] = Threshold(value=round(1.0 - found[first].value + 1e-4, 4), rule="complement")
     return found
 

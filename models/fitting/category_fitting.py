@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from models.embedding.blocks import Block, columns_of
-from models.fitting.balance import ClassWeights
+from models.fitting.balance import Balance, ClassWeights
 from models.fitting.gain import Gain
 from models.fitting.labelled import LabelledRows
 from models.fitting.logistic import LogisticProblem, Solution, path, row_losses
@@ -24,6 +24,23 @@ from models.scoring.heads import Group, Heads, Layout, fitted_columns, raw_logit
 
 EXACT = 1e-10
 """Relative fall of the loss that ends the descent to a published head."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class FitSetting:
+    """What all categories of a bundle are fitted with.
+
+    Attributes:
+      blocks: the blocks of an embedding.
+      standard: mean and deviation, float64 [D] each, by which embeddings are standardised.
+      balance: how rare tags weigh in the loss; scores are corrected for it.
+      tolerance: relative fall of the loss that ends the descent to a head.
+    """
+
+    blocks: Sequence[Block]
+    standard: tuple[np.ndarray, np.ndarray]
+    balance: Balance = "none"
+    tolerance: float = EXACT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,34 +90,31 @@ class FittedHeads:
 
 
 def fit_categories(
-    rows: LabelledRows,
-    train: int,
-    layout: Layout,
-    blocks: Sequence[Block],
-    weighed: ClassWeights,
-    standard: tuple[np.ndarray, np.ndarray],
-    *,
-    tolerance: float = EXACT,
+    rows: LabelledRows, train: int, layout: Layout, setting: FitSetting, weighed: ClassWeights
 ) -> FittedHeads:
-    """Heads category by category; the first `train` rows are of the training split.
+    """Heads category by category.
 
-    `standard` is the mean and deviation by which embeddings are standardised.
+    Args:
+      rows: labelled rows, those of the training split first.
+      train: number of rows of the training split.
+      layout: the categories.
+      setting: how heads are fitted.
+      weighed: what rows weigh in the loss.
     """
-    mean, scale = standard
-    weights, bias = np.zeros((len(mean), layout.size)), np.zeros(layout.size)
+    weights, bias = np.zeros((len(setting.standard[0]), layout.size)), np.zeros(layout.size)
     logits, held_out = np.full(rows.targets.shape, np.nan), np.zeros(rows.targets.shape, bool)
     fits = []
     for group in layout.groups:
         columns = fitted_columns(group)
         known = np.flatnonzero(rows.mask[:, columns].max(axis=1) > 0)
-        problem = _problem(rows, known, group, mean, scale, weighed)
-        found = _fit_group(group.name, problem, int(np.sum(known < train)), blocks, tolerance)
+        problem = _problem(rows, known, group, setting.standard, weighed)
+        found = _fit_group(group.name, problem, int(np.sum(known < train)), setting)
         weights[:, columns], bias[columns] = found.weights, found.bias - weighed.bias[columns]
         unseen = known[found.held_out]
-        logits[np.ix_(unseen, columns)] = found.logits[found.held_out] - weighed.bias[columns]
-        held_out[np.ix_(unseen, group.columns)] = True
+        logits[np.ix_(unseen, np.array(columns))] = found.logits[found.held_out] - weighed.bias[columns]
+        held_out[np.ix_(unseen, np.array(group.columns))] = True
         fits.append(found.fit)
-    heads = plain_heads(standard, weights, bias)
+    heads = plain_heads(setting.standard, weights, bias)
     logits = np.where(np.isnan(logits), raw_logits(rows.embeddings, heads), logits)
     return FittedHeads(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=rows.mask * held_out)
 
@@ -112,16 +126,21 @@ def plain_heads(standard: tuple[np.ndarray, np.ndarray], weights: np.ndarray, bi
 
 
 def _problem(
-    rows: LabelledRows, known: np.ndarray, group: Group, mean: np.ndarray, scale: np.ndarray, weighed: ClassWeights
+    rows: LabelledRows,
+    known: np.ndarray,
+    group: Group,
+    standard: tuple[np.ndarray, np.ndarray],
+    weighed: ClassWeights,
 ) -> LogisticProblem:
     """The rows in which the category is known, standardised."""
-    columns = fitted_columns(group)
+    mean, scale = standard
+    columns = np.array(fitted_columns(group))
     y = rows.targets[np.ix_(known, columns)].astype(np.float64)
     mask = rows.mask[np.ix_(known, columns)].astype(np.float64)
     return LogisticProblem(
         x=(rows.embeddings[known].astype(np.float64) - mean) / scale,
         y=y,
-        mask=weighed.of(np.array(columns), y, mask, group.kind == "multiclass"),
+        mask=weighed.of(columns, y, mask, group.kind == "multiclass"),
         groups=tuple(np.array(rows.groups, dtype=object)[known]) if rows.groups else (),
         multiclass=group.kind == "multiclass",
     )
@@ -138,8 +157,9 @@ class _Found:
     fit: HeadFit
 
 
-def _fit_group(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
+def _fit_group(name: str, rows: LogisticProblem, train: int, setting: FitSetting) -> _Found:
     """The head of one category; the first `train` of its known rows are of the training split."""
+    blocks, tolerance = setting.blocks, setting.tolerance
     fixed = [block for block in blocks if not block.learned]
     if not train:
         nothing = HeadFit(category=name, values="none", strength=None, chosen_on="no known track", losses={})

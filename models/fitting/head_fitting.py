@@ -14,7 +14,7 @@ import numpy as np
 
 from models.embedding.blocks import Block, check_blocks
 from models.fitting.balance import Balance, class_weights
-from models.fitting.category_fitting import EXACT, FittedHeads, fit_categories, plain_heads
+from models.fitting.category_fitting import EXACT, FitSetting, FittedHeads, fit_categories, plain_heads
 from models.fitting.labelled import LabelledRows, known_categories, sample, standardiser
 from models.fitting.large_fitting import Part, refine
 from models.fitting.strengths import CHOICE_TOLERANCE, DEFAULT_STRENGTH, MOST_FOLDED, scaled_columns
@@ -46,11 +46,11 @@ def fit_heads(
       ValueError: the blocks do not cover the embedding.
     """
     check_blocks(blocks, train.embeddings.shape[1])
+    setting = FitSetting(blocks=blocks, standard=standardiser(train.embeddings), balance=balance)
     if len(train) > MANY:
-        return _fit_many(train, validation, layout, blocks, balance)
+        return _fit_many(train, validation, layout, setting)
     rows = train.joined(validation)
-    standard = standardiser(train.embeddings)
-    return fit_categories(rows, len(train), layout, blocks, class_weights(rows, layout, balance), standard)
+    return fit_categories(rows, len(train), layout, setting, class_weights(rows, layout, balance))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,16 +72,12 @@ class _Alone:
     fitted: FittedHeads
 
 
-def _fit_many(
-    train: LabelledRows, validation: LabelledRows, layout: Layout, blocks: Sequence[Block], balance: Balance
-) -> FittedHeads:
+def _fit_many(train: LabelledRows, validation: LabelledRows, layout: Layout, setting: FitSetting) -> FittedHeads:
     """Categories known for few tracks are fitted on these, all others on every training row, as samples of it chose."""
-    standard = standardiser(train.embeddings)
+    standard, blocks = setting.standard, setting.blocks
     known = [known_categories(rows.mask, layout.groups) for rows in (train, validation)]
     alone = [
-        _fit_alone(
-            train, validation, group, [np.flatnonzero(side[:, place]) for side in known], blocks, balance, standard
-        )
+        _fit_alone(train, validation, group, [np.flatnonzero(side[:, place]) for side in known], setting)
         for place, group in enumerate(layout.groups)
     ]
     weights, bias = np.zeros((len(standard[0]), layout.size)), np.zeros(layout.size)
@@ -93,7 +89,7 @@ def _fit_many(
     if parts := [part for values in ("all", "fixed") if (part := _part(values, alone, blocks))]:
         # A part of the rows brings the descent near: few of its steps then need all of them.
         stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
-        weighed = [class_weights(rows, layout, balance) for rows in stages]
+        weighed = [class_weights(rows, layout, setting.balance) for rows in stages]
         for part in parts:
             for rows, weights_of_classes in zip(stages, weighed, strict=True):
                 heads = refine(rows, heads, part, scales, weights_of_classes)
@@ -105,9 +101,7 @@ def _fit_alone(
     validation: LabelledRows,
     group: Group,
     known: Sequence[np.ndarray],
-    blocks: Sequence[Block],
-    balance: Balance,
-    standard: tuple[np.ndarray, np.ndarray],
+    setting: FitSetting,
 ) -> _Alone:
     """One category on the training and validation rows in which it is known, or on a sample of each."""
     complete = len(known[0]) + len(known[1]) <= MOST_FOLDED
@@ -116,9 +110,9 @@ def _fit_alone(
     rows = sides[0].joined(sides[1])
     columns = tuple(range(len(group.columns)))
     layout = Layout(groups=(dataclasses.replace(group, columns=columns),), edges=(), size=len(columns))
-    weighed = class_weights(rows if complete else sides[0], layout, balance)
-    tolerance = EXACT if complete else CHOICE_TOLERANCE
-    fitted = fit_categories(rows, len(sides[0]), layout, blocks, weighed, standard, tolerance=tolerance)
+    weighed = class_weights(rows if complete else sides[0], layout, setting.balance)
+    setting = dataclasses.replace(setting, tolerance=EXACT if complete else CHOICE_TOLERANCE)
+    fitted = fit_categories(rows, len(sides[0]), layout, setting, weighed)
     return _Alone(group=group, train=chosen[0], validation=chosen[1], complete=complete, fitted=fitted)
 
 
@@ -141,7 +135,7 @@ def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone
     rows = train.rows(added).joined(validation) if len(added) else validation
     logits, mask = raw_logits(rows.embeddings, heads, np.float32), np.zeros_like(rows.mask)
     for one in alone:
-        columns = list(one.group.columns)
+        columns = np.array(one.group.columns)
         if one.complete:
             kept = one.fitted.mask.any(axis=1)
             places = np.concatenate([np.searchsorted(added, one.train), len(added) + one.validation])[kept]

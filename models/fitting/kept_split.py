@@ -3,13 +3,11 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles.split_record import Sides, SplitRow
-from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios, tied_sides
-from transforms.table.snapshots import Snapshot, locations
+from transforms.table.reader import SnapshotReader
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +22,7 @@ def keep_split(
     labels: Iterable[tuple[str, str, str | None]],
     known: Sides,
     learned: Iterable[SplitRow],
-    table: tuple[str, Snapshot],
+    snapshot: SnapshotReader,
     ratios: SplitRatios,
 ) -> KeptSplit:
     """Sides by a bundle's split; audio whose bytes stand on more than one side is taken out of all of them.
@@ -33,30 +31,27 @@ def keep_split(
       labels: track_id, group and official side of each labelled track.
       known: the bundle's split.
       learned: what its trunks were trained on: it ties, labelled or not.
-      table: a table and its snapshot, whose ledger has the digests.
+      snapshot: a table's snapshot, whose ledger has the digests.
       ratios: shares of the sides of groups that the bundle's split does not know.
     """
     found = {track: known.of(track, group, official, ratios) for track, group, official in labels}
     sides = {track: side for track, (side, _) in found.items()}
     split = {track: side for track, _, side in learned} | {t: side for t, side in sides.items() if side != NONE}
-    for track in _tied(table, split):
+    for track in _tied(snapshot, split):
         sides[track] = NONE
     new = (track for track, (_, decided) in found.items() if not decided and sides[track] in SPLITS)
     return KeptSplit(sides={track: sides[track] for track in found}, new=frozenset(new))
 
 
-def _tied(table: tuple[str, Snapshot], sides: Mapping[str, str]) -> Iterator[str]:
+def _tied(snapshot: SnapshotReader, sides: Mapping[str, str]) -> Iterator[str]:
     """The tracks whose bytes stand on more than one side."""
-    digests = dict(_digests(table, sides))
+    digests = dict(_digests(snapshot, sides))
     tied = tied_sides((digest, sides[track]) for track, digest in digests.items())
     return (track for track, digest in digests.items() if digest in tied)
 
 
-def _digests(table: tuple[str, Snapshot], tracks: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _digests(snapshot: SnapshotReader, tracks: Iterable[str]) -> Iterator[tuple[str, str]]:
     """track_id and SHA-256 of the bytes of those of the tracks that are embedded."""
-    among = pa.array(tracks, pa.string())
-    for place in locations(*table, "ledger"):
-        rows = read_parquet(place, ["track_id", "status", "source_sha256"])
-        embedded = pc.and_(pc.not_equal(rows["status"], "rejected"), pc.is_valid(rows["source_sha256"]))
-        rows = rows.filter(pc.and_(embedded, pc.is_in(rows["track_id"], value_set=among)))
+    for rows in snapshot.batches("ledger", ["track_id", "status", "source_sha256"], track_ids=tracks):
+        rows = rows.filter(pc.and_(pc.not_equal(rows["status"], "rejected"), pc.is_valid(rows["source_sha256"])))
         yield from zip(rows["track_id"].to_pylist(), rows["source_sha256"].to_pylist(), strict=True)

@@ -109,7 +109,8 @@ class _Rows:
     def curvature(self) -> np.ndarray:
         """Mean curvature of each output's loss where it scores its prevalence: [k]."""
         share = self._weights.prevalence[self.outputs]
-        return np.maximum(share * (1 - share), 1e-6) * self._weights.known[self.outputs] / max(len(self._train), 1)
+        mean: np.ndarray = np.maximum(share * (1 - share), 1e-6) * self._weights.known[self.outputs]
+        return mean / max(len(self._train), 1)
 
     def objective(self, weights: np.ndarray, bias: np.ndarray) -> tuple[float, np.ndarray]:
         """The penalised loss, and its slope [D + 1, k]; the bias is held as in `models.fitting.logistic`."""

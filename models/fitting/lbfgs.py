@@ -1,7 +1,9 @@
 """L-BFGS for smooth convex functions, in numpy.
 
-SciPy's factorises matrices of ten rows with all BLAS threads: on a busy machine that is fifty times slower than the
-rest of a fit.
+SciPy's `L-BFGS-B` finds the same minimum, but factorises matrices of ten rows with all BLAS threads: on a busy machine
+that is fifty times slower than the rest of a fit. One BLAS thread (`threadpoolctl`) cures that, and then neither is
+faster. This one stays because SciPy's steps end in other last bits of the weights: every new bundle would get another
+`tagger_id` than an earlier version gave it on the same data.
 """
 
 from collections import deque

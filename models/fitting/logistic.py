@@ -84,7 +84,8 @@ def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kept(eigenvalues: np.ndarray) -> np.ndarray:
-    return eigenvalues > max(eigenvalues[-1], 1.0) * 1e-10
+    kept: np.ndarray = eigenvalues > max(eigenvalues[-1], 1.0) * 1e-10
+    return kept
 
 
 def _minimise(
@@ -100,7 +101,8 @@ def _minimise(
         return loss, (stretch * slopes).ravel()
 
     found = minimise(objective, (start / stretch).ravel(), tolerance=tolerance, max_iterations=_MAX_ITERATIONS)
-    return stretch * found.reshape(start.shape)
+    params: np.ndarray = stretch * found.reshape(start.shape)
+    return params
 
 
 def _objective(problem: LogisticProblem, strength: float, params: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,7 +1,7 @@
 """Rows on disk: appended as they come and read back memory-mapped, so that memory is that of a few of them."""
 
 import tempfile
-from typing import Any
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,13 @@ class RowFile:
 
     def __init__(self, width: int, dtype: npt.DTypeLike) -> None:
         self._width, self._dtype = width, np.dtype(dtype)
-        self._file: Any = tempfile.TemporaryFile(prefix="catalog-tagger-rows-")  # noqa: SIM115, the mapping needs it
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="catalog-tagger-rows-")  # noqa: SIM115, the mapping needs it
         self._rows = 0
 
     def append(self, rows: npt.ArrayLike) -> None:
         """Adds [n, width] values of any type that the file's type can hold."""
         values = np.ascontiguousarray(rows, self._dtype).reshape(-1, self._width)
-        self._file.write(values)
+        self._file.write(values.data)
         self._rows += len(values)
 
     def mapped(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -30,22 +30,47 @@ class SplitRows:
     moments: LabelledRows | None
 
 
-def embed_split(tracks: Iterable[Any], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
-    """Embeds labelled tracks exactly as tagging does; `tracks` are `models.training.data.TrainingTrack`."""
-    seen = []
+class PatchedTrack(Protocol):
+    """What is read of a labelled track: `models.training.data.TrainingTrack` is one, which needs TensorFlow."""
+
+    @property
+    def track_id(self) -> str: ...  # noqa: D102
+
+    @property
+    def group(self) -> str: ...  # noqa: D102
+
+    @property
+    def duration_s(self) -> float: ...  # noqa: D102
+
+    @property
+    def patches(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def targets(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def mask(self) -> np.ndarray: ...  # noqa: D102
+
+
+def embed_split(tracks: Iterable[PatchedTrack], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
+    """Embeds labelled tracks exactly as tagging does."""
+    ids: list[str] = []
+    groups: list[str] = []
+    durations: list[float] = []
     rows, moments = LabelledFiles(embedder.dim, tags), RowFile(2 * embedder.mels, np.float32)
     bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)
     # Some tracks together: they share the trunk's padded batches, and the bits are the same.
-    for group in _grouped(bar, TRACKS_TOGETHER):
-        embeddings = embedder.embed([track.patches for track in group])
-        rows.append(embeddings, [track.targets for track in group], [track.mask for track in group])
-        moments.append([baselines.mel_moments(track.patches) for track in group])
-        seen += [(track.track_id, track.group, track.duration_s) for track in group]
-    ids, groups, durations = (tuple(facts[i] for facts in seen) for i in range(3))
-    embedded = rows.labelled(groups)
+    for some in _grouped(bar, TRACKS_TOGETHER):
+        embeddings = embedder.embed([track.patches for track in some])
+        rows.append(embeddings, [track.targets for track in some], [track.mask for track in some])
+        moments.append([baselines.mel_moments(track.patches) for track in some])
+        ids += [track.track_id for track in some]
+        groups += [track.group for track in some]
+        durations += [track.duration_s for track in some]
+    embedded = rows.labelled(tuple(groups))
     return SplitRows(
-        track_ids=ids,
-        groups=groups,
+        track_ids=tuple(ids),
+        groups=tuple(groups),
         durations_s=np.array(durations, np.float64),
         embedded=embedded,
         moments=dataclasses.replace(embedded, embeddings=moments.mapped()),
@@ -57,17 +82,7 @@ def pairs_of(splits: Mapping[str, SplitRows]) -> dict[str, list[tuple[str, str]]
     return {split: list(zip(rows.track_ids, rows.groups, strict=True)) for split, rows in splits.items()}
 
 
-def _grouped(tracks: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def _grouped(tracks: Iterable[PatchedTrack], size: int) -> Iterator[list[PatchedTrack]]:
     remaining = iter(tracks)
     while group := list(itertools.islice(remaining, size)):
         yield group
-
-
-class TrackLabels(NamedTuple):
-    """Labels of one track: its group, its targets and mask float32 [T], the side that their source gives it, if any."""
-
-    track_id: str
-    group: str
-    targets: np.ndarray
-    mask: np.ndarray
-    official: str | None = None

@@ -101,7 +101,7 @@ def build_tagger(
         return _build_tagger(splits, layout, tag_ids, blocks, options or HeadOptions())
 
 
-def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[Any]:
+def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[object]:
     """One BLAS thread for small problems: waiting for each other costs many small products more than they take."""
     return threadpool_limits(1, "blas") if rows < MANY_ROWS else contextlib.nullcontext()
 

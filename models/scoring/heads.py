@@ -3,12 +3,13 @@
 import dataclasses
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 
 from transforms.formats.hashing import digest
 from transforms.taxonomy.categories import CategoryKind
+from transforms.taxonomy.hierarchy import Taxonomy
 
 SCORED_TOGETHER = 256
 """Rows multiplied at once. Float sums depend on shapes, so every block has this one, padded."""
@@ -18,22 +19,6 @@ SLICE_ROWS = 16 * SCORED_TOGETHER
 
 SCORE_DECIMALS = 4
 """Published scores are rounded to this many decimals; positives are decided on the rounded score."""
-
-
-class _Tag(Protocol):
-    id: str
-    parents: Sequence[str]
-
-
-class _Category(Protocol):
-    name: str
-    kind: CategoryKind
-    tags: Sequence[_Tag]
-
-
-class _Taxonomy(Protocol):
-    categories: Sequence[_Category]
-    tags: Sequence[_Tag]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +45,7 @@ class Layout:
     size: int
 
 
-def layout_of(taxonomy: _Taxonomy) -> Layout:
+def layout_of(taxonomy: Taxonomy) -> Layout:
     """The layout of a taxonomy's tags, columns in the order of `taxonomy.tags`."""
     column = {tag.id: index for index, tag in enumerate(taxonomy.tags)}
     groups = [
@@ -213,7 +198,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def softmax(x: np.ndarray) -> np.ndarray:
     """Softmax over the last axis, without overflow."""
     exp = np.exp(x - x.max(axis=-1, keepdims=True))
-    return exp / exp.sum(axis=-1, keepdims=True)
+    shares: np.ndarray = exp / exp.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def fitted_columns(group: Group) -> list[int]:

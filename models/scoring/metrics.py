@@ -82,7 +82,8 @@ def equal_mass_bins(scores: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndar
 def bins_of_counts(counts: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
     """Bin of each distinct score, from the lowest up, that so many tracks have: int [distinct]."""
     middle = np.cumsum(counts) - counts / 2
-    return np.minimum((bins * middle / max(counts.sum(), 1)).astype(int), bins - 1)
+    found: np.ndarray = np.minimum((bins * middle / max(counts.sum(), 1)).astype(int), bins - 1)
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +135,9 @@ def log_losses(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray) -> np.
         target = targets[rows, tag].astype(np.float64)
         total[rows] -= target * np.log(score) + (1 - target) * np.log(1 - score)
         known[rows] += 1
-    return np.divide(total, known, out=np.full(len(total), np.nan), where=known > 0)
+    means = np.full(len(total), np.nan)
+    np.divide(total, known, out=means, where=known > 0)
+    return means
 
 
 def tag_metrics(

@@ -40,7 +40,9 @@ def save_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
     """Replaces the checkpoint of a folder, local or gs://: whoever reads finds the old one or the new one, whole."""
     buffer = io.BytesIO()
     facts = {"version": VERSION, "run": checkpoint.run, "facts": checkpoint.facts}
-    np.savez(buffer, **{_FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8)}, **checkpoint.arrays)
+    arrays = {_FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8), **checkpoint.arrays}
+    # One of the stubs' own parameters takes a bool: arrays that are given by name would have to be one.
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     data = buffer.getvalue()
     storage.write_bytes(storage.join(folder, CHECKPOINT_FILE), sha256_hex(data).encode() + data)
 
@@ -62,7 +64,7 @@ def load_checkpoint(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
     except storage.NotFound:
         return None
     checkpoint = _decode(url, data)
-    # Through JSON, as the other side went.
+    # `checkpoint.run` comes from JSON, which turns tuples into lists. `run` takes the same way, to be comparable.
     if differences := _differences(checkpoint.run, json.loads(json.dumps(run))):
         raise CheckpointError(
             f"{url} is of another training run: {'; '.join(differences)}. Train as before, or elsewhere (--checkpoints)"

@@ -1,8 +1,7 @@
 """tf.data from TFRecord shards: tracks in order for embedding, random patches for training, both masked and soft."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -87,7 +86,7 @@ def _features(tags: int) -> dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeatur
     return found
 
 
-def _parser(manifest: DatasetManifest):
+def _parser(manifest: DatasetManifest) -> Callable[[tf.Tensor], _Parsed]:
     features = _features(len(manifest.taxonomy.tags))
     frames, mels = manifest.feature_spec.patch_shape
 
@@ -112,8 +111,9 @@ def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> It
     Raises:
       DatasetError: a record is damaged, or there are not as many as the manifest says.
     """
-    records = tf.data.TFRecordDataset(list(paths)) if paths else ()
-    parsed = records.map(_parser(manifest)).prefetch(8) if paths else ()
+    parsed: Iterable[_Parsed] = ()
+    if paths:
+        parsed = tf.data.TFRecordDataset(list(paths)).map(_parser(manifest)).prefetch(8)
     seen = 0
     try:
         for example in parsed:
@@ -195,24 +195,26 @@ def epoch_batches(
     return _map(batches, _finisher(manifest, sampling, draw)).take(last - first_step * share.replicas).prefetch(4)
 
 
-def _map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+def _map(dataset: tf.data.Dataset, function: Callable[..., tuple[tf.Tensor, ...]]) -> tf.data.Dataset:
     return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _patch_chooser(manifest: DatasetManifest, count: int, draw: int) -> Callable[..., Any]:
+def _patch_chooser(manifest: DatasetManifest, count: int, draw: int) -> Callable[[tf.Tensor, tf.Tensor], augment.Batch]:
     parse = _parser(manifest)
 
-    def choose(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def choose(number: tf.Tensor, record: tf.Tensor) -> augment.Batch:
         example = parse(record)
         order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(example["patches"])[0]), [draw, number])
         patches = tf.gather(example["patches"], order[:count])
-        repeated = [tf.repeat(example[name][None], tf.shape(patches)[0], axis=0) for name in ("targets", "mask")]
-        return patches, *repeated
+        targets, mask = [tf.repeat(example[name][None], tf.shape(patches)[0], axis=0) for name in ("targets", "mask")]
+        return patches, targets, mask
 
     return choose
 
 
-def _finisher(manifest: DatasetManifest, sampling: Sampling, draw: int) -> Callable[..., Any]:
+def _finisher(
+    manifest: DatasetManifest, sampling: Sampling, draw: int
+) -> Callable[[tf.Tensor, augment.Batch], tuple[tf.Tensor, tf.Tensor]]:
     """What is done to a whole batch at once: floats, augmentation, packed labels."""
     augmenter = augment.augmenter(manifest.feature_spec, manifest.mel_mean)
 

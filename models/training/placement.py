@@ -1,7 +1,7 @@
 """Where a trunk is trained: on one device, on several, or by several workers; and in which precision."""
 
 import functools
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -97,10 +97,9 @@ def of_chief(values: dict[str, float], spread: tf.distribute.Strategy) -> dict[s
     names = sorted(values)
     mine = np.array([values[name] for name in names], np.float32) * is_chief()
 
-    @tf.function
-    def gathered() -> Any:
+    def gathered() -> tf.Tensor:
         # Each device of a worker holds the same: the sum over devices counts the chief's so many times.
         return spread.reduce("SUM", spread.run(lambda: tf.constant(mine)), axis=None)
 
-    shared = gathered().numpy() / share(spread).replicas
+    shared = tf.function(gathered)().numpy() / share(spread).replicas
     return dict(zip(names, shared.tolist(), strict=True))

@@ -245,11 +245,11 @@ def _step_function(
     """One step of Keras's own on each device; Keras's loop around it breaks where each worker has one device."""
     step = tf.function(model.train_step, jit_compile=True, autograph=False) if options.xla else model.train_step
 
-    @tf.function
     def train(batches: Iterator[Any]) -> None:
         spread.run(step, args=(next(batches),))
 
-    return train
+    compiled: Callable[[Iterator[Any]], None] = tf.function(train)
+    return compiled
 
 
 def _log(writer: tf.summary.SummaryWriter | None, bar: tqdm, facts: dict[str, float]) -> None:

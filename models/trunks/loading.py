@@ -1,6 +1,5 @@
 """Track embeddings from patches: the bundle's trunk in batches of one fixed shape, then pooling."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,8 +51,6 @@ def format_for(trunk: TrunkFile, bundle_url: str, inference: str) -> str:
 
 
 def _load_keras(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
-    # TensorFlow reads this once, when it is imported: remarks on the processor are not for those who tag.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         import tensorflow  # noqa: F401
     except ImportError as error:

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from models.bundles.tagger_bundle import Bundle, TagFacts
+from models.bundles.tagger_bundle import Bundle, TagFacts, Tagging
+from models.bundles.trunk_bundle import Embedding
 from models.bundles.writing import write_bundle
 from models.embedding.pooling import Pooling
 from models.scoring.heads import Heads
@@ -115,7 +116,7 @@ def load_network(checkpoint: TensorFlowCheckpoint) -> tuple[keras.Model, np.ndar
 
 def _fitted(weights: "tf.train.CheckpointReader", layer: str, variable: keras.Variable) -> np.ndarray:
     """A variable's values; a convolution over the whole width is one over time here: [7, w, 1, f] -> [7, w, f]."""
-    values = weights.get_tensor(f"{layer}/{variable.name}")
+    values: np.ndarray = weights.get_tensor(f"{layer}/{variable.name}")
     return values.reshape(variable.shape) if values.ndim == 4 and len(variable.shape) == 3 else values
 
 
@@ -123,11 +124,11 @@ def write_musicnn_bundle(url: str, checkpoint: TensorFlowCheckpoint) -> Bundle:
     """A complete bundle: the network as trunk, its output layer as heads on the mean of a track's patch embeddings."""
     model, weights, bias = load_network(checkpoint)
     taxonomy, outputs = taxonomy_of(checkpoint.labels)
-    pooling = Pooling(statistics="none")
     name = f"musicnn-{checkpoint.dataset}"
     facts, files = keras_trunk.export_trunk(
         model, name, learned=False, source=SOURCE, licence=f"ISC\n\n{checkpoint.licence}"
     )
+    heads = _heads(weights[:, outputs].astype(np.float64), bias[outputs].astype(np.float64))
     tags = tuple(TagFacts(tag=tag, threshold=THRESHOLD) for tag in taxonomy.tag_ids)
     documents = {
         "MODEL_CARD.md": musicnn_card(checkpoint.dataset, taxonomy).encode(),
@@ -135,13 +136,9 @@ def write_musicnn_bundle(url: str, checkpoint: TensorFlowCheckpoint) -> Bundle:
     }
     return write_bundle(
         url,
-        spec=SPEC,
-        taxonomy=taxonomy,
-        pooling=pooling,
-        trunks=(facts,),
-        heads=_heads(weights[:, outputs].astype(np.float64), bias[outputs].astype(np.float64)),
-        tags=tags,
-        files={**files, **documents},
+        Embedding(spec=SPEC, pooling=Pooling(statistics="none"), trunks=(facts,)),
+        Tagging(taxonomy=taxonomy, heads=heads, tags=tags),
+        {**files, **documents},
     )
 
 

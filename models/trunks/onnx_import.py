@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.bundles.trunk_bundle import BundleError, TrunkBundle, TrunkFile
+from models.bundles.trunk_bundle import BundleError, Embedding, TrunkBundle, TrunkFile
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
@@ -42,7 +42,8 @@ def write_onnx_bundle(
         licence=licence,
     )
     files = {TRUNK_FILE: onnx, "MODEL_CARD.md": _card(facts, spec).encode()}
-    return write_trunk_bundle(url, spec=spec, pooling=Pooling(statistics="none"), trunks=(facts,), files=files)
+    embedding = Embedding(spec=spec, pooling=Pooling(statistics="none"), trunks=(facts,))
+    return write_trunk_bundle(url, embedding, files)
 
 
 def embedding_length(trunk: OnnxTrunk, spec: FeatureSpec) -> int:

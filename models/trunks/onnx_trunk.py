@@ -1,6 +1,7 @@
 """Trunks as ONNX files, run by ONNX Runtime: no TensorFlow on the machine."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def _padded(batch: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)])
 
 
-def _runtime():
+def _runtime() -> ModuleType:
     try:
         import onnxruntime
     except ImportError as error:
@@ -60,4 +61,5 @@ def _runtime():
             f"this trunk is run by ONNX Runtime, which is not installed: {INSTALL}, or choose --inference tensorflow "
             "where TensorFlow is"
         ) from error
-    return onnxruntime
+    module: ModuleType = onnxruntime
+    return module

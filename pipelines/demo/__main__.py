@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.demo.folder import FREQUENT_TAGS
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError
 
 DEMO_FOLDER = Path("demo")
@@ -24,11 +25,7 @@ QUESTIONS = (
         "Tags with scores: the positive tags of some tracks, best first",
         "SELECT track_id, title, top_tags AS tags FROM tracks ORDER BY track_id LIMIT 10",
     ),
-    (
-        "The most frequent tags",
-        "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
-        "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
-    ),
+    FREQUENT_TAGS,
     (
         "Rejected, and why",
         "SELECT reason, track_id, uri, detail FROM ledger WHERE status = 'rejected' ORDER BY reason, track_id",
@@ -159,15 +156,15 @@ def as_typed(word: str) -> str:
     return f'"{word}"' if plain and shlex.quote(word) != word else shlex.quote(word)
 
 
-def check_second_run(table: str) -> None:
+def check_second_run(root: str) -> None:
     """Says that the newest run decoded nothing and published the same content.
 
     Raises:
       CommandFailed: it did not.
     """
-    from transforms.table.snapshots import read_snapshot, snapshot_numbers
+    from transforms.table.reader import open_history
 
-    first, second = (read_snapshot(table, number) for number in snapshot_numbers(table)[-2:])
+    first, second = [snapshot.manifest for snapshot in open_history(root)][-2:]
     decoded, same = second.run.counts["decoded"], first.run.content_hash == second.run.content_hash
     print(
         f"\nThe second run decoded {decoded} tracks and published {'the same' if same else 'another'} content: "

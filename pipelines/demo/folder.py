@@ -17,6 +17,13 @@ WHEELS = Path(".tools/musicnn")
 TAGGERS = ("musicnn-msd", "musicnn-mtt")
 """The first knows genres, moods and eras, the second instruments, voices and tempo."""
 
+FREQUENT_TAGS = (
+    "The most frequent tags",
+    "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
+    "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
+)
+"""Heading and SQL of a question that both demos ask."""
+
 FOLDER_QUESTIONS = (
     (
         "What each track sounds like: its four highest tags",
@@ -24,11 +31,7 @@ FOLDER_QUESTIONS = (
         "AS highest FROM (SELECT * FROM track_tags QUALIFY row_number() OVER (PARTITION BY track_id ORDER BY "
         "score DESC, tag) <= 4) GROUP BY track_id ORDER BY track_id LIMIT 12",
     ),
-    (
-        "The most frequent tags",
-        "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
-        "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
-    ),
+    FREQUENT_TAGS,
     (
         "Where each tag is heard most",
         "SELECT tag, round(max(score), 3) AS score, arg_max(track_id, score) AS track_id FROM track_tags GROUP BY tag "
@@ -57,7 +60,9 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
     command("import", "folder", folder, "--output", catalog)
     models = work.parent / "models"
     if any(not (models / name / "bundle.json").exists() for name in TAGGERS):
-        command("import", "musicnn", "--package", str(find_package(package, work.parent)), "--output", str(models))
+        command(
+            "import-model", "musicnn", "--package", str(find_package(package, work.parent)), "--output", str(models)
+        )
     first, *others = TAGGERS
     also = [word for name in others for word in ("--also", str(models / name), str(work / name))]
     for name in TAGGERS:

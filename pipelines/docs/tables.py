@@ -11,7 +11,10 @@ import pyarrow as pa
 
 from transforms.audio.errors import REASONS
 from transforms.formats.parquet import SORTED_BY
+from transforms.schemas.bundle import BUNDLE_SPLITS
 from transforms.schemas.catalog import CATALOG
+from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
+from transforms.schemas.reports import LABEL_CONFLICTS, LABELS, TAG_METRICS
 from transforms.schemas.tables import PART, SCHEMA_VERSION, TABLES
 
 ROW_SENTENCES = {
@@ -24,6 +27,45 @@ ROW_SENTENCES = {
     "taxonomy": "One row per tag.",
 }
 """What a row of each table is."""
+
+OTHER_FILES = {
+    "Catalog": (
+        "The input: Parquet, CSV or JSON Lines with these columns. Only `track_id` and `uri` are required. In CSV, "
+        "tags are joined by a bar, and `mood/calm:0.7` has a weight. [catalog.md](catalog.md) has the complete format.",
+        CATALOG,
+    ),
+    "Part files": (
+        "The result of one chunk, stored under `work/` while a run is in progress. Part files are not part of a "
+        "snapshot. A later run takes its tracks from them instead of decoding the tracks again.",
+        PART,
+    ),
+    "Dataset: rejects.parquet": (
+        "Written by `prepare`. One row per labelled track without an example. `tied` means that the same bytes are on "
+        "two sides of the split. Rows are sorted by `track_id`.",
+        DATASET_REJECTS,
+    ),
+    "Dataset: conflicts.parquet": (
+        "Written by `prepare`. One row per example and category with contradictory annotations. Rows are sorted by "
+        "`track_id`, `category`.",
+        DATASET_CONFLICTS,
+    ),
+    "Bundle: splits.parquet": (
+        "Written by `train` and `refit`. One row per labelled track: the split that the bundle was fitted with. Rows "
+        "are sorted by `track_id`.",
+        BUNDLE_SPLITS,
+    ),
+    "Labels: labels.parquet": ("Written by `labels`. One row per tag of the taxonomy.", LABELS),
+    "Labels: conflicts.parquet": (
+        "Written by `labels`. One row per track and category with contradictory annotations, in the order of the "
+        "catalog.",
+        LABEL_CONFLICTS,
+    ),
+    "Evaluation: tags.parquet": (
+        "Written by `evaluate`. One row per model, slice, tag and metric.",
+        TAG_METRICS,
+    ),
+}
+"""Heading -> what a file outside of the five tables is, and its schema."""
 
 INTRODUCTION = f"""# Tables
 
@@ -81,24 +123,12 @@ def _reasons() -> Iterator[str]:
     yield "\n| reason | found in stage | again in every run | meaning |"
     yield "|---|---|---|---|"
     for reason, error in REASONS.items():
-        yield f"| `{reason}` | {error.stage} | {'yes' if error.retry == 'next_run' else 'no'} | {error.sentence} |"
+        yield f"| `{reason}` | {error.stage} | {'yes' if error.due_again else 'no'} | {error.sentence} |"
 
 
-def _other() -> Iterator[str]:
-    yield "\n## Catalog\n"
-    yield _wrapped(
-        "The input: Parquet, CSV or JSON Lines with these columns. Only `track_id` and `uri` are required. In CSV, "
-        "tags are joined by a bar, and `mood/calm:0.7` has a weight. [catalog.md](catalog.md) has the complete format."
-    )
-    yield ""
-    yield from _columns(CATALOG)
-    yield "\n## Part files\n"
-    yield _wrapped(
-        "The result of one chunk, stored under `work/` while a run is in progress. Part files are not part of a "
-        "snapshot. A later run takes its tracks from them instead of decoding the tracks again."
-    )
-    yield ""
-    yield from _columns(PART)
+def _file(heading: str, text: str, schema: pa.Schema) -> Iterator[str]:
+    yield f"\n## {heading}\n\n{_wrapped(text)}\n"
+    yield from _columns(schema)
 
 
 def dictionary() -> Iterator[str]:
@@ -107,7 +137,8 @@ def dictionary() -> Iterator[str]:
     for name, schema in TABLES.items():
         yield from _table(name, schema)
     yield from _reasons()
-    yield from _other()
+    for heading, (text, schema) in OTHER_FILES.items():
+        yield from _file(heading, text, schema)
 
 
 if __name__ == "__main__":

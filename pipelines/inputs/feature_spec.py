@@ -1,22 +1,18 @@
 """The feature spec that a command is given: a JSON file, or that of a bundle."""
 
 import json
-from typing import TYPE_CHECKING
 
 from pipelines.terminal.errors import CommandFailed
+from transforms import storage
+from transforms.features.spec import FeatureSpec
 
-if TYPE_CHECKING:
-    from transforms.features.spec import FeatureSpec
 
-
-def read_feature_spec(url: str) -> "FeatureSpec":
+def read_feature_spec(url: str) -> FeatureSpec:
     """The feature spec in a JSON file.
 
     Raises:
       CommandFailed: there is none.
     """
-    from transforms import storage
-    from transforms.features.spec import FeatureSpec
 
     try:
         return FeatureSpec.from_json(json.loads(storage.read_bytes(url)))

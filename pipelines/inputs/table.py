@@ -1,48 +1,21 @@
-"""What the commands that read a table share: which snapshot is meant, and clear words when there is none."""
+"""What the commands that read a table share: which snapshot is meant."""
 
-import argparse
-from typing import TYPE_CHECKING
-
-from pipelines.terminal.errors import CommandFailed
-
-if TYPE_CHECKING:
-    from transforms.table.snapshots import Snapshot
+from pipelines.inputs.flags import Arguments
+from pipelines.terminal.errors import UsageError, checked
+from transforms.table.as_of import moment_of
+from transforms.table.reader import SnapshotReader, open_snapshot
 
 
-def add_snapshot_arguments(parser: argparse.ArgumentParser) -> None:
-    """TABLE and --snapshot."""
-    parser.add_argument("table", metavar="TABLE", help="root of the tables: a folder or gs://BUCKET/FOLDER")
-    parser.add_argument("--snapshot", type=int, metavar="N", help="number of a snapshot; the newest by default")
-
-
-def chosen_snapshot(table: str, number: int | None) -> "Snapshot":
-    """The snapshot that the user means.
+def chosen_snapshot(args: Arguments) -> SnapshotReader:
+    """Opens the snapshot that the user means.
 
     Raises:
-      CommandFailed: there is none, or not this one.
+      UsageError: --as-of is not a time.
+      TableError, StorageError: there is no such snapshot, or it cannot be read.
     """
-    from transforms.storage import StorageError
-    from transforms.table.snapshots import read_snapshot, snapshot_numbers
 
-    try:
-        numbers = snapshot_numbers(table)
-        if not numbers:
-            raise CommandFailed(
-                f"{table}: no snapshot is published here; `catalog-tagger tag --table {table}` makes one"
-            )
-        if number is not None and number not in numbers:
-            raise CommandFailed(f"{table}: no snapshot {number}; there are {_ranges(numbers)}")
-        return read_snapshot(table, numbers[-1] if number is None else number)
-    except (StorageError, ValueError) as error:
-        raise CommandFailed(f"{table}: {error}") from error
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Ascending numbers in few words.
-
-    >>> _ranges([1, 2, 3, 7])
-    '1 to 3, 7'
-    """
-    firsts = [n for n in numbers if n - 1 not in numbers]
-    lasts = [n for n in numbers if n + 1 not in numbers]
-    return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in zip(firsts, lasts, strict=True))
+    if args.as_of is not None and args.snapshot is not None:
+        raise UsageError("--snapshot and --as-of exclude each other: give one of them")
+    if args.as_of is not None:
+        checked(moment_of, args.as_of)
+    return open_snapshot(args.table, args.snapshot, as_of=args.as_of)

@@ -1,11 +1,14 @@
 """How Beam jobs are started: Beam's own flags unchanged, a local default that needs no download."""
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipelines.terminal.errors import CommandFailed, UsageError
+from pipelines.launch.dataflow import fill_dataflow_options
+from pipelines.launch.flink import fill_flink_options
+from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
 
 if TYPE_CHECKING:
@@ -22,15 +25,21 @@ _REFUSED = {
 }
 
 
-def parse_beam_args(beam_args: list[str]) -> "PipelineOptions":
-    """Beam's options; without `--runner` the local runner with one worker thread a core.
+def parse_beam_args(beam_args: list[str], command: str) -> "PipelineOptions":
+    """Beam's options, checked, with defaults for the runner.
+
+    Without `--runner` it is the local runner with one worker thread a core.
+
+    Args:
+      command: which jobs are named after, such as `tag`.
 
     Raises:
-      UsageError: a runner that is known to lose rows or to need a download.
+      UsageError: an option is missing or malformed, or the runner is unknown, or known to lose rows or to need a
+        download.
     """
-    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
+    from apache_beam.options.pipeline_options import DirectOptions, SetupOptions, StandardOptions
 
-    options = PipelineOptions(beam_args)
+    options = _parsed(beam_args)
     if options.view_as(SetupOptions).save_main_session is None:
         # What workers run is importable; Beam would pickle the console script's module for Dataflow.
         options.view_as(SetupOptions).save_main_session = False
@@ -44,7 +53,42 @@ def parse_beam_args(beam_args: list[str]) -> "PipelineOptions":
             direct.direct_running_mode = "multi_threading"
         if _given(beam_args, "--direct_num_workers") is None:
             direct.direct_num_workers = os.cpu_count() or 1
+    else:
+        _fill_cluster_options(options, named, command)
     return options
+
+
+def _parsed(beam_args: list[str]) -> "PipelineOptions":
+    """The options, each of them parsed, so that a wrong value ends in one line and not in Beam's usage text."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    options = PipelineOptions(beam_args)
+    with contextlib.redirect_stderr(io.StringIO()) as printed:
+        try:
+            options.get_all_options()
+        except SystemExit as error:
+            raise UsageError(printed.getvalue().strip().rpartition("error: ")[2]) from error
+    return options
+
+
+def _fill_cluster_options(options: "PipelineOptions", name: str, command: str) -> None:
+    from apache_beam.runners.runner import create_runner
+
+    try:
+        runner = type(checked(create_runner, name)).__name__
+    except ImportError as error:
+        raise UsageError(f"--runner={name}: {error}") from error
+    if runner == "DataflowRunner":
+        checked(fill_dataflow_options, options, command)
+    elif runner in ("FlinkRunner", "PortableRunner"):
+        checked(fill_flink_options, options, command, runner)
+
+
+def is_dry_run(options: "PipelineOptions") -> bool:
+    """Whether `run_pipeline` prints the options of the job and launches nothing."""
+    from apache_beam.options.pipeline_options import TestOptions
+
+    return bool(options.view_as(TestOptions).dry_run)
 
 
 def is_local(options: "PipelineOptions") -> bool:
@@ -75,9 +119,9 @@ def check_beam_places(options: "PipelineOptions", **places: str | None) -> None:
     Raises:
       UsageError: a local path, which each worker would take for its own disk.
     """
-    from apache_beam.options.pipeline_options import StandardOptions, TestOptions
+    from apache_beam.options.pipeline_options import StandardOptions
 
-    if "Dataflow" not in (options.view_as(StandardOptions).runner or "") or options.view_as(TestOptions).dry_run:
+    if "Dataflow" not in (options.view_as(StandardOptions).runner or "") or is_dry_run(options):
         return
     for name, url in places.items():
         if url is not None and not url.startswith("gs://"):
@@ -99,8 +143,10 @@ def new_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
         raise UsageError(" ".join(str(error).split())) from error
 
 
-def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None = None) -> "PipelineResult":
+def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None = None) -> "PipelineResult | None":
     """Runs the job, and waits for its end unless told otherwise.
+
+    A dry run prints the options as YAML. It launches nothing, but translates the job for Dataflow.
 
     Args:
       tracks: how many tracks are to be extracted, where that is known; for the progress bar of a local job.
@@ -110,6 +156,8 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None
     """
     from apache_beam.runners.runner import PipelineState
 
+    if is_dry_run(root.options):
+        return _dry_run(root)
     try:
         with _local_run(tracks) if is_local(root.options) else contextlib.nullcontext():
             result = root.run()
@@ -119,6 +167,14 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None
     if wait and state not in (PipelineState.DONE, None):
         raise CommandFailed(f"the job ended as {state}; finished chunks are kept: run it again")
     return result
+
+
+def _dry_run(root: "beam.Pipeline") -> "PipelineResult | None":
+    import yaml
+
+    print(yaml.safe_dump(root.options.get_all_options(drop_default=True)), end="")
+    # Dataflow's runner knows dry runs and checks the job by translating it; all others would run it.
+    return root.run() if type(root.runner).__name__ == "DataflowRunner" else None
 
 
 @contextlib.contextmanager

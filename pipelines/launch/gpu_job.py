@@ -1,11 +1,15 @@
 """What a training job on rented GPUs is made of, whoever runs it: image, command, GPUs, retries."""
 
-import argparse
 import dataclasses
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import click
+
+from pipelines.inputs.flags import Arguments
+from pipelines.launch.flag_forms import IMAGE, check_form
 from pipelines.terminal.errors import UsageError
 
 IMAGE_PROGRAM = "catalog-tagger"
@@ -23,7 +27,6 @@ MACHINE_TYPES = {
 """GPU type -> GPUs -> machine of Google's that has so many and the cores to feed them."""
 
 _NAME = r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?"
-_IMAGE = r"[a-z0-9][a-z0-9._/:@-]*"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,81 +64,75 @@ class GpuJob:
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name):
             raise ValueError(f"--job-name={self.name}: lower-case letters, digits and hyphens, at most 49")
-        if not re.fullmatch(_IMAGE, self.image):
-            raise ValueError(f"--image={self.image}: give an image name, e.g. registry/catalog-tagger:0.1.0-gpu")
+        check_form("--image", self.image, IMAGE)
         for flag, least in (("gpus", 1), ("machines", 1), ("retries", 0), ("max_hours", 1)):
             if getattr(self, flag) < least:
                 raise ValueError(f"--{flag.replace('_', '-')}={getattr(self, flag)}: at least {least}")
 
 
-def job_name(output: str) -> str:
-    """A job's name from the bundle that it writes.
+def job_name(command: str, output: str) -> str:
+    """A job's name from its command and the bundle that it writes.
 
-    >>> job_name("gs://music/bundles/Moods_7/")
+    >>> job_name("train", "gs://music/bundles/Moods_7/")
     'train-moods-7'
     """
     words = re.findall(r"[a-z0-9]+", output.rstrip("/").rpartition("/")[2].lower())
-    return "-".join(["train", *words])[:49].rstrip("-")
+    return "-".join([command, *words])[:49].rstrip("-")
 
 
-def command_words(args: argparse.Namespace, parser: argparse.ArgumentParser, left_out: Collection[str]) -> list[str]:
-    """The flags that give a parser the same options again; those that have their default are not written.
+def command_words(args: Arguments, params: Iterable[click.Parameter]) -> list[str]:
+    """The flags that give a command the same values again; those that have their default are left out.
 
     Args:
-      args: what the parser made of some command line.
-      parser: that parser; it has flags only.
-      left_out: destinations that the other command line does not get.
+      args: the values.
+      params: the flags of the command.
     """
-    return [
-        word
-        for action in parser._actions
-        if action.dest not in left_out and action.dest != "help" and getattr(args, action.dest) != action.default
-        for word in _flag_words(action, getattr(args, action.dest))
-    ]
+    flags = [param for param in params if isinstance(param, click.Option) and param.expose_value]
+    return [word for flag in flags for word in _flag_words(flag, getattr(args, flag.name or ""))]
 
 
-def _flag_words(action: argparse.Action, value: object) -> Iterator[str]:
-    if action.nargs == 0:  # a switch; one of two names where it has a negative
-        yield (
-            action.option_strings[-1] if value is False and len(action.option_strings) > 1 else action.option_strings[0]
-        )
-        return
-    flag = action.option_strings[-1]
-    if isinstance(value, list) and action.nargs is not None:
-        yield from (flag, *map(str, value))
-    elif isinstance(value, list):
-        yield from (f"{flag}={item}" for item in value)
-    else:
-        yield f"{flag}={value}"
+def _flag_words(flag: click.Option, value: Any) -> Iterator[str]:
+    name = flag.opts[0]
+    if flag.is_flag:
+        yield from [name] if value else []
+    elif flag.multiple and flag.nargs > 1:
+        yield from (word for values in value for word in (name, *map(str, values)))
+    elif flag.multiple:
+        yield from (f"{name}={item}" for item in value)
+    elif value is not None and value != flag.default:
+        yield f"{name}={value}"
 
 
 def check_job_places(
-    args: argparse.Namespace, parser: argparse.ArgumentParser, names: Collection[str], left_out: Collection[str],
+    args: Arguments,
+    params: Iterable[click.Parameter],
+    names: Collection[str],
+    texts: Collection[str],
     mount: str | None = None,
-) -> None:  # fmt: skip
-    """Refuses what a machine elsewhere cannot see. Every text value without choices is taken for a place.
+) -> None:
+    """Refuses what a machine elsewhere cannot see. Every text without choices is taken for a place.
 
     Args:
-      args: what the parser made of the command line.
-      parser: that parser.
-      names: destinations that may also hold a plain name, such as a trunk of the registry.
-      left_out: destinations that are not looked at.
+      args: the values.
+      params: the flags of the command.
+      names: flags that may also hold a plain name, such as a trunk of the registry.
+      texts: flags that hold text and no place.
       mount: folder at which the job mounts a volume: what lies in it can be seen.
 
     Raises:
       UsageError: a local path.
     """
-    for action in parser._actions:
-        value = getattr(args, action.dest, None)
-        if action.dest in left_out or action.type is not None or action.choices or value is None:
+    for flag in params:
+        name = flag.name or ""
+        if name in texts or flag.type is not click.STRING or not getattr(args, name, None):
             continue
-        for place in value if isinstance(value, list) else [value]:
-            named = action.dest in names and "/" not in str(place) and not Path(place).is_dir()
-            if isinstance(place, str) and not named and not _seen(place, mount):
+        value = getattr(args, name)
+        for place in value if isinstance(value, tuple | list) else [value]:
+            named = name in names and "/" not in place and not Path(place).is_dir()
+            if not named and not _seen(place, mount):
                 also = f", or a path under {mount}" if mount else ""
                 raise UsageError(
-                    f"{action.option_strings[-1]}={place}: the job cannot see this machine's files, "
-                    f"give a gs:// URL{also}"
+                    f"{flag.opts[0]}={place}: the job cannot see this machine's files, give a gs:// URL{also}"
                 )
 
 

@@ -5,6 +5,7 @@ import os
 import re
 from typing import Any
 
+from pipelines.launch.flag_forms import PROJECT, REGION, check_form
 from pipelines.launch.gpu_job import IMAGE_PROGRAM, MACHINE_TYPES, GpuJob
 from pipelines.terminal.errors import CommandFailed
 
@@ -31,10 +32,8 @@ class VertexPlace:
     tensorboard: str | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z]([-a-z0-9:.]*[a-z0-9])?", self.project):
-            raise ValueError(f"--project={self.project}: give a project id")
-        if not re.fullmatch(r"[a-z]+-[a-z]+[0-9]+", self.region):
-            raise ValueError(f"--region={self.region}: give a region such as europe-west4")
+        check_form("--project", self.project, PROJECT)
+        check_form("--region", self.region, REGION)
         if self.tensorboard and not re.fullmatch(
             r"(projects/[^/]+/locations/[^/]+/tensorboards/)?\d+", self.tensorboard
         ):

@@ -1,7 +1,11 @@
 """How a command ends other than well: one line for the user and an exit code."""
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import ParamSpec, TypeVar
+
+_Values = ParamSpec("_Values")
+_Made = TypeVar("_Made")
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 """Exit codes: done; failed; wrong usage; published nothing because a gate or the reject budget said no."""
@@ -22,7 +26,7 @@ class UsageError(CommandFailed):
         super().__init__(message, USAGE)
 
 
-def checked(build: Callable[..., Any], *values: Any, **named: Any) -> Any:
+def checked(build: Callable[_Values, _Made], *values: _Values.args, **named: _Values.kwargs) -> _Made:
     """What `build` makes of values from the command line.
 
     Raises:
@@ -32,3 +36,16 @@ def checked(build: Callable[..., Any], *values: Any, **named: Any) -> Any:
         return build(*values, **named)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def print_error(message: str) -> None:
+    """Writes an error to stderr, the program's name in colour where a person looks."""
+    if not sys.stderr.isatty():
+        print(f"catalog-tagger: {message}", file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, highlight=False).print(
+        Text.assemble(("catalog-tagger:", "bold red"), f" {message}"), soft_wrap=True
+    )

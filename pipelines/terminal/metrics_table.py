@@ -7,6 +7,7 @@ from typing import Any
 def metrics_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     """What a bundle's `metrics.json` says of each model and split, with intervals on the test split."""
     from models.bundles.model_card import ranges_note, shared_artists
+    from models.scoring.formatting import with_interval
 
     tracks, intervals = metrics["tracks"], metrics["intervals"]["test"]
     yield f"tracks: {tracks['train']} train, {tracks['validation']} validation, {tracks['test']} test"
@@ -16,19 +17,7 @@ def metrics_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     for model, splits in metrics["macro"].items():
         for split, macro in splits.items():
             known = intervals.get(model, {}) if split == "test" else {}
-            cells = "".join(f"{_cell(macro[name], known.get(name)):>22}" for name in ("roc_auc", "pr_auc"))
+            cells = "".join(f"{with_interval(macro[name], known.get(name)):>22}" for name in ("roc_auc", "pr_auc"))
             yield f"{model:<22}{split:<12}{cells}{macro['tags']:>12}"
     yield ranges_note(metrics)
     yield metrics["note"]
-
-
-def _cell(value: float | None, interval: Mapping[str, float | None] | None) -> str:
-    return with_interval({"low": None, "high": None, **(interval or {}), "value": value})
-
-
-def with_interval(found: Mapping[str, float | None]) -> str:
-    """`0.873 [0.841, 0.902]`, without what is undefined."""
-    if found["value"] is None:
-        return "-"
-    value = f"{found['value']:.3f}"
-    return value if found["low"] is None else f"{value} [{found['low']:.3f}, {found['high']:.3f}]"

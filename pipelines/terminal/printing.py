@@ -1,6 +1,7 @@
 """Rows as text: JSON, CSV, or a table that fits the terminal."""
 
 import datetime
+import io
 import json
 import math
 import shutil
@@ -52,7 +53,7 @@ def _unless_null(convert: Convert) -> Convert:
     return lambda value: None if value is None else convert(value)
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(value: object) -> str | float | bool | None:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
@@ -93,7 +94,10 @@ def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """RFC 4180 with a header and Unix line ends; null is an empty field, an empty text `""`, lists and structs JSON."""
+    """RFC 4180 with a header and Unix line ends; null is an empty field, an empty text `""`, lists and structs JSON.
+
+    The csv module tells null and an empty text apart from Python 3.12 on only.
+    """
     out.write(",".join(map(_field, names)) + "\n")
     for row in rows:
         out.write(",".join("" if value is None else _field(_flat(value)) for value in row) + "\n")
@@ -105,7 +109,7 @@ def _field(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _flat(value: Any) -> str:
+def _flat(value: object) -> str:
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     if isinstance(value, bool):
@@ -113,7 +117,7 @@ def _flat(value: Any) -> str:
     return str(value)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     """One line for the table: null is `-`, a list of structs reads like `mood/calm 0.93, mood/dark 0.51`."""
     if value is None:
         return "-"
@@ -136,18 +140,41 @@ def write_table(
 ) -> None:
     """A table of at most `width` characters a line (the terminal's by default), which says what it left out."""
     width = width or shutil.get_terminal_size((120, 40)).columns
-    shown, left_out = [], 0
+    shown: list[Sequence[Any]] = []
+    left_out = 0
     for row in rows:
         if len(shown) < most_rows:
             shown.append(row)
         else:
             left_out += 1
-    for line in table_lines(names, shown, width):
-        out.write(line + "\n")
+    if out.isatty():
+        _print_in_colour(out, names, shown, width)
+    else:
+        for line in table_lines(names, shown, width):
+            out.write(line + "\n")
     if left_out:
         out.write(f"({len(shown)} of {len(shown) + left_out} rows; {left_out} left out: --format csv prints all)\n")
     else:
         out.write(f"({len(shown)} {'row' if len(shown) == 1 else 'rows'})\n")
+
+
+def _print_in_colour(out: TextIO, names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> None:
+    """The table for a person at a terminal: the same columns and cells, the header in bold."""
+    from rich.console import Console
+    from rich.text import Text
+
+    header, rule, *lines = table_lines(names, rows, width)
+    console = Console(file=out, width=width, highlight=False)
+    console.print(Text(header, style="bold"), Text(f"\n{rule}", style="dim"), sep="", soft_wrap=True)
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]], *, most_rows: int = 40) -> str:
+    """What `write_table` writes, as a text."""
+    out = io.StringIO()
+    write_table(out, names, rows, most_rows=most_rows)
+    return out.getvalue().rstrip("\n")
 
 
 def table_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Iterator[str]:

@@ -25,9 +25,8 @@ READERS = {
     "sql": ["sql", "TABLE", "--engine", "duckdb"],
     "describe": ["describe", "TABLE"],
     "verify": ["verify", "TABLE"],
-    "train": [
-        "train",
-        "--heads-only",
+    "refit": [
+        "refit",
         "--table",
         "TABLE",
         "--model",

@@ -111,7 +111,7 @@ def test_bundles_keep_their_ids(model: str, ids: dict[str, str]) -> None:
 
 
 def test_new_heads_are_fitted_on_the_table_and_tag_it(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", "--heads-only", "--table", str(old / "table"), "--model", str(old / "trained")]
+    command = ["refit", "--table", str(old / "table"), "--model", str(old / "trained")]
     assert main([*command, "--catalog", str(old / "catalog.parquet"), "--output", str(old / "refitted")]) == 0
     assert "tracks: 12 train, 3 validation, 6 test" in capsys.readouterr().out, "the bundle's split is kept"
     snapshot = tag(old, "table", "refitted")

@@ -14,7 +14,6 @@ from models.bundles.fake import write_fake_bundle
 from models.bundles.split_record import Sides
 from models.bundles.tagger_bundle import load_bundle
 from models.evaluation.published_scores import _of_side, examine_table
-from models.fitting.rows import TrackLabels
 from models.refit import read_embeddings
 from models.scoring import metrics
 from pipelines.cli import main
@@ -22,7 +21,8 @@ from pipelines.inputs.labelled_tracks import catalog_labels
 from pipelines.synthesis.catalog import make_tracks
 from tests.support.published import catalog_rows, fake_bundle, publish_table
 from transforms.features.spec import FeatureSpec
-from transforms.table.snapshots import Snapshot, current_snapshot
+from transforms.splits.track_labels import TrackLabels
+from transforms.table.reader import open_snapshot
 from transforms.tagging.assembly import PublishedRows
 
 
@@ -69,19 +69,13 @@ def evaluate(world: Rated, table: str, output, *flags: str) -> int:
     return main([*command, "--catalog", str(world.catalog), "--resamples", "20", *flags])
 
 
-def snapshot_of(table: str) -> Snapshot:
-    found = current_snapshot(table)
-    assert found is not None
-    return found
-
-
 def labels_of(world: Rated) -> list[TrackLabels]:
     return list(catalog_labels(str(world.catalog), load_bundle(str(world.bundle)).taxonomy, None, "evaluated"))
 
 
 def examined(world: Rated, table: str):
     bundle = load_bundle(str(world.bundle))
-    return examine_table(bundle, table, snapshot_of(table), labels_of(world), "test")
+    return examine_table(bundle, open_snapshot(table), labels_of(world), "test")
 
 
 def rows_of(output, metric: str) -> dict[str, float | None]:
@@ -92,7 +86,7 @@ def rows_of(output, metric: str) -> dict[str, float | None]:
 def test_a_table_holds_what_its_embeddings_score(world, table):
     found, bundle = examined(world, table).examined, load_bundle(str(world.bundle))
     wanted = sorted(track.track_id for track in labels_of(world))
-    files = list(read_embeddings(table, snapshot_of(table), wanted, bundle.embedding_dim))
+    files = list(read_embeddings(open_snapshot(table), wanted, bundle.embedding_dim))
     ids, embeddings = [i for file_ids, _ in files for i in file_ids], np.concatenate([values for _, values in files])
     scores = np.round(bundle.score(embeddings.astype(np.float32)), 4)
     assert len(ids) == len(found.groups) > 15
@@ -154,7 +148,7 @@ def test_official_sides_decide_where_the_bundle_knows_none(world, table, tmp_pat
     pq.write_table(rows.append_column("side", sides), tmp_path / "catalog.parquet")
     bundle = load_bundle(str(world.bundle))
     labels = catalog_labels(str(tmp_path / "catalog.parquet"), bundle.taxonomy, "side", "evaluated")
-    half = examine_table(bundle, table, snapshot_of(table), labels, "test")
+    half = examine_table(bundle, open_snapshot(table), labels, "test")
     assert 0 < half.unseen == len(half.examined.groups) < len(examined(world, table).examined.groups)
     flags = ["--catalog", str(tmp_path / "catalog.parquet"), "--split-column", "side", "--split", "validation"]
     assert evaluate(world, table, tmp_path / "none", *flags) == 1
@@ -164,7 +158,7 @@ def test_official_sides_decide_where_the_bundle_knows_none(world, table, tmp_pat
 def test_labelled_tracks_that_the_table_lacks_are_counted(world, table):
     bundle, labels = load_bundle(str(world.bundle)), labels_of(world)
     labels += [labels[0]._replace(track_id="rejected")]
-    found = examine_table(bundle, table, snapshot_of(table), labels, "test")
+    found = examine_table(bundle, open_snapshot(table), labels, "test")
     assert found.absent == 1 and found.notes()[0] == "1 labelled tracks are not in the table: left out."
 
 
@@ -185,4 +179,4 @@ def test_flags_that_do_not_go_together(flags, said, tmp_path, capsys):
 
 def test_a_table_without_a_snapshot_is_said_so(world, tmp_path, capsys):
     assert evaluate(world, str(tmp_path / "nothing"), tmp_path / "out") == 1
-    assert "no snapshot is published there" in capsys.readouterr().err
+    assert "no snapshot is published here" in capsys.readouterr().err

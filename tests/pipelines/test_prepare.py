@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
+from tests.support.schemas import assert_has_schema
 from tests.support.synth import encode as encode_audio
 from tests.support.synth import music
 from tests.support.world import SHARED
@@ -24,7 +26,10 @@ from transforms.dataset.manifest import read_manifest
 from transforms.features.extract import extract
 from transforms.features.spec import FeatureSpec
 from transforms.formats.tfrecord import read_records
+from transforms.publishing import receipts
+from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
 from transforms.splits.by_artist import SPLITS, SplitRatios, group_of, split_of
+from transforms.storage import FileInfo
 from transforms.taxonomy.hierarchy import load_taxonomy
 from transforms.taxonomy.targets import encode_targets
 
@@ -178,6 +183,11 @@ def test_equals_a_plain_loop(catalog: Music, dataset: Path) -> None:
     assert rejects(dataset) == reasons
 
 
+def test_rejects_and_conflicts_have_their_schemas(dataset: Path) -> None:
+    assert_has_schema(dataset / "rejects.parquet", DATASET_REJECTS)
+    assert_has_schema(dataset / "conflicts.parquet", DATASET_CONFLICTS)
+
+
 def test_the_counts_balance(catalog: Music, dataset: Path) -> None:
     manifest = read_manifest(str(dataset))
     assert manifest.counts == {"catalog": 15, "examples": 10, "rejected": 2, "none": 3}
@@ -223,6 +233,36 @@ def test_order_and_workers_change_no_byte(catalog: Music, dataset: Path, tmp_pat
     flags = ("--direct_num_workers", workers, "--direct_running_mode", "multi_threading")
     assert prepare(catalog, tmp_path / "again", *flags, source=tmp_path / "turned.csv") == 0
     assert files(tmp_path / "again") == files(dataset)
+
+
+def test_the_dataset_records_its_gates_and_the_receipt_what_it_took(dataset: Path) -> None:
+    manifest = read_manifest(str(dataset))
+    counts, gates = manifest.counts, manifest.gates
+    tried = counts["examples"] + counts["rejected"] + manifest.none["tied"]
+    assert gates["rejected"] == {"value": counts["rejected"] / tried, "limit": 0.5, "passed": True}
+    assert gates["files"] == {"value": 0, "limit": 0, "passed": True}
+    receipt = receipts.newest(str(dataset))
+    assert receipt is not None and receipt.counts == counts and receipt.refused is None
+    counters = receipt.measured["counters"]
+    assert counters["extract"]["tracks_read"] == tried
+    assert counters["split"]["rows"] == counts["catalog"]
+    assert counters["split"]["tied_tracks"] == manifest.none["tied"]
+    assert receipt.measured["core_seconds"].keys() == {"read", "extract", "write"}
+
+
+def test_a_dataset_whose_shard_is_cut_off_is_not_finished(
+    catalog: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = storage.list_folder
+
+    def cut_off(url: str) -> Iterator[FileInfo]:
+        for file in listed(url):
+            yield dataclasses.replace(file, size=file.size - 1) if file.url.endswith(".tfrecord") else file
+
+    monkeypatch.setattr(storage, "list_folder", cut_off)
+    assert prepare(catalog, tmp_path / "dataset") == 3
+    assert "bytes in storage" in capsys.readouterr().err
+    assert not (tmp_path / "dataset" / "dataset.json").exists()
 
 
 def test_other_chunks_hold_the_same_examples(catalog: Music, dataset: Path, tmp_path: Path) -> None:

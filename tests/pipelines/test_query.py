@@ -1,12 +1,14 @@
 import csv
 import io
 import json
+import shutil
 
 import pytest
 
 from pipelines.cli import main
-from pipelines.query import one_line
+from pipelines.jobs.query import one_line
 from tests.support.published import fake_bundle, publish_table
+from transforms.table.layout import snapshot_path
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,16 @@ def test_an_older_snapshot_and_what_changed_since(table, capsys):
     assert json.loads(ask(capsys, table, sql, "--format", "json")[1]) == [{"n": 6}]
 
 
+def test_the_snapshot_of_a_day(table, tmp_path, capsys):
+    copy = shutil.copytree(table, tmp_path / "table")
+    for number in (1, 2):
+        path = copy / snapshot_path(number)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"created": f"2026-01-0{number}T05:00:00+00:00"}))
+    for day, tracks in (("2026-01-01", 18), ("2026-01-02T04:59", 18), ("2026-01-02", 24)):
+        answer = ask(capsys, str(copy), "SELECT count(*) AS n FROM tracks", "--as-of", day, "--format", "json")
+        assert json.loads(answer[1]) == [{"n": tracks}]
+
+
 @pytest.mark.parametrize(
     "words, code, message",
     [
@@ -72,6 +84,9 @@ def test_an_older_snapshot_and_what_changed_since(table, capsys):
         (["SELECT * FROM read_text('/etc/passwd')"], 1, "Cannot access file"),
         (["DROP VIEW tracks"], 2, "read-only, ask with SELECT"),
         (["SELECT 1", "--snapshot", "7"], 1, "no snapshot 7; there are 1 to 2"),
+        (["SELECT 1", "--as-of", "1999-12-31"], 1, "no snapshot as of 1999-12-31; the first, 1, is of "),
+        (["SELECT 1", "--as-of", "yesterday"], 2, "'yesterday' is not a time: give a date such as 2026-01-31"),
+        (["SELECT 1", "--as-of", "2026-01-31", "--snapshot", "1"], 2, "not allowed with"),
         (["SELECT CAST(title AS INT) FROM tracks"], 1, "Could not convert"),
         (["SELECT 1", "--format", "xml"], 2, "choose from"),
     ],

@@ -155,7 +155,7 @@ def test_what_is_wrong_with_an_earlier_split_is_named(tmp_path, capsys):
     (tmp_path / "old.csv").write_text("track_id,uri,side\n1,a,left\n")
     flags = ("--previous", str(tmp_path / "old.csv"), "--column", "side")
     assert split(tmp_path, source, "s.parquet", *flags) == 1
-    assert "row 1, column side: 'left' is no side" in capsys.readouterr().err
+    assert "row 1, column side: 'left' is not a side" in capsys.readouterr().err
 
 
 def test_binary_tags_by_rule_are_even_too(tmp_path):

@@ -4,7 +4,7 @@ import soundfile
 import yaml
 
 from pipelines.cli import main
-from pipelines.synthesize import FORMATS, synthesize
+from pipelines.jobs.synthesize import FORMATS, synthesize
 
 
 @pytest.fixture(scope="module")

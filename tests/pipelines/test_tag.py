@@ -18,6 +18,7 @@ from transforms import storage
 from transforms.audio.errors import TrackError
 from transforms.audio.limits import Limits
 from transforms.features.extract import extract
+from transforms.publishing.commit import read_run, unpublished_runs
 from transforms.table.snapshots import current_snapshot, read_snapshot
 
 
@@ -85,6 +86,37 @@ def test_bytes_that_stand_twice_are_named(world: World, tagged) -> None:
     assert all(rows[i]["status"] == "tagged" for i in twins)
 
 
+def test_the_run_records_what_it_took_and_its_gates(world: World, tagged) -> None:
+    table, snapshot = tagged
+    measured, run = snapshot.run.measured, read_run(str(table), snapshot.run.run_id)
+    counts, rows = snapshot.run.counts, ledger(table, snapshot).values()
+    extracted = measured["counters"]["extract"]
+    assert (extracted["tracks_read"], extracted["tracks_rejected"]) == (counts["catalog"], counts["rejected"])
+    assert measured["counters"]["embed"]["tracks"] == counts["tagged"]
+    assert measured["counters"]["assemble"]["tracks_tagged"] == counts["tagged"]
+    sizes = measured["distributions"]["extract"]["source_bytes"]
+    assert (sizes["count"], sizes["sum"]) == (counts["catalog"], sum(row["source_bytes"] or 0 for row in rows))
+    assert measured["core_seconds"].keys() == {"read", "extract", "embed", "assemble"}
+    assert all(seconds > 0 for seconds in measured["core_seconds"].values())
+    assert run.measured == measured
+    assert snapshot.run.gates["rejected"]["value"] == counts["rejected"] / counts["catalog"]
+    assert all(gate["passed"] for gate in snapshot.run.gates.values())
+
+
+def test_a_refused_run_records_which_gate_failed_and_the_snapshot_the_publisher_s_limit(
+    world: World, table: Path
+) -> None:
+    assert tag_code(world, table, "--max-reject-ratio", "0.01") == 3
+    (run,) = unpublished_runs(str(table))
+    assert [name for name, gate in run.gates.items() if not gate["passed"]] == ["rejected"]
+    assert main(["publish", str(table), "--max-reject-ratio", "0.9"]) == 0
+    published = current_snapshot(str(table))
+    assert published is not None and published.run.gates["rejected"] == run.gates["rejected"] | {
+        "limit": 0.9,
+        "passed": True,
+    }
+
+
 def test_second_run_decodes_nothing_and_has_the_same_content(world: World, tagged, tmp_path: Path) -> None:
     table = shutil.copytree(tagged[0], tmp_path / "table")
     second = tag(world, table)
@@ -92,6 +124,7 @@ def test_second_run_decodes_nothing_and_has_the_same_content(world: World, tagge
     assert second.run.counts["decoded"] == second.run.counts["tagged"] == 0
     assert second.run.counts["carried"] == tagged[1].run.counts["tagged"]
     assert second.run.content_hash == tagged[1].run.content_hash
+    assert second.run.measured["core_seconds"].keys() == {"assemble"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
-from pipelines.train import advice_for
+from pipelines.jobs.train import advice_for
 from tests.support.processes import imported_by
 from tests.support.tiny import SPEC, TAXONOMY, tiny_dataset
 
@@ -41,7 +41,7 @@ def test_a_wrong_option_is_a_usage_error(dataset, tmp_path, capsys):
 
 
 def test_a_mistyped_tag_is_refused_before_anything_is_trained(dataset, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("pipelines.train._build", lambda args: pytest.fail("training began"))
+    monkeypatch.setattr("pipelines.jobs.train._build", lambda args: pytest.fail("training began"))
     command = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle")]
     assert main([*command, "--precision-target", "mood/calmm=0.9"]) == 2
     assert "mood/calmm: no tag of this taxonomy" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transforms.audio.errors import DecodeError
+from transforms.audio.errors import DecodeError, TooShort
 from transforms.extraction import protocol as wire
 from transforms.features import extract as signal_extract
 from transforms.features.extract import AudioFacts, Features
@@ -61,6 +61,20 @@ def _busy_loop():
         pass
 
 
+def _busy(end):
+    def pill():
+        start = time.process_time()
+        while time.process_time() - start < 0.2:
+            pass
+        end()
+
+    return pill
+
+
+def _too_short():
+    raise TooShort("after a lot of work")
+
+
 def _native_allocation():
     ctypes.CDLL(None).malloc.restype = ctypes.c_void_p
     if not ctypes.CDLL(None).malloc(ctypes.c_size_t(8 << 30)):
@@ -106,6 +120,7 @@ def _forge(head=None, facts=None, shape=None, starts=(0.0,), patch=0.0, spare=0)
 
 
 _SHAPE = FeatureSpec().patch_shape
+_COST = {"decode_ms": 1, "features_ms": 1, "peak_bytes": 1, "core_us": 1}
 FORGERIES = {
     "no facts": _forge({"shape": [1, *_SHAPE], "facts": {}}),
     "further facts": _forge(facts={"price": 3}),
@@ -123,7 +138,9 @@ FORGERIES = {
     "half a surrogate": _forge(facts={"format": "\ud83d"}),
     "escape sequences": _forge(facts={"damage": "\x1b[2J"}),
     "a novel": _forge(facts={"damage": "x" * 100_000}),
-    "a negative cost": _forge({"shape": [1, *_SHAPE], "facts": _FACTS, "cost": {"decode_ms": -1}}),
+    "a negative cost": _forge({"shape": [1, *_SHAPE], "facts": _FACTS, "cost": _COST | {"decode_ms": -1}}),
+    "a cost of words": _forge({"shape": [1, *_SHAPE], "facts": _FACTS, "cost": _COST | {"core_us": "much"}}),
+    "a negative cost of a reject": _forge({"reason": "silent", "detail": "", "core_us": -1}),
     "no patches": _forge(starts=()),
     "more patches than planned": _forge(starts=range(17)),
     "a shape of two": _forge(shape=[1, 187]),
@@ -136,14 +153,14 @@ FORGERIES = {
     "NaN for a start": _forge(starts=(float("nan"),)),
     "starts that go back": _forge(starts=(3.0, 0.0)),
     "a start before the beginning": _forge(starts=(-1.0,)),
-    "the parent's reason unavailable": _forge({"reason": "unavailable", "detail": ""}),
-    "the parent's reason not_found": _forge({"reason": "not_found", "detail": ""}),
-    "the parent's reason crash": _forge({"reason": "crash", "detail": ""}),
-    "the parent's reason timeout": _forge({"reason": "timeout", "detail": ""}),
-    "the parent's reason unknown": _forge({"reason": "unknown", "detail": ""}),
-    "a detail that is a number": _forge({"reason": "silent", "detail": 3}),
-    "no detail": _forge({"reason": "silent"}),
-    "a detail of a megabyte": _forge({"reason": "silent", "detail": "x" * (1 << 20)}),
+    "the parent's reason unavailable": _forge({"reason": "unavailable", "detail": "", "core_us": 0}),
+    "the parent's reason not_found": _forge({"reason": "not_found", "detail": "", "core_us": 0}),
+    "the parent's reason crash": _forge({"reason": "crash", "detail": "", "core_us": 0}),
+    "the parent's reason timeout": _forge({"reason": "timeout", "detail": "", "core_us": 0}),
+    "the parent's reason unknown": _forge({"reason": "unknown", "detail": "", "core_us": 0}),
+    "a detail that is a number": _forge({"reason": "silent", "detail": 3, "core_us": 0}),
+    "no detail": _forge({"reason": "silent", "core_us": 0}),
+    "a detail of a megabyte": _forge({"reason": "silent", "detail": "x" * (1 << 20), "core_us": 0}),
     "a head of nothing": _forge({}),
 }
 """Answers that cannot be true -> how a child gives them."""
@@ -183,6 +200,8 @@ PILLS = {
     "exit": lambda: os._exit(3),
     "endless loop": lambda: time.sleep(3600),
     "busy loop": _busy_loop,
+    "busy reject": _busy(_too_short),
+    "busy crash": _busy(os.abort),
     "8 GB": lambda: np.ones(8 << 30, np.uint8),
     "native 8 GB": _native_allocation,
     "descriptor leak": _leak,

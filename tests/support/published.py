@@ -10,7 +10,7 @@ from pipelines.synthesis.catalog import SyntheticTrack, make_tracks, taxonomy
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import bucket_of, short_id
 from transforms.publishing.commit import publish
-from transforms.publishing.gates import Gate
+from transforms.publishing.gates import GateLimits
 from transforms.schemas.catalog import CATALOG
 from transforms.table.snapshots import Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
@@ -84,7 +84,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
     publication = publication or PublishedRows()
     rows = catalog_rows(make_tracks(tracks, 0))
     parent = current_snapshot(str(table))
-    known = PriorOutcomes(table=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
+    known = PriorOutcomes(root=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
     run_id = short_id("run", str(parent and parent.number), str(tracks), str(publication))
     open_table(str(table), BUCKETS)
     reports = [_bucket(known, bundle, rows, bucket, set(carried), run_id, publication) for bucket in range(BUCKETS)]
@@ -101,7 +101,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
         options=publication.to_json(),
         files=tuple(files),
     )
-    return publish(str(table), run, Gate(max_reject_ratio=0.5))
+    return publish(str(table), run, GateLimits(max_reject_ratio=0.5))
 
 
 def _bucket(known, bundle, rows, bucket, carried, run_id, publication):

@@ -1,1 +1,1 @@
-"""What an audio file is and how its samples are read."""
+"""Audio files: containers, decoders and their errors."""

@@ -1,14 +1,13 @@
-"""What can become of one track short of its features: one class per reason, in one place.
+"""Why a track has no features: one class per reason.
 
 Stages: `read` (bytes from storage), `probe` (what the bytes claim to be), `decode` (samples), `features` (patches).
-Retry: `never` until the source changes; `extractor` when the extractor changes too; `next_run` at the next run;
-`quarantine` only when somebody asks, for it cost a child process its life.
+A rejected track is tried again when its source, the feature spec or the extractor changes, or when somebody asks for
+it; a track whose error is `due_again` also in every run.
 """
 
 from typing import ClassVar, Literal
 
 Stage = Literal["read", "probe", "decode", "features"]
-Retry = Literal["never", "extractor", "next_run", "quarantine"]
 
 
 class TrackError(Exception):
@@ -17,14 +16,18 @@ class TrackError(Exception):
     Class attributes:
       reason: value of the ledger's `reason` column.
       stage: where on the way from bytes to patches it is found.
-      retry: when it is worth another try, see the module's docstring.
+      due_again: whether every run tries the track again, also if its source has not changed.
       sentence: what an analyst reads about it.
+
+    Attributes:
+      core_us: processor time that was spent on the track in a child process, microseconds.
     """
 
     reason: ClassVar[str]
     stage: ClassVar[Stage]
-    retry: ClassVar[Retry] = "extractor"
+    due_again: ClassVar[bool] = False
     sentence: ClassVar[str]
+    core_us: int = 0
 
     @property
     def detail(self) -> str:
@@ -35,36 +38,36 @@ class TrackError(Exception):
 class SourceNotFound(TrackError):
     """The uri names no object."""
 
-    reason, stage, retry = "not_found", "read", "next_run"
+    reason, stage, due_again = "not_found", "read", True
     sentence = "No file exists under the uri that the catalog gives."
 
 
 class SourceUnavailable(TrackError):
     """Storage refused or failed, retries included: not the track's fault."""
 
-    reason, stage, retry = "unavailable", "read", "next_run"
+    reason, stage, due_again = "unavailable", "read", True
     sentence = "The storage refused or failed, also after retries; the track is due again in the next run."
 
 
 class Empty(TrackError):
     """No bytes at all."""
 
-    reason, stage, retry = "empty", "read", "never"
+    reason, stage = "empty", "read"
     sentence = "The file has no bytes."
 
 
 class SourceTooLarge(TrackError):
     """More bytes than the limit."""
 
-    reason, stage, retry = "too_large", "read", "never"
+    reason, stage = "too_large", "read"
     sentence = "The file has more bytes than the limit allows."
 
 
 class UnknownFormat(TrackError):
-    """The bytes begin like no format that is known."""
+    """The first bytes match no known format."""
 
     reason, stage = "unknown_format", "probe"
-    sentence = "The bytes begin like no audio format that is known."
+    sentence = "The first bytes match no known audio format."
 
 
 class FormatNotAllowed(TrackError):
@@ -75,10 +78,10 @@ class FormatNotAllowed(TrackError):
 
 
 class UnsupportedCodec(TrackError):
-    """A container that is read, holding a codec that is not."""
+    """A supported container with an unsupported codec."""
 
     reason, stage = "unsupported_codec", "probe"
-    sentence = "The container is known, but its audio is coded in a way that cannot be decoded."
+    sentence = "The container is supported, but its audio codec is not."
 
 
 class UnsupportedChannels(TrackError):
@@ -105,26 +108,26 @@ class ImplausibleHeader(TrackError):
 class NoAudio(TrackError):
     """A media file without an audio stream."""
 
-    reason, stage, retry = "no_audio", "probe", "never"
+    reason, stage = "no_audio", "probe"
     sentence = "The file holds no audio stream."
 
 
 class NoFrames(TrackError):
-    """A valid file with no samples in it."""
+    """A valid file without samples."""
 
     reason, stage = "no_frames", "decode"
-    sentence = "The file decodes without an error but holds no samples."
+    sentence = "The file decodes without an error but contains no samples."
 
 
 class DecodeError(TrackError):
-    """The decoder gave up and what it had decoded is not enough."""
+    """The decoder failed, and it had decoded too little."""
 
     reason, stage = "decode_error", "decode"
     sentence = "The audio data are damaged and too little of them could be decoded."
 
 
 class Truncated(TrackError):
-    """The file ends before its audio does and what is left is not enough."""
+    """The file ends before its audio does, and too little of it could be decoded."""
 
     reason, stage = "truncated", "decode"
     sentence = "The file ends before its audio does and too little of it could be decoded."
@@ -133,63 +136,63 @@ class Truncated(TrackError):
 class Timeout(TrackError):
     """Decoding ran longer than the limit."""
 
-    reason, stage, retry = "timeout", "decode", "quarantine"
+    reason, stage = "timeout", "decode"
     sentence = "Decoding took longer than the time limit and was ended."
 
 
 class MemoryLimit(TrackError):
-    """Decoding asked for more memory than the limit."""
+    """Decoding requested more memory than the limit allows."""
 
-    reason, stage, retry = "memory_limit", "decode", "quarantine"
+    reason, stage = "memory_limit", "decode"
     sentence = "Decoding asked for more memory than the limit allows."
 
 
 class Crash(TrackError):
     """The decoding process died."""
 
-    reason, stage, retry = "crash", "decode", "quarantine"
+    reason, stage = "crash", "decode"
     sentence = "The decoder crashed on this file; only this track was lost."
 
 
 class ResourceLimit(TrackError):
-    """Decoding ran into the limit on open files, processes or written bytes."""
+    """Decoding exceeded the limit on open files, processes or written bytes."""
 
-    reason, stage, retry = "resource_limit", "decode", "quarantine"
+    reason, stage = "resource_limit", "decode"
     sentence = "Decoding ran into the limit on open files, child processes or written bytes."
 
 
 class NonFinite(TrackError):
     """Too many samples are NaN or infinite."""
 
-    reason, stage, retry = "non_finite", "features", "never"
+    reason, stage = "non_finite", "features"
     sentence = "Too many samples are not numbers (NaN or infinity)."
 
 
 class TooShort(TrackError):
     """Less audio than the feature spec's minimum."""
 
-    reason, stage, retry = "too_short", "features", "never"
+    reason, stage = "too_short", "features"
     sentence = "The audio is shorter than the least length that features are made from."
 
 
 class TooLong(TrackError):
     """More audio than the limit."""
 
-    reason, stage, retry = "too_long", "probe", "never"
+    reason, stage = "too_long", "probe"
     sentence = "The audio is longer than the limit allows."
 
 
 class Silent(TrackError):
-    """Nothing louder than digital silence in any patch."""
+    """No patch is louder than digital silence."""
 
-    reason, stage, retry = "silent", "features", "never"
+    reason, stage = "silent", "features"
     sentence = "The audio decodes but is digital silence: there is nothing to tag."
 
 
 class Unknown(TrackError):
-    """An error that no other reason names: a fault of the extractor that blocks publishing."""
+    """An error without a more specific reason: a fault of the extractor, which blocks publishing."""
 
-    reason, stage, retry = "unknown", "decode", "quarantine"
+    reason, stage = "unknown", "decode"
     sentence = "An unexpected error; nothing is published until it has a reason of its own."
 
 
@@ -199,3 +202,6 @@ def _subclasses() -> dict[str, type[TrackError]]:
 
 REASONS: dict[str, type[TrackError]] = _subclasses()
 """Every reason of the ledger, in the order of the stages."""
+
+DUE_AGAIN = frozenset(reason for reason, error in REASONS.items() if error.due_again)
+"""Reasons of tracks that every run tries again."""

@@ -1,4 +1,4 @@
-"""What one track may cost: bounds on bytes, time, memory and shape."""
+"""Limits on the cost of one track: bytes, time, memory and shape."""
 
 import dataclasses
 
@@ -7,19 +7,19 @@ MIB = 1 << 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds on one track. Sizes in bytes, times in seconds, rates in Hz.
+    """Limits for one track. Sizes in bytes, times in seconds, rates in Hz.
 
     Attributes:
       max_bytes: largest file that is read.
-      max_duration_s: longest track; memory does not grow with it, time may.
+      max_duration_s: longest track; time may grow with it, memory does not.
       min_rate_hz: lowest sample rate of a source.
       max_rate_hz: highest sample rate of a source.
       max_channels: most channels of a source.
-      min_good_patches: a damaged track with at least this many good patches (or its whole plan) is kept.
-      max_bad_samples: share of NaN or infinite samples that are set to 0 before the track is rejected.
-      address_space_bytes: address space of a child process, code included.
+      min_good_patches: a damaged track is kept if at least this many patches (or all planned ones) are good.
+      max_bad_samples: up to this share, NaN or infinite samples are set to 0; beyond it, the track is rejected.
+      address_space_bytes: address space of a child process, including its code.
       cpu_s: processor time for one track.
-      wall_s: time for one track from hand-over to answer.
+      wall_s: time for one track from request to answer.
       open_files: descriptors of a child process.
       tracks_per_child: a child process is replaced after this number of tracks.
       allow_weak_sandbox: whether files are decoded where the kernel or libseccomp lacks the allow-list of system calls.

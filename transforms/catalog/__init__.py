@@ -1,1 +1,1 @@
-"""The catalog: files, columns, values and rows, each problem reported."""
+"""Reading catalogs: files, columns, values, rows and their problems."""

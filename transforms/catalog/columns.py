@@ -1,4 +1,4 @@
-"""The one schema of a catalog: known columns, further ones of a type that all files agree on, and the row's place."""
+"""The schema of a catalog: known columns, further columns with a type common to all files, and each row's origin."""
 
 from collections.abc import Collection, Iterator
 
@@ -13,7 +13,7 @@ _PLACE = pa.schema([pa.field(FILE, pa.string(), nullable=False), pa.field(ROW, p
 
 
 def file_problems(file: CatalogFile) -> list[Problem]:
-    """Missing columns and columns of types that cannot be meant; an empty JSON Lines file has none, and no rows."""
+    """Problems of missing columns and of columns with impossible types. An empty JSON Lines file has no columns."""
     problems = [_missing(file, name) for name in ("track_id", "uri") if name not in file.columns and file.columns]
     for name, type_ in file.columns.items():
         if name in (FILE, ROW):
@@ -35,51 +35,51 @@ def _file_problem(file: CatalogFile, name: str, message: str) -> Problem:
 
 
 def _fits(name: str, type_: pa.DataType) -> bool:
-    """Whether a Parquet column of this type may hold the known column; single values are checked later."""
+    """Whether a Parquet column of this type can contain the known column. Values are checked later."""
     if pa.types.is_dictionary(type_):
         return _fits(name, type_.value_type)
     if name == "tags" and (pa.types.is_list(type_) or pa.types.is_large_list(type_)):
         item = type_.value_type
-        return _is_text(item) or (pa.types.is_struct(item) and {f.name for f in item} <= {"tag", "weight"})
+        return _is_string(item) or (pa.types.is_struct(item) and {f.name for f in item} <= {"tag", "weight"})
     if name == "tags":
-        return _is_text(type_) or pa.types.is_null(type_) or pa.types.is_map(type_)
+        return _is_string(type_) or pa.types.is_null(type_) or pa.types.is_map(type_)
     number = pa.types.is_integer(type_) or pa.types.is_floating(type_)
-    return _is_text(type_) or pa.types.is_null(type_) or number
+    return _is_string(type_) or pa.types.is_null(type_) or number
 
 
-def _is_text(type_: pa.DataType) -> bool:
+def _is_string(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 def catalog_schema(files: Collection[CatalogFile]) -> pa.Schema:
-    """The one schema of all batches of a catalog, from the columns of all its files.
+    """The schema that all batches of a catalog share, from the columns of all its files.
 
     Raises:
-      CatalogError: a further column has types in different files that no one type can hold.
+      CatalogError: no single type can represent a further column's types in different files.
     """
-    found: dict[str, pa.DataType] = {}
+    types: dict[str, pa.DataType] = {}
     for file in files:
         for name in sorted(set(file.columns) - set(CATALOG.names)):
             kind = _plain(file.columns[name])
-            if (both := _unified(found.get(name, kind), kind)) is None:
+            if (both := _unified(types.get(name, kind), kind)) is None:
                 raise CatalogError(
-                    [_file_problem(file, name, f"{kind} here, {found[name]} in a file before: cast one")]
+                    [_file_problem(file, name, f"{kind} here, {types[name]} in an earlier file: cast one")]
                 )
-            found[name] = both
-    further = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in sorted(found.items())}
+            types[name] = both
+    further = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in sorted(types.items())}
     return pa.schema([*CATALOG, *_further_fields(further), *_PLACE])
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:
-    """The type without dictionary coding, different widths of text, or lists of one length.
+    """The type without dictionary encoding, with one type for all text and without fixed-size lists.
 
-    Parquet readers choke on a null among lists of one length, and a file without the column makes nulls.
+    Parquet readers fail at a null in a fixed-size list column, and files without the column give nulls.
     """
     if pa.types.is_dictionary(type_):
         return _plain(type_.value_type)
     if pa.types.is_fixed_size_list(type_):
         return pa.list_(type_.value_type)
-    return pa.string() if _is_text(type_) else type_
+    return pa.string() if _is_string(type_) else type_
 
 
 def _unified(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
@@ -96,9 +96,9 @@ def _unified(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
 
 
 def _further_fields(further: dict[str, pa.DataType]) -> Iterator[pa.Field]:
-    """Fields of the further columns: named `catalog_<name>` where a table's own column has the name.
+    """Fields of the further columns. They are named `catalog_<name>` if a column of a table already has the name.
 
-    Engines that do not tell `Title` from `title` read the tables too, so case does not count.
+    Names are compared without case because some engines that read the tables do not distinguish `Title` and `title`.
     """
     taken = {name.lower() for name in (*CATALOG.names, *TRACKS.names)}
     for name, kind in further.items():
@@ -110,6 +110,6 @@ def _further_fields(further: dict[str, pa.DataType]) -> Iterator[pa.Field]:
 
 
 def further_columns(schema: pa.Schema) -> dict[str, str]:
-    """Further columns of a catalog's schema: name under which each is carried -> its name in the files."""
+    """Further columns of a catalog's schema: name in the schema -> name in the files."""
     fields = [schema.field(i) for i in range(len(CATALOG), len(schema) - len(_PLACE))]
     return {field.name: field.metadata[b"catalog_column"].decode() for field in fields}

@@ -1,4 +1,4 @@
-"""Catalog files as they lie on storage: which there are, which columns they have, and their rows before validation."""
+"""Catalog files in storage: finding them, their columns, and their rows before validation."""
 
 import csv
 import dataclasses
@@ -25,7 +25,7 @@ _FORMATS: dict[str, Format] = {
     ".ndjson": "jsonl",
 }
 CATALOG_SUFFIXES = tuple(_FORMATS)
-"""Endings of catalog file names."""
+"""Suffixes of catalog file names."""
 
 _MAX_FIELD = 16 * 1024 * 1024
 
@@ -37,10 +37,10 @@ class CatalogFile:
     """One file of a catalog.
 
     Attributes:
-      url: where it is.
-      format: how it is written, from the suffix of its name.
-      columns: name and type of each column. Those of a CSV are strings, those of JSON Lines fit its values.
-      row_groups: rows of each row group (Parquet); empty otherwise.
+      url: URL of the file.
+      format: its format, from the suffix of its name.
+      columns: name and type of each column. Columns of a CSV are strings; types of JSON Lines follow from the values.
+      row_groups: number of rows of each row group (Parquet); empty otherwise.
     """
 
     url: str
@@ -51,7 +51,7 @@ class CatalogFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RawBatch:
-    """Rows as they were stored, column by column, with the 1-based row (and text line) of each."""
+    """Rows as stored, column by column, with the row number (and text line) of each, from 1."""
 
     columns: dict[str, pa.Array | list[Any]]
     rows: list[int]
@@ -60,27 +60,27 @@ class RawBatch:
 
 
 def find_files(url: str) -> list[tuple[str, Format]]:
-    """The catalog files that a file, a folder or a glob names, in order of their names.
+    """Finds the catalog files that a file, a folder or a glob names, in order of their names.
 
-    In a folder or glob, files of other kinds and names that start with `.` or `_` are passed over.
+    In a folder or glob, other files and names that start with `.` or `_` are skipped.
 
     Raises:
-      CatalogError: there is none.
+      CatalogError: there is no catalog file.
     """
     if (kind := _format(url)) is not None and (not is_glob(url) or storage.exists(url)):
         return [(url, kind)]
     pattern = _glob_pattern(url) if is_glob(url) else None
     listed = [info.url for info in storage.list_files(glob_folder(url) if pattern else url)]
     names = sorted(name for name in listed if (pattern is None or pattern.fullmatch(name)) and not _hidden(name))
-    found = [(name, kind) for name in names if (kind := _format(name)) is not None]
-    if not found:
+    files = [(name, kind) for name in names if (kind := _format(name)) is not None]
+    if not files:
         hint = f"name catalog files {', '.join(CATALOG_SUFFIXES)}"
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no catalog file here: {hint}")])
-    return found
+    return files
 
 
 def is_glob(url: str) -> bool:
-    """Whether the URL holds a wildcard: `*`, `?` or `[`."""
+    """Whether the URL contains a wildcard: `*`, `?` or `[`."""
     return any(mark in url for mark in "*?[")
 
 
@@ -98,7 +98,7 @@ def _hidden(url: str) -> bool:
 
 
 def _glob_pattern(url: str) -> re.Pattern[str]:
-    """`*` and `?` stay within one folder level, `**` crosses levels, `[...]` is a set of characters."""
+    """The pattern of a glob: `*` and `?` match within one folder level, `**` across levels, `[...]` one character."""
     parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", url)
     body = "".join(parts.get(t) or (t if t.startswith("[") and t.endswith("]") else re.escape(t)) for t in tokens)
@@ -106,10 +106,10 @@ def _glob_pattern(url: str) -> re.Pattern[str]:
 
 
 def probe(url: str, kind: Format) -> CatalogFile:
-    """Columns of one file: a Parquet footer, a CSV header, or the keys of all lines of JSON Lines.
+    """Reads the columns of a file: from a Parquet footer, a CSV header, or the keys of all lines of JSON Lines.
 
     Raises:
-      CatalogError: the file is missing, or not what its name says.
+      CatalogError: the file is missing, or its content does not match its suffix.
     """
     try:
         with storage.open_input(url) as stream:
@@ -137,13 +137,13 @@ def _probe_parquet(url: str, stream: BinaryIO) -> CatalogFile:
 def _check_names(names: list[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"columns {repeated} stand twice in the header: rename one of each")
+        raise ValueError(f"columns {repeated} are repeated in the header: rename one of each")
     if "" in names:
         raise ValueError(f"column {names.index('') + 1} has no name: name it or remove it")
 
 
 def _lines(stream: BinaryIO) -> io.TextIOWrapper:
-    """Text of a file with or without a byte order mark; bytes that are not UTF-8 are reported with their row."""
+    """Text of a file with or without a byte order mark. Bytes that are not UTF-8 are reported later, with their row."""
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
@@ -161,7 +161,7 @@ def _csv_header(stream: BinaryIO, kind: Format) -> list[str]:
 
 
 def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
-    """Union of the keys of all lines, each with the one type that holds its values, else text."""
+    """All keys of all lines, each with the type that fits its values, or text if no single type fits."""
     kinds: dict[str, set[type]] = {}
     for row in _json_rows(stream):
         for key, value in row.value.items() if isinstance(row.value, dict) else ():
@@ -171,7 +171,7 @@ def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
 
 
 def _kind(value: Any) -> type:
-    """The value's type; a whole number that 64 bits cannot hold is text."""
+    """The value's type. A whole number that exceeds 64 bits counts as text."""
     return str if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
 
 
@@ -185,7 +185,7 @@ def _json_type(kinds: set[type]) -> pa.DataType:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _TextRow:
-    """One row of a text file: its fields or object, or the error that it gave."""
+    """One row of a text file: its fields or object, or the error of parsing it."""
 
     row: int
     line: int
@@ -201,18 +201,18 @@ def _json_rows(stream: BinaryIO) -> Iterator[_TextRow]:
 
 
 def _json_value(text: str) -> Any:
-    """The line's object, or the error as a value; NaN and infinity, which JSON does not have, are null."""
+    """The line's object, or the error as a value. NaN and infinity, which JSON does not allow, become null."""
     try:
         value = json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as e:
-        return ValueError(f"not a JSON object ({e}): write one object a line")
+        return ValueError(f"not a JSON object ({e}): write one object per line")
     if not isinstance(value, dict):
-        return ValueError(f"{text.strip()[:60]!r} is not a JSON object: write one object a line")
+        return ValueError(f"{text.strip()[:60]!r} is not a JSON object: write one object per line")
     return value
 
 
 def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
-    """Rows below the header; lines without anything on them are no rows."""
+    """Yields the rows after the header. Empty lines are skipped."""
     reader = _csv_reader(stream, kind)
     row = -1
     while True:
@@ -229,7 +229,7 @@ def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
 
 
 def count(file: CatalogFile) -> int:
-    """Rows of a file: from a Parquet footer, or by reading the text."""
+    """Number of rows of a file: from a Parquet footer, or by reading the text."""
     if file.format == "parquet":
         return sum(file.row_groups)
     with storage.open_input(file.url) as stream:
@@ -237,7 +237,7 @@ def count(file: CatalogFile) -> int:
 
 
 def raw_batches(file: CatalogFile, row_group: int | None, batch_rows: int) -> Iterator[RawBatch]:
-    """Rows of a file, or of one row group of a Parquet file, at most `batch_rows` at a time."""
+    """Yields the rows of a file, or of one row group of a Parquet file, at most `batch_rows` at a time."""
     with storage.open_input(file.url) as stream:
         if file.format == "parquet":
             yield from _parquet_batches(stream, row_group or 0, batch_rows)
@@ -286,7 +286,7 @@ def _csv_fields(value: Any, names: list[str]) -> list[Any]:
     if isinstance(value, ValueError):
         raise value
     if len(value) != len(names):
-        raise ValueError(f"{len(value)} fields where the header has {len(names)}: quote fields that hold the separator")
+        raise ValueError(f"{len(value)} fields, the header has {len(names)}: quote fields that contain the separator")
     return [field if field != "" else None for field in value]
 
 

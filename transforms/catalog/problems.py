@@ -1,4 +1,4 @@
-"""What is wrong with an input file, said with file, row and mend: all of it, not the first of it."""
+"""Problems of input files, with file, row and what to do. All problems are reported, not only the first."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from typing import Self
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing wrong in a catalog.
+    """One problem in a catalog.
 
     Attributes:
       file: URL of the file.
-      row: data row in that file, from 1 (the header of a CSV is not counted); None: the file as a whole.
-      column: name of the column; None: the row as a whole.
-      message: what was found, and how to mend it.
+      row: data row in that file, from 1 without the header of a CSV; None if the problem concerns the whole file.
+      column: name of the column; None if the problem concerns the whole row.
+      message: the problem and what to do.
       line: line of the text file on which the row ends, from 1; None for Parquet.
     """
 
@@ -32,11 +32,28 @@ class Problem:
         return f"{', '.join(parts)}: {self.message}"
 
 
+MOST_PROBLEMS = 1000
+"""Problems of a catalog that are listed; all of them are counted."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProblemSample:
+    """How many problems a catalog has, and some of them, by file and row."""
+
+    count: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The problems as a user reads them."""
+        return tuple(map(str, self.problems))
+
+
 class CatalogError(ValueError):
-    """A catalog that cannot be read at all: files missing, of no known format, or without the columns it needs.
+    """A catalog that cannot be read: files are missing, have no known format, or lack required columns.
 
     Attributes:
-      problems: everything that was found.
+      problems: all problems.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:

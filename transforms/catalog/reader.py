@@ -1,13 +1,13 @@
-"""Catalog rows: Parquet, CSV or JSON Lines in, validated Arrow batches of one schema out.
+"""Reads catalogs in Parquet, CSV or JSON Lines as validated Arrow batches of one schema.
 
-The schema of a catalog is fixed before its first row is read, from what is cheap to see: Parquet footers, CSV headers,
-and one pass over JSON Lines. So every shard, on whichever worker, gives the same columns in the same order:
-the known ones, then the further ones by name, then file and row. Further columns keep the type that all files give them
-(whole numbers and fractions together become fractions; anything else mixed becomes text); those of a CSV are text.
+The schema of a catalog is fixed before its first row is read. It follows from Parquet footers, CSV headers, and one
+pass over JSON Lines. Every shard therefore gives the same columns in the same order on any worker: the known columns,
+the further columns by name, then file and row. Further columns keep their type if it is the same in all files. Mixed
+numbers become floats, other mixtures of plain values become text. Columns of a CSV are text.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,14 +39,14 @@ class CatalogShard:
 
 
 def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
-    """All shards of a catalog, in order. No rows are read, but for the keys of JSON Lines.
+    """Lists all shards of a catalog, in order. Rows are read only for the keys of JSON Lines.
 
     Args:
       url: a file, a folder or a glob (`*`, `?`, `[...]`, `**`).
-      root: folder that relative uris start from; the catalog's own folder if not given.
+      root: folder that relative uris start from; the catalog's folder if not given.
 
     Raises:
-      CatalogError: no file, or files without the columns or types that a catalog needs: every one of them is named.
+      CatalogError: there is no file, or files lack required columns or types. All of them are named.
     """
     files = _probe_all(url)
     schema = catalog_schema(files)
@@ -59,7 +59,7 @@ def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
 
 
 def default_root(url: str) -> str:
-    """The catalog's folder: of a file the one it lies in, of a glob the one above the first wildcard."""
+    """The catalog's folder: the folder that contains a file, or the folder above the first wildcard of a glob."""
     if catalog_files.is_glob(url) and not storage.exists(url):
         return catalog_files.glob_folder(url)
     if url.lower().endswith(catalog_files.CATALOG_SUFFIXES):
@@ -68,7 +68,7 @@ def default_root(url: str) -> str:
 
 
 def count_rows(shards: Collection[CatalogShard]) -> int:
-    """Rows of the shards, good or bad: Parquet from the footers, text files by reading them."""
+    """Number of rows of the shards, valid or not: from Parquet footers, or by reading text files."""
     groups = sum(s.file.row_groups[s.row_group] for s in shards if s.row_group is not None)
     return groups + sum(catalog_files.count(s.file) for s in shards if s.row_group is None)
 
@@ -89,25 +89,22 @@ def _probe_all(url: str) -> list[CatalogFile]:
     return files
 
 
-def read_shard(
-    shard: CatalogShard, batch_rows: int = 4096, known_tag: Callable[[str], bool] | None = None
-) -> Iterator[tuple[pa.RecordBatch, list[Problem]]]:
-    """Canonical batches of `shard.schema` and the problems of the rows left out of each.
+def read_shard(shard: CatalogShard, batch_rows: int = 4096) -> Iterator[tuple[pa.RecordBatch, list[Problem]]]:
+    """Reads canonical batches of `shard.schema` and the problems of the rows that were left out.
 
     Args:
       shard: from `list_shards`.
-      batch_rows: most rows held at once.
-      known_tag: whether a taxonomy knows this tag or alias; the others are problems. None: all good.
+      batch_rows: most rows in memory at once.
 
     Yields:
-      A batch of good rows with every problem of the bad ones. Repeated ids are not seen here: `repeated_ids`.
+      A batch of valid rows with all problems of the invalid ones. For repeated ids, see `repeated_ids`.
     """
     for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
-        yield canonical_rows(raw, shard.file.url, shard.root, shard.schema, known_tag)
+        yield canonical_rows(raw, shard.file.url, shard.root, shard.schema)
 
 
 def repeated_ids(table: pa.Table) -> list[Problem]:
-    """A problem for every row whose track_id stands in an earlier row (by file, then row) of the table."""
+    """Lists a problem for every row whose track_id is in an earlier row (by file, then row) of the table."""
     ids = table.column("track_id").combine_chunks()
     counts = pc.value_counts(ids)
     repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))

@@ -1,8 +1,7 @@
-"""Raw rows of a catalog file in the catalog's schema, and what is wrong with those that do not fit."""
+"""Converts raw rows of a catalog file to the catalog's schema, and reports problems."""
 
 import itertools
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -18,28 +17,23 @@ from transforms.taxonomy.tag_ids import TagWeights
 _TEXT_COLUMNS = frozenset(CATALOG.names) - {"track_id", "uri", "year", "tags"}
 
 
-def canonical_rows(
-    raw: RawBatch, file: str, root: str, schema: pa.Schema, known_tag: Callable[[str], bool] | None
-) -> tuple[pa.RecordBatch, list[Problem]]:
-    """The good rows of a raw batch in the catalog's schema, and every problem of the bad ones.
+def canonical_rows(raw: RawBatch, file: str, root: str, schema: pa.Schema) -> tuple[pa.RecordBatch, list[Problem]]:
+    """Converts a raw batch: its valid rows in the catalog's schema, and all problems of the invalid ones.
 
     Args:
-      raw: rows as they were stored.
+      raw: rows as stored.
       file: URL of their file.
       root: folder that relative uris start from.
-      schema: of the catalog.
-      known_tag: whether a taxonomy knows a tag; None: all tags are good.
+      schema: schema of the catalog.
     """
-    return _Canonical(raw, file, root, schema, known_tag).batch()
+    return _Canonical(raw, file, root, schema).batch()
 
 
 class _Canonical:
-    """Turns one raw batch into columns of the catalog's schema, noting what is wrong with which row."""
+    """Converts one raw batch to columns of the catalog's schema, and collects the problems of its rows."""
 
-    def __init__(
-        self, raw: RawBatch, file: str, root: str, schema: pa.Schema, known_tag: Callable[[str], bool] | None
-    ) -> None:
-        self._raw, self._file, self._schema, self._known_tag = raw, file, schema, known_tag
+    def __init__(self, raw: RawBatch, file: str, root: str, schema: pa.Schema) -> None:
+        self._raw, self._file, self._schema = raw, file, schema
         self._remote_root = "://" in root
         self._problems = list(raw.problems)
         self._bad: set[int] = set()
@@ -66,27 +60,25 @@ class _Canonical:
             return _tag_array([self._tags(i, value) for i, value in enumerate(_python_values(values))])
         return pa.array([self._value(i, field.name, v) for i, v in enumerate(_python_values(values))], field.type)
 
-    def _value(self, i: int, name: str, value: Any) -> Any:
+    def _value(self, i: int, name: str, value: object) -> Any:
         try:
             return self._converted(name, value)
         except ValueError as e:
             self._report(i, name, str(e))
             return "" if name in ("track_id", "uri") else None
 
-    def _converted(self, name: str, value: Any) -> Any:
+    def _converted(self, name: str, value: object) -> Any:
         if name in _TEXT_COLUMNS:
             return track_values.text(value)
         if name == "uri":
             return track_values.uri(value, remote_root=self._remote_root)
         return track_values.track_id(value) if name == "track_id" else track_values.year(value)
 
-    def _tags(self, i: int, value: Any) -> TagWeights | None:
-        found, faults = track_values.tags(value)
-        if found is not None and self._known_tag is not None:
-            faults += [f"tag {tag!r} is not in the taxonomy" for tag, _ in found if not self._known_tag(tag)]
+    def _tags(self, i: int, value: object) -> TagWeights | None:
+        tags, faults = track_values.tags(value)
         for fault in faults:
             self._report(i, "tags", fault)
-        return found
+        return tags
 
     def _further(self, field: pa.Field, name: str) -> pa.Array:
         values = self._raw.columns.get(name)
@@ -96,8 +88,8 @@ class _Canonical:
             return pa.array([self._plain_value(i, name, v, field.type) for i, v in enumerate(values)], field.type)
         return self._stored(name, values, field.type)
 
-    def _plain_value(self, i: int, name: str, value: Any, type_: pa.DataType) -> Any:
-        """A value of JSON Lines or CSV; what is not text goes into a column of mixed types as JSON."""
+    def _plain_value(self, i: int, name: str, value: object, type_: pa.DataType) -> Any:
+        """A value of JSON Lines or CSV. In a text column, values that are not text are written as JSON."""
         if not pa.types.is_string(type_) or value is None:
             return value
         try:
@@ -109,7 +101,7 @@ class _Canonical:
         return found
 
     def _stored(self, name: str, values: pa.Array, type_: pa.DataType) -> pa.Array:
-        """A further column of a Parquet file; NaN, which says nothing, is null."""
+        """A further column of a Parquet file. NaN becomes null."""
         if pa.types.is_floating(values.type):
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
         found = values.cast(type_)
@@ -130,7 +122,7 @@ class _Canonical:
 
 
 def _is_sound_text(values: pa.Array | list[Any]) -> bool:
-    """Whether these are plain Arrow strings, all of them UTF-8 (Parquet readers don't look)."""
+    """Whether these are plain Arrow strings in valid UTF-8, which Parquet readers do not check."""
     if isinstance(values, list) or not pa.types.is_string(values.type):
         return False
     try:
@@ -141,7 +133,7 @@ def _is_sound_text(values: pa.Array | list[Any]) -> bool:
 
 
 def _tag_array(rows: list[TagWeights | None]) -> pa.Array:
-    """Tags of each row as the catalog's nested column; built flat, which is ten times faster than from objects."""
+    """Tags of each row as the catalog's nested column. Flat arrays are ten times faster here than Python objects."""
     flat = [pair for row in rows for pair in row or ()]
     ends = itertools.accumulate((len(row or ()) for row in rows), initial=0)
     field = CATALOG.field("tags").type.value_field
@@ -153,7 +145,7 @@ def _tag_array(rows: list[TagWeights | None]) -> pa.Array:
 
 
 def _python_values(values: pa.Array | list[Any]) -> list[Any]:
-    """Python values of a column, with a marker where a text is not UTF-8 (Parquet readers don't look)."""
+    """Python values of a column, with a marker for each text that is not UTF-8, which Parquet readers do not check."""
     if isinstance(values, list):
         return values
     try:

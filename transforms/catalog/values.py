@@ -1,4 +1,4 @@
-"""Single values of a catalog row: each function returns the canonical value or raises `ValueError` saying why not."""
+"""Single values of a catalog row. Each function returns the canonical value, or raises `ValueError` with a reason."""
 
 import math
 import posixpath
@@ -10,11 +10,11 @@ from transforms.taxonomy.tag_ids import TagWeights, shown, tag_id, tag_weight, w
 
 
 class Undecodable:
-    """Stands for a stored text that is not UTF-8."""
+    """Marks a stored text that is not UTF-8."""
 
 
-def text(value: Any) -> str | None:
-    """A text value; whole numbers are written out, an empty text is None."""
+def text(value: object) -> str | None:
+    """A text value. Whole numbers are converted to text; an empty text becomes None."""
     if value is None or value == "":
         return None
     if isinstance(value, str):
@@ -31,11 +31,11 @@ def text(value: Any) -> str | None:
 
 
 def _text_of_float(value: float) -> str | None:
-    """pandas stores whole numbers with gaps as floats: 12.0 means `12`, NaN means nothing."""
+    """Text of a float. pandas stores integer columns with missing values as floats: 12.0 means `12`, NaN means None."""
     if math.isnan(value):
         return None
     if not value.is_integer():
-        raise ValueError(f"{value!r} is a fraction where text is expected: write it as a string")
+        raise ValueError(f"{value!r} is a fraction, but text is expected: write it as a string")
     return str(int(value))
 
 
@@ -46,21 +46,21 @@ def _check_unicode(value: str) -> None:
         raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8") from e
 
 
-def track_id(value: Any) -> str:
-    """A catalog key, kept character by character (leading zeros too)."""
+def track_id(value: object) -> str:
+    """A catalog key. All characters are kept, including leading zeros."""
     found = text(value)
     if found is None or not found.strip():
-        raise ValueError("empty track_id: every track needs an id of its own")
+        raise ValueError("empty track_id: give every track a unique id")
     return found
 
 
-def uri(value: Any, *, remote_root: bool) -> str:
-    """Where the audio is: `gs://bucket/object`, a path under the catalog root, or (local root only) a path from `/`."""
+def uri(value: object, *, remote_root: bool) -> str:
+    """The audio's location: `gs://bucket/object`, a path under the catalog root or (local root only) from `/`."""
     found = text(value)
     if found is None or not found.strip():
         raise ValueError("empty uri: give the audio file's path under the catalog root, or gs://bucket/object")
     if "\x00" in found:
-        raise ValueError(f"{shown(found)} holds a NUL character: no file can have this name")
+        raise ValueError(f"{shown(found)} contains a NUL character: no file can have this name")
     scheme, separator, _ = found.partition("://")
     if separator:
         _check_scheme(found, scheme)
@@ -86,17 +86,17 @@ def _check_scheme(found: str, scheme: str) -> None:
         raise ValueError(f"{shown(found)} names no object: write gs://bucket/object")
 
 
-def year(value: Any) -> int | None:
-    """A year, 1000 to 9999; whole floats and digits in text are read as such."""
+def year(value: object) -> int | None:
+    """A year, 1000 to 9999. Whole floats and digits in text are accepted."""
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
     number = _whole_number(value)
     if number is None or not 1000 <= number <= 9999:
-        raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: leave it empty where it is unknown")
+        raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: leave it empty if it is unknown")
     return number
 
 
-def _whole_number(value: Any) -> int | None:
+def _whole_number(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -106,15 +106,15 @@ def _whole_number(value: Any) -> int | None:
     return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
-def tags(value: Any) -> tuple[TagWeights | None, list[str]]:
-    """The tags of one track, and everything wrong with them.
+def tags(value: object) -> tuple[TagWeights | None, list[str]]:
+    """Reads the tags of one track and lists all faults in them.
 
     Args:
       value: `a/b|c/d:0.7`, a list of such texts, of (tag, weight) pairs or of `{"tag": ..., "weight": ...}`, a mapping
         of tag to weight, or None.
 
     Returns:
-      The tags in order of their ids, None where nothing was said about tags at all; and a message for each fault.
+      The tags in order of their ids, or None if there is no annotation at all; and a message for each fault.
     """
     entries, faults = _entries(value)
     if entries is None:
@@ -131,7 +131,7 @@ def tags(value: Any) -> tuple[TagWeights | None, list[str]]:
     return sorted(found.items()), faults
 
 
-def _entries(value: Any) -> tuple[Iterable[Any] | None, list[str]]:
+def _entries(value: object) -> tuple[Iterable[Any] | None, list[str]]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None, []
     if isinstance(value, str):
@@ -144,7 +144,7 @@ def _entries(value: Any) -> tuple[Iterable[Any] | None, list[str]]:
     return None, [f"{shown(value)} is not a list of tags: write category/slug, joined by |"]
 
 
-def _tag_entry(entry: Any) -> tuple[str, float | None]:
+def _tag_entry(entry: object) -> tuple[str, float | None]:
     if isinstance(entry, str):
         return weighted_tag(entry)
     if isinstance(entry, dict) and isinstance(entry.get("tag"), str) and set(entry) <= {"tag", "weight"}:

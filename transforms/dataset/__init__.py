@@ -1,1 +1,1 @@
-"""The labelled data set: work plan, TFRecord examples, shards, manifest."""
+"""The labelled dataset: plan, examples, shards, manifest."""

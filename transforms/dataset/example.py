@@ -1,6 +1,6 @@
-"""The layout of training examples: one labelled track as `tf.train.Example`, the same bytes for the same track.
+"""The layout of training examples: a labelled track as `tf.train.Example`, with equal bytes for equal tracks.
 
-A TensorFlow process builds its parser from `layout`, which is plain data; everybody else reads with `decode_example`.
+A TensorFlow process builds its parser from `layout`, which is plain data. All others read with `decode_example`.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from transforms.formats.tfrecord import decode_features, encode_features
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One feature of an example: its kind, its fixed length (None: as many as there are patches) and what it holds."""
+    """One feature of an example: its kind, its fixed length (None: the number of patches) and its description."""
 
     kind: Literal["bytes", "int64", "float"]
     length: int | None
@@ -22,18 +22,16 @@ class Feature:
 
 
 def layout(tags: int) -> dict[str, Feature]:
-    """Every feature of an example for a taxonomy of so many tags."""
+    """All features of an example, for a taxonomy of `tags` tags."""
     return {
         "track_id": Feature(kind="bytes", length=1, sentence="Catalog key, UTF-8."),
-        "group": Feature(
-            kind="bytes", length=1, sentence="What a split never parts: the artist, or what stands for it."
-        ),
+        "group": Feature(kind="bytes", length=1, sentence="Key of the artist, else the album, else the track."),
         "duration_s": Feature(kind="float", length=1, sentence="Length of the audio in seconds."),
         "patches": Feature(kind="bytes", length=1, sentence="Log-mel patches, little-endian float16 in C order."),
         "patches_shape": Feature(kind="int64", length=3, sentence="Shape of patches: patches, frames, mels."),
-        "patch_start_s": Feature(kind="float", length=None, sentence="Where each patch starts, in seconds."),
+        "patch_start_s": Feature(kind="float", length=None, sentence="Start of each patch in seconds."),
         "targets": Feature(kind="float", length=tags, sentence="Target of each tag of the taxonomy, 0 to 1."),
-        "mask": Feature(kind="float", length=tags, sentence="1 where the tag's category is known, else 0."),
+        "mask": Feature(kind="float", length=tags, sentence="1 if the tag's category is known, else 0."),
         "feature_id": Feature(kind="bytes", length=1, sentence="Id of the feature spec."),
         "taxonomy_id": Feature(kind="bytes", length=1, sentence="Id of the taxonomy."),
     }
@@ -45,12 +43,12 @@ class Example:
 
     Attributes:
       track_id: catalog key.
-      group: what a split never parts: the artist, else the album, else the track itself (`splits.group_key`).
+      group: the group that a split keeps together: the artist, else the album, else the track (`group_key`).
       duration_s: length of the audio, seconds.
       patches: float16 [patches, frames, mels].
       starts_s: float32 [patches], seconds.
       targets: float32 [tags], 0 to 1.
-      mask: float32 [tags], 1 where the tag's category is known.
+      mask: float32 [tags], 1 if the tag's category is known, else 0.
       feature_id: id of the feature spec.
       taxonomy_id: id of the taxonomy.
     """
@@ -67,7 +65,7 @@ class Example:
 
 
 def encode_example(example: Example) -> bytes:
-    """The example as a serialised `tf.train.Example`: equal bytes for equal values."""
+    """Serialises the example as `tf.train.Example`, with equal bytes for equal values."""
     return encode_features(
         {
             "track_id": example.track_id.encode(),
@@ -85,22 +83,22 @@ def encode_example(example: Example) -> bytes:
 
 
 def decode_example(data: bytes) -> Example:
-    """The example that `encode_example` serialised.
+    """Reads the example that `encode_example` serialised.
 
     Raises:
-      ValueError: the record is no such example.
+      ValueError: the record is not such an example.
     """
-    found: dict[str, Any] = dict(decode_features(data))
-    if missing := sorted(set(layout(0)) - set(found)):
+    values: dict[str, Any] = dict(decode_features(data))
+    if missing := sorted(set(layout(0)) - set(values)):
         raise ValueError(f"the example has no {', '.join(missing)}: it was not written by prepare")
     return Example(
-        track_id=found["track_id"].decode(),
-        group=found["group"].decode(),
-        duration_s=float(found["duration_s"][0]),
-        patches=np.frombuffer(found["patches"], "<f2").reshape(found["patches_shape"]),
-        starts_s=found["patch_start_s"],
-        targets=found["targets"],
-        mask=found["mask"],
-        feature_id=found["feature_id"].decode(),
-        taxonomy_id=found["taxonomy_id"].decode(),
+        track_id=values["track_id"].decode(),
+        group=values["group"].decode(),
+        duration_s=float(values["duration_s"][0]),
+        patches=np.frombuffer(values["patches"], "<f2").reshape(values["patches_shape"]),
+        starts_s=values["patch_start_s"],
+        targets=values["targets"],
+        mask=values["mask"],
+        feature_id=values["feature_id"].decode(),
+        taxonomy_id=values["taxonomy_id"].decode(),
     )

@@ -1,4 +1,4 @@
-"""What lies beside the shards of a dataset: `dataset.json`, written last and once."""
+"""The manifest of a dataset, `dataset.json`. It is written once, after all shards."""
 
 import dataclasses
 import json
@@ -16,12 +16,15 @@ DATASET_FILE = "dataset.json"
 REJECTS = "rejects.parquet"
 CONFLICTS_FILE = "conflicts.parquet"
 
+_LATER = ("groups", "gates")
+"""Fields that older datasets do not have."""
+
 TIED = "tied"
-"""Reason of a track that was kept out because its bytes stand on two sides of the split."""
+"""Reason of a track that was left out because its bytes are on two sides of the split."""
 
 
 class DatasetError(ValueError):
-    """A dataset that is missing, incomplete or of another version."""
+    """The dataset is missing, incomplete or of another version."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,12 +32,12 @@ class ShardEntry:
     """One TFRecord file of a dataset.
 
     Attributes:
-      path: relative to the dataset's folder.
+      path: path relative to the dataset's folder.
       split: `train`, `validation` or `test`.
-      examples: records in it.
-      patches: patches of all its records.
+      examples: number of its records.
+      patches: number of patches in all its records.
       bytes: size of the file.
-      sha256: of the file.
+      sha256: SHA-256 of the file.
     """
 
     path: str
@@ -47,29 +50,30 @@ class ShardEntry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetManifest:
-    """All there is to know about a dataset.
+    """The description of a dataset.
 
     Attributes:
       feature_spec: how the patches were made.
-      taxonomy: what the columns of targets and mask mean.
+      taxonomy: defines the columns of targets and mask.
       split_ratios: shares of the artists on each side.
-      split_column: catalog column that official splits were taken from; None: the hash of the artist decided.
-      chunk_tracks: most tracks of one shard.
-      catalog_digest: digest of the catalog's rows, whatever their order.
-      shards: every TFRecord file, in order of their paths.
+      split_column: catalog column with the official split; None if the hash of the artist decided.
+      chunk_tracks: most tracks per shard.
+      catalog_digest: digest of the catalog's rows, independent of their order.
+      shards: all TFRecord files, in order of their paths.
       mel_mean: mean of each mel band over all frames of the training split's patches, float64 [mels].
       mel_std: standard deviation of the same, float64 [mels].
-      splits: examples of each split.
-      tag_positive: split -> for each tag the examples that carry it (target over 0).
-      tag_known: split -> for each tag the examples for which its category is known.
-      counts: `catalog`, `examples`, `rejected` and `none` (kept out): the first is the sum of the others.
-      rejects: reason -> tracks; `rejects.parquet` has them one by one.
-      none: why tracks were kept out -> tracks: `unlabelled` (nothing that the taxonomy knows), `official` (the split
-        column says so), `tied` (the same bytes stand on two sides).
-      conflicts: category -> examples whose annotations contradict each other; `conflicts.parquet` has them one by one.
-      unknown_tags: catalog tag -> examples that carry it although the taxonomy has no such category.
-      groups: `all` groups (artists) of labelled tracks, and those that are `shared`: on several sides; empty where they
-        were not counted, in older datasets.
+      splits: split -> number of examples.
+      tag_positive: split -> for each tag, the number of examples that carry it (target over 0).
+      tag_known: split -> for each tag, the number of examples for which its category is known.
+      counts: number of tracks: `catalog`, `examples`, `rejected` and `none` (left out). The first is the sum of the
+        others.
+      rejects: reason -> number of tracks; `rejects.parquet` lists them.
+      none: reason for leaving tracks out -> number of tracks: `unlabelled` (no annotation that the taxonomy has),
+        `official` (the split column excludes them), `tied` (the same bytes are on two sides).
+      conflicts: category -> number of examples with contradictory annotations; `conflicts.parquet` lists them.
+      unknown_tags: catalog tag -> number of examples that carry it although the taxonomy does not have it.
+      groups: number of `all` groups (artists) of labelled tracks, and of those that are `shared` by several sides.
+        Empty in older datasets.
     """
 
     feature_spec: FeatureSpec
@@ -90,6 +94,7 @@ class DatasetManifest:
     conflicts: dict[str, int]
     unknown_tags: dict[str, int]
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
+    gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_id(self) -> str:
@@ -102,7 +107,7 @@ class DatasetManifest:
         return self.taxonomy.taxonomy_id
 
     def shards_of(self, split: str) -> tuple[ShardEntry, ...]:
-        """The shards of one split, in order."""
+        """The shards of one split, in order of their paths."""
         return tuple(shard for shard in self.shards if shard.split == split)
 
     def to_json(self) -> dict[str, Any]:
@@ -121,14 +126,14 @@ class DatasetManifest:
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
-        """The manifest that `to_json` wrote.
+        """Reads the manifest that `to_json` wrote.
 
         Raises:
-          DatasetError: another version, or ids that do not fit what they name.
+          DatasetError: the version differs, or the feature_id does not match the feature spec.
         """
         if obj.get("dataset_version") != DATASET_VERSION:
             raise DatasetError(f"dataset_version {obj.get('dataset_version')}: this version reads {DATASET_VERSION}")
-        values = {field.name: obj[field.name] for field in dataclasses.fields(cls) if field.name != "groups"}
+        values = {field.name: obj[field.name] for field in dataclasses.fields(cls) if field.name not in _LATER}
         spec, taxonomy = FeatureSpec.from_json(obj["feature_spec"]), Taxonomy.from_json(obj["taxonomy"])
         if spec.feature_id != obj["feature_id"]:
             raise DatasetError(
@@ -146,20 +151,20 @@ class DatasetManifest:
                 "mel_std": tuple(obj["mel_std"]),
                 "tag_positive": {split: tuple(row) for split, row in obj["tag_positive"].items()},
                 "tag_known": {split: tuple(row) for split, row in obj["tag_known"].items()},
-                "groups": obj.get("groups", {}),
+                **{name: obj.get(name, {}) for name in _LATER},
             }
         )
 
     def write(self, dataset: str) -> None:
-        """Commits the dataset: creates `dataset.json`, which must not exist with other content."""
+        """Commits the dataset: creates `dataset.json`, which must not already exist with other content."""
         storage.create(storage.join(dataset, DATASET_FILE), json_bytes(self.to_json()))
 
 
 def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
-    """Ids of the tracks that were kept out because their bytes stand on two sides of the split.
+    """Ids of the tracks that were left out because their bytes are on two sides of the split.
 
     Raises:
-      DatasetError: the list of rejects, which has them, is missing.
+      DatasetError: the list of rejects, which contains them, is missing.
     """
     if not manifest.none.get(TIED):
         return []
@@ -167,20 +172,20 @@ def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
     try:
         rows = read_parquet(url, ["track_id", "reason"]).to_pylist()
     except storage.NotFound as e:
-        raise DatasetError(f"{url} is missing: it names {manifest.none[TIED]} tied tracks: prepare again") from e
+        raise DatasetError(f"{url}: missing, although it lists {manifest.none[TIED]} tied tracks: prepare again") from e
     return [row["track_id"] for row in rows if row["reason"] == TIED]
 
 
 def read_manifest(dataset: str) -> DatasetManifest:
-    """The manifest of a finished dataset.
+    """Reads the manifest of a finished dataset.
 
     Raises:
-      DatasetError: there is none, or it cannot be used.
+      DatasetError: the manifest is missing or cannot be used.
     """
     url = storage.join(dataset, DATASET_FILE)
     try:
         return DatasetManifest.from_json(json.loads(storage.read_bytes(url)))
     except storage.NotFound as e:
-        raise DatasetError(f"{url}: no such file: the folder is no dataset, or its prepare did not finish") from e
+        raise DatasetError(f"{url}: no such file: the folder is not a dataset, or `prepare` did not finish") from e
     except (KeyError, TypeError, json.JSONDecodeError) as e:
         raise DatasetError(f"{url}: not a dataset manifest ({type(e).__name__}: {e})") from e

@@ -1,4 +1,4 @@
-"""What `prepare` plans: which labelled tracks make which shard, and what a finished shard reports."""
+"""The plan of `prepare` (the labelled tracks of each shard) and the report of a finished shard."""
 
 import dataclasses
 import hashlib
@@ -25,15 +25,15 @@ _DIGEST_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "artist", "source
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitPlan:
-    """How rows become chunks.
+    """Settings for dividing rows into chunks.
 
     Attributes:
-      taxonomy: what the tags mean.
+      taxonomy: defines the tags.
       ratios: shares of the artists on each side.
-      column: further catalog column with official splits; None: the artist's hash decides.
-      chunk_tracks: most tracks of a chunk.
-      unknown_tags: whether a tag that is missing from a category of the taxonomy is a problem or dropped. Tags of
-        categories that the taxonomy does not have are counted and dropped either way.
+      column: further catalog column with the official split; None: the artist's hash decides.
+      chunk_tracks: most tracks per chunk.
+      unknown_tags: whether a tag that its category in the taxonomy lacks is a problem (`fail`) or dropped (`drop`).
+        Tags of categories that the taxonomy does not have are always counted and dropped.
     """
 
     taxonomy: Taxonomy
@@ -45,7 +45,7 @@ class SplitPlan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelledTrack:
-    """A track to be read, what a split never parts it from, and what its annotators said."""
+    """A track, its split group (the artist) and its annotations."""
 
     source: Source
     group: str
@@ -54,19 +54,19 @@ class LabelledTrack:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelledChunk:
-    """Tracks of one split that become one TFRecord file, in hash order."""
+    """Tracks of one split, in hash order, that become one TFRecord file."""
 
     split: str
     tracks: tuple[LabelledTrack, ...]
 
     def fingerprint(self, feature_id: str, taxonomy_id: str) -> str:
-        """Names the work: the same for the same tracks, sources, tags, features and taxonomy."""
+        """Id of the work. It is equal for equal tracks, sources, tags, features and taxonomy."""
         rows = [[t.source.track_id, t.source.uri, t.source.source_version, t.group, t.tags] for t in self.tracks]
         return digest(feature_id, taxonomy_id, self.split, json.dumps(rows))[:24]
 
 
 class PlannedChunks(NamedTuple):
-    """Chunks of some rows, the tracks that none of them holds (counted), and what is wrong with the rows."""
+    """The chunks of some rows, counts of the tracks that are in no chunk, and the problems of the rows."""
 
     chunks: list[LabelledChunk]
     left_out: DatasetStats
@@ -74,18 +74,18 @@ class PlannedChunks(NamedTuple):
 
 
 def plan_labelled(rows: pa.Table, plan: SplitPlan) -> PlannedChunks:
-    """Splits the rows of one bucket and cuts each side into chunks by hash order.
+    """Splits the rows of one bucket, and divides each side into chunks in hash order.
 
     Args:
-      rows: catalog rows with all rows of each track_id among them, `source_version` filled.
-      plan: how.
+      rows: catalog rows with `source_version`. They must include all rows of each track_id.
+      plan: settings.
     """
     problems = repeated_ids(rows)
     left_out = DatasetStats()
     sides: dict[str, list[LabelledTrack]] = {}
     for row in rows.to_pylist():
-        side, found = _side(row, plan)
-        problems += found
+        side, row_problems = _side(row, plan)
+        problems += row_problems
         if side == NONE:
             left_out.add_none("official")
         elif not _is_labelled(row, plan.taxonomy):
@@ -101,17 +101,17 @@ def _side(row: dict[str, Any], plan: SplitPlan) -> tuple[str, list[Problem]]:
     try:
         return split_of(row, plan.ratios, plan.column), problems
     except ValueError as e:
-        return NONE, [*problems, _problem(row, plan.column, str(e))]
+        return NONE, [*problems, _row_problem(row, plan.column, str(e))]
 
 
 def _tag_problems(row: dict[str, Any], plan: SplitPlan) -> Iterator[Problem]:
     for tag, _ in _tags(row):
         if tag.partition("/")[0] in plan.taxonomy.slices and not plan.taxonomy.knows(tag):
             message = f"tag {tag!r} is not in the taxonomy: add it, make it an alias, or give --unknown-tags=drop"
-            yield _problem(row, "tags", message)
+            yield _row_problem(row, "tags", message)
 
 
-def _problem(row: dict[str, Any], column: str | None, message: str) -> Problem:
+def _row_problem(row: dict[str, Any], column: str | None, message: str) -> Problem:
     return Problem(file=row[FILE], row=row[ROW], column=column, message=message)
 
 
@@ -135,11 +135,11 @@ def _chunks(side: str, tracks: list[LabelledTrack], most: int) -> Iterator[Label
 
 
 def rows_digest(rows: pa.Table | pa.RecordBatch, column: str | None) -> str:
-    """Digest of these rows, whatever their order; digests of batches are added with `add_digests`.
+    """Digest of rows that does not depend on their order. `add_digests` adds digests of batches.
 
     Args:
-      rows: catalog rows as they were read.
-      column: the column with official splits, which counts too.
+      rows: catalog rows as read.
+      column: column with the official split, which is included in the digest.
     """
     names = [*_DIGEST_COLUMNS, *([column] if column else [])]
     lines = (json.dumps(list(row.values()), default=str) for row in rows.select(names).to_pylist())
@@ -147,19 +147,19 @@ def rows_digest(rows: pa.Table | pa.RecordBatch, column: str | None) -> str:
 
 
 def add_digests(digests: Iterable[str]) -> str:
-    """The digest of all rows behind several digests."""
+    """The digest of all rows of several digests."""
     return f"{sum(int(one, 16) for one in digests) % 2**256:064x}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrackOutcome:
-    """What became of one track of a chunk: an example, or a reject with its reason.
+    """The outcome of one track of a chunk: an example, or a reject with a reason.
 
     Attributes:
-      sha256: of the source's bytes; None where it could not be read.
-      reason: why it was rejected; None for an example. `detail` and `stage` go with it.
-      conflicts: categories whose annotations contradict each other.
-      unknown: tags that the taxonomy does not know.
+      sha256: SHA-256 of the source's bytes; None if it could not be read.
+      reason: reason of a reject; None for an example. The same holds for `detail` and `stage`.
+      conflicts: categories with contradictory annotations.
+      unknown: tags that the taxonomy does not have.
     """
 
     track_id: str
@@ -173,19 +173,19 @@ class TrackOutcome:
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Self:
-        """The outcome that `dataclasses.asdict` made, as JSON gives it back."""
+        """Reads an outcome from the JSON of its `dataclasses.asdict`."""
         return cls(**{**obj, "conflicts": tuple(obj["conflicts"]), "unknown": tuple(obj["unknown"])})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChunkReport:
-    """What a finished chunk leaves behind.
+    """The report of a finished chunk.
 
     Attributes:
-      fingerprint: of the chunk.
-      split: of its tracks.
-      shard: its TFRecord file; None where no track of it has features.
-      outcomes: of all its tracks, in its order.
+      fingerprint: fingerprint of the chunk.
+      split: split of its tracks.
+      shard: its TFRecord file; None if no track has features.
+      outcomes: outcomes of all its tracks, in their order.
       stats: sums over its examples and rejects.
     """
 
@@ -207,7 +207,7 @@ class ChunkReport:
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Self:
-        """The report that `to_json` wrote."""
+        """Reads the report that `to_json` wrote."""
         return cls(
             fingerprint=obj["fingerprint"],
             split=obj["split"],

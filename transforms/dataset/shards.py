@@ -1,4 +1,4 @@
-"""One chunk becomes one TFRecord file and one report: without Beam, the same bytes whoever does it."""
+"""Writes one TFRecord file and one report per chunk, with the same bytes on every worker."""
 
 import contextlib
 import dataclasses
@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 
 from transforms import storage
-from transforms.audio.errors import REASONS
+from transforms.audio.errors import DUE_AGAIN
 from transforms.dataset.example import Example, decode_example, encode_example
 from transforms.dataset.manifest import TIED, ShardEntry
 from transforms.dataset.plan import ChunkReport, LabelledChunk, LabelledTrack, TrackOutcome
@@ -21,12 +21,12 @@ from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
 
 WORK_FOLDER = "work"
-"""Folder under the dataset with the reports of finished chunks: what a killed run left for the next."""
+"""Folder in the dataset with the reports of finished chunks, from which the next run resumes after a killed one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardSettings:
-    """Where shards go, and what their examples are made with."""
+    """The dataset that shards are written to, and the feature spec and taxonomy of their examples."""
 
     dataset: str
     spec: FeatureSpec
@@ -49,13 +49,13 @@ def _report_url(fingerprint: str, settings: ShardSettings) -> str:
 def finish_chunk(chunk: LabelledChunk, extracted: Iterable[ExtractedTrack], settings: ShardSettings) -> ChunkReport:
     """Writes the chunk's shard, then its report.
 
-    A chunk with a track that is due again in the next run (its file was missing or the storage failed) leaves a shard
-    but no report: the next run does it again.
+    If a track is due again in the next run (its file was missing or the storage failed), no report is written. The
+    next run then repeats the chunk.
 
     Args:
-      chunk: what was planned.
-      extracted: what became of its tracks, in its order.
-      settings: where to, and with what.
+      chunk: the planned chunk.
+      extracted: extracted features or errors of its tracks, in the same order.
+      settings: dataset, feature spec and taxonomy.
     """
     examples: list[tuple[str, Example]] = []
     outcomes = []
@@ -66,7 +66,7 @@ def finish_chunk(chunk: LabelledChunk, extracted: Iterable[ExtractedTrack], sett
             examples.append((track.sha256, example))
     fingerprint = chunk.fingerprint(settings.spec.feature_id, settings.taxonomy.taxonomy_id)
     report = _report(fingerprint, chunk.split, examples, outcomes, settings)
-    if not any(REASONS[o.reason].retry == "next_run" for o in outcomes if o.reason is not None):
+    if not any(outcome.reason in DUE_AGAIN for outcome in outcomes):
         _keep(report, settings)
     return report
 
@@ -131,9 +131,9 @@ def _report(
 def _write_shard(
     split: str, examples: list[tuple[str, Example]], settings: ShardSettings
 ) -> tuple[ShardEntry, list[Example]]:
-    """Creates `<split>-<fingerprint>.tfrecord`, named by what goes into it; returns it with the examples that it holds.
+    """Creates `<split>-<fingerprint>.tfrecord`, named by its content, and returns it with its examples.
 
-    Where the name is taken, an earlier try wrote it, maybe on another kind of machine: then its bytes count.
+    If the name is taken, an earlier attempt wrote the file, possibly on another kind of machine. Its bytes are used.
     """
     keys = [(sha256, e.track_id, e.group, e.targets.tobytes().hex(), e.mask.tobytes().hex()) for sha256, e in examples]
     fingerprint = digest(settings.spec.feature_id, settings.taxonomy.taxonomy_id, split, json.dumps(keys))[:24]
@@ -162,11 +162,11 @@ def _examples(data: bytes) -> Iterator[Example]:
 
 def _stats(split: str, examples: Iterable[Example], outcomes: Iterable[TrackOutcome]) -> DatasetStats:
     stats = DatasetStats()
-    found = {outcome.track_id: outcome for outcome in outcomes}
+    by_track = {outcome.track_id: outcome for outcome in outcomes}
     for example in examples:
-        outcome = found[example.track_id]
+        outcome = by_track[example.track_id]
         stats.add_example(split, example, outcome.conflicts, outcome.unknown)
-    for outcome in found.values():
+    for outcome in by_track.values():
         if outcome.reason == TIED:
             stats.add_none("tied")
         elif outcome.reason is not None:
@@ -175,15 +175,15 @@ def _stats(split: str, examples: Iterable[Example], outcomes: Iterable[TrackOutc
 
 
 def _keep(report: ChunkReport, settings: ShardSettings) -> None:
-    """Marks the chunk as finished; another worker may have been faster."""
+    """Marks the chunk as finished. Another worker may already have done so."""
     with contextlib.suppress(storage.AlreadyExists):
         storage.create(_report_url(report.fingerprint, settings), json_bytes(report.to_json()))
 
 
 def without_tied(report: ChunkReport, tied: Collection[str], settings: ShardSettings) -> ChunkReport:
-    """The report with these tracks kept out, and a shard that does not hold them.
+    """Returns the report without the tied tracks, and writes a shard without them.
 
-    The chunk's own shard stays for a later run of the same work until the dataset is finished.
+    The chunk's first shard is kept for a later run of the same work until the dataset is finished.
     """
     if report.shard is None or not tied:
         return report
@@ -195,5 +195,5 @@ def without_tied(report: ChunkReport, tied: Collection[str], settings: ShardSett
 
 
 def _tied(outcome: TrackOutcome) -> TrackOutcome:
-    detail = f"the same bytes (SHA-256 {outcome.sha256}) stand on two sides of the split"
+    detail = f"the same bytes (SHA-256 {outcome.sha256}) are on two sides of the split"
     return dataclasses.replace(outcome, reason=TIED, detail=detail, stage="split")

@@ -1,4 +1,4 @@
-"""Sums over the examples of a dataset, the same whatever the order in which they are added."""
+"""Sums over the examples of a dataset that do not depend on the order of addition."""
 
 import dataclasses
 from collections import Counter
@@ -12,27 +12,27 @@ from transforms.dataset.example import Example
 from transforms.splits.by_artist import SPLITS
 
 _FIXED_POINT = 2**20
-"""Mels are summed as whole multiples of 1 / _FIXED_POINT: the same total in whichever order."""
+"""Mels are summed as whole multiples of 1 / _FIXED_POINT, so that totals do not depend on the order."""
 
 Exclusion = Literal["unlabelled", "official", "tied"]
 
 
 @dataclasses.dataclass(kw_only=True)
 class DatasetStats:
-    """Sums over examples that add up to the same whatever the order: all of them are whole numbers.
+    """Sums over examples. All of them are whole numbers, so that totals do not depend on the order.
 
     Attributes:
-      splits: examples of each split.
-      positive: split -> int64 [tags], examples that carry the tag.
-      known: split -> int64 [tags], examples for which the tag's category is known.
-      frames: frames of the training split's patches.
+      splits: split -> number of examples.
+      positive: split -> int64 [tags], number of examples that carry the tag.
+      known: split -> int64 [tags], number of examples for which the tag's category is known.
+      frames: number of frames of the training split's patches.
       mel_sums: fixed-point sums of the mels over these frames.
       mel_squares: fixed-point sums of their squares.
-      conflicts: category -> examples.
-      unknown: tag -> examples.
-      outcomes: `catalog`, `examples`, `rejected`, `none` -> tracks.
-      rejects: reason -> tracks.
-      none: why tracks were kept out -> tracks.
+      conflicts: category -> number of examples with contradictory annotations.
+      unknown: tag that the taxonomy does not have -> number of examples.
+      outcomes: `catalog`, `examples`, `rejected`, `none` -> number of tracks.
+      rejects: reason -> number of tracks.
+      none: reason for leaving tracks out -> number of tracks.
     """
 
     splits: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -48,7 +48,7 @@ class DatasetStats:
     none: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def add_example(self, split: str, example: Example, conflicts: Iterable[str], unknown: Iterable[str]) -> None:
-        """Counts one example, with the categories and tags of its labels that could not be used."""
+        """Counts one example, and the conflicts and unknown tags of its labels."""
         self.splits[split] += 1
         self.outcomes.update(("catalog", "examples"))
         zero = np.zeros(len(example.targets), np.int64)
@@ -70,12 +70,12 @@ class DatasetStats:
         self.rejects[reason] += 1
 
     def add_none(self, why: Exclusion) -> None:
-        """Counts one track that stays out of all splits."""
+        """Counts one track that is in no split."""
         self.outcomes.update(("catalog", "none"))
         self.none[why] += 1
 
     def mel_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each mel band over the training split; empty without training examples."""
+        """Mean and standard deviation of each mel band over the training split. Empty without training examples."""
         scale = self.frames * _FIXED_POINT
         means = [total / scale for total in self.mel_sums]
         deviations = [
@@ -105,7 +105,7 @@ class DatasetStats:
 
     @classmethod
     def total(cls, parts: Iterable[Self]) -> Self:
-        """The sum of all parts, in whichever order they come."""
+        """The sum of all parts. It does not depend on their order."""
         total = cls()
         for part in parts:
             total.add(part)
@@ -135,5 +135,5 @@ def _added(a: Sequence[int], b: Sequence[int]) -> list[int]:
 
 
 def split_columns(values: dict[str, npt.NDArray[np.int64]], tags: int) -> dict[str, tuple[int, ...]]:
-    """Counts of every split as plain numbers, 0 where a split has no examples."""
+    """Counts of every split as plain integers; 0 if a split has no examples."""
     return {split: tuple(values[split].tolist() if split in values else [0] * tags) for split in SPLITS}

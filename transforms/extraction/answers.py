@@ -50,7 +50,7 @@ def send_features(fd: int, features: Features) -> None:
 
 def send_error(fd: int, error: TrackError) -> None:
     """Answers with the reason why a track has no features."""
-    send(fd, {"reason": error.reason, "detail": _shortened(str(error))})
+    send(fd, {"reason": error.reason, "detail": _shortened(str(error)), "core_us": error.core_us})
 
 
 def _shortened(text: str) -> str:
@@ -80,7 +80,10 @@ def _error(head: dict[str, Any]) -> TrackError:
     if not isinstance(reason, str) or reason not in REASONS or reason in PARENTS_REASONS:
         raise ValueError(f"{reason!r:.100} is no reason that a child gives")
     _check_text("detail", head["detail"])
-    return REASONS[reason](head["detail"])
+    _check_number("core_us", head["core_us"], int, 0, _MOST_COST)
+    error = REASONS[reason](head["detail"])
+    error.core_us = head["core_us"]
+    return error
 
 
 def _features(head: dict[str, Any], body: bytes, spec: FeatureSpec, limits: Limits) -> Features:

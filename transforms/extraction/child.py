@@ -24,7 +24,7 @@ from transforms.audio.limits import MIB, Limits
 from transforms.extraction import protocol as wire
 from transforms.extraction.answers import send_error, send_features
 from transforms.extraction.confinement import confine, is_weak
-from transforms.features.extract import Features
+from transforms.features.extract import Features, core_seconds
 from transforms.features.extract import extract as run_extract
 from transforms.features.logmel import hand_over_mel_matrix
 from transforms.features.spec import FeatureSpec
@@ -105,31 +105,35 @@ def _granted(kind: int, value: int) -> int:
 
 def _renew_cpu_time(limits: Limits) -> None:
     """Grant each track its own processor time: the kernel counts over the process's life."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    used = int(usage.ru_utime + usage.ru_stime) + 1
+    used = int(core_seconds()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (_granted(resource.RLIMIT_CPU, used + limits.cpu_s), hard))
 
 
 def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits, weak: bool) -> None:
-    pid, open_files = os.getpid(), _open_files() if weak else 0
+    pid, open_files, start = os.getpid(), _open_files() if weak else 0, core_seconds()
     try:
         features = extract(data, spec, limits)
         if weak:  # else the kernel has refused to open a file or to start a process
             _check_left_behind(pid, open_files)
     except TrackError as error:
-        _only_in(pid)
-        send_error(fd, error)
+        _refuse(fd, pid, error, start)
     except MemoryError:
-        _only_in(pid)
-        send_error(fd, MemoryLimit(f"more than {limits.address_space_bytes} bytes of address space"))
+        _refuse(fd, pid, MemoryLimit(f"more than {limits.address_space_bytes} bytes of address space"), start)
     except OSError as error:
         _only_in(pid)
         if error.errno not in _OUT_OF_RESOURCES:
             raise
-        send_error(fd, ResourceLimit(os.strerror(error.errno)))
+        _refuse(fd, pid, ResourceLimit(os.strerror(error.errno)), start)
     else:
         send_features(fd, features)
+
+
+def _refuse(fd: int, pid: int, error: TrackError, start: float) -> None:
+    """Answers with an error and the processor time since `start`."""
+    _only_in(pid)
+    error.core_us = round(1e6 * (core_seconds() - start))
+    send_error(fd, error)
 
 
 def _open_files() -> int:

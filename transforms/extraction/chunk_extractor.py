@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from transforms import storage
 from transforms.audio import errors
@@ -17,6 +17,9 @@ from transforms.extraction.source import Chunk, Source
 from transforms.extraction.tally import EXTRACTED
 from transforms.features.extract import Features
 from transforms.features.spec import FeatureSpec
+from transforms.telemetry import counters
+from transforms.telemetry.counters import Measure
+from transforms.telemetry.work import Work
 
 FIRST_IN_A_ROW = 20
 """So many unavailable tracks before the first good one mean that the storage or the credentials are wrong."""
@@ -41,6 +44,7 @@ class ExtractedTrack:
       sha256: of the source's bytes; None if it could not be read.
       read_ms: time that the bytes took to come.
       extract_ms: time from hand-over to the sandbox to its answer, waiting for a free child included.
+      read_core_us: processor time of reading and hashing, microseconds.
     """
 
     source: Source
@@ -50,15 +54,32 @@ class ExtractedTrack:
     error: errors.TrackError | None
     read_ms: int
     extract_ms: int
+    read_core_us: int = 0
 
     @property
-    def amounts(self) -> dict[str, int]:
-        """What the track took, by stage: milliseconds, bytes."""
-        amounts = {"read_ms": self.read_ms, "extract_ms": self.extract_ms, "source_bytes": self.size or 0}
-        cost = self.features.cost if self.features else None
-        if cost is not None:
-            amounts |= {"decode_ms": cost.decode_ms, "features_ms": cost.features_ms, "child_bytes": cost.peak_bytes}
-        return amounts
+    def work(self) -> dict[Measure, int]:
+        """What the track took."""
+        values = {
+            counters.TRACKS_READ: 1,
+            counters.TRACKS_REJECTED: int(self.error is not None),
+            counters.READ_MS: self.read_ms,
+            counters.READ_CORE: self.read_core_us,
+            counters.EXTRACT_MS: self.extract_ms,
+            counters.SOURCE_BYTES: self.size or 0,
+        }
+        if self.error is not None:
+            values[counters.EXTRACT_CORE] = self.error.core_us
+        elif self.features is not None and (cost := self.features.cost) is not None:
+            values[counters.DECODE_MS], values[counters.FEATURES_MS] = cost.decode_ms, cost.features_ms
+            values[counters.CHILD_BYTES], values[counters.EXTRACT_CORE] = cost.peak_bytes, cost.core_us
+        return values
+
+
+def counted(tracks: Iterable[ExtractedTrack], work: Work) -> Iterator[ExtractedTrack]:
+    """The tracks as they come; what each took is added to `work`."""
+    for track in tracks:
+        work.add_all(track.work)
+        yield track
 
 
 class ChunkExtractor:
@@ -85,27 +106,39 @@ class ChunkExtractor:
         return self._threads.map(self._extract_one, chunk.tracks)
 
     def _extract_one(self, source: Source) -> ExtractedTrack:
-        data, features, error = None, None, None
-        start = read = time.monotonic()
-        try:
-            data = read_source(storage.join(self._root, source.uri), self._limits)
-            read = time.monotonic()
-            self._breaker.succeeded()
-            features = self._sandbox().submit(data).result()
-        except errors.TrackError as failure:
-            error = failure
-            if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
-                self._breaker.failed(source.uri, failure)
+        features = None
+        start, core = time.monotonic(), time.thread_time()
+        data, error = self._read(source)
+        read = time.monotonic()
+        sha256 = None if data is None else hashlib.sha256(data).hexdigest()
+        read_core_s = time.thread_time() - core
+        if data is not None:
+            try:
+                features = self._sandbox().submit(data).result()
+            except errors.TrackError as refused:
+                error = refused
         EXTRACTED.add()
         return ExtractedTrack(
             source=source,
             size=None if data is None else len(data),
-            sha256=None if data is None else hashlib.sha256(data).hexdigest(),
+            sha256=sha256,
             features=features,
             error=error,
             read_ms=round(1000 * (read - start)),
             extract_ms=round(1000 * (time.monotonic() - read)),
+            read_core_us=round(1e6 * read_core_s),
         )
+
+    def _read(self, source: Source) -> tuple[bytes | None, errors.TrackError | None]:
+        """The source's bytes, or why there are none."""
+        try:
+            data = read_source(storage.join(self._root, source.uri), self._limits)
+        except errors.TrackError as failure:
+            if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
+                self._breaker.failed(source.uri, failure)
+            return None, failure
+        self._breaker.succeeded()
+        return data, None
 
 
 _pools: dict[int, concurrent.futures.ThreadPoolExecutor] = {}

@@ -1,1 +1,1 @@
-"""Samples to log-mel patches, as the feature spec says."""
+"""From samples to log-mel patches, according to the feature spec."""

@@ -1,8 +1,9 @@
-"""From a file's bytes to log-mel patches: the one function behind training and tagging."""
+"""From a file's bytes to log-mel patches. Training and tagging use the same function."""
 
 import dataclasses
 import functools
 import os
+import resource
 import time
 
 import numpy as np
@@ -22,26 +23,26 @@ from transforms.audio.errors import (
     Truncated,
 )
 from transforms.audio.limits import Limits
-from transforms.features.logmel import mel_of_frames
+from transforms.features.logmel import log_mel_of_frames
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
 from transforms.features.sample_reader import PatchSamples
 from transforms.features.spec import FeatureSpec
 
 SILENCE = 1e-5
-"""Peak level, full scale being 1, up to which audio counts as digital silence: -100 dB, below one step of 16 bits."""
+"""Peak level (full scale is 1) up to which audio counts as digital silence: -100 dB, below one step of 16 bits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AudioFacts:
-    """What was found out about a track's audio.
+    """Facts about a track's audio.
 
     Attributes:
-      duration_s: length of the audio that is there; where patches were sought, the length that the header claims.
+      duration_s: length of the decoded audio; if patches were read by seeking, the length that the header claims.
       sample_rate: rate of the source in Hz.
       channels: channels of the source.
       format: container by its magic bytes, such as `mp3`.
-      decoded_fraction: good share of the planned patches, 0 to 1.
-      damage: what is wrong with the file although it was read, parts joined by `; `; None where it is whole.
+      decoded_fraction: share of the planned patches that are good, 0 to 1.
+      damage: defects of a file that was read nevertheless, joined by `; `; None if there are none.
     """
 
     duration_s: float
@@ -54,40 +55,48 @@ class AudioFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one track took.
+    """Time and memory that one track took.
 
     Attributes:
       decode_ms: time for decoding, downmix and resampling.
       features_ms: time for log-mel and patches.
       peak_bytes: most memory that the process has held so far.
+      core_us: processor time of all of it, microseconds, including threads of decoders.
     """
 
     decode_ms: int
     features_ms: int
     peak_bytes: int
+    core_us: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Features:
-    """A track's patches, float16 [n, frames, mels], their starts in seconds, float32 [n], its facts and its cost."""
+    """A track's patches, float16 [n, frames, mels]; their starts in seconds, float32 [n]; its facts and its cost."""
 
     patches: npt.NDArray[np.float16]
     starts_s: npt.NDArray[np.float32]
     facts: AudioFacts
     cost: Cost | None = None
 
+    def also_took(self, core_us: int) -> "Features":
+        """The same features with the processor time of an earlier try added to their cost."""
+        if self.cost is None:
+            return self
+        return dataclasses.replace(self, cost=dataclasses.replace(self.cost, core_us=self.cost.core_us + core_us))
+
 
 def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
-    """The log-mel patches of one file. Memory grows with the plan and the file, never with the track's length.
+    """Extracts the log-mel patches of one file. Memory grows with the plan and the file size, not with the duration.
 
     Raises:
-      TrackError: the subclass says why this track has no features.
+      TrackError: the track has no features; the subclass is the reason.
     """
     if not data:
         raise Empty("0 bytes")
     if len(data) > limits.max_bytes:
         raise SourceTooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
-    start = time.perf_counter()
+    start, core = time.perf_counter(), core_seconds()
     kind = sniff(data)
     contents = inspect(data, kind)
     track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
@@ -102,12 +111,27 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
         patches=patches,
         starts_s=reading.gather.plan.starts_s(spec)[good],
         facts=_facts(track, reading, len(good)),
-        cost=_cost(decoded - start, time.perf_counter() - decoded),
+        cost=_cost(decoded - start, time.perf_counter() - decoded, core_seconds() - core),
     )
 
 
-def _cost(decode_s: float, features_s: float) -> Cost:
-    return Cost(decode_ms=round(1000 * decode_s), features_ms=round(1000 * features_s), peak_bytes=peak_bytes())
+def _cost(decode_s: float, features_s: float, core_s: float) -> Cost:
+    return Cost(
+        decode_ms=round(1000 * decode_s),
+        features_ms=round(1000 * features_s),
+        peak_bytes=peak_bytes(),
+        core_us=round(1e6 * core_s),
+    )
+
+
+def core_seconds() -> float:
+    """Processor time of this process and its threads so far.
+
+    A process with a limit on its processor time, as the sandbox's children, has a process clock that is late by up to a
+    clock tick; getrusage is exact.
+    """
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def peak_bytes() -> int:
@@ -123,7 +147,7 @@ def _status_file(process: int) -> int:
 
 
 def _read(track: AudioFile) -> Reading:
-    """Read by the length that the header claims; measure where it claims none or hardly any of it is there."""
+    """Reads by the length that the header claims. Measures the length if there is no claim, or it is far too large."""
     if (quick := read_packets(track)) is not None:
         return quick
     with track.open() as source:
@@ -147,7 +171,7 @@ def _read_again(track: AudioFile, frames: int) -> Reading:
 
 
 def _believed(reading: Reading, track: AudioFile) -> Reading:
-    """The reading, or where its header claims many times what there is, one by the length that there is."""
+    """The given reading, or a measured one if the header claims more than `BELIEVED` times the measured length."""
     try:
         with track.open() as source:
             measured = read_measured(track, source)
@@ -157,14 +181,14 @@ def _believed(reading: Reading, track: AudioFile) -> Reading:
 
 
 def _better(reading: Reading, other: AudioFile, frames: int) -> Reading:
-    """What another decoder makes of a damaged file, where that is more."""
+    """The reading of a damaged file by the decoder with more good patches."""
     try:
         again = _read_again(other, frames)
     except TrackError:
         return reading
     if _good_share(again) <= _good_share(reading):
         return reading
-    if not other.contents.shows_end:  # nothing but the first decoder's failure tells of the damage
+    if not other.contents.shows_end:  # only the first decoder's failure shows the damage
         again.tally.failure = again.tally.failure or reading.tally.failure
     return again
 
@@ -174,7 +198,7 @@ def _good_share(reading: Reading) -> float:
 
 
 def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
-    """Raise where the damage is too great."""
+    """Raises a TrackError if the damage is too great."""
     planned, tally = len(reading.gather.plan.starts), reading.tally
     if not tally.frames:
         raise tally.failure or NoFrames("the file decodes to nothing")
@@ -186,13 +210,13 @@ def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
 
 
 def _damage(track: AudioFile, reading: Reading) -> str | None:
-    """All that is wrong with a file, None where it is whole."""
-    found = list(dict.fromkeys(track.contents.notes + reading.notes))
+    """All defects of a file; None if it has none."""
+    defects = list(dict.fromkeys(track.contents.notes + reading.notes))
     if reading.tally.failure is not None:
-        found.append(f"{reading.tally.failure.reason}: {reading.tally.failure.detail}")
+        defects.append(f"{reading.tally.failure.reason}: {reading.tally.failure.detail}")
     if reading.tally.bad:
-        found.append(f"non_finite: {reading.tally.bad} samples set to 0")
-    return "; ".join(found) or None
+        defects.append(f"non_finite: {reading.tally.bad} samples set to 0")
+    return "; ".join(defects) or None
 
 
 def _facts(track: AudioFile, reading: Reading, good: int) -> AudioFacts:
@@ -211,7 +235,7 @@ def _cut(gather: PatchSamples, spec: FeatureSpec) -> npt.NDArray[np.float16]:
     starts = gather.plan.starts
     out = np.empty((len(starts), *spec.patch_shape), np.float16)
     for buffer in gather.buffers:
-        mels = mel_of_frames(buffer.samples, spec).astype(np.float16)
+        mels = log_mel_of_frames(buffer.samples, spec).astype(np.float16)
         for i, start in enumerate(starts):
             if buffer.run.first <= start < buffer.run.last:
                 out[i] = _patch(mels[start - buffer.run.first :], spec)
@@ -219,7 +243,7 @@ def _cut(gather: PatchSamples, spec: FeatureSpec) -> npt.NDArray[np.float16]:
 
 
 def _patch(mels: npt.NDArray[np.float16], spec: FeatureSpec) -> npt.NDArray[np.float16]:
-    """The first patch_frames frames, repeated from the start where there are fewer."""
+    """The first `patch_frames` frames; if there are fewer, they are repeated."""
     if len(mels) >= spec.patch_frames:
         return mels[: spec.patch_frames]
     return mels[np.arange(spec.patch_frames) % len(mels)]

@@ -1,7 +1,7 @@
-"""Log-mel energies in bulk, equal to librosa's.
+"""Log-mel energies of many frames at once, equal to librosa's.
 
-Samples, mel powers and results are float32. The Fourier transform alone is float64: in float32 its rounding noise
-stands 100 dB below the loudest partial, which is above the quiet bands of tonal music.
+Samples, mel powers and results are float32. Only the Fourier transform is float64: in float32, its rounding noise is
+100 dB below the loudest partial, which is above the quiet bands of tonal music.
 """
 
 import functools
@@ -16,23 +16,23 @@ from transforms.features.spec import FeatureSpec
 
 _AMIN = np.float32(1e-10)
 _BLOCK_FRAMES = 128
-"""Frames transformed at a time: the windowed block and its spectrum stay in the processor's cache."""
+"""Frames transformed at a time: few enough for a windowed block and its spectrum to stay in the processor's cache."""
 
 _BANDS = 4
-"""Groups of mel bands: each is made from its own few bins of the spectrum."""
+"""Number of groups of mel bands. Each group needs only a part of the spectrum's bins."""
 
 _handed_over: dict[FeatureSpec, Float32] = {}
 
 
 def mel_matrix(spec: FeatureSpec) -> Float32:
-    """Mel filter bank, float32 [n_fft // 2 + 1, n_mels]: made by librosa once a process, or handed over before."""
+    """Mel filter bank, float32 [n_fft // 2 + 1, n_mels]: handed over before, or made by librosa once per process."""
     if spec in _handed_over:
         return _handed_over[spec]
     return _mel_by_librosa(spec)
 
 
 def hand_over_mel_matrix(spec: FeatureSpec, matrix: Float32) -> None:
-    """Give this process the matrix that another one made, so that it never imports librosa."""
+    """Gives this process a matrix that another process made, so that it never imports librosa."""
     shape = (spec.n_fft // 2 + 1, spec.n_mels)
     if matrix.shape != shape or matrix.dtype != np.float32:
         raise ValueError(f"mel matrix is {matrix.dtype} {matrix.shape}: expected float32 {shape}")
@@ -41,7 +41,7 @@ def hand_over_mel_matrix(spec: FeatureSpec, matrix: Float32) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _mel_by_librosa(spec: FeatureSpec) -> Float32:
-    import librosa.filters  # costs seconds: only the parent process pays, and only once
+    import librosa.filters  # takes seconds: only the parent process imports it, once
 
     bank = librosa.filters.mel(
         sr=spec.sample_rate, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin=spec.fmin, fmax=spec.fmax
@@ -56,12 +56,24 @@ def _window(n_fft: int) -> npt.NDArray[np.float64]:
 
 
 def frame_count(samples: int, spec: FeatureSpec) -> int:
-    """Frames of a track of so many samples at the spec's rate: one is centred on every hop, the first on sample 0."""
+    """Frames of a track of `samples` samples at the spec's rate: one is centred on every hop, the first on sample 0."""
     return 1 + samples // spec.hop_length
 
 
-def mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
-    """Log-mel of every whole window in `padded`: float32 [(frames - 1) * hop + n_fft] -> float32 [frames, n_mels]."""
+def log_mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
+    """Log-compressed mel energies of every whole window in `padded`.
+
+    Extraction calls this for each span of a track that it reads. Frame i covers the n_fft samples from i * hop_length
+    on. To centre the first frame on a track's first sample, `padded` begins with n_fft // 2 zeros. A frame's values do
+    not depend on the frames around it.
+
+    Args:
+      padded: float32 [(frames - 1) * hop_length + n_fft], samples at spec.sample_rate Hz.
+      spec: window, hop, mel bands and compression.
+
+    Returns:
+      float32 [frames, n_mels], compressed as `spec.compression` says.
+    """
     windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
     power = _Power(spec)
     out = np.empty((len(windows), spec.n_mels), np.float32)
@@ -72,7 +84,7 @@ def mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
 
 
 class _Power:
-    """Mel power of a block of windows, in arrays that are used again: fresh ones cost more than the arithmetic."""
+    """Computes the mel power of blocks of windows in reused arrays: allocation takes longer than the arithmetic."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         bins = spec.n_fft // 2 + 1
@@ -95,7 +107,7 @@ class _Power:
 
 
 def _bands(matrix: Float32) -> list[tuple[slice, slice, Float32]]:
-    """The mel matrix in groups of columns without the rows that are zero in them: a quarter of the multiplications."""
+    """The mel matrix in groups of columns, each without its zero rows: a quarter of the multiplications."""
     bands = []
     edges = np.linspace(0, matrix.shape[1], _BANDS + 1).astype(int).tolist()
     for columns in itertools.starmap(slice, itertools.pairwise(edges)):
@@ -106,7 +118,7 @@ def _bands(matrix: Float32) -> list[tuple[slice, slice, Float32]]:
 
 
 def _compress(power: Float32, spec: FeatureSpec) -> Float32:
-    """Compress mel power in place. By np.log: numpy has vector code for it and none for np.log10."""
+    """Compresses mel power in place. Uses np.log because numpy vectorises it, unlike np.log10."""
     if spec.compression == "log10p1":
         power *= 10_000
         power += 1
@@ -120,13 +132,13 @@ def _compress(power: Float32, spec: FeatureSpec) -> Float32:
 
 
 def log_mel(samples: Float32, spec: FeatureSpec) -> Float32:
-    """Log-compressed mel energies: float32 [samples] at spec.sample_rate Hz -> float32 [frames, n_mels].
+    """`log_mel_of_frames` of a whole track: float32 [samples] at spec.sample_rate Hz -> float32 [frames, n_mels].
 
-    Frames are centred, with zeros beyond both ends, as in `librosa.feature.melspectrogram(center=True)`.
+    Frames are centred and padded with zeros at both ends, as in `librosa.feature.melspectrogram(center=True)`.
 
     Raises:
       TooShort: fewer samples than one analysis window.
     """
     if len(samples) < spec.n_fft:
         raise TooShort(f"{len(samples)} samples, one window takes {spec.n_fft}")
-    return mel_of_frames(np.pad(samples.astype(np.float32, copy=False), spec.n_fft // 2), spec)
+    return log_mel_of_frames(np.pad(samples.astype(np.float32, copy=False), spec.n_fft // 2), spec)

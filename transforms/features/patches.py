@@ -1,4 +1,4 @@
-"""Where a track's patches lie, and which samples they need."""
+"""The positions of a track's patches, and the samples they need."""
 
 import dataclasses
 import math
@@ -12,26 +12,26 @@ from transforms.features.spec import FeatureSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Span:
-    """Frames [first, last) that one or several overlapping patches need, and the samples under them."""
+    """Frames [first, last) that one patch or several overlapping patches need, and the samples under them."""
 
     first: int
     last: int
 
     def first_sample(self, spec: FeatureSpec) -> int:
-        """First sample under the first frame's window; negative at the track's start, where zeros stand."""
+        """First sample under the first frame's window; negative at the track's start, which is padded with zeros."""
         return self.first * spec.hop_length - spec.n_fft // 2
 
     def sample_count(self, spec: FeatureSpec) -> int:
-        """Samples under all frames' windows."""
+        """Number of samples under the windows of all frames."""
         return (self.last - 1 - self.first) * spec.hop_length + spec.n_fft
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PatchPlan:
-    """Patches of one track.
+    """The planned patches of one track.
 
     Attributes:
-      frames: frames of the whole track.
+      frames: number of frames of the whole track.
       starts: first frame of each patch, ascending.
     """
 
@@ -39,7 +39,7 @@ class PatchPlan:
     starts: tuple[int, ...]
 
     def runs(self, spec: FeatureSpec) -> list[Span]:
-        """The frames that the patches need: overlapping patches share one run."""
+        """The frames that the patches need. Overlapping patches share one span."""
         length = min(spec.patch_frames, self.frames)
         runs: list[Span] = []
         for start in self.starts:
@@ -55,9 +55,9 @@ class PatchPlan:
 
 
 def plan_patches(samples: int, spec: FeatureSpec) -> PatchPlan:
-    """Patches evenly spread over a track of so many samples at the spec's rate.
+    """Plans patches that are spread evenly over a track of `samples` samples at the spec's rate.
 
-    The first starts at frame 0 and the last ends with the track's last frame; a single patch lies in the middle.
+    The first starts at frame 0 and the last ends with the track's last frame. A single patch is in the middle.
     """
     frames = frame_count(samples, spec)
     count = min(spec.patches_per_track, max(1, math.ceil(frames / spec.patch_frames)))

@@ -1,4 +1,4 @@
-"""One track on its way: how long it is, how it is read, and what came of that."""
+"""Reads the samples of one track: decides on its length and on sequential reading or seeking."""
 
 import contextlib
 import dataclasses
@@ -28,12 +28,12 @@ from transforms.features.sample_reader import (
 from transforms.features.spec import FeatureSpec
 
 _KEPT_S = 1800
-"""Audio that is kept while a track of unknown length is measured; a longer one is decoded a second time."""
+"""Seconds of audio that are kept while a track of unknown length is measured. A longer one is decoded twice."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AudioFile:
-    """A file and how it is to be read."""
+    """A file and the settings for reading it."""
 
     contents: Contents
     kind: AudioKind
@@ -42,12 +42,12 @@ class AudioFile:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[AudioSource]:
-        """A decoder at the track's start."""
+        """Opens a decoder at the track's start."""
         with open_source(self.contents.data, self.kind, self.limits, self.contents.links) as source:
             yield source
 
     def claimed_frames(self, source: AudioSource) -> int | None:
-        """Length that the header claims, None where it claims none or one that cannot be."""
+        """Length that the header claims, in source frames; None if it claims none or an impossible one."""
         frames = source.frames
         if frames is None or frames > (self.contents.most_samples or frames):
             return None
@@ -57,7 +57,7 @@ class AudioFile:
         return claimed
 
     def _has(self, frame: int) -> bool:
-        """Whether there is audio at this place."""
+        """Whether there is audio at this frame."""
         with self.open() as source:
             try:
                 source.seek(frame)
@@ -66,11 +66,11 @@ class AudioFile:
                 return False
 
     def by_ffmpeg(self) -> Self:
-        """The same track, read by ffmpeg's libraries: they go on after damage that ends libsndfile."""
+        """The same track, read by ffmpeg's libraries, which continue after damage that stops libsndfile."""
         return dataclasses.replace(self, kind=dataclasses.replace(self.kind, decoder="av"))
 
     def samples(self, frames: int, rate_hz: int) -> int:
-        """Length at the spec's rate of so many source frames. Raises TooShort, TooLong."""
+        """Converts a length in source frames to samples at the spec's rate. Raises TooShort, TooLong."""
         samples = frames * self.spec.sample_rate // rate_hz
         duration_s = samples / self.spec.sample_rate
         if duration_s < self.spec.min_duration_s:
@@ -82,7 +82,7 @@ class AudioFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What came of reading a track. `frames` are source frames: those of the plan."""
+    """The result of reading a track. `frames` is the length in source frames that the patches were planned for."""
 
     gather: PatchSamples
     tally: DecodeTally
@@ -94,7 +94,7 @@ class Reading:
 
 
 def _planned(track: AudioFile, frames: int, rate_hz: int) -> tuple[PatchSamples, bool]:
-    """Where the samples of a track of so many source frames go, and whether they are less than half of it."""
+    """Buffers for the patches of a track of `frames` source frames, and whether they cover less than half of it."""
     samples = track.samples(frames, rate_hz)
     gather = PatchSamples(plan_patches(samples, track.spec), samples, track.spec)
     return gather, 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
@@ -115,7 +115,10 @@ def _reading(
 
 
 def read_packets(track: AudioFile) -> Reading | None:
-    """Read a clean MP3 straight on, the quickest way; None for another file, or where anything at all is amiss."""
+    """Reads a clean MP3 sequentially, the fastest way. Returns None for any other file, and after any error.
+
+    Also returns None if the patches cover less than half of the track, because seeking is then faster.
+    """
     packets = track.contents.packets
     if packets is None:
         return None
@@ -130,7 +133,7 @@ def read_packets(track: AudioFile) -> Reading | None:
 
 
 def read_planned(track: AudioFile, source: AudioSource, frames: int) -> Reading:
-    """Read a track of known length: by seeking where that is less than half of the work, else straight on."""
+    """Reads a track of known length: by seeking if the patches cover less than half of it, else sequentially."""
     gather, is_sparse = _planned(track, frames, source.rate_hz)
     seeks = source.can_seek and is_sparse
     tally = DecodeTally()
@@ -145,7 +148,7 @@ def read_planned(track: AudioFile, source: AudioSource, frames: int) -> Reading:
 
 
 def _visit(source: AudioSource, reader: SpanReader, runs: list[tuple[int, int]]) -> None:
-    """Seek to run after run, until one fails: that one is taken off the list, too."""
+    """Reads run after run by seeking, until one fails. Every run that was tried is removed from `runs`."""
     while runs:
         try:
             reader.read(source, runs.pop(0))
@@ -155,7 +158,7 @@ def _visit(source: AudioSource, reader: SpanReader, runs: list[tuple[int, int]])
 
 
 def _visit_afresh(track: AudioFile, gather: PatchSamples, frames: int, tally: DecodeTally) -> int:
-    """Seek to every run that is not complete, after a failure with a fresh decoder. Returns packets lost."""
+    """Reads all incomplete runs by seeking, with a new decoder after each failure. Returns the packets lost."""
     runs, lost = gather.missing(), 0
     reader = SpanReader(gather=gather, frames=frames, tally=tally, spec=track.spec, block_frames=SMALL_BLOCK_FRAMES)
     while runs:
@@ -177,7 +180,7 @@ def _notes(frames: int, decoded: int, lost: int, gather: PatchSamples) -> tuple[
 
 
 def read_measured(track: AudioFile, source: AudioSource) -> Reading:
-    """Read a track whose length only decoding tells; `source` stands at its start."""
+    """Reads a track whose length is known only after decoding. `source` must be at its start."""
     tally, kept = _measure(track, source)
     if not tally.frames:
         raise tally.failure or NoFrames("the file decodes to nothing")
@@ -194,7 +197,7 @@ def read_measured(track: AudioFile, source: AudioSource) -> Reading:
 
 
 def _measure(track: AudioFile, source: AudioSource) -> tuple[DecodeTally, Float32 | None]:
-    """Decode to the end: the count, and the resampled track where it is not too long to keep."""
+    """Decodes to the end. Returns the tally, and the resampled track unless it is too long to keep."""
     tally, resampler = DecodeTally(), Resampler(source.rate_hz, track.spec.sample_rate)
     kept: list[Float32] = []
     most = track.limits.max_duration_s * source.rate_hz

@@ -1,4 +1,4 @@
-"""The samples that a plan's patches need, gathered from a decoder: straight on, or by seeking to each run."""
+"""Reads the samples that a plan's patches need from a decoder: sequentially, or by seeking to each run of frames."""
 
 import dataclasses
 import math
@@ -13,26 +13,26 @@ from transforms.features.patches import PatchPlan, Span
 from transforms.features.spec import FeatureSpec
 
 BLOCK_FRAMES = 1 << 16
-"""AudioSource frames decoded at a time."""
+"""Source frames decoded at a time."""
 
 SMALL_BLOCK_FRAMES = 1 << 12
-"""The same where a damaged place may be near: what is decoded before it within a block is lost with it."""
+"""The same near possible damage: an error loses everything decoded before it in the same block."""
 
 LAST_PACKET = 4096
-"""Frames by which a claimed length may be off: encoders count their last, partly filled packet differently."""
+"""Frames by which a claimed length may be wrong: encoders count their last, partly filled packet differently."""
 
 MARGIN_S = 0.1
-"""Audio decoded before and after a sought run: longer than the resampling filter."""
+"""Seconds of audio decoded before and after a run: longer than the resampling filter."""
 
 
 class Resampler:
-    """Mono blocks to the spec's rate, with bounded memory and the same samples as in one piece."""
+    """Resamples mono blocks, with bounded memory and the same result as for the whole track at once."""
 
     def __init__(self, source_hz: int, target_hz: int) -> None:
         self._stream = soxr.ResampleStream(source_hz, target_hz, 1, dtype="float32") if source_hz != target_hz else None
 
     def push(self, block: Float32, *, last: bool = False) -> Float32:
-        """Resampled audio that is ready after this block, float32 [samples]."""
+        """Returns the resampled audio that is ready after this block, float32 [samples]."""
         if self._stream is None:
             return block
         out: Float32 = self._stream.resample_chunk(block, last=last)
@@ -41,13 +41,13 @@ class Resampler:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Buffer:
-    """Samples of one run, from `start` on.
+    """The samples of one run of frames, from `start` on.
 
     Attributes:
       run: the frames that the samples are for.
-      start: the first sample's place in the track; negative where the track begins within the first window.
-      samples: float32 [samples], zeros where nothing was decoded.
-      decoded: places [first, last) that were decoded, or lie beyond the track's ends; apart from each other, ascending.
+      start: position of the first sample in the track; negative if the track begins within the first window.
+      samples: float32 [samples], 0 where nothing was decoded.
+      decoded: ranges [first, last) that were decoded or are outside the track; disjoint and ascending.
     """
 
     run: Span
@@ -56,7 +56,7 @@ class Buffer:
     decoded: list[tuple[int, int]]
 
     def mark(self, first: int, last: int) -> None:
-        """Count these places as decoded."""
+        """Marks a range as decoded."""
         merged: list[tuple[int, int]] = []
         for low, high in sorted([*self.decoded, (first, last)]):
             if merged and low <= merged[-1][1]:
@@ -66,12 +66,12 @@ class Buffer:
         self.decoded[:] = merged
 
     def has(self, first: int, last: int) -> bool:
-        """Whether all of these places are decoded."""
+        """Whether the whole range is decoded."""
         return any(low <= first and last <= high for low, high in self.decoded)
 
 
 class PatchSamples:
-    """Samples of the runs of a plan, zeros beyond the track's ends: memory is that of the plan, not of the track."""
+    """The samples of all runs of a plan, with zeros outside the track. Memory grows with the plan, not the track."""
 
     def __init__(self, plan: PatchPlan, length: int, spec: FeatureSpec) -> None:
         self.plan, self.length, self._spec = plan, length, spec
@@ -88,12 +88,12 @@ class PatchSamples:
         return buffer
 
     def add(self, samples: Float32) -> None:
-        """Take the next samples of the track."""
+        """Stores the next samples of the track."""
         self.place(self.position, samples)
         self.position += len(samples)
 
     def place(self, first: int, samples: Float32) -> None:
-        """Take samples that begin at `first`."""
+        """Stores samples that begin at `first`."""
         last = min(first + len(samples), self.length)
         for buffer in self.buffers:
             low, high = max(first, buffer.start), min(last, buffer.start + len(buffer.samples))
@@ -102,19 +102,19 @@ class PatchSamples:
                 buffer.mark(low, high)
 
     def end_at(self, last: int) -> None:
-        """Take zeros for what a track lacks of its claimed length."""
+        """Accepts zeros from `last` on, where the track is shorter than its claimed length."""
         for buffer in self.buffers:
             stop = buffer.start + len(buffer.samples)
             if last < stop:
                 buffer.mark(max(last, buffer.start), stop)
 
     def missing(self) -> list[tuple[int, int]]:
-        """Sample ranges of the runs that are not complete, within the track."""
+        """The sample ranges, within the track, of runs that are not complete."""
         ranges = [(b, b.start, b.start + len(b.samples)) for b in self.buffers]
         return [(max(0, first), min(self.length, last)) for b, first, last in ranges if not b.has(first, last)]
 
     def good_patches(self) -> list[int]:
-        """Patches whose samples have all been decoded."""
+        """Indices of the patches whose samples are all decoded."""
         frames = min(self._spec.patch_frames, self.plan.frames)
         patches = [Span(first=start, last=start + frames) for start in self.plan.starts]
         return [i for i, patch in enumerate(patches) if self._is_complete(patch)]
@@ -131,14 +131,14 @@ class PatchSamples:
 
 @dataclasses.dataclass(kw_only=True)
 class DecodeTally:
-    """What decoding came to: source frames, non-finite samples set to 0, and the error that ended it early."""
+    """Counts of decoding: source frames, non-finite samples set to 0, and the error that ended it early."""
 
     frames: int = 0
     bad: int = 0
     failure: TrackError | None = None
 
     def mono(self, block: Float32) -> Float32:
-        """A decoded block's downmix, counted and made finite."""
+        """Counts a decoded block and returns its downmix with non-finite samples set to 0."""
         self.frames += len(block)
         mono = downmix(block)
         if np.isfinite(np.dot(mono, mono)):
@@ -149,7 +149,7 @@ class DecodeTally:
 
 
 def read_straight(source: AudioSource, gather: PatchSamples, frames: int, spec: FeatureSpec) -> DecodeTally:
-    """Decode from here on, at most so many source frames."""
+    """Decodes sequentially from the source's position on, at most `frames` source frames."""
     resampler, tally = Resampler(source.rate_hz, spec.sample_rate), DecodeTally()
     while tally.frames < frames:
         try:
@@ -172,9 +172,9 @@ class SpanReader:
     """Reads runs of a track by seeking to them.
 
     Attributes:
-      gather: where the samples go.
+      gather: receives the samples.
       frames: source frames of the track; nothing after them is read, as in `read_straight`.
-      tally: what is counted.
+      tally: receives the counts.
       spec: the feature spec.
       block_frames: source frames decoded at a time.
     """
@@ -186,12 +186,12 @@ class SpanReader:
     block_frames: int = BLOCK_FRAMES
 
     def read(self, source: AudioSource, wanted: tuple[int, int]) -> None:
-        """Seek to a range of samples at the spec's rate and decode it. Raises TrackError where that fails."""
+        """Seeks to a range of samples at the spec's rate and decodes it. Raises TrackError."""
         rate_hz = self.spec.sample_rate
         common = math.gcd(source.rate_hz, rate_hz)
         down, up = source.rate_hz // common, rate_hz // common
         margin = round(MARGIN_S * rate_hz)
-        step = max(0, (wanted[0] - margin) // up)  # both rates have a sample at this place
+        step = max(0, (wanted[0] - margin) // up)  # both rates have a sample at this position
         left = min(self.frames, math.ceil((wanted[1] + margin) * source.rate_hz / rate_hz)) - step * down
         resampler, position = Resampler(source.rate_hz, rate_hz), step * up
         source.seek(step * down)
@@ -203,7 +203,7 @@ class SpanReader:
             self.gather.end_at(position)
 
     def _place(self, samples: Float32, position: int, wanted: tuple[int, int]) -> int:
-        """Place what lies in the range: before it the resampling filter is still filling."""
+        """Stores the samples from the start of the range on: before it, the resampling filter is still filling."""
         skipped = min(len(samples), max(0, wanted[0] - position))
         self.gather.place(position + skipped, samples[skipped:])
         return position + len(samples)

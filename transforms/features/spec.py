@@ -1,4 +1,4 @@
-"""The feature spec: how audio becomes model input, and the id that names it."""
+"""The feature spec: how audio becomes model input, and its id."""
 
 import dataclasses
 import hashlib
@@ -6,10 +6,10 @@ import json
 from typing import Any, Literal, Self
 
 EXTRACTOR_VERSION = 1
-"""Raised if and only if the golden vectors move beyond their tolerance."""
+"""Increased if and only if extracted features change beyond the tolerance of the golden vectors."""
 
 MOST_PATCHES = 1024
-"""Most patches of a track: all of 51 minutes under the default spec, 200 MB while they are made."""
+"""Most patches per track: with the default spec, all of 51 minutes, and 200 MB while they are made."""
 
 Compression = Literal["db", "log10p1"]
 
@@ -27,8 +27,8 @@ class FeatureSpec:
       fmax: highest frequency of the mel bank; at most half the sample rate.
       compression: `db` is 10 log10(max(power, 1e-10)); `log10p1` is log10(1 + 10,000 power).
       patch_frames: frames of one patch.
-      patches_per_track: most patches taken from a track, spread evenly over it; a shorter track is taken whole.
-      min_duration_s: shorter tracks are rejected; between this and one patch, frames repeat to fill it.
+      patches_per_track: most patches per track, spread evenly over it; they cover a shorter track completely.
+      min_duration_s: shorter tracks are rejected. A track between this and one patch repeats its frames to fill it.
     """
 
     sample_rate: int = 16_000
@@ -83,7 +83,7 @@ class FeatureSpec:
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
-        """The spec that `to_json` wrote; an unknown or missing field is an error, never a default."""
+        """Reads the spec that `to_json` wrote. Raises ValueError for an unknown or missing field."""
         names = {f.name for f in dataclasses.fields(cls)}
         if set(obj) != names:
             raise ValueError(

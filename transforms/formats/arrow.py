@@ -1,15 +1,17 @@
-"""Arrow tables as bytes: what Beam shuffles instead of one element a row."""
+"""Arrow tables as bytes. Beam shuffles them instead of one element per row."""
 
 import hashlib
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.formats.hashing import bucket_of
+
 
 def to_ipc(table: pa.Table | pa.RecordBatch) -> bytes:
-    """The table as an Arrow IPC stream; slices are cut down to their own rows."""
+    """The table as an Arrow IPC stream. Of a slice, only its own rows are written."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write(table)
@@ -26,8 +28,16 @@ def concat(parts: list[bytes]) -> pa.Table:
     return pa.concat_tables([from_ipc(part) for part in parts]).combine_chunks()
 
 
+def split_by_bucket(batch: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
+    """(bucket, rows of the bucket) for each bucket of an IPC stream whose rows have a `track_id`; rows keep order."""
+    rows = from_ipc(batch)
+    numbers = pa.array([bucket_of(track_id, buckets) for track_id in rows["track_id"].to_pylist()], pa.int32())
+    for bucket in numbers.unique().to_pylist():
+        yield bucket, to_ipc(rows.filter(pc.equal(numbers, bucket)).combine_chunks())
+
+
 def content_digest(table: pa.Table) -> str:
-    """SHA-256 of column names, types and values in row order: the same for equal rows however they are stored."""
+    """SHA-256 of column names, types and values in row order. It is equal for equal rows, however they are stored."""
     sha = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
         sha.update(f"{name}\0{_type_name(column.type)}\0{len(column)}\0".encode())
@@ -52,11 +62,11 @@ def _type_name(kind: pa.DataType) -> str:
     return str(kind)
 
 
-def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:
-    """Feeds validity, lengths and values of a column, children first flattened, to the hash."""
+def _update(sha: "hashlib._Hash", column: pa.ChunkedArray | pa.Array) -> None:
+    """Adds the validity, lengths and values of a column to the hash, with nested children flattened."""
     sha.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
     kind, chunks = column.type, column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    if _is_text(kind):  # the largest columns: a copy in one piece would cost hundreds of MB
+    if _is_string_or_binary(kind):  # the largest columns: one contiguous copy would take hundreds of MB
         for chunk in chunks:
             sha.update(_filled(pc.binary_length(chunk)))
         for chunk in chunks:
@@ -84,13 +94,13 @@ def _update(sha: Any, column: pa.ChunkedArray | pa.Array) -> None:
         sha.update(_filled(array))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def _is_string_or_binary(kind: pa.DataType) -> bool:
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return bool(text or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _joined(array: pa.Array) -> memoryview:
-    """All non-null values of a string or binary array, one after the other."""
+    """All non-null values of a string or binary array, concatenated."""
     values = array.cast(pa.large_binary()).drop_null()
     if len(values) == 0:
         return memoryview(b"")
@@ -100,7 +110,7 @@ def _joined(array: pa.Array) -> memoryview:
 
 
 def _slots(array: pa.Array) -> memoryview:
-    """The bytes of all non-null values of a type that numpy does not have: decimals and binary of a fixed width."""
+    """The bytes of all non-null values of a type that numpy lacks: decimals and fixed-size binary."""
     values, width = array.drop_null(), array.type.bit_width // 8
     if len(values) == 0:
         return memoryview(b"")

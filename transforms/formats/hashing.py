@@ -1,13 +1,12 @@
-"""Hashes that name things: stable across machines, runs and Python versions."""
+"""Hashes used as ids. They are stable across machines, runs and Python versions."""
 
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
 
 
 def digest(*parts: str | bytes) -> str:
-    """SHA-256 of the parts, each framed by its length, as 64 hex digits."""
+    """SHA-256 of the parts, each preceded by its length, as 64 hex digits."""
     sha = hashlib.sha256()
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
@@ -21,7 +20,7 @@ def short_id(prefix: str, *parts: str | bytes) -> str:
     return f"{prefix}-{digest(*parts)[:16]}"
 
 
-def json_bytes(obj: Any) -> bytes:
+def json_bytes(obj: object) -> bytes:
     """Canonical JSON: sorted keys, two-space indent, one newline at the end."""
     return (json.dumps(obj, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -32,7 +31,7 @@ def bucket_of(track_id: str, buckets: int) -> int:
 
 
 def combine(digests: Iterable[str]) -> str:
-    """One digest for a set of digests, whatever their order."""
+    """One digest of several digests that does not depend on their order."""
     return digest(*sorted(digests))
 
 

@@ -1,5 +1,6 @@
-"""Parquet as every table is written and read here: zstd, page checksums, page index, compliant nested types."""
+"""Reads and writes all Parquet files: zstd, page checksums, page index, compliant nested types."""
 
+import bisect
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,15 +19,16 @@ SORTED_BY: dict[str, list[tuple[str, str]]] = {
     "ledger": [("track_id", "ascending")],
     "taxonomy": [("tag", "ascending")],
 }
-"""Sort order inside a file of each table."""
+"""Sort order within each file of a table."""
 
 
 def parquet_bytes(table: pa.Table, *, name: str = "", ids: dict[str, str] | None = None) -> bytes:
     """The table as one Parquet file.
 
     Args:
-      name: a table of `SORTED_BY` gets its sort order declared; `track_tags` a bloom filter on `track_id`.
-      ids: stored with the schema version in the key-value metadata.
+      name: the name of the table. The file declares the sort order of a table of `SORTED_BY`; `track_tags` gets a
+        bloom filter on `track_id`.
+      ids: stored in the key-value metadata, together with the schema version.
     """
     metadata = {**(table.schema.metadata or {}), "schema_version": str(SCHEMA_VERSION), **(ids or {})}
     table = table.replace_schema_metadata(metadata)
@@ -49,8 +51,8 @@ def parquet_bytes(table: pa.Table, *, name: str = "", ids: dict[str, str] | None
 
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:
-    """Byte-stream split for embeddings (their low mantissa bytes are zero), dictionaries for all the rest."""
-    # A catalog's own column may have this name, too.
+    """Byte-stream split for embeddings (their low mantissa bytes are zero), dictionaries for all other columns."""
+    # A column of the catalog may have this name, too.
     if "embedding" not in schema.names or schema.field("embedding").type != EMBEDDINGS.field("embedding").type:
         return {}
     leaf = "embedding.list.element"
@@ -69,15 +71,15 @@ def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
     """One file of this project, its page checksums verified.
 
     Raises:
-      OSError: the file is missing, unreadable or damaged.
+      storage.StorageError: the file is missing, unreadable or damaged.
     """
-    with _opened(url) as file:
+    with open_parquet(url) as file:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
 
 
 def read_parquet_of(url: str, ids: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
     """See `read_parquet`; None where the file's metadata holds other ids than these."""
-    with _opened(url) as file:
+    with open_parquet(url) as file:
         metadata = file.schema_arrow.metadata or {}
         if any(metadata.get(name.encode()) != value.encode() for name, value in ids.items()):
             return None
@@ -85,6 +87,28 @@ def read_parquet_of(url: str, ids: Mapping[str, str], columns: Sequence[str]) ->
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[pq.ParquetFile]:
-    with storage.open_input(url) as source:
-        yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)
+def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
+    """One file of this project, open for reading, its page checksums verified.
+
+    Raises:
+      storage.StorageError: the file is missing, unreadable or damaged, which may show only while it is read.
+    """
+    try:
+        with storage.open_input(url) as source:
+            yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)
+    except storage.StorageError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise storage.StorageError(f"{url}: {' '.join(str(error).split())}") from error
+
+
+def row_groups_with(parquet: pq.ParquetFile, column: str, values: Sequence[str]) -> list[int]:
+    """Row groups whose stated smallest and largest string allow one of these values, which are sorted."""
+    place = parquet.schema.names.index(column)
+    found = []
+    for group in range(parquet.num_row_groups):
+        stated = parquet.metadata.row_group(group).column(place).statistics
+        known = stated is not None and stated.has_min_max
+        if not known or bisect.bisect_left(values, stated.min) < bisect.bisect_right(values, stated.max):
+            found.append(group)
+    return found

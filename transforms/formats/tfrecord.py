@@ -1,7 +1,7 @@
-"""TFRecord framing and the `tf.train.Example` message, byte by byte: nothing here needs TensorFlow or its descriptors.
+"""TFRecord framing and the `tf.train.Example` message, without TensorFlow or its protocol buffer descriptors.
 
-A protocol buffer library orders the entries of a map as it likes, and two libraries that both bring TensorFlow's
-messages cannot live in one process. The format itself is small: this is all of it that examples use.
+A protocol buffer library may order the entries of a map in any way, and two libraries that both contain TensorFlow's
+messages cannot be loaded in one process. The part of the format that examples use is small.
 """
 
 import struct
@@ -20,7 +20,7 @@ _LENGTH_DELIMITED = 2
 
 
 def encode_features(features: Mapping[str, Value]) -> bytes:
-    """A serialised `tf.train.Example`, features in order of their names: equal bytes for equal values."""
+    """A serialised `tf.train.Example` with features in order of their names, so that equal values give equal bytes."""
     entries = (_field(1, _field(1, name.encode()) + _field(2, _feature(features[name]))) for name in sorted(features))
     return _field(1, b"".join(entries))
 
@@ -50,7 +50,7 @@ def decode_features(data: bytes) -> dict[str, Value]:
     """The features of a `tf.train.Example` that `encode_features` serialised.
 
     Raises:
-      ValueError: the bytes are no such message.
+      ValueError: the bytes are not such a message.
     """
     try:
         return dict(_entry(entry) for _, features in _fields(data) for _, entry in _fields(features))
@@ -78,7 +78,7 @@ def _value(kind: int, payload: bytes) -> Value:
 
 
 def _fields(data: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Number and payload of each field of a message that holds length-delimited fields only."""
+    """Number and payload of each field of a message that has only length-delimited fields."""
     view, at = memoryview(data), 0
     while at < len(view):
         key, at = _read_varint(view, at)
@@ -107,22 +107,22 @@ def frame(record: bytes) -> bytes:
 
 
 def _masked_crc(data: bytes) -> bytes:
-    """Masked, so that the checksum of data that holds checksums stays a good one."""
+    """CRC-32C, masked because the checksum of data that contains its own checksums would be weak."""
     crc = google_crc32c.value(data)
     return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def read_records(stream: BinaryIO) -> Iterator[bytes]:
-    """The records of a TFRecord file, each checked.
+    """Yields the records of a TFRecord file after checking their checksums.
 
     Raises:
-      ValueError: a checksum does not fit, or the file ends within a record.
+      ValueError: a checksum does not match, or the file ends within a record.
     """
     while head := stream.read(12):
         if len(head) < 12 or _masked_crc(head[:8]) != head[8:]:
-            raise ValueError("broken TFRecord file: the checksum of a record's length does not fit")
+            raise ValueError("broken TFRecord file: the checksum of a record's length does not match")
         length = struct.unpack("<Q", head[:8])[0]
         body = stream.read(length + 4)
         if len(body) < length + 4 or _masked_crc(body[:length]) != body[length:]:
-            raise ValueError("broken TFRecord file: the checksum of a record does not fit")
+            raise ValueError("broken TFRecord file: the checksum of a record does not match")
         yield body[:length]

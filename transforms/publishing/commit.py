@@ -1,63 +1,66 @@
 """Audit and commit: nothing of a run is visible until its numbered snapshot exists."""
 
 import contextlib
+import dataclasses
 import datetime
 import json
 
 from transforms import storage
 from transforms.formats.hashing import json_bytes
-from transforms.publishing.gates import Gate, Refused, audit
+from transforms.publishing.audit import Refused, audit
+from transforms.publishing.gates import GateLimits, gates_json
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
-from transforms.table.snapshots import Run, Snapshot, locations, read_snapshot, snapshot_numbers
-from transforms.table.sql import duckdb_statements
-from transforms.table.versions import check_version
+from transforms.table.reader import open_snapshot
+from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
+from transforms.table.sql import duckdb_statements, manifest_path
+from transforms.table.versions import read_table_metadata
 
 
-def read_run(table: str, run_id: str) -> Run:
+def read_run(root: str, run_id: str) -> Run:
     """A finished run.
 
     Raises:
       storage.NotFound: no job finished under this id.
     """
-    return Run.from_json(json.loads(storage.read_bytes(storage.join(table, run_path(run_id)))))
+    return Run.from_json(json.loads(storage.read_bytes(storage.join(root, run_path(run_id)))))
 
 
-def unpublished_runs(table: str) -> list[Run]:
+def unpublished_runs(root: str) -> list[Run]:
     """Finished runs that follow the current snapshot and are not published."""
-    numbers = snapshot_numbers(table)
-    latest = read_snapshot(table, numbers[-1]) if numbers else None
-    names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(table, "runs"))]
-    runs = [read_run(table, name.removesuffix(".json")) for name in names if name.endswith(".json")]
+    latest = current_snapshot(root)
+    names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(root, "runs"))]
+    runs = [read_run(root, name.removesuffix(".json")) for name in names if name.endswith(".json")]
     return [run for run in runs if run.parent == (latest.number if latest else None)]
 
 
-def publish(table: str, run: Run, gate: Gate) -> Snapshot:
+def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
     """Audits a finished run and commits it as the next snapshot; publishing it again returns the same snapshot.
 
     Raises:
-      Refused: the audit said no, or the table has moved on since the run was planned.
+      Refused: a gate failed, or the table has moved on since the run was planned.
       TableError: the table asks for a newer writer.
+      storage.NotFound: its `table.json` is missing.
     """
-    check_version(table, writing=True)
-    published = _published_as(table, run)
+    read_table_metadata(root, writing=True)
+    published = _published_as(root, run)
     if published is None:
-        audit(table, run, gate)
-        published = _commit(table, run)
-    write_hints(table, published)
+        gates = gates_json(audit(root, run, limits))
+        published = _commit(root, dataclasses.replace(run, gates=gates))
+    write_hints(root, published)
     return published
 
 
-def _published_as(table: str, run: Run) -> Snapshot | None:
+def _published_as(root: str, run: Run) -> Snapshot | None:
     """The snapshot that published this run: it can only be the one after the run's parent.
 
     Raises:
       Refused: the table has moved on, also where the snapshot after the parent is not kept any more.
     """
-    number, numbers = (run.parent or 0) + 1, snapshot_numbers(table)
+    number, numbers = (run.parent or 0) + 1, snapshot_numbers(root)
     if not numbers or numbers[-1] < number:
         return None
-    snapshot = read_snapshot(table, number) if number in numbers else None
+    snapshot = read_snapshot(root, number) if number in numbers else None
     if snapshot is None or snapshot.run.run_id != run.run_id:
         raise Refused(
             f"{run.run_id} follows snapshot {run.parent}, but {numbers[-1]} is already there: run `tag` again"
@@ -65,27 +68,28 @@ def _published_as(table: str, run: Run) -> Snapshot | None:
     return snapshot
 
 
-def _commit(table: str, run: Run) -> Snapshot:
+def _commit(root: str, run: Run) -> Snapshot:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     snapshot = Snapshot(number=(run.parent or 0) + 1, created=now, run=run)
-    url = storage.join(table, snapshot_path(snapshot.number))
+    url = storage.join(root, snapshot_path(snapshot.number))
     with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: the caller reads whose it is
         storage.create(url, json_bytes(snapshot.to_json()))
-    winner = _published_as(table, run)
+    winner = _published_as(root, run)
     if winner is None:
         raise Refused(f"{url} was written but is not listed: run `publish` again")
     return winner
 
 
-def write_hints(table: str, snapshot: Snapshot) -> None:
+def write_hints(root: str, snapshot: Snapshot) -> None:
     """Plain file lists beside the snapshot (create-only) and `current.{json,sql}` (replaced)."""
+    reader = open_snapshot(root, snapshot.number)
     for name in TABLES:
-        paths = "".join(f"{place}\n" for place in locations(table, snapshot, name))
-        url = storage.join(table, f"manifests/{snapshot.number:010d}/{name}.txt")
+        paths = "".join(f"{url}\n" for url in reader.files(name))
+        url = storage.join(root, manifest_path(snapshot.number, name))
         with contextlib.suppress(storage.AlreadyExists):
             storage.create(url, paths.encode())
-    numbers = snapshot_numbers(table)
+    numbers = snapshot_numbers(root)
     if numbers[-1] == snapshot.number:
         hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number)}
-        storage.write_bytes(storage.join(table, "current.json"), json_bytes(hint))
-        storage.write_bytes(storage.join(table, "current.sql"), duckdb_statements(table, snapshot).encode())
+        storage.write_bytes(storage.join(root, "current.json"), json_bytes(hint))
+        storage.write_bytes(storage.join(root, "current.sql"), duckdb_statements(reader).encode())

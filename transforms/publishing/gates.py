@@ -1,21 +1,19 @@
-"""The audit of a finished run, and the gates that may refuse it."""
+"""Gates: what a run of `tag` or `prepare` must fulfil before its result is used. All of them are in `GATES`."""
 
 import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from transforms import storage
 from transforms.audio.errors import Unknown
-from transforms.schemas.tables import TABLES
-from transforms.table.layout import run_path
-from transforms.table.snapshots import Run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Gate:
-    """What a run may lose and still be published.
+class GateLimits:
+    """The limits that a user sets.
 
     Attributes:
-      max_reject_ratio: rejected tracks over catalog tracks.
-      max_unavailable_ratio: tracks whose storage did not answer, over catalog tracks.
+      max_reject_ratio: rejected tracks over tracks that were tried.
+      max_unavailable_ratio: tracks whose storage did not answer, over tracks that were tried.
     """
 
     max_reject_ratio: float = 0.1
@@ -27,44 +25,167 @@ class Gate:
                 raise ValueError(f"{name}={value} is not between 0 and 1")
 
 
-class Refused(Exception):
-    """The audit or a gate said no: the run stays unpublished, the message says why and what mends it."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What gates look at.
 
-
-def audit(table: str, run: Run, gate: Gate) -> None:
-    """Checks a finished run before it is published.
-
-    Raises:
-      Refused: ids do not balance, a file is missing or has another size, or too much was rejected.
+    Attributes:
+      catalog: tracks of the catalog.
+      outcomes: outcome -> tracks; they add up to the catalog.
+      expected: what is written -> how many the counts say.
+      written: the same -> how many the files hold.
+      wrong_files: files that are missing or have another size, each with what was found.
+      tried: tracks that ratios refer to. `tag`: all of the catalog; `prepare`: those with labels.
+      rejected: rejected tracks.
+      unavailable: those of them whose storage did not answer.
+      reasons: rejected tracks by reason.
+      rejects: where rejected tracks are listed.
+      labelled: `prepare`: tracks with a tag of the taxonomy; None for `tag`.
+      examples: `prepare`: examples of the dataset; None for `tag`.
     """
-    counts = run.counts
-    total = counts["tagged"] + counts["carried"] + counts["rejected"]
-    if total != counts["catalog"]:
-        raise Refused(f"{run.run_id}: {counts['catalog']} catalog ids, but tagged + carried + rejected = {total}")
-    rows = {name: sum(f.rows for f in run.files if f.table == name) for name in TABLES}
-    kept = counts["tagged"] + counts["carried"]
-    if (rows["ledger"], rows["tracks"], rows["embeddings"]) != (counts["catalog"], kept, kept):
-        raise Refused(f"{run.run_id}: tables hold {rows} rows, the counts are {counts}")
-    if unknown := run.reasons.get(Unknown.reason, 0):
-        mend = (
-            f"look at `detail` of these tracks under {run_path(run.run_id)}: it is a fault of the program or its model"
-        )
-        raise Refused(f"{run.run_id}: {unknown} tracks failed for no known reason: {mend}")
-    _check_files(table, run)
-    _check_ratio(run, "unavailable", gate.max_unavailable_ratio, "run it again when the storage answers")
-    _check_ratio(run, "rejected", gate.max_reject_ratio, "query the reasons below or raise --max-reject-ratio")
+
+    catalog: int
+    outcomes: Mapping[str, int]
+    expected: Mapping[str, int]
+    written: Mapping[str, int]
+    wrong_files: tuple[str, ...]
+    tried: int
+    rejected: int
+    unavailable: int
+    reasons: Mapping[str, int]
+    rejects: str
+    labelled: int | None = None
+    examples: int | None = None
+
+    @property
+    def lost(self) -> int:
+        """Tracks of the catalog without an outcome, or outcomes without a track."""
+        return abs(self.catalog - sum(self.outcomes.values()))
+
+    @property
+    def miscounted(self) -> int:
+        """Rows or examples that the files hold too many or too few."""
+        return sum(abs(count - self.written[name]) for name, count in self.expected.items())
+
+    @property
+    def unknown(self) -> int:
+        """Tracks that failed for no known reason."""
+        return self.reasons.get(Unknown.reason, 0)
+
+    @property
+    def listed(self) -> str:
+        """The reasons with their tracks, the most frequent first."""
+        return _listed(self.reasons)
+
+    @property
+    def counts(self) -> str:
+        """Outcomes with their tracks."""
+        return _listed(self.outcomes)
+
+    def share(self, count: int) -> float:
+        """A count over the tracks that were tried."""
+        return count / self.tried if self.tried else 0.0
 
 
-def _check_files(table: str, run: Run) -> None:
-    sizes = {f.url: f.size for f in storage.list_files(storage.join(table, f"data/run={run.run_id}"))}
-    for file in run.files:
-        size = sizes.get(storage.join(table, file.path))
-        if size != file.bytes:
-            raise Refused(f"{file.path}: {size} bytes in storage, {file.bytes} in the run: run the job again")
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _check_ratio(run: Run, count: str, limit: float, mend: str) -> None:
-    found, total = run.counts[count], run.counts["catalog"]
-    if found > limit * total:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(run.reasons.items(), key=lambda item: -item[1]))
-        raise Refused(f"{found} of {total} tracks {count}, more than {limit:.4g} of them ({reasons}): {mend}")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One condition: the measured value must not be over the limit.
+
+    Attributes:
+      name: in manifests.
+      measure: the value; None where the gate does not apply to the command.
+      limit: the greatest value that passes.
+      words: what is said where the gate fails, with what to do; `{facts}` and `{limit}` are filled in.
+    """
+
+    name: str
+    measure: Callable[[RunFacts], float | None]
+    limit: Callable[[GateLimits], float] = lambda limits: 0
+    words: str
+
+
+GATES = (
+    Gate(
+        name="conservation",
+        measure=lambda facts: facts.lost,
+        words="{facts.catalog} catalog ids, but the outcomes add up to another number ({facts.counts}): "
+        "it is a fault of the program",
+    ),
+    Gate(
+        name="written",
+        measure=lambda facts: facts.miscounted,
+        words="the files hold {facts.written}, the counts say {facts.expected}: run the job again",
+    ),
+    Gate(
+        name="unknown",
+        measure=lambda facts: facts.unknown,
+        words="{facts.unknown} tracks failed for no known reason: look at `detail` of these tracks under "
+        "{facts.rejects}: it is a fault of the program or its model",
+    ),
+    Gate(
+        name="files",
+        measure=lambda facts: len(facts.wrong_files),
+        words="{facts.wrong_files[0]}: run the job again",
+    ),
+    Gate(
+        name="labels",
+        measure=lambda facts: None if facts.labelled is None else int(facts.labelled == 0),
+        words="none of the {facts.catalog} tracks carries a tag that the taxonomy knows: compare the tags of the "
+        "catalog with the taxonomy",
+    ),
+    Gate(
+        name="unavailable",
+        measure=lambda facts: facts.share(facts.unavailable),
+        limit=lambda limits: limits.max_unavailable_ratio,
+        words="{facts.unavailable} of {facts.tried} tracks unavailable, more than {limit:.4g} of them "
+        "({facts.listed}): run it again when the storage answers, or raise --max-unavailable-ratio",
+    ),
+    Gate(
+        name="rejected",
+        measure=lambda facts: facts.share(facts.rejected),
+        limit=lambda limits: limits.max_reject_ratio,
+        words="{facts.rejected} of {facts.tried} tracks rejected, more than {limit:.4g} of them ({facts.listed}): "
+        "look at the tracks and their reasons under {facts.rejects}, or raise --max-reject-ratio",
+    ),
+    Gate(
+        name="examples",
+        measure=lambda facts: None if facts.examples is None else int(facts.examples == 0),
+        words="no track gave an example ({facts.listed}): look at {facts.rejects}",
+    ),
+)
+"""Every gate, in the order in which a refusal names them. Another gate is another entry."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """One gate's judgement: what was measured, the limit, and why it failed (None: it passed)."""
+
+    name: str
+    value: float
+    limit: float
+    failure: str | None
+
+
+def judge(facts: RunFacts, limits: GateLimits) -> tuple[GateResult, ...]:
+    """Every gate that applies."""
+    found = []
+    for gate in GATES:
+        value, limit = gate.measure(facts), gate.limit(limits)
+        if value is not None:
+            failure = gate.words.format(facts=facts, limit=limit) if value > limit else None
+            found.append(GateResult(name=gate.name, value=value, limit=limit, failure=failure))
+    return tuple(found)
+
+
+def refusal(results: Iterable[GateResult]) -> str | None:
+    """Why a result is not to be used, by the first gate that failed; None where all passed."""
+    return next((result.failure for result in results if result.failure is not None), None)
+
+
+def gates_json(results: Iterable[GateResult]) -> dict[str, dict[str, Any]]:
+    """The gates as manifests have them: name -> value, limit, passed."""
+    return {r.name: {"value": r.value, "limit": r.limit, "passed": r.failure is None} for r in results}

@@ -17,9 +17,9 @@ from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
 from transforms.schemas.tables import SCHEMA_VERSION, TABLES
 from transforms.table.content import comparable_digest
 from transforms.table.layout import snapshot_path
-from transforms.table.snapshots import DataFile, Snapshot
+from transforms.table.reader import SnapshotReader
+from transforms.table.snapshots import DataFile, Ids, Snapshot
 from transforms.table.sql import manifest_path
-from transforms.table.versions import read_table_metadata
 
 PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 
@@ -41,58 +41,57 @@ class VerifiedStep:
     problems: tuple[str, ...] = ()
 
 
-def steps(snapshot: Snapshot) -> int:
+def steps(snapshot: SnapshotReader) -> int:
     """How many `VerifiedStep` `verify` yields."""
     return len(_buckets(snapshot)) + 2
 
 
-def _buckets(snapshot: Snapshot) -> list[int]:
-    return sorted({file.bucket for file in snapshot.run.files if file.bucket >= 0})
+def _buckets(snapshot: SnapshotReader) -> list[int]:
+    return sorted({file.bucket for file in snapshot.manifest.run.files if file.bucket >= 0})
 
 
-def verify(table_url: str, snapshot: Snapshot) -> Iterator[VerifiedStep]:
+def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
     """Reads every file of a snapshot: bytes, schema, page checksums, order, content, then what tables owe each other.
 
     Nothing is assumed from names or counts; one bucket is in memory at a time.
     """
-    bucket_count = read_table_metadata(table_url).buckets
-    tags, taxonomy = _taxonomy(table_url, snapshot)
+    tags, taxonomy = _taxonomy(snapshot)
     yield taxonomy
     counts: Counter[str] = Counter()
     for bucket in _buckets(snapshot):
-        found, tables = _read_bucket(table_url, snapshot, bucket)
+        found, tables = _read_bucket(snapshot, bucket)
         if tags and set(tables) == set(PER_BUCKET):
-            between = bucket_problems(tables, tags, snapshot.run, bucket, bucket_count)
+            between = bucket_problems(tables, tags, snapshot.manifest.run, bucket, snapshot.buckets)
             found = dataclasses.replace(found, problems=(*found.problems, *between))
         if "ledger" in tables:
             counts.update(tables["ledger"]["status"].to_pylist())
             counts["catalog"] += tables["ledger"].num_rows
         yield found
-    problems = [*_count_problems(snapshot, counts), *_record_problems(table_url, snapshot)]
+    problems = [*_count_problems(snapshot.manifest, counts), *_record_problems(snapshot)]
     yield VerifiedStep(what="counts", problems=tuple(problems))
 
 
-def _taxonomy(table_url: str, snapshot: Snapshot) -> tuple[CheckedTags | None, VerifiedStep]:
-    files = snapshot.files("taxonomy")
+def _taxonomy(snapshot: SnapshotReader) -> tuple[CheckedTags | None, VerifiedStep]:
+    files = snapshot.manifest.files("taxonomy")
     if len(files) != 1:
         return None, VerifiedStep(what="taxonomy", problems=(f"taxonomy: {len(files)} files instead of 1",))
-    table, problems = read_published(table_url, snapshot, files[0])
+    table, problems = read_published(snapshot, files[0])
     verified = VerifiedStep(what="taxonomy", files=1, rows=table.num_rows if table else 0, problems=tuple(problems))
     return (CheckedTags.of(table) if table is not None else None), verified
 
 
-def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[VerifiedStep, dict[str, pa.Table]]:
+def _read_bucket(snapshot: SnapshotReader, bucket: int) -> tuple[VerifiedStep, dict[str, pa.Table]]:
     """The bucket's tables that could be read, and what was wrong with their files."""
     tables: dict[str, pa.Table] = {}
     problems: list[str] = []
     files = 0
     for name in PER_BUCKET:
-        own = [file for file in snapshot.files(name) if file.bucket == bucket]
+        own = [file for file in snapshot.manifest.files(name) if file.bucket == bucket]
         if len(own) != 1:
             problems.append(f"bucket {bucket}: {len(own)} files of {name} instead of 1")
         for file in own:
             files += 1
-            table, found = read_published(table_url, snapshot, file)
+            table, found = read_published(snapshot, file)
             problems += found
             if table is not None:
                 tables[name] = table
@@ -100,10 +99,10 @@ def _read_bucket(table_url: str, snapshot: Snapshot, bucket: int) -> tuple[Verif
     return VerifiedStep(what=f"bucket {bucket}", files=files, rows=rows, problems=tuple(problems)), tables
 
 
-def read_published(table_url: str, snapshot: Snapshot, file: DataFile) -> tuple[pa.Table | None, list[str]]:
+def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table | None, list[str]]:
     """The rows of a data file, or None where it cannot be read as its table, and its problems."""
     try:
-        data = storage.read_bytes(storage.join(table_url, file.path))
+        data = storage.read_bytes(snapshot.url(file))
     except storage.StorageError as error:
         return None, [f"{file.path}: {error}"]
     problems = []
@@ -114,7 +113,7 @@ def read_published(table_url: str, snapshot: Snapshot, file: DataFile) -> tuple[
     try:
         with pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True) as parquet:
             table = parquet.read(use_threads=False)
-            problems += _header_problems(parquet, snapshot, file)
+            problems += _header_problems(parquet, snapshot.manifest.run.ids, file)
     except (OSError, pa.ArrowException) as error:
         return None, [*problems, f"{file.path}: {' '.join(str(error).split())}"]
     schema_problems = _schema_problems(table.schema, file)
@@ -123,10 +122,10 @@ def read_published(table_url: str, snapshot: Snapshot, file: DataFile) -> tuple[
     return table, problems + list(_row_problems(table, file))
 
 
-def _header_problems(parquet: pq.ParquetFile, snapshot: Snapshot, file: DataFile) -> Iterator[str]:
+def _header_problems(parquet: pq.ParquetFile, ids: Ids, file: DataFile) -> Iterator[str]:
     """Ids and schema version in the key-value metadata."""
     metadata = parquet.schema_arrow.metadata or {}
-    wanted = {**dataclasses.asdict(snapshot.run.ids), "schema_version": str(SCHEMA_VERSION)}
+    wanted = {**dataclasses.asdict(ids), "schema_version": str(SCHEMA_VERSION)}
     for name, value in wanted.items():
         stored = metadata.get(name.encode(), b"").decode()
         if stored != value:
@@ -164,35 +163,36 @@ def _row_problems(table: pa.Table, file: DataFile) -> Iterator[str]:
             yield f"{file.path}: column {field.name} has NaN"
 
 
-def _count_problems(snapshot: Snapshot, found: Counter[str]) -> Iterator[str]:
+def _count_problems(manifest: Snapshot, found: Counter[str]) -> Iterator[str]:
     """Conservation: what the ledgers hold is what the run counted, and it adds up."""
-    counts = snapshot.run.counts
+    counts = manifest.run.counts
     for name in ("catalog", "tagged", "carried", "rejected"):
         if counts[name] != found[name]:
-            yield f"{snapshot_path(snapshot.number)}: counts {counts[name]} {name}, the ledger holds {found[name]}"
+            yield f"{snapshot_path(manifest.number)}: counts {counts[name]} {name}, the ledger holds {found[name]}"
     total = counts["tagged"] + counts["carried"] + counts["rejected"]
     if counts["catalog"] != total:
-        yield f"{snapshot_path(snapshot.number)}: {counts['catalog']} ids but tagged + carried + rejected = {total}"
+        yield f"{snapshot_path(manifest.number)}: {counts['catalog']} ids but tagged + carried + rejected = {total}"
 
 
-def _record_problems(table_url: str, snapshot: Snapshot) -> Iterator[str]:
+def _record_problems(snapshot: SnapshotReader) -> Iterator[str]:
     """The snapshot's own file and the plain file lists."""
-    path = snapshot_path(snapshot.number)
-    stored = json.loads(storage.read_bytes(storage.join(table_url, path)))["content_hash"]
-    if stored != snapshot.run.content_hash:
-        yield f"{path}: content hash {stored}, its files make {snapshot.run.content_hash}"
+    manifest = snapshot.manifest
+    path = snapshot_path(manifest.number)
+    stored = json.loads(storage.read_bytes(storage.join(snapshot.root, path)))["content_hash"]
+    if stored != manifest.run.content_hash:
+        yield f"{path}: content hash {stored}, its files make {manifest.run.content_hash}"
     for name in TABLES:
-        yield from _manifest_problems(table_url, snapshot, name)
+        yield from _manifest_problems(snapshot, name)
 
 
-def _manifest_problems(table_url: str, snapshot: Snapshot, name: str) -> Iterator[str]:
-    path = manifest_path(snapshot.number, name)
+def _manifest_problems(snapshot: SnapshotReader, name: str) -> Iterator[str]:
+    path = manifest_path(snapshot.manifest.number, name)
     try:
-        lines = storage.read_bytes(storage.join(table_url, path)).decode().splitlines()
+        lines = storage.read_bytes(storage.join(snapshot.root, path)).decode().splitlines()
     except storage.NotFound:
-        yield f"{path}: missing; `catalog-tagger publish` of run {snapshot.run.run_id} writes it again"
+        yield f"{path}: missing; `catalog-tagger publish` of run {snapshot.manifest.run.run_id} writes it again"
         return
-    wanted = [file.path for file in snapshot.files(name)]
+    wanted = [file.path for file in snapshot.manifest.files(name)]
     # Absolute names go stale when a folder is moved; which files they mean does not.
     if len(lines) != len(wanted) or not all(line.endswith("/" + own) for line, own in zip(lines, wanted, strict=True)):
         yield f"{path}: lists other files than the snapshot"

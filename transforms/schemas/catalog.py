@@ -37,3 +37,11 @@ CATALOG = pa.schema(
     ]
 )
 """Known columns; further ones follow under their own names, then `_file` and `_row`."""
+
+ALBUM = column("album", pa.string(), "Album's name, as the file's metadata gives it.", nullable=True)
+"""Further column of a catalog that `import folder` writes."""
+
+
+def split_column(name: str) -> pa.Field:
+    """The column that `split` adds to a catalog."""
+    return column(name, pa.string(), "Split of the track: `train`, `validation`, `test` or `none`.")

@@ -1,1 +1,1 @@
-"""Artist-disjoint splits and reports about labels."""
+"""Splits by artist, stratified splits, and the report on labels."""

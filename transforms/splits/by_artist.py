@@ -1,4 +1,4 @@
-"""Which side of the split a track is on: decided by its artist's hash, so it never moves as the catalog grows."""
+"""Assigns tracks to sides of the split by a hash of the artist, so that no track moves when the catalog grows."""
 
 import dataclasses
 import hashlib
@@ -11,15 +11,15 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 NONE = "none"
-"""Split of a track that must stay out: bit-identical audio ties two sides together."""
+"""Side of a track that is in no split, for example because its bytes are on two sides."""
 
 _NO_ARTIST = {"", "various", "various artists", "va", "v.a.", "unknown", "unknown artist", "[unknown]", "n/a", "none"}
-"""Names, normalised, that stand for no artist: grouping by them would put half a catalog on one side."""
+"""Normalised names that do not name an artist: a group of them could put half a catalog on one side."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitRatios:
-    """Share of the artists on each side; the three add up to 1."""
+    """Shares of the artists on each side. The three shares add up to 1."""
 
     train: float = 0.8
     validation: float = 0.1
@@ -33,7 +33,7 @@ class SplitRatios:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The ratios of `0.8,0.1,0.1` (train, validation, test)."""
+        """Parses ratios such as `0.8,0.1,0.1` (train, validation, test). Raises ValueError."""
         parts = text.split(",")
         if len(parts) != len(SPLITS):
             raise ValueError(f"split ratios {text!r}: give train,validation,test, e.g. 0.8,0.1,0.1")
@@ -45,7 +45,7 @@ class SplitRatios:
 
 
 def group_key(*, track_id: str, artist_id: str | None, artist: str | None, album_id: str | None) -> str:
-    """What a track must not be parted from: its artist, else its album, else nothing but itself."""
+    """Key of the group that a split keeps together: the track's artist, else its album, else the track alone."""
     if artist_id:
         return f"artist_id:{artist_id}"
     name = normalised_name(artist or "")
@@ -60,12 +60,12 @@ def group_of(row: dict[str, Any]) -> str:
 
 
 def normalised_name(name: str) -> str:
-    """A name as people mean it: compatibility forms, case and runs of space made equal."""
+    """A name without differences in Unicode compatibility forms, case and white space."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def assign(key: str, ratios: SplitRatios) -> Split:
-    """The side of a group, from its key alone."""
+    """The side of a group. It depends only on the key and the ratios."""
     position = int.from_bytes(hashlib.sha256(f"split:{key}".encode()).digest()[:8], "big") / 2**64
     if position < ratios.test:
         return "test"
@@ -78,22 +78,22 @@ def split_of(row: dict[str, Any], ratios: SplitRatios, column: str | None = None
     Args:
       row: a row with the catalog's columns.
       ratios: shares of the sides.
-      column: a further column that holds official splits; its values are taken instead of the hash.
+      column: further column with the official split. Its values replace the hash.
 
     Raises:
-      ValueError: the column's value names no side.
+      ValueError: the column's value is not the name of a side.
     """
     if column is None:
         return assign(group_of(row), ratios)
     named = {"valid": "validation", "val": "validation", "dev": "validation", "training": "train"}
     value = str(row[column] or NONE).strip().lower()
-    found = named.get(value, value)
-    if found not in (*SPLITS, NONE):
+    side = named.get(value, value)
+    if side not in (*SPLITS, NONE):
         raise ValueError(f"split {row[column]!r}: write {', '.join(SPLITS)} or {NONE}")
-    return found
+    return side
 
 
 def tied_sides(entries: Iterable[tuple[str, str]]) -> set[str]:
-    """Digests of audio that stands on more than one side, from (digest of the bytes, side) of all tracks."""
+    """Digests of audio that is on more than one side, from (digest of the bytes, side) of all tracks."""
     sides: dict[str, str] = {}
     return {digest for digest, side in entries if sides.setdefault(digest, side) != side}

@@ -1,4 +1,4 @@
-"""What a catalog's labels are worth: support, artists and company of each tag, conflicts, what is too rare."""
+"""The report on a catalog's labels: support, artists and co-occurring tags of each tag, conflicts, rare tags."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,57 +7,30 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.schemas.columns import column
+from transforms.schemas.reports import LABELS
 from transforms.splits.by_artist import SPLITS
 from transforms.splits.survey import SIDES, CatalogLabels
 from transforms.taxonomy.hierarchy import Taxonomy
 
 PARTNERS = 5
-"""Tags that are named with each tag, as those most often carried together with it."""
+"""Number of co-occurring tags that are listed for each tag."""
 
 _CHUNK = 100_000
-_PARTNER = pa.struct(
-    [
-        pa.field("tag", pa.string(), nullable=False),
-        pa.field("tracks", pa.int64(), nullable=False),
-        pa.field("jaccard", pa.float64(), nullable=False),
-        pa.field("lift", pa.float64(), nullable=False),
-    ]
-)
-LABELS = pa.schema(
-    [
-        column("tag", pa.string(), "Tag id."),
-        column("category", pa.string(), "Its category."),
-        column("kind", pa.string(), "Kind of the category."),
-        column("tracks", pa.int64(), "Tracks with a target over 0, broader tags of their tags included."),
-        column("known", pa.int64(), "Tracks for which the category is known: the others say nothing about the tag."),
-        column("mean_target", pa.float32(), "Mean target of these tracks, null where there are none.", nullable=True),
-        column("artists", pa.int64(), "Artists of these tracks (albums, or tracks, where no artist is known)."),
-        *(column(side, pa.int64(), f"Tracks of the {side} split that carry it.") for side in SPLITS),
-        column("dropped", pa.string(), "Why the reduced taxonomy lacks it; null where it is kept.", nullable=True),
-        column(
-            "together",
-            pa.list_(pa.field("element", _PARTNER, nullable=False)),
-            "Tags most often carried with it, by Jaccard index; lift is relative to independence among the tracks for "
-            "which both categories are known. Broader and narrower tags are left out.",
-        ),
-    ]
-)
 
 
 def artists_of(catalog: CatalogLabels, tags: int) -> npt.NDArray[np.int64]:
-    """How many artists carry each tag: int64 [tags]."""
+    """Number of artists that carry each tag: int64 [tags]."""
     names, group = np.unique(catalog.groups, return_inverse=True)
     return np.bincount(catalog.carried.sums(group, len(names), tags).indices, minlength=tags)
 
 
 def label_table(catalog: CatalogLabels, taxonomy: Taxonomy, reasons: Mapping[str, str]) -> pa.Table:
-    """One row a tag: `LABELS`.
+    """The table `LABELS` with one row per tag.
 
     Args:
-      catalog: its labels.
-      taxonomy: the same that they were read with.
-      reasons: tag id -> why it is dropped.
+      catalog: labels of the catalog.
+      taxonomy: the taxonomy that they were read with.
+      reasons: tag id -> reason for dropping it.
     """
     tags = len(taxonomy.tags)
     tracks = np.bincount(catalog.carried.tags, minlength=tags)
@@ -82,11 +55,11 @@ def label_table(catalog: CatalogLabels, taxonomy: Taxonomy, reasons: Mapping[str
 
 
 class Together(NamedTuple):
-    """How often tags are carried together.
+    """Co-occurrence counts of tags.
 
     Attributes:
-      both: int64 [tags, tags], tracks that carry two tags; each tag's own count on the diagonal.
-      within: int64 [categories, tags], tracks that carry a tag among those for which a category is known.
+      both: int64 [tags, tags], number of tracks that carry both tags. The diagonal has the count of each tag.
+      within: int64 [categories, tags], number of tracks that carry a tag and for which the category is known.
     """
 
     both: npt.NDArray[np.int64]
@@ -94,7 +67,7 @@ class Together(NamedTuple):
 
 
 def together(catalog: CatalogLabels, tags: int) -> Together:
-    """Counts pairs of tags. Tracks are taken some at a time, so memory does not grow with them."""
+    """Counts co-occurrences of tags. Processes tracks in chunks, so that memory does not grow with the catalog."""
     from scipy.sparse import csr_array
 
     carried = catalog.carried
@@ -137,16 +110,16 @@ def _lift(
     within: npt.NDArray[np.int64],
     category: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float64]:
-    """P(a and b) / (P(a) P(b)), among the tracks for which both categories are known: float64 [tags, tags]."""
+    """Lift P(a and b) / (P(a) P(b)) among the tracks for which both categories are known: float64 [tags, tags]."""
     seen = np.array([(known & known[:, [c]]).sum(axis=0) for c in range(known.shape[1])], np.float64)
-    # Position [a, b]: tracks that carry b among those for which a's category is known; transposed, the other way.
+    # within[category] at [a, b]: number of tracks that carry b and for which the category of a is known.
     expected = within[category].T * within[category].astype(np.float64)
-    found: npt.NDArray[np.float64] = both * seen[category][:, category] / np.maximum(expected, 1)
-    return found
+    lift: npt.NDArray[np.float64] = both * seen[category][:, category] / np.maximum(expected, 1)
+    return lift
 
 
 def overview(catalog: CatalogLabels, taxonomy: Taxonomy) -> dict[str, Any]:
-    """Counts of the catalog and of its categories, as a JSON object."""
+    """Counts for the catalog and for each category, as a JSON object."""
     _, group = np.unique(catalog.groups, return_inverse=True)
     on = np.stack([np.bincount(group[catalog.sides == side], minlength=group.max() + 1) for side in range(len(SPLITS))])
     conflicts = catalog.conflicts.group_by("category").aggregate([("track_id", "count")]).to_pylist()
@@ -172,7 +145,7 @@ def overview(catalog: CatalogLabels, taxonomy: Taxonomy) -> dict[str, Any]:
 
 
 def to_markdown(found: Mapping[str, Any], table: pa.Table, conflicts: pa.Table) -> str:
-    """The report for people: categories, tags with most artists first, what was dropped, first conflicts."""
+    """The report as Markdown: categories, tags (most artists first), dropped tags, first conflicts, unknown tags."""
     sides = ", ".join(f"{side} {count:,}" for side, count in found["sides"].items())
     parts = [
         "# Labels",
@@ -204,8 +177,8 @@ def _kept(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _tag_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    company = ", ".join(f"{other['tag']} ({other['jaccard']:.2f})" for other in row["together"][:3])
-    return (row["tag"], row["tracks"], row["artists"], *(row[side] for side in SPLITS), company)
+    partners = ", ".join(f"{other['tag']} ({other['jaccard']:.2f})" for other in row["together"][:3])
+    return (row["tag"], row["tracks"], row["artists"], *(row[side] for side in SPLITS), partners)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
@@ -213,5 +186,5 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|").replace("\n", " ")

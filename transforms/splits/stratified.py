@@ -1,4 +1,4 @@
-"""A stratified split of a whole catalog: which side each track is on, and how even the sides came out."""
+"""The stratified split of a whole catalog, and the deviation of its sides from their shares."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.reader import CatalogShard
-from transforms.schemas.catalog import FILE, ROW
+from transforms.schemas.catalog import FILE, ROW, split_column
 from transforms.splits.by_artist import SPLITS, SplitRatios
 from transforms.splits.stratify import OPEN, OUT, count_tags, deviations, stratify
 from transforms.splits.survey import SIDES, CatalogLabels, SideCodes, hash_of, rows_of
@@ -19,15 +19,17 @@ from transforms.taxonomy.hierarchy import Taxonomy
 def split_catalog(
     catalog: CatalogLabels, taxonomy: Taxonomy, ratios: SplitRatios, previous: dict[int, int] | None = None
 ) -> SideCodes:
-    """The side of each track.
+    """Assigns each track to a side.
+
+    Tracks of an earlier split keep their side, and new tracks join the side of their group. If artists that share audio
+    have old tracks on two sides, new tracks join their artist's side, and new tracks with shared audio are `OUT`. New
+    tracks of an artist whose old tracks are on two sides are `OUT`, too.
 
     Args:
       catalog: from `read_labels`.
-      taxonomy: the same.
+      taxonomy: the taxonomy that it was read with.
       ratios: shares of the sides.
-      previous: hash of a track_id -> its side in an earlier split: it stays. New tracks join their group's side. Where
-        artists that share audio have old tracks on two sides, new tracks join their artist's side, and new ones of the
-        shared audio are `OUT`; so are new tracks of an artist whose old ones are on two sides.
+      previous: hash of a track_id -> its side in an earlier split.
 
     Returns:
       int8 [tracks], positions in `SIDES`.
@@ -44,19 +46,19 @@ def split_catalog(
 
 
 def _group_sides(group: npt.NDArray[np.int64], old: SideCodes, groups: int) -> SideCodes:
-    """The side of groups that have old tracks: `OUT` where these are on several, `OPEN` where there are none."""
+    """The side of each group's old tracks: `OUT` if they are on several sides, `OPEN` if there are none."""
     on = np.zeros((len(SPLITS), groups), np.bool_)
     for side in range(len(SPLITS)):
         on[side, group[old == side]] = True
     count = on.sum(axis=0)
-    found = np.where(count == 0, OPEN, np.where(count > 1, OUT, on.argmax(axis=0)))
-    return found.astype(np.int8)
+    sides = np.where(count == 0, OPEN, np.where(count > 1, OUT, on.argmax(axis=0)))
+    return sides.astype(np.int8)
 
 
 def report(catalog: CatalogLabels, sides: SideCodes, taxonomy: Taxonomy, ratios: SplitRatios) -> dict[str, Any]:
-    """How even a split is: tracks and groups of each side, groups on several sides, deviation of each tag's shares.
+    """Reports tracks and groups of each side, groups on several sides, and the deviation of each tag's shares.
 
-    Groups are artists here. The catalog's own sides are those that the split is compared with.
+    Groups are artists here. `hash_split` has the deviations of the catalog's own sides, for comparison.
     """
     names, group = np.unique(catalog.artists, return_inverse=True)
     on = np.stack([np.bincount(group[sides == side], minlength=len(names)) > 0 for side in range(len(SPLITS))])
@@ -87,26 +89,26 @@ def _summary(off: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def previous_sides(shards: Iterable[CatalogShard], column: str) -> dict[int, int]:
-    """Hash of each track_id -> side, from a catalog that was split before.
+    """Hash of each track_id -> side, from a catalog with an earlier split.
 
     Raises:
-      CatalogError: a word that is no side.
+      CatalogError: a value is not the name of a side.
     """
     sides: dict[int, int] = {}
     for batch in rows_of(shards):
         for row in batch.select(["track_id", column, FILE, ROW]).to_pylist():
             if row[column] not in SIDES:
-                message = f"{row[column]!r} is no side: write {', '.join(SIDES)}"
+                message = f"{row[column]!r} is not a side: write {', '.join(SIDES)}"
                 raise CatalogError([Problem(file=row[FILE], row=row[ROW], column=column, message=message)])
             sides[hash_of(row["track_id"])] = SIDES.index(row[column])
     return sides
 
 
 def with_sides(shards: Iterable[CatalogShard], sides: SideCodes, column: str) -> Iterator[pa.RecordBatch]:
-    """The catalog's rows in their order with a column that names their side, without file and row."""
+    """The catalog's rows in their order, with a column for their side and without file and row."""
     words = pa.array(SIDES, pa.string())
     done = 0
     for batch in rows_of(shards):
         side = words.take(pa.array(sides[done : done + len(batch)]))
         done += len(batch)
-        yield batch.select(batch.schema.names[:-2]).append_column(column, side)
+        yield batch.select(batch.schema.names[:-2]).append_column(split_column(column), side)

@@ -1,9 +1,9 @@
-"""Stratified splits of groups: every tag gets its share on every side, no group is cut, no old track moves.
+"""Stratified splits of groups: tags get their shares on every side, groups are not divided, old groups do not move.
 
-Iterative stratification after Sechidis, Tsoumakas and Vlahavas (2011), on groups instead of examples: the rarest tag
-that is left is dealt first, its largest groups first, each to the side that lacks most of that tag. Groups that carry
-many tags leave some of them uneven: afterwards groups change sides one by one, large ones first, as long as that
-brings all tags together closer to their shares.
+This is iterative stratification after Sechidis, Tsoumakas and Vlahavas (2011), on groups instead of examples. The
+rarest remaining tag comes first. Its groups, from the largest on, go to the side that lacks most of that tag. Groups
+with many tags leave some tags uneven. Afterwards, groups therefore change sides one by one, from the largest on, as
+long as this reduces the deviation of all tags from their shares.
 """
 
 import dataclasses
@@ -19,10 +19,10 @@ Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
 
 OPEN = -1
-"""Side of a track that has none yet."""
+"""Side of a track or group that has no side yet."""
 
 OUT = len(SPLITS)
-"""Side of a new track whose group has old tracks on more than one side: it stays out."""
+"""Side of a new track whose group has old tracks on more than one side. The track is in no split."""
 
 
 _SWEEPS = 20
@@ -31,13 +31,13 @@ _SIZE_WEIGHT = 10.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TagCounts:
-    """How often each group carries each tag, as sparse rows.
+    """Number of tracks of each group that carry each tag, as sparse rows.
 
     Attributes:
-      starts: int64 [groups + 1], where each group's entries start.
+      starts: int64 [groups + 1], start of each group's entries.
       tags: int32 [entries].
-      counts: float64 [entries], tracks.
-      tag_total: how many tags there are.
+      counts: float64 [entries], number of tracks.
+      tag_total: number of tags.
     """
 
     starts: Int64Array
@@ -57,20 +57,20 @@ class TagCounts:
 
 
 def count_tags(carried: TagRows, group: Int64Array, groups: int, tags: int) -> TagCounts:
-    """Counts from tracks.
+    """Counts the tags of groups of tracks.
 
     Args:
       carried: tags of each track.
-      group: int64 [tracks], group of each.
-      groups: how many groups there are.
-      tags: how many tags there are.
+      group: int64 [tracks], group of each track.
+      groups: number of groups.
+      tags: number of tags.
     """
-    found = carried.sums(group, groups, tags)
-    found.sort_indices()
+    sums = carried.sums(group, groups, tags)
+    sums.sort_indices()
     return TagCounts(
-        starts=found.indptr.astype(np.int64),
-        tags=found.indices,
-        counts=found.data.astype(np.float64),
+        starts=sums.indptr.astype(np.int64),
+        tags=sums.indices,
+        counts=sums.data.astype(np.float64),
         tag_total=tags,
     )
 
@@ -78,17 +78,19 @@ def count_tags(carried: TagRows, group: Int64Array, groups: int, tags: int) -> T
 def stratify(
     counts: TagCounts, sizes: Int64Array, sides: npt.NDArray[np.int8], ratios: SplitRatios
 ) -> npt.NDArray[np.int8]:
-    """The side of each group.
+    """Assigns each group to a side.
+
+    Ties are decided by the numbers of the groups. The caller must number them independently of the catalog's order.
 
     Args:
       counts: tags of each group.
-      sizes: int64 [groups], tracks.
-      sides: int8 [groups], the side of groups that have one already, else `OPEN`. They stay, and what they hold
-        counts. Groups are numbered in an order that does not depend on the catalog's: ties are decided by it.
+      sizes: int64 [groups], number of tracks.
+      sides: int8 [groups], the side of groups that already have one, else `OPEN`. These groups do not move, and their
+        tracks count.
       ratios: shares of the sides.
 
     Returns:
-      int8 [groups], positions in `SPLITS`, and `OUT` where it was given.
+      int8 [groups], positions in `SPLITS`; `OUT` for groups that were `OUT`.
     """
     shares = np.array([getattr(ratios, split) for split in SPLITS])
     dealer = _Dealer(counts, sizes, sides.copy(), shares)
@@ -98,7 +100,7 @@ def stratify(
 
 
 class _Dealer:
-    """Deals groups to sides; keeps what each side still wants of each tag, and of tracks."""
+    """Assigns groups to sides, and keeps how many tracks of each tag, and in total, each side still lacks."""
 
     def __init__(self, counts: TagCounts, sizes: Int64Array, sides: npt.NDArray[np.int8], shares: Float64) -> None:
         self._counts, self._sizes, self.sides = counts, sizes, sides
@@ -114,13 +116,13 @@ class _Dealer:
         is_open = sides[groups] == OPEN
         left = np.bincount(counts.tags[is_open], counts.counts[is_open], minlength=counts.tag_total)
         self._left: Float64 = left.astype(np.float64)
-        # Groups of each tag, largest share of that tag first; equal ones in order of their numbers.
+        # Groups of each tag, those with most tracks of that tag first, equal ones in order of their numbers.
         self._entries = np.lexsort((groups, -counts.counts, counts.tags))
         self._tag_starts = np.searchsorted(counts.tags[self._entries], np.arange(counts.tag_total + 1))
         self._entry_groups = groups
 
     def deal(self) -> None:
-        """Tag by tag, the rarest that is left first; then the groups without any tag."""
+        """Assigns the groups of each tag, the rarest remaining tag first, then the groups without tags."""
         waiting = [(count, tag) for tag, count in enumerate(self._left.tolist()) if count > 0]
         heapq.heapify(waiting)
         while waiting:
@@ -128,7 +130,7 @@ class _Dealer:
             left = float(self._left[tag])
             if left <= 0:
                 continue
-            if left < count:  # other tags' groups took some of it: it may be rarer than the next one now
+            if left < count:  # groups of other tags also carried it: it may now be rarer than the next tag
                 heapq.heappush(waiting, (left, tag))
                 continue
             self._deal_tag(tag)
@@ -142,7 +144,7 @@ class _Dealer:
                 self._give(group, self._side_that_lacks(tag))
 
     def _side_that_lacks(self, tag: int) -> int:
-        """The side that wants most of this tag; of equal ones the one with most room."""
+        """The side that lacks most of this tag; among equal ones, the side with most room."""
         return int(max(self._usable, key=lambda side: (self._wanted[side, tag], self._room[side], -side)))
 
     def _give(self, group: int, side: int) -> None:
@@ -156,9 +158,9 @@ class _Dealer:
 def _improve(
     counts: TagCounts, sizes: Int64Array, sides: npt.NDArray[np.int8], movable: Int64Array, shares: Float64
 ) -> npt.NDArray[np.int8]:
-    """Moves groups as long as the sum of squared deviations from the shares falls, at most `_SWEEPS` times each.
+    """Moves groups between sides while this reduces the sum of squared deviations, at most `_SWEEPS` times each.
 
-    The sizes of the sides count like `_SIZE_WEIGHT` tags that every track carries.
+    The size of each side counts like `_SIZE_WEIGHT` tags that every track carries.
     """
     totals = np.bincount(counts.tags, counts.counts, minlength=counts.tag_total)
     held = np.zeros((len(shares), counts.tag_total))
@@ -192,17 +194,17 @@ def _improve(
 
 
 def deviations(carried: TagRows, sides: npt.NDArray[np.int8], tags: int, ratios: SplitRatios) -> Float64:
-    """How far each side's share of each tag is from what was asked: float64 [sides, tags], 0 where nobody carries it.
+    """Deviation of each side's share of each tag from `ratios`: float64 [sides, tags]; 0 for a tag without tracks.
 
     Args:
       carried: tags of each track.
-      sides: int8 [tracks]; tracks that are out count for no side.
-      tags: how many tags there are.
+      sides: int8 [tracks]. Tracks that are `OUT` count for no side.
+      tags: number of tags.
       ratios: shares of the sides.
     """
     inside = np.where(sides < len(SPLITS), sides, -1).astype(np.int64)
     held = carried.sums(inside, len(SPLITS), tags).toarray()
     totals = held.sum(axis=0)
     shares = np.array([getattr(ratios, split) for split in SPLITS])
-    found: Float64 = np.where(totals > 0, held / np.maximum(totals, 1) - shares[:, None], 0.0)
-    return found
+    deviation: Float64 = np.where(totals > 0, held / np.maximum(totals, 1) - shares[:, None], 0.0)
+    return deviation

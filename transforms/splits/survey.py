@@ -1,4 +1,4 @@
-"""All labels of a catalog at once, a few bytes a track: for splits and for the report on labels."""
+"""All labels of a catalog in memory, a few bytes per track, for splits and for the report on labels."""
 
 import dataclasses
 import hashlib
@@ -13,24 +13,14 @@ import pyarrow as pa
 from transforms.catalog.problems import Problem
 from transforms.catalog.reader import CatalogShard, read_shard
 from transforms.schemas.catalog import FILE, ROW
-from transforms.schemas.columns import column
+from transforms.schemas.reports import LABEL_CONFLICTS
 from transforms.splits.by_artist import NONE, SPLITS, group_of
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
 
 SIDES = (*SPLITS, NONE)
-"""Names of the sides, by number."""
+"""Names of the sides, in the order of their numbers."""
 
-CONFLICTS = pa.schema(
-    [
-        column("track_id", pa.string(), "Catalog key."),
-        column("category", pa.string(), "Category whose annotations contradict its kind: masked for this track."),
-        column("kind", pa.string(), "Kind of the category: `binary` or `multiclass`."),
-        column("tags", pa.string(), "All tags of the track, with their weights."),
-        column("file", pa.string(), "File of the catalog."),
-        column("row", pa.int64(), "Data row in that file, from 1."),
-    ]
-)
 _BATCH = 10_000
 
 Hashes = npt.NDArray[np.uint64]
@@ -40,10 +30,10 @@ SideCodes = npt.NDArray[np.int8]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TagRows:
-    """Which tags each track carries, as sparse rows.
+    """The tags that each track carries, as sparse rows.
 
     Attributes:
-      starts: int64 [tracks + 1], where each track's tags start.
+      starts: int64 [tracks + 1], start of each track's tags.
       tags: integers [pairs], ascending within a track.
     """
 
@@ -52,16 +42,16 @@ class TagRows:
 
     @property
     def tracks(self) -> int:
-        """How many tracks there are."""
+        """Number of tracks."""
         return len(self.starts) - 1
 
     def sums(self, rows: Int64Array, count: int, tags: int) -> Any:
-        """How often each of `count` groups of tracks carries each tag: a sparse int32 array [count, tags].
+        """Number of tracks that carry each tag, per group of tracks: a sparse int32 array [count, tags].
 
         Args:
-          rows: int64 [tracks], group of each track; a negative one is in none.
-          count: of groups.
-          tags: how many tags there are.
+          rows: int64 [tracks], group of each track; negative for a track in no group.
+          count: number of groups.
+          tags: number of tags.
         """
         from scipy.sparse import csr_array
 
@@ -76,20 +66,20 @@ class TagRows:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CatalogLabels:
-    """What a whole catalog says.
+    """The labels of a whole catalog.
 
     Attributes:
       tracks: uint64 [tracks], hash of each track_id.
       artists: uint64 [tracks], hash of the track's `group_key`.
-      groups: uint64 [tracks], hash of what a track must not be parted from: artists that share audio are one.
-      shared: bool [tracks], whether another artist has a track of the same audio.
+      groups: uint64 [tracks], hash of the group that a split keeps together: artists that share audio are one group.
+      shared: bool [tracks], whether another artist has a track with the same audio.
       sides: int8 [tracks], positions in `SIDES`.
       carried: tags of each track with a target over 0.
-      known: bool [tracks, categories].
+      known: bool [tracks, categories], whether the category is known for the track.
       weights: float64 [tags], sum of the targets.
       conflicts: `CONFLICTS` rows.
-      unknown: tags that mean nothing in the taxonomy -> tracks.
-      problems: rows that cannot be read.
+      unknown: tags that the taxonomy does not have -> number of tracks.
+      problems: problems of rows that cannot be read.
     """
 
     tracks: Hashes
@@ -114,10 +104,10 @@ def read_labels(
     """Reads a catalog once.
 
     Args:
-      shards: of the catalog.
-      taxonomy: what its tags mean.
-      side_of: the side of a row; a ValueError is a problem of that row.
-      bytes_column: further column with a digest of the audio's bytes: tracks that share it are of one group.
+      shards: shards of the catalog.
+      taxonomy: defines the tags.
+      side_of: returns the side of a row. A ValueError becomes a problem of that row.
+      bytes_column: further column with a digest of the audio's bytes. Tracks with the same digest are in one group.
     """
     reader = _Reader(taxonomy, side_of, bytes_column)
     for shard in shards:
@@ -173,12 +163,12 @@ class _Reader:
         place = {"file": row[FILE], "row": row[ROW]}
         self._conflicts.append({"track_id": row["track_id"], "category": name, "kind": kind, "tags": tags, **place})
         if len(self._conflicts) == _BATCH:
-            self._conflict_batches.append(pa.RecordBatch.from_pylist(self._conflicts, schema=CONFLICTS))
+            self._conflict_batches.append(pa.RecordBatch.from_pylist(self._conflicts, schema=LABEL_CONFLICTS))
             self._conflicts = []
 
     def labels(self) -> CatalogLabels:
-        """Everything that was added."""
-        rest = pa.RecordBatch.from_pylist(self._conflicts, schema=CONFLICTS)
+        """The labels of all added rows."""
+        rest = pa.RecordBatch.from_pylist(self._conflicts, schema=LABEL_CONFLICTS)
         sizes = np.array([len(tags) for tags in self._tags], np.int64)
         artists, digests = np.array(self._groups, np.uint64), np.array(self._digests, np.uint64)
         known = np.frombuffer(b"".join(self._known), np.bool_).reshape(-1, len(self._starts))
@@ -194,19 +184,19 @@ class _Reader:
             ),
             known=known,
             weights=self._weights,
-            conflicts=pa.Table.from_batches([*self._conflict_batches, rest], CONFLICTS),
+            conflicts=pa.Table.from_batches([*self._conflict_batches, rest], LABEL_CONFLICTS),
             unknown=self._unknown,
             problems=self.problems,
         )
 
 
 def hash_of(text: str) -> int:
-    """64 bits that stand for a text."""
+    """A 64-bit hash of a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def joined(groups: Hashes, digests: Hashes) -> Hashes:
-    """Groups that share a digest (0: unknown) become one: the smallest hash of them names it."""
+    """Merges groups that share a digest (0: unknown). The smallest hash of the merged groups is the new one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -220,24 +210,24 @@ def joined(groups: Hashes, digests: Hashes) -> Hashes:
     parts = connected_components(links, directed=False)[1][: len(names)]
     smallest = np.full(parts.max() + 1, np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(smallest, parts, names)
-    found: Hashes = smallest[parts][group]
-    return found
+    merged: Hashes = smallest[parts][group]
+    return merged
 
 
 def shared_audio(groups: Hashes, digests: Hashes) -> npt.NDArray[np.bool_]:
-    """Whether a track's digest (0: unknown) is one of another group, too: bool [tracks]."""
+    """Whether a track of another group has the same digest (0: unknown): bool [tracks]."""
     known = np.flatnonzero(digests)
     audio, digest = np.unique(digests[known], return_inverse=True)
     one = np.zeros(len(audio), np.uint64)
     one[digest] = groups[known]
     several = np.zeros(len(audio), np.bool_)
     several[digest[groups[known] != one[digest]]] = True
-    found = np.zeros(len(groups), np.bool_)
-    found[known] = several[digest]
-    return found
+    shared = np.zeros(len(groups), np.bool_)
+    shared[known] = several[digest]
+    return shared
 
 
 def rows_of(shards: Iterable[CatalogShard]) -> Iterator[pa.RecordBatch]:
-    """The catalog's batches without their problems."""
+    """Yields the catalog's batches without their problems."""
     for shard in shards:
         yield from (batch for batch, _ in read_shard(shard))

@@ -1,7 +1,7 @@
-"""The one door to bytes: local paths and `gs://` alike.
+"""All access to files: local paths and `gs://` URLs.
 
-Everything that is listed, read, written or committed goes through these functions. Transient errors are retried inside
-with growing pauses; what is raised is a `StorageError`.
+Everything that is listed, read, written or committed goes through these functions. They retry transient errors with
+growing pauses, and raise a `StorageError` if that fails.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class _Backend(Protocol):
-    """What `local` and `gcs` both offer."""
+    """The functions that `local` and `gcs` both have."""
 
     def read_bytes(self, url: str, max_bytes: int | None) -> bytes: ...
     def open_input(self, url: str) -> BinaryIO: ...
@@ -68,12 +68,12 @@ def _backend(url: str) -> _Backend:
 
 
 def is_absolute(url: str) -> bool:
-    """Whether the URL stands on its own: `scheme://...` or a path from the root."""
+    """Whether the URL is complete: `scheme://...` or a path from the root."""
     return "://" in url or url.startswith("/")
 
 
 def join(base: str, *parts: str) -> str:
-    """`base/part/...`; an absolute part wins over what stands before it; names are never normalised.
+    """Joins `base/part/...`. An absolute part replaces everything before it. Names are never normalised.
 
     >>> join("gs://bucket/catalog/", "audio/one track.mp3")
     'gs://bucket/catalog/audio/one track.mp3'
@@ -90,49 +90,51 @@ def join(base: str, *parts: str) -> str:
 
 
 def read_bytes(url: str, *, max_bytes: int | None = None) -> bytes:
-    """The whole file, in one request.
+    """Reads a whole file in one request.
 
     Raises:
-      TooLarge: it has more than `max_bytes` bytes; no more than that were held in memory.
+      TooLarge: it has more than `max_bytes` bytes. No more than that were held in memory.
       NotFound, PermissionDenied, Unavailable: see `errors`.
     """
     return _backend(url).read_bytes(url, max_bytes)
 
 
 def open_input(url: str) -> BinaryIO:
-    """A seekable reader; on `gs://` it reads ranges, ahead while reading goes on in sequence."""
+    """Opens a seekable reader. On `gs://` it requests ranges, and reads ahead while reads are sequential."""
     return _backend(url).open_input(url)
 
 
 def create(url: str, data: bytes) -> None:
-    """Writes a file that must not exist yet: whole or not at all, and only one of many writers succeeds.
+    """Writes a file that must not exist yet. It is written whole or not at all, and one of many writers succeeds.
+
+    If the answer to a request was lost, the object is read back: the same bytes count as success.
 
     Raises:
-      AlreadyExists: the name is taken. Where an answer was lost, the object is read back: the same bytes are success.
+      AlreadyExists: the name is taken.
     """
     _backend(url).create(url, data)
 
 
 def write_bytes(url: str, data: bytes) -> None:
-    """Writes or replaces a file in one step: a reader sees the old bytes or the new, never a mixture."""
+    """Writes or replaces a file atomically: a reader sees the old bytes or the new ones, never a mixture."""
     _backend(url).write_bytes(url, data)
 
 
 def upload(local_path: Path, url: str) -> None:
-    """`create` from a finished local file, without holding it in memory.
+    """Like `create`, from a finished local file that is not loaded into memory.
 
-    A local target may share its bytes with `local_path`: delete the source, or leave it, but don't write to it.
+    A local target may be a hard link to `local_path`: delete the source or leave it, but do not write to it.
     """
     _backend(url).upload(local_path, url)
 
 
 def list_files(url: str) -> Iterator[FileInfo]:
-    """Every file under a folder, at any depth, ordered by the bytes of its name; a missing folder holds nothing."""
+    """All files under a folder, at any depth, ordered by the bytes of their names. A missing folder is empty."""
     return _backend(url).list_files(url)
 
 
 def list_folder(url: str) -> Iterator[FileInfo]:
-    """The files directly in a folder, ordered by name: one request for 1,000 objects."""
+    """The files directly in a folder, ordered by name. Costs one request per 1,000 objects."""
     return _backend(url).list_folder(url)
 
 
@@ -142,5 +144,5 @@ def exists(url: str) -> bool:
 
 
 def delete(url: str) -> None:
-    """Removes a file; one that is missing already is fine."""
+    """Deletes a file. A missing file is not an error."""
     _backend(url).delete(url)

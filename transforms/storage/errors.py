@@ -1,10 +1,10 @@
-"""What can go wrong between the pipeline and its bytes, the same for every kind of storage."""
+"""Errors of storage, the same for every backend, and the description of a listed file."""
 
 import dataclasses
 
 
 class StorageError(OSError):
-    """An operation on storage failed; the message names the URL and the mend."""
+    """An operation on storage failed. The message names the URL, the reason and what to do."""
 
 
 class NotFound(StorageError):
@@ -12,29 +12,29 @@ class NotFound(StorageError):
 
 
 class AlreadyExists(StorageError):
-    """A create-only write found the name taken, by other bytes than its own."""
+    """The name of a create-only write is taken by other bytes."""
 
 
 class PermissionDenied(StorageError):
-    """The credentials at hand may not do this."""
+    """The current credentials do not permit the operation."""
 
 
 class Unavailable(StorageError):
-    """Network, throttling or a server's error, still there after all retries: try again later."""
+    """A network error, throttling or a server error persists after all retries: try again later."""
 
 
 class TooLarge(StorageError):
-    """More bytes than the reader allows."""
+    """The file has more bytes than the caller allows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FileInfo:
-    """One listed file.
+    """A listed file.
 
     Attributes:
-      url: where it is, in the form that was listed.
-      size: bytes.
-      version: changes whenever the bytes do: an object's generation, a local file's time and size.
+      url: its URL, in the form of the URL that was listed.
+      size: size in bytes.
+      version: changes whenever the bytes change: the generation of an object, the time and size of a local file.
     """
 
     url: str

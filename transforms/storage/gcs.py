@@ -1,4 +1,4 @@
-"""Objects on Google Cloud Storage: create-only writes are bound to generation 0."""
+"""Objects on Google Cloud Storage. Create-only writes require generation 0."""
 
 import base64
 import functools
@@ -20,7 +20,7 @@ UPLOAD_CHUNK_BYTES = 8 << 20
 
 
 def _split(url: str) -> tuple[str, str]:
-    """(bucket, object name or folder) of a gs:// URL; the name is taken as it stands."""
+    """(bucket, object name or folder) of a gs:// URL. The name is not changed."""
     bucket, _, name = url.removeprefix("gs://").partition("/")
     if not bucket:
         raise NotFound(f"{url!r}: names no bucket; write gs://BUCKET/NAME")
@@ -28,7 +28,7 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _blob(url: str) -> Any:
-    """A handle on the object; makes no request."""
+    """A handle on the object. Makes no request."""
     bucket, name = _split(url)
     if not name or "\n" in name or "\r" in name or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         raise NotFound(
@@ -38,7 +38,7 @@ def _blob(url: str) -> Any:
 
 
 class _Bounded(io.BytesIO):
-    """Takes a download's bytes and breaks it off when there are too many."""
+    """Receives a download's bytes and ends the download if there are too many."""
 
     def __init__(self, url: str, max_bytes: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def read_bytes(url: str, max_bytes: int | None) -> bytes:
     """See `storage.read_bytes`."""
 
     def fetch() -> bytes:
-        # A stream that stops early, not a range: only whole objects have their checksum verified.
+        # A stream that stops early instead of a range: the checksum is verified only for whole objects.
         sink = io.BytesIO() if max_bytes is None else _Bounded(url, max_bytes)
         _blob(url).download_to_file(sink, timeout=TIMEOUT_S, retry=None)
         return sink.getvalue()
@@ -64,16 +64,16 @@ def read_bytes(url: str, max_bytes: int | None) -> bytes:
 
 def open_input(url: str) -> BinaryIO:
     """See `storage.open_input`."""
-    found = _blob(url)
-    call(url, lambda: found.reload(timeout=TIMEOUT_S, retry=None))
-    # Bound to the generation that was opened: an object replaced meanwhile must not be read in two halves.
-    blob = found.bucket.blob(found.name, generation=found.generation)
+    current = _blob(url)
+    call(url, lambda: current.reload(timeout=TIMEOUT_S, retry=None))
+    # Bound to the current generation: bytes of an object that is replaced meanwhile must not be mixed.
+    blob = current.bucket.blob(current.name, generation=current.generation)
 
     def fetch(start: int, end: int) -> bytes:
         get = functools.partial(blob.download_as_bytes, start=start, end=end - 1, timeout=TIMEOUT_S)
         return call(url, lambda: bytes(get(retry=None, checksum=None)))
 
-    return io.BufferedReader(RangeReader(fetch, int(found.size)), buffer_size=64 << 10)
+    return io.BufferedReader(RangeReader(fetch, int(current.size)), buffer_size=64 << 10)
 
 
 def create(url: str, data: bytes) -> None:
@@ -109,7 +109,7 @@ def upload(local_path: Path, url: str) -> None:
 
 
 def _create(url: str, send: Callable[[Any], None], source: Callable[[], io.BytesIO | io.BufferedReader]) -> None:
-    """Create-only write; after an attempt whose answer was lost, a taken name may be our own doing."""
+    """Create-only write. After an attempt whose answer was lost, this process may itself have taken the name."""
     answer_lost = False
 
     def attempt() -> None:
@@ -127,7 +127,7 @@ def _create(url: str, send: Callable[[Any], None], source: Callable[[], io.Bytes
 
 
 def _holds(url: str, source: Callable[[], io.BytesIO | io.BufferedReader]) -> bool:
-    """Whether the object has the bytes that were to be written."""
+    """Whether the object already has the bytes to be written."""
     blob = _blob(url)
     blob.reload(timeout=TIMEOUT_S, retry=None)
     with source() as stream:

@@ -1,4 +1,4 @@
-"""One client a process, and requests that are repeated while they fail for a reason that may pass."""
+"""One client per process, and retries of requests after transient errors."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ import requests.adapters
 from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
-from google.cloud import storage
+from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from transforms.storage.errors import AlreadyExists, NotFound, PermissionDenied, StorageError, Unavailable
@@ -26,7 +26,7 @@ ATTEMPTS = 7
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 16.0
 TIMEOUT_S = (10, 60)
-"""To connect, and between two bytes of an answer."""
+"""Timeouts to connect, and between two bytes of an answer."""
 CONNECTIONS = 64
 
 CAUGHT = (
@@ -42,34 +42,39 @@ _TRANSIENT_CODES = {408, 429, 500, 502, 503, 504}
 _sleep = time.sleep
 
 
-def client() -> storage.Client:
-    """The process's client: a forked child must not share its parent's connections."""
+def client() -> Client:
+    """The client of this process: a forked child must not share its parent's connections."""
     return _client_of(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
 
 
 @functools.lru_cache(maxsize=4)
-def _client_of(pid: int, emulator: str | None) -> storage.Client:
+def _client_of(pid: int, emulator: str | None) -> Client:
     del pid
     credentials, session = _anonymous() if emulator else _default()
-    # The default pool of 10 makes a worker with more threads open and drop connections.
+    # With the default pool of 10, a worker with more threads would open and drop connections.
     adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    # Objects belong to buckets; no call made here needs a project.
-    return storage.Client(project="none", credentials=credentials, _http=session)
+    # No call made here needs a project: objects belong to buckets.
+    return Client(project="none", credentials=credentials, _http=session)
 
 
 def _anonymous() -> tuple[Any, requests.Session]:
-    return AnonymousCredentials(), requests.Session()  # type: ignore[no-untyped-call]
+    return AnonymousCredentials(), requests.Session()
 
 
 def _default() -> tuple[Any, requests.Session]:
     credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
-    return credentials, AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    return credentials, AuthorizedSession(credentials)
 
 
 def call(url: str, action: Callable[[], T]) -> T:
-    """Does a request, again after growing pauses while it fails for a reason that may pass."""
+    """Performs a request, and retries it after growing pauses while it fails with a transient error.
+
+    Raises:
+      Unavailable: it still fails after `ATTEMPTS` attempts.
+      StorageError: it fails with an error that is not transient.
+    """
     for attempt in range(ATTEMPTS):
         try:
             return action()
@@ -78,7 +83,7 @@ def call(url: str, action: Callable[[], T]) -> T:
                 raise _meaning(e)(f"{url}: {_sentence(e)}") from e
             if attempt == ATTEMPTS - 1:
                 raise Unavailable(f"{url}: still failing after {ATTEMPTS} attempts: {_sentence(e)}") from e
-        # Jitter keeps a thousand throttled workers from coming back all at once.
+        # Jitter keeps a thousand throttled workers from retrying at the same time.
         _sleep(min(MAX_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0))
     raise AssertionError("unreachable")
 
@@ -107,7 +112,7 @@ def _meaning(error: Exception) -> type[StorageError]:
 
 
 def _sentence(error: Exception) -> str:
-    """What went wrong, without the client's request lines: it ends in the ledger."""
+    """The reason of an error without the client's request lines: it is written to the ledger."""
     if isinstance(error, google.auth.exceptions.DefaultCredentialsError):
         return "no Google credentials found; run `gcloud auth application-default login` or use a service account"
     if _code(error) == 404:

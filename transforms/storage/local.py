@@ -1,4 +1,4 @@
-"""Local files: committed by `link(2)` of a finished, synced temporary in the same folder."""
+"""Local files. A write is committed by `link(2)` of a finished, synced temporary file in the same folder."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ from transforms.storage.errors import (
 )
 
 PARTIAL = ".partial-"
-"""Names of unfinished files start with this; listings pass them over."""
+"""Prefix of the names of unfinished files. Listings skip them."""
 
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -31,7 +31,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, er
 
 @contextlib.contextmanager
 def _named_errors(url: str) -> Iterator[None]:
-    """Turns an `OSError` into the `StorageError` that it means."""
+    """Converts an `OSError` to the matching `StorageError`."""
     try:
         yield
     except StorageError:
@@ -53,7 +53,7 @@ def _meaning(number: int | None) -> type[StorageError]:
 def open_input(url: str) -> BinaryIO:
     """See `storage.open_input`."""
     with _named_errors(url):
-        # Without O_NONBLOCK a named pipe in a catalog would hang the reader for ever.
+        # Without O_NONBLOCK a named pipe in a catalog would block the reader forever.
         descriptor = os.open(url, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -67,14 +67,14 @@ def read_bytes(url: str, max_bytes: int | None) -> bytes:
         if max_bytes is None:
             return stream.read()
         size = os.fstat(stream.fileno()).st_size
-        # The second look is for a file that grows while it is read.
+        # The second condition covers a file that grows while it is read.
         if size > max_bytes or len(data := stream.read(max_bytes + 1)) > max_bytes:
             raise TooLarge(f"{url}: {size} bytes, at most {max_bytes} are read")
         return data
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes a folder and its parents; each new name is on disk when this returns."""
+    """Creates a folder and its parents. Each new name is on disk when this returns."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
@@ -91,7 +91,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _commit(url: str, fill: Callable[[Path], None], publish: Callable[[Path, Path], None]) -> None:
-    """Fills a temporary beside the target, syncs it, publishes it and syncs the folder."""
+    """Fills a temporary file in the target's folder, syncs it, publishes it and syncs the folder."""
     target = Path(url)
     partial = target.with_name(PARTIAL + secrets.token_hex(8))
     with _named_errors(url):
@@ -116,7 +116,7 @@ def _link(partial: Path, target: Path) -> None:
     try:
         os.link(partial, target)
     except FileExistsError:
-        # A network file system may lose the answer of a link that it has made.
+        # A network file system may make a link and lose the answer.
         if taken or not partial.samefile(target):
             raise AlreadyExists(f"{target}: exists already") from None
     except OSError as e:
@@ -171,7 +171,7 @@ def list_folder(url: str) -> Iterator[FileInfo]:
 
 
 def _listed(url: str, *, deep: bool) -> Iterator[FileInfo]:
-    # Linked folders are not entered: a link to a parent would have no end.
+    # Linked folders are not entered: a link to a parent would lead to an endless listing.
     for entry in _entries(url):
         path = f"{url.removesuffix('/')}/{entry.name}"
         if entry.is_dir(follow_symlinks=False):
@@ -182,17 +182,17 @@ def _listed(url: str, *, deep: bool) -> Iterator[FileInfo]:
 
 
 def _entries(url: str) -> list[os.DirEntry[str]]:
-    """A folder's entries in the order of their full names' bytes, as object stores list them."""
+    """A folder's entries, ordered by the bytes of their full names as in object stores."""
     try:
         with _named_errors(url), os.scandir(url or ".") as entries:
-            found = [entry for entry in entries if not entry.name.startswith(PARTIAL)]
+            finished = [entry for entry in entries if not entry.name.startswith(PARTIAL)]
     except NotFound:
         return []
-    return sorted(found, key=lambda e: os.fsencode(e.name + "/" if e.is_dir(follow_symlinks=False) else e.name))
+    return sorted(finished, key=lambda e: os.fsencode(e.name + "/" if e.is_dir(follow_symlinks=False) else e.name))
 
 
 def _info(path: str, entry: os.DirEntry[str]) -> FileInfo | None:
-    """The entry as a file; None where it is none, or is gone since the folder was read."""
+    """The entry as a file; None if it is not a regular file or was deleted since the folder was read."""
     try:
         facts = entry.stat()
     except FileNotFoundError:

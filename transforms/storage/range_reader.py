@@ -1,4 +1,4 @@
-"""A seekable reader over range requests, for files of which only parts are wanted."""
+"""A seekable reader on range requests, for files of which only parts are read."""
 
 import io
 import os
@@ -12,8 +12,8 @@ MAX_FETCH_BYTES = 8 << 20
 class RangeReader(io.RawIOBase):
     """Reads `fetch(start, end)` as a file of `size` bytes.
 
-    A read elsewhere fetches what it asks for and at least 256 KiB (a Parquet footer, a column chunk's neighbour); while
-    reads follow each other the fetches double, up to 8 MiB, so that a scan costs few requests.
+    A read at a new position fetches the requested bytes, at least 256 KiB (a Parquet footer, a neighbouring column
+    chunk). While reads are sequential, the fetch size doubles up to 8 MiB, so that a scan needs few requests.
     """
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
@@ -36,7 +36,7 @@ class RangeReader(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves without a request; a negative position is an error."""
+        """Changes the position without a request. Raises ValueError for a negative position."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"seek to {base + offset}: before the start of the file")
@@ -44,7 +44,7 @@ class RangeReader(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fills the buffer, or what is left of the file."""
+        """Fills the buffer as far as the file lasts, and returns the number of bytes."""
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), max(self._size - self._position, 0))
         filled = 0
@@ -56,7 +56,7 @@ class RangeReader(io.RawIOBase):
         return filled
 
     def _piece(self, wanted: int) -> memoryview:
-        """At least one and at most `wanted` bytes from the position on."""
+        """Returns at least one and at most `wanted` bytes from the position on."""
         offset = self._position - self._window_start
         if not 0 <= offset < len(self._window):
             self._load(wanted)

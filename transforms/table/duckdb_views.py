@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from transforms import storage
 from transforms.schemas.tables import TABLES
-from transforms.table.snapshots import Snapshot, read_snapshot
+from transforms.table.reader import SnapshotReader
+from transforms.table.snapshots import DataFile
 from transforms.table.sql import duckdb_view, quoted
 
 if TYPE_CHECKING:
@@ -24,18 +25,21 @@ class NotReadOnly(ValueError):
     """The SQL is not one question: a statement that changes something, several statements, or none."""
 
 
-def _files(table_url: str, snapshot: Snapshot) -> dict[str, tuple[str, int]]:
+def _name(snapshot: SnapshotReader, file: DataFile) -> str:
+    """DuckDB's name of a file of a snapshot."""
+    return f"{PROTOCOL}://{snapshot.manifest.number}/{file.path}"
+
+
+def _files(snapshot: SnapshotReader) -> dict[str, tuple[str, int]]:
     """DuckDB's name of each of a snapshot's files -> (url, bytes)."""
-    return {
-        f"{PROTOCOL}://{snapshot.number}/{file.path}": (storage.join(table_url, file.path), file.bytes)
-        for file in snapshot.run.files
-    }
+    return {_name(snapshot, file): (snapshot.url(file), file.bytes) for file in snapshot.manifest.run.files}
 
 
 def _file_system(files: dict[str, tuple[str, int]]) -> Any:
     """An fsspec file system that holds exactly these files and opens them for reading only."""
     from fsspec import AbstractFileSystem
 
+    # fsspec has no stubs: its classes are Any.
     class SnapshotFiles(AbstractFileSystem):  # type: ignore[misc]
         """The files of one or two snapshots under the names that `_files` gives them."""
 
@@ -69,14 +73,14 @@ def _file_system(files: dict[str, tuple[str, int]]) -> Any:
     return SnapshotFiles()
 
 
-def _views(snapshot: Snapshot | None, prefix: str) -> Iterator[str]:
-    for table, schema in TABLES.items():
-        files = [f"{PROTOCOL}://{snapshot.number}/{file.path}" for file in snapshot.files(table)] if snapshot else []
-        yield duckdb_view(prefix + table, files, schema)
+def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
+    for name, schema in TABLES.items():
+        files = [_name(snapshot, file) for file in snapshot.manifest.files(name)] if snapshot else []
+        yield duckdb_view(prefix + name, files, schema)
 
 
 @contextlib.contextmanager
-def connect(table_url: str, snapshot: Snapshot, *, previous: bool = False) -> Iterator["duckdb.DuckDBPyConnection"]:
+def connect(snapshot: SnapshotReader, *, previous: bool = False) -> Iterator["duckdb.DuckDBPyConnection"]:
     """A DuckDB connection with one view per table of the snapshot, locked down.
 
     Args:
@@ -84,16 +88,16 @@ def connect(table_url: str, snapshot: Snapshot, *, previous: bool = False) -> It
 
     Raises:
       ModuleNotFoundError: DuckDB is not installed.
-      storage.NotFound: the parent snapshot is asked for and was removed.
+      TableError: the parent snapshot is asked for and was removed.
       duckdb.Error: a file of the snapshot cannot be read.
     """
     import duckdb
 
-    files = _files(table_url, snapshot)
+    files = _files(snapshot)
     statements = list(_views(snapshot, ""))
     if previous:
-        parent = read_snapshot(table_url, snapshot.run.parent) if snapshot.run.parent is not None else None
-        files |= _files(table_url, parent) if parent else {}
+        parent = snapshot.previous()
+        files |= _files(parent) if parent else {}
         statements += _views(parent, "previous_")
     connection = duckdb.connect(":memory:")
     try:

@@ -13,6 +13,6 @@ def run_path(run_id: str) -> str:
     return f"runs/{run_id}.json"
 
 
-def part_folder(table: str, bucket: int) -> str:
+def part_folder(root: str, bucket: int) -> str:
     """Folder of a bucket's part files."""
-    return storage.join(table, f"work/bucket={bucket:04d}")
+    return storage.join(root, f"work/bucket={bucket:04d}")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any, Self
 
 from transforms import storage
@@ -50,6 +49,10 @@ class Run:
         from part files of an earlier unpublished one, `unavailable` are rejects due again in the next run.
       reasons: rejected tracks by reason.
       options: what decided which rows are published (`min_score`, `top_k`).
+      gates: name -> `value`, `limit`, `passed`. In `runs/<run_id>.json`, the limits are those of the launch; in a
+        snapshot, those of the publisher. Empty for runs of earlier versions.
+      measured: what the job took, by stage: `core_seconds`, `counters`, `distributions`. Differs between equal runs.
+        Empty for runs of earlier versions.
     """
 
     run_id: str
@@ -59,6 +62,8 @@ class Run:
     reasons: dict[str, int]
     options: dict[str, Any]
     files: tuple[DataFile, ...]
+    gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    measured: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def content_hash(self) -> str:
@@ -96,13 +101,9 @@ class Snapshot:
     created: str
     run: Run
 
-    def files(self, table: str) -> list[DataFile]:
+    def files(self, name: str) -> list[DataFile]:
         """The files of one table, by bucket."""
-        return sorted((f for f in self.run.files if f.table == table), key=lambda f: (f.bucket, f.path))
-
-    def bucket_file(self, table: str, bucket: int) -> DataFile | None:
-        """The file that holds a bucket's rows of a table; None where the bucket has none."""
-        return next((f for f in self.run.files if f.table == table and f.bucket == bucket), None)
+        return sorted((f for f in self.run.files if f.table == name), key=lambda f: (f.bucket, f.path))
 
     def to_json(self) -> dict[str, Any]:
         """The snapshot as a JSON object."""
@@ -114,33 +115,40 @@ class Snapshot:
         return cls(number=obj["number"], created=obj["created"], run=Run.from_json(obj))
 
 
-def snapshot_numbers(table_url: str) -> list[int]:
-    """Numbers of all published snapshots, ascending: a listing, never a hint.
-
-    Raises:
-      TableError: the table asks for a newer reader.
-    """
-    check_version(table_url)
-    names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(table_url, "snapshots"))]
+def listed_numbers(root: str) -> list[int]:
+    """Numbers of all published snapshots, ascending: from a listing, never from a hint."""
+    names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(root, "snapshots"))]
     return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
 
-def read_snapshot(table_url: str, number: int) -> Snapshot:
+def snapshot_numbers(root: str) -> list[int]:
+    """See `listed_numbers`.
+
+    Raises:
+      TableError: the table needs a newer reader.
+    """
+    check_version(root)
+    return listed_numbers(root)
+
+
+def read_snapshot(root: str, number: int) -> Snapshot:
     """A published snapshot.
 
     Raises:
       storage.NotFound: there is no such number.
+      TableError: written by another schema version, or damaged.
     """
-    return Snapshot.from_json(json.loads(storage.read_bytes(storage.join(table_url, snapshot_path(number)))))
+    url = storage.join(root, snapshot_path(number))
+    data = storage.read_bytes(url)
+    try:
+        return Snapshot.from_json(json.loads(data))
+    except TableError as error:
+        raise TableError(f"{url}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise TableError(f"{url}: not a snapshot ({type(error).__name__}: {error})") from error
 
 
-def current_snapshot(table_url: str) -> Snapshot | None:
+def current_snapshot(root: str) -> Snapshot | None:
     """The newest published snapshot; None before the first."""
-    numbers = snapshot_numbers(table_url)
-    return read_snapshot(table_url, numbers[-1]) if numbers else None
-
-
-def locations(table_url: str, snapshot: Snapshot, table: str) -> list[str]:
-    """Absolute paths or gs:// names of a table's files."""
-    root = table_url if "://" in table_url else str(Path(table_url).absolute())
-    return [storage.join(root, file.path) for file in snapshot.files(table)]
+    numbers = snapshot_numbers(root)
+    return read_snapshot(root, numbers[-1]) if numbers else None

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.schemas.tables import TABLES
-from transforms.table.snapshots import Snapshot, locations
+from transforms.table.reader import SnapshotReader
 
 DUCKDB_TYPES: dict[pa.DataType, str] = {
     pa.string(): "VARCHAR",
@@ -46,48 +46,51 @@ def duckdb_view(name: str, files: Sequence[str], schema: pa.Schema) -> str:
     return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} WHERE false;"
 
 
-def _header(table_url: str, snapshot: Snapshot, comment: str) -> str:
-    return f"{comment} Snapshot {snapshot.number} of {table_url}, content hash {snapshot.run.content_hash}"
+def _header(snapshot: SnapshotReader, comment: str) -> str:
+    manifest = snapshot.manifest
+    return f"{comment} Snapshot {manifest.number} of {snapshot.root}, content hash {manifest.run.content_hash}"
 
 
-def duckdb_statements(table_url: str, snapshot: Snapshot) -> str:
+def duckdb_statements(snapshot: SnapshotReader) -> str:
     """Views of all tables of a snapshot, for DuckDB."""
-    lines = [_header(table_url, snapshot, "--")]
-    if "://" in table_url:
+    lines = [_header(snapshot, "--")]
+    if "://" in snapshot.root:
         lines.append(
             "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
-    lines += [duckdb_view(name, locations(table_url, snapshot, name), TABLES[name]) for name in TABLES]
+    lines += [duckdb_view(name, snapshot.files(name), TABLES[name]) for name in TABLES]
     return "\n".join(lines) + "\n"
 
 
-def bigquery_statements(table_url: str, snapshot: Snapshot) -> str:
+def bigquery_statements(snapshot: SnapshotReader) -> str:
     """External tables over a snapshot's file lists, for BigQuery.
 
     Raises:
       ValueError: the table is not on gs://, where alone BigQuery reads files.
     """
-    if not table_url.startswith("gs://"):
+    if not snapshot.root.startswith("gs://"):
         raise ValueError(
-            f"{table_url}: BigQuery reads external tables from gs:// only; tag with --table gs://BUCKET/FOLDER, "
+            f"{snapshot.root}: BigQuery reads external tables from gs:// only; tag with --table gs://BUCKET/FOLDER, "
             "or copy the table's folder there and name the copy"
         )
     lines = [
-        _header(table_url, snapshot, "--"),
+        _header(snapshot, "--"),
         "-- Names without a dataset: run with a default one, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
     ]
     for name in TABLES:
         if snapshot.files(name):
-            lines.append(_external_table(name, storage.join(table_url, manifest_path(snapshot.number, name))))
+            lines.append(
+                _external_table(name, storage.join(snapshot.root, manifest_path(snapshot.manifest.number, name)))
+            )
         else:
             lines.append(f"-- {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
 
 
-def manifest_path(number: int, table: str) -> str:
+def manifest_path(number: int, name: str) -> str:
     """Where a snapshot's plain list of a table's files is, relative to the table root."""
-    return f"manifests/{number:010d}/{table}.txt"
+    return f"manifests/{number:010d}/{name}.txt"
 
 
 def _external_table(name: str, manifest: str) -> str:
@@ -100,11 +103,11 @@ OPTIONS (
 );"""
 
 
-def spark_statements(table_url: str, snapshot: Snapshot) -> str:
+def spark_statements(snapshot: SnapshotReader) -> str:
     """PySpark statements that make temporary views: SQL alone cannot name a list of files."""
-    lines = [_header(table_url, snapshot, "#"), "# Paste into pyspark, or into a job that has `spark`."]
+    lines = [_header(snapshot, "#"), "# Paste into pyspark, or into a job that has `spark`."]
     for name in TABLES:
-        files = locations(table_url, snapshot, name)
+        files = snapshot.files(name)
         if files:
             listed = ",\n    ".join(json.dumps(file) for file in files)
             lines.append(f"spark.read.parquet(\n    {listed},\n).createOrReplaceTempView({json.dumps(name)})")
@@ -113,7 +116,7 @@ def spark_statements(table_url: str, snapshot: Snapshot) -> str:
     return "\n".join(lines) + "\n"
 
 
-SQL_ENGINES: dict[str, Callable[[str, Snapshot], str]] = {
+SQL_ENGINES: dict[str, Callable[[SnapshotReader], str]] = {
     "duckdb": duckdb_statements,
     "bigquery": bigquery_statements,
     "spark": spark_statements,

@@ -50,18 +50,18 @@ class TableMetadata:
         )
 
 
-def read_table_metadata(table_url: str, *, writing: bool = False) -> TableMetadata:
+def read_table_metadata(root: str, *, writing: bool = False) -> TableMetadata:
     """What `table.json` says.
 
     Args:
-      table_url: root of the table.
+      root: folder or gs:// prefix of the table.
       writing: whether the caller is going to write to the table.
 
     Raises:
       TableError: the table asks for a newer reader, or for a newer writer where `writing`; or the file is damaged.
       storage.NotFound: there is no such file.
     """
-    url = storage.join(table_url, "table.json")
+    url = storage.join(root, "table.json")
     data = storage.read_bytes(url)
     try:
         found = TableMetadata.from_json(json.loads(data))
@@ -73,21 +73,21 @@ def read_table_metadata(table_url: str, *, writing: bool = False) -> TableMetada
     return found
 
 
-def check_version(table_url: str, *, writing: bool = False) -> None:
+def check_version(root: str, *, writing: bool = False) -> None:
     """Raises TableError as `read_table_metadata` does. A folder without `table.json` asks for no version."""
     with contextlib.suppress(storage.NotFound):
-        read_table_metadata(table_url, writing=writing)
+        read_table_metadata(root, writing=writing)
 
 
-def open_table(table_url: str, buckets: int) -> int:
+def open_table(root: str, buckets: int) -> int:
     """Bucket count of a table to write to: written once by whoever comes first, read by everybody after.
 
     Raises:
       TableError: the table asks for a newer reader or writer, or its `table.json` is damaged.
     """
     with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(table_url, "table.json"), json_bytes(TableMetadata(buckets=buckets).to_json()))
-    return read_table_metadata(table_url, writing=True).buckets
+        storage.create(storage.join(root, "table.json"), json_bytes(TableMetadata(buckets=buckets).to_json()))
+    return read_table_metadata(root, writing=True).buckets
 
 
 def _check(url: str, role: str, wanted: int, own: int) -> None:

@@ -45,7 +45,7 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
     folder = f"data/run={run_id}" + (f"/bucket={bucket:04d}" if bucket >= 0 else "")
     path = f"{folder}/{name}-{sha256[:16]}.parquet"
     with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(known.table, path), data)
+        storage.create(storage.join(known.root, path), data)
     return DataFile(
         table=name,
         path=path,

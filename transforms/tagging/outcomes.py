@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 
 from transforms import storage
 from transforms.formats.hashing import digest
-from transforms.formats.parquet import parquet_bytes, read_parquet, read_parquet_of
+from transforms.formats.parquet import parquet_bytes, read_parquet_of
 from transforms.schemas.tables import LEDGER, PART
 from transforms.table.layout import part_folder
-from transforms.table.snapshots import Ids, Snapshot, read_snapshot
+from transforms.table.reader import SnapshotReader, open_snapshot
+from transforms.table.snapshots import Ids
 
 MISSING = "missing"
 """Source version of a file that no listing of its folder showed."""
@@ -34,13 +35,13 @@ class PriorOutcomes:
     """Where earlier outcomes of a table may be found, and with which ids they are worth something.
 
     Attributes:
-      table: the table's root.
+      root: folder or gs:// prefix of the table.
       parent: number of the snapshot that this run follows; workers read it themselves, so the graph stays small.
       due_again: reasons for which a rejected track is tried again in every run.
       retry_rejects: try every rejected track again.
     """
 
-    table: str
+    root: str
     parent: int | None
     ids: Ids
     due_again: frozenset[str]
@@ -51,9 +52,9 @@ class PriorOutcomes:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @functools.cached_property
-    def snapshot(self) -> Snapshot | None:
-        """The parent snapshot, read once: all buckets of a worker ask for it."""
-        return None if self.parent is None else read_snapshot(self.table, self.parent)
+    def snapshot(self) -> SnapshotReader | None:
+        """The parent snapshot, opened once: all buckets of a worker ask for it."""
+        return None if self.parent is None else open_snapshot(self.root, self.parent)
 
     def keeps(self, outcomes: pa.Table) -> pa.Table:
         """The outcomes that stand: embedded tracks, and rejected ones that are not tried again."""
@@ -65,10 +66,10 @@ class PriorOutcomes:
         return pc.and_(again, pc.not_equal(outcomes["source_version"], MISSING))
 
 
-def write_part(table: str, bucket: int, rows: pa.Table, embedding_id: str) -> str:
+def write_part(root: str, bucket: int, rows: pa.Table, embedding_id: str) -> str:
     """Writes one chunk's part file, named by its content; returns its url. Writing it again changes nothing."""
     data = parquet_bytes(rows.select(PART.names).cast(PART), ids={"embedding_id": embedding_id})
-    url = storage.join(part_folder(table, bucket), f"{digest(data)[:24]}.parquet")
+    url = storage.join(part_folder(root, bucket), f"{digest(data)[:24]}.parquet")
     with contextlib.suppress(storage.AlreadyExists):  # the name is the content's hash: an earlier try finished
         storage.create(url, data)
     return url
@@ -108,11 +109,9 @@ def assembled(
 
 def due_ids(known: PriorOutcomes, bucket: int, rows: pa.Table) -> frozenset[str]:
     """Those of the bucket's tracks that the parent snapshot holds as due again, their source unchanged."""
-    parent = known.snapshot
-    file = parent.bucket_file("ledger", bucket) if parent else None
-    if file is None:
+    if known.snapshot is None:
         return frozenset()
-    ledger = read_parquet(storage.join(known.table, file.path), ["track_id", "source_version", "reason"])
+    ledger = known.snapshot.scan("ledger", ["track_id", "source_version", "reason"], bucket=bucket)
     ledger = _same_source(ledger, rows)
     return frozenset(ledger.filter(known.due(ledger))["track_id"].to_pylist())
 
@@ -126,7 +125,7 @@ def _choose(
     one that stands before one that is due again.
     """
     carried = _ranked(_carried(known, bucket, rows, columns), 0, 2)
-    if carried.num_rows == rows.num_rows:  # nothing is missing: part files need not be opened
+    if carried.num_rows == rows.num_rows:  # the parent snapshot settles every track: skip part files
         return carried.sort_by("track_id").drop_columns("preference")
     names = {url.rpartition("/")[2] for url in latest}
     found = [carried]
@@ -154,7 +153,7 @@ def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
 def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Names of the bucket's part files, with their outcomes of these rows."""
     extra, ids = {"run_id", "carried"}, {"embedding_id": known.ids.embedding_id}
-    for file in storage.list_folder(part_folder(known.table, bucket)):
+    for file in storage.list_folder(part_folder(known.root, bucket)):
         if not file.url.endswith(".parquet"):
             continue
         part = read_parquet_of(file.url, ids, [name for name in columns if name not in extra])
@@ -168,31 +167,28 @@ def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[
 def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """What the parent snapshot knows of these rows: embeddings of the same id, rejects of the same features."""
     parent = known.snapshot
-    ledger_file = parent.bucket_file("ledger", bucket) if parent else None
-    if parent is None or ledger_file is None or parent.run.ids.feature_id != known.ids.feature_id:
+    if parent is None or parent.manifest.run.ids.feature_id != known.ids.feature_id:
         return _schema(columns).empty_table()
     names = [name for name in LEDGER.names if name in {*columns, "track_id", "source_version", "reason"}]
-    ledger = known.keeps(_same_source(read_parquet(storage.join(known.table, ledger_file.path), names), rows))
-    if parent.run.ids.embedding_id != known.ids.embedding_id:
+    ledger = known.keeps(_same_source(parent.scan("ledger", names, bucket=bucket), rows))
+    if parent.manifest.run.ids.embedding_id != known.ids.embedding_id:
         ledger = ledger.filter(pc.is_valid(ledger["reason"]))
     ledger = ledger.append_column("carried", pa.array([True] * ledger.num_rows, pa.bool_()))
-    for table in ("tracks", "embeddings"):
-        ledger = _look_up(known, bucket, ledger, table, columns)
+    for name in ("tracks", "embeddings"):
+        ledger = _look_up(parent, bucket, ledger, name, columns)
     return ledger.select(columns).cast(_schema(columns))
 
 
-def _look_up(known: PriorOutcomes, bucket: int, ledger: pa.Table, table: str, columns: Sequence[str]) -> pa.Table:
+def _look_up(parent: SnapshotReader, bucket: int, ledger: pa.Table, name: str, columns: Sequence[str]) -> pa.Table:
     """Appends the columns that only this table of the parent has; null for rejected tracks."""
-    parent = known.snapshot
-    schema = {"tracks": ["duration_s", "sample_rate", "channels"], "embeddings": ["embedding"]}[table]
-    names = [name for name in schema if name in columns]
-    file = parent.bucket_file(table, bucket) if parent else None
-    if not names or file is None:
+    own = {"tracks": ["duration_s", "sample_rate", "channels"], "embeddings": ["embedding"]}[name]
+    wanted = [column for column in own if column in columns]
+    if not wanted:
         return ledger
-    found = read_parquet(storage.join(known.table, file.path), ["track_id", *names])
+    found = parent.scan(name, ["track_id", *wanted], bucket=bucket)
     index = pc.index_in(ledger["track_id"], value_set=found["track_id"].combine_chunks())
-    for name in names:
-        ledger = ledger.append_column(name, found[name].take(index))
+    for column in wanted:
+        ledger = ledger.append_column(column, found[column].take(index))
     return ledger
 
 

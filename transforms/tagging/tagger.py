@@ -12,10 +12,25 @@ from transforms.taxonomy.hierarchy import Taxonomy
 class Tagger(Protocol):
     """Heads, calibration and hierarchy of a bundle. Results of a row never depend on the other rows."""
 
-    taxonomy: Taxonomy
-    feature_id: str
-    embedding_id: str
-    tagger_id: str
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The tags that it scores."""
+        ...
+
+    @property
+    def feature_id(self) -> str:
+        """Hash of the features that its embeddings are made of."""
+        ...
+
+    @property
+    def embedding_id(self) -> str:
+        """Hash of what makes its embeddings."""
+        ...
+
+    @property
+    def tagger_id(self) -> str:
+        """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
+        ...
 
     def score(self, embeddings: np.ndarray) -> np.ndarray:
         """Track embeddings float32 [tracks, dim] -> calibrated scores float64 [tracks, tags], 0 to 1."""

@@ -12,9 +12,9 @@ class Tag:
 
     Attributes:
       id: stable id, `category/slug`.
-      name: what people read.
-      parents: ids of broader tags of the same category; a track that carries this tag carries them too.
-      aliases: other ids that catalogs use for it.
+      name: display name.
+      parents: ids of broader tags of the same category. A track that carries this tag carries them, too.
+      aliases: other ids of this tag in catalogs.
       any_of: binary categories only: a track with any of these catalog tags carries this one.
       none_of: binary categories only: a track with any of these catalog tags does not carry it.
     """
@@ -38,11 +38,11 @@ class Category:
 
     Attributes:
       name: first part of its tags' ids.
-      kind: `binary` (one tag that applies or not, or two of which one applies), `multiclass` (exactly one of its tags
-        applies) or `multilabel` (any number does).
-      tags: in the order of the file.
-      dropped: tags that catalogs carry and that are no targets, such as those too rare to learn. A track that has one
-        is annotated in this category, and the tag's parents apply to it.
+      kind: `binary` (one tag that applies or not, or two tags of which one applies), `multiclass` (exactly one of the
+        tags applies) or `multilabel` (any number of tags applies).
+      tags: its tags, in the order of the file.
+      dropped: tags of catalogs that are not targets, for example because they are too rare to learn. A track that has
+        one is annotated in this category, and the tag's parents apply to it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a taxonomy, as sentences; nothing stops at the first."""
+"""Checks of a taxonomy. They report all faults as sentences, not only the first."""
 
 import difflib
 from collections import Counter
@@ -16,14 +16,14 @@ _TAG_LISTS = ("parents", "aliases", "any_of", "none_of")
 _TAG_FIELDS = {"id", "name", *_TAG_LISTS}
 
 
-def check_shape(obj: Any) -> list[str]:
-    """Faults in the structure of a parsed file: missing, unknown or mistyped fields."""
+def check_shape(obj: object) -> list[str]:
+    """Faults in the structure of a parsed file: missing or unknown fields, and fields of a wrong type."""
     if not isinstance(obj, dict) or set(obj) != {"categories"} or not isinstance(obj["categories"], list):
         return ["a taxonomy is one mapping with the key `categories`, a list of categories"]
     return [fault for i, category in enumerate(obj["categories"], 1) for fault in _category_shape(i, category)]
 
 
-def _category_shape(number: int, obj: Any) -> Iterator[str]:
+def _category_shape(number: int, obj: object) -> Iterator[str]:
     place = f"category {number}"
     if not isinstance(obj, dict):
         yield f"{place}: {obj!r} is not a mapping with {', '.join(sorted(_CATEGORY_FIELDS))}"
@@ -40,7 +40,7 @@ def _category_shape(number: int, obj: Any) -> Iterator[str]:
             yield from _tag_shape(f"{place}, {what} {i}", tag)
 
 
-def _tag_shape(place: str, obj: Any) -> Iterator[str]:
+def _tag_shape(place: str, obj: object) -> Iterator[str]:
     if isinstance(obj, str):
         return
     if not isinstance(obj, dict):
@@ -85,7 +85,7 @@ def _meant(name: str, known: Iterable[str]) -> str:
 
 
 def check(categories: Sequence["Category"]) -> list[str]:
-    """Faults in meaning: names, kinds, parents, aliases and rules that do not fit together."""
+    """Faults in the content: names, kinds, parents, aliases and rules that contradict each other."""
     if not categories:
         return ["no categories: give at least one"]
     faults = list(_repeated("category", (category.name for category in categories)))
@@ -103,7 +103,7 @@ def check(categories: Sequence["Category"]) -> list[str]:
 
 def _repeated(what: str, names: Iterable[str]) -> Iterator[str]:
     counts = Counter(names)
-    yield from (f"{what} {name!r} stands {count} times" for name, count in counts.items() if count > 1)
+    yield from (f"{what} {name!r} is listed {count} times" for name, count in counts.items() if count > 1)
 
 
 def _category_faults(category: "Category") -> Iterator[str]:
@@ -127,13 +127,13 @@ def _tag_faults(category: "Category", tag: "Tag") -> Iterator[str]:
     if fault := _id_fault(tag.id):
         yield fault
     elif tag_id(tag.id) != tag.id or tag.category != category.name:
-        yield f"{place}: stands in category {category.name!r}: its id must be {category.name}/<slug>"
+        yield f"{place}: listed in category {category.name!r}: its id must be {category.name}/<slug>"
     if tag.parents and category.kind != "multilabel":
         yield f"{place}: parents are for multilabel categories, {category.name!r} is {category.kind}"
     if (tag.any_of or tag.none_of) and category.kind != "binary":
         yield f"{place}: any_of and none_of are for binary categories, {category.name!r} is {category.kind}"
     if both := sorted(set(tag.any_of) & set(tag.none_of)):
-        yield f"{place}: {both} in any_of and in none_of"
+        yield f"{place}: {both} are in any_of and in none_of"
 
 
 def _alias_faults(tags: Sequence["Tag"]) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _alias_faults(tags: Sequence["Tag"]) -> Iterator[str]:
     for tag in tags:
         for alias in tag.aliases:
             if owners.setdefault(alias, tag.id) != tag.id:
-                yield f"tag {tag.id!r}: alias {alias!r} already means {owners[alias]!r}"
+                yield f"tag {tag.id!r}: alias {alias!r} already belongs to {owners[alias]!r}"
 
 
 def _parent_faults(tag: "Tag", known: set[str]) -> Iterator[str]:
@@ -149,7 +149,7 @@ def _parent_faults(tag: "Tag", known: set[str]) -> Iterator[str]:
         if parent not in known:
             yield f"tag {tag.id!r}: parent {parent!r} does not exist{_meant(parent, known)}"
         elif parent.partition("/")[0] != tag.category:
-            yield f"tag {tag.id!r}: parent {parent!r} is of another category"
+            yield f"tag {tag.id!r}: parent {parent!r} belongs to another category"
     yield from (f"tag {tag.id!r}: {fault}" for fault in _repeated("parent", tag.parents))
 
 
@@ -157,11 +157,11 @@ def _cycle_faults(tags: Sequence["Tag"]) -> list[str]:
     known = {tag.id for tag in tags}
     parents = {tag.id: tuple(p for p in tag.parents if p in known) for tag in tags}
     stuck = set(parents) - set(parents_first(parents))
-    return [f"tags {sorted(stuck)}: parents go round in a circle"] if stuck else []
+    return [f"tags {sorted(stuck)}: parents form a cycle"] if stuck else []
 
 
 def parents_first(parents: Mapping[str, Sequence[str]]) -> list[str]:
-    """Ids ordered so that parents come before children; ids on a cycle, or below one, are left out."""
+    """Ids in an order with parents before children. Ids on a cycle or below one are omitted."""
     children: dict[str, list[str]] = {tag: [] for tag in parents}
     for tag, above in parents.items():
         for parent in set(above):

@@ -1,4 +1,4 @@
-"""The taxonomy: categories and their tags, in an order that never depends on the reader."""
+"""The taxonomy: categories and their tags, in the order of the file."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ class TaxonomyError(ValueError):
     """A taxonomy that cannot be used.
 
     Attributes:
-      problems: everything that is wrong with it, one sentence each.
+      problems: all faults, one sentence each.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -30,10 +30,10 @@ class TaxonomyError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Taxonomy:
-    """All categories. Building one checks it: every fault is reported, not the first.
+    """All categories. The constructor checks them and reports all faults, not only the first.
 
     Raises:
-      TaxonomyError: with all problems.
+      TaxonomyError: the taxonomy has faults.
     """
 
     categories: tuple[Category, ...]
@@ -44,7 +44,7 @@ class Taxonomy:
 
     @functools.cached_property
     def tags(self) -> tuple[Tag, ...]:
-        """All tags: category by category, in the order of the file. Position in it is the column of a target vector."""
+        """All tags, category by category, in the order of the file: the columns of a target vector."""
         return tuple(tag for category in self.categories for tag in category.tags)
 
     @functools.cached_property
@@ -64,12 +64,12 @@ class Taxonomy:
 
     @functools.cached_property
     def slices(self) -> Mapping[str, slice]:
-        """Where each category's tags stand in `tags`."""
-        found, start = {}, 0
+        """Positions of each category's tags in `tags`."""
+        slices, start = {}, 0
         for category in self.categories:
-            found[category.name] = slice(start, start + len(category.tags))
+            slices[category.name] = slice(start, start + len(category.tags))
             start += len(category.tags)
-        return found
+        return slices
 
     @functools.cached_property
     def parents(self) -> tuple[tuple[int, ...], ...]:
@@ -78,20 +78,20 @@ class Taxonomy:
 
     @functools.cached_property
     def topological(self) -> tuple[int, ...]:
-        """Positions of all tags, parents before their children; otherwise in the order of `tags`."""
+        """Positions of all tags, with parents before their children."""
         return tuple(self.index[tag] for tag in parents_first({tag.id: tag.parents for tag in self.tags}))
 
     @functools.cached_property
     def ancestors(self) -> tuple[tuple[int, ...], ...]:
-        """Positions of all broader tags of each tag, however far up, ascending."""
-        found: dict[int, set[int]] = {}
+        """Positions of all direct and indirect parents of each tag, ascending, in the order of `tags`."""
+        above: dict[int, set[int]] = {}
         for i in self.topological:
-            found[i] = set(self.parents[i]).union(*(found[parent] for parent in self.parents[i]))
-        return tuple(tuple(sorted(found[i])) for i in range(len(self.tags)))
+            above[i] = set(self.parents[i]).union(*(above[parent] for parent in self.parents[i]))
+        return tuple(tuple(sorted(above[i])) for i in range(len(self.tags)))
 
     @functools.cached_property
     def taxonomy_id(self) -> str:
-        """Hash of everything in it, the order of tags included."""
+        """Hash of the content, including the order of tags."""
         return short_id("tx", json.dumps(self.to_json(), sort_keys=True))
 
     @functools.cached_property
@@ -106,28 +106,28 @@ class Taxonomy:
 
     @functools.cached_property
     def concerned(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of the categories that a tag id says something about: its own, and binary ones with a rule for it."""
-        found: dict[str, dict[str, None]] = {}
+        """Tag id -> names of the categories it gives evidence for: its own, and binary ones with a rule for it."""
+        concerned: dict[str, dict[str, None]] = {}
         for category in self.categories:
             for tag in (*category.tags, *category.dropped):
                 for name in (tag.id, *tag.any_of, *tag.none_of):
-                    found.setdefault(name, {})[category.name] = None
-        return {name: tuple(categories) for name, categories in found.items()}
+                    concerned.setdefault(name, {})[category.name] = None
+        return {name: tuple(categories) for name, categories in concerned.items()}
 
     @functools.cached_property
     def _rule_tags(self) -> frozenset[str]:
         return frozenset(name for tag in self.tags for name in (*tag.any_of, *tag.none_of))
 
     def resolve(self, tag: str) -> str | None:
-        """The id that a catalog's tag (an id or an alias) stands for, or None."""
+        """The tag id of a catalog's tag (an id or an alias), or None."""
         return self._resolved.get(tag)
 
     def knows(self, tag: str) -> bool:
-        """Whether a catalog's tag means something here: an id, an alias, dropped, or in a binary category's rule."""
+        """Whether the taxonomy has a catalog's tag: as an id, an alias, a dropped tag or in a rule of a binary tag."""
         return tag in self._resolved or tag in self.dropped or tag in self._rule_tags
 
     def implied(self, tag: str) -> tuple[int, ...]:
-        """Positions of the tags that apply where a catalog's tag does: its own and all broader ones, if it is known."""
+        """Positions of the tags that a catalog's tag implies: itself (unless it is dropped) and all broader tags."""
         if (resolved := self.resolve(tag)) is not None:
             place = self.index[resolved]
             return (place, *self.ancestors[place])
@@ -135,15 +135,15 @@ class Taxonomy:
         return tuple(sorted({place for parent in parents for place in self.implied(parent)}))
 
     def to_json(self) -> dict[str, Any]:
-        """The taxonomy as a JSON object; also what its YAML file holds."""
+        """The taxonomy as a JSON object, which is also the content of its YAML file."""
         return {"categories": [_category_to_json(category) for category in self.categories]}
 
     @classmethod
     def from_json(cls, obj: Any) -> Self:
-        """The taxonomy of a parsed YAML or JSON file.
+        """Reads the taxonomy from a parsed YAML or JSON file.
 
         Raises:
-          TaxonomyError: with all problems.
+          TaxonomyError: the taxonomy has faults.
         """
         if problems := check_shape(obj):
             raise TaxonomyError(problems)
@@ -157,8 +157,8 @@ class Taxonomy:
 
 
 def _category_to_json(category: Category) -> dict[str, Any]:
-    found = {"name": category.name, "kind": category.kind, "tags": [_tag_to_json(tag) for tag in category.tags]}
-    return {**found, "dropped": [_tag_to_json(tag) for tag in category.dropped]} if category.dropped else found
+    obj = {"name": category.name, "kind": category.kind, "tags": [_tag_to_json(tag) for tag in category.tags]}
+    return {**obj, "dropped": [_tag_to_json(tag) for tag in category.dropped]} if category.dropped else obj
 
 
 def _tag_to_json(tag: Tag) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _category(obj: Mapping[str, Any]) -> Category:
 
 
 def _tag(obj: Mapping[str, Any] | str) -> Tag:
-    """A tag from its mapping, or from its bare id."""
+    """Reads a tag from its mapping or from its id alone."""
     fields: Mapping[str, Any] = {"id": obj} if isinstance(obj, str) else obj
     lists = {name: tuple(tag_id(t) for t in fields.get(name) or ()) for name in _TAG_LISTS}
     name = fields.get("name") or readable_name(fields["id"])
@@ -183,16 +183,16 @@ def _tag(obj: Mapping[str, Any] | str) -> Tag:
 
 
 def readable_name(tag: str) -> str:
-    """A tag's name where the taxonomy gives none: its slug with spaces and a capital."""
+    """The name of a tag for which the taxonomy gives none: its slug with spaces and an initial capital."""
     slug = tag.partition("/")[2].replace("_", " ").replace("-", " ")
     return slug[:1].upper() + slug[1:]
 
 
 def load_taxonomy(url: str) -> Taxonomy:
-    """The taxonomy of a YAML (or JSON) file.
+    """Reads the taxonomy of a YAML or JSON file.
 
     Raises:
-      TaxonomyError: the file is missing, is no YAML, or has faults: all are reported, each naming the file.
+      TaxonomyError: the file is missing, is not YAML, or has faults. All are reported, each with the file's name.
     """
     import yaml
 
@@ -209,7 +209,7 @@ def load_taxonomy(url: str) -> Taxonomy:
 
 @functools.cache
 def _strict_loader() -> Any:
-    """A safe YAML loader that refuses a key written twice, where plain YAML keeps the last one in silence."""
+    """A safe YAML loader that refuses repeated keys. Plain YAML silently keeps the last one."""
     import yaml
 
     class Strict(yaml.SafeLoader):
@@ -218,9 +218,7 @@ def _strict_loader() -> Any:
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             keys = [key.value for key, _ in node.value]
             if repeated := sorted({str(key) for key in keys if keys.count(key) > 1}):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {repeated[0]!r} stands twice", node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} is repeated", node.start_mark)
             return super().construct_mapping(node, deep)
 
     return Strict

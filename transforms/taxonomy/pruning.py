@@ -1,4 +1,4 @@
-"""Taxonomies without the tags that too few artists carry."""
+"""Removes tags that too few artists carry from a taxonomy."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
 
 FEWEST_TAGS = {"binary": 1, "multiclass": 2, "multilabel": 1}
-"""Tags that a category needs to be one."""
+"""Fewest tags of a category of each kind."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrunedTaxonomy:
-    """A taxonomy, and why it lacks each tag that another one has."""
+    """A reduced taxonomy, and for each tag that was removed the reason."""
 
     taxonomy: Taxonomy
     reasons: dict[str, str]
@@ -21,13 +21,14 @@ class PrunedTaxonomy:
 def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: int) -> PrunedTaxonomy:
     """Drops the tags that fewer than `min_artists` artists carry.
 
-    A tag's parents are carried wherever it is, so a kept tag's parents are kept. What a dropped tag says about its
-    category and its parents still counts: it stays in the category's `dropped` list. A category goes as a whole where
-    too little is left of it: one of the tags of a `binary` one, fewer than two classes, no tag.
+    Every track that carries a tag carries its parents, so the parents of a kept tag are kept. A dropped tag stays in
+    the category's `dropped` list, so that it still counts as evidence for the category and for its parents. A whole
+    category is dropped if too few of its tags are kept: not all tags of a `binary` one, fewer than two classes of a
+    `multiclass` one, or none of a `multilabel` one.
 
     Args:
       taxonomy: all tags.
-      artists: tag id -> artists that carry it.
+      artists: tag id -> number of artists that carry it.
       min_artists: fewest artists of a tag that is kept.
 
     Raises:
@@ -40,7 +41,7 @@ def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: in
         reasons |= {tag: f"{artists[tag]} artists, fewer than {min_artists}" for tag in sorted(rare)}
         kept = [tag for tag in category.tags if tag.id not in rare]
         if len(kept) < FEWEST_TAGS[category.kind] or (category.kind == "binary" and rare):
-            why = f"with {', '.join(sorted(rare))} dropped nothing is left of the {category.kind} category"
+            why = f"without {', '.join(sorted(rare))}, the {category.kind} category has too few tags"
             reasons |= {tag.id: why for tag in kept}
         else:
             categories.append(_reduced(category, kept, rare))
@@ -57,8 +58,8 @@ def _reduced(category: Category, kept: list[Tag], rare: set[str]) -> Category:
 
 
 def _kept_parents(parents: tuple[str, ...], above: Mapping[str, tuple[str, ...]], rare: set[str]) -> tuple[str, ...]:
-    """The nearest broader tags that are kept, in order."""
-    found: dict[str, None] = {}
+    """The nearest broader tags that are kept, in order, in place of parents that are dropped."""
+    kept: dict[str, None] = {}
     for parent in parents:
-        found |= dict.fromkeys(_kept_parents(above[parent], above, rare) if parent in rare else (parent,))
-    return tuple(found)
+        kept |= dict.fromkeys(_kept_parents(above[parent], above, rare) if parent in rare else (parent,))
+    return tuple(kept)

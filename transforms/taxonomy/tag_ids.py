@@ -1,4 +1,4 @@
-"""Tag ids, and tags with weights, as catalogs and taxonomies write them."""
+"""Reads tag ids and tag weights as written in catalogs and taxonomies."""
 
 import functools
 import math
@@ -10,36 +10,39 @@ _FORBIDDEN_IN_TAG = re.compile(r"[|:\x00-\x1f\x7f]")
 
 
 TagWeights = list[tuple[str, float | None]]
-"""Tags of one track: (tag id, weight 0..1, or None where the annotator gave none)."""
+"""Tags of one track: (tag id, weight 0..1, or None if no weight was given)."""
 
 
 @functools.lru_cache(maxsize=65_536)
 def tag_id(raw: str) -> str:
-    """The canonical tag id, `category/slug`; MTG's `category---slug` is read too.
+    """The canonical tag id, `category/slug`. Also reads MTG's `category---slug`.
 
-    MTG writes one category with a slash (`mood/theme---calm`): the slash is dropped, giving `moodtheme/calm`.
+    MTG writes one category with a slash (`mood/theme---calm`). The slash is dropped: `moodtheme/calm`.
+
+    Raises:
+      ValueError: the text is not a tag id.
     """
-    found = raw.strip()
-    if "---" in found:
-        category, _, slug = found.partition("---")
-        found = f"{category.replace('/', '')}/{slug}"
-    parts = found.split("/")
+    tag = raw.strip()
+    if "---" in tag:
+        category, _, slug = tag.partition("---")
+        tag = f"{category.replace('/', '')}/{slug}"
+    parts = tag.split("/")
     if len(parts) != 2 or not all(part.strip() == part != "" for part in parts):
         raise ValueError(f"tag {shown(raw)}: write category/slug, e.g. mood/calm")
-    if _FORBIDDEN_IN_TAG.search(found):
-        raise ValueError(f"tag {shown(raw)} holds a colon, a bar or a control character")
-    return found
+    if _FORBIDDEN_IN_TAG.search(tag):
+        raise ValueError(f"tag {shown(raw)} contains a colon, a bar or a control character: remove it")
+    return tag
 
 
 @functools.lru_cache(maxsize=65_536)
 def weighted_tag(raw: str) -> tuple[str, float | None]:
-    """`category/slug` or `category/slug:0.7` as (tag id, weight or None)."""
+    """Reads `category/slug` or `category/slug:0.7` as (tag id, weight or None). Raises ValueError."""
     name, colon, weight = raw.partition(":")
     return tag_id(name), tag_weight(weight, name) if colon else None
 
 
 def tag_weight(value: Any, tag: str) -> float | None:
-    """The weight of a tag, 0 to 1; None where there is no value. Raises ValueError for anything else."""
+    """Reads the weight of a tag, 0 to 1; None if there is no value. Raises ValueError for anything else."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     try:
@@ -51,14 +54,14 @@ def tag_weight(value: Any, tag: str) -> float | None:
     return number
 
 
-def shown(value: Any) -> str:
-    """The value for a message: escaped, and not longer than a line."""
+def shown(value: object) -> str:
+    """The value as shown in a message: escaped, at most 120 characters."""
     escaped = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return escaped if len(escaped) <= 120 else f"{escaped[:117]}..."
 
 
 def slug(text: str) -> str:
-    """The slug of a name: letters and digits of any script, joined by `_`; may be empty.
+    """The slug of a name: letters and digits of any script, joined by `_`. It may be empty.
 
     >>> slug("Drum & Bass / Jungle")
     'drum_and_bass_jungle'

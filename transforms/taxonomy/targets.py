@@ -1,4 +1,4 @@
-"""Annotated tags as training targets: what is known of a track, and what is not, category by category."""
+"""Converts annotated tags to training targets, and masks the categories that are not annotated."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ class Labels:
     """Targets of one track.
 
     Attributes:
-      targets: float32 [tags], 0 to 1, in the order of `Taxonomy.tags`; 0 where nothing is known.
-      mask: float32 [tags], 1 where the category is known for this track, else 0.
-      conflicts: names of the categories whose annotations contradict their kind: masked.
-      unknown: tags that mean nothing in this taxonomy, in order.
+      targets: float32 [tags], 0 to 1, in the order of `Taxonomy.tags`; 0 if the category is not known.
+      mask: float32 [tags], 1 if the tag's category is known for this track, else 0.
+      conflicts: names of the categories whose annotations contradict their kind. They are masked.
+      unknown: tags that the taxonomy does not have, sorted.
     """
 
     targets: npt.NDArray[np.float32]
@@ -28,16 +28,19 @@ class Labels:
 
 
 def encode_targets(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> Labels:
-    """The labels of a track.
+    """Converts the annotations of a track to labels.
 
-    A category is known only where it was annotated. In a `multilabel` category weights are soft targets and a tag's
-    parents apply at least as much as it does. A `multiclass` category needs exactly one tag with a weight over 0, which
-    then is its target, else it is masked; dropped tags count among them. A `binary` category follows from its own tags
-    and from the rules of `any_of` and `none_of`; evidence for both sides that does not add up to 1 is a conflict.
+    A category is known only if the track is annotated in it.
+
+    - In a `multilabel` category, weights are soft targets. A parent's target is at least that of its children.
+    - A `multiclass` category needs exactly one tag with a weight over 0, which becomes the target. Dropped tags count.
+      Otherwise the category is masked.
+    - A `binary` category follows from its own tags and from the rules `any_of` and `none_of`. Evidence for both sides
+      that does not add up to 1 is a conflict.
 
     Args:
       tags: (id or alias, weight 0..1; None counts as 1).
-      taxonomy: gives order, kinds, parents and rules.
+      taxonomy: defines the order, kinds, parents and rules.
     """
     said, unknown = _said(tags, taxonomy)
     targets = np.zeros(len(taxonomy.tags), np.float32)
@@ -57,7 +60,7 @@ def encode_targets(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy)
 
 
 def _said(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Weight of everything that the annotations say, implied parents included; and the tags that say nothing."""
+    """Weights of all annotated tags, including implied parents; and the tags that the taxonomy does not have."""
     said: dict[str, float] = {}
     unknown = set()
     for name, weight in tags:
@@ -72,10 +75,7 @@ def _said(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> tuple
 
 
 def _category_targets(category: Category, said: Mapping[str, float]) -> tuple[list[float] | None, bool]:
-    """Targets of the category's tags, None where it is not known; and whether annotations contradict each other.
-
-    Asked only where something is said about the category.
-    """
+    """Targets of the tags of an annotated category (None if unknown), and whether the annotations contradict."""
     if category.kind == "binary":
         return _binary(category.tags, said)
     amounts = [said.get(tag.id, 0.0) for tag in category.tags]
@@ -87,12 +87,12 @@ def _category_targets(category: Category, said: Mapping[str, float]) -> tuple[li
 
 
 def _binary(tags: Sequence[Tag], said: Mapping[str, float]) -> tuple[list[float] | None, bool]:
-    """One tag that applies or not, or two of which one applies: the evidence for either side."""
+    """Targets of a binary category by the evidence for and against its first tag, and whether they contradict."""
     first = tags[0]
     second = tags[1] if len(tags) == 2 else None
     yes = _strongest(said, (first.id, *first.any_of, *(second.none_of if second else ())))
     no = _strongest(said, ((second.id, *second.any_of) if second else ()) + first.none_of)
-    if said.get(first.id) == 0:  # said not to apply
+    if said.get(first.id) == 0:  # annotated as not applying
         no = 1.0
     if second is not None and said.get(second.id) == 0:
         yes = 1.0

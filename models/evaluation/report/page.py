@@ -13,6 +13,7 @@ from models.evaluation.report import tables as report_tables
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
 from models.evaluation.summary import Evaluation
 from models.fitting import baselines
+from models.scoring.formatting import show, show_range
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --paper: #ffffff; --card: #f6f8fa; --line: #d1d9e0;
@@ -121,7 +122,7 @@ def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, ta
 def _tiles(evaluation: Evaluation) -> str:
     mean = evaluation.averages[0]["metrics"]
     tiles = "".join(
-        f'<div class="tile"><b>{report_tables.show(mean[name]["value"])}</b>{report_tables.METRIC_NAMES[name]}'
+        f'<div class="tile"><b>{show(mean[name]["value"])}</b>{report_tables.METRIC_NAMES[name]}'
         f"<br><small>{_range(mean[name])}</small></div>"
         for name in ("roc_auc", "pr_auc", "f1", "ece")
     )
@@ -131,9 +132,7 @@ def _tiles(evaluation: Evaluation) -> str:
 def _range(found: Mapping[str, float | None]) -> str:
     if found["value"] is None:
         return "undefined"
-    if found["low"] is None:
-        return "too few artists for a range"
-    return f"{report_tables.show(found['low'])} to {report_tables.show(found['high'])}"
+    return show_range(found) or "too few artists for a range"
 
 
 def _verdicts(evaluation: Evaluation) -> str:

@@ -1,13 +1,17 @@
 """The plots of an evaluation report."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.evaluation.examined import ExaminedTracks
 from models.evaluation.report.svg import FIRST, INK, SECOND, figure, svg
 from models.scoring import metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
 
 PANELS = 24
 """Most tags whose curves are drawn: the best half and the worst half of them where there are more."""
@@ -53,7 +57,7 @@ def curve_grid(
     return svg(made, kind, f"{names[kind]} with the area under each: {shown}")
 
 
-def _draw_curves(axis: Any, examined: ExaminedTracks, column: int, kind: str) -> None:
+def _draw_curves(axis: "Axes", examined: ExaminedTracks, column: int, kind: str) -> None:
     rows = examined.mask[:, column] > 0
     truth = examined.targets[rows, column] >= metrics.POSITIVE_FROM
     base = truth.mean()
@@ -126,7 +130,7 @@ def confusion_plot(category: str, matrix: Mapping[str, Any]) -> str:
     return svg(made, f"confusion-{category}", f"Confusion matrix of {category}: {right} of {total} tracks called right")
 
 
-def _cell(row: int, column: int, share: float) -> Any:
+def _cell(row: int, column: int, share: float) -> "Rectangle":
     from matplotlib.patches import Rectangle
 
     place = (column - 0.5, row - 0.5)

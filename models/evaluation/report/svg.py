@@ -5,7 +5,12 @@ import html
 import io
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 INK, PAPER = "#010203", "#fcfdfe"
 COLOURS = {INK: "var(--ink)", PAPER: "var(--paper)", "#010204": "var(--first)", "#010205": "var(--second)"}
@@ -19,7 +24,7 @@ SHRINK_LIMIT = 0.7
 
 _FONT = "DejaVu Sans"
 
-_STYLE: Mapping[str, Any] = {
+_STYLE: "Mapping[RcKeyType, Any]" = {
     "svg.fonttype": "none",
     "svg.hashsalt": "catalog-tagger",
     "font.family": _FONT,
@@ -60,7 +65,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, np.ndarray]":
     """A figure of this size in inches and its axes, [rows, columns]; no window is ever opened."""
     from matplotlib.figure import Figure
 
@@ -68,7 +73,7 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
     return made, made.subplots(rows, columns, squeeze=False)
 
 
-def svg(made: Any, name: str, alt: str) -> str:
+def svg(made: "Figure", name: str, alt: str) -> str:
     """The figure as an element of the page.
 
     Args:

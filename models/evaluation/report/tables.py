@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from models.bundles.model_card import show
+from models.scoring.formatting import UNDEFINED, show, show_range
 
 METRIC_NAMES = {
     "roc_auc": "ROC-AUC",
@@ -18,6 +18,7 @@ METRIC_NAMES = {
 """What metrics are called on the page."""
 
 AverageRow = Mapping[str, Any]
+"""A row of an average or of a tag's metric, as `evaluation.json` and `tags.parquet` hold it."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
@@ -35,16 +36,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> s
 def interval(found: AverageRow | None) -> str:
     """`0.873` with its interval below, or a dash."""
     if found is None or found["value"] is None:
-        return "–"
-    if found["low"] is None:
-        return show(found["value"])
-    return f"{show(found['value'])} <small>{show(found['low'])}–{show(found['high'])}</small>"
+        return UNDEFINED
+    known = show_range(found)
+    return show(found["value"]) + (f" <small>{known}</small>" if known else "")
 
 
 def barred(found: AverageRow | None) -> str:
     """A value from 0 to 1 with a bar as long as it is, and its interval."""
     if found is None or found["value"] is None:
-        return "–"
+        return UNDEFINED
     return f'<span class="bar" style="--share:{max(found["value"], 0):.3f}">{interval(found)}</span>'
 
 

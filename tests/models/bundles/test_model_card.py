@@ -2,23 +2,22 @@
 
 from models.bundles.model_card import model_card
 from pipelines.terminal.metrics_table import metrics_lines
-from transforms.dataset.manifest import read_manifest
 
 SHARED = "1 of 8 artists of test tracks have training or validation tracks too"
 
 
-def card(built, dataset, metrics) -> str:
-    return model_card(read_manifest(str(dataset)), built.bundle.trunks, built.bundle.tags, metrics)
+def card(built, metrics) -> str:
+    return model_card(built.bundle, built.bundle, metrics)
 
 
-def test_artists_on_both_sides_are_counted(built, dataset):
+def test_artists_on_both_sides_are_counted(built):
     """Tracks 74 and 75 are of one artist."""
     assert built.metrics["test_artists"] == {"all": 8, "shared": 1}
-    assert f"tested on 15 ({SHARED})." in card(built, dataset, built.metrics)
+    assert f"tested on 15 ({SHARED})." in card(built, built.metrics)
     assert SHARED in list(metrics_lines(built.metrics))
 
 
-def test_unseen_artists_are_said_to_be_so_where_they_are(built, dataset):
+def test_unseen_artists_are_said_to_be_so_where_they_are(built):
     metrics = {**built.metrics, "test_artists": {"all": 8, "shared": 0}}
-    assert "tested on 15 by artists that training never saw." in card(built, dataset, metrics)
+    assert "tested on 15 by artists that training never saw." in card(built, metrics)
     assert not any("artists of test tracks" in line for line in metrics_lines(metrics))

@@ -9,7 +9,7 @@ import pytest
 
 from models.bundles.fake import write_fake_bundle
 from models.bundles.tagger_bundle import Bundle, load_bundle
-from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, embedding_id, load_trunks, local_copy
+from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, Embedding, load_trunks, local_copy
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
@@ -177,9 +177,8 @@ def copied(bundle: Bundle, number: int) -> tuple:
 def test_several_trunks_stand_side_by_side(bundle, tmp_path):
     other = write_fake_bundle(str(tmp_path / "other"), TAXONOMY, SPEC, seed=1, patch_dim=3)
     (one, first), (two, second) = copied(bundle, 1), copied(other, 2)
-    both = write_trunk_bundle(
-        str(tmp_path / "both"), spec=SPEC, pooling=Pooling(), trunks=(one, two), files={**first, **second}
-    )
+    together = Embedding(spec=SPEC, pooling=Pooling(), trunks=(one, two))
+    both = write_trunk_bundle(str(tmp_path / "both"), together, {**first, **second})
     found = load_embedder(both.url).embed(patches(3, 2))
     one, two = (load_embedder(b.url).embed(patches(3, 2)) for b in (bundle, other))
     assert both.embedding_dim == found.shape[1]
@@ -188,7 +187,8 @@ def test_several_trunks_stand_side_by_side(bundle, tmp_path):
 
 def test_a_bundle_without_a_trunk_holds_the_statistics(tmp_path):
     url = str(tmp_path / "bundle")
-    write_trunk_bundle(url, spec=SPEC, pooling=Pooling(statistics="mel"), trunks=(), files={"README.md": b"none"})
+    statistics = Embedding(spec=SPEC, pooling=Pooling(statistics="mel"), trunks=())
+    write_trunk_bundle(url, statistics, {"README.md": b"none"})
     (track,) = patches(3)
     assert np.allclose(load_embedder(url).embed([track])[0], statistics_2(track, SPEC.compression), rtol=1e-3)
 
@@ -196,7 +196,7 @@ def test_a_bundle_without_a_trunk_holds_the_statistics(tmp_path):
 def test_a_bundle_without_tags_tags_nothing(bundle, tmp_path):
     facts, files = copied(bundle, 1)
     url = str(tmp_path / "trunk")
-    write_trunk_bundle(url, spec=SPEC, pooling=Pooling(), trunks=(facts,), files=files)
+    write_trunk_bundle(url, Embedding(spec=SPEC, pooling=Pooling(), trunks=(facts,)), files)
     assert load_trunks(url).trunks == (facts,)
     with pytest.raises(BundleError, match="a trunk without tags: `catalog-tagger train --trunk"):
         load_bundle(url)
@@ -244,7 +244,7 @@ def test_bundles_of_the_first_schema_keep_their_ids(bundle):
 def test_which_files_a_trunk_has_plays_no_part_in_its_id(bundle):
     (trunk,) = bundle.trunks
     other = dataclasses.replace(trunk, files={"onnx": "trunk.onnx"}, learned=True, licence="ISC")
-    assert embedding_id(SPEC, [other], bundle.pooling) == bundle.embedding_id
+    assert Embedding(spec=SPEC, pooling=bundle.pooling, trunks=(other,)).embedding_id == bundle.embedding_id
 
 
 def test_bundles_in_the_cloud(gcs):

@@ -43,7 +43,7 @@ def test_intervals_are_printed_and_in_the_card_beside_the_test_split_alone(tagge
     )
     assert f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" in test and "[" not in validation
     assert lines[-2] == "Ranges hold 95% of 40 resamples of the test split's artists."
-    assert f"({found['low']:.3f} to {found['high']:.3f})" in "\n".join(comparison(tagger.metrics))
+    assert f"[{found['low']:.3f}, {found['high']:.3f}]" in "\n".join(comparison(tagger.metrics))
 
 
 def test_too_few_artists_have_no_interval():

@@ -13,7 +13,7 @@ from models import build as building
 from models.bundles import split_record as split_file
 from models.bundles.fake import write_fake_bundle
 from models.bundles.tagger_bundle import load_bundle
-from models.bundles.trunk_bundle import BundleError, load_trunks
+from models.bundles.trunk_bundle import BundleError, Embedding, load_trunks
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.pooling import Pooling
 from models.fitting.gain import Gain
@@ -205,13 +205,13 @@ def test_words_that_name_no_trunk(dataset, tmp_path, words):
 
 def test_a_bundle_without_a_trunk_gives_none(dataset, tmp_path, capsys):
     url = str(tmp_path / "statistics")
-    write_trunk_bundle(url, spec=SPEC, pooling=Pooling(), trunks=(), files={"README.md": b"none"})
+    write_trunk_bundle(url, Embedding(spec=SPEC, pooling=Pooling(), trunks=()), {"README.md": b"none"})
     assert train(dataset, tmp_path / "new", "--trunk", url) == 1
     assert "holds no trunk" in capsys.readouterr().err
 
 
 def test_prepare_takes_over_the_feature_spec(fake, tmp_path):
-    from pipelines.prepare import _spec
+    from pipelines.jobs.prepare import _spec
 
     assert _spec(None, fake.url) == SPEC
     with pytest.raises(BundleError, match=r"holds no bundle\.json"):

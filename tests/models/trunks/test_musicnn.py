@@ -39,7 +39,7 @@ def checkpoints():
 def bundles(tmp_path_factory):
     """Both bundles as the command writes them."""
     folder = tmp_path_factory.mktemp("musicnn")
-    assert main(["import", "musicnn", "--package", str(WHEELS), "--output", str(folder)]) == 0
+    assert main(["import-model", "musicnn", "--package", str(WHEELS), "--output", str(folder)]) == 0
     return {name: load_bundle(str(folder / f"musicnn-{name}")) for name in DATASETS}
 
 
@@ -96,7 +96,7 @@ def test_the_unpacked_package_is_read_too(checkpoints, tmp_path):
 def test_other_folders_are_refused(tmp_path, capsys, place):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.whl").write_bytes(b"no zip")
-    assert main(["import", "musicnn", "--package", str(tmp_path / place), "--output", str(tmp_path / "out")]) == 1
+    assert main(["import-model", "musicnn", "--package", str(tmp_path / place), "--output", str(tmp_path / "out")]) == 1
     assert str(tmp_path / place) in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 

@@ -54,7 +54,7 @@ def test_unknown_trunks_and_the_statistics_have_no_network():
 
 
 def test_multiply_adds_of_compact_as_counted_by_hand():
-    from models.trunks.cost import multiply_adds
+    from benchmarks.trunk_cost import multiply_adds
 
     # 187 x 96 -> 47 x 48 x 16 -> 24 x 24 x 32 -> 12 x 12 x 64 -> 6 x 6 x 96, 192 pooled values -> 96
     convolutions = 47 * 48 * 16 * 25 + 24 * 24 * 32 * 9 * 16 + 12 * 12 * 64 * 9 * 32 + 6 * 6 * 96 * 9 * 64
@@ -64,8 +64,8 @@ def test_multiply_adds_of_compact_as_counted_by_hand():
 def test_multiply_adds_of_an_inverted_residual_as_counted_by_hand():
     import keras
 
+    from benchmarks.trunk_cost import multiply_adds, parameters
     from models.trunks import networks as trunks
-    from models.trunks.cost import multiply_adds, parameters
 
     inputs = keras.Input((8, 6, 4))
     model = keras.Model(inputs, trunks._inverted_residual(inputs, 3, 5, 2, "block"))
@@ -76,7 +76,7 @@ def test_multiply_adds_of_an_inverted_residual_as_counted_by_hand():
 def test_a_layer_of_unknown_cost_is_named():
     import keras
 
-    from models.trunks.cost import multiply_adds
+    from benchmarks.trunk_cost import multiply_adds
 
     inputs = keras.Input((5, 3))
     with pytest.raises(ValueError, match="memory: how many multiply-adds a GRU takes"):

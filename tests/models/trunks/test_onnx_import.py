@@ -25,7 +25,7 @@ def imported(tmp_path):
         (tmp_path / "net.onnx").write_bytes(onnx)
         (tmp_path / "spec.json").write_text(json.dumps(spec.to_json()))
         places = ["--onnx", str(tmp_path / "net.onnx"), "--feature-spec", str(tmp_path / "spec.json")]
-        return main(["import", "trunk", *places, "--output", str(tmp_path / "net"), *flags]), str(tmp_path / "net")
+        return main(["import-model", "onnx", *places, "--output", str(tmp_path / "net"), *flags]), str(tmp_path / "net")
 
     return run
 
@@ -103,5 +103,5 @@ def test_networks_that_are_no_trunk(imported, capsys, onnx, message):
 def test_a_missing_file_is_named(tmp_path, capsys):
     (tmp_path / "spec.json").write_text(json.dumps(SPEC.to_json()))
     places = ["--onnx", "nowhere.onnx", "--feature-spec", str(tmp_path / "spec.json")]
-    assert main(["import", "trunk", *places, "--output", str(tmp_path / "net")]) == 1
+    assert main(["import-model", "onnx", *places, "--output", str(tmp_path / "net")]) == 1
     assert "nowhere.onnx: no such file" in capsys.readouterr().err

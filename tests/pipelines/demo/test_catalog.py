@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.cli import main as cli
 from pipelines.demo import __main__ as demo
-from pipelines.synthesize import synthesize
+from pipelines.jobs.synthesize import synthesize
 from pipelines.terminal.errors import CommandFailed, UsageError
 from tests.support.published import fake_bundle, publish_table
 

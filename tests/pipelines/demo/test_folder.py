@@ -25,7 +25,7 @@ def told(tmp_path, monkeypatch, *models: str) -> list[tuple[str, ...]]:
 
 def test_both_taggers_tag_the_imported_folder(tmp_path, monkeypatch):
     commands = told(tmp_path, monkeypatch)
-    assert [words[:2] for words in commands[:2]] == [("import", "folder"), ("import", "musicnn")]
+    assert [words[:2] for words in commands[:2]] == [("import", "folder"), ("import-model", "musicnn")]
     tags = [words for words in commands if words[0] == "tag"]
     assert [Path(words[words.index("--model") + 1]).name for words in tags] == list(folder_demo.TAGGERS)
     assert {words[words.index("--catalog") + 1] for words in tags} == {commands[0][-1]}
@@ -40,7 +40,7 @@ def test_the_first_run_embeds_for_the_others_too(tmp_path, monkeypatch):
 
 def test_taggers_are_made_once(tmp_path, monkeypatch):
     commands = told(tmp_path, monkeypatch, *folder_demo.TAGGERS)
-    assert not [words for words in commands if words[:2] == ("import", "musicnn")]
+    assert not [words for words in commands if words[:2] == ("import-model", "musicnn")]
 
 
 @pytest.mark.parametrize("heading, sql", [*folder_demo.FOLDER_QUESTIONS, folder_demo.REJECTED])

@@ -15,4 +15,5 @@ def test_commands_md_is_what_the_parsers_say() -> None:
 def test_every_command_and_the_exit_codes_are_told() -> None:
     text = reference()
     assert all(f"## `catalog-tagger {name}`" in text for name in COMMANDS)
-    assert "| `--max-reject-ratio` | more rejects than this publish nothing | `0.1` |" in text and "Exit codes" in text
+    row = "| `--max-reject-ratio` | Fail without publishing if more than this fraction of tracks is rejected. | `0.1` |"
+    assert row in text and "Exit codes" in text

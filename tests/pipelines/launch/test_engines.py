@@ -16,7 +16,7 @@ def flushers(monkeypatch):
 
 
 def test_no_second_thread_flushes_a_worker_while_it_writes(flushers):
-    root = new_pipeline(parse_beam_args(["--direct_num_workers=2"]))
+    root = new_pipeline(parse_beam_args(["--direct_num_workers=2"], "tag"))
     _ = root | beam.Create([("a", 1), ("b", 2)]) | beam.GroupByKey() | beam.Map(len)
     run_pipeline(root)
     assert flushers == []

@@ -1,6 +1,5 @@
-"""`train --submit`: the job that a command line becomes, and who takes it."""
+"""`submit train`: the job that a command line becomes, and who takes it."""
 
-import argparse
 import contextlib
 import http.server
 import json
@@ -12,19 +11,24 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import kubernetes_validate
 import pytest
 import yaml
 
-from pipelines.cli import command_parser, main
+from pipelines import train
+from pipelines.cli import main
+from pipelines.inputs.flags import Arguments
+from pipelines.inputs.places import with_places
+from pipelines.jobs.submit import JOB_FLAGS
 from pipelines.launch.gpu_job import MACHINE_TYPES, command_words, job_name
-from pipelines.launch.submit import FLAGS, with_places
 from pipelines.launch.vertex import ENDPOINT
 
 TRAIN = ["train", "--dataset=gs://music/dataset", "--output=gs://music/bundles/moods"]
 IMAGE = "--image=reg.example/catalog-tagger:0.1.0-gpu"
-VERTEX = [*TRAIN, "--submit=vertex", IMAGE, "--project=music", "--region=europe-west4"]
-KUBERNETES = [*TRAIN, "--submit=kubernetes", IMAGE]
+SUBMIT = ["submit", *TRAIN]
+VERTEX = [*SUBMIT, "--to=vertex", IMAGE, "--project=music", "--region=europe-west4"]
+KUBERNETES = [*SUBMIT, "--to=kubernetes", IMAGE]
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -116,24 +120,29 @@ def test_kubernetes_workers_find_each_other(capsys):
     assert found["task"] == {"type": "worker", "index": 1}
 
 
-def sample(action) -> list[str]:
+def sample(option) -> list[str]:
     """Words that give a flag another value than its default."""
-    flag = action.option_strings[-1]
-    if action.nargs == 0:
+    flag = option.opts[0]
+    if option.is_flag:
         return [flag]
-    if action.choices:
-        return [f"{flag}={next(c for c in action.choices if c != action.default)}"]
-    value = "gs://music/some where" if action.type is None else str(action.type((action.default or 1) * 2))
-    return [f"{flag}={value}"] * (2 if isinstance(action, argparse._AppendAction) else 1)
+    if isinstance(option.type, click.Choice):
+        return [f"{flag}={next(c for c in option.type.choices if c != option.default)}"]
+    kind = {"integer": int, "float": float}.get(option.type.name)
+    value = "gs://music/some where" if kind is None else str(kind((option.default or 1) * 2))
+    return [f"{flag}={value}"] * (2 if option.multiple else 1)
+
+
+def values(words: list[str]) -> dict:
+    return train.command.make_context("train", list(words)).params
 
 
 def test_every_option_of_a_local_run_reaches_the_job():
-    parser = command_parser("train")
-    for action in parser._actions:
-        if action.dest not in ("help", *FLAGS):
-            args = parser.parse_args([*TRAIN[1:], *sample(action)])
-            words = command_words(args, parser, FLAGS)
-            assert vars(parser.parse_args(words)) == vars(args), action.dest
+    own = [param for param in train.command.params if param.expose_value and param.name not in JOB_FLAGS]
+    assert len(own) > 20
+    for option in own:
+        given = values([*TRAIN[1:], *sample(option)])
+        words = command_words(Arguments(**given), own)
+        assert values(words) == given != values(TRAIN[1:]) or option.name in ("dataset", "output"), option.name
 
 
 def test_text_that_is_no_place_is_let_through(capsys):
@@ -150,13 +159,14 @@ def test_words_that_kubernetes_would_expand_stay_as_they_are(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([*TRAIN, "--dry-run"], "--dry-run is for jobs"),
-        ([*TRAIN, "--gpus=2"], "--gpus is for jobs"),
-        ([*TRAIN, "--submit=vertex", IMAGE], "missing --project, --region"),
-        ([*TRAIN, "--submit=kubernetes"], "missing --image"),
-        (["train", "--dataset=gs://b/d", "--submit=kubernetes", IMAGE], "missing --output"),
-        ([*VERTEX, "--namespace=x"], "--namespace is no option of --submit vertex"),
-        ([*KUBERNETES, "--project=x"], "--project is no option of --submit kubernetes"),
+        ([*TRAIN, "--dry-run"], "unknown flag --dry-run"),
+        ([*TRAIN, "--gpus=2"], "unknown flag --gpus"),
+        ([*SUBMIT, IMAGE], "missing --to"),
+        ([*SUBMIT, "--to=vertex", IMAGE], "missing --project, --region"),
+        ([*SUBMIT, "--to=kubernetes"], "missing --image"),
+        (["submit", "train", "--dataset=gs://b/d", "--to=kubernetes", IMAGE], "missing --output"),
+        ([*VERTEX, "--namespace=x"], "--namespace does not apply to --to vertex"),
+        ([*KUBERNETES, "--project=x"], "--project does not apply to --to kubernetes"),
         ([*VERTEX, "--dataset=/data/set"], "--dataset=/data/set: the job cannot see"),
         ([*KUBERNETES, "--output=bundle"], "--output=bundle: the job cannot see"),
         ([*KUBERNETES, "--volume=c:/data", "--logs=/data/../logs"], "or a path under /data"),
@@ -184,13 +194,12 @@ def test_mistakes_are_named(capsys, words, message):
 
 
 def test_jobs_are_named_after_their_bundle():
-    assert job_name("gs://b/" + "Ä long name " * 9) == "train-" + "long-name-" * 4 + "lon"
+    assert job_name("train", "gs://b/" + "Ä long name " * 9) == "train-" + "long-name-" * 4 + "lon"
 
 
 def test_places_of_vertex_stand_in_for_flags():
     environ = {f"AIP_{name}_DIR": f"gs://b/j/{name}/" for name in ("MODEL", "CHECKPOINT", "TENSORBOARD_LOG")}
-    args = command_parser("train").parse_args(["--dataset=gs://b/d", "--logs=gs://mine"])
-    found = with_places(args, environ)
+    found = with_places(Arguments(**values(["--dataset=gs://b/d", "--logs=gs://mine"])), environ)
     assert (found.output, found.checkpoints, found.logs) == ("gs://b/j/MODEL", "gs://b/j/CHECKPOINT", "gs://mine")
 
 

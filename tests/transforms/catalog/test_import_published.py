@@ -54,7 +54,7 @@ def test_a_track_in_two_splits_is_an_error(tmp_path):
     url = write(tmp_path, "a.tsv", HEADER + jamendo_row(1))
     for split in ("validation", "test"):
         write(tmp_path, f"s-{split}.tsv", HEADER + jamendo_row(1))
-    with pytest.raises(ValueError, match="track_0000001 is in validation too"):
+    with pytest.raises(ValueError, match="track_0000001 is in validation, too"):
         import_mtg_jamendo([url], str(tmp_path / "s"))
 
 

@@ -75,14 +75,14 @@ def test_bad_rows_are_left_out_and_named(tmp_path):
     result = imported(tmp_path, text, tags=["t"])
     assert list(result.rows) == ["5"]
     assert [p.row for p in result.problems] == [1, 2, 3, 4, 6]
-    assert "has two uris: 'e' before" in result.problems[-1].message
+    assert "has two uris: 'e' in an earlier row" in result.problems[-1].message
 
 
 def test_weights_out_of_range_are_named(tmp_path):
     result = imported(tmp_path, "track_id,uri,a\n1,x,7\n2,y,yes\n", wide=[("tag", ["a"])])
     assert [p.message for p in result.problems] == [
         "weight '7' of tag 'tag/a': give a number from 0 to 1",
-        "'yes' for tag 'tag/a': give 0, 1 or a weight between",
+        "'yes' for tag 'tag/a': give 0, 1 or a weight in between",
     ]
 
 

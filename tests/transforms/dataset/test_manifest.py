@@ -47,6 +47,12 @@ def test_a_dataset_whose_artists_were_not_counted_is_read(tmp_path):
     assert read_manifest(str(tmp_path)).groups == {}
 
 
+def test_a_dataset_whose_gates_were_not_recorded_is_read(tmp_path):
+    old = {name: value for name, value in manifest().to_json().items() if name != "gates"}
+    (tmp_path / "dataset.json").write_text(json.dumps(old))
+    assert read_manifest(str(tmp_path)).gates == {}
+
+
 def test_a_manifest_is_created_once(tmp_path):
     manifest().write(str(tmp_path))
     (tmp_path / "dataset.json").write_text("{}")
@@ -55,7 +61,7 @@ def test_a_manifest_is_created_once(tmp_path):
 
 
 def test_an_unfinished_dataset_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="its prepare did not finish"):
+    with pytest.raises(DatasetError, match="or `prepare` did not finish"):
         read_manifest(str(tmp_path))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from tests.support.synth import encode, music
 from transforms import storage
 from transforms.audio.limits import Limits
 from transforms.extraction import chunk_extractor as extraction
-from transforms.extraction.chunk_extractor import FIRST_IN_A_ROW, ChunkExtractor, StorageUnavailable, part_row
+from transforms.extraction.chunk_extractor import FIRST_IN_A_ROW, ChunkExtractor, StorageUnavailable, counted, part_row
+from transforms.extraction.sandbox import Sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.features.spec import FeatureSpec
+from transforms.telemetry import counters
+from transforms.telemetry.work import Work
 
 SPEC = FeatureSpec(patches_per_track=2)
 
@@ -50,6 +54,32 @@ def test_part_rows_say_what_was_read(root: Path) -> None:
     assert (row["duration_s"], row["sample_rate"], row["channels"]) == (pytest.approx(4.0), 44_100, 2)
     lost = part_row(missing, None)
     assert (lost["reason"], lost["stage"], lost["source_sha256"]) == ("not_found", "read", None)
+
+
+def test_what_each_track_took_is_counted(root: Path) -> None:
+    work, size = Work(), (root / "good.wav").stat().st_size
+    tracks = list(counted(_extractor(root).extract(_chunk("text.mp3", "good.wav", "missing.wav")), work))
+    assert [track.error.reason if track.error else None for track in tracks] == ["unknown_format", None, "not_found"]
+    assert (work.values[counters.TRACKS_READ], work.values[counters.TRACKS_REJECTED]) == ([1, 1, 1], [1, 0, 1])
+    assert work.values[counters.SOURCE_BYTES] == [len("no audio"), size, 0]
+    assert len(work.values[counters.DECODE_MS]) == len(work.values[counters.CHILD_BYTES]) == 1
+    rejected, good, missing = work.values[counters.EXTRACT_CORE]
+    assert 0 < rejected < good and missing == 0
+
+
+def test_starting_the_sandbox_is_no_part_of_reading(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor = _extractor(root)
+    start = extractor._sandbox
+
+    def slow() -> Sandbox:
+        begin = time.thread_time()
+        while time.thread_time() - begin < 0.3:
+            pass
+        return start()
+
+    monkeypatch.setattr(extractor, "_sandbox", slow)
+    (track,) = extractor.extract(_chunk("good.wav"))
+    assert track.features is not None and 0 < track.read_core_us < 200_000 < 1000 * track.extract_ms
 
 
 def test_a_file_over_the_limit_is_not_read(root: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 from tests.support.attempts import ATTEMPTS, SYSCALLS
 from tests.support.synth import SPEC
 from transforms.audio.limits import Limits
+from transforms.extraction.child_process import SandboxError
 from transforms.extraction.confinement import IN_FORCE, SECCOMP, is_weak
-from transforms.extraction.sandbox import Sandbox, SandboxError
+from transforms.extraction.sandbox import Sandbox
 from transforms.extraction.seccomp import ALLOWED_CALLS, load_libseccomp
 
 pytestmark = pytest.mark.skipif(

@@ -15,7 +15,8 @@ from tests.support.poison import FORGERIES, HEAVY
 from tests.support.synth import SPEC, encode, music_file, sine
 from transforms.audio.errors import Empty, MemoryLimit, TrackError
 from transforms.audio.limits import MIB, Limits
-from transforms.extraction.sandbox import Sandbox, SandboxError, _warn_once, shared_sandbox
+from transforms.extraction.child_process import SandboxError, warn_once
+from transforms.extraction.sandbox import Sandbox, shared_sandbox
 from transforms.features.extract import extract
 
 LIMITS = Limits(wall_s=3.0, tracks_per_child=50)
@@ -50,6 +51,7 @@ def test_features_are_those_of_the_function(sandbox):
 def test_the_cost_is_told(sandbox):
     cost = sandbox.submit(music_file("mp3", 8.0)).result().cost
     assert cost.decode_ms > 0 and 0 <= cost.features_ms < 5_000 and 20e6 < cost.peak_bytes < 300e6
+    assert 1_000 < cost.core_us < 5_000_000
 
 
 def test_errors_are_those_of_the_function(sandbox):
@@ -113,6 +115,20 @@ def test_a_poison_pill_is_one_reject_with_its_reason(poisoned, pill):
     assert reason_of(bad) == REASONS[pill]
 
 
+@pytest.mark.parametrize("pill", [b"surprise", b"busy reject", b"busy crash", b"busy loop"], ids=bytes.decode)
+def test_the_processor_time_of_a_reject_is_told(poisoned, pill):
+    spent_us = poisoned.submit(pill).exception().core_us
+    assert (spent_us > 100_000) == (pill != b"surprise") and 0 <= spent_us < 2 * LIMITS.wall_s * 1e6
+
+
+def test_a_second_try_tells_the_time_of_both():
+    with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
+        sandbox.submit(b"good").result()
+        twice = sandbox.submit(b"busy crash").exception().core_us
+        once = sandbox.submit(b"busy crash").exception().core_us
+    assert twice > 1.5 * once > 150_000
+
+
 @pytest.mark.parametrize(
     ("before", "after"), [(b"keep 1 GB", b"need 1 GB"), (b"keep 1 GB", b"abort if anything is left")]
 )
@@ -130,7 +146,7 @@ def test_a_file_that_a_child_has_no_room_for_is_a_memory_limit():
 def test_an_error_that_is_no_fault_of_the_track_is_told_and_the_sandbox_goes_on(monkeypatch):
     with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
         with monkeypatch.context() as patch:
-            patch.setattr("transforms.extraction.sandbox.parse_answer", lambda *answer: 1 / 0)
+            patch.setattr("transforms.extraction.child_process.parse_answer", lambda *answer: 1 / 0)
             assert isinstance(sandbox.submit(b"good").exception(), ZeroDivisionError)
         assert reason_of(sandbox.submit(b"good")) == "tagged"
 
@@ -180,8 +196,8 @@ def test_a_file_named_like_a_standard_module_does_not_reach_the_children(monkeyp
 
 
 def test_where_the_kernel_cannot_confine_children_the_first_says_so(caplog):
-    _warn_once("no such library")
-    _warn_once("no such library")
+    warn_once("no such library")
+    warn_once("no such library")
     assert [record.message for record in caplog.records] == [
         "weak sandbox: decoders could open files, start programs and connect to other machines: no such library"
     ]

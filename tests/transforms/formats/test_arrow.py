@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.formats.arrow import concat, content_digest, from_ipc, to_ipc
+from transforms.formats.arrow import concat, content_digest, from_ipc, split_by_bucket, to_ipc
+from transforms.formats.hashing import bucket_of
 
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -96,3 +97,16 @@ def test_slices_travel_without_the_rest() -> None:
     table = pa.table({"n": list(range(100_000))})
     assert len(to_ipc(table.slice(5, 1))) < 1000
     assert concat([to_ipc(table.slice(0, 2)), to_ipc(table.slice(7, 1))])["n"].to_pylist() == [0, 1, 7]
+
+
+def test_rows_are_split_by_bucket_and_keep_their_order():
+    ids = [f"track-{number}" for number in range(20)]
+    parts = dict(split_by_bucket(to_ipc(pa.table({"track_id": ids, "n": range(20)})), 3))
+    found = {bucket: from_ipc(part)["track_id"].to_pylist() for bucket, part in parts.items()}
+    assert found == {bucket: [i for i in ids if bucket_of(i, 3) == bucket] for bucket in range(3)}
+
+
+def test_a_bucket_without_rows_is_not_there():
+    assert list(split_by_bucket(to_ipc(pa.table({"track_id": pa.array([], pa.string())})), 3)) == []
+    ((bucket, part),) = split_by_bucket(to_ipc(pa.table({"track_id": ["a"]})), 1000)
+    assert bucket == bucket_of("a", 1000) and from_ipc(part).num_rows == 1

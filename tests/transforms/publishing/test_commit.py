@@ -10,8 +10,9 @@ import pytest
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.publishing import commit as publishing
+from transforms.publishing.audit import Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
-from transforms.publishing.gates import Gate, Refused
+from transforms.publishing.gates import GateLimits
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Ids, Run, current_snapshot, snapshot_numbers
@@ -24,7 +25,8 @@ IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id=
 
 def _run(table: Path, run_id: str = "run-1", parent: int | None = None, **counts: int) -> Run:
     """A finished run of two tracks, one rejected, as the job leaves it."""
-    known = PriorOutcomes(table=str(table), parent=parent, ids=IDS, due_again=frozenset())
+    open_table(str(table), 1)
+    known = PriorOutcomes(root=str(table), parent=parent, ids=IDS, due_again=frozenset())
     rows = {"tracks": 1, "track_tags": 0, "embeddings": 1, "ledger": 2, "taxonomy": 0}
     files = [
         write_table_file(known, -1 if name == "taxonomy" else 0, name, _rows(name, count), run_id)
@@ -50,7 +52,7 @@ def _rows(name: str, count: int) -> pa.Table:
     return pa.Table.from_pylist([row] * count, schema=TABLES[name])
 
 
-HALF = Gate(max_reject_ratio=0.5)
+HALF = GateLimits(max_reject_ratio=0.5)
 
 
 def test_run_survives_its_file(table: Path) -> None:
@@ -76,7 +78,7 @@ def test_one_relative_path_in_two_folders_is_two_tables(tmp_path: Path, monkeypa
 
 def test_too_many_rejects_publish_nothing(table: Path) -> None:
     with pytest.raises(Refused, match=r"1 of 2 tracks rejected, more than 0.1 .*silent 1.*--max-reject-ratio"):
-        publish(str(table), _run(table), Gate())
+        publish(str(table), _run(table), GateLimits())
     assert current_snapshot(str(table)) is None and not (table / "current.json").exists()
     assert [run.run_id for run in unpublished_runs(str(table))] == ["run-1"]
 
@@ -95,7 +97,7 @@ def test_a_reject_without_a_known_reason_publishes_nothing(table: Path) -> None:
 @pytest.mark.parametrize("counts", [{"catalog": 3}, {"tagged": 2}, {"tagged": 0, "carried": 2, "rejected": 0}])
 def test_ids_that_do_not_balance_publish_nothing(table: Path, counts: dict[str, int]) -> None:
     with pytest.raises(Refused):
-        publish(str(table), _run(table, **counts), Gate(max_reject_ratio=1))
+        publish(str(table), _run(table, **counts), GateLimits(max_reject_ratio=1))
     assert current_snapshot(str(table)) is None
 
 
@@ -174,6 +176,26 @@ def test_content_hash_does_not_see_names(table: Path) -> None:
     assert renamed.content_hash == run.content_hash != other.content_hash
 
 
+def test_content_hash_does_not_see_measurements_or_gates(table: Path) -> None:
+    run = _run(table)
+    measured = dataclasses.replace(run, measured={"core_seconds": {"embed": 1.5}}, gates={"files": {"passed": True}})
+    assert measured.content_hash == run.content_hash
+    assert Run.from_json(measured.to_json()) == measured != run
+
+
+def test_a_run_of_an_earlier_version_has_no_measurements_and_no_gates(table: Path) -> None:
+    run = _run(table)
+    old = {name: value for name, value in run.to_json().items() if name not in ("measured", "gates")}
+    assert Run.from_json(old) == run
+
+
+def test_the_snapshot_records_the_gates_of_its_publisher(table: Path) -> None:
+    gates = publish(str(table), _run(table), HALF).run.gates
+    assert gates["rejected"] == {"value": 0.5, "limit": 0.5, "passed": True}
+    assert gates["unavailable"] == {"value": 0.0, "limit": 0.0005, "passed": True}
+    assert read_run(str(table), "run-1").gates == {}
+
+
 def test_bucket_count_is_written_once(table: Path) -> None:
     assert [open_table(str(table), 7), open_table(str(table), 9)] == [7, 7]
 
@@ -181,4 +203,4 @@ def test_bucket_count_is_written_once(table: Path) -> None:
 @pytest.mark.parametrize("ratio", [-0.1, 1.1])
 def test_gate_checks_its_values(ratio: float) -> None:
     with pytest.raises(ValueError, match=str(ratio)):
-        Gate(max_reject_ratio=ratio)
+        GateLimits(max_reject_ratio=ratio)

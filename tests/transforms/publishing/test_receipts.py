@@ -16,6 +16,21 @@ def test_a_receipt_survives_its_file(table: Path) -> None:
     assert receipts.read(str(table), path) == receipt == receipts.newest(str(table))
 
 
+def test_receipts_of_other_versions_are_read() -> None:
+    old = {"run_id": "run-1", "counts": {"tagged": 3}, "problem_count": 0, "problems": []}
+    expected = Receipt(run_id="run-1", counts={"tagged": 3})
+    assert Receipt.from_json(old) == Receipt.from_json({**old, "later": 1}) == expected
+
+
+def test_problems_are_told_with_what_was_not_done() -> None:
+    receipt = Receipt(run_id=None, problem_count=3, problems=("a.csv, row 1: no id", "a.csv, row 7: no id"))
+    assert receipt.problem_report("tagged").splitlines() == [
+        "3 problems in the catalog, nothing was tagged:",
+        "a.csv, row 1: no id",
+        "a.csv, row 7: no id",
+    ]
+
+
 def test_the_launch_that_began_last_is_the_newest(table: Path) -> None:
     assert receipts.newest(str(table)) is None
     paths = [receipts.new_path() for _ in range(3)]

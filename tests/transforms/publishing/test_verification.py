@@ -9,10 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.published import changed_file, fake_bundle, publish_table
+from transforms import storage
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes, read_parquet
 from transforms.publishing.verification import steps, verify
 from transforms.table.content import comparable_digest
+from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import read_snapshot
 from transforms.tagging.assembly import PublishedRows
 
@@ -30,8 +32,9 @@ def table(published, tmp_path):
 
 
 def problems(table, snapshot=None):
-    snapshot = snapshot or read_snapshot(str(table), 1)
-    return [problem for step in verify(str(table), snapshot) for problem in step.problems]
+    published = open_snapshot(str(table), 1)
+    snapshot = dataclasses.replace(published, manifest=snapshot) if snapshot else published
+    return [problem for step in verify(snapshot) for problem in step.problems]
 
 
 def rewrite(table, name, change, position=0):
@@ -66,10 +69,22 @@ def test_a_published_snapshot_is_sound(table):
 
 
 def test_steps_are_as_many_as_announced(table):
-    snapshot = read_snapshot(str(table), 1)
-    found = list(verify(str(table), snapshot))
+    snapshot = open_snapshot(str(table), 1)
+    found = list(verify(snapshot))
     assert len(found) == steps(snapshot) == 5
-    assert sum(step.files for step in found) == len(snapshot.run.files)
+    assert sum(step.files for step in found) == len(snapshot.manifest.run.files)
+
+
+def test_table_json_is_read_once_for_all_buckets(table, monkeypatch):
+    names, unwatched = [], storage.read_bytes
+
+    def read_bytes(url, **options):
+        names.append(Path(url).name)
+        return unwatched(url, **options)
+
+    monkeypatch.setattr(storage, "read_bytes", read_bytes)
+    assert problems(table) == []
+    assert names.count("table.json") == 1 and len(names) > 10
 
 
 @pytest.mark.parametrize("seed", range(12))

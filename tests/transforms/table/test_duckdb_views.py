@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import duckdb
 import pytest
 
 from tests.support.published import fake_bundle, publish_table
 from transforms import storage
 from transforms.table.duckdb_views import NotReadOnly, check_question, connect
-from transforms.table.snapshots import read_snapshot
+from transforms.table.reader import open_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture
 def connection(table):
-    with connect(table, read_snapshot(table, 2), previous=True) as connection:
+    with connect(open_snapshot(table, 2), previous=True) as connection:
         yield connection
 
 
@@ -33,7 +35,7 @@ def test_previous_views_hold_the_parent(connection):
 
 
 def test_the_first_snapshot_has_empty_previous_views(table):
-    with connect(table, read_snapshot(table, 1), previous=True) as connection:
+    with connect(open_snapshot(table, 1), previous=True) as connection:
         assert connection.sql("SELECT count(*) FROM previous_track_tags").fetchall() == [(0,)]
         previous = connection.sql("DESCRIBE previous_tracks").fetchall()
         assert previous == connection.sql("DESCRIBE tracks").fetchall()[: len(previous)]
@@ -64,7 +66,7 @@ def test_nothing_else_can_be_opened(connection, sql):
 
 @pytest.mark.parametrize("statement", ["{}", "WITH written AS ({}) SELECT * FROM written"])
 def test_a_published_file_cannot_be_written(table, connection, statement):
-    file = read_snapshot(table, 2).files("tracks")[0]
+    file = open_snapshot(table, 2).manifest.files("tracks")[0]
     before = storage.read_bytes(storage.join(table, file.path))
     copy = f"COPY (SELECT 1) TO 'snapshot://2/{file.path}' (FORMAT parquet, USE_TMP_FILE false)"
     with pytest.raises(duckdb.Error):
@@ -105,7 +107,7 @@ def test_a_missing_file_is_an_error(table, tmp_path):
     import shutil
 
     copy = shutil.copytree(table, tmp_path / "table")
-    snapshot = read_snapshot(str(copy), 2)
-    (copy / snapshot.files("tracks")[0].path).unlink()
-    with pytest.raises(duckdb.Error), connect(str(copy), snapshot):
+    snapshot = open_snapshot(str(copy), 2)
+    Path(snapshot.files("tracks")[0]).unlink()
+    with pytest.raises(duckdb.Error), connect(snapshot):
         pass

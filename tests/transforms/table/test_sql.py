@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.published import fake_bundle, publish_table
 from transforms.schemas.tables import TABLES
-from transforms.table.snapshots import locations, read_snapshot
+from transforms.table.reader import open_snapshot
 from transforms.table.sql import (
     bigquery_statements,
     duckdb_statements,
@@ -25,12 +25,17 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def snapshot(table):
-    return read_snapshot(table, 1)
+    return open_snapshot(table, 1)
+
+
+def on_gs(snapshot, **changes):
+    """The snapshot as if its table were on Google's storage."""
+    return dataclasses.replace(snapshot, root="gs://bucket/table", **changes)
 
 
 def test_duckdb_runs_its_statements(table, snapshot):
     with duckdb.connect(":memory:") as connection:
-        connection.execute(duckdb_statements(table, snapshot))
+        connection.execute(duckdb_statements(snapshot))
         assert connection.sql("SELECT count(*) FROM tracks").fetchall() == [(12,)]
         columns = [row[0] for row in connection.sql("DESCRIBE track_tags").fetchall()]
         assert columns == TABLES["track_tags"].names
@@ -39,7 +44,7 @@ def test_duckdb_runs_its_statements(table, snapshot):
 def test_current_sql_is_the_same_text(table, snapshot, tmp_path):
     from pathlib import Path
 
-    assert Path(table, "current.sql").read_text() == duckdb_statements(table, snapshot)
+    assert Path(table, "current.sql").read_text() == duckdb_statements(snapshot)
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
@@ -52,24 +57,25 @@ def test_a_table_without_files_is_an_empty_view_of_the_same_columns(name):
 
 
 def test_bigquery_reads_the_manifests(snapshot):
-    text = bigquery_statements("gs://bucket/table", snapshot)
+    text = bigquery_statements(on_gs(snapshot))
     assert text.count("CREATE OR REPLACE EXTERNAL TABLE") == len(TABLES)
     assert "uris = ['gs://bucket/table/manifests/0000000001/track_tags.txt']" in text
     assert text.count("file_set_spec_type = 'NEW_LINE_DELIMITED_MANIFEST'") == len(TABLES)
 
 
-def test_bigquery_needs_gs(table, snapshot):
+def test_bigquery_needs_gs(snapshot):
     with pytest.raises(ValueError, match="gs:// only"):
-        bigquery_statements(table, snapshot)
+        bigquery_statements(snapshot)
 
 
 def test_bigquery_skips_a_table_without_files(snapshot):
-    run = dataclasses.replace(snapshot.run, files=tuple(f for f in snapshot.run.files if f.table != "tracks"))
-    text = bigquery_statements("gs://bucket/table", dataclasses.replace(snapshot, run=run))
+    run = snapshot.manifest.run
+    run = dataclasses.replace(run, files=tuple(f for f in run.files if f.table != "tracks"))
+    text = bigquery_statements(on_gs(snapshot, manifest=dataclasses.replace(snapshot.manifest, run=run)))
     assert "-- tracks has no files in this snapshot" in text
 
 
-def test_spark_statements_are_python_that_names_every_file(table, snapshot):
+def test_spark_statements_are_python_that_names_every_file(snapshot):
     calls: dict[str, tuple[str, ...]] = {}
 
     class Spark:
@@ -82,12 +88,12 @@ def test_spark_statements_are_python_that_names_every_file(table, snapshot):
         def createOrReplaceTempView(self, name):
             calls[name] = self.files
 
-    exec(spark_statements(table, snapshot), {"spark": Spark()})
-    assert calls == {name: tuple(locations(table, snapshot, name)) for name in TABLES}
+    exec(spark_statements(snapshot), {"spark": Spark()})
+    assert calls == {name: tuple(snapshot.files(name)) for name in TABLES}
 
 
 def test_gs_tables_say_how_duckdb_gets_in(snapshot):
-    text = duckdb_statements("gs://bucket/table", snapshot)
+    text = duckdb_statements(on_gs(snapshot))
     assert "CREATE SECRET (TYPE gcs" in text and "'gs://bucket/table/data/run=" in text
 
 

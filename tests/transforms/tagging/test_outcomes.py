@@ -19,7 +19,7 @@ IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id=
 
 @pytest.fixture
 def known(tmp_path: Path) -> PriorOutcomes:
-    return PriorOutcomes(table=str(tmp_path), parent=None, ids=IDS, due_again=frozenset({"unavailable", "not_found"}))
+    return PriorOutcomes(root=str(tmp_path), parent=None, ids=IDS, due_again=frozenset({"unavailable", "not_found"}))
 
 
 def _rows(*tracks: tuple[str, str]) -> pa.Table:
@@ -37,7 +37,7 @@ def _part(known: PriorOutcomes, *outcomes: tuple[str, str, str | None], embeddin
         {"track_id": track, "source_version": version, "reason": reason, "embedding": None if reason else [1.0, 2.0]}
         for track, version, reason in outcomes
     ]
-    return write_part(known.table, 0, pa.Table.from_pylist(rows, schema=PART), embedding_id)
+    return write_part(known.root, 0, pa.Table.from_pylist(rows, schema=PART), embedding_id)
 
 
 def _ids(table: pa.Table) -> list[str]:
@@ -62,7 +62,7 @@ def test_what_is_due_again_is_not_settled_unless_a_listing_missed_it(known: Prio
 
 
 def test_rejects_are_tried_again_on_request(tmp_path: Path) -> None:
-    known = PriorOutcomes(table=str(tmp_path), parent=None, ids=IDS, due_again=frozenset(), retry_rejects=True)
+    known = PriorOutcomes(root=str(tmp_path), parent=None, ids=IDS, due_again=frozenset(), retry_rejects=True)
     _part(known, ("a", "1", "silent"), ("b", "1", None))
     assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1")))) == ["b"]
 
@@ -103,7 +103,7 @@ def test_a_track_without_outcome_stops_the_run(known: PriorOutcomes) -> None:
 def test_writing_a_part_twice_leaves_one(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", None))
     _part(known, ("a", "1", None))
-    assert len(list((Path(known.table) / "work" / "bucket=0000").iterdir())) == 1
+    assert len(list((Path(known.root) / "work" / "bucket=0000").iterdir())) == 1
 
 
 def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: PriorOutcomes) -> None:
@@ -119,7 +119,7 @@ def test_tracks_that_the_last_snapshot_could_not_read_are_marked(tmp_path: Path)
     bundle, table = fake_bundle(tmp_path / "bundle"), tmp_path / "table"
     snapshot = publish_table(table, bundle, 3)
     known = PriorOutcomes(
-        table=str(table), parent=snapshot.number, ids=ids_of(bundle), due_again=frozenset({"not_found"})
+        root=str(table), parent=snapshot.number, ids=ids_of(bundle), due_again=frozenset({"not_found"})
     )
     bucket = bucket_of("broken-b", BUCKETS)
     (chunk,) = plan_chunks(known, bucket, _rows(("broken-b", "1"), ("new", "1")))
@@ -129,7 +129,7 @@ def test_tracks_that_the_last_snapshot_could_not_read_are_marked(tmp_path: Path)
 def test_the_parent_is_read_once_and_never_sent(tmp_path: Path) -> None:
     bundle, table = fake_bundle(tmp_path / "bundle"), tmp_path / "table"
     number = publish_table(table, bundle, 3).number
-    known = PriorOutcomes(table=str(table), parent=number, ids=ids_of(bundle), due_again=frozenset())
+    known = PriorOutcomes(root=str(table), parent=number, ids=ids_of(bundle), due_again=frozenset())
     before = pickle.dumps(known)
-    assert known.snapshot is known.snapshot and known.snapshot.number == number
+    assert known.snapshot is known.snapshot and known.snapshot.manifest.number == number
     assert pickle.dumps(known) == before and pickle.loads(before) == known

@@ -123,9 +123,9 @@ def test_every_problem_is_reported_at_once(tmp_path):
         category("voice", "binary", ["genre/vocal"]),
     )
     assert found == (
-        "tag 'mood/soft' stands 2 times",
+        "tag 'mood/soft' is listed 2 times",
         "category 'genre': 1 tags: a multiclass category needs two or more",
-        "tag 'genre/vocal': stands in category 'voice': its id must be voice/<slug>",
+        "tag 'genre/vocal': listed in category 'voice': its id must be voice/<slug>",
         "tag 'mood/calm': parent 'mood/sfot' does not exist: did you mean 'mood/soft'?",
     )
 
@@ -141,8 +141,8 @@ def test_every_problem_is_reported_at_once(tmp_path):
         ([{"id": "mood/a", "aliases": ["calm"]}], "aliases: tag 'calm': write category/slug"),
         (["mood"], "write category/slug"),
         ([{"id": "mood/a", "any_of": ["x/y"]}], "any_of and none_of are for binary categories"),
-        ([{"id": "mood/a", "parents": ["mood/a"]}], "go round in a circle"),
-        ([{"id": "mood/a", "aliases": ["mood/b"]}, "mood/b"], "alias 'mood/b' already means 'mood/b'"),
+        ([{"id": "mood/a", "parents": ["mood/a"]}], "parents form a cycle"),
+        ([{"id": "mood/a", "aliases": ["mood/b"]}, "mood/b"], "alias 'mood/b' already belongs to 'mood/b'"),
     ],
 )
 def test_faults_of_tags(tags, message):
@@ -151,7 +151,7 @@ def test_faults_of_tags(tags, message):
 
 def test_cycles_name_their_tags():
     tags = [{"id": "mood/a", "parents": ["mood/b"]}, {"id": "mood/b", "parents": ["mood/a"]}, "mood/c"]
-    assert problems(category(tags=tags)) == ("tags ['mood/a', 'mood/b']: parents go round in a circle",)
+    assert problems(category(tags=tags)) == ("tags ['mood/a', 'mood/b']: parents form a cycle",)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_cycles_name_their_tags():
         ("", "a taxonomy is one mapping"),
         ("categories: []", "no categories"),
         ("categories: [", "not a YAML file"),
-        ("categories: []\ncategories: []", "key 'categories' stands twice"),
+        ("categories: []\ncategories: []", "key 'categories' is repeated"),
         ("categories:\n  - {name: mood, kind: many, tags: [mood/a]}", "kind 'many': choose binary"),
     ],
 )
@@ -192,8 +192,8 @@ def test_dropped_tags_come_back_and_change_the_id():
 @pytest.mark.parametrize(
     ("kind", "dropped", "message"),
     [
-        ("multilabel", ["mood/a"], "tag 'mood/a' stands 2 times"),
-        ("multilabel", [{"id": "mood/c", "aliases": ["mood/b"]}], "alias 'mood/b' already means"),
+        ("multilabel", ["mood/a"], "tag 'mood/a' is listed 2 times"),
+        ("multilabel", [{"id": "mood/c", "aliases": ["mood/b"]}], "alias 'mood/b' already belongs to"),
         ("multilabel", [{"id": "mood/c", "parents": ["mood/d"]}, "mood/d"], "parent 'mood/d' does not exist"),
         ("binary", ["mood/c"], "dropped tags are for multiclass and multilabel"),
         ("multilabel", ["genre/c"], "must be mood/<slug>"),

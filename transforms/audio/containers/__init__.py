@@ -1,1 +1,1 @@
-"""What a file's bytes and headers claim: format, length, parts."""
+"""What the bytes and headers of a file claim: format, length, parts."""

@@ -1,4 +1,4 @@
-"""Where the audio lies in WAV, W64, AIFF, CAF and AU files, and how many bytes of it their headers claim."""
+"""Where the audio of WAV, W64, AIFF, CAF and AU files is, and how many bytes of it the header claims."""
 
 import dataclasses
 import re
@@ -9,18 +9,18 @@ from transforms.audio.containers.metadata_tags import begins_tag
 
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _MOST_CHUNKS = 10_000
-"""Chunks before the audio that are passed over."""
+"""Most chunks that are skipped before the audio."""
 _NAME = re.compile(rb"[A-Za-z0-9_ ]{4}")
-"""A chunk's name, also of one that is cut."""
+"""The name of a chunk. A match suffices even if the file ends within the chunk."""
 _LEAST_OF_A_NAME = 3
-"""Characters that can be printed in a chunk's name of four, where its size fits the file."""
+"""Fewest printable characters in the 4 bytes of a chunk's name, if the chunk's size fits the file."""
 _ARCHIVES = (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b")
 _LOOKED_AT = 1 << 16
-"""Bytes behind the audio that tell what stands there."""
+"""Bytes after the claimed audio that are examined."""
 _UNCOUNTED = 8
-"""Bytes at the beginning of an AIFF's sound that some writers do not count."""
+"""Bytes at the start of an AIFF's sound chunk that some writers do not count."""
 _LEAST_REST = 20
-"""What lies behind the audio is no more of it where it is less than the audio by so many times."""
+"""Bytes after the claimed audio count as audio only if they are at least 1/20 of it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,12 +28,12 @@ class Audio:
     """The audio of a file.
 
     Attributes:
-      at: its first byte.
-      claimed: bytes of it by the header; negative where that says that it doesn't know.
-      size_at: where that number stands.
-      layout: how it is written, in `struct`'s terms.
-      head: bytes that it counts beside the audio.
-      codec: WAV's format tag; 0 in other containers.
+      at: offset of its first byte.
+      claimed: number of bytes that the header claims; negative if the header marks it as unknown.
+      size_at: offset of that number in the header.
+      layout: `struct` format of that number.
+      head: bytes that the number includes in addition to the audio.
+      codec: format tag of a WAV; 0 in other containers.
     """
 
     at: int
@@ -59,7 +59,7 @@ def _chunks(data: bytes, at: int, layout: str, *, is_padded: bool) -> Iterator[_
 
 
 def _number(data: bytes, at: int, layout: str) -> int:
-    """A number of the file, 0 where that is too short for it."""
+    """A number in the file; 0 if the file ends before it."""
     size = struct.calcsize(layout)
     return int(struct.unpack_from(layout, data, at)[0]) if len(data) >= at + size else 0
 
@@ -81,7 +81,7 @@ def wav_audio(data: bytes) -> Audio | None:
 
 
 def w64_audio(data: bytes) -> Audio | None:
-    """The data chunk of a Sony Wave64: chunks of 16 bytes of name, a size that counts its own head, steps of 8."""
+    """The data chunk of a Sony Wave64: 16-byte names, sizes that include the chunk's head, chunks aligned to 8."""
     at = 40
     for _ in range(_MOST_CHUNKS):
         size = _number(data, at + 16, "<Q")
@@ -108,7 +108,7 @@ def caf_audio(data: bytes) -> Audio | None:
 
 
 def au_audio(data: bytes) -> Audio | None:
-    """What follows the header of an AU."""
+    """The bytes after the header of an AU."""
     if len(data) < 12:
         return None
     offset, size = struct.unpack_from(">II", data, 4)
@@ -116,14 +116,14 @@ def au_audio(data: bytes) -> Audio | None:
 
 
 def with_claimed(data: bytes, audio: Audio, size: int) -> bytes:
-    """The same file, its header claiming so many bytes of audio."""
+    """The same file with a header that claims `size` bytes of audio."""
     claim = size + audio.head if audio.layout[1] != "I" else min(size, 0xFFFFFFFE)
     written = struct.pack(audio.layout, claim)
     return data[: audio.size_at] + written + data[audio.size_at + len(written) :]
 
 
 def goes_on(data: bytes, audio: Audio) -> bool:
-    """Whether audio goes on behind what is claimed: so much that it matters, and no chunk, tag, text or padding."""
+    """Whether a relevant amount of audio follows the claimed bytes, and not a chunk, tag, text, archive or padding."""
     end = audio.at + audio.claimed
     if not audio.claimed:
         return not _is_no_audio(data, end, audio)
@@ -138,7 +138,7 @@ def goes_on(data: bytes, audio: Audio) -> bool:
 
 
 def _is_no_audio(data: bytes, at: int, audio: Audio) -> bool:
-    """Whether a tag begins here, or a chunk: by its name, and a size that the file has room for."""
+    """Whether a tag or a chunk begins here. A chunk is recognised by its name, or by a size that fits the file."""
     if audio.head:
         return audio.head <= _number(data, at + 16, "<Q") <= len(data) - at
     name, layout = data[at : at + 4], audio.layout if audio.layout == ">q" else audio.layout[0] + "I"

@@ -1,4 +1,4 @@
-"""What a container says of its own length, checked against the bytes that are there."""
+"""The length that a container claims, checked against the bytes of the file."""
 
 import dataclasses
 import functools
@@ -31,12 +31,12 @@ from transforms.audio.containers.sniff import (
 )
 
 BELIEVED = 20
-"""A header that claims more than so many times what the file holds is not believed."""
+"""A header is not believed if it claims more than this many times what the file contains."""
 
 UNVERIFIED = "length_unverified"
 
 _STREAMED = 0x7FFFF000
-"""A claim of so many bytes or more is what a streaming writer puts who cannot know."""
+"""Bytes. A claim of at least this size is the placeholder of a streaming writer that does not know the length."""
 _MPEG_IN_WAV = 0x0055
 _LEAST_FLAC_FRAME = 10
 _MOST_FLAC_BLOCK = 65_535
@@ -44,18 +44,18 @@ _MOST_FLAC_BLOCK = 65_535
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contents:
-    """A file, ready for its decoder.
+    """A file that is ready for its decoder.
 
     Attributes:
-      data: the bytes, mended where the container's own length was missing or wrong.
-      wrapped: what the bytes are where a container was taken off; None where they are what they were.
-      packets: those of a clean MP3, for the quickest way to read it; None for whatever else.
-      links: the streams of a chained file that are read one after the other; empty where there is but one.
-      stretch: claimed length over the length that is there; over 1 in a truncated file.
-      is_counted: whether the length was counted in the data: a decoder that gives less of it has failed.
-      most_samples: bound on the length that any header of this file can claim; None where there is none.
-      shows_end: whether the container marks its end and checks its pages, so that all damage is seen in it.
-      notes: what is wrong with the file, for the ledger.
+      data: the bytes, corrected if the length in the header was missing or wrong.
+      wrapped: the kind of the bytes if an outer container was removed, else None.
+      packets: packets of a clean MP3, for the fastest way to read it; None for every other file.
+      links: the streams of a chained file, in the order they are read; empty if there is only one.
+      stretch: ratio of the claimed length to the length in the file; over 1 in a truncated file.
+      is_counted: whether the length was counted in the data. A decoder that returns less has then failed.
+      most_samples: upper bound on a plausible claim of the header; None if there is no bound.
+      shows_end: whether the container marks its end and has checksums per page, so that any damage is visible.
+      notes: defects of the file, for the ledger.
     """
 
     data: bytes
@@ -70,11 +70,11 @@ class Contents:
 
 
 def inspect(data: bytes, kind: AudioKind) -> Contents:
-    """Check a file's own claims about its length. Never raises: what is beyond reading is the decoder's to refuse."""
+    """Checks what a file claims about its length. Never raises: the decoder rejects unreadable files."""
     inspector = _INSPECTORS.get(kind)
     if inspector is None:
         return Contents(data=data)
-    if kind not in (MP3, MP4) and (start := id3_size(data)):  # tags that do not belong there
+    if kind not in (MP3, MP4) and (start := id3_size(data)):  # these formats do not allow ID3 tags in front
         data = data[start:]
     return inspector(data)
 
@@ -87,7 +87,7 @@ def _wav(data: bytes) -> Contents:
 
 
 def _mpeg_in_wav(data: bytes, audio: chunks.Audio) -> Contents:
-    """The MP3 alone: libsndfile guesses the length of a wrapped one by its first frame."""
+    """Removes the WAV around an MP3: libsndfile guesses the length of a wrapped MP3 from its first frame."""
     end = audio.at + audio.claimed
     is_known = audio.claimed > 0 and end < _STREAMED and not chunks.goes_on(data, audio)
     body = data[audio.at : end] if is_known else data[audio.at :]
@@ -105,7 +105,7 @@ def _chunked(data: bytes, *, find: Callable[[bytes], chunks.Audio | None]) -> Co
 
 
 def _sized(data: bytes, audio: chunks.Audio | None) -> Contents:
-    """Audio whose bytes are counted by the header."""
+    """Checks the number of bytes that the header claims."""
     if audio is None or audio.at >= len(data):
         return Contents(data=data)
     claimed, there = audio.claimed, len(data) - audio.at
@@ -115,19 +115,19 @@ def _sized(data: bytes, audio: chunks.Audio | None) -> Contents:
         return Contents(data=data, stretch=claimed / there, notes=(f"truncated: {there} of {claimed} bytes of audio",))
     if chunks.goes_on(data, audio):
         return Contents(data=chunks.with_claimed(data, audio, there), notes=(UNVERIFIED,))
-    if claimed == 0 or audio.head:  # libsndfile would read what follows, whatever it is
+    if claimed == 0 or audio.head:  # libsndfile would read whatever follows as audio
         data = data[: audio.at + claimed]
     return Contents(data=data, is_counted=True)
 
 
 def _flac(data: bytes) -> Contents:
-    """A FLAC frame takes 10 bytes at the least and holds 65,535 samples at the most."""
+    """Checks the claimed samples. A FLAC frame has at least 10 bytes and at most 65,535 samples."""
     most = len(data) // _LEAST_FLAC_FRAME * _MOST_FLAC_BLOCK
     claimed = flac.claimed_samples(data)
-    found = flac.counted_samples(data) if claimed else None
-    if found is None or found[0] > most:
+    last_frame = flac.counted_samples(data) if claimed else None
+    if last_frame is None or last_frame[0] > most:
         return Contents(data=data, most_samples=most)
-    counted, at = found
+    counted, at = last_frame
     if flac.has_another(data, at if counted == claimed else 0):
         return Contents(data=data, most_samples=most, notes=("chained: another file follows and is left out",))
     if counted == claimed:
@@ -158,12 +158,12 @@ def _mp3(data: bytes) -> Contents:
     if not keeps_tag:
         notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
     if keeps_tag and scan.is_vbri:
-        mended, packets = with_length_tag(data, scan, keep_tag=False, claimed=claimed), None
+        corrected, packets = with_length_tag(data, scan, keep_tag=False, claimed=claimed), None
     elif keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start:
-        mended, packets = data, clean_packets(data, scan)
+        corrected, packets = data, clean_packets(data, scan)
     else:
-        mended, packets = with_length_tag(data, scan, keep_tag=keeps_tag), None
-    return Contents(data=mended, packets=packets, is_counted=True, notes=tuple(notes))
+        corrected, packets = with_length_tag(data, scan, keep_tag=keeps_tag), None
+    return Contents(data=corrected, packets=packets, is_counted=True, notes=tuple(notes))
 
 
 def _ogg(data: bytes) -> Contents:

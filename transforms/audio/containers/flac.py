@@ -1,4 +1,4 @@
-"""Length of a native FLAC by its last frame, whatever its header claims (RFC 9639)."""
+"""The length of a native FLAC, computed from its last frame instead of its header (RFC 9639)."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from transforms.audio.containers.metadata_tags import audio_ends
 
 _STREAM_INFO = 8
-"""Where the first metadata block's content begins; the total of samples is the last 36 bits of its bytes 10 to 17."""
+"""Offset of the first metadata block's content. The last 36 bits of its bytes 10 to 17 are the number of samples."""
 _TOTAL_AT = _STREAM_INFO + 10
 _MOST_SAMPLES = (1 << 36) - 1
 _MOST_BLOCKS = 1000
-"""Blocks of metadata that are passed over."""
+"""Most metadata blocks that are skipped."""
 _LARGEST_FRAME = 1 << 21
-"""How far from the end the last frame's header is looked for."""
+"""Bytes before the end of the file that are searched for the last frame's header."""
 _MOST_TRIED = 16
-"""Frames, the last first, of which the checksum is tried: audio may look like the header of one."""
+"""Most candidates, from the last one backwards, whose checksum is tried. Audio may look like a frame header."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlacFrame:
-    """One frame header: its place in the file, what all frames of a stream share, its number and its samples."""
+    """A frame header: offset in the file, the bits that all frames of a stream share, frame number and samples."""
 
     at: int
     shared: bytes
@@ -28,29 +28,29 @@ class FlacFrame:
 
     @property
     def is_variable(self) -> bool:
-        """Whether frames differ in size: then `number` counts samples and not frames."""
+        """Whether the block size varies. `number` then counts samples and not frames."""
         return bool(self.shared[1] & 1)
 
 
 def claimed_samples(data: bytes) -> int:
-    """Samples a channel that the header claims, 0 for a length that it doesn't know or a header in another place."""
+    """Samples per channel that the header claims; 0 if they are unknown or the header is not the first block."""
     if len(data) < _TOTAL_AT + 8 or data[4] & 0x7F:
         return 0
     return int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) & _MOST_SAMPLES
 
 
 def with_samples(data: bytes, samples: int) -> bytes:
-    """The same file, its header claiming so many samples a channel."""
+    """The same file with a header that claims `samples` samples per channel."""
     others = int.from_bytes(data[_TOTAL_AT : _TOTAL_AT + 8]) & ~_MOST_SAMPLES
     return data[:_TOTAL_AT] + (others | samples).to_bytes(8) + data[_TOTAL_AT + 8 :]
 
 
 def counted_samples(data: bytes) -> tuple[int, int] | None:
-    """Samples a channel up to the end of the last frame, and where that begins.
+    """Samples per channel up to the end of the last frame, and the offset of that frame.
 
-    It is the last header of a frame that agrees with the claim, else the frame that ends with the file (tags behind it
-    excepted); failing that, any near the end that agrees with the claim. None where there is none of these, as in
-    a file that was cut.
+    The last frame is the last frame header of the file if it agrees with the claim. Otherwise it is the frame that
+    ends with the file, not counting tags after it. Otherwise it is any frame near the end that agrees with the claim.
+    Returns None if there is no such frame, for example in a file that was cut.
     """
     claimed = claimed_samples(data)
     likely: list[tuple[FlacFrame, tuple[int, ...]]] = []
@@ -66,7 +66,7 @@ def counted_samples(data: bytes) -> tuple[int, int] | None:
 
 
 def _last_frames(data: bytes) -> Iterator[tuple[FlacFrame, tuple[int, ...]]]:
-    """What looks like the header of a frame, the last first, and what the samples up to that frame's end may be."""
+    """Candidates for the last frame header, from the last one backwards, each with possible samples up to its end."""
     first, at = _frame(data, _audio_start(data)), len(data)
     if first is None:
         return
@@ -77,12 +77,12 @@ def _last_frames(data: bytes) -> Iterator[tuple[FlacFrame, tuple[int, ...]]]:
 
 
 def has_another(data: bytes, start: int) -> bool:
-    """Whether a second FLAC begins within this file, behind `start`."""
+    """Whether a second FLAC file begins within this one, after `start`."""
     return any(data.find(b"fLaC" + block + b"\0\0\x22", start + 1) >= 0 for block in (b"\0", b"\x80"))
 
 
 def _samples(data: bytes, first: FlacFrame, last: FlacFrame) -> tuple[int, ...]:
-    """What the samples up to a frame's end may be: numbers count samples, or frames; or either, in old files."""
+    """Possible samples up to a frame's end. Frame numbers count samples or frames; in old files, it may be either."""
     number = last.number - first.number
     by_samples, by_frames = number + last.samples, number * first.samples + last.samples
     if first.is_variable:
@@ -92,7 +92,7 @@ def _samples(data: bytes, first: FlacFrame, last: FlacFrame) -> tuple[int, ...]:
 
 
 def _audio_start(data: bytes) -> int:
-    """Where the first frame stands: behind the metadata."""
+    """Offset of the first frame, which follows the metadata."""
     at = 4
     for _ in range(_MOST_BLOCKS):
         is_last = at + 4 > len(data) or data[at] & 0x80
@@ -103,11 +103,11 @@ def _audio_start(data: bytes) -> int:
 
 
 def _frame(data: bytes, at: int) -> FlacFrame | None:
-    """The frame header at this place, None where there is none."""
+    """The frame header at this offset, or None."""
     head = data[at : at + 16]
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return None
-    ones = 8 - (head[4] ^ 0xFF).bit_length()  # the number is coded like a character of UTF-8
+    ones = 8 - (head[4] ^ 0xFF).bit_length()  # the number is coded like a UTF-8 character
     if ones in (1, 8):
         return None
     size_at = 4 + max(1, ones)

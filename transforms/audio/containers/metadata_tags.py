@@ -1,4 +1,4 @@
-"""Tags around MPEG audio: ID3 in front, ID3v1, APE and Lyrics3 behind, all of them in the middle of joined files."""
+"""Tags around MPEG audio: ID3 before it; ID3v1, APE and Lyrics3 after it; all of them within joined files."""
 
 _BEGINNINGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
 
@@ -7,7 +7,7 @@ _MOST_LYRICS = 1 << 20
 
 
 def id3_size(data: bytes) -> int:
-    """Bytes of the ID3v2 tags at the start of a file; a tag that claims more than the file has is not counted."""
+    """Bytes of the ID3v2 tags at the start of a file. A tag that claims to fill or exceed the file is not counted."""
     at = 0
     while (size := _id3(data, at)) and at + size < len(data):
         at += size
@@ -15,19 +15,19 @@ def id3_size(data: bytes) -> int:
 
 
 def begins_tag(data: bytes, at: int) -> bool:
-    """Whether a tag begins here, one of an impossible size included."""
+    """Whether a tag begins here, even one with an impossible size."""
     return data.startswith(_BEGINNINGS, at)
 
 
 def tags_end(data: bytes, at: int) -> int:
-    """Where the tags that begin at `at` end; `at` itself where there are none, or none whose end is in the file."""
+    """The end of the tags that begin at `at`; `at` itself if no tag begins there or it ends beyond the file."""
     while (size := _tag(data, at)) and at + size <= len(data):
         at += size
     return at
 
 
 def audio_ends(data: bytes) -> list[int]:
-    """Where the audio of a file may end: with it, or before an ID3v1 tag, or an APE tag before that."""
+    """Offsets where the audio may end: at the end of the file, before an ID3v1 tag, or before an APE tag."""
     ends = [len(data)]
     if data.startswith(b"TAG", len(data) - _ID3V1):
         ends.append(len(data) - _ID3V1)
@@ -39,7 +39,7 @@ def audio_ends(data: bytes) -> list[int]:
 
 
 def _tag(data: bytes, at: int) -> int:
-    """Bytes of the one tag at this place, 0 where there is none."""
+    """Bytes of the single tag at this offset; 0 if there is no tag."""
     if data.startswith(b"TAG+", at):
         return _ENHANCED
     if data.startswith(b"TAG", at):
@@ -53,7 +53,7 @@ def _tag(data: bytes, at: int) -> int:
 
 
 def _id3(data: bytes, at: int) -> int:
-    """Bytes of an ID3v2 tag at this place."""
+    """Bytes of the ID3v2 tag at this offset; 0 if there is no tag."""
     if data[at : at + 3] != b"ID3" or len(data) < at + 10:
         return 0
     size = 0

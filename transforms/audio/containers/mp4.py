@@ -1,4 +1,4 @@
-"""Boxes of an MP4: whether its audio lies in the file itself, and whether the file is all there."""
+"""Boxes of an MP4: whether the file contains its own audio, and whether it is complete."""
 
 from collections.abc import Iterator
 
@@ -6,24 +6,24 @@ from transforms.audio.errors import FormatNotAllowed, ImplausibleHeader
 
 _PARENTS = (b"moov", b"trak", b"mdia", b"minf", b"dinf")
 _DEEPEST = 8
-"""Parents within each other; the standard's five are `_PARENTS`, each in the one before."""
+"""Most nested parents. The standard nests the five of `_PARENTS`, each in the one before it."""
 _MOST_BOXES = 1_000_000
-"""Boxes in a row: fragments of a second take two each."""
+"""Most boxes in a row. A fragment of one second takes two."""
 _SELF_CONTAINED = 1
 
 
 def missing_bytes(data: bytes) -> int:
-    """Bytes that the last box claims and the file has not."""
+    """Number of bytes that the last box claims beyond the end of the file."""
     end = max((stop for _, _, stop in _boxes(data, 0, len(data))), default=0)
     return max(0, end - len(data))
 
 
 def refuse_references(data: bytes) -> None:
-    """Look for audio that lies in another file.
+    """Refuses an MP4 whose audio is in another file.
 
     Raises:
-      FormatNotAllowed: there is such a reference.
-      ImplausibleHeader: boxes lie deeper in each other than any writer puts them, or there are too many.
+      FormatNotAllowed: the file refers to another file.
+      ImplausibleHeader: boxes are nested deeper than any writer nests them, or there are too many.
     """
     _refuse_within(data, 0, len(data), 0)
 
@@ -48,7 +48,7 @@ def _refuse_entries(data: bytes, start: int, stop: int) -> None:
 
 
 def _boxes(data: bytes, at: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte of the content and claimed end of each box in a row."""
+    """Yields the name, the offset of the content and the claimed end of each box in a row."""
     for _ in range(_MOST_BOXES):
         if at + 8 > min(stop, len(data)):
             return

@@ -1,4 +1,4 @@
-"""MPEG audio (MP3, MP2, MP1) frame by frame: what is there, what is lost, and what the length tag claims."""
+"""MPEG audio (MP3, MP2, MP1) frame by frame: frames present, bytes lost, and the length that the tag claims."""
 
 import dataclasses
 import functools
@@ -15,22 +15,22 @@ _BITRATES = {
     (2, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
     (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""kbit/s by (version bits, 2 for both lower ones; layer bits); layers 2 and 3 share a row in the lower versions."""
+"""kbit/s by (version bits, layer bits). Versions 2 and 2.5 use key 2; their layers 2 and 3 share a row."""
 _RATES = (44_100, 48_000, 32_000)
 _VBRI = 36
-"""Where a VBRI tag stands in its frame."""
+"""Offset of a VBRI tag in its frame."""
 _TWO_FRAMES = 6000
-"""Bytes that two frames take at the most."""
+"""Most bytes of two frames."""
 SEARCH_BYTES = 1 << 17
-"""How far into a file the first frame is looked for."""
+"""Bytes from the start of a file that are searched for the first frame."""
 
 PACKET_FRAMES = 32
-"""Frames that make a packet: few calls of a decoder, and their samples stay in the processor's cache."""
+"""Frames per packet: enough for few decoder calls, few enough for their samples to stay in the processor's cache."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MpegFrame:
-    """One frame header. `size` in bytes, 0 in the free format; `side_info` in bytes; `channels` 1 or 2."""
+    """A frame header. `size` in bytes (0 in the free format), `side_info` in bytes, `channels` 1 or 2."""
 
     version: int
     layer: int
@@ -42,7 +42,7 @@ class MpegFrame:
 
 
 def mpeg_frame(head: bytes) -> MpegFrame | None:
-    """The frame header in the first 4 bytes, or None where there is none."""
+    """Parses the frame header in the first 4 bytes; returns None if they are not a header."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer_bits = head[1] >> 3 & 3, head[1] >> 1 & 3
@@ -68,7 +68,7 @@ def mpeg_frame(head: bytes) -> MpegFrame | None:
 
 
 def find_mpeg_frame(data: bytes) -> int | None:
-    """Offset of the first frame that another one of the same kind follows, or None."""
+    """Offset of the first frame that is followed by another one of the same kind, or None."""
     at = data.find(b"\xff")
     while at >= 0:
         frame = mpeg_frame(data[at : at + 4])
@@ -92,14 +92,14 @@ class MpegScan:
     """Frames of a file.
 
     Attributes:
-      spans: byte ranges [start, stop) of unbroken whole frames of the first frame's kind.
-      frames: number of those frames, a length tag's own included.
-      packets: offsets of every `PACKET_FRAMES`-th frame of the spans, beginning anew in each.
+      spans: byte ranges [start, stop) of contiguous whole frames of the first frame's kind.
+      frames: number of those frames, including the frame of a length tag.
+      packets: offsets of every `PACKET_FRAMES`-th frame of each span, from its first one on.
       head: the first frame.
-      tag_frames: frames that a Xing, Info or VBRI tag claims; None where there is no such tag.
-      is_vbri: whether it is a VBRI tag, which libsndfile passes over and does not read.
-      lost_bytes: bytes between spans that are no tags.
-      joins: places where audio of the same kind goes on after tags, as in files that were joined.
+      tag_frames: frames that a Xing, Info or VBRI tag claims; None if there is no such tag.
+      is_vbri: whether it is a VBRI tag, which libsndfile skips without reading it.
+      lost_bytes: bytes between spans that are neither tags nor padding after tags.
+      joins: number of times that audio of the same kind continues after tags, as in joined files.
       is_cut: whether the file ends within a frame.
       has_other_kind: whether frames of another rate, layer or number of channels follow.
     """
@@ -117,11 +117,11 @@ class MpegScan:
 
 
 def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
-    """Walk over all frame headers of a file from `start` on; None where there are no two frames in a row."""
-    found = find_mpeg_frame(data[start : start + SEARCH_BYTES])
-    first = start + (found or 0)
+    """Scans all frame headers of a file from `start` on; returns None if no two frames are in a row."""
+    offset = find_mpeg_frame(data[start : start + SEARCH_BYTES])
+    first = start + (offset or 0)
     head = mpeg_frame(data[first : first + 4])
-    if found is None or head is None:
+    if offset is None or head is None:
         return None
     sizes = _sizes_like(*_kind(head))
     spans: list[tuple[int, int]] = []
@@ -165,7 +165,10 @@ def _sizes_like(version: int, layer: int, rate_hz: int, channels: int) -> dict[b
 
 
 def _walk(data: bytes, at: int, end: int, sizes: dict[bytes, int], packets: list[int]) -> tuple[int, int]:
-    """Whole frames in a row from `at` to `end`: how many, and where they end. Every so many, one begins a packet."""
+    """Counts the whole frames in a row in [at, end); returns their number and their end.
+
+    Appends the offset of every `PACKET_FRAMES`-th frame, from the first one on, to `packets`.
+    """
     count = 0
     while (size := sizes.get(data[at : at + 4])) is not None and at + size <= end:
         if not count % PACKET_FRAMES:
@@ -177,13 +180,13 @@ def _walk(data: bytes, at: int, end: int, sizes: dict[bytes, int], packets: list
 
 @functools.lru_cache
 def _beginning(version: int, layer: int, rate_hz: int, channels: int) -> re.Pattern[bytes]:
-    """How headers of one kind begin."""
+    """A pattern of the first two bytes of headers of one kind."""
     seconds = {head[1] for head in _sizes_like(version, layer, rate_hz, channels)}
     return re.compile(b"\xff[" + b"".join(b"\\x%02x" % second for second in sorted(seconds)) + b"]")
 
 
 def _resync(data: bytes, at: int, head: MpegFrame) -> int | None:
-    """Where two frames of a kind in a row begin again; None where they don't."""
+    """Offset of the next two frames in a row of the kind of `head`, or None."""
     sizes = _sizes_like(*_kind(head))
     for match in _beginning(*_kind(head)).finditer(data, at):
         begin = match.start()
@@ -193,7 +196,7 @@ def _resync(data: bytes, at: int, head: MpegFrame) -> int | None:
 
 
 def _tag_frames(data: bytes, first: int, head: MpegFrame) -> int | None:
-    """Audio frames that the length tag in the first frame claims."""
+    """Audio frames that the length tag in the first frame claims; None if there is no tag."""
     xing = first + 4 + head.side_info
     if data[xing : xing + 4] in (b"Xing", b"Info") and len(data) >= xing + 12 and data[xing + 7] & 1:
         return int.from_bytes(data[xing + 8 : xing + 12])
@@ -204,7 +207,10 @@ def _tag_frames(data: bytes, first: int, head: MpegFrame) -> int | None:
 
 
 def with_length_tag(data: bytes, scan: MpegScan, *, keep_tag: bool, claimed: int | None = None) -> bytes:
-    """The file's whole frames alone, under a length tag: its own, or a Xing tag of the frames `claimed` or found."""
+    """Returns only the whole frames of a file, after a length tag.
+
+    That is the file's own tag, or a new Xing tag that states `claimed` frames or, without them, the scanned frames.
+    """
     body = [data[start:stop] for start, stop in scan.spans]
     if keep_tag:
         return b"".join(body)
@@ -216,7 +222,7 @@ def with_length_tag(data: bytes, scan: MpegScan, *, keep_tag: bool, claimed: int
 
 
 def _length_frame(header: bytes, frames: int) -> bytes:
-    """A silent frame of the same kind that holds a Xing tag."""
+    """A silent frame of the same kind that contains a Xing tag."""
     for bitrate in range(1, 15):
         candidate = bytes((0xFF, header[1] | 1, header[2] & 0x0C | bitrate << 4, header[3]))
         frame = mpeg_frame(candidate)

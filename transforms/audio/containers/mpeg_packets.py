@@ -1,23 +1,23 @@
-"""MP3s whose frames can be handed to a decoder of layer 3 as they stand: nothing in them is lost, joined or cut."""
+"""Clean MP3s: nothing is lost, joined or cut, so that a layer 3 decoder can take their frames as they are."""
 
 import dataclasses
 
 from transforms.audio.containers.mpeg import MpegScan
 
 _DECODER_DELAY = 529
-"""Samples by which every decoder of layer 3 is late; the delay in a LAME tag does not count them."""
+"""Delay of every layer 3 decoder in samples. The delay in a LAME tag does not include it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Packets:
-    """A clean MP3, packet by packet.
+    """The packets of a clean MP3.
 
     Attributes:
-      bounds: byte offsets, packet i being [bounds[i], bounds[i + 1]); the frame of the length tag is in none.
+      bounds: byte offsets: packet i is [bounds[i], bounds[i + 1]). The frame of the length tag is in no packet.
       rate_hz: sample rate.
       channels: 1 or 2.
-      skip: samples that the decoder gives before the first one of the track.
-      frames: samples of the track, each of all channels.
+      skip: samples per channel that the decoder returns before the track's first one.
+      frames: samples per channel of the track.
     """
 
     bounds: tuple[int, ...]
@@ -28,7 +28,7 @@ class Packets:
 
 
 def clean_packets(data: bytes, scan: MpegScan) -> Packets | None:
-    """The packets of a file of layer 3 that is whole and says so in a LAME tag, else None."""
+    """The packets of a layer 3 file that is complete according to its LAME tag, else None."""
     head, first = scan.head, scan.spans[0][0]
     is_whole = not (scan.is_vbri or scan.lost_bytes or scan.joins or scan.is_cut or scan.has_other_kind)
     if head.layer != 3 or not is_whole or len(scan.spans) > 1 or scan.tag_frames != scan.frames - 1:
@@ -39,7 +39,7 @@ def clean_packets(data: bytes, scan: MpegScan) -> Packets | None:
         return None
     delay, padding = gaps
     frames = scan.tag_frames * head.samples - delay - padding
-    if frames <= 0 or padding < _DECODER_DELAY:  # else the last samples would take one frame more
+    if frames <= 0 or padding < _DECODER_DELAY:  # with less padding, the delay pushes samples past the last frame
         return None
     return Packets(
         bounds=bounds, rate_hz=head.rate_hz, channels=head.channels, skip=delay + _DECODER_DELAY, frames=frames
@@ -47,8 +47,8 @@ def clean_packets(data: bytes, scan: MpegScan) -> Packets | None:
 
 
 def _lame_gaps(tag: bytes, xing: int) -> tuple[int, int] | None:
-    """Samples that the encoder put before and after the track; None where the tag does not tell."""
-    if any(tag[4:xing]) or len(tag) < xing + 8:  # the decoders take such a frame for audio
+    """Samples that the encoder added before and after the track; None if the tag does not state them."""
+    if any(tag[4:xing]) or len(tag) < xing + 8:  # decoders treat a frame with side information as audio
         return None
     flags = tag[xing + 7]
     at = xing + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
@@ -59,7 +59,7 @@ def _lame_gaps(tag: bytes, xing: int) -> tuple[int, int] | None:
 
 
 def _leans_back(data: bytes, first: int) -> bool:
-    """Whether the first frame of audio needs bytes of one before it, as where a stream was cut without decoding."""
+    """Whether the first audio frame needs bytes of an earlier one (bit reservoir), as after a cut without decoding."""
     has_crc = not data[first + 1] & 1
     begin = data[first + 4 + 2 * has_crc : first + 6 + 2 * has_crc]
     is_full_rate = data[first + 1] >> 3 & 3 == 3

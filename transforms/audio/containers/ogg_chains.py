@@ -1,4 +1,4 @@
-"""Ogg pages: what is lost, whether the end is there, and where one audio stream follows another (chained files)."""
+"""Ogg streams: lost pages, a missing end, and chained files (audio streams one after another)."""
 
 import dataclasses
 import itertools
@@ -11,7 +11,7 @@ _PAGE = struct.Struct("<4sBBqIIIB")
 _FIRST, _LAST = 2, 4
 _OPUS, _OPUS_RATE, _OPUS_HZ = b"OpusHead", slice(12, 16), 48_000
 _IDENTITY = {b"\x01vorbis": (11, 16), _OPUS: (9, 10), b"\x7fFLAC": (27, 30), b"Speex   ": (36, 52)}
-"""First bytes of a stream's first packet -> where in it channels and rate stand; an Opus stream decodes to any rate."""
+"""First bytes of a stream's first packet -> range of its channels and rate. Opus: channels only, for any rate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +26,13 @@ class _Page:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OggScan:
-    """What a walk over the pages of a file finds.
+    """The result of a scan over the pages of a file.
 
     Attributes:
-      links: where each audio stream in a row starts; more than one in a chained file.
-      alike: whether each of them has the codec, channels and rate of the first.
-      lost: pages that are damaged or missing.
-      has_end: whether the last stream's last page is there.
+      links: start offset of each consecutive audio stream; more than one in a chained file.
+      alike: for each of them, whether its codec, channels and rate are those of the first.
+      lost: number of pages that are damaged or missing.
+      has_end: whether the last page of the last stream is present.
     """
 
     links: tuple[int, ...]
@@ -42,13 +42,13 @@ class OggScan:
 
 
 def scan_ogg(data: bytes) -> OggScan:
-    """Walk over all pages whose checksum is right."""
+    """Scans all pages whose checksum is correct."""
     links: list[int] = []
     expected: dict[int, int] = {}
     lost, has_end, was_first = 0, False, False
     for page in _pages(data):
         if page.is_first:
-            if not was_first:  # several in a row are played together: one link
+            if not was_first:  # several first pages in a row are streams that play together: one link
                 links.append(page.start)
                 has_end = False
         else:
@@ -66,22 +66,22 @@ def scan_ogg(data: bytes) -> OggScan:
 
 
 def links_alike(data: bytes, scan: OggScan) -> tuple[bytes, ...]:
-    """The bytes of each link that can follow the first; the first one begins where the file does.
+    """The bytes of each link that can follow the first. The first link begins at the start of the file.
 
-    Opus streams made from audio of several rates are told to decode to 48 kHz, all of them.
+    If Opus links name different input rates, the headers of all of them are set to 48 kHz.
     """
     bounds = [0, *scan.links[1:], len(data)]
     kept = [link for link, alike in zip(itertools.pairwise(bounds), scan.alike, strict=True) if alike]
     links = [data[start:stop] for start, stop in kept]
     heads = [_first_packet(data, start) for start, alike in zip(scan.links, scan.alike, strict=True) if alike]
     if heads[0].startswith(_OPUS) and len({head[_OPUS_RATE] for head in heads}) > 1:
-        at = scan.links[0]  # what lies before the first page, none of the other links has
+        at = scan.links[0]  # only the first link can have bytes before its first page
         return tuple(_at_48_khz(link, at if i == 0 else 0) for i, link in enumerate(links))
     return tuple(links)
 
 
 def _at_48_khz(link: bytes, start: int) -> bytes:
-    """The same Opus stream, its first page at `start` naming 48 kHz as the rate of what was encoded."""
+    """The same Opus stream, with 48 kHz as the input rate in the header of its first page, at `start`."""
     packet = start + _PAGE.size + link[start + _PAGE.size - 1]
     stop = packet + sum(link[start + _PAGE.size : packet])
     rate_at, behind = packet + _OPUS_RATE.start, packet + _OPUS_RATE.stop
@@ -110,7 +110,7 @@ def _first_packet(data: bytes, start: int) -> bytes:
 
 
 def _identity(data: bytes, start: int) -> bytes:
-    """Codec, channels and sample rate by a stream's first page."""
+    """Codec, channels and sample rate according to a stream's first page."""
     packet = _first_packet(data, start)
     for magic, (first, last) in _IDENTITY.items():
         if packet.startswith(magic):

@@ -1,4 +1,4 @@
-"""Ogg pages: their checksums, and giving a stream a fixed serial number, which encoders draw from the clock."""
+"""Ogg pages: checksums, and fixed stream serial numbers in place of those that encoders derive from the clock."""
 
 import struct
 import zlib
@@ -9,20 +9,20 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 def page_crc(page: bytes) -> int:
     """Checksum of an Ogg page whose own checksum field is zero (RFC 3533, polynomial 0x04c11db7).
 
-    It is zlib's with the bits the other way round and no inversion.
+    It is zlib's CRC with reversed bits and without inversion.
     """
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
 
 
 def with_checksum(page: bytes) -> bytes:
-    """The same Ogg page under its right checksum."""
+    """The same Ogg page with its correct checksum."""
     blank = page[:22] + bytes(4) + page[26:]
     return page[:22] + struct.pack("<I", page_crc(blank)) + page[26:]
 
 
 def page_length(data: bytes, start: int) -> int:
-    """Bytes of the page that begins at `start`.
+    """Length in bytes of the page that begins at `start`.
 
     Raises:
       ValueError: no page begins there.
@@ -34,7 +34,7 @@ def page_length(data: bytes, start: int) -> int:
 
 
 def with_serial(data: bytes, serial: int) -> bytes:
-    """The same Ogg file with another stream serial number in every page, checksums recomputed."""
+    """The same Ogg file with stream serial number `serial` in every page and recomputed checksums."""
     pages, start = [], 0
     while start < len(data):
         length = page_length(data, start)

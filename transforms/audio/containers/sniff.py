@@ -1,4 +1,4 @@
-"""What a file is, decided by its first bytes and never by its name."""
+"""Recognises the format of a file by its first bytes, never by its name."""
 
 import dataclasses
 from typing import Literal
@@ -11,7 +11,7 @@ from transforms.audio.errors import FormatNotAllowed, UnknownFormat
 Decoder = Literal["soundfile", "av"]
 
 HEAD_BYTES = 4096
-"""How much of a file is looked at."""
+"""Bytes from the start of a file that are examined."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +19,9 @@ class AudioKind:
     """A container.
 
     Attributes:
-      name: what the ledger calls it.
-      decoder: who reads it first.
-      demuxer: ffmpeg's name of the one demuxer that may see it; ffmpeg never guesses.
+      name: its name in the ledger.
+      decoder: the decoder that is tried first.
+      demuxer: ffmpeg's name of the only demuxer that may read it; ffmpeg never guesses.
     """
 
     name: str
@@ -39,7 +39,7 @@ FLAC = AudioKind("flac", "soundfile", "flac")
 MP3, MP2 = (
     AudioKind("mp3", "soundfile", "mp3"),
     AudioKind("mp2", "av", "mp3"),
-)  # libsndfile only guesses the length of layer 2
+)  # libsndfile only estimates the length of layer 2
 VORBIS, OPUS = AudioKind("vorbis", "soundfile", "ogg"), AudioKind("opus", "soundfile", "ogg")
 OGG_FLAC, SPEEX = AudioKind("ogg-flac", "soundfile", "ogg"), AudioKind("speex", "av", "ogg")
 MP4, ASF, MATROSKA = (
@@ -100,11 +100,11 @@ _NOT_AUDIO = (
 
 
 def sniff(data: bytes) -> AudioKind:
-    """The container of a file.
+    """Recognises the container of a file.
 
     Raises:
-      FormatNotAllowed: a playlist, picture, text, a reference to another file, or what else is not read as audio.
-      UnknownFormat: nothing that is known.
+      FormatNotAllowed: a known format that is not read as audio: a playlist, picture, text, reference to another file.
+      UnknownFormat: no known format.
     """
     start = id3_size(data)
     body = data[start : start + HEAD_BYTES]
@@ -121,7 +121,7 @@ def sniff(data: bytes) -> AudioKind:
 
 
 def _streamed(data: bytes, start: int) -> AudioKind:
-    """Streams that have no header, only frames that follow each other."""
+    """Recognises streams that consist of frames without a file header."""
     body = data[start : start + SEARCH_BYTES]
     if _is_adts(body):
         return ADTS
@@ -133,7 +133,7 @@ def _streamed(data: bytes, start: int) -> AudioKind:
 
 
 def mpeg_kind(data: bytes) -> AudioKind | None:
-    """MP3 or MP2, by the layer of the first frame within `SEARCH_BYTES`; None where there is none."""
+    """MP3 or MP2, by the layer of the first frame within `SEARCH_BYTES`; None if there is no frame."""
     body = data[:SEARCH_BYTES]
     at = find_mpeg_frame(body)
     frame = mpeg_frame(body[at : at + 4]) if at is not None else None
@@ -143,7 +143,7 @@ def mpeg_kind(data: bytes) -> AudioKind | None:
 
 
 def _is_adts(body: bytes) -> bool:
-    """Whether two AAC frames follow each other."""
+    """Whether the bytes begin with two consecutive AAC frames."""
     for _ in range(2):
         if len(body) < 7 or body[0] != 0xFF or body[1] & 0xF6 != 0xF0:
             return False
@@ -174,7 +174,7 @@ def _ogg(body: bytes) -> AudioKind | None:
 
 
 def _mp4(body: bytes) -> AudioKind | None:
-    """ISO media by its file type box; old QuickTime begins with its movie or its data."""
+    """Recognises ISO media by the file type box, and old QuickTime by the boxes that it begins with."""
     return MP4 if body[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") else None
 
 

@@ -1,19 +1,19 @@
-"""Length of a WavPack file by its blocks, whatever the first one claims (the format's versions 4 and 5)."""
+"""The length of a WavPack file, counted in its blocks instead of taken from the first one (versions 4 and 5)."""
 
 import struct
 
 from transforms.audio.containers.metadata_tags import begins_tag
 
 _HEAD = struct.Struct("<4sIHBBIIII")
-"""Name, bytes behind the first 8, version, upper bytes of two numbers, all samples, the block's first, count, flags."""
+"""Name, size after the first 8 bytes, version, upper bytes of two numbers, total, first sample, count, flags."""
 _INITIAL = 0x800
-"""Flag of the first block of several that hold different channels of the same samples."""
+"""Flag of the first of several blocks that contain different channels of the same samples."""
 _TOTAL_AT = 12
 _UNKNOWN = 0xFFFFFFFF
 
 
 def claimed_samples(data: bytes) -> int | None:
-    """Samples a channel that the first block claims, None where it doesn't know or there are 2^32 or more."""
+    """Samples per channel that the first block claims; None if they are unknown or at least 2^32."""
     if len(data) < _HEAD.size:
         return None
     _, _, _, _, more, total, _, _, _ = _HEAD.unpack_from(data)
@@ -21,12 +21,12 @@ def claimed_samples(data: bytes) -> int | None:
 
 
 def with_samples(data: bytes, samples: int) -> bytes:
-    """The same file, its first block claiming so many samples a channel."""
+    """The same file with a first block that claims `samples` samples per channel."""
     return data[:_TOTAL_AT] + struct.pack("<I", samples) + data[_TOTAL_AT + 4 :]
 
 
 def counted_samples(data: bytes) -> int | None:
-    """Samples a channel in all blocks; None where the file is cut, damaged, or several in a row."""
+    """Samples per channel in all blocks; None if the file is cut, damaged, or consists of several joined files."""
     at = counted = start = 0
     origin: int | None = None
     while len(data) >= at + _HEAD.size and data.startswith(b"wvpk", at):

@@ -1,1 +1,1 @@
-"""Samples out of files: libsndfile, PyAV and MP3 packets."""
+"""Decoders from bytes to samples: libsndfile, PyAV and MP3 packets."""

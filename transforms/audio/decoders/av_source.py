@@ -1,6 +1,6 @@
-"""Source on PyAV (ffmpeg's libraries): AAC, ALAC, WMA and whatever libsndfile does not read.
+"""AudioSource on PyAV (ffmpeg's libraries): AAC, ALAC, WMA and all else that libsndfile does not read.
 
-ffmpeg sees bytes and the name of one demuxer. It never guesses a format, and opening anything else is refused.
+ffmpeg gets bytes and the name of one demuxer. It never guesses a format, and it cannot open any other file.
 """
 
 import io
@@ -24,13 +24,13 @@ from transforms.audio.errors import (
 from transforms.audio.samples import Float32
 
 _EXACT = (MP4, WAVPACK, TTA)
-"""Containers that tell their length and every packet's place in samples, so that patches can be sought."""
+"""Containers that state their length and the position of every packet in samples, which makes seeks exact."""
 
 _LONGEST_BAD_RUN = 200
-"""Packets that may fail one after another before the rest is given up."""
+"""Most consecutive packets that may fail before decoding ends with an error."""
 
 _PREROLL = 4096
-"""Samples decoded and dropped before a sought place: the first frames after a seek lack what overlaps into them."""
+"""Samples decoded and dropped before the target of a seek: the first frames lack the overlap of earlier ones."""
 
 _FORMATS = {
     "u8": ("u1", 128.0, 128.0),
@@ -39,7 +39,7 @@ _FORMATS = {
     "flt": ("f4", 0.0, 1.0),
     "dbl": ("f8", 0.0, 1.0),
 }
-"""NumPy type, zero and full scale of the sample formats that are read, packed or planar."""
+"""NumPy type, zero level and full scale of the supported sample formats, packed or planar."""
 
 
 def _refuse(url: str, flags: int, options: dict[str, Any]) -> Any:
@@ -47,7 +47,7 @@ def _refuse(url: str, flags: int, options: dict[str, Any]) -> Any:
 
 
 class AvSource:
-    """See Source. Reads the first audio stream."""
+    """See AudioSource. Reads the first audio stream."""
 
     def __init__(self, data: bytes, kind: AudioKind) -> None:
         av.logging.set_level(None)
@@ -60,14 +60,14 @@ class AvSource:
         self.frames: int | None = self._length() if self.can_seek else None
 
     def _length(self) -> int | None:
-        """Samples by the container; None where it tells none, or its own index holds more."""
+        """Length in samples that the container states; None if it states none or its index extends beyond it."""
         length, index = self._stream.duration, self._stream.index_entries
         if not length or length < 0 or (len(index) and index[len(index) - 1].timestamp - self._origin >= length):
             return None
         return int(length)
 
     def _start(self) -> None:
-        """Open the file and stand at its beginning."""
+        """Opens the file at its beginning."""
         try:
             self._container = av.open(
                 io.BytesIO(self._data),
@@ -83,11 +83,11 @@ class AvSource:
             raise NoAudio("the file has no audio stream")
         self._stream = self._container.streams.audio[0]
         self._check_codec()
-        self._origin: int = self._stream.start_time or 0  # an MP4 may let its audio begin late
+        self._origin: int = self._stream.start_time or 0  # the audio of an MP4 may begin later than 0
         self._restart(None)
 
     def _restart(self, skip_to: int | None) -> None:
-        """Decode from the container's position on, dropping what comes before `skip_to`."""
+        """Decodes from the container's position on and drops the samples before `skip_to`."""
         self._blocks = self._decode()
         self._rest: Float32 = np.empty((0, self._stream.channels), np.float32)
         self._skip_to = skip_to
@@ -100,7 +100,7 @@ class AvSource:
             raise ImplausibleHeader(f"{context.name}: no sample rate or no channels")
 
     def read(self, frames: int) -> Float32:
-        """See Source."""
+        """See AudioSource."""
         parts, count = [self._rest], len(self._rest)
         while count < frames:
             block = next(self._blocks, None)
@@ -113,8 +113,8 @@ class AvSource:
         return joined[:frames]
 
     def seek(self, frame: int) -> None:
-        """See Source."""
-        if frame <= _PREROLL:  # only a decoder that was just opened drops the encoder's delay
+        """See AudioSource."""
+        if frame <= _PREROLL:  # only a newly opened decoder drops the encoder's delay
             self._container.close()
             self._start()
             self._restart(frame)
@@ -126,11 +126,11 @@ class AvSource:
         self._restart(frame)
 
     def close(self) -> None:
-        """See Source."""
+        """See AudioSource."""
         self._container.close()
 
     def _decode(self) -> Iterator[Float32]:
-        """Blocks from the container's position on; a packet that fails is counted and left out."""
+        """Yields blocks from the container's position on; counts and skips packets that fail."""
         bad_run = 0
         for packet in self._packets():
             try:
@@ -154,7 +154,7 @@ class AvSource:
             raise DecodeError(str(error.strerror)) from error
 
     def _place(self, frame: Any) -> Float32:
-        """A frame's samples, less those before the place that was sought."""
+        """A frame's samples without those before the target of the last seek."""
         if frame.sample_rate != self.rate_hz or frame.layout.nb_channels != self.channels:
             raise DecodeError("the sample rate or the channels change in the middle")
         block = _to_float(frame)
@@ -169,13 +169,13 @@ class AvSource:
 
 
 def _to_float(frame: Any) -> Float32:
-    """Samples of a decoded frame, float32 [samples, channels], full scale being 1."""
+    """Samples of a decoded frame, float32 [samples, channels], with full scale 1."""
     name, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
     if name not in _FORMATS:
         raise UnsupportedCodec(f"samples of format {frame.format.name}")
     dtype, zero, scale = _FORMATS[name]
     samples: npt.NDArray[Any]
-    if frame.format.is_planar:  # 8 channels show a ninth plane that is none: to_ndarray would read it
+    if frame.format.is_planar:  # with 8 channels, PyAV lists a ninth plane that is invalid: to_ndarray would read it
         samples = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes[:channels]]).T
     else:
         samples = np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels)

@@ -1,4 +1,4 @@
-"""AudioSource of a chained file: several streams of one rate, one after the other, as players play them."""
+"""AudioSource of a chained file: reads several streams of one rate one after another, as players do."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ Open = Callable[[bytes], "AudioSource"]
 
 
 class ChainedSource:
-    """See AudioSource. One link is open at a time; one that cannot be opened is left out and counted as lost."""
+    """See AudioSource. Opens one link at a time. A link that cannot be opened is skipped and counted as lost."""
 
     def __init__(self, links: Sequence[bytes], open_link: Open) -> None:
         self._open = open_link
@@ -28,7 +28,7 @@ class ChainedSource:
             self._append(link)
 
     def _append(self, link: bytes) -> None:
-        """Take a link on, by what its header says."""
+        """Adds a link if its header can be read and has the rate and channels of the first link."""
         try:
             source = self._open(link)
         except TrackError:

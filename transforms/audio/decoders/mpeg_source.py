@@ -1,6 +1,6 @@
-"""Source on ffmpeg's decoder of layer 3, fed with the packets of a clean MP3: a fifth quicker than libsndfile.
+"""AudioSource on ffmpeg's layer 3 decoder for the packets of a clean MP3: a fifth faster than libsndfile.
 
-No demuxer is asked and nothing is forgiven: where it complains, the file is read again by libsndfile.
+It uses no demuxer and tolerates no error. If the decoder complains, the file is read again with libsndfile.
 """
 
 import itertools
@@ -17,11 +17,11 @@ from transforms.audio.errors import DecodeError
 from transforms.audio.samples import Float32
 
 _MOST_SAMPLES = PACKET_FRAMES * 1152
-"""Samples of a packet, at the most."""
+"""Most samples per channel of a packet."""
 
 
 class MpegSource:
-    """See Source. It mixes the channels down while they are in the processor's cache: `read` gives one."""
+    """See AudioSource. `read` returns one channel: it mixes down while the samples are in the processor's cache."""
 
     can_seek = False
     lost_packets = 0
@@ -30,17 +30,17 @@ class MpegSource:
         self.rate_hz, self.channels = packets.rate_hz, packets.channels
         self.frames: int | None = packets.frames
         av.logging.set_level(av.logging.ERROR)
-        av.logging.set_skip_repeated(False)  # a complaint counts, whatever file the same one was of before
+        av.logging.set_skip_repeated(False)  # a complaint counts even if an earlier file had the same one
         self._decoder: Any = av.CodecContext.create("mp3float", "r")
         self._decoder.thread_count = 1
         self._decoder.options = {"err_detect": "bitstream+buffer"}
         self._packets = (data[start:stop] for start, stop in itertools.pairwise(packets.bounds))
         self._left, self._skip = packets.frames, packets.skip
         self._block = np.empty(0, np.float32)
-        self._given = self._count = 0  # places of the block: given away by the last read, and filled
+        self._given = self._count = 0  # positions in the block: end of the last read, end of the filled part
 
     def read(self, frames: int) -> Float32:
-        """The next frames, mixed down: float32 [at most frames, 1]. See Source."""
+        """The next frames, mixed down: float32 [at most frames, 1]. See AudioSource."""
         first, self._skip = self._skip, 0
         last = first + min(frames, self._left)
         self._left -= last - first
@@ -54,7 +54,7 @@ class MpegSource:
         return self._block[first:last, np.newaxis]
 
     def _move_rest(self, size: int) -> None:
-        """Begin the block with what is left of it, in at least that size."""
+        """Moves the unread rest of the block to its start, and grows the block to at least `size` samples."""
         rest = self._block[self._given : self._count]
         if len(self._block) < size:
             self._block = np.empty(size, np.float32)
@@ -72,7 +72,7 @@ class MpegSource:
         return frames
 
     def _mix(self, planes: Sequence[tuple[av.audio.plane.AudioPlane, ...]]) -> None:
-        """Append the mean of the channels of decoded frames."""
+        """Appends the mean of the channels of the decoded frames."""
         if any(len(of_frame) != self.channels for of_frame in planes):
             raise DecodeError("the channels change in the middle")
         # Joined as bytes: an array for every frame costs more than the copy.
@@ -91,8 +91,8 @@ class MpegSource:
         self._count = end
 
     def seek(self, frame: int) -> None:
-        """Never done here: see `can_seek`."""
+        """Always raises DecodeError: see `can_seek`."""
         raise DecodeError(f"frame {frame} cannot be sought")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: no file is open."""

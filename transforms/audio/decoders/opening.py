@@ -1,4 +1,4 @@
-"""Samples from bytes, a block at a time: nothing here trusts a header with memory."""
+"""Opens a decoder that reads samples block by block. Memory never depends on what a header claims."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from transforms.audio.limits import Limits
 
 @contextlib.contextmanager
 def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[AudioSource]:
-    """Open a clean MP3 for reading straight on. Raises UnsupportedChannels, UnsupportedRate."""
+    """Opens a clean MP3 for sequential reading. Raises UnsupportedChannels, UnsupportedRate."""
     from transforms.audio.decoders.mpeg_source import MpegSource  # loads ffmpeg
 
     source = MpegSource(data, packets)
@@ -31,11 +31,11 @@ def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[Audi
 
 @contextlib.contextmanager
 def open_source(data: bytes, kind: AudioKind, limits: Limits, links: tuple[bytes, ...] = ()) -> Iterator[AudioSource]:
-    """Open a file, or the `links` of a chained one, and check what its header claims.
+    """Opens a file, or the `links` of a chained one, and checks what its header claims.
 
     Raises:
       ImplausibleHeader: the header is broken.
-      UnsupportedCodec, UnsupportedChannels, UnsupportedRate, NoAudio: the header is good but the audio is not read.
+      UnsupportedCodec, UnsupportedChannels, UnsupportedRate, NoAudio: the header is valid, but the audio is not read.
     """
     source = _chain(links, kind) if links else _decoder(data, kind)
     try:
@@ -46,7 +46,7 @@ def open_source(data: bytes, kind: AudioKind, limits: Limits, links: tuple[bytes
 
 
 def _decoder(data: bytes, kind: AudioKind) -> AudioSource:
-    """libsndfile for what it reads; ffmpeg for the rest, and for the valid files that libsndfile refuses."""
+    """Opens libsndfile for the formats it reads; ffmpeg for all others, and for valid files that libsndfile refuses."""
     if kind.decoder == "av":
         return _av_source(data, kind)
     try:
@@ -65,7 +65,7 @@ def _chain(links: tuple[bytes, ...], kind: AudioKind) -> AudioSource:
 
 
 def _av_source(data: bytes, kind: AudioKind) -> AudioSource:
-    from transforms.audio.decoders.av_source import AvSource  # loads ffmpeg: most children never need it
+    from transforms.audio.decoders.av_source import AvSource  # loads ffmpeg, which most children never need
 
     return AvSource(data, kind)
 

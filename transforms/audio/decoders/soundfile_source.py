@@ -1,4 +1,4 @@
-"""Samples by libsndfile: WAV, AIFF, CAF, AU, FLAC, MP3, Ogg."""
+"""AudioSource on libsndfile: WAV, AIFF, CAF, AU, FLAC, MP3, Ogg."""
 
 import io
 
@@ -9,10 +9,12 @@ from transforms.audio.errors import DecodeError, ImplausibleHeader, TrackError, 
 from transforms.audio.samples import Float32
 
 
+# soundfile has no stubs: its classes are Any.
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that is read straight on.
+    """A sound file that reports that it cannot seek.
 
-    Called seekable, soundfile seeks to where it is after every read, which some decoders pay for and others fail at.
+    In a seekable file, soundfile seeks to the current position after every read. This slows some decoders down and
+    fails in others.
     """
 
     def seekable(self) -> bool:
@@ -20,11 +22,11 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
 
 
 _NOT_SOUGHT = ("DWVW_12", "DWVW_16", "DWVW_24", "DWVW_N")
-"""Codings that libsndfile says it seeks in, and fails to."""
+"""Codings for which libsndfile claims to seek, but fails."""
 
 
 class SoundFileSource:
-    """Source on libsndfile: WAV, AIFF, CAF, AU, FLAC, MP3, Ogg."""
+    """See AudioSource. Reads WAV, AIFF, CAF, AU, FLAC, MP3 and Ogg."""
 
     lost_packets = 0
 
@@ -41,7 +43,7 @@ class SoundFileSource:
         self.frames = claimed if 0 < claimed < 1 << 62 else None
 
     def read(self, frames: int) -> Float32:
-        """See Source."""
+        """See AudioSource."""
         if len(self._block) < frames:
             self._block = np.empty((frames, self.channels), np.float32)
         try:
@@ -51,14 +53,14 @@ class SoundFileSource:
         return block
 
     def seek(self, frame: int) -> None:
-        """See Source."""
+        """See AudioSource."""
         try:
             self._file.seek(frame)
         except soundfile.LibsndfileError as error:
             raise DecodeError(f"seeking to frame {frame}: {error.error_string}") from error
 
     def close(self) -> None:
-        """See Source."""
+        """See AudioSource."""
         self._file.close()
 
 

@@ -1,4 +1,4 @@
-"""The interface of a decoder, and the mean of its channels."""
+"""The interface of a decoder, and the downmix of its channels."""
 
 from typing import Protocol
 
@@ -13,9 +13,9 @@ class AudioSource(Protocol):
     Attributes:
       rate_hz: sample rate.
       channels: number of channels.
-      frames: length that the header claims; None where it claims nothing.
+      frames: length that the header claims; None if it claims none.
       can_seek: whether `seek` is exact.
-      lost_packets: packets that failed and were left out so far.
+      lost_packets: packets that have failed and were skipped so far.
     """
 
     rate_hz: int
@@ -25,22 +25,23 @@ class AudioSource(Protocol):
     lost_packets: int
 
     def read(self, frames: int) -> Float32:
-        """The next frames, float32 [at most frames, channels], or [..., 1] of a source that mixes; empty at the end.
+        """The next frames, float32 [at most frames, channels]; empty at the end.
 
-        The array is good until the next call. Raises DecodeError.
+        A source that mixes down returns [at most frames, 1].
+        The array is valid until the next call. Raises DecodeError.
         """
 
     def seek(self, frame: int) -> None:
-        """Make `frame` the next one that is read. Raises DecodeError."""
+        """Makes `frame` the next one that is read. Raises DecodeError."""
 
     def close(self) -> None:
-        """Free the decoder."""
+        """Frees the decoder."""
 
 
 def downmix(block: Float32) -> Float32:
     """Mean of the channels: float32 [frames, channels] -> float32 [frames].
 
-    A matrix product takes a twentieth of the time of `np.mean` here.
+    Here, a matrix product takes a twentieth of the time of `np.mean`.
     """
     channels = block.shape[1]
     if channels == 1:

@@ -1,1 +1,1 @@
-"""Catalogs made from folders, tables and published data sets."""
+"""Importers that make catalogs from folders, tables and published datasets."""

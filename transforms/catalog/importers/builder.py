@@ -1,4 +1,4 @@
-"""Catalogs made from other people's tables: rows collected one by one, tags slugged, a taxonomy of what was found."""
+"""Builds a catalog row by row from other tables, and a taxonomy of the tags in them."""
 
 import csv
 import dataclasses
@@ -17,7 +17,7 @@ from transforms.taxonomy.categories import Category, CategoryKind, Tag
 from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 
 RowTags = dict[str, float | None]
-"""Tag id -> weight, None where none was given."""
+"""Tag id -> weight, or None if no weight was given."""
 
 _KNOWN = [name for name in CATALOG.names if name != "tags"]
 
@@ -27,9 +27,9 @@ class SourceTable:
     """A text table with a header.
 
     Attributes:
-      url: of the file.
-      names: its columns.
-      rows: each row's number (from 1, without the header), and its fields.
+      url: URL of the file.
+      names: names of its columns.
+      rows: number of each row (from 1, without the header) and its fields.
     """
 
     url: str
@@ -37,14 +37,14 @@ class SourceTable:
     rows: list[tuple[int, list[str]]]
 
     def problem(self, row: int, message: str, column: str | None = None) -> Problem:
-        """Something wrong with a row."""
+        """A problem of a row."""
         return Problem(file=self.url, row=row, column=column, message=message)
 
     def place(self, name: str) -> int:
         """Position of a column.
 
         Raises:
-          ValueError: there is none of this name.
+          ValueError: no column has this name.
         """
         if name not in self.names:
             raise ValueError(f"{self.url}: no column {name!r}: the columns are {', '.join(self.names)}")
@@ -52,12 +52,14 @@ class SourceTable:
 
 
 def read_table(url: str, *, names: Sequence[str] | None = None, headers: int = 1) -> SourceTable:
-    """A comma- or tab-separated table, whichever its first line shows; line ends and byte order mark do not matter.
+    """Reads a table that is separated by tabs if its first line contains one, else by commas.
+
+    Any line ends are read, with or without a byte order mark.
 
     Args:
-      url: of the file.
-      names: its columns, for a file without a header.
-      headers: lines of the header; names of several are joined by a point.
+      url: URL of the file.
+      names: names of its columns, for a file without a header.
+      headers: number of header lines. The names of several lines are joined by a point.
 
     Raises:
       ValueError: the file is empty or not UTF-8.
@@ -78,14 +80,14 @@ def read_table(url: str, *, names: Sequence[str] | None = None, headers: int = 1
 
 @dataclasses.dataclass(kw_only=True)
 class CatalogBuilder:
-    """A catalog in the making.
+    """Collects the rows and the taxonomy of a new catalog.
 
     Attributes:
       rows: track_id -> columns; `tags` is a `RowTags`.
-      problems: rows that were left out, and why.
-      joined: rows whose tags went to a track that another row had made.
-      kinds: category -> kind, for all but `multilabel`.
-      names: tag -> display name where the slug is not enough.
+      problems: problems of rows that were left out.
+      joined: number of rows whose tags were added to a track of an earlier row.
+      kinds: category -> kind, for categories that are not `multilabel`.
+      names: tag -> display name, if it is not derived from the slug.
       parents: tag -> broader tags.
       aliases: tag -> other ids.
     """
@@ -99,7 +101,7 @@ class CatalogBuilder:
     aliases: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def add(self, source: SourceTable, number: int, row: Mapping[str, Any]) -> None:
-        """Adds a track, or tags to one that is there; a bad one is a problem."""
+        """Adds a track, or adds tags to an earlier row of the same track. An invalid row is added to `problems`."""
         try:
             key = track_values.track_id(row["track_id"])
             values = {
@@ -113,23 +115,24 @@ class CatalogBuilder:
             return
         known = self.rows.setdefault(key, values)
         if known["uri"] != values["uri"]:
-            self.problems.append(source.problem(number, f"track_id {key!r} has two uris: {known['uri']!r} before"))
+            message = f"track_id {key!r} has two uris: {known['uri']!r} in an earlier row"
+            self.problems.append(source.problem(number, message))
             return
         self.joined += known is not values
         known["tags"] = {**known["tags"], **values["tags"]}
 
     def tag_counts(self) -> Counter[str]:
-        """Tracks that carry each tag, with a weight over 0."""
+        """Number of tracks that carry each tag with a weight over 0."""
         return Counter(tag for row in self.rows.values() for tag, weight in row["tags"].items() if weight != 0)
 
     def keep_tags(self, kept: Iterable[str]) -> None:
-        """Drops all other tags."""
+        """Drops all tags except these."""
         wanted = set(kept)
         for row in self.rows.values():
             row["tags"] = {tag: weight for tag, weight in row["tags"].items() if tag in wanted}
 
     def table(self) -> pa.Table:
-        """The catalog, by track_id: known columns that hold something, then the others as text."""
+        """The catalog, sorted by track_id: known columns that have values, then other columns with values as text."""
         rows = [self.rows[key] for key in sorted(self.rows)]
         used = {name for row in rows for name, value in row.items() if value not in (None, "")}
         names = [name for name in _KNOWN if name in used]
@@ -139,7 +142,7 @@ class CatalogBuilder:
         return pa.table({**columns, "tags": pa.array(tags, CATALOG.field("tags").type)})
 
     def taxonomy(self) -> Taxonomy:
-        """Every tag that some track carries, with its parents.
+        """The taxonomy of all tags that tracks carry, with their parents.
 
         Raises:
           ValueError: no track carries a tag.
@@ -164,10 +167,10 @@ class CatalogBuilder:
                 aliases=self.aliases.get(tag, ()),
             )
             groups.setdefault(made.category, []).append(made)
-        for name, found in groups.items():
-            # One tag alone is no choice between classes: a small subset may hold no more.
-            kind = self.kinds.get(name, "multilabel") if len(found) > 1 else "multilabel"
-            yield Category(name=name, kind=kind, tags=tuple(found))
+        for name, members in groups.items():
+            # A small subset may contain a single tag of a category, and one class is not multiclass.
+            kind = self.kinds.get(name, "multilabel") if len(members) > 1 else "multilabel"
+            yield Category(name=name, kind=kind, tags=tuple(members))
 
 
 def _type(name: str) -> pa.DataType:

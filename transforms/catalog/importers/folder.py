@@ -1,4 +1,4 @@
-"""A catalog from a folder of audio files: their paths and their embedded tags."""
+"""Makes a catalog from the paths and the embedded metadata of the audio files in a folder."""
 
 import dataclasses
 import hashlib
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from transforms.catalog.problems import Problem
 from transforms.formats.hashing import short_id
-from transforms.schemas.catalog import CATALOG
+from transforms.schemas.catalog import ALBUM, CATALOG
 from transforms.taxonomy.tag_ids import slug
 
 AUDIO_SUFFIXES = tuple(
@@ -21,14 +21,14 @@ AUDIO_SUFFIXES = tuple(
     for names in ("wav wave w64 rf64 aiff aif aifc au snd caf", "flac ape wv", "mp3 ogg oga opus m4a m4b mp4 aac wma")
     for name in names.split()
 )
-"""Endings of files that are taken for audio; whether they are is found out when they are read."""
+"""Suffixes of files that count as audio. Their content is checked when they are decoded."""
 
 _FOLDER_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "title", "artist", "album", "year", "tags")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbeddedTags:
-    """What a file says about itself; None where it says nothing."""
+    """The embedded metadata of a file. None if the file does not state a value."""
 
     title: str | None = None
     artist: str | None = None
@@ -38,23 +38,23 @@ class EmbeddedTags:
 
 
 def folder_schema() -> pa.Schema:
-    """Columns of a catalog that was made from a folder: the catalog's own, and the album's name."""
-    fields = {field.name: field for field in CATALOG}
-    return pa.schema([fields.get(name, pa.field(name, pa.string())) for name in _FOLDER_COLUMNS])
+    """Columns of a catalog made from a folder: known columns, and the name of the album."""
+    fields = {field.name: field for field in (*CATALOG, ALBUM)}
+    return pa.schema([fields[name] for name in _FOLDER_COLUMNS])
 
 
 def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, list[Problem]]:
-    """The catalog of all audio files below a folder, by path; and the files whose metadata could not be read.
+    """Makes the catalog of all audio files below a folder, in order of their paths, and lists problems.
 
-    Every file that looks like audio gets a row, readable or not. A track's id follows from its path below the folder,
-    so it stays the same when the folder moves or grows.
+    Every file with a suffix of audio gets a row, even if its metadata cannot be read. A track's id depends only on its
+    path below the folder, so that it does not change when the folder moves or grows.
 
     Args:
-      root: the folder. Links to folders are not followed, hidden files are passed over.
-      uri_root: folder that uris are relative to, `root` if not given; `/` makes them absolute.
+      root: the folder. Links to folders are not followed. Hidden files are skipped.
+      uri_root: folder that uris are relative to; `root` if not given. `/` makes them absolute.
 
     Raises:
-      NotADirectoryError: root is no folder.
+      NotADirectoryError: root is not a folder.
     """
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: no such folder")
@@ -62,18 +62,18 @@ def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, l
     for path in audio_files(root):
         relative = os.fspath(path.relative_to(root))
         uri = relative if uri_root is None else _uri(path, uri_root)
-        if not _is_text(relative):
-            problems.append(_problem(path, "the name is not UTF-8: rename the file; it is left out"))
+        if not _is_utf8(relative):
+            problems.append(_path_problem(path, "left out because the name is not UTF-8: rename the file"))
             continue
         embedded, fault = read_embedded(path)
         if fault is not None:
-            problems.append(_problem(path, f"metadata cannot be read ({fault}); the file is catalogued without"))
+            problems.append(_path_problem(path, f"catalogued without metadata, which cannot be read ({fault})"))
         rows.append(_row(relative, uri, embedded))
     return pa.Table.from_pylist(rows, schema=folder_schema()), problems
 
 
 def audio_files(root: Path) -> Iterator[Path]:
-    """Audio files below a folder by their endings, in order of their paths."""
+    """Yields the audio files below a folder by their suffixes, in order of their paths."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -87,7 +87,7 @@ def _uri(path: Path, uri_root: Path) -> str:
     return absolute if uri_root == Path("/") else os.path.relpath(absolute, uri_root)
 
 
-def _is_text(name: str) -> bool:
+def _is_utf8(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -95,7 +95,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _problem(path: Path, message: str) -> Problem:
+def _path_problem(path: Path, message: str) -> Problem:
     shown = os.fspath(path).encode(errors="backslashreplace").decode()
     return Problem(file=shown, row=None, column=None, message=message)
 
@@ -116,9 +116,9 @@ def _row(relative: str, uri: str, embedded: EmbeddedTags) -> dict[str, object]:
 
 
 def folder_track_id(relative: str) -> str:
-    """A readable id that follows from the path alone: its last name and a hash of all of it.
+    """A readable id that depends only on the path: the file's name and a hash of the path.
 
-    >>> track_id("Album/01 Song.mp3")
+    >>> folder_track_id("Album/01 Song.mp3")
     '01_song-038f68820f'
     """
     stem = unicodedata.normalize("NFKD", Path(relative).stem).encode("ascii", "ignore").decode().lower()
@@ -128,47 +128,47 @@ def folder_track_id(relative: str) -> str:
 
 
 def _album_id(relative: str, embedded: EmbeddedTags) -> str | None:
-    """An album is its name within one folder: many albums have the same name."""
+    """Id of an album by its folder and name, because different albums may have the same name."""
     if embedded.album is None:
         return None
     return short_id("album", relative.rpartition("/")[0], embedded.album)
 
 
 def genre_tag(genre: str) -> str | None:
-    """`genre/<slug>` of a genre's name, None where nothing is left of it.
+    """`genre/<slug>` of a genre's name; None if the slug is empty.
 
     >>> genre_tag("Drum & Bass / Jungle")
     'genre/drum_and_bass_jungle'
     """
-    found = slug(genre)
-    return f"genre/{found}" if found else None
+    genre_slug = slug(genre)
+    return f"genre/{genre_slug}" if genre_slug else None
 
 
 def read_embedded(path: Path) -> tuple[EmbeddedTags, str | None]:
-    """What a file says about itself, and why that could not be read, if so."""
+    """The embedded metadata of a file, and the reason if it could not be read, else None."""
     import tinytag
 
     try:
-        found = tinytag.TinyTag.get(path, image=False, duration=False)
+        embedded = tinytag.TinyTag.get(path, image=False, duration=False)
     except (tinytag.TinyTagException, OSError, ValueError, LookupError, ArithmeticError, TypeError, struct.error) as e:
         return EmbeddedTags(), f"{type(e).__name__}: {e}"
-    genres = [found.genre, *(found.other.get("genre") or ())]
+    genres = [embedded.genre, *(embedded.other.get("genre") or ())]
     return EmbeddedTags(
-        title=_clean(found.title),
-        artist=_clean(found.artist),
-        album=_clean(found.album),
-        year=_year(found.year),
+        title=_clean(embedded.title),
+        artist=_clean(embedded.artist),
+        album=_clean(embedded.album),
+        year=_year(embedded.year),
         genres=tuple(part for genre in genres if genre for part in re.split(r"[;|\0]", genre) if part.strip()),
     ), None
 
 
 def _clean(text: str | None) -> str | None:
-    """Text without padding and characters that no field should hold; None where nothing is left."""
+    """Text without padding and unprintable characters; None if nothing remains."""
     cleaned = "".join(c for c in text or "" if c.isprintable() or c == " ").strip()
     return cleaned or None
 
 
 def _year(text: str | None) -> int | None:
-    """The year of `2004`, `2004-05-01` or `01.05.2004`."""
-    found = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
-    return int(found[1]) if found else None
+    """The year in `2004`, `2004-05-01` or `01.05.2004`, or None."""
+    match = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
+    return int(match[1]) if match else None

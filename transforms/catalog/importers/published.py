@@ -1,4 +1,4 @@
-"""Catalogs of published datasets: MTG-Jamendo, MagnaTagATune, FMA, from their own metadata files."""
+"""Makes catalogs from the metadata files of published datasets: MTG-Jamendo, MagnaTagATune, FMA."""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,21 +10,21 @@ from transforms.catalog.importers.tabular import CsvLayout, import_csv
 from transforms.taxonomy.tag_ids import slug, tag_id
 
 SPLIT = "split"
-"""Further column with the official split, for `prepare --split-column split`."""
+"""Name of the further column with the official split, for `prepare --split-column split`."""
 
 _MTG_COLUMNS = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
 
 
 def import_mtg_jamendo(urls: Sequence[str], splits: str | None = None) -> CatalogBuilder:
-    """MTG-Jamendo's `autotagging*.tsv`: tags stand in a variable number of columns at the end of a row.
+    """Reads MTG-Jamendo's `autotagging*.tsv`, in which tags fill a variable number of columns at the end of a row.
 
     Args:
-      urls: one or more of these tables; tags of a track that stands in several are joined.
-      splits: folder and first part of the official split's files, such as `splits/split-0/autotagging`; where there
-        is no `-train.tsv` beside the other two, all other tracks are for training.
+      urls: one or more of these tables. The tags of a track that is in several of them are joined.
+      splits: folder and common prefix of the official split's files, such as `splits/split-0/autotagging`. If there is
+        no `-train.tsv` with the other two, all other tracks are for training.
 
     Raises:
-      ValueError: a table without MTG-Jamendo's columns.
+      ValueError: a table does not have MTG-Jamendo's columns.
     """
     imported = CatalogBuilder()
     for url in urls:
@@ -52,16 +52,16 @@ def _mtg_rows(url: str) -> Iterator[tuple[SourceTable, int, list[str]]]:
 
 
 def _mtg_splits(prefix: str) -> dict[str, str]:
-    """track_id -> split; tracks that no file names are not in it."""
-    found: dict[str, str] = {}
+    """track_id -> split, for the tracks that the files name."""
+    sides: dict[str, str] = {}
     for split in ("train", "validation", "test"):
         url = f"{prefix}-{split}.tsv"
         if split == "train" and not storage.exists(url):
             continue
         for _, _, fields in _mtg_rows(url):
-            if found.setdefault(fields[0], split) != split:
-                raise ValueError(f"{url}: {fields[0]} is in {found[fields[0]]} too")
-    return found
+            if sides.setdefault(fields[0], split) != split:
+                raise ValueError(f"{url}: {fields[0]} is in {sides[fields[0]]}, too")
+    return sides
 
 
 def _add_splits(imported: CatalogBuilder, splits: Mapping[str, str]) -> None:
@@ -104,24 +104,24 @@ SYNONYMS = {
     "vocal": ("vocals", "voice", "voices"),
     "weird": ("strange",),
 }
-"""Tag -> names that players of the tagging game used for the same thing."""
+"""Tag -> synonyms that players of the tagging game used."""
 
 
 def import_magnatagatune(
     annotations: str, clip_info: str | None = None, *, top: int | None = 50, merge: bool = True
 ) -> CatalogBuilder:
-    """MagnaTagATune's `annotations_final.csv`, one column a tag; or a table of clips with a column `tags`.
+    """Reads MagnaTagATune's `annotations_final.csv` with one column per tag, or a table of clips with a column `tags`.
+
+    The split that is common in papers depends on the folder of the file: 0 to b train, c validation, d to f test.
 
     Args:
-      annotations: that table: `clip_id` and `mp3_path`, else `clip_id`, `path` and `tags` (joined by `|`).
+      annotations: that table, with `clip_id` and `mp3_path`, or with `clip_id`, `path` and `tags` (joined by `|`).
       clip_info: `clip_info_final.csv` with artist, album and title of each clip.
-      top: keep this many most frequent tags; None keeps all.
-      merge: join synonyms first; they become aliases of the taxonomy.
-
-    The split that papers share goes by the folder of the file: 0 to b train, c validation, d to f test.
+      top: number of most frequent tags to keep; None keeps all.
+      merge: whether synonyms are merged first. They become aliases in the taxonomy.
 
     Raises:
-      ValueError: a table without the columns that it should have.
+      ValueError: a table lacks a required column.
     """
     imported = import_csv(annotations, _magna_layout(annotations))
     for row in imported.rows.values():
@@ -146,13 +146,13 @@ def _magna_layout(url: str) -> CsvLayout:
 
 def _merge_synonyms(imported: CatalogBuilder) -> None:
     meant = {f"tag/{slug(name)}": f"tag/{tag}" for tag, names in SYNONYMS.items() for name in names}
-    found: dict[str, set[str]] = {}
+    aliases: dict[str, set[str]] = {}
     for row in imported.rows.values():
         for tag in row["tags"]:
             if tag in meant:
-                found.setdefault(meant[tag], set()).add(tag)
+                aliases.setdefault(meant[tag], set()).add(tag)
         row["tags"] = {meant.get(tag, tag): weight for tag, weight in row["tags"].items()}
-    imported.aliases.update({tag: tuple(sorted(names)) for tag, names in found.items()})
+    imported.aliases.update({tag: tuple(sorted(names)) for tag, names in aliases.items()})
 
 
 def _add_clip_info(imported: CatalogBuilder, url: str) -> None:
@@ -165,17 +165,17 @@ def _add_clip_info(imported: CatalogBuilder, url: str) -> None:
 
 
 def import_fma(tracks: str, genres: str, subset: str | None = None) -> CatalogBuilder:
-    """FMA's `tracks.csv` (three header lines) and `genres.csv`.
+    """Reads FMA's `tracks.csv` (three header lines) and `genres.csv`.
 
-    Tags: `top_genre` (multiclass) and `genre` with FMA's hierarchy as parents. Splits are the official ones.
+    The tags are `top_genre` (multiclass) and `genre` with FMA's hierarchy as parents. The split is the official one.
 
     Args:
-      tracks: that table.
-      genres: names and parents of the genres.
-      subset: `small`, `medium` or `large`: tracks of it and of the smaller ones; None: all.
+      tracks: `tracks.csv`.
+      genres: `genres.csv`, names and parents of the genres.
+      subset: `small`, `medium` or `large`: tracks of this subset and of smaller ones; None: all tracks.
 
     Raises:
-      ValueError: tables without the columns that they should have, or an unknown subset.
+      ValueError: a table lacks a required column, or the subset is unknown.
     """
     imported = CatalogBuilder(kinds={"top_genre": "multiclass"})
     ids = _fma_genres(imported, genres)
@@ -216,7 +216,7 @@ def _fma_subsets(subset: str | None) -> set[str]:
 
 
 def _fma_genres(imported: CatalogBuilder, url: str) -> dict[str, str]:
-    """Genre number -> tag; names and parents go into the catalog's taxonomy."""
+    """Genre number -> tag. Adds names and parents to the catalog's taxonomy."""
     source = read_table(url)
     number, title, parent = (source.place(name) for name in ("genre_id", "title", "parent"))
     slugs = [slug(fields[title]) for _, fields in source.rows]

@@ -1,4 +1,4 @@
-"""A catalog from any comma- or tab-separated table: columns are renamed, lists and columns of tags are read."""
+"""Makes a catalog from any comma- or tab-separated table: renames columns, reads lists and columns of tags."""
 
 import dataclasses
 import re
@@ -14,18 +14,19 @@ from transforms.taxonomy.tag_ids import slug, tag_id, weighted_tag
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CsvLayout:
-    """What the columns of a table mean.
+    """The meaning of the columns of a table.
 
     Attributes:
-      renamed: catalog column -> column of the table, such as `track_id` -> `clip_id`; or a text with columns in braces:
-        `{album}-{disc}-{track}`.
+      renamed: catalog column -> column of the table, such as `track_id` -> `clip_id`, or a template with columns in
+        braces: `{album}-{disc}-{track}`.
       tags: columns with full tag ids (`mood/calm:0.7|genre/rock`).
-      lists: (category, column): names of one category, joined by the separator.
-      wide: (category, columns): one column a tag with 0, 1 or a weight; `*` stands for all columns not used otherwise.
-      separator: between the names of a list.
-      kinds: category -> kind, where it is not `multilabel`.
-      names: columns of a table without a header.
-      uri_bases: beginnings that uris lose: `https://host/music/` where the files were copied from there.
+      lists: (category, column) of columns with names of one category, joined by the separator.
+      wide: (category, columns) with one column per tag, which contains 0, 1 or a weight. `*` means all columns without
+        another use.
+      separator: text between the names of a list.
+      kinds: category -> kind, for categories that are not `multilabel`.
+      names: names of the columns of a table without a header.
+      uri_bases: prefixes to remove from uris, such as `https://host/music/` if the files were copied from there.
     """
 
     renamed: Mapping[str, str]
@@ -43,12 +44,12 @@ class CsvLayout:
 
 
 def import_csv(url: str, layout: CsvLayout) -> CatalogBuilder:
-    """The catalog of one table.
+    """Makes the catalog of one table.
 
-    Columns with names that the catalog knows are taken as they are, further ones are carried, tag columns are not.
+    Keeps all columns of the table except tag columns, unless `wide` contains `*`: then only renamed columns.
 
     Raises:
-      ValueError: the table has not the columns that the layout names.
+      ValueError: the table lacks a column that the layout names.
     """
     source = read_table(url, names=layout.names)
     imported = CatalogBuilder(kinds=dict(layout.kinds))
@@ -56,7 +57,7 @@ def import_csv(url: str, layout: CsvLayout) -> CatalogBuilder:
     tags_of = _tag_readers(source, layout, used={name for c in layout.renamed.values() for name in _columns(c)})
     for number, fields in source.rows:
         if len(fields) != len(source.names):
-            message = f"{len(fields)} fields where the header has {len(source.names)}"
+            message = f"{len(fields)} fields, the header has {len(source.names)}"
             imported.problems.append(source.problem(number, message))
             continue
         try:
@@ -70,7 +71,7 @@ def import_csv(url: str, layout: CsvLayout) -> CatalogBuilder:
 
 
 def _without_base(uri: str, bases: Sequence[str]) -> str:
-    """The uri below the longest base that it starts with."""
+    """The uri without the longest base that it starts with."""
     base = max((base for base in bases if uri.startswith(base)), key=len, default="")
     return uri[len(base) :].lstrip("/") if base else uri
 
@@ -79,9 +80,9 @@ Reader = Callable[[Sequence[str]], str]
 
 
 def _columns(column: str) -> list[str]:
-    """The table's columns that a name, or a text with columns in braces, reads."""
-    found = [name for _, name, _, _ in string.Formatter().parse(column) if name is not None] if "{" in column else []
-    return found or [column]
+    """The table's columns that a name or a template with columns in braces uses."""
+    names = [name for _, name, _, _ in string.Formatter().parse(column) if name is not None] if "{" in column else []
+    return names or [column]
 
 
 def _reader(source: SourceTable, column: str) -> Reader:
@@ -92,7 +93,7 @@ def _reader(source: SourceTable, column: str) -> Reader:
 
 
 def _plain_readers(source: SourceTable, layout: CsvLayout) -> dict[str, Reader]:
-    """Catalog column -> how it is read, of all columns that are no tags."""
+    """Catalog column -> its reader, for all columns that are not tags."""
     renamed = {name: _reader(source, column) for name, column in layout.renamed.items()}
     if any("*" in names for _, names in layout.wide):
         return renamed
@@ -120,10 +121,10 @@ def _wide_places(source: SourceTable, columns: Sequence[str], used: set[str]) ->
 
 def _id_reader(place: int) -> Callable[[Sequence[str]], RowTags]:
     def read(fields: Sequence[str]) -> RowTags:
-        found, faults = track_values.tags(fields[place])
+        tags, faults = track_values.tags(fields[place])
         if faults:
             raise ValueError("; ".join(faults))
-        return dict(found or ())
+        return dict(tags or ())
 
     return read
 
@@ -131,13 +132,13 @@ def _id_reader(place: int) -> Callable[[Sequence[str]], RowTags]:
 def _list_reader(category: str, place: int, separator: str) -> Callable[[Sequence[str]], RowTags]:
     def read(fields: Sequence[str]) -> RowTags:
         slugs = (slug(name) for name in fields[place].split(separator))
-        return dict.fromkeys(tag_id(f"{category}/{found}") for found in slugs if found)
+        return dict.fromkeys(tag_id(f"{category}/{one}") for one in slugs if one)
 
     return read
 
 
 def _wide_reader(category: str, places: Mapping[str, int]) -> Callable[[Sequence[str]], RowTags]:
-    """Tags of weight 0 are kept only where all are 0: then the track is known to carry none."""
+    """A reader of tag columns. It keeps weights of 0 only if all are 0: then the track is known to carry no tag."""
     tags = {tag_id(f"{category}/{slug(name)}"): place for name, place in places.items()}
 
     def read(fields: Sequence[str]) -> RowTags:
@@ -149,19 +150,19 @@ def _wide_reader(category: str, places: Mapping[str, int]) -> Callable[[Sequence
 
 
 def _weight(text: str, tag: str) -> float:
-    if text in ("0", "1"):  # nearly all there are
+    if text in ("0", "1"):  # nearly all values
         return float(text)
     if not re.fullmatch(r"\s*[0-9.eE+-]+\s*", text):
-        raise ValueError(f"{text!r} for tag {tag!r}: give 0, 1 or a weight between")
+        raise ValueError(f"{text!r} for tag {tag!r}: give 0, 1 or a weight in between")
     weight = weighted_tag(f"{tag}:{text.strip()}")[1]
     return 1.0 if weight is None else weight
 
 
 def parse_pairs(texts: Sequence[str], what: str) -> list[tuple[str, Any]]:
-    """`A=B` texts as pairs.
+    """Parses texts such as `A=B` to pairs.
 
     Raises:
-      ValueError: a text without `=`.
+      ValueError: a text has no `=`, or nothing on one side of it.
     """
     pairs = []
     for text in texts:

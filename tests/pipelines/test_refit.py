@@ -1,4 +1,4 @@
-"""`train --heads-only`: new heads from a published table, and a table tagged again without its audio."""
+"""`refit`: new heads from a published table, and a table tagged again without its audio."""
 
 import dataclasses
 import shutil
@@ -17,6 +17,7 @@ from pipelines.cli import main
 from tests.support.world import World, ledger, make_world, read_table, tag
 from transforms.features.spec import FeatureSpec
 from transforms.splits.by_artist import SplitRatios
+from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import current_snapshot
 from transforms.taxonomy.hierarchy import load_taxonomy
 
@@ -38,8 +39,8 @@ def told(tmp_path_factory) -> tuple[World, str]:
     return world, str(table)
 
 
-def heads_only(world: World, table: str, output: str, *flags: str) -> int:
-    command = ["train", "--heads-only", "--table", table, "--model", str(world.bundle), "--output", output]
+def refit(world: World, table: str, output: str, *flags: str) -> int:
+    command = ["refit", "--table", table, "--model", str(world.bundle), "--output", output]
     return main([*command, "--catalog", str(world.catalog), *flags])
 
 
@@ -47,7 +48,7 @@ def test_new_heads_tag_a_table_again_without_its_audio(told, tmp_path, capsys):
     world, table = told
     (tmp_path / "tags.yaml").write_text(WIDER)
     new = str(tmp_path / "new")
-    assert heads_only(world, table, new, "--taxonomy", str(tmp_path / "tags.yaml")) == 0
+    assert refit(world, table, new, "--taxonomy", str(tmp_path / "tags.yaml")) == 0
     assert "tagger" in capsys.readouterr().out
     shutil.copytree(table, tmp_path / "table")
     gone = dataclasses.replace(world, folder=tmp_path / "no-audio")
@@ -67,34 +68,36 @@ def test_a_table_of_other_embeddings_is_refused(told, tmp_path, capsys):
     taxonomy = load_taxonomy(str(world.folder / "taxonomy.yaml"))
     write_fake_bundle(str(other.bundle), taxonomy, FeatureSpec(patches_per_track=5))
     shutil.copy(world.catalog, other.catalog)
-    assert heads_only(other, table, str(tmp_path / "new")) == 1
+    assert refit(other, table, str(tmp_path / "new")) == 1
     assert "was tagged with" in capsys.readouterr().err
 
 
 def test_the_split_is_kept_by_the_next_bundle(told, tmp_path):
     world, table = told
     first, second = str(tmp_path / "first"), str(tmp_path / "second")
-    assert heads_only(world, table, first, "--precision-target", "0.8") == 0
+    assert refit(world, table, first, "--precision-target", "0.8") == 0
     kept = dataclasses.replace(world, folder=tmp_path)
     shutil.copytree(first, kept.bundle)
     shutil.copy(world.catalog, kept.catalog)
-    assert heads_only(kept, table, second) == 0
+    assert refit(kept, table, second) == 0
     assert read_sides(load_trunks(first)) == read_sides(load_trunks(second))
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("words", "said"),
     [
-        (["--heads-only"], "missing --table, --model"),
-        (["--table", "t"], "--table is for --heads-only"),
-        ([], "missing --dataset"),
-        (["--heads-only", "--table", "t", "--model", "m"], "give one of them"),
-        (["--dataset", "d", "--precision-target", "much"], "give a share"),
-        (["--dataset", "d", "--precision-target", "mood/calm=2"], "over 0 and up to 1"),
+        (["refit"], "missing --table, --model, --output"),
+        (["train", "--table", "t"], "unknown flag --table"),
+        (["train"], "missing --dataset"),
+        (["refit", "--table", "t", "--model", "m", "--output", "o"], "give one of them"),
+        (["refit", "--table=t", "--model=m", "--output=o", "--dataset=d", "--taxonomy=t"], "go with --catalog"),
+        (["train", "--dataset", "d", "--output", "o", "--precision-target", "much"], "give a share"),
+        (["train", "--dataset", "d", "--output", "o", "--precision-target", "mood/calm=2"], "over 0 and up to 1"),
     ],
 )
-def test_flags_that_do_not_go_together(flags, said, tmp_path, capsys):
-    assert main(["train", "--output", str(tmp_path / "new"), *flags]) == 2
+def test_flags_that_do_not_go_together(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
     assert said in capsys.readouterr().err
 
 
@@ -127,13 +130,13 @@ def test_official_none_and_audio_on_two_sides_are_left_out(told, tmp_path, capsy
     sides = pa.array([words.get(name, ("train", "validation", "test")[i % 3]) for i, name in enumerate(names)])
     pq.write_table(catalog.append_column("side", sides), tmp_path / "catalog.parquet")
     flags = ["--catalog", str(tmp_path / "catalog.parquet"), "--split-column", "side"]
-    assert heads_only(world, table, str(tmp_path / "new"), *flags) == 0
+    assert refit(world, table, str(tmp_path / "new"), *flags) == 0
     assert "3 labelled tracks are kept out" in capsys.readouterr().out
     found = read_sides(load_trunks(str(tmp_path / "new"))).tracks
     assert {track for track, side in found.items() if side == "none"} == {copy, original, out}
     again = dataclasses.replace(world, folder=tmp_path)
     shutil.copytree(tmp_path / "new", again.bundle)
-    assert heads_only(again, table, str(tmp_path / "next"), "--catalog", str(world.catalog)) == 0
+    assert refit(again, table, str(tmp_path / "next"), "--catalog", str(world.catalog)) == 0
     found = read_sides(load_trunks(str(tmp_path / "next"))).tracks
     assert {found[track] for track in (copy, original, out)} == {"none"}
 
@@ -143,9 +146,9 @@ def test_audio_that_a_trunk_was_trained_on_ties_without_labels(told):
     snapshot = current_snapshot(table)
     copy, original = next((t, r["duplicate_of"]) for t, r in ledger(Path(table), snapshot).items() if r["duplicate_of"])
     labels, known = [(copy, "new", "test")], Sides(tracks={}, groups={})
-    kept = keep_split(labels, known, [(original, "old", "train")], (table, snapshot), SplitRatios())
+    kept = keep_split(labels, known, [(original, "old", "train")], open_snapshot(table), SplitRatios())
     assert kept.sides == {copy: "none"} and not kept.new
-    assert keep_split(labels, known, [], (table, snapshot), SplitRatios()).sides == {copy: "test"}
+    assert keep_split(labels, known, [], open_snapshot(table), SplitRatios()).sides == {copy: "test"}
 
 
 def test_a_learned_trunk_without_its_split_is_refused(told):

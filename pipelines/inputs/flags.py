@@ -1,0 +1,153 @@
+"""Flags that several commands share, and how a face hands its flags to its body. Imports nothing heavy."""
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.verbosity import verbosity_flags
+
+Decorator = Callable[[Any], Any]
+
+
+class Arguments(types.SimpleNamespace):
+    """The values of a command's flags, by name."""
+
+
+def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]) -> int:
+    """Runs a command's body and writes its answer in the format that was asked for; returns the exit code.
+
+    Args:
+      body: gets the flags, and the words that are left for Beam.
+      flags: the command's flags; `format` is taken out.
+    """
+    form = flags.pop("format")
+    found = body(Arguments(**flags), list(click.get_current_context().args))
+    found.write(form)
+    return found.code
+
+
+def joined(*options: Decorator) -> Decorator:
+    """One decorator that adds several flags, in this order."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+answer_flags = joined(
+    click.option(
+        "--format",
+        type=click.Choice(["table", "csv", "json"]),
+        default="table",
+        show_default=True,
+        help="How the answer is written to stdout.",
+    ),
+    click.option("--json", "format", flag_value="json", help="Short for --format json."),
+    verbosity_flags,
+)
+"""Flags of every command that answers."""
+
+catalog_flag = click.option(
+    "--catalog", required=True, metavar="CATALOG", help="Parquet, CSV or JSON Lines: a file, folder or glob."
+)
+
+taxonomy_flag = click.option("--taxonomy", required=True, metavar="YAML", help="Categories and tags.")
+
+split_ratios_flag = click.option(
+    "--split-ratios",
+    default="0.8,0.1,0.1",
+    show_default=True,
+    metavar="A,B,C",
+    help="Shares of the artists in training, validation and test.",
+)
+
+split_flags = joined(
+    split_ratios_flag,
+    click.option(
+        "--split-column",
+        metavar="COLUMN",
+        help="Catalog column with an official split: train, validation, test or none.",
+    ),
+)
+"""How tracks get their side of the split."""
+
+snapshot_flags = joined(
+    click.argument("table", metavar="TABLE"),
+    click.option("--snapshot", type=int, metavar="N", help="Number of a snapshot (default: the newest)."),
+    click.option(
+        "--as-of",
+        metavar="TIME",
+        help="The newest snapshot at that time: 2026-01-31 (the end of that day, UTC) or 2026-01-31T06:00.",
+    ),
+)
+"""Which snapshot of which table."""
+
+gate_flags = joined(
+    click.option(
+        "--max-reject-ratio",
+        type=float,
+        default=0.1,
+        show_default=True,
+        metavar="RATIO",
+        help="Fail without publishing if more than this fraction of tracks is rejected.",
+    ),
+    click.option(
+        "--max-unavailable-ratio",
+        type=float,
+        default=0.0005,
+        show_default=True,
+        metavar="RATIO",
+        help="Fail without publishing if more than this fraction of tracks could not be read from storage.",
+    ),
+)
+"""Limits of the gates."""
+
+
+def extraction_flags(*, unit: str, late: str) -> Decorator:
+    """Flags of the jobs that open audio.
+
+    Args:
+      unit: what `--chunk-tracks` tracks make.
+      late: what happens after `--no-wait`.
+    """
+    return joined(
+        click.option(
+            "--catalog-root",
+            metavar="FOLDER",
+            help="Folder that relative uris start from (default: the catalog's folder).",
+        ),
+        gate_flags,
+        click.option(
+            "--chunk-tracks",
+            type=int,
+            default=64,
+            show_default=True,
+            metavar="N",
+            help=f"Largest number of tracks in a {unit}.",
+        ),
+        click.option("--no-wait", is_flag=True, help=f"Launch the job and return at once; {late}."),
+    )
+
+
+head_flags = joined(
+    click.option(
+        "--balance",
+        type=click.Choice(["none", "effective", "inverse"]),
+        default="none",
+        show_default=True,
+        help="How the loss weights rare tags.",
+    ),
+    click.option(
+        "--precision-target",
+        multiple=True,
+        metavar="[TAG=]SHARE",
+        help="Choose thresholds with this precision instead of the best F1, for all tags or for one. Repeatable.",
+    ),
+)
+"""How heads are fitted."""

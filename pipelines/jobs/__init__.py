@@ -1,0 +1,1 @@
+"""The work of each command, behind the flags that `pipelines/<command>.py` declares."""

@@ -1,0 +1,72 @@
+"""Shows the snapshots of a table: when, how many tracks, made with what, and the hash of their content.
+
+catalog-tagger describe table
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.inputs.flags import Arguments
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.printing import table_text
+from transforms.schemas.tables import TABLES
+from transforms.table.reader import SnapshotReader, open_history
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """All snapshots, the newest last."""
+    document = describe(args.table)
+    rows = [
+        {"snapshot": s["number"], "created": s["created"], **s["counts"], "content_hash": s["content_hash"]}
+        for s in document["snapshots"]
+    ]
+    return Answer(text="\n".join(_lines(document)), document=document, rows=rows)
+
+
+def describe(root: str) -> dict[str, Any]:
+    """All snapshots of a table as one JSON object, oldest first.
+
+    Raises:
+      TableError: nothing is published there.
+    """
+
+    return {"table": root, "snapshots": [_summary(snapshot) for snapshot in open_history(root)]}
+
+
+def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
+
+    manifest, run = snapshot.manifest, snapshot.manifest.run
+    files = {name: manifest.files(name) for name in TABLES}
+    return {
+        "number": manifest.number,
+        "parent": run.parent,
+        "created": manifest.created,
+        "run_id": run.run_id,
+        "content_hash": run.content_hash,
+        "counts": run.counts,
+        "reasons": run.reasons,
+        "options": run.options,
+        "ids": dataclasses.asdict(run.ids),
+        "tables": {
+            name: {"files": len(own), "rows": sum(f.rows for f in own), "bytes": sum(f.bytes for f in own)}
+            for name, own in files.items()
+        },
+    }
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    """All snapshots as a table, then the tables and ids of the newest."""
+    snapshots = document["snapshots"]
+    counts = ("catalog", "tagged", "carried", "rejected", "decoded")
+    rows = [
+        [s["number"], s["created"], *(s["counts"].get(name) for name in counts), s["content_hash"][:16], s["run_id"]]
+        for s in snapshots
+    ]
+    yield table_text(["snapshot", "created", *counts, "content_hash", "run_id"], rows, most_rows=len(rows))
+    newest = snapshots[-1]
+    yield f"\nTables of snapshot {newest['number']}"
+    tables = [[name, t["files"], t["rows"], t["bytes"]] for name, t in newest["tables"].items()]
+    yield table_text(["table", "files", "rows", "bytes"], tables)
+    yield f"\ncontent_hash  {newest['content_hash']}"
+    yield from (f"{name:12}  {value}" for name, value in newest["ids"].items())

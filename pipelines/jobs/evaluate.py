@@ -1,0 +1,151 @@
+"""Evaluate a bundle on tracks that it was not trained on: metrics with intervals, and a report to read.
+
+catalog-tagger evaluate --model bundle --dataset dataset --output evaluation
+catalog-tagger evaluate --model bundle --table table --catalog catalog.parquet --output evaluation
+"""
+
+import importlib.util
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from models.bundles.tagger_bundle import Bundle, load_bundle
+from models.evaluation.examined import ExaminedTracks
+from models.evaluation.files import evaluation_files, subject_of
+from models.evaluation.predictions import check_taxonomy, predict
+from models.evaluation.published_scores import examine_table, without_calibration
+from models.evaluation.summary import Resampling, evaluate
+from models.scoring.formatting import with_interval
+from pipelines.inputs.flags import Arguments
+from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from transforms import storage
+from transforms.dataset.labels import dataset_labels
+from transforms.dataset.manifest import read_manifest
+from transforms.splits.track_labels import TrackLabels
+from transforms.table.reader import open_snapshot
+
+EVALUATION, REPORT = "evaluation.json", "report.html"
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Scores the split, or reads its scores, rates them and writes the files."""
+
+    check_sources(args)
+    resampling = checked(Resampling, resamples=args.resamples, seed=args.seed)
+    edges = checked(parse_edges, args.durations)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
+    if storage.exists(storage.join(args.output, EVALUATION)):
+        raise CommandFailed(f"{args.output} holds an evaluation already: choose another folder")
+    files, averages, notes = _evaluate(args, resampling, edges)
+    for name, data in files.items():
+        storage.write_bytes(storage.join(args.output, name), data)
+    report = storage.join(args.output, REPORT)
+    return Answer(
+        text="\n".join([*average_lines(averages), *notes, f"report: {report}"]),
+        document={"averages": averages, "notes": list(notes), "report": report},
+        rows=[_flat(row) for row in averages],
+    )
+
+
+def _flat(average: Mapping[str, Any]) -> dict[str, Any]:
+    """One average as a row: its values and intervals under names of their own."""
+    row = {name: value for name, value in average.items() if name != "metrics"}
+    for metric, estimate in average["metrics"].items():
+        row |= {metric if name == "value" else f"{metric}_{name}": value for name, value in estimate.items()}
+    return row
+
+
+def check_sources(args: Arguments) -> None:
+    """Refuses flags that do not go together.
+
+    Raises:
+      UsageError: labels are missing, or come from two places.
+    """
+    if args.table is None:
+        if others := [flag for flag in ("catalog", "split_column") if getattr(args, flag) is not None]:
+            raise UsageError(f"--{others[0].replace('_', '-')} is for --table")
+        if args.dataset is None:
+            raise UsageError("missing --dataset: folder or gs:// prefix that prepare wrote")
+    elif (args.dataset is None) == (args.catalog is None):
+        raise UsageError("--table takes labels from --catalog or from --dataset: give one of them")
+    elif args.catalog is None and args.split_column is not None:
+        raise UsageError("--split-column goes with --catalog")
+
+
+def parse_edges(text: str) -> tuple[float, ...]:
+    """Ascending lengths in seconds of `10,60,180`.
+
+    Raises:
+      ValueError: not that.
+    """
+    try:
+        edges = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"--durations {text!r}: give lengths in seconds, e.g. 10,60,180") from error
+    if list(edges) != sorted(set(edges)) or edges[0] <= 0:
+        raise ValueError(f"--durations {text!r}: give rising lengths over 0")
+    return edges
+
+
+def _evaluate(
+    args: Arguments, resampling: Resampling, edges: Sequence[float]
+) -> tuple[dict[str, bytes], list[dict[str, Any]], Sequence[str]]:
+    """The files by name, the one that says all is done last; the averages; and what a reader of them must know."""
+
+    found = _of_table(args) if args.table else _of_dataset(args)
+    tag_ids = found.bundle.taxonomy.tag_ids
+    evaluation = evaluate(found.examined, found.bundle.layout, tag_ids, resampling, edges)
+    if found.cut:
+        evaluation = without_calibration(evaluation)
+    subject = subject_of(found.bundle, found.source, args.split, resampling, found.notes)
+    return evaluation_files(subject, found.examined, evaluation, tag_ids), evaluation.averages, subject.notes
+
+
+class _Found(NamedTuple):
+    """A bundle, what is said of labelled tracks, where that is from, what must be known, whether scores are cut off."""
+
+    bundle: Bundle
+    examined: ExaminedTracks
+    source: Mapping[str, str]
+    notes: Sequence[str] = ()
+    cut: bool = False
+
+
+def _of_dataset(args: Arguments) -> _Found:
+    """Embeds and scores a split of a dataset."""
+
+    manifest = read_manifest(args.dataset)
+    found = predict(args.model, args.dataset, manifest, args.split)
+    return _Found(found.bundle, found.examined, {"catalog": manifest.catalog_digest}, found.notes())
+
+
+def _of_table(args: Arguments) -> _Found:
+    """Reads the scores of a table's newest snapshot, and labels of its tracks."""
+
+    bundle, snapshot = load_bundle(args.model), open_snapshot(args.table)
+    if args.dataset is not None:
+        manifest = read_manifest(args.dataset)
+        check_taxonomy(bundle, manifest)
+        labels: Iterable[TrackLabels] = dataset_labels(args.dataset, manifest)
+    else:
+        labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated")
+    published = examine_table(bundle, snapshot, labels, args.split)
+    source = {
+        "labels": args.dataset or args.catalog,
+        "table": args.table,
+        "snapshot": f"{snapshot.manifest.number}, content {snapshot.manifest.run.content_hash}",
+    }
+    return _Found(bundle, published.examined, source, published.notes(), bool(published.cut))
+
+
+def average_lines(averages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Macro averages over all tags: one line per model, each value with its interval."""
+
+    yield f"{'model':<22}{'ROC-AUC':>22}{'PR-AUC':>22}{'calibration error':>22}{'tags rated':>12}"
+    for row in averages:
+        if (row["slice"], row["category"], row["average"]) == ("all", "all", "macro"):
+            metrics = (row["metrics"][name] for name in ("roc_auc", "pr_auc", "ece"))
+            cells = "".join(f"{with_interval(metric['value'], metric):>22}" for metric in metrics)
+            yield f"{row['model']:<22}{cells}{row['tags']:>12}"

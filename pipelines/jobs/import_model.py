@@ -1,0 +1,61 @@
+"""Bundles from networks that others trained: MusiCNN's package, or any ONNX network on mel patches."""
+
+from pathlib import Path
+
+from models.bundles.tagger_bundle import Bundle
+from models.bundles.trunk_bundle import BundleError
+from models.bundles.writing import check_output
+from models.trunks.musicnn_package import PackageError, read_package
+from models.trunks.onnx_import import write_onnx_bundle
+from pipelines.inputs.feature_spec import read_feature_spec
+from pipelines.inputs.flags import Arguments
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import CommandFailed
+from transforms import storage
+
+
+def run_musicnn(args: Arguments, beam_args: list[str]) -> Answer:
+    """Writes one bundle per data set that the package's networks were trained on."""
+    try:
+        found = {storage.join(args.output, f"musicnn-{one.dataset}"): one for one in read_package(Path(args.package))}
+        for url in found:
+            check_output(url)
+        # Imports TensorFlow, which takes seconds: after everything that can be refused.
+        from models.trunks.musicnn import write_musicnn_bundle
+
+        bundles = {url: write_musicnn_bundle(url, checkpoint) for url, checkpoint in found.items()}
+    except PackageError as error:
+        raise CommandFailed(str(error)) from error
+    rows = [_row(url, bundle) for url, bundle in bundles.items()]
+    lines = [f"bundle {row['bundle']}: {row['tags']} tags, {row['tagger_id']}, {row['embedding_id']}" for row in rows]
+    return Answer(text="\n".join(lines), document={"bundles": rows}, rows=rows)
+
+
+def _row(url: str, bundle: Bundle) -> dict[str, str | int]:
+    ids = {"tagger_id": bundle.tagger_id, "embedding_id": bundle.embedding_id, "feature_id": bundle.feature_id}
+    return {"bundle": url, "tags": len(bundle.tags), **ids}
+
+
+def run_onnx(args: Arguments, beam_args: list[str]) -> Answer:
+    """Writes a bundle without tags around a network."""
+    check_output(args.output)
+    spec = read_feature_spec(args.feature_spec)
+    try:
+        data = storage.read_bytes(args.onnx)
+        texts = {"name": args.name or Path(args.onnx).stem, "source": args.origin, "licence": args.licence}
+        bundle = write_onnx_bundle(args.output, data, spec, **texts)
+    except storage.NotFound as error:
+        raise CommandFailed(f"--onnx={args.onnx}: no such file") from error
+    except BundleError as error:
+        raise CommandFailed(f"{args.onnx}: {error}") from error
+    (trunk,) = bundle.trunks
+    return Answer(
+        text=f"bundle {args.output}: trunk {trunk.name}, {trunk.patch_dim} values per patch, {bundle.embedding_id}",
+        document={
+            "bundle": args.output,
+            "trunk": trunk.name,
+            "patch_dim": trunk.patch_dim,
+            "embedding_id": bundle.embedding_id,
+            "feature_id": bundle.feature_id,
+        },
+    )

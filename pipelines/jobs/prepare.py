@@ -1,0 +1,252 @@
+"""Make training data: catalog and audio to TFRecord shards and `dataset.json`.
+
+catalog-tagger prepare --catalog catalog.parquet --taxonomy taxonomy.yaml --output dataset
+"""
+
+import dataclasses
+import math
+
+import apache_beam as beam
+
+from models.bundles.trunk_bundle import load_trunks
+from pipelines.inputs.catalog import (
+    check_at_least_one,
+    check_split_column,
+    gate_limits,
+    open_catalog,
+    split_ratios,
+)
+from pipelines.inputs.feature_spec import read_feature_spec
+from pipelines.inputs.flags import Arguments
+from pipelines.launch.beam import (
+    check_beam_places,
+    children_per_process,
+    is_dry_run,
+    new_pipeline,
+    parse_beam_args,
+    run_pipeline,
+)
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
+from transforms import storage
+from transforms.audio.limits import Limits
+from transforms.catalog.reader import CatalogShard, read_shard
+from transforms.count_groups import CountGroups
+from transforms.dataset.manifest import DATASET_FILE, DatasetError, DatasetManifest, read_manifest
+from transforms.dataset.plan import SplitPlan, add_digests, rows_digest
+from transforms.dataset.shards import ShardSettings
+from transforms.digest_catalog import DigestCatalog
+from transforms.features.spec import FeatureSpec
+from transforms.publishing import receipts
+from transforms.publishing.gates import GateLimits
+from transforms.read_catalog import ReadCatalog
+from transforms.record_dataset import RecordDataset, RecordDatasetSettings
+from transforms.require_valid import RequireValid
+from transforms.settle_ties import SettleTies
+from transforms.split_tracks import SplitTracks
+from transforms.sum_work import SumWork
+from transforms.taxonomy.hierarchy import load_taxonomy
+from transforms.version_sources import VersionSources
+from transforms.write_examples import WriteExamples, WriteSettings
+
+BUCKET_ROWS = 1024
+"""Catalog rows that are planned together; a growing catalog re-cuts only the buckets that grow."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """One run of `prepare`, checked, with everything that the graph needs.
+
+    Attributes:
+      shards: the catalog's shards.
+      output: folder of the dataset.
+      spec: how patches are made.
+      plan: taxonomy, split and chunks.
+      limits: limits of the gates.
+      buckets: groups in which rows are planned.
+      launch: path of this launch's receipt, relative to the dataset.
+      children: sandbox children of a worker process; 0 means one a core of the worker.
+    """
+
+    shards: list[CatalogShard]
+    output: str
+    spec: FeatureSpec
+    plan: SplitPlan
+    limits: GateLimits
+    buckets: int
+    launch: str
+    children: int = 0
+
+    @property
+    def catalog_root(self) -> str:
+        """Folder that relative uris start from."""
+        return self.shards[0].root
+
+
+def build(root: beam.Pipeline, options: Options) -> None:
+    """The whole job, top to bottom."""
+
+    shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
+    write = WriteSettings(shards=shards, catalog_root=options.catalog_root, limits=Limits(), children=options.children)
+    record = RecordDatasetSettings(shards=shards, plan=options.plan, limits=options.limits, launch=options.launch)
+
+    catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
+    digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)
+    versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)
+    planned = versioned | "SplitTracks" >> SplitTracks(options.plan, options.buckets)
+    problems = (catalog.problems, planned.problems) | "JoinProblems" >> beam.Flatten()
+    chunks = planned.chunks | "HoldChunks" >> RequireValid(problems)
+    written = chunks | "WriteExamples" >> WriteExamples(write)
+    settled = written.reports | "SettleTies" >> SettleTies(shards)
+    groups = chunks | "CountGroups" >> CountGroups()
+    work = (planned.work, written.work, settled.work) | "SumWork" >> SumWork()
+    inputs = (settled.reports, groups, planned.left_out, problems, work, digest)
+    _ = inputs | "RecordDataset" >> RecordDataset(record)
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Plans, runs the job, reports."""
+
+    beam_options = parse_beam_args(beam_args, "prepare")
+    check_beam_places(beam_options, catalog=args.catalog, catalog_root=args.catalog_root, output=args.output)
+    options = make_options(args)
+    if (finished := _finished(options)) is not None:
+        return _answer(finished, options.output, f"{options.output} is finished already, nothing to do\n")
+
+    root = new_pipeline(beam_options)
+    build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
+    run_pipeline(root, wait=not args.no_wait)
+    if is_dry_run(beam_options):
+        return Answer(text="dry run: nothing was launched", document={"dataset": options.output, "launched": False})
+    if args.no_wait:
+        text = f"launched; the dataset is finished when {options.output}/dataset.json exists"
+        return Answer(text=text, document={"dataset": options.output, "launched": True})
+    return _report(options)
+
+
+def make_options(args: Arguments) -> Options:
+    """Checks the arguments against catalog and taxonomy.
+
+    Raises:
+      UsageError: a value out of its range, or a column that does not exist.
+      CatalogError, TaxonomyError: catalog or taxonomy cannot be read.
+      CommandFailed: the feature spec cannot, or the catalog has no rows.
+    """
+
+    check_at_least_one(chunk_tracks=args.chunk_tracks)
+    ratios, limits = split_ratios(args), gate_limits(args)
+    taxonomy, spec = load_taxonomy(args.taxonomy), _spec(args.feature_spec, args.trunk)
+    shards, count = open_catalog(args.catalog, args.catalog_root)
+    check_split_column(args.split_column, shards[0])
+    return Options(
+        shards=shards,
+        output=args.output,
+        spec=spec,
+        plan=SplitPlan(
+            taxonomy=taxonomy,
+            ratios=ratios,
+            column=args.split_column,
+            chunk_tracks=args.chunk_tracks,
+            unknown_tags=args.unknown_tags,
+        ),
+        limits=limits,
+        buckets=math.ceil(count / BUCKET_ROWS),
+        launch=receipts.new_path(),
+    )
+
+
+def _spec(url: str | None, trunk: str | None) -> FeatureSpec:
+
+    if trunk is not None:
+        if url is not None:
+            raise UsageError("--trunk takes over the bundle's feature spec: leave --feature-spec out")
+        return load_trunks(trunk).spec
+    return FeatureSpec() if url is None else read_feature_spec(url)
+
+
+def _finished(options: Options) -> DatasetManifest | None:
+    """The dataset that this run would make, if it exists already.
+
+    Raises:
+      CommandFailed: another dataset stands there; the message says in what it differs.
+    """
+
+    if not storage.exists(storage.join(options.output, DATASET_FILE)):
+        return None
+    try:
+        manifest = read_manifest(options.output)
+    except DatasetError as e:
+        raise CommandFailed(f"{e}; choose another --output") from e
+    differences = [f"{name}: {old} there, {new} now" for name, old, new in _compared(manifest, options) if old != new]
+    if differences:
+        shown = "\n  ".join(differences)
+        raise CommandFailed(f"{options.output} holds another dataset; choose another --output\n  {shown}")
+    return manifest
+
+
+def _compared(manifest: DatasetManifest, options: Options) -> list[tuple[str, object, object]]:
+    plan = options.plan
+    return [
+        ("feature_id", manifest.feature_id, options.spec.feature_id),
+        ("taxonomy_id", manifest.taxonomy_id, plan.taxonomy.taxonomy_id),
+        ("split ratios", manifest.split_ratios, plan.ratios),
+        ("split column", manifest.split_column, plan.column),
+        ("tracks of a shard", manifest.chunk_tracks, plan.chunk_tracks),
+        ("digest of the catalog's rows", manifest.catalog_digest, _catalog_digest(options)),
+    ]
+
+
+def _catalog_digest(options: Options) -> str:
+
+    column = options.plan.column
+    return add_digests(rows_digest(rows, column) for s in options.shards for rows, _ in read_shard(s))
+
+
+def _report(options: Options) -> Answer:
+    """Reads the launch's receipt and says what became of it. The receipt of a finished dataset is kept."""
+
+    receipt = receipts.read(options.output, options.launch)
+    if receipt.problem_count or receipt.refused:
+        receipts.forget(options.output, options.launch)
+    if receipt.problem_count:
+        raise CommandFailed(receipt.problem_report("prepared"))
+    if receipt.refused:
+        raise CommandFailed(f"not finished: {receipt.refused}; finished shards are kept", REFUSED)
+    return _answer(read_manifest(options.output), options.output)
+
+
+def _answer(manifest: DatasetManifest, output: str, before: str = "") -> Answer:
+    document = {
+        "dataset": output,
+        "counts": manifest.counts,
+        "splits": manifest.splits,
+        "shards": len(manifest.shards),
+        "rejects": manifest.rejects,
+        "feature_id": manifest.feature_id,
+        "taxonomy_id": manifest.taxonomy_id,
+    }
+    return Answer(text=before + summary(manifest), document=document)
+
+
+def summary(manifest: DatasetManifest) -> str:
+    """What a dataset holds, in a few lines."""
+    counts = manifest.counts
+    lines = [
+        f"{counts['catalog']} tracks = {counts['examples']} examples + {counts['rejected']} rejected "
+        f"+ {counts['none']} left out",
+        ", ".join(f"{split} {count}" for split, count in manifest.splits.items())
+        + f" in {len(manifest.shards)} shards",
+    ]
+    for name in ("rejects", "none", "conflicts", "unknown_tags"):
+        found = sorted(getattr(manifest, name).items(), key=lambda item: (-item[1], item[0]))
+        if found:
+            lines.append(f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {count}" for key, count in found[:20]))
+    if shared := manifest.groups.get("shared"):
+        lines.append(
+            f"{shared} of {manifest.groups['all']} artists (or what stands for them) are on several sides of the "
+            "split: tests are not of unseen artists"
+        )
+    empty = [split for split, count in manifest.splits.items() if not count]
+    if empty:
+        lines.append(f"warning: no examples in {' and '.join(empty)}: more artists or other --split-ratios are needed")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""Audit and commit a finished run that was launched without waiting.
+
+catalog-tagger publish table
+"""
+
+from pipelines.inputs.catalog import gate_limits
+from pipelines.inputs.flags import Arguments
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
+from transforms import storage
+from transforms.publishing import receipts
+from transforms.publishing.audit import Refused
+from transforms.publishing.commit import publish, read_run, unpublished_runs
+from transforms.publishing.gates import GateLimits
+from transforms.publishing.receipts import Receipt
+
+COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", "reused")
+"""Counts of a run, in the order in which they are told."""
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Publishes one run."""
+
+    limits = gate_limits(args)
+    receipt = None if args.run else receipts.newest(args.table)
+    if receipt is None:
+        run_id = args.run or _only_run(args.table)
+        published = publish_run(args.table, run_id, limits)
+    else:
+        run_id = receipt.run_id
+        published = publish_receipt(args.table, receipt, limits)
+    receipts.forget_run(args.table, run_id)
+    return published
+
+
+def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
+    """Publishes what one launch came to, or tells the catalog's problems."""
+    if receipt.run_id is None:
+        raise CommandFailed(receipt.problem_report("tagged"))
+    return publish_run(table, receipt.run_id, limits, counts=receipt.counts)
+
+
+def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, int] | None = None) -> Answer:
+    """Publishes a run and says what it came to; `counts` are those of this launch, where there was one."""
+
+    try:
+        finished = read_run(table, run_id)
+        snapshot = publish(table, finished, limits)
+    except storage.NotFound as error:
+        raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
+    except Refused as refused:
+        raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
+    counts = counts or finished.counts
+    counted = ", ".join(f"{name} {counts[name]}" for name in COUNTS)
+    return Answer(
+        text=f"snapshot {snapshot.number} of {table}: {counted}\ncontent hash {snapshot.run.content_hash}",
+        document={
+            "table": table,
+            "snapshot": snapshot.number,
+            "run_id": snapshot.run.run_id,
+            "content_hash": snapshot.run.content_hash,
+            "counts": {name: counts[name] for name in COUNTS},
+            "reasons": snapshot.run.reasons,
+        },
+    )
+
+
+def _only_run(table: str) -> str:
+
+    runs = unpublished_runs(table)
+    if not runs:
+        raise CommandFailed(f"{table}: no finished run is waiting to be published")
+    if len(runs) > 1:
+        raise UsageError(f"several runs are waiting, name one: {', '.join(run.run_id for run in runs)}")
+    return runs[0].run_id

@@ -1,0 +1,56 @@
+"""Asks a snapshot's tables a question in SQL.
+
+catalog-tagger query table "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag"
+"""
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from pipelines.inputs.flags import Arguments
+from pipelines.inputs.table import chosen_snapshot
+from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
+from pipelines.terminal.printing import plain_rows, unique_names, write_csv, write_json, write_table
+from transforms.storage import StorageError
+from transforms.table.duckdb_views import NotReadOnly, check_question, connect
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def run(args: Arguments) -> int:
+    """Writes the rows as they come, so that memory does not grow with the answer; returns the exit code."""
+    snapshot = chosen_snapshot(args)
+    sql = sys.stdin.read() if args.sql == "-" else args.sql
+    try:
+        import duckdb  # in an extra: the other commands work without it
+    except ModuleNotFoundError as error:
+        raise CommandFailed(f"{error.name} is not installed: pip install 'catalog-tagger[query]'") from error
+
+    try:
+        with connect(snapshot, previous="previous_" in sql.lower()) as connection:
+            _answer(connection, sql, args.format)
+    except NotReadOnly as error:
+        raise CommandFailed(str(error), USAGE) from error
+    except duckdb.ProgrammingError as error:
+        raise CommandFailed(one_line(error), USAGE) from error
+    except (duckdb.Error, StorageError) as error:
+        raise CommandFailed(one_line(error), FAILED) from error
+    return DONE
+
+
+def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
+
+    check_question(connection, sql)
+    reader = connection.sql(sql).to_arrow_reader(10_000)
+    names = unique_names(reader.schema.names)
+    write = {"table": write_table, "csv": write_csv, "json": write_json}[format_]
+    write(sys.stdout, names, plain_rows(reader, reader.schema))
+
+
+def one_line(error: Exception) -> str:
+    """DuckDB's message without the drawing of where in the SQL it stands, and without a traceback of the storage's."""
+    text = str(error).split("\n\nLINE ")[0]
+    if text.startswith("Traceback"):
+        text = text.strip().splitlines()[-1]
+    return re.sub(r"\s+", " ", text).strip()

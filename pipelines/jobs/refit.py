@@ -1,0 +1,64 @@
+"""New heads from embeddings that a table holds already."""
+
+from collections.abc import Iterable
+
+from models.bundles.tagger_bundle import load_bundle
+from models.bundles.trunk_bundle import BundleError
+from models.refit import RefittedBundle, refit
+from pipelines.inputs.flags import Arguments
+from pipelines.inputs.heads import head_options
+from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.bundle_answer import bundle_answer
+from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from transforms.dataset.labels import dataset_labels
+from transforms.dataset.manifest import DatasetError, read_manifest
+from transforms.splits.by_artist import SplitRatios
+from transforms.splits.track_labels import TrackLabels
+from transforms.table.reader import open_snapshot
+from transforms.taxonomy.hierarchy import Taxonomy, load_taxonomy
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Fits the heads and writes the bundle."""
+    check_sources(args)
+    try:
+        found = _refit(args)
+    except (BundleError, DatasetError) as error:
+        raise CommandFailed(str(error)) from error
+    counts = (
+        (found.absent, f"labelled tracks have no embedding in {args.table}: left out"),
+        (found.kept_out, "labelled tracks are kept out by the split, or have the same bytes on two sides"),
+        (found.unsplit, f"tracks are of artists that {args.model} has not seen: split by the labels' source"),
+    )
+    before = [f"{count} {meaning}" for count, meaning in counts if count]
+    return bundle_answer(args.output, found.bundle, found.metrics, before=before)
+
+
+def check_sources(args: Arguments) -> None:
+    """Refuses flags that do not go together.
+
+    Raises:
+      UsageError: labels are missing or come from two places, or a flag needs --catalog.
+    """
+    if (args.dataset is None) == (args.catalog is None):
+        raise UsageError("refit reads labels from --catalog or from --dataset: give one of them")
+    if args.catalog is None and (args.taxonomy or args.split_column):
+        raise UsageError("--taxonomy and --split-column go with --catalog")
+
+
+def _refit(args: Arguments) -> RefittedBundle:
+    options = head_options(args)
+    snapshot = open_snapshot(args.table)
+    taxonomy, labels = _labels(args)
+    checked(options.precisions, taxonomy.tag_ids)
+    return refit(args.model, args.output, snapshot, labels, taxonomy, options, SplitRatios())
+
+
+def _labels(args: Arguments) -> tuple[Taxonomy, Iterable[TrackLabels]]:
+    """The tags of the new heads, and labels of them."""
+    if args.catalog is None:
+        manifest = read_manifest(args.dataset)
+        return manifest.taxonomy, dataset_labels(args.dataset, manifest)
+    taxonomy = load_taxonomy(args.taxonomy) if args.taxonomy else load_bundle(args.model).taxonomy
+    return taxonomy, catalog_labels(args.catalog, taxonomy, args.split_column, "trained")

@@ -1,0 +1,24 @@
+"""Prints the statements that open a snapshot in an engine.
+
+catalog-tagger sql gs://bucket/table --engine bigquery | bq query --dataset_id=catalog --nouse_legacy_sql
+"""
+
+from pipelines.inputs.flags import Arguments
+from pipelines.inputs.table import chosen_snapshot
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import UsageError
+from transforms.table.sql import SQL_ENGINES
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """The statements."""
+
+    snapshot = chosen_snapshot(args)
+    try:
+        statements = SQL_ENGINES[args.engine](snapshot)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return Answer(
+        text=statements.rstrip("\n"),
+        document={"engine": args.engine, "snapshot": snapshot.manifest.number, "statements": statements},
+    )

@@ -1,0 +1,260 @@
+"""Tag a whole catalog and publish a snapshot of tag tables.
+
+catalog-tagger tag --catalog catalog.parquet --model bundle --table table
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from models.bundles.tagger_bundle import Bundle, load_bundle
+from models.trunks.loading import format_for, load_embedder
+from pipelines.inputs.catalog import (
+    check_at_least_one,
+    gate_limits,
+    open_catalog,
+)
+from pipelines.inputs.flags import Arguments
+from pipelines.jobs.publish import publish_receipt
+from pipelines.launch.beam import (
+    check_beam_places,
+    children_per_process,
+    is_dry_run,
+    new_pipeline,
+    parse_beam_args,
+    run_pipeline,
+)
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import UsageError, checked
+from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
+from transforms.audio.errors import DUE_AGAIN
+from transforms.audio.limits import Limits
+from transforms.catalog.reader import CatalogShard
+from transforms.embed_chunks import EmbedChunks, EmbedSettings, EmbedTarget
+from transforms.features.spec import FeatureSpec
+from transforms.plan_buckets import PlanBuckets
+from transforms.publishing import receipts
+from transforms.publishing.gates import GateLimits
+from transforms.read_catalog import ReadCatalog
+from transforms.record_run import RecordRun, RecordRunSettings
+from transforms.require_valid import RequireValid
+from transforms.sum_work import SumWork
+from transforms.table.snapshots import snapshot_numbers
+from transforms.table.versions import open_table
+from transforms.tagging.assembly import PublishedRows
+from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.tagger import ids_of
+from transforms.version_sources import VersionSources
+
+BUCKET_TRACKS = 20_000
+"""Tracks that a bucket should hold; the bucket count is written once, when a table is made."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Also:
+    """A further bundle, and the table whose next run finds its embeddings."""
+
+    model: str
+    table: str
+    embedding_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """One run of `tag`, checked, with everything that the graph needs.
+
+    Attributes:
+      shards: the catalog's shards.
+      tracks: rows of the catalog.
+      inference: what runs the trunk.
+      known: where earlier outcomes are.
+      limits: limits of the gates.
+      launch: where this launch's receipt goes, relative to the table root.
+      also: other bundles that embed what is extracted.
+      children: sandbox children of a worker process; 0 means one a core of the worker.
+    """
+
+    shards: list[CatalogShard]
+    tracks: int
+    catalog_root: str
+    model: str
+    inference: str
+    known: PriorOutcomes
+    spec: FeatureSpec
+    publication: PublishedRows
+    buckets: int
+    chunk_tracks: int
+    children: int
+    limits: GateLimits
+    launch: str
+    also: tuple[Also, ...] = ()
+
+
+def build(root: beam.Pipeline, options: Options) -> None:
+    """The whole job, top to bottom."""
+
+    known, publication = options.known, options.publication
+    load_tagger = functools.partial(load_bundle, options.model)
+    embed = EmbedSettings(
+        target=EmbedTarget(
+            root=known.root,
+            embedding_id=known.ids.embedding_id,
+            load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
+        ),
+        catalog_root=options.catalog_root,
+        spec=options.spec,
+        limits=Limits(),
+        children=options.children,
+        further=tuple(
+            EmbedTarget(
+                root=other.table,
+                embedding_id=other.embedding_id,
+                load_embedder=functools.partial(load_embedder, other.model, inference=options.inference),
+            )
+            for other in options.also
+        ),
+    )
+    assemble = AssembleSettings(known=known, load_tagger=load_tagger, publication=publication)
+    record = RecordRunSettings(
+        known=known,
+        load_tagger=load_tagger,
+        publication=publication,
+        limits=options.limits,
+        launch=options.launch,
+    )
+
+    catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
+    versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)
+    plan = versioned | "PlanBuckets" >> PlanBuckets(known, options.buckets, options.chunk_tracks)
+    problems = (catalog.problems, plan.problems) | "JoinProblems" >> beam.Flatten()
+    chunks = plan.chunks | "HoldChunks" >> RequireValid(problems)
+    rows = plan.rows | "HoldRows" >> RequireValid(problems)
+    embedded = chunks | "EmbedChunks" >> EmbedChunks(embed)
+    done = Buckets(rows, embedded.parts) | "AssembleBuckets" >> AssembleBuckets(assemble)
+    work = (embedded.work, done.work) | "SumWork" >> SumWork()
+    _ = (done.reports, embedded.parts, problems, work, done.run_id) | "RecordRun" >> RecordRun(record)
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Plans, runs the job, publishes."""
+
+    beam_options = parse_beam_args(beam_args, "tag")
+    check_beam_places(
+        beam_options, catalog=args.catalog, catalog_root=args.catalog_root, model=args.model, table=args.table
+    )
+    for place in itertools.chain(*args.also):
+        check_beam_places(beam_options, also=place)
+    options = make_options(args, beam_options)
+    root = new_pipeline(beam_options)
+    build(root, options)
+    first = options.known.parent is None
+    run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
+    if is_dry_run(beam_options):
+        return Answer(text="dry run: nothing was launched", document={"table": args.table, "launched": False})
+    if args.no_wait:
+        text = f"launched; when the job has ended: catalog-tagger publish {args.table}"
+        return Answer(text=text, document={"table": args.table, "launched": True})
+    return _finish(args.table, options.launch, options.limits)
+
+
+def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
+    """Checks the arguments against catalog, bundle and table.
+
+    Raises:
+      UsageError: a value out of its range.
+      CommandFailed: catalog, bundle or table cannot be read.
+    """
+
+    limits = gate_limits(args)
+    publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
+    check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
+    bundle = load_bundle(args.model)
+    for trunk in bundle.trunks:
+        format_for(trunk, args.model, args.inference)
+    shards, count = open_catalog(args.catalog, args.catalog_root)
+    buckets = _buckets(args, count)
+    return Options(
+        shards=shards,
+        tracks=count,
+        catalog_root=shards[0].root,
+        model=args.model,
+        inference=args.inference,
+        known=_known(args, bundle),
+        spec=bundle.spec,
+        publication=publication,
+        buckets=buckets,
+        chunk_tracks=args.chunk_tracks,
+        children=children_per_process(beam_options),
+        limits=limits,
+        launch=receipts.new_path(),
+        also=_all_also(args, bundle, buckets),
+    )
+
+
+def _buckets(args: Arguments, tracks: int) -> int:
+
+    buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
+    if args.buckets not in (None, buckets):
+        raise UsageError(f"--buckets={args.buckets}: {args.table} was made with {buckets}: leave the flag out")
+    return buckets
+
+
+def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]:
+    """Every `--also`, checked.
+
+    Raises:
+      UsageError: one cannot be, or a table would get the same embeddings twice.
+    """
+    given = {(args.table.rstrip("/"), bundle.embedding_id)}
+    found = []
+    for model, table in args.also:
+        other = _also(args, bundle.feature_id, model, table, buckets)
+        if (place := (table.rstrip("/"), other.embedding_id)) in given:
+            raise UsageError(f"--also {model} {table}: that table gets these embeddings already: name it once")
+        given.add(place)
+        found.append(other)
+    return tuple(found)
+
+
+def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int) -> Also:
+    """One `--also`, checked.
+
+    Raises:
+      UsageError: it cannot share what is extracted, or its runs would not look where part files are put.
+    """
+
+    bundle = load_bundle(model)
+    if bundle.feature_id != feature_id:
+        raise UsageError(f"--also {model} takes features {bundle.feature_id}, not {feature_id}: tag with it alone")
+    for trunk in bundle.trunks:
+        format_for(trunk, model, args.inference)
+    if (found := open_table(table, buckets)) != buckets:
+        raise UsageError(f"--also: {table} has {found} buckets, {args.table} has {buckets}: tag with it alone")
+    return Also(model=model, table=table, embedding_id=bundle.embedding_id)
+
+
+def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
+
+    numbers = snapshot_numbers(args.table)
+    return PriorOutcomes(
+        root=args.table,
+        parent=numbers[-1] if numbers else None,
+        ids=ids_of(bundle),
+        due_again=DUE_AGAIN,
+        retry_rejects=args.retry_rejects,
+    )
+
+
+def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
+    """Reads the launch's receipt and publishes the run that it names."""
+
+    receipt = receipts.read(table, launch)
+    if receipt.problem_count:  # told now, and nothing that `publish` could mend
+        receipts.forget(table, launch)
+    published = publish_receipt(table, receipt, limits)
+    receipts.forget(table, launch)  # no other: another launch may be about to read its own
+    return published

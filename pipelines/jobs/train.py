@@ -1,0 +1,111 @@
+"""Training: what can be asked without TensorFlow is asked first, then the trunk is trained and the heads are fitted."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from models.build import BuiltBundle
+from models.bundles.trunk_bundle import BundleError
+from models.bundles.writing import check_output, clear_unfinished
+from models.embedding.pooling import Pooling
+from models.embedding.statistics import STATISTICS
+from models.training import checkpoints
+from models.training.chosen_trunks import bundles_among
+from models.training.cluster import is_chief
+from models.training.errors import TrainingError
+from pipelines.inputs.flags import Arguments
+from pipelines.inputs.heads import head_options
+from pipelines.inputs.places import with_places
+from pipelines.inputs.training import checkpoints_folder, training_options
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.bundle_answer import bundle_answer
+from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest
+
+FEW_LABELS = 5_000
+"""Labelled tracks below which a ready-made trunk is advised."""
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Trains and writes the bundle; in a job, the job's places stand in for flags that are not given."""
+    head_options(args)
+    return _train(with_places(args, os.environ))
+
+
+def _train(args: Arguments) -> Answer:
+    try:
+        # Asked before TensorFlow is imported: these answers should not take half a minute.
+        _check_output(args)
+        dataset = read_manifest(args.dataset)
+        checked(head_options(args).precisions, dataset.taxonomy.tag_ids)
+        names = _check_trunks(args, dataset)
+        built = _build(args, names)
+    except (BundleError, DatasetError, TrainingError) as error:
+        raise CommandFailed(str(error)) from error
+    if built is None:
+        return Answer(text="trained; the chief of the workers writes the bundle", document={"bundle": None})
+    notes = []
+    if built.metrics.get("fine_tuning", {}).get("published") == "frozen":
+        notes.append(
+            "fine-tuning did not lower the loss on validation tracks by more than its standard error: the bundle holds "
+            "the ready-made trunks as they were (--fine-tune always publishes the trained ones)"
+        )
+    if advice := advice_for(built.metrics["tracks"], has_bundles=names != args.trunk):
+        notes.append(advice)
+    return bundle_answer(args.output, built.bundle, built.metrics, notes=notes)
+
+
+def advice_for(tracks: Mapping[str, int], *, has_bundles: bool) -> str | None:
+    """What to take besides a network from scratch or the fixed statistics for so few labels, see docs/quality.md."""
+    labelled = tracks["train"] + tracks["validation"]
+    if labelled >= FEW_LABELS or has_bundles:
+        return None
+    return (
+        f"with {labelled} labelled tracks, ready-made networks are mostly better on music: `catalog-tagger "
+        "import-model musicnn`, then `prepare` and `train` with --trunk on both of its bundles (docs/quality.md)"
+    )
+
+
+def _check_output(args: Arguments) -> None:
+    """Makes sure that the chief can write a bundle; what a killed run has written of it makes room.
+
+    Raises:
+      BundleError: there is something else.
+    """
+
+    if not is_chief():
+        return
+    if checkpoints.is_in(checkpoints_folder(args)):
+        clear_unfinished(args.output)
+    check_output(args.output)
+
+
+def _check_trunks(args: Arguments, dataset: DatasetManifest) -> list[str]:
+    """Asks of the trunks what can be asked without TensorFlow; the names among them, those of bundles left out.
+
+    Raises:
+      UsageError: the flags make no sense together.
+      BundleError: a bundle is none, or was made for other features than the dataset.
+    """
+
+    args.trunk = list(args.trunk) or ["compact"]
+    bundles = bundles_among(args.trunk)
+    if args.fine_tune and not bundles:
+        raise UsageError("--fine-tune goes on from the trunk of a bundle: give one as --trunk BUNDLE")
+    if args.train_norms and not args.fine_tune:
+        raise UsageError("--train-norms is for --fine-tune: trunks from scratch always train theirs")
+    if STATISTICS in args.trunk and args.statistics == "none":
+        raise UsageError("--trunk statistics with --statistics none leaves nothing to embed tracks by")
+    for bundle in bundles.values():
+        bundle.check_feature_id(dataset.feature_id)
+    return [word for word in args.trunk if word not in bundles]
+
+
+def _build(args: Arguments, names: Sequence[str]) -> BuiltBundle | None:
+    from models.build import build_bundle
+
+    # Every name is checked before the first trunk is trained.
+    options = [training_options(args, name) for name in names] or [training_options(args, "compact")]
+    pooling = Pooling(statistics=args.statistics)
+    return build_bundle(
+        args.dataset, args.output, options[0], pooling, args.trunk, head_options(args), fine_tune=args.fine_tune
+    )

@@ -1,0 +1,53 @@
+"""What a command answers: text for people, rows for a spreadsheet, one JSON document for programs; on stdout alone."""
+
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer of a command.
+
+    Attributes:
+      text: what a person reads, without the line end.
+      document: the same as one JSON object.
+      rows: the same as rows with equal keys; by default one row of the document's single values.
+      code: exit code of the command.
+    """
+
+    text: str
+    document: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]] | None = None
+    code: int = 0
+
+    def write(self, form: str) -> None:
+        """Writes the answer to stdout as `table` (text), `csv` or `json`."""
+        {"table": self._write_text, "csv": self._write_csv, "json": self._write_json}[form]()
+
+    def _write_text(self) -> None:
+        print(self.text)
+
+    def _write_json(self) -> None:
+        print(json.dumps(self.document, indent=2, ensure_ascii=False, allow_nan=False))
+
+    def _write_csv(self) -> None:
+        rows = [_single_values(self.document)] if self.rows is None else self.rows
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
+        if rows:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def _single_values(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a document that fit one cell, nested names joined by dots."""
+    row: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            row |= _single_values(value, f"{prefix}{name}.")
+        elif isinstance(value, str | int | float | None):
+            row[prefix + name] = value
+    return row

@@ -1,0 +1,119 @@
+"""Commands on click: each mistake is one line with the flag and the remedy, and Beam's own flags pass through."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import click
+
+from pipelines.terminal.errors import UsageError
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 published nothing because a gate or the reject budget said no."
+)
+
+
+class Command(click.Command):
+    """One command.
+
+    Args:
+      beam: whether flags that the command does not know go to Beam, if Beam knows them.
+    """
+
+    def __init__(self, *args: Any, beam: bool = False, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.beam = beam
+        self.epilog = f"Beam's own flags pass through. {EXIT_CODES}" if beam else EXIT_CODES
+        if beam:
+            self.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Checks the whole command line before click does: unknown flags first, then everything that is missing."""
+        if ctx.resilient_parsing:  # completion: the line is not finished
+            return super().parse_args(ctx, args)
+        try:
+            given, rest, _ = self.make_parser(ctx).parse_args(list(args))
+        except click.NoSuchOption as error:
+            raise unknown_flag(error.option_name, self._flags(ctx)) from error
+        help_option = self.get_help_option(ctx)
+        if not (help_option and given.get(help_option.name or "")):
+            self._check_rest(ctx, rest)
+            self._check_values(ctx, given)
+            self._check_missing(ctx, given)
+        return super().parse_args(ctx, args)
+
+    def _flags(self, ctx: click.Context) -> list[str]:
+        params = self.get_params(ctx)
+        return [name for param in params if isinstance(param, click.Option) for name in param.opts if name[:2] == "--"]
+
+    def _check_rest(self, ctx: click.Context, rest: Sequence[str]) -> None:
+        """Refuses words that nobody knows."""
+        flags = [word.split("=", 1)[0] for word in rest if word.startswith("--")]
+        if flags:
+            known = [*self._flags(ctx), *beam_flags()] if self.beam else self._flags(ctx)
+            for flag in flags:
+                if flag not in known:
+                    raise unknown_flag(flag, known)
+        if rest and not rest[0].startswith("--"):
+            raise UsageError(f"unexpected argument {rest[0]!r}; see `{ctx.command_path} --help`")
+
+    def _check_values(self, ctx: click.Context, given: dict[str, Any]) -> None:
+        """Refuses values of the wrong type."""
+        for param in self.get_params(ctx):
+            if given.get(param.name or "") and param.expose_value:
+                param.type_cast_value(ctx, given[param.name or ""])
+
+    def _check_missing(self, ctx: click.Context, given: dict[str, Any]) -> None:
+        missing = [
+            param.opts[0] if isinstance(param, click.Option) else param.make_metavar(ctx)
+            for param in self.get_params(ctx)
+            if param.required and not given.get(param.name or "")
+        ]
+        if missing:
+            raise UsageError(f"missing {', '.join(missing)}; see `{ctx.command_path} --help`")
+
+
+class Group(click.Group):
+    """Commands under one name; a name that does not exist is answered with the nearest one that does."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings | {"no_args_is_help": False})
+        self.epilog = EXIT_CODES
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names."""
+        names = self.list_commands(ctx)
+        if args[0] not in names:
+            near = difflib.get_close_matches(args[0], names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(names)}"
+            raise UsageError(f"unknown command {args[0]!r}: {hint}")
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses a command line without a command."""
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            names = [name for param in self.get_params(ctx) for name in param.opts]
+            raise unknown_flag(error.option_name, names) from error
+        if not ctx.resilient_parsing and not (ctx._protected_args or ctx.args):
+            raise UsageError(f"missing COMMAND: choose from {', '.join(self.list_commands(ctx))}")
+        return rest
+
+
+def unknown_flag(flag: str, known: Iterable[str]) -> UsageError:
+    """The error for a flag that does not exist, with the nearest one that does."""
+    near = difflib.get_close_matches(flag, list(known), n=1)
+    return UsageError(f"unknown flag {flag}" + (f": did you mean {near[0]}?" if near else ""))
+
+
+def beam_flags() -> Iterator[str]:
+    """Every flag that the installed Beam knows, of all its option classes."""
+    from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+    parser = _BeamArgumentParser(add_help=False, conflict_handler="resolve")
+    for cls in PipelineOptions.__subclasses__():
+        cls._add_argparse_args(parser)
+    return (flag for action in parser._actions for flag in action.option_strings if flag.startswith("--"))

@@ -1,0 +1,61 @@
+"""How much a command logs to stderr: --log-level, --quiet, --verbose, before or after the command's name."""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+OWN = ("pipelines", "transforms", "models")
+"""Packages of this project. Their warnings are shown by default; those of libraries only on request."""
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def start_logging() -> None:
+    """The default: errors of libraries, and warnings of this project."""
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    _set_level(logging.ERROR, own=logging.WARNING)
+
+
+def _set_level(level: int, own: int) -> None:
+    logging.getLogger().setLevel(level)
+    for package in OWN:
+        logging.getLogger(package).setLevel(own)
+
+
+def _log_level(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        level = getattr(logging, value.upper())
+        _set_level(level, own=level)
+
+
+def _quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        _set_level(logging.CRITICAL, own=logging.ERROR)
+        os.environ["TQDM_DISABLE"] = "1"
+
+
+def _verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        _set_level(logging.INFO, own=logging.INFO)
+
+
+def verbosity_flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the flags to a command; they take effect when they are read and are not handed on."""
+    for option in (
+        click.option("--verbose", is_flag=True, expose_value=False, callback=_verbose, help="Log what happens."),
+        click.option(
+            "--quiet", is_flag=True, expose_value=False, callback=_quiet, help="No progress, no warnings: errors alone."
+        ),
+        click.option(
+            "--log-level",
+            type=click.Choice(_LEVELS),
+            expose_value=False,
+            callback=_log_level,
+            help="Log messages of this level and above, of this project and of libraries.",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,160 @@
+"""Jobs on Dataflow and Flink: which options they get, and which command lines are refused before anything is read."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.cli import _parse, main
+from pipelines.launch.beam import parse_beam_args
+from tests.support.world import World
+
+ROOT = Path(__file__).parents[3]
+TAG = "tag --catalog gs://m/c --model gs://m/b --table gs://m/t"
+PREPARE = "prepare --catalog c.csv --taxonomy t.yaml --output out"
+DATAFLOW = (
+    "--runner=DataflowRunner --project=music --region=europe-west1 --temp_location=gs://beam/x/temp "
+    "--sdk_container_image=reg/tagger:1"
+)
+FLINK = "--runner=FlinkRunner --job_endpoint=jobs:8099"
+POOL = "--environment_type=EXTERNAL --environment_config=localhost:50000"
+
+
+def effective(line: str) -> dict[str, Any]:
+    """The options that a job of this command line gets, but for those with Beam's own default."""
+    args, beam_args = _parse(shlex.split(line))
+    assert args.command == line.split()[0]
+    return parse_beam_args(beam_args, args.command).get_all_options(drop_default=True)
+
+
+IN_DATAFLOW = {
+    "runner": "DataflowRunner",
+    "project": "music",
+    "region": "europe-west1",
+    "temp_location": "gs://beam/x/temp",
+    "staging_location": "gs://beam/x/staging",
+    "sdk_container_image": "reg/tagger:1",
+    "sdk_location": "container",
+    "machine_type": "n2-standard-4",
+    "max_num_workers": 20,
+    "job_name": "catalog-tagger-tag",
+    "save_main_session": False,
+}
+IN_FLINK = {
+    "runner": "FlinkRunner",
+    "job_endpoint": "jobs:8099",
+    "parallelism": 2,
+    "job_name": "catalog-tagger-prepare",
+    "save_main_session": False,
+}
+IN_DOCKER = {"environment_type": "DOCKER", "environment_config": "reg/tagger:1", "sdk_container_image": "reg/tagger:1"}
+IN_POOL = {"environment_type": "EXTERNAL", "environment_config": "localhost:50000"}
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        (f"{TAG} --no-wait {DATAFLOW}", IN_DATAFLOW),
+        (
+            f"{TAG} {DATAFLOW} --no_use_public_ips --service_account_email=me@music.iam --max_num_workers=7",
+            {**IN_DATAFLOW, "use_public_ips": False, "service_account_email": "me@music.iam", "max_num_workers": 7},
+        ),
+        (
+            f"{TAG} {DATAFLOW} --machine_type=c3-highcpu-8 --job_name=night --staging_location=gs://other/s",
+            {
+                **IN_DATAFLOW,
+                "machine_type": "c3-highcpu-8",
+                "job_name": "night",
+                "staging_location": "gs://other/s",
+            },
+        ),
+        (
+            f"{TAG} {DATAFLOW} --temp_location=gs://beam/",
+            {**IN_DATAFLOW, "temp_location": "gs://beam/", "staging_location": "gs://beam/staging"},
+        ),
+        (f"{PREPARE} {FLINK} --sdk_container_image=reg/tagger:1", {**IN_FLINK, **IN_DOCKER}),
+        (f"{PREPARE} {FLINK} {POOL} --parallelism=8", {**IN_FLINK, **IN_POOL, "parallelism": 8}),
+        (
+            f"{PREPARE} --runner=PortableRunner --job_endpoint=jobs:8099 {POOL} --parallelism=8 --job_name=night",
+            {**IN_FLINK, **IN_POOL, "runner": "PortableRunner", "parallelism": 8, "job_name": "night"},
+        ),
+    ],
+)
+def test_a_job_gets_what_is_not_given(line: str, options: dict[str, Any]) -> None:
+    assert effective(line) == options
+
+
+@pytest.mark.parametrize("page", ["deploy/README.md", "docs/guides/nightly-runs.md"])
+def test_documented_jobs_are_accepted_command_lines(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ").replace("REGISTRY", "registry")
+    lines = re.findall(r"^catalog-tagger (.*--runner=.*)$", text, re.M)
+    assert lines
+    for line in lines:
+        assert effective(line)["job_name"] == f"catalog-tagger-{line.split()[0]}"
+
+
+def test_values_with_spaces_stay_whole() -> None:
+    args, _ = _parse(shlex.split(f"{TAG} {DATAFLOW} --catalog-root 'gs://m/two words'"))
+    assert args.catalog_root == "gs://m/two words"
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("", "COMMAND"),
+        (f"{TAG} --runner=Sparkle", "Sparkle"),
+        (f"train --dataset d --output o {DATAFLOW}", "--runner"),
+        (f"{TAG} {DATAFLOW} --zones=x", "--zones"),
+        (f"{TAG} {DATAFLOW} --max_num_workers=none", "--max_num_workers"),
+        (f"{TAG} {DATAFLOW} --max_num_workers=0", "max_num_workers"),
+        (f"{TAG} {DATAFLOW} --max_num_workers", "expected one argument"),
+        (f"{TAG} {DATAFLOW} --job_name=Tagger", "job_name (Tagger)"),
+        (f"{TAG} {DATAFLOW} --worker_machine_type=big", "--worker_machine_type=big"),
+        (f"{TAG} {DATAFLOW} --service_account_email=me", "--service_account_email=me"),
+        (f"{TAG} tag {DATAFLOW}", "unexpected argument"),
+        (f"tag --catalog /data/c --model gs://m/b --table gs://m/t {DATAFLOW}", "/data/c"),
+        (f"tag --catalog gs://m/c --model gs://m/b --table=tags {DATAFLOW}", "=tags"),
+        (f"{TAG} --catalog-root=audio {DATAFLOW}", "--catalog-root=audio"),
+        (f"{PREPARE} {DATAFLOW}", "--catalog=c.csv"),
+        (f"{TAG} {DATAFLOW.replace('europe-west1', 'europe-west1-b')}", "--region"),
+        (f"{TAG} {DATAFLOW.replace('gs://beam/x/temp', 'beam')}", "temp_location"),
+        (f"{TAG} {DATAFLOW.replace('reg/tagger:1', 'Reg/Tagger')}", "--sdk_container_image=Reg/Tagger"),
+        (f"{TAG} {DATAFLOW.replace('--project=music', '')}", "--project is missing"),
+        (f"{TAG} --runner=DataflowRunner", "--project, --region, --temp_location, --sdk_container_image are missing"),
+        (f"{TAG} {DATAFLOW} --parallelism=4", "--parallelism is no option of DataflowRunner"),
+        (f"{TAG} {FLINK}", "--sdk_container_image"),
+        (f"{TAG} --runner=FlinkRunner {POOL}", "--job_endpoint is missing"),
+        (f"{TAG} --runner=PortableRunner {POOL}", "--job_endpoint is missing"),
+        (f"{TAG} {FLINK} --sdk_container_image=a {POOL}", "exclude"),
+        (f"{TAG} {FLINK} --sdk_container_image=A", "--sdk_container_image=A"),
+        (f"{TAG} {FLINK} --sdk_container_image=a --no_use_public_ips", "--no_use_public_ips"),
+        (f"{TAG} {FLINK} --environment_type=EXTERNAL --environment_config=pool", "--environment_config=pool"),
+        (f"{TAG} --runner=FlinkRunner --job_endpoint=jobs {POOL}", "HOST:PORT"),
+    ],
+)
+def test_refusals_name_what_is_wrong(line: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(line)) == 2
+    printed = capsys.readouterr()
+    assert named in printed.err
+    assert not printed.out
+
+
+@pytest.mark.parametrize("line", [f"{DATAFLOW} --job_name=Tagger", f"{FLINK} --parallelism=x", "--runner=Sparkle"])
+def test_refusals_have_one_line(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(f"{TAG} {line}")) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("runner", [f"{FLINK} {POOL}", "--runner=FnApiRunner"])
+def test_a_dry_run_prints_the_options_and_runs_nothing(
+    runner: str, world: World, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"tag --catalog {world.catalog} --model {world.bundle} --table {table} --dry_run=True {runner}"
+    assert main(shlex.split(line)) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["dry_run"] == "True"
+    assert printed["runner"].rpartition(".")[2] in runner
+    assert {path.name for path in table.iterdir()} == {"table.json"}

@@ -1,0 +1,213 @@
+"""What the project writes as JSON is read back as it was: every class with `to_json` or `from_json`."""
+
+import ast
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from benchmarks.report import Row
+from models.bundles.trunk_bundle import TrunkFile
+from models.embedding.pooling import LATEST, Pooling
+from models.evaluation.resampling import Estimate
+from models.training.data import Sampling
+from models.training.options import TrainingOptions
+from transforms.dataset.manifest import DatasetManifest, ShardEntry
+from transforms.dataset.plan import ChunkReport, TrackOutcome
+from transforms.dataset.stats import DatasetStats
+from transforms.features.spec import FeatureSpec
+from transforms.formats.hashing import json_bytes
+from transforms.publishing.receipts import Receipt
+from transforms.splits.by_artist import SplitRatios
+from transforms.table.snapshots import Run, Snapshot
+from transforms.table.versions import TableMetadata
+from transforms.tagging.assembly import PublishedRows
+from transforms.taxonomy.categories import Category, Tag
+from transforms.taxonomy.hierarchy import Taxonomy
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("pipelines", "transforms", "models", "benchmarks")
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.dictionaries(st.text(max_size=5), st.integers(0), max_size=3)
+ROWS = st.dictionaries(st.text(max_size=5), st.lists(st.integers(0), max_size=3).map(tuple), max_size=3)
+ARRAYS = st.dictionaries(
+    st.text(max_size=5),
+    st.lists(st.integers(0, 2**62), max_size=3).map(lambda row: np.array(row, np.int64)),
+    max_size=3,
+)
+TAXONOMIES = st.sampled_from(
+    [
+        Taxonomy(categories=(Category(name="mood", kind="multilabel", tags=(Tag(id="mood/calm", name="Calm"),)),)),
+        Taxonomy(
+            categories=(
+                Category(
+                    name="genre",
+                    kind="multilabel",
+                    tags=(
+                        Tag(id="genre/rock", name="Rock 'n' Roll", aliases=("old/rock", "genre/rocknroll")),
+                        Tag(id="genre/punk", name="Punk", parents=("genre/rock",)),
+                    ),
+                    dropped=(Tag(id="genre/oi", name="Oi!", parents=("genre/punk",)),),
+                ),
+                Category(
+                    name="era", kind="multiclass", tags=(Tag(id="era/60s", name="60s"), Tag(id="era/70s", name="70s"))
+                ),
+                Category(
+                    name="voice",
+                    kind="binary",
+                    tags=(Tag(id="voice/vocal", name="Vocal", any_of=("a/x", "a/y"), none_of=("a/z",)),),
+                ),
+            )
+        ),
+    ]
+)
+SPECS = st.builds(
+    FeatureSpec,
+    n_mels=st.integers(1, 256),
+    patches_per_track=st.integers(1, 16),
+    fmin=st.floats(0, 100),
+    fmax=st.floats(4000, 8000),
+    compression=st.sampled_from(["db", "log10p1"]),
+    min_duration_s=st.floats(0.1, 10),
+)
+RATIOS = st.sampled_from([SplitRatios(), SplitRatios(train=0.5, validation=0.2, test=0.3)])
+
+
+def values(cls: type, **chosen: SearchStrategy[Any]) -> SearchStrategy[Any]:
+    """Instances in which every field varies: as `chosen` says, else by its type."""
+    hints = get_type_hints(cls)
+    return st.builds(cls, **{f.name: chosen.get(f.name, st.from_type(hints[f.name])) for f in dataclasses.fields(cls)})
+
+
+RUNS = values(Run, options=st.dictionaries(st.text(max_size=5), st.none() | st.integers() | FINITE, max_size=3))
+STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
+OUTCOMES = values(TrackOutcome)
+
+
+class Case(NamedTuple):
+    """How a class is written and read.
+
+    Attributes:
+      instances: of the class.
+      read: makes an instance of a parsed JSON object.
+      write: makes the JSON object.
+    """
+
+    instances: SearchStrategy[Any]
+    read: Callable[[dict[str, Any]], Any]
+    write: Callable[[Any], Any] = lambda value: value.to_json()
+
+
+CASES = {
+    DatasetManifest: Case(
+        values(
+            DatasetManifest,
+            feature_spec=SPECS,
+            taxonomy=TAXONOMIES,
+            split_ratios=RATIOS,
+            shards=st.lists(values(ShardEntry), max_size=2).map(tuple),
+            mel_mean=st.lists(FINITE, max_size=3).map(tuple),
+            mel_std=st.lists(FINITE, max_size=3).map(tuple),
+            tag_positive=ROWS,
+            tag_known=ROWS,
+        ),
+        DatasetManifest.from_json,
+    ),
+    ChunkReport: Case(
+        values(ChunkReport, outcomes=st.lists(OUTCOMES, max_size=2).map(tuple), stats=STATS), ChunkReport.from_json
+    ),
+    DatasetStats: Case(STATS, DatasetStats.from_json),
+    Estimate: Case(
+        values(Estimate, value=st.none() | FINITE, low=st.none() | FINITE, high=st.none() | FINITE),
+        lambda obj: Estimate(**obj),
+    ),
+    FeatureSpec: Case(SPECS, FeatureSpec.from_json),
+    Pooling: Case(
+        st.sampled_from([Pooling(statistics="none"), *(Pooling(version=n) for n in range(1, LATEST + 1))]),
+        Pooling.from_json,
+    ),
+    PublishedRows: Case(
+        values(PublishedRows, min_score=st.floats(0, 1), top_k=st.none() | st.integers(1)),
+        lambda obj: PublishedRows(**obj),
+    ),
+    Receipt: Case(values(Receipt, counts=NUMBERS), Receipt.from_json, dataclasses.asdict),
+    Row: Case(
+        values(Row, value=FINITE, low=st.none(), high=st.none(), target=st.none() | FINITE)
+        | st.lists(FINITE, min_size=1, max_size=5).map(lambda v: Row.of(v, benchmark="b", name="n", unit="s")),
+        Row.from_json,
+    ),
+    Run: Case(RUNS, Run.from_json),
+    Snapshot: Case(values(Snapshot, run=RUNS), Snapshot.from_json),
+    SplitRatios: Case(RATIOS, lambda obj: SplitRatios(**obj)),
+    TableMetadata: Case(values(TableMetadata), TableMetadata.from_json),
+    Taxonomy: Case(TAXONOMIES, Taxonomy.from_json),
+    TrackOutcome: Case(OUTCOMES, TrackOutcome.from_json, dataclasses.asdict),
+    # Where checkpoints and logs go is not part of its JSON: equal training runs may differ in it.
+    TrainingOptions: Case(
+        st.builds(
+            TrainingOptions,
+            trunk=st.just("compact"),
+            epochs=st.integers(1),
+            patience=st.integers(1),
+            learning_rate=st.none() | st.floats(0, 1),
+            train_norms=st.booleans(),
+            similarity_weight=st.floats(0, 1),
+            sampling=st.builds(Sampling, batch_size=st.integers(1), seed=st.integers(), augment=st.booleans()),
+            precision=st.sampled_from(["float32", "mixed_bfloat16"]),
+            xla=st.booleans(),
+            devices=st.none() | st.integers(1),
+        ),
+        lambda obj: TrainingOptions(**{**obj, "sampling": Sampling(**obj["sampling"])}),
+    ),
+    TrunkFile: Case(
+        values(TrunkFile, files=st.dictionaries(st.text(max_size=5), st.text())),
+        TrunkFile.from_json,
+        dataclasses.asdict,
+    ),
+}
+"""Every class that is written as JSON by a method of its own, and how it is read."""
+
+
+@pytest.mark.parametrize("cls", CASES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_what_is_written_is_read_back(cls: type, data: st.DataObject) -> None:
+    case = CASES[cls]
+    value = data.draw(case.instances)
+    assert plain(case.read(json.loads(json_bytes(case.write(value))))) == plain(value)
+
+
+def plain(value: Any) -> Any:
+    """The value in types that compare by content, each with the name of its own type."""
+    name = type(value).__name__
+    if dataclasses.is_dataclass(value):
+        return name, {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        return name, str(value.dtype), value.tolist()
+    if isinstance(value, Mapping):
+        return name, {key: plain(item) for key, item in value.items()}
+    return (name, [plain(item) for item in value]) if isinstance(value, tuple | list) else (name, value)
+
+
+def test_every_class_has_a_case() -> None:
+    methods = {"to_json", "from_json"}
+    classes = {
+        node.name
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and methods & {getattr(part, "name", None) for part in node.body}
+    }
+    assert classes == {cls.__name__ for cls in CASES}
+
+
+def test_tuples_and_lists_are_told_apart() -> None:
+    assert plain((1, [2])) != plain((1, (2,))) and plain(np.zeros(1)) != plain(np.zeros(1, np.int64))

@@ -1,0 +1,67 @@
+"""Gates: each judges one thing, says one thing, and is recorded whether it passed or not."""
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+from transforms.publishing.gates import GATES, GateLimits, RunFacts, gates_json, judge, refusal
+
+FACTS = RunFacts(
+    catalog=10,
+    outcomes={"tagged": 9, "rejected": 1},
+    expected={"ledger": 10},
+    written={"ledger": 10, "track_tags": 90},
+    wrong_files=(),
+    tried=10,
+    rejected=1,
+    unavailable=0,
+    reasons={"silent": 1},
+    rejects="runs/run-1.json",
+)
+DATASET = dataclasses.replace(FACTS, labelled=10, examples=9)
+
+
+def test_a_good_run_passes_and_every_value_is_recorded() -> None:
+    results = judge(FACTS, GateLimits())
+    assert refusal(results) is None
+    recorded = gates_json(results)
+    assert list(recorded) == ["conservation", "written", "unknown", "files", "unavailable", "rejected"]
+    assert recorded["rejected"] == {"value": 0.1, "limit": 0.1, "passed": True}
+    assert recorded["unavailable"] == {"value": 0.0, "limit": 0.0005, "passed": True}
+
+
+def test_a_dataset_is_judged_by_every_gate() -> None:
+    assert list(gates_json(judge(DATASET, GateLimits()))) == [gate.name for gate in GATES]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "value", "words"),
+    [
+        ("conservation", {"catalog": 12}, 2, r"12 catalog ids, but .*tagged 9, rejected 1"),
+        ("written", {"written": {"ledger": 8}}, 2, r"files hold .*8.*counts say .*10.*again"),
+        ("unknown", {"reasons": {"unknown": 1}}, 1, r"1 tracks failed for no known reason.*runs/run-1.json"),
+        ("files", {"wrong_files": ("a: 1 bytes", "b: 2 bytes")}, 2, r"^a: 1 bytes: run the job again"),
+        ("labels", {"labelled": 0}, 1, r"none of the 10 tracks carries a tag"),
+        ("unavailable", {"unavailable": 1}, 0.1, r"1 of 10 tracks unavailable, more than 0.0005 .*silent 1"),
+        ("rejected", {"rejected": 2}, 0.2, r"2 of 10 tracks rejected, more than 0.1 of them .*--max-reject-ratio"),
+        ("examples", {"examples": 0}, 1, r"no track gave an example"),
+    ],
+)
+def test_each_gate_refuses_alone(name: str, change: dict[str, Any], value: float, words: str) -> None:
+    results = judge(dataclasses.replace(DATASET, **change), GateLimits())
+    (failed,) = (result for result in results if result.failure is not None)
+    assert (failed.name, failed.value) == (name, value)
+    assert re.search(words, refusal(results) or "")
+
+
+def test_the_first_of_several_failures_is_told_and_all_are_recorded() -> None:
+    results = judge(dataclasses.replace(FACTS, rejected=9, reasons={"unknown": 9}), GateLimits())
+    assert "9 tracks failed for no known reason" in (refusal(results) or "")
+    assert [name for name, gate in gates_json(results).items() if not gate["passed"]] == ["unknown", "rejected"]
+
+
+def test_a_ratio_at_its_limit_passes() -> None:
+    facts = dataclasses.replace(FACTS, rejected=3, outcomes={"tagged": 7, "rejected": 3})
+    assert refusal(judge(facts, GateLimits(max_reject_ratio=0.3))) is None

@@ -1,0 +1,50 @@
+"""The audit of a finished run of `tag`: its facts, measured in the table, before the gates."""
+
+from transforms import storage
+from transforms.publishing.gates import GateLimits, GateResult, RunFacts, judge, refusal
+from transforms.schemas.tables import TABLES
+from transforms.table.layout import run_path
+from transforms.table.snapshots import Run
+
+
+class Refused(Exception):
+    """A gate failed or the table has moved on: the run stays unpublished, the message says why and what to do."""
+
+
+def audit(root: str, run: Run, limits: GateLimits) -> tuple[GateResult, ...]:
+    """The gates of a run that may be published.
+
+    Raises:
+      Refused: a gate failed.
+    """
+    results = judge(run_facts(root, run), limits)
+    if (failure := refusal(results)) is not None:
+        raise Refused(f"{run.run_id}: {failure}")
+    return results
+
+
+def run_facts(root: str, run: Run) -> RunFacts:
+    """What the gates look at, of a finished run under a table's root."""
+    counts = run.counts
+    kept = counts["tagged"] + counts["carried"]
+    written = {name: sum(file.rows for file in run.files if file.table == name) for name in TABLES}
+    return RunFacts(
+        catalog=counts["catalog"],
+        outcomes={name: counts[name] for name in ("tagged", "carried", "rejected")},
+        expected={"ledger": counts["catalog"], "tracks": kept, "embeddings": kept},
+        written=written,
+        wrong_files=_wrong_files(root, run),
+        tried=counts["catalog"],
+        rejected=counts["rejected"],
+        unavailable=counts["unavailable"],
+        reasons=run.reasons,
+        rejects=run_path(run.run_id),
+    )
+
+
+def _wrong_files(root: str, run: Run) -> tuple[str, ...]:
+    sizes = {file.url: file.size for file in storage.list_files(storage.join(root, f"data/run={run.run_id}"))}
+    found = ((file, sizes.get(storage.join(root, file.path))) for file in run.files)
+    return tuple(
+        f"{file.path}: {size} bytes in storage, {file.bytes} in the run" for file, size in found if size != file.bytes
+    )

@@ -1,0 +1,22 @@
+"""SampleProblems: how many problems a catalog has, and the first of a sample of them in order."""
+
+import apache_beam as beam
+
+from transforms.catalog.problems import MOST_PROBLEMS, Problem, ProblemSample
+
+
+class SampleProblems(beam.PTransform[beam.PCollection[Problem], beam.PCollection[ProblemSample]]):
+    """`Problem`s in, one `ProblemSample` out, also where there is no problem."""
+
+    def expand(self, problems: beam.PCollection[Problem]) -> beam.PCollection[ProblemSample]:
+        """Counts all of them, and keeps a sample that one worker can hold."""
+        few = problems | "FewProblems" >> beam.combiners.Sample.FixedSizeGlobally(MOST_PROBLEMS)
+        count = problems | "CountProblems" >> beam.combiners.Count.Globally()
+        sample: beam.PCollection[ProblemSample] = count | "SortProblems" >> beam.Map(
+            _sorted, beam.pvalue.AsSingleton(few)
+        )
+        return sample
+
+
+def _sorted(count: int, few: list[Problem]) -> ProblemSample:
+    return ProblemSample(count=count, problems=tuple(sorted(few, key=lambda p: (p.file, p.row or 0))))

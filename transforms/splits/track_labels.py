@@ -1,0 +1,55 @@
+"""Labels of single tracks, for heads that are fitted to embeddings or scores of a table."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.catalog.problems import Problem
+from transforms.catalog.reader import CatalogShard, read_shard
+from transforms.splits.by_artist import SplitRatios, group_of, split_of
+from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.taxonomy.targets import encode_targets
+
+
+class TrackLabels(NamedTuple):
+    """Labels of one track.
+
+    Attributes:
+      track_id: the track.
+      group: its split group (the artist).
+      targets: float32 [tags].
+      mask: float32 [tags], 1 where the annotations say something.
+      official: the split that the labels' source gives the track; None if it gives none.
+    """
+
+    track_id: str
+    group: str
+    targets: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.float32]
+    official: str | None = None
+
+
+def labels_of_rows(
+    shards: Iterable[CatalogShard], taxonomy: Taxonomy, column: str | None, problems: list[Problem]
+) -> Iterator[TrackLabels]:
+    """Labels of the catalog rows in which a category of the taxonomy is known. Other tags are ignored.
+
+    Args:
+      shards: of the catalog.
+      taxonomy: the tags.
+      column: further column with official splits; None: no track has one.
+      problems: gets the problems of the rows that are left out.
+
+    Raises:
+      ValueError: `column` holds a word that is no split.
+    """
+    for shard in shards:
+        for batch, faults in read_shard(shard):
+            problems.extend(faults)
+            for row in batch.to_pylist():
+                labels = encode_targets([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
+                if labels.mask.any():
+                    official = split_of(row, SplitRatios(), column) if column else None
+                    yield TrackLabels(row["track_id"], group_of(row), labels.targets, labels.mask, official)

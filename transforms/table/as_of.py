@@ -1,0 +1,28 @@
+"""The moment that a reader of a table means by a date or a time."""
+
+import datetime
+
+
+def moment_of(as_of: datetime.date | str) -> datetime.datetime:
+    """The last moment that a date, a datetime, or either in ISO format means: of a date its end; UTC by default.
+
+    Raises:
+      ValueError: the text is neither a date nor a time.
+
+    >>> moment_of("2026-01-31T06:00+01:00")
+    datetime.datetime(2026, 1, 31, 5, 0, tzinfo=datetime.timezone.utc)
+    """
+    if isinstance(as_of, str):
+        as_of = _parsed(as_of)
+    if not isinstance(as_of, datetime.datetime):
+        return datetime.datetime.combine(as_of, datetime.time.max, datetime.UTC)
+    return (as_of if as_of.tzinfo else as_of.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+
+
+def _parsed(text: str) -> datetime.date:
+    for parse in (datetime.date.fromisoformat, datetime.datetime.fromisoformat):
+        try:
+            return parse(text)
+        except ValueError:
+            continue
+    raise ValueError(f"{text!r} is not a time: give a date such as 2026-01-31, or 2026-01-31T06:00")

@@ -1,0 +1,258 @@
+"""The Python API for reading a table: open one published snapshot and get its rows as Arrow data.
+
+    from transforms.table.reader import open_snapshot
+
+    snapshot = open_snapshot("gs://bucket/table")  # the newest; or snapshot=3, or as_of="2026-01-31"
+    tags = snapshot.scan("track_tags", ["track_id", "tag", "score"], track_ids=["track-0001", "track-0002"])
+    frame = tags.to_pandas()
+    for batch in snapshot.batches("embeddings", ["track_id", "embedding"]):  # more rows than memory holds
+        print(batch.num_rows)
+
+A snapshot never changes: the same call returns the same rows, whatever is published meanwhile.
+"""
+
+import bisect
+import dataclasses
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import storage
+from transforms.formats.hashing import bucket_of
+from transforms.formats.parquet import open_parquet, row_groups_with
+from transforms.schemas.tables import TABLES
+from transforms.table.as_of import moment_of
+from transforms.table.snapshots import DataFile, Snapshot, listed_numbers, read_snapshot
+from transforms.table.versions import TableError, read_table_metadata
+
+TRACK_ID = "track_id"
+BATCH_ROWS = 65_536
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class SnapshotReader:
+    """One published snapshot of a table; `open_snapshot` makes it.
+
+    Attributes:
+      root: folder or gs:// prefix of the table.
+      manifest: the snapshot's record: number, time, ids, counts, and every file with its rows, bytes and SHA-256.
+      buckets: number of buckets that tracks are spread over, by a hash of their ids.
+    """
+
+    root: str
+    manifest: Snapshot
+    buckets: int
+
+    def __repr__(self) -> str:
+        return f"SnapshotReader({self.root!r}, snapshot={self.manifest.number})"
+
+    def files(self, name: str) -> list[str]:
+        """Absolute paths or gs:// URLs of a table's Parquet files, for engines that read files themselves.
+
+        Raises:
+          TableError: there is no table of this name.
+        """
+        return [self.url(file) for file in self._of(name)]
+
+    def url(self, file: DataFile) -> str:
+        """Absolute path or gs:// URL of one of the manifest's files."""
+        root = self.root if "://" in self.root else str(Path(self.root).absolute())
+        return storage.join(root, file.path)
+
+    def schema(self, name: str) -> pa.Schema:
+        """Columns of a table in this snapshot; `tracks` may have more than are declared, from the catalog.
+
+        Raises:
+          TableError: there is no table of this name.
+        """
+        files = self._of(name)
+        if not files:
+            return TABLES[name]
+        with open_parquet(self.url(files[0])) as parquet:
+            return parquet.schema_arrow.remove_metadata()
+
+    def scan(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        track_ids: Iterable[str] | None = None,
+        bucket: int | None = None,
+        embedding_id: str | None = None,
+    ) -> pa.Table:
+        """Rows of a table, all in memory.
+
+        Args:
+          name: `tracks`, `track_tags`, `embeddings`, `ledger` or `taxonomy`.
+          columns: columns to read, in this order; all by default.
+          track_ids: rows of these tracks only. Only files whose bucket can hold one of them are opened, and row groups
+            are skipped by their statistics.
+          bucket: rows of one bucket only, 0 to `buckets` - 1.
+          embedding_id: the embedding that the caller can use; a snapshot with another one is refused.
+
+        Raises:
+          TableError: no such table, column or bucket, or the snapshot holds other embeddings.
+          storage.StorageError: a file is missing, unreadable or damaged.
+        """
+        found = list(self.batches(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id))
+        if found:
+            return pa.Table.from_batches(found)
+        schema = self.schema(name)
+        self._check_columns(name, schema, columns)
+        return schema.empty_table().select(schema.names if columns is None else list(columns))
+
+    def batches(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        track_ids: Iterable[str] | None = None,
+        bucket: int | None = None,
+        embedding_id: str | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of `scan` in batches of up to 65,536 rows, file by file: at most one row group is in memory.
+
+        Rows come in the order of the files (`files`), and of each file. See `scan` for arguments and errors.
+        """
+        files = self._of(name)
+        if bucket is not None and not 0 <= bucket < self.buckets:
+            raise TableError(f"{self.root}: no bucket {bucket}; there are 0 to {self.buckets - 1}")
+        if embedding_id is not None:
+            self._check_embedding(name, embedding_id)
+        wanted = None if track_ids is None else self._by_bucket(name, track_ids)
+        for file in files:
+            if bucket is not None and file.bucket != bucket:
+                continue
+            if wanted is None:
+                yield from self._read(file, columns, None)
+            elif file.bucket in wanted:
+                yield from self._read(file, columns, wanted[file.bucket])
+
+    def previous(self) -> "SnapshotReader | None":
+        """The snapshot that this one followed; None for a table's first.
+
+        Raises:
+          TableError: it was removed.
+        """
+        parent = self.manifest.run.parent
+        return None if parent is None else open_snapshot(self.root, parent)
+
+    def _of(self, name: str) -> list[DataFile]:
+        if name not in TABLES:
+            raise TableError(f"{self.root}: no table {name!r}; there are {', '.join(TABLES)}")
+        return self.manifest.files(name)
+
+    def _check_columns(self, name: str, schema: pa.Schema, columns: Sequence[str] | None) -> None:
+        for column in columns or ():
+            if column not in schema.names:
+                raise TableError(
+                    f"{self.root}: {name} of snapshot {self.manifest.number} has no column {column!r}; "
+                    f"there are {', '.join(schema.names)}"
+                )
+
+    def _check_embedding(self, name: str, embedding_id: str) -> None:
+        self._check_columns(name, TABLES[name], ["embedding_id"])
+        if (own := self.manifest.run.ids.embedding_id) != embedding_id:
+            raise TableError(f"{self.root}: snapshot {self.manifest.number} holds embeddings {own}, not {embedding_id}")
+
+    def _by_bucket(self, name: str, track_ids: Iterable[str]) -> Mapping[int, list[str]]:
+        """Bucket -> sorted ids of the tracks that can be in it."""
+        self._check_columns(name, TABLES[name], [TRACK_ID])
+        if isinstance(track_ids, str):
+            raise TypeError(f"track_ids={track_ids!r}: give a list of ids")
+        if isinstance(track_ids, pa.Array | pa.ChunkedArray):
+            track_ids = track_ids.to_pylist()
+        buckets: dict[int, list[str]] = defaultdict(list)
+        for track_id in sorted(set(track_ids)):
+            buckets[bucket_of(track_id, self.buckets)].append(track_id)
+        return buckets
+
+    def _read(
+        self, file: DataFile, columns: Sequence[str] | None, track_ids: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        with open_parquet(self.url(file)) as parquet:
+            self._check_columns(file.table, parquet.schema_arrow, columns)
+            names = parquet.schema_arrow.names if columns is None else list(columns)
+            groups = (
+                range(parquet.num_row_groups) if track_ids is None else row_groups_with(parquet, TRACK_ID, track_ids)
+            )
+            read = names if track_ids is None else [TRACK_ID, *names]
+            wanted = pa.array(track_ids or (), pa.string())
+            # One group a call: a call fetches the columns of all its groups before the first batch.
+            for group in groups:
+                for batch in parquet.iter_batches(BATCH_ROWS, [group], read, use_threads=False):
+                    if track_ids is not None:
+                        batch = batch.filter(pc.is_in(batch[TRACK_ID], value_set=wanted))
+                    if batch.num_rows:
+                        yield batch.select(names).replace_schema_metadata()
+
+
+def open_snapshot(
+    root: str, snapshot: int | None = None, *, as_of: datetime.date | str | None = None
+) -> SnapshotReader:
+    """Opens a published snapshot, the newest by default.
+
+    Args:
+      root: folder or gs:// prefix of the table.
+      snapshot: number of a snapshot.
+      as_of: the newest snapshot that was published by this time: a date (its end, UTC), a datetime (UTC if it has no
+        time zone), or either in ISO format, such as "2026-01-31" or "2026-01-31T06:00+01:00".
+
+    Raises:
+      TableError: no such snapshot, or the table needs a newer version of this program.
+      ValueError: both `snapshot` and `as_of` are given, or `as_of` is no time.
+      storage.StorageError: the storage does not answer.
+    """
+    if snapshot is not None and as_of is not None:
+        raise ValueError("give snapshot or as_of, not both")
+    moment = None if as_of is None else moment_of(as_of)
+    numbers, buckets = _published(root)
+    if moment is not None:
+        earlier = bisect.bisect_right(numbers, moment, key=lambda number: _created(root, number))
+        if not earlier:
+            first = read_snapshot(root, numbers[0])
+            raise TableError(f"{root}: no snapshot as of {as_of}; the first, {first.number}, is of {first.created}")
+        snapshot = numbers[earlier - 1]
+    elif snapshot is None:
+        snapshot = numbers[-1]
+    elif snapshot not in numbers:
+        raise TableError(f"{root}: no snapshot {snapshot}; there are {_ranges(numbers)}")
+    return SnapshotReader(root=root, manifest=read_snapshot(root, snapshot), buckets=buckets)
+
+
+def open_history(root: str) -> Iterator[SnapshotReader]:
+    """All published snapshots of a table, oldest first, each read when its turn comes. Errors: see `open_snapshot`."""
+    numbers, buckets = _published(root)
+    for number in numbers:
+        yield SnapshotReader(root=root, manifest=read_snapshot(root, number), buckets=buckets)
+
+
+def _published(root: str) -> tuple[list[int], int]:
+    """Numbers of the snapshots, at least one, and the table's bucket count."""
+    try:
+        buckets = read_table_metadata(root).buckets
+    except storage.NotFound as error:
+        raise TableError(f"{root}: no snapshot is published here, {error}") from error
+    numbers = listed_numbers(root)
+    if not numbers:
+        raise TableError(f"{root}: no snapshot is published here; `catalog-tagger tag --table {root}` makes one")
+    return numbers, buckets
+
+
+def _created(root: str, number: int) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(read_snapshot(root, number).created)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers in few words.
+
+    >>> _ranges([1, 2, 3, 7])
+    '1 to 3, 7'
+    """
+    firsts = [n for n in numbers if n - 1 not in numbers]
+    lasts = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in zip(firsts, lasts, strict=True))

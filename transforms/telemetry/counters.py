@@ -1,0 +1,108 @@
+"""Every counter and distribution of a job, declared once: stage, name, unit, and what it says."""
+
+import dataclasses
+from typing import Literal
+
+Kind = Literal["counter", "distribution"]
+
+CORE_TIME = "core-microseconds"
+"""Unit of processor time: one core busy for a microsecond. Manifests give the sums in core-seconds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Something that a stage counts or measures.
+
+    Attributes:
+      stage: part of the job; the counter's namespace in the engine.
+      name: unique within the stage.
+      kind: a `counter` has a sum; a `distribution` also has a count, a least and a greatest value.
+      unit: of the values, which are whole numbers.
+      sentence: what a value says.
+    """
+
+    stage: str
+    name: str
+    kind: Kind
+    unit: str
+    sentence: str
+
+
+DECLARED: list[Measure] = []
+"""All declarations, in the order of the stages."""
+
+
+def _declare(stage: str, name: str, kind: Kind, unit: str, sentence: str) -> Measure:
+    measure = Measure(stage=stage, name=name, kind=kind, unit=unit, sentence=sentence)
+    DECLARED.append(measure)
+    return measure
+
+
+def _core_time(stage: str, sentence: str) -> Measure:
+    return _declare(stage, "core_us", "counter", CORE_TIME, sentence)
+
+
+SPLIT_ROWS = _declare("split", "rows", "counter", "rows", "Catalog rows that `prepare` planned.")
+SPLIT_CHUNKS = _declare("split", "chunks", "counter", "chunks", "Chunks that the labelled rows were cut into.")
+SPLIT_TIED = _declare(
+    "split", "tied_tracks", "counter", "tracks", "Tracks left out because equal bytes are on two sides of the split."
+)
+
+READ_MS = _declare("extract", "read_ms", "distribution", "milliseconds", "Time to read one source from storage.")
+SOURCE_BYTES = _declare(
+    "extract", "source_bytes", "distribution", "bytes", "Size of one source; 0 if it could not be read."
+)
+READ_CORE = _core_time("read", "Processor time to read sources and hash their bytes.")
+TRACKS_READ = _declare(
+    "extract", "tracks_read", "counter", "tracks", "Tracks that were processed, whether accepted or rejected."
+)
+TRACKS_REJECTED = _declare("extract", "tracks_rejected", "counter", "tracks", "Those of them that were rejected.")
+EXTRACT_MS = _declare(
+    "extract",
+    "extract_ms",
+    "distribution",
+    "milliseconds",
+    "Time from handing one source to the sandbox to its answer, including the wait for a free child process.",
+)
+DECODE_MS = _declare(
+    "extract", "decode_ms", "distribution", "milliseconds", "Time to decode, downmix and resample one track."
+)
+FEATURES_MS = _declare(
+    "extract", "features_ms", "distribution", "milliseconds", "Time to compute the log-mel patches of one track."
+)
+CHILD_BYTES = _declare(
+    "extract", "child_bytes", "distribution", "bytes", "Peak memory of the child process when it answers."
+)
+PATCH_BYTES = _declare(
+    "extract", "chunk_patch_bytes", "distribution", "bytes", "Size of the patches of one chunk; `tag` only."
+)
+EXTRACT_CORE = _core_time(
+    "extract", "Processor time of the sandbox's child processes, for rejected tracks too: decoding and features."
+)
+
+EMBED_TRACKS = _declare("embed", "tracks", "counter", "tracks", "Tracks embedded, by each bundle that embeds them.")
+EMBED_CORE = _core_time("embed", "Processor time of the trunks, including threads of their libraries.")
+
+WRITE_FOUND = _declare(
+    "write", "tracks_found_done", "counter", "tracks", "Tracks of chunks that an earlier `prepare` had finished."
+)
+WRITE_EXAMPLES = _declare("write", "examples", "counter", "examples", "Examples in the shards of the dataset's chunks.")
+WRITE_REJECTED = _declare("write", "rejected", "counter", "tracks", "Rejected tracks of the dataset's chunks.")
+WRITE_BYTES = _declare("write", "shard_bytes", "counter", "bytes", "Size of the shards of the dataset's chunks.")
+WRITE_CORE = _core_time("write", "Processor time to encode and write shards.")
+
+ASSEMBLED = {
+    status: _declare("assemble", f"tracks_{status}", "counter", "tracks", sentence)
+    for status, sentence in {
+        "catalog": "Tracks of the catalog.",
+        "tagged": "Tracks tagged from audio extracted since the last snapshot.",
+        "carried": "Tracks whose embedding was carried over from the last snapshot.",
+        "rejected": "Rejected tracks.",
+        "unavailable": "Rejected tracks whose storage did not answer.",
+        "fresh": "Tracks with an outcome that the last snapshot does not have.",
+    }.items()
+}
+ASSEMBLE_BYTES = _declare("assemble", "table_bytes", "counter", "bytes", "Size of the table files written.")
+ASSEMBLE_CORE = _core_time(
+    "assemble", "Processor time to score tracks and write the tables of the buckets, including threads of libraries."
+)

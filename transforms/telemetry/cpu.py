@@ -1,0 +1,82 @@
+"""Processor time of a block of code, with that of the threads that numeric libraries run for it."""
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Self
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def library_ticks() -> dict[str, int]:
+    """Processor time so far, in clock ticks, of this process's threads that run no Python, by their ids."""
+    python = {str(thread.native_id) for thread in threading.enumerate()}
+    tasks = Path("/proc/self/task").iterdir()
+    return {task.name: _ticks(task / "stat") for task in tasks if task.name not in python}
+
+
+def _ticks(path: Path) -> int:
+    try:
+        fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+        return 0
+    return int(fields[11]) + int(fields[12])
+
+
+class _LibraryTime:
+    """Shares the time of library threads among the blocks that run at the same time: no second is counted twice.
+
+    A thread counts from the first look at it on: one that is new may be a Python thread that is about to end.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[CoreTime] = []
+        self._last: dict[str, int] = {}
+
+    def begin(self, block: "CoreTime") -> None:
+        with self._lock:
+            self._share()
+            self._running.append(block)
+
+    def end(self, block: "CoreTime") -> None:
+        with self._lock:
+            self._share()
+            self._running.remove(block)
+
+    def _share(self) -> None:
+        now = library_ticks()
+        spent = sum(max(0, ticks - self._last[task]) for task, ticks in now.items() if task in self._last)
+        for block in self._running:
+            block.library_s += spent / _TICKS_PER_S / len(self._running)
+        self._last = now
+
+
+_library_time = _LibraryTime()
+
+
+class CoreTime:
+    """Context manager: processor time of its block, in this thread and in threads of libraries.
+
+    Attributes:
+      library_s: seconds of library threads; other threads' time has the resolution of the system's clock tick.
+    """
+
+    def __init__(self) -> None:
+        self.library_s = 0.0
+        self._thread_s = 0.0
+
+    @property
+    def microseconds(self) -> int:
+        """Core-microseconds of the block; known when it has ended."""
+        return round(1e6 * (self._thread_s + self.library_s))
+
+    def __enter__(self) -> Self:
+        _library_time.begin(self)
+        self._start = time.thread_time()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread_s = time.thread_time() - self._start
+        _library_time.end(self)
