@@ -5,16 +5,16 @@ import dataclasses
 import os
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from transforms.audio.errors import Crash, TooShort
+from transforms.audio.errors import DecodeError, TooShort
 from transforms.extraction import protocol as wire
 from transforms.features import extract as signal_extract
 from transforms.features.extract import AudioFacts, Features
+from transforms.features.spec import FeatureSpec
 
 _LEFT = []
 _FACTS = {
@@ -32,25 +32,24 @@ def extract(data, spec, limits):
     name = data.decode().partition("\n")[0]
     if name != "good":
         PILLS[name]()
-    return _features(spec, 1)
+    return _features(spec)
 
 
 def process_id(data, spec, limits):
-    """Features whose sample rate is the process id."""
-    return _features(spec, os.getpid())
+    """No features: the detail is the process id."""
+    raise DecodeError(str(os.getpid()))
 
 
 def peak_memory(data, spec, limits):
     """The file's true features; the sample rate is the peak memory of this process in KiB."""
     features = signal_extract.extract(data, spec, limits)
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    facts = dataclasses.replace(features.facts, sample_rate=int(peak.split()[1]))
+    facts = dataclasses.replace(features.facts, sample_rate=signal_extract.peak_bytes() >> 10)
     return dataclasses.replace(features, facts=facts)
 
 
-def _features(spec, rate):
-    facts = AudioFacts(**(_FACTS | {"sample_rate": rate}))
-    return Features(patches=np.zeros((1, *spec.patch_shape), np.float16), starts_s=np.zeros(1, np.float32), facts=facts)
+def _features(spec):
+    patches, starts_s = np.zeros((1, *spec.patch_shape), np.float16), np.zeros(1, np.float32)
+    return Features(patches=patches, starts_s=starts_s, facts=AudioFacts(**_FACTS))
 
 
 def _signal_self(number):
@@ -101,8 +100,7 @@ def _socket():
 
 
 def _write():
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(bytes(8 << 20))
+    Path("/tmp/written").write_bytes(bytes(8 << 20))
 
 
 def _say(head):
@@ -111,6 +109,61 @@ def _say(head):
 
 def _say_bytes(text):
     return lambda: os.write(int(sys.argv[2]), len(text).to_bytes(8, "little") + bytes(8) + text)
+
+
+def _forge(head=None, facts=None, shape=None, starts=(0.0,), patch=0.0, spare=0):
+    """An answer with one thing in it that cannot be true; patches are of the default spec's shape."""
+    shape = [len(starts), *_SHAPE] if shape is None else shape
+    head = {"shape": shape, "facts": _FACTS | (facts or {})} if head is None else head
+    body = np.array(starts, "<f4").tobytes() + np.full((len(starts), *_SHAPE), patch, "<f2").tobytes() + bytes(spare)
+    return lambda: wire.send(int(sys.argv[2]), head, body)
+
+
+_SHAPE = FeatureSpec().patch_shape
+_COST = {"decode_ms": 1, "features_ms": 1, "peak_bytes": 1, "core_us": 1}
+FORGERIES = {
+    "no facts": _forge({"shape": [1, *_SHAPE], "facts": {}}),
+    "further facts": _forge(facts={"price": 3}),
+    "words for numbers": _forge(facts={"duration_s": "long"}),
+    "truth for a number": _forge(facts={"channels": True}),
+    "NaN for a duration": _forge(facts={"duration_s": float("nan")}),
+    "an endless duration": _forge(facts={"duration_s": float("inf")}),
+    "a negative duration": _forge(facts={"duration_s": -1.0}),
+    "a fraction of 7": _forge(facts={"decoded_fraction": 7.0}),
+    "a negative fraction": _forge(facts={"decoded_fraction": -0.5}),
+    "channels -1": _forge(facts={"channels": -1}),
+    "channels 2**63": _forge(facts={"channels": 1 << 63}),
+    "rate 0": _forge(facts={"sample_rate": 0}),
+    "a format that is no text": _forge(facts={"format": ["wav"]}),
+    "half a surrogate": _forge(facts={"format": "\ud83d"}),
+    "escape sequences": _forge(facts={"damage": "\x1b[2J"}),
+    "a novel": _forge(facts={"damage": "x" * 100_000}),
+    "a negative cost": _forge({"shape": [1, *_SHAPE], "facts": _FACTS, "cost": _COST | {"decode_ms": -1}}),
+    "a cost of words": _forge({"shape": [1, *_SHAPE], "facts": _FACTS, "cost": _COST | {"core_us": "much"}}),
+    "a negative cost of a reject": _forge({"reason": "silent", "detail": "", "core_us": -1}),
+    "no patches": _forge(starts=()),
+    "more patches than planned": _forge(starts=range(17)),
+    "a shape of two": _forge(shape=[1, 187]),
+    "other mels": _forge(shape=[1, 187, 95]),
+    "a shape of words": _forge(shape="abc"),
+    "a body that is too short": _forge(shape=[2, *_SHAPE]),
+    "a body that is too long": _forge(spare=4),
+    "NaN in a patch": _forge(patch=float("nan")),
+    "infinity in a patch": _forge(patch=float("inf")),
+    "NaN for a start": _forge(starts=(float("nan"),)),
+    "starts that go back": _forge(starts=(3.0, 0.0)),
+    "a start before the beginning": _forge(starts=(-1.0,)),
+    "the parent's reason unavailable": _forge({"reason": "unavailable", "detail": "", "core_us": 0}),
+    "the parent's reason not_found": _forge({"reason": "not_found", "detail": "", "core_us": 0}),
+    "the parent's reason crash": _forge({"reason": "crash", "detail": "", "core_us": 0}),
+    "the parent's reason timeout": _forge({"reason": "timeout", "detail": "", "core_us": 0}),
+    "the parent's reason unknown": _forge({"reason": "unknown", "detail": "", "core_us": 0}),
+    "a detail that is a number": _forge({"reason": "silent", "detail": 3, "core_us": 0}),
+    "no detail": _forge({"reason": "silent", "core_us": 0}),
+    "a detail of a megabyte": _forge({"reason": "silent", "detail": "x" * (1 << 20), "core_us": 0}),
+    "a head of nothing": _forge({}),
+}
+"""Answers that cannot be true -> how a child gives them."""
 
 
 def _keep():
@@ -134,9 +187,11 @@ def _tell(words):
     return tell
 
 
-class Told(Crash):
+class Told(DecodeError):
     """What a test wants to know of the child, as the detail of an error."""
 
+
+HEAVY = ("librosa", "numba", "scipy", "apache_beam", "tensorflow", "pyarrow")
 
 PILLS = {
     "segfault": lambda: ctypes.string_at(0),
@@ -158,14 +213,13 @@ PILLS = {
     "nonsense without end": _say_bytes(b"[" * 20_000),
     "nonsense of another kind": _say_bytes(b"[]"),
     "no shape": _say({"shape": []}),
-    "no facts": _say({"shape": [0, 187, 96], "facts": {}}),
-    "words for numbers": _say({"shape": [0, 187, 96], "facts": _FACTS | {"duration_s": "long"}}),
     "no such reason": _say({"reason": [], "detail": ""}),
+    **FORGERIES,
     "keep 1 GB": _keep,
     "need 1 GB": _need,
     "abort if anything is left": _die_of_what_is_left,
     "socket": _socket,
     "program": lambda: os.execv("/bin/true", ["true"]),
     "environment": _tell(lambda: os.environ),
-    "modules": _tell(lambda: sys.modules),
+    "modules": _tell(lambda: {"soundfile", *HEAVY} & set(sys.modules)),
 }

@@ -21,7 +21,8 @@ class Limits:
       cpu_s: processor time for one track.
       wall_s: time for one track from request to answer.
       open_files: descriptors of a child process.
-      tracks_per_child: a child process is replaced after so many tracks.
+      tracks_per_child: a child process is replaced after this number of tracks.
+      allow_weak_sandbox: whether files are decoded where the kernel or libseccomp lacks the allow-list of system calls.
     """
 
     max_bytes: int = 512 * MIB
@@ -36,11 +37,12 @@ class Limits:
     wall_s: float = 180.0
     open_files: int = 64
     tracks_per_child: int = 500
+    allow_weak_sandbox: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name != "max_bad_samples" and value <= 0:
+            if field.name not in ("max_bad_samples", "allow_weak_sandbox") and value <= 0:
                 raise ValueError(f"{field.name}={value} is not positive")
         if not 0 <= self.max_bad_samples <= 1:
             raise ValueError(f"max_bad_samples={self.max_bad_samples} is a share: choose 0 to 1")

@@ -1,32 +1,43 @@
 """The child process of the sandbox: `python -m transforms.extraction.child REQUEST_FD ANSWER_FD`.
 
-It imports neither librosa nor numba nor Beam, lowers its own limits before it sees a file, and answers one at a time.
+It imports neither librosa nor numba nor Beam. Before it sees a file it imports every decoder, lowers its own limits and
+gives up everything that decoding does not need (see `confinement`). It answers one file at a time.
 An error that is no TrackError ends it: the parent reads the rest from its exit status.
 """
 
-import ctypes
+import contextlib
 import errno
 import importlib
+import io
 import os
+import pkgutil
 import resource
-import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
+import av
 import numpy as np
+import soundfile
 
 from transforms.audio.errors import MemoryLimit, ResourceLimit, TrackError
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction import protocol as wire
-from transforms.extraction.seccomp import forbid_programs_and_sockets
+from transforms.extraction.answers import send_error, send_features
+from transforms.extraction.confinement import confine, is_weak
 from transforms.features.extract import Features, core_seconds
+from transforms.features.extract import extract as run_extract
 from transforms.features.logmel import hand_over_mel_matrix
 from transforms.features.spec import FeatureSpec
 
 Extract = Callable[[bytes, FeatureSpec, Limits], Features]
 
-_PR_SET_PDEATHSIG = 1
+DECODERS = (
+    "transforms.audio.decoders.av_source",
+    "transforms.audio.decoders.chained_source",
+    "transforms.audio.decoders.mpeg_source",
+)
+"""Modules that extraction imports when a file needs them: a confined process imports nothing."""
+
 _WRITTEN_BYTES = MIB
 """Files that a child may write: its own last words on stderr, nothing of a track's size."""
 
@@ -39,8 +50,10 @@ def main(request_fd: int, answer_fd: int) -> None:
     spec, limits = FeatureSpec.from_json(head["spec"]), Limits(**head["limits"])
     hand_over_mel_matrix(spec, np.frombuffer(body, "<f4").reshape(spec.n_fft // 2 + 1, spec.n_mels))
     extract = _load(head["extractor"])
+    _warm_up(spec)
     lower_limits(limits)
-    wire.send(answer_fd, {"unconfined": forbid_programs_and_sockets()})
+    measures = confine()
+    wire.send(answer_fd, {"confinement": measures})
     while True:
         try:
             _, data = wire.receive(request_fd)
@@ -49,8 +62,21 @@ def main(request_fd: int, answer_fd: int) -> None:
         except MemoryError:
             sys.exit(wire.NO_MEMORY)
         _renew_cpu_time(limits)
-        _answer(answer_fd, extract, data, spec, limits)
+        _answer(answer_fd, extract, data, spec, limits, is_weak(measures))
         del data  # its memory is the next file's
+
+
+def _warm_up(spec: FeatureSpec) -> None:
+    """Takes what a confined process cannot: modules, a descriptor, and libffi's memory for libsndfile's callbacks."""
+    for name in DECODERS:
+        importlib.import_module(name)
+    for module in pkgutil.walk_packages(av.__path__, "av."):  # PyAV imports parts of itself when a stream needs them
+        if not module.name.startswith("av.__"):
+            importlib.import_module(module.name)
+    noise = np.random.default_rng(0).normal(scale=0.1, size=(round(44_100 * (spec.patch_s + spec.min_duration_s)), 2))
+    file = io.BytesIO()
+    soundfile.write(file, noise, 44_100, format="WAV")
+    run_extract(file.getvalue(), spec, Limits())
 
 
 def _load(name: str) -> Extract:
@@ -60,8 +86,7 @@ def _load(name: str) -> Extract:
 
 
 def lower_limits(limits: Limits) -> None:
-    """Bound this process, and end it when its parent ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Bounds the resources of this process."""
     for kind, value in (
         (resource.RLIMIT_AS, limits.address_space_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
@@ -85,11 +110,12 @@ def _renew_cpu_time(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (_granted(resource.RLIMIT_CPU, used + limits.cpu_s), hard))
 
 
-def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits) -> None:
-    pid, open_files, start = os.getpid(), _open_files(), core_seconds()
+def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits, weak: bool) -> None:
+    pid, open_files, start = os.getpid(), _open_files() if weak else 0, core_seconds()
     try:
         features = extract(data, spec, limits)
-        _check_left_behind(pid, open_files)
+        if weak:  # else the kernel has refused to open a file or to start a process
+            _check_left_behind(pid, open_files)
     except TrackError as error:
         _refuse(fd, pid, error, start)
     except MemoryError:
@@ -100,18 +126,24 @@ def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: L
             raise
         _refuse(fd, pid, ResourceLimit(os.strerror(error.errno)), start)
     else:
-        wire.send_features(fd, features)
+        send_features(fd, features)
 
 
 def _refuse(fd: int, pid: int, error: TrackError, start: float) -> None:
     """Answers with an error and the processor time since `start`."""
     _only_in(pid)
     error.core_us = round(1e6 * (core_seconds() - start))
-    wire.send_error(fd, error)
+    send_error(fd, error)
 
 
 def _open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+    """Descriptors that are open, counted without opening one: the file system may be out of reach."""
+    found = 0
+    for number in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
+        with contextlib.suppress(OSError):
+            os.fstat(number)
+            found += 1
+    return found
 
 
 def _only_in(pid: int) -> None:

@@ -15,6 +15,8 @@ import time
 from transforms.audio.errors import Crash, MemoryLimit, ResourceLimit, Timeout, TrackError, Unknown
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction import protocol as wire
+from transforms.extraction.answers import MOST_HEAD_BYTES, most_body_bytes, parse_answer
+from transforms.extraction.confinement import SECCOMP, is_weak
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
 from transforms.features.spec import FeatureSpec
@@ -35,7 +37,8 @@ class ChildProcess:
     """One child process and the pipes to it. Used by the one thread that started it."""
 
     def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
-        self._limits = limits
+        self._spec, self._limits = spec, limits
+        self._most_body = most_body_bytes(spec)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
         request_read, self._request = os.pipe()
         self._answer, answer_write = os.pipe()
@@ -61,12 +64,20 @@ class ChildProcess:
         try:
             deadline = time.monotonic() + _START_S
             wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes(), deadline)
-            hello, _ = wire.receive(self._answer, deadline)
+            hello, _ = wire.receive(self._answer, deadline, most_head=MOST_HEAD_BYTES, most_body=0)
         except (wire.Closed, wire.Late, wire.Garbled, BrokenPipeError) as error:
             self.end()
             raise SandboxError(f"a child process did not start: {self._last_words()}") from error
-        if hello["unconfined"]:
-            warn_once(hello["unconfined"])
+        self.confinement: dict[str, str] = hello["confinement"]
+        if is_weak(self.confinement):
+            self._accept_weak(self.confinement[SECCOMP])
+
+    def _accept_weak(self, why: str) -> None:
+        """Warns once that decoders are hardly confined, or refuses to start."""
+        if not self._limits.allow_weak_sandbox:
+            self.end()
+            raise SandboxError(f"decoders cannot be confined here: {why}; --allow-weak-sandbox decodes all the same")
+        warn_once(why)
 
     def extract(self, data: bytes) -> Features:
         """One track's features. Raises TrackError; the child is dead after some of them."""
@@ -74,7 +85,8 @@ class ChildProcess:
         core, deadline = self._core_seconds(), time.monotonic() + self._limits.wall_s
         try:
             wire.send(self._request, {}, data, deadline)
-            return wire.parse_answer(*wire.receive(self._answer, deadline))
+            answer = wire.receive(self._answer, deadline, most_head=MOST_HEAD_BYTES, most_body=self._most_body)
+            return parse_answer(*answer, self._spec, self._limits)
         except wire.Late:
             spent = self._core_seconds() - core
             self.end()
@@ -152,7 +164,7 @@ _PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "TMPDI
 @functools.cache
 def warn_once(why: str) -> None:
     """Logs once in this process that children are not confined."""
-    _log.warning("decoders could start programs and open connections here: %s", why)
+    _log.warning("weak sandbox: decoders could open files, start programs and connect to other machines: %s", why)
 
 
 def _module_path() -> list[str]:

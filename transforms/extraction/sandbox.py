@@ -5,11 +5,13 @@ import concurrent.futures
 import queue
 import threading
 import types
+from collections.abc import Callable
 from typing import Self
 
 from transforms.audio.errors import Crash, MemoryLimit, TrackError
 from transforms.audio.limits import Limits
 from transforms.extraction.child_process import ChildProcess, SandboxError
+from transforms.extraction.confinement import hide_memory
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
 from transforms.features.spec import FeatureSpec
@@ -20,8 +22,8 @@ EXTRACTOR = "transforms.features.extract:extract"
 class _Seat:
     """A child, and the next one when it is spent. Used by one thread."""
 
-    def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
-        self._arguments = (spec, limits, extractor)
+    def __init__(self, start_child: Callable[[], ChildProcess]) -> None:
+        self._start_child = start_child
         self._child: ChildProcess | None = None
 
     def extract(self, data: bytes) -> Features:
@@ -41,7 +43,7 @@ class _Seat:
         return features.also_took(spent_us)
 
     def _try(self, data: bytes) -> Features:
-        child = self._child = self._child or ChildProcess(*self._arguments)
+        child = self._child = self._child or self._start_child()
         try:
             return child.extract(data)
         except TrackError:
@@ -78,9 +80,11 @@ class Sandbox:
             raise ValueError(f"children={children}: at least one is needed")
         self._arguments = (spec, limits, extractor)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        hide_memory()
         mel_matrix(spec)  # made once, before the threads that all need it
         self._threads = [threading.Thread(target=self._serve, daemon=True, name="sandbox") for _ in range(children)]
         self._is_closed = False
+        self._confinement: dict[str, str] = {}
         for thread in self._threads:
             thread.start()
 
@@ -91,6 +95,10 @@ class Sandbox:
         future: concurrent.futures.Future[Features] = concurrent.futures.Future()
         self._jobs.put((data, future))
         return future
+
+    def confinement(self) -> dict[str, str]:
+        """What the last child that started has given up: measure -> `in force`, or why it is not; empty before."""
+        return dict(self._confinement)
 
     def close(self) -> None:
         """End all children after the tracks that were submitted."""
@@ -110,9 +118,14 @@ class Sandbox:
     ) -> None:
         self.close()
 
+    def _start_child(self) -> ChildProcess:
+        child = ChildProcess(*self._arguments)
+        self._confinement = child.confinement
+        return child
+
     def _serve(self) -> None:
         """One thread: take a track, answer it."""
-        seat = _Seat(*self._arguments)
+        seat = _Seat(self._start_child)
         while (job := self._jobs.get()) is not None:
             data, future = job
             if not future.set_running_or_notify_cancel():

@@ -1,0 +1,147 @@
+"""A child's answer about one track. The parent checks all of it: a file may have taken over its decoder."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from transforms.audio.errors import (
+    REASONS,
+    Crash,
+    SourceNotFound,
+    SourceUnavailable,
+    Timeout,
+    TrackError,
+    Unknown,
+)
+from transforms.audio.limits import Limits
+from transforms.extraction.protocol import Garbled, send
+from transforms.features.extract import AudioFacts, Cost, Features
+from transforms.features.spec import FeatureSpec
+
+MOST_TEXT = 2000
+"""Longest text of an answer, in characters."""
+
+MOST_HEAD_BYTES = 1 << 16
+"""Longest JSON part of an answer, in bytes."""
+
+PARENTS_REASONS = frozenset(error.reason for error in (Crash, SourceNotFound, SourceUnavailable, Timeout, Unknown))
+"""Reasons that the parent alone finds: a child that names one of them is not believed."""
+
+_MOST_COST = 1 << 53
+
+
+def most_body_bytes(spec: FeatureSpec) -> int:
+    """Bytes of the largest answer: the start of each patch as float32, and its values as float16."""
+    frames, mels = spec.patch_shape
+    return spec.patches_per_track * (4 + 2 * frames * mels)
+
+
+def send_features(fd: int, features: Features) -> None:
+    """Answers with a track's features."""
+    head: dict[str, Any] = {"shape": features.patches.shape, "facts": dataclasses.asdict(features.facts)}
+    if features.facts.damage is not None:
+        head["facts"]["damage"] = _shortened(features.facts.damage)
+    if features.cost is not None:
+        head["cost"] = dataclasses.asdict(features.cost)
+    body = features.starts_s.astype("<f4").tobytes() + features.patches.astype("<f2").tobytes()
+    send(fd, head, body)
+
+
+def send_error(fd: int, error: TrackError) -> None:
+    """Answers with the reason why a track has no features."""
+    send(fd, {"reason": error.reason, "detail": _shortened(str(error)), "core_us": error.core_us})
+
+
+def _shortened(text: str) -> str:
+    """Valid, printable text of at most `MOST_TEXT` characters."""
+    shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text[:MOST_TEXT])
+    return shown if len(shown) <= MOST_TEXT and len(text) <= MOST_TEXT else f"{shown[: MOST_TEXT - 3]}..."
+
+
+def parse_answer(head: dict[str, Any], body: bytes, spec: FeatureSpec, limits: Limits) -> Features:
+    """The features of an answer.
+
+    Raises:
+      TrackError: the answer names it.
+      Garbled: the answer cannot be true: a shape, a range, a number or a text is not what extraction gives.
+    """
+    try:
+        answer = _error(head) if "reason" in head else _features(head, body, spec, limits)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise Garbled(f"{type(error).__name__}: {error}"[:MOST_TEXT]) from error
+    if isinstance(answer, TrackError):
+        raise answer
+    return answer
+
+
+def _error(head: dict[str, Any]) -> TrackError:
+    reason = head["reason"]
+    if not isinstance(reason, str) or reason not in REASONS or reason in PARENTS_REASONS:
+        raise ValueError(f"{reason!r:.100} is no reason that a child gives")
+    _check_text("detail", head["detail"])
+    _check_number("core_us", head["core_us"], int, 0, _MOST_COST)
+    error = REASONS[reason](head["detail"])
+    error.core_us = head["core_us"]
+    return error
+
+
+def _features(head: dict[str, Any], body: bytes, spec: FeatureSpec, limits: Limits) -> Features:
+    count = _patch_count(head["shape"], spec)
+    frames, mels = spec.patch_shape
+    if len(body) != count * (4 + 2 * frames * mels):
+        raise ValueError(f"{len(body)} bytes for {count} patches")
+    facts, cost = AudioFacts(**head["facts"]), Cost(**head["cost"]) if "cost" in head else None
+    _check_facts(facts, limits)
+    if cost is not None:
+        _check_cost(cost)
+    starts_s = np.frombuffer(body, "<f4", count)
+    patches = np.frombuffer(body, "<f2", offset=4 * count).reshape(count, frames, mels)
+    _check_arrays(starts_s, patches, limits)
+    return Features(starts_s=starts_s, patches=patches, facts=facts, cost=cost)
+
+
+def _patch_count(shape: Any, spec: FeatureSpec) -> int:
+    """Number of patches, from the shape that a child claims."""
+    count, *patch = shape
+    if tuple(patch) != spec.patch_shape or type(count) is not int or not 1 <= count <= spec.patches_per_track:
+        raise ValueError(f"shape {shape!r:.100} for at most {spec.patches_per_track} patches of {spec.patch_shape}")
+    return count
+
+
+def _check_facts(facts: AudioFacts, limits: Limits) -> None:
+    _check_number("duration_s", facts.duration_s, float, 0, limits.max_duration_s)
+    _check_number("sample_rate", facts.sample_rate, int, limits.min_rate_hz, limits.max_rate_hz)
+    _check_number("channels", facts.channels, int, 1, limits.max_channels)
+    _check_number("decoded_fraction", facts.decoded_fraction, float, 0, 1)
+    _check_text("format", facts.format)
+    if facts.damage is not None:
+        _check_text("damage", facts.damage)
+
+
+def _check_cost(cost: Cost) -> None:
+    for field in dataclasses.fields(cost):
+        _check_number(field.name, getattr(cost, field.name), int, 0, _MOST_COST)
+
+
+def _check_number(name: str, value: Any, kind: type[int] | type[float], low: float, high: float) -> None:
+    if type(value) is not kind or not (low <= value <= high):  # NaN compares as false
+        raise ValueError(f"{name} is {value!r:.100}, not from {low} to {high}")
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str) or len(value) > MOST_TEXT:
+        raise ValueError(f"{name} is no text of at most {MOST_TEXT} characters")
+    if not all(char.isprintable() or char == "\n" for char in value):
+        raise ValueError(f"{name} holds characters that cannot be printed: {value!r:.100}")
+
+
+_EXPONENT = 0x7C00
+"""Exponent bits of a float16: all are set in infinities and NaN."""
+
+
+def _check_arrays(starts_s: np.ndarray, patches: np.ndarray, limits: Limits) -> None:
+    if not (starts_s.min() >= 0 and starts_s.max() <= limits.max_duration_s and (np.diff(starts_s) > 0).all()):
+        raise ValueError(f"starts of patches {starts_s[:4].tolist()}...")
+    if (patches.view("<u2") & _EXPONENT == _EXPONENT).any():  # a sixth of the time of np.isfinite
+        raise ValueError("patches hold values that are not finite")
