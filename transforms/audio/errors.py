@@ -1,8 +1,8 @@
 """Why a track has no features: one class per reason.
 
 Stages: `read` (bytes from storage), `probe` (what the bytes claim to be), `decode` (samples), `features` (patches).
-A rejected track is tried again when its source, the feature spec or the extractor changes, or when somebody asks for
-it; a track whose error is `due_again` also in every run.
+A rejected track is retried if its source, the feature spec or the extractor changes, or on request. A track whose
+error is `due_again` is retried in every run.
 """
 
 from typing import ClassVar, Literal
@@ -15,9 +15,9 @@ class TrackError(Exception):
 
     Class attributes:
       reason: value of the ledger's `reason` column.
-      stage: where on the way from bytes to patches it is found.
-      due_again: whether every run tries the track again, also if its source has not changed.
-      sentence: what an analyst reads about it.
+      stage: step from bytes to patches at which the error occurs.
+      due_again: whether every run retries the track, even if its source has not changed.
+      sentence: explanation for analysts.
 
     Attributes:
       core_us: processor time that was spent on the track in a child process, microseconds.
@@ -109,7 +109,7 @@ class NoAudio(TrackError):
     """A media file without an audio stream."""
 
     reason, stage = "no_audio", "probe"
-    sentence = "The file holds no audio stream."
+    sentence = "The file contains no audio stream."
 
 
 class NoFrames(TrackError):
@@ -172,7 +172,7 @@ class TooShort(TrackError):
     """Less audio than the feature spec's minimum."""
 
     reason, stage = "too_short", "features"
-    sentence = "The audio is shorter than the least length that features are made from."
+    sentence = "The audio is shorter than the minimum length for features."
 
 
 class TooLong(TrackError):
@@ -193,7 +193,7 @@ class Unknown(TrackError):
     """An error without a more specific reason: a fault of the extractor, which blocks publishing."""
 
     reason, stage = "unknown", "decode"
-    sentence = "An unexpected error; nothing is published until it has a reason of its own."
+    sentence = "An unexpected error. Nothing is published until the extractor gives it a specific reason."
 
 
 def _subclasses() -> dict[str, type[TrackError]]:

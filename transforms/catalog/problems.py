@@ -33,12 +33,12 @@ class Problem:
 
 
 MOST_PROBLEMS = 1000
-"""Problems of a catalog that are listed; all of them are counted."""
+"""Most problems of a catalog that are listed. All of them are counted."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProblemSample:
-    """How many problems a catalog has, and some of them, by file and row."""
+    """The number of problems of a catalog, and some of the problems, by file and row."""
 
     count: int
     problems: tuple[Problem, ...]

@@ -14,7 +14,7 @@ def dataset_labels(dataset: str, manifest: DatasetManifest) -> Iterator[TrackLab
 
     Args:
       dataset: folder or gs:// prefix.
-      manifest: of the dataset.
+      manifest: manifest of the dataset.
     """
     for shard in manifest.shards:
         with storage.open_input(storage.join(dataset, shard.path)) as stream:

@@ -61,7 +61,7 @@ class Cost:
       decode_ms: time for decoding, downmix and resampling.
       features_ms: time for log-mel and patches.
       peak_bytes: most memory that the process has held so far.
-      core_us: processor time of all of it, microseconds, including threads of decoders.
+      core_us: processor time for the whole track in microseconds, including threads of decoders.
     """
 
     decode_ms: int

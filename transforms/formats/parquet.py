@@ -78,7 +78,7 @@ def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def read_parquet_of(url: str, ids: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
-    """See `read_parquet`; None where the file's metadata holds other ids than these."""
+    """See `read_parquet`. Returns None if the ids in the file's metadata differ from `ids`."""
     with open_parquet(url) as file:
         metadata = file.schema_arrow.metadata or {}
         if any(metadata.get(name.encode()) != value.encode() for name, value in ids.items()):
@@ -103,7 +103,7 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
 
 
 def row_groups_with(parquet: pq.ParquetFile, column: str, values: Sequence[str]) -> list[int]:
-    """Row groups whose stated smallest and largest string allow one of these values, which are sorted."""
+    """Row groups that may contain one of the sorted `values`, according to their minimum and maximum."""
     place = parquet.schema.names.index(column)
     found = []
     for group in range(parquet.num_row_groups):

@@ -20,8 +20,8 @@ class TrackLabels(NamedTuple):
       track_id: the track.
       group: its split group (the artist).
       targets: float32 [tags].
-      mask: float32 [tags], 1 where the annotations say something.
-      official: the split that the labels' source gives the track; None if it gives none.
+      mask: float32 [tags], 1 if the tag's category is known, else 0.
+      official: the track's split according to the source of the labels; None if it gives none.
     """
 
     track_id: str
@@ -37,13 +37,13 @@ def labels_of_rows(
     """Labels of the catalog rows in which a category of the taxonomy is known. Other tags are ignored.
 
     Args:
-      shards: of the catalog.
-      taxonomy: the tags.
-      column: further column with official splits; None: no track has one.
-      problems: gets the problems of the rows that are left out.
+      shards: shards of the catalog.
+      taxonomy: defines the tags.
+      column: further column with the official split; None: no track has one.
+      problems: receives the problems of the rows that are left out.
 
     Raises:
-      ValueError: `column` holds a word that is no split.
+      ValueError: a value of `column` is not the name of a side.
     """
     for shard in shards:
         for batch, faults in read_shard(shard):
