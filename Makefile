@@ -63,6 +63,7 @@ docs: setup  ## regenerate the generated documents
 	$(BIN)/python -m pipelines.docs.tables > docs/reference/tables.md
 	$(BIN)/python -m pipelines.docs.commands > docs/reference/commands.md
 	$(BIN)/python -m pipelines.docs.counters > docs/reference/counters.md
+	$(BIN)/python -m pipelines.docs.sandbox > docs/reference/sandbox.md
 	$(BIN)/python -m pipelines.docs.decisions docs/decisions > docs/decisions/README.md
 	$(BIN)/python -m benchmarks.structure --road > docs/reference/road-of-tag.md
 

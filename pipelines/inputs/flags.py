@@ -131,6 +131,11 @@ def extraction_flags(*, unit: str, late: str) -> Decorator:
             metavar="N",
             help=f"Largest number of tracks in a {unit}.",
         ),
+        click.option(
+            "--allow-weak-sandbox",
+            is_flag=True,
+            help="Decode also where the system cannot restrict decoders to a list of system calls (seccomp).",
+        ),
         click.option("--no-wait", is_flag=True, help=f"Launch the job and return at once; {late}."),
     )
 

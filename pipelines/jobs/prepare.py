@@ -65,6 +65,7 @@ class Options:
       limits: limits of the gates.
       buckets: groups in which rows are planned.
       launch: path of this launch's receipt, relative to the dataset.
+      allow_weak_sandbox: whether audio is decoded where seccomp is missing.
       children: sandbox children of a worker process; 0 means one a core of the worker.
     """
 
@@ -75,6 +76,7 @@ class Options:
     limits: GateLimits
     buckets: int
     launch: str
+    allow_weak_sandbox: bool = False
     children: int = 0
 
     @property
@@ -87,7 +89,12 @@ def build(root: beam.Pipeline, options: Options) -> None:
     """The whole job, top to bottom."""
 
     shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
-    write = WriteSettings(shards=shards, catalog_root=options.catalog_root, limits=Limits(), children=options.children)
+    write = WriteSettings(
+        shards=shards,
+        catalog_root=options.catalog_root,
+        limits=Limits(allow_weak_sandbox=options.allow_weak_sandbox),
+        children=options.children,
+    )
     record = RecordDatasetSettings(shards=shards, plan=options.plan, limits=options.limits, launch=options.launch)
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
@@ -152,6 +159,7 @@ def make_options(args: Arguments) -> Options:
         limits=limits,
         buckets=math.ceil(count / BUCKET_ROWS),
         launch=receipts.new_path(),
+        allow_weak_sandbox=args.allow_weak_sandbox,
     )
 
 

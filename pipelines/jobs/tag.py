@@ -74,6 +74,7 @@ class Options:
       known: where earlier outcomes are.
       limits: limits of the gates.
       launch: where this launch's receipt goes, relative to the table root.
+      allow_weak_sandbox: whether audio is decoded where seccomp is missing.
       also: other bundles that embed what is extracted.
       children: sandbox children of a worker process; 0 means one a core of the worker.
     """
@@ -91,6 +92,7 @@ class Options:
     children: int
     limits: GateLimits
     launch: str
+    allow_weak_sandbox: bool = False
     also: tuple[Also, ...] = ()
 
 
@@ -107,7 +109,7 @@ def build(root: beam.Pipeline, options: Options) -> None:
         ),
         catalog_root=options.catalog_root,
         spec=options.spec,
-        limits=Limits(),
+        limits=Limits(allow_weak_sandbox=options.allow_weak_sandbox),
         children=options.children,
         further=tuple(
             EmbedTarget(
@@ -191,6 +193,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         children=children_per_process(beam_options),
         limits=limits,
         launch=receipts.new_path(),
+        allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets),
     )
 

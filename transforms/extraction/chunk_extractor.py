@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from transforms import storage
 from transforms.audio import errors
 from transforms.audio.limits import Limits
+from transforms.extraction.confinement import in_force
 from transforms.extraction.sandbox import shared_sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.extraction.tally import EXTRACTED
@@ -45,6 +46,7 @@ class ExtractedTrack:
       read_ms: time that the bytes took to come.
       extract_ms: time from hand-over to the sandbox to its answer, waiting for a free child included.
       read_core_us: processor time of reading and hashing, microseconds.
+      confined_by: measures in force in the child process that decoded the track; none if no child did.
     """
 
     source: Source
@@ -55,6 +57,7 @@ class ExtractedTrack:
     read_ms: int
     extract_ms: int
     read_core_us: int = 0
+    confined_by: tuple[str, ...] = ()
 
     @property
     def work(self) -> dict[Measure, int]:
@@ -67,6 +70,7 @@ class ExtractedTrack:
             counters.EXTRACT_MS: self.extract_ms,
             counters.SOURCE_BYTES: self.size or 0,
         }
+        values |= {counters.TRACKS_CONFINED[name]: 1 for name in self.confined_by}
         if self.error is not None:
             values[counters.EXTRACT_CORE] = self.error.core_us
         elif self.features is not None and (cost := self.features.cost) is not None:
@@ -106,7 +110,8 @@ class ChunkExtractor:
         return self._threads.map(self._extract_one, chunk.tracks)
 
     def _extract_one(self, source: Source) -> ExtractedTrack:
-        features = None
+        features: Features | None = None
+        confined_by: tuple[str, ...] = ()
         start, core = time.monotonic(), time.thread_time()
         data, error = self._read(source)
         read = time.monotonic()
@@ -117,6 +122,7 @@ class ChunkExtractor:
                 features = self._sandbox().submit(data).result()
             except errors.TrackError as refused:
                 error = refused
+            confined_by = in_force(self._sandbox().confinement())
         EXTRACTED.add()
         return ExtractedTrack(
             source=source,
@@ -127,6 +133,7 @@ class ChunkExtractor:
             read_ms=round(1000 * (read - start)),
             extract_ms=round(1000 * (time.monotonic() - read)),
             read_core_us=round(1e6 * read_core_s),
+            confined_by=confined_by,
         )
 
     def _read(self, source: Source) -> tuple[bytes | None, errors.TrackError | None]:

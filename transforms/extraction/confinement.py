@@ -49,6 +49,11 @@ def hide_memory() -> str | None:
     return _prctl(_PR_SET_DUMPABLE, 0)
 
 
+def in_force(measures: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the measures that are in force."""
+    return tuple(name for name, state in measures.items() if state == IN_FORCE)
+
+
 def is_weak(measures: Mapping[str, str]) -> bool:
     """Whether the required measure is missing."""
     return measures[SECCOMP] != IN_FORCE

@@ -57,6 +57,22 @@ TRACKS_READ = _declare(
     "extract", "tracks_read", "counter", "tracks", "Tracks that were processed, whether accepted or rejected."
 )
 TRACKS_REJECTED = _declare("extract", "tracks_rejected", "counter", "tracks", "Those of them that were rejected.")
+TRACKS_CONFINED = {
+    name: _declare(
+        "extract",
+        f"tracks_confined_by_{name.replace(' ', '_')}",
+        "counter",
+        "tracks",
+        f"Tracks decoded in a child process that was confined by this measure: {sentence}.",
+    )
+    for name, sentence in (
+        ("seccomp", "an allow-list of system calls"),
+        ("landlock", "no access to files, TCP and other processes"),
+        ("unprivileged user", "a user that owns nothing"),
+        ("not dumpable", "memory that other processes of the user cannot read"),
+    )
+}
+"""Measure of the sandbox -> how many tracks it confined."""
 EXTRACT_MS = _declare(
     "extract",
     "extract_ms",
