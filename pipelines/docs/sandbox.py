@@ -22,8 +22,8 @@ everything that decoding does not need before it sees a file:
 
 The run manifest counts for each measure how many tracks were decoded under it
 (`measured.counters.extract.tracks_confined_by_...`). The parent checks the whole answer of a child:
-shape, ranges, finite values, bounded and printable text. An answer that cannot be true is the reject
-reason `crash`, and a child cannot report a reason that only the parent can find.
+shape, ranges, finite values, bounded and printable text. An answer that cannot be true is the
+reject reason `crash`, and a child cannot report a reason that only the parent can find.
 
 ## System calls
 
