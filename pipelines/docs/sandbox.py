@@ -14,7 +14,7 @@ everything that decoding does not need before it sees a file:
 
 | measure | effect | where it is missing |
 |---|---|---|
-| seccomp | every system call that is not in the list below fails with EPERM | the run stops unless `--allow-weak-sandbox` is given |
+| seccomp | every system call that is not listed below fails | the run stops without `--allow-weak-sandbox` |
 | Landlock | no file can be opened, no TCP connection made, no process outside signalled | the run continues |
 | unprivileged user | the child runs as user 65534, which owns nothing | the run continues |
 | not dumpable | parent and child cannot be read by other processes of their user | the run continues |

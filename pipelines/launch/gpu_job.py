@@ -39,7 +39,7 @@ class GpuJob:
       words: the command line after `catalog-tagger`.
       folder: where checkpoints and logs go unless the command line says otherwise: `gs://` or under a volume.
       gpu: type of the GPUs, such as `nvidia-l4`.
-      gpus: of each machine.
+      gpus: of each machine; 0 for a job that needs none.
       machines: that train together; each is a worker of TF_CONFIG.
       machine_type: None leaves the choice to a table or to the scheduler.
       retries: how often a machine that failed is started again; it goes on from the last checkpoint.
@@ -65,7 +65,7 @@ class GpuJob:
         if not re.fullmatch(_NAME, self.name):
             raise ValueError(f"--job-name={self.name}: lower-case letters, digits and hyphens, at most 49")
         check_form("--image", self.image, IMAGE)
-        for flag, least in (("gpus", 1), ("machines", 1), ("retries", 0), ("max_hours", 1)):
+        for flag, least in (("gpus", 0), ("machines", 1), ("retries", 0), ("max_hours", 1)):
             if getattr(self, flag) < least:
                 raise ValueError(f"--{flag.replace('_', '-')}={getattr(self, flag)}: at least {least}")
 

@@ -125,6 +125,8 @@ def _node_selector(job: GpuJob) -> dict[str, str]:
     """GKE's label of the GPU, or another cluster's where one is given as LABEL=VALUE."""
     label, equals, value = job.gpu.partition("=")
     selector = {label: value} if equals else {"cloud.google.com/gke-accelerator": job.gpu.lower().replace("_", "-")}
+    if not job.gpus:
+        selector = {}
     if job.machine_type:
         selector["node.kubernetes.io/instance-type"] = job.machine_type
     if job.spot:
@@ -135,13 +137,14 @@ def _node_selector(job: GpuJob) -> dict[str, str]:
 def _tolerations(job: GpuJob) -> list[dict[str, str]]:
     gpu = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
     spot = {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
-    return [gpu, spot] if job.spot else [gpu]
+    return [*([gpu] if job.gpus else []), *([spot] if job.spot else [])]
 
 
 def _container(job: GpuJob, place: KubernetesPlace) -> dict[str, Any]:
     mounts = [{"name": "shm", "mountPath": "/dev/shm"}]
     if place.mount:
         mounts.append({"name": "data", "mountPath": place.mount})
+    shares = max(job.gpus, 1)
     return {
         "name": CONTAINER,
         "image": job.image,
@@ -149,8 +152,8 @@ def _container(job: GpuJob, place: KubernetesPlace) -> dict[str, Any]:
         "args": [word.replace("$(", "$$(") for word in job.words],  # Kubernetes expands $(NAME)
         "env": _environment(job),
         "resources": {
-            "limits": {"nvidia.com/gpu": str(job.gpus)},
-            "requests": {"cpu": str(_CPUS * job.gpus), "memory": f"{_MEMORY_GIB * job.gpus}Gi"},
+            **({"limits": {"nvidia.com/gpu": str(job.gpus)}} if job.gpus else {}),
+            "requests": {"cpu": str(_CPUS * shares), "memory": f"{_MEMORY_GIB * shares}Gi"},
         },
         "volumeMounts": mounts,
     }

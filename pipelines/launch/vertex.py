@@ -86,19 +86,22 @@ def _pool(job: GpuJob, count: int) -> dict[str, Any]:
     gpu = job.gpu.upper().replace("-", "_")
     if not re.fullmatch("[A-Z0-9_]+", gpu):
         raise ValueError(f"--gpu={job.gpu}: Vertex names GPUs like nvidia-l4")
+    machine = {"machineType": job.machine_type or _machine_type(gpu, job.gpus)}
     return {
-        "machineSpec": {
-            "machineType": job.machine_type or _machine_type(gpu, job.gpus),
-            "acceleratorType": gpu,
-            "acceleratorCount": job.gpus,
-        },
+        "machineSpec": machine | ({"acceleratorType": gpu, "acceleratorCount": job.gpus} if job.gpus else {}),
         "replicaCount": str(count),  # an int64, which JSON requests write as text
         "diskSpec": {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 200},
         "containerSpec": {"imageUri": job.image, "command": [IMAGE_PROGRAM], "args": list(job.words)},
     }
 
 
+CPU_MACHINE = "n2-standard-8"
+"""Machine of a job without GPUs: 8 cores, 32 GB."""
+
+
 def _machine_type(gpu: str, gpus: int) -> str:
+    if not gpus:
+        return CPU_MACHINE
     counts = MACHINE_TYPES.get(gpu)
     if counts is None:
         raise ValueError(f"--gpu={gpu}: known are {', '.join(sorted(MACHINE_TYPES))}; for another give --machine-type")

@@ -128,7 +128,11 @@ def sample(option) -> list[str]:
     if isinstance(option.type, click.Choice):
         return [f"{flag}={next(c for c in option.type.choices if c != option.default)}"]
     kind = {"integer": int, "float": float}.get(option.type.name)
-    value = "gs://music/some where" if kind is None else str(kind((option.default or 1) * 2))
+    value = (
+        "gs://music/some where"
+        if kind is None
+        else str(kind((option.default if isinstance(option.default, int | float) else 0) * 2 or 2))
+    )
     return [f"{flag}={value}"] * (2 if option.multiple else 1)
 
 
@@ -143,6 +147,25 @@ def test_every_option_of_a_local_run_reaches_the_job():
         given = values([*TRAIN[1:], *sample(option)])
         words = command_words(Arguments(**given), own)
         assert values(words) == given != values(TRAIN[1:]) or option.name in ("dataset", "output"), option.name
+
+
+REFIT = [
+    "refit",
+    "--table=gs://music/tags",
+    "--model=gs://music/b",
+    "--catalog=gs://music/c",
+    "--output=gs://music/new",
+]
+
+
+def test_refit_needs_no_gpu(capsys):
+    place = [IMAGE, "--dry-run"]
+    assert main(["submit", *REFIT, "--to=vertex", "--project=music", "--region=europe-west4", *place]) == 0
+    (pool,) = json.loads(capsys.readouterr().out)["jobSpec"]["workerPoolSpecs"]
+    assert pool["machineSpec"] == {"machineType": "n2-standard-8"} and pool["containerSpec"]["args"] == REFIT
+    assert main(["submit", *REFIT, "--to=kubernetes", *place]) == 0
+    pod = yaml.safe_load(capsys.readouterr().out)["spec"]["template"]["spec"]
+    assert (pod["nodeSelector"], pod["tolerations"]) == ({}, []) and "limits" not in pod["containers"][0]["resources"]
 
 
 def test_text_that_is_no_place_is_let_through(capsys):
