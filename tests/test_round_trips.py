@@ -87,7 +87,9 @@ def values(cls: type, **chosen: SearchStrategy[Any]) -> SearchStrategy[Any]:
     return st.builds(cls, **{f.name: chosen.get(f.name, st.from_type(hints[f.name])) for f in dataclasses.fields(cls)})
 
 
-RUNS = values(Run, options=st.dictionaries(st.text(max_size=5), st.none() | st.integers() | FINITE, max_size=3))
+PLAIN = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | FINITE, max_size=3)
+NESTED = st.dictionaries(st.text(max_size=5), PLAIN, max_size=2)
+RUNS = values(Run, options=PLAIN, gates=NESTED, measured=NESTED)
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
 OUTCOMES = values(TrackOutcome)
 
@@ -118,6 +120,7 @@ CASES = {
             mel_std=st.lists(FINITE, max_size=3).map(tuple),
             tag_positive=ROWS,
             tag_known=ROWS,
+            gates=NESTED,
         ),
         DatasetManifest.from_json,
     ),
@@ -138,7 +141,7 @@ CASES = {
         values(PublishedRows, min_score=st.floats(0, 1), top_k=st.none() | st.integers(1)),
         lambda obj: PublishedRows(**obj),
     ),
-    Receipt: Case(values(Receipt, counts=NUMBERS), Receipt.from_json, dataclasses.asdict),
+    Receipt: Case(values(Receipt, counts=NUMBERS, measured=NESTED), Receipt.from_json, dataclasses.asdict),
     Row: Case(
         values(Row, value=FINITE, low=st.none(), high=st.none(), target=st.none() | FINITE)
         | st.lists(FINITE, min_size=1, max_size=5).map(lambda v: Row.of(v, benchmark="b", name="n", unit="s")),
@@ -197,6 +200,10 @@ def plain(value: Any) -> Any:
     return (name, [plain(item) for item in value]) if isinstance(value, tuple | list) else (name, value)
 
 
+WRITTEN_ONLY = {"WorkTotals"}
+"""Classes whose JSON is for readers of manifests and is never read back."""
+
+
 def test_every_class_has_a_case() -> None:
     methods = {"to_json", "from_json"}
     classes = {
@@ -206,7 +213,7 @@ def test_every_class_has_a_case() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.ClassDef) and methods & {getattr(part, "name", None) for part in node.body}
     }
-    assert classes == {cls.__name__ for cls in CASES}
+    assert classes - WRITTEN_ONLY == {cls.__name__ for cls in CASES}
 
 
 def test_tuples_and_lists_are_told_apart() -> None:

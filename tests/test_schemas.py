@@ -51,9 +51,9 @@ def test_tables(tmp_path: Path, name: str) -> None:
 
 def test_part_files(tmp_path: Path) -> None:
     ids = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id="tx-1")
-    known = PriorOutcomes(table=str(tmp_path), parent=None, ids=ids, due_again=frozenset())
+    known = PriorOutcomes(root=str(tmp_path), parent=None, ids=ids, due_again=frozenset())
     rows = pa.Table.from_pylist([{"track_id": "a", "source_version": "1", "embedding": [1.0]}], schema=PART)
-    assert_has_schema(write_part(known.table, 0, rows, "em-1"), PART)
+    assert_has_schema(write_part(known.root, 0, rows, "em-1"), PART)
 
 
 def test_splits_of_a_bundle() -> None:

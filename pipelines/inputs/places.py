@@ -24,3 +24,8 @@ def with_places(args: Arguments, environ: Mapping[str, str]) -> Arguments:
     if chosen.output is None:
         raise UsageError("missing --output")
     return chosen
+
+
+def checkpoints_folder(args: Arguments) -> str:
+    """Where the run leaves its checkpoints."""
+    return args.checkpoints or f"{args.output.rstrip('/')}.checkpoints"

@@ -1,14 +1,10 @@
-"""How `train` trains: the flags, and the options that they make."""
+"""The training options that the flags make. Imports TensorFlow."""
 
 from models.training.data import Sampling
 from models.training.options import TrainingOptions
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.places import checkpoints_folder
 from pipelines.terminal.errors import UsageError
-
-
-def checkpoints_folder(args: Arguments) -> str:
-    """Where the run leaves its checkpoints."""
-    return args.checkpoints or f"{args.output.rstrip('/')}.checkpoints"
 
 
 def training_options(args: Arguments, trunk: str) -> TrainingOptions:
@@ -17,7 +13,6 @@ def training_options(args: Arguments, trunk: str) -> TrainingOptions:
     Raises:
       UsageError: a value makes no sense.
     """
-
     output = args.output.rstrip("/")
     try:
         return TrainingOptions(

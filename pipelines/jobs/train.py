@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from models.build import BuiltBundle
 from models.bundles.trunk_bundle import BundleError
 from models.bundles.writing import check_output, clear_unfinished
 from models.embedding.pooling import Pooling
@@ -14,12 +14,14 @@ from models.training.cluster import is_chief
 from models.training.errors import TrainingError
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.heads import head_options
-from pipelines.inputs.places import with_places
-from pipelines.inputs.training import checkpoints_folder, training_options
+from pipelines.inputs.places import checkpoints_folder, with_places
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.bundle_answer import bundle_answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest
+
+if TYPE_CHECKING:
+    from models.build import BuiltBundle
 
 FEW_LABELS = 5_000
 """Labelled tracks below which a ready-made trunk is advised."""
@@ -100,8 +102,10 @@ def _check_trunks(args: Arguments, dataset: DatasetManifest) -> list[str]:
     return [word for word in args.trunk if word not in bundles]
 
 
-def _build(args: Arguments, names: Sequence[str]) -> BuiltBundle | None:
+def _build(args: Arguments, names: Sequence[str]) -> "BuiltBundle | None":
+    # These import TensorFlow, which takes seconds: after everything that can be refused without it.
     from models.build import build_bundle
+    from pipelines.inputs.training import training_options
 
     # Every name is checked before the first trunk is trained.
     options = [training_options(args, name) for name in names] or [training_options(args, "compact")]

@@ -62,8 +62,9 @@ class Command(click.Command):
     def _check_values(self, ctx: click.Context, given: dict[str, Any]) -> None:
         """Refuses values of the wrong type."""
         for param in self.get_params(ctx):
-            if given.get(param.name or "") and param.expose_value:
-                param.type_cast_value(ctx, given[param.name or ""])
+            value = given.get(param.name or "")
+            if isinstance(value, str | list | tuple) and param.expose_value:  # not the mark of a flag without its value
+                param.type_cast_value(ctx, value)
 
     def _check_missing(self, ctx: click.Context, given: dict[str, Any]) -> None:
         missing = [

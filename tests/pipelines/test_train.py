@@ -65,7 +65,7 @@ def test_advice_is_for_few_labels_and_no_ready_made_network():
 def test_who_trains_heads_on_the_statistics_is_told_of_ready_made_networks(dataset, tmp_path, capsys):
     words = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle"), "--trunk", "statistics"]
     assert main(words) == 0
-    assert "`catalog-tagger import musicnn`" in capsys.readouterr().out
+    assert "`catalog-tagger import-model musicnn`" in capsys.readouterr().out
 
 
 def test_a_run_killed_while_it_writes_its_bundle_is_finished_by_the_same_command(dataset, tmp_path, monkeypatch):

@@ -104,7 +104,7 @@ def test_time_and_memory_of_every_stage_are_distributions(tmp_path):
     for name in ("a.wav", "b.wav"):
         (tmp_path / name).write_bytes(encode(music(4.0)))
     settings = EmbedSettings(
-        target=EmbedTarget(table=str(tmp_path / "table"), embedding_id="em-1", load_embedder=Ones),
+        target=EmbedTarget(root=str(tmp_path / "table"), embedding_id="em-1", load_embedder=Ones),
         catalog_root=str(tmp_path),
         spec=FeatureSpec(patches_per_track=2),
         limits=Limits(),

@@ -172,7 +172,9 @@ def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
     try:
         rows = read_parquet(url, ["track_id", "reason"]).to_pylist()
     except storage.NotFound as e:
-        raise DatasetError(f"{url}: missing, although it lists {manifest.none[TIED]} tied tracks: prepare again") from e
+        raise DatasetError(
+            f"{url} is missing, although {DATASET_FILE} lists {manifest.none[TIED]} tied tracks: prepare again"
+        ) from e
     return [row["track_id"] for row in rows if row["reason"] == TIED]
 
 

@@ -5,10 +5,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
-from pipelines.cli import _parse, main
+from pipelines.cli import main, program
 from pipelines.launch.beam import parse_beam_args
 from tests.support.world import World
 
@@ -25,9 +26,16 @@ POOL = "--environment_type=EXTERNAL --environment_config=localhost:50000"
 
 def effective(line: str) -> dict[str, Any]:
     """The options that a job of this command line gets, but for those with Beam's own default."""
-    args, beam_args = _parse(shlex.split(line))
-    assert args.command == line.split()[0]
-    return parse_beam_args(beam_args, args.command).get_all_options(drop_default=True)
+    context = parsed(line)
+    return parse_beam_args(context.args, line.split()[0]).get_all_options(drop_default=True)
+
+
+def parsed(line: str) -> click.Context:
+    """The command of a command line with its own flags; `args` are left for Beam."""
+    name, *words = shlex.split(line)
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    return command.make_context(name, words)
 
 
 IN_DATAFLOW = {
@@ -97,8 +105,8 @@ def test_documented_jobs_are_accepted_command_lines(page: str) -> None:
 
 
 def test_values_with_spaces_stay_whole() -> None:
-    args, _ = _parse(shlex.split(f"{TAG} {DATAFLOW} --catalog-root 'gs://m/two words'"))
-    assert args.catalog_root == "gs://m/two words"
+    context = parsed(f"{TAG} {DATAFLOW} --catalog-root 'gs://m/two words'")
+    assert context.params["catalog_root"] == "gs://m/two words"
 
 
 @pytest.mark.parametrize(

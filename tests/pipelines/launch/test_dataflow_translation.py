@@ -59,9 +59,10 @@ def translated(
         results.append(run_pipeline(*args, **kwargs))
         return results[-1]
 
+    job = importlib.import_module(f"pipelines.jobs.{request.param}")
     run_pipeline = engines.run_pipeline
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "run_pipeline", keep)
+        patch.setattr(job, "run_pipeline", keep)
         assert main(command_line(request.param, world, tmp_path_factory.mktemp("output")) + DATAFLOW) == 0
     return request.param, results[0].job
 
@@ -82,7 +83,7 @@ def test_the_steps_are_the_left_column_of_the_file(translated: tuple[str, Any]) 
     proto = job.proto_pipeline
     (root,) = (proto.components.transforms[name] for name in proto.root_transform_ids)
     names = {proto.components.transforms[name].unique_name for name in root.subtransforms}
-    steps = re.findall(r'"(\w+)" >>', inspect.getsource(importlib.import_module(f"pipelines.{command}").build))
+    steps = re.findall(r'"(\w+)" >>', inspect.getsource(importlib.import_module(f"pipelines.jobs.{command}").build))
     assert len(steps) > 7
     assert set(steps) <= names
 
