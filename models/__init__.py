@@ -2,6 +2,6 @@
 
 import os
 
-# TensorFlow reads this once, when it is imported, which only modules of this package do. Its C++ side writes remarks on
-# the processor, and on its own graph rewriting at error level; what matters comes as an exception.
+# TensorFlow reads this variable once, at import, and only modules of this package import it. Its C++ code logs remarks
+# on the processor, and logs its own graph rewriting at error level. Real failures raise exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,4 +1,4 @@
-"""From a dataset to a bundle: the whole of training in one function."""
+"""The whole training, from a dataset to a bundle, in one function."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ from transforms.dataset.manifest import DatasetError, DatasetManifest, read_mani
 from transforms.splits.by_artist import NONE, SPLITS
 
 FineTune = Literal["tested", "always"]
-"""Whether fine-tuned trunks are published only where validation tracks show that they are better, or always."""
+"""When fine-tuned trunks are published: only if they are better on validation tracks (`tested`), or always."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,29 +51,29 @@ def build_bundle(
     *,
     fine_tune: FineTune | None = None,
 ) -> BuiltBundle | None:
-    """Trains on a dataset and writes a bundle; None on workers other than the chief, which help to train it.
+    """Trains on a dataset and writes a bundle. Workers other than the chief only help to train, and get None.
 
     Args:
       dataset: folder that `prepare` wrote.
       output: folder of the new bundle.
       options: how trunks are trained.
-      pooling: what a track embedding is made of.
-      trunks: what `choose_trunks` takes; by default the one that the options name.
-      heads: what was asked of heads.
-      fine_tune: train trunks that are taken from bundles too; None: leave them as they are.
+      pooling: how patch embeddings become a track embedding.
+      trunks: the argument `words` of `choose_trunks`; the default is the trunk that the options name.
+      heads: how heads are fitted.
+      fine_tune: also train the trunks of bundles; None: keep them frozen.
 
     Raises:
       DatasetError: the dataset is missing, incomplete, changed, or has no training tracks.
-      BundleError: `output` holds something already, a bundle's trunk does not fit, or it was trained on tracks that
-        this split rates.
-      TrainingError: the options do not fit the devices, or what an earlier run left.
+      BundleError: `output` is not empty, a bundle's trunk does not fit, or tracks that it was trained on would be
+        rated as unseen.
+      TrainingError: the options do not fit the devices, or the checkpoint of an earlier run.
     """
     if cluster.is_chief():
         check_output(output)
     manifest = read_manifest(dataset)
     if not manifest.splits.get("train"):
         raise DatasetError(f"{dataset}: no track in the training split (splits: {manifest.splits})")
-    tied = [(track, "") for track in tied_tracks(dataset, manifest)]  # their groups decide nothing
+    tied = [(track, "") for track in tied_tracks(dataset, manifest)]  # their groups are not used
     placement.strategy(options.devices)  # before any network is loaded: TensorFlow sets up its devices once
     words = tuple(trunks) or (options.trunk,)
     apart = len(words) > 1 or fine_tune is not None
@@ -105,7 +105,7 @@ def build_bundle(
 def _learned_before(
     words: Sequence[str], manifest: DatasetManifest, paths: Mapping[str, list[str]]
 ) -> list[split_file.SplitRow]:
-    """The tracks that trunks of bundles were trained on: none of them is rated here."""
+    """The tracks that trunks of bundles were trained on. Raises BundleError if they would be rated as unseen."""
     trained = [bundle for bundle in bundles_among(words).values() if split_file.is_trained(bundle)]
     if not trained:
         return []
@@ -120,7 +120,7 @@ def _learned_before(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Fitted:
-    """Trunks, the labelled tracks as they embed them, and the tagger on that."""
+    """Trunks, the labelled tracks that they embedded, and the tagger fitted on these embeddings."""
 
     embedding: Embedding
     trunks: Sequence[ChosenTrunk]
@@ -144,7 +144,7 @@ def _fitted(
 
 
 def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
-    """The fine-tuned trunks where they are surely better on validation tracks, else the frozen: see `Gain`."""
+    """Returns the fine-tuned trunks if their validation loss is lower by more than its standard error (see `Gain`)."""
     losses = [found.tagger.validation_losses for found in (frozen, tuned)]
     known = ~np.isnan(losses[0])
     groups = [group for group, counts in zip(frozen.rows["validation"].groups, known, strict=True) if counts]
@@ -158,7 +158,7 @@ def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
 def _embedded(
     manifest: DatasetManifest, paths: Mapping[str, list[str]], chosen: Sequence[ChosenTrunk], pooling: Pooling
 ) -> dict[str, SplitRows]:
-    """The tracks of each split, embedded as the new bundle will embed them."""
+    """Embeds the tracks of each split exactly as the new bundle will."""
     embedder = TrackEmbedder([(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec, pooling)
     size = len(manifest.taxonomy.tags)
     return {
@@ -168,7 +168,7 @@ def _embedded(
 
 
 def _forget_checkpoints(folder: str | None, chosen: Sequence[ChosenTrunk], *, apart: bool) -> None:
-    """Removes what a killed run would have gone on from: the bundle is complete."""
+    """Removes the checkpoints: the bundle is complete, so nothing is left to resume."""
     for number, trunk in enumerate(trunk for trunk in chosen if trunk.trained):
         if folder:
             checkpoints.remove(_own_folder(folder, number, trunk.facts.name, apart))
@@ -178,7 +178,7 @@ def _forget_checkpoints(folder: str | None, chosen: Sequence[ChosenTrunk], *, ap
 def _trainer(
     manifest: DatasetManifest, paths: Mapping[str, list[str]], options: training.TrainingOptions, *, apart: bool
 ) -> Train:
-    """Trains one trunk after the other; where there may be several, each has folders for its logs and checkpoints."""
+    """A function that trains one trunk per call. `apart` gives each trunk separate folders for logs and checkpoints."""
     numbers = itertools.count()
 
     def train(name: str, initial: keras.Model | None) -> training.TrainedTrunk:
@@ -186,7 +186,7 @@ def _trainer(
         logs, checkpointed = (
             folder and _own_folder(folder, number, name, apart) for folder in (options.logs, options.checkpoints)
         )
-        # A trunk to go on from is not built by name: it need not stand in the registry.
+        # A trunk that is given as a network is not built by name, so its name may be missing in the registry.
         trunk = name if initial is None else options.trunk
         chosen = dataclasses.replace(options, trunk=trunk, logs=logs, checkpoints=checkpointed)
         return training.train_trunk(
@@ -197,12 +197,12 @@ def _trainer(
 
 
 def _own_folder(folder: str, number: int, name: str, apart: bool) -> str:
-    """The folder of one trunk: numbered, as two bundles may name theirs alike."""
+    """The folder of one trunk. It is numbered, because trunks of two bundles may have the same name."""
     return storage.join(folder, f"{number}-{name}") if apart else folder
 
 
 def _history(options: training.TrainingOptions, chosen: Sequence[ChosenTrunk]) -> dict[str, Any]:
-    """How the trunks were trained: the first one trained here as `epochs`, any further ones by name."""
+    """How the trunks were trained: the first one at the top level, the others in the list `further`."""
     kept = {name: value for name, value in options.to_json().items() if name != "trunk"}
     trained = [(trunk.facts.name, trunk.trained) for trunk in chosen if trunk.trained]
     curves = [{"trunk": name, "best_epoch": one.best_epoch, "epochs": one.history} for name, one in trained]

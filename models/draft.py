@@ -1,4 +1,4 @@
-"""A bundle before it is written: what `build` and `refit` have in common at their end."""
+"""A bundle before it is written: the last step of both `build` and `refit`."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -20,14 +20,14 @@ class BundleDraft:
     """A fitted tagger and everything that its bundle records.
 
     Attributes:
-      embedding: what makes embeddings.
+      embedding: trunks, feature spec and pooling.
       trunk_files: the trunks' files, by name.
       taxonomy: the tags.
       tagger: heads fitted on these embeddings, with their metrics.
       history: how trunks were trained, as JSON values.
-      splits: (track_id, group) of each side's tracks, and of those that are kept out as `none`.
-      learned: the tracks that trunks had learned from before.
-      input_statistics: per-mel `mean` and `std` of the training split, where patches were at hand.
+      splits: (track_id, group) of the tracks on each side; the side `none` has the excluded tracks.
+      learned: the tracks that trunks were trained on earlier.
+      input_statistics: `mean` and `std` of each mel band over the training split; None without patches.
     """
 
     embedding: Embedding
@@ -43,7 +43,7 @@ class BundleDraft:
         """Writes the bundle create-only, its manifest last, and reads it back.
 
         Raises:
-          BundleError: the folder holds something already.
+          BundleError: the folder is not empty.
         """
         tagger = self.tagger
         tagging = Tagging(taxonomy=self.taxonomy, heads=tagger.heads, tags=tagger.tags)

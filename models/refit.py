@@ -1,4 +1,4 @@
-"""New heads for a bundle from embeddings that are published already: no audio, no patches, no TensorFlow."""
+"""Fits new heads for a bundle on published embeddings: without audio, patches or TensorFlow."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,12 +27,12 @@ from transforms.taxonomy.hierarchy import Taxonomy
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RefittedBundle:
-    """A new bundle, its metrics, and how many labelled tracks are special.
+    """A new bundle, its metrics, and counts of labelled tracks.
 
     Attributes:
-      absent: those that the table does not hold.
-      kept_out: those that the split, or the same bytes on another side, keeps out.
-      unsplit: those used that the bundle's split does not know.
+      absent: tracks that are not in the table.
+      kept_out: tracks that are excluded by the split, or because the same bytes are also on another side.
+      unsplit: tracks that are used although the bundle's split does not contain them.
     """
 
     bundle: Bundle
@@ -51,26 +51,26 @@ def refit(
     options: HeadOptions,
     ratios: SplitRatios,
 ) -> RefittedBundle:
-    """Fits heads on a snapshot's embeddings and writes a bundle that makes the same embeddings.
+    """Fits heads on a snapshot's embeddings and writes a bundle with the same trunks.
 
     Args:
       url: the bundle whose trunks made the embeddings.
       output: folder of the new bundle.
-      snapshot: a snapshot of the table that holds the embeddings.
+      snapshot: a snapshot of the table with the embeddings.
       labels: labelled tracks, in the order of the taxonomy's tags.
       taxonomy: tags of the new heads.
-      options: what was asked of heads.
-      ratios: shares of the sides of artists that the bundle's split does not know.
+      options: how heads are fitted.
+      ratios: shares of the sides, for artists that the bundle's split does not contain.
 
     Raises:
-      BundleError: the bundle cannot be used, makes other embeddings, or no labelled track has one for training.
+      BundleError: the bundle cannot be used or makes other embeddings, or no labelled training track has an embedding.
     """
     check_output(output)
     base = load_trunks(url)
     if (own := snapshot.manifest.run.ids.embedding_id) != base.embedding_id:
         raise BundleError(
-            f"{snapshot.root} holds embeddings {own}, {url} makes {base.embedding_id}: give the "
-            "bundle that the table was tagged with, or tag with this one first"
+            f"{snapshot.root} has embeddings {own}, but {url} makes {base.embedding_id}: give the "
+            "bundle that the table was tagged with, or first tag with this one"
         )
     labelled = _Labels.of(labels, len(taxonomy.tags))
     embedded = read_embeddings(snapshot, sorted(labelled.places), base.embedding_dim)
@@ -80,7 +80,8 @@ def refit(
     splits, absent, kept_out, unsplit = _split(labelled, embedded, kept, base.embedding_dim)
     if not splits["train"].track_ids:
         raise BundleError(
-            f"{snapshot.root} holds no embedding of a labelled track of the training split: nothing to fit on"
+            f"{snapshot.root} has no embedding of a labelled training track, so heads cannot be fitted: label tracks "
+            "that the table contains"
         )
     blocks = base.pooling.blocks(base.trunks, base.spec.n_mels)
     layout = layout_of(taxonomy)
@@ -101,22 +102,24 @@ def refit(
 def read_embeddings(
     snapshot: SnapshotReader, wanted: Sequence[str], dim: int
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Embeddings of these tracks that a snapshot holds, in batches: ids, and float16 [n, dim], their full precision.
+    """Yields the embeddings of these tracks in batches: ids, and float16 [n, dim], which is their full precision.
+
+    Tracks that the snapshot does not contain are skipped.
 
     Raises:
-      BundleError: one has another length.
+      BundleError: the embeddings do not have `dim` values.
     """
     for rows in snapshot.batches("embeddings", ["track_id", "embedding"], track_ids=wanted):
         flat = pc.list_flatten(rows.column("embedding")).to_numpy()
         if len(flat) != rows.num_rows * dim:
             mean = len(flat) / rows.num_rows
-            raise BundleError(f"{snapshot.root}: {mean:g} values an embedding, the bundle makes {dim}")
+            raise BundleError(f"{snapshot.root}: {mean:g} values per embedding, but the bundle makes {dim}")
         yield rows.column("track_id").to_pylist(), flat.reshape(-1, dim).astype(EMBEDDING_TYPE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Labels:
-    """Labels of all tracks: the row of each, its group and its official side, targets and mask [n, T]."""
+    """Labels of all tracks: row number by track id; group and official side of each row; targets and mask [n, T]."""
 
     places: dict[str, int]
     groups: list[str]
@@ -144,7 +147,7 @@ class _Labels:
 
 
 class _Side:
-    """The rows of one split, written to disk as they come."""
+    """The rows of one split. They are written to disk as they arrive."""
 
     def __init__(self, dim: int, tags: int) -> None:
         self._ids: list[str] = []
@@ -171,7 +174,7 @@ class _Side:
 def _split(
     labels: _Labels, embedded: Iterable[tuple[list[str], np.ndarray]], kept: KeptSplit, dim: int
 ) -> tuple[dict[str, SplitRows], int, int, int]:
-    """Rows of each split; labelled tracks without an embedding, kept out, and not known to the bundle's split."""
+    """Rows of each split, and the counts `absent`, `kept_out` and `unsplit` of `RefittedBundle`."""
     written = {split: _Side(dim, labels.targets.shape[1]) for split in SPLITS}
     absent, kept_out, unknown = len(labels.places), 0, 0
     for ids, embeddings in embedded:
@@ -187,12 +190,12 @@ def _split(
 
 
 def _out(known: Sides, kept: KeptSplit) -> list[tuple[str, str]]:
-    """The tracks that stay out, now or since the bundle was trained; their groups decide nothing."""
+    """The tracks that are excluded, now or by the bundle's split. Their groups are left empty: they are not used."""
     found = {track for sides in (known.tracks, kept.sides) for track, side in sides.items() if side == NONE}
     return [(track, "") for track in found]
 
 
 def _trunk_files(base: TrunkBundle) -> dict[str, bytes]:
-    """The trunks' files as they are, by name."""
+    """The unchanged files of the trunks, by name."""
     kept = {name for trunk in base.trunks for place in trunk.files.values() for name in files_of(place, base.files)}
     return {name: read_file(base.url, name, base.files[name]) for name in sorted(kept)}

@@ -1,1 +1,1 @@
-"""Model bundles: read, checked, written, described."""
+"""Model bundles: reading, checks, writing, model card."""

@@ -1,4 +1,4 @@
-"""A complete tagger without TensorFlow: a fixed numpy projection as trunk. For tests and for trying a pipeline out."""
+"""A complete tagger without TensorFlow, for tests and for trying out a pipeline. Its trunk is a fixed projection."""
 
 import dataclasses
 import io
@@ -22,7 +22,7 @@ _TRUNK_FILE = "trunk.npz"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Projection:
-    """A trunk: mean over the frames, times a fixed matrix float32 [mels, patch_dim]."""
+    """A trunk that multiplies the mean over the frames by a fixed matrix, float32 [mels, patch_dim]."""
 
     matrix: np.ndarray
 
@@ -54,15 +54,15 @@ def write_fake_bundle(
     patch_dim: int = 8,
     thresholds: Sequence[float] | None = None,
 ) -> Bundle:
-    """Writes a bundle whose trunk and heads are drawn from seeds: same arguments, same ids, same scores.
+    """Writes a bundle with random trunk and heads. The same arguments give the same ids and scores.
 
     Args:
-      seed: seed of the trunk: another one changes `embedding_id` and `tagger_id`.
-      head_seed: seed of the heads: another one changes `tagger_id` alone.
-      thresholds: one per tag, 0.5 by default.
+      seed: seed of the trunk. Another seed changes `embedding_id` and `tagger_id`.
+      head_seed: seed of the heads. Another seed changes only `tagger_id`.
+      thresholds: one per tag; default 0.5.
     """
     pooling = Pooling(statistics="none")
-    # Log-mels are some tens of dB: scaled so that embeddings and logits are about 1.
+    # Log-mels are some tens of dB. The scale brings embeddings and logits to about 1.
     matrix = (
         np.random.default_rng(seed).normal(0, 0.02 * spec.n_mels**-0.5, (spec.n_mels, patch_dim)).astype(np.float32)
     )

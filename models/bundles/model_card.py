@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it does, what it was trained on, how well it does it."""
+"""The model card of a bundle: purpose, training data, metrics and limits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,9 @@ def model_card(embedding: Embedding, tagging: Tagging, metrics: Mapping[str, Any
     """Markdown with Hugging Face front matter.
 
     Args:
-      embedding: what makes embeddings.
-      tagging: what makes tags of them.
-      metrics: what `metrics.json` holds.
+      embedding: trunks, feature spec and pooling.
+      tagging: taxonomy, heads and thresholds.
+      metrics: the content of `metrics.json`.
     """
     trunks, tags = embedding.trunks, tagging.tags
     return "\n".join(
@@ -23,11 +23,12 @@ def model_card(embedding: Embedding, tagging: Tagging, metrics: Mapping[str, Any
             *_front_matter(),
             "# Music tagger",
             "",
-            f"Scores {len(tags)} tags ({_categories(tagging.taxonomy)}) from audio: log-mel patches of "
-            f"{embedding.spec.patch_s:.1f} s, {_trunk_names(trunks)}, linear heads on the track embedding.",
+            f"This model scores {len(tags)} tags ({_categories(tagging.taxonomy)}) of music from its audio. It uses "
+            f"log-mel patches of {embedding.spec.patch_s:.1f} s, {_trunk_names(trunks)}, and linear heads on the track "
+            "embedding.",
             "",
-            f"Trained on {metrics['tracks']['train']} tracks; tuned on {metrics['tracks']['validation']}; tested on "
-            f"{metrics['tracks']['test']} {_by_whom(metrics)}.",
+            f"It was trained on {metrics['tracks']['train']} tracks, validated on {metrics['tracks']['validation']} "
+            f"and tested on {metrics['tracks']['test']}. {_test_artists(metrics)}.",
             "",
             *_trunk_lines(trunks),
             *comparison(metrics),
@@ -42,17 +43,16 @@ def model_card(embedding: Embedding, tagging: Tagging, metrics: Mapping[str, Any
     )
 
 
-def _by_whom(metrics: Mapping[str, Any]) -> str:
-    shared = shared_artists(metrics)
-    return f"({shared})" if shared else "by artists that training never saw"
+def _test_artists(metrics: Mapping[str, Any]) -> str:
+    return shared_artists(metrics) or "No artist of a test track has training or validation tracks"
 
 
 def shared_artists(metrics: Mapping[str, Any]) -> str | None:
-    """How many artists of test tracks training saw; None: none of them."""
+    """A sentence on the artists of test tracks that also have training or validation tracks; None if none has."""
     found = metrics["test_artists"]
     if not found["shared"]:
         return None
-    return f"{found['shared']} of {found['all']} artists of test tracks have training or validation tracks too"
+    return f"{found['shared']} of {found['all']} artists of test tracks also have training or validation tracks"
 
 
 def _categories(taxonomy: Taxonomy) -> str:
@@ -65,22 +65,22 @@ def _front_matter() -> list[str]:
 
 def _trunk_names(trunks: tuple[TrunkFile, ...]) -> str:
     if not trunks:
-        return "no trunk but fixed statistics of the mels"
+        return "hand-crafted statistics of the spectrogram instead of a trunk"
     return ("the trunk " if len(trunks) == 1 else "the trunks ") + " and ".join(f"`{trunk.name}`" for trunk in trunks)
 
 
 def _trunk_lines(trunks: tuple[TrunkFile, ...]) -> list[str]:
-    """Where each trunk is from; the licence's first line stands for it, its text is in the manifest."""
+    """The origin of each trunk, and the first line of its licence. The manifest has the full text."""
     lines = []
     for trunk in trunks:
-        how = "trained on the training tracks that `splits.parquet` names" if trunk.learned else "frozen"
+        how = "trained on the training tracks in `splits.parquet`" if trunk.learned else "frozen"
         known = [text for text in (trunk.source, trunk.licence.partition("\n")[0]) if text]
         lines.append(f"- `{trunk.name}`: {how}" + (f" ({', '.join(known)})" if known else ""))
     return [*lines, ""] if lines else []
 
 
 def comparison(metrics: Mapping[str, Any]) -> list[str]:
-    """A table of macro metrics, the tagger's against the baselines', with intervals on the test split."""
+    """A table of the macro metrics of the tagger and of the baselines. Those of the test split have intervals."""
     lines = ["| model | split | ROC-AUC | PR-AUC | tags rated |", "|---|---|---|---|---|"]
     intervals = metrics["intervals"]["test"]
     for model, splits in metrics["macro"].items():
@@ -92,13 +92,16 @@ def comparison(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def ranges_note(metrics: Mapping[str, Any]) -> str:
-    """What the ranges are, or why there are none."""
+    """What the intervals are, or why there are none."""
     found = metrics["intervals"]
     if any(interval["low"] is not None for model in found["test"].values() for interval in model.values()):
-        return f"Ranges hold {found['level']:.0%} of {found['resamples']} resamples of the test split's artists."
+        return (
+            f"Brackets are {found['level']:.0%} confidence intervals: bootstrap over the artists of the test split, "
+            f"{found['resamples']} resamples."
+        )
     if not found["resamples"]:
-        return "The test split is large: `catalog-tagger evaluate` gives ranges over its artists."
-    return "The test split has too few artists for ranges."
+        return "Confidence intervals were not computed, because the test split is large: run `catalog-tagger evaluate`."
+    return "The test split has too few artists for confidence intervals."
 
 
 def _tag_table(tags: tuple[TagFacts, ...]) -> list[str]:
@@ -116,8 +119,8 @@ def _tag_table(tags: tuple[TagFacts, ...]) -> list[str]:
 
 
 _CHOSEN = (
-    "Thresholds were chosen on scores as they are published, of tracks that the head behind them had not seen. Figures "
-    "on few test tracks say little: `catalog-tagger evaluate` gives each its interval over artists."
+    "Thresholds were chosen on the published scores of held-out tracks. Metrics of a tag with few test tracks are "
+    "uncertain: `catalog-tagger evaluate` computes a confidence interval for each (bootstrap over artists)."
 )
 
 
@@ -126,7 +129,7 @@ def _limits(tags: tuple[TagFacts, ...]) -> list[str]:
     absent = [facts.tag for facts in tags if facts.support == 0]
     lines = ["## Limits", "", _CHOSEN, ""]
     if default:
-        lines.append(f"Tags that keep the default threshold of 0.5, for want of such tracks: {default}.")
+        lines.append(f"Tags with the default threshold of 0.5, because they have too few held-out tracks: {default}.")
     if absent:
-        lines.append(f"No training track carries {', '.join(absent)}: these scores say nothing.")
+        lines.append(f"No training track carries {', '.join(absent)}: do not use these scores.")
     return [*lines, ""]

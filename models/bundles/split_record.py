@@ -1,4 +1,4 @@
-"""Which labelled tracks a bundle was trained, tuned and tested on: kept in it, so that new heads keep to its split."""
+"""The split of a bundle: its training, validation and test tracks, recorded so that new heads keep the same split."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -17,14 +17,14 @@ SplitRow = tuple[str, str, str]
 """track_id, group and side of one track."""
 
 _RANKS: dict[str, int] = {NONE: 0, **{split: rank for rank, split in enumerate(SPLITS)}}
-"""The higher, the less a bundle has seen of a side; `none` is a group with tracks on several."""
+"""Rank of a side. The higher it is, the less the bundle has seen of it; `none` is a group with tracks on several."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sides:
-    """The split of a bundle: side of each of its labelled tracks, and of each of their groups (artists).
+    """The split of a bundle: the side of each labelled track and of each group (artist).
 
-    A track that was kept out is on `none`, and so is a group with tracks on several sides: its new tracks stay out.
+    An excluded track is on `none`. So is a group with tracks on several sides: its new tracks are excluded.
     """
 
     tracks: Mapping[str, str]
@@ -32,7 +32,7 @@ class Sides:
 
     @classmethod
     def of_rows(cls, rows: Iterable[SplitRow]) -> Self:
-        """The sides of tracks, and of their groups."""
+        """The sides of these tracks and of their groups."""
         tracks: dict[str, str] = {}
         groups: dict[str, str] = {}
         for track, group, side in rows:
@@ -46,10 +46,10 @@ class Sides:
 
         Args:
           track_id: the track.
-          group: its artist, or what stands for it.
-          official: the side that the labels' source gives it; `none` keeps it out whatever the bundle's split says;
-            None: by the group's hash.
-          ratios: shares of the hash's sides.
+          group: key of its artist, else of its album, else of the track.
+          official: the side that the source of the labels gives it. `none` excludes it, whatever the bundle's split
+            says. Without a side (None), the hash of the group decides.
+          ratios: shares of the sides, for the hash.
         """
         if official == NONE:
             return NONE, False
@@ -57,9 +57,9 @@ class Sides:
         return (known, True) if known else (official or assign(group, ratios), False)
 
     def allow(self, track_id: str, group: str, split: str) -> bool:
-        """Whether a track may be on a side of another split: the bundle was fitted no more on it, or on its group.
+        """Whether another split may put a track on this side without rating it on data that the bundle was fitted on.
 
-        Training tracks may be training tracks alone, validation tracks no test tracks; test tracks may be any.
+        Training tracks may only be training tracks. Validation tracks may not be test tracks. Test tracks may be any.
         """
         own = self.tracks.get(track_id, NONE)
         side = self.groups.get(group) if own == NONE else own
@@ -67,12 +67,12 @@ class Sides:
 
 
 def to_bytes(splits: Mapping[str, Iterable[tuple[str, str]]], earlier: Iterable[SplitRow] = ()) -> bytes:
-    """The file: the same bytes in whatever order tracks come.
+    """The bytes of the file, independent of the order of the tracks.
 
     Args:
-      splits: (track_id, group) of each side's tracks, and of those that are kept out as `none`.
-      earlier: what trunks had learned from before. Of a track with several rows the most seen side counts, and a side
-        in `splits` before them.
+      splits: (track_id, group) of the tracks on each side; the side `none` has the excluded tracks.
+      earlier: the tracks that trunks were trained on earlier. If a track has several rows, the side that a bundle has
+        seen most counts. A side in `splits` overrides them.
     """
     kept = {track: (group, NONE) for track, group in splits.get(NONE, ())}
     by_rank = sorted(earlier, key=lambda row: -_RANKS[row[2]])
@@ -84,34 +84,34 @@ def to_bytes(splits: Mapping[str, Iterable[tuple[str, str]]], earlier: Iterable[
 
 
 def read_sides(bundle: TrunkBundle) -> Sides:
-    """The split of a bundle; empty where its trunks are ready-made and it has seen no labelled track.
+    """The split of a bundle. It is empty if all trunks are ready-made and the bundle records no split.
 
     Raises:
-      BundleError: a trunk was trained on tracks that the bundle does not name: no split would be honest.
+      BundleError: a trunk was trained on tracks that the bundle does not record, so every split could rate them.
     """
     return Sides.of_rows(read_rows(bundle))
 
 
 def is_trained(bundle: TrunkBundle) -> bool:
-    """Whether a trunk of the bundle was trained on labelled tracks; else all of them are ready-made."""
+    """Whether a trunk of the bundle was trained on labelled tracks. If not, all trunks are ready-made."""
     return any(trunk.learned for trunk in bundle.trunks)
 
 
 def learned_rows(bundle: TrunkBundle, rows: Iterable[SplitRow]) -> list[SplitRow]:
-    """Those of a bundle's tracks that its trunks were trained or tuned on; none where all of them are ready-made."""
+    """The tracks that the bundle's trunks were trained or tuned on; none if all trunks are ready-made."""
     return [row for row in rows if row[2] in ("train", "validation")] if is_trained(bundle) else []
 
 
 def check_split(bundle: TrunkBundle, sides: Sides, splits: Mapping[str, Iterable[tuple[str, str]]]) -> None:
-    """Makes sure that a trunk's training tracks are rated nowhere as if it had not seen them.
+    """Checks that no split rates tracks that a trunk was trained on as if they were unseen.
 
     Args:
-      bundle: with a trunk that was trained on labelled tracks.
+      bundle: a bundle with a trunk that was trained on labelled tracks.
       sides: its split.
-      splits: (track_id, group) of the tracks on the sides of a new split.
+      splits: side of the new split -> (track_id, group) of its tracks.
 
     Raises:
-      BundleError: some are on a later side than the bundle's split allows; counts them and names some.
+      BundleError: the bundle's split does not allow some tracks on their side. The message counts them and names some.
     """
     late = [
         f"{track!r} ({split})"
@@ -121,14 +121,14 @@ def check_split(bundle: TrunkBundle, sides: Sides, splits: Mapping[str, Iterable
     ]
     if late:
         raise BundleError(
-            f"{bundle.url}: its trunk was trained or tuned on {len(late)} tracks that would be rated as if unseen, or "
-            f"on others of their artists: {', '.join(late[:3])}{', ...' if len(late) > 3 else ''}; prepare with the "
-            "split that it was trained with (`split --previous` keeps it as a catalog grows), or take another trunk"
+            f"{bundle.url}: its trunk was trained or tuned on {len(late)} tracks that would be rated as unseen, or on "
+            f"other tracks of their artists: {', '.join(late[:3])}{', ...' if len(late) > 3 else ''}; prepare with the "
+            "split that it was trained with (`split --previous` keeps it as a catalog grows), or use another trunk"
         )
 
 
 def read_rows(bundle: TrunkBundle) -> list[SplitRow]:
-    """The tracks of a bundle's split, as `read_sides` knows them.
+    """The rows of a bundle's split. It is empty under the same condition as in `read_sides`.
 
     Raises:
       BundleError: see `read_sides`.
@@ -136,14 +136,14 @@ def read_rows(bundle: TrunkBundle) -> list[SplitRow]:
     if SPLIT_FILE not in bundle.files:
         if learned := [trunk.name for trunk in bundle.trunks if trunk.learned]:
             raise BundleError(
-                f"{bundle.url} holds no {SPLIT_FILE}: which tracks its trunk {learned[0]!r} was trained on is not "
-                "known, and they would be rated as if unseen: train again"
+                f"{bundle.url} has no {SPLIT_FILE}: the training tracks of its trunk {learned[0]!r} are unknown and "
+                "could be rated as unseen: train it again"
             )
         return []
     table = _table(read_file(bundle.url, SPLIT_FILE, bundle.files[SPLIT_FILE]))
     tracks, groups, splits = (table.column(name).to_pylist() for name in BUNDLE_SPLITS.names)
     if unknown := set(splits) - {*SPLITS, NONE}:
-        raise BundleError(f"{bundle.url}: {SPLIT_FILE} names sides {sorted(unknown)}")
+        raise BundleError(f"{bundle.url}: {SPLIT_FILE} has unknown sides {sorted(unknown)}: train again")
     return list(zip(tracks, groups, splits, strict=True))
 
 

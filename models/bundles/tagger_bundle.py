@@ -1,4 +1,4 @@
-"""The model bundle: one directory with all that tagging needs. Read without TensorFlow, checked before it is used."""
+"""The model bundle: one folder with everything that tagging needs. It is read and checked without TensorFlow."""
 
 import dataclasses
 import json
@@ -32,14 +32,15 @@ class TagFacts:
 
     Attributes:
       tag: its id.
-      threshold: score from which on it is positive; plays no part in a multiclass category.
-      threshold_rule: `best_f1` or `precision` (`precision_out_of_reach`: the best there was) on held-out tracks,
-        `default` where these were too few, `highest` for multiclass, `complement` for the second tag of a binary pair.
+      threshold: score from which on the tag is positive; not used in a multiclass category.
+      threshold_rule: `best_f1` or `precision` on held-out tracks; `precision_out_of_reach` if no threshold has the
+        requested precision, so that the most precise one was taken; `default` if there are too few held-out tracks;
+        `highest` for multiclass; `complement` for the second tag of a binary pair.
       calibration: `identity`, `platt` or `temperature`.
-      support: labelled training tracks that carry the tag.
-      validation_support: held-out tracks that carry it, what threshold and calibration rest on: those of the validation
-        split, and of the training split too where heads are cross-validated.
-      metrics: split -> metric -> value (null where undefined).
+      support: number of training tracks that carry the tag.
+      validation_support: number of held-out tracks that carry the tag and on which threshold and calibration were
+        fitted. These are validation tracks and, if the head is cross-validated, also training tracks.
+      metrics: split -> metric -> value; null if undefined.
     """
 
     tag: str
@@ -53,11 +54,11 @@ class TagFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Tagging:
-    """How tags are made of track embeddings.
+    """How track embeddings become tags.
 
     Attributes:
       taxonomy: the tags, their categories and their hierarchy.
-      heads: one column a tag, in the order of `taxonomy.tags`.
+      heads: one column per tag, in the order of `taxonomy.tags`.
       tags: threshold and facts of each tag, in the same order.
     """
 
@@ -67,7 +68,7 @@ class Tagging:
 
     @property
     def thresholds(self) -> np.ndarray:
-        """Threshold per tag: float64 [T]."""
+        """Threshold of each tag: float64 [T]."""
         return np.array([facts.threshold for facts in self.tags], np.float64)
 
     def tagger_id_of(self, embedding: Embedding) -> str:
@@ -78,7 +79,7 @@ class Tagging:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Bundle(TrunkBundle, Tagging):
-    """A checked bundle: what makes embeddings, and the heads that make tags of them."""
+    """A checked bundle: trunks that make embeddings, and heads that make tags."""
 
     @property
     def tagger_id(self) -> str:
@@ -87,15 +88,15 @@ class Bundle(TrunkBundle, Tagging):
 
     @property
     def layout(self) -> Layout:
-        """How the tags form categories and hierarchy."""
+        """Categories and hierarchy of the tags."""
         return layout_of(self.taxonomy)
 
     def score(self, embeddings: np.ndarray) -> np.ndarray:
-        """Calibrated scores, parent >= child: float32 [n, D] -> float64 [n, T]; rows do not affect each other."""
+        """Calibrated scores, parent >= child: float32 [n, D] -> float64 [n, T]. Rows are independent of each other."""
         return heads_.score(embeddings, self.heads, self.layout)
 
     def positives(self, scores: np.ndarray) -> np.ndarray:
-        """Which tags each track gets: bool [n, T]."""
+        """The tags that each track gets: bool [n, T]."""
         return heads_.positives(scores, self.thresholds, self.layout)
 
     def taxonomy_rows(self) -> pa.Table:
@@ -129,14 +130,14 @@ def load_bundle(url: str) -> Bundle:
     """Reads and checks a bundle: SHA-256 of every file, and every id. Needs no TensorFlow.
 
     Raises:
-      BundleError: no bundle there, unfinished, changed, made by another version of extractor or schema, or without
-        tags.
+      BundleError: there is no bundle; or it is unfinished, was changed, was made by another version of extractor or
+        schema, or has no tags.
     """
     manifest, contents = read_checked(url)
     trunks = trunks_from_manifest(url, manifest)
     if HEADS not in contents:
         raise BundleError(
-            f"{url} holds a trunk without tags: `catalog-tagger train --trunk {url}` puts heads of your own on it"
+            f"{url} holds a trunk without tags: run `catalog-tagger train --trunk {url}` to fit heads on it"
         )
     bundle = Bundle(
         url=url,
@@ -157,9 +158,9 @@ def _check(bundle: Bundle, manifest: Mapping[str, Any]) -> None:
         found = bundle.taxonomy.taxonomy_id if name == "taxonomy_id" else bundle.tagger_id
         check_id(bundle.url, name, manifest, found)
     if [facts.tag for facts in bundle.tags] != [tag.id for tag in bundle.taxonomy.tags]:
-        raise BundleError(f"{bundle.url}: {BUNDLE_FILE} was changed: its tags are not those of its taxonomy")
+        raise BundleError(f"{bundle.url}: {BUNDLE_FILE} was changed: its tags differ from its taxonomy")
     if bundle.heads.weights.shape != (bundle.embedding_dim, len(bundle.tags)):
         raise BundleError(
-            f"{bundle.url}: heads of shape {bundle.heads.weights.shape} for embeddings of {bundle.embedding_dim} "
-            f"values and {len(bundle.tags)} tags"
+            f"{bundle.url}: heads have shape {bundle.heads.weights.shape}, but embeddings have {bundle.embedding_dim} "
+            f"values and there are {len(bundle.tags)} tags"
         )

@@ -1,4 +1,4 @@
-"""What makes embeddings in a bundle: trunks, feature spec and pooling; every file is checked before it is used."""
+"""The part of a bundle that makes embeddings: trunks, feature spec and pooling. Every file is checked before use."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ BUNDLE_FILE = "bundle.json"
 
 
 class BundleError(ValueError):
-    """A bundle that must not be used: unfinished, changed since it was written, or made for other features."""
+    """The bundle cannot be used: it is unfinished, was changed since it was written, or was made for other features."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,14 +28,14 @@ class TrunkFile:
     """One trunk of a bundle.
 
     Attributes:
-      name: what it is called, e.g. its name in the registry.
-      digest: SHA-256 of the weights; equal trunks have equal digests whenever and in whatever format they were saved.
+      name: its name, for example in the registry.
+      digest: SHA-256 of the weights. Equal trunks have equal digests, whenever and in whatever format they were saved.
       patch_dim: length of a patch embedding.
       files: format -> file in the bundle, or folder of files. Formats: `keras`, `saved_model`, `onnx`, and
-        `projection` for the numpy one.
-      learned: whether it was trained or fine-tuned on labelled tracks, which the bundle's `splits.parquet` names.
-      source: where a ready-made trunk is from, for people.
-      licence: of its weights: the name on the first line, then the text where copies must carry it.
+        `projection` for the numpy projection.
+      learned: whether it was trained or fine-tuned on labelled tracks. The bundle's `splits.parquet` lists them.
+      source: origin of a ready-made trunk, for people.
+      licence: licence of its weights. The first line is the name; the text follows if copies must include it.
     """
 
     name: str
@@ -48,7 +48,7 @@ class TrunkFile:
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Self:
-        """A trunk as the manifest holds it, of schema 1 (one file, trained with the bundle) or 2."""
+        """The trunk of a manifest of schema 1 (one file, trained with the bundle) or 2."""
         if "format" not in obj:
             return cls(**obj)
         kept = {name: obj[name] for name in ("name", "digest", "patch_dim")}
@@ -61,8 +61,9 @@ class Embedding:
 
     Attributes:
       spec: how audio becomes patches.
-      pooling: what a track embedding is made of.
-      trunks: their patch embeddings are joined in this order; none leaves the fixed statistics alone.
+      pooling: how patch embeddings become a track embedding.
+      trunks: their patch embeddings are concatenated in this order. Without trunks, the track embedding is the
+        statistics only.
     """
 
     spec: FeatureSpec
@@ -71,12 +72,12 @@ class Embedding:
 
     @property
     def feature_id(self) -> str:
-        """Hash of the feature spec and of the extractor's version."""
+        """Hash of the feature spec and of the extractor version."""
         return self.spec.feature_id
 
     @property
     def embedding_id(self) -> str:
-        """Hash of feature spec, trunks and pooling: not of file formats, nor of the engine that runs the trunks."""
+        """Hash of feature spec, trunks and pooling. It is independent of file formats and of the inference engine."""
         named = (part for trunk in self.trunks for part in (trunk.name, trunk.digest))
         return short_id("em", self.feature_id, *named, json_bytes(self.pooling.to_json()))
 
@@ -88,7 +89,7 @@ class Embedding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TrunkBundle(Embedding):
-    """What makes track embeddings, as files: a bundle without tags, and the lower half of one with tags.
+    """A bundle without tags, or the part of a bundle with tags that makes track embeddings.
 
     Attributes:
       url: its folder, local or gs://.
@@ -99,29 +100,30 @@ class TrunkBundle(Embedding):
     files: Mapping[str, str]
 
     def check_feature_id(self, feature_id: str) -> None:
-        """Raises BundleError unless these features are the ones that the bundle was trained on."""
+        """Raises BundleError unless the bundle was trained on these features."""
         if feature_id != self.feature_id:
             raise BundleError(
                 f"{self.url} was trained on features {self.feature_id}, not {feature_id}: prepare with "
-                f"`--trunk {self.url}`, which takes over its feature spec, or train on these features"
+                f"`--trunk {self.url}`, which uses its feature spec, or train on these features"
             )
 
 
 def load_trunks(url: str) -> TrunkBundle:
-    """Reads and checks what makes embeddings, of a bundle with or without tags. Needs no TensorFlow.
+    """Reads and checks the embedding part of a bundle with or without tags. Needs no TensorFlow.
 
     Raises:
-      BundleError: no bundle there, unfinished, changed, or made by another version of extractor or schema.
+      BundleError: there is no bundle; or it is unfinished, was changed, or was made by another version of extractor or
+        schema.
     """
     manifest, _ = read_checked(url)
     return trunks_from_manifest(url, manifest)
 
 
 def trunks_from_manifest(url: str, manifest: Mapping[str, Any]) -> TrunkBundle:
-    """What makes embeddings in the bundle of a manifest, with its ids checked.
+    """The embedding part of a bundle, from its manifest. Its ids are checked.
 
     Raises:
-      BundleError: an id is not that of what the manifest holds.
+      BundleError: an id does not match the content of the manifest, or a trunk has no file.
     """
     trunks = [manifest["trunk"]] if manifest["schema_version"] == 1 else manifest["trunks"]
     bundle = TrunkBundle(
@@ -138,8 +140,8 @@ def trunks_from_manifest(url: str, manifest: Mapping[str, Any]) -> TrunkBundle:
 def _check(bundle: TrunkBundle, manifest: Mapping[str, Any]) -> None:
     if bundle.feature_id != manifest["feature_id"]:
         raise BundleError(
-            f"{bundle.url} was trained on features {manifest['feature_id']}; this version's extractor makes "
-            f"{bundle.feature_id} of the same spec: train again"
+            f"{bundle.url} was trained on features {manifest['feature_id']}, but this version's extractor makes "
+            f"{bundle.feature_id} with the same spec: train again"
         )
     check_id(bundle.url, "embedding_id", manifest, bundle.embedding_id)
     for trunk in bundle.trunks:
@@ -149,19 +151,19 @@ def _check(bundle: TrunkBundle, manifest: Mapping[str, Any]) -> None:
 
 
 def check_id(url: str, name: str, manifest: Mapping[str, Any], found: str) -> None:
-    """Raises BundleError unless the manifest's id is the one found."""
+    """Raises BundleError unless the manifest has this id."""
     if manifest[name] != found:
         raise BundleError(f"{url}: {BUNDLE_FILE} was changed: its {name} is {manifest[name]}, found {found}")
 
 
 def files_of(place: str, files: Mapping[str, str]) -> list[str]:
-    """The bundle's files that a trunk's entry names: itself, or all in a folder of that name."""
+    """The bundle's files of a trunk's entry: the file of this name, or all files in the folder of this name."""
     return [name for name in files if name == place or name.startswith(f"{place}/")]
 
 
 @contextlib.contextmanager
 def local_copy(url: str, bundle: TrunkBundle) -> Iterator[Path]:
-    """A local folder with the bundle's files: the bundle's own where it is local, a temporary copy otherwise."""
+    """A local folder with the bundle's files: the bundle itself if it is local, else a temporary copy."""
     if "://" not in url:
         yield Path(url)
         return
@@ -174,10 +176,10 @@ def local_copy(url: str, bundle: TrunkBundle) -> Iterator[Path]:
 
 
 def read_checked(url: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The manifest and all files of a bundle, each with the SHA-256 that the manifest gives it.
+    """The manifest and all files of a bundle, compared with the SHA-256 in the manifest.
 
     Raises:
-      BundleError: no bundle there, unfinished, changed, or of another schema.
+      BundleError: there is no bundle; or it is unfinished, was changed, or has another schema.
     """
     manifest = _read_manifest(url)
     return manifest, {name: read_file(url, name, sha256) for name, sha256 in manifest["files"].items()}
@@ -189,10 +191,10 @@ def _read_manifest(url: str) -> dict[str, Any]:
     except storage.NotFound as error:
         raise BundleError(f"{url} holds no {BUNDLE_FILE}: not a bundle, or its training was interrupted") from error
     except json.JSONDecodeError as error:
-        raise BundleError(f"{url}/{BUNDLE_FILE} is no JSON: {error}") from error
+        raise BundleError(f"{url}/{BUNDLE_FILE} is not JSON: {error}") from error
     if manifest.get("schema_version") not in READABLE_SCHEMAS:
         raise BundleError(
-            f"{url}: bundle schema {manifest.get('schema_version')}, this version reads "
+            f"{url}: bundle schema {manifest.get('schema_version')}, but this version reads "
             f"{' and '.join(map(str, READABLE_SCHEMAS))}: train again"
         )
     return manifest
@@ -202,16 +204,16 @@ def read_file(url: str, name: str, sha256: str) -> bytes:
     """One file of a bundle.
 
     Raises:
-      BundleError: it is missing, changed, or its name leads out of the bundle.
+      BundleError: the file is missing or was changed, or its name leads out of the bundle.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise BundleError(f"{url}: {BUNDLE_FILE} names {name!r}: files of a bundle are inside it")
+        raise BundleError(f"{url}: {BUNDLE_FILE} names {name!r}: files of a bundle must be inside it")
     try:
         data = storage.read_bytes(storage.join(url, name))
     except storage.NotFound as error:
         raise BundleError(f"{url}: {name} is missing") from error
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise BundleError(f"{url}: {name} was changed: SHA-256 {found}, its manifest says {sha256}")
+        raise BundleError(f"{url}: {name} was changed: its SHA-256 is {found}, but the manifest has {sha256}")
     return data

@@ -1,4 +1,4 @@
-"""Writes a model bundle: create-only, its manifest last."""
+"""Writes a model bundle create-only, with the manifest last."""
 
 import dataclasses
 import hashlib
@@ -13,7 +13,7 @@ from transforms import storage
 from transforms.formats.hashing import json_bytes
 
 _UNFINISHED = "bundle.unfinished"
-"""Names of the files of a bundle that is being written: the only ones that may be removed after a kill."""
+"""List of the files of a bundle that is being written. After a kill, only these may be removed."""
 
 
 def write_bundle(
@@ -23,14 +23,17 @@ def write_bundle(
     files: Mapping[str, bytes],
     input_statistics: Mapping[str, list[float]] | None = None,
 ) -> Bundle:
-    """Writes a bundle create-only, its manifest last, and reads it back.
+    """Writes a bundle create-only, with the manifest last, and reads it back.
 
     Args:
-      url: folder that holds no bundle yet, local or gs://.
-      embedding: what makes embeddings.
-      tagging: what makes tags of them.
-      files: further files by name, the trunks' among them.
-      input_statistics: per-mel `mean` and `std` of the training split.
+      url: empty folder, local or gs://.
+      embedding: trunks, feature spec and pooling.
+      tagging: taxonomy, heads and thresholds.
+      files: further files by name, including those of the trunks.
+      input_statistics: `mean` and `std` of each mel band over the training split.
+
+    Raises:
+      BundleError: the folder is not empty.
     """
     fields = {
         "tagger_id": tagging.tagger_id_of(embedding),
@@ -44,7 +47,7 @@ def write_bundle(
 
 
 def write_trunk_bundle(url: str, embedding: Embedding, files: Mapping[str, bytes]) -> TrunkBundle:
-    """Writes a bundle without tags: trunks to train heads on, as `write_bundle` does."""
+    """Writes a bundle of trunks without tags, to train heads on. Otherwise like `write_bundle`."""
     _write(url, _embedding_fields(embedding), files)
     return load_trunks(url)
 
@@ -77,18 +80,18 @@ def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> N
 
 
 def check_output(url: str) -> None:
-    """Raises BundleError where a new bundle cannot be written to this folder."""
+    """Raises BundleError unless a new bundle can be written to this folder."""
     if storage.exists(storage.join(url, BUNDLE_FILE)):
-        raise BundleError(f"{url} holds a bundle already: bundles are never overwritten, choose another folder")
+        raise BundleError(f"{url} already holds a bundle, and bundles are never overwritten: choose another folder")
     if found := next(iter(storage.list_folder(url)), None):
         raise BundleError(
-            f"{url} is not empty and holds no {BUNDLE_FILE} (found {found.url}): remove what an interrupted run left, "
-            "or choose another folder"
+            f"{url} is not empty and holds no {BUNDLE_FILE} (found {found.url}): remove the files of an "
+            "interrupted run, or choose another folder"
         )
 
 
 def clear_unfinished(url: str) -> None:
-    """Removes what a killed run has written of a bundle; a complete one and all files of others are left alone."""
+    """Removes the files that a killed run wrote of a bundle. A complete bundle and all other files are kept."""
     marker = storage.join(url, _UNFINISHED)
     if storage.exists(storage.join(url, BUNDLE_FILE)) or not storage.exists(marker):
         return

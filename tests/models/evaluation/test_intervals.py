@@ -42,7 +42,9 @@ def test_intervals_are_printed_and_in_the_card_beside_the_test_split_alone(tagge
         next(line for line in lines if line.split()[:2] == ["tagger", s]) for s in ("test", "validation")
     )
     assert f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" in test and "[" not in validation
-    assert lines[-2] == "Ranges hold 95% of 40 resamples of the test split's artists."
+    assert lines[-2] == (
+        "Brackets are 95% confidence intervals: bootstrap over the artists of the test split, 40 resamples."
+    )
     assert f"[{found['low']:.3f}, {found['high']:.3f}]" in "\n".join(comparison(tagger.metrics))
 
 
@@ -50,7 +52,8 @@ def test_too_few_artists_have_no_interval():
     few = split_rows(range(80, 88))
     tagger = with_intervals(build(test=8), few, LAYOUT, Resampling(resamples=40))
     lines = list(metrics_lines(tagger.metrics))
-    assert not any("[" in line for line in lines) and lines[-2] == "The test split has too few artists for ranges."
+    assert not any("[" in line for line in lines)
+    assert lines[-2] == "The test split has too few artists for confidence intervals."
 
 
 def test_a_large_test_split_is_left_to_evaluate(monkeypatch):
