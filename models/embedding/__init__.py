@@ -1,1 +1,1 @@
-"""Patch embeddings to one track embedding: numpy alone."""
+"""From patch embeddings to one track embedding. Needs only numpy (the statistics also SciPy)."""

@@ -1,4 +1,4 @@
-"""Named blocks of a track embedding: where their values stand, and whether they have seen the labels."""
+"""Named blocks of a track embedding: the positions of their values, and whether they depend on the labels."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,8 @@ class Block:
     Attributes:
       name: the trunk's name, or `statistics`.
       spans: (start, stop) positions in the track embedding.
-      learned: these values may have seen the labels of the training split: a trunk that was trained on labelled tracks.
+      learned: whether a trunk that was trained on labelled tracks made the values, so that they may depend on the
+        labels of the training split.
     """
 
     name: str
@@ -27,22 +28,22 @@ class Block:
 
     @property
     def size(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return sum(stop - start for start, stop in self.spans)
 
 
 def columns_of(blocks: Iterable[Block]) -> np.ndarray:
-    """Positions of all these blocks, ascending: int64."""
+    """Positions of the values of these blocks, ascending: int64 [sum of sizes]."""
     return np.sort(np.concatenate([np.zeros(0, np.int64), *(block.columns for block in blocks)]))
 
 
 def whole(dim: int, *, name: str = "statistics", learned: bool = False) -> tuple[Block, ...]:
-    """One block that holds a whole embedding of `dim` values."""
+    """One block with all `dim` values of an embedding."""
     return (Block(name=name, spans=((0, dim),), learned=learned),)
 
 
 def check_blocks(blocks: Sequence[Block], dim: int) -> None:
-    """Raises ValueError unless every one of `dim` positions stands in exactly one block."""
+    """Raises ValueError unless each of the `dim` positions is in exactly one block."""
     if not np.array_equal(columns_of(blocks), np.arange(dim)):
         spans = {block.name: block.spans for block in blocks}
         raise ValueError(f"blocks {spans} do not cover an embedding of {dim} values exactly once")

@@ -1,4 +1,4 @@
-"""Track embeddings from patches: trunks in batches of one fixed shape, then pooling."""
+"""From patches to track embeddings: trunks run on batches of one fixed shape, then pooling."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,7 +9,7 @@ from models.embedding.pooling import Pooling, pool
 from transforms.features.spec import FeatureSpec
 
 BATCH = 32
-"""Patches that go through a trunk at once. Float results depend on shapes, so every batch has this one, padded."""
+"""Patches per batch of a trunk. Float results depend on the shape, so shorter batches are padded to this size."""
 
 
 class Trunk(Protocol):
@@ -21,12 +21,12 @@ class Trunk(Protocol):
 
 
 class TrackEmbedder:
-    """Embeds tracks with some trunks; equal patches give equal bits whatever tracks they are embedded together with.
+    """Embeds tracks with one or more trunks. Equal patches give equal bits, whatever tracks share their batch.
 
     Args:
-      trunks: each with the length of its patch embedding; their values are joined in this order.
-      spec: of the patches.
-      pooling: what a track embedding is made of.
+      trunks: each with the length of its patch embedding. Their values are concatenated in this order.
+      spec: feature spec of the patches.
+      pooling: how patch embeddings become a track embedding.
     """
 
     def __init__(self, trunks: Sequence[tuple[Trunk, int]], spec: FeatureSpec, pooling: Pooling) -> None:
@@ -42,14 +42,19 @@ class TrackEmbedder:
 
     @property
     def mels(self) -> int:
-        """Mel bands of a patch."""
+        """Number of mel bands of a patch."""
         return self._patch_shape[1]
 
     def embed(self, patches: Sequence[np.ndarray]) -> np.ndarray:
-        """Embeds tracks: float16 [n_i, frames, mels] each, n_i >= 1 -> float32 [tracks, D] of float16 precision."""
+        """Embeds tracks: float16 [n_i, frames, mels] each, n_i >= 1 -> float32 [tracks, D] of float16 precision.
+
+        Raises:
+          ValueError: the patches of a track have another shape, or it has none.
+        """
         for track in patches:
             if track.shape[1:] != self._patch_shape or not len(track):
-                raise ValueError(f"patches of shape {track.shape}: need [n, {self._patch_shape}] with n >= 1")
+                frames, mels = self._patch_shape
+                raise ValueError(f"patches of shape {track.shape}: give [n, {frames}, {mels}] with n >= 1")
         if not patches:
             return np.zeros((0, self.dim), np.float32)
         embedded = self.embed_patches(np.concatenate(patches))
@@ -57,7 +62,7 @@ class TrackEmbedder:
         return np.stack([pool(e, p, self._pooling, self._compression) for e, p in zip(tracks, patches, strict=True)])
 
     def embed_patches(self, patches: np.ndarray) -> np.ndarray:
-        """Patch embeddings, trunk beside trunk: [n, frames, mels] -> float32 [n, sum of their lengths]."""
+        """Patch embeddings of all trunks, concatenated: [n, frames, mels] -> float32 [n, sum of their lengths]."""
         out = np.empty((len(patches), sum(dim for _, dim in self._trunks)), np.float32)
         for start in range(0, len(patches), BATCH):
             rows = patches[start : start + BATCH]

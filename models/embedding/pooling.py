@@ -1,4 +1,4 @@
-"""From patches to one track embedding: float64 moments, then float16 precision."""
+"""From patches to one track embedding: moments in float64, then rounding to float16."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
 class TrunkFacts(Protocol):
-    """What pooling asks of a trunk: `learned` says that it may have seen the labels of the training split."""
+    """The properties of a trunk that pooling needs; see `models.bundles.trunk_bundle.TrunkFile`."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -30,12 +30,12 @@ class TrunkFacts(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pooling:
-    """What a track embedding is made of.
+    """How patch embeddings become a track embedding.
 
     Attributes:
-      statistics: `mel` appends fixed statistics of the track's log-mel patches (`models.embedding.statistics`); `none`
-        appends nothing.
-      version: of these statistics.
+      statistics: `mel` appends hand-crafted statistics of the track's log-mel patches (`models.embedding.statistics`);
+        `none` appends nothing.
+      version: version of these statistics.
     """
 
     statistics: Statistics = "mel"
@@ -46,7 +46,7 @@ class Pooling:
             raise ValueError(f"statistics={self.statistics!r}: choose 'mel' or 'none'")
         if self.version not in STATISTICS_BY_VERSION:
             raise ValueError(
-                f"statistics of version {self.version}: this version knows {sorted(STATISTICS_BY_VERSION)}"
+                f"statistics of version {self.version}: this version supports {sorted(STATISTICS_BY_VERSION)}"
             )
 
     def dim(self, patch_dim: int, n_mels: int) -> int:
@@ -54,7 +54,7 @@ class Pooling:
         return 2 * patch_dim + (dimension(self.version, n_mels) if self.statistics == "mel" else 0)
 
     def blocks(self, trunks: Sequence[TrunkFacts], n_mels: int) -> tuple[Block, ...]:
-        """One block per trunk, whose patch embeddings are concatenated in this order, and one for the statistics."""
+        """One block per trunk, in the order in which patch embeddings are concatenated, and one for the statistics."""
         patch_dim = sum(trunk.patch_dim for trunk in trunks)
         found, start = [], 0
         for trunk in trunks:
@@ -68,7 +68,7 @@ class Pooling:
 
     def to_json(self) -> dict[str, Any]:
         """The pooling as a JSON object."""
-        # Bundles of the first version say nothing of it, and their embedding_id is a hash of this.
+        # Bundles with version 1 have no version field, and this JSON is part of the hash `embedding_id`.
         version = {"statistics_version": self.version} if self.statistics == "mel" and self.version > 1 else {}
         return {"moments": ["mean", "std"], "statistics": self.statistics, **version}
 
@@ -76,7 +76,7 @@ class Pooling:
     def from_json(cls, obj: dict[str, Any]) -> Self:
         """The pooling that `to_json` wrote."""
         if obj.get("moments") != ["mean", "std"]:
-            raise ValueError(f"pooling moments {obj.get('moments')!r}: this version knows ['mean', 'std'] only")
+            raise ValueError(f"pooling moments {obj.get('moments')!r}: this version supports only ['mean', 'std']")
         version = obj.get("statistics_version", 1) if obj["statistics"] == "mel" else LATEST
         return cls(statistics=obj["statistics"], version=version)
 
@@ -88,7 +88,7 @@ def moments(values: np.ndarray) -> np.ndarray:
 
 
 def pool(patch_embeddings: np.ndarray, patches: np.ndarray, pooling: Pooling, compression: Compression) -> np.ndarray:
-    """One track's embedding: float32 [D] holding values of float16 precision, cut off at float16's range."""
+    """The embedding of one track: float32 [D], values clipped to the range of float16 and rounded to its precision."""
     parts = [moments(patch_embeddings)]
     if pooling.statistics == "mel":
         parts.append(STATISTICS_BY_VERSION[pooling.version](patches, compression))

@@ -1,7 +1,7 @@
-"""Fixed statistics of a track's log-mel patches: what is known of a track before anything was learned.
+"""Hand-crafted statistics of a track's log-mel patches. They need no training.
 
-Two versions: a bundle keeps the one that it was trained with. Computed without BLAS, whose sums depend on its number of
-threads.
+There are two versions; a bundle keeps the version that it was trained with. They are computed without BLAS, because its
+sums depend on the number of threads.
 """
 
 import itertools
@@ -12,35 +12,35 @@ import numpy as np
 from transforms.features.spec import Compression
 
 STATISTICS = "statistics"
-"""Name of the trunk that learns nothing: the track embedding is the fixed statistics of the mels alone."""
+"""Name for no trunk at all: the track embedding is the hand-crafted statistics only."""
 
 CEPSTRA = 20
-"""Cepstral coefficients."""
+"""Number of cepstral coefficients."""
 
 RANGE_DB = 80.0
-"""Levels further below the track's loudest are raised to here: how silent silence is depends on the file format."""
+"""Levels are clipped at this distance below the track's loudest: how deep silence is depends on the file format."""
 
 REGIONS = 8
-"""Groups of neighbouring bands whose contrast is looked at."""
+"""Number of groups of neighbouring bands for contrast."""
 
 MODULATED = 12
-"""Groups of neighbouring bands whose rhythm is looked at."""
+"""Number of groups of neighbouring bands for rhythm."""
 
 MODULATION_EDGES = (2, 4, 8, 16, 32, 64, 128)
-"""Edges of the modulation bands in bins of a transform of 256 frames: 0.5 to 31 Hz under the default spec."""
+"""Edges of the modulation bands, in bins of an FFT of 256 frames: 0.5 to 31 Hz with the default spec."""
 
 LAGS = (4, 16)
-"""Frames between which the slower changes of the cepstra are taken."""
+"""Lags in frames for the slower changes of the cepstra."""
 
 PULSE_LAGS = tuple(int(lag) for lag in np.unique(np.geomspace(10, 120, 20).round()))
-"""Frames at which the autocorrelation of onsets is taken: 375 to 31 beats a minute under the default spec."""
+"""Lags in frames for the autocorrelation of onsets: 375 to 31 beats per minute with the default spec."""
 
 _TRANSFORM = 256
 _QUIETEST = 1e-2
 
 
 def dimension(version: int, n_mels: int) -> int:
-    """How many values a version gives."""
+    """Number of values of a version."""
     cepstra = min(CEPSTRA, n_mels)
     size = 3 * (n_mels + cepstra)
     if version == 1:
@@ -50,7 +50,7 @@ def dimension(version: int, n_mels: int) -> int:
 
 
 def decibels(patches: np.ndarray, compression: Compression) -> np.ndarray:
-    """Mel levels in dB, float32, whatever the compression; at most `RANGE_DB` below the loudest of the track."""
+    """Mel levels in dB for any compression, float32, clipped at `RANGE_DB` below the track's loudest level."""
     levels = np.ascontiguousarray(patches, np.float32)
     if compression == "log10p1":
         power = np.maximum((np.float32(10.0) ** levels - 1) * np.float32(1e-4), np.float32(1e-10))
@@ -60,13 +60,16 @@ def decibels(patches: np.ndarray, compression: Compression) -> np.ndarray:
 
 
 def statistics_1(patches: np.ndarray, compression: Compression) -> np.ndarray:
-    """Mean, deviation, and deviation of the difference between frames, of each band and cepstrum, as they are."""
+    """For each band and cepstral coefficient: mean, deviation, and deviation of the difference between frames.
+
+    Mel values are used as they are, without conversion to dB.
+    """
     mels = np.ascontiguousarray(patches, np.float32)
     return np.concatenate([*_moments(mels), *_moments(_cepstra(mels))])
 
 
 def statistics_2(patches: np.ndarray, compression: Compression) -> np.ndarray:
-    """Those of version 1 on levels in dB, slower changes of the cepstra, contrast within regions, rhythm, onsets."""
+    """Statistics of version 1 on levels in dB, slower changes of the cepstra, contrast, rhythm and onsets."""
     mels = decibels(patches, compression)
     cepstra = _cepstra(mels)
     spectrum = [*_moments(mels), *_moments(cepstra), *_slow_changes(cepstra), *_contrast(mels)]
@@ -80,7 +83,7 @@ LATEST = max(STATISTICS_BY_VERSION)
 
 
 def _cepstra(mels: np.ndarray) -> np.ndarray:
-    # Imported here: readers of bundles need no Fourier transform.
+    # A local import: code that only reads bundles needs no Fourier transform.
     from scipy.fft import dct
 
     found: np.ndarray = dct(mels, axis=-1, norm="ortho")[..., :CEPSTRA]
@@ -88,14 +91,14 @@ def _cepstra(mels: np.ndarray) -> np.ndarray:
 
 
 def _moments(values: np.ndarray) -> list[np.ndarray]:
-    """Mean, deviation, deviation of the difference between frames: [n, frames, k] -> three times [k]."""
+    """Mean, deviation, and deviation of the difference between frames: [n, frames, k] -> three arrays [k]."""
     flat = values.reshape(-1, values.shape[2])
     mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
     return [mean, _deviation(flat - mean), _change(values, 1)]
 
 
 def _change(values: np.ndarray, lag: int) -> np.ndarray:
-    """Deviation of the difference between frames `lag` apart, 0 where patches are no longer than that: [k]."""
+    """Deviation of the difference between frames `lag` apart: [k]. It is 0 if patches are not longer than `lag`."""
     steps = (values[:, lag:] - values[:, :-lag]).reshape(-1, values.shape[2])
     return _deviation(steps - steps.mean(axis=0)) if len(steps) else np.zeros(values.shape[2], np.float32)
 
@@ -106,7 +109,7 @@ def _deviation(centred: np.ndarray) -> np.ndarray:
 
 
 def _slow_changes(cepstra: np.ndarray) -> list[np.ndarray]:
-    """How much the cepstra change over `LAGS`, and from patch to patch."""
+    """Deviation of the change of the cepstra over each of `LAGS`, and of their mean from patch to patch."""
     means = cepstra.mean(axis=1)
     return [*(_change(cepstra, lag) for lag in LAGS), _deviation(means - means.mean(axis=0))]
 
@@ -116,7 +119,7 @@ def _regions(mels: np.ndarray, most: int) -> list[np.ndarray]:
 
 
 def _contrast(mels: np.ndarray) -> list[np.ndarray]:
-    """Within each region of a frame: highest less lowest level, and deviation; mean and deviation over the frames."""
+    """Mean and deviation over all frames of two values of each region: highest minus lowest level, and deviation."""
     regions = _regions(mels, REGIONS)
     found = []
     for values in (
@@ -130,7 +133,7 @@ def _contrast(mels: np.ndarray) -> list[np.ndarray]:
 
 
 def _modulation(mels: np.ndarray) -> np.ndarray:
-    """Log energy of each group's level in each modulation band, mean over the patches: [groups * bands]."""
+    """Log energy of each group's level in each modulation band; the energy is a mean over patches: [groups * bands]."""
     from scipy.fft import rfft
 
     levels = np.stack([part.mean(axis=2) for part in _regions(mels, MODULATED)], axis=1)
@@ -144,7 +147,7 @@ def _modulation(mels: np.ndarray) -> np.ndarray:
 
 
 def _onsets(mels: np.ndarray) -> np.ndarray:
-    """Rise of the levels from frame to frame: mean, deviation, highest autocorrelation, and that of each pulse."""
+    """Rise of the levels between frames: mean, deviation, maximum of its autocorrelation, and its value at each lag."""
     from scipy.fft import irfft, rfft
 
     rise = np.maximum(mels[:, 1:] - mels[:, :-1], 0).mean(axis=2)

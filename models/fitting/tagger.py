@@ -210,8 +210,8 @@ def _report(
 ) -> dict[str, Any]:
     """What `metrics.json` holds."""
     return {
-        "note": "Strengths, calibration and thresholds were chosen on held-out scores of training and validation tracks. "
-        "Only the test split was not used for any choice.",
+        "note": "Strengths, calibration and thresholds were chosen on held-out scores of training and validation "
+        "tracks. Only the test split was not used for any choice.",
         "tracks": {split: len(splits[split].track_ids) for split in SPLITS},
         "test_artists": _test_artists(splits),
         "macro": {model: metrics.macro_by_split(by_split) for model, by_split in compared.items()},

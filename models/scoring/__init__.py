@@ -1,1 +1,1 @@
-"""Applies fitted heads and rates scores: numpy alone."""
+"""Applies fitted heads and computes metrics of scores. Needs only numpy."""

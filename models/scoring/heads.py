@@ -1,4 +1,4 @@
-"""Linear heads on the track embedding, applied in bulk: numpy only, float64, the same bits however rows are grouped."""
+"""Applies linear heads to track embeddings in float64. The bits do not depend on how rows are grouped."""
 
 import dataclasses
 import io
@@ -12,13 +12,13 @@ from transforms.taxonomy.categories import CategoryKind
 from transforms.taxonomy.hierarchy import Taxonomy
 
 SCORED_TOGETHER = 256
-"""Rows multiplied at once. Float sums depend on shapes, so every block has this one, padded."""
+"""Rows per matrix product. Float sums depend on the shape, so shorter blocks are padded to this size."""
 
 SLICE_ROWS = 16 * SCORED_TOGETHER
-"""Rows whose float64 scores are held at once."""
+"""Rows whose float64 scores are in memory at once."""
 
 SCORE_DECIMALS = 4
-"""Published scores are rounded to this many decimals; positives are decided on the rounded score."""
+"""Decimals of published scores. Thresholds are compared with the rounded scores."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,11 @@ class Group:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How logits become scores: which columns form a category, and which tag lies over which.
+    """How logits become scores: the columns of each category, and the hierarchy of tags.
 
     Attributes:
-      groups: the categories in taxonomy order.
-      edges: (parent, child) columns, ordered so that a child's own children come before it.
+      groups: the categories in the order of the taxonomy.
+      edges: (parent, child) columns. The edges to a tag's children come before the edges to its parents.
       size: number of tags.
     """
 
@@ -46,7 +46,11 @@ class Layout:
 
 
 def layout_of(taxonomy: Taxonomy) -> Layout:
-    """The layout of a taxonomy's tags, columns in the order of `taxonomy.tags`."""
+    """The layout of a taxonomy, with columns in the order of `taxonomy.tags`.
+
+    Raises:
+      ValueError: a binary category has more than two tags, or parents form a cycle.
+    """
     column = {tag.id: index for index, tag in enumerate(taxonomy.tags)}
     groups = [
         Group(name=category.name, kind=category.kind, columns=tuple(column[tag.id] for tag in category.tags))
@@ -60,7 +64,7 @@ def layout_of(taxonomy: Taxonomy) -> Layout:
 
 
 def _children_first(parents: Mapping[int, Sequence[int]]) -> Iterator[tuple[int, int]]:
-    """(parent, child) pairs, ordered by the parent's height: a tag is final before its own parents look at it."""
+    """(parent, child) pairs, ordered by the parent's height, so that a tag is final before its parents use it."""
     height = dict.fromkeys(parents, 0)
     edges = [(parent, child) for child, found in parents.items() for parent in found]
     for _ in parents:
@@ -68,20 +72,20 @@ def _children_first(parents: Mapping[int, Sequence[int]]) -> Iterator[tuple[int,
         if not raised:
             return iter(sorted(edges, key=lambda edge: (height[edge[0]], edge)))
         height.update(raised)
-    raise ValueError("the taxonomy's parents form a circle")
+    raise ValueError("the parents of tags form a cycle: remove a parent")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Heads:
-    """All heads side by side, one column a tag, and their calibration. All arrays float64.
+    """All heads, one column per tag, and their calibration. All arrays are float64.
 
     The calibrated logit of a tag is `slope * (((embedding - mean) / scale) @ weights + bias) + offset`. Slope 1 and
-    offset 0 are the identity; Platt scaling gives each sigmoid its own pair; a temperature gives all columns of a
-    softmax one slope.
+    offset 0 are the identity. Platt scaling fits slope and offset of each sigmoid. A temperature is one slope for all
+    columns of a softmax.
 
     Attributes:
       mean: [D] mean of the training split's track embeddings.
-      scale: [D] their deviation, 1 where it is 0.
+      scale: [D] their standard deviation, or 1 if a value is constant.
       weights: [D, T].
       bias: [T].
       slope: [T], positive.
@@ -100,7 +104,8 @@ class Heads:
         shapes = {"mean": dim, "scale": dim, "bias": tags, "slope": tags, "offset": tags}
         for name, size in shapes.items():
             if getattr(self, name).shape != (size,):
-                raise ValueError(f"heads: {name} has shape {getattr(self, name).shape}, weights {self.weights.shape}")
+                found = getattr(self, name).shape
+                raise ValueError(f"heads: {name} has shape {found}, but weights have {self.weights.shape}")
         if not (np.all(self.scale > 0) and np.all(self.slope > 0)):
             raise ValueError("heads: scale and slope must be positive")
 
@@ -112,7 +117,7 @@ class Heads:
 
     @classmethod
     def from_npz(cls, data: bytes) -> Self:
-        """The heads that `to_npz` wrote; nothing is unpickled."""
+        """The heads that `to_npz` wrote, read without pickle."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return cls(**{f.name: arrays[f.name].astype(np.float64) for f in dataclasses.fields(cls)})
 
@@ -124,7 +129,7 @@ class Heads:
 
 
 def raw_logits(embeddings: np.ndarray, heads: Heads, dtype: type[np.floating] = np.float64) -> np.ndarray:
-    """Logits before calibration: [n, D] -> [n, T], computed in float64 and kept as `dtype`."""
+    """Logits before calibration: [n, D] -> [n, T], computed in float64 and stored as `dtype`."""
     out = np.empty((len(embeddings), heads.weights.shape[1]), dtype)
     for start in range(0, len(embeddings), SCORED_TOGETHER):
         block = np.zeros((SCORED_TOGETHER, heads.weights.shape[0]))
@@ -135,7 +140,7 @@ def raw_logits(embeddings: np.ndarray, heads: Heads, dtype: type[np.floating] = 
 
 
 def link(logits: np.ndarray, layout: Layout) -> np.ndarray:
-    """Probabilities of logits: one sigmoid a tag, a softmax for multiclass, P and 1 - P for a binary pair."""
+    """Probabilities of logits: a sigmoid per tag, a softmax for multiclass, P and 1 - P for a binary pair."""
     scores = sigmoid(logits)
     for group in layout.groups:
         columns = list(group.columns)
@@ -155,7 +160,7 @@ def apply_hierarchy(scores: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def score(embeddings: np.ndarray, heads: Heads, layout: Layout, dtype: type[np.floating] = np.float64) -> np.ndarray:
-    """Calibrated scores with parent >= child: [n, D] -> [n, T] in 0 to 1, computed in float64 and kept as `dtype`."""
+    """Calibrated scores with parent >= child: [n, D] -> [n, T] in 0 to 1, computed in float64, stored as `dtype`."""
     out = np.empty((len(embeddings), layout.size), dtype)
     for rows in row_blocks(len(embeddings)):
         out[rows] = published(raw_logits(embeddings[rows], heads), heads, layout)
@@ -163,7 +168,7 @@ def score(embeddings: np.ndarray, heads: Heads, layout: Layout, dtype: type[np.f
 
 
 def published(logits: np.ndarray, heads: Heads, layout: Layout) -> np.ndarray:
-    """Scores of logits before calibration: calibrated, with parent >= child, [n, T] of the logits' type."""
+    """Calibrated scores with parent >= child from logits before calibration: [n, T] of the same type."""
     out = np.empty_like(logits)
     for rows in row_blocks(len(logits)):
         out[rows] = apply_hierarchy(link(logits[rows] * heads.slope + heads.offset, layout), layout)
@@ -171,15 +176,18 @@ def published(logits: np.ndarray, heads: Heads, layout: Layout) -> np.ndarray:
 
 
 def row_blocks(count: int) -> Iterator[slice]:
-    """Slices of `SLICE_ROWS` rows at most that cover so many."""
+    """Slices of at most `SLICE_ROWS` rows that together cover `count` rows."""
     return (slice(begin, begin + SLICE_ROWS) for begin in range(0, count, SLICE_ROWS))
 
 
 def positives(scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> np.ndarray:
-    """Which tags a track gets: bool [n, T]. Over the threshold; in a multiclass category exactly the highest."""
+    """The tags that each track gets: bool [n, T].
+
+    A tag is positive if its rounded score reaches the threshold. In a multiclass category exactly the highest is.
+    """
     found = np.empty(scores.shape, bool)
     for rows in row_blocks(len(scores)):
-        # A threshold is a double of so many decimals: a score of fewer digits would miss its own.
+        # Thresholds are float64 with SCORE_DECIMALS decimals. A float32 score could miss the threshold that it equals.
         rounded = np.round(np.asarray(scores[rows], np.float64), SCORE_DECIMALS)
         found[rows] = rounded >= thresholds
         for group in layout.groups:
@@ -191,17 +199,17 @@ def positives(scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> np.
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Logistic function, without overflow."""
+    """Logistic function without overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, without overflow."""
+    """Softmax over the last axis without overflow."""
     exp = np.exp(x - x.max(axis=-1, keepdims=True))
     shares: np.ndarray = exp / exp.sum(axis=-1, keepdims=True)
     return shares
 
 
 def fitted_columns(group: Group) -> list[int]:
-    """Columns with an output of their own: the second tag of a binary pair is 1 minus the first."""
+    """Columns with a fitted output. The second tag of a binary pair has none: it is 1 minus the first."""
     return list(group.columns[:1]) if group.kind == "binary" else list(group.columns)

@@ -1,4 +1,4 @@
-"""Ranking metrics per tag, masked: own vectorised numpy (importing sklearn.metrics takes up to half a minute)."""
+"""Masked metrics per tag in vectorised numpy. Importing sklearn.metrics takes up to half a minute."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 import numpy as np
 
 POSITIVE_FROM = 0.5
-"""A soft target counts as carrying the tag from this weight on."""
+"""A track carries the tag if its soft target is at least this weight."""
 
 CALIBRATION_BINS = 10
-"""Bins of equal numbers of tracks that calibration is looked at in."""
+"""Number of equal-mass bins for the calibration error."""
 
 LEAST_SCORE = 1e-4
-"""Scores nearer to 0 or 1 than they are published count as this far from it where they are wrong."""
+"""For log losses, scores are clipped to this distance from 0 and 1, the resolution of published scores."""
 
 MEASURES = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
-"""What is measured of a tag."""
+"""The metrics of a tag."""
 
 TagMetrics = dict[str, float | None]
 
 
 def counts_from_the_top(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """True and false positives at each distinct score from the highest down: float64 [distinct] each."""
+    """True and false positives at each distinct score, from the highest to the lowest: float64 [distinct] each."""
     order = np.argsort(-scores, kind="stable")
     truth, scores = truth[order], scores[order]
     last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
@@ -30,7 +30,7 @@ def counts_from_the_top(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarr
 
 
 def roc_auc(truth: np.ndarray, scores: np.ndarray) -> float | None:
-    """Area under the ROC curve of bool [n] and float [n]; ties count half. None unless both classes occur."""
+    """Area under the ROC curve of bool [n] and float [n]; ties count half. None if a class is missing."""
     truth = np.asarray(truth, bool)
     if truth.all() or not truth.any():
         return None
@@ -49,38 +49,38 @@ def pr_auc(truth: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def f1_curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct scores from the highest down and F1 of calling everything at or over each positive."""
+    """Distinct scores, from the highest to the lowest, and F1 if each is the threshold."""
     true, false = counts_from_the_top(np.asarray(truth, bool), scores)
     return np.unique(scores)[::-1], 2 * true / (true + false + max(np.sum(truth), 1))
 
 
 def f1(truth: np.ndarray, predicted: np.ndarray) -> float | None:
-    """F1 of bool [n] and bool [n]. None without a positive on either side."""
+    """F1 of bool [n] and bool [n]. None if nothing is true and nothing is predicted."""
     total = np.sum(truth) + np.sum(predicted)
     return float(2 * np.sum(truth & predicted) / total) if total else None
 
 
 def precision(truth: np.ndarray, predicted: np.ndarray) -> float | None:
-    """Share of the predicted that are true, bool [n] each. None where nothing is predicted."""
+    """Share of the predicted that are true, bool [n] each. None if nothing is predicted."""
     return float(np.sum(truth & predicted) / np.sum(predicted)) if np.any(predicted) else None
 
 
 def recall(truth: np.ndarray, predicted: np.ndarray) -> float | None:
-    """Share of the true that are predicted, bool [n] each. None without a true one."""
+    """Share of the true that are predicted, bool [n] each. None if nothing is true."""
     return float(np.sum(truth & predicted) / np.sum(truth)) if np.any(truth) else None
 
 
 def equal_mass_bins(scores: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
-    """Bin of each score: int [n], about equally many in each. Equal scores share a bin, so order plays no part.
+    """Bin of each score, int [n]; bins have about equal counts. Equal scores share a bin, so order does not matter.
 
-    Bins of equal width would put nearly every track of a rare tag into the first.
+    With bins of equal width, nearly every track of a rare tag would be in the first bin.
     """
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     return bins_of_counts(counts, bins)[place]
 
 
 def bins_of_counts(counts: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
-    """Bin of each distinct score, from the lowest up, that so many tracks have: int [distinct]."""
+    """Bin of each distinct score, from the lowest to the highest, given its number of tracks: int [distinct]."""
     middle = np.cumsum(counts) - counts / 2
     found: np.ndarray = np.minimum((bins * middle / max(counts.sum(), 1)).astype(int), bins - 1)
     return found
@@ -88,7 +88,7 @@ def bins_of_counts(counts: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarr
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Reliability:
-    """Points of a reliability curve, one per bin that holds tracks: mean score, mean target, tracks; float64 each."""
+    """Points of a reliability curve, one per non-empty bin: mean score, mean target, number of tracks; float64 each."""
 
     score: np.ndarray
     target: np.ndarray
@@ -96,7 +96,7 @@ class Reliability:
 
 
 def reliability(targets: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION_BINS) -> Reliability:
-    """The reliability curve of soft targets in 0 to 1 and scores, float [n] each, in equal-mass bins."""
+    """The reliability curve of soft targets (0 to 1) and scores, float [n] each, in equal-mass bins."""
     places = equal_mass_bins(scores, bins)
     sums = [np.bincount(places, values, bins) for values in (scores, targets, np.ones(len(scores)))]
     score, target, tracks = (values[sums[2] > 0] for values in sums)
@@ -104,10 +104,10 @@ def reliability(targets: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION
 
 
 def expected_calibration_error(targets: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION_BINS) -> float | None:
-    """Mean distance of mean score and mean target over equal-mass bins, weighted by tracks. None without a track.
+    """Mean distance between mean score and mean target over equal-mass bins, weighted by tracks. None without tracks.
 
-    Soft targets count by their weight: a score is meant to be the expected weight. Chance alone leaves some distance:
-    with k tracks a bin about sqrt(p (1 - p) / k).
+    Soft targets count by their weight, because a score should be the expected weight. Chance alone causes a distance of
+    about sqrt(p (1 - p) / k) with k tracks per bin.
     """
     if not len(scores):
         return None
@@ -116,7 +116,7 @@ def expected_calibration_error(targets: np.ndarray, scores: np.ndarray, bins: in
 
 
 def mean_calibration_error(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray) -> float | None:
-    """Mean calibration error over the tags that have known tracks of both kinds, all [n, T]; None where no tag has."""
+    """Mean calibration error over the tags with known positives and negatives, all [n, T]; None without such a tag."""
     found = []
     for tag, column in enumerate(mask.T):
         rows = np.flatnonzero(column > 0)
@@ -127,7 +127,7 @@ def mean_calibration_error(targets: np.ndarray, mask: np.ndarray, scores: np.nda
 
 
 def log_losses(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Cross-entropy of each track, mean over its known tags, all [n, T]: float64 [n], NaN where none is known."""
+    """Cross-entropy of each track, mean over its known tags, all [n, T]: float64 [n], NaN if no tag is known."""
     total, known = np.zeros(len(targets)), np.zeros(len(targets))
     for tag, column in enumerate(mask.T):
         rows = np.flatnonzero(column > 0)
@@ -143,14 +143,15 @@ def log_losses(targets: np.ndarray, mask: np.ndarray, scores: np.ndarray) -> np.
 def tag_metrics(
     targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray, decimals: int | None = None
 ) -> list[TagMetrics]:
-    """Areas, calibration error, F1, precision and recall at the threshold, support and known tracks per tag.
+    """Metrics per tag: areas, calibration error; F1, precision and recall of the decisions; support; known tracks.
 
     Args:
       targets: soft targets float [n, T].
-      mask: which are known, [n, T]; unknown ones count nowhere.
+      mask: 1 if known, [n, T]; unknown pairs are ignored.
       scores: float [n, T].
       positives: bool [n, T].
-      decimals: what scores are rounded to first, if at all: tag by tag, since a copy of all may be large.
+      decimals: round scores to this many decimals first; None: do not round. They are rounded tag by tag, because a
+        copy of all may be large.
     """
     known = (np.flatnonzero(column > 0) for column in mask.T)
     return [
@@ -179,7 +180,7 @@ def _one_tag(targets: np.ndarray, scores: np.ndarray, positives: np.ndarray) -> 
 
 
 def macro(metrics: list[TagMetrics]) -> TagMetrics:
-    """Mean over the tags for which a metric is defined, which are those with positives and negatives."""
+    """Means over the tags with positives and negatives, and the number of these tags."""
     rated = [m for m in metrics if m["roc_auc"] is not None]
     means = {name: _mean([m[name] for m in rated]) for name in MEASURES}
     return {**means, "tags": len(rated)}
@@ -191,7 +192,7 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def accuracy(targets: np.ndarray, mask: np.ndarray, positives: np.ndarray) -> float | None:
-    """Share of known rows of one multiclass category whose one positive is the true tag: all [n, k]."""
+    """Share of known rows of a multiclass category whose positive is the true tag, all [n, k]; None without any."""
     rows = mask.min(axis=1) > 0
     if not rows.any():
         return None

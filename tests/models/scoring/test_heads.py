@@ -97,13 +97,13 @@ def test_hierarchy_leaves_its_input_alone():
     assert scores.tolist() == [[0.1, 0.2, 0.3, 0.4]]
 
 
-def test_circle_of_parents_is_an_error():
+def test_a_cycle_of_parents_is_an_error():
     class Fake:
         def __init__(self, **fields):
             self.__dict__.update(fields)
 
     tags = [Fake(id="a", parents=("b",)), Fake(id="b", parents=("a",))]
-    with pytest.raises(ValueError, match="circle"):
+    with pytest.raises(ValueError, match="form a cycle"):
         layout_of(Fake(tags=tags, categories=[Fake(name="m", kind="multilabel", tags=tags)]))
 
 
