@@ -1,1 +1,1 @@
-"""What a tagger is worth: metrics, intervals, report."""
+"""Evaluation of a tagger: metrics, confidence intervals, report."""

@@ -1,4 +1,4 @@
-"""Averages over tags under every resample of artists: macro, micro, and the accuracy of multiclass categories."""
+"""Averages over tags in every resample of artists: macro, micro, and the accuracy of multiclass categories."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,15 @@ ALL = "all"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Average:
-    """One average of some tags under every resample: metric -> float64 [1 + resamples]."""
+    """One average over some tags, in the sample and in every resample.
+
+    Attributes:
+      category: the category of the tags, or `all`.
+      average: `macro` or `micro`.
+      samples: metric -> float64 [1 + resamples], the sample first.
+      tags: number of tags in the average.
+      groups: number of artists that the interval is based on.
+    """
 
     category: str
     average: str
@@ -26,14 +34,14 @@ class Average:
     groups: int
 
     def estimates(self) -> dict[str, dict[str, float | None]]:
-        """Metric -> its value and interval."""
+        """Metric -> value and confidence interval."""
         return {name: estimate_of(name, samples, self.groups) for name, samples in self.samples.items()}
 
 
 def averages_of(
     rated: TagRatings, examined: ExaminedTracks, model: str, layout: Layout, resamples: Resamples
 ) -> list[Average]:
-    """Macro and micro averages of all tags, macro ones of each category, accuracy of the multiclass ones."""
+    """Macro and micro averages of all tags, then the macro average of each category; with accuracy if multiclass."""
     everywhere = list(range(layout.size))
     groups = resamples.distinct(examined.mask.max(axis=1, initial=0) > 0)
     found = [macro_average(rated, ALL, everywhere, groups)]
@@ -49,19 +57,19 @@ def averages_of(
 
 
 def category_columns(group: Group) -> list[int]:
-    """Columns that say something of their own: the second of a binary pair is 1 minus the first."""
+    """Columns that are averaged. The second tag of a binary pair is omitted: it is 1 minus the first."""
     return list(group.columns[:1] if group.kind == "binary" else group.columns)
 
 
 def macro_average(rated: TagRatings, category: str, columns: Sequence[int], groups: int) -> Average:
-    """The mean over the tags with positives and negatives in the sample; a resample may lack one of them."""
+    """The mean over the tags that have positives and negatives in the sample. A resample may lack either of them."""
     kept = [column for column in columns if not np.isnan(rated.tags["roc_auc"][column, 0])]
     samples = {name: _mean(rated.tags[name][kept]) for name in metrics.MEASURES}
     return Average(category=category, average="macro", samples=samples, tags=len(kept), groups=groups)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is defined: [k, m] -> [m], NaN where nothing is."""
+    """Mean over the first axis without NaN: [k, m] -> [m]. It is NaN if all k values are."""
     defined = ~np.isnan(values)
     total = np.where(defined, values, 0).sum(axis=0)
     means = np.full(values.shape[1], np.nan)
@@ -76,12 +84,12 @@ def _accuracy(examined: ExaminedTracks, model: str, group: Group, resamples: Res
 
 
 def classes(examined: ExaminedTracks, model: str, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True and called class of each track, and whether the true one is known: [n] each."""
+    """True class and predicted class of each track, and whether the true class is known: [n] each."""
     columns = list(group.columns)
     known = examined.mask[:, columns].min(axis=1) > 0
     return examined.targets[:, columns].argmax(axis=1), examined.positives[model][:, columns].argmax(axis=1), known
 
 
 def estimate_of(metric: str, samples: np.ndarray, groups: int) -> dict[str, float | None]:
-    """The estimate of a metric by name, as a JSON object."""
+    """Value and confidence interval of the metric with this name, as a JSON object."""
     return estimate(samples, groups, centred=metric == "ece").to_json()

@@ -1,4 +1,4 @@
-"""What is evaluated: labelled tracks, and what models say of them."""
+"""The input of an evaluation: labelled tracks and the predictions of each model."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,14 +8,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ExaminedTracks:
-    """Labelled tracks and what each model says of them.
+    """Labelled tracks and the predictions of each model.
 
     Attributes:
-      groups: what resamples never part: the artist of each track.
-      durations_s: float64 [n].
-      targets: soft targets float [n, T].
-      mask: which are known, float [n, T].
-      scores: model -> scores as they are published, float [n, T]; the first model is the one in question.
+      groups: the artist of each track, which is the unit of resampling.
+      durations_s: lengths in seconds, float64 [n].
+      targets: soft targets, float [n, T].
+      mask: 1 if known, float [n, T].
+      scores: model -> published scores, float [n, T]. The first model is the one that is evaluated; the others are
+        baselines.
       positives: model -> bool [n, T].
     """
 
@@ -27,7 +28,7 @@ class ExaminedTracks:
     positives: Mapping[str, np.ndarray]
 
     def of(self, rows: np.ndarray) -> "ExaminedTracks":
-        """Some tracks only: bool [n]."""
+        """The tracks selected by `rows`, bool [n]."""
         if rows.all():
             return self
         return ExaminedTracks(

@@ -1,4 +1,4 @@
-"""The files of an evaluation: rows for analysts, one JSON document, one page to read."""
+"""The files of an evaluation: a Parquet table, a JSON document and an HTML page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,14 @@ HISTORY = "history.json"
 def subject_of(
     bundle: Bundle, source: Mapping[str, str], split: str, resampling: Resampling, notes: Sequence[str] = ()
 ) -> Subject:
-    """What is evaluated: a bundle on a split.
+    """The description of an evaluation of a bundle on one split.
 
     Args:
       bundle: the bundle.
-      source: facts about where labels and scores are from.
+      source: label -> text, the origin of labels and scores.
       split: the side of the tracks.
-      resampling: how intervals are made.
-      notes: what a reader of the figures must know.
+      resampling: settings of the confidence intervals.
+      notes: sentences that are needed to interpret the metrics.
     """
     return Subject(
         title=f"Evaluation on the {split} split",
@@ -51,15 +51,15 @@ def subject_of(
 
 
 def why_alone(bundle: Bundle) -> tuple[str, ...]:
-    """Why a bundle is compared with no baseline; nothing where it keeps some."""
+    """The reason why a bundle has no baselines; empty if it has."""
     if baselines.BASELINES_FILE in bundle.files:
         return ()
     if split_file.SPLIT_FILE in bundle.files:
-        how = "its heads were fitted to the embeddings of a table, which holds no mels to fit baselines to"
+        how = "its heads were fitted on the embeddings of a table, and baselines need spectrograms"
     else:
-        how = "it was not trained from a dataset here"
+        how = "it was not trained on a dataset by `train`"
     return (
-        f"No baseline to compare with: the bundle keeps none, since {how}. `train --dataset` makes bundles with some.",
+        f"The bundle has no baselines to compare with, because {how}. `train --dataset` makes bundles with baselines.",
     )
 
 
@@ -73,7 +73,7 @@ def _history(bundle: Bundle) -> dict[str, Any] | None:
 def evaluation_files(
     subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, tag_ids: Sequence[str]
 ) -> dict[str, bytes]:
-    """Name -> bytes; the JSON document comes last: where it is, the others are."""
+    """Name -> bytes. The JSON document is last, so that it exists only if the others do."""
     document = {
         "facts": dict(subject.facts),
         "notes": list(subject.notes),

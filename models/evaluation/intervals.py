@@ -1,4 +1,4 @@
-"""Intervals over artists beside what training reports of the test split."""
+"""Confidence intervals for the metrics that training reports on the test split: bootstrap over artists."""
 
 import dataclasses
 
@@ -14,15 +14,18 @@ from models.fitting.tagger import FittedTagger
 from models.scoring.heads import Layout
 
 MOST_PAIRS = 20_000_000
-"""Pairs of test track and tag up to which training resamples them: half a minute a model. `evaluate` always does."""
+"""Most (test track, tag) pairs for which training computes intervals: half a minute per model.
+
+`evaluate` has no such limit.
+"""
 
 
 def with_intervals(
     tagger: FittedTagger, test: SplitRows, layout: Layout, resampling: Resampling | None = None
 ) -> FittedTagger:
-    """The tagger with `intervals` among its metrics: of each model's macro averages on the test split.
+    """The tagger with `intervals` added to its metrics: those of each model's macro averages on the test split.
 
-    They are those that `evaluate` gives for the same tracks, by default with the same resamples.
+    `evaluate` gives the same intervals for the same tracks, by default with the same resamples.
     """
     too_many = len(test.groups) * layout.size > MOST_PAIRS
     resampling = Resampling(resamples=0) if too_many else resampling or Resampling()

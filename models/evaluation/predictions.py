@@ -1,4 +1,4 @@
-"""What a bundle says of the tracks of a dataset: embedded and scored exactly as tagging does."""
+"""The predictions of a bundle for the tracks of a dataset, embedded and scored exactly as `tag` does."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -21,28 +21,28 @@ from transforms.dataset.manifest import DatasetError, DatasetManifest
 
 
 def check_fit(bundle: Bundle, manifest: DatasetManifest) -> None:
-    """Raises BundleError unless features and taxonomy of bundle and dataset are the same; names both ids."""
+    """Raises BundleError unless bundle and dataset have the same features and taxonomy. The message has both ids."""
     bundle.check_feature_id(manifest.feature_id)
     check_taxonomy(bundle, manifest)
 
 
 def check_taxonomy(bundle: Bundle, manifest: DatasetManifest) -> None:
-    """Raises BundleError unless bundle and dataset have one taxonomy; names both ids."""
+    """Raises BundleError unless bundle and dataset have the same taxonomy. The message has both ids."""
     if manifest.taxonomy_id != bundle.taxonomy.taxonomy_id:
         raise BundleError(
-            f"{bundle.url} has taxonomy {bundle.taxonomy.taxonomy_id}, the dataset {manifest.taxonomy_id}: "
+            f"{bundle.url} has taxonomy {bundle.taxonomy.taxonomy_id}, but the dataset has {manifest.taxonomy_id}: "
             "prepare the dataset with the taxonomy that the bundle was trained on"
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class BundlePredictions:
-    """A bundle, and what it says of the tracks of one split that it was not fitted on.
+    """A bundle and its predictions for the tracks of one split that it was not fitted on.
 
     Attributes:
       bundle: the bundle.
-      examined: the tracks, its scores and those of the baselines that it keeps.
-      seen: tracks of the split that it was fitted on, or on others of their artists: left out.
+      examined: the tracks, with the scores of the bundle and of its baselines.
+      seen: number of tracks that were left out, because the bundle was fitted on them or on their artists.
     """
 
     bundle: Bundle
@@ -50,19 +50,20 @@ class BundlePredictions:
     seen: int
 
     def notes(self) -> list[str]:
-        """What a reader of the figures must know."""
+        """Sentences that are needed to interpret the metrics."""
         if not self.seen:
             return []
         return [
-            f"{self.seen} tracks are ones that the bundle was fitted on, or of artists that it was fitted on: left out."
+            f"{self.seen} tracks were left out, because the bundle was fitted on them or on other tracks of their "
+            "artists."
         ]
 
 
 def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str) -> BundlePredictions:
-    """The bundle, and its scores and those of the baselines that it keeps, for one split of a dataset.
+    """The bundle, its scores and those of its baselines for one split of a dataset.
 
     Raises:
-      BundleError: the bundle cannot be used, was fitted on all tracks of the split, or the dataset has other features
+      BundleError: the bundle cannot be used or was fitted on all tracks of the split, or the dataset has other features
         or another taxonomy.
       DatasetError: the split is empty, or a shard is missing or changed.
     """
@@ -74,8 +75,8 @@ def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str
     if not rows.track_ids:
         raise BundleError(
             f"{bundle_url} was fitted on all {manifest.splits[split]} tracks of split {split!r} of {dataset}, or on "
-            "others of their artists: evaluate it on a dataset with the split that it was trained with, or with other "
-            "artists"
+            "other tracks of their artists: evaluate it on a dataset with the split that it was trained with, or with "
+            "other artists"
         )
     examined = examine(rows, bundle.heads, bundle.thresholds, kept_baselines(bundle), bundle.layout)
     return BundlePredictions(bundle=bundle, examined=examined, seen=manifest.splits[split] - len(rows.track_ids))
@@ -84,7 +85,7 @@ def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str
 def examine(
     rows: SplitRows, own: Heads, thresholds: np.ndarray, known: Baselines | None, layout: Layout
 ) -> ExaminedTracks:
-    """What heads and the baselines beside them, if there are any, say of embedded tracks."""
+    """The predictions of heads, and of baselines if there are any, for embedded tracks."""
     scores = dict(model_scores(rows, own, known, layout))
     return ExaminedTracks(
         groups=rows.groups,
@@ -99,7 +100,7 @@ def examine(
 def model_scores(
     rows: SplitRows, own: Heads, known: Baselines | None, layout: Layout
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Model and scores, rounded as they are published, one model after the other: float64 [n, T] each."""
+    """Yields each model and its scores, rounded like published scores: float64 [n, T]."""
     found = heads.score(rows.embedded.embeddings, own, layout)
     yield TAGGER, np.round(found, heads.SCORE_DECIMALS, out=found)
     if known is not None and rows.moments is not None:
@@ -108,14 +109,14 @@ def model_scores(
 
 
 def decisions(model: str, scores: np.ndarray, thresholds: np.ndarray, layout: Layout) -> np.ndarray:
-    """Which tags a model gives: bool [n, T]. Baselines have no thresholds of their own."""
+    """The tags that a model predicts: bool [n, T]. Baselines have no fitted thresholds; the default is used."""
     halves = np.full(layout.size, DEFAULT_THRESHOLD)
     return heads.positives(scores, thresholds if model == TAGGER else halves, layout)
 
 
 def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str, sides: Sides) -> SplitRows:
-    """The tracks that the sides allow on this split."""
-    # Imported here: TensorFlow takes its time, and refusals come before it.
+    """Embeds the tracks that the bundle's split allows on this side."""
+    # Local imports: TensorFlow loads slowly, and input errors are reported before that.
     from models.training import data
     from models.training.shards import local_shards
     from models.trunks.loading import load_embedder
@@ -128,7 +129,7 @@ def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str,
 
 
 def kept_baselines(bundle: Bundle) -> Baselines | None:
-    """The baselines that were fitted with the bundle; None where it was not trained from a dataset here."""
+    """The baselines that were fitted with the bundle; None if it has none."""
     if baselines.BASELINES_FILE not in bundle.files:
         return None
     return Baselines.from_npz(storage.read_bytes(storage.join(bundle.url, baselines.BASELINES_FILE)))

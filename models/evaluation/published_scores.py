@@ -1,4 +1,4 @@
-"""What a published snapshot says of labelled tracks: its own scores and decisions, without embedding anything again."""
+"""Scores and decisions of labelled tracks, read from a published snapshot instead of being computed again."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -21,18 +21,18 @@ from transforms.splits.track_labels import TrackLabels
 from transforms.table.reader import SnapshotReader
 
 UNSEEN_SIDE = "test"
-"""The side of artists that neither the bundle's split nor the labels' source knows: nothing was fitted on them."""
+"""Side of artists that are neither in the bundle's split nor in that of the labels: no model was fitted on them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class PublishedScores:
-    """Labelled tracks of one side, and what a snapshot says of them.
+    """Labelled tracks of one side, and their predictions in a snapshot.
 
     Attributes:
-      examined: those that the snapshot holds.
-      cut: lowest published score; what lies below counts as 0.
-      absent: labelled tracks of the side that the snapshot does not hold.
-      unseen: how many of those examined are of artists that the bundle's split does not know.
+      examined: the tracks that are in the snapshot.
+      cut: lowest published score; lower scores count as 0.
+      absent: number of labelled tracks of the side that are not in the snapshot.
+      unseen: number of examined tracks whose artist is not in the bundle's split.
     """
 
     examined: ExaminedTracks
@@ -41,39 +41,39 @@ class PublishedScores:
     unseen: int
 
     def notes(self) -> list[str]:
-        """What a reader of the figures must know."""
+        """Sentences that are needed to interpret the metrics."""
         notes = []
         if self.cut:
             notes.append(
-                f"Scores under {self.cut:g} are not published and count alike: areas are those of scores cut off "
-                "there, and calibration error is not given."
+                f"Scores under {self.cut:g} are not published and count as equal. ROC-AUC and PR-AUC are those of the "
+                "truncated scores, and there is no calibration error."
             )
         if self.absent:
-            notes.append(f"{self.absent} labelled tracks are not in the table: left out.")
+            notes.append(f"{self.absent} labelled tracks were left out, because they are not in the table.")
         if self.unseen:
-            notes.append(f"{self.unseen} tracks are of artists that the bundle's split does not know.")
+            notes.append(f"{self.unseen} tracks have artists that are not in the bundle's split.")
         return notes
 
 
 def examine_table(
     bundle: Bundle, snapshot: SnapshotReader, labels: Iterable[TrackLabels], split: str
 ) -> PublishedScores:
-    """The scores and decisions of a snapshot beside the labels of one side of the bundle's split.
+    """The scores and decisions of a snapshot for the labelled tracks on one side of the bundle's split.
 
     Args:
-      bundle: the one that the table was tagged with.
+      bundle: the bundle that the table was tagged with.
       snapshot: a snapshot of that table.
       labels: labelled tracks, in the order of the bundle's tags.
-      split: which side.
+      split: the side.
 
     Raises:
-      BundleError: the table was tagged with another bundle, does not hold all scores that matter, or no such track.
+      BundleError: the table was tagged with another bundle or with `--top-k`, lacks scores, or has none of the tracks.
     """
     _check(bundle, snapshot)
     found, unseen = _of_side(split_file.read_sides(bundle), labels, split)
     ids, durations_s, positives = _read_tracks(snapshot, sorted(found), bundle.taxonomy.tag_ids)
     if not ids:
-        raise BundleError(f"{snapshot.root} holds none of the {len(found)} labelled tracks of split {split!r}")
+        raise BundleError(f"{snapshot.root} has none of the {len(found)} labelled tracks of split {split!r}")
     cut = float(snapshot.manifest.run.options["min_score"])
     prevalence = _prevalence(bundle, len(ids))
     examined = ExaminedTracks(
@@ -94,7 +94,7 @@ def examine_table(
 
 
 def without_calibration(evaluation: Evaluation) -> Evaluation:
-    """An evaluation that says nothing of calibration error: scores that were cut off have none."""
+    """The evaluation without calibration error, which is undefined for truncated scores."""
     nothing = {"value": None, "low": None, "high": None}
     return dataclasses.replace(
         evaluation,
@@ -108,18 +108,18 @@ def _check(bundle: Bundle, snapshot: SnapshotReader) -> None:
     run = snapshot.manifest.run
     if run.ids.tagger_id != bundle.tagger_id:
         raise BundleError(
-            f"{snapshot.root} was tagged with {run.ids.tagger_id}, {bundle.url} is {bundle.tagger_id}: give the bundle "
-            "that the table was tagged with, or tag with this one first"
+            f"{snapshot.root} was tagged with {run.ids.tagger_id}, but {bundle.url} is {bundle.tagger_id}: give the "
+            "bundle that the table was tagged with, or first tag with this one"
         )
     if run.options["top_k"] is not None:
         raise BundleError(
-            f"{snapshot.root} was tagged with --top-k {run.options['top_k']}: which scores it holds depends on the "
-            "other tags of a track, so no area could be right; tag without it, or give --dataset alone"
+            f"{snapshot.root} was tagged with --top-k {run.options['top_k']}: whether it has a score depends on the "
+            "other tags of the track, so metrics would be wrong; tag without --top-k, or give only --dataset"
         )
 
 
 def _prevalence(bundle: Bundle, rows: int) -> dict[str, np.ndarray]:
-    """The one baseline that needs no mels, by name, where the bundle keeps it."""
+    """The baseline that needs no spectrograms, by name; empty if the bundle has no baselines."""
     known = kept_baselines(bundle)
     if known is None:
         return {}
@@ -129,7 +129,7 @@ def _prevalence(bundle: Bundle, rows: int) -> dict[str, np.ndarray]:
 def _of_side(
     sides: split_file.Sides, labels: Iterable[TrackLabels], split: str
 ) -> tuple[dict[str, TrackLabels], set[str]]:
-    """The tracks of one side by id, and those of artists that the split does not know."""
+    """The tracks of one side by id, and the ids of those that the bundle's split does not decide."""
     found, unseen = {}, set()
     for track in labels:
         side, known = sides.of(track.track_id, track.group, track.official or UNSEEN_SIDE, SplitRatios())
@@ -143,9 +143,9 @@ def _of_side(
 def _read_tracks(
     snapshot: SnapshotReader, wanted: Sequence[str], tag_ids: Sequence[str]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Those of the tracks that are there: ids, lengths in seconds [n], and the tags that they were given, bool [n, T].
+    """The wanted tracks in the snapshot: ids, lengths in seconds [n], and their positive tags, bool [n, T].
 
-    `top_tags` holds every given tag, whatever `track_tags` leaves out.
+    `top_tags` has every positive tag, even if `track_tags` omits it.
     """
     tags = pa.array(tag_ids, pa.string())
     ids: list[str] = []
@@ -161,10 +161,10 @@ def _read_tracks(
 
 
 def _read_scores(snapshot: SnapshotReader, ids: Sequence[str], tag_ids: Sequence[str], cut: float) -> np.ndarray:
-    """The model's scores of these tracks: float64 [n, T], 0 where they were below the cut.
+    """The model's scores of these tracks: float64 [n, T], 0 if below the cut.
 
     Raises:
-      BundleError: some are not there, although nothing was cut off.
+      BundleError: scores are missing although the cut is 0.
     """
     among, tags = pa.array(ids, pa.string()), pa.array(tag_ids, pa.string())
     scores = np.full((len(ids), len(tag_ids)), np.nan)
@@ -173,7 +173,8 @@ def _read_scores(snapshot: SnapshotReader, ids: Sequence[str], tag_ids: Sequence
         scores[row.to_numpy(), column.to_numpy()] = rows["model_score"].to_numpy()
     if cut == 0 and (lacking := int(np.isnan(scores).sum())):
         raise BundleError(
-            f"{snapshot.root}: snapshot {snapshot.manifest.number} lacks {lacking} scores of tracks that it holds"
+            f"{snapshot.root}: snapshot {snapshot.manifest.number} lacks {lacking} scores of its tracks: run "
+            "`catalog-tagger verify`"
         )
     found: np.ndarray = np.round(np.nan_to_num(scores, nan=0.0), heads.SCORE_DECIMALS)
     return found

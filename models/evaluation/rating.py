@@ -1,6 +1,6 @@
-"""All metrics of all tags under every resample at once: from weighted counts of each distinct published score.
+"""All metrics of all tags in every resample, computed from weighted counts of each distinct published score.
 
-Tag by tag, so that memory is the counts of one tag and those of all tags pooled, whatever the number of tracks.
+Tags are processed one by one. Memory is the counts of one tag and of all tags pooled, whatever the number of tracks.
 """
 
 import dataclasses
@@ -14,22 +14,23 @@ from models.scoring.heads import SCORE_DECIMALS
 from models.scoring.metrics import CALIBRATION_BINS, POSITIVE_FROM, Reliability, bins_of_counts
 
 STEPS = 10**SCORE_DECIMALS
-"""Published scores are whole multiples of 1 / STEPS."""
+"""Published scores are integer multiples of 1 / STEPS."""
 
 Samples = dict[str, np.ndarray]
-"""Metric -> its value in the sample and in each resample, NaN where undefined."""
+"""Metric -> values in the sample and in each resample, float64 [..., 1 + resamples]; NaN if undefined."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TagRatings:
-    """Metrics of every tag and of all of them pooled.
+    """Metrics of every tag and of all tags pooled.
 
     Attributes:
       tags: metric -> float64 [T, 1 + resamples].
-      micro: metric -> float64 [1 + resamples], each known (track, tag) pair counted alike.
-      support: known tracks that carry each tag, int [T].
-      known: known tracks of each tag, int [T].
-      groups: artists that an interval of each tag rests on, int [T]: those with the tag, or without it if fewer.
+      micro: metric -> float64 [1 + resamples]; each known (track, tag) pair has the same weight.
+      support: number of known tracks that carry each tag, int [T].
+      known: number of known tracks of each tag, int [T].
+      groups: number of artists that the interval of each tag is based on, int [T]: those that have the tag or those
+        that lack it, whichever are fewer.
     """
 
     tags: Samples
@@ -42,7 +43,7 @@ class TagRatings:
 def rate_tags(
     targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, positives: np.ndarray, resamples: Resamples
 ) -> TagRatings:
-    """Rates scores, rounded as they are published, by soft targets and mask; all [n, T], `positives` bool."""
+    """Metrics of scores that are rounded like published ones. All arguments [n, T]: soft targets; `positives` bool."""
     pooled, by_tag, facts = _Counts.none(resamples), [], []
     for tag in range(targets.shape[1]):
         rows = np.flatnonzero(mask[:, tag] > 0)
@@ -65,7 +66,7 @@ def rate_tags(
 def pooled_reliability(
     targets: np.ndarray, mask: np.ndarray, scores: np.ndarray, columns: Sequence[int]
 ) -> Reliability:
-    """The reliability curve of all known pairs of some tags, all [n, T], as `metrics.reliability` of the pairs."""
+    """The reliability curve of all known pairs of these tags, all [n, T]: equals `metrics.reliability` of the pairs."""
     tracks, carried = np.zeros(STEPS + 1), np.zeros(STEPS + 1)
     for tag in columns:
         rows = np.flatnonzero(mask[:, tag] > 0)
@@ -79,20 +80,20 @@ def pooled_reliability(
 
 
 def _steps(scores: np.ndarray) -> np.ndarray:
-    """Scores in 1 / STEPS: int [n]."""
+    """Scores in units of 1 / STEPS: int [n]."""
     return np.round(scores * float(STEPS)).astype(np.intp)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Counts:
-    """Weighted counts of (track, tag) pairs, float64 [levels, 1 + resamples] and, of decisions, [2, 1 + resamples].
+    """Weighted counts of (track, tag) pairs: float64 [levels, 1 + resamples], `called` [2, 1 + resamples].
 
     Attributes:
-      levels: the scores that occur, in 1 / STEPS, from the lowest up: int [levels].
-      known: pairs of each score.
-      true: those that carry the tag.
-      weight: the sum of their soft targets.
-      called: pairs said to carry the tag: those that do not, then those that do.
+      levels: the scores that occur, in units of 1 / STEPS, ascending: int [levels].
+      known: pairs with each score.
+      true: pairs with each score that carry the tag.
+      weight: sum of the soft targets of the pairs with each score.
+      called: predicted positives: first the false ones, then the true ones.
     """
 
     levels: np.ndarray
@@ -103,14 +104,14 @@ class _Counts:
 
     @classmethod
     def none(cls, resamples: Resamples) -> Self:
-        """No pairs yet, of any score."""
+        """Counts of 0 for every possible score."""
         width = resamples.weights.shape[1]
         known, true, weight = (np.zeros((STEPS + 1, width)) for _ in range(3))
         return cls(levels=np.arange(STEPS + 1), known=known, true=true, weight=weight, called=np.zeros((2, width)))
 
     @classmethod
     def of(cls, steps: np.ndarray, targets: np.ndarray, positives: np.ndarray, resamples: Resamples) -> Self:
-        """The pairs of one tag: scores in 1 / STEPS, soft targets and decisions, [n] each."""
+        """Counts of the pairs of one tag: scores in units of 1 / STEPS, soft targets and decisions, [n] each."""
         occurs = np.bincount(steps, minlength=STEPS + 1) > 0
         levels = np.flatnonzero(occurs)
         place = (np.cumsum(occurs) - 1)[steps]
@@ -129,7 +130,7 @@ class _Counts:
         )
 
     def add(self, other: "_Counts") -> None:
-        """Adds the pairs of one tag to these, which know all scores."""
+        """Adds the counts of one tag to these counts, which must have all levels (see `none`)."""
         for name in ("known", "true", "weight"):
             getattr(self, name)[other.levels] += getattr(other, name)
         self.called[:] += other.called
@@ -146,21 +147,21 @@ class _Counts:
         }
 
     def _areas(self, carried: np.ndarray) -> Samples:
-        """ROC-AUC and PR-AUC; only scores that some positive has matter."""
+        """ROC-AUC and PR-AUC. Only scores of positives contribute."""
         matter = self.true[:, 0] > 0
         true, upto = self.true[matter], np.cumsum(self.known, axis=0)
         total = upto[-1] if len(upto) else np.zeros_like(carried)
         upto = upto[matter]
         under, true_under = upto - self.known[matter], np.cumsum(true, axis=0) - true
-        # Negatives below a positive count whole, those at its score half.
+        # A negative below a positive counts 1, a negative with the same score 1/2.
         wins = (under - true_under) + (upto - under - true) / 2
         roc = _ratio(np.einsum("kr,kr->r", wins, true), carried * (total - carried))
-        # Average precision is precision times the step in recall, from the highest score down.
+        # Average precision: sum of precision times the step in recall, from the highest score to the lowest.
         precision = np.divide(carried - true_under, total - under, out=np.zeros_like(true), where=total > under)
         return {"roc_auc": roc, "pr_auc": _ratio(np.einsum("kr,kr->r", precision, true), carried)}
 
     def _calibration_error(self) -> np.ndarray:
-        """Mean distance of score and target over bins, which are those of the sample in every resample."""
+        """Mean distance between score and target over the bins of the sample, which all resamples use."""
         places = np.eye(CALIBRATION_BINS)[:, bins_of_counts(self.known[:, 0])]
         gaps = (places * (self.levels / STEPS)) @ self.known - places @ self.weight
         return _ratio(np.abs(gaps).sum(axis=0), self.known.sum(axis=0))

@@ -1,4 +1,4 @@
-"""Bootstrap over artists: how far a metric would move had other artists been in the sample."""
+"""Bootstrap over artists: how much a metric would vary with other artists in the sample."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,21 +7,21 @@ from typing import Any, Self
 import numpy as np
 
 LEVEL = 0.95
-"""Share of the resamples that an interval holds."""
+"""Confidence level of the intervals."""
 
 MIN_GROUPS = 5
-"""Artists that an interval must rest on: with fewer, resampling them says too little."""
+"""Fewest artists for an interval. With fewer, the bootstrap is unreliable."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Resamples:
-    """How often each group counts in the sample itself and in each resample of as many groups, with replacement.
+    """How often each group is in the sample and in each resample. A resample draws as many groups with replacement.
 
-    Tracks of an artist resemble each other: resampling tracks would make intervals too narrow.
+    Tracks of an artist resemble each other, so resampling tracks would make intervals too narrow.
 
     Attributes:
       group: group of each row, int [n].
-      weights: float64 [groups, 1 + resamples]; the first column, all 1, is the sample itself.
+      weights: float64 [groups, 1 + resamples]. The first column is the sample: all 1.
     """
 
     group: np.ndarray
@@ -29,7 +29,7 @@ class Resamples:
 
     @classmethod
     def draw(cls, groups: Sequence[str], count: int, seed: int) -> Self:
-        """Seeded resamples of the distinct groups; the order of rows plays no part."""
+        """Seeded resamples of the distinct groups. The order of rows does not matter."""
         names, group = np.unique(np.asarray(groups, np.str_), return_inverse=True)
         rng, shares = np.random.default_rng(seed), np.full(len(names), 1 / max(len(names), 1))
         weights = np.ones((len(names), 1 + count))
@@ -38,11 +38,11 @@ class Resamples:
         return cls(group=group, weights=weights)
 
     def of(self, rows: np.ndarray) -> Self:
-        """The same resamples of some rows: bool [n], or their numbers, repeated where they are."""
+        """The same resamples of some rows, given as bool [n] or as row numbers, which may repeat."""
         return dataclasses.replace(self, group=self.group[rows])
 
     def sums(self, values: np.ndarray, place: np.ndarray, places: int) -> np.ndarray:
-        """Weighted sums of values by place: float [n], int [n] -> float64 [places, 1 + resamples]."""
+        """Weighted sums of the values with the same place: float [n], int [n] -> float64 [places, 1 + resamples]."""
         matrix = _sparse(values, place, self.group, (places, len(self.weights)))
         return np.asarray(matrix @ self.weights)
 
@@ -53,12 +53,12 @@ class Resamples:
         return np.asarray((matrix @ values.astype(np.float64)).T @ self.weights)
 
     def distinct(self, rows: np.ndarray) -> int:
-        """Groups that some rows, bool [n], belong to."""
+        """Number of groups of the selected rows, bool [n]."""
         return len(np.unique(self.group[rows]))
 
 
 def _sparse(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Any:
-    # Imported here: scipy's sparse matrices take a moment, and those who only tag need none.
+    # A local import: importing scipy's sparse matrices takes time, and `tag` does not need them.
     from scipy.sparse import csr_array
 
     return csr_array((values, (rows, columns)), shape=shape)
@@ -66,7 +66,7 @@ def _sparse(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tu
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A metric of the sample and its percentile interval; None where they are undefined."""
+    """The value of a metric in the sample and its percentile interval; None if undefined."""
 
     value: float | None
     low: float | None
@@ -78,14 +78,13 @@ class Estimate:
 
 
 def estimate(samples: np.ndarray, groups: int, *, centred: bool = False) -> Estimate:
-    """The estimate of a metric's values in the sample and its resamples: float [1 + resamples], NaN where undefined.
-
-    There is no interval where it would rest on fewer than `MIN_GROUPS` groups.
+    """The estimate of a metric. There is no interval with fewer than `MIN_GROUPS` groups.
 
     Args:
-      groups: how many it rests on.
-      centred: the interval is moved so that the median of the resamples is the value. Calibration error needs this:
-        rows that are repeated leave the diagonal further, so nearly all resamples lie above the sample.
+      samples: values in the sample and its resamples, float [1 + resamples]; NaN if undefined.
+      groups: number of groups that the interval is based on.
+      centred: shift the interval so that the median of the resamples equals the value. Calibration error needs this:
+        repeated rows increase it, so that nearly all resamples are above the sample.
     """
     value, drawn = samples[0], samples[1:][~np.isnan(samples[1:])]
     if np.isnan(value):

@@ -1,4 +1,4 @@
-"""How well models do on tracks that they were not fitted on: every tag, average and slice, with intervals."""
+"""Metrics of models on held-out tracks: every tag, average and slice, with confidence intervals."""
 
 import dataclasses
 import itertools
@@ -15,35 +15,36 @@ from models.scoring import metrics
 from models.scoring.heads import Group, Layout
 
 EDGES_S = (10.0, 60.0, 180.0, 360.0)
-"""Lengths in seconds that part the slices by duration."""
+"""Boundaries between the slices by duration, in seconds."""
 
 COMPARED = ("roc_auc", "pr_auc")
-"""Metrics in which the first model is compared with the others, resample by resample."""
+"""Metrics whose difference between the first model and each other one is computed in each resample."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resampling:
-    """How intervals are made: resamples of artists, and their seed."""
+    """Settings of the confidence intervals: number of resamples of artists, and seed."""
 
     resamples: int = 300
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.resamples < 0:
-            raise ValueError(f"resamples={self.resamples} is negative: 0 makes no intervals, 300 good ones")
+            raise ValueError(f"resamples={self.resamples} is negative: give 0 for no intervals, or for example 300")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed} is negative: give 0 or more")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Rows of `tags.parquet` (one a model, slice, tag and metric), and what `evaluation.json` holds of averages.
+    """The results of an evaluation.
 
     Attributes:
-      tracks: how many each slice has.
-      averages: one a slice, model, category and kind of average.
-      differences: the first model minus each other, per slice, category, kind of average and metric.
-      confusions: multiclass category -> tags and counts, rows the true class.
+      tracks: slice -> number of tracks.
+      rows: rows of `tags.parquet`: one per model, slice, tag and metric.
+      averages: one per slice, model, category and kind of average.
+      differences: the first model minus each other model, per slice, category, kind of average and metric.
+      confusions: multiclass category -> tags and counts [true class][predicted class].
       reliability: category -> points of the reliability curve.
     """
 
@@ -62,7 +63,7 @@ def evaluate(
     resampling: Resampling,
     edges_s: Sequence[float] = EDGES_S,
 ) -> Evaluation:
-    """Rates every model on all tracks and on the slices by duration."""
+    """Evaluates every model on all tracks and on the slices by duration."""
     resamples = Resamples.draw(examined.groups, resampling.resamples, resampling.seed)
     rows, averages, differences = [], [], []
     parts = slices(examined.durations_s, edges_s)
@@ -88,7 +89,7 @@ def evaluate(
 
 
 def slices(durations_s: np.ndarray, edges_s: Sequence[float]) -> dict[str, np.ndarray]:
-    """Name -> rows, bool [n]: all tracks, then those of each range of durations that holds some, if there are two."""
+    """Name -> rows, bool [n]: all tracks, then each range of durations with tracks if there are at least two."""
     place = np.searchsorted(np.asarray(edges_s), durations_s, side="right")
     bounds = [f"{edge:g}" for edge in edges_s]
     names = [f"under {bounds[0]} s", *(f"{low} to {high} s" for low, high in itertools.pairwise(bounds))]
@@ -123,7 +124,7 @@ def _average_row(average: Average, which: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _differences(means: Mapping[str, list[Average]]) -> list[dict[str, Any]]:
-    """The first model minus each other in the same resamples: what both find hard cancels out."""
+    """The first model minus each other one in the same resamples, so that their common variation cancels out."""
     (first, own), *others = means.items()
     return [
         {
@@ -141,7 +142,7 @@ def _differences(means: Mapping[str, list[Average]]) -> list[dict[str, Any]]:
 
 
 def confusion(examined: ExaminedTracks, group: Group, tag_ids: Sequence[str]) -> dict[str, Any]:
-    """How often each true class of a multiclass category (rows) was called which (columns), by the first model."""
+    """Confusion matrix of a multiclass category for the first model: rows are true, columns predicted classes."""
     true, called, known = classes(examined, next(iter(examined.scores)), group)
     size = len(group.columns)
     counts = np.bincount(true[known] * size + called[known], minlength=size * size).reshape(size, size)
@@ -149,7 +150,7 @@ def confusion(examined: ExaminedTracks, group: Group, tag_ids: Sequence[str]) ->
 
 
 def _reliability(examined: ExaminedTracks, layout: Layout) -> dict[str, list[dict[str, float]]]:
-    """Category -> points of the reliability curve of all its known pairs, by the first model."""
+    """Category -> points of the reliability curve of the first model on all known pairs."""
     scores = next(iter(examined.scores.values()))
     found = {}
     for group in layout.groups:

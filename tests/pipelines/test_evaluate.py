@@ -70,7 +70,7 @@ def test_rows_can_be_read_by_analysts(output):
 
 
 def test_a_bundle_without_baselines_says_why(printed, output):
-    why = "No baseline to compare with: the bundle keeps none, since it was not trained from a dataset here"
+    why = "The bundle has no baselines to compare with, because it was not trained on a dataset by `train`."
     assert why in printed and why in (output / "report.html").read_text()
 
 
@@ -136,7 +136,8 @@ def test_tracks_that_the_bundle_was_fitted_on_are_left_out(folder, tmp_path, cap
     assert evaluate(folder, tmp_path / "out", "--split", split, model=model) == 0
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     left_out = {"train": 24, "validation": 6, "test": 6}[split] - kept
-    said = f"{left_out} tracks are ones that the bundle was fitted on, or of artists that it was fitted on: left out."
+    why = "because the bundle was fitted on them or on other tracks of their artists."
+    said = f"{left_out} tracks were left out, {why}"
     assert found["tracks"]["all"] == kept and (said in found["notes"]) == (left_out > 0)
     assert ("left out" in capsys.readouterr().out) == (left_out > 0)
 

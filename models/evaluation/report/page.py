@@ -1,4 +1,4 @@
-"""One self-contained HTML page of an evaluation: no script, no other file, the same bytes for the same numbers."""
+"""The HTML page of an evaluation: self-contained, without scripts. The same numbers give the same bytes."""
 
 import dataclasses
 import html
@@ -48,28 +48,29 @@ summary { cursor: pointer; font-weight: 600; padding: .3rem 0; } dl { display: g
 
 BASELINES = {
     baselines.PREVALENCE: "gives every track the same score: the share of training tracks that carry the tag",
-    baselines.LOGISTIC: "is logistic regression on mean and deviation of each mel band, without a network",
+    baselines.LOGISTIC: "is logistic regression on mean and standard deviation of each mel band, without a network",
 }
-"""What models are that are compared with."""
+"""Model -> description of a baseline, as the end of a sentence."""
 
 COLUMNS = (
-    "<b>with it</b>: tracks that carry the tag. <b>known</b>: tracks whose category was annotated. "
-    "<b>artists</b>: those with the tag, or without it if they are fewer; there is a range "
-    f"from {MIN_GROUPS} on. <b>threshold</b>: the score from which a track is given the tag, and the rule that chose "
-    "it. A dash stands where a figure is undefined, mostly for want of tracks with the tag, or without it."
+    "<b>positives</b>: tracks that carry the tag. <b>known</b>: tracks whose category was annotated. "
+    "<b>artists</b>: number of artists that have the tag, or that lack it if these are fewer. Confidence intervals "
+    f"need at least {MIN_GROUPS}. <b>threshold</b>: the score from which a track gets the tag, and the rule that chose "
+    "it. A dash means that a metric is undefined, mostly because all tracks carry the tag or none does."
 )
-"""What the columns of the table of tags hold."""
+"""Explanation of the columns in the table of tags."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
-    """What is reported on, beside the numbers.
+    """The description of an evaluation: everything on the page except the numbers.
 
     Attributes:
-      facts: label -> text of what identifies model and tracks.
-      thresholds: tag -> threshold and the rule that it comes from.
-      history: what `history.json` of the bundle holds, or None where no network was trained.
-      notes: what a reader of the figures must know.
+      title: heading of the page.
+      facts: label -> text; identifies model and tracks.
+      thresholds: tag -> threshold and the rule that chose it.
+      history: content of the bundle's `history.json`, or None if it has none.
+      notes: sentences that are needed to interpret the metrics.
     """
 
     title: str
@@ -96,7 +97,7 @@ def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, ta
     rows = [row for row in evaluation.rows if (row["model"], row["slice"]) == (model, ALL)]
     yield f"<header><h1>{html.escape(subject.title)}</h1>"
     yield f'<p class="soft">{len(examined.groups)} tracks of {len(set(examined.groups))} artists, {len(tag_ids)} tags. '
-    yield f"Ranges hold {LEVEL:.0%} of the resamples of artists.</p></header>"
+    yield f"Brackets are {LEVEL:.0%} confidence intervals (bootstrap over artists).</p></header>"
     yield _tiles(evaluation)
     yield _verdicts(evaluation)
     yield from (f"<p>{html.escape(note)}</p>" for note in subject.notes)
@@ -105,7 +106,7 @@ def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, ta
     yield _explained(others)
     yield "<h2>Categories</h2>"
     yield _legend(model, others)
-    yield _figure(_category_plots(evaluation), "Means over the tags of each category, with intervals.")
+    yield _figure(_category_plots(evaluation), "Mean over the tags of each category, with confidence intervals.")
     yield report_tables.categories(evaluation.averages, model)
     yield from _curves(examined, rows, tag_ids)
     yield from _reliability(evaluation)
@@ -132,11 +133,11 @@ def _tiles(evaluation: Evaluation) -> str:
 def _range(found: Mapping[str, float | None]) -> str:
     if found["value"] is None:
         return "undefined"
-    return show_range(found) or "too few artists for a range"
+    return show_range(found) or "too few artists for an interval"
 
 
 def _verdicts(evaluation: Evaluation) -> str:
-    """Whether the model beats each other one, in words."""
+    """A list that says whether the differences to the other models are statistically significant."""
     rows = [
         row for row in evaluation.differences if (row["slice"], row["category"], row["average"]) == (ALL, ALL, "macro")
     ]
@@ -150,14 +151,14 @@ def _verdicts(evaluation: Evaluation) -> str:
 
 def _verdict(row: Mapping[str, Any]) -> str:
     if row["low"] is None:
-        return f"{row['value']:+.3f}, from too few artists to tell whether that is chance"
+        return f"{row['value']:+.3f}, too few artists for a confidence interval"
     spread = f"{row['value']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
     clear = row["low"] > 0 or row["high"] < 0
-    return f"{spread}, {'more than chance' if clear else 'too little to tell from chance'}"
+    return f"{spread}, {'statistically significant' if clear else 'not statistically significant'}"
 
 
 def _explained(models: Sequence[str]) -> str:
-    """What the baselines are, in words."""
+    """Paragraphs that describe the baselines."""
     known = (f"<b>{name}</b> {BASELINES[name]}" for name in models if name in BASELINES)
     return "".join(f'<p class="soft">{text}.</p>' for text in known)
 
@@ -188,7 +189,7 @@ def _category_plots(evaluation: Evaluation) -> str:
 
 def _curves(examined: ExaminedTracks, rows: Sequence[Mapping[str, Any]], tag_ids: Sequence[str]) -> Iterator[str]:
     *_, last = examined.scores
-    thin = f" Thin: {last}." if len(examined.scores) > 1 else ""
+    thin = f" Thin line: {last}." if len(examined.scores) > 1 else ""
     for kind, metric in (("roc", "roc_auc"), ("pr", "pr_auc")):
         values = {tag_ids.index(row["tag"]): row["value"] for row in rows if row["metric"] == metric}
         ratable = {tag_ids.index(row["tag"]) for row in rows if row["metric"] == "roc_auc" and row["value"] is not None}
@@ -200,7 +201,7 @@ def _curves(examined: ExaminedTracks, rows: Sequence[Mapping[str, Any]], tag_ids
         yield f"<h2>{name}</h2>"
         yield _figure(
             report_plots.curve_grid(examined, columns, tag_ids, kind, values),
-            f"A panel a tag, {which}; the number is the area.{thin} Dotted: chance.",
+            f"One panel per tag, {which}. The number is the area under the curve.{thin} Dotted line: chance.",
         )
 
 
@@ -210,7 +211,7 @@ def _reliability(evaluation: Evaluation) -> Iterator[str]:
     yield "<h2>Are scores probabilities?</h2>"
     yield _figure(
         report_plots.reliability_grid(evaluation.reliability),
-        "Scores in ten bins of equally many pairs of track and tag. Below the diagonal scores are too high.",
+        "Scores are in ten bins with equal numbers of (track, tag) pairs. Below the diagonal, scores are too high.",
     )
 
 
@@ -218,9 +219,9 @@ def _confusions(evaluation: Evaluation) -> Iterator[str]:
     known = {name: m for name, m in evaluation.confusions.items() if any(map(any, m["counts"]))}
     if not known:
         return
-    yield "<h2>What is taken for what</h2>"
+    yield "<h2>Confusion matrices</h2>"
     plots = "".join(report_plots.confusion_plot(name, matrix) for name, matrix in known.items())
-    caption = f"{', '.join(known)}: rows are the true class, columns what it was called; shades are shares of the row."
+    caption = f"{', '.join(known)}: rows are true classes, columns predicted classes, shades are shares of the row."
     yield _figure(f'<div class="pair">{plots}</div>', caption)
 
 
@@ -228,7 +229,9 @@ def _training(subject: Subject) -> Iterator[str]:
     if not subject.history or not subject.history.get("epochs"):
         return
     yield "<h2>Training</h2>"
-    yield _figure(report_plots.training_plot(subject.history), "Each epoch; the dotted line is the one that was kept.")
+    yield _figure(
+        report_plots.training_plot(subject.history), "Each epoch. The dotted line is the epoch that was kept."
+    )
 
 
 def _slices(examined: ExaminedTracks, evaluation: Evaluation) -> Iterator[str]:
@@ -240,13 +243,13 @@ def _slices(examined: ExaminedTracks, evaluation: Evaluation) -> Iterator[str]:
 def _method(subject: Subject) -> Iterator[str]:
     yield "<h2>How this was measured</h2>"
     yield (
-        "<p>A track counts for a tag only where the tag's category was annotated. It carries the tag from a weight of "
-        "0.5 on. Scores are those that would be published: calibrated, parents at least as high as their children, "
-        "rounded to 0.0001. PR-AUC is average precision; chance gives the share of tracks with the tag. Calibration "
-        "error is the mean distance between score and annotated weight over ten bins of equally many tracks; chance "
-        "alone leaves some. Means are over tags that some tracks carry and others do not. Ranges come from resampling "
-        f"artists with replacement, since tracks of an artist resemble each other; below {MIN_GROUPS} artists with the "
-        "tag, or without it, there is none. Differences are taken within each resample.</p>"
+        "<p>A track counts for a tag only if the tag's category was annotated. It carries the tag if its weight is at "
+        "least 0.5. Scores are published scores: calibrated, rounded to 0.0001, and parents score at least as high as "
+        "their children. PR-AUC is average precision; its chance level is the share of tracks with the tag. "
+        "Calibration error is the mean distance between score and annotated weight over ten bins with equal numbers of "
+        "tracks; it is above 0 even by chance. Means are over tags that some tracks carry and others do not. "
+        "Confidence intervals are a bootstrap over artists, because tracks of an artist resemble each other. A tag has none if "
+        f"fewer than {MIN_GROUPS} artists have it, or lack it. Differences are computed within each resample.</p>"
     )
     facts = "".join(
         f"<dt>{html.escape(k)}</dt><dd><code>{html.escape(v)}</code></dd>" for k, v in subject.facts.items()

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
 
 PANELS = 24
-"""Most tags whose curves are drawn: the best half and the worst half of them where there are more."""
+"""Most tags whose curves are drawn. If there are more, half of the panels show the best and half the worst tags."""
 
 MOST_POINTS = 150
-"""Most points of a curve; more cannot be seen in a panel."""
+"""Most points of a curve. More are not visible in a panel."""
 
 MOST_CLASSES = 30
-"""Most classes of a confusion matrix: those with the most tracks."""
+"""Most classes of a confusion matrix. If there are more, those with the most tracks are shown."""
 
 
 def ranked_tags(values: Mapping[int, float | None], most: int = PANELS) -> list[int]:
-    """Columns from the best down; where there are more than `most`, the best and the worst half of that many."""
+    """Columns from best to worst. If there are more than `most`, half of them are the best and half the worst."""
     order = sorted((c for c, value in values.items() if value is not None), key=lambda c: (-(values[c] or 0), c))
     return order if len(order) <= most else order[: most // 2] + order[len(order) - (most - most // 2) :]
 
@@ -36,7 +36,7 @@ def curve_grid(
     kind: str,
     values: Mapping[int, float | None],
 ) -> str:
-    """ROC (`kind="roc"`) or precision-recall curves, a panel a tag: the first model over the last."""
+    """ROC (`kind="roc"`) or precision-recall curves, one panel per tag, with the first model above the last."""
     across = min(6, len(columns))
     down = -(-len(columns) // across)
     made, axes = figure(1.55 * across + 0.3, 1.62 * down + 0.35, down, across)
@@ -70,7 +70,7 @@ def _draw_curves(axis: "Axes", examined: ExaminedTracks, column: int, kind: str)
 
 
 def curve(truth: np.ndarray, scores: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of a ROC or precision-recall curve, thinned to `MOST_POINTS`."""
+    """x and y of a ROC or precision-recall curve, at most `MOST_POINTS` points each."""
     true, false = metrics.counts_from_the_top(truth, scores)
     if kind == "roc":
         x, y = np.append(0, false / false[-1]), np.append(0, true / true[-1])
@@ -87,7 +87,7 @@ def _short(tag: str, most: int = 15) -> str:
 
 
 def reliability_grid(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Mean target against mean score in bins of equal mass, a panel a category; dots grow with their pairs."""
+    """Mean target over mean score in equal-mass bins, one panel per category. Dot size grows with the pairs."""
     known = {name: points for name, points in curves.items() if points}
     across = min(4, len(known))
     down = -(-len(known) // across)
@@ -103,11 +103,11 @@ def reliability_grid(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str
         axis.set(title=name, xlim=(0, top), ylim=(0, top), aspect="equal")
     made.supxlabel("mean score", fontsize=8)
     made.supylabel("share that carries the tag", fontsize=8)
-    return svg(made, "reliability", f"Reliability diagrams of {', '.join(known)}: on the diagonal, scores are shares")
+    return svg(made, "reliability", f"Reliability diagrams of {', '.join(known)}: the diagonal is ideal")
 
 
 def confusion_plot(category: str, matrix: Mapping[str, Any]) -> str:
-    """Rows are the true class, columns what it was called; colour is the share of the row, numbers are tracks."""
+    """Confusion matrix: rows are true, columns predicted classes; colours are shares of the row, numbers are tracks."""
     counts = np.array(matrix["counts"])
     kept = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:MOST_CLASSES])
     counts, names = counts[np.ix_(kept, kept)], [_short(matrix["tags"][k], 18) for k in kept]
@@ -121,13 +121,18 @@ def confusion_plot(category: str, matrix: Mapping[str, Any]) -> str:
             strong = shares[row, column] > 0.55
             axis.text(column, row, counts[row, column], ha="center", va="center", color="#ffffff" if strong else INK)
     axis.set(
-        xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal", xlabel="called", ylabel="true", title=category
+        xlim=(-0.5, size - 0.5),
+        ylim=(size - 0.5, -0.5),
+        aspect="equal",
+        xlabel="predicted",
+        ylabel="true",
+        title=category,
     )
     axis.set_xticks(range(size), names, rotation=90)
     axis.set_yticks(range(size), names)
     axis.grid(False)
     right, total = int(np.trace(counts)), int(counts.sum())
-    return svg(made, f"confusion-{category}", f"Confusion matrix of {category}: {right} of {total} tracks called right")
+    return svg(made, f"confusion-{category}", f"Confusion matrix of {category}: {right} of {total} tracks are correct")
 
 
 def _cell(row: int, column: int, share: float) -> "Rectangle":
@@ -138,11 +143,11 @@ def _cell(row: int, column: int, share: float) -> "Rectangle":
 
 
 CURVES = {"loss": "training loss", "val_loss": "validation loss", "val_pr_auc": "validation PR-AUC"}
-"""What the curves of training are called."""
+"""Names of the training curves."""
 
 
 def training_plot(history: Mapping[str, Any]) -> str:
-    """What each epoch brought: losses left, validation metrics right, the kept epoch marked."""
+    """Metrics of each epoch: losses on the left, validation metrics on the right, with the kept epoch marked."""
     epochs = history["epochs"]
     names = sorted({key for epoch in epochs for key, value in epoch.items() if isinstance(value, int | float)})
     losses = [name for name in names if name.endswith("loss")]
@@ -165,7 +170,7 @@ def training_plot(history: Mapping[str, Any]) -> str:
 
 
 def average_plot(rows: Mapping[str, Mapping[str, Mapping[str, float | None]]], label: str, name: str) -> str:
-    """Category -> model -> value, low and high, as dots with intervals: the first model, then the others."""
+    """A dot plot with confidence intervals. `rows` is category -> model -> value, low and high."""
     categories = list(rows)
     models = list(next(iter(rows.values())))
     made, ((axis,),) = figure(5.2, 0.34 * len(categories) + 0.9)
@@ -183,4 +188,4 @@ def average_plot(rows: Mapping[str, Mapping[str, Mapping[str, float | None]]], l
     axis.set(ylim=(len(categories) - 0.5, -0.5), xlabel=label)
     axis.grid(axis="y", visible=False)
     shown = ", ".join(f"{c} {v[models[0]]['value']:.2f}" for c, v in rows.items() if v[models[0]]["value"] is not None)
-    return svg(made, name, f"{label} of {models[0]} with intervals: {shown}")
+    return svg(made, name, f"{label} of {models[0]} with confidence intervals: {shown}")

@@ -1,4 +1,4 @@
-"""Plots as SVG inside a page: the page's colours and font, no ids that collide, the same bytes for the same figure."""
+"""Plots as inline SVG with the page's colours and font and unique ids. The same figure gives the same bytes."""
 
 import contextlib
 import html
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 INK, PAPER = "#010203", "#fcfdfe"
 COLOURS = {INK: "var(--ink)", PAPER: "var(--paper)", "#010204": "var(--first)", "#010205": "var(--second)"}
-"""Colours that stand in a figure for those of the page, which knows whether it is light or dark."""
+"""Placeholder colours in a figure -> colours of the page, which depend on light or dark mode."""
 
 FIRST, SECOND = "#010204", "#010205"
-"""The model in question, and what it is compared with."""
+"""Placeholder colours of the evaluated model and of the baseline."""
 
 SHRINK_LIMIT = 0.7
-"""How far a plot may shrink on a narrow screen before its letters cannot be read: from there on it is scrolled."""
+"""Smallest scale of a plot on a narrow screen. Below it, text would be unreadable, so the plot scrolls."""
 
 _FONT = "DejaVu Sans"
 
@@ -56,7 +56,7 @@ _STYLE: "Mapping[RcKeyType, Any]" = {
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Figures made and drawn inside look like the page, whatever the reader's own matplotlib settings are."""
+    """A context in which figures get the style of the page, whatever the user's matplotlib settings are."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -66,7 +66,7 @@ def styled() -> Iterator[None]:
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, np.ndarray]":
-    """A figure of this size in inches and its axes, [rows, columns]; no window is ever opened."""
+    """A figure of this size in inches and its axes [rows, columns]. It opens no window."""
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(width, height))
@@ -74,11 +74,12 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tup
 
 
 def svg(made: "Figure", name: str, alt: str) -> str:
-    """The figure as an element of the page.
+    """The figure as an SVG element.
 
     Args:
-      name: unique in the page.
-      alt: what the plot shows, for those who cannot see it.
+      made: the figure.
+      name: prefix of its ids, unique in the page.
+      alt: alternative text of the plot.
     """
     buffer = io.StringIO()
     made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

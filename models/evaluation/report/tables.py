@@ -15,14 +15,14 @@ METRIC_NAMES = {
     "ece": "calibration error",
     "accuracy": "accuracy",
 }
-"""What metrics are called on the page."""
+"""Names of the metrics on the page."""
 
 AverageRow = Mapping[str, Any]
-"""A row of an average or of a tag's metric, as `evaluation.json` and `tags.parquet` hold it."""
+"""A row of `averages` in `evaluation.json`, or a row of `tags.parquet`."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
-    """A table of cells that are HTML already; the first column heads its row."""
+    """An HTML table. Cells are HTML; the first column has the row headers."""
     titles = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n' for row in rows
@@ -34,7 +34,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> s
 
 
 def interval(found: AverageRow | None) -> str:
-    """`0.873` with its interval below, or a dash."""
+    """`0.873` with its interval in small print, or a dash if undefined."""
     if found is None or found["value"] is None:
         return UNDEFINED
     known = show_range(found)
@@ -42,14 +42,14 @@ def interval(found: AverageRow | None) -> str:
 
 
 def barred(found: AverageRow | None) -> str:
-    """A value from 0 to 1 with a bar as long as it is, and its interval."""
+    """A value from 0 to 1 with its interval, and a bar whose length is the value."""
     if found is None or found["value"] is None:
         return UNDEFINED
     return f'<span class="bar" style="--share:{max(found["value"], 0):.3f}">{interval(found)}</span>'
 
 
 def comparison_table(averages: Sequence[AverageRow]) -> str:
-    """All models on all tracks: macro and micro."""
+    """Macro and micro averages of all models on all tracks."""
     shown = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
     rows = [
         [f"{html.escape(row['model'])} <small>{row['average']}</small>", *(interval(row["metrics"][m]) for m in shown)]
@@ -60,12 +60,12 @@ def comparison_table(averages: Sequence[AverageRow]) -> str:
     return table(
         ["model", *(METRIC_NAMES[m] for m in shown)],
         rows,
-        "All tags: macro is the mean over tags, micro pools every pair of track and tag",
+        "All tags: macro is the mean over tags, micro pools all (track, tag) pairs",
     )
 
 
 def categories(averages: Sequence[AverageRow], model: str, slice_name: str = "all") -> str:
-    """Each category's macro averages of one model."""
+    """Macro averages of one model for each category."""
     shown = ("roc_auc", "pr_auc", "f1", "ece", "accuracy")
     rows = [
         [html.escape(row["category"]), str(row["tags"]), *(interval(row["metrics"].get(m)) for m in shown)]
@@ -80,7 +80,7 @@ def categories(averages: Sequence[AverageRow], model: str, slice_name: str = "al
 
 
 def by_slice(averages: Sequence[AverageRow], model: str, tracks: Mapping[str, int]) -> str:
-    """Macro averages of one model on every slice."""
+    """Macro averages of one model for every slice."""
     shown = ("roc_auc", "pr_auc", "f1", "ece")
     rows = [
         [
@@ -93,19 +93,19 @@ def by_slice(averages: Sequence[AverageRow], model: str, tracks: Mapping[str, in
         if (row["model"], row["category"], row["average"]) == (model, "all", "macro")
     ]
     return table(
-        ["tracks", "number", "tags rated", *(METRIC_NAMES[m] for m in shown)], rows, f"{model} by length of the track"
+        ["length", "tracks", "tags rated", *(METRIC_NAMES[m] for m in shown)], rows, f"{model} by length of the track"
     )
 
 
 def tag_table(rows: Sequence[AverageRow], category: str, thresholds: Mapping[str, tuple[float, str]]) -> str:
-    """Every tag of one category, best ROC-AUC first; `rows` are those of one model and slice."""
+    """Every tag of one category, best ROC-AUC first. `rows` are the rows of one model and slice."""
     found: dict[str, dict[str, AverageRow]] = {}
     for row in rows:
         if row["category"] == category:
             found.setdefault(row["tag"], {})[row["metric"]] = row
     order = sorted(found, key=lambda tag: (-(found[tag]["roc_auc"]["value"] or 0), tag))
     body = [[html.escape(tag), *_tag_cells(found[tag], thresholds[tag])] for tag in order]
-    head = ["tag", "with it", "known", "artists", *(METRIC_NAMES[m] for m in ("roc_auc", "pr_auc", "f1"))]
+    head = ["tag", "positives", "known", "artists", *(METRIC_NAMES[m] for m in ("roc_auc", "pr_auc", "f1"))]
     return table([*head, "precision", "recall", "calibration error", "threshold"], body, f"Tags of {category}")
 
 

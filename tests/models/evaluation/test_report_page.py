@@ -107,7 +107,7 @@ def test_without_a_network_there_are_no_training_curves(bare):
 
 
 def test_thin_curves_are_named_where_there_are_some(text, bare):
-    assert "Thin: constant." in text and "Thin:" not in bare
+    assert "Thin line: constant." in text and "Thin line:" not in bare
 
 
 def many(tags: int) -> tuple[ExaminedTracks, Layout, list[str]]:
