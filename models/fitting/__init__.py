@@ -1,1 +1,1 @@
-"""Fits and calibrates the linear heads on track embeddings, without TensorFlow."""
+"""Fits and calibrates linear heads on track embeddings, without TensorFlow."""

@@ -1,4 +1,4 @@
-"""Class balance: how much a row weighs in the loss, and what that adds to the bias of a head."""
+"""Class balance: the weight of each row in the loss, and the correction of the bias of a head."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -13,7 +13,7 @@ Balance = Literal["none", "effective", "inverse"]
 BALANCES: tuple[Balance, ...] = get_args(Balance)
 
 _BETA = 0.999
-"""Share of new tracks that a further one brings: effective number of tracks, Cui et al. 2019."""
+"""Parameter beta of the effective number of tracks (Cui et al. 2019)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,11 +21,11 @@ class ClassWeights:
     """Weights in the loss, float64 [T] each.
 
     Attributes:
-      positive: of a row that carries a tag.
-      negative: of a row that does not; plays no part in a multiclass category.
-      bias: what the weights add to each tag's logit, to be taken off again so that scores stay probabilities.
-      known: rows in which the tag is known.
-      prevalence: share of these that carry it.
+      positive: weight of a row that carries the tag.
+      negative: weight of a row that lacks the tag; not used in a multiclass category.
+      bias: what the weights add to the tag's logit. It is subtracted after fitting, so that scores are probabilities.
+      known: number of rows in which the tag is known.
+      prevalence: share of the known rows that carry the tag.
     """
 
     positive: np.ndarray
@@ -35,7 +35,7 @@ class ClassWeights:
     prevalence: np.ndarray
 
     def of(self, columns: np.ndarray, y: np.ndarray, mask: np.ndarray, multiclass: bool) -> np.ndarray:
-        """The mask [n, k] of these tags times the weight of each row for each of them."""
+        """The mask [n, k] of these tags, multiplied by the weight of each row for each tag."""
         positive, negative = (weights[columns].astype(y.dtype) for weights in (self.positive, self.negative))
         if np.all(positive == 1) and np.all(negative == 1):
             return mask
@@ -47,10 +47,10 @@ class ClassWeights:
 
 
 def class_weights(rows: LabelledRows, layout: Layout, balance: Balance) -> ClassWeights:
-    """Weights of all tags, 1 on the mean over tracks.
+    """Weights of all tags, with mean 1 over tracks.
 
-    `inverse` gives every class the same total weight; `effective` about that for rare ones, and less beyond a thousand
-    tracks; `none` weighs all alike: the plain likelihood.
+    `inverse` gives every class the same total weight. `effective` is close to `inverse` for rare classes, and balances
+    less beyond a thousand tracks. `none` gives every row weight 1: the plain likelihood.
     """
     known, carried = known_counts(rows.mask), tag_counts(rows.targets, rows.mask)
     positive, negative = np.ones(layout.size), np.ones(layout.size)
@@ -72,7 +72,7 @@ def class_weights(rows: LabelledRows, layout: Layout, balance: Balance) -> Class
 
 
 def _weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
-    """Weight of each class of so many tracks, 1 on the mean over tracks; all 1 where a class has none."""
+    """Weight of each class from its number of tracks, with mean 1 over tracks; all 1 if a class has no tracks."""
     if np.any(counts <= 0):
         return np.ones(len(counts))
     amount = counts if balance == "inverse" else (1 - _BETA**counts) / (1 - _BETA)

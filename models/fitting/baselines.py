@@ -1,4 +1,4 @@
-"""What any model must beat: prevalence, and logistic regression on mean and deviation of the mels."""
+"""Baselines: prevalence, and logistic regression on mean and standard deviation of the mel bands."""
 
 import dataclasses
 import io
@@ -13,20 +13,20 @@ from models.fitting.labelled import LabelledRows, known_counts, tag_counts
 from models.scoring.heads import Heads, Layout, score
 
 BASELINES_FILE = "baselines.npz"
-"""Where a bundle keeps its baselines."""
+"""File of the baselines in a bundle."""
 
 PREVALENCE, LOGISTIC = "prevalence", "logistic_mel_moments"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Baselines:
-    """Both baselines, fitted: the share of each tag, float64 [T], and linear heads on `mel_moments`."""
+    """Both fitted baselines: the prevalence of each tag, float64 [T], and linear heads on `mel_moments`."""
 
     shares: np.ndarray
     regression: Heads
 
     def scores(self, moments: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
-        """Baseline -> scores: float32 [n, 2 mels] -> float64 [n, T] each."""
+        """Scores of each baseline by name: float32 [n, 2 mels] -> float64 [n, T]."""
         return {
             PREVALENCE: constant_scores(self.shares, len(moments)),
             LOGISTIC: score(moments, self.regression, layout),
@@ -41,20 +41,20 @@ class Baselines:
 
     @classmethod
     def from_npz(cls, data: bytes) -> Self:
-        """The baselines that `to_npz` wrote; nothing is unpickled."""
+        """The baselines that `to_npz` wrote, read without pickle."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             shares = arrays["shares"].astype(np.float64)
         return cls(shares=shares, regression=Heads.from_npz(data))
 
 
 def mel_moments(patches: np.ndarray) -> np.ndarray:
-    """Mean and deviation of each mel band over a track's patches: [n, frames, mels] -> float32 [2 mels]."""
+    """Mean and standard deviation of each mel band over a track's patches: [n, frames, mels] -> float32 [2 mels]."""
     values = patches.astype(np.float64)
     return np.concatenate([values.mean(axis=(0, 1)), values.std(axis=(0, 1))]).astype(np.float32)
 
 
 def prevalence(train: LabelledRows, layout: Layout) -> np.ndarray:
-    """Share of known training tracks that carry each tag, one pseudo-track with even targets added: float64 [T]."""
+    """Share of known training tracks that carry each tag, with one uniform pseudo-track added: float64 [T]."""
     even = np.full(layout.size, 0.5)
     for group in layout.groups:
         if group.kind == "multiclass":
@@ -69,5 +69,5 @@ def constant_scores(values: np.ndarray, rows: int) -> np.ndarray:
 
 
 def logistic_regression(train: LabelledRows, validation: LabelledRows, layout: Layout) -> FittedHeads:
-    """Logistic regression on `mel_moments`: fitted and chosen like the published heads."""
+    """Logistic regression on `mel_moments`, fitted in the same way as the published heads."""
     return fit_heads(train, validation, layout, whole(train.embeddings.shape[1]))

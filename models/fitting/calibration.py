@@ -1,4 +1,4 @@
-"""From scores to probabilities and decisions: Platt scaling, temperatures and thresholds, fitted on held-out tracks."""
+"""Platt scaling, temperatures and thresholds, fitted on held-out tracks."""
 
 import dataclasses
 from collections.abc import Container, Sequence
@@ -11,23 +11,23 @@ from models.scoring.heads import Group, Heads, Layout, published, row_blocks, si
 from models.scoring.metrics import POSITIVE_FROM, f1_curve
 
 MIN_CALIBRATION = 10
-"""Positives and negatives (multiclass: known tracks) that held-out tracks must hold for a tag to be calibrated."""
+"""Fewest held-out positives, and negatives, to calibrate a tag. Multiclass: fewest held-out known tracks."""
 
 MIN_THRESHOLD = 5
-"""Positives and negatives that held-out tracks must hold for a tag's threshold to be chosen on it."""
+"""Fewest held-out positives, and negatives, to choose a threshold for a tag."""
 
 DEFAULT_THRESHOLD = 0.5
 
 LEAST_SPREAD = 0.1
-"""Least deviation of log slope and offset among the tags of a category: few tags can look more alike than they are."""
+"""Smallest deviation of a prior, because the estimate of the variation between few tags may be too small."""
 
 MOST_POOLED = 1_000_000
-"""Pairs of track and tag on which slope and offset of a category are fitted."""
+"""Most (track, tag) pairs on which the prior of a category is fitted. More are subsampled."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """A tag's threshold and the rule that it comes from."""
+    """The threshold of a tag and the rule that chose it."""
 
     value: float
     rule: str
@@ -35,23 +35,23 @@ class Threshold:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prior:
-    """A normal prior of one deviation on log slope and offset; by default about the identity."""
+    """Normal prior on (log slope, offset), float64 [2] each. The default is the identity with deviation 1."""
 
     centre: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))
     deviation: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(2))
 
 
 def calibrate(heads: Heads, logits: np.ndarray, targets: np.ndarray, mask: np.ndarray, layout: Layout) -> Heads:
-    """Heads with slope and offset fitted on scores as they are published, where support suffices.
+    """Fits slope and offset of the tags with enough held-out tracks.
 
-    A parent's published score is at least its highest child's. So children come first, and a parent's own score is
-    fitted such that the higher of both is a probability.
+    The published score of a parent is at least that of its highest child. Children are therefore calibrated first, and
+    a parent's slope and offset are fitted so that the maximum of both scores is a probability.
 
     Args:
-      heads: to be calibrated.
-      logits: float [n, T], each row's from a head that was not fitted on it.
+      heads: heads without calibration.
+      logits: held-out logits, float [n, T]: each row's come from a head that was not fitted on it.
       targets: [n, T].
-      mask: [n, T], 1 where targets and logits may be used.
+      mask: [n, T], 1 if target and logit may be used.
       layout: categories and hierarchy.
     """
     slope, offset = np.ones(layout.size), np.zeros(layout.size)
@@ -79,7 +79,7 @@ def calibrate(heads: Heads, logits: np.ndarray, targets: np.ndarray, mask: np.nd
 def _priors(
     logits: np.ndarray, targets: np.ndarray, mask: np.ndarray, layout: Layout, parents: Container[int]
 ) -> dict[int, Prior]:
-    """What is known of a tag before its own tracks are looked at, by the other tags of its category; not of parents."""
+    """Prior of each tag, estimated from the tags of its category. Only for multilabel tags without children."""
     found: dict[int, Prior] = {}
     for group in layout.groups:
         leaves = [column for column in group.columns if column not in parents]
@@ -93,9 +93,9 @@ def _priors(
 
 
 def _prior(tags: Sequence[tuple[np.ndarray, np.ndarray]]) -> Prior:
-    """How slope and offset are spread over tags: centre and deviation of each, from logits and targets of each tag.
+    """Centre and deviation of log slope and offset over tags, from (logits, targets) of each tag.
 
-    What tags differ by beyond what their few tracks explain is their own (DerSimonian and Laird 1986).
+    The deviation is the variation between tags in excess of their sampling variance (DerSimonian and Laird 1986).
     """
     if len(tags) < 2:
         return Prior()
@@ -115,7 +115,7 @@ def _prior(tags: Sequence[tuple[np.ndarray, np.ndarray]]) -> Prior:
 
 
 def _variances(slope: float, offset: float, logits: np.ndarray) -> np.ndarray:
-    """Sampling variance of log slope and offset."""
+    """Sampling variances of log slope and offset: [2]."""
     scaled = slope * logits
     score = sigmoid(scaled + offset)
     weight = score * (1 - score)
@@ -141,16 +141,16 @@ def _highest(logits: np.ndarray, heads: Heads, layout: Layout, columns: Sequence
 def platt(
     logits: np.ndarray, targets: np.ndarray, floor: np.ndarray | None = None, prior: Prior | None = None
 ) -> tuple[float, float]:
-    """Slope and offset that make one tag's logits probabilities; (1, 0) where support is too small.
+    """Slope and offset that turn one tag's logits into probabilities; (1, 0) if there are too few tracks.
 
-    A prior keeps small samples near what is likely and the slope positive.
-    The objective is per track: summed over many, its first step would be longer than an exponential can take.
+    The prior regularises small samples; the slope is positive, because its logarithm is fitted. The objective is a mean
+    over tracks: with a sum over many, the first step would overflow the exponential.
 
     Args:
       logits: [n].
       targets: [n], 0 to 1.
-      floor: [n], scores of the tag's children: what counts is the higher of the two.
-      prior: of slope and offset.
+      floor: [n], highest score of the tag's children; the maximum of both scores is fitted. None: no children.
+      prior: prior of log slope and offset; None: the default.
     """
     prior = prior or Prior()
     logits, targets = logits.astype(np.float64), targets.astype(np.float64)
@@ -180,7 +180,7 @@ def _logit(scores: np.ndarray) -> np.ndarray:
 
 
 def temperature(logits: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> float:
-    """Slope (1 / temperature) of a softmax's logits; 1 where fewer than `MIN_CALIBRATION` tracks are known."""
+    """Slope (1 / temperature) of a softmax's logits; 1 if fewer than `MIN_CALIBRATION` tracks are known."""
     known = mask.min(axis=1) > 0
     if known.sum() < MIN_CALIBRATION:
         return 1.0
@@ -204,7 +204,7 @@ def kinds(heads: Heads, layout: Layout) -> list[str]:
     found = ["identity"] * layout.size
     for group in layout.groups:
         for column in group.columns:
-            # The second tag of a binary pair is 1 minus the first, calibrated with it.
+            # The second tag of a binary pair is 1 minus the first, so it has the same calibration.
             source = group.columns[0] if group.kind == "binary" else column
             if (heads.slope[source], heads.offset[source]) != (1.0, 0.0):
                 found[column] = "temperature" if group.kind == "multiclass" else "platt"
@@ -218,14 +218,14 @@ def thresholds(
     layout: Layout,
     precisions: Sequence[float | None] | None = None,
 ) -> list[Threshold]:
-    """A threshold per tag, 0.5 where support is too small.
+    """A threshold per tag; 0.5 if there are too few tracks.
 
     Args:
-      scores: published scores [n, T] of tracks that heads were not fitted on.
+      scores: published scores of held-out tracks, [n, T].
       targets: [n, T].
-      mask: [n, T], 1 where both may be used.
+      mask: [n, T], 1 if both may be used.
       layout: the categories.
-      precisions: wished precision of each tag; None: best F1.
+      precisions: requested precision of each tag; None: best F1.
     """
     precisions = precisions or [None] * layout.size
     found = [Threshold(value=DEFAULT_THRESHOLD, rule="default")] * layout.size
@@ -256,9 +256,9 @@ def _threshold(group: Group, scores: np.ndarray, targets: np.ndarray, precision:
 
 
 def _precise(truth: np.ndarray, scores: np.ndarray, values: np.ndarray, wished: float) -> tuple[int, bool]:
-    """Place of the lowest score with the wished precision; where none has it, of the one with the highest.
+    """Index of the lowest score with the requested precision, and True; else of the most precise score, and False.
 
-    Precision over fewer than `MIN_THRESHOLD` tracks is chance and does not count.
+    The precision of fewer than `MIN_THRESHOLD` predicted positives is unreliable and counts as 0.
     """
     called = np.searchsorted(np.sort(-scores), -values, side="right")
     hits = np.searchsorted(np.sort(-scores[truth]), -values, side="right")
@@ -268,6 +268,6 @@ def _precise(truth: np.ndarray, scores: np.ndarray, values: np.ndarray, wished: 
 
 
 def _cut(values: np.ndarray, place: int) -> float:
-    """Half-way to the next lower score: no held-out track sits on the threshold itself."""
+    """The midpoint to the next lower score, so that the threshold lies between the scores of held-out tracks."""
     below = values[place + 1] if place + 1 < len(values) else values[place]
     return float(round((values[place] + below) / 2, 4))

@@ -1,4 +1,4 @@
-"""The head of a category: strength and scales chosen on held-out tracks, learned blocks used if they earn it."""
+"""Fits the head of a category. Regularisation strength, scales and use of learned blocks depend on held-out tracks."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,18 @@ from models.fitting.strengths import (
 from models.scoring.heads import Group, Heads, Layout, fitted_columns, raw_logits
 
 EXACT = 1e-10
-"""Relative fall of the loss that ends the descent to a published head."""
+"""Tolerance for published heads: a fit ends when a step reduces the loss by less than this share."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class FitSetting:
-    """What all categories of a bundle are fitted with.
+    """Settings that all categories of a bundle share.
 
     Attributes:
       blocks: the blocks of an embedding.
-      standard: mean and deviation, float64 [D] each, by which embeddings are standardised.
-      balance: how rare tags weigh in the loss; scores are corrected for it.
-      tolerance: relative fall of the loss that ends the descent to a head.
+      standard: mean and standard deviation that standardise embeddings, float64 [D] each.
+      balance: class balance in the loss; scores are corrected for it.
+      tolerance: a fit ends when a step reduces the loss by less than this share.
     """
 
     blocks: Sequence[Block]
@@ -49,14 +49,15 @@ class HeadFit:
 
     Attributes:
       category: its name.
-      values: which blocks it may use: `all`, `fixed` (those that know no label), or `none` where no track is known.
-      scales: the weight of each block that it may use; 0: left out.
-      strength: L2 strength.
-      chosen_on: what the strength was chosen on.
-      fitted_on: the splits whose tracks the published head was fitted on.
-      losses: mean loss per track of every strength tried there.
-      gain: how much the learned blocks lower the mean validation loss; None where that was not asked, or validation
-        tracks are of fewer than two artists.
+      values: the blocks that it may use: `all`, `fixed` (those without label information), or `none` if no track is
+        known.
+      strength: L2 regularisation strength; None if no track is known.
+      chosen_on: the data on which the strength was chosen.
+      losses: strength -> mean loss per track on this data, for every strength tried.
+      scales: scale of each block that it may use; 0: not used.
+      fitted_on: the splits on which the published head was fitted.
+      gain: how much the learned blocks reduce the mean validation loss; None if that was not tested, or if validation
+        tracks have fewer than two artists.
     """
 
     category: str
@@ -71,15 +72,15 @@ class HeadFit:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class FittedHeads:
-    """Heads without calibration, how they were fitted, and what they say of tracks that they were not fitted on.
+    """Heads without calibration, how they were fitted, and held-out logits.
 
     Attributes:
-      heads: slope 1, offset 0.
+      heads: heads with slope 1 and offset 0.
       fits: one per category.
-      logits: float64 [rows, T] (float32 where training rows are many), the validation rows last: each from a head that
-        had not seen the row. Where training rows are many, those of cross-validated categories alone stand there.
+      logits: float64 [rows, T] (float32 with many training rows), validation rows last. They are held-out if `mask` is
+        1. With many training rows, only those of cross-validated categories are included.
       targets: [rows, T].
-      mask: [rows, T], 1 where the category is known and `logits` are of such a head.
+      mask: [rows, T], 1 if the category is known and the logits are held-out: from a head not fitted on the row.
     """
 
     heads: Heads
@@ -92,14 +93,14 @@ class FittedHeads:
 def fit_categories(
     rows: LabelledRows, train: int, layout: Layout, setting: FitSetting, weighed: ClassWeights
 ) -> FittedHeads:
-    """Heads category by category.
+    """Fits the heads, one category after the other.
 
     Args:
-      rows: labelled rows, those of the training split first.
+      rows: labelled rows, the training split first.
       train: number of rows of the training split.
       layout: the categories.
-      setting: how heads are fitted.
-      weighed: what rows weigh in the loss.
+      setting: settings of the fit.
+      weighed: class weights in the loss.
     """
     weights, bias = np.zeros((len(setting.standard[0]), layout.size)), np.zeros(layout.size)
     logits, held_out = np.full(rows.targets.shape, np.nan), np.zeros(rows.targets.shape, bool)
@@ -132,7 +133,7 @@ def _problem(
     standard: tuple[np.ndarray, np.ndarray],
     weighed: ClassWeights,
 ) -> LogisticProblem:
-    """The rows in which the category is known, standardised."""
+    """The standardised rows in which the category is known."""
     mean, scale = standard
     columns = np.array(fitted_columns(group))
     y = rows.targets[np.ix_(known, columns)].astype(np.float64)
@@ -148,7 +149,7 @@ def _problem(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
-    """One candidate for a category's head: weights [D, k], bias [k], and logits [n, k] where rows are held out [n]."""
+    """A candidate for a category's head: weights [D, k], bias [k], and logits [n, k], held-out if `held_out` [n]."""
 
     weights: np.ndarray
     bias: np.ndarray
@@ -158,7 +159,7 @@ class _Found:
 
 
 def _fit_group(name: str, rows: LogisticProblem, train: int, setting: FitSetting) -> _Found:
-    """The head of one category; the first `train` of its known rows are of the training split."""
+    """The head of one category. The first `train` of its known rows are training rows."""
     blocks, tolerance = setting.blocks, setting.tolerance
     fixed = [block for block in blocks if not block.learned]
     if not train:
@@ -177,7 +178,7 @@ def _fit_group(name: str, rows: LogisticProblem, train: int, setting: FitSetting
 
 
 def _better(fixed: _Found, everything: _Found, rows: LogisticProblem, train: int) -> _Found:
-    """The head on all blocks where it surely beats the one on the fixed blocks: see `Gain`."""
+    """Returns `everything` if it reduces the validation loss by more than its standard error, else `fixed`."""
     losses = [
         row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
         for found in (fixed, everything)
@@ -188,7 +189,7 @@ def _better(fixed: _Found, everything: _Found, rows: LogisticProblem, train: int
 
 
 def _fit_fixed(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
-    """A head on blocks that know nothing of the labels: cross-validated where tracks are few."""
+    """A head on blocks without label information. It is cross-validated for at most `MOST_FOLDED` tracks."""
     if len(rows) > MOST_FOLDED:
         return _fit_validated(name, rows, train, blocks, "fixed", tolerance)
     columns = [block.columns for block in blocks]
@@ -219,7 +220,7 @@ def _fit_validated(
     values: Literal["all", "fixed"],
     tolerance: float,
 ) -> _Found:
-    """A head on training rows, its strength chosen on validation rows: all that learned blocks allow."""
+    """A head on training rows, with its strength chosen on validation rows. Learned blocks allow nothing else."""
     columns = columns_of(blocks)
     scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), rows.x.shape[1])
     place = np.arange(len(rows)) < train
@@ -242,7 +243,7 @@ def _fit_validated(
 def _solution(
     rows: LogisticProblem, columns: np.ndarray, scales: np.ndarray, strength: float, tolerance: float
 ) -> Solution:
-    """The head of one strength, its weights [D, k] for standardised values: 0 outside of `columns`."""
+    """The head with this strength. Its weights [D, k] are for standardised values, and 0 outside of `columns`."""
     scaled = dataclasses.replace(rows, x=rows.x[:, columns] * scales[columns])
     found = next(path(scaled, [strength], tolerance=tolerance))
     weights = np.zeros((rows.x.shape[1], rows.y.shape[1]))
@@ -251,7 +252,7 @@ def _solution(
 
 
 def _validated(train: LogisticProblem, validation: LogisticProblem) -> dict[float, float]:
-    """Mean validation loss per strength, until it has risen for good; empty where there is nothing to choose on."""
+    """Mean validation loss of each strength; stops `PATIENCE` after the best one. Empty without validation rows."""
     losses: dict[float, float] = {}
     if not len(validation):
         return losses

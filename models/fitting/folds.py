@@ -1,4 +1,4 @@
-"""Folds for cross-validation: no group stands in two, and every tag is dealt evenly."""
+"""Stratified group folds for cross-validation: each group is in one fold, and every tag is spread evenly."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,14 @@ import numpy as np
 def deal_folds(groups: Sequence[str], carried: np.ndarray, folds: int) -> np.ndarray:
     """The fold of each row: int64 [n], 0 to `folds` - 1.
 
-    Groups are dealt rarest tag first, largest groups first, each to the fold that holds least of that tag and, of
-    equal ones, fewest rows. Depends on the groups' names, not on the order of the rows.
+    Groups are dealt by tag, rarest tag first, and within a tag largest group first. Each goes to the fold with the
+    fewest rows of that tag and, if equal, the fewest rows. The result depends on the groups' names, not on the order of
+    the rows.
 
     Args:
-      groups: the group of each row, such as its artist: never parted.
-      carried: bool [n, T], which tags a row carries.
-      folds: how many folds.
+      groups: the group of each row, such as its artist; all its rows go to the same fold.
+      carried: bool [n, T], the tags that each row carries.
+      folds: number of folds.
     """
     names, codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     sizes = np.bincount(codes, minlength=len(names))

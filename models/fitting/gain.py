@@ -1,4 +1,4 @@
-"""How much one model is better than another on the same tracks, and how sure that is."""
+"""The difference in loss between two models on the same tracks, with its standard error."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,17 +7,21 @@ import numpy as np
 
 
 class Gain(NamedTuple):
-    """How much one model lowers the mean loss of another on the same tracks."""
+    """How much one model reduces the mean loss of another on the same tracks, with the standard error."""
 
     mean: float
     standard_error: float
 
     @classmethod
     def of(cls, losses: np.ndarray, lower: np.ndarray, groups: Sequence[str | int]) -> "Gain | None":
-        """Of the losses of tracks under either model, [n] each; None where they are of fewer than two groups.
+        """Returns the gain from `losses` to `lower`, or None for fewer than two groups.
 
-        Tracks of an artist resemble each other: the standard error counts groups (`groups` names each track's), not
-        tracks.
+        The standard error is over groups instead of tracks, because tracks of an artist resemble each other.
+
+        Args:
+          losses: loss of each track with the first model, [n].
+          lower: loss of each track with the second model, [n].
+          groups: group (artist) of each track.
         """
         names, group = np.unique(np.asarray(groups), return_inverse=True)
         if len(names) < 2:
@@ -30,5 +34,5 @@ class Gain(NamedTuple):
 
     @property
     def is_sure(self) -> bool:
-        """Whether it is more than its standard error."""
+        """Whether the mean is larger than its standard error."""
         return self.mean > self.standard_error

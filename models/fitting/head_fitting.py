@@ -1,10 +1,10 @@
-"""Fits the published heads on track embeddings: per category its own strength, and the learned values if they earn it.
+"""Fits the published heads on track embeddings, with a regularisation strength per category.
 
-Two kinds of blocks stand in a track embedding. Some know nothing of the labels: statistics of the mels, ready-made
-trunks. Strength and scales of these are cross-validated, artist by artist, over training and validation tracks
-together, and the head is then fitted on all of these: with few labels every one of them counts. Learned blocks have
-seen the labels of the very tracks that heads are fitted on, and look better there than they are: only validation can
-tell. A head over all blocks is taken where it lowers the validation loss by more than its standard error over artists.
+A track embedding has two kinds of blocks. Fixed blocks have no label information: statistics and ready-made trunks.
+Their strength and scales are cross-validated by artist over training and validation tracks together, and the head is
+then fitted on all these tracks, because few labels must not be wasted. Learned blocks were trained on the labels of the
+tracks that heads are fitted on, and look better there than they are, so only validation tracks can rate them. A head on
+all blocks is used if it reduces the validation loss by more than the standard error over artists.
 """
 
 import dataclasses
@@ -21,26 +21,26 @@ from models.fitting.strengths import CHOICE_TOLERANCE, DEFAULT_STRENGTH, MOST_FO
 from models.scoring.heads import Group, Heads, Layout, raw_logits
 
 SAMPLE = 10_000
-"""Training tracks, of those in which a category is known, on which its strength is chosen where tracks are `MANY`."""
+"""Most tracks per split on which the strength of a category is chosen if there are more than `MANY` tracks."""
 
 MANY = 20_000
-"""Training tracks from which on heads are solved together, block by block, but for categories known for few."""
+"""With more training tracks, heads are fitted together in blocks, except for categories known for few tracks."""
 
 NEAR = 100_000
-"""Training tracks that bring the descent near its end before it needs all of them."""
+"""Training tracks of the first stage, which starts the fit on all tracks near its minimum."""
 
 
 def fit_heads(
     train: LabelledRows, validation: LabelledRows, layout: Layout, blocks: Sequence[Block], balance: Balance = "none"
 ) -> FittedHeads:
-    """Heads of all categories, without calibration.
+    """Fits the heads of all categories, without calibration.
 
     Args:
       train: rows to fit on.
-      validation: rows to choose on; categories whose head uses no learned block are fitted on them too.
+      validation: rows to choose on. Cross-validated heads, which use no learned block, are also fitted on them.
       layout: the categories.
       blocks: the blocks of an embedding.
-      balance: how rare tags weigh in the loss; scores are corrected for it.
+      balance: class balance in the loss; scores are corrected for it.
 
     Raises:
       ValueError: the blocks do not cover the embedding.
@@ -55,14 +55,14 @@ def fit_heads(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Alone:
-    """One category, fitted on tracks in which it is known.
+    """One category, fitted separately on tracks in which it is known.
 
     Attributes:
       group: the category.
-      train: numbers of these training rows.
-      validation: numbers of these validation rows.
-      complete: whether these are all; else they are a sample.
-      fitted: what was fitted on them, with the category's tags alone.
+      train: numbers of the training rows.
+      validation: numbers of the validation rows.
+      complete: whether these are all known rows; if not, they are a sample.
+      fitted: the fitted heads, with the category's tags only.
     """
 
     group: Group
@@ -73,7 +73,7 @@ class _Alone:
 
 
 def _fit_many(train: LabelledRows, validation: LabelledRows, layout: Layout, setting: FitSetting) -> FittedHeads:
-    """Categories known for few tracks are fitted on these, all others on every training row, as samples of it chose."""
+    """Fits categories known for few tracks on these, the others on all training rows with strengths from samples."""
     standard, blocks = setting.standard, setting.blocks
     known = [known_categories(rows.mask, layout.groups) for rows in (train, validation)]
     alone = [
@@ -87,7 +87,7 @@ def _fit_many(train: LabelledRows, validation: LabelledRows, layout: Layout, set
     heads = plain_heads(standard, weights, bias)
     scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(weights))
     if parts := [part for values in ("all", "fixed") if (part := _part(values, alone, blocks))]:
-        # A part of the rows brings the descent near: few of its steps then need all of them.
+        # The fit on a sample ends near the minimum, so few steps need all rows.
         stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
         weighed = [class_weights(rows, layout, setting.balance) for rows in stages]
         for part in parts:
@@ -103,7 +103,7 @@ def _fit_alone(
     known: Sequence[np.ndarray],
     setting: FitSetting,
 ) -> _Alone:
-    """One category on the training and validation rows in which it is known, or on a sample of each."""
+    """Fits one category on the training and validation rows in which it is known, or on a sample of each."""
     complete = len(known[0]) + len(known[1]) <= MOST_FOLDED
     chosen = known if complete else [sample(rows, SAMPLE) for rows in known]
     sides = [side.rows(rows).tags(group.columns) for side, rows in zip((train, validation), chosen, strict=True)]
@@ -117,7 +117,7 @@ def _fit_alone(
 
 
 def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part | None:
-    """The sampled categories whose heads use these values; None where there are none."""
+    """The sampled categories whose heads use these values; None if there is no such category."""
     found = [one for one in alone if not one.complete and one.fitted.fits[0].values == values]
     if not found:
         return None
@@ -129,7 +129,7 @@ def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part
 
 
 def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone: Sequence[_Alone]) -> FittedHeads:
-    """What is said of validation rows, and of training rows of which cross-validated heads tell."""
+    """Out-of-fold logits: for validation rows, and for the training rows that cross-validation scored."""
     folded = [one.train[one.fitted.mask[: len(one.train)].any(axis=1)] for one in alone if one.complete]
     added = np.unique(np.concatenate([np.zeros(0, np.int64), *folded]))
     rows = train.rows(added).joined(validation) if len(added) else validation

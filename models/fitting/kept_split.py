@@ -1,4 +1,4 @@
-"""Sides of labelled tracks where a bundle's split is kept: by the rules that `prepare` splits by."""
+"""Assigns sides to labelled tracks by a bundle's split, with the same rules as `prepare`."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,12 @@ from transforms.table.reader import SnapshotReader
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeptSplit:
-    """The side of each labelled track, `none` of those that stay out, and the tracks that the bundle does not know."""
+    """The side of each labelled track.
+
+    Attributes:
+      sides: track_id -> side; `none` for excluded tracks.
+      new: tracks on a side that the bundle's split did not decide.
+    """
 
     sides: Mapping[str, str]
     new: frozenset[str]
@@ -25,14 +30,14 @@ def keep_split(
     snapshot: SnapshotReader,
     ratios: SplitRatios,
 ) -> KeptSplit:
-    """Sides by a bundle's split; audio whose bytes stand on more than one side is taken out of all of them.
+    """Sides by a bundle's split. Tracks whose bytes are on more than one side are excluded from all of them.
 
     Args:
       labels: track_id, group and official side of each labelled track.
       known: the bundle's split.
-      learned: what its trunks were trained on: it ties, labelled or not.
-      snapshot: a table's snapshot, whose ledger has the digests.
-      ratios: shares of the sides of groups that the bundle's split does not know.
+      learned: the tracks that its trunks were trained on. Their bytes count too, even without labels.
+      snapshot: a snapshot of the table; its ledger has the digests.
+      ratios: shares of the sides, for groups that the bundle's split does not contain.
     """
     found = {track: known.of(track, group, official, ratios) for track, group, official in labels}
     sides = {track: side for track, (side, _) in found.items()}
@@ -44,14 +49,14 @@ def keep_split(
 
 
 def _tied(snapshot: SnapshotReader, sides: Mapping[str, str]) -> Iterator[str]:
-    """The tracks whose bytes stand on more than one side."""
+    """The tracks whose bytes are on more than one side."""
     digests = dict(_digests(snapshot, sides))
     tied = tied_sides((digest, sides[track]) for track, digest in digests.items())
     return (track for track, digest in digests.items() if digest in tied)
 
 
 def _digests(snapshot: SnapshotReader, tracks: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """track_id and SHA-256 of the bytes of those of the tracks that are embedded."""
+    """track_id and SHA-256 of the bytes, for each of these tracks that is not rejected."""
     for rows in snapshot.batches("ledger", ["track_id", "status", "source_sha256"], track_ids=tracks):
         rows = rows.filter(pc.and_(pc.not_equal(rows["status"], "rejected"), pc.is_valid(rows["source_sha256"])))
         yield from zip(rows["track_id"].to_pylist(), rows["source_sha256"].to_pylist(), strict=True)

@@ -1,4 +1,4 @@
-"""Labelled rows, and what is counted over them: block by block, so that memory-mapped arrays stay on disk."""
+"""Labelled rows, and counts over them. Arrays are read block by block, so that memory-mapped arrays stay on disk."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -8,15 +8,18 @@ import numpy as np
 from models.scoring.heads import Group, fitted_columns
 
 COUNTED_TOGETHER = 16_384
-"""Rows looked at together."""
+"""Rows per block."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledRows:
-    """Labelled rows: embeddings [n, D], soft targets [n, T], mask [n, T]; float32, or whatever holds their values.
+    """Labelled rows.
 
     Attributes:
-      groups: the group of each row (its artist), never parted by cross-validation; empty: each row is its own.
+      embeddings: [n, D], of any float type.
+      targets: soft targets [n, T].
+      mask: [n, T], 1 if known; of any number type.
+      groups: the group (artist) of each row, which cross-validation keeps in one fold. Empty: each row is a group.
     """
 
     embeddings: np.ndarray
@@ -28,7 +31,7 @@ class LabelledRows:
         return len(self.embeddings)
 
     def joined(self, other: "LabelledRows") -> "LabelledRows":
-        """These rows, then the other ones."""
+        """These rows, followed by the other ones."""
         parts = {
             name: np.concatenate([getattr(self, name), getattr(other, name)])
             for name in ("embeddings", "targets", "mask")
@@ -36,30 +39,30 @@ class LabelledRows:
         return LabelledRows(**parts, groups=self.groups + other.groups)
 
     def rows(self, chosen: np.ndarray) -> "LabelledRows":
-        """The rows of these numbers, in memory."""
+        """The rows with these numbers, in memory."""
         groups = tuple(self.groups[row] for row in chosen) if self.groups else ()
         return LabelledRows(
             embeddings=self.embeddings[chosen], targets=self.targets[chosen], mask=self.mask[chosen], groups=groups
         )
 
     def tags(self, columns: Sequence[int]) -> "LabelledRows":
-        """The same rows with these tags alone."""
+        """The same rows with these tags only."""
         return dataclasses.replace(self, targets=self.targets[:, columns], mask=self.mask[:, columns])
 
     def sample(self, most: int) -> "LabelledRows":
-        """At most so many rows."""
+        """At most `most` rows; see `sample`."""
         return self if len(self) <= most else self.rows(sample(np.arange(len(self)), most))
 
 
 def sample(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of these numbers, in their order, evenly drawn by a fixed seed."""
+    """At most `most` of these row numbers: a uniform sample with a fixed seed, in the original order."""
     if len(rows) <= most:
         return rows
     return rows[np.sort(np.random.default_rng(0).choice(len(rows), most, replace=False))]
 
 
 def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation per value, float64 [D] each; deviation 1 where a value never changes."""
+    """Mean and standard deviation of each value, float64 [D] each. The deviation of a constant value is set to 1."""
     mean, squares = (np.zeros(embeddings.shape[1]) for _ in range(2))
     for block in _blocks(embeddings):
         mean += block.sum(axis=0) / len(embeddings)
@@ -70,7 +73,10 @@ def standardiser(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tag_counts(targets: np.ndarray, mask: np.ndarray, positive_from: float | None = None) -> np.ndarray:
-    """Known rows that carry each tag, float64 [T]: each counts by its target, or as 1 from `positive_from` on."""
+    """Known rows that carry each tag, float64 [T].
+
+    Each row counts by its target; with `positive_from`, it counts 1 if the target is at least that.
+    """
     found = np.zeros(targets.shape[1])
     for y, known in zip(_blocks(targets), _blocks(mask), strict=True):
         found += np.sum((y if positive_from is None else y >= positive_from) * (known > 0), axis=0)
@@ -78,12 +84,12 @@ def tag_counts(targets: np.ndarray, mask: np.ndarray, positive_from: float | Non
 
 
 def known_counts(mask: np.ndarray) -> np.ndarray:
-    """Rows in which each tag is known: float64 [T]."""
+    """Number of rows in which each tag is known: float64 [T]."""
     return sum(((block > 0).sum(axis=0).astype(np.float64) for block in _blocks(mask)), np.zeros(mask.shape[1]))
 
 
 def known_categories(mask: np.ndarray, groups: Sequence[Group]) -> np.ndarray:
-    """Rows in which a tag of each category is known: bool [n, categories]."""
+    """Whether a tag of each category is known in each row: bool [n, categories]."""
     found = np.zeros((len(mask), len(groups)), bool)
     for begin in range(0, len(mask), COUNTED_TOGETHER):
         block = np.asarray(mask[begin : begin + COUNTED_TOGETHER]) > 0

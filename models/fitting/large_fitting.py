@@ -1,8 +1,8 @@
-"""Heads for millions of tracks and hundreds of tags: the embeddings are read in blocks, all tags are solved at once.
+"""Fits heads on millions of tracks and hundreds of tags: reads embeddings in blocks and fits all tags at once.
 
-Strengths, and whether learned blocks are used, are chosen on samples; their solutions are where the descent over all
-tracks starts. Memory is a few blocks and the arrays of the heads, whatever the number of tracks: embeddings, targets
-and masks may be memory-mapped, of any number type.
+Strengths, and whether learned blocks are used, are chosen on samples. The fit on all tracks starts from the solutions
+of the samples. Memory is a few blocks and the arrays of the heads, whatever the number of tracks. Embeddings, targets
+and masks may be memory-mapped and of any number type.
 """
 
 import dataclasses
@@ -18,21 +18,21 @@ from models.fitting.logistic import row_losses
 from models.scoring.heads import Group, Heads, fitted_columns
 
 MATRIX_ROWS = 1024
-"""Rows whose float32 copy is held at once: their logits stay in the processor's cache."""
+"""Rows per block of float32 values, so few that their logits stay in the processor's cache."""
 
 DESCENT_TOLERANCE = 1e-5
-"""Relative fall of the loss that ends the descent: far below what another sample of tracks would change."""
+"""A fit ends when a step reduces the loss by less than this share, far below the sampling error of tracks."""
 
 MOST_STEPS = 60
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
-    """Categories that use the same blocks: solved side by side.
+    """Categories that use the same blocks and are fitted together.
 
     Attributes:
       groups: the categories.
-      blocks: what they use.
+      blocks: the blocks that they use.
       strengths: L2 strength of each category.
     """
 
@@ -42,19 +42,19 @@ class Part:
 
 
 def refine(train: LabelledRows, start: Heads, part: Part, scales: np.ndarray, weights: ClassWeights) -> Heads:
-    """The heads of one part, fitted on all training rows.
+    """Fits the heads of one part on all training rows. Returns `start` with new weights for this part.
 
     Args:
-      train: all rows.
-      start: standardisation, and weights to start from.
-      part: which categories, on which blocks.
-      scales: float64 [D], what standardised values are multiplied by before the penalty counts.
-      weights: of each class, where they are balanced.
+      train: all training rows.
+      start: standardisation and initial weights.
+      part: categories and their blocks.
+      scales: float64 [D], factors of standardised values, applied before the penalty.
+      weights: class weights in the loss.
     """
     problem = _Rows(train, start, part, scales, weights)
     values, basis = np.linalg.eigh(problem.gram())
     spread = np.maximum(values, 0.0)[:, None] * problem.curvature() + problem.strengths
-    # A bias is as curved as the sum of its known rows, and a quarter for its pseudo-track.
+    # The curvature of a bias is the sum over its known rows, plus 1/4 for its pseudo-track.
     level = problem.curvature() * len(train) + 0.25
     stretch = np.vstack([1 / np.sqrt(spread), 1 / np.sqrt(level)])
     first = np.vstack([basis.T @ problem.start, problem.start_bias])
@@ -74,7 +74,7 @@ def refine(train: LabelledRows, start: Heads, part: Part, scales: np.ndarray, we
 
 
 class _Rows:
-    """The penalised loss of one part over all rows, block by block in float32."""
+    """The penalised loss of one part over all rows, computed block by block in float32."""
 
     def __init__(
         self, train: LabelledRows, start: Heads, part: Part, scales: np.ndarray, weights: ClassWeights
@@ -107,13 +107,13 @@ class _Rows:
         return found
 
     def curvature(self) -> np.ndarray:
-        """Mean curvature of each output's loss where it scores its prevalence: [k]."""
+        """Mean curvature of each output's loss at a score equal to its prevalence: [k]."""
         share = self._weights.prevalence[self.outputs]
         mean: np.ndarray = np.maximum(share * (1 - share), 1e-6) * self._weights.known[self.outputs]
         return mean / max(len(self._train), 1)
 
     def objective(self, weights: np.ndarray, bias: np.ndarray) -> tuple[float, np.ndarray]:
-        """The penalised loss, and its slope [D + 1, k]; the bias is held as in `models.fitting.logistic`."""
+        """The penalised loss and its gradient [D + 1, k], with the pseudo-track of `models.fitting.logistic`."""
         slopes = np.vstack([self.strengths * weights, np.zeros(len(bias))])
         loss = 0.5 * float(np.sum(self.strengths * weights**2))
         for group, place in zip(self._part.groups, self._slices, strict=True):
@@ -139,6 +139,6 @@ class _Rows:
 
 
 def _span(columns: np.ndarray) -> slice | np.ndarray:
-    """The same columns, as a slice where they follow each other: it copies nothing and leaves rows in their order."""
+    """The same columns, as a slice if they are consecutive: a slice is not copied and keeps the memory order."""
     follow = np.arange(columns[0], columns[0] + len(columns))
     return slice(int(columns[0]), int(columns[0]) + len(columns)) if np.array_equal(columns, follow) else columns

@@ -1,9 +1,9 @@
 """L-BFGS for smooth convex functions, in numpy.
 
-SciPy's `L-BFGS-B` finds the same minimum, but factorises matrices of ten rows with all BLAS threads: on a busy machine
-that is fifty times slower than the rest of a fit. One BLAS thread (`threadpoolctl`) cures that, and then neither is
-faster. This one stays because SciPy's steps end in other last bits of the weights: every new bundle would get another
-`tagger_id` than an earlier version gave it on the same data.
+SciPy's `L-BFGS-B` finds the same minimum, but it factorises matrices of ten rows with all BLAS threads. On a busy
+machine that takes fifty times as long as the rest of a fit. With one BLAS thread (`threadpoolctl`) both are equally
+fast. This implementation is kept because SciPy's weights differ in the last bits: every new bundle would get a
+`tagger_id` other than the one that earlier versions gave it for the same data.
 """
 
 from collections import deque
@@ -20,13 +20,13 @@ _Pairs = deque[tuple[np.ndarray, np.ndarray]]
 
 
 def minimise(objective: Objective, start: np.ndarray, *, tolerance: float, max_iterations: int) -> np.ndarray:
-    """The minimiser of a convex function, from a flat float64 start.
+    """Minimises a convex function and returns the minimiser: float64 [n].
 
     Args:
-      objective: value and gradient at a point.
-      start: where to begin.
-      tolerance: ends when a step lowers the value by less than this share of it.
-      max_iterations: most steps.
+      objective: function that returns value and gradient at a point.
+      start: initial point, float64 [n].
+      tolerance: stop when a step reduces the value by no more than this share of it.
+      max_iterations: maximum number of steps.
     """
     point, (value, gradient) = start, objective(start)
     pairs: _Pairs = deque(maxlen=_MEMORY)
@@ -47,7 +47,7 @@ def minimise(objective: Objective, start: np.ndarray, *, tolerance: float, max_i
 
 
 def _precondition(gradient: np.ndarray, pairs: _Pairs) -> np.ndarray:
-    """The inverse Hessian that the last moves show, times the gradient (two-loop recursion)."""
+    """The inverse Hessian, estimated from the last steps, times the gradient (two-loop recursion)."""
     result, shares = gradient.copy(), []
     for move, change in reversed(pairs):
         share = (move @ result) / (move @ change)
@@ -64,7 +64,7 @@ def _precondition(gradient: np.ndarray, pairs: _Pairs) -> np.ndarray:
 def _step(
     objective: Objective, point: np.ndarray, value: float, gradient: np.ndarray, direction: np.ndarray
 ) -> tuple[np.ndarray, float, np.ndarray] | None:
-    """Point, value and gradient after a step that lowers the value enough; None where rounding lets none do."""
+    """Point, value and gradient after a step with sufficient decrease; None if rounding errors prevent one."""
     slope, length = gradient @ direction, 1.0
     for _ in range(_MAX_HALVINGS):
         candidate = point + length * direction

@@ -1,4 +1,4 @@
-"""Masked logistic regression with an L2 penalty along a path of strengths: convex, float64."""
+"""Masked logistic regression with an L2 penalty for a path of strengths. Convex, in float64."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from models.fitting.lbfgs import minimise
 from models.scoring.heads import softmax
 
 SUMMED_TOGETHER = 8192
-"""Rows whose logits are held at once."""
+"""Rows whose logits are in memory at once."""
 
 _MAX_ITERATIONS = 200
 
@@ -18,8 +18,8 @@ _MAX_ITERATIONS = 200
 class LogisticProblem:
     """Rows of one category: x float64 [n, D] (standardised), soft targets y [n, k], mask [n, k].
 
-    `multiclass` asks for one softmax over the k outputs, otherwise each has its own sigmoid. `groups` names the group
-    of each row; empty: each row is its own.
+    With `multiclass`, the k outputs share a softmax; otherwise each has a sigmoid. `groups` has the group of each row;
+    if it is empty, each row is a group.
     """
 
     x: np.ndarray
@@ -32,12 +32,12 @@ class LogisticProblem:
         return len(self.x)
 
     def rows(self, chosen: np.ndarray) -> "LogisticProblem":
-        """These rows alone."""
+        """The problem with these rows only."""
         groups = tuple(np.array(self.groups, dtype=object)[chosen]) if self.groups else ()
         return dataclasses.replace(self, x=self.x[chosen], y=self.y[chosen], mask=self.mask[chosen], groups=groups)
 
     def values(self, chosen: np.ndarray) -> "LogisticProblem":
-        """These columns of x alone."""
+        """The problem with these columns of x only."""
         return dataclasses.replace(self, x=np.ascontiguousarray(self.x[:, chosen]))
 
     def losses(self, solution: "Solution") -> np.ndarray:
@@ -47,7 +47,7 @@ class LogisticProblem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Solution:
-    """Weights float64 [D, k] and bias float64 [k] of one strength."""
+    """Weights float64 [D, k] and bias float64 [k] for one strength."""
 
     strength: float
     weights: np.ndarray
@@ -55,13 +55,14 @@ class Solution:
 
 
 def path(problem: LogisticProblem, strengths: Sequence[float], *, tolerance: float = 1e-10) -> Iterator[Solution]:
-    """Minimisers of summed masked cross-entropy + strength / 2 * squared weights, one per strength in their order.
+    """Minimises summed masked cross-entropy + strength / 2 * squared weights, and yields a solution per strength.
 
-    Each is started from the one before. The bias is held by one pseudo-track at the mean with even targets, so that a
-    tag without positives gets a low but finite score. `tolerance` is the relative fall of the loss that ends a descent.
+    Each fit starts from the previous solution. A pseudo-track at the mean with even targets bounds the bias, so that a
+    tag without positives gets a low but finite score. A fit ends when a step reduces the loss by no more than the share
+    `tolerance`.
     """
     values, basis = _directions(problem.x)
-    # The minimum lies in the span of the rows: in eigenvector coordinates there are at most n unknowns an output.
+    # The minimum is in the span of the rows, so eigenvector coordinates have at most n unknowns per output.
     rotated = dataclasses.replace(problem, x=problem.x @ basis)
     params = np.zeros((len(values) + 1, problem.y.shape[1]))
     for strength in strengths:
@@ -70,7 +71,7 @@ def path(problem: LogisticProblem, strengths: Sequence[float], *, tolerance: flo
 
 
 def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues [r] and eigenvectors [D, r] of x.T @ x, without its null space; r is at most n."""
+    """Eigenvalues [r] and eigenvectors [D, r] of x.T @ x without its null space; r <= n."""
     if len(x) < x.shape[1]:
         values, left = np.linalg.eigh(x @ x.T)
         kept = _kept(values)
@@ -91,8 +92,8 @@ def _kept(eigenvalues: np.ndarray) -> np.ndarray:
 def _minimise(
     problem: LogisticProblem, strength: float, scale: np.ndarray, start: np.ndarray, tolerance: float
 ) -> np.ndarray:
-    """Parameters [r + 1, k], bias last. `scale` [r] makes the objective nearly round: tens of steps, not hundreds."""
-    # The bias is as curved as the sum of all rows: left at 1 it costs a descent hundreds of steps.
+    """Parameters [r + 1, k], bias last. `scale` [r] preconditions the objective: tens of steps instead of hundreds."""
+    # The curvature of the bias is the sum over all rows. Without its own factor, a fit would need hundreds of steps.
     stretch = np.append(scale, 2 / np.sqrt(len(problem) + 1))[:, None]
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -106,7 +107,7 @@ def _minimise(
 
 
 def _objective(problem: LogisticProblem, strength: float, params: np.ndarray) -> tuple[float, np.ndarray]:
-    """The penalised loss and its slope, the rows taken in blocks."""
+    """The penalised loss and its gradient, computed over blocks of rows."""
     outputs = params.shape[1]
     even = np.full((1, outputs), 1 / outputs if problem.multiclass else 0.5)
     prior, slope = row_losses(params[-1:], even, np.ones_like(even), problem.multiclass)
@@ -123,14 +124,14 @@ def _objective(problem: LogisticProblem, strength: float, params: np.ndarray) ->
 
 
 def row_losses(logits: np.ndarray, y: np.ndarray, mask: np.ndarray, multiclass: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Masked cross-entropy of each row [n] and its slope by the logits [n, k]; all inputs [n, k]."""
+    """Masked cross-entropy of each row [n] and its gradient with respect to the logits [n, k]; all inputs [n, k]."""
     if multiclass:
         known = mask.min(axis=1, keepdims=True)
         top = logits.max(axis=1, keepdims=True)
         log_sum = top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
         weight = (y * known).sum(axis=1, keepdims=True)
         return np.sum(y * known * (log_sum - logits), axis=1), weight * softmax(logits) - y * known
-    # One exponential serves the loss and its slope, in as few arrays as can be: most of a fit is spent on these lines.
+    # One exponential gives loss and gradient, with few temporary arrays: a fit spends most of its time here.
     small = np.exp(-np.abs(logits))
     total = 1 + small
     losses = np.log(total)

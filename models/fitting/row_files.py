@@ -1,4 +1,4 @@
-"""Rows on disk: appended as they come and read back memory-mapped, so that memory is that of a few of them."""
+"""Rows on disk. They are appended as they arrive and read back memory-mapped, so that memory is only a few rows."""
 
 import tempfile
 from typing import IO
@@ -9,11 +9,11 @@ import numpy.typing as npt
 from models.fitting.labelled import LabelledRows
 
 EMBEDDING_TYPE = np.float16
-"""What holds an embedding in full: pooling makes no more of it, and tables keep no more."""
+"""Type of stored embeddings. It is lossless: pooling rounds to this precision, and tables have the same."""
 
 
 class RowFile:
-    """Rows of one width and type in a temporary file without a name, which goes with the last array that maps it."""
+    """Rows of one width and type in an unnamed temporary file. It is deleted with the last array that maps it."""
 
     def __init__(self, width: int, dtype: npt.DTypeLike) -> None:
         self._width, self._dtype = width, np.dtype(dtype)
@@ -21,7 +21,7 @@ class RowFile:
         self._rows = 0
 
     def append(self, rows: npt.ArrayLike) -> None:
-        """Adds [n, width] values of any type that the file's type can hold."""
+        """Adds rows [n, width]; values are converted to the file's type."""
         values = np.ascontiguousarray(rows, self._dtype).reshape(-1, self._width)
         self._file.write(values.data)
         self._rows += len(values)
@@ -35,20 +35,20 @@ class RowFile:
 
 
 class LabelledFiles:
-    """Labelled rows on disk: embeddings of `dim` values, targets and mask of so many tags."""
+    """Labelled rows on disk: embeddings of `dim` values, and targets and mask of `tags` values."""
 
     def __init__(self, dim: int, tags: int) -> None:
         self._embeddings = RowFile(dim, EMBEDDING_TYPE)
         self._targets, self._mask = RowFile(tags, np.float32), RowFile(tags, np.uint8)
 
     def append(self, embeddings: npt.ArrayLike, targets: npt.ArrayLike, mask: npt.ArrayLike) -> None:
-        """Adds as many rows to each."""
+        """Adds rows: embeddings [n, dim], targets and mask [n, tags]."""
         self._embeddings.append(embeddings)
         self._targets.append(targets)
         self._mask.append(mask)
 
     def labelled(self, groups: tuple[str, ...]) -> LabelledRows:
-        """All rows so far, read-only, with the group of each."""
+        """All rows so far, read-only, with the group of each row."""
         return LabelledRows(
             embeddings=self._embeddings.mapped(),
             targets=self._targets.mapped(),

@@ -1,4 +1,4 @@
-"""The rows that heads are fitted and rated on."""
+"""The rows on which heads are fitted and evaluated."""
 
 import dataclasses
 import itertools
@@ -18,9 +18,14 @@ TRACKS_TOGETHER = 32
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SplitRows:
-    """The tracks of one split: ids, groups (artists) and lengths, track embeddings and mel moments with labels.
+    """The tracks of one split.
 
-    There are no moments where patches are not at hand.
+    Attributes:
+      track_ids: ids.
+      groups: artist of each track.
+      durations_s: lengths in seconds, float64 [n]; NaN if unknown.
+      embedded: track embeddings with labels.
+      moments: `baselines.mel_moments` with labels; None without patches.
     """
 
     track_ids: tuple[str, ...]
@@ -31,7 +36,7 @@ class SplitRows:
 
 
 class PatchedTrack(Protocol):
-    """What is read of a labelled track: `models.training.data.TrainingTrack` is one, which needs TensorFlow."""
+    """A labelled track with patches. `models.training.data.TrainingTrack` implements it, but needs TensorFlow."""
 
     @property
     def track_id(self) -> str: ...  # noqa: D102
@@ -53,13 +58,21 @@ class PatchedTrack(Protocol):
 
 
 def embed_split(tracks: Iterable[PatchedTrack], embedder: TrackEmbedder, tags: int, total: int, name: str) -> SplitRows:
-    """Embeds labelled tracks exactly as tagging does."""
+    """Embeds labelled tracks exactly as `tag` does.
+
+    Args:
+      tracks: the tracks.
+      embedder: embedder of the bundle.
+      tags: number of tags.
+      total: number of tracks, for the progress bar.
+      name: name of the split, for the progress bar.
+    """
     ids: list[str] = []
     groups: list[str] = []
     durations: list[float] = []
     rows, moments = LabelledFiles(embedder.dim, tags), RowFile(2 * embedder.mels, np.float32)
     bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)
-    # Some tracks together: they share the trunk's padded batches, and the bits are the same.
+    # Several tracks share the padded batches of a trunk. This does not change the bits.
     for some in _grouped(bar, TRACKS_TOGETHER):
         embeddings = embedder.embed([track.patches for track in some])
         rows.append(embeddings, [track.targets for track in some], [track.mask for track in some])
@@ -78,7 +91,7 @@ def embed_split(tracks: Iterable[PatchedTrack], embedder: TrackEmbedder, tags: i
 
 
 def pairs_of(splits: Mapping[str, SplitRows]) -> dict[str, list[tuple[str, str]]]:
-    """(track_id, group) of each side's tracks."""
+    """Side -> (track_id, group) of its tracks."""
     return {split: list(zip(rows.track_ids, rows.groups, strict=True)) for split, rows in splits.items()}
 
 

@@ -1,8 +1,8 @@
-"""How strongly a head is held back: L2 strength, and how much weight each block gets, by cross-validated likelihood.
+"""Chooses the L2 strength of a head and the scale of each block by cross-validated likelihood.
 
-A block's values are standardised and brought to one total variance, then scaled: a scale of 0 leaves the block out, a
-larger one lets the head lean on it more. Strength and scales are those under which tracks that a head has not seen are
-likeliest. All this asks that the values know nothing of the labels.
+The values of a block are standardised, brought to the same total variance, and then scaled. A scale of 0 removes the
+block; a larger scale penalises its weights less. Strength and scales minimise the loss on held-out tracks. The method
+requires values without label information.
 """
 
 import dataclasses
@@ -15,24 +15,24 @@ from models.fitting.logistic import LogisticProblem, path, row_losses
 from models.scoring.metrics import POSITIVE_FROM
 
 STRENGTHS = tuple(float(s) for s in 10.0 ** np.arange(4.0, -2.25, -0.25))
-"""L2 strengths tried, strongest first: penalty = strength / 2 * sum of squared weights, loss summed over tracks."""
+"""L2 strengths, strongest first: penalty = strength / 2 * sum of squared weights; the loss is a sum over tracks."""
 
 DEFAULT_STRENGTH = STRENGTHS[8]
-"""Strength taken where nothing is left to choose on."""
+"""Strength if there are no held-out tracks to choose on."""
 
 FOLDS = 5
 
 MOST_FOLDED = 5_000
-"""Tracks up to which strengths are cross-validated; above, the validation split is large enough."""
+"""Most tracks for cross-validation. With more, the validation split is large enough."""
 
 MOST_SCALED = 1_500
-"""Tracks up to which blocks get scales of their own; above, the data outweighs them."""
+"""Most tracks for scales of blocks. With more, the data outweighs them."""
 
 PATIENCE = 2
-"""Strengths tried after the best one before weaker ones are left alone."""
+"""Number of weaker strengths tried after the best one before the search stops."""
 
 CHOICE_TOLERANCE = 1e-5
-"""Strengths are compared on solutions this close; the published one is solved exactly."""
+"""Tolerance of the fits that compare strengths. The published head is fitted with a smaller one."""
 
 _COARSE, _NEAR = 2, (-4, -2, 0, 2, 4)
 _FACTORS = (0.0, 0.4, 2.5)
@@ -42,13 +42,13 @@ _UNIT_SIZE = 200.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Choice:
-    """What cross-validation chose.
+    """The result of cross-validation.
 
     Attributes:
-      scales: of each block, on top of its standardisation.
+      scales: scale of each block, applied after standardisation.
       strength: L2 strength.
-      losses: mean loss per track of every strength tried with these scales.
-      held_out: logits float64 [n, k] of each row from a head that was not fitted on it.
+      losses: strength -> mean loss per track, for every strength tried with these scales.
+      held_out: out-of-fold logits, float64 [n, k].
     """
 
     scales: tuple[float, ...]
@@ -58,10 +58,10 @@ class Choice:
 
 
 def cross_validated(problem: LogisticProblem, blocks: Sequence[np.ndarray]) -> Choice:
-    """Strength and scales for these rows, whose groups no fold parts.
+    """Strength and scales for these rows. Each group is in one fold.
 
     Args:
-      problem: standardised rows, at least two.
+      problem: standardised rows of at least two groups.
       blocks: columns of each block.
     """
     trial = _Trial(problem, blocks)
@@ -73,7 +73,7 @@ def cross_validated(problem: LogisticProblem, blocks: Sequence[np.ndarray]) -> C
 
 
 def scaled_columns(blocks: Sequence[np.ndarray], scales: Sequence[float], dim: int) -> np.ndarray:
-    """What standardised values are multiplied by: float64 [dim]; 0 where a value stands in no block."""
+    """Factors of standardised values: float64 [dim]; 0 if a value is in no block."""
     found = np.zeros(dim)
     for columns, scale in zip(blocks, scales, strict=True):
         found[columns] = scale * np.sqrt(_UNIT_SIZE / max(len(columns), 1))
@@ -81,7 +81,7 @@ def scaled_columns(blocks: Sequence[np.ndarray], scales: Sequence[float], dim: i
 
 
 def _scaled(trial: "_Trial", best: Choice) -> Choice:
-    """Block by block: left out, weaker or stronger, as long as held-out tracks become likelier."""
+    """Coordinate search: removes, shrinks or enlarges one block at a time while the held-out loss falls."""
     for _ in range(_ROUNDS):
         before = best
         for block in range(len(best.scales)):
@@ -101,7 +101,7 @@ def _scaled(trial: "_Trial", best: Choice) -> Choice:
 
 
 class _Trial:
-    """Held-out losses of one problem under any scales, over folds dealt once."""
+    """Out-of-fold losses of one problem for any scales, with fixed folds."""
 
     def __init__(self, problem: LogisticProblem, blocks: Sequence[np.ndarray]) -> None:
         self._problem, self._blocks = problem, blocks
@@ -114,7 +114,7 @@ class _Trial:
     def over(
         self, scales: Sequence[float], strengths: Sequence[float], known: Mapping[float, float] | None = None
     ) -> Choice:
-        """The best of these strengths; weaker ones are left alone once the loss has risen for good."""
+        """The best of these strengths. The search stops `PATIENCE` after the best one."""
         factors = scaled_columns(self._blocks, scales, self._problem.x.shape[1])
         used = np.flatnonzero(factors)
         scaled = dataclasses.replace(self._problem, x=self._problem.x[:, used] * factors[used])
@@ -130,7 +130,7 @@ class _Trial:
         return Choice(scales=tuple(scales), strength=chosen, losses={**(known or {}), **losses}, held_out=best_logits)
 
     def _held_out(self, scaled: LogisticProblem, strengths: Sequence[float]) -> Iterable[tuple[float, np.ndarray]]:
-        """Each strength with the logits of all rows, each row's from the fold's head that has not seen it."""
+        """Yields each strength with the out-of-fold logits of all rows, [n, k]."""
         parts = [(scaled.rows(self._fold != fold), self._fold == fold) for fold in self._folds]
         for step in zip(*(path(fitted, strengths, tolerance=CHOICE_TOLERANCE) for fitted, _ in parts), strict=True):
             logits = np.zeros(scaled.y.shape)

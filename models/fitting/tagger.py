@@ -1,4 +1,4 @@
-"""Stage 2: heads, calibration and thresholds on track embeddings, rated against the baselines."""
+"""Stage 2: fits heads, calibration and thresholds on track embeddings, and compares them with the baselines."""
 
 import contextlib
 import dataclasses
@@ -24,16 +24,22 @@ from transforms.splits.by_artist import SPLITS
 RATED = ("validation", "test")
 
 MANY_ROWS = 20_000
-"""Training tracks from which on heads are fitted with all BLAS threads."""
+"""Fewest training tracks for fitting heads with all BLAS threads."""
 
 TAGGER = "tagger"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class FittedTagger:
-    """Calibrated heads, what they must beat, what is known of each tag, how heads were fitted, and all metrics.
+    """Calibrated heads and everything that is recorded about them.
 
-    `validation_losses` are those of heads that had not seen the track: see `metrics.log_losses`.
+    Attributes:
+      heads: calibrated heads.
+      baselines: the baselines that heads are compared with; None without patches.
+      tags: threshold and metrics of each tag.
+      fits: how the head of each category was fitted.
+      metrics: content of `metrics.json`.
+      validation_losses: held-out loss of each validation track, float64 [n]; see `log_losses` in `scoring.metrics`.
     """
 
     heads: Heads
@@ -46,12 +52,12 @@ class FittedTagger:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeadOptions:
-    """What a user may ask of heads.
+    """Options of heads.
 
     Attributes:
-      balance: how rare tags weigh in the loss.
-      precision: wished precision of every tag that has none of its own; None: thresholds of best F1.
-      tag_precision: wished precision of single tags.
+      balance: class balance in the loss.
+      precision: requested precision of every tag that is not in `tag_precision`; None: thresholds with the best F1.
+      tag_precision: tag id -> requested precision.
     """
 
     balance: Balance = "none"
@@ -63,17 +69,17 @@ class HeadOptions:
             raise ValueError(f"balance={self.balance!r}: choose from {', '.join(BALANCES)}")
         for name, value in {"every tag": self.precision, **self.tag_precision}.items():
             if value is not None and not 0 < value <= 1:
-                raise ValueError(f"wished precision {value} of {name}: give a share over 0 and up to 1")
+                raise ValueError(f"precision {value} of {name}: give a share above 0 and up to 1")
 
     def precisions(self, tag_ids: Sequence[str]) -> list[float | None]:
-        """The wished precision of each tag.
+        """The requested precision of each tag.
 
         Raises:
-          ValueError: a precision is wished of a tag that does not exist.
+          ValueError: a precision is requested for a tag that does not exist.
         """
         if unknown := sorted(set(self.tag_precision) - set(tag_ids)):
             raise ValueError(
-                f"precision is wished of {', '.join(unknown)}: no tag of this taxonomy; give ids such as {tag_ids[0]}"
+                f"precision of {', '.join(unknown)}: no such tag in this taxonomy; give ids such as {tag_ids[0]}"
             )
         return [self.tag_precision.get(tag, self.precision) for tag in tag_ids]
 
@@ -85,24 +91,24 @@ def build_tagger(
     blocks: Sequence[Block],
     options: HeadOptions | None = None,
 ) -> FittedTagger:
-    """Fits heads, calibrates and sets thresholds on training and validation tracks, rates validation and test.
+    """Fits heads, calibration and thresholds on training and validation tracks; evaluates validation and test.
 
     Args:
       splits: rows of `train`, `validation` and `test`.
       layout: the categories.
       tag_ids: ids of the columns.
       blocks: the blocks of an embedding.
-      options: what the user asked for.
+      options: options of heads; None: the defaults.
 
     Raises:
-      ValueError: a precision is wished of a tag that does not exist.
+      ValueError: a precision is requested for a tag that does not exist.
     """
     with single_threaded_if_small(len(splits["train"].track_ids)):
         return _build_tagger(splits, layout, tag_ids, blocks, options or HeadOptions())
 
 
 def single_threaded_if_small(rows: int) -> contextlib.AbstractContextManager[object]:
-    """One BLAS thread for small problems: waiting for each other costs many small products more than they take."""
+    """Limits BLAS to one thread for small problems: synchronising threads takes longer than many small products."""
     return threadpool_limits(1, "blas") if rows < MANY_ROWS else contextlib.nullcontext()
 
 
@@ -120,7 +126,7 @@ def _build_tagger(
     cuts = calibration.thresholds(held_out, fitted.targets, fitted.mask, layout, options.precisions(tag_ids))
     values = np.array([cut.value for cut in cuts])
     test, kept = splits["test"].embedded, fitted.logits.dtype.type
-    # Heads may be fitted on validation tracks too: what is rated there is what heads said that had not seen them.
+    # Heads may also be fitted on validation tracks, so validation metrics use held-out scores.
     unseen = held_out[len(held_out) - len(validation) :]
     rated = {"validation": rate_splits(validation, unseen, values, layout)}
     losses = metrics.log_losses(validation.targets, validation.mask, unseen)
@@ -157,14 +163,14 @@ def _build_tagger(
 
 
 def _calibration_error(test: LabelledRows, scores: np.ndarray) -> float | None:
-    """Mean over the tags, of scores as published on the test split: what calibration was not fitted on."""
+    """Mean calibration error over the tags, of published scores on the test split, which calibration did not use."""
     return metrics.mean_calibration_error(test.targets, test.mask, np.round(scores, SCORE_DECIMALS, out=scores))
 
 
 def rate_splits(
     rows: LabelledRows, scores: np.ndarray, thresholds: np.ndarray, layout: Layout
 ) -> list[metrics.TagMetrics]:
-    """Metrics of each tag, of scores as they are published, with its category's accuracy where that is multiclass."""
+    """Metrics of each tag on published scores, and the accuracy of its category if that is multiclass."""
     found = positives(scores, thresholds, layout)
     rated = metrics.tag_metrics(rows.targets, rows.mask, scores, found, SCORE_DECIMALS)
     for group in layout.groups:
@@ -180,7 +186,7 @@ _Rated = dict[str, dict[str, list[metrics.TagMetrics]]]
 
 
 def _baselines(splits: Mapping[str, SplitRows], layout: Layout) -> tuple[Baselines | None, _Rated]:
-    """Both baselines, and their metrics on the rated splits; prevalence alone where there are no mel moments."""
+    """Both baselines and their metrics on the rated splits. Without mel moments, only the metrics of prevalence."""
     train, validation, test = (splits[split].moments for split in SPLITS)
     halves = np.full(layout.size, calibration.DEFAULT_THRESHOLD)
     shares = baselines.prevalence(splits["train"].embedded, layout)
@@ -208,7 +214,7 @@ def _report(
     fits: list[HeadFit],
     splits: Mapping[str, SplitRows],
 ) -> dict[str, Any]:
-    """What `metrics.json` holds."""
+    """The content of `metrics.json`."""
     return {
         "note": "Strengths, calibration and thresholds were chosen on held-out scores of training and validation "
         "tracks. Only the test split was not used for any choice.",
@@ -228,7 +234,7 @@ def _report(
 
 
 def _test_artists(splits: Mapping[str, SplitRows]) -> dict[str, int]:
-    """All artists of test tracks, and those that have training or validation tracks too."""
+    """Number of artists of test tracks, and of those that also have training or validation tracks."""
     fitted, tested = {*splits["train"].groups, *splits["validation"].groups}, set(splits["test"].groups)
     return {"all": len(tested), "shared": len(tested & fitted)}
 

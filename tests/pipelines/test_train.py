@@ -44,7 +44,7 @@ def test_a_mistyped_tag_is_refused_before_anything_is_trained(dataset, tmp_path,
     monkeypatch.setattr("pipelines.jobs.train._build", lambda args: pytest.fail("training began"))
     command = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle")]
     assert main([*command, "--precision-target", "mood/calmm=0.9"]) == 2
-    assert "mood/calmm: no tag of this taxonomy" in capsys.readouterr().err
+    assert "precision of mood/calmm: no such tag in this taxonomy" in capsys.readouterr().err
 
 
 def test_train_prints_metrics_beside_the_baselines(dataset, tmp_path, capsys):

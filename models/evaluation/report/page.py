@@ -248,8 +248,8 @@ def _method(subject: Subject) -> Iterator[str]:
         "their children. PR-AUC is average precision; its chance level is the share of tracks with the tag. "
         "Calibration error is the mean distance between score and annotated weight over ten bins with equal numbers of "
         "tracks; it is above 0 even by chance. Means are over tags that some tracks carry and others do not. "
-        "Confidence intervals are a bootstrap over artists, because tracks of an artist resemble each other. A tag has none if "
-        f"fewer than {MIN_GROUPS} artists have it, or lack it. Differences are computed within each resample.</p>"
+        "Confidence intervals are a bootstrap over artists, because tracks of an artist resemble each other. A tag has "
+        f"none if fewer than {MIN_GROUPS} artists have it, or lack it. Differences are computed in each resample.</p>"
     )
     facts = "".join(
         f"<dt>{html.escape(k)}</dt><dd><code>{html.escape(v)}</code></dd>" for k, v in subject.facts.items()
