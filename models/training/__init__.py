@@ -1,1 +1,1 @@
-"""How a trunk learns from TFRecord shards: data, losses, checkpoints, devices."""
+"""Training of a trunk on TFRecord shards: data, losses, checkpoints, devices."""

@@ -1,4 +1,4 @@
-"""How far a training run has come, in one file that is written whole or not at all. Needs no TensorFlow."""
+"""Checkpoints of training runs. A checkpoint is one file, written atomically. Needs no TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -23,12 +23,12 @@ _FACTS = "facts.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """A training run between two steps.
+    """The state of a training run between two steps.
 
     Attributes:
-      run: what the run is: everything that its weights depend on, as JSON values.
-      facts: where it stands, as JSON values.
-      arrays: where it stands, as arrays.
+      run: identity of the run: everything that its weights depend on, as JSON values.
+      facts: the part of the state that is JSON values.
+      arrays: the part of the state that is arrays.
     """
 
     run: Mapping[str, Any]
@@ -37,26 +37,27 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
-    """Replaces the checkpoint of a folder, local or gs://: whoever reads finds the old one or the new one, whole."""
+    """Atomically replaces the checkpoint in a folder, local or gs://: a reader gets either the old or the new file."""
     buffer = io.BytesIO()
     facts = {"version": VERSION, "run": checkpoint.run, "facts": checkpoint.facts}
     arrays = {_FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8), **checkpoint.arrays}
-    # One of the stubs' own parameters takes a bool: arrays that are given by name would have to be one.
+    # The stub of `savez` also has a bool parameter, so mypy expects a bool for arrays passed as keywords.
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     data = buffer.getvalue()
     storage.write_bytes(storage.join(folder, CHECKPOINT_FILE), sha256_hex(data).encode() + data)
 
 
 def is_in(folder: str) -> bool:
-    """Whether a run that was not finished left a checkpoint in this folder, or in one below it."""
+    """Whether an unfinished run left a checkpoint in this folder or in one below it."""
     return any(file.url.endswith(f"/{CHECKPOINT_FILE}") for file in storage.list_files(folder))
 
 
 def load_checkpoint(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
-    """The checkpoint of a folder, or None where there is none.
+    """The checkpoint in a folder, or None if there is no checkpoint.
 
     Raises:
-      CheckpointError: it is damaged, or of a run that differs from `run`; names what differs.
+      CheckpointError: the checkpoint is damaged, or belongs to a run that differs from `run`. The message has the
+        differences.
     """
     url = storage.join(folder, CHECKPOINT_FILE)
     try:
@@ -64,10 +65,11 @@ def load_checkpoint(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
     except storage.NotFound:
         return None
     checkpoint = _decode(url, data)
-    # `checkpoint.run` comes from JSON, which turns tuples into lists. `run` takes the same way, to be comparable.
+    # JSON turned tuples in `checkpoint.run` into lists. The same conversion makes `run` comparable.
     if differences := _differences(checkpoint.run, json.loads(json.dumps(run))):
         raise CheckpointError(
-            f"{url} is of another training run: {'; '.join(differences)}. Train as before, or elsewhere (--checkpoints)"
+            f"{url} belongs to another training run: {'; '.join(differences)}. Use the options of that run, or another "
+            "folder (--checkpoints)"
         )
     return checkpoint
 
@@ -75,15 +77,17 @@ def load_checkpoint(folder: str, run: Mapping[str, Any]) -> Checkpoint | None:
 def _decode(url: str, data: bytes) -> Checkpoint:
     digest, data = data[:64].decode("latin-1"), data[64:]
     if sha256_hex(data) != digest:
-        raise CheckpointError(f"{url} is damaged: its SHA-256 is not the one it starts with. Remove it to train anew")
+        raise CheckpointError(
+            f"{url} is damaged: its SHA-256 differs from the one at its start. Remove it to start anew"
+        )
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             arrays = dict(stored)
     except (ValueError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{url} is no checkpoint: {error}") from error
+        raise CheckpointError(f"{url} is not a checkpoint: {error}. Remove it to start anew") from error
     facts = json.loads(arrays.pop(_FACTS).tobytes())
     if facts["version"] != VERSION:
-        raise CheckpointError(f"{url}: checkpoint version {facts['version']}, this version reads {VERSION}")
+        raise CheckpointError(f"{url} has version {facts['version']}, but this version reads {VERSION}: remove it")
     return Checkpoint(run=facts["run"], facts=facts["facts"], arrays=arrays)
 
 
@@ -93,7 +97,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def remove(folder: str) -> None:
-    """Removes the checkpoint and what killed writers left, and the folder where nothing else is in it."""
+    """Removes the checkpoint, the partial files of killed writers, and the folder if it is then empty."""
     storage.delete(storage.join(folder, CHECKPOINT_FILE))
     if "://" not in folder:
         for partial in Path(folder).glob(f"{PARTIAL}*"):

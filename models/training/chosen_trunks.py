@@ -1,4 +1,4 @@
-"""The trunks of a new bundle: trained from scratch by name, or taken from other bundles, frozen or fine-tuned."""
+"""The trunks of a new bundle: trained from scratch, or taken from other bundles, frozen or fine-tuned."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from models.training.trainer import TrainedTrunk
 
 
-"""The name that stands for no network at all: the track embedding is the fixed statistics of the mels."""
-
 Train = Callable[[str, "keras.Model | None"], "TrainedTrunk"]
-"""Trains the trunk of a registry name, from scratch or from a network."""
+"""Function that trains a trunk by registry name: from scratch (None), or from an initial network."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,11 +36,11 @@ class ChosenTrunk:
     """One trunk of a new bundle.
 
     Attributes:
-      facts: what the manifest says of it.
+      facts: its entry in the manifest.
       files: its files in the bundle, by name.
-      run: the trunk itself.
-      trained: how it was trained here, or None.
-      origin: the ready-made trunk that it was fine-tuned from, as that was; None of any other.
+      run: the trunk as a function.
+      trained: the result of its training; None if it is frozen.
+      origin: the unchanged trunk that it was fine-tuned from; None if it was not fine-tuned.
     """
 
     facts: TrunkFile
@@ -53,30 +51,30 @@ class ChosenTrunk:
 
 
 def bundles_among(words: Sequence[str]) -> dict[str, TrunkBundle]:
-    """Those of the words that are folders of bundles, each read and checked. Needs no TensorFlow.
+    """Reads and checks the bundles among the words: word -> bundle. Needs no TensorFlow.
 
     Raises:
-      BundleError: a word looks like a folder and holds no good bundle, or one without a trunk; or stands twice.
+      BundleError: a word is a folder without a valid bundle or with a bundle without a trunk, or a word is repeated.
     """
     found = {}
     for word in words:
         if words.count(word) > 1:
-            raise BundleError(f"trunk {word!r} stands {words.count(word)} times: give each trunk once")
+            raise BundleError(f"trunk {word!r} is given {words.count(word)} times: give each trunk once")
         if "/" in word or storage.exists(storage.join(word, BUNDLE_FILE)):
             found[word] = load_trunks(word)
             if not found[word].trunks:
-                raise BundleError(f"{word} holds no trunk: its embeddings are the fixed statistics alone")
+                raise BundleError(f"{word} holds no trunk, only the statistics: use `--trunk statistics`")
     return found
 
 
 def choose_trunks(words: Sequence[str], feature_id: str, *, fine_tune: bool, train: Train) -> list[ChosenTrunk]:
-    """The trunks that the words name, in order: registry names are trained, bundles are taken as they are.
+    """The trunks that the words name, in order. Registry names are trained from scratch.
 
     Args:
-      words: registry names, `statistics` for none, or folders of bundles.
-      feature_id: of the dataset.
-      fine_tune: train the bundles' trunks on the dataset too.
-      train: trains a network.
+      words: registry names, `statistics` for no trunk, or folders of bundles.
+      feature_id: feature id of the dataset.
+      fine_tune: also train the trunks of bundles on the dataset; if False, they stay frozen.
+      train: function that trains a network.
 
     Raises:
       BundleError: a bundle was made for other features, or cannot be fine-tuned.
@@ -97,7 +95,8 @@ def _saved(name: str, trained: "TrainedTrunk", source: str = "", licence: str = 
     from models.trunks import keras_trunk
 
     facts, files = keras_trunk.export_trunk(trained.trunk, name, learned=True, source=source, licence=licence)
-    # Heads are fitted on the embeddings that `tag` will see: those of ONNX Runtime, but for the speed of a GPU.
+    # Heads are fitted on embeddings from ONNX Runtime, which `tag` uses too. A GPU, if there is one, is used instead,
+    # because it is faster.
     on_gpu = keras_trunk.has_gpu()
     run = keras_trunk.as_function(trained.trunk) if on_gpu else OnnxTrunk(files[facts.files["onnx"]], None)
     return ChosenTrunk(facts=facts, files=files, run=run, trained=trained)
@@ -128,7 +127,7 @@ def _fine_tuned(bundle: TrunkBundle, train: Train) -> Iterator[ChosenTrunk]:
 
     if without := [trunk.name for trunk in bundle.trunks if "keras" not in trunk.files]:
         raise BundleError(
-            f"{bundle.url}: {', '.join(without)} is there without a .keras file, which is what can be trained: "
+            f"{bundle.url}: {', '.join(without)} has no .keras file, and only that format can be fine-tuned: "
             "leave --fine-tune out"
         )
     with local_copy(bundle.url, bundle) as folder:
@@ -140,7 +139,7 @@ def _fine_tuned(bundle: TrunkBundle, train: Train) -> Iterator[ChosenTrunk]:
 
 
 def _placed(trunk: ChosenTrunk, folder: str) -> ChosenTrunk:
-    """The trunk with its files in a folder of their own: another trunk's have the same names."""
+    """The trunk with its files moved to a separate folder, because file names of several trunks are equal."""
     places = {place: f"{folder}/{Path(place).name}" for place in trunk.facts.files.values()}
     files = {}
     for name, data in trunk.files.items():

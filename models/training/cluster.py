@@ -1,4 +1,4 @@
-"""The workers that train together, as `TF_CONFIG` names them. Needs no TensorFlow."""
+"""The workers of a training job, read from `TF_CONFIG`. Needs no TensorFlow."""
 
 import json
 import os
@@ -10,17 +10,17 @@ def _config() -> dict[str, Any]:
 
 
 def cluster() -> dict[str, list[str]]:
-    """Kind of task -> addresses; empty where a process trains alone."""
+    """Kind of task -> addresses; empty without `TF_CONFIG`, for a single process."""
     return dict(_config().get("cluster", {}))
 
 
 def is_alone() -> bool:
-    """Whether no other worker takes part."""
+    """Whether there is no other worker."""
     return len(cluster().get("worker", ())) + len(cluster().get("chief", ())) <= 1
 
 
 def is_chief() -> bool:
-    """Whether this process writes checkpoints, logs and the bundle: one of all workers does."""
+    """Whether this process is the one worker that writes checkpoints, logs and the bundle."""
     task = _config().get("task", {})
     kind, index = task.get("type", "chief"), int(task.get("index", 0))
     return kind == "chief" or (kind == "worker" and index == 0 and "chief" not in cluster())

@@ -1,4 +1,4 @@
-"""tf.data from TFRecord shards: tracks in order for embedding, random patches for training, both masked and soft."""
+"""Reads TFRecord shards with tf.data: tracks in order for embedding, random patches for training."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,14 +18,15 @@ _SHUFFLED_PATCHES = 2048
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How a training epoch is drawn.
+    """How the batches of a training epoch are drawn.
 
     Attributes:
-      batch_size: patches of a step, over all devices and workers.
-      patches_per_track: random patches that each track gives per epoch.
-      epoch_tracks: about so many tracks make an epoch: a larger training split is cut into several. None: all of it.
-      seed: decides order, patches and augmentation.
-      augment: SpecAugment, random gain and mixup.
+      batch_size: patches per step, over all devices and workers.
+      patches_per_track: number of random patches of each track per epoch.
+      epoch_tracks: approximate number of tracks per epoch. A larger training split is divided into several epochs.
+        None: all tracks.
+      seed: seed of order, patches and augmentation.
+      augment: whether to use SpecAugment, random gain and mixup.
     """
 
     batch_size: int = 32
@@ -37,12 +38,18 @@ class Sampling:
     def __post_init__(self) -> None:
         for name in ("batch_size", "patches_per_track", "epoch_tracks"):
             if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name}={value} is not positive")
+                raise ValueError(f"{name}={value} is not positive: give 1 or more")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
-    """Which part of the batches this process reads: worker `worker` of `workers`, each with so many `replicas`."""
+    """The part of the batches that this process reads.
+
+    Attributes:
+      worker: number of this worker, from 0.
+      workers: number of workers.
+      replicas: number of devices of each worker.
+    """
 
     worker: int = 0
     workers: int = 1
@@ -50,17 +57,21 @@ class Share:
 
     @property
     def all_replicas(self) -> int:
-        """Devices of all workers; each takes an equal part of a batch."""
+        """Number of devices of all workers. Each gets an equal part of a batch."""
         return self.workers * self.replicas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingTrack:
-    """One labelled track: float16 patches [n, frames, mels], targets and mask float32 [T].
+    """One labelled track.
 
     Attributes:
-      group: what a split never parts: the artist, or what stands for it.
+      track_id: id.
+      group: key of the artist, else the album, else the track.
       duration_s: length of the audio in seconds.
+      patches: float16 [n, frames, mels].
+      targets: float32 [T].
+      mask: float32 [T], 1 if known.
     """
 
     track_id: str
@@ -106,10 +117,15 @@ def _parser(manifest: DatasetManifest) -> Callable[[tf.Tensor], _Parsed]:
 
 
 def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> Iterator[TrainingTrack]:
-    """Every track of these shards, in order.
+    """Yields every track of these shards, in order.
+
+    Args:
+      paths: shards.
+      manifest: manifest of the dataset.
+      examples: expected number of tracks.
 
     Raises:
-      DatasetError: a record is damaged, or there are not as many as the manifest says.
+      DatasetError: a record is damaged or of another dataset, or the number of tracks differs.
     """
     parsed: Iterable[_Parsed] = ()
     if paths:
@@ -133,12 +149,12 @@ def tracks(paths: Sequence[str], manifest: DatasetManifest, examples: int) -> It
 
 
 def pass_slices(tracks: int, sampling: Sampling) -> int:
-    """Into how many epochs a pass over so many tracks is cut."""
+    """Number of epochs into which one pass over the tracks is divided."""
     return 1 if sampling.epoch_tracks is None else max(1, -(-tracks // sampling.epoch_tracks))
 
 
 def steps_of_epoch(manifest: DatasetManifest, sampling: Sampling) -> int:
-    """Steps of an epoch: about as many as it takes to see each of its tracks once."""
+    """Number of steps per epoch, so that each track of the epoch is used about once."""
     shards = manifest.shards_of("train")
     patches = sum(min(shard.patches, shard.examples * sampling.patches_per_track) for shard in shards)
     slices = pass_slices(sum(shard.examples for shard in shards), sampling)
@@ -148,7 +164,7 @@ def steps_of_epoch(manifest: DatasetManifest, sampling: Sampling) -> int:
 def shards_of_epoch(
     paths: Sequence[str], manifest: DatasetManifest, sampling: Sampling, epoch: int, share: Share
 ) -> list[str]:
-    """The shards that one worker reads in an epoch, in order: a new order each pass, each shard on one worker.
+    """The shards that this worker reads in an epoch, in order. Each pass has a new order. Workers share no shard.
 
     Raises:
       DatasetError: there are fewer shards than workers.
@@ -160,7 +176,7 @@ def shards_of_epoch(
     if not chosen:
         raise DatasetError(
             f"{len(paths)} training shards in {slices} epochs a pass for {share.workers} workers: a worker would have "
-            "none; prepare with smaller chunks, raise --epoch-tracks, or take fewer workers"
+            "no shard; prepare with smaller chunks, increase --epoch-tracks, or use fewer workers"
         )
     return chosen
 
@@ -173,10 +189,10 @@ def epoch_batches(
     share: Share | None = None,
     first_step: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of one epoch: (float32 [batch, frames, mels], packed labels [batch, 2 T]), every batch full.
+    """Batches of one epoch: (float32 [batch, frames, mels], packed labels [batch, 2 T]). Every batch is full.
 
-    A pure function of seed, epoch and step: from `first_step` on, the same batches come whatever was read before.
-    Shards are interleaved; each track gives a few random patches, so that the patch buffer holds many tracks.
+    A batch is a pure function of seed, epoch and step, so a resumed epoch gets the same batches from `first_step` on.
+    Shards are interleaved, and each track contributes a few random patches, so that the shuffle buffer has many tracks.
     """
     share = share or Share()
     size, last = sampling.batch_size // share.all_replicas, steps_of_epoch(manifest, sampling) * share.replicas
@@ -215,7 +231,7 @@ def _patch_chooser(manifest: DatasetManifest, count: int, draw: int) -> Callable
 def _finisher(
     manifest: DatasetManifest, sampling: Sampling, draw: int
 ) -> Callable[[tf.Tensor, augment.Batch], tuple[tf.Tensor, tf.Tensor]]:
-    """What is done to a whole batch at once: floats, augmentation, packed labels."""
+    """A function for whole batches: conversion to float32, augmentation, packing of labels."""
     augmenter = augment.augmenter(manifest.feature_spec, manifest.mel_mean)
 
     def finish(number: tf.Tensor, batch: augment.Batch) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,9 +1,9 @@
-"""Why training cannot start: errors with a mend, which need no TensorFlow."""
+"""Errors of training. Importing them needs no TensorFlow."""
 
 
 class TrainingError(ValueError):
-    """Options that do not fit the dataset, the trunk or the devices."""
+    """Options do not fit the dataset, the trunk or the devices."""
 
 
 class CheckpointError(TrainingError):
-    """A checkpoint that is damaged, or of another run."""
+    """A checkpoint is damaged or belongs to another run."""

@@ -1,4 +1,4 @@
-"""The loss that each category's kind asks for, masked where a category is unknown."""
+"""Losses by kind of category, masked if a category is unknown."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ from models.scoring.heads import Group, Layout, fitted_columns
 
 
 def pack(targets: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Targets and mask [n, T] side by side, as Keras hands one tensor to a loss: [n, 2 T]."""
+    """Concatenates targets and mask [n, T] to [n, 2 T], because Keras passes only one tensor of labels to a loss."""
     return tf.concat([targets, mask], axis=-1)
 
 
 def masked_loss(layout: Layout) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The loss of packed labels [n, 2 T] and logits [n, T]: float32 [n].
 
-    Per known category one sigmoid with binary cross-entropy (`binary`), a softmax with categorical cross-entropy
-    (`multiclass`) or sigmoids with binary cross-entropy (`multilabel`), added up and divided by the number of outputs.
-    Weights are soft targets. Unknown categories add nothing, whatever the logits.
+    It is the sum over known categories, divided by the number of outputs. `binary` has one sigmoid and `multilabel` one
+    per tag, with binary cross-entropy; `multiclass` has a softmax with categorical cross-entropy. Targets are soft.
+    Unknown categories contribute 0.
     """
     outputs = sum(1 if group.kind == "multiclass" else len(fitted_columns(group)) for group in layout.groups)
 
@@ -39,7 +39,10 @@ def _category_loss(group: Group, targets: tf.Tensor, mask: tf.Tensor, logits: tf
 
 
 def with_outputs(trunk: keras.Model, layout: Layout, *, embeds: bool = False) -> keras.Model:
-    """The trunk with the logits of all tags on top, as it is trained at patch level, and its embedding on request."""
+    """The model for training at patch level: the trunk and a layer with the logits of all tags.
+
+    With `embeds`, the patch embedding is a second output.
+    """
     x = keras.layers.Dropout(0.3, name="head_dropout")(trunk.output)
     logits = keras.layers.Dense(layout.size, dtype="float32", name="logits")(x)
     return keras.Model(trunk.input, [logits, trunk.output] if embeds else [logits], name="trainer")

@@ -1,4 +1,4 @@
-"""How a trunk is trained, as values."""
+"""Options of trunk training."""
 
 import dataclasses
 from typing import Any
@@ -8,7 +8,7 @@ from models.training.placement import PRECISIONS, Precision
 from models.trunks.networks import TRUNKS
 
 LEARNING_RATE, FINE_TUNING_RATE = 2e-3, 1e-4
-"""Of a new trunk, and of one that has learned something already: large steps would undo that."""
+"""Default learning rate of a new trunk and of a pretrained one. Large steps would destroy its weights."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,19 +17,19 @@ class TrainingOptions:
 
     Attributes:
       trunk: its name in the registry.
-      epochs: most passes over the training split (or over parts of it: see `Sampling.epoch_tracks`).
-      patience: epochs without a better validation score after which training stops.
-      learning_rate: of AdamW at its start; it falls to 0 along a cosine. None: `LEARNING_RATE`, or `FINE_TUNING_RATE`
-        where a trunk is given to start from.
-      train_norms: whether normalisations follow the data where a trunk is given to start from.
-      similarity_weight: what the loss of tag similarity weighs beside the loss of the tags; 0: none.
+      epochs: maximum number of epochs; see `Sampling.epoch_tracks`.
+      patience: training stops after this number of epochs without a better validation score.
+      learning_rate: peak learning rate of AdamW; it falls to 0 along a cosine. None: `LEARNING_RATE`, or
+        `FINE_TUNING_RATE` for fine-tuning.
+      train_norms: in fine-tuning, whether batch normalisations are trained.
+      similarity_weight: weight of the tag similarity loss relative to the tag loss; 0: not used.
       sampling: batches, patches, seed and augmentation.
-      precision: of the arithmetic; weights are float32 in any case.
-      xla: whether a training step is compiled by XLA.
-      devices: GPUs (without any: processor devices) that share each batch; None: every GPU.
+      precision: precision of computations; weights are always float32.
+      xla: whether XLA compiles the training step.
+      devices: number of GPUs that share each batch (without a GPU: processor devices); None: every GPU.
       logs: folder for TensorBoard, or None.
-      checkpoints: folder or gs:// prefix for what a killed run goes on from, or None.
-      checkpoint_steps: a checkpoint each so many steps, besides the one after each epoch; None: only those.
+      checkpoints: folder or gs:// prefix for checkpoints to resume from, or None.
+      checkpoint_steps: number of steps between checkpoints within an epoch; None: only after each epoch.
     """
 
     trunk: str = "compact"
@@ -53,12 +53,12 @@ class TrainingOptions:
             raise ValueError(f"precision {self.precision!r}: choose from {', '.join(PRECISIONS)}")
         for name in ("epochs", "patience", "devices", "checkpoint_steps"):
             if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name}={value} is not positive")
+                raise ValueError(f"{name}={value} is not positive: give 1 or more")
         for name in ("learning_rate", "similarity_weight"):
             if (value := getattr(self, name)) is not None and not 0 <= value < float("inf"):
-                raise ValueError(f"{name}={value} is negative or not finite")
+                raise ValueError(f"{name}={value} is negative or not finite: give 0 or more")
 
     def to_json(self) -> dict[str, Any]:
-        """What a trunk's weights depend on: not where logs and checkpoints go, or how often."""
+        """The options that weights depend on: all except `logs`, `checkpoints` and `checkpoint_steps`."""
         places = {"logs", "checkpoints", "checkpoint_steps"}
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in places}

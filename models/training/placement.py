@@ -1,4 +1,4 @@
-"""Where a trunk is trained: on one device, on several, or by several workers; and in which precision."""
+"""Devices and precision of training: one device, several devices, or several workers."""
 
 import functools
 from typing import Literal
@@ -17,15 +17,16 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_float16", "mixed_bfloat16
 
 @functools.cache
 def strategy(devices: int | None = None) -> tf.distribute.Strategy:
-    """How training is spread. Asked for before the first operation: TensorFlow sets up devices and workers once.
+    """The distribution strategy. Call it before the first operation: TensorFlow sets up devices and workers only once.
 
-    With `TF_CONFIG` in the environment every worker takes part with its devices, else this process alone.
+    With `TF_CONFIG` in the environment all workers take part with all their devices, else only this process.
 
     Args:
-      devices: GPUs to use, or processor devices where there is no GPU (they share the cores); None: every GPU.
+      devices: number of GPUs, or of processor devices without a GPU (they share the cores); None: every GPU.
 
     Raises:
-      TrainingError: there are fewer GPUs, or TensorFlow runs already with fewer devices.
+      TrainingError: there are fewer devices, TensorFlow already runs with fewer, or `devices` is given with several
+        workers.
     """
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     if kind == "CPU" and devices is not None and devices > 1:
@@ -34,13 +35,13 @@ def strategy(devices: int | None = None) -> tf.distribute.Strategy:
     if is_alone():
         return _local(found if kind == "GPU" or devices else found[:1], devices)
     if devices is not None:
-        raise TrainingError("devices are not chosen under TF_CONFIG: every worker takes all that it has")
+        raise TrainingError("with TF_CONFIG every worker uses all its devices: leave --devices out")
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _local(found: list[str], devices: int | None) -> tf.distribute.Strategy:
     if devices is not None and devices > len(found):
-        raise TrainingError(f"{devices} devices: there are {len(found)} ({', '.join(found)})")
+        raise TrainingError(f"{devices} devices: there are only {len(found)} ({', '.join(found)})")
     chosen = found[:devices]
     return tf.distribute.MirroredStrategy(chosen) if len(chosen) > 1 else tf.distribute.get_strategy()
 
@@ -50,20 +51,20 @@ def _split_processor(devices: int) -> None:
         processor = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * devices)
     except RuntimeError:
-        pass  # TensorFlow runs already: whether it has enough devices is seen next
+        pass  # TensorFlow already runs: the caller checks whether it has enough devices
 
 
 def share(spread: tf.distribute.Strategy) -> Share:
     """The part of the batches that this process reads.
 
     Raises:
-      TrainingError: a cluster holds other tasks than workers.
+      TrainingError: the cluster has tasks other than chief, worker and evaluator.
     """
     if not isinstance(spread, tf.distribute.MultiWorkerMirroredStrategy):
         return Share(replicas=spread.num_replicas_in_sync)
     resolver, tasks = spread.cluster_resolver, cluster()
     if strange := sorted(set(tasks) - {"chief", "worker", "evaluator"}):
-        raise TrainingError(f"TF_CONFIG names {', '.join(strange)}: training knows chief and worker")
+        raise TrainingError(f"TF_CONFIG has tasks {', '.join(strange)}: use only chief and worker")
     chiefs, workers = len(tasks.get("chief", ())), len(tasks["worker"])
     number = resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)
     replicas = spread.num_replicas_in_sync // (chiefs + workers)
@@ -71,9 +72,9 @@ def share(spread: tf.distribute.Strategy) -> Share:
 
 
 def working_copy(trunk: keras.Model, precision: Precision) -> keras.Model:
-    """The trunk with the same weights, for the strategy in whose scope it is made, in a precision.
+    """A copy of the trunk with the same weights, in this precision. Call it in the scope of the strategy.
 
-    Weights stay float32 in each of them; the input is normalised in float32.
+    Weights are float32 in every precision, and the input is normalised in float32.
     """
 
     def copied(layer: keras.Layer) -> keras.Layer:
@@ -91,14 +92,14 @@ def working_copy(trunk: keras.Model, precision: Precision) -> keras.Model:
 
 
 def of_chief(values: dict[str, float], spread: tf.distribute.Strategy) -> dict[str, float]:
-    """What the chief has found, on every worker: all must come to the same decision. Values as float32."""
+    """Returns the chief's values, rounded to float32, on every worker, so that all make the same decisions."""
     if not isinstance(spread, tf.distribute.MultiWorkerMirroredStrategy):
         return values
     names = sorted(values)
     mine = np.array([values[name] for name in names], np.float32) * is_chief()
 
     def gathered() -> tf.Tensor:
-        # Each device of a worker holds the same: the sum over devices counts the chief's so many times.
+        # All devices of a worker have equal values, so the sum contains the chief's values once per device.
         return spread.reduce("SUM", spread.run(lambda: tf.constant(mine)), axis=None)
 
     shared = tf.function(gathered)().numpy() / share(spread).replicas

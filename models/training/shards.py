@@ -1,4 +1,4 @@
-"""The shards of a dataset, checked before they are trained on, and brought near when they are far."""
+"""Checks the shards of a dataset before training, and copies remote ones to a local folder."""
 
 import contextlib
 import hashlib
@@ -17,13 +17,13 @@ _PIECE = 1 << 22
 
 @contextlib.contextmanager
 def local_shards(dataset: str, manifest: DatasetManifest, splits: Sequence[str]) -> Iterator[dict[str, list[str]]]:
-    """Local paths of the shards of each split, each file's SHA-256 compared with the manifest.
+    """Local paths of the shards of each split. The SHA-256 of each file is compared with the manifest.
 
-    Shards of a gs:// dataset are copied to a temporary folder (below TMPDIR, which needs room for them) while they are
-    checked: every epoch reads them again.
+    Shards of a gs:// dataset are copied to a temporary folder while they are checked, because every epoch reads them
+    again. The folder is in TMPDIR, which needs enough space.
 
     Raises:
-      DatasetError: a shard is missing or was changed; names it.
+      DatasetError: a shard is missing or was changed. The message has its name.
     """
     with contextlib.ExitStack() as stack:
         copies = None
@@ -56,7 +56,7 @@ def _copy(copies: Path | None, name: str) -> contextlib.AbstractContextManager[B
 
 
 def _sha256(stream: BinaryIO, copy: BinaryIO | None) -> str:
-    """SHA-256 of all that is left of a stream, which is copied on the way."""
+    """SHA-256 of the rest of a stream, which is also written to `copy` if given."""
     sha = hashlib.sha256()
     while piece := stream.read(_PIECE):
         sha.update(piece)

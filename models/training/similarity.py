@@ -1,4 +1,4 @@
-"""The tag similarity of tracks, and the loss that lets patch embeddings follow it, so that neighbours share tags."""
+"""Tag similarity of tracks, and a loss that fits patch embeddings to it, so that nearest neighbours share tags."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,25 +7,30 @@ import tensorflow as tf
 
 
 def rarity(positive: Sequence[int], known: Sequence[int]) -> np.ndarray:
-    """What a tag weighs, the more the fewer tracks carry it: log(1 + known / positive), float32 [T], always > 0."""
+    """Weight of each tag, higher for rarer tags: log(1 + known / positive), float32 [T], always > 0.
+
+    Args:
+      positive: number of tracks that carry each tag; 0 counts as 1.
+      known: number of tracks in which each tag is known; raised to at least `positive`.
+    """
     carried = np.maximum(np.asarray(positive, np.float64), 1)
     return np.log1p(np.maximum(np.asarray(known, np.float64), carried) / carried).astype(np.float32)
 
 
 def tag_similarity(targets: tf.Tensor, mask: tf.Tensor, weights: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cosine between the weighted tags of every two tracks, over the tags that are known of both.
+    """Cosine similarity of the weighted tags of every pair of tracks, over the tags that are known for both.
 
     Args:
       targets: float32 [n, T], 0 to 1.
-      mask: float32 [n, T], 1 where a tag is known.
-      weights: of the tags, float32 [T].
+      mask: float32 [n, T], 1 if a tag is known.
+      weights: weights of the tags, float32 [T].
 
     Returns:
-      Similarities float32 [n, n], 0 to 1; and float32 [n, n], 1 where both carry a tag that is known of both, or 0:
-      two tracks of which nothing is known are neither alike nor different.
+      Similarities float32 [n, n], 0 to 1; and float32 [n, n], 1 if the pair is comparable, else 0. A pair is comparable
+      if each of its tracks carries a tag that is known for both.
     """
     weighted = targets * mask * weights
-    # The length of a row's tags, seen through the mask of each other row.
+    # Norm of each row's tags under the mask of every other row.
     lengths = tf.sqrt(tf.matmul(weighted**2, mask, transpose_b=True))
     product = lengths * tf.transpose(lengths)
     similarity = tf.math.divide_no_nan(tf.matmul(weighted, weighted, transpose_b=True), product)
@@ -35,8 +40,8 @@ def tag_similarity(targets: tf.Tensor, mask: tf.Tensor, weights: np.ndarray) -> 
 def similarity_loss(weights: np.ndarray) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The loss of packed labels [n, 2 T] and patch embeddings [n, d]: float32 [n].
 
-    For each patch the mean, over the others of the batch that it can be compared with, of the squared difference
-    between the cosine of the embeddings and the similarity of the tags.
+    For each patch it is the mean squared difference between the cosine similarity of the embeddings and the tag
+    similarity, over the other comparable patches of the batch.
     """
 
     def loss(packed: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,7 @@
-"""Stage 1: the trunk learns at patch level, stopped when it no longer ranks the validation tracks better.
+"""Stage 1: trains a trunk at patch level, with early stopping on validation tracks.
 
-A run that was killed goes on from its checkpoint and ends with the weights of an uninterrupted one: batches are a pure
-function of seed, epoch and step, and a checkpoint holds everything else that changes from step to step.
+A killed run resumes from its checkpoint and ends with the same weights as an uninterrupted one. Batches are a pure
+function of seed, epoch and step, and a checkpoint contains everything else that changes between steps.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ __all__ = ["TrainedTrunk", "TrainingOptions", "seed_everything", "train_trunk"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainedTrunk:
-    """The trunk with the weights of its best epoch, and what each epoch brought."""
+    """The trunk with the weights of its best epoch, and the metrics of each epoch."""
 
     trunk: keras.Model
     history: list[dict[str, float]]
@@ -39,7 +39,7 @@ class TrainedTrunk:
 
 
 def seed_everything(seed: int, *, deterministic: bool = True) -> None:
-    """Seeds Python, numpy and TensorFlow; on a machine without a GPU also makes every operation deterministic."""
+    """Seeds Python, numpy and TensorFlow. Without a GPU, `deterministic` also makes every operation deterministic."""
     keras.utils.set_random_seed(seed)
     if deterministic and not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
@@ -52,23 +52,23 @@ def train_trunk(
     options: TrainingOptions,
     initial: keras.Model | None = None,
 ) -> TrainedTrunk:
-    """Trains a trunk on the shards `train`; `validation` decides when to stop.
+    """Trains a trunk, with early stopping.
 
     Args:
-      manifest: of the dataset.
+      manifest: manifest of the dataset.
       train: shards of the training split.
-      validation: tracks of the validation split.
-      options: how; its trunk is built anew unless `initial` is given.
-      initial: a trunk to go on from: from patches [n, frames, mels] to patch embeddings [n, d]. It is changed in place.
+      validation: tracks of the validation split, for early stopping.
+      options: how to train; `options.trunk` is built unless `initial` is given.
+      initial: a pretrained trunk: patches [n, frames, mels] -> patch embeddings [n, d]. It is changed in place.
 
     Raises:
       ValueError: `options.trunk` has no network.
-      TrainingError: `initial` takes other patches than the dataset's, there are fewer devices than asked for, a batch
-        cannot be shared by them, or a step cannot be compiled.
-      CheckpointError: the checkpoint is damaged, or of another run.
+      TrainingError: `initial` takes patches of another shape, there are fewer devices than requested, they cannot share
+        a batch equally, or XLA cannot compile a step.
+      CheckpointError: the checkpoint is damaged or belongs to another run.
     """
     spread = placement.strategy(options.devices)
-    # Keras compiles nothing with XLA once operations are told to be deterministic, which lasts as long as the process.
+    # In deterministic mode, which cannot be left again in a process, Keras compiles nothing with XLA.
     seed_everything(options.sampling.seed, deterministic=not options.xla)
     trunk = _start(manifest, options, initial)
     run = _Run(manifest, train, options, trunk, spread, is_new=initial is None)
@@ -79,7 +79,7 @@ def train_trunk(
 
 
 def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.Model | None) -> keras.Model:
-    """The trunk that training starts from."""
+    """The initial trunk."""
     if initial is None:
         return build_network(options.trunk, manifest.feature_spec, manifest.mel_mean, manifest.mel_std)
     takes, wanted = tuple(initial.input_shape[1:]), manifest.feature_spec.patch_shape
@@ -93,7 +93,7 @@ def _start(manifest: DatasetManifest, options: TrainingOptions, initial: keras.M
 
 
 def _rate(options: TrainingOptions, steps: int, *, is_new: bool) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Down to 0 along a cosine; rising to the peak in the first epoch where a trunk is given, whose outputs are new."""
+    """Cosine decay to 0. In fine-tuning, with linear warm-up in the first epoch, because the output layer is new."""
     usual = LEARNING_RATE if is_new else FINE_TUNING_RATE
     peak = usual if options.learning_rate is None else options.learning_rate
     if is_new:
@@ -110,7 +110,7 @@ def _share(spread: tf.distribute.Strategy, batch_size: int) -> data.Share:
 
 
 class _Run:
-    """One training run on its devices: a compiled model, and all that a checkpoint must hold of it."""
+    """One training run on its devices: a compiled model, and its state for checkpoints."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Run:
             "initial weights": None if is_new else digest_of(trunk),
         }
         self._rate = _rate(options, self._steps, is_new=is_new)
-        # A lucky first epoch of a new trunk is no reason to stop; one that has learned something may be best as it is.
+        # The score of the first epochs of a new trunk is noise. A pretrained trunk may be best after the first one.
         self._unrated = options.epochs // 4 if is_new else 0
         with spread.scope():
             self._trunk = placement.working_copy(trunk, options.precision)
@@ -150,12 +150,14 @@ class _Run:
         model = with_outputs(self._trunk, layout, embeds=len(losses) > 1)
         model.compile(optimizer=optimizer, loss=losses, loss_weights=weights, jit_compile=options.xla)
         if options.xla and not model.jit_compile:
-            raise TrainingError("xla: a layer cannot be compiled, or this process was made deterministic before")
+            raise TrainingError(
+                "xla: a layer cannot be compiled, or this process already is deterministic: train without --xla"
+            )
         optimizer.build(model.trainable_variables)
         return model
 
     def fit(self, held: Validation) -> Progress:
-        """All epochs, or those that are left."""
+        """Trains all epochs, or the remaining ones of a resumed run."""
         progress, first_step = self._restored()
         options, epochs = self._options, self._options.epochs
         writer = tf.summary.create_file_writer(options.logs) if options.logs and cluster.is_chief() else None
@@ -198,14 +200,14 @@ class _Run:
         return placement.of_chief(held.rate(self._logits), self._spread)
 
     def _variables(self) -> list[keras.Variable]:
-        """Everything that a step changes: weights, states of dropout, optimizer, the epoch's mean loss."""
+        """All variables that a step changes: weights, random state of dropout, optimizer, mean loss of the epoch."""
         metrics = [variable for metric in self._model.metrics for variable in metric.variables]
         return [*self._model.variables, *self._model.optimizer.variables, *metrics]
 
     def _save(self, progress: Progress, step: int) -> None:
         if not self._options.checkpoints:
             return
-        # Every worker reads its variables, some of which are sums over all; one writes.
+        # Every worker reads its variables, because some of them are sums over workers. Only the chief writes.
         arrays = {f"state/{i}": variable.numpy() for i, variable in enumerate(self._variables())}
         facts = {"step": step, **progress.to_facts()}
         if cluster.is_chief():
@@ -213,7 +215,7 @@ class _Run:
             checkpoints.save_checkpoint(self._options.checkpoints, found)
 
     def _restored(self) -> tuple[Progress, int]:
-        """Where an earlier run was stopped: its finished epochs, and the steps of the next one; else the start."""
+        """Progress of an earlier run and the finished steps of its next epoch; without a checkpoint, the start."""
         found = (
             checkpoints.load_checkpoint(self._options.checkpoints, self._identity)
             if self._options.checkpoints
@@ -227,7 +229,7 @@ class _Run:
 
 
 def _identity(manifest: DatasetManifest, options: TrainingOptions, share: data.Share) -> dict[str, Any]:
-    """All that the weights of a run depend on, by the names that users know."""
+    """Everything that the weights of a run depend on, by the names of options."""
     chosen = options.to_json()
     sampling = chosen.pop("sampling")
     return {
@@ -242,7 +244,10 @@ def _identity(manifest: DatasetManifest, options: TrainingOptions, share: data.S
 def _step_function(
     model: keras.Model, spread: tf.distribute.Strategy, options: TrainingOptions
 ) -> Callable[[Iterator[Any]], None]:
-    """One step of Keras's own on each device; Keras's loop around it breaks where each worker has one device."""
+    """A function that runs one `train_step` of Keras on each device.
+
+    The training loop of Keras fails if each worker has one device.
+    """
     step = tf.function(model.train_step, jit_compile=True, autograph=False) if options.xla else model.train_step
 
     def train(batches: Iterator[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a trunk in training is worth: the validation tracks, rated after each epoch by their mean logits."""
+"""Validation after each epoch: metrics of the mean logits of validation tracks."""
 
 import dataclasses
 import itertools
@@ -15,17 +15,25 @@ from models.training.losses import masked_loss
 from transforms.dataset.manifest import DatasetManifest
 
 PATCHES = 4
-"""Patches of a validation track that are looked at after each epoch, spread evenly over it."""
+"""Most patches of each validation track, spread evenly over it."""
 
 VALIDATION_TRACKS = 2000
-"""Most validation tracks that are looked at after each epoch: they stay in memory."""
+"""Most validation tracks. They stay in memory."""
 
 _BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Validation:
-    """Validation patches of all tracks [n, frames, mels], the track of each, and the tracks' labels."""
+    """Validation patches and labels.
+
+    Attributes:
+      patches: patches of all tracks, float16 [n, frames, mels].
+      track: index of the track of each patch, int [n].
+      targets: [tracks, T].
+      mask: [tracks, T].
+      layout: the categories.
+    """
 
     patches: np.ndarray
     track: np.ndarray
@@ -35,7 +43,7 @@ class Validation:
 
     @classmethod
     def of(cls, tracks: Iterable[data.TrainingTrack], manifest: DatasetManifest, layout: Layout) -> "Validation":
-        """Some patches of the first tracks."""
+        """Takes `PATCHES` patches of each of the first `VALIDATION_TRACKS` tracks."""
         tracks = [_thinned(track) for track in itertools.islice(tracks, VALIDATION_TRACKS)]
         chosen, tags = [track.patches for track in tracks], len(manifest.taxonomy.tags)
         return cls(
@@ -47,7 +55,7 @@ class Validation:
         )
 
     def rate(self, logits_of: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-        """Loss and macro PR-AUC (where it is defined) of a model, given its logits of float32 patches."""
+        """Loss of a model, and macro PR-AUC if it is defined. `logits_of` maps float32 patches to logits."""
         if not len(self.targets):
             return {}
         logits = np.zeros(self.targets.shape)
@@ -68,6 +76,6 @@ def _thinned(track: data.TrainingTrack) -> data.TrainingTrack:
 
 
 def logits_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """The first output of a model that is being trained, as a function from and to numpy."""
+    """The first output of a model in training, as a function of numpy arrays."""
     compiled = tf.function(lambda batch: model(batch, training=False), autograph=False, reduce_retracing=True)
     return lambda batch: tf.nest.flatten(compiled(tf.constant(batch)))[0].numpy()

@@ -1,1 +1,1 @@
-"""Networks from patches to embeddings, own and ready-made, and the pooling to a track embedding."""
+"""Networks from patches to patch embeddings, trained here or imported, and their inference."""

@@ -1,4 +1,4 @@
-"""Trunks as Keras networks: written in every format, named by their weights, and loaded for inference."""
+"""Trunks as Keras networks: export in every format, digest of weights, and loading for inference."""
 
 import logging
 import tempfile
@@ -21,15 +21,15 @@ FILES = {"keras": "trunk.keras", "saved_model": "saved_model", "onnx": "trunk.on
 """Format -> file, or folder of files, of an exported trunk."""
 
 EXPORT_TOLERANCE = 1e-3
-"""Largest relative difference between a network and its ONNX file; usual are 1e-6."""
+"""Largest relative difference between a network and its ONNX file. Typical differences are 1e-6."""
 
 _log = logging.getLogger(__name__)
 
 
 def limit_threads(threads: int | None) -> None:
-    """Gives TensorFlow this many threads in each of its two pools; None changes nothing.
+    """Sets the number of threads in each of TensorFlow's two pools; None changes nothing.
 
-    TensorFlow takes them once a process, before its first operation: later calls are logged and change nothing.
+    TensorFlow accepts it only before its first operation in a process. Later calls log a warning and change nothing.
     """
     if threads is None:
         return
@@ -41,7 +41,9 @@ def limit_threads(threads: int | None) -> None:
         threading.set_intra_op_parallelism_threads(threads)
         threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
-        _log.warning("TensorFlow already runs with %s threads (0: one a core), wanted %d: kept", now, threads)
+        _log.warning(
+            "TensorFlow already runs with %s threads (0: one per core): cannot change them to %d", now, threads
+        )
 
 
 def has_gpu() -> bool:
@@ -50,7 +52,7 @@ def has_gpu() -> bool:
 
 
 def digest_of(model: keras.Model) -> str:
-    """SHA-256 of a trunk's weights: the same whenever, wherever and by whatever Keras the trunk was saved."""
+    """SHA-256 of a trunk's weights. It does not depend on time, place or Keras version of saving."""
     weights = [np.ascontiguousarray(weight) for weight in model.get_weights()]
     return digest(*(part for weight in weights for part in (str(weight.shape), weight.tobytes())))
 
@@ -58,7 +60,7 @@ def digest_of(model: keras.Model) -> str:
 def export_trunk(
     model: keras.Model, name: str, *, learned: bool, source: str = "", licence: str = ""
 ) -> tuple[TrunkFile, dict[str, bytes]]:
-    """The trunk as files of a bundle, in every format: what the manifest says of it, and the files' bytes by name."""
+    """Exports the trunk in every format. Returns its entry in the manifest, and the bytes of its files by name."""
     with tempfile.TemporaryDirectory(prefix="trunk-") as folder:
         model.save(Path(folder, FILES["keras"]))
         model.export(Path(folder, FILES["saved_model"]), format="tf_saved_model", verbose=False)
@@ -84,15 +86,15 @@ def export_trunk(
 def _export_onnx(model: keras.Model, path: Path) -> None:
     """Writes the ONNX file.
 
-    Normalisations hold mean and deviation as tensors, which the converter takes for further inputs of the graph; as
-    arrays they become constants.
+    Normalisation layers store mean and variance as tensors, which the converter treats as inputs of the graph. As
+    arrays, they become constants.
     """
     normalisations = [layer for layer in model.layers if isinstance(layer, keras.layers.Normalization)]
     kept = [(layer.mean, layer.variance) for layer in normalisations]
     try:
         for layer in normalisations:
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
-        with warnings.catch_warnings(action="ignore"):  # Keras's converter looks for names that numpy no longer has
+        with warnings.catch_warnings(action="ignore"):  # Keras's converter uses names that numpy no longer has
             model.export(path, format="onnx", verbose=False)
     finally:
         for layer, (mean, variance) in zip(normalisations, kept, strict=True):
@@ -100,12 +102,12 @@ def _export_onnx(model: keras.Model, path: Path) -> None:
 
 
 def _check_onnx(model: keras.Model, onnx: bytes) -> None:
-    """Raises BundleError unless the ONNX file gives the network's own embeddings of some noise."""
+    """Raises BundleError unless the ONNX file and the network give the same embeddings of noise."""
     exported = OnnxTrunk(onnx)
     noise = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:])).astype(np.float32)
     if len(exported.inputs) != 1:
         raise BundleError(
-            f"{model.name}: its ONNX file wants {[one.name for one in exported.inputs]}, not patches alone"
+            f"{model.name}: its ONNX file has inputs {[one.name for one in exported.inputs]} instead of only patches"
         )
     wanted, found = as_function(model)(noise), exported(noise)
     if not np.allclose(found, wanted, rtol=EXPORT_TOLERANCE, atol=EXPORT_TOLERANCE * np.abs(wanted).max()):
@@ -113,23 +115,23 @@ def _check_onnx(model: keras.Model, onnx: bytes) -> None:
 
 
 def load_model(path: Path, facts: TrunkFile) -> keras.Model:
-    """The network; Keras's safe mode refuses Lambda layers, and nothing is unpickled.
+    """Loads the network without pickle. Keras's safe mode refuses Lambda layers.
 
     Raises:
-      BundleError: the loaded weights are not those that the bundle was written with.
+      BundleError: the weights differ from those that the bundle was written with.
     """
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
     if (found := digest_of(model)) != facts.digest:
-        raise BundleError(f"{path}: trunk digest {found}, the bundle's manifest says {facts.digest}")
+        raise BundleError(f"{path}: trunk digest {found}, but the bundle's manifest has {facts.digest}")
     return model
 
 
 def load_keras_trunk(path: Path, facts: TrunkFile) -> "Trunk":
-    """The trunk for inference, as `load_model` reads it."""
+    """The trunk for inference; see `load_model`."""
     return as_function(load_model(path, facts))
 
 
 def as_function(model: keras.Model) -> "Trunk":
-    """A trunk as a compiled function from and to numpy."""
+    """A trunk as a compiled function of numpy arrays."""
     compiled = tf.function(lambda batch: model(batch, training=False), autograph=False)
     return lambda batch: compiled(tf.constant(batch)).numpy()

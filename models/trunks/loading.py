@@ -1,4 +1,4 @@
-"""Track embeddings from patches: the bundle's trunk in batches of one fixed shape, then pooling."""
+"""Loads the trunks of a bundle for inference."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,15 +8,15 @@ from models.embedding.embedder import TrackEmbedder, Trunk
 
 
 def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | None = 1) -> TrackEmbedder:
-    """The embedder of a bundle; every file is checked first.
+    """The embedder of a bundle. Every file is checked first.
 
     Args:
       bundle_url: folder of the bundle, local or gs://.
-      inference: what runs the trunks, a key of `INFERENCE_ENGINES`.
-      threads: threads of the engine (TensorFlow: for each of its two pools); None leaves its own choice.
+      inference: the engine that runs the trunks, a key of `INFERENCE_ENGINES`.
+      threads: threads of the engine (TensorFlow: of each of its two pools); None: the engine's default.
 
     Raises:
-      BundleError: a file is missing or changed, or holds no trunk that this engine can run.
+      BundleError: a file is missing or was changed, or the engine cannot run a trunk.
     """
     bundle = load_trunks(bundle_url)
     with local_copy(bundle_url, bundle) as folder:
@@ -30,22 +30,22 @@ def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | No
 def load_trunk(
     trunk: TrunkFile, folder: Path, bundle_url: str, *, inference: str = "auto", threads: int | None = 1
 ) -> Trunk:
-    """One trunk of a bundle whose files have been checked and lie in a local folder; otherwise as `load_embedder`."""
+    """One trunk of a bundle. Its files must be checked and in the local `folder`. Otherwise like `load_embedder`."""
     kind = format_for(trunk, bundle_url, inference)
     return LOADERS[kind](folder / trunk.files[kind], trunk, threads)
 
 
 def format_for(trunk: TrunkFile, bundle_url: str, inference: str) -> str:
-    """The file format that an engine loads a trunk from: the first of its own that the bundle holds.
+    """The file format that an engine loads: the first of its formats that the trunk has.
 
     Raises:
-      BundleError: the bundle holds none that this engine can run.
+      BundleError: the trunk has no format that this engine can run.
     """
     found = next((kind for kind in INFERENCE_ENGINES[inference] if kind in trunk.files), None)
     if found is None:
         raise BundleError(
-            f"{bundle_url}: trunk {trunk.name!r} is there as {', '.join(trunk.files) or 'nothing'}; "
-            f"{inference} runs {', '.join(INFERENCE_ENGINES[inference])}"
+            f"{bundle_url}: trunk {trunk.name!r} has formats {', '.join(trunk.files) or 'none'}, but --inference "
+            f"{inference} runs {', '.join(INFERENCE_ENGINES[inference])}: choose another one"
         )
     return found
 
@@ -55,8 +55,8 @@ def _load_keras(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
         import tensorflow  # noqa: F401
     except ImportError as error:
         raise BundleError(
-            f"trunk {trunk.name!r} is run by TensorFlow, which is not installed: pip install "
-            "'catalog-tagger[tensorflow]', or choose --inference onnx where the bundle has a file for it"
+            f"trunk {trunk.name!r} needs TensorFlow, which is not installed: pip install "
+            "'catalog-tagger[tensorflow]', or choose --inference onnx if the bundle has an ONNX file"
         ) from error
     from models.trunks import keras_trunk
 
@@ -88,4 +88,4 @@ INFERENCE_ENGINES = {
     "onnx": ("onnx", "projection"),
     "tensorflow": ("keras", "projection"),
 }
-"""What runs a trunk -> the formats that it loads, preferred ones first. On processors ONNX Runtime is the faster."""
+"""Engine -> trunk formats that it loads, preferred ones first. On processors, ONNX Runtime is faster."""

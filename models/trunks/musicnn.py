@@ -1,4 +1,4 @@
-"""MusiCNN (Pons & Serra 2019) in Keras 3: the network, its published weights, and complete bundles of them."""
+"""MusiCNN (Pons & Serra 2019) in Keras 3: the network, its published weights, and bundles with them."""
 
 import tempfile
 from pathlib import Path
@@ -19,27 +19,27 @@ from models.trunks.musicnn_package import PackageError, TensorFlowCheckpoint, ta
 from transforms.features.spec import FeatureSpec
 
 SPEC = FeatureSpec(compression="log10p1")
-"""What the published networks hear: 16 kHz, 512/256/96 mel power, log10(1 + 10,000 x), 187 frames."""
+"""Input of the published networks: 16 kHz, FFT 512, hop 256, 96 mel bands, log10(1 + 10,000 x), 187 frames."""
 
 THRESHOLD = 0.2
-"""Default threshold of every tag: what best F1 asks of calibrated scores is half of that F1 (Lipton et al. 2014), and
-taggers of this kind reach a macro F1 of about 0.4."""
+"""Default threshold of every tag. For calibrated scores, the threshold with the best F1 is half of that F1 (Lipton et
+al. 2014), and such taggers reach a macro F1 of about 0.4."""
 
 _EPSILON = 1e-3
-"""Of TensorFlow 1's batch normalisation."""
+"""Epsilon of batch normalisation in TensorFlow 1."""
 
 
 def network(spec: FeatureSpec = SPEC) -> keras.Model:
-    """The network up to its penultimate layer: [n, frames, mels] -> [n, 200]; 1.4 billion multiply-adds a patch.
+    """The network up to its penultimate layer: [n, frames, mels] -> [n, 200]; 1.4 billion multiply-adds per patch.
 
-    Layers are made, and so named, in the order of the checkpoint's variables.
+    Layers are created in the order of the checkpoint's variables, because the order decides their names.
     """
     named = _Namer()
     patch = keras.Input(spec.patch_shape, name="patch")
     image = named.norm()(layers.Reshape((*spec.patch_shape, 1), name="image")(patch))
     front = _front_end(image, spec, named)
     features = layers.Concatenate(name="features")([front, *_mid_end(front, named)])
-    # Maximum and mean of a channel stand side by side, channel after channel.
+    # Maximum and mean of each channel are adjacent: max 0, mean 0, max 1, mean 1, ...
     pooled = [
         layers.Reshape((features.shape[-1], 1), name=f"{name}_column")(kind(name=name)(features))
         for name, kind in (("max", layers.GlobalMaxPooling1D), ("mean", layers.GlobalAveragePooling1D))
@@ -51,7 +51,7 @@ def network(spec: FeatureSpec = SPEC) -> keras.Model:
 
 
 class _Namer:
-    """Makes layers with the names that TensorFlow 1 gave their variables: `conv2d`, `conv2d_1` ..."""
+    """Creates layers with the names of their variables in TensorFlow 1: `conv2d`, `conv2d_1` ..."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -69,7 +69,7 @@ class _Namer:
 
 
 def _front_end(image: keras.KerasTensor, spec: FeatureSpec, named: _Namer) -> keras.KerasTensor:
-    """Filters tall in frequency (timbre) and long in time (rhythm), each at its maximum over frequency: [n, t, 561]."""
+    """Filters tall in frequency (timbre) or long in time (rhythm), then maximum over frequency: [n, t, 561]."""
     padded = layers.ZeroPadding2D(((3, 3), (0, 0)), name="padded")(image)
     timbral = [(7, int(share * spec.n_mels)) for share in (0.4, 0.7)]
     found = [_highest(named.conv(layers.Conv2D, 204, size, "valid")(padded), named) for size in timbral]
@@ -86,7 +86,7 @@ def _highest(x: keras.KerasTensor, named: _Namer) -> keras.KerasTensor:
 
 
 def _mid_end(front: keras.KerasTensor, named: _Namer) -> list[keras.KerasTensor]:
-    """Three convolutions over time, the last two with the one before added: each [n, t, 64]."""
+    """Three convolutions over time, the last two with residual connections: [n, t, 64] each."""
     first = named.norm()(named.conv(layers.Conv1D, 64, 7, "same")(front))
     second = layers.Add(name="second")([named.norm()(named.conv(layers.Conv1D, 64, 7, "same")(first)), first])
     third = layers.Add(name="third")([named.norm()(named.conv(layers.Conv1D, 64, 7, "same")(second)), second])
@@ -101,7 +101,7 @@ def load_network(checkpoint: TensorFlowCheckpoint) -> tuple[keras.Model, np.ndar
     """
     model = network()
     with tempfile.TemporaryDirectory(prefix="musicnn-") as folder:
-        # The published files have an empty prefix, which no reader accepts.
+        # The published files have an empty prefix, which `load_checkpoint` does not accept.
         for part, data in checkpoint.files.items():
             Path(folder, f"weights.{part}").write_bytes(data)
         try:
@@ -115,13 +115,13 @@ def load_network(checkpoint: TensorFlowCheckpoint) -> tuple[keras.Model, np.ndar
 
 
 def _fitted(weights: "tf.train.CheckpointReader", layer: str, variable: keras.Variable) -> np.ndarray:
-    """A variable's values; a convolution over the whole width is one over time here: [7, w, 1, f] -> [7, w, f]."""
+    """The values of a variable. A 2D kernel over the full width becomes a 1D kernel: [7, w, 1, f] -> [7, w, f]."""
     values: np.ndarray = weights.get_tensor(f"{layer}/{variable.name}")
     return values.reshape(variable.shape) if values.ndim == 4 and len(variable.shape) == 3 else values
 
 
 def write_musicnn_bundle(url: str, checkpoint: TensorFlowCheckpoint) -> Bundle:
-    """A complete bundle: the network as trunk, its output layer as heads on the mean of a track's patch embeddings."""
+    """Writes a bundle: the network is the trunk; its output layer becomes heads on the mean of the patch embeddings."""
     model, weights, bias = load_network(checkpoint)
     taxonomy, outputs = taxonomy_of(checkpoint.labels)
     name = f"musicnn-{checkpoint.dataset}"
@@ -143,7 +143,7 @@ def write_musicnn_bundle(url: str, checkpoint: TensorFlowCheckpoint) -> Bundle:
 
 
 def _heads(weights: np.ndarray, bias: np.ndarray) -> Heads:
-    """Heads on [mean, deviation] of the patch embeddings that look at the mean alone, uncalibrated."""
+    """Heads without calibration on [mean, deviation] of the patch embeddings. They use only the mean."""
     dim, tags = weights.shape
     return Heads(
         mean=np.zeros(2 * dim),

@@ -23,12 +23,13 @@ def musicnn_card(dataset: str, taxonomy: Taxonomy) -> str:
             *("---", "library_name: keras", "license: isc", "tags:", "- audio-classification", "- music", "---", ""),
             f"# MusiCNN, trained on {DATASETS[dataset]}",
             "",
-            f"Scores {len(taxonomy.tags)} tags from audio: log-mel patches of 3.0 s, a convolutional network with tall "
-            "and long filters, its output layer as heads on the track embedding.",
+            f"This model scores {len(taxonomy.tags)} tags of music from its audio. It uses log-mel patches of 3.0 s "
+            "and a convolutional network with filters tall in frequency or long in time. The output layer of the "
+            "network is used as heads on the track embedding.",
             "",
             f"The weights are the published ones: {SOURCE}, ISC licence (`LICENSE.musicnn.txt`), by Jordi Pons, Music "
-            "Technology Group, Universitat Pompeu Fabra. The network was re-built and given those weights; nothing was "
-            "trained here.",
+            "Technology Group, Universitat Pompeu Fabra. The network was rebuilt in Keras 3 with these weights. It was "
+            "not trained further.",
             "",
             "| category | tags |",
             "|---|---|",
@@ -36,16 +37,16 @@ def musicnn_card(dataset: str, taxonomy: Taxonomy) -> str:
             "",
             "## Limits",
             "",
-            f"The scores were learned on {DATASETS[dataset]} and are not calibrated to your music: compare tracks by "
-            "them rather than read them as probabilities. All thresholds are the default 0.2; with a few hundred "
-            "labelled tracks of your own, `catalog-tagger train --trunk` puts calibrated heads on this trunk.",
+            f"The network was trained on {DATASETS[dataset]}, and its scores are not calibrated for your music. Use "
+            "them to compare tracks, not as probabilities. All thresholds are the default 0.2. With a few hundred "
+            "labelled tracks, `catalog-tagger train --trunk` fits calibrated heads on this trunk.",
             "",
-            f"The network has seen the labels of {DATASETS[dataset]}: figures on its tracks, of these heads or of new "
-            "ones, are not of unseen music.",
+            f"The network has seen the labels of {DATASETS[dataset]}. Do not report metrics on those tracks, neither "
+            "of these heads nor of new ones.",
             "",
-            "The package averages the scores of a track's patches; here the output layer sees the mean of their "
-            "embeddings. The patches are float16 after the logarithm; the package's own float16, before it, overflows "
-            "for loud music and gives other tags there.",
+            "The package averages the scores of a track's patches. Here, the output layer scores the mean embedding of "
+            "the patches. Patches are converted to float16 after the logarithm. The package converts to float16 before "
+            "it, which overflows for loud music and gives other tags there.",
             "",
             "## Citation",
             "",

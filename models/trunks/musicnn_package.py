@@ -1,4 +1,4 @@
-"""The Python package `musicnn` as a source of data: checkpoints, tag names and licence. None of its code is run."""
+"""Reads checkpoints, tag names and licence from the Python package `musicnn`, without running its code."""
 
 import ast
 import dataclasses
@@ -12,7 +12,7 @@ from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.tag_ids import slug
 
 DATASETS = {"mtt": "MagnaTagATune", "msd": "Million Song Dataset"}
-"""Short name of a training set, as in the package's own model names -> its full name."""
+"""Short name of a training set, as in the package's model names -> full name."""
 
 CATEGORIES = {
     "genre": (
@@ -29,11 +29,11 @@ CATEGORIES = {
     "tempo": "slow fast beat beats",
     "era": "60s 70s 80s 90s 00s oldies",
 }
-"""Category -> slugs of the package's tags that belong to it."""
+"""Category -> slugs of its tags in the package."""
 
 
 class PackageError(ValueError):
-    """What was given is not the package, or not a version of it that is known."""
+    """The input is not the package, or not a supported version of it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,17 +54,17 @@ class TensorFlowCheckpoint:
 
 
 def read_package(place: Path) -> list[TensorFlowCheckpoint]:
-    """The MusiCNN checkpoints of a wheel, of the folder that one was unpacked or installed to, or of a checkout.
+    """Reads the MusiCNN checkpoints from a wheel, an unpacked or installed wheel, or a checkout.
 
     Raises:
-      PackageError: there is no such package, or something in it is not as in version 0.1.0.
+      PackageError: there is no such package, or it differs from version 0.1.0.
     """
     files = _files(place)
     configuration = files.get("musicnn/configuration.py")
     licence = next((files[name] for name in sorted(files) if re.fullmatch(r".*LICENSE[^/]*", name)), None)
     if configuration is None or licence is None:
         missing = "musicnn/configuration.py" if configuration is None else "the package's licence (LICENSE*)"
-        raise PackageError(f"{place}: {missing} is not there: give the wheel of musicnn 0.1.0, or its unpacked folder")
+        raise PackageError(f"{place}: {missing} is missing: give the wheel of musicnn 0.1.0, or its unpacked folder")
     labels = _labels(configuration.read_bytes().decode())
     return [
         TensorFlowCheckpoint(
@@ -78,14 +78,14 @@ def read_package(place: Path) -> list[TensorFlowCheckpoint]:
 
 
 def _files(place: Path) -> dict[str, zipfile.Path | Path]:
-    """Path in the package's parent folder -> file, for the few folders that matter."""
+    """Path relative to the package's parent folder -> file, for the folders that are needed."""
     if place.is_dir() and len(wheels := sorted(place.glob("musicnn-*.whl"))) == 1:
         place = wheels[0]
     if place.suffix == ".whl" and place.is_file():
         try:
             archive = zipfile.ZipFile(place)
         except zipfile.BadZipFile as error:
-            raise PackageError(f"{place} is no wheel: {error}") from error
+            raise PackageError(f"{place} is not a wheel: {error}") from error
         return {name: zipfile.Path(archive, name) for name in archive.namelist() if not name.endswith("/")}
     if not place.is_dir():
         raise PackageError(f"{place}: no such wheel or folder")
@@ -94,7 +94,7 @@ def _files(place: Path) -> dict[str, zipfile.Path | Path]:
 
 
 def _walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Only what belongs to the package: the root may be a whole `site-packages`."""
+    """Yields only the files of the package, because the root may be a whole `site-packages`."""
     for pattern in (
         "LICENSE*",
         "musicnn-*.dist-info/LICENSE*",
@@ -107,7 +107,7 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _labels(source: str) -> dict[str, tuple[str, ...]]:
-    """The two label lists of the package's configuration, read as literals."""
+    """The two label lists in the package's configuration, parsed as literals."""
     found = {}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.List):
@@ -115,7 +115,7 @@ def _labels(source: str) -> dict[str, tuple[str, ...]]:
     try:
         return {name: found[f"{name.upper()}_LABELS"] for name in DATASETS}
     except KeyError as error:
-        raise PackageError(f"musicnn/configuration.py lists no {error}") from error
+        raise PackageError(f"musicnn/configuration.py has no {error}") from error
 
 
 def _checkpoint(files: dict[str, zipfile.Path | Path], dataset: str, place: Path) -> dict[str, bytes]:
@@ -129,15 +129,15 @@ def _checkpoint(files: dict[str, zipfile.Path | Path], dataset: str, place: Path
 
 
 def taxonomy_of(labels: tuple[str, ...]) -> tuple[Taxonomy, list[int]]:
-    """The tags as a taxonomy, all categories multilabel, and for each of its columns the network's output.
+    """The taxonomy of the tags, with multilabel categories only, and the network output of each of its columns.
 
     Raises:
-      PackageError: a tag that no category holds.
+      PackageError: a tag is in no category.
     """
     outputs = {slug(label): index for index, label in enumerate(labels)}
     homes = {name: category for category, names in CATEGORIES.items() for name in names.split()}
     if unknown := [label for label in labels if slug(label) not in homes]:
-        raise PackageError(f"tags {', '.join(map(repr, unknown))} are not those of musicnn 0.1.0")
+        raise PackageError(f"tags {', '.join(map(repr, unknown))} are not in musicnn 0.1.0")
     chosen = {c: [name for name in outputs if homes[name] == c] for c in CATEGORIES}
     categories = [
         Category(

@@ -1,4 +1,4 @@
-"""Trunks: networks from a patch to a patch embedding, by name."""
+"""Registry of trunks: networks that map a patch to a patch embedding."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,13 +12,13 @@ from transforms.features.spec import FeatureSpec
 Builder = Callable[[FeatureSpec, Sequence[float], Sequence[float]], keras.Model]
 
 _MOMENTUM = 0.9
-"""Of BatchNormalization: small datasets have few steps, and its statistics must follow within them."""
+"""Momentum of BatchNormalization. It is low, so that its statistics converge in the few steps of small datasets."""
 
 
 def compact(spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
-    """Four strided convolutions over time and frequency, then mean and maximum: 8 million multiply-adds a patch.
+    """Four strided convolutions over time and frequency, then mean and maximum: 8 million multiply-adds per patch.
 
-    The first one takes steps of four frames: finer steps double the time and are pooled away in the end.
+    The first one has a stride of four frames. A finer stride doubles the time, and the pooling discards its detail.
     """
     inputs, x = _image(spec, mean, std)
     for index, width in enumerate((16, 32, 64, 96)):
@@ -31,9 +31,9 @@ def compact(spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]) -> k
 
 
 def short_chunk_resnet(spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
-    """The residual short-chunk CNN of Won et al. 2020: seven halvings, small filters, maximum over what is left.
+    """The residual short-chunk CNN of Won et al. 2020: seven blocks with stride 2, small filters, global maximum.
 
-    Widths and shortcuts are the paper's; its input is 128 mels of 3.7 s, ours what the feature spec says.
+    Widths and shortcuts are those of the paper. Its input is 128 mel bands of 3.7 s; here the feature spec decides.
     """
     inputs, x = _image(spec, mean, std)
     for index, width in enumerate((128, 128, 256, 256, 256, 256, 512)):
@@ -46,9 +46,10 @@ def short_chunk_resnet(spec: FeatureSpec, mean: Sequence[float], std: Sequence[f
 
 
 def mobile(spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
-    """Inverted residuals (Sandler et al. 2018) at the size of a telephone, then mean and maximum.
+    """Inverted residuals (MobileNetV2, Sandler et al. 2018) at mobile size, then mean and maximum.
 
-    The stem takes steps of four frames and two mels, as that of `compact`; (expansion, width, repeats, stride) follow.
+    The stem has a stride of four frames and two mels, like that of `compact`. Stages are (expansion, width, repeats,
+    stride).
     """
     inputs, x = _image(spec, mean, std)
     x = _conv(x, 16, 5, (4, 2), "stem", "stem_norm")
@@ -67,17 +68,17 @@ def mobile(spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]) -> ke
 def _image(
     spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """The input [frames, mels] and what the first convolution sees of it: normalised, with one channel."""
+    """The input [frames, mels], and the normalised image [frames, mels, 1] for the first convolution."""
     inputs = keras.Input((*spec.patch_shape,), name="patch")
     return inputs, layers.Reshape((*spec.patch_shape, 1), name="image")(_normalise(inputs, mean, std))
 
 
 def _normalise(inputs: keras.KerasTensor, mean: Sequence[float], std: Sequence[float]) -> keras.KerasTensor:
-    """The input with each mel band at mean 0 and deviation 1 over the training split, baked in as weights."""
+    """The input, standardised per mel band. Mean and deviation of the training split are stored as weights."""
     layer = layers.Normalization(axis=-1, name="normalise")
     layer.build(inputs.shape)
     layer.adapt_mean.assign(np.asarray(mean, np.float32))
-    # A band that never changes (digital silence) must not be blown up.
+    # The minimum keeps a constant band (digital silence) from being scaled up.
     layer.adapt_variance.assign(np.maximum(np.asarray(std, np.float32), 1e-3) ** 2)
     layer.finalize_state()
     return layer(inputs)
@@ -96,7 +97,7 @@ def _mean_and_maximum(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _residual(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
-    """Two 3x3 convolutions beside a third one as shortcut, at half the resolution."""
+    """Two 3x3 convolutions, plus a third one as shortcut, at half the resolution."""
     shortcut = _conv(x, width, 3, 2, f"{name}_shortcut", f"{name}_shortcut_norm")
     x = _conv(x, width, 3, 2, f"{name}_conv0", f"{name}_norm0")
     x = layers.ReLU(name=f"{name}_relu0")(x)
@@ -105,7 +106,7 @@ def _residual(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
 
 
 def _inverted_residual(x: keras.KerasTensor, expansion: int, width: int, stride: int, name: str) -> keras.KerasTensor:
-    """Wide 1x1, 3x3 within each channel, narrow linear 1x1; added to its input where the shape stays."""
+    """Expanding 1x1, depthwise 3x3 and linear 1x1 convolution, plus the input if the shape is the same."""
     before, channels = x, x.shape[-1]
     x = _conv(x, expansion * channels, 1, 1, f"{name}_expand", f"{name}_expand_norm")
     x = layers.ReLU(6.0, name=f"{name}_expand_relu")(x)
@@ -122,18 +123,18 @@ TRUNKS: dict[str, Builder | None] = {
     "short_chunk_resnet": short_chunk_resnet,
     STATISTICS: None,
 }
-"""Name -> builder, from feature spec and the training split's mean and deviation per mel band; None: no network."""
+"""Name -> builder (feature spec, mean and deviation of each mel band over the training split); None: no network."""
 
 
 def build_network(name: str, spec: FeatureSpec, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
-    """A new trunk by name, its weights drawn from Keras's seed.
+    """A new trunk by name. Its weights are drawn with Keras's global seed.
 
     Raises:
-      ValueError: no such trunk, or one without a network.
+      ValueError: there is no such trunk, or it has no network.
     """
     if name not in TRUNKS:
         raise ValueError(f"trunk {name!r}: choose from {', '.join(sorted(TRUNKS))}")
     builder = TRUNKS[name]
     if builder is None:
-        raise ValueError(f"trunk {name!r} has no network that could be trained")
+        raise ValueError(f"trunk {name!r} has no network to train")
     return builder(spec, mean, std)

@@ -1,4 +1,4 @@
-"""A ready-made ONNX network as a trunk: tried out before it is believed."""
+"""Imports a ready-made ONNX network as a trunk, and checks it by running it."""
 
 import numpy as np
 
@@ -13,24 +13,25 @@ from transforms.formats.hashing import sha256_hex
 TRUNK_FILE = "trunk.onnx"
 
 IMPORT_TOLERANCE = 1e-4
-"""How much a patch's embedding may change, relative to the largest value, with the patches beside it."""
+"""Largest change of a patch's embedding with the other patches of its batch, relative to the largest value."""
 
 
 def write_onnx_bundle(
     url: str, onnx: bytes, spec: FeatureSpec, *, name: str, source: str = "", licence: str = ""
 ) -> TrunkBundle:
-    """Writes a bundle without tags, whose trunk is this network.
+    """Writes a bundle without tags whose trunk is this network.
 
     Args:
-      url: folder that holds no bundle yet.
-      onnx: the file: one input float32 [n, frames, mels] with n free or fixed, one output [n, dim].
-      spec: how audio becomes its input.
-      name: what to call the trunk.
-      source: where it is from.
-      licence: of its weights.
+      url: empty folder, local or gs://.
+      onnx: bytes of the file, with one input float32 [n, frames, mels], n free or fixed, and one output [n, dim].
+      spec: feature spec of its input.
+      name: name of the trunk.
+      source: origin of the network, for people.
+      licence: licence of its weights.
 
     Raises:
-      BundleError: ONNX Runtime cannot run it, or it maps no patches of this spec to embeddings.
+      BundleError: ONNX Runtime cannot run it, it does not map patches of this spec to embeddings, or the folder is not
+        empty.
     """
     facts = TrunkFile(
         name=name,
@@ -47,10 +48,10 @@ def write_onnx_bundle(
 
 
 def embedding_length(trunk: OnnxTrunk, spec: FeatureSpec) -> int:
-    """Length of the embeddings that a network gives, found by running it.
+    """Length of the embeddings of a network, determined by running it.
 
     Raises:
-      BundleError: its inputs, outputs or values are not those of a trunk; says in what.
+      BundleError: its inputs, outputs or values are not those of a trunk. The message has the difference.
     """
     _check_signature(trunk, spec)
     patches = np.random.default_rng(0).normal(size=(BATCH, *spec.patch_shape)).astype(np.float32)
@@ -61,13 +62,13 @@ def embedding_length(trunk: OnnxTrunk, spec: FeatureSpec) -> int:
     except Exception as error:
         raise BundleError(f"the network fails on {BATCH} patches of {spec.patch_shape}: {error}") from error
     if found.ndim != 2 or len(found) != BATCH:
-        raise BundleError(f"the network makes {found.shape} of {BATCH} patches: a trunk makes [{BATCH}, dim]")
+        raise BundleError(f"the output for {BATCH} patches has shape {found.shape}: a trunk must return [{BATCH}, dim]")
     if not np.isfinite(found).all():
-        raise BundleError("the network's embeddings of noise are not finite")
+        raise BundleError("the network's embeddings of noise are not finite: check its weights and its export")
     if np.abs(found - beside_others)[:half].max() > IMPORT_TOLERANCE * np.abs(found).max():
         raise BundleError(
-            "a patch's embedding changes with the patches beside it: export the network for inference, with the "
-            "statistics of its normalisations fixed"
+            "a patch's embedding changes with the other patches of its batch: export the network for inference, with "
+            "fixed statistics of its normalisations"
         )
     return int(found.shape[1])
 
@@ -75,7 +76,7 @@ def embedding_length(trunk: OnnxTrunk, spec: FeatureSpec) -> int:
 def _check_signature(trunk: OnnxTrunk, spec: FeatureSpec) -> None:
     if len(trunk.inputs) != 1 or len(trunk.outputs) != 1:
         names = [", ".join(one.name for one in ends) for ends in (trunk.inputs, trunk.outputs)]
-        raise BundleError(f"the network has inputs {names[0]} and outputs {names[1]}: a trunk has one of each")
+        raise BundleError(f"the network has inputs {names[0]} and outputs {names[1]}: a trunk must have one of each")
     (patch,) = trunk.inputs
     fits = len(patch.shape) == 3 and all(
         not isinstance(size, int) or size == wanted
@@ -84,7 +85,7 @@ def _check_signature(trunk: OnnxTrunk, spec: FeatureSpec) -> None:
     if patch.type != "tensor(float)" or not fits:
         frames, mels = spec.patch_shape
         raise BundleError(
-            f"the network takes {patch.type} {patch.shape}: the feature spec makes float32 [n, {frames}, {mels}]"
+            f"the network takes {patch.type} {patch.shape}, but the feature spec makes float32 [n, {frames}, {mels}]"
         )
 
 
@@ -95,8 +96,8 @@ def _card(trunk: TrunkFile, spec: FeatureSpec) -> str:
             *("---", "library_name: onnx", "tags:", "- feature-extraction", "- music", "---", ""),
             f"# The trunk `{trunk.name}`",
             "",
-            f"Maps log-mel patches of {spec.patch_s:.1f} s to embeddings of {trunk.patch_dim} values. It has no tags: "
-            "`catalog-tagger train --trunk` puts heads on it.",
+            f"This network maps log-mel patches of {spec.patch_s:.1f} s to embeddings of {trunk.patch_dim} values. It "
+            "has no tags. `catalog-tagger train --trunk` fits heads on it.",
             *(["", *known] if known else []),
             "",
         ]

@@ -1,4 +1,4 @@
-"""Trunks as ONNX files, run by ONNX Runtime: no TensorFlow on the machine."""
+"""Runs trunks that are ONNX files with ONNX Runtime, without TensorFlow."""
 
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +15,7 @@ class OnnxTrunk:
 
     Args:
       model: the file's bytes, or its path.
-      threads: of one call; None: one a core.
+      threads: threads of one call; None: one per core.
 
     Raises:
       BundleError: ONNX Runtime is not installed, or cannot run this file.
@@ -26,18 +26,18 @@ class OnnxTrunk:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # its warnings are about the graph, not for those who tag
+        options.log_severity_level = 3  # warnings are about the graph, which users of `tag` cannot change
         try:
             source = model if isinstance(model, bytes) else str(model)
             self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        # Its exceptions have no common base but Exception.
+        # Exceptions of ONNX Runtime have no common base class except Exception.
         except Exception as error:
             raise BundleError(f"ONNX Runtime {runtime.__version__} cannot run this trunk: {error}") from error
         self.inputs = tuple(self._session.get_inputs())
         self.outputs = tuple(self._session.get_outputs())
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 [n, frames, mels] -> float32 [n, patch_dim]; a network with a fixed n gets that many at a time."""
+        """float32 [n, frames, mels] -> float32 [n, patch_dim]. A network with a fixed n gets padded batches."""
         size = self.inputs[0].shape[0]
         if not isinstance(size, int):
             return self._run(batch)
@@ -58,8 +58,8 @@ def _runtime() -> ModuleType:
         import onnxruntime
     except ImportError as error:
         raise BundleError(
-            f"this trunk is run by ONNX Runtime, which is not installed: {INSTALL}, or choose --inference tensorflow "
-            "where TensorFlow is"
+            f"this trunk needs ONNX Runtime, which is not installed: {INSTALL}, or choose --inference tensorflow if "
+            "TensorFlow is installed"
         ) from error
     module: ModuleType = onnxruntime
     return module

@@ -210,7 +210,7 @@ def test_patches_of_another_shape_are_refused(bundle, shape):
 
 def test_unknown_trunk_format_is_refused(bundle):
     edit(bundle, lambda m: m["trunks"][0].update(files={"pickle": "trunk.npz"}))
-    with pytest.raises(BundleError, match="trunk 'fake' is there as pickle; auto runs"):
+    with pytest.raises(BundleError, match="trunk 'fake' has formats pickle, but --inference auto runs"):
         load_embedder(bundle.url)
 
 

@@ -59,7 +59,7 @@ def test_a_changed_checkpoint_is_refused(tmp_path, place):
 def test_a_cut_checkpoint_is_refused(tmp_path, size):
     path = saved(tmp_path)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(CheckpointError, match=r"is damaged|is no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"is damaged|is not a checkpoint"):
         checkpoints.load_checkpoint(str(tmp_path), RUN)
 
 

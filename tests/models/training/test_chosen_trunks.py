@@ -176,7 +176,7 @@ def test_tied_tracks_are_named_by_the_bundle(tmp_path, capsys):
 
 def test_only_keras_files_can_be_fine_tuned(fake, dataset, tmp_path, capsys):
     assert train(dataset, tmp_path / "new", "--trunk", fake.url, "--fine-tune") == 1
-    assert "fake is there without a .keras file" in capsys.readouterr().err
+    assert "fake has no .keras file" in capsys.readouterr().err
 
 
 def test_a_trunk_of_other_features_is_refused(dataset, tmp_path, capsys):

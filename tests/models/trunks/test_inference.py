@@ -69,7 +69,7 @@ def test_an_engine_without_a_file_is_refused(built):
     (trunk,) = built.bundle.trunks
     old = dataclasses.replace(trunk, files={"keras": trunk.files["keras"]})
     assert (format_for(trunk, "url", "auto"), format_for(old, "url", "auto")) == ("onnx", "keras")
-    with pytest.raises(BundleError, match="'compact' is there as keras; onnx runs onnx, projection"):
+    with pytest.raises(BundleError, match="'compact' has formats keras, but --inference onnx runs onnx, projection"):
         format_for(old, "url", "onnx")
 
 

@@ -88,9 +88,9 @@ def test_a_bundle_without_tags_tags_nothing(imported, tmp_path, capsys):
         (network(shape=("n", FRAMES + 1, MELS)), f"the feature spec makes float32 [n, {FRAMES}, {MELS}]"),
         (network(shape=("n", FRAMES)), "the network takes tensor(float) ['n', 24]"),
         (network(kind=DOUBLE), "the network takes tensor(double)"),
-        (network(extra=True), "outputs embedding, more: a trunk has one of each"),
+        (network(extra=True), "outputs embedding, more: a trunk must have one of each"),
         (network(op="Softmax2"), "cannot run this trunk"),
-        (network(across=True), "changes with the patches beside it"),
+        (network(across=True), "changes with the other patches of its batch"),
     ],
     ids=["garbage", "frames", "rank", "type", "outputs", "operation", "batch"],
 )
