@@ -119,7 +119,7 @@ def _learned_before(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Fitted:
+class _Candidate:
     """Trunks, the labelled tracks that they embedded, and the tagger fitted on these embeddings."""
 
     embedding: Embedding
@@ -134,16 +134,16 @@ def _fitted(
     pooling: Pooling,
     heads: HeadOptions | None,
     trunks: Sequence[ChosenTrunk],
-) -> _Fitted:
+) -> _Candidate:
     rows = _embedded(manifest, paths, trunks, pooling)
     spec, taxonomy = manifest.feature_spec, manifest.taxonomy
     embedding = Embedding(spec=spec, pooling=pooling, trunks=tuple(trunk.facts for trunk in trunks))
     blocks = pooling.blocks(embedding.trunks, spec.n_mels)
     tagger = build_tagger(rows, layout_of(taxonomy), taxonomy.tag_ids, blocks, heads)
-    return _Fitted(embedding=embedding, trunks=trunks, rows=rows, tagger=tagger)
+    return _Candidate(embedding=embedding, trunks=trunks, rows=rows, tagger=tagger)
 
 
-def _better(frozen: _Fitted, tuned: _Fitted) -> _Fitted:
+def _better(frozen: _Candidate, tuned: _Candidate) -> _Candidate:
     """Returns the fine-tuned trunks if their validation loss is lower by more than its standard error (see `Gain`)."""
     losses = [found.tagger.validation_losses for found in (frozen, tuned)]
     known = ~np.isnan(losses[0])

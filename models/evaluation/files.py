@@ -46,11 +46,11 @@ def subject_of(
         },
         thresholds={facts.tag: (facts.threshold, facts.threshold_rule) for facts in bundle.tags},
         history=_history(bundle),
-        notes=(*notes, *why_alone(bundle)),
+        notes=(*notes, *why_no_baselines(bundle)),
     )
 
 
-def why_alone(bundle: Bundle) -> tuple[str, ...]:
+def why_no_baselines(bundle: Bundle) -> tuple[str, ...]:
     """The reason why a bundle has no baselines; empty if it has."""
     if baselines.BASELINES_FILE in bundle.files:
         return ()

@@ -237,7 +237,7 @@ def thresholds(
         if group.kind == "binary" and len(group.columns) == 2:
             first, second = group.columns
             # The two scores add up to 1, rounded to 0.0001. With 1 - threshold, a track that reaches the first tag's
-            # threshold exactly would get both tags. One step higher, it gets the first tag alone.
+            # threshold exactly would get both tags. One step higher, it gets only the first tag.
             found[second] = Threshold(value=round(1.0 - found[first].value + 1e-4, 4), rule="complement")
     return found
 
@@ -255,7 +255,7 @@ def _threshold(group: Group, scores: np.ndarray, targets: np.ndarray, precision:
     return Threshold(value=_cut(values, best), rule="precision" if reached else "precision_out_of_reach")
 
 
-def _precise(truth: np.ndarray, scores: np.ndarray, values: np.ndarray, wished: float) -> tuple[int, bool]:
+def _precise(truth: np.ndarray, scores: np.ndarray, values: np.ndarray, requested: float) -> tuple[int, bool]:
     """Index of the lowest score with the requested precision, and True; else of the most precise score, and False.
 
     The precision of fewer than `MIN_THRESHOLD` predicted positives is unreliable and counts as 0.
@@ -263,7 +263,7 @@ def _precise(truth: np.ndarray, scores: np.ndarray, values: np.ndarray, wished: 
     called = np.searchsorted(np.sort(-scores), -values, side="right")
     hits = np.searchsorted(np.sort(-scores[truth]), -values, side="right")
     precision = np.where(called >= MIN_THRESHOLD, hits / called, 0.0)
-    good = np.flatnonzero(precision >= wished)
+    good = np.flatnonzero(precision >= requested)
     return (int(good[-1]), True) if len(good) else (int(np.argmax(precision)), False)
 
 

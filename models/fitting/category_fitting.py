@@ -148,7 +148,7 @@ def _problem(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Found:
+class _Candidate:
     """A candidate for a category's head: weights [D, k], bias [k], and logits [n, k], held-out if `held_out` [n]."""
 
     weights: np.ndarray
@@ -158,7 +158,7 @@ class _Found:
     fit: HeadFit
 
 
-def _fit_group(name: str, rows: LogisticProblem, train: int, setting: FitSetting) -> _Found:
+def _fit_group(name: str, rows: LogisticProblem, train: int, setting: FitSetting) -> _Candidate:
     """The head of one category. The first `train` of its known rows are training rows."""
     blocks, tolerance = setting.blocks, setting.tolerance
     fixed = [block for block in blocks if not block.learned]
@@ -166,7 +166,7 @@ def _fit_group(name: str, rows: LogisticProblem, train: int, setting: FitSetting
         nothing = HeadFit(category=name, values="none", strength=None, chosen_on="no known track", losses={})
         outputs = rows.y.shape[1]
         weights, bias = np.zeros((rows.x.shape[1], outputs)), np.zeros(outputs)
-        return _Found(
+        return _Candidate(
             weights=weights, bias=bias, logits=np.zeros(rows.y.shape), held_out=np.zeros(len(rows), bool), fit=nothing
         )
     if not fixed:
@@ -177,7 +177,7 @@ def _fit_group(name: str, rows: LogisticProblem, train: int, setting: FitSetting
     return _better(_fit_fixed(name, rows, train, fixed, tolerance), everything, rows, train)
 
 
-def _better(fixed: _Found, everything: _Found, rows: LogisticProblem, train: int) -> _Found:
+def _better(fixed: _Candidate, everything: _Candidate, rows: LogisticProblem, train: int) -> _Candidate:
     """Returns `everything` if it reduces the validation loss by more than its standard error, else `fixed`."""
     losses = [
         row_losses(found.logits[train:], rows.y[train:], rows.mask[train:], rows.multiclass)[0]
@@ -188,7 +188,7 @@ def _better(fixed: _Found, everything: _Found, rows: LogisticProblem, train: int
     return dataclasses.replace(chosen, fit=dataclasses.replace(chosen.fit, gain=gain))
 
 
-def _fit_fixed(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Block], tolerance: float) -> _Found:
+def _fit_fixed(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Block], tolerance: float) -> _Candidate:
     """A head on blocks without label information. It is cross-validated for at most `MOST_FOLDED` tracks."""
     if len(rows) > MOST_FOLDED:
         return _fit_validated(name, rows, train, blocks, "fixed", tolerance)
@@ -209,7 +209,9 @@ def _fit_fixed(name: str, rows: LogisticProblem, train: int, blocks: Sequence[Bl
         losses=choice.losses,
     )
     everywhere = np.ones(len(rows), bool)
-    return _Found(weights=solution.weights, bias=solution.bias, logits=choice.held_out, held_out=everywhere, fit=fit)
+    return _Candidate(
+        weights=solution.weights, bias=solution.bias, logits=choice.held_out, held_out=everywhere, fit=fit
+    )
 
 
 def _fit_validated(
@@ -219,7 +221,7 @@ def _fit_validated(
     blocks: Sequence[Block],
     values: Literal["all", "fixed"],
     tolerance: float,
-) -> _Found:
+) -> _Candidate:
     """A head on training rows, with its strength chosen on validation rows. Learned blocks allow nothing else."""
     columns = columns_of(blocks)
     scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), rows.x.shape[1])
@@ -237,7 +239,7 @@ def _fit_validated(
         losses=losses,
     )
     logits = rows.x @ solution.weights + solution.bias
-    return _Found(weights=solution.weights, bias=solution.bias, logits=logits, held_out=~place, fit=fit)
+    return _Candidate(weights=solution.weights, bias=solution.bias, logits=logits, held_out=~place, fit=fit)
 
 
 def _solution(

@@ -54,7 +54,7 @@ def fit_heads(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Alone:
+class _SeparateFit:
     """One category, fitted separately on tracks in which it is known.
 
     Attributes:
@@ -76,33 +76,33 @@ def _fit_many(train: LabelledRows, validation: LabelledRows, layout: Layout, set
     """Fits categories known for few tracks on these, the others on all training rows with strengths from samples."""
     standard, blocks = setting.standard, setting.blocks
     known = [known_categories(rows.mask, layout.groups) for rows in (train, validation)]
-    alone = [
-        _fit_alone(train, validation, group, [np.flatnonzero(side[:, place]) for side in known], setting)
+    separate = [
+        _fit_separately(train, validation, group, [np.flatnonzero(side[:, place]) for side in known], setting)
         for place, group in enumerate(layout.groups)
     ]
     weights, bias = np.zeros((len(standard[0]), layout.size)), np.zeros(layout.size)
-    for one in alone:
+    for one in separate:
         columns = list(one.group.columns)
         weights[:, columns], bias[columns] = one.fitted.heads.weights, one.fitted.heads.bias
     heads = plain_heads(standard, weights, bias)
     scales = scaled_columns([block.columns for block in blocks], [1.0] * len(blocks), len(weights))
-    if parts := [part for values in ("all", "fixed") if (part := _part(values, alone, blocks))]:
+    if parts := [part for values in ("all", "fixed") if (part := _part(values, separate, blocks))]:
         # The fit on a sample ends near the minimum, so few steps need all rows.
         stages = [train.sample(NEAR), train] if len(train) > 2 * NEAR else [train]
         weighed = [class_weights(rows, layout, setting.balance) for rows in stages]
         for part in parts:
             for rows, weights_of_classes in zip(stages, weighed, strict=True):
                 heads = refine(rows, heads, part, scales, weights_of_classes)
-    return _held_out(train, validation, heads, alone)
+    return _held_out(train, validation, heads, separate)
 
 
-def _fit_alone(
+def _fit_separately(
     train: LabelledRows,
     validation: LabelledRows,
     group: Group,
     known: Sequence[np.ndarray],
     setting: FitSetting,
-) -> _Alone:
+) -> _SeparateFit:
     """Fits one category on the training and validation rows in which it is known, or on a sample of each."""
     complete = len(known[0]) + len(known[1]) <= MOST_FOLDED
     chosen = known if complete else [sample(rows, SAMPLE) for rows in known]
@@ -113,12 +113,12 @@ def _fit_alone(
     weighed = class_weights(rows if complete else sides[0], layout, setting.balance)
     setting = dataclasses.replace(setting, tolerance=EXACT if complete else CHOICE_TOLERANCE)
     fitted = fit_categories(rows, len(sides[0]), layout, setting, weighed)
-    return _Alone(group=group, train=chosen[0], validation=chosen[1], complete=complete, fitted=fitted)
+    return _SeparateFit(group=group, train=chosen[0], validation=chosen[1], complete=complete, fitted=fitted)
 
 
-def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part | None:
+def _part(values: str, separate: Sequence[_SeparateFit], blocks: Sequence[Block]) -> Part | None:
     """The sampled categories whose heads use these values; None if there is no such category."""
-    found = [one for one in alone if not one.complete and one.fitted.fits[0].values == values]
+    found = [one for one in separate if not one.complete and one.fitted.fits[0].values == values]
     if not found:
         return None
     return Part(
@@ -128,13 +128,15 @@ def _part(values: str, alone: Sequence[_Alone], blocks: Sequence[Block]) -> Part
     )
 
 
-def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone: Sequence[_Alone]) -> FittedHeads:
+def _held_out(
+    train: LabelledRows, validation: LabelledRows, heads: Heads, separate: Sequence[_SeparateFit]
+) -> FittedHeads:
     """Out-of-fold logits: for validation rows, and for the training rows that cross-validation scored."""
-    folded = [one.train[one.fitted.mask[: len(one.train)].any(axis=1)] for one in alone if one.complete]
+    folded = [one.train[one.fitted.mask[: len(one.train)].any(axis=1)] for one in separate if one.complete]
     added = np.unique(np.concatenate([np.zeros(0, np.int64), *folded]))
     rows = train.rows(added).joined(validation) if len(added) else validation
     logits, mask = raw_logits(rows.embeddings, heads, np.float32), np.zeros_like(rows.mask)
-    for one in alone:
+    for one in separate:
         columns = np.array(one.group.columns)
         if one.complete:
             kept = one.fitted.mask.any(axis=1)
@@ -143,5 +145,5 @@ def _held_out(train: LabelledRows, validation: LabelledRows, heads: Heads, alone
             mask[np.ix_(places, columns)] = one.fitted.mask[kept]
         elif one.fitted.fits[0].values != "none":
             mask[len(added) :, columns] = validation.mask[:, columns]
-    fits = [one.fitted.fits[0] for one in alone]
+    fits = [one.fitted.fits[0] for one in separate]
     return FittedHeads(heads=heads, fits=fits, logits=logits, targets=rows.targets, mask=mask)

@@ -89,14 +89,14 @@ class _Rows:
         self._factor = (self.scales / start.scale[self.columns]).astype(np.float32)
         self.start_bias = start.bias[self.outputs] + weights.bias[self.outputs]
         self.start = start.weights[np.ix_(self.columns, self.outputs)] / self.scales[:, None]
-        self._read, self._told = _span(self.columns), _span(self.outputs)
+        self._value_columns, self._target_columns = _span(self.columns), _span(self.outputs)
         ends = np.cumsum([0, *sizes])
         self._slices = [slice(*ends[i : i + 2]) for i in range(len(sizes))]
 
     def _blocks(self) -> Iterator[tuple[np.ndarray, slice]]:
         for begin in range(0, len(self._train), MATRIX_ROWS):
             rows = slice(begin, begin + MATRIX_ROWS)
-            values = np.asarray(self._train.embeddings[rows])[:, self._read].astype(np.float32)
+            values = np.asarray(self._train.embeddings[rows])[:, self._value_columns].astype(np.float32)
             yield (values - self._mean) * self._factor, rows
 
     def gram(self) -> np.ndarray:
@@ -126,8 +126,8 @@ class _Rows:
         for x, rows in self._blocks():
             logits = x @ small + bias.astype(np.float32)
             slope = np.empty_like(logits)
-            targets = np.asarray(self._train.targets[rows])[:, self._told].astype(np.float32, copy=False)
-            mask = np.asarray(self._train.mask[rows])[:, self._told].astype(np.float32, copy=False)
+            targets = np.asarray(self._train.targets[rows])[:, self._target_columns].astype(np.float32, copy=False)
+            mask = np.asarray(self._train.mask[rows])[:, self._target_columns].astype(np.float32, copy=False)
             for group, place in zip(self._part.groups, self._slices, strict=True):
                 multiclass = group.kind == "multiclass"
                 weighted = self._weights.of(self.outputs[place], targets[:, place], mask[:, place], multiclass)

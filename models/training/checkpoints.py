@@ -78,13 +78,13 @@ def _decode(url: str, data: bytes) -> Checkpoint:
     digest, data = data[:64].decode("latin-1"), data[64:]
     if sha256_hex(data) != digest:
         raise CheckpointError(
-            f"{url} is damaged: its SHA-256 differs from the one at its start. Remove it to start anew"
+            f"{url} is damaged: its SHA-256 differs from the one at its start. Remove it to start again"
         )
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             arrays = dict(stored)
     except (ValueError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{url} is not a checkpoint: {error}. Remove it to start anew") from error
+        raise CheckpointError(f"{url} is not a checkpoint: {error}. Remove it to start again") from error
     facts = json.loads(arrays.pop(_FACTS).tobytes())
     if facts["version"] != VERSION:
         raise CheckpointError(f"{url} has version {facts['version']}, but this version reads {VERSION}: remove it")

@@ -58,14 +58,14 @@ def embedding_length(trunk: OnnxTrunk, spec: FeatureSpec) -> int:
     half = BATCH // 2
     try:
         found = trunk(patches)
-        beside_others = trunk(np.concatenate([patches[:half], 3 * patches[half:] + 1]))
+        with_others = trunk(np.concatenate([patches[:half], 3 * patches[half:] + 1]))
     except Exception as error:
         raise BundleError(f"the network fails on {BATCH} patches of {spec.patch_shape}: {error}") from error
     if found.ndim != 2 or len(found) != BATCH:
         raise BundleError(f"the output for {BATCH} patches has shape {found.shape}: a trunk must return [{BATCH}, dim]")
     if not np.isfinite(found).all():
         raise BundleError("the network's embeddings of noise are not finite: check its weights and its export")
-    if np.abs(found - beside_others)[:half].max() > IMPORT_TOLERANCE * np.abs(found).max():
+    if np.abs(found - with_others)[:half].max() > IMPORT_TOLERANCE * np.abs(found).max():
         raise BundleError(
             "a patch's embedding changes with the other patches of its batch: export the network for inference, with "
             "fixed statistics of its normalisations"
