@@ -102,7 +102,7 @@ def test_figures_are_those_of_the_rows(world, table, tmp_path, capsys):
         expected = {tag: row[metric] for tag, row in zip(taxonomy.tag_ids, rated, strict=True)}
         assert rows_of(tmp_path, metric) == pytest.approx(expected), metric
     printed = capsys.readouterr().out
-    assert f"{len(found.groups)} tracks are of artists that the bundle's split does not know" in printed
+    assert f"{len(found.groups)} tracks have artists that are not in the bundle's split" in printed
     facts = json.loads((tmp_path / "evaluation.json").read_bytes())["facts"]
     assert facts["table"] == table and facts["snapshot"].startswith("1, content ")
 

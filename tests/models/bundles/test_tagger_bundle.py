@@ -223,7 +223,7 @@ def test_a_trunk_whose_file_is_not_hashed_is_refused(bundle):
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
 def test_files_outside_the_bundle_are_refused(bundle, name):
     edit(bundle, lambda m: m["files"].update({name: "0" * 64}))
-    with pytest.raises(BundleError, match="files of a bundle are inside it"):
+    with pytest.raises(BundleError, match="files of a bundle must be inside it"):
         load_bundle(bundle.url)
 
 
