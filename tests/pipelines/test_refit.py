@@ -92,7 +92,7 @@ def test_the_split_is_kept_by_the_next_bundle(told, tmp_path):
         (["refit", "--table", "t", "--model", "m", "--output", "o"], "give one of them"),
         (["refit", "--table=t", "--model=m", "--output=o", "--dataset=d", "--taxonomy=t"], "go with --catalog"),
         (["train", "--dataset", "d", "--output", "o", "--precision-target", "much"], "give a share"),
-        (["train", "--dataset", "d", "--output", "o", "--precision-target", "mood/calm=2"], "over 0 and up to 1"),
+        (["train", "--dataset", "d", "--output", "o", "--precision-target", "mood/calm=2"], "above 0 and up to 1"),
     ],
 )
 def test_flags_that_do_not_go_together(words, said, tmp_path, monkeypatch, capsys):
@@ -155,7 +155,7 @@ def test_a_learned_trunk_without_its_split_is_refused(told):
     world, _ = told
     base = load_trunks(str(world.bundle))
     trunk = TrunkFile(name="own", digest="0", patch_dim=1, files={}, learned=True)
-    with pytest.raises(BundleError, match="is not known"):
+    with pytest.raises(BundleError, match=r"own.* are unknown"):
         read_sides(dataclasses.replace(base, trunks=(trunk,)))
 
 
