@@ -185,7 +185,7 @@ class _LazyEmbedder:
 
 
 class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
-    """Embeds one chunk per element. The trunk forms its batches, of one fixed shape, so Beam's batching has no effect."""
+    """Embeds one chunk per element. The trunk forms batches of one fixed shape, so Beam's batching has no effect."""
 
     def __init__(self, load: Callable[[], Embedder]) -> None:
         super().__init__()

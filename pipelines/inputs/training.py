@@ -1,4 +1,4 @@
-"""How `train` trains: the flags, and the options that they make."""
+"""Options of training, from the flags of `train`."""
 
 from models.training.data import Sampling
 from models.training.options import TrainingOptions
@@ -7,15 +7,15 @@ from pipelines.terminal.errors import UsageError
 
 
 def checkpoints_folder(args: Arguments) -> str:
-    """Where the run leaves its checkpoints."""
+    """Folder of the run's checkpoints."""
     return args.checkpoints or f"{args.output.rstrip('/')}.checkpoints"
 
 
 def training_options(args: Arguments, trunk: str) -> TrainingOptions:
-    """The options that the flags make, for a trunk of the registry.
+    """The options of training that the flags define, for a trunk of the registry.
 
     Raises:
-      UsageError: a value makes no sense.
+      UsageError: a value is out of its range.
     """
 
     output = args.output.rstrip("/")

@@ -11,7 +11,12 @@ DATASET_REJECTS = pa.schema(
         column("split", pa.string(), "Split that the track was assigned to."),
         column("reason", pa.string(), "Why the track has no example: one of the reasons above, or `tied`."),
         column("detail", pa.string(), "Description of the error.", nullable=True),
-        column("stage", pa.string(), "Stage in which the track was rejected: read, probe, decode, features or split.", nullable=True),
+        column(
+            "stage",
+            pa.string(),
+            "Stage in which the track was rejected: read, probe, decode, features or split.",
+            nullable=True,
+        ),
         column("sha256", pa.string(), "SHA-256 of the source's bytes; null if it was not read.", nullable=True),
     ]
 )

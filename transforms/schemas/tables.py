@@ -42,19 +42,27 @@ TRACK_TAGS = pa.schema(
         column(
             "is_positive",
             pa.bool_(),
-            "Whether the score reaches the tag's threshold; for multiclass, whether the score is the highest. A broader "
+            "Whether the score reaches the tag's threshold; for multiclass, whether it is the highest. A broader "
             "tag may have a higher threshold.",
         ),
         column("source", pa.string(), "Source of the score: `model`, `expert` or `fused`."),
-        column("model_score", pa.float32(), "Score of the model, before it is combined with an expert's.", nullable=True),
-        column("expert_weight", pa.float32(), "Annotated weight of the tag; null if it was not annotated.", nullable=True),
+        column(
+            "model_score", pa.float32(), "Score of the model, before it is combined with an expert's.", nullable=True
+        ),
+        column(
+            "expert_weight", pa.float32(), "Annotated weight of the tag; null if it was not annotated.", nullable=True
+        ),
     ]
 )
 
 EMBEDDINGS = pa.schema(
     [
         column("track_id", pa.string(), "Catalog key."),
-        column("embedding_id", pa.string(), "Hash of feature spec, trunk and pooling. Only embeddings with equal ids are comparable."),
+        column(
+            "embedding_id",
+            pa.string(),
+            "Hash of feature spec, trunk and pooling. Only embeddings with equal ids are comparable.",
+        ),
         column(
             "embedding",
             pa.list_(pa.field("element", pa.float32(), nullable=False)),
@@ -67,7 +75,9 @@ LEDGER = pa.schema(
     [
         column("track_id", pa.string(), "Catalog key. Every id of the catalog has exactly one row."),
         column("uri", pa.string(), "Audio file, as written in the catalog."),
-        column("status", pa.string(), "`tagged`, `carried` (carried over unchanged from the last snapshot) or `rejected`."),
+        column(
+            "status", pa.string(), "`tagged`, `carried` (carried over unchanged from the last snapshot) or `rejected`."
+        ),
         column("reason", pa.string(), "Why the track was rejected; see the list of reasons.", nullable=True),
         column("detail", pa.string(), "Description of the error.", nullable=True),
         column(
@@ -76,7 +86,12 @@ LEDGER = pa.schema(
             "Stage in which the track was rejected: read, probe, decode or features.",
             nullable=True,
         ),
-        column("duplicate_of", pa.string(), "Another track with the same bytes. Duplicates are tagged like other tracks.", nullable=True),
+        column(
+            "duplicate_of",
+            pa.string(),
+            "Another track with the same bytes. Duplicates are tagged like other tracks.",
+            nullable=True,
+        ),
         column("source_version", pa.string(), "Version of the source when it was read; changes when the source does."),
         column("source_bytes", pa.int64(), "Size of the source in bytes.", nullable=True),
         column("source_sha256", pa.string(), "SHA-256 of the source's bytes.", nullable=True),

@@ -215,7 +215,9 @@ def open_snapshot(
         earlier = bisect.bisect_right(numbers, moment, key=lambda number: _created(root, number))
         if not earlier:
             first = read_snapshot(root, numbers[0])
-            raise TableError(f"{root}: no snapshot as of {as_of}; the first one, {first.number}, is from {first.created}")
+            raise TableError(
+                f"{root}: no snapshot as of {as_of}; the first one, {first.number}, is from {first.created}"
+            )
         snapshot = numbers[earlier - 1]
     elif snapshot is None:
         snapshot = numbers[-1]

@@ -76,7 +76,7 @@ def bigquery_statements(snapshot: SnapshotReader) -> str:
         )
     lines = [
         _header(snapshot, "--"),
-        "-- Names have no dataset: run this with a default dataset, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
+        "-- Names have no dataset: run with a default dataset, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
     ]
     for name in TABLES:
         if snapshot.files(name):
@@ -104,7 +104,7 @@ OPTIONS (
 
 
 def spark_statements(snapshot: SnapshotReader) -> str:
-    """PySpark statements that create temporary views. They are not SQL, because Spark SQL cannot name a list of files."""
+    """PySpark statements that create temporary views, because Spark SQL cannot name a list of files."""
     lines = [_header(snapshot, "#"), "# Run this in pyspark, or in a job that has `spark`."]
     for name in TABLES:
         files = snapshot.files(name)

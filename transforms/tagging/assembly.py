@@ -106,7 +106,9 @@ def _track_tags(
     taxonomy = tagger.taxonomy
     ranks = np.zeros(scores.shape, np.int16)
     for category in taxonomy.categories:
-        columns = sorted(taxonomy.index[tag.id] for tag in category.tags)  # of equal scores, the first tag has the better rank
+        columns = sorted(
+            taxonomy.index[tag.id] for tag in category.tags
+        )  # of equal scores, the first tag has the better rank
         order = np.argsort(-scores[:, columns], axis=1, kind="stable")
         ranks[:, columns] = np.argsort(order, axis=1, kind="stable") + 1
     track_ids = rows["track_id"].combine_chunks()

@@ -45,7 +45,11 @@ def _core_time(stage: str, sentence: str) -> Measure:
 SPLIT_ROWS = _declare("split", "rows", "counter", "rows", "Catalog rows that `prepare` planned.")
 SPLIT_CHUNKS = _declare("split", "chunks", "counter", "chunks", "Chunks that the labelled rows were divided into.")
 SPLIT_TIED = _declare(
-    "split", "tied_tracks", "counter", "tracks", "Tracks left out because the same bytes are on more than one side of the split."
+    "split",
+    "tied_tracks",
+    "counter",
+    "tracks",
+    "Tracks left out because the same bytes are on more than one side of the split.",
 )
 
 READ_MS = _declare("extract", "read_ms", "distribution", "milliseconds", "Time to read one source from storage.")
@@ -93,7 +97,8 @@ PATCH_BYTES = _declare(
     "extract", "chunk_patch_bytes", "distribution", "bytes", "Size of the patches of one chunk; `tag` only."
 )
 EXTRACT_CORE = _core_time(
-    "extract", "Processor time of the sandbox's child processes to decode and compute features, also of rejected tracks."
+    "extract",
+    "Processor time of the sandbox's child processes to decode and compute features, also of rejected tracks.",
 )
 
 EMBED_TRACKS = _declare("embed", "tracks", "counter", "tracks", "Tracks that were embedded, counted once per bundle.")

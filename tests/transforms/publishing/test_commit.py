@@ -77,7 +77,9 @@ def test_one_relative_path_in_two_folders_is_two_tables(tmp_path: Path, monkeypa
 
 
 def test_too_many_rejects_publish_nothing(table: Path) -> None:
-    with pytest.raises(Refused, match=r"1 of 2 tracks rejected, more than 0.1 .*silent 1.*--max-reject-ratio"):
+    with pytest.raises(
+        Refused, match=r"1 of 2 tracks rejected, more than the fraction 0.1 .*silent 1.*--max-reject-ratio"
+    ):
         publish(str(table), _run(table), GateLimits())
     assert current_snapshot(str(table)) is None and not (table / "current.json").exists()
     assert [run.run_id for run in unpublished_runs(str(table))] == ["run-1"]

@@ -40,12 +40,17 @@ def test_a_dataset_is_judged_by_every_gate() -> None:
     ("name", "change", "value", "words"),
     [
         ("conservation", {"catalog": 12}, 2, r"12 catalog ids, but .*tagged 9, rejected 1"),
-        ("written", {"written": {"ledger": 8}}, 2, r"files hold .*8.*counts say .*10.*again"),
+        ("written", {"written": {"ledger": 8}}, 2, r"files have .*8.*counts are .*10.*again"),
         ("unknown", {"reasons": {"unknown": 1}}, 1, r"1 tracks failed for an unknown reason.*runs/run-1.json"),
         ("files", {"wrong_files": ("a: 1 bytes", "b: 2 bytes")}, 2, r"^a: 1 bytes: run the job again"),
-        ("labels", {"labelled": 0}, 1, r"none of the 10 tracks carries a tag"),
-        ("unavailable", {"unavailable": 1}, 0.1, r"1 of 10 tracks unavailable, more than 0.0005 .*silent 1"),
-        ("rejected", {"rejected": 2}, 0.2, r"2 of 10 tracks rejected, more than 0.1 of them .*--max-reject-ratio"),
+        ("labels", {"labelled": 0}, 1, r"none of the 10 tracks has a tag of the taxonomy"),
+        (
+            "unavailable",
+            {"unavailable": 1},
+            0.1,
+            r"1 of 10 tracks unavailable, more than the fraction 0.0005 .*silent 1",
+        ),
+        ("rejected", {"rejected": 2}, 0.2, r"2 of 10 tracks rejected, more than the fraction 0.1 .*--max-reject-ratio"),
         ("examples", {"examples": 0}, 1, r"no track has an example"),
     ],
 )

@@ -269,7 +269,10 @@ def test_a_table_without_files_has_its_declared_columns(root):
     [
         ({"name": "songs"}, "no table 'songs'; tables are tracks, track_tags, embeddings, ledger, taxonomy"),
         ({"name": "taxonomy", "columns": ["tag", "label"]}, "has no column 'label'; columns are tag, category, kind"),
-        ({"name": "tracks", "columns": ["bpm", "x"], "track_ids": ["nobody"]}, "has no column 'x'; columns are track_id"),
+        (
+            {"name": "tracks", "columns": ["bpm", "x"], "track_ids": ["nobody"]},
+            "has no column 'x'; columns are track_id",
+        ),
         ({"name": "taxonomy", "track_ids": ["track-0001"]}, "taxonomy of snapshot 2 has no column 'track_id'"),
         ({"name": "tracks", "embedding_id": "em-1"}, "tracks of snapshot 2 has no column 'embedding_id'"),
         ({"name": "ledger", "bucket": 3}, "no bucket 3; buckets are 0 to 2"),
