@@ -1,1 +1,1 @@
-"""Jobs of catalog-tagger: one file per command, readable top to bottom."""
+"""Commands of catalog-tagger, one file per command."""

@@ -1,7 +1,7 @@
 """The `catalog-tagger` console script: finds the command, runs it, and maps failures to exit codes.
 
-A command is a module of this package: its face declares the flags and imports nothing heavy, its body in
-`pipelines.jobs` does the work and is imported when the command runs.
+A command is a module of this package. It declares the flags and imports nothing that is slow to import. Its body in
+`pipelines.jobs` does the work, and is imported when the command runs.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from pipelines.terminal.verbosity import start_logging, verbosity_flags
 
 
 class Entry(NamedTuple):
-    """Where a command is, and the sentence that `--help` prints."""
+    """The module of a command, and the sentence that `--help` prints."""
 
     module: str
     help: str
@@ -63,7 +63,7 @@ COMMANDS = {
 
 
 class _Commands(CommandGroup):
-    """The commands, each imported when it is used."""
+    """The commands; each is imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -91,7 +91,7 @@ def program() -> None:
 
 
 def input_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is for the user: an input is missing or wrong, not the program."""
+    """Errors that are printed as one line without a traceback, because an input is missing or wrong."""
     from models.bundles.trunk_bundle import BundleError
     from transforms.catalog.problems import CatalogError
     from transforms.dataset.manifest import DatasetError
@@ -103,7 +103,7 @@ def input_errors() -> tuple[type[Exception], ...]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code (0 done, 1 failed, 2 usage, 3 refused to publish)."""
+    """Runs one command; returns its exit code (0 done, 1 failed, 2 wrong usage, 3 a gate failed)."""
     start_logging()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:
-        print_error("interrupted; finished work is kept, run the same command again")
+        print_error("interrupted; finished work is kept: run the same command again to resume")
         return FAILED
     except click.ClickException as error:
         place = f"; see `{error.ctx.command_path} --help`" if isinstance(error, click.UsageError) and error.ctx else ""
@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print_error(str(error))
         return FAILED
-    except SystemExit as stop:  # click ends this way where the reader of stdout has gone
+    except SystemExit as stop:  # click raises this if the reader of stdout has closed it
         return stop.code if isinstance(stop.code, int) else FAILED
 
 

@@ -12,7 +12,7 @@ from pipelines.terminal.command import PROGRAM, Command, CommandGroup
 @click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> int:
-    """Prints the script."""
+    """Prints the completion script."""
     completion = get_completion_class(shell)
     assert completion is not None
     click.echo(completion(CommandGroup(), {}, PROGRAM, "_CATALOG_TAGGER_COMPLETE").source())

@@ -1,1 +1,1 @@
-"""Beam transforms: one composite PTransform per file, over the pure functions of `signal` and `records`."""
+"""Beam transforms, one composite PTransform per file; the folders contain the pure functions that they call."""

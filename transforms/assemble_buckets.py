@@ -1,4 +1,4 @@
-"""AssembleBuckets: outcomes and catalog rows of each bucket become its files of the next snapshot."""
+"""AssembleBuckets: writes each bucket's files of the next snapshot from its catalog rows and outcomes."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -22,14 +22,14 @@ from transforms.telemetry.work import Work
 
 
 class Buckets(NamedTuple):
-    """What `AssembleBuckets` takes: rows (bucket, IPC), and one `PartEntry` a chunk."""
+    """Input of `AssembleBuckets`: rows as (bucket, IPC), and one `PartEntry` per chunk."""
 
     rows: beam.PCollection[tuple[int, bytes]]
     parts: beam.PCollection[PartEntry]
 
 
 class AssembledBuckets(NamedTuple):
-    """What `AssembleBuckets` gives: one `BucketReport` a bucket, the run's id as one element, and `Work`."""
+    """Output of `AssembleBuckets`: one `BucketReport` per bucket, the run's id as one element, and `Work`."""
 
     reports: beam.PCollection[BucketReport]
     run_id: beam.PCollection[str]
@@ -41,7 +41,7 @@ class AssembleSettings:
     """Everything a worker needs to assemble buckets; pickled with the graph.
 
     Attributes:
-      load_tagger: loads heads, calibration and taxonomy on the worker, once a process; needs no TensorFlow.
+      load_tagger: loads heads, calibration and taxonomy on the worker, once per process; needs no TensorFlow.
     """
 
     known: PriorOutcomes
@@ -50,7 +50,7 @@ class AssembleSettings:
 
 
 class AssembleBuckets(beam.PTransform[Buckets, AssembledBuckets]):
-    """`Buckets` in, `AssembledBuckets` out. Fails when a planned track left no outcome behind."""
+    """Takes `Buckets`, returns `AssembledBuckets`. The job fails if a planned track has no outcome."""
 
     def __init__(self, settings: AssembleSettings) -> None:
         super().__init__()
@@ -61,9 +61,9 @@ class AssembleBuckets(beam.PTransform[Buckets, AssembledBuckets]):
         """Waits for the chunks, finds duplicates across buckets, names the run, then writes each bucket's tables."""
         parts = buckets.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
         ready = {"rows": buckets.rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
-        found = ready | "FindDuplicates" >> FindDuplicates(self._settings.known)
-        run_id = found.outcomes | "NameRun" >> NameRun(self._settings.known, self._settings.publication)
-        groups = {"rows": buckets.rows, "parts": parts, "duplicates": found.duplicates}
+        digests = ready | "FindDuplicates" >> FindDuplicates(self._settings.known)
+        run_id = digests.outcomes | "NameRun" >> NameRun(self._settings.known, self._settings.publication)
+        groups = {"rows": buckets.rows, "parts": parts, "duplicates": digests.duplicates}
         inputs = groups | "JoinBuckets" >> beam.CoGroupByKey()
         assemble = beam.ParDo(_AssembleBucket(self._settings), beam.pvalue.AsSingleton(run_id))
         done = inputs | "AssembleBucket" >> assemble.with_outputs("work", main="reports")

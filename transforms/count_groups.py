@@ -1,4 +1,4 @@
-"""CountGroups: how many artists a split has, and how many of them have tracks on several of its sides."""
+"""CountGroups: counts the artists of a split, and those with tracks on more than one side."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,10 +8,10 @@ from transforms.dataset.plan import LabelledChunk
 
 
 class CountGroups(beam.PTransform[beam.PCollection[LabelledChunk], beam.PCollection[tuple[bool, int]]]):
-    """`LabelledChunk`s in; (whether a group is on several sides, groups) out, for those counts that are not 0."""
+    """Takes `LabelledChunk`s, returns (whether a group is on more than one side, number of groups); no zero counts."""
 
     def expand(self, chunks: beam.PCollection[LabelledChunk]) -> beam.PCollection[tuple[bool, int]]:
-        """Sides of a group meet by its key."""
+        """Combines the sides of each group by its key, then counts."""
         counts: beam.PCollection[tuple[bool, int]] = (
             chunks
             | "ListGroups" >> beam.FlatMap(_list_groups)

@@ -1,4 +1,4 @@
-"""DigestCatalog: one digest for all rows of a catalog, whatever their order."""
+"""DigestCatalog: computes one digest of all rows of a catalog, independent of their order."""
 
 import apache_beam as beam
 
@@ -7,10 +7,10 @@ from transforms.formats.arrow import from_ipc
 
 
 class DigestCatalog(beam.PTransform[beam.PCollection[bytes], beam.PCollection[str]]):
-    """Arrow batches in, one digest out.
+    """Takes Arrow batches, returns one digest.
 
     Args:
-      column: further column that counts too: the one with official splits.
+      column: column with official splits, which the digest includes; None if there is none.
     """
 
     def __init__(self, column: str | None) -> None:
@@ -18,7 +18,7 @@ class DigestCatalog(beam.PTransform[beam.PCollection[bytes], beam.PCollection[st
         self._column = column
 
     def expand(self, batches: beam.PCollection[bytes]) -> beam.PCollection[str]:
-        """Digests of batches are added up: the order of adding does not matter."""
+        """Adds the digests of the batches; the order does not matter."""
         parts = batches | "DigestRows" >> beam.Map(lambda data, name: rows_digest(from_ipc(data), name), self._column)
         total: beam.PCollection[str] = parts | "AddDigests" >> beam.CombineGlobally(add_digests)
         return total

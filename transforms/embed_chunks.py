@@ -1,4 +1,4 @@
-"""EmbedChunks: each chunk is read, extracted, embedded and written as one part file by one fused stage."""
+"""EmbedChunks: one fused stage reads, extracts and embeds each chunk and writes it as one part file."""
 
 import dataclasses
 import pickle
@@ -26,7 +26,7 @@ from transforms.telemetry.work import Work
 
 
 class Embedder(Protocol):
-    """Maps tracks to embeddings; a track's bits never depend on the other tracks."""
+    """Maps tracks to embeddings. The bits of an embedding do not depend on the other tracks."""
 
     def embed(self, patches: Sequence[np.ndarray]) -> np.ndarray:
         """float16 [n_i, frames, mels] for each track -> float32 [tracks, dim]."""
@@ -35,12 +35,12 @@ class Embedder(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbedTarget:
-    """What embeds tracks, and where their embeddings go.
+    """A trunk, and the table that its embeddings are written to.
 
     Attributes:
-      root: root of the table, under which part files go.
+      root: root of the table that gets the part files.
       embedding_id: written into every part file.
-      load_embedder: loads the trunk on the worker, once a process.
+      load_embedder: loads the trunk on the worker, once per process.
     """
 
     root: str
@@ -54,10 +54,10 @@ class EmbedSettings:
 
     Attributes:
       target: the trunk and its table.
-      catalog_root: where relative uris start.
-      children: sandboxed child processes of one worker process.
-      further: other trunks that take the same patches, each with a table of its own, whose next run finds the part
-        files and decodes none of these tracks.
+      catalog_root: folder that relative uris start from.
+      children: sandboxed child processes per worker process; 0 means one per core.
+      further: other trunks that take the same patches, each with its table. The next run on that table reuses the part
+        files and does not decode these tracks.
     """
 
     target: EmbedTarget
@@ -70,7 +70,7 @@ class EmbedSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PartEntry:
-    """What one chunk came to: how many tracks, and how many of them were decoded or tried to be."""
+    """The part file of one chunk: its number of tracks, and how many of them were read and handed to the decoder."""
 
     bucket: int
     url: str
@@ -79,16 +79,16 @@ class PartEntry:
 
 
 class EmbeddedChunks(NamedTuple):
-    """What `EmbedChunks` gives: one `PartEntry` a chunk, of the first target, and collections of `Work`."""
+    """Output of `EmbedChunks`: one `PartEntry` per chunk, for the first target, and `Work` of all targets."""
 
     parts: beam.PCollection[PartEntry]
     work: beam.PCollection[Work]
 
 
 class EmbedChunks(beam.PTransform[beam.PCollection[Chunk], EmbeddedChunks]):
-    """`Chunk`s in, `EmbeddedChunks` out. A bad track costs no other: it is a row of the part.
+    """Takes `Chunk`s, returns `EmbeddedChunks`. A bad track becomes a row of the part file and affects no other track.
 
-    The job fails when the storage refuses the first tracks in a row, or when a part file cannot be written.
+    The job fails if the storage refuses the first tracks in a row, or if a part file cannot be written.
     """
 
     def __init__(self, settings: EmbedSettings) -> None:
@@ -97,7 +97,7 @@ class EmbedChunks(beam.PTransform[beam.PCollection[Chunk], EmbeddedChunks]):
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, chunks: beam.PCollection[Chunk]) -> EmbeddedChunks:
-        """Extraction, then two fused steps a trunk; patches never leave the worker."""
+        """Extracts, then embeds and writes in two fused steps per trunk; patches never leave the worker."""
         extract = beam.ParDo(_ExtractChunk(self._settings)).with_output_types(_Extraction, work=Work)
         extracted = chunks | "ExtractChunk" >> extract.with_outputs("work", main="tracks")
         works = [extracted.work]
@@ -108,7 +108,7 @@ class EmbedChunks(beam.PTransform[beam.PCollection[Chunk], EmbeddedChunks]):
 
 
 def _embedded(extracted: "beam.PCollection[_Extraction]", target: EmbedTarget, number: str) -> EmbeddedChunks:
-    """Part files of one trunk."""
+    """Embeds the extracted tracks with one trunk and writes its part files."""
     embedded = extracted | f"EmbedChunk{number}" >> RunInference(ChunkHandler(target.load_embedder))
     written = embedded | f"WritePart{number}" >> beam.FlatMap(_write, target).with_outputs("work", main="parts")
     return EmbeddedChunks(written.parts, written.work)
@@ -120,14 +120,14 @@ class _Extraction:
     tracks: list[ExtractedTrack]
 
     def patch_bytes(self) -> int:
-        """Size of the patches, which is about all that there is."""
+        """Size of the patches in bytes, which is almost all of the element."""
         return sum(track.features.patches.nbytes for track in self.tracks if track.features is not None)
 
 
 class _ExtractionCoder(beam.coders.Coder):
-    """Pickles chunks where an engine does not fuse the stage, and tells their size without.
+    """Pickles chunks if an engine does not fuse the stage, and estimates their size without pickling.
 
-    Beam measures the size of elements for its counters; to do that by pickling copies tens of megabytes a chunk.
+    Beam measures the size of elements for its counters; pickling for that would copy tens of megabytes per chunk.
     """
 
     def encode(self, value: _Extraction) -> bytes:
@@ -168,9 +168,9 @@ class _ExtractChunk(beam.DoFn):
 
 
 class _LazyEmbedder:
-    """Loads the trunk with the first chunk that has patches: importing its framework takes seconds and hundreds of MB.
+    """Loads the trunk at the first chunk with patches, because its framework takes seconds and hundreds of MB.
 
-    RunInference asks for its model when a worker starts, and a run on an unchanged catalog has no chunk at all.
+    RunInference loads its model when a worker starts, but a run on an unchanged catalog has no chunks.
     """
 
     def __init__(self, load: Callable[[], Embedder]) -> None:
@@ -185,32 +185,32 @@ class _LazyEmbedder:
 
 
 class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
-    """Embeds one chunk an element: batches of one fixed shape are cut inside, so Beam's batching decides nothing."""
+    """Embeds one chunk per element. The trunk forms batches of one fixed shape, so Beam's batching has no effect."""
 
     def __init__(self, load: Callable[[], Embedder]) -> None:
         super().__init__()
         self._load = load
 
     def load_model(self) -> Embedder:
-        """The trunk, once a worker process, and not before the first chunk needs it."""
+        """Returns the trunk, which is loaded once per worker process, at the first chunk that needs it."""
         return _LazyEmbedder(self._load)
 
     def run_inference(
         self, batch: Sequence[_Extraction], model: Embedder, inference_args: dict[str, Any] | None = None
     ) -> list[_Embedding]:
-        """One output for each chunk, as RunInference demands."""
+        """Returns one output per chunk, as RunInference requires."""
         return [_embed(chunk, model) for chunk in batch]
 
     def batch_elements_kwargs(self) -> dict[str, int]:
-        """One chunk an inference call."""
+        """Returns the batch size: one chunk per inference call."""
         return {"min_batch_size": 1, "max_batch_size": 1}
 
     def get_num_bytes(self, batch: Sequence[_Extraction]) -> int:
-        """Bytes of the patches, for RunInference's counters."""
+        """Returns the size of the patches in bytes, for RunInference's counters."""
         return sum(chunk.patch_bytes() for chunk in batch)
 
     def get_metrics_namespace(self) -> str:
-        """Namespace of RunInference's own counters."""
+        """Returns the namespace of RunInference's counters."""
         return "embed"
 
 
@@ -225,7 +225,7 @@ def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
 
 
 def _row(track: ExtractedTrack, vector: np.ndarray | None) -> dict[str, object]:
-    if vector is not None and not np.isfinite(vector).all():  # it would be NaN in every table
+    if vector is not None and not np.isfinite(vector).all():  # reject the track, so that no table contains NaN
         track = dataclasses.replace(track, features=None, error=Unknown("the trunk's values are not finite"))
         vector = None
     return part_row(track, None if vector is None else vector.tolist())

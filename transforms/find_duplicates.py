@@ -1,4 +1,4 @@
-"""FindDuplicates: tracks whose sources have the same bytes, across all buckets; and a digest of what became of each."""
+"""FindDuplicates: finds tracks with the same source bytes in all buckets, and computes a digest of the outcomes."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -13,17 +13,17 @@ from transforms.name_run import outcome_digest
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 
 SHARD_DIGITS = 2
-"""Hex digits of a digest that decide which group it is compared in."""
+"""Number of leading hex digits of a digest that form its group; digests are compared within a group."""
 
 _COLUMNS = ("track_id", "source_version", "reason", "detail", "stage", "source_sha256", "carried", "run_id")
 
 
 class Duplicates(NamedTuple):
-    """What `FindDuplicates` gives.
+    """Output of `FindDuplicates`.
 
     Attributes:
       duplicates: (bucket, IPC of track_id and duplicate_of).
-      outcomes: one digest a bucket of its catalog rows and of what became of them.
+      outcomes: one digest per bucket, of its catalog rows and their outcomes.
     """
 
     duplicates: beam.PCollection[tuple[int, bytes]]
@@ -31,10 +31,10 @@ class Duplicates(NamedTuple):
 
 
 class FindDuplicates(beam.PTransform[beam.PCollection[tuple[int, dict[str, Any]]], Duplicates]):
-    """(bucket, {"rows": [IPC], "parts": [url]}) in; `Duplicates` out.
+    """Takes (bucket, {"rows": [IPC], "parts": [url]}), returns `Duplicates`.
 
-    Of tracks with the same bytes the one with the smallest id comes first and has no entry itself. Only digests and
-    ids are shuffled. The groups of `parts` hold the stage back until the chunks of the bucket are done.
+    Among tracks with the same bytes, the one with the smallest id is the original and has no entry. Only digests and
+    ids are shuffled. Grouping with `parts` delays the stage until the chunks of the bucket are done.
     """
 
     def __init__(self, known: PriorOutcomes) -> None:
@@ -43,7 +43,7 @@ class FindDuplicates(beam.PTransform[beam.PCollection[tuple[int, dict[str, Any]]
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, buckets: beam.PCollection[tuple[int, dict[str, Any]]]) -> Duplicates:
-        """One shuffle of (digest, id) pairs."""
+        """Lists the digests of each bucket and matches them with one shuffle."""
         listed = buckets | "ListDigests" >> beam.FlatMap(_list_digests, self._known).with_outputs(
             "outcomes", main="digests"
         )
@@ -57,12 +57,12 @@ def _list_digests(item: tuple[int, dict[str, Any]], known: PriorOutcomes) -> Ite
         rows = from_ipc(data)
         outcomes = assembled(known, bucket, rows, _COLUMNS, latest=group["parts"])
         yield beam.pvalue.TaggedOutput("outcomes", outcome_digest(rows, outcomes))
-        found = outcomes.select(["track_id", "source_sha256"])
-        found = found.filter(pc.is_valid(found["source_sha256"]))
-        found = found.append_column("bucket", pa.array([bucket] * found.num_rows, pa.int32()))
-        shards = pc.utf8_slice_codeunits(found["source_sha256"], 0, SHARD_DIGITS)
+        digests = outcomes.select(["track_id", "source_sha256"])
+        digests = digests.filter(pc.is_valid(digests["source_sha256"]))
+        digests = digests.append_column("bucket", pa.array([bucket] * digests.num_rows, pa.int32()))
+        shards = pc.utf8_slice_codeunits(digests["source_sha256"], 0, SHARD_DIGITS)
         for shard in shards.unique().to_pylist():
-            yield shard, to_ipc(found.filter(pc.equal(shards, shard)).combine_chunks())
+            yield shard, to_ipc(digests.filter(pc.equal(shards, shard)).combine_chunks())
 
 
 def _match(item: tuple[str, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -72,7 +72,7 @@ def _match(item: tuple[str, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
 
 
 def duplicates(digests: pa.Table) -> pa.Table:
-    """Rows (track_id, source_sha256, bucket) -> (track_id, duplicate_of, bucket) of all but the first of a digest."""
+    """Rows (track_id, source_sha256, bucket) -> (track_id, duplicate_of, bucket), without the originals."""
     firsts = digests.group_by("source_sha256").aggregate([("track_id", "min")])
     index = pc.index_in(digests["source_sha256"], value_set=firsts["source_sha256"].combine_chunks())
     first = firsts["track_id_min"].take(index)

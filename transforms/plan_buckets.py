@@ -1,4 +1,4 @@
-"""PlanBuckets: catalog rows grouped by bucket, and the chunks of each bucket that are to be extracted."""
+"""PlanBuckets: groups catalog rows by bucket and plans the chunks to extract."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from transforms.tagging.planning import plan_chunks
 
 
 class Plan(NamedTuple):
-    """What `PlanBuckets` gives.
+    """Output of `PlanBuckets`.
 
     Attributes:
       rows: (bucket, Arrow IPC of the bucket's rows sorted by track_id).
@@ -36,7 +36,7 @@ class _Settings:
 
 
 class PlanBuckets(beam.PTransform[beam.PCollection[bytes], Plan]):
-    """Groups Arrow batches of catalog rows by bucket and plans each: `Plan`."""
+    """Takes Arrow batches of catalog rows, returns a `Plan`."""
 
     def __init__(self, known: PriorOutcomes, buckets: int, chunk_tracks: int = CHUNK_TRACKS) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class PlanBuckets(beam.PTransform[beam.PCollection[bytes], Plan]):
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, batches: beam.PCollection[bytes]) -> Plan:
-        """One shuffle of catalog rows; the chunks are spread over the workers."""
+        """Shuffles the catalog rows once, plans each bucket and spreads the chunks over the workers."""
         split = batches | "SplitByBucket" >> beam.FlatMap(split_by_bucket, self._buckets)
         groups = split | "GroupBuckets" >> beam.GroupByKey()
         rows = groups | "SortRows" >> beam.Map(_sorted_rows)

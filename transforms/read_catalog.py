@@ -1,4 +1,4 @@
-"""ReadCatalog: a catalog's files become Arrow batches and problems."""
+"""ReadCatalog: reads the files of a catalog as Arrow batches, and lists the problems of its rows."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,16 +12,16 @@ from transforms.formats.arrow import to_ipc
 
 
 class Catalog(NamedTuple):
-    """What `ReadCatalog` gives: Arrow IPC batches of rows, and what is wrong with rows that were left out."""
+    """Output of `ReadCatalog`: Arrow IPC batches of rows, and the problems of rows that were left out."""
 
     batches: beam.PCollection[bytes]
     problems: beam.PCollection[Problem]
 
 
 class ReadCatalog(beam.PTransform[beam.Pipeline, Catalog]):
-    """Reads the shards of a catalog in parallel: one element is one Arrow batch, as IPC bytes.
+    """Reads the shards of a catalog in parallel. One element is one Arrow batch, as IPC bytes.
 
-    Rows that cannot be read are left out and become `Problem`s; nothing else is dropped.
+    A row that cannot be read is left out and becomes a `Problem`. No other row is dropped.
     """
 
     def __init__(self, shards: list[CatalogShard]) -> None:
@@ -30,7 +30,7 @@ class ReadCatalog(beam.PTransform[beam.Pipeline, Catalog]):
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, root: beam.Pipeline) -> Catalog:
-        """One reshuffle spreads the shards over the workers."""
+        """Spreads the shards over the workers with one reshuffle, and reads them."""
         shards = root | "ListShards" >> beam.Create(self._shards) | "SpreadShards" >> beam.Reshuffle()
         read = shards | "ReadShard" >> beam.FlatMap(_read).with_outputs("problems", main="batches")
         return Catalog(read.batches, read.problems)

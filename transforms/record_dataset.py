@@ -1,4 +1,7 @@
-"""RecordDataset: the job's last step lists rejects and conflicts and writes `dataset.json`, or says why it does not."""
+"""RecordDataset: the last step of `prepare` lists rejects and conflicts, and writes `dataset.json` and a receipt.
+
+If a gate fails or the catalog has problems, it writes the receipt alone, with the reason.
+"""
 
 import dataclasses
 import re
@@ -30,7 +33,7 @@ _SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9a-f]{{24}}\.tfrecord")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordDatasetSettings:
-    """What the last step needs.
+    """Settings of the last step.
 
     Attributes:
       limits: limits of the gates.
@@ -44,7 +47,7 @@ class RecordDatasetSettings:
 
 
 class RecordDataset(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
-    """(reports, groups, left_out, problems, work, digest) in; `dataset.json` and a receipt are written, nothing out.
+    """Takes (reports, groups, left_out, problems, work, digest); writes `dataset.json` and a receipt, returns nothing.
 
     `work` is one `WorkTotals`.
     """
@@ -55,7 +58,7 @@ class RecordDataset(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCol
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
-        """Sums are combined on the workers; the last step sees one sum and one entry a shard."""
+        """Combines sums on the workers; the last step gets one sum and one entry per shard."""
         reports, groups, left_out, problems, work, digest = inputs
         stats = (
             (reports | "TakeStats" >> beam.Map(lambda report: report.stats), left_out)
@@ -111,7 +114,7 @@ def _conflicts(report: ChunkReport) -> Iterator[dict[str, Any]]:
 
 
 class _Sides(NamedTuple):
-    """Side inputs of the last step; `groups`: whether artists are on several sides -> artists."""
+    """Side inputs of the last step; `groups`: whether artists are on more than one side -> number of artists."""
 
     stats: DatasetStats
     groups: dict[bool, int]
@@ -131,7 +134,7 @@ def _record(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> None
 
 
 def _finish(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> Receipt:
-    """Lists rejects and conflicts, and finishes the dataset unless a gate fails."""
+    """Lists rejects and conflicts, and writes `dataset.json` unless a gate fails."""
     dataset = settings.shards.dataset
     write_rows(storage.join(dataset, REJECTS), sides.rejects, DATASET_REJECTS)
     write_rows(storage.join(dataset, CONFLICTS_FILE), sides.conflicts, DATASET_CONFLICTS)
@@ -144,13 +147,13 @@ def _finish(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> Rece
 
 
 def write_rows(url: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    """Writes a Parquet file, by track_id: also of a run that is refused, so that somebody can look."""
+    """Writes rows sorted by track_id as a Parquet file, also if a gate fails, so that a user can inspect them."""
     ordered = sorted(rows, key=lambda row: (str(row["track_id"]), str(row.get("category"))))
     storage.write_bytes(url, parquet_bytes(pa.Table.from_pylist(ordered, schema=schema), ids={}))
 
 
 def dataset_facts(dataset: str, manifest: DatasetManifest) -> RunFacts:
-    """What the gates look at, of a dataset that is to be finished. Shares are of the labelled tracks that were read."""
+    """The facts that the gates check, for an unfinished dataset. Ratios refer to the labelled tracks that were read."""
     counts, rejects = manifest.counts, manifest.rejects
     tried = counts["examples"] + counts["rejected"] + manifest.none.get(TIED, 0)
     return RunFacts(
@@ -185,7 +188,7 @@ def manifest_of(
     shards: Iterable[ShardEntry],
     settings: RecordDatasetSettings,
 ) -> DatasetManifest:
-    """The manifest: the same for the same work, whoever did it in whatever order."""
+    """The manifest. Equal work gives an equal manifest, independent of the order and of the workers."""
     taxonomy, plan = settings.shards.taxonomy, settings.plan
     mean, std = stats.mel_moments()
     return DatasetManifest(
@@ -211,13 +214,13 @@ def manifest_of(
 
 
 def commit(manifest: DatasetManifest, dataset: str) -> None:
-    """Creates `dataset.json`, and removes shards that it does not list."""
+    """Creates `dataset.json` and removes shards that it does not list."""
     manifest.write(dataset)
     sweep(manifest, dataset)
 
 
 def sweep(manifest: DatasetManifest, dataset: str) -> None:
-    """Removes TFRecord files that a finished dataset does not list: shards from before tied tracks were taken out."""
+    """Removes TFRecord files that a finished dataset does not list: shards that still contain tied tracks."""
     listed = {shard.path for shard in manifest.shards}
     for file in storage.list_folder(dataset):
         name = file.url.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""RecordRun: the job's last step writes the run manifest, or the catalog's problems, and a receipt of this launch."""
+"""RecordRun: the last step of `tag` writes the run manifest, unless the catalog has problems, and a receipt."""
 
 import contextlib
 import dataclasses
@@ -29,10 +29,10 @@ from transforms.telemetry.work import WorkTotals
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordRunSettings:
-    """What the last step needs.
+    """Settings of the last step.
 
     Attributes:
-      limits: limits of the gates of this launch; `publish` may be given others.
+      limits: limits of the gates for this launch; `publish` can use others.
       launch: path of this launch's receipt, relative to the table root.
     """
 
@@ -44,7 +44,7 @@ class RecordRunSettings:
 
 
 class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
-    """(reports, parts, problems, work, run_id) in; the run's manifest and this launch's receipt are written.
+    """Takes (reports, parts, problems, work, run_id); writes the run's manifest and this launch's receipt.
 
     `work` is one `WorkTotals`.
     """
@@ -55,7 +55,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
-        """One element, with sums and one report a bucket as side inputs."""
+        """Records the run as one element; sums and one report per bucket are side inputs."""
         reports, parts, problems, work, run_id = inputs
         extracted = (
             parts
@@ -74,7 +74,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
 
 
 class _Sides(NamedTuple):
-    """Side inputs of the last step; `extracted`: tracks of this launch's part files, and how many were decoded."""
+    """Side inputs of the last step; `extracted`: tracks in this launch's part files, and how many were decoded."""
 
     reports: list[BucketReport]
     extracted: tuple[int, int]
@@ -111,7 +111,7 @@ def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
 
 
 def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> dict[str, int]:
-    """Counts of the run; `decoded` and `reused` tell this launch's work from what it found done."""
+    """Counts of the run; `decoded` is the work of this launch, `reused` comes from part files of earlier launches."""
     total = sum((Counter(report.counts) for report in reports), Counter())
     counts = {name: total[name] for name in ("catalog", "tagged", "carried", "rejected", "unavailable", "fresh")}
     fresh = counts.pop("fresh")
@@ -119,7 +119,7 @@ def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> di
 
 
 def _write_run(table: str, run: Run) -> Run:
-    """The run as it stands under its id: an earlier launch may have finished the same run."""
+    """Writes the run unless an earlier launch has finished it; returns the run that is stored under its id."""
     with contextlib.suppress(storage.AlreadyExists):
         storage.create(storage.join(table, run_path(run.run_id)), json_bytes(run.to_json()))
     return read_run(table, run.run_id)

@@ -1,4 +1,4 @@
-"""SampleProblems: how many problems a catalog has, and the first of a sample of them in order."""
+"""SampleProblems: counts the problems of a catalog, and sorts a sample of them."""
 
 import apache_beam as beam
 
@@ -6,10 +6,10 @@ from transforms.catalog.problems import MOST_PROBLEMS, Problem, ProblemSample
 
 
 class SampleProblems(beam.PTransform[beam.PCollection[Problem], beam.PCollection[ProblemSample]]):
-    """`Problem`s in, one `ProblemSample` out, also where there is no problem."""
+    """Takes `Problem`s, returns one `ProblemSample`, also if there is no problem."""
 
     def expand(self, problems: beam.PCollection[Problem]) -> beam.PCollection[ProblemSample]:
-        """Counts all of them, and keeps a sample that one worker can hold."""
+        """Counts all problems, and keeps a sample that fits in the memory of one worker."""
         few = problems | "FewProblems" >> beam.combiners.Sample.FixedSizeGlobally(MOST_PROBLEMS)
         count = problems | "CountProblems" >> beam.combiners.Count.Globally()
         sample: beam.PCollection[ProblemSample] = count | "SortProblems" >> beam.Map(

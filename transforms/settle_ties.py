@@ -1,4 +1,4 @@
-"""SettleTies: audio whose bytes stand on more than one side of the split is taken out of all of them."""
+"""SettleTies: removes tied tracks, whose bytes are on more than one side of the split, from all sides."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -14,18 +14,18 @@ from transforms.telemetry.counters import SPLIT_TIED
 from transforms.telemetry.work import Work
 
 _Entry = tuple[str, str, str, str]
-"""Digest of the bytes, split, fingerprint of the chunk, track_id."""
+"""(digest of the bytes, split, fingerprint of the chunk, track_id)"""
 
 
 class SettledChunks(NamedTuple):
-    """What `SettleTies` gives: one `ChunkReport` for each that it took, and `Work`."""
+    """Output of `SettleTies`: one `ChunkReport` per input report, and `Work`."""
 
     reports: beam.PCollection[ChunkReport]
     work: beam.PCollection[Work]
 
 
 class SettleTies(beam.PTransform[beam.PCollection[ChunkReport], SettledChunks]):
-    """`ChunkReport`s in, the same out, their shards without tied tracks. Only digests and reports are shuffled."""
+    """Takes `ChunkReport`s, returns them with shards without tied tracks. Only digests and reports are shuffled."""
 
     def __init__(self, settings: ShardSettings) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class SettleTies(beam.PTransform[beam.PCollection[ChunkReport], SettledChunks]):
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, reports: beam.PCollection[ChunkReport]) -> SettledChunks:
-        """Digests meet by their first digits; what is tied goes back to its chunk."""
+        """Compares digests in groups by their first digits, and sends the ids of tied tracks back to their chunk."""
         tied = (
             reports
             | "ListDigests" >> beam.FlatMap(_list_digests)

@@ -1,4 +1,4 @@
-"""SplitTracks: labelled catalog rows become chunks of one split each."""
+"""SplitTracks: divides labelled catalog rows into chunks, each of one split."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -16,12 +16,12 @@ from transforms.telemetry.work import Work
 
 
 class LabelledPlan(NamedTuple):
-    """What `SplitTracks` gives.
+    """Output of `SplitTracks`.
 
     Attributes:
       chunks: `LabelledChunk`s.
-      left_out: `DatasetStats` of the tracks that no chunk holds.
-      problems: repeated ids, unknown tags, words that are no split.
+      left_out: `DatasetStats` of the tracks that are in no chunk.
+      problems: repeated ids, unknown tags, values that are not a split.
       work: `Work` of each group of rows.
     """
 
@@ -32,7 +32,7 @@ class LabelledPlan(NamedTuple):
 
 
 class SplitTracks(beam.PTransform[beam.PCollection[bytes], LabelledPlan]):
-    """Arrow batches of rows with source versions in, `LabelledPlan` out. Rows are shuffled once, by hash of id."""
+    """Takes Arrow batches of rows with source versions, returns a `LabelledPlan`. Shuffles once, by hash of the id."""
 
     def __init__(self, plan: SplitPlan, buckets: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class SplitTracks(beam.PTransform[beam.PCollection[bytes], LabelledPlan]):
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, batches: beam.PCollection[bytes]) -> LabelledPlan:
-        """Groups rows so that repeated ids meet, then plans each group."""
+        """Groups rows so that rows with the same id are in one group, then plans each group."""
         split = batches | "SplitByHash" >> beam.FlatMap(split_by_bucket, self._buckets)
         groups = split | "GroupRows" >> beam.GroupByKey()
         planned = groups | "PlanGroup" >> beam.FlatMap(_plan, self._plan).with_outputs(

@@ -1,4 +1,4 @@
-"""SumWork: what each element took, added up over the whole job for its manifest."""
+"""SumWork: adds up the measured work of all elements of a job, for its manifest."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,9 @@ from transforms.telemetry.work import Work, WorkTotals
 
 
 def count_work(work: Work) -> beam.pvalue.TaggedOutput[str, Work]:
-    """Adds the work of an element to the engine's counters, and returns it as an output of the tag `work`.
+    """Adds the work of an element to the engine's counters, and returns it as an output with the tag `work`.
 
-    An engine's counters are known after the job, but the job's last step writes the manifest: hence both.
+    Both are needed: an engine's counters are complete only after the job, but the last step writes the manifest.
     """
     for measure, values in work.values.items():
         if measure.kind == "counter":
@@ -25,11 +25,11 @@ def count_work(work: Work) -> beam.pvalue.TaggedOutput[str, Work]:
 
 
 class SumWork(beam.PTransform[tuple[beam.PCollection[Work], ...], beam.PCollection[WorkTotals]]):
-    """Collections of `Work` in, one `WorkTotals` out, also where there is no work."""
+    """Takes collections of `Work`, returns one `WorkTotals`, also if there is no work."""
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, works: tuple[beam.PCollection[Work], ...]) -> beam.PCollection[WorkTotals]:
-        """Sums are combined on the workers."""
+        """Combines the sums on the workers."""
         joined = works | "JoinWork" >> beam.Flatten()
         total: beam.PCollection[WorkTotals] = joined | "AddWork" >> beam.CombineGlobally(_AddWork())
         return total

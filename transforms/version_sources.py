@@ -1,4 +1,4 @@
-"""VersionSources: rows without a source version get one from a listing of their folder."""
+"""VersionSources: gives rows without a source version one from a listing of their folder."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,14 +12,14 @@ from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.tagging.outcomes import MISSING
 
 UNLISTED = "unlisted"
-"""Source version of a file in a folder that may not be listed."""
+"""Source version of a file in a folder that the job has no permission to list."""
 
 
 class VersionSources(beam.PTransform[beam.PCollection[bytes], beam.PCollection[bytes]]):
-    """Arrow batches in, the same rows out with `source_version` filled.
+    """Takes Arrow batches, returns the same rows with `source_version` filled.
 
-    Rows that bring a version pass through. The others are grouped by folder and each folder is listed once: one
-    request for 1,000 objects, never one for each track.
+    Rows with a version pass through. The others are grouped by folder and each folder is listed once. A listing takes
+    one request per 1,000 objects instead of one per track.
     """
 
     def __init__(self, root: str) -> None:
@@ -27,7 +27,7 @@ class VersionSources(beam.PTransform[beam.PCollection[bytes], beam.PCollection[b
         self._root = root
 
     def expand(self, batches: beam.PCollection[bytes]) -> beam.PCollection[bytes]:
-        """Splits by whether a version is known, lists folders, joins the two again."""
+        """Splits rows by whether they have a version, lists the folders of those without, and joins both again."""
         split = batches | "SplitByVersion" >> beam.FlatMap(_split, self._root).with_outputs("unknown", main="known")
         listed = (
             split.unknown | "GroupFolders" >> beam.GroupByKey() | "ListFolders" >> beam.Map(_from_listing, self._root)
@@ -49,9 +49,9 @@ def _split(batch: bytes, root: str) -> Iterator[Any]:
 
 
 def _place(uri: str, root: str) -> tuple[str, str]:
-    """Folder and name of a source. Names are compared, since a folder can be written in more than one way."""
+    """Folder and name of a source. Files are matched by name, because a folder can be written in several ways."""
     folder, slash, name = storage.join(root, uri).rpartition("/")
-    # With its slash: `gs://bucket/a//` is another folder than `gs://bucket/a/`, and `/` is not the current one.
+    # Keep the slash: `gs://bucket/a//` and `gs://bucket/a/` are different folders, and `/` is not the current folder.
     return folder + slash, name
 
 
@@ -59,16 +59,16 @@ def _from_listing(group: tuple[str, Iterable[bytes]], root: str) -> bytes:
     folder, batches = group
     versions, otherwise = _listing(folder)
     rows = concat(list(batches))
-    found = [versions.get(_place(uri, root)[1], otherwise) for uri in rows["uri"].to_pylist()]
+    filled = [versions.get(_place(uri, root)[1], otherwise) for uri in rows["uri"].to_pylist()]
     index = rows.column_names.index("source_version")
-    return to_ipc(rows.set_column(index, rows.schema.field("source_version"), pa.array(found, pa.string())))
+    return to_ipc(rows.set_column(index, rows.schema.field("source_version"), pa.array(filled, pa.string())))
 
 
 def _listing(folder: str) -> tuple[dict[str, str], str]:
-    """Versions by name, and the version of names that are not among them.
+    """Returns versions by name, and the version of names that are not in the listing.
 
-    A bucket that does not exist and a folder that may not be listed are the rows' own trouble: each is tried, and
-    rejected with its reason. A storage that is unavailable fails the job: its files must not all look changed.
+    If a bucket does not exist or a folder may not be listed, only its rows are affected: each is tried and rejected
+    with its reason. If the storage is unavailable, the job fails, because otherwise all its files would look changed.
     """
     try:
         return {file.url.rpartition("/")[2]: file.version for file in storage.list_folder(folder)}, MISSING

@@ -1,4 +1,4 @@
-"""WriteExamples: each chunk is read, extracted, encoded and written as one TFRecord file by one fused stage."""
+"""WriteExamples: one fused stage reads, extracts and encodes each chunk and writes it as one TFRecord file."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from transforms.telemetry.work import Work
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WriteSettings:
-    """What the stage needs.
+    """Settings of the stage.
 
     Attributes:
-      shards: where shards go, and what their examples are made with.
+      shards: folder of the shards, and settings of their examples.
       catalog_root: folder that relative uris start from.
-      limits: what one track may cost.
-      children: sandbox children of a worker process; 0 means one a core.
+      limits: resource limits per track.
+      children: sandboxed child processes per worker process; 0 means one per core.
     """
 
     shards: ShardSettings
@@ -36,17 +36,17 @@ class WriteSettings:
 
 
 class WrittenChunks(NamedTuple):
-    """What `WriteExamples` gives: one `ChunkReport` a chunk, and `Work`."""
+    """Output of `WriteExamples`: one `ChunkReport` per chunk, and `Work`."""
 
     reports: beam.PCollection[ChunkReport]
     work: beam.PCollection[Work]
 
 
 class WriteExamples(beam.PTransform[beam.PCollection[LabelledChunk], WrittenChunks]):
-    """`LabelledChunk`s in, `WrittenChunks` out. A chunk that an earlier run finished is not read again.
+    """Takes `LabelledChunk`s, returns `WrittenChunks`. A chunk that an earlier run finished is not read again.
 
-    A bad track is a row of its chunk's report and costs no other track. The job fails when the storage refuses the
-    first tracks in a row, or when a shard cannot be written.
+    A bad track becomes a row of its chunk's report and affects no other track. The job fails if the storage refuses
+    the first tracks in a row, or if a shard cannot be written.
     """
 
     def __init__(self, settings: WriteSettings) -> None:
@@ -55,7 +55,7 @@ class WriteExamples(beam.PTransform[beam.PCollection[LabelledChunk], WrittenChun
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, chunks: beam.PCollection[LabelledChunk]) -> WrittenChunks:
-        """Chunks are spread over the workers; patches never leave them."""
+        """Spreads the chunks over the workers; patches never leave the worker."""
         write = beam.ParDo(_WriteChunk(self._settings)).with_outputs("work", main="reports")
         written = chunks | "SpreadChunks" >> beam.Reshuffle() | "WriteChunk" >> write
         return WrittenChunks(written.reports, written.work)

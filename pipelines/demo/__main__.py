@@ -1,4 +1,4 @@
-"""The whole story on one machine: catalog, dataset, bundle, table, and what analysts see in it.
+"""The demo: makes a catalog, a dataset, a bundle and a table on one machine, and queries the table.
 
 python -m pipelines.demo
 python -m pipelines.demo --catalog my/catalog.parquet --taxonomy my/taxonomy.yaml
@@ -31,17 +31,17 @@ QUESTIONS = (
         "SELECT reason, track_id, uri, detail FROM ledger WHERE status = 'rejected' ORDER BY reason, track_id",
     ),
     (
-        "Recordings that are there twice",
+        "Duplicate recordings",
         "SELECT track_id, duplicate_of, uri FROM ledger WHERE duplicate_of IS NOT NULL AND status <> 'rejected' "
         "ORDER BY track_id",
     ),
     (
-        "What became of the catalog since the snapshot before",
+        "Changes of status since the previous snapshot",
         "SELECT before.status AS before, now.status AS now, count(*) AS tracks FROM ledger AS now "
         "FULL JOIN previous_ledger AS before USING (track_id) GROUP BY ALL ORDER BY tracks DESC, before, now",
     ),
 )
-"""Heading and SQL of what the demo asks: they fit any catalog."""
+"""Heading and SQL of the demo's queries, which work for any catalog."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +101,7 @@ def own_sources(catalog: str | None, taxonomy: str | None) -> tuple[str, str, Pa
 
 
 def own_folder(catalog: str, *further: str) -> Path:
-    """A working folder of its own for each of the user's catalogs."""
+    """A separate working folder for each of the user's catalogs."""
     from transforms.formats.hashing import digest
 
     place = Path(catalog).absolute()
@@ -109,21 +109,21 @@ def own_folder(catalog: str, *further: str) -> Path:
 
 
 def invented_sources() -> tuple[str, str, Path]:
-    """Catalog, taxonomy and working folder of the invented catalog, which is made if it is not there yet."""
-    # The taxonomy is written last: where it is, the catalog is whole. Making it again would change the files' times.
+    """Catalog, taxonomy and working folder of the synthetic catalog, which is made unless it exists."""
+    # The taxonomy is written last: if it exists, the catalog is complete. A rewrite would change the files' times.
     if not (DEMO_FOLDER / "taxonomy.yaml").exists():
         command("synthesize", "--output", str(DEMO_FOLDER))
     return str(DEMO_FOLDER / "catalog.parquet"), str(DEMO_FOLDER / "taxonomy.yaml"), DEMO_FOLDER
 
 
 def tell(catalog: str, taxonomy: str, work: Path) -> None:
-    """Prepares, trains, tags twice and asks questions."""
+    """Prepares, trains, tags twice and queries the table."""
     dataset, bundle, table = (str(work / name) for name in ("dataset", "bundle", "table"))
-    # A tenth of so few artists would be too few to validate and test on.
+    # The default of 10 % of these few artists would be too few for validation and test.
     ratios = ("--split-ratios", "0.7,0.15,0.15")
     command("prepare", "--catalog", catalog, "--taxonomy", taxonomy, "--output", dataset, *ratios)
     if (Path(bundle) / "bundle.json").exists():
-        print(f"\n{bundle} is there already: its training is not repeated")
+        print(f"\n{bundle} already exists: training is not repeated")
     else:
         command("train", "--dataset", dataset, "--output", bundle)
     for _ in range(2):
@@ -138,29 +138,29 @@ def tell(catalog: str, taxonomy: str, work: Path) -> None:
 
 
 def command(*words: str) -> None:
-    """Runs one command of catalog-tagger in a process of its own, as a user would.
+    """Runs one command of catalog-tagger in a separate process, as a user would.
 
     Raises:
-      CommandFailed: it ended with another exit code than 0.
+      CommandFailed: the exit code is not 0.
     """
     print(f"\n$ catalog-tagger {' '.join(map(as_typed, words))}", flush=True)
     code = subprocess.run([sys.executable, "-m", "pipelines.cli", *words], check=False).returncode
     if code:
-        advice = f"where {DEMO_FOLDER}/ holds the work of an older version, remove it with `make clean`"
+        advice = f"if {DEMO_FOLDER}/ is from an older version, remove it with `make clean`"
         raise CommandFailed(f"`catalog-tagger {words[0]}` ended with exit code {code}; {advice}", code)
 
 
 def as_typed(word: str) -> str:
-    """A word as one would type it: SQL reads better in double quotes than with its own quotes escaped."""
+    """A word as a user would type it: double quotes keep SQL readable, because its quotes need no escapes."""
     plain = not set(word) & set('"$`\\!')
     return f'"{word}"' if plain and shlex.quote(word) != word else shlex.quote(word)
 
 
 def check_second_run(root: str) -> None:
-    """Says that the newest run decoded nothing and published the same content.
+    """Prints whether the newest run decoded nothing and published the same content.
 
     Raises:
-      CommandFailed: it did not.
+      CommandFailed: it decoded tracks, or its content differs.
     """
     from transforms.table.reader import open_history
 
@@ -171,11 +171,13 @@ def check_second_run(root: str) -> None:
         f"snapshots {first.number} and {second.number}"
     )
     if decoded or not same:
-        raise CommandFailed("the second run should have decoded nothing and changed nothing")
+        raise CommandFailed(
+            "the second run decoded tracks or changed the content, although the catalog is unchanged: this is a bug"
+        )
 
 
 def metric_rows(metrics: dict[str, Any], kind: str, split: str = "test") -> tuple[list[str], list[list[Any]]]:
-    """Names and rows of the comparison in one measure: each category and all tags, one column a model."""
+    """Column names and rows of a comparison by one metric: a row per category and for all tags, a column per model."""
     models = sorted(metrics["categories"], key=lambda model: model != "tagger")
     categories = {model: metrics["categories"][model][split] for model in models}
     rows = [[name, *(_rounded(categories[model][name][kind]) for model in models)] for name in categories[models[0]]]
@@ -188,7 +190,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:
-    """The comparison on the test split as tables."""
+    """Prints the comparison on the test split as tables."""
     from pipelines.terminal.printing import write_table
 
     for kind, name in (("roc_auc", "ROC-AUC"), ("pr_auc", "PR-AUC")):
@@ -196,9 +198,9 @@ def print_metrics(metrics: dict[str, Any]) -> None:
         write_table(sys.stdout, *metric_rows(metrics, kind))
     tracks = metrics["tracks"]
     print(
-        f"{tracks['train']} tracks to train on, {tracks['validation']} to validate, {tracks['test']} to test: too few "
-        "to tell close figures apart.\nprevalence gives every track the same score; logistic_mel_moments is logistic "
-        "regression on mean and deviation of each mel band."
+        f"{tracks['train']} tracks for training, {tracks['validation']} for validation, {tracks['test']} for testing: "
+        "too few to compare similar values.\nprevalence gives every track the same score; logistic_mel_moments is "
+        "logistic regression on mean and standard deviation of each mel band."
     )
 
 

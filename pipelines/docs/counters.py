@@ -1,4 +1,4 @@
-"""Writes `docs/reference/counters.md` from the declarations, so that no counter is documented twice.
+"""Writes `docs/reference/counters.md` from the declarations, so that each counter is documented once.
 
 python -m pipelines.docs.counters > docs/reference/counters.md
 """
@@ -28,7 +28,7 @@ between equal runs. No id and no content hash depends on them."""
 
 
 def counters_page() -> str:
-    """The whole document as Markdown."""
+    """The whole page as Markdown."""
     stages = dict.fromkeys(measure.stage for measure in DECLARED)
     lines = [COUNTERS_HEAD, *(line for stage in stages for line in _stage(stage))]
     return "\n".join(lines) + "\n"

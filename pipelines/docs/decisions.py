@@ -39,7 +39,7 @@ RECORD_HEAD = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DecisionRecord:
-    """The head of one decision record."""
+    """The head of one decision record, as in the file."""
 
     file: str
     number: int
@@ -51,18 +51,18 @@ class DecisionRecord:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The head of the record in `path`.
+        """Reads the head of the record in `path`.
 
         Raises:
-          ValueError: the head is not as in the other records, or its number or room is wrong.
+          ValueError: the head has another form than `RECORD_HEAD`, or its number or room is wrong.
         """
         match = RECORD_HEAD.match(path.read_text(encoding="utf-8"))
         if match is None:
             raise ValueError(f"{path}: begin with `# NUMBER. TITLE` and the lines Status, Date, Room, Summary")
         if f"{int(match['number']):04}" != path.name[:4]:
-            raise ValueError(f"{path}: number {match['number']} differs from the file name's")
+            raise ValueError(f"{path}: number {match['number']} differs from the number in the file name")
         if match["room"] not in ROOM_HEADINGS:
-            raise ValueError(f"{path}: room {match['room']!r} is none of {', '.join(ROOM_HEADINGS)}")
+            raise ValueError(f"{path}: room {match['room']!r} is not one of {', '.join(ROOM_HEADINGS)}")
         return cls(
             file=path.name,
             number=int(match["number"]),

@@ -1,4 +1,4 @@
-"""Writes docs/reference/tables.md from the schemas, so that no column is documented twice.
+"""Writes docs/reference/tables.md from the schemas, so that each column is documented once.
 
 python -m pipelines.docs.tables > docs/reference/tables.md
 """
@@ -21,12 +21,12 @@ ROW_SENTENCES = {
     "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
     "Further catalog columns follow under their own names.",
     "track_tags": "One row per track and tag: every tag of the taxonomy for every tagged track, unless `--min-score` "
-    "or `--top-k` left some out (the snapshot's `options` tell).",
+    "or `--top-k` left some out (see the snapshot's `options`).",
     "embeddings": "One row per tagged track: the input of the heads and of similarity search.",
     "ledger": "One row per catalog id, with its outcome.",
     "taxonomy": "One row per tag.",
 }
-"""What a row of each table is."""
+"""Table -> sentence about its rows."""
 
 OTHER_FILES = {
     "Catalog": (
@@ -65,7 +65,7 @@ OTHER_FILES = {
         TAG_METRICS,
     ),
 }
-"""Heading -> what a file outside of the five tables is, and its schema."""
+"""Heading -> text about a file other than the five tables, and its schema."""
 
 INTRODUCTION = f"""# Tables
 
@@ -84,7 +84,7 @@ never NaN."""
 
 
 def type_name(type_: pa.DataType) -> str:
-    """An Arrow type as people write it.
+    """The usual name of an Arrow type.
 
     >>> type_name(pa.list_(pa.struct([("tag", pa.string()), ("score", pa.float32())])))
     'list<struct<tag: string, score: float32>>'

@@ -1,1 +1,1 @@
-"""Flags that several commands share, and how what they name is opened."""
+"""Flags that several commands share, and functions that open the inputs that they name."""

@@ -1,4 +1,4 @@
-"""What commands that read a catalog share: flags, and how it is opened."""
+"""Opens catalogs, and checks flags, for the commands that read a catalog."""
 
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
@@ -10,11 +10,11 @@ from transforms.splits.by_artist import SplitRatios
 
 
 def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard], int]:
-    """The shards of a catalog, and how many rows they have.
+    """The shards of a catalog, and its number of rows.
 
     Raises:
-      CatalogError: it cannot be read at all.
-      CommandFailed: it has no rows.
+      CatalogError: the catalog cannot be read at all.
+      CommandFailed: the catalog has no rows.
     """
 
     shards = list_shards(url, root)
@@ -25,30 +25,30 @@ def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard],
 
 
 def split_ratios(args: Arguments) -> SplitRatios:
-    """The ratios that were asked for.
+    """The ratios in `--split-ratios`.
 
     Raises:
-      UsageError: they are none.
+      UsageError: the ratios are not valid.
     """
 
     return checked(SplitRatios.parse, args.split_ratios)
 
 
 def gate_limits(args: Arguments) -> GateLimits:
-    """The limits that were asked for.
+    """The limits in `--max-reject-ratio` and `--max-unavailable-ratio`.
 
     Raises:
-      UsageError: one is no ratio.
+      UsageError: a limit is not from 0 to 1.
     """
 
     return checked(GateLimits, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
 
 
 def check_at_least_one(**values: int | None) -> None:
-    """Refuses counts below 1; `values` are the flags' by name, None where they are not given.
+    """Refuses counts below 1; `values` are the values of flags by name, None for flags that are not given.
 
     Raises:
-      UsageError: there is one.
+      UsageError: a count is below 1.
     """
     for name, value in values.items():
         if value is not None and value < 1:
@@ -59,7 +59,7 @@ def check_split_column(name: str | None, shard: CatalogShard) -> None:
     """Refuses a column of official splits that the catalog does not have.
 
     Raises:
-      UsageError: there is none of this name among the further columns.
+      UsageError: no further column of the catalog has this name.
     """
 
     known = further_columns(shard.schema)
@@ -68,10 +68,10 @@ def check_split_column(name: str | None, shard: CatalogShard) -> None:
 
 
 def fail_on_problems(problems: list[Problem], done: str) -> None:
-    """Ends a command where the catalog has problems.
+    """Ends a command if the catalog has problems. `done` is the participle of what was not done, such as `split`.
 
     Raises:
-      CommandFailed: with the first of them, and what was not done.
+      CommandFailed: there are problems; the message lists the first of them.
     """
 
     if problems:

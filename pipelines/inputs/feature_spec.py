@@ -1,4 +1,4 @@
-"""The feature spec that a command is given: a JSON file, or that of a bundle."""
+"""Reads a feature spec for a command."""
 
 import json
 
@@ -11,7 +11,7 @@ def read_feature_spec(url: str) -> FeatureSpec:
     """The feature spec in a JSON file.
 
     Raises:
-      CommandFailed: there is none.
+      CommandFailed: the file does not exist or is not a feature spec.
     """
 
     try:

@@ -1,4 +1,7 @@
-"""Flags that several commands share, and how a face hands its flags to its body. Imports nothing heavy."""
+"""Flags that several commands share, and the call from a command's flags to its body.
+
+Imports nothing that is slow to import.
+"""
 
 import types
 from collections.abc import Callable
@@ -17,20 +20,20 @@ class Arguments(types.SimpleNamespace):
 
 
 def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]) -> int:
-    """Runs a command's body and writes its answer in the format that was asked for; returns the exit code.
+    """Runs a command's body and writes its answer in the format of `--format`; returns the exit code.
 
     Args:
-      body: gets the flags, and the words that are left for Beam.
-      flags: the command's flags; `format` is taken out.
+      body: gets the flags, and the remaining words for Beam.
+      flags: the command's flags; `format` is removed.
     """
     form = flags.pop("format")
-    found = body(Arguments(**flags), list(click.get_current_context().args))
-    found.write(form)
-    return found.code
+    result = body(Arguments(**flags), list(click.get_current_context().args))
+    result.write(form)
+    return result.code
 
 
 def combined(*options: Decorator) -> Decorator:
-    """One decorator that adds several flags, in this order."""
+    """Returns one decorator that adds several flags, in this order."""
 
     def decorate(function: Any) -> Any:
         for option in reversed(options):
@@ -51,7 +54,7 @@ answer_flags = combined(
     click.option("--json", "format", flag_value="json", help="Short for --format json."),
     verbosity_flags,
 )
-"""Flags of every command that answers."""
+"""Flags of every command that returns an `Answer`."""
 
 catalog_flag = click.option(
     "--catalog", required=True, metavar="CATALOG", help="Parquet, CSV or JSON Lines: a file, folder or glob."
@@ -75,7 +78,7 @@ split_flags = combined(
         help="Catalog column with an official split: train, validation, test or none.",
     ),
 )
-"""How tracks get their side of the split."""
+"""Flags that assign tracks to the sides of the split."""
 
 snapshot_flags = combined(
     click.argument("table", metavar="TABLE"),
@@ -86,7 +89,7 @@ snapshot_flags = combined(
         help="The newest snapshot at that time: 2026-01-31 (the end of that day, UTC) or 2026-01-31T06:00.",
     ),
 )
-"""Which snapshot of which table."""
+"""Flags that select a snapshot of a table."""
 
 gate_flags = combined(
     click.option(
@@ -110,11 +113,11 @@ gate_flags = combined(
 
 
 def extraction_flags(*, unit: str, late: str) -> Decorator:
-    """Flags of the jobs that open audio.
+    """Flags of the jobs that decode audio.
 
     Args:
-      unit: what `--chunk-tracks` tracks make.
-      late: what happens after `--no-wait`.
+      unit: name of a group of `--chunk-tracks` tracks, for the help text.
+      late: what a user does or sees after `--no-wait`, for the help text.
     """
     return combined(
         click.option(
@@ -155,4 +158,4 @@ head_flags = combined(
         help="Choose thresholds with this precision instead of the best F1, for all tags or for one. Repeatable.",
     ),
 )
-"""How heads are fitted."""
+"""Flags of the fitting of heads."""

@@ -1,4 +1,4 @@
-"""What was asked of heads, from the flags."""
+"""Options of the heads, from the flags."""
 
 from models.fitting.tagger import HeadOptions
 from pipelines.inputs.flags import Arguments
@@ -6,10 +6,10 @@ from pipelines.terminal.errors import checked
 
 
 def head_options(args: Arguments) -> HeadOptions:
-    """The options that the flags make.
+    """The options of the heads that the flags define.
 
     Raises:
-      UsageError: a value out of its range.
+      UsageError: a value is out of its range.
     """
 
     shares: dict[str, float] = {}

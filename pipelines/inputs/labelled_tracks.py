@@ -9,16 +9,16 @@ from transforms.taxonomy.hierarchy import Taxonomy
 
 
 def catalog_labels(catalog: str, taxonomy: Taxonomy, column: str | None, done: str) -> Iterator[TrackLabels]:
-    """See `labels_of_rows`. Problems are raised after the last row: all of them are named.
+    """Yields the labels of a catalog, see `labels_of_rows`. Problems are raised after the last row, all in one error.
 
     Args:
-      catalog: what `--catalog` names.
+      catalog: value of `--catalog`.
       taxonomy: the tags.
-      column: official splits, if any.
-      done: what is not done where the catalog has problems.
+      column: column with official splits, if any.
+      done: participle of what is not done if the catalog has problems, such as `trained`.
 
     Raises:
-      UsageError: no such column.
+      UsageError: there is no such column.
       CatalogError, CommandFailed: the catalog cannot be read, is empty, or has problems.
     """
 

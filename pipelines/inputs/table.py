@@ -1,4 +1,4 @@
-"""What the commands that read a table share: which snapshot is meant."""
+"""Opens the selected snapshot, for the commands that read a table."""
 
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.errors import UsageError, checked
@@ -7,7 +7,7 @@ from transforms.table.reader import SnapshotReader, open_snapshot
 
 
 def chosen_snapshot(args: Arguments) -> SnapshotReader:
-    """Opens the snapshot that the user means.
+    """Opens the snapshot that the flags select.
 
     Raises:
       UsageError: --as-of is not a time.

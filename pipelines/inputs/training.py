@@ -1,4 +1,4 @@
-"""The training options that the flags make. Imports TensorFlow."""
+"""Options of training, from the flags of `train`. Imports TensorFlow."""
 
 from models.training.data import Sampling
 from models.training.options import TrainingOptions
@@ -8,10 +8,10 @@ from pipelines.terminal.errors import UsageError
 
 
 def training_options(args: Arguments, trunk: str) -> TrainingOptions:
-    """The options that the flags make, for a trunk of the registry.
+    """The options of training that the flags define, for a trunk of the registry.
 
     Raises:
-      UsageError: a value makes no sense.
+      UsageError: a value is out of its range.
     """
     output = args.output.rstrip("/")
     try:

@@ -1,4 +1,4 @@
-"""Flags for how a trunk is trained. Imports nothing heavy."""
+"""Flags of the training of a trunk. Imports nothing that is slow to import."""
 
 import click
 
@@ -92,4 +92,4 @@ training_flags = combined(
         help="Write a checkpoint every N steps (default: after each epoch).",
     ),
 )
-"""How a trunk is trained."""
+"""Flags of the training of a trunk."""

@@ -1,1 +1,1 @@
-"""The work of each command, behind the flags that `pipelines/<command>.py` declares."""
+"""The work of each command; `pipelines/<command>.py` declares its flags."""

@@ -1,4 +1,4 @@
-"""Shows the snapshots of a table: when, how many tracks, made with what, and the hash of their content.
+"""Shows the snapshots of a table: time, numbers of tracks, ids and content hash.
 
 catalog-tagger describe table
 """
@@ -15,7 +15,7 @@ from transforms.table.reader import SnapshotReader, open_history
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """All snapshots, the newest last."""
+    """Returns all snapshots, the newest last."""
     document = describe(args.table)
     rows = [
         {"snapshot": s["number"], "created": s["created"], **s["counts"], "content_hash": s["content_hash"]}
@@ -28,7 +28,7 @@ def describe(root: str) -> dict[str, Any]:
     """All snapshots of a table as one JSON object, oldest first.
 
     Raises:
-      TableError: nothing is published there.
+      TableError: no snapshot is published there.
     """
 
     return {"table": root, "snapshots": [_summary(snapshot) for snapshot in open_history(root)]}

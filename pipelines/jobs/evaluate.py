@@ -1,4 +1,4 @@
-"""Evaluate a bundle on tracks that it was not trained on: metrics with intervals, and a report to read.
+"""Evaluates a bundle on tracks that it was not trained on: metrics with confidence intervals, and a report.
 
 catalog-tagger evaluate --model bundle --dataset dataset --output evaluation
 catalog-tagger evaluate --model bundle --table table --catalog catalog.parquet --output evaluation
@@ -29,7 +29,7 @@ EVALUATION, REPORT = "evaluation.json", "report.html"
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Scores the split, or reads its scores, rates them and writes the files."""
+    """Scores the split or reads its scores, computes the metrics and writes the files."""
 
     check_sources(args)
     resampling = checked(Resampling, resamples=args.resamples, seed=args.seed)
@@ -37,7 +37,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     if importlib.util.find_spec("matplotlib") is None:
         raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
     if storage.exists(storage.join(args.output, EVALUATION)):
-        raise CommandFailed(f"{args.output} holds an evaluation already: choose another folder")
+        raise CommandFailed(f"{args.output} already contains an evaluation: choose another folder")
     files, averages, notes = _evaluate(args, resampling, edges)
     for name, data in files.items():
         storage.write_bytes(storage.join(args.output, name), data)
@@ -50,7 +50,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def _flat(average: Mapping[str, Any]) -> dict[str, Any]:
-    """One average as a row: its values and intervals under names of their own."""
+    """One average as a flat row; intervals get names such as `roc_auc_low`."""
     row = {name: value for name, value in average.items() if name != "metrics"}
     for metric, estimate in average["metrics"].items():
         row |= {metric if name == "value" else f"{metric}_{name}": value for name, value in estimate.items()}
@@ -58,53 +58,61 @@ def _flat(average: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sources(args: Arguments) -> None:
-    """Refuses flags that do not go together.
+    """Refuses flags that exclude or require each other.
 
     Raises:
       UsageError: labels are missing, or come from two places.
     """
     if args.table is None:
         if others := [flag for flag in ("catalog", "split_column") if getattr(args, flag) is not None]:
-            raise UsageError(f"--{others[0].replace('_', '-')} is for --table")
+            raise UsageError(f"--{others[0].replace('_', '-')} needs --table")
         if args.dataset is None:
             raise UsageError("missing --dataset: folder or gs:// prefix that prepare wrote")
     elif (args.dataset is None) == (args.catalog is None):
         raise UsageError("--table takes labels from --catalog or from --dataset: give one of them")
     elif args.catalog is None and args.split_column is not None:
-        raise UsageError("--split-column goes with --catalog")
+        raise UsageError("--split-column needs --catalog")
 
 
 def parse_edges(text: str) -> tuple[float, ...]:
-    """Ascending lengths in seconds of `10,60,180`.
+    """Parses ascending lengths in seconds, such as `10,60,180`.
 
     Raises:
-      ValueError: not that.
+      ValueError: the text has another form, or the lengths are not positive and ascending.
     """
     try:
         edges = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise ValueError(f"--durations {text!r}: give lengths in seconds, e.g. 10,60,180") from error
     if list(edges) != sorted(set(edges)) or edges[0] <= 0:
-        raise ValueError(f"--durations {text!r}: give rising lengths over 0")
+        raise ValueError(f"--durations {text!r}: give ascending lengths over 0")
     return edges
 
 
 def _evaluate(
     args: Arguments, resampling: Resampling, edges: Sequence[float]
 ) -> tuple[dict[str, bytes], list[dict[str, Any]], Sequence[str]]:
-    """The files by name, the one that says all is done last; the averages; and what a reader of them must know."""
+    """Returns the files by name, the averages and the notes. The last file marks that the evaluation is complete."""
 
-    found = _of_table(args) if args.table else _of_dataset(args)
-    tag_ids = found.bundle.taxonomy.tag_ids
-    evaluation = evaluate(found.examined, found.bundle.layout, tag_ids, resampling, edges)
-    if found.cut:
+    given = _of_table(args) if args.table else _of_dataset(args)
+    tag_ids = given.bundle.taxonomy.tag_ids
+    evaluation = evaluate(given.examined, given.bundle.layout, tag_ids, resampling, edges)
+    if given.cut:
         evaluation = without_calibration(evaluation)
-    subject = subject_of(found.bundle, found.source, args.split, resampling, found.notes)
-    return evaluation_files(subject, found.examined, evaluation, tag_ids), evaluation.averages, subject.notes
+    subject = subject_of(given.bundle, given.source, args.split, resampling, given.notes)
+    return evaluation_files(subject, given.examined, evaluation, tag_ids), evaluation.averages, subject.notes
 
 
 class _Found(NamedTuple):
-    """A bundle, what is said of labelled tracks, where that is from, what must be known, whether scores are cut off."""
+    """The input of an evaluation.
+
+    Attributes:
+      bundle: the bundle to evaluate.
+      examined: scores and labels of the tracks.
+      source: origin of scores and labels.
+      notes: remarks for readers of the metrics.
+      cut: whether the table lacks low scores, so that calibration cannot be measured.
+    """
 
     bundle: Bundle
     examined: ExaminedTracks
@@ -117,12 +125,12 @@ def _of_dataset(args: Arguments) -> _Found:
     """Embeds and scores a split of a dataset."""
 
     manifest = read_manifest(args.dataset)
-    found = predict(args.model, args.dataset, manifest, args.split)
-    return _Found(found.bundle, found.examined, {"catalog": manifest.catalog_digest}, found.notes())
+    predicted = predict(args.model, args.dataset, manifest, args.split)
+    return _Found(predicted.bundle, predicted.examined, {"catalog": manifest.catalog_digest}, predicted.notes())
 
 
 def _of_table(args: Arguments) -> _Found:
-    """Reads the scores of a table's newest snapshot, and labels of its tracks."""
+    """Reads the scores of a table's newest snapshot, and the labels of its tracks."""
 
     bundle, snapshot = load_bundle(args.model), open_snapshot(args.table)
     if args.dataset is not None:
@@ -141,7 +149,7 @@ def _of_table(args: Arguments) -> _Found:
 
 
 def average_lines(averages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Macro averages over all tags: one line per model, each value with its interval."""
+    """Yields macro averages over all tags: one line per model, each value with its confidence interval."""
 
     yield f"{'model':<22}{'ROC-AUC':>22}{'PR-AUC':>22}{'calibration error':>22}{'tags rated':>12}"
     for row in averages:

@@ -1,4 +1,4 @@
-"""The importers: a catalog, and if asked for a taxonomy, from a folder or from metadata tables."""
+"""Makes a catalog, and optionally a taxonomy, from a folder of audio files or from metadata tables."""
 
 import csv
 import os
@@ -46,7 +46,7 @@ def run_csv(args: Arguments, beam_args: list[str]) -> Answer:
 
 def _check_output(output: str) -> None:
     if not output.endswith(".parquet"):
-        raise UsageError(f"--output={output}: the catalog is a Parquet file, name it .parquet")
+        raise UsageError(f"--output={output}: the output is a Parquet file, use a name that ends in .parquet")
 
 
 def _import_table(args: Arguments, read: Callable[[], CatalogBuilder]) -> Answer:
@@ -63,7 +63,7 @@ def _import_table(args: Arguments, read: Callable[[], CatalogBuilder]) -> Answer
         raise CommandFailed("no tracks in these tables")
     storage.write_bytes(args.output, parquet_bytes(rows, ids={}))
     tagged = rows.num_rows - rows["tags"].null_count
-    joined = f", {imported.joined} rows joined to a track before" if imported.joined else ""
+    joined = f", {imported.joined} rows merged into an earlier row of their track" if imported.joined else ""
     lines = [f"{args.output}: {rows.num_rows} tracks, {tagged} with tags, {len(imported.problems)} problems{joined}"]
     if taxonomy is not None:
         storage.write_bytes(args.taxonomy, taxonomy.to_yaml().encode())
@@ -116,7 +116,7 @@ def run_folder(args: Arguments, beam_args: list[str]) -> Answer:
     tagged = rows.num_rows - rows["tags"].null_count
     lines = [f"{output}: {rows.num_rows} tracks, {tagged} with a genre, {len(problems)} with problems"]
     if "://" in output:
-        lines.append(f"uris are relative to {folder}: copy it to storage and give its place as --catalog-root")
+        lines.append(f"uris are relative to {folder}: copy the folder to storage and give the copy as --catalog-root")
     genres = None if args.taxonomy is None else _write_taxonomy(rows, args.taxonomy)
     if genres is not None:
         lines.append(f"{args.taxonomy}: {genres} genres")
@@ -134,21 +134,24 @@ def run_folder(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def _uri_root(folder: Path, output: str) -> Path | None:
-    """What uris are relative to: the catalog's folder where the audio lies below it; None: the audio's own folder."""
+    """The folder that uris are relative to: the catalog's folder if it contains the audio, else `/`.
+
+    None stands for the audio's own folder, if the catalog is written to a bucket.
+    """
     if "://" in output:
         return None
     above = Path(output).absolute().parent
-    # From anywhere else the way leads over `..`, which catalogs do not allow: the root makes paths absolute.
+    # A relative path from another folder would need `..`, which catalogs do not allow; `/` makes paths absolute.
     return above if Path(os.path.normpath(folder.absolute())).is_relative_to(os.path.normpath(above)) else Path("/")
 
 
 def _write_taxonomy(rows: pa.Table, url: str) -> int:
-    """Writes a taxonomy of the genres that files name; returns how many there are."""
+    """Writes a taxonomy of the genres in the files' metadata; returns the number of genres."""
 
-    found = sorted({entry["tag"] for tags in rows["tags"].to_pylist() for entry in tags or ()})
-    if not found:
-        raise CommandFailed("no file names its genre: there is no taxonomy to write")
-    tags = tuple(Tag(id=tag, name=readable_name(tag)) for tag in found)
+    ids = sorted({entry["tag"] for tags in rows["tags"].to_pylist() for entry in tags or ()})
+    if not ids:
+        raise CommandFailed("no file names its genre: leave out --taxonomy, or add genres to the files' metadata")
+    tags = tuple(Tag(id=tag, name=readable_name(tag)) for tag in ids)
     genres = Taxonomy(categories=(Category(name="genre", kind="multilabel", tags=tags),))
     storage.write_bytes(url, genres.to_yaml().encode())
-    return len(found)
+    return len(ids)

@@ -1,4 +1,4 @@
-"""Bundles from networks that others trained: MusiCNN's package, or any ONNX network on mel patches."""
+"""Makes bundles from networks that others trained: MusiCNN's package, or any ONNX network on mel patches."""
 
 from pathlib import Path
 
@@ -17,13 +17,15 @@ from transforms import storage
 def run_musicnn(args: Arguments, beam_args: list[str]) -> Answer:
     """Writes one bundle per data set that the package's networks were trained on."""
     try:
-        found = {storage.join(args.output, f"musicnn-{one.dataset}"): one for one in read_package(Path(args.package))}
-        for url in found:
+        checkpoints = {
+            storage.join(args.output, f"musicnn-{one.dataset}"): one for one in read_package(Path(args.package))
+        }
+        for url in checkpoints:
             check_output(url)
-        # Imports TensorFlow, which takes seconds: after everything that can be refused.
+        # This imports TensorFlow, which takes seconds, so all checks come first.
         from models.trunks.musicnn import write_musicnn_bundle
 
-        bundles = {url: write_musicnn_bundle(url, checkpoint) for url, checkpoint in found.items()}
+        bundles = {url: write_musicnn_bundle(url, checkpoint) for url, checkpoint in checkpoints.items()}
     except PackageError as error:
         raise CommandFailed(str(error)) from error
     rows = [_row(url, bundle) for url, bundle in bundles.items()]
@@ -37,7 +39,7 @@ def _row(url: str, bundle: Bundle) -> dict[str, str | int]:
 
 
 def run_onnx(args: Arguments, beam_args: list[str]) -> Answer:
-    """Writes a bundle without tags around a network."""
+    """Writes a bundle that contains a network and no tags."""
     check_output(args.output)
     spec = read_feature_spec(args.feature_spec)
     try:

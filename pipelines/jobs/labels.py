@@ -1,4 +1,4 @@
-"""Report what a catalog's labels are worth, and make a taxonomy without the tags that are too rare.
+"""Reports on a catalog's labels, and makes a taxonomy without the tags that are too rare.
 
 catalog-tagger labels --catalog catalog.parquet --taxonomy taxonomy.yaml --output labels --min-artists 50
 catalog-tagger prepare --catalog catalog.parquet --taxonomy labels/taxonomy.yaml ...
@@ -36,7 +36,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     catalog = read_labels(shards, taxonomy, lambda row: split_of(row, ratios, args.split_column))
     fail_on_problems(catalog.problems, "reported")
     if not catalog.known.any():
-        raise CommandFailed(f"{args.catalog}: no track has a tag that the taxonomy knows")
+        raise CommandFailed(f"{args.catalog}: no track has a tag of the taxonomy")
     reduced = _reduced(args, catalog, taxonomy)
     found = _write(args, catalog, taxonomy, reduced)
     advice = [] if reduced is None else [f"prepare and split with --taxonomy {args.output}/taxonomy.yaml"]
@@ -80,7 +80,7 @@ def _write(
 
 
 def summary(found: dict[str, Any]) -> str:
-    """The report in a few lines."""
+    """Summary of the report, as text of a few lines."""
     lines = [f"{found['tracks']} tracks of {found['artists']} artists, {found['labelled']} with labels"]
     for name, category in found["categories"].items():
         conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
@@ -88,5 +88,5 @@ def summary(found: dict[str, Any]) -> str:
     if found["dropped"]:
         lines.append(f"{len(found['dropped'])} tags dropped, with fewer than {found['min_artists']} artists")
     if found["unknown_tags"]:
-        lines.append(f"{len(found['unknown_tags'])} tags are unknown to the taxonomy")
+        lines.append(f"{len(found['unknown_tags'])} tags are not in the taxonomy")
     return "\n".join(lines)

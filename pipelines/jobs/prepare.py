@@ -1,4 +1,4 @@
-"""Make training data: catalog and audio to TFRecord shards and `dataset.json`.
+"""Makes training data: TFRecord shards and `dataset.json` from a catalog and its audio.
 
 catalog-tagger prepare --catalog catalog.parquet --taxonomy taxonomy.yaml --output dataset
 """
@@ -50,7 +50,7 @@ from transforms.version_sources import VersionSources
 from transforms.write_examples import WriteExamples, WriteSettings
 
 BUCKET_ROWS = 1024
-"""Catalog rows that are planned together; a growing catalog re-cuts only the buckets that grow."""
+"""Target number of catalog rows per bucket; the rows of a bucket are planned together."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,13 +60,13 @@ class Options:
     Attributes:
       shards: the catalog's shards.
       output: folder of the dataset.
-      spec: how patches are made.
+      spec: feature spec of the patches.
       plan: taxonomy, split and chunks.
       limits: limits of the gates.
-      buckets: groups in which rows are planned.
+      buckets: number of groups in which rows are planned.
       launch: path of this launch's receipt, relative to the dataset.
-      allow_weak_sandbox: whether audio is decoded where seccomp is missing.
-      children: sandbox children of a worker process; 0 means one a core of the worker.
+      allow_weak_sandbox: whether audio is decoded if seccomp is missing.
+      children: sandboxed child processes per worker process; 0 means one per core of the worker.
     """
 
     shards: list[CatalogShard]
@@ -86,7 +86,7 @@ class Options:
 
 
 def build(root: beam.Pipeline, options: Options) -> None:
-    """The whole job, top to bottom."""
+    """Builds the graph of the whole job."""
 
     shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
     write = WriteSettings(
@@ -112,13 +112,13 @@ def build(root: beam.Pipeline, options: Options) -> None:
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Plans, runs the job, reports."""
+    """Plans and runs the job, and reports its result."""
 
     beam_options = parse_beam_args(beam_args, "prepare")
     check_beam_places(beam_options, catalog=args.catalog, catalog_root=args.catalog_root, output=args.output)
     options = make_options(args)
     if (finished := _finished(options)) is not None:
-        return _answer(finished, options.output, f"{options.output} is finished already, nothing to do\n")
+        return _answer(finished, options.output, f"{options.output} is already finished, nothing to do\n")
 
     root = new_pipeline(beam_options)
     build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
@@ -135,9 +135,9 @@ def make_options(args: Arguments) -> Options:
     """Checks the arguments against catalog and taxonomy.
 
     Raises:
-      UsageError: a value out of its range, or a column that does not exist.
+      UsageError: a value is out of its range, or a column does not exist.
       CatalogError, TaxonomyError: catalog or taxonomy cannot be read.
-      CommandFailed: the feature spec cannot, or the catalog has no rows.
+      CommandFailed: the feature spec cannot be read, or the catalog has no rows.
     """
 
     check_at_least_one(chunk_tracks=args.chunk_tracks)
@@ -167,16 +167,16 @@ def _spec(url: str | None, trunk: str | None) -> FeatureSpec:
 
     if trunk is not None:
         if url is not None:
-            raise UsageError("--trunk takes over the bundle's feature spec: leave --feature-spec out")
+            raise UsageError("--trunk uses the bundle's feature spec: leave --feature-spec out")
         return load_trunks(trunk).spec
     return FeatureSpec() if url is None else read_feature_spec(url)
 
 
 def _finished(options: Options) -> DatasetManifest | None:
-    """The dataset that this run would make, if it exists already.
+    """The dataset that this run would make, if it already exists.
 
     Raises:
-      CommandFailed: another dataset stands there; the message says in what it differs.
+      CommandFailed: the folder contains another dataset; the message lists the differences.
     """
 
     if not storage.exists(storage.join(options.output, DATASET_FILE)):
@@ -185,10 +185,12 @@ def _finished(options: Options) -> DatasetManifest | None:
         manifest = read_manifest(options.output)
     except DatasetError as e:
         raise CommandFailed(f"{e}; choose another --output") from e
-    differences = [f"{name}: {old} there, {new} now" for name, old, new in _compared(manifest, options) if old != new]
+    differences = [
+        f"{name}: {old} in the folder, {new} now" for name, old, new in _compared(manifest, options) if old != new
+    ]
     if differences:
         shown = "\n  ".join(differences)
-        raise CommandFailed(f"{options.output} holds another dataset; choose another --output\n  {shown}")
+        raise CommandFailed(f"{options.output} contains another dataset; choose another --output\n  {shown}")
     return manifest
 
 
@@ -199,7 +201,7 @@ def _compared(manifest: DatasetManifest, options: Options) -> list[tuple[str, ob
         ("taxonomy_id", manifest.taxonomy_id, plan.taxonomy.taxonomy_id),
         ("split ratios", manifest.split_ratios, plan.ratios),
         ("split column", manifest.split_column, plan.column),
-        ("tracks of a shard", manifest.chunk_tracks, plan.chunk_tracks),
+        ("tracks per shard", manifest.chunk_tracks, plan.chunk_tracks),
         ("digest of the catalog's rows", manifest.catalog_digest, _catalog_digest(options)),
     ]
 
@@ -211,7 +213,7 @@ def _catalog_digest(options: Options) -> str:
 
 
 def _report(options: Options) -> Answer:
-    """Reads the launch's receipt and says what became of it. The receipt of a finished dataset is kept."""
+    """Reads the launch's receipt and returns its result. The receipt of a finished dataset is kept."""
 
     receipt = receipts.read(options.output, options.launch)
     if receipt.problem_count or receipt.refused:
@@ -237,7 +239,7 @@ def _answer(manifest: DatasetManifest, output: str, before: str = "") -> Answer:
 
 
 def summary(manifest: DatasetManifest) -> str:
-    """What a dataset holds, in a few lines."""
+    """Summary of a dataset, as text of a few lines."""
     counts = manifest.counts
     lines = [
         f"{counts['catalog']} tracks = {counts['examples']} examples + {counts['rejected']} rejected "
@@ -246,15 +248,15 @@ def summary(manifest: DatasetManifest) -> str:
         + f" in {len(manifest.shards)} shards",
     ]
     for name in ("rejects", "none", "conflicts", "unknown_tags"):
-        found = sorted(getattr(manifest, name).items(), key=lambda item: (-item[1], item[0]))
-        if found:
-            lines.append(f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {count}" for key, count in found[:20]))
+        counted = sorted(getattr(manifest, name).items(), key=lambda item: (-item[1], item[0]))
+        if counted:
+            lines.append(f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {count}" for key, count in counted[:20]))
     if shared := manifest.groups.get("shared"):
         lines.append(
-            f"{shared} of {manifest.groups['all']} artists (or what stands for them) are on several sides of the "
-            "split: tests are not of unseen artists"
+            f"{shared} of {manifest.groups['all']} artists (or substitutes for missing artists) are on several sides "
+            "of the split: the test split has artists that training has seen"
         )
     empty = [split for split, count in manifest.splits.items() if not count]
     if empty:
-        lines.append(f"warning: no examples in {' and '.join(empty)}: more artists or other --split-ratios are needed")
+        lines.append(f"warning: no examples in {' and '.join(empty)}: add artists or change --split-ratios")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Audit and commit a finished run that was launched without waiting.
+"""Audits and commits a finished run that was launched without waiting.
 
 catalog-tagger publish table
 """
@@ -15,12 +15,11 @@ from transforms.publishing.gates import GateLimits
 from transforms.publishing.receipts import Receipt
 
 COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", "reused")
-"""Counts of a run, in the order in which they are told."""
+"""Counts of a run, in the order in which they are printed."""
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Publishes one run."""
-
     limits = gate_limits(args)
     receipt = None if args.run else receipts.newest(args.table)
     if receipt is None:
@@ -34,15 +33,22 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
-    """Publishes what one launch came to, or tells the catalog's problems."""
+    """Publishes the run of one launch.
+
+    Raises:
+      CommandFailed: the catalog has problems; the message lists them.
+    """
     if receipt.run_id is None:
         raise CommandFailed(receipt.problem_report("tagged"))
     return publish_run(table, receipt.run_id, limits, counts=receipt.counts)
 
 
 def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, int] | None = None) -> Answer:
-    """Publishes a run and says what it came to; `counts` are those of this launch, where there was one."""
+    """Publishes a run and returns its counts; `counts` are those of this launch, if it is known.
 
+    Raises:
+      CommandFailed: there is no such run, or it is refused.
+    """
     try:
         finished = read_run(table, run_id)
         snapshot = publish(table, finished, limits)
@@ -69,7 +75,7 @@ def _only_run(table: str) -> str:
 
     runs = unpublished_runs(table)
     if not runs:
-        raise CommandFailed(f"{table}: no finished run is waiting to be published")
+        raise CommandFailed(f"{table}: no finished run to publish")
     if len(runs) > 1:
-        raise UsageError(f"several runs are waiting, name one: {', '.join(run.run_id for run in runs)}")
+        raise UsageError(f"several runs can be published, name one: {', '.join(run.run_id for run in runs)}")
     return runs[0].run_id

@@ -1,4 +1,4 @@
-"""Asks a snapshot's tables a question in SQL.
+"""Queries a snapshot's tables in SQL.
 
 catalog-tagger query table "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag"
 """
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def run(args: Arguments) -> int:
-    """Writes the rows as they come, so that memory does not grow with the answer; returns the exit code."""
+    """Streams the rows to stdout, so that memory does not grow with the result; returns the exit code."""
     snapshot = chosen_snapshot(args)
     sql = sys.stdin.read() if args.sql == "-" else args.sql
     try:
-        import duckdb  # in an extra: the other commands work without it
+        import duckdb  # an optional dependency: the other commands work without it
     except ModuleNotFoundError as error:
         raise CommandFailed(f"{error.name} is not installed: pip install 'catalog-tagger[query]'") from error
 
@@ -49,7 +49,7 @@ def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> 
 
 
 def one_line(error: Exception) -> str:
-    """DuckDB's message without the drawing of where in the SQL it stands, and without a traceback of the storage's."""
+    """DuckDB's message in one line, without the marked excerpt of the SQL and without a traceback of the storage."""
     text = str(error).split("\n\nLINE ")[0]
     if text.startswith("Traceback"):
         text = text.strip().splitlines()[-1]

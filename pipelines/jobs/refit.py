@@ -1,4 +1,4 @@
-"""New heads from embeddings that a table holds already."""
+"""Fits new heads on the embeddings of a published table."""
 
 from collections.abc import Iterable
 
@@ -28,15 +28,15 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         raise CommandFailed(str(error)) from error
     counts = (
         (found.absent, f"labelled tracks have no embedding in {args.table}: left out"),
-        (found.kept_out, "labelled tracks are kept out by the split, or have the same bytes on two sides"),
-        (found.unsplit, f"tracks are of artists that {args.model} has not seen: split by the labels' source"),
+        (found.kept_out, "labelled tracks are left out by the split, or have the same bytes on two sides"),
+        (found.unsplit, f"tracks are by artists that {args.model} has not seen: split like the labels' source"),
     )
     before = [f"{count} {meaning}" for count, meaning in counts if count]
     return bundle_answer(args.output, found.bundle, found.metrics, before=before)
 
 
 def check_label_sources(args: Arguments) -> None:
-    """Refuses flags that do not go together.
+    """Refuses flags that exclude or require each other.
 
     Raises:
       UsageError: labels are missing or come from two places, or a flag needs --catalog.
@@ -44,7 +44,7 @@ def check_label_sources(args: Arguments) -> None:
     if (args.dataset is None) == (args.catalog is None):
         raise UsageError("refit reads labels from --catalog or from --dataset: give one of them")
     if args.catalog is None and (args.taxonomy or args.split_column):
-        raise UsageError("--taxonomy and --split-column go with --catalog")
+        raise UsageError("--taxonomy and --split-column need --catalog")
 
 
 def _refit(args: Arguments) -> RefittedBundle:
@@ -56,7 +56,7 @@ def _refit(args: Arguments) -> RefittedBundle:
 
 
 def _labels(args: Arguments) -> tuple[Taxonomy, Iterable[TrackLabels]]:
-    """The tags of the new heads, and labels of them."""
+    """The taxonomy of the new heads, and the labels of tracks."""
     if args.catalog is None:
         manifest = read_manifest(args.dataset)
         return manifest.taxonomy, dataset_labels(args.dataset, manifest)

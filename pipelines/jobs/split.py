@@ -1,4 +1,4 @@
-"""Split a catalog so that every tag gets its share on every side and no artist is on two.
+"""Splits a catalog so that every tag gets its share on every side and no artist is on two sides.
 
 catalog-tagger split --catalog catalog.parquet --taxonomy taxonomy.yaml --output split.parquet
 catalog-tagger prepare --catalog split.parquet --split-column split ...
@@ -26,7 +26,7 @@ from transforms.taxonomy.hierarchy import load_taxonomy
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Reads the catalog twice: once to decide, once to write."""
+    """Reads the catalog twice: to assign the sides, and to write the rows with their sides."""
 
     ratios = split_ratios(args)
     _check_output(args.output)
@@ -37,25 +37,25 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     fail_on_problems(catalog.problems, "split")
     previous = previous_sides(_previous(args), args.column) if args.previous else None
     sides = split_catalog(catalog, taxonomy, ratios, previous)
-    found = report(catalog, sides, taxonomy, ratios)
+    result = report(catalog, sides, taxonomy, ratios)
     _write(with_sides(shards, sides, args.column), args.output)
     if args.report:
-        storage.write_bytes(args.report, json_bytes(found))
-    return Answer(text=summary(found), document=found)
+        storage.write_bytes(args.report, json_bytes(result))
+    return Answer(text=summary(result), document=result)
 
 
 def _check_output(output: str) -> None:
 
     if not output.endswith(".parquet"):
-        raise UsageError(f"--output={output}: the catalog is a Parquet file, name it .parquet")
+        raise UsageError(f"--output={output}: the output is a Parquet file, use a name that ends in .parquet")
     if storage.exists(output):
-        raise CommandFailed(f"{output} exists already: choose another --output")
+        raise CommandFailed(f"{output} already exists: choose another --output")
 
 
 def _check_columns(shards: list[CatalogShard], args: Arguments) -> None:
     names = shards[0].schema.names if shards else []
     if args.column in names:
-        raise UsageError(f"--column={args.column}: the catalog has such a column, choose another name")
+        raise UsageError(f"--column={args.column}: the catalog already has this column, choose another name")
     if args.bytes_column and args.bytes_column not in names:
         raise UsageError(f"--bytes-column={args.bytes_column}: the columns are {', '.join(names[:-2])}")
 
@@ -65,13 +65,13 @@ def _previous(args: Arguments) -> list[CatalogShard]:
     shards = list_shards(args.previous)
     if shards and args.column not in shards[0].schema.names:
         raise UsageError(
-            f"--previous={args.previous}: no column {args.column!r}: give the --column that it was made with"
+            f"--previous={args.previous}: no column {args.column!r}: give the --column that it was written with"
         )
     return shards
 
 
 def _write(batches: Iterable[pa.RecordBatch], output: str) -> None:
-    """Writes the batches one by one, so memory does not grow with the catalog."""
+    """Writes the batches one by one, so that memory does not grow with the catalog."""
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "catalog.parquet"
@@ -85,11 +85,11 @@ def _write(batches: Iterable[pa.RecordBatch], output: str) -> None:
 
 
 def summary(found: dict[str, Any]) -> str:
-    """A split's report in a few lines."""
+    """Summary of a split's report, as text of a few lines."""
     tracks = ", ".join(f"{side} {count}" for side, count in found["tracks"].items())
     plain = found["hash_split"]
     return (
         f"{tracks} tracks; {found['groups_on_several_sides']} artists on several sides\n"
-        f"tag shares are off by {found['mean_deviation']:.4f} on average, {found['worst_deviation']:.4f} at worst "
-        f"(the hash split: {plain['mean_deviation']:.4f}, {plain['worst_deviation']:.4f})"
+        f"tag shares deviate by {found['mean_deviation']:.4f} on average and {found['worst_deviation']:.4f} at most "
+        f"(hash split: {plain['mean_deviation']:.4f}, {plain['worst_deviation']:.4f})"
     )

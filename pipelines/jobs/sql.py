@@ -11,7 +11,7 @@ from transforms.table.sql import SQL_ENGINES
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """The statements."""
+    """Returns the statements."""
 
     snapshot = chosen_snapshot(args)
     try:

@@ -1,4 +1,4 @@
-"""`train` and `refit` as jobs on rented GPUs: their flags become the command line that the job runs."""
+"""Runs `train` and `refit` as jobs on rented GPUs; their flags become the command line of the job."""
 
 import json
 
@@ -15,31 +15,31 @@ _JOB = ("image", "gpu", "gpus", "machines", "machine_type", "retries", "spot", "
 _VERTEX = ("project", "region", "tensorboard")
 _KUBERNETES = ("namespace", "volume")
 JOB_FLAGS = ("to", "dry_run", "job_name", *_JOB, *_VERTEX, *_KUBERNETES, "format")
-"""Names of the flags that say where and how the job runs."""
+"""Names of the flags that define where and how the job runs."""
 
 NAMES = ("trunk",)
-"""Flags that may hold a name instead of a place."""
+"""Flags whose value may be a name instead of a place."""
 
 TEXTS = ("precision_target", "split_column")
-"""Flags that hold text and no place."""
+"""Flags whose value is text and not a place."""
 
 
 def run_train(args: Arguments, beam_args: list[str]) -> Answer:
-    """Sends `train` as a job, or prints the job."""
+    """Submits `train` as a job, or prints the job."""
     return _submit("train", args)
 
 
 def run_refit(args: Arguments, beam_args: list[str]) -> Answer:
-    """Sends `refit` as a job, or prints the job."""
+    """Submits `refit` as a job, or prints the job."""
     refit_job.check_label_sources(args)
     return _submit("refit", args)
 
 
 def _submit(command: str, args: Arguments) -> Answer:
-    """Builds the job and sends it.
+    """Builds the job and submits it.
 
     Raises:
-      UsageError: flags that do not go together, or places that a job cannot see.
+      UsageError: flags exclude each other, or the job cannot access a place.
       CommandFailed: the job is not accepted.
     """
     others = _KUBERNETES if args.to == "vertex" else _VERTEX

@@ -1,4 +1,4 @@
-"""Invents a catalog whose tags are known by construction.
+"""Synthesises a catalog whose tags are known by construction.
 
 catalog-tagger synthesize --output demo --tracks 120 --seed 0 --duration 8
 """
@@ -34,10 +34,10 @@ FORMATS = (
     ("aiff", "AIFF", "PCM_16", 32_000, 2),
     ("flac", "FLAC", "PCM_24", 48_000, 1),
 )
-"""Extension, container, codec, rate in Hz and channels; tracks take turns."""
+"""Extension, container, codec, rate in Hz and channels; tracks use the formats in turn."""
 
 BROKEN = ("empty.flac", "truncated.ogg", "text.mp3", "header-only.wav", "missing.mp3", "garbage.flac")
-"""Names of broken files, one row of the catalog each; `missing` has a row and no file."""
+"""Names of broken files. Each has a row in the catalog; `missing` has a row but no file."""
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -54,7 +54,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def synthesize(output: Path, *, tracks: int = 120, seed: int = 0, duration_s: float = 8.0) -> int:
-    """Writes `audio/`, `catalog.parquet` and `taxonomy.yaml` under `output`; returns the catalog's rows."""
+    """Writes `audio/`, `catalog.parquet` and `taxonomy.yaml` under `output`; returns the number of catalog rows."""
 
     audio = output / "audio"
     audio.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def _write_track(audio: Path, track: SyntheticTrack, number: int, duration_s: fl
 
 
 def _copy_first(audio: Path, first: dict[str, Any]) -> dict[str, Any]:
-    """The first song once more: the same bytes under another name and id."""
+    """Writes a duplicate of the first song, with another name and id; returns its catalog row."""
     original = audio / Path(first["uri"]).name
     copy = original.with_stem("track-copy")
     copy.write_bytes(original.read_bytes())
@@ -85,7 +85,7 @@ def _copy_first(audio: Path, first: dict[str, Any]) -> dict[str, Any]:
 
 
 def _encode_track(track: SyntheticTrack, number: int, duration_s: float) -> tuple[str, bytes]:
-    """File name and bytes of a song, in the format whose turn it is."""
+    """File name and bytes of a song; its number selects the format."""
 
     extension, container, codec, rate, channels = FORMATS[number % len(FORMATS)]
     samples = render(track.song, duration_s, rate, channels)
@@ -93,11 +93,11 @@ def _encode_track(track: SyntheticTrack, number: int, duration_s: float) -> tupl
 
 
 def encode_audio(samples: NDArray[np.float32], rate: int, container: str, codec: str) -> bytes:
-    """Audio [samples, channels] as the bytes of a file; the same samples make the same bytes."""
+    """Encodes samples [samples, channels] as the bytes of a file; equal samples give equal bytes."""
 
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], codec, format=container) as file:
-        # libsndfile's Vorbis encoder overflows its stack on one long write.
+        # Write in blocks, because libsndfile's Vorbis encoder overflows its stack on one long write.
         for start in range(0, len(samples), 8192):
             file.write(samples[start : start + 8192])
     return with_serial(buffer.getvalue(), 1) if container == "OGG" else buffer.getvalue()
@@ -120,7 +120,7 @@ def _row(track: SyntheticTrack, uri: str) -> dict[str, Any]:
 
 
 def _write_broken(audio: Path, songs: list[SyntheticTrack], count: int) -> list[dict[str, Any]]:
-    """Writes `count` broken files and returns their rows: labelled like songs, as in any catalog."""
+    """Writes `count` broken files; returns their rows, which have labels like those of songs."""
     song = _encode_track(songs[0], 2, 1.0)[1]
     header = _encode_track(songs[0], 3, 1.0)[1][:44]
     content: dict[str, bytes | None] = {
@@ -157,6 +157,6 @@ def _write_catalog(path: Path, rows: list[dict[str, Any]]) -> None:
             ("tags", pa.list_(pa.string())),
         ]
     )
-    # Broken rows stand among the others, as they would in a real catalog.
+    # Mix broken rows with the others, as in a real catalog.
     mixed = sorted(rows, key=lambda row: (len(row["track_id"]) * 7 + sum(row["track_id"].encode())) % 97)
     pq.write_table(pa.Table.from_pylist(mixed, schema), path, compression="zstd")

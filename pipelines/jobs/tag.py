@@ -1,4 +1,4 @@
-"""Tag a whole catalog and publish a snapshot of tag tables.
+"""Tags a whole catalog and publishes a snapshot of tag tables.
 
 catalog-tagger tag --catalog catalog.parquet --model bundle --table table
 """
@@ -51,12 +51,12 @@ from transforms.tagging.tagger import ids_of
 from transforms.version_sources import VersionSources
 
 BUCKET_TRACKS = 20_000
-"""Tracks that a bucket should hold; the bucket count is written once, when a table is made."""
+"""Target number of tracks per bucket. The bucket count is written once, when a table is created."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Also:
-    """A further bundle, and the table whose next run finds its embeddings."""
+    """A further bundle, and the table whose next run reuses its embeddings."""
 
     model: str
     table: str
@@ -70,13 +70,13 @@ class Options:
     Attributes:
       shards: the catalog's shards.
       tracks: rows of the catalog.
-      inference: what runs the trunk.
-      known: where earlier outcomes are.
+      inference: library that runs the trunk.
+      known: outcomes of earlier runs.
       limits: limits of the gates.
-      launch: where this launch's receipt goes, relative to the table root.
-      allow_weak_sandbox: whether audio is decoded where seccomp is missing.
-      also: other bundles that embed what is extracted.
-      children: sandbox children of a worker process; 0 means one a core of the worker.
+      launch: path of this launch's receipt, relative to the table root.
+      allow_weak_sandbox: whether audio is decoded if seccomp is missing.
+      also: other bundles that embed the extracted tracks.
+      children: sandboxed child processes per worker process; 0 means one per core of the worker.
     """
 
     shards: list[CatalogShard]
@@ -97,7 +97,7 @@ class Options:
 
 
 def build(root: beam.Pipeline, options: Options) -> None:
-    """The whole job, top to bottom."""
+    """Builds the graph of the whole job."""
 
     known, publication = options.known, options.publication
     load_tagger = functools.partial(load_bundle, options.model)
@@ -142,7 +142,7 @@ def build(root: beam.Pipeline, options: Options) -> None:
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Plans, runs the job, publishes."""
+    """Plans and runs the job, and publishes its run."""
 
     beam_options = parse_beam_args(beam_args, "tag")
     check_beam_places(
@@ -158,7 +158,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     if is_dry_run(beam_options):
         return Answer(text="dry run: nothing was launched", document={"table": args.table, "launched": False})
     if args.no_wait:
-        text = f"launched; when the job has ended: catalog-tagger publish {args.table}"
+        text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
         return Answer(text=text, document={"table": args.table, "launched": True})
     return _finish(args.table, options.launch, options.limits)
 
@@ -167,7 +167,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     """Checks the arguments against catalog, bundle and table.
 
     Raises:
-      UsageError: a value out of its range.
+      UsageError: a value is out of its range.
       CommandFailed: catalog, bundle or table cannot be read.
     """
 
@@ -202,32 +202,32 @@ def _buckets(args: Arguments, tracks: int) -> int:
 
     buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
     if args.buckets not in (None, buckets):
-        raise UsageError(f"--buckets={args.buckets}: {args.table} was made with {buckets}: leave the flag out")
+        raise UsageError(f"--buckets={args.buckets}: {args.table} has {buckets} buckets: leave the flag out")
     return buckets
 
 
 def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]:
-    """Every `--also`, checked.
+    """Checks and returns every `--also`.
 
     Raises:
-      UsageError: one cannot be, or a table would get the same embeddings twice.
+      UsageError: one is refused by `_also`, or a table would get the same embeddings twice.
     """
     given = {(args.table.rstrip("/"), bundle.embedding_id)}
-    found = []
+    also = []
     for model, table in args.also:
         other = _also(args, bundle.feature_id, model, table, buckets)
         if (place := (table.rstrip("/"), other.embedding_id)) in given:
-            raise UsageError(f"--also {model} {table}: that table gets these embeddings already: name it once")
+            raise UsageError(f"--also {model} {table}: that table already gets these embeddings: give it once")
         given.add(place)
-        found.append(other)
-    return tuple(found)
+        also.append(other)
+    return tuple(also)
 
 
 def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int) -> Also:
-    """One `--also`, checked.
+    """Checks and returns one `--also`.
 
     Raises:
-      UsageError: it cannot share what is extracted, or its runs would not look where part files are put.
+      UsageError: the bundle takes other features, or the table has another number of buckets.
     """
 
     bundle = load_bundle(model)
@@ -256,8 +256,8 @@ def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
     """Reads the launch's receipt and publishes the run that it names."""
 
     receipt = receipts.read(table, launch)
-    if receipt.problem_count:  # told now, and nothing that `publish` could mend
+    if receipt.problem_count:  # reported below; `publish` cannot fix these problems
         receipts.forget(table, launch)
     published = publish_receipt(table, receipt, limits)
-    receipts.forget(table, launch)  # no other: another launch may be about to read its own
+    receipts.forget(table, launch)  # only this one: another launch may still need its own
     return published

@@ -1,4 +1,4 @@
-"""Training: what can be asked without TensorFlow is asked first, then the trunk is trained and the heads are fitted."""
+"""Trains a trunk and fits heads. All checks that need no TensorFlow come first."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from models.build import BuiltBundle
 
 FEW_LABELS = 5_000
-"""Labelled tracks below which a ready-made trunk is advised."""
+"""With fewer labelled tracks than this, `train` advises an imported trunk."""
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Trains and writes the bundle; in a job, the job's places stand in for flags that are not given."""
+    """Trains and writes the bundle; in a GPU job, its environment gives the places of flags that are not given."""
     head_options(args)
     return _train(with_places(args, os.environ))
 
 
 def _train(args: Arguments) -> Answer:
     try:
-        # Asked before TensorFlow is imported: these answers should not take half a minute.
+        # Check before TensorFlow is imported, so that errors appear at once and not after half a minute.
         _check_output(args)
         dataset = read_manifest(args.dataset)
         checked(head_options(args).precisions, dataset.taxonomy.tag_ids)
@@ -48,8 +48,8 @@ def _train(args: Arguments) -> Answer:
     notes = []
     if built.metrics.get("fine_tuning", {}).get("published") == "frozen":
         notes.append(
-            "fine-tuning did not lower the loss on validation tracks by more than its standard error: the bundle holds "
-            "the ready-made trunks as they were (--fine-tune always publishes the trained ones)"
+            "fine-tuning did not lower the validation loss by more than its standard error: the bundle contains the "
+            "original trunks (use --fine-tune always to publish the fine-tuned ones)"
         )
     if advice := advice_for(built.metrics["tracks"], has_bundles=names != args.trunk):
         notes.append(advice)
@@ -57,21 +57,21 @@ def _train(args: Arguments) -> Answer:
 
 
 def advice_for(tracks: Mapping[str, int], *, has_bundles: bool) -> str | None:
-    """What to take besides a network from scratch or the fixed statistics for so few labels, see docs/quality.md."""
+    """Advice to use imported networks if there are few labels, see docs/quality.md; None if it does not apply."""
     labelled = tracks["train"] + tracks["validation"]
     if labelled >= FEW_LABELS or has_bundles:
         return None
     return (
-        f"with {labelled} labelled tracks, ready-made networks are mostly better on music: `catalog-tagger "
-        "import-model musicnn`, then `prepare` and `train` with --trunk on both of its bundles (docs/quality.md)"
+        f"with {labelled} labelled tracks, imported networks are mostly better on music: run `catalog-tagger "
+        "import-model musicnn`, then `prepare` and `train` with --trunk for both of its bundles (docs/quality.md)"
     )
 
 
 def _check_output(args: Arguments) -> None:
-    """Makes sure that the chief can write a bundle; what a killed run has written of it makes room.
+    """Checks that the chief can write a bundle. Files of a killed run that this run resumes are removed.
 
     Raises:
-      BundleError: there is something else.
+      BundleError: the output contains something else.
     """
 
     if not is_chief():
@@ -82,21 +82,21 @@ def _check_output(args: Arguments) -> None:
 
 
 def _check_trunks(args: Arguments, dataset: DatasetManifest) -> list[str]:
-    """Asks of the trunks what can be asked without TensorFlow; the names among them, those of bundles left out.
+    """Checks the trunks as far as possible without TensorFlow; returns those that are names and not bundles.
 
     Raises:
-      UsageError: the flags make no sense together.
-      BundleError: a bundle is none, or was made for other features than the dataset.
+      UsageError: the flags exclude or require each other.
+      BundleError: a trunk is not a bundle, or takes other features than the dataset.
     """
 
     args.trunk = list(args.trunk) or ["compact"]
     bundles = bundles_among(args.trunk)
     if args.fine_tune and not bundles:
-        raise UsageError("--fine-tune goes on from the trunk of a bundle: give one as --trunk BUNDLE")
+        raise UsageError("--fine-tune starts from the trunk of a bundle: give one as --trunk BUNDLE")
     if args.train_norms and not args.fine_tune:
-        raise UsageError("--train-norms is for --fine-tune: trunks from scratch always train theirs")
+        raise UsageError("--train-norms needs --fine-tune: trunks from scratch always train their normalisation layers")
     if STATISTICS in args.trunk and args.statistics == "none":
-        raise UsageError("--trunk statistics with --statistics none leaves nothing to embed tracks by")
+        raise UsageError("--trunk statistics excludes --statistics none: there would be no embedding")
     for bundle in bundles.values():
         bundle.check_feature_id(dataset.feature_id)
     return [word for word in args.trunk if word not in bundles]
@@ -107,7 +107,7 @@ def _build(args: Arguments, names: Sequence[str]) -> "BuiltBundle | None":
     from models.build import build_bundle
     from pipelines.inputs.training import training_options
 
-    # Every name is checked before the first trunk is trained.
+    # Check every name before the first trunk is trained.
     options = [training_options(args, name) for name in names] or [training_options(args, "compact")]
     pooling = Pooling(statistics=args.statistics)
     return build_bundle(

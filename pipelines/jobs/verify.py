@@ -14,8 +14,7 @@ from transforms.storage import StorageError
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Each problem and a summary; the exit code is 1 if there is a problem."""
-
+    """Returns the problems and a summary; the exit code is 1 if there is a problem."""
     snapshot = chosen_snapshot(args)
     files = rows = 0
     problems: list[str] = []

@@ -1,1 +1,1 @@
-"""How jobs start: Beam runners and GPU jobs."""
+"""Launching jobs: Beam runners and GPU jobs."""

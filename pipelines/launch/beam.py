@@ -1,4 +1,4 @@
-"""How Beam jobs are started: Beam's own flags unchanged, a local default that needs no download."""
+"""Launches Beam jobs: Beam's flags pass through unchanged, and the default is a local runner without a download."""
 
 import contextlib
 import io
@@ -26,22 +26,22 @@ _REFUSED = {
 
 
 def parse_beam_args(beam_args: list[str], command: str) -> "PipelineOptions":
-    """Beam's options, checked, with defaults for the runner.
+    """Parses and checks Beam's options, and sets defaults for the runner.
 
-    Without `--runner` it is the local runner with one worker thread a core.
+    Without `--runner`, the job uses the local runner with one worker thread per core.
 
     Args:
-      command: which jobs are named after, such as `tag`.
+      command: name of the command, such as `tag`, after which jobs are named.
 
     Raises:
-      UsageError: an option is missing or malformed, or the runner is unknown, or known to lose rows or to need a
-        download.
+      UsageError: an option is missing or malformed, or the runner is unknown or refused: it loses rows, needs a
+        download or keeps every collection.
     """
     from apache_beam.options.pipeline_options import DirectOptions, SetupOptions, StandardOptions
 
     options = _parsed(beam_args)
     if options.view_as(SetupOptions).save_main_session is None:
-        # What workers run is importable; Beam would pickle the console script's module for Dataflow.
+        # Workers can import all code. By default Beam would pickle the console script's module for Dataflow.
         options.view_as(SetupOptions).save_main_session = False
     standard, direct = options.view_as(StandardOptions), options.view_as(DirectOptions)
     named = _given(beam_args, "--runner")
@@ -59,7 +59,7 @@ def parse_beam_args(beam_args: list[str], command: str) -> "PipelineOptions":
 
 
 def _parsed(beam_args: list[str]) -> "PipelineOptions":
-    """The options, each of them parsed, so that a wrong value ends in one line and not in Beam's usage text."""
+    """Parses all options at once, so that a wrong value gives one line instead of Beam's usage text."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     options = PipelineOptions(beam_args)
@@ -99,9 +99,9 @@ def is_local(options: "PipelineOptions") -> bool:
 
 
 def children_per_process(options: "PipelineOptions") -> int:
-    """Sandbox children of one worker process, so that a machine has as many as cores.
+    """Number of sandboxed child processes per worker process, so that a machine has one per core; 0 means one per core.
 
-    Local worker processes share this machine's cores. Elsewhere one process a core is Beam's default.
+    Local worker processes share this machine's cores. On other runners, Beam's default is one process per core.
     """
     from apache_beam.options.pipeline_options import DebugOptions, DirectOptions
 
@@ -114,10 +114,10 @@ def children_per_process(options: "PipelineOptions") -> int:
 
 
 def check_beam_places(options: "PipelineOptions", **places: str | None) -> None:
-    """Refuses places that Dataflow's workers cannot see; `places` are the flags' values by name.
+    """Refuses places that Dataflow's workers cannot access; `places` are the values of flags by name.
 
     Raises:
-      UsageError: a local path, which each worker would take for its own disk.
+      UsageError: a place is a local path, which each worker would look for on its own disk.
     """
     from apache_beam.options.pipeline_options import StandardOptions
 
@@ -126,14 +126,14 @@ def check_beam_places(options: "PipelineOptions", **places: str | None) -> None:
     for name, url in places.items():
         if url is not None and not url.startswith("gs://"):
             flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag}={url}: Dataflow's workers cannot see local files, give a gs:// URL")
+            raise UsageError(f"{flag}={url}: Dataflow's workers cannot access local files, give a gs:// URL")
 
 
 def new_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
     """An empty pipeline for these options.
 
     Raises:
-      UsageError: options that the runner refuses, such as a project that is no project id.
+      UsageError: the runner refuses an option, such as a malformed project id.
     """
     import apache_beam as beam
 
@@ -144,15 +144,15 @@ def new_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
 
 
 def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None = None) -> "PipelineResult | None":
-    """Runs the job, and waits for its end unless told otherwise.
+    """Runs the job; waits for its end if `wait`.
 
-    A dry run prints the options as YAML. It launches nothing, but translates the job for Dataflow.
+    A dry run prints the options as YAML. It launches nothing, but for Dataflow it also translates the job.
 
     Args:
-      tracks: how many tracks are to be extracted, where that is known; for the progress bar of a local job.
+      tracks: number of tracks to extract, if it is known; for the progress bar of a local job.
 
     Raises:
-      CommandFailed: the job did not end well; finished work is kept for the next try.
+      CommandFailed: the job failed; finished work is kept, so that the next run resumes.
     """
     from apache_beam.runners.runner import PipelineState
 
@@ -163,9 +163,11 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None
             result = root.run()
             state = result.wait_until_finish() if wait else None
     except (RuntimeError, OSError) as error:
-        raise CommandFailed(f"the job failed: {_root_cause(error)}\nFinished chunks are kept: run it again.") from error
+        raise CommandFailed(
+            f"the job failed: {_root_cause(error)}\nFinished chunks are kept: run it again to resume."
+        ) from error
     if wait and state not in (PipelineState.DONE, None):
-        raise CommandFailed(f"the job ended as {state}; finished chunks are kept: run it again")
+        raise CommandFailed(f"the job ended as {state}; finished chunks are kept: run it again to resume")
     return result
 
 
@@ -173,17 +175,17 @@ def _dry_run(root: "beam.Pipeline") -> "PipelineResult | None":
     import yaml
 
     print(yaml.safe_dump(root.options.get_all_options(drop_default=True)), end="")
-    # Dataflow's runner knows dry runs and checks the job by translating it; all others would run it.
+    # Dataflow's runner supports dry runs and checks the job by translating it. Other runners would run the job.
     return root.run() if type(root.runner).__name__ == "DataflowRunner" else None
 
 
 @contextlib.contextmanager
 def _local_run(tracks: int | None) -> Iterator[None]:
-    """Shows progress, and keeps the runner's threads from tearing elements.
+    """Shows progress, and prevents a race in the runner that corrupts elements.
 
-    Beam's embedded workers (seen in 2.77) flush their output every second from another thread, unguarded against the
-    one that writes: on a busy machine elements arrive torn, and what reads them loses rows or fills the memory. 0
-    leaves flushing to the writer, between elements.
+    Beam's embedded workers (seen in 2.77) flush their output every second from a second thread, without a lock against
+    the writing thread. On a busy machine, elements arrive in fragments; their reader loses rows or fills the memory.
+    With 0, only the writer flushes, between elements.
     """
     from apache_beam.runners.portability.fn_api_runner import worker_handlers
 
@@ -193,14 +195,14 @@ def _local_run(tracks: int | None) -> Iterator[None]:
 
 
 def _root_cause(error: BaseException) -> str:
-    """The line that names the failure, out of the worker's traceback that Beam joins into one text."""
+    """The line that names the failure, from the worker's traceback, which Beam joins into one text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if "[while running" in line]
     return named[-1] if named else lines[-1] if lines else type(error).__name__
 
 
 def _given(beam_args: list[str], flag: str) -> str | None:
-    """Value of a flag on Beam's command line; None where it is not given."""
+    """Value of a flag on Beam's command line; None if it is not given."""
     for i, word in enumerate(beam_args):
         if word == flag and i + 1 < len(beam_args):
             return beam_args[i + 1]

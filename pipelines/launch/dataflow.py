@@ -1,4 +1,4 @@
-"""Jobs on Dataflow: defaults of Beam's options, and checks before anything is read or launched."""
+"""Jobs on Dataflow: defaults of Beam's options, and checks before the launch."""
 
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ DEFAULT_MAX_WORKERS = 20
 
 
 def fill_dataflow_options(options: "PipelineOptions", command: str) -> None:
-    """Checks the options of a Dataflow job and sets those that are not given.
+    """Checks the options of a Dataflow job and sets defaults for those that are not given.
 
-    Workers run in the image as it is (`sdk_location`), so that none installs packages. Staged files go next to the
+    Workers use the image unchanged (`sdk_location`), so they install no packages. Staged files are written next to the
     temporary folder and not into it, because buckets often delete temporary files by age.
 
     Raises:
@@ -59,7 +59,7 @@ def _check(options: "PipelineOptions") -> None:
         check_form("--worker_machine_type", worker.machine_type, MACHINE_TYPE)
     if google.service_account_email is not None:
         check_form("--service_account_email", google.service_account_email, ACCOUNT)
-    # Beam's own checks, without those that ask the network; the runner runs all of them again.
+    # Run Beam's own checks, except those that use the network; the runner runs all of them again.
     validator = PipelineOptionsValidator(options, None)
     problems = [*validator.validate_gcs_path(google, "temp_location"), *validator.validate_cloud_options(google)]
     problems += validator.validate_num_workers(worker)

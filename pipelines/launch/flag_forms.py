@@ -1,11 +1,11 @@
-"""Forms of flags that several ways to launch share."""
+"""Forms of flag values, and checks, that several launchers share."""
 
 import re
 from typing import NamedTuple
 
 
 class FlagForm(NamedTuple):
-    """What the whole value of a flag must match, and the advice for a value that does not."""
+    """The pattern that the whole value of a flag must match, and the advice for a value that does not match."""
 
     pattern: str
     advice: str
@@ -46,4 +46,4 @@ def check_not_given(runner: str, **values: object) -> None:
       ValueError: one is given.
     """
     if given := [f"--{name}" for name, value in values.items() if value is not None]:
-        raise ValueError(f"{given[0]} is no option of {runner}: leave it out")
+        raise ValueError(f"{given[0]} is not an option of {runner}: leave it out")

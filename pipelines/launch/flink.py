@@ -1,4 +1,4 @@
-"""Jobs on Flink and other portable runners: where workers come from, and checks before anything is launched."""
+"""Jobs on Flink and other portable runners: environment of the workers, and checks before the launch."""
 
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ _WORKERS = "--sdk_container_image=IMAGE, or --environment_type=EXTERNAL --enviro
 
 
 def fill_flink_options(options: "PipelineOptions", command: str, runner: str) -> None:
-    """Checks the options of FlinkRunner or PortableRunner and sets those that are not given.
+    """Checks the options of FlinkRunner or PortableRunner and sets defaults for those that are not given.
 
-    An image in `--sdk_container_image`, which Dataflow takes too, becomes the Docker environment of the job.
+    An image in `--sdk_container_image`, as Dataflow takes it, becomes the Docker environment of the job.
 
     Raises:
       ValueError: an option is missing, malformed, or belongs to another runner.
@@ -52,7 +52,7 @@ def _fill_environment(portable: "PortableOptions", image: str | None) -> None:
             raise ValueError("--sdk_container_image and --environment_... exclude each other")
         portable.environment_type, portable.environment_config = "DOCKER", image
     elif portable.environment_type is None:
-        raise ValueError(f"it is not said where workers come from: give {_WORKERS}")
+        raise ValueError(f"the environment of the workers is missing: give {_WORKERS}")
     config = portable.environment_config
     if config is not None and portable.environment_type == "EXTERNAL" and not config.startswith("{"):
         check_form("--environment_config", config, ADDRESS)

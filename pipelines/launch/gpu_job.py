@@ -1,4 +1,4 @@
-"""What a training job on rented GPUs is made of, whoever runs it: image, command, GPUs, retries."""
+"""The parts of a training job on rented GPUs, for every service: image, command, GPUs, retries."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ from pipelines.launch.flag_forms import IMAGE, check_form
 from pipelines.terminal.errors import UsageError
 
 IMAGE_PROGRAM = "catalog-tagger"
-"""What the container starts, whatever its image's entry point is."""
+"""Program that the container starts, in place of its image's entry point."""
 
 MACHINE_TYPES = {
     "NVIDIA_L4": {1: "g2-standard-8", 2: "g2-standard-24", 4: "g2-standard-48", 8: "g2-standard-96"},
@@ -24,28 +24,31 @@ MACHINE_TYPES = {
     "NVIDIA_H100_80GB": {1: "a3-highgpu-1g", 2: "a3-highgpu-2g", 4: "a3-highgpu-4g", 8: "a3-highgpu-8g"},
     "NVIDIA_H200_141GB": {8: "a3-ultragpu-8g"},
 }
-"""GPU type -> GPUs -> machine of Google's that has so many and the cores to feed them."""
+"""GPU type -> number of GPUs -> Google machine type with this number and enough cores for them."""
 
 _NAME = r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GpuJob:
-    """One training job, checked.
+    """One training job.
 
     Attributes:
-      name: of the job; letters, digits and hyphens, since hosts are named after it.
-      image: container image that holds `catalog-tagger`.
+      name: name of the job; lower-case letters, digits and hyphens, because hosts are named after it.
+      image: container image that contains `catalog-tagger`.
       words: the command line after `catalog-tagger`.
-      folder: where checkpoints and logs go unless the command line says otherwise: `gs://` or under a volume.
+      folder: folder of checkpoints and logs unless the command line names others: `gs://` or under a volume.
       gpu: type of the GPUs, such as `nvidia-l4`.
-      gpus: of each machine; 0 for a job that needs none.
-      machines: that train together; each is a worker of TF_CONFIG.
-      machine_type: None leaves the choice to a table or to the scheduler.
-      retries: how often a machine that failed is started again; it goes on from the last checkpoint.
-      spot: machines that may be taken away at any moment.
-      service_account: in whose name the job reads and writes.
-      max_hours: after so long the job is stopped.
+      gpus: number of GPUs per machine; 0 for a job that needs none.
+      machines: number of machines that train together; each is a worker of TF_CONFIG.
+      machine_type: type of the machines; None leaves the choice to `MACHINE_TYPES` or to the scheduler.
+      retries: number of restarts per failed machine; it resumes from the last checkpoint.
+      spot: whether to use spot machines, which can be reclaimed at any time.
+      service_account: account that the job uses to read and write.
+      max_hours: hours after which the job is stopped.
+
+    Raises:
+      ValueError: a value does not have its form or is out of its range.
     """
 
     name: str
@@ -63,7 +66,7 @@ class GpuJob:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name):
-            raise ValueError(f"--job-name={self.name}: lower-case letters, digits and hyphens, at most 49")
+            raise ValueError(f"--job-name={self.name}: give at most 49 lower-case letters, digits and hyphens")
         check_form("--image", self.image, IMAGE)
         for flag, least in (("gpus", 0), ("machines", 1), ("retries", 0), ("max_hours", 1)):
             if getattr(self, flag) < least:
@@ -81,7 +84,7 @@ def job_name(command: str, output: str) -> str:
 
 
 def command_words(args: Arguments, params: Iterable[click.Parameter]) -> list[str]:
-    """The flags that give a command the same values again; those that have their default are left out.
+    """The flags that reproduce these values on a command line, without those that have their default.
 
     Args:
       args: the values.
@@ -110,17 +113,17 @@ def check_job_places(
     texts: Collection[str],
     mount: str | None = None,
 ) -> None:
-    """Refuses what a machine elsewhere cannot see. Every text without choices is taken for a place.
+    """Refuses places that another machine cannot access. Every text flag without choices counts as a place.
 
     Args:
       args: the values.
       params: the flags of the command.
-      names: flags that may also hold a plain name, such as a trunk of the registry.
-      texts: flags that hold text and no place.
-      mount: folder at which the job mounts a volume: what lies in it can be seen.
+      names: flags whose value may also be a plain name, such as a trunk of the registry.
+      texts: flags whose value is text and not a place.
+      mount: folder at which the job mounts a volume; the job can access paths under it.
 
     Raises:
-      UsageError: a local path.
+      UsageError: a place is a local path.
     """
     for flag in params:
         name = flag.name or ""
@@ -132,7 +135,7 @@ def check_job_places(
             if not named and not _seen(place, mount):
                 also = f", or a path under {mount}" if mount else ""
                 raise UsageError(
-                    f"{flag.opts[0]}={place}: the job cannot see this machine's files, give a gs:// URL{also}"
+                    f"{flag.opts[0]}={place}: the job cannot access this machine's files, give a gs:// URL{also}"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Training jobs on Kubernetes: a `Job`, for several machines an indexed one with a headless `Service`."""
+"""Training jobs on Kubernetes: a `Job`; for several machines, an indexed `Job` with a headless `Service`."""
 
 import dataclasses
 import json
@@ -11,23 +11,26 @@ from pipelines.terminal.errors import USAGE, CommandFailed
 
 CONTAINER = "train"
 PORT = 2222
-"""Where the workers of a job talk to each other."""
+"""Port on which the workers of a job communicate."""
 
 USER = 10001
-"""The user of the `trainer` image: volumes are made writable for it."""
+"""User id in the `trainer` image; volumes are made writable for it."""
 
 _CPUS, _MEMORY_GIB = 6, 24
-"""Asked for with each GPU; what a machine of 8 cores and 32 GB has left for a pod."""
+"""Requested per GPU: what a machine with 8 cores and 32 GB can give to a pod."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KubernetesPlace:
-    """Where a job runs, checked.
+    """The place where a job runs.
 
     Attributes:
-      namespace: None is kubectl's own.
+      namespace: namespace of the job; None means kubectl's default.
       claim: name of a PersistentVolumeClaim that the job mounts, or None.
-      mount: folder where it does.
+      mount: folder at which the claim is mounted, or None.
+
+    Raises:
+      ValueError: the namespace is malformed.
     """
 
     namespace: str | None = None
@@ -36,33 +39,33 @@ class KubernetesPlace:
 
     def __post_init__(self) -> None:
         if self.namespace and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", self.namespace):
-            raise ValueError(f"--namespace={self.namespace}: lower-case letters, digits and hyphens, at most 63")
+            raise ValueError(f"--namespace={self.namespace}: give at most 63 lower-case letters, digits and hyphens")
 
 
 def parse_volume(text: str) -> tuple[str, str]:
-    """(claim, mount) of `CLAIM:/PATH`.
+    """Parses `CLAIM:/PATH` into (claim, mount).
 
     Raises:
-      ValueError: not of this form.
+      ValueError: the text has another form.
     """
-    found = re.fullmatch(r"([a-z0-9](?:[-.a-z0-9]*[a-z0-9])?):(/[^:]*[^:/])", text)
-    if not found:
-        raise ValueError(f"--volume={text}: write CLAIM:/PATH, a PersistentVolumeClaim and where it is to be mounted")
-    return found[1], found[2]
+    match = re.fullmatch(r"([a-z0-9](?:[-.a-z0-9]*[a-z0-9])?):(/[^:]*[^:/])", text)
+    if not match:
+        raise ValueError(f"--volume={text}: give CLAIM:/PATH, a PersistentVolumeClaim and the folder to mount it at")
+    return match[1], match[2]
 
 
 def manifests(job: GpuJob, place: KubernetesPlace) -> list[dict[str, Any]]:
     """The objects to create, in order.
 
-    A pod that is pre-empted does not count as a failure, and wrong usage (exit code 2) is not tried again. Any other
-    failure is, up to `retries` times a machine, and goes on from the last checkpoint.
+    A preempted pod does not count as a failure. Wrong usage (exit code 2) is not retried. Any other failure is retried
+    up to `retries` times per machine, and training resumes from the last checkpoint.
 
     Raises:
-      ValueError: spot machines of a cluster that is not GKE's.
+      ValueError: spot machines are requested in a cluster that is not on GKE.
     """
     if job.spot and "=" in job.gpu:
         raise ValueError(
-            "--spot picks nodes by GKE's label: with --gpu LABEL=VALUE choose a label of such nodes instead"
+            "--spot selects nodes by a label of GKE: leave it out, and give a label of spot nodes as --gpu LABEL=VALUE"
         )
     metadata = {"name": job.name, "labels": {"app": IMAGE_PROGRAM}}
     if place.namespace:
@@ -92,7 +95,7 @@ def manifests(job: GpuJob, place: KubernetesPlace) -> list[dict[str, Any]]:
 
 
 def _service(job: GpuJob, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Gives every pod a name that the others find, also before it is ready."""
+    """Gives every pod a host name that the other pods can resolve, also before it is ready."""
     spec = {
         "clusterIP": "None",
         "selector": {"job": job.name},
@@ -103,7 +106,9 @@ def _service(job: GpuJob, metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pod(job: GpuJob, place: KubernetesPlace) -> dict[str, Any]:
-    volumes = [{"name": "shm", "emptyDir": {"medium": "Memory"}}]  # NCCL's GPUs talk through it; 64 MB is too little
+    volumes = [
+        {"name": "shm", "emptyDir": {"medium": "Memory"}}
+    ]  # NCCL uses it between GPUs; the default of 64 MB is too small
     if place.claim:
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": place.claim}})
     pod = {
@@ -122,7 +127,7 @@ def _pod(job: GpuJob, place: KubernetesPlace) -> dict[str, Any]:
 
 
 def _node_selector(job: GpuJob) -> dict[str, str]:
-    """GKE's label of the GPU, or another cluster's where one is given as LABEL=VALUE."""
+    """GKE's label of the GPU, or the label of another cluster if `gpu` is LABEL=VALUE."""
     label, equals, value = job.gpu.partition("=")
     selector = {label: value} if equals else {"cloud.google.com/gke-accelerator": job.gpu.lower().replace("_", "-")}
     if not job.gpus:
@@ -160,7 +165,7 @@ def _container(job: GpuJob, place: KubernetesPlace) -> dict[str, Any]:
 
 
 def _environment(job: GpuJob) -> list[dict[str, Any]]:
-    """What Vertex would set: places of checkpoints and logs, and TF_CONFIG where several machines train together."""
+    """The variables that Vertex would set: folders of checkpoints and logs, and TF_CONFIG for several machines."""
     folder = job.folder.rstrip("/")
     places = [
         {"name": "AIP_CHECKPOINT_DIR", "value": f"{folder}/checkpoints/"},
@@ -179,17 +184,17 @@ def _environment(job: GpuJob) -> list[dict[str, Any]]:
 
 
 def to_yaml(objects: list[dict[str, Any]]) -> str:
-    """The objects as one file that `kubectl create -f` takes."""
+    """The objects as one YAML file for `kubectl create -f`."""
     import yaml
 
     return yaml.safe_dump_all(objects, sort_keys=False, width=120)
 
 
 def submit(objects: list[dict[str, Any]]) -> str:
-    """Hands the objects to kubectl, which knows the cluster; returns what it says.
+    """Creates the objects with kubectl, which knows the cluster; returns its output.
 
     Raises:
-      CommandFailed: kubectl is missing, or refuses.
+      CommandFailed: kubectl is missing, or refuses the job.
     """
     command = ["kubectl", "create", "--filename", "-"]
     try:

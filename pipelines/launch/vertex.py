@@ -1,4 +1,4 @@
-"""Training jobs on Vertex AI: a `CustomJob` request, and how it is sent."""
+"""Training jobs on Vertex AI: builds and sends a `CustomJob` request."""
 
 import dataclasses
 import os
@@ -10,21 +10,24 @@ from pipelines.launch.gpu_job import IMAGE_PROGRAM, MACHINE_TYPES, GpuJob
 from pipelines.terminal.errors import CommandFailed
 
 ENDPOINT = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
-"""Environment variable with another address of the service, as gcloud reads it: for private endpoints."""
+"""Environment variable with another address of the service, for private endpoints; gcloud reads it too."""
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _RETRIES = 3
-"""Vertex starts a job again so often, or not at all: no other number can be asked for."""
+"""Number of times that Vertex restarts a job, if it does; no other number can be chosen."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VertexPlace:
-    """Where a job runs, checked.
+    """The place where a job runs.
 
     Attributes:
-      project: id of the project that pays.
-      region: such as `europe-west4`.
-      tensorboard: TensorBoard instance that shows the run while it lasts: its number, or its full name.
+      project: id of the project that is billed.
+      region: region, such as `europe-west4`.
+      tensorboard: TensorBoard instance that shows the running job: its number, or its full name.
+
+    Raises:
+      ValueError: a value does not have its form.
     """
 
     project: str
@@ -44,30 +47,30 @@ class VertexPlace:
 
     @property
     def parent(self) -> str:
-        """Name of the collection that holds the jobs."""
+        """Resource name of the location, under which the jobs are."""
         return f"projects/{self.project}/locations/{self.region}"
 
 
 def custom_job(job: GpuJob, place: VertexPlace) -> dict[str, Any]:
     """The body of a `customJobs.create` request.
 
-    Vertex sets AIP_CHECKPOINT_DIR and AIP_TENSORBOARD_LOG_DIR from `baseOutputDirectory`, and TF_CONFIG where there are
-    several machines: the first is the chief, in a pool of its own.
+    Vertex sets AIP_CHECKPOINT_DIR and AIP_TENSORBOARD_LOG_DIR from `baseOutputDirectory`, and TF_CONFIG if there are
+    several machines. The first machine is the chief, in a separate pool.
 
     Raises:
-      ValueError: what Vertex cannot do.
+      ValueError: Vertex does not support a setting of the job.
     """
     if job.retries not in (0, _RETRIES):
         raise ValueError(
-            f"--retries={job.retries}: Vertex starts a job again up to {_RETRIES} times, or, with 0, never"
+            f"--retries={job.retries}: Vertex restarts a job up to {_RETRIES} times or never, give {_RETRIES} or 0"
         )
     if place.tensorboard and not job.service_account:
-        raise ValueError("--tensorboard needs --service-account: Vertex writes to the instance in its name")
+        raise ValueError("--tensorboard needs --service-account: Vertex writes to the instance as this account")
     spec: dict[str, Any] = {
         "workerPoolSpecs": [_pool(job, 1), *([_pool(job, job.machines - 1)] if job.machines > 1 else [])],
         "scheduling": {
             "timeout": f"{job.max_hours * 3600}s",
-            # A machine that is lost takes the others' sums with it: all go on from the last checkpoint.
+            # Machines that train together depend on each other: if one is lost, all resume from the last checkpoint.
             "restartJobOnWorkerRestart": job.retries > 0,
             "disableRetries": job.retries == 0,
             "strategy": "SPOT" if job.spot else "STANDARD",
@@ -85,11 +88,11 @@ def custom_job(job: GpuJob, place: VertexPlace) -> dict[str, Any]:
 def _pool(job: GpuJob, count: int) -> dict[str, Any]:
     gpu = job.gpu.upper().replace("-", "_")
     if not re.fullmatch("[A-Z0-9_]+", gpu):
-        raise ValueError(f"--gpu={job.gpu}: Vertex names GPUs like nvidia-l4")
+        raise ValueError(f"--gpu={job.gpu}: give a GPU type of Vertex, such as nvidia-l4")
     machine = {"machineType": job.machine_type or _machine_type(gpu, job.gpus)}
     return {
         "machineSpec": machine | ({"acceleratorType": gpu, "acceleratorCount": job.gpus} if job.gpus else {}),
-        "replicaCount": str(count),  # an int64, which JSON requests write as text
+        "replicaCount": str(count),  # an int64, which is a string in JSON requests
         "diskSpec": {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 200},
         "containerSpec": {"imageUri": job.image, "command": [IMAGE_PROGRAM], "args": list(job.words)},
     }
@@ -104,20 +107,24 @@ def _machine_type(gpu: str, gpus: int) -> str:
         return CPU_MACHINE
     counts = MACHINE_TYPES.get(gpu)
     if counts is None:
-        raise ValueError(f"--gpu={gpu}: known are {', '.join(sorted(MACHINE_TYPES))}; for another give --machine-type")
+        raise ValueError(
+            f"--gpu={gpu}: known types are {', '.join(sorted(MACHINE_TYPES))}; for another type, give --machine-type"
+        )
     if gpus not in counts:
         counted = ", ".join(map(str, counts))
-        raise ValueError(f"--gpus={gpus}: machines with {gpu} have {counted} of them; for others give --machine-type")
+        raise ValueError(
+            f"--gpus={gpus}: machines with {gpu} have {counted} GPUs; for another number, give --machine-type"
+        )
     return counts[gpus]
 
 
 def submit(body: dict[str, Any], place: VertexPlace) -> str:
     """Creates the job; returns its full name.
 
-    It is sent once: a second request would be a second job.
+    The request is never retried, because a second request could create a second job.
 
     Raises:
-      CommandFailed: no credentials, no answer, or Vertex refuses.
+      CommandFailed: there are no credentials, Vertex does not answer, or it refuses the job.
     """
     import google.auth
     import google.auth.exceptions
@@ -133,7 +140,7 @@ def submit(body: dict[str, Any], place: VertexPlace) -> str:
         raise CommandFailed(f"no Google credentials ({error}): run gcloud auth application-default login") from error
     except requests.RequestException as error:
         raise CommandFailed(
-            f"no answer from Vertex ({error}): look whether the job is there before you try again"
+            f"no answer from Vertex ({error}): check whether the job exists before you try again"
         ) from error
     if answer.status_code != 200:
         raise CommandFailed(f"Vertex refused the job: {_reason(answer)}")
@@ -141,7 +148,7 @@ def submit(body: dict[str, Any], place: VertexPlace) -> str:
 
 
 def _reason(answer: Any) -> str:
-    """Status and message of a refusal, or the beginning of an answer that is not Vertex's own."""
+    """Status and message of a refusal, or the beginning of the answer if it is not in Vertex's format."""
     try:
         error = answer.json()["error"]
         return f"{answer.status_code} {error.get('status', '')}: {error['message']}"

@@ -1,4 +1,4 @@
-"""A catalog invented from a seed: artists, recipes of songs, and the tags that follow from each recipe by rule."""
+"""A synthetic catalog from a seed: artists, recipes of songs, and the tags that rules derive from each recipe."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from pipelines.synthesis.song import Mode, Song, Timbre
 TRACKS_PER_ARTIST = 3
 
 TEMPI = {"slow": (60, 78), "medium": (92, 112), "fast": (138, 165)}
-"""Beats a minute of each `tempo` tag; nothing is made in between, so the tags are certain."""
+"""Range of beats per minute of each `tempo` tag. No song has a tempo in between, so the tags are unambiguous."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Genre:
-    """What songs of a genre are made of.
+    """Instruments and tempi of a genre.
 
     Attributes:
       core: instruments in every song.
-      extra: instrument -> chance to be in a song, `voice` among them.
+      extra: instrument, including `voice` -> probability to be in a song.
       tempi: the tempo tags that occur.
     """
 
@@ -56,7 +56,7 @@ MOODS: dict[str, tuple[str, ...]] = {
     "wistful": ("sad",),
     "gloomy": ("sad", "dark"),
 }
-"""Mood -> broader moods: three levels, two of them with two parents."""
+"""Mood -> broader moods, on three levels; two moods have two parents."""
 
 _MOOD_RULE = {
     ("energetic", "major", True): "euphoric",
@@ -72,7 +72,7 @@ _MOOD_RULE = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Artist:
-    """An invented artist: a key, a name, a genre, a country and a way to sound."""
+    """A synthetic artist: key, name, genre, country, language and timbre."""
 
     artist_id: str
     name: str
@@ -84,7 +84,7 @@ class Artist:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SyntheticTrack:
-    """A song with what a catalog says about it; `tags` are those that the catalog tells, not all that are true."""
+    """A song with its metadata in the catalog. `tags` are the annotated tags, which may lack some of the true ones."""
 
     track_id: str
     title: str
@@ -96,7 +96,7 @@ class SyntheticTrack:
 
 
 def mood_of(tempo: str, mode: str, bright: bool, drums: bool) -> str:
-    """The most specific mood: fast songs, and medium ones with drums, are energetic; mode and treble do the rest."""
+    """The most specific mood. Fast songs, and medium ones with drums, are energetic; the rest is mode and treble."""
     energy = "energetic" if tempo == "fast" or (tempo == "medium" and drums) else "soft"
     return _MOOD_RULE[energy, mode, bright]
 
@@ -105,7 +105,7 @@ def tempo_of(bpm: float) -> str:
     """The `tempo` tag of a song.
 
     Raises:
-      ValueError: a tempo between two ranges.
+      ValueError: the tempo is in no range.
     """
     for name, (low, high) in TEMPI.items():
         if low <= bpm <= high:
@@ -114,7 +114,7 @@ def tempo_of(bpm: float) -> str:
 
 
 def true_tags(genre: str, song: Song) -> dict[str, list[str]]:
-    """Category -> tags, derived from the recipe alone; parents of a mood are implied, not listed."""
+    """Category -> tags, derived only from the recipe; parents of a mood are implied and not listed."""
     tempo, drums = tempo_of(song.bpm), "drums" in song.levels
     return {
         "voice": ["voice/vocal" if "voice" in song.levels else "voice/instrumental"],
@@ -127,7 +127,7 @@ def true_tags(genre: str, song: Song) -> dict[str, list[str]]:
 
 
 def taxonomy() -> dict[str, Any]:
-    """The taxonomy document of the invented catalog, as it is written to YAML."""
+    """The taxonomy of the synthetic catalog, as a document for YAML."""
 
     def tags(category: str, slugs: Iterable[str]) -> list[dict[str, Any]]:
         return [{"id": f"{category}/{slug}", "name": slug.capitalize()} for slug in slugs]
@@ -154,7 +154,7 @@ def taxonomy() -> dict[str, Any]:
 
 
 def make_artists(count: int, seed: int) -> list[Artist]:
-    """`count` artists whose genres take turns; artist n is the same however many there are."""
+    """Makes `count` artists with the genres in turn. Artist n does not depend on `count`."""
     return [_make_artist(number, seed) for number in range(count)]
 
 
@@ -177,7 +177,7 @@ def _make_artist(number: int, seed: int) -> Artist:
 
 
 def make_tracks(count: int, seed: int) -> list[SyntheticTrack]:
-    """`count` tracks, three of each artist; track n is the same however many there are."""
+    """Makes `count` tracks, three per artist. Track n does not depend on `count`."""
     artists = make_artists(-(-count // TRACKS_PER_ARTIST), seed)
     return [_make_track(number, artists[number // TRACKS_PER_ARTIST], seed) for number in range(count)]
 
@@ -213,7 +213,7 @@ def _make_song(rng: np.random.Generator, artist: Artist, seed: tuple[int, ...]) 
 
 
 def _annotated(rng: np.random.Generator, genre: str, song: Song) -> tuple[str, ...]:
-    """What annotators wrote: mostly all, sometimes without some categories, sometimes with weights."""
+    """The annotated tags: usually all, sometimes none or without some categories, sometimes with weights."""
     known = true_tags(genre, song)
     fate = rng.random()
     if fate < 0.05:
@@ -222,7 +222,7 @@ def _annotated(rng: np.random.Generator, genre: str, song: Song) -> tuple[str, .
         for category in rng.choice(sorted(known), 2, replace=False):
             del known[str(category)]
     elif fate < 0.35:
-        # Here the weight of an instrument is how loud it was mixed.
+        # The weight of an instrument is its level in the mix.
         known["instrument"] = [f"{tag}:{song.levels[tag.split('/')[1]]}" for tag in known["instrument"]]
     return tuple(tag for tags in known.values() for tag in tags)
 

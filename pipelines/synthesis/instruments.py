@@ -1,7 +1,7 @@
 """Synthetic instruments: notes as arrays, for catalogs whose tags are known by construction.
 
-Every function returns one note as float32 [samples] with a peak of about 1. Frequencies in Hz, lengths in
-seconds, rates in Hz; `tilt` is the exponent of the harmonics' decay (larger is darker).
+Every function returns one note as float32 [samples] with a peak of about 1. Frequencies and rates are in Hz, lengths in
+seconds. `tilt` is the exponent of the harmonics' decay: a larger value is duller.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ VOWELS = {
     "i": ((290.0, 1.0), (2200.0, 0.25), (3000.0, 0.2)),
     "o": ((450.0, 1.0), (800.0, 0.5), (2830.0, 0.08)),
 }
-"""Formants of sung vowels: (centre in Hz, linear gain), strongest first."""
+"""Formants of sung vowels: (centre in Hz, linear gain), the strongest first."""
 
 
 def envelope(samples: int, rate: int, attack_s: float, release_s: float) -> Note:
@@ -28,12 +28,12 @@ def envelope(samples: int, rate: int, attack_s: float, release_s: float) -> Note
 
 
 def harmonics(frequency: NDArray[np.float64], gains: NDArray[np.float64], rate: int) -> Note:
-    """Sum of harmonics of one gliding fundamental.
+    """Sum of the harmonics of a gliding fundamental.
 
     Args:
-      frequency: Hz [samples], the fundamental at each sample.
-      gains: [harmonics], the linear gain of each; those over 45 % of the rate are left out.
-      rate: samples a second.
+      frequency: frequency of the fundamental at each sample, in Hz [samples].
+      gains: linear gain of each harmonic [harmonics]; harmonics above 45 % of the rate are left out.
+      rate: samples per second.
     """
     phase = 2 * np.pi * np.cumsum(frequency) / rate
     kept = int(min(len(gains), 0.45 * rate / frequency.max()))
@@ -54,7 +54,7 @@ def pluck(frequency: float, seconds: float, rate: int, tilt: float, rng: np.rand
     period = max(int(rate / frequency - 0.5), 2)
     turns = int(seconds * rate) // period + 1
     excitation = rng.uniform(-1, 1, period)
-    # Smoothing the excitation moves the plucking hand away from the bridge: a darker string.
+    # Smooth the excitation, which corresponds to plucking further from the bridge: the string sounds duller.
     for _ in range(round(4 * tilt)):
         excitation = 0.5 * (excitation + np.roll(excitation, 1))
     line = np.empty((turns, period))
@@ -77,7 +77,7 @@ def organ(frequency: float, seconds: float, rate: int, tilt: float, rng: np.rand
 
 
 def flute(frequency: float, seconds: float, rate: int, tilt: float, rng: np.random.Generator) -> Note:
-    """A flute: few harmonics, a slow vibrato that sets in late, and breath noise around the tone."""
+    """A flute: few harmonics, a slow vibrato that begins gradually, and breath noise."""
     times = np.arange(max(int(seconds * rate), 8)) / rate
     glide = frequency * (1 + 0.006 * np.minimum(times / 0.5, 1) * np.sin(2 * np.pi * 4.5 * times))
     tone = harmonics(glide, np.array([1.0, 0.35, 0.12, 0.05]) ** (0.6 + 0.4 * tilt), rate)
@@ -95,7 +95,7 @@ def bell(frequency: float, seconds: float, rate: int, tilt: float, rng: np.rando
 
 
 def bass(frequency: float, seconds: float, rate: int, tilt: float, rng: np.random.Generator) -> Note:
-    """A bass synthesiser: a sawtooth whose treble closes within the note."""
+    """A bass synthesiser: a sawtooth whose treble decays within the note."""
     times = np.arange(max(int(seconds * rate), 8)) / rate
     drift = frequency * (1 + rng.uniform(-0.001, 0.001))
     open_ = harmonics(np.full(len(times), drift), 1 / np.arange(1, 25) ** (0.6 * tilt), rate)
@@ -105,7 +105,7 @@ def bass(frequency: float, seconds: float, rate: int, tilt: float, rng: np.rando
 
 
 def voice(frequency: float, seconds: float, rate: int, tilt: float, rng: np.random.Generator) -> Note:
-    """A sung vowel: formants over a buzz with vibrato; `tilt` also makes the singer's throat longer."""
+    """A sung vowel: harmonics with vibrato, shaped by formants; `tilt` also lowers the formants."""
     times = np.arange(max(int(seconds * rate), 8)) / rate
     vibrato = np.minimum(times / 0.25, 1) * np.sin(2 * np.pi * rng.uniform(5, 6) * times)
     knots = np.arange(0, seconds + 0.1, 0.05)
@@ -150,4 +150,4 @@ PITCHED: dict[str, Callable[[float, float, int, float, np.random.Generator], Not
     "bass": bass,
     "voice": voice,
 }
-"""Instruments that play notes, by the name that tags use."""
+"""Name in tags -> function, for the instruments that play notes."""

@@ -1,4 +1,4 @@
-"""Synthetic songs: a recipe in, stereo samples out. What is played is what the recipe says, so its tags are known."""
+"""Renders synthetic songs as stereo samples from recipes. The recipe defines what is played, so the tags are known."""
 
 import dataclasses
 from typing import Literal
@@ -14,21 +14,21 @@ CHORDS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "major": ((0, 4, 7), (5, 9, 12), (7, 11, 14), (0, 4, 7)),
     "minor": ((0, 3, 7), (5, 8, 12), (7, 10, 14), (0, 3, 7)),
 }
-"""One chord a bar, in semitones over the tonic: I IV V I, with the third of the mode."""
+"""One chord per bar, in semitones above the tonic: I IV V I, with the third of the mode."""
 
 SCALES: dict[str, tuple[int, ...]] = {"major": (0, 2, 4, 7, 9, 12), "minor": (0, 2, 3, 7, 8, 12)}
-"""Melody notes, in semitones over the tonic."""
+"""Melody notes, in semitones above the tonic."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Timbre:
-    """What makes an artist's recordings sound alike.
+    """The sound that all recordings of an artist share.
 
     Attributes:
-      tilt: decay of the harmonics; 0.7 is shrill, 1.6 is dull.
+      tilt: exponent of the harmonics' decay; 0.7 is bright, 1.6 is dull.
       detune: factor on every frequency, about 1.
-      swing: delay of off-beats as a share of half a beat, 0 to 0.3.
-      reverb_s: time in which the room's sound decays by 60 dB, seconds.
+      swing: delay of off-beats as a fraction of half a beat, 0 to 0.3.
+      reverb_s: reverberation time, in which the sound decays by 60 dB, in seconds.
       width: stereo width, 0 (mono) to 1.
       noise: level of the recording's hiss, linear.
     """
@@ -43,16 +43,16 @@ class Timbre:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Song:
-    """A recipe.
+    """The recipe of a song.
 
     Attributes:
-      bpm: beats a minute.
-      mode: major or minor, of chords and melody.
+      bpm: beats per minute.
+      mode: major or minor, for chords and melody.
       tonic: MIDI note of the key, e.g. 57 for A.
       levels: instrument -> linear level; `voice` is an instrument here.
-      bright: True leaves the treble as it is, False takes it away over 1.2 kHz.
-      timbre: the artist's.
-      seed: words that name the song's random numbers.
+      bright: True leaves the treble unchanged; False attenuates it above 1.2 kHz.
+      timbre: timbre of the artist.
+      seed: integers that seed the song's random numbers.
     """
 
     bpm: float
@@ -70,10 +70,10 @@ def hertz(midi: float) -> float:
 
 
 def render(song: Song, duration_s: float, rate: int, channels: int = 2) -> NDArray[np.float32]:
-    """Plays a song: float32 [samples, channels], peak 0.8, silent nowhere.
+    """Renders a song: float32 [samples, channels] with a peak of 0.8 and without silence.
 
     Raises:
-      ValueError: an instrument that does not exist.
+      ValueError: an instrument does not exist.
     """
     unknown = set(song.levels) - set(PITCHED) - {"drums"}
     if unknown:
@@ -92,7 +92,7 @@ def _random(song: Song, what: str) -> np.random.Generator:
 
 
 def _mix(total: Note, note: Note, start_s: float, rate: int) -> None:
-    """Adds a note into `total` at its time; what would sound past the end is cut."""
+    """Adds a note to `total` at its time; the part after the end of `total` is cut."""
     start = int(start_s * rate)
     end = min(start + len(note), len(total))
     if start < end:
@@ -100,7 +100,7 @@ def _mix(total: Note, note: Note, start_s: float, rate: int) -> None:
 
 
 def _score(song: Song, name: str, bars: int) -> list[tuple[float, float, int]]:
-    """What an instrument plays: (beat, beats, MIDI note) of every note."""
+    """The notes of an instrument: (beat, length in beats, MIDI note) of each."""
     rng = _random(song, f"score of {name}")
     notes: list[tuple[float, float, int]] = []
     riff = [int(step) for step in rng.choice(SCALES[song.mode], 4)]
@@ -126,7 +126,7 @@ def _part(song: Song, name: str, duration_s: float, rate: int) -> Note:
     total = np.zeros(round(duration_s * rate), np.float32)
     beat_s = 60 / song.bpm
     rng = _random(song, f"notes of {name}")
-    # A note is made once and played wherever the score repeats it, as a sampler would.
+    # Render each note once and reuse it if the score repeats it, as a sampler would.
     made: dict[tuple[float, int], Note] = {}
     for beat, beats, midi in _score(song, name, int(duration_s / beat_s / 4) + 1):
         if (beats, midi) not in made:
@@ -149,7 +149,7 @@ def _drums(song: Song, duration_s: float, rate: int, level: float) -> Note:
 
 
 def _time(song: Song, beat: float) -> float:
-    """Seconds at which a beat sounds; off-beats are late by the artist's swing."""
+    """Time of a beat in seconds; off-beats are delayed by the artist's swing."""
     late = 0.5 * song.timbre.swing if beat % 1 == 0.5 else 0.0
     return (beat + late) * 60 / song.bpm
 
@@ -163,7 +163,7 @@ def _place(tracks: list[Note], width: float) -> NDArray[np.float32]:
 
 
 def _room(channel: Note, song: Song, rate: int, side: int) -> NDArray[np.float32]:
-    """Reverb, tone and hiss of the recording, in one pass over the spectrum."""
+    """Adds reverberation, tone and hiss of the recording, in one pass over the spectrum."""
     rng = _random(song, f"room {side}")
     length = int(song.timbre.reverb_s * rate)
     tail = rng.standard_normal(length) * 10 ** np.linspace(0, -3, length)
@@ -177,6 +177,6 @@ def _room(channel: Note, song: Song, rate: int, side: int) -> NDArray[np.float32
 
 
 def _fast_size(samples: int) -> int:
-    """The next length of the form 2^k or 3 * 2^k, whose Fourier transform is quick."""
+    """The next length of the form 2^k or 3 * 2^k, for which the Fourier transform is fast."""
     power = 1 << (samples - 1).bit_length()
     return power * 3 // 4 if power * 3 // 4 >= samples else power

@@ -1,4 +1,4 @@
-"""What a command answers: text for people, rows for a spreadsheet, one JSON document for programs; on stdout alone."""
+"""The answer of a command on stdout: text for people, rows for spreadsheets, one JSON document for programs."""
 
 import csv
 import dataclasses
@@ -13,9 +13,9 @@ class Answer:
     """The answer of a command.
 
     Attributes:
-      text: what a person reads, without the line end.
-      document: the same as one JSON object.
-      rows: the same as rows with equal keys; by default one row of the document's single values.
+      text: text for people, without the final line end.
+      document: the answer as one JSON object.
+      rows: the answer as rows with equal keys; by default one row with the document's scalar values.
       code: exit code of the command.
     """
 
@@ -43,7 +43,7 @@ class Answer:
 
 
 def _single_values(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of a document that fit one cell, nested names joined by dots."""
+    """The scalar values of a document; nested names are joined by dots."""
     row: dict[str, Any] = {}
     for name, value in document.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What `train` and `refit` answer: the metrics of a new bundle, its ids, and what a reader of them must know."""
+"""The answer of `train` and `refit`: the metrics of a new bundle, its ids, and notes on the metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ def bundle_answer(
     """The answer about a bundle that was written.
 
     Args:
-      output: where the bundle is.
+      output: folder of the bundle.
       bundle: the bundle.
       metrics: its `metrics.json`.
       before: lines about the input.

@@ -1,4 +1,4 @@
-"""Commands on click: each mistake is one line with the flag and the remedy, and Beam's own flags pass through."""
+"""Commands on click. A wrong command line gives one line with the flag and the remedy; Beam's flags pass through."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,9 +10,7 @@ from pipelines.terminal.errors import UsageError
 
 PROGRAM = "catalog-tagger"
 
-EXIT_CODES = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 published nothing because a gate or the reject budget said no."
-)
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused: a gate failed, or the table has a newer snapshot."
 
 
 class Command(click.Command):
@@ -30,7 +28,7 @@ class Command(click.Command):
             self.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Checks the whole command line before click does: unknown flags first, then everything that is missing."""
+        """Checks the whole command line before click does: first unknown flags, then values, then missing flags."""
         if ctx.resilient_parsing:  # completion: the line is not finished
             return super().parse_args(ctx, args)
         try:
@@ -49,7 +47,7 @@ class Command(click.Command):
         return [name for param in params if isinstance(param, click.Option) for name in param.opts if name[:2] == "--"]
 
     def _check_rest(self, ctx: click.Context, rest: Sequence[str]) -> None:
-        """Refuses words that nobody knows."""
+        """Refuses unknown flags and surplus arguments."""
         flags = [word.split("=", 1)[0] for word in rest if word.startswith("--")]
         if flags:
             known = [*self._flags(ctx), *beam_flags()] if self.beam else self._flags(ctx)
@@ -77,7 +75,7 @@ class Command(click.Command):
 
 
 class CommandGroup(click.Group):
-    """Commands under one name; a name that does not exist is answered with the nearest one that does."""
+    """A group of commands. The error for an unknown command suggests the most similar one."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings | {"no_args_is_help": False})
@@ -86,7 +84,7 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first word names."""
+        """Returns the command that the first word names."""
         names = self.list_commands(ctx)
         if args[0] not in names:
             near = difflib.get_close_matches(args[0], names, n=1)
@@ -107,13 +105,13 @@ class CommandGroup(click.Group):
 
 
 def unknown_flag(flag: str, known: Iterable[str]) -> UsageError:
-    """The error for a flag that does not exist, with the nearest one that does."""
+    """The error for an unknown flag, which suggests the most similar one."""
     near = difflib.get_close_matches(flag, list(known), n=1)
     return UsageError(f"unknown flag {flag}" + (f": did you mean {near[0]}?" if near else ""))
 
 
 def beam_flags() -> Iterator[str]:
-    """Every flag that the installed Beam knows, of all its option classes."""
+    """Yields every flag of the option classes of the installed Beam."""
     from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
     parser = _BeamArgumentParser(add_help=False, conflict_handler="resolve")

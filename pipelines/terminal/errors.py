@@ -1,4 +1,4 @@
-"""How a command ends other than well: one line for the user and an exit code."""
+"""Errors that end a command: one line for the user and an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -8,11 +8,11 @@ _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-"""Exit codes: done; failed; wrong usage; published nothing because a gate or the reject budget said no."""
+"""Exit codes: done; failed; wrong usage; refused: a gate failed, or the table has a newer snapshot."""
 
 
 class CommandFailed(Exception):
-    """A command ends here: the message is printed without a traceback, `code` is the exit code."""
+    """Ends the command. The message is printed without a traceback; `code` is the exit code."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(message)
@@ -20,17 +20,17 @@ class CommandFailed(Exception):
 
 
 class UsageError(CommandFailed):
-    """The command line asks for something that does not exist or does not fit."""
+    """The command line is wrong: something does not exist, or arguments do not fit together."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, USAGE)
 
 
 def checked(build: Callable[_Values, _Made], *values: _Values.args, **named: _Values.kwargs) -> _Made:
-    """What `build` makes of values from the command line.
+    """Calls `build` with values from the command line and returns its result.
 
     Raises:
-      UsageError: `build` refuses one of them with a ValueError.
+      UsageError: `build` refuses a value with a ValueError.
     """
     try:
         return build(*values, **named)
@@ -39,7 +39,7 @@ def checked(build: Callable[_Values, _Made], *values: _Values.args, **named: _Va
 
 
 def print_error(message: str) -> None:
-    """Writes an error to stderr, the program's name in colour where a person looks."""
+    """Writes an error to stderr; on a terminal, the program's name is in colour."""
     if not sys.stderr.isatty():
         print(f"catalog-tagger: {message}", file=sys.stderr)
         return

@@ -1,11 +1,11 @@
-"""Metrics as lines of a terminal."""
+"""The metrics of a bundle as lines of text."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 def metrics_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """What a bundle's `metrics.json` says of each model and split, with intervals on the test split."""
+    """Yields the metrics of a bundle by model and split, with confidence intervals on the test split."""
     from models.bundles.model_card import ranges_note, shared_artists
     from models.scoring.formatting import with_interval
 

@@ -1,10 +1,10 @@
-"""Command lines of version 0.1 that are spelled differently now, and how they are spelled today."""
+"""Command lines of version 0.1 whose spelling has changed, and their new spelling."""
 
 import shlex
 from collections.abc import Sequence
 
 _MODELS = {"musicnn": "musicnn", "trunk": "onnx"}
-"""Sources that `import` made bundles from -> their names under `import-model`."""
+"""Source for which `import` made bundles -> its name under `import-model`."""
 
 
 def new_spelling(words: Sequence[str]) -> str | None:
@@ -43,7 +43,7 @@ def _train(words: Sequence[str]) -> list[str] | None:
 
 
 def _taken(words: list[str], flag: str) -> tuple[str | None, list[str]]:
-    """The value of a flag, and the words without it."""
+    """The value of a flag, and the words without the flag."""
     for number, word in enumerate(words):
         if word == flag and number + 1 < len(words):
             return words[number + 1], words[:number] + words[number + 2 :]

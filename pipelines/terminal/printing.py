@@ -1,4 +1,4 @@
-"""Rows as text: JSON, CSV, or a table that fits the terminal."""
+"""Writes rows as text: JSON, CSV, or a table that fits the terminal."""
 
 import datetime
 import io
@@ -17,23 +17,23 @@ GAP = "  "
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Column names told apart: a JSON object cannot hold two of the same name.
+    """Makes column names unique, because a JSON object cannot have two equal names.
 
     >>> unique_names(["tag", "n", "tag"])
     ['tag', 'n', 'tag_1']
     """
-    found: list[str] = []
+    unique: list[str] = []
     for name in names:
         candidate, number = name, 0
-        while candidate in found:
+        while candidate in unique:
             number += 1
             candidate = f"{name}_{number}"
-        found.append(candidate)
-    return found
+        unique.append(candidate)
+    return unique
 
 
 def plain(type_: pa.DataType) -> Convert:
-    """The function that turns a Python value of an Arrow type into one that JSON knows: NaN and infinity are null."""
+    """Returns the function that converts a Python value of an Arrow type for JSON; NaN and infinity become null."""
     if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
         inner = plain(type_.value_type)
         return _unless_null(lambda values: [inner(value) for value in values])
@@ -44,7 +44,7 @@ def plain(type_: pa.DataType) -> Convert:
         item = plain(type_.item_type)
         return _unless_null(lambda pairs: {str(key): item(value) for key, value in pairs})
     if pa.types.is_float32(type_):
-        # 0.1 of 32 bits is 0.10000000149 in 64: its own shortest name is what was stored.
+        # Convert by way of the shortest float32 text: a float32 of 0.1 is 0.10000000149 as float64.
         return _unless_null(lambda value: float(str(np.float32(value))) if math.isfinite(value) else None)
     return _unless_null(_scalar)
 
@@ -68,7 +68,7 @@ def _scalar(value: object) -> str | float | bool | None:
 
 
 def plain_rows(reader: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[list[Any]]:
-    """Rows of values that JSON knows, batch by batch."""
+    """Yields rows of values that JSON can represent, batch by batch."""
     converts = [plain(field.type) for field in schema]
     for batch in reader:
         columns = [_microseconds(column).to_pylist() for column in batch.columns]
@@ -77,14 +77,14 @@ def plain_rows(reader: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[
 
 
 def _microseconds(column: pa.Array) -> pa.Array:
-    """Timestamps as Python can hold them: nanoseconds would need pandas."""
+    """Converts timestamps in nanoseconds to microseconds, because nanoseconds would need pandas."""
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         return column.cast(pa.timestamp("us", column.type.tz), safe=False)
     return column
 
 
 def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """An array of objects, one row a line."""
+    """Writes an array of objects, one row per line."""
     separator = "[\n"
     for row in rows:
         record = dict(zip(names, row, strict=True))
@@ -94,9 +94,10 @@ def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """RFC 4180 with a header and Unix line ends; null is an empty field, an empty text `""`, lists and structs JSON.
+    """Writes CSV (RFC 4180) with a header and Unix line ends.
 
-    The csv module tells null and an empty text apart from Python 3.12 on only.
+    Null is an empty field, an empty text is `""`, and lists and structs are JSON. The csv module can distinguish null
+    from an empty text only since Python 3.12.
     """
     out.write(",".join(map(_field, names)) + "\n")
     for row in rows:
@@ -118,7 +119,7 @@ def _flat(value: object) -> str:
 
 
 def _cell(value: object) -> str:
-    """One line for the table: null is `-`, a list of structs reads like `mood/calm 0.93, mood/dark 0.51`."""
+    """A value as one line: null is `-`, and a list of structs looks like `mood/calm 0.93, mood/dark 0.51`."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -138,7 +139,10 @@ def write_table(
     width: int | None = None,
     most_rows: int = 40,
 ) -> None:
-    """A table of at most `width` characters a line (the terminal's by default), which says what it left out."""
+    """Writes a table with at most `width` characters per line (default: the terminal's width).
+
+    Its last line states how many rows are shown and left out.
+    """
     width = width or shutil.get_terminal_size((120, 40)).columns
     shown: list[Sequence[Any]] = []
     left_out = 0
@@ -159,7 +163,7 @@ def write_table(
 
 
 def _print_in_colour(out: TextIO, names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> None:
-    """The table for a person at a terminal: the same columns and cells, the header in bold."""
+    """Writes the table for a terminal: the same columns and cells, with the header in bold."""
     from rich.console import Console
     from rich.text import Text
 
@@ -171,14 +175,14 @@ def _print_in_colour(out: TextIO, names: Sequence[str], rows: Sequence[Sequence[
 
 
 def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]], *, most_rows: int = 40) -> str:
-    """What `write_table` writes, as a text."""
+    """Returns the text that `write_table` writes."""
     out = io.StringIO()
     write_table(out, names, rows, most_rows=most_rows)
     return out.getvalue().rstrip("\n")
 
 
 def table_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Iterator[str]:
-    """Header, rule and rows, columns cut or left out where they do not fit."""
+    """Yields header, rule and rows. Columns that do not fit are shortened or left out."""
     cells = [[_cell(value) for value in row] for row in rows]
     wanted = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
     kept = fitting_columns(len(names), width)
@@ -192,12 +196,12 @@ def table_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int)
 
 
 def fitting_columns(count: int, width: int, least: int = 8) -> list[int]:
-    """Positions of the first columns that fit when each may be cut down to `least` characters; at least one."""
+    """Positions of the first columns that fit if each is shortened to `least` characters; at least one column."""
     return list(range(min(count, max((width + len(GAP)) // (least + len(GAP)), 1))))
 
 
 def shrink(wanted: Sequence[int], total: int) -> list[int]:
-    """Widths of columns that add up to at most `total`: the widest give way first.
+    """Reduces the widths of columns so that their sum is at most `total`; the widest columns are reduced first.
 
     >>> shrink([4, 30, 50], 44)
     [4, 20, 20]

@@ -1,4 +1,4 @@
-"""A progress bar for local jobs, where somebody is there to see it."""
+"""A progress bar for local jobs, shown on a terminal."""
 
 import contextlib
 import threading
@@ -11,7 +11,7 @@ INTERVAL_S = 0.2
 
 @contextlib.contextmanager
 def show_extraction(total: int | None) -> Iterator[None]:
-    """Shows extracted tracks on standard error while the block runs; nothing where that is not a terminal."""
+    """Shows the number of extracted tracks on stderr while the block runs, if stderr is a terminal."""
     import tqdm
 
     stop, before = threading.Event(), EXTRACTED.value

@@ -1,4 +1,4 @@
-"""How much a command logs to stderr: --log-level, --quiet, --verbose, before or after the command's name."""
+"""The flags for logging to stderr: --log-level, --quiet, --verbose, before or after the command's name."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 
 def start_logging() -> None:
-    """The default: errors of libraries, and warnings of this project."""
+    """Sets the default: errors of libraries, and warnings of this project."""
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     _set_level(logging.ERROR, own=logging.WARNING)
 
@@ -43,7 +43,7 @@ def _verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 
 def verbosity_flags(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the flags to a command; they take effect when they are read and are not handed on."""
+    """Adds the flags to a command. They take effect when they are parsed and are not passed to the command."""
     for option in (
         click.option("--verbose", is_flag=True, expose_value=False, callback=_verbose, help="Log what happens."),
         click.option(

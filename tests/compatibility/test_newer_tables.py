@@ -86,7 +86,7 @@ def refusal(old: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
 def test_an_older_reader_refuses(old: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     ask_for(old / "table", min_reader_version=READER_VERSION + 1)
     said = refusal(old, words, capsys)
-    assert f"asks for reader version {READER_VERSION + 1}, but catalog-tagger " in said
+    assert f"needs reader version {READER_VERSION + 1}, but catalog-tagger " in said
     assert said.endswith(f"has reader version {READER_VERSION}: upgrade catalog-tagger\n")
 
 
@@ -94,7 +94,7 @@ def test_an_older_reader_refuses(old: Path, words: list[str], capsys: pytest.Cap
 def test_an_older_writer_refuses(old: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     ask_for(old / "table", min_writer_version=WRITER_VERSION + 1)
     said = refusal(old, words, capsys)
-    assert f"asks for writer version {WRITER_VERSION + 1}, but catalog-tagger " in said
+    assert f"needs writer version {WRITER_VERSION + 1}, but catalog-tagger " in said
     assert said.endswith(f"has writer version {WRITER_VERSION}: upgrade catalog-tagger\n")
 
 

@@ -387,7 +387,7 @@ def test_a_catalog_without_labels_is_refused(
 ) -> None:
     write_catalog(tmp_path / "bare.csv", [{**row, "tags": ""} for row in catalog.rows()])
     assert prepare(catalog, tmp_path / "dataset", source=tmp_path / "bare.csv") == 3
-    assert "none of the 15 tracks carries a tag" in capsys.readouterr().err
+    assert "none of the 15 tracks has a tag of the taxonomy" in capsys.readouterr().err
 
 
 def test_on_cloud_storage_the_same_bytes(catalog: Music, dataset: Path, gcs: str) -> None:

@@ -90,7 +90,10 @@ def test_the_split_is_kept_by_the_next_bundle(told, tmp_path):
         (["train", "--table", "t"], "unknown flag --table"),
         (["train"], "missing --dataset"),
         (["refit", "--table", "t", "--model", "m", "--output", "o"], "give one of them"),
-        (["refit", "--table=t", "--model=m", "--output=o", "--dataset=d", "--taxonomy=t"], "go with --catalog"),
+        (
+            ["refit", "--table=t", "--model=m", "--output=o", "--dataset=d", "--taxonomy=t"],
+            "--taxonomy and --split-column need --catalog",
+        ),
         (["train", "--dataset", "d", "--output", "o", "--precision-target", "much"], "give a share"),
         (["train", "--dataset", "d", "--output", "o", "--precision-target", "mood/calm=2"], "above 0 and up to 1"),
     ],
@@ -131,7 +134,7 @@ def test_official_none_and_audio_on_two_sides_are_left_out(told, tmp_path, capsy
     pq.write_table(catalog.append_column("side", sides), tmp_path / "catalog.parquet")
     flags = ["--catalog", str(tmp_path / "catalog.parquet"), "--split-column", "side"]
     assert refit(world, table, str(tmp_path / "new"), *flags) == 0
-    assert "3 labelled tracks are kept out" in capsys.readouterr().out
+    assert "3 labelled tracks are left out by the split" in capsys.readouterr().out
     found = read_sides(load_trunks(str(tmp_path / "new"))).tracks
     assert {track for track, side in found.items() if side == "none"} == {copy, original, out}
     again = dataclasses.replace(world, folder=tmp_path)

@@ -21,7 +21,7 @@ def test_duckdb_opens_what_is_printed(table, capsys):
 
 def test_bigquery_of_a_local_table_is_refused(table, capsys):
     assert main(["sql", table, "--engine", "bigquery"]) == 2
-    assert "gs:// only" in capsys.readouterr().err
+    assert "only from gs://" in capsys.readouterr().err
 
 
 def test_an_unknown_engine_is_named(table, capsys):

@@ -256,7 +256,7 @@ def test_without_waiting_publish_takes_the_last_launch_or_tells_its_problems(
 def test_the_bucket_count_of_a_table_stays(world: World, tagged, tmp_path: Path, capsys) -> None:
     table = shutil.copytree(tagged[0], tmp_path / "table")
     assert tag_code(world, table, "--buckets", "7") == 2
-    assert "was made with 1" in capsys.readouterr().err
+    assert "has 1 buckets" in capsys.readouterr().err
 
 
 def test_a_catalog_with_problems_tags_nothing_and_names_all(

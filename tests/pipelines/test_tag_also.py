@@ -42,7 +42,7 @@ def test_a_table_gets_the_same_embeddings_once(world, other, tmp_path, capsys, p
     model = world.bundle if place == "one" else other.bundle
     words = ["--also", str(other.bundle), str(tmp_path / "two"), "--also", str(model), f"{tmp_path / place}/"]
     assert tag_code(world, tmp_path / "one", *words) == 2
-    assert f"{tmp_path / place}/: that table gets these embeddings already" in capsys.readouterr().err
+    assert f"{tmp_path / place}/: that table already gets these embeddings" in capsys.readouterr().err
     assert not (tmp_path / "one" / "work").exists()
 
 

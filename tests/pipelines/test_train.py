@@ -99,4 +99,4 @@ def test_foreign_files_in_the_output_stay_and_are_named(dataset, tmp_path, capsy
 def test_normalisations_are_a_matter_of_fine_tuning(dataset, tmp_path, capsys):
     command = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle"), "--train-norms"]
     assert main(command) == 2
-    assert "--train-norms is for --fine-tune" in capsys.readouterr().err
+    assert "--train-norms needs --fine-tune" in capsys.readouterr().err

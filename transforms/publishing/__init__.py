@@ -1,1 +1,1 @@
-"""From a finished run to a published, verified snapshot."""
+"""Publishing a finished run as a snapshot: gates and receipts, audit, commit, verification."""

@@ -1,4 +1,4 @@
-"""The audit of a finished run of `tag`: its facts, measured in the table, before the gates."""
+"""The audit of a finished run of `tag`: compares facts, measured in the table, with the gates."""
 
 from transforms import storage
 from transforms.publishing.gates import GateLimits, GateResult, RunFacts, judge, refusal
@@ -8,11 +8,11 @@ from transforms.table.snapshots import Run
 
 
 class Refused(Exception):
-    """A gate failed or the table has moved on: the run stays unpublished, the message says why and what to do."""
+    """The run stays unpublished: a gate failed, or the table has a newer snapshot. The message says what to do."""
 
 
 def audit(root: str, run: Run, limits: GateLimits) -> tuple[GateResult, ...]:
-    """The gates of a run that may be published.
+    """Returns the results of all gates if the run may be published.
 
     Raises:
       Refused: a gate failed.
@@ -24,7 +24,7 @@ def audit(root: str, run: Run, limits: GateLimits) -> tuple[GateResult, ...]:
 
 
 def run_facts(root: str, run: Run) -> RunFacts:
-    """What the gates look at, of a finished run under a table's root."""
+    """Returns the facts that the gates check, for a finished run under a table's root."""
     counts = run.counts
     kept = counts["tagged"] + counts["carried"]
     written = {name: sum(file.rows for file in run.files if file.table == name) for name in TABLES}
@@ -44,7 +44,7 @@ def run_facts(root: str, run: Run) -> RunFacts:
 
 def _wrong_files(root: str, run: Run) -> tuple[str, ...]:
     sizes = {file.url: file.size for file in storage.list_files(storage.join(root, f"data/run={run.run_id}"))}
-    found = ((file, sizes.get(storage.join(root, file.path))) for file in run.files)
+    stored = ((file, sizes.get(storage.join(root, file.path))) for file in run.files)
     return tuple(
-        f"{file.path}: {size} bytes in storage, {file.bytes} in the run" for file, size in found if size != file.bytes
+        f"{file.path}: {size} bytes in storage, {file.bytes} in the run" for file, size in stored if size != file.bytes
     )

@@ -1,4 +1,4 @@
-"""What the tables of one bucket owe each other: conservation, complete tags, scores that make sense."""
+"""Checks that the tables of one bucket agree: conservation of tracks, complete tags, consistent scores."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from transforms.table.snapshots import Run
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class CheckedTags:
-    """The taxonomy table, as checks need it; tags in order of (category, tag).
+    """The taxonomy table in the form that the checks need; tags are in order of (category, tag).
 
     Attributes:
       ids: tag ids.
       kinds: kind of each tag's category.
       categories: category of each tag.
-      thresholds: float32 [T], NaN where there is none.
-      edges: (parent, child) positions.
+      thresholds: float32 [T], NaN for tags without a threshold.
+      edges: (parent, child) pairs of positions in `ids`.
     """
 
     ids: tuple[str, ...]
@@ -34,7 +34,7 @@ class CheckedTags:
 
     @classmethod
     def of(cls, taxonomy: pa.Table) -> Self:
-        """Reads the `taxonomy` table."""
+        """Builds it from the `taxonomy` table."""
         rows = sorted(taxonomy.to_pylist(), key=lambda row: (row["category"], row["tag"]))
         index = {row["tag"]: i for i, row in enumerate(rows)}
         return cls(
@@ -49,7 +49,7 @@ class CheckedTags:
 def bucket_problems(
     tables: dict[str, pa.Table], tags: CheckedTags, run: Run, bucket: int, buckets: int
 ) -> Iterator[str]:
-    """Everything wrong between the four tables of a bucket, one sentence each."""
+    """Yields one sentence per inconsistency in the four tables of a bucket."""
     problems = [
         *_ledger_problems(tables["ledger"], bucket, buckets),
         *_key_problems(tables),
@@ -70,7 +70,7 @@ def _complete(options: dict[str, Any]) -> bool:
 def _ledger_problems(ledger: pa.Table, bucket: int, buckets: int) -> Iterator[str]:
     ids = ledger["track_id"].to_pylist()
     if len(set(ids)) != len(ids):
-        yield f"ledger: {len(ids) - len(set(ids))} track ids stand more than once"
+        yield f"ledger: {len(ids) - len(set(ids))} track ids occur more than once"
     strangers = [track for track in ids if bucket_of(track, buckets) != bucket]
     if strangers:
         yield f"ledger: {len(strangers)} tracks of other buckets, e.g. {strangers[0]!r}"
@@ -84,17 +84,17 @@ def _ledger_problems(ledger: pa.Table, bucket: int, buckets: int) -> Iterator[st
 
 
 def _key_problems(tables: dict[str, pa.Table]) -> Iterator[str]:
-    """Conservation: tracks and embeddings hold exactly the tracks that were not rejected, once each."""
+    """Conservation: tracks and embeddings contain each track that was not rejected exactly once, and no other."""
     ledger = tables["ledger"]
     kept = sorted(ledger.filter(pc.not_equal(ledger["status"], "rejected"))["track_id"].to_pylist())
     for name in ("tracks", "embeddings"):
-        found = tables[name]["track_id"].to_pylist()
-        if sorted(found) != kept:
-            missing, extra = sorted(set(kept) - set(found)), sorted(set(found) - set(kept))
-            yield f"{name}: {len(found)} rows for {len(kept)} tracks; missing {missing[:3]}, not tagged {extra[:3]}"
+        ids = tables[name]["track_id"].to_pylist()
+        if sorted(ids) != kept:
+            missing, extra = sorted(set(kept) - set(ids)), sorted(set(ids) - set(kept))
+            yield f"{name}: {len(ids)} rows for {len(kept)} tracks; missing {missing[:3]}, not tagged {extra[:3]}"
     strangers = set(pc.unique(tables["track_tags"]["track_id"]).to_pylist()) - set(kept)
     if strangers:
-        yield f"track_tags: {len(strangers)} tracks that the ledger did not tag, e.g. {min(strangers)!r}"
+        yield f"track_tags: {len(strangers)} tracks that the ledger does not list as tagged, e.g. {min(strangers)!r}"
 
 
 def _embedding_problems(embeddings: pa.Table, run: Run) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _embedding_problems(embeddings: pa.Table, run: Run) -> Iterator[str]:
         return
     lengths = pc.unique(pc.list_value_length(embeddings["embedding"])).to_pylist()
     if len(lengths) != 1:
-        yield f"embeddings: of different lengths {sorted(lengths)}"
+        yield f"embeddings: different lengths {sorted(lengths)}"
     values = embeddings["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     if not np.isfinite(values).all():
         yield f"embeddings: {int((~np.isfinite(values)).sum())} values are not finite"
@@ -114,12 +114,12 @@ def _embedding_problems(embeddings: pa.Table, run: Run) -> Iterator[str]:
 
 
 def _tag_row_problems(track_tags: pa.Table, tags: CheckedTags, options: dict[str, Any]) -> Iterator[str]:
-    """Each row for itself: known tag, score 0 to 1, rank from 1, and what --min-score and --top-k promised."""
+    """Checks each row alone: known tag, score from 0 to 1, rank from 1, limits of --min-score and --top-k."""
     if track_tags.num_rows == 0:
         return
     unknown = set(pc.unique(track_tags["tag"]).to_pylist()) - set(tags.ids)
     if unknown:
-        yield f"track_tags: tags that the taxonomy does not know: {sorted(unknown)[:3]}"
+        yield f"track_tags: tags that are not in the taxonomy: {sorted(unknown)[:3]}"
     for name, low, high in (
         ("score", options.get("min_score", 0), 1),
         ("model_score", 0, 1),
@@ -135,7 +135,7 @@ def _tag_row_problems(track_tags: pa.Table, tags: CheckedTags, options: dict[str
 
 
 def _score_problems(tables: dict[str, pa.Table], tags: CheckedTags) -> Iterator[str]:
-    """What holds where all tags are published: complete, parent >= child, positives as the thresholds say."""
+    """Checks for snapshots with all tags: one row per track and tag, parent >= child, positives follow thresholds."""
     tracks = tables["tracks"]["track_id"].to_pylist()
     rows = tables["track_tags"].sort_by([("category", "ascending"), ("tag", "ascending"), ("track_id", "ascending")])
     if not _is_complete(rows, tracks, tags):
@@ -163,7 +163,7 @@ def _is_complete(rows: pa.Table, tracks: list[str], tags: CheckedTags) -> bool:
 
 
 def _positive_problems(scores: NDArray[np.float32], positive: NDArray[np.bool_], tags: CheckedTags) -> Iterator[str]:
-    """Multiclass: exactly one positive, the highest. Otherwise: score at or over the threshold."""
+    """Multiclass: exactly one tag is positive, with the highest score. Other kinds: the score reaches the threshold."""
     for category in dict.fromkeys(tags.categories):
         members = [i for i, name in enumerate(tags.categories) if name == category]
         if tags.kinds[members[0]] == "multiclass":
@@ -172,7 +172,7 @@ def _positive_problems(scores: NDArray[np.float32], positive: NDArray[np.bool_],
             wrong = int(((positive[members].sum(axis=0) != 1) | (chosen != highest)).sum())
         else:
             limits = tags.thresholds[members, None]
-            # Scores are rounded to 1e-4: closer to the threshold than that, float32 cannot tell.
+            # A score within 1e-6 of its threshold is not checked: float32 cannot distinguish the two.
             clear = np.abs(scores[members] - limits) > 1e-6
             wrong = int((clear & (positive[members] != (scores[members] >= limits))).sum())
         if wrong:

@@ -1,4 +1,4 @@
-"""Audit and commit: nothing of a run is visible until its numbered snapshot exists."""
+"""Audit and commit: readers see a run only after its numbered snapshot exists."""
 
 import contextlib
 import dataclasses
@@ -18,10 +18,10 @@ from transforms.table.versions import read_table_metadata
 
 
 def read_run(root: str, run_id: str) -> Run:
-    """A finished run.
+    """Reads a finished run.
 
     Raises:
-      storage.NotFound: no job finished under this id.
+      storage.NotFound: there is no finished run of this id.
     """
     return Run.from_json(json.loads(storage.read_bytes(storage.join(root, run_path(run_id)))))
 
@@ -38,8 +38,8 @@ def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
     """Audits a finished run and commits it as the next snapshot; publishing it again returns the same snapshot.
 
     Raises:
-      Refused: a gate failed, or the table has moved on since the run was planned.
-      TableError: the table asks for a newer writer.
+      Refused: a gate failed, or another run was published since this one was planned.
+      TableError: the table needs a newer writer.
       storage.NotFound: its `table.json` is missing.
     """
     read_table_metadata(root, writing=True)
@@ -52,10 +52,10 @@ def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
 
 
 def _published_as(root: str, run: Run) -> Snapshot | None:
-    """The snapshot that published this run: it can only be the one after the run's parent.
+    """The snapshot that published this run, which can only be the one after the run's parent; None if there is none.
 
     Raises:
-      Refused: the table has moved on, also where the snapshot after the parent is not kept any more.
+      Refused: another run was published after the parent, also if that snapshot was removed since.
     """
     number, numbers = (run.parent or 0) + 1, snapshot_numbers(root)
     if not numbers or numbers[-1] < number:
@@ -63,7 +63,8 @@ def _published_as(root: str, run: Run) -> Snapshot | None:
     snapshot = read_snapshot(root, number) if number in numbers else None
     if snapshot is None or snapshot.run.run_id != run.run_id:
         raise Refused(
-            f"{run.run_id} follows snapshot {run.parent}, but {numbers[-1]} is already there: run `tag` again"
+            f"{run.run_id} follows snapshot {run.parent}, but snapshot {numbers[-1]} is already published: "
+            "run `tag` again"
         )
     return snapshot
 
@@ -72,7 +73,7 @@ def _commit(root: str, run: Run) -> Snapshot:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     snapshot = Snapshot(number=(run.parent or 0) + 1, created=now, run=run)
     url = storage.join(root, snapshot_path(snapshot.number))
-    with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: the caller reads whose it is
+    with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: `_published_as` checks its run
         storage.create(url, json_bytes(snapshot.to_json()))
     winner = _published_as(root, run)
     if winner is None:
@@ -81,7 +82,7 @@ def _commit(root: str, run: Run) -> Snapshot:
 
 
 def write_hints(root: str, snapshot: Snapshot) -> None:
-    """Plain file lists beside the snapshot (create-only) and `current.{json,sql}` (replaced)."""
+    """Writes the plain file lists of the snapshot (create-only) and `current.{json,sql}` (replaced)."""
     reader = open_snapshot(root, snapshot.number)
     for name in TABLES:
         paths = "".join(f"{url}\n" for url in reader.files(name))

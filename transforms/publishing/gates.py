@@ -1,4 +1,4 @@
-"""Gates: what a run of `tag` or `prepare` must fulfil before its result is used. All of them are in `GATES`."""
+"""Gates: conditions that a run of `tag` or `prepare` must meet before its result is used. `GATES` lists all."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -9,11 +9,11 @@ from transforms.audio.errors import Unknown
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GateLimits:
-    """The limits that a user sets.
+    """The limits that a user sets, as ratios from 0 to 1.
 
     Attributes:
-      max_reject_ratio: rejected tracks over tracks that were tried.
-      max_unavailable_ratio: tracks whose storage did not answer, over tracks that were tried.
+      max_reject_ratio: rejected tracks, divided by tracks that were tried.
+      max_unavailable_ratio: tracks whose storage did not answer, divided by tracks that were tried.
     """
 
     max_reject_ratio: float = 0.1
@@ -27,19 +27,19 @@ class GateLimits:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """What gates look at.
+    """The facts that gates check.
 
     Attributes:
-      catalog: tracks of the catalog.
-      outcomes: outcome -> tracks; they add up to the catalog.
-      expected: what is written -> how many the counts say.
-      written: the same -> how many the files hold.
-      wrong_files: files that are missing or have another size, each with what was found.
-      tried: tracks that ratios refer to. `tag`: all of the catalog; `prepare`: those with labels.
-      rejected: rejected tracks.
-      unavailable: those of them whose storage did not answer.
-      reasons: rejected tracks by reason.
-      rejects: where rejected tracks are listed.
+      catalog: number of tracks in the catalog.
+      outcomes: outcome -> number of tracks; the numbers add up to `catalog`.
+      expected: table or `examples` -> number of rows according to the counts.
+      written: the same keys -> number of rows in the files.
+      wrong_files: one sentence per file that is missing or has another size.
+      tried: number of tracks that ratios refer to. `tag`: all of the catalog; `prepare`: those with labels.
+      rejected: number of rejected tracks.
+      unavailable: number of rejected tracks whose storage did not answer.
+      reasons: reason -> number of rejected tracks.
+      rejects: place where rejected tracks are listed.
       labelled: `prepare`: tracks with a tag of the taxonomy; None for `tag`.
       examples: `prepare`: examples of the dataset; None for `tag`.
     """
@@ -59,31 +59,31 @@ class RunFacts:
 
     @property
     def lost(self) -> int:
-        """Tracks of the catalog without an outcome, or outcomes without a track."""
+        """Number of tracks without an outcome, or of outcomes without a track."""
         return abs(self.catalog - sum(self.outcomes.values()))
 
     @property
     def miscounted(self) -> int:
-        """Rows or examples that the files hold too many or too few."""
+        """Number of rows or examples that the files have too many or too few."""
         return sum(abs(count - self.written[name]) for name, count in self.expected.items())
 
     @property
     def unknown(self) -> int:
-        """Tracks that failed for no known reason."""
+        """Number of tracks that failed for an unknown reason."""
         return self.reasons.get(Unknown.reason, 0)
 
     @property
     def listed(self) -> str:
-        """The reasons with their tracks, the most frequent first."""
+        """The reasons with their numbers of tracks, as text, the most frequent first."""
         return _listed(self.reasons)
 
     @property
     def counts(self) -> str:
-        """Outcomes with their tracks."""
+        """The outcomes with their numbers of tracks, as text, the most frequent first."""
         return _listed(self.outcomes)
 
     def share(self, count: int) -> float:
-        """A count over the tracks that were tried."""
+        """A count divided by the number of tracks that were tried; 0 if there are none."""
         return count / self.tried if self.tried else 0.0
 
 
@@ -93,13 +93,13 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gate:
-    """One condition: the measured value must not be over the limit.
+    """One condition: the measured value must not exceed the limit.
 
     Attributes:
-      name: in manifests.
-      measure: the value; None where the gate does not apply to the command.
-      limit: the greatest value that passes.
-      words: what is said where the gate fails, with what to do; `{facts}` and `{limit}` are filled in.
+      name: name of the gate in manifests.
+      measure: returns the value; None if the gate does not apply to the command.
+      limit: returns the largest value that passes.
+      words: message for a failure, with what to do; `{facts}` and `{limit}` are filled in.
     """
 
     name: str
@@ -113,18 +113,18 @@ GATES = (
         name="conservation",
         measure=lambda facts: facts.lost,
         words="{facts.catalog} catalog ids, but the outcomes add up to another number ({facts.counts}): "
-        "it is a fault of the program",
+        "this is a bug in the program",
     ),
     Gate(
         name="written",
         measure=lambda facts: facts.miscounted,
-        words="the files hold {facts.written}, the counts say {facts.expected}: run the job again",
+        words="the files have {facts.written}, but the counts are {facts.expected}: run the job again",
     ),
     Gate(
         name="unknown",
         measure=lambda facts: facts.unknown,
-        words="{facts.unknown} tracks failed for no known reason: look at `detail` of these tracks under "
-        "{facts.rejects}: it is a fault of the program or its model",
+        words="{facts.unknown} tracks failed for an unknown reason, because of a bug in the program or its model: look "
+        "at `detail` of these tracks under {facts.rejects}",
     ),
     Gate(
         name="files",
@@ -134,35 +134,35 @@ GATES = (
     Gate(
         name="labels",
         measure=lambda facts: None if facts.labelled is None else int(facts.labelled == 0),
-        words="none of the {facts.catalog} tracks carries a tag that the taxonomy knows: compare the tags of the "
-        "catalog with the taxonomy",
+        words="none of the {facts.catalog} tracks has a tag of the taxonomy: compare the tags of the catalog with the "
+        "taxonomy",
     ),
     Gate(
         name="unavailable",
         measure=lambda facts: facts.share(facts.unavailable),
         limit=lambda limits: limits.max_unavailable_ratio,
-        words="{facts.unavailable} of {facts.tried} tracks unavailable, more than {limit:.4g} of them "
+        words="{facts.unavailable} of {facts.tried} tracks unavailable, more than the fraction {limit:.4g} "
         "({facts.listed}): run it again when the storage answers, or raise --max-unavailable-ratio",
     ),
     Gate(
         name="rejected",
         measure=lambda facts: facts.share(facts.rejected),
         limit=lambda limits: limits.max_reject_ratio,
-        words="{facts.rejected} of {facts.tried} tracks rejected, more than {limit:.4g} of them ({facts.listed}): "
-        "look at the tracks and their reasons under {facts.rejects}, or raise --max-reject-ratio",
+        words="{facts.rejected} of {facts.tried} tracks rejected, more than the fraction {limit:.4g} "
+        "({facts.listed}): look at the tracks and their reasons under {facts.rejects}, or raise --max-reject-ratio",
     ),
     Gate(
         name="examples",
         measure=lambda facts: None if facts.examples is None else int(facts.examples == 0),
-        words="no track gave an example ({facts.listed}): look at {facts.rejects}",
+        words="no track has an example ({facts.listed}): look at {facts.rejects}",
     ),
 )
-"""Every gate, in the order in which a refusal names them. Another gate is another entry."""
+"""Every gate. A refusal names the first one that fails, in this order."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GateResult:
-    """One gate's judgement: what was measured, the limit, and why it failed (None: it passed)."""
+    """The result of one gate: measured value, limit, and why it failed (None if it passed)."""
 
     name: str
     value: float
@@ -171,21 +171,21 @@ class GateResult:
 
 
 def judge(facts: RunFacts, limits: GateLimits) -> tuple[GateResult, ...]:
-    """Every gate that applies."""
-    found = []
+    """Returns the results of all gates that apply."""
+    results = []
     for gate in GATES:
         value, limit = gate.measure(facts), gate.limit(limits)
         if value is not None:
             failure = gate.words.format(facts=facts, limit=limit) if value > limit else None
-            found.append(GateResult(name=gate.name, value=value, limit=limit, failure=failure))
-    return tuple(found)
+            results.append(GateResult(name=gate.name, value=value, limit=limit, failure=failure))
+    return tuple(results)
 
 
 def refusal(results: Iterable[GateResult]) -> str | None:
-    """Why a result is not to be used, by the first gate that failed; None where all passed."""
+    """The message of the first gate that failed; None if all passed."""
     return next((result.failure for result in results if result.failure is not None), None)
 
 
 def gates_json(results: Iterable[GateResult]) -> dict[str, dict[str, Any]]:
-    """The gates as manifests have them: name -> value, limit, passed."""
+    """The results in the form used in manifests: name -> value, limit, passed."""
     return {r.name: {"value": r.value, "limit": r.limit, "passed": r.failure is None} for r in results}

@@ -1,4 +1,4 @@
-"""Receipts: what a job of `tag` or `prepare` leaves for who launched it, one file a launch, by time."""
+"""Receipts: the last step of `tag` or `prepare` reports to its launcher in one file per launch, named by time."""
 
 import dataclasses
 import datetime
@@ -15,15 +15,15 @@ FOLDER = "launches"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What became of one launch.
+    """The result of one launch.
 
     Attributes:
-      run_id: the finished run of `tag`; None where the catalog has problems, and for `prepare`.
-      counts: this launch's counts: what it decoded, and what it found done.
-      problem_count: how many problems the catalog has.
-      problems: the first of them.
-      refused: why `prepare` did not finish the dataset; None where no gate failed. `tag` is refused by `publish`.
-      measured: what the launch took, see `WorkTotals.to_json`.
+      run_id: the finished run of `tag`; None if the catalog has problems, and for `prepare`.
+      counts: counts of this launch, including what it decoded and what it reused.
+      problem_count: number of problems of the catalog.
+      problems: the first of the problems.
+      refused: why `prepare` did not finish the dataset; None if no gate failed. For `tag`, `publish` checks the gates.
+      measured: measured work of the launch, see `WorkTotals.to_json`.
     """
 
     run_id: str | None
@@ -40,23 +40,23 @@ class Receipt:
         return cls(**{**{name: obj[name] for name in names & obj.keys()}, "problems": tuple(obj["problems"])})
 
     def problem_report(self, done: str) -> str:
-        """The problems as a user reads them, with what was not `done`."""
+        """The problems as text for a user. `done` is the participle of what was not done, such as `tagged`."""
         return "\n".join([f"{self.problem_count} problems in the catalog, nothing was {done}:", *self.problems])
 
 
 def new_path() -> str:
-    """Where a launch's receipt goes, relative to the root of the table or dataset; names are in order of time."""
+    """Path of a new receipt, relative to the root of the table or dataset; names sort by time."""
     now = datetime.datetime.now(datetime.UTC)
     return f"{FOLDER}/{now:%Y%m%dT%H%M%S.%fZ}-{digest(str(time.time_ns()), str(os.getpid()))[:8]}.json"
 
 
 def write(root: str, path: str, receipt: Receipt) -> None:
-    """Writes a launch's receipt, or replaces it where the job's last step is tried again."""
+    """Writes a launch's receipt, or replaces it if the job's last step is retried."""
     storage.write_bytes(storage.join(root, path), json_bytes(dataclasses.asdict(receipt)))
 
 
 def read(root: str, path: str) -> Receipt:
-    """The receipt of one launch.
+    """Reads the receipt of one launch.
 
     Raises:
       storage.NotFound: the job has not ended, or its run is published.
@@ -65,7 +65,7 @@ def read(root: str, path: str) -> Receipt:
 
 
 def newest(root: str) -> Receipt | None:
-    """The receipt of the launch that began last, of those that have ended and are not published."""
+    """The receipt of the latest launch among those that have ended and are not published; None if there is none."""
     paths = _paths(root)
     return read(root, paths[-1]) if paths else None
 
@@ -76,7 +76,7 @@ def forget(root: str, path: str) -> None:
 
 
 def forget_run(root: str, run_id: str) -> None:
-    """Removes the receipts of a published run, and those of all launches before it."""
+    """Removes the receipts of a published run and of all earlier launches."""
     paths = _paths(root)
     own = [path for path in paths if read(root, path).run_id == run_id]
     for path in paths if own else ():

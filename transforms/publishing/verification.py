@@ -1,4 +1,4 @@
-"""Re-reads a published snapshot from its bytes and says everything that is wrong with it."""
+"""Reads a published snapshot again from its bytes and reports every problem."""
 
 import dataclasses
 import io
@@ -26,13 +26,13 @@ PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifiedStep:
-    """One step of the work: what was looked at and what is wrong with it.
+    """One step of the verification and its problems.
 
     Attributes:
-      what: a bucket or file, for a progress bar.
-      files: data files read.
-      rows: rows read.
-      problems: one sentence each, beginning with the file.
+      what: the bucket or file, for a progress bar.
+      files: number of data files read.
+      rows: number of rows read.
+      problems: one sentence each, which begins with the file, bucket or table.
     """
 
     what: str
@@ -42,7 +42,7 @@ class VerifiedStep:
 
 
 def steps(snapshot: SnapshotReader) -> int:
-    """How many `VerifiedStep` `verify` yields."""
+    """Number of `VerifiedStep`s that `verify` yields."""
     return len(_buckets(snapshot)) + 2
 
 
@@ -51,22 +51,22 @@ def _buckets(snapshot: SnapshotReader) -> list[int]:
 
 
 def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
-    """Reads every file of a snapshot: bytes, schema, page checksums, order, content, then what tables owe each other.
+    """Checks every file of a snapshot: bytes, schema, page checksums, order and content; and that the tables agree.
 
-    Nothing is assumed from names or counts; one bucket is in memory at a time.
+    It relies on no name and no count. One bucket is in memory at a time.
     """
     tags, taxonomy = _taxonomy(snapshot)
     yield taxonomy
     counts: Counter[str] = Counter()
     for bucket in _buckets(snapshot):
-        found, tables = _read_bucket(snapshot, bucket)
+        step, tables = _read_bucket(snapshot, bucket)
         if tags and set(tables) == set(PER_BUCKET):
             between = bucket_problems(tables, tags, snapshot.manifest.run, bucket, snapshot.buckets)
-            found = dataclasses.replace(found, problems=(*found.problems, *between))
+            step = dataclasses.replace(step, problems=(*step.problems, *between))
         if "ledger" in tables:
             counts.update(tables["ledger"]["status"].to_pylist())
             counts["catalog"] += tables["ledger"].num_rows
-        yield found
+        yield step
     problems = [*_count_problems(snapshot.manifest, counts), *_record_problems(snapshot)]
     yield VerifiedStep(what="counts", problems=tuple(problems))
 
@@ -81,7 +81,7 @@ def _taxonomy(snapshot: SnapshotReader) -> tuple[CheckedTags | None, VerifiedSte
 
 
 def _read_bucket(snapshot: SnapshotReader, bucket: int) -> tuple[VerifiedStep, dict[str, pa.Table]]:
-    """The bucket's tables that could be read, and what was wrong with their files."""
+    """The bucket's tables that could be read, and the problems of their files."""
     tables: dict[str, pa.Table] = {}
     problems: list[str] = []
     files = 0
@@ -91,8 +91,8 @@ def _read_bucket(snapshot: SnapshotReader, bucket: int) -> tuple[VerifiedStep, d
             problems.append(f"bucket {bucket}: {len(own)} files of {name} instead of 1")
         for file in own:
             files += 1
-            table, found = read_published(snapshot, file)
-            problems += found
+            table, file_problems = read_published(snapshot, file)
+            problems += file_problems
             if table is not None:
                 tables[name] = table
     rows = sum(table.num_rows for table in tables.values())
@@ -100,16 +100,16 @@ def _read_bucket(snapshot: SnapshotReader, bucket: int) -> tuple[VerifiedStep, d
 
 
 def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table | None, list[str]]:
-    """The rows of a data file, or None where it cannot be read as its table, and its problems."""
+    """The rows of a data file, or None if it cannot be read as its table; and its problems."""
     try:
         data = storage.read_bytes(snapshot.url(file))
     except storage.StorageError as error:
         return None, [f"{file.path}: {error}"]
     problems = []
     if len(data) != file.bytes:
-        problems.append(f"{file.path}: {len(data)} bytes, the snapshot says {file.bytes}")
+        problems.append(f"{file.path}: {len(data)} bytes, the snapshot has {file.bytes}")
     if sha256_hex(data) != file.sha256:
-        problems.append(f"{file.path}: sha256 {sha256_hex(data)}, the snapshot says {file.sha256}")
+        problems.append(f"{file.path}: sha256 {sha256_hex(data)}, the snapshot has {file.sha256}")
     try:
         with pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True) as parquet:
             table = parquet.read(use_threads=False)
@@ -123,17 +123,17 @@ def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table |
 
 
 def _header_problems(parquet: pq.ParquetFile, ids: Ids, file: DataFile) -> Iterator[str]:
-    """Ids and schema version in the key-value metadata."""
+    """Checks ids and schema version in the key-value metadata."""
     metadata = parquet.schema_arrow.metadata or {}
     wanted = {**dataclasses.asdict(ids), "schema_version": str(SCHEMA_VERSION)}
     for name, value in wanted.items():
         stored = metadata.get(name.encode(), b"").decode()
         if stored != value:
-            yield f"{file.path}: metadata {name} is {stored!r}, the snapshot says {value!r}"
+            yield f"{file.path}: metadata {name} is {stored!r}, the snapshot has {value!r}"
 
 
 def _schema_problems(schema: pa.Schema, file: DataFile) -> list[str]:
-    """Columns that differ from the table's declaration; `tracks` may have further ones at its end."""
+    """Lists columns that differ from the table's declaration. `tracks` may have further columns at its end."""
     declared = TABLES[file.table]
     names = schema.names if file.table != "tracks" else schema.names[: len(declared)]
     if names != declared.names:
@@ -146,11 +146,11 @@ def _schema_problems(schema: pa.Schema, file: DataFile) -> list[str]:
 
 
 def _row_problems(table: pa.Table, file: DataFile) -> Iterator[str]:
-    """Row count, content digest, order, nulls where none are allowed, NaN anywhere."""
+    """Checks row count, content digest and order, that columns which are not nullable have no null, and for NaN."""
     if table.num_rows != file.rows:
-        yield f"{file.path}: {table.num_rows} rows, the snapshot says {file.rows}"
+        yield f"{file.path}: {table.num_rows} rows, the snapshot has {file.rows}"
     if file.content and (content := comparable_digest(file.table, table)) != file.content:
-        yield f"{file.path}: content {content}, the snapshot says {file.content}"
+        yield f"{file.path}: content {content}, the snapshot has {file.content}"
     keys = [(name, order) for name, order in SORTED_BY[file.table] if name in table.column_names]
     sorted_ = table.take(pc.sort_indices(table, sort_keys=keys)).select([name for name, _ in keys])
     if not sorted_.equals(table.select([name for name, _ in keys])):
@@ -164,23 +164,23 @@ def _row_problems(table: pa.Table, file: DataFile) -> Iterator[str]:
 
 
 def _count_problems(manifest: Snapshot, found: Counter[str]) -> Iterator[str]:
-    """Conservation: what the ledgers hold is what the run counted, and it adds up."""
+    """Conservation: the ledgers have as many rows as the run counted, and the counts add up."""
     counts = manifest.run.counts
     for name in ("catalog", "tagged", "carried", "rejected"):
         if counts[name] != found[name]:
-            yield f"{snapshot_path(manifest.number)}: counts {counts[name]} {name}, the ledger holds {found[name]}"
+            yield f"{snapshot_path(manifest.number)}: counts {counts[name]} {name}, the ledger has {found[name]}"
     total = counts["tagged"] + counts["carried"] + counts["rejected"]
     if counts["catalog"] != total:
         yield f"{snapshot_path(manifest.number)}: {counts['catalog']} ids but tagged + carried + rejected = {total}"
 
 
 def _record_problems(snapshot: SnapshotReader) -> Iterator[str]:
-    """The snapshot's own file and the plain file lists."""
+    """Checks the snapshot's own file and the plain file lists."""
     manifest = snapshot.manifest
     path = snapshot_path(manifest.number)
     stored = json.loads(storage.read_bytes(storage.join(snapshot.root, path)))["content_hash"]
     if stored != manifest.run.content_hash:
-        yield f"{path}: content hash {stored}, its files make {manifest.run.content_hash}"
+        yield f"{path}: content hash {stored}, its files have {manifest.run.content_hash}"
     for name in TABLES:
         yield from _manifest_problems(snapshot, name)
 
@@ -190,9 +190,9 @@ def _manifest_problems(snapshot: SnapshotReader, name: str) -> Iterator[str]:
     try:
         lines = storage.read_bytes(storage.join(snapshot.root, path)).decode().splitlines()
     except storage.NotFound:
-        yield f"{path}: missing; `catalog-tagger publish` of run {snapshot.manifest.run.run_id} writes it again"
+        yield f"{path}: missing; write it again with `catalog-tagger publish` and run {snapshot.manifest.run.run_id}"
         return
     wanted = [file.path for file in snapshot.manifest.files(name)]
-    # Absolute names go stale when a folder is moved; which files they mean does not.
+    # Compare only the ends: absolute names become wrong if a folder is moved, but their ends stay the same.
     if len(lines) != len(wanted) or not all(line.endswith("/" + own) for line, own in zip(lines, wanted, strict=True)):
         yield f"{path}: lists other files than the snapshot"

@@ -1,1 +1,1 @@
-"""Every column of every file, each with the sentence that documents it."""
+"""Every column of every file, each with a sentence that describes it."""

@@ -7,7 +7,7 @@ from transforms.schemas.columns import column
 BUNDLE_SPLITS = pa.schema(
     [
         column("track_id", pa.string(), "Catalog key of a labelled track."),
-        column("group", pa.string(), "Split group of the track: its artist, or what replaces a missing artist."),
+        column("group", pa.string(), "Split group of the track: its artist, or the substitute for a missing artist."),
         column("split", pa.string(), "`train`, `validation`, `test`, or `none` for a track that was left out."),
     ]
 )

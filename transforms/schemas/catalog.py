@@ -5,7 +5,7 @@ import pyarrow as pa
 from transforms.schemas.columns import column
 
 FILE, ROW = "_file", "_row"
-"""Columns that say where a catalog row stood: URL of its file, and data row in it from 1."""
+"""Columns with the origin of a catalog row: the URL of its file, and its data row in that file, from 1."""
 
 
 TAG_WEIGHT = pa.struct([pa.field("tag", pa.string(), nullable=False), pa.field("weight", pa.float32())])
@@ -18,28 +18,28 @@ CATALOG = pa.schema(
         column("artist_id", pa.string(), "Artist key: splits never share an artist.", nullable=True),
         column("album_id", pa.string(), "Album key.", nullable=True),
         column("title", pa.string(), "Title.", nullable=True),
-        column("artist", pa.string(), "Artist's name; stands in for a missing artist_id.", nullable=True),
+        column("artist", pa.string(), "Artist's name; replaces a missing artist_id.", nullable=True),
         column("year", pa.int32(), "Year, 1000 to 9999.", nullable=True),
         column("country", pa.string(), "Country.", nullable=True),
         column("language", pa.string(), "Language.", nullable=True),
         column(
             "source_version",
             pa.string(),
-            "Anything that changes when the audio does; spares a look at the file.",
+            "A value that changes when the audio changes. Without it, the file's folder is listed to get one.",
             nullable=True,
         ),
         column(
             "tags",
             pa.list_(pa.field("element", TAG_WEIGHT, nullable=False)),
-            "Annotated tags in order of their ids; a null weight counts as 1.",
+            "Annotated tags, sorted by id; a null weight counts as 1.",
             nullable=True,
         ),
     ]
 )
-"""Known columns; further ones follow under their own names, then `_file` and `_row`."""
+"""Known columns. Further columns of the catalog follow under their own names, then `_file` and `_row`."""
 
-ALBUM = column("album", pa.string(), "Album's name, as the file's metadata gives it.", nullable=True)
-"""Further column of a catalog that `import folder` writes."""
+ALBUM = column("album", pa.string(), "Album's name, from the metadata of the audio file.", nullable=True)
+"""Further column of a catalog written by `import folder`."""
 
 
 def split_column(name: str) -> pa.Field:

@@ -1,8 +1,8 @@
-"""A column of a schema, and the sentence that documents it."""
+"""A column of a schema, and the sentence that describes it."""
 
 import pyarrow as pa
 
 
 def column(name: str, type_: pa.DataType, sentence: str, *, nullable: bool = False) -> pa.Field:
-    """A field whose metadata holds the sentence that `docs/reference/tables.md` prints."""
+    """Returns a field whose metadata contains the sentence that is printed in `docs/reference/tables.md`."""
     return pa.field(name, type_, nullable=nullable, metadata={"description": sentence})

@@ -7,11 +7,16 @@ from transforms.schemas.columns import column
 DATASET_REJECTS = pa.schema(
     [
         column("track_id", pa.string(), "Catalog key."),
-        column("uri", pa.string(), "Where the audio was read from, as the catalog wrote it."),
-        column("split", pa.string(), "Split that the track was to be in."),
+        column("uri", pa.string(), "Audio file, as written in the catalog."),
+        column("split", pa.string(), "Split that the track was assigned to."),
         column("reason", pa.string(), "Why the track has no example: one of the reasons above, or `tied`."),
-        column("detail", pa.string(), "What was found, in words.", nullable=True),
-        column("stage", pa.string(), "Where it was rejected: read, probe, decode, features or split.", nullable=True),
+        column("detail", pa.string(), "Description of the error.", nullable=True),
+        column(
+            "stage",
+            pa.string(),
+            "Stage in which the track was rejected: read, probe, decode, features or split.",
+            nullable=True,
+        ),
         column("sha256", pa.string(), "SHA-256 of the source's bytes; null if it was not read.", nullable=True),
     ]
 )

@@ -1,4 +1,4 @@
-"""Arrow schemas of the Parquet files that reports write: `labels` and `evaluate`."""
+"""Arrow schemas of the Parquet files that `labels` and `evaluate` write."""
 
 import pyarrow as pa
 
@@ -31,8 +31,8 @@ LABELS = pa.schema(
         column(
             "together",
             pa.list_(pa.field("element", _PARTNER, nullable=False)),
-            "Tags that the tag co-occurs with most, by Jaccard index. `lift` is relative to independence among the "
-            "tracks for which both categories are known. Broader and narrower tags are left out.",
+            "The tags with which the tag co-occurs most, by Jaccard index. `lift` is relative to independence among "
+            "the tracks for which both categories are known. Broader and narrower tags are left out.",
         ),
     ]
 )

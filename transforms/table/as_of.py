@@ -1,10 +1,12 @@
-"""The moment that a reader of a table means by a date or a time."""
+"""The exact moment that a date or a time given by a reader stands for."""
 
 import datetime
 
 
 def moment_of(as_of: datetime.date | str) -> datetime.datetime:
-    """The last moment that a date, a datetime, or either in ISO format means: of a date its end; UTC by default.
+    """Returns the moment of a date or datetime, or of either in ISO format, in UTC.
+
+    A date means its end. A time without a time zone is in UTC.
 
     Raises:
       ValueError: the text is neither a date nor a time.

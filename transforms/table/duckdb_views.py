@@ -1,7 +1,8 @@
-"""DuckDB over a snapshot, read-only: its own file list and nothing else can be opened, and nothing can be written.
+"""Read-only DuckDB views of a snapshot: only files of its file list can be opened, and nothing can be written.
 
-DuckDB sees the files through a file system of this project (`snapshot://...`), served by `storage`: so local tables and
-`gs://` ones are read alike, by DuckDB's own Parquet reader with its statistics, bloom filters and column pruning.
+DuckDB reads the files through a file system of this project (`snapshot://...`), which is served by `storage`. Local and
+`gs://` tables are therefore read in the same way, by DuckDB's own Parquet reader with its statistics, bloom filters and
+column pruning.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ PROTOCOL = "snapshot"
 
 
 class NotReadOnly(ValueError):
-    """The SQL is not one question: a statement that changes something, several statements, or none."""
+    """The SQL is not exactly one query: it changes something, or has several statements or none."""
 
 
 def _name(snapshot: SnapshotReader, file: DataFile) -> str:
@@ -36,12 +37,12 @@ def _files(snapshot: SnapshotReader) -> dict[str, tuple[str, int]]:
 
 
 def _file_system(files: dict[str, tuple[str, int]]) -> Any:
-    """An fsspec file system that holds exactly these files and opens them for reading only."""
+    """An fsspec file system that contains exactly these files and opens them only for reading."""
     from fsspec import AbstractFileSystem
 
     # fsspec has no stubs: its classes are Any.
     class SnapshotFiles(AbstractFileSystem):  # type: ignore[misc]
-        """The files of one or two snapshots under the names that `_files` gives them."""
+        """The files of one or two snapshots, under the names that `_files` returns."""
 
         protocol = PROTOCOL
         cachable = False
@@ -84,11 +85,11 @@ def connect(snapshot: SnapshotReader, *, previous: bool = False) -> Iterator["du
     """A DuckDB connection with one view per table of the snapshot, locked down.
 
     Args:
-      previous: also make `previous_<table>` views of the parent snapshot; empty ones where there is no parent.
+      previous: also create `previous_<table>` views of the parent snapshot; without a parent they are empty.
 
     Raises:
       ModuleNotFoundError: DuckDB is not installed.
-      TableError: the parent snapshot is asked for and was removed.
+      TableError: `previous` is set and the parent snapshot was removed.
       duckdb.Error: a file of the snapshot cannot be read.
     """
     import duckdb
@@ -111,7 +112,7 @@ def connect(snapshot: SnapshotReader, *, previous: bool = False) -> Iterator["du
 
 
 def _locks(files: dict[str, tuple[str, int]]) -> list[str]:
-    """Statements after which the connection opens nothing but these files."""
+    """Statements after which the connection opens only these files."""
     return [
         "SET python_enable_replacements = false",
         "SET TimeZone = 'UTC'",
@@ -122,21 +123,21 @@ def _locks(files: dict[str, tuple[str, int]]) -> list[str]:
 
 
 def check_question(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
-    """Refuses what is not exactly one SELECT (also WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW, PIVOT ... IN).
+    """Refuses SQL that is not exactly one SELECT (also WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW, PIVOT ... IN).
 
     Raises:
-      NotReadOnly: it is something else.
-      duckdb.ParserException: it is no SQL.
+      NotReadOnly: it is another statement, or not one statement.
+      duckdb.ParserException: it is not valid SQL.
     """
     import duckdb
 
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        raise NotReadOnly(f"{len(statements)} statements: ask one question at a time")
+        raise NotReadOnly(f"{len(statements)} statements: give one query at a time")
     kind = statements[0].type
     if kind == duckdb.StatementType.MULTI:
         raise NotReadOnly(
             "PIVOT without a list: name the columns, as in PIVOT ... ON tag IN ('mood/calm', 'mood/dark')"
         )
     if kind != duckdb.StatementType.SELECT:
-        raise NotReadOnly(f"{kind.name} statement: published tables are read-only, ask with SELECT")
+        raise NotReadOnly(f"{kind.name} statement: published tables are read-only, use SELECT")

@@ -1,15 +1,15 @@
-"""Where the files of a table are, relative to its root."""
+"""Paths of the files of a table, relative to its root."""
 
 from transforms import storage
 
 
 def snapshot_path(number: int) -> str:
-    """Where a snapshot's commit is, relative to the table root."""
+    """Path of a snapshot's commit file, relative to the table root."""
     return f"snapshots/{number:010d}.json"
 
 
 def run_path(run_id: str) -> str:
-    """Where a finished run's manifest is, relative to the table root."""
+    """Path of a finished run's manifest, relative to the table root."""
     return f"runs/{run_id}.json"
 
 

@@ -1,14 +1,14 @@
-"""The Python API for reading a table: open one published snapshot and get its rows as Arrow data.
+"""The Python API for reading a table: opens one published snapshot and returns its rows as Arrow data.
 
     from transforms.table.reader import open_snapshot
 
     snapshot = open_snapshot("gs://bucket/table")  # the newest; or snapshot=3, or as_of="2026-01-31"
     tags = snapshot.scan("track_tags", ["track_id", "tag", "score"], track_ids=["track-0001", "track-0002"])
     frame = tags.to_pandas()
-    for batch in snapshot.batches("embeddings", ["track_id", "embedding"]):  # more rows than memory holds
+    for batch in snapshot.batches("embeddings", ["track_id", "embedding"]):  # more rows than fit in memory
         print(batch.num_rows)
 
-A snapshot never changes: the same call returns the same rows, whatever is published meanwhile.
+A snapshot never changes: the same call returns the same rows, even if newer snapshots are published meanwhile.
 """
 
 import bisect
@@ -35,12 +35,12 @@ BATCH_ROWS = 65_536
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class SnapshotReader:
-    """One published snapshot of a table; `open_snapshot` makes it.
+    """One published snapshot of a table, as `open_snapshot` returns it.
 
     Attributes:
       root: folder or gs:// prefix of the table.
       manifest: the snapshot's record: number, time, ids, counts, and every file with its rows, bytes and SHA-256.
-      buckets: number of buckets that tracks are spread over, by a hash of their ids.
+      buckets: number of buckets; a hash of its id assigns each track to one.
     """
 
     root: str
@@ -64,7 +64,7 @@ class SnapshotReader:
         return storage.join(root, file.path)
 
     def schema(self, name: str) -> pa.Schema:
-        """Columns of a table in this snapshot; `tracks` may have more than are declared, from the catalog.
+        """Columns of a table in this snapshot. `tracks` can have further columns, from the catalog.
 
         Raises:
           TableError: there is no table of this name.
@@ -84,23 +84,23 @@ class SnapshotReader:
         bucket: int | None = None,
         embedding_id: str | None = None,
     ) -> pa.Table:
-        """Rows of a table, all in memory.
+        """Reads rows of a table into memory.
 
         Args:
           name: `tracks`, `track_tags`, `embeddings`, `ledger` or `taxonomy`.
           columns: columns to read, in this order; all by default.
-          track_ids: rows of these tracks only. Only files whose bucket can hold one of them are opened, and row groups
-            are skipped by their statistics.
-          bucket: rows of one bucket only, 0 to `buckets` - 1.
-          embedding_id: the embedding that the caller can use; a snapshot with another one is refused.
+          track_ids: read only the rows of these tracks. Only files of their buckets are opened, and row groups are
+            skipped by their statistics.
+          bucket: read only the rows of this bucket, 0 to `buckets` - 1.
+          embedding_id: the embedding that the caller needs; a snapshot with another one is refused.
 
         Raises:
-          TableError: no such table, column or bucket, or the snapshot holds other embeddings.
+          TableError: no such table, column or bucket, or the snapshot has another `embedding_id`.
           storage.StorageError: a file is missing, unreadable or damaged.
         """
-        found = list(self.batches(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id))
-        if found:
-            return pa.Table.from_batches(found)
+        batches = list(self.batches(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id))
+        if batches:
+            return pa.Table.from_batches(batches)
         schema = self.schema(name)
         self._check_columns(name, schema, columns)
         return schema.empty_table().select(schema.names if columns is None else list(columns))
@@ -114,13 +114,13 @@ class SnapshotReader:
         bucket: int | None = None,
         embedding_id: str | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of `scan` in batches of up to 65,536 rows, file by file: at most one row group is in memory.
+        """Reads the rows of `scan` in batches of up to 65,536 rows, with at most one row group in memory.
 
-        Rows come in the order of the files (`files`), and of each file. See `scan` for arguments and errors.
+        Rows are in the order of `files`, and within a file in its order. See `scan` for arguments and errors.
         """
         files = self._of(name)
         if bucket is not None and not 0 <= bucket < self.buckets:
-            raise TableError(f"{self.root}: no bucket {bucket}; there are 0 to {self.buckets - 1}")
+            raise TableError(f"{self.root}: no bucket {bucket}; buckets are 0 to {self.buckets - 1}")
         if embedding_id is not None:
             self._check_embedding(name, embedding_id)
         wanted = None if track_ids is None else self._by_bucket(name, track_ids)
@@ -133,17 +133,17 @@ class SnapshotReader:
                 yield from self._read(file, columns, wanted[file.bucket])
 
     def previous(self) -> "SnapshotReader | None":
-        """The snapshot that this one followed; None for a table's first.
+        """The parent of this snapshot; None for the first snapshot of a table.
 
         Raises:
-          TableError: it was removed.
+          TableError: the parent was removed.
         """
         parent = self.manifest.run.parent
         return None if parent is None else open_snapshot(self.root, parent)
 
     def _of(self, name: str) -> list[DataFile]:
         if name not in TABLES:
-            raise TableError(f"{self.root}: no table {name!r}; there are {', '.join(TABLES)}")
+            raise TableError(f"{self.root}: no table {name!r}; tables are {', '.join(TABLES)}")
         return self.manifest.files(name)
 
     def _check_columns(self, name: str, schema: pa.Schema, columns: Sequence[str] | None) -> None:
@@ -151,16 +151,16 @@ class SnapshotReader:
             if column not in schema.names:
                 raise TableError(
                     f"{self.root}: {name} of snapshot {self.manifest.number} has no column {column!r}; "
-                    f"there are {', '.join(schema.names)}"
+                    f"columns are {', '.join(schema.names)}"
                 )
 
     def _check_embedding(self, name: str, embedding_id: str) -> None:
         self._check_columns(name, TABLES[name], ["embedding_id"])
         if (own := self.manifest.run.ids.embedding_id) != embedding_id:
-            raise TableError(f"{self.root}: snapshot {self.manifest.number} holds embeddings {own}, not {embedding_id}")
+            raise TableError(f"{self.root}: snapshot {self.manifest.number} has embeddings {own}, not {embedding_id}")
 
     def _by_bucket(self, name: str, track_ids: Iterable[str]) -> Mapping[int, list[str]]:
-        """Bucket -> sorted ids of the tracks that can be in it."""
+        """Bucket -> sorted ids of the given tracks that are assigned to it."""
         self._check_columns(name, TABLES[name], [TRACK_ID])
         if isinstance(track_ids, str):
             raise TypeError(f"track_ids={track_ids!r}: give a list of ids")
@@ -182,7 +182,7 @@ class SnapshotReader:
             )
             read = names if track_ids is None else [TRACK_ID, *names]
             wanted = pa.array(track_ids or (), pa.string())
-            # One group a call: a call fetches the columns of all its groups before the first batch.
+            # One row group per call, because a call fetches the columns of all its groups before the first batch.
             for group in groups:
                 for batch in parquet.iter_batches(BATCH_ROWS, [group], read, use_threads=False):
                     if track_ids is not None:
@@ -199,12 +199,12 @@ def open_snapshot(
     Args:
       root: folder or gs:// prefix of the table.
       snapshot: number of a snapshot.
-      as_of: the newest snapshot that was published by this time: a date (its end, UTC), a datetime (UTC if it has no
-        time zone), or either in ISO format, such as "2026-01-31" or "2026-01-31T06:00+01:00".
+      as_of: open the newest snapshot that was published by this time: a date (its end, UTC), a datetime (UTC if it has
+        no time zone), or either in ISO format, such as "2026-01-31" or "2026-01-31T06:00+01:00".
 
     Raises:
       TableError: no such snapshot, or the table needs a newer version of this program.
-      ValueError: both `snapshot` and `as_of` are given, or `as_of` is no time.
+      ValueError: both `snapshot` and `as_of` are given, or `as_of` is not a time.
       storage.StorageError: the storage does not answer.
     """
     if snapshot is not None and as_of is not None:
@@ -215,31 +215,33 @@ def open_snapshot(
         earlier = bisect.bisect_right(numbers, moment, key=lambda number: _created(root, number))
         if not earlier:
             first = read_snapshot(root, numbers[0])
-            raise TableError(f"{root}: no snapshot as of {as_of}; the first, {first.number}, is of {first.created}")
+            raise TableError(
+                f"{root}: no snapshot as of {as_of}; the first one, {first.number}, is from {first.created}"
+            )
         snapshot = numbers[earlier - 1]
     elif snapshot is None:
         snapshot = numbers[-1]
     elif snapshot not in numbers:
-        raise TableError(f"{root}: no snapshot {snapshot}; there are {_ranges(numbers)}")
+        raise TableError(f"{root}: no snapshot {snapshot}; snapshots are {_ranges(numbers)}")
     return SnapshotReader(root=root, manifest=read_snapshot(root, snapshot), buckets=buckets)
 
 
 def open_history(root: str) -> Iterator[SnapshotReader]:
-    """All published snapshots of a table, oldest first, each read when its turn comes. Errors: see `open_snapshot`."""
+    """Yields all published snapshots of a table, oldest first. See `open_snapshot` for errors."""
     numbers, buckets = _published(root)
     for number in numbers:
         yield SnapshotReader(root=root, manifest=read_snapshot(root, number), buckets=buckets)
 
 
 def _published(root: str) -> tuple[list[int], int]:
-    """Numbers of the snapshots, at least one, and the table's bucket count."""
+    """Numbers of the published snapshots, at least one, and the table's bucket count."""
     try:
         buckets = read_table_metadata(root).buckets
     except storage.NotFound as error:
         raise TableError(f"{root}: no snapshot is published here, {error}") from error
     numbers = listed_numbers(root)
     if not numbers:
-        raise TableError(f"{root}: no snapshot is published here; `catalog-tagger tag --table {root}` makes one")
+        raise TableError(f"{root}: no snapshot is published here; `catalog-tagger tag --table {root}` publishes one")
     return numbers, buckets
 
 
@@ -248,7 +250,7 @@ def _created(root: str, number: int) -> datetime.datetime:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Ascending numbers in few words.
+    """Ascending numbers as short text.
 
     >>> _ranges([1, 2, 3, 7])
     '1 to 3, 7'

@@ -1,4 +1,4 @@
-"""Snapshots: one numbered, immutable, complete version of all tables; the commit is a create-only file."""
+"""Snapshots: each is a numbered, immutable, complete version of all tables; its commit creates one file."""
 
 import dataclasses
 import json
@@ -17,8 +17,8 @@ class DataFile:
 
     Attributes:
       path: relative to the table root.
-      bucket: the bucket whose tracks it holds; -1 for the taxonomy.
-      content: digest of its rows, without what may differ between equal runs (see `assembly`); "" for the taxonomy.
+      bucket: bucket of its tracks; -1 for the taxonomy.
+      content: digest of its rows, see `comparable_digest`; "" for the taxonomy.
     """
 
     table: str
@@ -32,7 +32,7 @@ class DataFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ids:
-    """What the rows of a snapshot were made with."""
+    """Ids of everything that the rows of a snapshot were computed with."""
 
     feature_id: str
     embedding_id: str
@@ -42,17 +42,18 @@ class Ids:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a finished job leaves at `runs/<run_id>.json`: everything `publish` needs.
+    """The manifest of a finished run, stored at `runs/<run_id>.json`: everything that `publish` needs.
 
     Attributes:
-      counts: `catalog`, `tagged`, `carried`, `rejected` add up; `decoded` were extracted by this job, `reused` come
-        from part files of an earlier unpublished one, `unavailable` are rejects due again in the next run.
+      counts: `catalog` is the sum of `tagged`, `carried` and `rejected`. `decoded` tracks were extracted by this job,
+        `reused` ones come from part files of an earlier unpublished job. `unavailable` are the rejects that the next
+        run tries again.
       reasons: rejected tracks by reason.
-      options: what decided which rows are published (`min_score`, `top_k`).
+      options: options that select the published rows (`min_score`, `top_k`).
       gates: name -> `value`, `limit`, `passed`. In `runs/<run_id>.json`, the limits are those of the launch; in a
         snapshot, those of the publisher. Empty for runs of earlier versions.
-      measured: what the job took, by stage: `core_seconds`, `counters`, `distributions`. Differs between equal runs.
-        Empty for runs of earlier versions.
+      measured: measured work by stage: `core_seconds`, `counters`, `distributions`. Differs between equal runs. Empty
+        for runs of earlier versions.
     """
 
     run_id: str
@@ -67,7 +68,7 @@ class Run:
 
     @property
     def content_hash(self) -> str:
-        """Hash of the rows of `tracks`, `track_tags`, `embeddings` and `ledger`, whatever their files are called."""
+        """Hash of the rows of `tracks`, `track_tags`, `embeddings` and `ledger`, independent of file names."""
         parts = [digest(f.table, str(f.bucket), f.content) for f in self.files if f.table != "taxonomy"]
         return combine(parts)
 
@@ -84,7 +85,7 @@ class Run:
         """
         if obj["schema_version"] != SCHEMA_VERSION:
             raise TableError(
-                f"schema version {obj['schema_version']} cannot be read, this version reads {SCHEMA_VERSION}: "
+                f"schema version {obj['schema_version']} cannot be read, because this version reads {SCHEMA_VERSION}: "
                 "upgrade catalog-tagger"
             )
         names = {f.name for f in dataclasses.fields(cls)}
@@ -95,7 +96,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """One published version: a number and the run that it publishes."""
+    """One published version: a number, the time of the commit (ISO format, UTC), and the run that it publishes."""
 
     number: int
     created: str
@@ -116,7 +117,7 @@ class Snapshot:
 
 
 def listed_numbers(root: str) -> list[int]:
-    """Numbers of all published snapshots, ascending: from a listing, never from a hint."""
+    """Numbers of all published snapshots, ascending; they come from a listing, never from `current.json`."""
     names = [file.url.rsplit("/", 1)[-1] for file in storage.list_folder(storage.join(root, "snapshots"))]
     return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
@@ -132,10 +133,10 @@ def snapshot_numbers(root: str) -> list[int]:
 
 
 def read_snapshot(root: str, number: int) -> Snapshot:
-    """A published snapshot.
+    """Reads a published snapshot.
 
     Raises:
-      storage.NotFound: there is no such number.
+      storage.NotFound: there is no snapshot of this number.
       TableError: written by another schema version, or damaged.
     """
     url = storage.join(root, snapshot_path(number))
@@ -149,6 +150,6 @@ def read_snapshot(root: str, number: int) -> Snapshot:
 
 
 def current_snapshot(root: str) -> Snapshot | None:
-    """The newest published snapshot; None before the first."""
+    """The newest published snapshot; None if there is no snapshot."""
     numbers = snapshot_numbers(root)
     return read_snapshot(root, numbers[-1]) if numbers else None

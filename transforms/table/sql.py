@@ -1,4 +1,4 @@
-"""SQL texts that open a snapshot's tables in other engines: pure strings, always from the snapshot's own file list."""
+"""Statements that open a snapshot's tables in other engines, always from the snapshot's own file list."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ DUCKDB_TYPES: dict[pa.DataType, str] = {
     pa.int64(): "BIGINT",
     pa.bool_(): "BOOLEAN",
 }
-"""Arrow types of the tables, as DuckDB calls them."""
+"""Arrow type -> DuckDB's name, for the types that occur in the tables."""
 
 
 def quoted(text: str) -> str:
@@ -35,10 +35,10 @@ def duckdb_type(type_: pa.DataType) -> str:
 
 
 def duckdb_view(name: str, files: Sequence[str], schema: pa.Schema) -> str:
-    """The statement that makes one view; a table without files is an empty one of the same columns."""
+    """The statement that creates one view. A table without files becomes an empty view with the same columns."""
     if files:
         listed = ",\n  ".join(quoted(file) for file in files)
-        # Folders are called `run=...` and `bucket=...`: by default DuckDB would make columns of them.
+        # By default DuckDB would add columns for the folders `run=...` and `bucket=...`.
         return (
             f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([\n  {listed}\n], hive_partitioning = false);"
         )
@@ -52,7 +52,7 @@ def _header(snapshot: SnapshotReader, comment: str) -> str:
 
 
 def duckdb_statements(snapshot: SnapshotReader) -> str:
-    """Views of all tables of a snapshot, for DuckDB."""
+    """Statements that create a view per table of a snapshot, for DuckDB."""
     lines = [_header(snapshot, "--")]
     if "://" in snapshot.root:
         lines.append(
@@ -64,19 +64,19 @@ def duckdb_statements(snapshot: SnapshotReader) -> str:
 
 
 def bigquery_statements(snapshot: SnapshotReader) -> str:
-    """External tables over a snapshot's file lists, for BigQuery.
+    """Statements that create external tables from a snapshot's file lists, for BigQuery.
 
     Raises:
-      ValueError: the table is not on gs://, where alone BigQuery reads files.
+      ValueError: the table is not on gs://; BigQuery cannot read files from elsewhere.
     """
     if not snapshot.root.startswith("gs://"):
         raise ValueError(
-            f"{snapshot.root}: BigQuery reads external tables from gs:// only; tag with --table gs://BUCKET/FOLDER, "
-            "or copy the table's folder there and name the copy"
+            f"{snapshot.root}: BigQuery reads external tables only from gs://; run tag with --table "
+            "gs://BUCKET/FOLDER, or copy the table's folder there and give the copy"
         )
     lines = [
         _header(snapshot, "--"),
-        "-- Names without a dataset: run with a default one, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
+        "-- Names have no dataset: run with a default dataset, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
     ]
     for name in TABLES:
         if snapshot.files(name):
@@ -89,7 +89,7 @@ def bigquery_statements(snapshot: SnapshotReader) -> str:
 
 
 def manifest_path(number: int, name: str) -> str:
-    """Where a snapshot's plain list of a table's files is, relative to the table root."""
+    """Path of a snapshot's plain list of a table's files, relative to the table root."""
     return f"manifests/{number:010d}/{name}.txt"
 
 
@@ -104,8 +104,8 @@ OPTIONS (
 
 
 def spark_statements(snapshot: SnapshotReader) -> str:
-    """PySpark statements that make temporary views: SQL alone cannot name a list of files."""
-    lines = [_header(snapshot, "#"), "# Paste into pyspark, or into a job that has `spark`."]
+    """PySpark statements that create temporary views, because Spark SQL cannot name a list of files."""
+    lines = [_header(snapshot, "#"), "# Run this in pyspark, or in a job that has `spark`."]
     for name in TABLES:
         files = snapshot.files(name)
         if files:
@@ -121,4 +121,4 @@ SQL_ENGINES: dict[str, Callable[[SnapshotReader], str]] = {
     "bigquery": bigquery_statements,
     "spark": spark_statements,
 }
-"""Engine name -> the function that writes its statements."""
+"""Engine name -> function that returns its statements."""

@@ -1,4 +1,4 @@
-"""`table.json`: a table's bucket count, and which versions of this program may read and write the table."""
+"""`table.json`: a table's bucket count, and the versions of this program that may read and write the table."""
 
 import contextlib
 import dataclasses
@@ -11,10 +11,10 @@ from transforms.formats.hashing import json_bytes
 from transforms.schemas.tables import SCHEMA_VERSION
 
 READER_VERSION = 1
-"""Raised when earlier versions of this program would misread what this one writes."""
+"""Increased if earlier versions of this program would misread the files of this one."""
 
 WRITER_VERSION = 1
-"""Raised when earlier versions of this program would damage or lose what this one writes."""
+"""Increased if earlier versions of this program would damage or lose the files of this one."""
 
 
 class TableError(ValueError):
@@ -23,10 +23,10 @@ class TableError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableMetadata:
-    """What `table.json` says. The table's first run writes it.
+    """The content of `table.json`, which the table's first run writes.
 
     Attributes:
-      buckets: number of buckets that tracks are spread over.
+      buckets: number of buckets; a hash of its id assigns each track to one.
       min_reader_version: lowest reader version that may read the table.
       min_writer_version: lowest writer version that may write to the table.
     """
@@ -41,7 +41,7 @@ class TableMetadata:
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
-        """The file that `to_json` wrote. In the oldest tables, `schema_version` stands for both versions."""
+        """The metadata that `to_json` wrote. In the oldest tables, `schema_version` is used for both versions."""
         oldest = obj["schema_version"]
         return cls(
             buckets=int(obj["buckets"]),
@@ -51,39 +51,39 @@ class TableMetadata:
 
 
 def read_table_metadata(root: str, *, writing: bool = False) -> TableMetadata:
-    """What `table.json` says.
+    """Reads `table.json`.
 
     Args:
       root: folder or gs:// prefix of the table.
-      writing: whether the caller is going to write to the table.
+      writing: whether the caller will write to the table.
 
     Raises:
-      TableError: the table asks for a newer reader, or for a newer writer where `writing`; or the file is damaged.
-      storage.NotFound: there is no such file.
+      TableError: the table needs a newer reader, or, if `writing`, a newer writer; or the file is damaged.
+      storage.NotFound: the file does not exist.
     """
     url = storage.join(root, "table.json")
     data = storage.read_bytes(url)
     try:
-        found = TableMetadata.from_json(json.loads(data))
+        metadata = TableMetadata.from_json(json.loads(data))
     except (KeyError, TypeError, ValueError) as error:
         raise TableError(f"{url}: not the metadata of a table ({type(error).__name__}: {error})") from error
-    _check(url, "reader", found.min_reader_version, READER_VERSION)
+    _check(url, "reader", metadata.min_reader_version, READER_VERSION)
     if writing:
-        _check(url, "writer", found.min_writer_version, WRITER_VERSION)
-    return found
+        _check(url, "writer", metadata.min_writer_version, WRITER_VERSION)
+    return metadata
 
 
 def check_version(root: str, *, writing: bool = False) -> None:
-    """Raises TableError as `read_table_metadata` does. A folder without `table.json` asks for no version."""
+    """Raises TableError as `read_table_metadata` does. A folder without `table.json` needs no version."""
     with contextlib.suppress(storage.NotFound):
         read_table_metadata(root, writing=writing)
 
 
 def open_table(root: str, buckets: int) -> int:
-    """Bucket count of a table to write to: written once by whoever comes first, read by everybody after.
+    """Returns the bucket count of a table to write to. The first run writes `buckets`; later runs read it.
 
     Raises:
-      TableError: the table asks for a newer reader or writer, or its `table.json` is damaged.
+      TableError: the table needs a newer reader or writer, or its `table.json` is damaged.
     """
     with contextlib.suppress(storage.AlreadyExists):
         storage.create(storage.join(root, "table.json"), json_bytes(TableMetadata(buckets=buckets).to_json()))
@@ -93,6 +93,6 @@ def open_table(root: str, buckets: int) -> int:
 def _check(url: str, role: str, wanted: int, own: int) -> None:
     if wanted > own:
         raise TableError(
-            f"{url} asks for {role} version {wanted}, but catalog-tagger {version('catalog-tagger')} has {role} "
+            f"{url} needs {role} version {wanted}, but catalog-tagger {version('catalog-tagger')} has {role} "
             f"version {own}: upgrade catalog-tagger"
         )

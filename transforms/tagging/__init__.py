@@ -1,1 +1,1 @@
-"""What one run of `tag` does: outcomes, planning, assembly, files."""
+"""The steps of one run of `tag`: outcomes, planning, assembly, files."""

@@ -1,4 +1,4 @@
-"""The tables of one bucket, from its catalog rows, its tracks' outcomes and a tagger."""
+"""Assembles the tables of one bucket from its catalog rows, the outcomes of its tracks and a tagger."""
 
 import dataclasses
 from typing import Any
@@ -22,7 +22,7 @@ class PublishedRows:
 
     Attributes:
       min_score: lowest score of a published row; 0 publishes all.
-      top_k: most rows a track and category; None publishes all.
+      top_k: largest number of rows per track and category; None publishes all.
     """
 
     min_score: float = 0.0
@@ -47,12 +47,12 @@ def assemble_bucket(
     run_id: str,
     publication: PublishedRows,
 ) -> dict[str, pa.Table]:
-    """`tracks`, `track_tags`, `embeddings` and `ledger` of one bucket.
+    """Returns `tracks`, `track_tags`, `embeddings` and `ledger` of one bucket.
 
     Args:
       rows: catalog rows sorted by track_id, one per id.
       outcomes: one outcome per row, in the same order.
-      duplicates: track_id -> the track of the same bytes that comes first.
+      duplicates: track_id -> smallest id among the tracks with the same bytes.
     """
     embedded = pc.is_null(outcomes["reason"])
     kept_rows, kept = rows.filter(embedded), outcomes.filter(embedded)
@@ -84,7 +84,7 @@ def _tracks(rows: pa.Table, kept: pa.Table, scores: np.ndarray, positives: np.nd
 
 
 def _top_tags(scores: np.ndarray, positives: np.ndarray, tag_ids: list[str]) -> pa.Array:
-    """The positive tags of each track, best first, of equal scores in the taxonomy's order."""
+    """The positive tags of each track, best score first; tags with equal scores are in the taxonomy's order."""
     order = np.argsort(-scores, axis=1, kind="stable")
     chosen = np.take_along_axis(positives, order, axis=1)
     offsets = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))]).astype(np.int32)
@@ -106,7 +106,9 @@ def _track_tags(
     taxonomy = tagger.taxonomy
     ranks = np.zeros(scores.shape, np.int16)
     for category in taxonomy.categories:
-        columns = sorted(taxonomy.index[tag.id] for tag in category.tags)  # of equal scores the first one wins
+        columns = sorted(
+            taxonomy.index[tag.id] for tag in category.tags
+        )  # of equal scores, the first tag has the better rank
         order = np.argsort(-scores[:, columns], axis=1, kind="stable")
         ranks[:, columns] = np.argsort(order, axis=1, kind="stable") + 1
     track_ids = rows["track_id"].combine_chunks()
@@ -132,7 +134,7 @@ def _track_tags(
             else pa.nulls(len(order), pa.float32()),
         }
         parts.append(pa.table(values).cast(TRACK_TAGS))
-    # Left in one chunk a tag: a copy in one piece would double the memory of the largest table.
+    # Keep one Arrow chunk per tag: a contiguous copy would double the memory of the largest table.
     return pa.concat_tables(parts) if parts else TRACK_TAGS.empty_table()
 
 
@@ -142,7 +144,7 @@ def _published(scores: np.ndarray, ranks: np.ndarray, publication: PublishedRows
 
 
 def _expert_weights(rows: pa.Table, taxonomy: Taxonomy) -> dict[int, np.ndarray]:
-    """Tag index -> annotated weight of each row, NaN where there is none; a tag without a weight counts 1."""
+    """Tag index -> annotated weight of each row, NaN if the row lacks the tag; a tag without a weight counts as 1."""
     weights: dict[int, np.ndarray] = {}
     for row, tags in enumerate(rows["tags"].to_pylist()):
         for entry in tags or ():

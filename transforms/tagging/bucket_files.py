@@ -1,4 +1,4 @@
-"""Writing one bucket's tables as immutable files, and counting what became of its tracks."""
+"""Writes one bucket's tables as immutable files, and counts the outcomes of its tracks."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ class BucketReport:
 def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table], run_id: str) -> BucketReport:
     """Writes each table of the bucket under the run's folder and counts the ledger's rows.
 
-    Counts: `catalog`, one for each status, `unavailable` (among the rejected), `fresh` (extracted since the parent).
+    Counts: `catalog`, one per status, `unavailable` (part of the rejected), `fresh` (outcomes newer than the parent).
     """
     files = tuple(write_table_file(known, bucket, name, table, run_id) for name, table in tables.items())
     ledger = tables["ledger"]
@@ -39,7 +39,7 @@ def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table],
 
 
 def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
-    """Writes one file, named by its content: a second try of the same work finds it there. bucket -1: no bucket."""
+    """Writes one file, named by its content, so that a retry of the same work finds it. Bucket -1 means no bucket."""
     data = parquet_bytes(table, name=name, ids={**dataclasses.asdict(known.ids), "run_id": run_id})
     sha256 = sha256_hex(data)
     folder = f"data/run={run_id}" + (f"/bucket={bucket:04d}" if bucket >= 0 else "")

@@ -1,4 +1,4 @@
-"""What became of a bucket's tracks so far: from the parent snapshot and from part files, whoever wrote them."""
+"""Known outcomes of a bucket's tracks, from the parent snapshot and from the part files of any run."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import Ids
 
 MISSING = "missing"
-"""Source version of a file that no listing of its folder showed."""
+"""Source version of a file that is not in the listing of its folder."""
 
 OUTCOME = pa.schema(
     [
@@ -27,18 +27,21 @@ OUTCOME = pa.schema(
         pa.field("carried", pa.bool_(), nullable=False),
     ]
 )
-"""A part file's row, with the run of a carried track (null for one extracted since) and whether it is carried."""
+"""A row of a part file, plus `carried`: whether the outcome is from the parent snapshot.
+
+`run_id` is the run that last extracted a carried track, and null for other tracks.
+"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PriorOutcomes:
-    """Where earlier outcomes of a table may be found, and with which ids they are worth something.
+    """What earlier runs have already computed for this table, and the ids under which those results may be reused.
 
     Attributes:
       root: folder or gs:// prefix of the table.
-      parent: number of the snapshot that this run follows; workers read it themselves, so the graph stays small.
-      due_again: reasons for which a rejected track is tried again in every run.
-      retry_rejects: try every rejected track again.
+      parent: number of the snapshot that this run follows. Workers read the snapshot, so the graph stays small.
+      due_again: reasons for which every run retries a rejected track.
+      retry_rejects: whether this run retries all rejected tracks.
     """
 
     root: str
@@ -48,38 +51,39 @@ class PriorOutcomes:
     retry_rejects: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """The fields alone: what `snapshot` has read is not sent to workers."""
+        """Returns only the fields: the cached `snapshot` is not sent to workers."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @functools.cached_property
     def snapshot(self) -> SnapshotReader | None:
-        """The parent snapshot, opened once: all buckets of a worker ask for it."""
+        """The parent snapshot. It is opened once, because all buckets of a worker need it."""
         return None if self.parent is None else open_snapshot(self.root, self.parent)
 
     def keeps(self, outcomes: pa.Table) -> pa.Table:
-        """The outcomes that stand: embedded tracks, and rejected ones that are not tried again."""
+        """Returns the outcomes that are reused: embedded tracks, and rejected tracks that are not retried."""
         return outcomes.filter(pc.invert(pc.is_valid(outcomes["reason"]) if self.retry_rejects else self.due(outcomes)))
 
     def due(self, outcomes: pa.Table) -> pa.ChunkedArray:
-        """Which outcomes are rejects that every run tries again: bool [rows]."""
+        """Returns which outcomes are rejects that every run retries: bool [rows]."""
         again = pc.is_in(outcomes["reason"], value_set=pa.array(sorted(self.due_again), pa.string()))
         return pc.and_(again, pc.not_equal(outcomes["source_version"], MISSING))
 
 
 def write_part(root: str, bucket: int, rows: pa.Table, embedding_id: str) -> str:
-    """Writes one chunk's part file, named by its content; returns its url. Writing it again changes nothing."""
+    """Writes the part file of one chunk, named by its content; returns its url. Writing it again has no effect."""
     data = parquet_bytes(rows.select(PART.names).cast(PART), ids={"embedding_id": embedding_id})
     url = storage.join(part_folder(root, bucket), f"{digest(data)[:24]}.parquet")
-    with contextlib.suppress(storage.AlreadyExists):  # the name is the content's hash: an earlier try finished
+    with contextlib.suppress(storage.AlreadyExists):  # the name is a hash of the content: an earlier attempt wrote it
         storage.create(url, data)
     return url
 
 
 def settled(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names) -> pa.Table:
-    """Outcomes of those of the bucket's rows that need no extraction, sorted by track_id.
+    """Outcomes of the bucket's rows that need no extraction, sorted by track_id.
 
-    An outcome counts when track_id, source_version and embedding_id agree and it is not due again; `columns` spares
-    reading embeddings where only outcomes matter.
+    An outcome is reused if track_id, source_version and embedding_id agree and it is not to be retried. For a
+    reject of the parent snapshot, feature_id is compared instead of embedding_id. With `columns`, a caller avoids
+    reading embeddings.
     """
     return known.keeps(_choose(known, bucket, rows, columns, latest=()))
 
@@ -95,20 +99,20 @@ def assembled(
     """Outcomes of all the bucket's rows once its chunks are done, sorted by track_id.
 
     Args:
-      latest: urls of the part files of this launch: of several rejects of a track, theirs is told.
+      latest: urls of the part files of this launch. If a track has several rejects, theirs is used.
 
     Raises:
-      RuntimeError: a planned track left no outcome behind.
+      RuntimeError: a planned track has no outcome.
     """
-    found = _choose(known, bucket, rows, columns, latest)
-    if found.num_rows != rows.num_rows:
-        lost = sorted(set(rows["track_id"].to_pylist()) - set(found["track_id"].to_pylist()))
-        raise RuntimeError(f"bucket {bucket}: {len(lost)} planned tracks left no outcome, e.g. {lost[:3]}")
-    return found
+    outcomes = _choose(known, bucket, rows, columns, latest)
+    if outcomes.num_rows != rows.num_rows:
+        lost = sorted(set(rows["track_id"].to_pylist()) - set(outcomes["track_id"].to_pylist()))
+        raise RuntimeError(f"bucket {bucket}: {len(lost)} planned tracks have no outcome, e.g. {lost[:3]}")
+    return outcomes
 
 
 def due_ids(known: PriorOutcomes, bucket: int, rows: pa.Table) -> frozenset[str]:
-    """Those of the bucket's tracks that the parent snapshot holds as due again, their source unchanged."""
+    """Ids of the bucket's tracks whose reject in the parent snapshot is retried although the source is unchanged."""
     if known.snapshot is None:
         return frozenset()
     ledger = known.snapshot.scan("ledger", ["track_id", "source_version", "reason"], bucket=bucket)
@@ -119,19 +123,19 @@ def due_ids(known: PriorOutcomes, bucket: int, rows: pa.Table) -> frozenset[str]
 def _choose(
     known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str], latest: Iterable[str]
 ) -> pa.Table:
-    """One outcome a track: the snapshot's, else of all part files the best.
+    """Chooses one outcome per track from the parent snapshot and all part files.
 
-    An embedding goes before a reject, the snapshot before part files, a reject of this launch before an older one, and
-    one that stands before one that is due again.
+    The order of preference is: embedding of the snapshot, embedding of a part file, reject of the snapshot, reject of
+    this launch, older reject, older reject that every run retries.
     """
     carried = _ranked(_carried(known, bucket, rows, columns), 0, 2)
-    if carried.num_rows == rows.num_rows:  # the parent snapshot settles every track: skip part files
+    if carried.num_rows == rows.num_rows:  # the parent snapshot has an outcome of every track: skip part files
         return carried.sort_by("track_id").drop_columns("preference")
     names = {url.rpartition("/")[2] for url in latest}
-    found = [carried]
+    ranked = [carried]
     for name, part in _parts(known, bucket, rows, columns):
-        found.append(_ranked(part, 1, 3 if name in names else pc.if_else(known.due(part), 5, 4)))
-    order = pa.concat_tables(found).sort_by([("track_id", "ascending"), ("preference", "ascending")])
+        ranked.append(_ranked(part, 1, 3 if name in names else pc.if_else(known.due(part), 5, 4)))
+    order = pa.concat_tables(ranked).sort_by([("track_id", "ascending"), ("preference", "ascending")])
     ids = order["track_id"].combine_chunks()
     repeated = pc.equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
     first = pa.concat_arrays([pa.array([True] * min(len(ids), 1), pa.bool_()), pc.invert(repeated)])
@@ -139,19 +143,19 @@ def _choose(
 
 
 def _ranked(outcomes: pa.Table, embedded: int, rejected: int | pa.ChunkedArray) -> pa.Table:
-    """The outcomes with a column that says which of a track's is taken: the smallest."""
+    """Adds the column `preference`: of a track's outcomes, the one with the smallest value is chosen."""
     preference = pc.cast(pc.if_else(pc.is_null(outcomes["reason"]), embedded, rejected), pa.int8())
     return outcomes.append_column("preference", preference)
 
 
 def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
-    """The outcomes of these rows' tracks whose source has not changed since."""
+    """The outcomes of tracks among the rows whose source version is unchanged."""
     wanted = rows["source_version"].take(pc.index_in(outcomes["track_id"], value_set=rows["track_id"].combine_chunks()))
     return outcomes.filter(pc.fill_null(pc.equal(outcomes["source_version"], wanted), False))
 
 
 def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
-    """Names of the bucket's part files, with their outcomes of these rows."""
+    """Yields the name of each of the bucket's part files, and its outcomes of these rows."""
     extra, ids = {"run_id", "carried"}, {"embedding_id": known.ids.embedding_id}
     for file in storage.list_folder(part_folder(known.root, bucket)):
         if not file.url.endswith(".parquet"):
@@ -165,7 +169,7 @@ def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[
 
 
 def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """What the parent snapshot knows of these rows: embeddings of the same id, rejects of the same features."""
+    """Outcomes of these rows in the parent snapshot: embeddings with the same id, rejects with the same features."""
     parent = known.snapshot
     if parent is None or parent.manifest.run.ids.feature_id != known.ids.feature_id:
         return _schema(columns).empty_table()
@@ -180,7 +184,7 @@ def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequenc
 
 
 def _look_up(parent: SnapshotReader, bucket: int, ledger: pa.Table, name: str, columns: Sequence[str]) -> pa.Table:
-    """Appends the columns that only this table of the parent has; null for rejected tracks."""
+    """Appends the columns that are only in this table of the parent; null for rejected tracks."""
     own = {"tracks": ["duration_s", "sample_rate", "channels"], "embeddings": ["embedding"]}[name]
     wanted = [column for column in own if column in columns]
     if not wanted:

@@ -1,4 +1,4 @@
-"""What is to be done for a bucket: which tracks need extraction, cut into chunks by hash order."""
+"""Plans the work of a bucket: the tracks that need extraction, in chunks, in the order of a hash of their ids."""
 
 import hashlib
 
@@ -10,13 +10,13 @@ from transforms.tagging.outcomes import PriorOutcomes, due_ids, settled
 
 
 def plan_chunks(known: PriorOutcomes, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> list[Chunk]:
-    """Chunks of the rows that no earlier run, published or killed, has settled."""
+    """Returns chunks of the rows that no earlier run, published or killed, has an outcome for."""
     done = settled(known, bucket, rows, columns=("track_id", "source_version", "reason", "carried"))
     todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
     due = due_ids(known, bucket, todo) if todo.num_rows else frozenset()
     keys = todo.select(["track_id", "uri", "source_version"]).to_pylist()
-    found = (Source(**key, retried=key["track_id"] in due) for key in keys)
-    sources = sorted(found, key=lambda s: hashlib.sha256(s.track_id.encode()).digest())
+    unordered = (Source(**key, retried=key["track_id"] in due) for key in keys)
+    sources = sorted(unordered, key=lambda s: hashlib.sha256(s.track_id.encode()).digest())
     return [
         Chunk(bucket=bucket, tracks=tuple(sources[i : i + chunk_tracks])) for i in range(0, len(sources), chunk_tracks)
     ]

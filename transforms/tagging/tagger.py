@@ -1,4 +1,4 @@
-"""What turns embeddings into tags, as the table side sees it: scores, positives and where they come from."""
+"""The interface of a tagger, which turns embeddings into tags: scores, positives and ids."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from transforms.taxonomy.hierarchy import Taxonomy
 
 
 class Tagger(Protocol):
-    """Heads, calibration and hierarchy of a bundle. Results of a row never depend on the other rows."""
+    """Heads, calibration and taxonomy of a bundle. The results of a row do not depend on the other rows."""
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -19,12 +19,12 @@ class Tagger(Protocol):
 
     @property
     def feature_id(self) -> str:
-        """Hash of the features that its embeddings are made of."""
+        """Hash of the feature spec and of the extractor's version."""
         ...
 
     @property
     def embedding_id(self) -> str:
-        """Hash of what makes its embeddings."""
+        """Hash of feature spec, trunk and pooling."""
         ...
 
     @property
@@ -37,7 +37,7 @@ class Tagger(Protocol):
         ...
 
     def positives(self, scores: np.ndarray) -> np.ndarray:
-        """Scores [tracks, tags] -> bool [tracks, tags]."""
+        """Scores [tracks, tags] -> bool [tracks, tags], whether the tag is positive."""
         ...
 
     def taxonomy_rows(self) -> pa.Table:
@@ -46,7 +46,7 @@ class Tagger(Protocol):
 
 
 def ids_of(tagger: Tagger) -> Ids:
-    """The ids that every row made with this tagger carries."""
+    """The ids that are recorded with rows computed by this tagger."""
     return Ids(
         feature_id=tagger.feature_id,
         embedding_id=tagger.embedding_id,

@@ -1,1 +1,1 @@
-"""What a run counts and measures: every counter declared once, processor time, and sums of both."""
+"""Measurements of a run: the declarations of all counters, processor time, and the sums of both."""

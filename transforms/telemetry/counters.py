@@ -1,4 +1,4 @@
-"""Every counter and distribution of a job, declared once: stage, name, unit, and what it says."""
+"""Every counter and distribution of a job, declared once: stage, name, unit and meaning."""
 
 import dataclasses
 from typing import Literal
@@ -6,19 +6,19 @@ from typing import Literal
 Kind = Literal["counter", "distribution"]
 
 CORE_TIME = "core-microseconds"
-"""Unit of processor time: one core busy for a microsecond. Manifests give the sums in core-seconds."""
+"""Unit of processor time: one core that is busy for one microsecond. Manifests give sums in core-seconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Something that a stage counts or measures.
+    """A quantity that a stage counts or measures.
 
     Attributes:
       stage: part of the job; the counter's namespace in the engine.
       name: unique within the stage.
-      kind: a `counter` has a sum; a `distribution` also has a count, a least and a greatest value.
-      unit: of the values, which are whole numbers.
-      sentence: what a value says.
+      kind: a `counter` has a sum; a `distribution` also has a count, a minimum and a maximum.
+      unit: unit of the values, which are integers.
+      sentence: meaning of a value.
     """
 
     stage: str
@@ -43,9 +43,13 @@ def _core_time(stage: str, sentence: str) -> Measure:
 
 
 SPLIT_ROWS = _declare("split", "rows", "counter", "rows", "Catalog rows that `prepare` planned.")
-SPLIT_CHUNKS = _declare("split", "chunks", "counter", "chunks", "Chunks that the labelled rows were cut into.")
+SPLIT_CHUNKS = _declare("split", "chunks", "counter", "chunks", "Chunks that the labelled rows were divided into.")
 SPLIT_TIED = _declare(
-    "split", "tied_tracks", "counter", "tracks", "Tracks left out because equal bytes are on two sides of the split."
+    "split",
+    "tied_tracks",
+    "counter",
+    "tracks",
+    "Tracks left out because the same bytes are on more than one side of the split.",
 )
 
 READ_MS = _declare("extract", "read_ms", "distribution", "milliseconds", "Time to read one source from storage.")
@@ -56,14 +60,14 @@ READ_CORE = _core_time("read", "Processor time to read sources and hash their by
 TRACKS_READ = _declare(
     "extract", "tracks_read", "counter", "tracks", "Tracks that were processed, whether accepted or rejected."
 )
-TRACKS_REJECTED = _declare("extract", "tracks_rejected", "counter", "tracks", "Those of them that were rejected.")
+TRACKS_REJECTED = _declare("extract", "tracks_rejected", "counter", "tracks", "Processed tracks that were rejected.")
 TRACKS_CONFINED = {
     name: _declare(
         "extract",
         f"tracks_confined_by_{name.replace(' ', '_')}",
         "counter",
         "tracks",
-        f"Tracks decoded in a child process that was confined by this measure: {sentence}.",
+        f"Tracks decoded in a child process that this measure confined: {sentence}.",
     )
     for name, sentence in (
         ("seccomp", "an allow-list of system calls"),
@@ -72,13 +76,13 @@ TRACKS_CONFINED = {
         ("not dumpable", "memory that other processes of the user cannot read"),
     )
 }
-"""Measure of the sandbox -> how many tracks it confined."""
+"""Measure of the sandbox -> counter of the tracks that it confined."""
 EXTRACT_MS = _declare(
     "extract",
     "extract_ms",
     "distribution",
     "milliseconds",
-    "Time from handing one source to the sandbox to its answer, including the wait for a free child process.",
+    "Time from sending one source to the sandbox until the answer, including the wait for a free child process.",
 )
 DECODE_MS = _declare(
     "extract", "decode_ms", "distribution", "milliseconds", "Time to decode, downmix and resample one track."
@@ -87,16 +91,17 @@ FEATURES_MS = _declare(
     "extract", "features_ms", "distribution", "milliseconds", "Time to compute the log-mel patches of one track."
 )
 CHILD_BYTES = _declare(
-    "extract", "child_bytes", "distribution", "bytes", "Peak memory of the child process when it answers."
+    "extract", "child_bytes", "distribution", "bytes", "Peak memory of the child process at the time of its answer."
 )
 PATCH_BYTES = _declare(
     "extract", "chunk_patch_bytes", "distribution", "bytes", "Size of the patches of one chunk; `tag` only."
 )
 EXTRACT_CORE = _core_time(
-    "extract", "Processor time of the sandbox's child processes, for rejected tracks too: decoding and features."
+    "extract",
+    "Processor time of the sandbox's child processes to decode and compute features, also of rejected tracks.",
 )
 
-EMBED_TRACKS = _declare("embed", "tracks", "counter", "tracks", "Tracks embedded, by each bundle that embeds them.")
+EMBED_TRACKS = _declare("embed", "tracks", "counter", "tracks", "Tracks that were embedded, counted once per bundle.")
 EMBED_CORE = _core_time("embed", "Processor time of the trunks, including threads of their libraries.")
 
 WRITE_FOUND = _declare(
@@ -111,11 +116,11 @@ ASSEMBLED = {
     status: _declare("assemble", f"tracks_{status}", "counter", "tracks", sentence)
     for status, sentence in {
         "catalog": "Tracks of the catalog.",
-        "tagged": "Tracks tagged from audio extracted since the last snapshot.",
+        "tagged": "Tracks tagged from audio that was extracted since the last snapshot.",
         "carried": "Tracks whose embedding was carried over from the last snapshot.",
         "rejected": "Rejected tracks.",
-        "unavailable": "Rejected tracks whose storage did not answer.",
-        "fresh": "Tracks with an outcome that the last snapshot does not have.",
+        "unavailable": "Rejected tracks that could not be read because the storage did not answer.",
+        "fresh": "Tracks whose outcome is not in the last snapshot.",
     }.items()
 }
 ASSEMBLE_BYTES = _declare("assemble", "table_bytes", "counter", "bytes", "Size of the table files written.")

@@ -1,4 +1,4 @@
-"""Processor time of a block of code, with that of the threads that numeric libraries run for it."""
+"""Processor time of a block of code, including the threads that numeric libraries run for it."""
 
 import os
 import threading
@@ -10,7 +10,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def library_ticks() -> dict[str, int]:
-    """Processor time so far, in clock ticks, of this process's threads that run no Python, by their ids."""
+    """Returns the processor time so far of this process's non-Python threads: thread id -> clock ticks."""
     python = {str(thread.native_id) for thread in threading.enumerate()}
     tasks = Path("/proc/self/task").iterdir()
     return {task.name: _ticks(task / "stat") for task in tasks if task.name not in python}
@@ -19,15 +19,15 @@ def library_ticks() -> dict[str, int]:
 def _ticks(path: Path) -> int:
     try:
         fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+    except (FileNotFoundError, ProcessLookupError):  # the thread has ended since the listing
         return 0
     return int(fields[11]) + int(fields[12])
 
 
 class _LibraryTime:
-    """Shares the time of library threads among the blocks that run at the same time: no second is counted twice.
+    """Divides the time of library threads among the blocks that run at the same time, so that none is counted twice.
 
-    A thread counts from the first look at it on: one that is new may be a Python thread that is about to end.
+    A thread's time counts from the first time it is seen, because a new thread may be a Python thread that is ending.
     """
 
     def __init__(self) -> None:
@@ -57,10 +57,10 @@ _library_time = _LibraryTime()
 
 
 class CoreTime:
-    """Context manager: processor time of its block, in this thread and in threads of libraries.
+    """Context manager that measures the processor time of its block, in this thread and in library threads.
 
     Attributes:
-      library_s: seconds of library threads; other threads' time has the resolution of the system's clock tick.
+      library_s: seconds of library threads, in the resolution of the system's clock tick.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class CoreTime:
 
     @property
     def microseconds(self) -> int:
-        """Core-microseconds of the block; known when it has ended."""
+        """Core-microseconds of the block; valid after the block has ended."""
         return round(1e6 * (self._thread_s + self.library_s))
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Values of measures: those of one element, and their sums over a job."""
+"""Measured values of one element, and their sums over a job."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from transforms.telemetry.counters import CORE_TIME, Measure
 
 
 class Work:
-    """What one element of a stage took: every value of every measure, so that an engine can show distributions."""
+    """All measured values of one element of a stage. Single values are kept so that engines can show distributions."""
 
     def __init__(self) -> None:
         self.values: dict[Measure, list[int]] = {}
@@ -25,7 +25,7 @@ class Work:
 
 @dataclasses.dataclass(kw_only=True)
 class Spread:
-    """How many values there were, their sum, and the least and the greatest of them."""
+    """Count, sum, minimum and maximum of values."""
 
     count: int
     sum: int
@@ -33,13 +33,13 @@ class Spread:
     max: int
 
     def merge(self, other: "Spread") -> None:
-        """Adds the values behind another spread."""
+        """Includes the values of another spread."""
         self.count, self.sum = self.count + other.count, self.sum + other.sum
         self.min, self.max = min(self.min, other.min), max(self.max, other.max)
 
 
 class WorkTotals:
-    """Sums of the work of many elements; the same in whichever order they are added."""
+    """Sums of the work of many elements. The order in which they are added does not matter."""
 
     def __init__(self) -> None:
         self._spreads: dict[Measure, Spread] = {}
@@ -50,7 +50,7 @@ class WorkTotals:
             self._merge(measure, Spread(count=len(values), sum=sum(values), min=min(values), max=max(values)))
 
     def merge(self, other: "WorkTotals") -> None:
-        """Adds other sums to these."""
+        """Adds other totals to these."""
         for measure, spread in other._spreads.items():
             self._merge(measure, spread)
 
@@ -61,17 +61,17 @@ class WorkTotals:
             self._spreads[measure] = dataclasses.replace(spread)
 
     def to_json(self) -> dict[str, Any]:
-        """The sums as manifests and receipts have them.
+        """Returns the sums in the form used in manifests and receipts.
 
         `core_seconds`: stage -> processor time; `counters`: stage -> name -> sum; `distributions`: stage -> name ->
         count, sum, min and max.
         """
-        found: dict[str, dict[str, Any]] = {"core_seconds": {}, "counters": {}, "distributions": {}}
+        obj: dict[str, dict[str, Any]] = {"core_seconds": {}, "counters": {}, "distributions": {}}
         for measure, spread in sorted(self._spreads.items(), key=lambda item: (item[0].stage, item[0].name)):
             if measure.unit == CORE_TIME:
-                found["core_seconds"][measure.stage] = spread.sum / 1e6
+                obj["core_seconds"][measure.stage] = spread.sum / 1e6
             elif measure.kind == "counter":
-                found["counters"].setdefault(measure.stage, {})[measure.name] = spread.sum
+                obj["counters"].setdefault(measure.stage, {})[measure.name] = spread.sum
             else:
-                found["distributions"].setdefault(measure.stage, {})[measure.name] = dataclasses.asdict(spread)
-        return found
+                obj["distributions"].setdefault(measure.stage, {})[measure.name] = dataclasses.asdict(spread)
+        return obj

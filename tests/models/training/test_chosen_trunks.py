@@ -37,7 +37,7 @@ def train(dataset, output: Path, *flags: str) -> int:
 
 def test_a_frozen_trunk_gives_the_embeddings_that_it_gave(built, dataset, tmp_path, capsys):
     assert train(dataset, tmp_path / "new", "--trunk", built.bundle.url) == 0
-    assert "ready-made networks are mostly better" not in capsys.readouterr().out
+    assert "imported networks are mostly better" not in capsys.readouterr().out
     new = load_bundle(str(tmp_path / "new"))
     (trunk,), (old,) = new.trunks, built.bundle.trunks
     assert trunk.learned and trunk.digest == old.digest and new.embedding_id == built.bundle.embedding_id
@@ -121,7 +121,7 @@ def test_a_trunk_that_fine_tuning_did_not_better_is_published_as_it_was(built, d
     words = ["--trunk", built.bundle.url, "--epochs", "1", "--learning-rate", "1e-9"]
     monkeypatch.setattr(building, "Gain", SimpleNamespace(of=lambda *losses: Gain(0.001, 0.002)))
     assert train(dataset, tmp_path / "new", *words, "--fine-tune") == 0
-    assert "the bundle holds the ready-made trunks as they were" in capsys.readouterr().out
+    assert "the bundle contains the original trunks" in capsys.readouterr().out
     new = load_bundle(str(tmp_path / "new"))
     assert new.trunks[0].learned and new.trunks[0].digest == built.bundle.trunks[0].digest
     assert train(dataset, tmp_path / "frozen", "--trunk", built.bundle.url) == 0

@@ -72,7 +72,7 @@ def test_a_second_run_that_changed_something_is_noticed(tmp_path):
     bundle = fake_bundle(tmp_path / "bundle")
     publish_table(tmp_path / "table", bundle, 6)
     publish_table(tmp_path / "table", bundle, 9)
-    with pytest.raises(CommandFailed, match="should have decoded nothing"):
+    with pytest.raises(CommandFailed, match="the second run decoded tracks or changed the content"):
         demo.check_second_run(str(tmp_path / "table"))
 
 
@@ -104,4 +104,8 @@ def test_the_whole_story_twice(tmp_path, monkeypatch, capfd):
     assert "The second run decoded 0 tracks and published the same content: snapshots 1 and 2" in capfd.readouterr().out
     assert demo.main(argv) == 0
     out = capfd.readouterr().out
-    assert "is finished already" in out and "its training is not repeated" in out and "snapshots 3 and 4" in out
+    assert (
+        "is already finished" in out
+        and "already exists: training is not repeated" in out
+        and "snapshots 3 and 4" in out
+    )

@@ -44,8 +44,8 @@ def test_a_head_is_read(tmp_path: Path) -> None:
     [
         ("# 7. Title", "# 0007: Title", "begin with"),
         ("- Status: accepted\n", "", "begin with"),
-        ("# 7.", "# 8.", "differs from the file name"),
-        ("Room: audio", "Room: cellar", "room 'cellar' is none of audio, dataset"),
+        ("# 7.", "# 8.", "differs from the number in the file name"),
+        ("Room: audio", "Room: cellar", "room 'cellar' is not one of audio, dataset"),
     ],
 )
 def test_another_head_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -132,7 +132,7 @@ def test_values_with_spaces_stay_whole() -> None:
         (f"{TAG} {DATAFLOW.replace('reg/tagger:1', 'Reg/Tagger')}", "--sdk_container_image=Reg/Tagger"),
         (f"{TAG} {DATAFLOW.replace('--project=music', '')}", "--project is missing"),
         (f"{TAG} --runner=DataflowRunner", "--project, --region, --temp_location, --sdk_container_image are missing"),
-        (f"{TAG} {DATAFLOW} --parallelism=4", "--parallelism is no option of DataflowRunner"),
+        (f"{TAG} {DATAFLOW} --parallelism=4", "--parallelism is not an option of DataflowRunner"),
         (f"{TAG} {FLINK}", "--sdk_container_image"),
         (f"{TAG} --runner=FlinkRunner {POOL}", "--job_endpoint is missing"),
         (f"{TAG} --runner=PortableRunner {POOL}", "--job_endpoint is missing"),

@@ -190,22 +190,22 @@ def test_words_that_kubernetes_would_expand_stay_as_they_are(capsys):
         (["submit", "train", "--dataset=gs://b/d", "--to=kubernetes", IMAGE], "missing --output"),
         ([*VERTEX, "--namespace=x"], "--namespace does not apply to --to vertex"),
         ([*KUBERNETES, "--project=x"], "--project does not apply to --to kubernetes"),
-        ([*VERTEX, "--dataset=/data/set"], "--dataset=/data/set: the job cannot see"),
-        ([*KUBERNETES, "--output=bundle"], "--output=bundle: the job cannot see"),
+        ([*VERTEX, "--dataset=/data/set"], "--dataset=/data/set: the job cannot access"),
+        ([*KUBERNETES, "--output=bundle"], "--output=bundle: the job cannot access"),
         ([*KUBERNETES, "--volume=c:/data", "--logs=/data/../logs"], "or a path under /data"),
-        ([*KUBERNETES, "--trunk=bundles/base"], "--trunk=bundles/base: the job cannot see"),
-        ([*KUBERNETES, "--volume=/data"], "write CLAIM:/PATH"),
-        ([*KUBERNETES, "--job-name=Moods"], "--job-name=Moods: lower-case"),
-        ([*KUBERNETES, "--namespace=Music"], "--namespace=Music: lower-case"),
+        ([*KUBERNETES, "--trunk=bundles/base"], "--trunk=bundles/base: the job cannot access"),
+        ([*KUBERNETES, "--volume=/data"], "give CLAIM:/PATH"),
+        ([*KUBERNETES, "--job-name=Moods"], "--job-name=Moods: give at most 49 lower-case"),
+        ([*KUBERNETES, "--namespace=Music"], "--namespace=Music: give at most 63 lower-case"),
         ([*KUBERNETES, "--image=Reg/Tagger"], "--image=Reg/Tagger: give an image name"),
-        ([*KUBERNETES, "--spot", "--gpu=a=b"], "--spot picks nodes by GKE's label"),
+        ([*KUBERNETES, "--spot", "--gpu=a=b"], "--spot selects nodes by a label of GKE"),
         ([*KUBERNETES, "--machines=0"], "--machines=0: at least 1"),
-        ([*VERTEX, "--retries=5"], "--retries=5: Vertex starts a job again up to 3 times"),
+        ([*VERTEX, "--retries=5"], "--retries=5: Vertex restarts a job up to 3 times"),
         ([*VERTEX, "--tensorboard=1"], "--tensorboard needs --service-account"),
         ([*VERTEX, "--tensorboard=main", "--service-account=a"], "give the instance's number"),
-        ([*VERTEX, "--gpu=nvidia-x9"], "--gpu=NVIDIA_X9: known are"),
+        ([*VERTEX, "--gpu=nvidia-x9"], "--gpu=NVIDIA_X9: known types are"),
         ([*VERTEX, "--gpus=3"], "--gpus=3: machines with NVIDIA_L4 have 1, 2, 4, 8"),
-        ([*VERTEX, "--gpu=a=b"], "--gpu=a=b: Vertex names GPUs like nvidia-l4"),
+        ([*VERTEX, "--gpu=a=b"], "--gpu=a=b: give a GPU type of Vertex, such as nvidia-l4"),
         ([*VERTEX, "--region=Europe"], "--region=Europe: give a region"),
         ([*VERTEX, "--project=My Project"], "--project=My Project: give a project id"),
     ],
@@ -240,7 +240,7 @@ def test_a_local_bundle_is_no_name_of_a_trunk(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     assert main([*KUBERNETES, "--trunk=mobile", "--trunk=mine"]) == 2
-    assert "--trunk=mine: the job cannot see" in capsys.readouterr().err
+    assert "--trunk=mine: the job cannot access" in capsys.readouterr().err
 
 
 class _Service(http.server.BaseHTTPRequestHandler):

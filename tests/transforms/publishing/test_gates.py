@@ -40,13 +40,18 @@ def test_a_dataset_is_judged_by_every_gate() -> None:
     ("name", "change", "value", "words"),
     [
         ("conservation", {"catalog": 12}, 2, r"12 catalog ids, but .*tagged 9, rejected 1"),
-        ("written", {"written": {"ledger": 8}}, 2, r"files hold .*8.*counts say .*10.*again"),
-        ("unknown", {"reasons": {"unknown": 1}}, 1, r"1 tracks failed for no known reason.*runs/run-1.json"),
+        ("written", {"written": {"ledger": 8}}, 2, r"files have .*8.*counts are .*10.*again"),
+        ("unknown", {"reasons": {"unknown": 1}}, 1, r"1 tracks failed for an unknown reason.*runs/run-1.json"),
         ("files", {"wrong_files": ("a: 1 bytes", "b: 2 bytes")}, 2, r"^a: 1 bytes: run the job again"),
-        ("labels", {"labelled": 0}, 1, r"none of the 10 tracks carries a tag"),
-        ("unavailable", {"unavailable": 1}, 0.1, r"1 of 10 tracks unavailable, more than 0.0005 .*silent 1"),
-        ("rejected", {"rejected": 2}, 0.2, r"2 of 10 tracks rejected, more than 0.1 of them .*--max-reject-ratio"),
-        ("examples", {"examples": 0}, 1, r"no track gave an example"),
+        ("labels", {"labelled": 0}, 1, r"none of the 10 tracks has a tag of the taxonomy"),
+        (
+            "unavailable",
+            {"unavailable": 1},
+            0.1,
+            r"1 of 10 tracks unavailable, more than the fraction 0.0005 .*silent 1",
+        ),
+        ("rejected", {"rejected": 2}, 0.2, r"2 of 10 tracks rejected, more than the fraction 0.1 .*--max-reject-ratio"),
+        ("examples", {"examples": 0}, 1, r"no track has an example"),
     ],
 )
 def test_each_gate_refuses_alone(name: str, change: dict[str, Any], value: float, words: str) -> None:
@@ -58,7 +63,7 @@ def test_each_gate_refuses_alone(name: str, change: dict[str, Any], value: float
 
 def test_the_first_of_several_failures_is_told_and_all_are_recorded() -> None:
     results = judge(dataclasses.replace(FACTS, rejected=9, reasons={"unknown": 9}), GateLimits())
-    assert "9 tracks failed for no known reason" in (refusal(results) or "")
+    assert "9 tracks failed for an unknown reason" in (refusal(results) or "")
     assert [name for name, gate in gates_json(results).items() if not gate["passed"]] == ["unknown", "rejected"]
 
 

@@ -124,7 +124,7 @@ def test_a_truncated_a_missing_and_a_foreign_file(table):
 CASES = [
     ("ledger", edited("status", replaced_first("lost")), "status 'lost'"),
     ("ledger", edited("reason", replaced_first("bored")), "reason 'bored'"),
-    ("ledger", lambda rows: rows.slice(1), "the ledger holds"),
+    ("ledger", lambda rows: rows.slice(1), "the ledger has"),
     ("ledger", lambda rows: pa.concat_tables([rows.slice(0, 1), rows]), "more than once"),
     ("ledger", edited("track_id", replaced_first("!stranger-1")), "of other buckets"),
     ("tracks", lambda rows: rows.slice(1), "tracks: 3 rows for 4 tracks"),
@@ -136,9 +136,9 @@ CASES = [
     ("track_tags", edited("score", replaced_first(1.5)), "score from"),
     ("track_tags", edited("score", replaced_first(float("nan"))), "has NaN"),
     ("track_tags", edited("rank", replaced_first(0)), "rank from 0"),
-    ("track_tags", edited("tag", replaced_first("genre/aaa")), "does not know: ['genre/aaa']"),
+    ("track_tags", edited("tag", replaced_first("genre/aaa")), "not in the taxonomy: ['genre/aaa']"),
     ("track_tags", edited("source", replaced_first("rumour")), "unknown sources ['rumour']"),
-    ("track_tags", edited("track_id", replaced_first("nobody")), "did not tag, e.g. 'nobody'"),
+    ("track_tags", edited("track_id", replaced_first("nobody")), "does not list as tagged, e.g. 'nobody'"),
     ("track_tags", lambda rows: rows.slice(1), "not one for each of"),
     ("track_tags", lambda rows: rows.take(pa.array(range(rows.num_rows)[::-1])), "not sorted by category"),
     ("track_tags", edited("is_positive", lambda v: [not x for x in v]), "positive against its thresholds"),
@@ -167,14 +167,14 @@ def test_wrong_counts_are_named(table):
     snapshot = read_snapshot(str(table), 1)
     counts = {**snapshot.run.counts, "tagged": 99}
     found = problems(table, dataclasses.replace(snapshot, run=dataclasses.replace(snapshot.run, counts=counts)))
-    assert any("counts 99 tagged, the ledger holds 12" in problem for problem in found)
+    assert any("counts 99 tagged, the ledger has 12" in problem for problem in found)
     assert any("14 ids but tagged + carried + rejected = 101" in problem for problem in found)
 
 
 def test_a_wrong_content_digest_is_named(table):
     snapshot = changed_file(read_snapshot(str(table), 1), "tracks", content="0" * 64)
     found = "\n".join(problems(table, snapshot))
-    assert "content hash" in found and f"the snapshot says {'0' * 64}" in found
+    assert "content hash" in found and f"the snapshot has {'0' * 64}" in found
 
 
 def test_other_ids_in_a_file_are_named(table):

@@ -94,8 +94,8 @@ def test_as_of_is_the_newest_published_by_then(root, as_of, number):
 @pytest.mark.parametrize(
     "wanted, words",
     [
-        ({"snapshot": 7}, "no snapshot 7; there are 1 to 3"),
-        ({"as_of": "2026-01-29"}, "no snapshot as of 2026-01-29; the first, 1, is of 2026-01-30T22:00:00"),
+        ({"snapshot": 7}, "no snapshot 7; snapshots are 1 to 3"),
+        ({"as_of": "2026-01-29"}, "no snapshot as of 2026-01-29; the first one, 1, is from 2026-01-30T22:00:00"),
         ({"as_of": "yesterday"}, "'yesterday' is not a time: give a date such as"),
         ({"snapshot": 1, "as_of": "2026-01-31"}, "give snapshot or as_of, not both"),
     ],
@@ -109,7 +109,7 @@ def test_what_cannot_be_opened_is_told_in_one_line(root, wanted, words):
 def test_missing_numbers_show_in_the_list(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "table")
     (copy / snapshot_path(2)).unlink()
-    with pytest.raises(TableError, match="no snapshot 2; there are 1, 3"):
+    with pytest.raises(TableError, match="no snapshot 2; snapshots are 1, 3"):
         open_snapshot(str(copy), 2)
     with pytest.raises(TableError, match="no snapshot 2"):
         open_snapshot(str(copy)).previous()
@@ -267,13 +267,16 @@ def test_a_table_without_files_has_its_declared_columns(root):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ({"name": "songs"}, "no table 'songs'; there are tracks, track_tags, embeddings, ledger, taxonomy"),
-        ({"name": "taxonomy", "columns": ["tag", "label"]}, "has no column 'label'; there are tag, category, kind"),
-        ({"name": "tracks", "columns": ["bpm", "x"], "track_ids": ["nobody"]}, "has no column 'x'; there are track_id"),
+        ({"name": "songs"}, "no table 'songs'; tables are tracks, track_tags, embeddings, ledger, taxonomy"),
+        ({"name": "taxonomy", "columns": ["tag", "label"]}, "has no column 'label'; columns are tag, category, kind"),
+        (
+            {"name": "tracks", "columns": ["bpm", "x"], "track_ids": ["nobody"]},
+            "has no column 'x'; columns are track_id",
+        ),
         ({"name": "taxonomy", "track_ids": ["track-0001"]}, "taxonomy of snapshot 2 has no column 'track_id'"),
         ({"name": "tracks", "embedding_id": "em-1"}, "tracks of snapshot 2 has no column 'embedding_id'"),
-        ({"name": "ledger", "bucket": 3}, "no bucket 3; there are 0 to 2"),
-        ({"name": "embeddings", "embedding_id": "em-1"}, "snapshot 2 holds embeddings em-"),
+        ({"name": "ledger", "bucket": 3}, "no bucket 3; buckets are 0 to 2"),
+        ({"name": "embeddings", "embedding_id": "em-1"}, "snapshot 2 has embeddings em-"),
     ],
 )
 def test_what_cannot_be_scanned_is_told_in_one_line(root, arguments, words):

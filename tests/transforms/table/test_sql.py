@@ -64,7 +64,7 @@ def test_bigquery_reads_the_manifests(snapshot):
 
 
 def test_bigquery_needs_gs(snapshot):
-    with pytest.raises(ValueError, match="gs:// only"):
+    with pytest.raises(ValueError, match="only from gs://"):
         bigquery_statements(snapshot)
 
 

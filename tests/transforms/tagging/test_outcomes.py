@@ -96,7 +96,7 @@ def test_of_several_rejects_this_launch_has_the_last_word(known: PriorOutcomes) 
 
 def test_a_track_without_outcome_stops_the_run(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", None))
-    with pytest.raises(RuntimeError, match=r"1 planned tracks left no outcome, e.g. \['b'\]"):
+    with pytest.raises(RuntimeError, match=r"1 planned tracks have no outcome, e.g. \['b'\]"):
         assembled(known, 0, _rows(("a", "1"), ("b", "1")))
 
 
