@@ -40,7 +40,10 @@ from pipelines.terminal.command import Command
     "thresholds.",
 )
 @click.option(
-    "--output", required=True, metavar="FOLDER", help="New folder for tags.parquet, evaluation.json and report.html."
+    "--output",
+    required=True,
+    metavar="FOLDER",
+    help="Folder for tags.parquet, evaluation.json and report.html; it must not contain an evaluation.",
 )
 @click.option(
     "--resamples",

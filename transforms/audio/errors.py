@@ -67,9 +67,7 @@ class UnknownFormat(TrackError):
     """The first bytes match no known format."""
 
     reason, stage = "unknown_format", "probe"
-    sentence = (
-        "The first bytes match no format that is known, neither of audio nor of other files; plain text does not."
-    )
+    sentence = "The first bytes match no format that is recognised. Plain text is an example."
 
 
 class FormatNotAllowed(TrackError):
@@ -77,7 +75,8 @@ class FormatNotAllowed(TrackError):
 
     reason, stage = "format_not_allowed", "probe"
     sentence = (
-        "The first bytes are those of a playlist, picture, document, archive or MIDI file, or refer to another file."
+        "The file is not read as audio: a playlist, picture, document, archive or MIDI file, Ogg without a known audio "
+        "codec, or a reference to another file."
     )
 
 
