@@ -53,7 +53,7 @@ engine-flink:  ## fetch Beam's Flink job server with Maven
 	mvn --batch-mode --quiet --file tests/engines/flink/pom.xml dependency:copy-dependencies \
 		-DoutputDirectory=$(CURDIR)/.tools/flink
 
-musicnn: setup  ## fetch the Python package whose networks `import musicnn` reads
+musicnn: setup  ## fetch the Python package whose networks `import-model musicnn` reads
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .tools/musicnn musicnn==0.1.0
 
 bench: setup  ## measure, write benchmarks/results.json and docs/performance.md and the README's summary
@@ -63,6 +63,7 @@ docs: setup  ## regenerate the generated documents
 	$(BIN)/python -m pipelines.docs.tables > docs/reference/tables.md
 	$(BIN)/python -m pipelines.docs.commands > docs/reference/commands.md
 	$(BIN)/python -m pipelines.docs.counters > docs/reference/counters.md
+	$(BIN)/python -m pipelines.docs.formats > docs/reference/formats.md
 	$(BIN)/python -m pipelines.docs.sandbox > docs/reference/sandbox.md
 	$(BIN)/python -m pipelines.docs.decisions docs/decisions > docs/decisions/README.md
 	$(BIN)/python -m benchmarks.structure --road > docs/reference/road-of-tag.md

@@ -140,7 +140,10 @@ def summary(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
     per_core = _value(rows, "`tag`, steady state") / machine["cores"]
     hours = sum(cost for _, cost in track_costs(rows, machine)) * CATALOG_TRACKS / 3.6e6
     lines = [
-        ("`tag`, new MP3s of 30 s, minimal network", f"{number(per_core)} tracks/s per core"),
+        (
+            "`tag`, new MP3s of 30 s, with a minimal numpy network, so that decoding dominates",
+            f"{number(per_core)} tracks/s per core",
+        ),
         (
             "Complete extraction compared with decoding alone, MP3 of 30 s",
             f"{number(_value(rows, 'MP3, 30 s: extraction over bare decode'))} times the time",

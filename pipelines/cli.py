@@ -42,16 +42,19 @@ COMMANDS = {
         "train",
         "Train a tagger on a prepared dataset: trunk, heads, calibration, thresholds and metrics in one bundle.",
     ),
-    "refit": Entry("refit", "Fit new heads on the embeddings of a published table, in seconds and without any audio."),
-    "submit": Entry("submit", "Run `train` or `refit` as a GPU job on Vertex AI or Kubernetes."),
+    "refit": Entry("refit", "Fit new heads on the embeddings of a published table, without reading any audio."),
+    "submit": Entry("submit", "Run `train` or `refit` as a job on Vertex AI or Kubernetes."),
     "evaluate": Entry(
         "evaluate", "Evaluate a bundle on a held-out split: metrics with confidence intervals, and a report to read."
     ),
     "tag": Entry("tag", "Tag a catalog: extract new and changed tracks, score all tracks, publish a snapshot."),
-    "publish": Entry("publish", "Audit a finished run and commit it as the next snapshot."),
+    "publish": Entry(
+        "publish", "Audit a finished run (default: that of the last launch) and commit it as the next snapshot."
+    ),
     "query": Entry(
         "query",
-        "Ask the tables a question in SQL (DuckDB): tracks, track_tags, embeddings, ledger, taxonomy, previous_*.",
+        "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy, previous_*. "
+        "The SQL `-` reads the query from standard input.",
     ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table: counts, ids and content hashes."),
@@ -82,7 +85,7 @@ class _Commands(CommandGroup):
 
 
 @click.group(
-    PROGRAM, cls=_Commands, help="Tag large music catalogs: audio in, tag tables in Parquet that can be queried out."
+    PROGRAM, cls=_Commands, help="Tag large music catalogs: read audio files and publish tables of tags in Parquet."
 )
 @click.version_option(package_name=PROGRAM, prog_name=PROGRAM)
 @verbosity_flags

@@ -36,9 +36,15 @@ from pipelines.terminal.command import Command
     type=click.Choice(["test", "validation", "train"]),
     default="test",
     show_default=True,
-    help="Tracks to evaluate on; only those of test were never used.",
+    help="Side of the split to evaluate on. Only test tracks were used neither for training nor for calibration and "
+    "thresholds.",
 )
-@click.option("--output", required=True, metavar="FOLDER", help="Folder of the three files; it must hold none yet.")
+@click.option(
+    "--output",
+    required=True,
+    metavar="FOLDER",
+    help="Folder for tags.parquet, evaluation.json and report.html; it must not contain an evaluation.",
+)
 @click.option(
     "--resamples",
     type=int,

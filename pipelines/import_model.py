@@ -36,7 +36,12 @@ def musicnn(**flags: Any) -> int:
 @command.command(
     cls=Command, help="An ONNX network from mel patches to embeddings, as a bundle without tags for `train --trunk`."
 )
-@click.option("--onnx", required=True, metavar="FILE", help="One input float32 [n, frames, mels], one output.")
+@click.option(
+    "--onnx",
+    required=True,
+    metavar="FILE",
+    help="ONNX file with one input float32 [n, frames, mels] (mel patches) and one output [n, dim] (embeddings).",
+)
 @click.option("--feature-spec", required=True, metavar="JSON", help="How audio becomes the network's input.")
 @click.option("--output", required=True, metavar="BUNDLE", help="New folder or gs:// prefix of the bundle.")
 @click.option("--name", metavar="NAME", help="Name of the trunk (default: the file's name).")

@@ -69,8 +69,10 @@ def command() -> None:
     """One subcommand per command that can run as a job."""
 
 
-@command.command("train", cls=Command, help="Run `train` as a GPU job.")
-@train_flags
+@command.command("train", cls=Command, help="Run `train` as a job.")
+@train_flags(
+    click.option("--output", required=True, metavar="BUNDLE", help="New gs:// prefix, or folder in a mounted volume.")
+)
 @_job_flags(gpus=1)
 def submit_train(**flags: Any) -> int:
     """Builds the job and sends it."""

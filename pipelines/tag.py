@@ -13,7 +13,9 @@ from pipelines.terminal.command import Command
 
 @click.command(cls=Command, beam=True)
 @catalog_flag
-@click.option("--model", required=True, metavar="BUNDLE", help="Model bundle that `train` wrote.")
+@click.option(
+    "--model", required=True, metavar="BUNDLE", help="Model bundle: output of train, refit or import-model musicnn."
+)
 @click.option("--table", required=True, metavar="TABLE", help="Folder or gs:// prefix of the tables.")
 @click.option(
     "--min-score",

@@ -117,8 +117,9 @@ def _table(name: str, schema: pa.Schema) -> Iterator[str]:
 def _reasons() -> Iterator[str]:
     yield "\n## Reasons\n\nWhy a track is `rejected`: the values of `ledger.reason`.\n"
     yield _wrapped(
-        "A rejected track is remembered. It is read again if its source, the feature spec or the extractor changes, "
-        "or with `--retry-rejects`. Tracks with a reason that is marked below are read again in every run."
+        "A rejected track is remembered. It is read again if its source, the feature spec or the extractor version "
+        "changes. A release that reads more formats does not change the extractor version: run `tag` once with "
+        "`--retry-rejects`. Tracks with a reason that is marked below are read again in every run."
     )
     yield "\n| reason | found in stage | again in every run | meaning |"
     yield "|---|---|---|---|"

@@ -75,8 +75,6 @@ def _to_kubernetes(command: str, args: Arguments) -> Answer:
 
 
 def _job(command: str, args: Arguments, mount: str | None) -> GpuJob:
-    if args.output is None:
-        raise UsageError("missing --output")
     own = [param for param in click.get_current_context().command.params if param.name not in JOB_FLAGS]
     check_job_places(args, own, NAMES, TEXTS, mount)
     return checked(

@@ -133,10 +133,17 @@ def check_job_places(
         for place in value if isinstance(value, tuple | list) else [value]:
             named = name in names and "/" not in place and not Path(place).is_dir()
             if not named and not _seen(place, mount):
-                also = f", or a path under {mount}" if mount else ""
+                also = _volume_advice(args, mount)
                 raise UsageError(
                     f"{flag.opts[0]}={place}: the job cannot access this machine's files, give a gs:// URL{also}"
                 )
+
+
+def _volume_advice(args: Arguments, mount: str | None) -> str:
+    """The other remedy for a local path: a mounted volume, which only Kubernetes has."""
+    if args.to != "kubernetes":
+        return ""
+    return f", or a path under {mount}" if mount else ", or mount a volume with --volume CLAIM:/PATH"
 
 
 def _seen(place: str, mount: str | None) -> bool:

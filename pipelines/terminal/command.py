@@ -12,6 +12,10 @@ PROGRAM = "catalog-tagger"
 
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused: a gate failed, or the table has a newer snapshot."
 
+BEAM_FLAGS = (
+    "Beam's own flags pass through, for example --dry_run=True: build the job, print its options, launch nothing."
+)
+
 
 class Command(click.Command):
     """One command.
@@ -23,7 +27,7 @@ class Command(click.Command):
     def __init__(self, *args: Any, beam: bool = False, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.beam = beam
-        self.epilog = f"Beam's own flags pass through. {EXIT_CODES}" if beam else EXIT_CODES
+        self.epilog = f"{BEAM_FLAGS} {EXIT_CODES}" if beam else EXIT_CODES
         if beam:
             self.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
 

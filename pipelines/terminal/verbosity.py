@@ -46,9 +46,7 @@ def verbosity_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the flags to a command. They take effect when they are parsed and are not passed to the command."""
     for option in (
         click.option("--verbose", is_flag=True, expose_value=False, callback=_verbose, help="Log what happens."),
-        click.option(
-            "--quiet", is_flag=True, expose_value=False, callback=_quiet, help="No progress, no warnings: errors alone."
-        ),
+        click.option("--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Print errors only."),
         click.option(
             "--log-level",
             type=click.Choice(_LEVELS),

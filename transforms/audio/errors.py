@@ -67,21 +67,24 @@ class UnknownFormat(TrackError):
     """The first bytes match no known format."""
 
     reason, stage = "unknown_format", "probe"
-    sentence = "The first bytes match no known audio format."
+    sentence = "The first bytes match no format that is recognised. Plain text is an example."
 
 
 class FormatNotAllowed(TrackError):
     """A known format that is not on the list of audio containers, such as a playlist or a picture."""
 
     reason, stage = "format_not_allowed", "probe"
-    sentence = "The file is a playlist, picture, text or another format that is not read as audio."
+    sentence = (
+        "The file is not read as audio: a playlist, picture, document, archive or MIDI file, Ogg without a known audio "
+        "codec, or a reference to another file."
+    )
 
 
 class UnsupportedCodec(TrackError):
     """A supported container with an unsupported codec."""
 
     reason, stage = "unsupported_codec", "probe"
-    sentence = "The container is supported, but its audio codec is not."
+    sentence = "No decoder reads the codec that the header names; in a damaged file the header may be wrong."
 
 
 class UnsupportedChannels(TrackError):

@@ -18,6 +18,7 @@ from transforms.extraction.source import Chunk, Source
 from transforms.extraction.tally import EXTRACTED
 from transforms.features.extract import Features
 from transforms.features.spec import FeatureSpec
+from transforms.schemas.tables import FACT_NAMES
 from transforms.telemetry import counters
 from transforms.telemetry.counters import Measure
 from transforms.telemetry.work import Work
@@ -209,8 +210,6 @@ def part_row(track: ExtractedTrack, embedding: list[float] | None) -> dict[str, 
         "source_bytes": track.size,
         "source_sha256": track.sha256,
         "decoded_fraction": facts.decoded_fraction if facts else None,
-        "duration_s": facts.duration_s if facts else None,
-        "sample_rate": facts.sample_rate if facts else None,
-        "channels": facts.channels if facts else None,
+        **{name: getattr(facts, name) if facts else None for name in FACT_NAMES},
         "embedding": embedding,
     }

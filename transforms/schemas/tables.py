@@ -9,6 +9,15 @@ SCHEMA_VERSION = 1
 
 TAG_SCORE = pa.struct([pa.field("tag", pa.string(), nullable=False), pa.field("score", pa.float32(), nullable=False)])
 
+FACT_COLUMNS = (
+    column("duration_s", pa.float32(), "Length of the decoded audio in seconds."),
+    column("sample_rate", pa.int32(), "Sample rate of the source in Hz."),
+    column("channels", pa.int16(), "Channels of the source."),
+)
+"""Facts about the audio, in `tracks` and in part files: attributes of `AudioFacts` with these names."""
+
+FACT_NAMES = tuple(fact.name for fact in FACT_COLUMNS)
+
 TRACKS = pa.schema(
     [
         column("track_id", pa.string(), "Catalog key."),
@@ -19,9 +28,7 @@ TRACKS = pa.schema(
         column("year", pa.int32(), "Year, from the catalog.", nullable=True),
         column("country", pa.string(), "Country, from the catalog.", nullable=True),
         column("language", pa.string(), "Language, from the catalog.", nullable=True),
-        column("duration_s", pa.float32(), "Length of the decoded audio in seconds."),
-        column("sample_rate", pa.int32(), "Sample rate of the source in Hz."),
-        column("channels", pa.int16(), "Channels of the source."),
+        *FACT_COLUMNS,
         column(
             "top_tags",
             pa.list_(pa.field("element", TAG_SCORE, nullable=False)),
@@ -136,9 +143,7 @@ PART = pa.schema(
         column(
             "decoded_fraction", pa.float32(), "Fraction of the planned patches that are usable, 0 to 1.", nullable=True
         ),
-        column("duration_s", pa.float32(), "Length of the decoded audio in seconds.", nullable=True),
-        column("sample_rate", pa.int32(), "Sample rate of the source in Hz.", nullable=True),
-        column("channels", pa.int16(), "Channels of the source.", nullable=True),
+        *(fact.with_nullable(True) for fact in FACT_COLUMNS),
         column(
             "embedding",
             pa.list_(pa.field("element", pa.float32(), nullable=False)),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.schemas.catalog import FILE, ROW
-from transforms.schemas.tables import EMBEDDINGS, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
+from transforms.schemas.tables import EMBEDDINGS, FACT_NAMES, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
 from transforms.tagging.tagger import Tagger
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -76,7 +76,7 @@ def _score(embeddings: pa.ChunkedArray, tagger: Tagger) -> np.ndarray:
 def _tracks(rows: pa.Table, kept: pa.Table, scores: np.ndarray, positives: np.ndarray, tagger: Tagger) -> pa.Table:
     further = [name for name in rows.column_names if name not in NOT_PUBLISHED and name not in METADATA]
     columns = {name: rows[name] for name in ("track_id", *METADATA)}
-    columns |= {name: kept[name] for name in ("duration_s", "sample_rate", "channels")}
+    columns |= {name: kept[name] for name in FACT_NAMES}
     columns["top_tags"] = _top_tags(scores, positives, [tag.id for tag in tagger.taxonomy.tags])
     columns["tagger_id"] = pa.array([tagger.tagger_id] * rows.num_rows, pa.string())
     schema = pa.schema([*TRACKS, *(pa.field(name, rows.schema.field(name).type) for name in further)])

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.formats.hashing import digest
 from transforms.formats.parquet import parquet_bytes, read_parquet_of
-from transforms.schemas.tables import LEDGER, PART
+from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.layout import part_folder
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import Ids
@@ -185,7 +185,7 @@ def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequenc
 
 def _look_up(parent: SnapshotReader, bucket: int, ledger: pa.Table, name: str, columns: Sequence[str]) -> pa.Table:
     """Appends the columns that are only in this table of the parent; null for rejected tracks."""
-    own = {"tracks": ["duration_s", "sample_rate", "channels"], "embeddings": ["embedding"]}[name]
+    own = {"tracks": FACT_NAMES, "embeddings": ("embedding",)}[name]
     wanted = [column for column in own if column in columns]
     if not wanted:
         return ledger

@@ -10,6 +10,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.audio.containers.sniff import KINDS
 from transforms.catalog.importers.folder import folder_track_id, genre_tag, import_folder
 from transforms.taxonomy.tag_ids import tag_id
 
@@ -35,6 +36,14 @@ def write_audio(path, **tags):
 
 def rows(folder):
     return {row["uri"]: row for row in import_folder(folder)[0].to_pylist()}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_format_that_is_decoded_is_found(tmp_path, kind):
+    names = [*sorted(f"a.{suffix}" for suffix in kind.suffixes), "b." + kind.suffixes[0].upper()]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    assert list(rows(tmp_path)) == names
 
 
 def test_embedded_tags_are_read(tmp_path):

@@ -22,34 +22,46 @@ class AudioKind:
       name: its name in the ledger.
       decoder: the decoder that is tried first.
       demuxer: ffmpeg's name of the only demuxer that may read it; ffmpeg never guesses.
+      suffixes: usual endings of file names, without the dot. They choose the files of `import folder`; decoding never
+        looks at a name.
     """
 
     name: str
     decoder: Decoder
     demuxer: str
+    suffixes: tuple[str, ...]
 
 
-WAV, W64 = AudioKind("wav", "soundfile", "wav"), AudioKind("w64", "soundfile", "w64")
-AIFF, CAF, AU = (
-    AudioKind("aiff", "soundfile", "aiff"),
-    AudioKind("caf", "soundfile", "caf"),
-    AudioKind("au", "soundfile", "au"),
+WAV = AudioKind("wav", "soundfile", "wav", ("wav", "wave", "rf64"))
+W64 = AudioKind("w64", "soundfile", "w64", ("w64",))
+AIFF = AudioKind("aiff", "soundfile", "aiff", ("aiff", "aif", "aifc"))
+CAF = AudioKind("caf", "soundfile", "caf", ("caf",))
+AU = AudioKind("au", "soundfile", "au", ("au", "snd"))
+FLAC = AudioKind("flac", "soundfile", "flac", ("flac",))
+MP3 = AudioKind("mp3", "soundfile", "mp3", ("mp3",))
+MP2 = AudioKind("mp2", "av", "mp3", ("mp2",))  # libsndfile only estimates the length of layer 2
+VORBIS = AudioKind("vorbis", "soundfile", "ogg", ("ogg", "oga"))
+OPUS = AudioKind("opus", "soundfile", "ogg", ("opus",))
+OGG_FLAC = AudioKind("ogg-flac", "soundfile", "ogg", ("oga",))
+SPEEX = AudioKind("speex", "av", "ogg", ("spx",))
+MP4 = AudioKind("mp4", "av", "mov", ("m4a", "m4b", "m4r", "mp4", "3gp"))
+ASF = AudioKind("asf", "av", "asf", ("wma", "asf"))
+MATROSKA = AudioKind("matroska", "av", "matroska", ("mka", "webm"))
+ADTS = AudioKind("aac", "av", "aac", ("aac",))
+AC3 = AudioKind("ac3", "av", "ac3", ("ac3",))
+EAC3 = AudioKind("eac3", "av", "eac3", ("eac3", "ec3"))
+DTS = AudioKind("dts", "av", "dts", ("dts",))
+WAVPACK = AudioKind("wavpack", "av", "wv", ("wv",))
+TTA = AudioKind("tta", "av", "tta", ("tta",))
+APE = AudioKind("ape", "av", "ape", ("ape",))
+AMR = AudioKind("amr", "av", "amr", ("amr",))
+FLV = AudioKind("flv", "av", "flv", ("flv",))
+
+KINDS = (
+    *(WAV, W64, AIFF, CAF, AU, FLAC, MP3, MP2, VORBIS, OPUS, OGG_FLAC, SPEEX),
+    *(MP4, ASF, MATROSKA, ADTS, AC3, EAC3, DTS, WAVPACK, TTA, APE, AMR, FLV),
 )
-FLAC = AudioKind("flac", "soundfile", "flac")
-MP3, MP2 = (
-    AudioKind("mp3", "soundfile", "mp3"),
-    AudioKind("mp2", "av", "mp3"),
-)  # libsndfile only estimates the length of layer 2
-VORBIS, OPUS = AudioKind("vorbis", "soundfile", "ogg"), AudioKind("opus", "soundfile", "ogg")
-OGG_FLAC, SPEEX = AudioKind("ogg-flac", "soundfile", "ogg"), AudioKind("speex", "av", "ogg")
-MP4, ASF, MATROSKA = (
-    AudioKind("mp4", "av", "mov"),
-    AudioKind("asf", "av", "asf"),
-    AudioKind("matroska", "av", "matroska"),
-)
-ADTS, AC3, EAC3, DTS = (AudioKind(name, "av", name) for name in ("aac", "ac3", "eac3", "dts"))
-WAVPACK, TTA, APE = AudioKind("wavpack", "av", "wv"), AudioKind("tta", "av", "tta"), AudioKind("ape", "av", "ape")
-AMR, FLV = AudioKind("amr", "av", "amr"), AudioKind("flv", "av", "flv")
+"""Every container that is read."""
 
 _MAGIC = (
     (b"fLaC", FLAC),

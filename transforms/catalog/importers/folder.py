@@ -11,16 +11,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from transforms.audio.containers.sniff import KINDS
 from transforms.catalog.problems import Problem
 from transforms.formats.hashing import short_id
 from transforms.schemas.catalog import ALBUM, CATALOG
 from transforms.taxonomy.tag_ids import slug
 
-AUDIO_SUFFIXES = tuple(
-    f".{name}"
-    for names in ("wav wave w64 rf64 aiff aif aifc au snd caf", "flac ape wv", "mp3 ogg oga opus m4a m4b mp4 aac wma")
-    for name in names.split()
-)
+AUDIO_SUFFIXES = frozenset(f".{suffix}" for kind in KINDS for suffix in kind.suffixes)
 """Suffixes of files that count as audio. Their content is checked when they are decoded."""
 
 _FOLDER_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "title", "artist", "album", "year", "tags")
