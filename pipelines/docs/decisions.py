@@ -19,7 +19,7 @@ ROOM_HEADINGS = {
     "training": "Training",
     "fitting": "Heads, calibration and thresholds",
     "evaluation": "Evaluation",
-    "launch": "Launching jobs",
+    "launch": "Commands and jobs",
 }
 """Values of a record's `Room` line, in the order of the index, and their headings."""
 
