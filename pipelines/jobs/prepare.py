@@ -21,6 +21,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.launch.beam import (
     check_beam_places,
     children_per_process,
+    dry_run_answer,
     is_dry_run,
     new_pipeline,
     parse_beam_args,
@@ -124,7 +125,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
     run_pipeline(root, wait=not args.no_wait)
     if is_dry_run(beam_options):
-        return Answer(text="dry run: nothing was launched", document={"dataset": options.output, "launched": False})
+        return dry_run_answer(beam_options)
     if args.no_wait:
         text = f"launched; the dataset is finished when {options.output}/dataset.json exists"
         return Answer(text=text, document={"dataset": options.output, "launched": True})

@@ -23,6 +23,7 @@ from pipelines.jobs.publish import publish_receipt
 from pipelines.launch.beam import (
     check_beam_places,
     children_per_process,
+    dry_run_answer,
     is_dry_run,
     new_pipeline,
     parse_beam_args,
@@ -156,7 +157,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     first = options.known.parent is None
     run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
     if is_dry_run(beam_options):
-        return Answer(text="dry run: nothing was launched", document={"table": args.table, "launched": False})
+        return dry_run_answer(beam_options)
     if args.no_wait:
         text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
         return Answer(text=text, document={"table": args.table, "launched": True})

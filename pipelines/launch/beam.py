@@ -4,17 +4,25 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import apache_beam as beam
+import yaml
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+    TestOptions,
+)
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.runners.runner import PipelineResult, PipelineState, create_runner
 
 from pipelines.launch.dataflow import fill_dataflow_options
 from pipelines.launch.flink import fill_flink_options
+from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
-
-if TYPE_CHECKING:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.runner import PipelineResult
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_NAMES = {"FnApiRunner", LOCAL}
@@ -25,7 +33,7 @@ _REFUSED = {
 }
 
 
-def parse_beam_args(beam_args: list[str], command: str) -> "PipelineOptions":
+def parse_beam_args(beam_args: list[str], command: str) -> PipelineOptions:
     """Parses and checks Beam's options, and sets defaults for the runner.
 
     Without `--runner`, the job uses the local runner with one worker thread per core.
@@ -37,8 +45,6 @@ def parse_beam_args(beam_args: list[str], command: str) -> "PipelineOptions":
       UsageError: an option is missing or malformed, or the runner is unknown or refused: it loses rows, needs a
         download or keeps every collection.
     """
-    from apache_beam.options.pipeline_options import DirectOptions, SetupOptions, StandardOptions
-
     options = _parsed(beam_args)
     if options.view_as(SetupOptions).save_main_session is None:
         # Workers can import all code. By default Beam would pickle the console script's module for Dataflow.
@@ -58,10 +64,8 @@ def parse_beam_args(beam_args: list[str], command: str) -> "PipelineOptions":
     return options
 
 
-def _parsed(beam_args: list[str]) -> "PipelineOptions":
+def _parsed(beam_args: list[str]) -> PipelineOptions:
     """Parses all options at once, so that a wrong value gives one line instead of Beam's usage text."""
-    from apache_beam.options.pipeline_options import PipelineOptions
-
     options = PipelineOptions(beam_args)
     with contextlib.redirect_stderr(io.StringIO()) as printed:
         try:
@@ -71,9 +75,7 @@ def _parsed(beam_args: list[str]) -> "PipelineOptions":
     return options
 
 
-def _fill_cluster_options(options: "PipelineOptions", name: str, command: str) -> None:
-    from apache_beam.runners.runner import create_runner
-
+def _fill_cluster_options(options: PipelineOptions, name: str, command: str) -> None:
     try:
         runner = type(checked(create_runner, name)).__name__
     except ImportError as error:
@@ -84,27 +86,21 @@ def _fill_cluster_options(options: "PipelineOptions", name: str, command: str) -
         checked(fill_flink_options, options, command, runner)
 
 
-def is_dry_run(options: "PipelineOptions") -> bool:
-    """Whether `run_pipeline` prints the options of the job and launches nothing."""
-    from apache_beam.options.pipeline_options import TestOptions
-
+def is_dry_run(options: PipelineOptions) -> bool:
+    """Whether `run_pipeline` launches nothing."""
     return bool(options.view_as(TestOptions).dry_run)
 
 
-def is_local(options: "PipelineOptions") -> bool:
+def is_local(options: PipelineOptions) -> bool:
     """Whether the job runs in this process and its children."""
-    from apache_beam.options.pipeline_options import StandardOptions
-
     return bool(options.view_as(StandardOptions).runner == LOCAL)
 
 
-def children_per_process(options: "PipelineOptions") -> int:
+def children_per_process(options: PipelineOptions) -> int:
     """Number of sandboxed child processes per worker process, so that a machine has one per core; 0 means one per core.
 
     Local worker processes share this machine's cores. On other runners, Beam's default is one process per core.
     """
-    from apache_beam.options.pipeline_options import DebugOptions, DirectOptions
-
     cores = os.cpu_count() or 1
     if is_local(options):
         direct = options.view_as(DirectOptions)
@@ -113,14 +109,12 @@ def children_per_process(options: "PipelineOptions") -> int:
     return 0 if options.view_as(DebugOptions).lookup_experiment("no_use_multiple_sdk_containers") else 1
 
 
-def check_beam_places(options: "PipelineOptions", **places: str | None) -> None:
+def check_beam_places(options: PipelineOptions, **places: str | None) -> None:
     """Refuses places that Dataflow's workers cannot access; `places` are the values of flags by name.
 
     Raises:
       UsageError: a place is a local path, which each worker would look for on its own disk.
     """
-    from apache_beam.options.pipeline_options import StandardOptions
-
     if "Dataflow" not in (options.view_as(StandardOptions).runner or "") or is_dry_run(options):
         return
     for name, url in places.items():
@@ -129,24 +123,22 @@ def check_beam_places(options: "PipelineOptions", **places: str | None) -> None:
             raise UsageError(f"{flag}={url}: Dataflow's workers cannot access local files, give a gs:// URL")
 
 
-def new_pipeline(options: "PipelineOptions") -> "beam.Pipeline":
+def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
     """An empty pipeline for these options.
 
     Raises:
       UsageError: the runner refuses an option, such as a malformed project id.
     """
-    import apache_beam as beam
-
     try:
         return beam.Pipeline(options=options)
     except ValueError as error:
         raise UsageError(" ".join(str(error).split())) from error
 
 
-def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None = None) -> "PipelineResult | None":
+def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None = None) -> PipelineResult | None:
     """Runs the job; waits for its end if `wait`.
 
-    A dry run prints the options as YAML. It launches nothing, but for Dataflow it also translates the job.
+    A dry run launches nothing, but for Dataflow it translates the job.
 
     Args:
       tracks: number of tracks to extract, if it is known; for the progress bar of a local job.
@@ -154,8 +146,6 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None
     Raises:
       CommandFailed: the job failed; finished work is kept, so that the next run resumes.
     """
-    from apache_beam.runners.runner import PipelineState
-
     if is_dry_run(root.options):
         return _dry_run(root)
     try:
@@ -171,10 +161,13 @@ def run_pipeline(root: "beam.Pipeline", *, wait: bool = True, tracks: int | None
     return result
 
 
-def _dry_run(root: "beam.Pipeline") -> "PipelineResult | None":
-    import yaml
+def dry_run_answer(options: PipelineOptions) -> Answer:
+    """The answer of a dry run: the options of the job, which a person reads as YAML."""
+    given = options.get_all_options(drop_default=True)
+    return Answer(text=yaml.safe_dump(given).rstrip("\n"), document={"launched": False, "options": given})
 
-    print(yaml.safe_dump(root.options.get_all_options(drop_default=True)), end="")
+
+def _dry_run(root: beam.Pipeline) -> PipelineResult | None:
     # Dataflow's runner supports dry runs and checks the job by translating it. Other runners would run the job.
     return root.run() if type(root.runner).__name__ == "DataflowRunner" else None
 
@@ -187,8 +180,6 @@ def _local_run(tracks: int | None) -> Iterator[None]:
     the writing thread. On a busy machine, elements arrive in fragments; their reader loses rows or fills the memory.
     With 0, only the writer flushes, between elements.
     """
-    from apache_beam.runners.portability.fn_api_runner import worker_handlers
-
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
     with show_extraction(tracks):
         yield

@@ -1,17 +1,22 @@
 """Jobs on Dataflow: defaults of Beam's options, and checks before the launch."""
 
-from typing import TYPE_CHECKING
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+    SetupOptions,
+    WorkerOptions,
+)
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 
 from pipelines.launch.flag_forms import ACCOUNT, IMAGE, MACHINE_TYPE, REGION, check_form, check_given, check_not_given
-
-if TYPE_CHECKING:
-    from apache_beam.options.pipeline_options import PipelineOptions
 
 DEFAULT_MACHINE_TYPE = "n2-standard-4"
 DEFAULT_MAX_WORKERS = 20
 
 
-def fill_dataflow_options(options: "PipelineOptions", command: str) -> None:
+def fill_dataflow_options(options: PipelineOptions, command: str) -> None:
     """Checks the options of a Dataflow job and sets defaults for those that are not given.
 
     Workers use the image unchanged (`sdk_location`), so they install no packages. Staged files are written next to the
@@ -20,8 +25,6 @@ def fill_dataflow_options(options: "PipelineOptions", command: str) -> None:
     Raises:
       ValueError: an option is missing, malformed, or belongs to another runner.
     """
-    from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOptions, WorkerOptions
-
     google, worker, setup = (options.view_as(cls) for cls in (GoogleCloudOptions, WorkerOptions, SetupOptions))
     _check(options)
     google.job_name = google.job_name or f"catalog-tagger-{command}"
@@ -32,15 +35,7 @@ def fill_dataflow_options(options: "PipelineOptions", command: str) -> None:
         setup.sdk_location = "container"
 
 
-def _check(options: "PipelineOptions") -> None:
-    from apache_beam.options.pipeline_options import (
-        FlinkRunnerOptions,
-        GoogleCloudOptions,
-        PortableOptions,
-        WorkerOptions,
-    )
-    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
-
+def _check(options: PipelineOptions) -> None:
     google, worker = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
     portable, flink = options.view_as(PortableOptions), options.view_as(FlinkRunnerOptions)
     check_not_given(

@@ -1,17 +1,20 @@
 """Jobs on Flink and other portable runners: environment of the workers, and checks before the launch."""
 
-from typing import TYPE_CHECKING
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+    WorkerOptions,
+)
 
 from pipelines.launch.flag_forms import ADDRESS, IMAGE, check_form, check_not_given
-
-if TYPE_CHECKING:
-    from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
 DEFAULT_PARALLELISM = 2
 _WORKERS = "--sdk_container_image=IMAGE, or --environment_type=EXTERNAL --environment_config=HOST:PORT of a worker pool"
 
 
-def fill_flink_options(options: "PipelineOptions", command: str, runner: str) -> None:
+def fill_flink_options(options: PipelineOptions, command: str, runner: str) -> None:
     """Checks the options of FlinkRunner or PortableRunner and sets defaults for those that are not given.
 
     An image in `--sdk_container_image`, as Dataflow takes it, becomes the Docker environment of the job.
@@ -19,13 +22,6 @@ def fill_flink_options(options: "PipelineOptions", command: str, runner: str) ->
     Raises:
       ValueError: an option is missing, malformed, or belongs to another runner.
     """
-    from apache_beam.options.pipeline_options import (
-        FlinkRunnerOptions,
-        GoogleCloudOptions,
-        PortableOptions,
-        WorkerOptions,
-    )
-
     google, worker = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
     portable, flink = options.view_as(PortableOptions), options.view_as(FlinkRunnerOptions)
     check_not_given(
@@ -46,7 +42,7 @@ def fill_flink_options(options: "PipelineOptions", command: str, runner: str) ->
         flink.parallelism = DEFAULT_PARALLELISM
 
 
-def _fill_environment(portable: "PortableOptions", image: str | None) -> None:
+def _fill_environment(portable: PortableOptions, image: str | None) -> None:
     if image is not None:
         if portable.environment_type or portable.environment_config or portable.environment_options:
             raise ValueError("--sdk_container_image and --environment_... exclude each other")

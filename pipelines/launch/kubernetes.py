@@ -6,6 +6,8 @@ import re
 import subprocess
 from typing import Any
 
+import yaml
+
 from pipelines.launch.gpu_job import IMAGE_PROGRAM, GpuJob
 from pipelines.terminal.errors import USAGE, CommandFailed
 
@@ -185,8 +187,6 @@ def _environment(job: GpuJob) -> list[dict[str, Any]]:
 
 def to_yaml(objects: list[dict[str, Any]]) -> str:
     """The objects as one YAML file for `kubectl create -f`."""
-    import yaml
-
     return yaml.safe_dump_all(objects, sort_keys=False, width=120)
 
 

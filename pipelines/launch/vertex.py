@@ -5,6 +5,11 @@ import os
 import re
 from typing import Any
 
+import google.auth
+import google.auth.exceptions
+import requests
+from google.auth.transport.requests import AuthorizedSession
+
 from pipelines.launch.flag_forms import PROJECT, REGION, check_form
 from pipelines.launch.gpu_job import IMAGE_PROGRAM, MACHINE_TYPES, GpuJob
 from pipelines.terminal.errors import CommandFailed
@@ -126,11 +131,6 @@ def submit(body: dict[str, Any], place: VertexPlace) -> str:
     Raises:
       CommandFailed: there are no credentials, Vertex does not answer, or it refuses the job.
     """
-    import google.auth
-    import google.auth.exceptions
-    import requests
-    from google.auth.transport.requests import AuthorizedSession
-
     root = os.environ.get(ENDPOINT, f"https://{place.region}-aiplatform.googleapis.com").rstrip("/")
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE])

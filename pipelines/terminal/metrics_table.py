@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from models.bundles.model_card import ranges_note, shared_artists
+from models.scoring.formatting import with_interval
+
 
 def metrics_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     """Yields the metrics of a bundle by model and split, with confidence intervals on the test split."""
-    from models.bundles.model_card import ranges_note, shared_artists
-    from models.scoring.formatting import with_interval
-
     tracks, intervals = metrics["tracks"], metrics["intervals"]["test"]
     yield f"tracks: {tracks['train']} train, {tracks['validation']} validation, {tracks['test']} test"
     if shared := shared_artists(metrics):

@@ -4,6 +4,8 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+import tqdm
+
 from transforms.extraction.tally import EXTRACTED
 
 INTERVAL_S = 0.2
@@ -12,8 +14,6 @@ INTERVAL_S = 0.2
 @contextlib.contextmanager
 def show_extraction(total: int | None) -> Iterator[None]:
     """Shows the number of extracted tracks on stderr while the block runs, if stderr is a terminal."""
-    import tqdm
-
     stop, before = threading.Event(), EXTRACTED.value
     with tqdm.tqdm(total=total, unit=" tracks", desc="extract", disable=None, leave=False) as bar:
 

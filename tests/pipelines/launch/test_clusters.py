@@ -1,5 +1,6 @@
 """Jobs on Dataflow and Flink: which options they get, and which command lines are refused before anything is read."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -166,3 +167,5 @@ def test_a_dry_run_prints_the_options_and_runs_nothing(
     assert printed["dry_run"] == "True"
     assert printed["runner"].rpartition(".")[2] in runner
     assert {path.name for path in table.iterdir()} == {"table.json"}
+    assert main([*shlex.split(line), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"launched": False, "options": printed}
