@@ -2,10 +2,10 @@
 
 python -m benchmarks.real_data --data ../shared/data/dev --musicnn FOLDER [--cache FILE.npz] [--tasks esc10,families]
 
-`--data` holds `manifest.csv` (track_id, path, tags, group_id, fold); `--musicnn` what `import musicnn` wrote. Tracks
-are embedded and heads fitted by the functions that `train` uses. ESC-10 by its official folds; the others over five
-folds that part no artist, every track scored once by heads that saw nothing of its artist. Intervals: 95 % of resamples
-of artists.
+`--data` holds `manifest.csv` (track_id, path, tags, group_id, fold); `--musicnn` what `import-model musicnn` wrote.
+Tracks are embedded and heads fitted by the functions that `train` uses. ESC-10 by its official folds; the others over
+five folds that part no artist, every track scored once by heads that saw nothing of its artist. Intervals: 95 % of
+resamples of artists.
 """
 
 import argparse
