@@ -44,7 +44,7 @@ setup(
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=14,<19",
-        "click>=8.2,<9",
+        "click>=8.5,<9",
         "google-api-core>=2.20,<3",
         "google-auth>=2.35,<3",
         "google-cloud-storage>=3.0,<4",

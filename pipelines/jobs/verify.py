@@ -30,15 +30,10 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     number, content_hash = snapshot.manifest.number, snapshot.manifest.run.content_hash
     verdict = f"{len(problems)} problems" if problems else "no problem"
     summary = f"snapshot {number}: {files} files, {rows} rows, content hash {content_hash}: {verdict}"
+    facts = {"snapshot": number, "files": files, "rows": rows, "content_hash": content_hash}
     return Answer(
         text="\n".join([*problems, summary]),
-        document={
-            "snapshot": number,
-            "files": files,
-            "rows": rows,
-            "content_hash": content_hash,
-            "problems": problems,
-        },
-        rows=[{"problem": problem} for problem in problems],
+        document={**facts, "problems": problems},
+        rows=[{**facts, "problem": problem} for problem in problems] or [{**facts, "problem": None}],
         code=FAILED if problems else DONE,
     )

@@ -92,8 +92,8 @@ def test_the_run_records_what_it_took_and_its_gates(world: World, tagged) -> Non
     counts, rows = snapshot.run.counts, ledger(table, snapshot).values()
     extracted = measured["counters"]["extract"]
     assert (extracted["tracks_read"], extracted["tracks_rejected"]) == (counts["catalog"], counts["rejected"])
-    decoded = sum(row["stage"] != "read" for row in rows)
-    assert extracted["tracks_confined_by_seccomp"] == extracted["tracks_confined_by_not_dumpable"] == decoded > 0
+    handed_over = sum(row["source_sha256"] is not None for row in rows)
+    assert extracted["tracks_confined_by_seccomp"] == extracted["tracks_confined_by_not_dumpable"] == handed_over > 0
     assert measured["counters"]["embed"]["tracks"] == counts["tagged"]
     assert measured["counters"]["assemble"]["tracks_tagged"] == counts["tagged"]
     sizes = measured["distributions"]["extract"]["source_bytes"]
