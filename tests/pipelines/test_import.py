@@ -62,7 +62,7 @@ def test_a_taxonomy_of_the_genres_is_written(tmp_path):
     [
         ("none", "c.parquet", 2, "no such local folder"),
         ("gs://bucket/music", "c.parquet", 2, "no such local folder"),
-        (".", "c.csv", 2, "name it .parquet"),
+        (".", "c.csv", 2, "use a name that ends in .parquet"),
         (".", "c.parquet", 1, "no audio files here"),
     ],
 )

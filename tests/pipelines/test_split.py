@@ -136,7 +136,7 @@ def test_tracks_of_artists_tied_to_two_sides_stay_with_their_artist(tmp_path, ca
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        (("--column", "sha256"), 2, "the catalog has such a column"),
+        (("--column", "sha256"), 2, "the catalog already has this column"),
         (("--bytes-column", "md5"), 2, "the columns are track_id"),
         (("--split-ratios", "1"), 2, "give train,validation,test"),
         (("--output", "x.csv"), 2, "use a name that ends in .parquet"),
