@@ -168,8 +168,8 @@ def test_labelled_tracks_that_the_table_lacks_are_counted(world, table):
     [
         (["--table", "t"], "give one of them"),
         (["--table", "t", "--dataset", "d", "--catalog", "c"], "give one of them"),
-        (["--table", "t", "--dataset", "d", "--split-column", "s"], "--split-column goes with --catalog"),
-        (["--dataset", "d", "--catalog", "c"], "--catalog is for --table"),
+        (["--table", "t", "--dataset", "d", "--split-column", "s"], "--split-column needs --catalog"),
+        (["--dataset", "d", "--catalog", "c"], "--catalog needs --table"),
         ([], "missing --dataset"),
     ],
 )

@@ -276,7 +276,7 @@ def test_other_chunks_hold_the_same_examples(catalog: Music, dataset: Path, tmp_
 def test_a_second_run_has_nothing_to_do(catalog: Music, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = files(dataset)
     assert prepare(catalog, dataset) == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "is already finished" in capsys.readouterr().out
     assert files(dataset) == before
 
 
@@ -284,8 +284,8 @@ def test_a_second_run_has_nothing_to_do(catalog: Music, dataset: Path, capsys: p
     ("flags", "message"),
     [
         (("--split-ratios", "0.6,0.2,0.2"), "split ratios"),
-        (("--chunk-tracks", "7"), "tracks of a shard: 64 there, 7 now"),
-        (("--split-column", "fold"), "split column: None there, fold now"),
+        (("--chunk-tracks", "7"), "tracks per shard: 64 in the folder, 7 now"),
+        (("--split-column", "fold"), "split column: None in the folder, fold now"),
     ],
 )
 def test_another_run_says_what_differs(
@@ -345,7 +345,10 @@ def test_official_splits_are_taken_over_and_unknown_tags_dropped(
             sides.setdefault(group_of({"artist": None, "album_id": None, **row}), set()).add(row["fold"])
     assert manifest.groups == {"all": len(sides), "shared": sum(len(found) > 1 for found in sides.values())}
     assert 0 < manifest.groups["shared"] < len(sides)
-    assert f"{manifest.groups['shared']} of {len(sides)} artists (or what stands" in capsys.readouterr().out
+    assert (
+        f"{manifest.groups['shared']} of {len(sides)} artists (or substitutes for missing artists)"
+        in capsys.readouterr().out
+    )
 
 
 def test_every_problem_is_reported_and_nothing_is_written(

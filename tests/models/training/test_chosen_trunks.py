@@ -44,7 +44,7 @@ def test_a_frozen_trunk_gives_the_embeddings_that_it_gave(built, dataset, tmp_pa
     track = [example(80).patches]
     assert np.array_equal(load_embedder(new.url).embed(track), load_embedder(built.bundle.url).embed(track))
     assert json.loads(Path(new.url, "history.json").read_bytes())["epochs"] == []
-    assert "`compact`: trained on the training tracks that" in Path(new.url, "MODEL_CARD.md").read_text()
+    assert "`compact`: trained on the training tracks in `splits.parquet`" in Path(new.url, "MODEL_CARD.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +188,8 @@ def test_a_trunk_of_other_features_is_refused(dataset, tmp_path, capsys):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--fine-tune"], "--fine-tune goes on from the trunk of a bundle"),
-        (["--trunk", "statistics", "--statistics", "none"], "leaves nothing to embed tracks by"),
+        (["--fine-tune"], "--fine-tune starts from the trunk of a bundle"),
+        (["--trunk", "statistics", "--statistics", "none"], "there would be no embedding"),
     ],
 )
 def test_flags_that_make_no_sense_together(dataset, tmp_path, capsys, flags, message):

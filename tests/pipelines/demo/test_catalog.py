@@ -33,7 +33,7 @@ def test_metrics_stand_beside_the_baselines():
 
 def test_the_table_says_how_few_tracks_it_rests_on(capsys):
     demo.print_metrics(METRICS)
-    assert "3 tracks to train on, 2 to validate, 1 to test" in capsys.readouterr().out
+    assert "3 tracks for training, 2 for validation, 1 for testing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("catalog, taxonomy", [("my.parquet", None), (None, "my.yaml")])
