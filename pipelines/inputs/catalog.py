@@ -16,7 +16,6 @@ def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard],
       CatalogError: the catalog cannot be read at all.
       CommandFailed: the catalog has no rows.
     """
-
     shards = list_shards(url, root)
     count = count_rows(shards)
     if not count:
@@ -30,7 +29,6 @@ def split_ratios(args: Arguments) -> SplitRatios:
     Raises:
       UsageError: the ratios are not valid.
     """
-
     return checked(SplitRatios.parse, args.split_ratios)
 
 
@@ -40,7 +38,6 @@ def gate_limits(args: Arguments) -> GateLimits:
     Raises:
       UsageError: a limit is not from 0 to 1.
     """
-
     return checked(GateLimits, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
 
 
@@ -61,7 +58,6 @@ def check_split_column(name: str | None, shard: CatalogShard) -> None:
     Raises:
       UsageError: no further column of the catalog has this name.
     """
-
     known = further_columns(shard.schema)
     if name is not None and name not in known:
         raise UsageError(f"--split-column={name}: the catalog's further columns are {', '.join(known) or 'none'}")
@@ -73,7 +69,6 @@ def fail_on_problems(problems: list[Problem], done: str) -> None:
     Raises:
       CommandFailed: there are problems; the message lists the first of them.
     """
-
     if problems:
         shown = "\n".join(map(str, problems[:MOST_PROBLEMS]))
         raise CommandFailed(f"{len(problems)} problems in the catalog, nothing was {done}:\n{shown}")

@@ -13,7 +13,6 @@ def read_feature_spec(url: str) -> FeatureSpec:
     Raises:
       CommandFailed: the file does not exist or is not a feature spec.
     """
-
     try:
         return FeatureSpec.from_json(json.loads(storage.read_bytes(url)))
     except (ValueError, TypeError, storage.NotFound) as e:

@@ -11,7 +11,6 @@ def head_options(args: Arguments) -> HeadOptions:
     Raises:
       UsageError: a value is out of its range.
     """
-
     shares: dict[str, float] = {}
     for text in args.precision_target:
         tag, _, share = text.rpartition("=")

@@ -21,7 +21,6 @@ def catalog_labels(catalog: str, taxonomy: Taxonomy, column: str | None, done: s
       UsageError: there is no such column.
       CatalogError, CommandFailed: the catalog cannot be read, is empty, or has problems.
     """
-
     shards, _ = open_catalog(catalog)
     check_split_column(column, shards[0])
     problems: list[Problem] = []

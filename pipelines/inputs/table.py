@@ -13,7 +13,6 @@ def chosen_snapshot(args: Arguments) -> SnapshotReader:
       UsageError: --as-of is not a time.
       TableError, StorageError: there is no such snapshot, or it cannot be read.
     """
-
     if args.as_of is not None and args.snapshot is not None:
         raise UsageError("--snapshot and --as-of exclude each other: give one of them")
     if args.as_of is not None:

@@ -30,7 +30,6 @@ def describe(root: str) -> dict[str, Any]:
     Raises:
       TableError: no snapshot is published there.
     """
-
     return {"table": root, "snapshots": [_summary(snapshot) for snapshot in open_history(root)]}
 
 

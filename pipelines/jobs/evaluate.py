@@ -30,7 +30,6 @@ EVALUATION, REPORT = "evaluation.json", "report.html"
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Scores the split or reads its scores, computes the metrics and writes the files."""
-
     check_sources(args)
     resampling = checked(Resampling, resamples=args.resamples, seed=args.seed)
     edges = checked(parse_edges, args.durations)
@@ -93,7 +92,6 @@ def _evaluate(
     args: Arguments, resampling: Resampling, edges: Sequence[float]
 ) -> tuple[dict[str, bytes], list[dict[str, Any]], Sequence[str]]:
     """Returns the files by name, the averages and the notes. The last file marks that the evaluation is complete."""
-
     given = _of_table(args) if args.table else _of_dataset(args)
     tag_ids = given.bundle.taxonomy.tag_ids
     evaluation = evaluate(given.examined, given.bundle.layout, tag_ids, resampling, edges)
@@ -123,7 +121,6 @@ class _Found(NamedTuple):
 
 def _of_dataset(args: Arguments) -> _Found:
     """Embeds and scores a split of a dataset."""
-
     manifest = read_manifest(args.dataset)
     predicted = predict(args.model, args.dataset, manifest, args.split)
     return _Found(predicted.bundle, predicted.examined, {"catalog": manifest.catalog_digest}, predicted.notes())
@@ -131,7 +128,6 @@ def _of_dataset(args: Arguments) -> _Found:
 
 def _of_table(args: Arguments) -> _Found:
     """Reads the scores of a table's newest snapshot, and the labels of its tracks."""
-
     bundle, snapshot = load_bundle(args.model), open_snapshot(args.table)
     if args.dataset is not None:
         manifest = read_manifest(args.dataset)
@@ -150,7 +146,6 @@ def _of_table(args: Arguments) -> _Found:
 
 def average_lines(averages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yields macro averages over all tags: one line per model, each value with its confidence interval."""
-
     yield f"{'model':<22}{'ROC-AUC':>22}{'PR-AUC':>22}{'calibration error':>22}{'tags rated':>12}"
     for row in averages:
         if (row["slice"], row["category"], row["average"]) == ("all", "all", "macro"):

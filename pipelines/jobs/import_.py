@@ -147,7 +147,6 @@ def _uri_root(folder: Path, output: str) -> Path | None:
 
 def _write_taxonomy(rows: pa.Table, url: str) -> int:
     """Writes a taxonomy of the genres in the files' metadata; returns the number of genres."""
-
     ids = sorted({entry["tag"] for tags in rows["tags"].to_pylist() for entry in tags or ()})
     if not ids:
         raise CommandFailed("no file names its genre: leave out --taxonomy, or add genres to the files' metadata")

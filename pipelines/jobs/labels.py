@@ -28,7 +28,6 @@ from transforms.taxonomy.pruning import PrunedTaxonomy, without_rare
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Reads the catalog once and writes the report."""
-
     check_at_least_one(min_artists=args.min_artists)
     ratios, taxonomy = split_ratios(args), load_taxonomy(args.taxonomy)
     shards, _ = open_catalog(args.catalog)

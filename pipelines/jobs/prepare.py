@@ -88,7 +88,6 @@ class Options:
 
 def build(root: beam.Pipeline, options: Options) -> None:
     """Builds the graph of the whole job."""
-
     shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
     write = WriteSettings(
         shards=shards,
@@ -114,7 +113,6 @@ def build(root: beam.Pipeline, options: Options) -> None:
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Plans and runs the job, and reports its result."""
-
     beam_options = parse_beam_args(beam_args, "prepare")
     check_beam_places(beam_options, catalog=args.catalog, catalog_root=args.catalog_root, output=args.output)
     options = make_options(args)
@@ -140,7 +138,6 @@ def make_options(args: Arguments) -> Options:
       CatalogError, TaxonomyError: catalog or taxonomy cannot be read.
       CommandFailed: the feature spec cannot be read, or the catalog has no rows.
     """
-
     check_at_least_one(chunk_tracks=args.chunk_tracks)
     ratios, limits = split_ratios(args), gate_limits(args)
     taxonomy, spec = load_taxonomy(args.taxonomy), _spec(args.feature_spec, args.trunk)
@@ -179,7 +176,6 @@ def _finished(options: Options) -> DatasetManifest | None:
     Raises:
       CommandFailed: the folder contains another dataset; the message lists the differences.
     """
-
     if not storage.exists(storage.join(options.output, DATASET_FILE)):
         return None
     try:
@@ -215,7 +211,6 @@ def _catalog_digest(options: Options) -> str:
 
 def _report(options: Options) -> Answer:
     """Reads the launch's receipt and returns its result. The receipt of a finished dataset is kept."""
-
     receipt = receipts.read(options.output, options.launch)
     if receipt.problem_count or receipt.refused:
         receipts.forget(options.output, options.launch)

@@ -27,7 +27,6 @@ from transforms.taxonomy.hierarchy import load_taxonomy
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Reads the catalog twice: to assign the sides, and to write the rows with their sides."""
-
     ratios = split_ratios(args)
     _check_output(args.output)
     taxonomy = load_taxonomy(args.taxonomy)
@@ -72,7 +71,6 @@ def _previous(args: Arguments) -> list[CatalogShard]:
 
 def _write(batches: Iterable[pa.RecordBatch], output: str) -> None:
     """Writes the batches one by one, so that memory does not grow with the catalog."""
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "catalog.parquet"
         writer = None

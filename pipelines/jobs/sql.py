@@ -12,7 +12,6 @@ from transforms.table.sql import SQL_ENGINES
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Returns the statements."""
-
     snapshot = chosen_snapshot(args)
     try:
         statements = SQL_ENGINES[args.engine](snapshot)

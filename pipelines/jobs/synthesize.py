@@ -55,7 +55,6 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 def synthesize(output: Path, *, tracks: int = 120, seed: int = 0, duration_s: float = 8.0) -> int:
     """Writes `audio/`, `catalog.parquet` and `taxonomy.yaml` under `output`; returns the number of catalog rows."""
-
     audio = output / "audio"
     audio.mkdir(parents=True, exist_ok=True)
     songs = make_tracks(tracks, seed)
@@ -86,7 +85,6 @@ def _copy_first(audio: Path, first: dict[str, Any]) -> dict[str, Any]:
 
 def _encode_track(track: SyntheticTrack, number: int, duration_s: float) -> tuple[str, bytes]:
     """File name and bytes of a song; its number selects the format."""
-
     extension, container, codec, rate, channels = FORMATS[number % len(FORMATS)]
     samples = render(track.song, duration_s, rate, channels)
     return f"{track.track_id}.{extension}", encode_audio(samples, rate, container, codec)
@@ -94,7 +92,6 @@ def _encode_track(track: SyntheticTrack, number: int, duration_s: float) -> tupl
 
 def encode_audio(samples: NDArray[np.float32], rate: int, container: str, codec: str) -> bytes:
     """Encodes samples [samples, channels] as the bytes of a file; equal samples give equal bytes."""
-
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], codec, format=container) as file:
         # Write in blocks, because libsndfile's Vorbis encoder overflows its stack on one long write.

@@ -99,7 +99,6 @@ class Options:
 
 def build(root: beam.Pipeline, options: Options) -> None:
     """Builds the graph of the whole job."""
-
     known, publication = options.known, options.publication
     load_tagger = functools.partial(load_bundle, options.model)
     embed = EmbedSettings(
@@ -144,7 +143,6 @@ def build(root: beam.Pipeline, options: Options) -> None:
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Plans and runs the job, and publishes its run."""
-
     beam_options = parse_beam_args(beam_args, "tag")
     check_beam_places(
         beam_options, catalog=args.catalog, catalog_root=args.catalog_root, model=args.model, table=args.table
@@ -171,7 +169,6 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
       UsageError: a value is out of its range.
       CommandFailed: catalog, bundle or table cannot be read.
     """
-
     limits = gate_limits(args)
     publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
@@ -230,7 +227,6 @@ def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int
     Raises:
       UsageError: the bundle takes other features, or the table has another number of buckets.
     """
-
     bundle = load_bundle(model)
     if bundle.feature_id != feature_id:
         raise UsageError(f"--also {model} takes features {bundle.feature_id}, not {feature_id}: tag with it alone")
@@ -255,7 +251,6 @@ def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
 
 def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
     """Reads the launch's receipt and publishes the run that it names."""
-
     receipt = receipts.read(table, launch)
     if receipt.problem_count:  # reported below; `publish` cannot fix these problems
         receipts.forget(table, launch)

@@ -73,7 +73,6 @@ def _check_output(args: Arguments) -> None:
     Raises:
       BundleError: the output contains something else.
     """
-
     if not is_chief():
         return
     if checkpoints.is_in(checkpoints_folder(args)):
@@ -88,7 +87,6 @@ def _check_trunks(args: Arguments, dataset: DatasetManifest) -> list[str]:
       UsageError: the flags exclude or require each other.
       BundleError: a trunk is not a bundle, or takes other features than the dataset.
     """
-
     args.trunk = list(args.trunk) or ["compact"]
     bundles = bundles_among(args.trunk)
     if args.fine_tune and not bundles:
