@@ -6,7 +6,7 @@ EXTRAS := tensorflow,onnx,report,query,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long test-pythons check format engines engine-prism engine-flink musicnn bench docs structure constraints clean
+.PHONY: help setup demo test test-long test-engines test-pythons check format engines engine-prism engine-flink musicnn bench docs structure constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,6 +29,9 @@ test: setup  ## all tests that CI runs
 
 test-long: setup  ## fuzzing, chaos and scale runs that take long
 	$(PYTEST) -m long
+
+test-engines: setup engines  ## the same rows on other engines: Prism and a Flink job server
+	$(PYTEST) tests/engines
 
 test-pythons: setup  ## fast tests on the other Python versions, where their interpreters are
 	.ci/test-pythons
