@@ -34,7 +34,6 @@ def describe(root: str) -> dict[str, Any]:
 
 
 def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
-
     manifest, run = snapshot.manifest, snapshot.manifest.run
     files = {name: manifest.files(name) for name in TABLES}
     return {

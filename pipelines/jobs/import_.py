@@ -83,7 +83,6 @@ def _import_table(args: Arguments, read: Callable[[], CatalogBuilder]) -> Answer
 
 
 def _csv_layout(args: Arguments) -> CsvLayout:
-
     try:
         renamed = {"track_id": "track_id", "uri": "uri"} | dict(parse_pairs(args.column, "--column"))
         wide = [(category, names.split(",")) for category, names in parse_pairs(args.tag_columns, "--tag-columns")]

@@ -43,7 +43,6 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def _reduced(args: Arguments, catalog: CatalogLabels, taxonomy: Taxonomy) -> PrunedTaxonomy | None:
-
     if args.min_artists is None:
         return None
     artists = dict(zip(taxonomy.tag_ids, artists_of(catalog, len(taxonomy.tags)).tolist(), strict=True))
@@ -56,7 +55,6 @@ def _reduced(args: Arguments, catalog: CatalogLabels, taxonomy: Taxonomy) -> Pru
 def _write(
     args: Arguments, catalog: CatalogLabels, taxonomy: Taxonomy, reduced: PrunedTaxonomy | None
 ) -> dict[str, Any]:
-
     reasons = reduced.reasons if reduced else {}
     found = {
         **overview(catalog, taxonomy),

@@ -162,7 +162,6 @@ def make_options(args: Arguments) -> Options:
 
 
 def _spec(url: str | None, trunk: str | None) -> FeatureSpec:
-
     if trunk is not None:
         if url is not None:
             raise UsageError("--trunk uses the bundle's feature spec: leave --feature-spec out")
@@ -204,7 +203,6 @@ def _compared(manifest: DatasetManifest, options: Options) -> list[tuple[str, ob
 
 
 def _catalog_digest(options: Options) -> str:
-
     column = options.plan.column
     return add_digests(rows_digest(rows, column) for s in options.shards for rows, _ in read_shard(s))
 

@@ -72,7 +72,6 @@ def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, i
 
 
 def _only_run(table: str) -> str:
-
     runs = unpublished_runs(table)
     if not runs:
         raise CommandFailed(f"{table}: no finished run to publish")

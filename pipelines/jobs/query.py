@@ -40,7 +40,6 @@ def run(args: Arguments) -> int:
 
 
 def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
-
     check_question(connection, sql)
     reader = connection.sql(sql).to_arrow_reader(10_000)
     names = unique_names(reader.schema.names)

@@ -44,7 +44,6 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def _check_output(output: str) -> None:
-
     if not output.endswith(".parquet"):
         raise UsageError(f"--output={output}: the output is a Parquet file, use a name that ends in .parquet")
     if storage.exists(output):
@@ -60,7 +59,6 @@ def _check_columns(shards: list[CatalogShard], args: Arguments) -> None:
 
 
 def _previous(args: Arguments) -> list[CatalogShard]:
-
     shards = list_shards(args.previous)
     if shards and args.column not in shards[0].schema.names:
         raise UsageError(

@@ -142,7 +142,6 @@ def _write_broken(audio: Path, songs: list[SyntheticTrack], count: int) -> list[
 
 
 def _write_catalog(path: Path, rows: list[dict[str, Any]]) -> None:
-
     strings = ("track_id", "uri", "artist_id", "album_id", "title", "artist")
     schema = pa.schema(
         [

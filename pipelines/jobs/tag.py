@@ -197,7 +197,6 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
 
 
 def _buckets(args: Arguments, tracks: int) -> int:
-
     buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
     if args.buckets not in (None, buckets):
         raise UsageError(f"--buckets={args.buckets}: {args.table} has {buckets} buckets: leave the flag out")
@@ -238,7 +237,6 @@ def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int
 
 
 def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
-
     numbers = snapshot_numbers(args.table)
     return PriorOutcomes(
         root=args.table,
