@@ -24,13 +24,17 @@ def _split(url: str) -> tuple[str, str]:
     bucket, _, name = url.removeprefix("gs://").partition("/")
     if not bucket:
         raise NotFound(f"{url!r}: names no bucket; write gs://BUCKET/NAME")
+    try:
+        url.encode()
+    except UnicodeEncodeError as e:
+        raise NotFound(f"{url!r}: no object can have this name, which is not UTF-8") from e
     return bucket, name
 
 
 def _blob(url: str) -> Any:
     """A handle on the object. Makes no request."""
     bucket, name = _split(url)
-    if not name or "\n" in name or "\r" in name or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+    if not name or "\n" in name or "\r" in name or len(name.encode()) > MAX_NAME_BYTES:
         raise NotFound(
             f"{url!r}: no object can have this name (1 to {MAX_NAME_BYTES} bytes of UTF-8 without line breaks)"
         )
