@@ -41,6 +41,13 @@ def _blob(url: str) -> Any:
     return client().bucket(bucket).blob(name)
 
 
+def _current(url: str) -> Any:
+    """A handle on the object with its size and generation."""
+    blob = _blob(url)
+    blob.reload(timeout=TIMEOUT_S, retry=None)
+    return blob
+
+
 class _Bounded(io.BytesIO):
     """Receives a download's bytes and ends the download if there are too many."""
 
@@ -68,8 +75,7 @@ def read_bytes(url: str, max_bytes: int | None) -> bytes:
 
 def open_input(url: str) -> BinaryIO:
     """See `storage.open_input`."""
-    current = _blob(url)
-    call(url, lambda: current.reload(timeout=TIMEOUT_S, retry=None))
+    current = call(url, lambda: _current(url))
     # Bound to the current generation: bytes of an object that is replaced meanwhile must not be mixed.
     blob = current.bucket.blob(current.name, generation=current.generation)
 

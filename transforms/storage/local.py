@@ -85,7 +85,7 @@ def read_bytes(url: str, max_bytes: int | None) -> bytes:
 
 def _make_folder(folder: Path) -> None:
     """Creates a folder and its parents. Each new name is on disk when this returns."""
-    if folder.is_dir():
+    if folder.is_dir() or folder == folder.parent:  # the working directory may have been deleted
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)

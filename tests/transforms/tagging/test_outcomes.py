@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tests.support.published import BUCKETS, fake_bundle, publish_table
+from transforms.extraction.kill_history import HISTORY
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import PART
 from transforms.table.snapshots import Ids
@@ -116,6 +117,15 @@ def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: Pri
     assert [len(chunk.tracks) for chunk in chunks] == [4, 4, 1]
     assert {s.track_id for chunk in chunks for s in chunk.tracks} == {f"t{i}" for i in range(10)} - {"t3"}
     assert plan_chunks(known, 0, rows.take(list(range(9, -1, -1))), 4) == chunks
+
+
+def test_the_longest_history_of_killed_decoders_is_planned(known: PriorOutcomes) -> None:
+    told = [f"{HISTORY}" + "; ".join(f"run {n} killed (SIGKILL)" for n in range(1, last + 1)) for last in (1, 2, 10)]
+    for version, detail in (("1", told[1]), ("1", told[0]), ("0", told[2]), ("1", "403 Forbidden")):
+        row = {"track_id": "a", "source_version": version, "reason": "unavailable", "detail": detail, "stage": "decode"}
+        write_part(known.root, 0, pa.Table.from_pylist([row], schema=PART), "em-1")
+    (chunk,) = plan_chunks(known, 0, _rows(("a", "1"), ("b", "1")))
+    assert {source.track_id: source.history for source in chunk.tracks} == {"a": told[1], "b": ""}
 
 
 def test_tracks_that_the_last_snapshot_could_not_read_are_marked(tmp_path: Path) -> None:
