@@ -143,8 +143,8 @@ GATES = (
         measure=lambda facts: facts.share(facts.unavailable),
         limit=lambda limits: limits.max_unavailable_ratio,
         words="{facts.unavailable} of {facts.tried} tracks unavailable, more than the fraction {limit:.4g} "
-        "({facts.listed}): see their `detail` under {facts.rejects}; run it again when the storage answers and memory is "
-        "free, or raise --max-unavailable-ratio",
+        "({facts.listed}): run it again when the storage answers and memory is free, or "
+        "raise --max-unavailable-ratio",
     ),
     Gate(
         name="rejected",

@@ -172,22 +172,15 @@ def _signalled(sandbox: Sandbox, number: int) -> TrackError | None:
     return error
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGRTMIN + 5])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGRTMIN + 5])
 def test_a_signal_from_outside_is_no_crash(number: int) -> None:
     """Children that get it while they start count, too."""
     with Sandbox(SPEC, Limits(wall_s=30), 1, extractor=POISON) as sandbox:
         error = _signalled(sandbox, number)
         assert sandbox.submit(b"good").exception() is None
     assert isinstance(error, MachineFault) and error.reason == "unavailable" and len(error.tries) == 3
-    assert all("signal 39" in one or "SIG" in one for one in error.tries), error.tries
-
-
-def test_what_a_decoder_does_to_itself_is_a_crash() -> None:
-    with Sandbox(SPEC, Limits(wall_s=30), 1, extractor=POISON) as sandbox:
-        assert [sandbox.submit(pill).exception().detail for pill in (b"segfault", b"abort")] == [
-            "ended by SIGSEGV",
-            "ended by SIGABRT",
-        ]
+    name = "SIGKILL" if number == signal.SIGKILL else f"signal {number}"
+    assert all(one in (name, f"not started: {name}") for one in error.tries), error.tries
 
 
 def test_a_child_that_is_killed_while_it_starts_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
