@@ -12,7 +12,7 @@ from tests.support.poisoned_tag import poisoned_sandbox
 from tests.support.synth import encode, music
 from tests.support.world import World, ledger, tag, tag_code
 from transforms.extraction import chunk_extractor
-from transforms.extraction.kill_history import HISTORY
+from transforms.extraction.kill_history import KILLED
 
 
 def _catalog(folder: Path, *uris: str) -> Path:
@@ -52,7 +52,7 @@ def test_killed_in_three_runs_is_remembered_with_its_history(world: World, kille
     snapshot = tag(world, table, catalog=killed)
     row = ledger(table, snapshot)["t1"]
     assert (row["reason"], row["stage"], snapshot.run.counts["tagged"]) == ("crash", "decode", 2)
-    assert row["detail"] == HISTORY + "; ".join(f"run {n} killed (SIGKILL, SIGKILL, SIGKILL)" for n in (1, 2, 3))
+    assert row["detail"] == KILLED + "; ".join(f"run {n} killed (SIGKILL, SIGKILL, SIGKILL)" for n in (1, 2, 3))
     assert tag(world, table, catalog=killed).run.counts["decoded"] == 0
 
 
@@ -71,7 +71,7 @@ def test_another_version_of_the_source_begins_anew(world: World, killed: Path, t
     assert [tag_code(world, table, catalog=killed) for _ in range(2)] == [3, 3]
     (tmp_path / "b").write_bytes(b"sigkill\nanother version")
     row = ledger(table, tag(world, table, "--max-unavailable-ratio", "1", catalog=killed))["t1"]
-    assert (row["reason"], row["detail"]) == ("unavailable", f"{HISTORY}run 1 killed (SIGKILL, SIGKILL, SIGKILL)")
+    assert (row["reason"], row["detail"]) == ("unavailable", f"{KILLED}run 1 killed (SIGKILL, SIGKILL, SIGKILL)")
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ import json
 from transforms import storage
 from transforms.dataset.plan import ChunkReport, LabelledChunk
 from transforms.dataset.shards import WORK_FOLDER
-from transforms.extraction.kill_history import HISTORY
+from transforms.extraction.kill_history import KILLED
 from transforms.extraction.source import Chunk, Source
 from transforms.formats.hashing import json_bytes
 
@@ -22,7 +22,7 @@ def note_killed(report: ChunkReport, dataset: str) -> None:
     told = {
         outcome.track_id: outcome.detail
         for outcome in report.outcomes
-        if outcome.detail is not None and outcome.detail.startswith(HISTORY)
+        if outcome.detail is not None and outcome.detail.startswith(KILLED)
     }
     if told:
         storage.write_bytes(_url(report.fingerprint, dataset), json_bytes(told))

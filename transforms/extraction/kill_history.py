@@ -4,7 +4,7 @@ import re
 
 from transforms.audio.errors import Crash, MachineFault, TrackError
 
-HISTORY = "the machine ended the decoding process: "
+KILLED = "the machine ended the decoding process: "
 """How such a `detail` begins."""
 
 RUNS_TO_CRASH = 3
@@ -21,7 +21,7 @@ def last_run(detail: str) -> int:
 
 
 def _runs(detail: str) -> list[tuple[str, str, str]]:
-    return _RUN.findall(detail) if detail.startswith(HISTORY) else []
+    return _RUN.findall(detail) if detail.startswith(KILLED) else []
 
 
 def with_history(fault: MachineFault, earlier: str) -> TrackError:
@@ -33,7 +33,7 @@ def with_history(fault: MachineFault, earlier: str) -> TrackError:
     """
     tries = ", ".join(re.sub(r"[()\s]+", " ", one).strip()[:200] for one in fault.tries)
     runs = [*_runs(earlier), (str(last_run(earlier) + 1), "killed" if fault.was_killed else "not started", tries)]
-    detail = HISTORY + "; ".join(f"run {number} {what} ({how})" for number, what, how in runs[-_MOST_RUNS:])
+    detail = KILLED + "; ".join(f"run {number} {what} ({how})" for number, what, how in runs[-_MOST_RUNS:])
     kills = sum(what == "killed" for _, what, _ in runs)
     is_crash = fault.was_killed and kills >= RUNS_TO_CRASH
     error = Crash(detail) if is_crash else MachineFault(detail, fault.tries, was_killed=fault.was_killed)

@@ -23,8 +23,8 @@ EXTRACTOR = "transforms.features.extract:extract"
 _FRESH_TRIES = 2
 """If the machine ends a child, its track is tried in so many fresh ones, in the last one alone."""
 
-_MOST_LOST = 300
-"""So many children lost one after the other mean that the machine lets no track be decoded."""
+_MOST_LOST = 150
+"""So many losses in a row, times the number of child processes, mean that the machine lets no track be decoded."""
 
 
 class _Pool(NamedTuple):
@@ -33,6 +33,7 @@ class _Pool(NamedTuple):
     start_child: Callable[[], ChildProcess]
     slots: Slots
     losses: Losses
+    children: int
 
 
 class _Seat:
@@ -58,27 +59,23 @@ class _Seat:
             is_fresh = self._child is None
             try:
                 features = self._try(data, is_alone=len(lost) == _FRESH_TRIES)
-            except (Crash, MemoryLimit) as failure:
-                failure.core_us = spent_us = spent_us + failure.core_us
-                if is_fresh:
-                    raise
+                return features.also_took(spent_us) if spent_us else features
             except TrackError as error:
-                error.core_us += spent_us
-                raise
+                spent_us = error.core_us = spent_us + error.core_us
+                if is_fresh or not isinstance(error, Crash | MemoryLimit):
+                    raise
             except ChildLost as loss:
                 spent_us += loss.core_us
                 lost.append(loss)
                 if len(lost) > _FRESH_TRIES:
                     raise self._given_up(lost, spent_us) from loss
-            else:
-                return features.also_took(spent_us) if spent_us else features
 
     def _given_up(self, lost: list[ChildLost], spent_us: int) -> Exception:
         """The error after the last try."""
         last, losses = lost[-1], self._pool.losses
         if isinstance(last, ChildNotStarted) and last.by_itself and not losses.has_answered:
             return SandboxError(f"child processes cannot be started here: {last}")
-        if losses.in_a_row >= _MOST_LOST:
+        if losses.in_a_row >= _MOST_LOST * self._pool.children:
             return SandboxError(
                 f"the machine ended {losses.in_a_row} decoding processes in a row, the last: {last}; give it more "
                 "memory or fewer child processes, and run it again"
@@ -147,7 +144,7 @@ class Sandbox:
         self._threads = [threading.Thread(target=self._serve, daemon=True, name="sandbox") for _ in range(children)]
         self._is_closed = False
         self._confinement: dict[str, str] = {}
-        self._pool = _Pool(self._start_child, Slots(), Losses())
+        self._pool = _Pool(self._start_child, Slots(), Losses(), children)
         for thread in self._threads:
             thread.start()
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.extraction.kill_history import HISTORY, last_run
+from transforms.extraction.kill_history import KILLED, last_run
 from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import Ids
@@ -127,7 +127,7 @@ def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
 
 def _histories(outcomes: pa.Table) -> dict[str, str]:
     """The longest history of each track among its outcomes."""
-    told = outcomes.filter(pc.fill_null(pc.starts_with(outcomes["detail"], HISTORY), False))
+    told = outcomes.filter(pc.fill_null(pc.starts_with(outcomes["detail"], KILLED), False))
     pairs = zip(told["track_id"].to_pylist(), told["detail"].to_pylist(), strict=True)
     return dict(sorted(pairs, key=lambda pair: last_run(pair[1])))
 

@@ -13,7 +13,7 @@ from transforms.audio import errors
 from transforms.audio.limits import Limits
 from transforms.extraction import chunk_extractor as extraction
 from transforms.extraction.chunk_extractor import FIRST_IN_A_ROW, ChunkExtractor, StorageUnavailable, counted, part_row
-from transforms.extraction.kill_history import HISTORY
+from transforms.extraction.kill_history import KILLED
 from transforms.extraction.sandbox import Sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.features.spec import FeatureSpec
@@ -105,7 +105,7 @@ def test_tracks_that_the_machine_ends_are_due_again_and_stop_nothing(
     extractor = _extractor(root)
     monkeypatch.setattr(extractor, "_sandbox", Deadly)
     chunk = _chunk(*["good.wav"] * (FIRST_IN_A_ROW + 5))
-    earlier = f"{HISTORY}run 1 killed (SIGKILL); run 2 killed (SIGKILL)"
+    earlier = f"{KILLED}run 1 killed (SIGKILL); run 2 killed (SIGKILL)"
     last = dataclasses.replace(chunk.tracks[-1], history=earlier)
     tracks = list(extractor.extract(dataclasses.replace(chunk, tracks=(*chunk.tracks[:-1], last))))
     rows = [part_row(track, None) for track in tracks]

@@ -18,7 +18,7 @@ from transforms.audio.errors import Crash, MachineFault, NoAudio, SourceUnavaila
 from transforms.audio.limits import Limits
 from transforms.extraction import slots as slots_module
 from transforms.extraction.child_process import ChildLost, ChildNotStarted, ChildProcess, SandboxError
-from transforms.extraction.kill_history import HISTORY, RUNS_TO_CRASH, last_run, with_history
+from transforms.extraction.kill_history import KILLED, RUNS_TO_CRASH, last_run, with_history
 from transforms.extraction.sandbox import Sandbox, _Pool, _Seat
 from transforms.extraction.slots import Losses, Slots
 from transforms.features.extract import extract
@@ -40,7 +40,7 @@ class _Script:
     def __init__(self, words: tuple[str, ...]) -> None:
         self.words, self.done, self.alone = list(words), [], []
         self.slots, self.losses = Slots(), Losses()
-        self.seat = _Seat(_Pool(self._start, self.slots, self.losses))
+        self.seat = _Seat(_Pool(self._start, self.slots, self.losses, children=2))
 
     def _start(self) -> "_Script":
         if self.words[0] in ("start", "own"):
@@ -272,7 +272,7 @@ def test_killed_in_three_runs_is_a_crash_with_its_history() -> None:
         details.append(error.detail)
         reasons.append(error.reason)
     assert reasons == ["unavailable", "unavailable", "crash", "crash"]
-    assert details[3] == HISTORY + "; ".join(f"run {n} killed (SIGKILL, SIGKILL, SIGKILL)" for n in (1, 2, 3))
+    assert details[3] == KILLED + "; ".join(f"run {n} killed (SIGKILL, SIGKILL, SIGKILL)" for n in (1, 2, 3))
     assert with_history(_fault(), "").stage == "decode"
 
 
@@ -287,9 +287,9 @@ def test_a_run_without_a_process_says_nothing_about_the_track() -> None:
         assert last_run(detail) == 5 and "\n" not in detail
 
 
-@pytest.mark.parametrize("earlier", ["", "403 Forbidden", HISTORY, HISTORY + "run x", "run 1 killed (SIGKILL)"])
+@pytest.mark.parametrize("earlier", ["", "403 Forbidden", KILLED, KILLED + "run x", "run 1 killed (SIGKILL)"])
 def test_a_detail_without_a_history_begins_one(earlier: str) -> None:
-    assert with_history(_fault(), earlier).detail == HISTORY + "run 1 killed (SIGKILL, SIGKILL, SIGKILL)"
+    assert with_history(_fault(), earlier).detail == KILLED + "run 1 killed (SIGKILL, SIGKILL, SIGKILL)"
 
 
 def test_a_history_does_not_grow_for_ever() -> None:

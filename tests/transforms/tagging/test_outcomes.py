@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tests.support.published import BUCKETS, fake_bundle, publish_table
-from transforms.extraction.kill_history import HISTORY
+from transforms.extraction.kill_history import KILLED
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import PART
 from transforms.table.snapshots import Ids
@@ -120,7 +120,7 @@ def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: Pri
 
 
 def test_the_longest_history_of_killed_decoders_is_planned(known: PriorOutcomes) -> None:
-    told = [f"{HISTORY}" + "; ".join(f"run {n} killed (SIGKILL)" for n in range(1, last + 1)) for last in (1, 2, 10)]
+    told = [f"{KILLED}" + "; ".join(f"run {n} killed (SIGKILL)" for n in range(1, last + 1)) for last in (1, 2, 10)]
     for version, detail in (("1", told[1]), ("1", told[0]), ("0", told[2]), ("1", "403 Forbidden")):
         row = {"track_id": "a", "source_version": version, "reason": "unavailable", "detail": detail, "stage": "decode"}
         write_part(known.root, 0, pa.Table.from_pylist([row], schema=PART), "em-1")
