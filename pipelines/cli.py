@@ -16,6 +16,7 @@ from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
 from pipelines.terminal.old_spellings import new_spelling
 from pipelines.terminal.standard_output import OutputFailed, accept_every_text
+from pipelines.terminal.tracebacks import keep_traceback, one_line, show_traceback
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
 
 
@@ -125,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = program.main(words, prog_name=PROGRAM, standalone_mode=False)
         return int(code or DONE)
     except CommandFailed as error:
+        show_traceback(error)
         print_error(str(error))
         return error.code
     except click.exceptions.Exit as stop:
@@ -140,13 +142,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not error.reader_left:
             print_error(str(error))
         return FAILED
-    except (OSError, ValueError) as error:
-        if not isinstance(error, input_errors()):
-            raise
-        print_error(str(error))
-        return FAILED
     except SystemExit as stop:  # click raises this if the reader of stdout has closed it
         return stop.code if isinstance(stop.code, int) else FAILED
+    except Exception as error:  # noqa: BLE001 - the end of every command, which no bug may leave with a traceback
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Prints one line: about a wrong input, or about a bug with the place of its traceback. Returns the exit code."""
+    show_traceback(error)
+    if isinstance(error, input_errors()):
+        print_error(str(error))
+    else:
+        print_error(f"internal error: {one_line(error)}; {keep_traceback(error)}: please report it")
+    return FAILED
 
 
 if __name__ == "__main__":
