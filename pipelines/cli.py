@@ -16,7 +16,7 @@ from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
 from pipelines.terminal.old_spellings import new_spelling
 from pipelines.terminal.standard_output import OutputFailed, accept_every_text
-from pipelines.terminal.tracebacks import keep_traceback, one_line, show_traceback
+from pipelines.terminal.tracebacks import keep_traceback, error_line, show_traceback
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
 
 
@@ -154,7 +154,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, input_errors()):
         print_error(str(error))
     else:
-        print_error(f"internal error: {one_line(error)}; {keep_traceback(error)}: please report it")
+        print_error(f"internal error: {error_line(error)}; {keep_traceback(error)}: please report it")
     return FAILED
 
 

@@ -6,7 +6,6 @@ from typing import Self
 
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.tracebacks import keep_traceback
-from transforms.storage import StorageError
 
 _STAGE = re.compile(r"\s*\[while running '([^']*)'\]")
 _TYPE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*): ?(.*)", re.DOTALL)
@@ -28,6 +27,8 @@ _CORRECTED_BY_USERS = (
 _TRIED_AGAIN = ("Unavailable", "OSError", "ConnectionError", "TimeoutError", "BrokenProcessPool")
 """Errors that may not come back."""
 
+_OWN = (*_CORRECTED_BY_USERS, "Unavailable")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cause:
@@ -46,7 +47,7 @@ class Cause:
     @classmethod
     def of(cls, error: BaseException) -> Self:
         """Finds the cause of an error that Beam raised."""
-        if isinstance(error, StorageError):
+        if type(error).__name__ in _OWN:
             return cls(kind=type(error).__name__, message=str(error), stage="")
         text = str(error).strip()
         stages = _STAGE.findall(text)

@@ -37,7 +37,7 @@ def keep_traceback(error: BaseException) -> str:
     return f"the traceback is in {path}"
 
 
-def one_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Type and message of an error, without line ends and of bounded length."""
     message = " ".join(str(error).split())
     shortened = message if len(message) <= 500 else f"{message[:500]} ..."
