@@ -16,7 +16,7 @@ from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
 from pipelines.terminal.old_spellings import new_spelling
 from pipelines.terminal.standard_output import OutputFailed, accept_every_text
-from pipelines.terminal.tracebacks import keep_traceback, error_line, show_traceback
+from pipelines.terminal.tracebacks import error_line, keep_traceback, show_traceback
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
 
 
