@@ -140,10 +140,13 @@ def _candidates(
     The order of preference is: embedding of the snapshot, embedding of a part file, reject of the snapshot, reject of
     this launch, older reject, older reject that every run retries.
     """
-    ranked = [_ranked(_carried(known, bucket, rows, columns), 0, 2)]
-    if ranked[0].num_rows < rows.num_rows:  # else the parent snapshot has an outcome of every track
+    carried = _carried(known, bucket, rows, columns)
+    ranked = [_ranked(carried, 0, 2)]
+    if carried.num_rows < rows.num_rows:  # else the parent snapshot has an outcome of every track
+        embedded = carried.filter(pc.is_null(carried["reason"]))["track_id"].combine_chunks()
+        left = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=embedded)))
         names = {url.rpartition("/")[2] for url in latest}
-        for name, part in _parts(known, bucket, rows, columns):
+        for name, part in _parts(known, bucket, left, columns):
             ranked.append(_ranked(part, 1, 3 if name in names else pc.if_else(known.due(part), 5, 4)))
     return pa.concat_tables(ranked)
 
@@ -172,10 +175,15 @@ def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
 def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Yields the name of each of the bucket's part files, and its outcomes of these rows."""
     promised = Promised(bucket, known.buckets, known.ids.embedding_id, known.dim)
-    for name, part in read_parts(known.root, promised):
+    stored = [name for name in {*columns, "track_id", "source_version"} if name in PART.names]
+    # A look-up of its own for each of hundreds of small files would hash all rows again.
+    versions = dict(zip(rows["track_id"].to_pylist(), rows["source_version"].to_pylist(), strict=True))
+    for name, part in read_parts(known.root, promised, stored, versions):
+        pairs = zip(part["track_id"].to_pylist(), part["source_version"].to_pylist(), strict=True)
+        part = part.filter(pa.array([versions.get(track) == version for track, version in pairs], pa.bool_()))
         part = part.append_column("run_id", pa.nulls(part.num_rows, pa.string()))
         part = part.append_column("carried", pa.array([False] * part.num_rows, pa.bool_()))
-        yield name, _same_source(part, rows).select(columns).cast(_schema(columns))
+        yield name, part.select(columns).cast(_schema(columns))
 
 
 def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -44,7 +44,7 @@ class Promised(NamedTuple):
     Attributes:
       bucket: number of the bucket.
       buckets: number of buckets of the table; None: ids are not compared with the bucket.
-      embedding_id: id under which embeddings are reused. Part files with another one are skipped without a warning.
+      embedding_id: id under which embeddings are reused.
       dim: length of an embedding; None: all of a file have the same one.
     """
 
@@ -80,16 +80,20 @@ def _holds(url: str, data: bytes) -> bool:
         return False
 
 
-def read_parts(root: str, promised: Promised) -> Iterator[tuple[str, pa.Table]]:
-    """Yields the name of each sound part file of the bucket with this embedding, and its rows.
+def read_parts(
+    root: str, promised: Promised, columns: Sequence[str], track_ids: Container[str]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yields the name of each sound part file of the bucket, and columns of all its rows.
 
+    Files without any of these tracks may be passed over: to compare their rows with the schema takes time.
     A file that cannot be read or is damaged is reported once per process and skipped: its tracks are decoded again.
+    Files with another embedding are skipped without a warning.
     """
     for file in storage.list_folder(part_folder(root, promised.bucket)):
         if not file.url.endswith(".parquet"):
             continue
         try:
-            part = _read(file.url, promised)
+            part = _read(file.url, promised, columns, track_ids)
         except (storage.StorageError, _Damaged) as fault:
             _warn_once(file.url, str(fault).removeprefix(f"{file.url}: "))
             continue
@@ -102,8 +106,8 @@ def _warn_once(url: str, fault: str) -> None:
     _log.warning("%s: ignored, its tracks are decoded again: %s; it can be deleted", url, fault)
 
 
-def _read(url: str, promised: Promised) -> pa.Table | None:
-    """The rows of a file; None if they have another embedding."""
+def _read(url: str, promised: Promised, columns: Sequence[str], track_ids: Container[str]) -> pa.Table | None:
+    """Columns of a file; None if it has another embedding, or none of the tracks and was not checked before."""
     data = storage.read_bytes(url, max_bytes=_MOST_BYTES)
     name = url.rpartition("/")[2].removesuffix(".parquet")
     if digest(data)[:_NAME_DIGITS] != name:
@@ -113,14 +117,18 @@ def _read(url: str, promised: Promised) -> pa.Table | None:
         if (file.schema_arrow.metadata or {}).get(b"embedding_id") != promised.embedding_id.encode():
             return None
         _check_schema(file.schema_arrow)
+        if (name, promised) in _sound:
+            return file.read(columns=list(columns), use_threads=False)
+        own = file.read(columns=["track_id"], use_threads=False)["track_id"].to_pylist()
+        if not any(track in track_ids for track in own):
+            return None
         rows = file.read(columns=PART.names, use_threads=False)
-        if (name, promised) not in _sound:
-            rows.validate(full=True)
-            _check_rows(rows, promised)
-            _remember(name, promised)
+        rows.validate(full=True)
+        _check_rows(rows, promised)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _Damaged(" ".join(str(error).split())[:500]) from error
-    return rows
+    _remember(name, promised)
+    return rows.select(columns)
 
 
 _sound: set[tuple[str, Promised]] = set()

@@ -57,11 +57,16 @@ def _sound(bucket: int = 0, first: int = 0) -> pa.Table:
 @pytest.fixture
 def root(tmp_path: Path) -> str:
     part_files._warn_once.cache_clear()
+    part_files._sound.clear()
     return str(tmp_path)
 
 
+def _parts(root: str, promised: Promised = PROMISED, ids: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
+    return read_parts(root, promised, PART.names, ids or [*IDS[0], *IDS[1]])
+
+
 def _ids(root: str, promised: Promised = PROMISED) -> list[str]:
-    return sorted(track for _, part in read_parts(root, promised) for track in part["track_id"].to_pylist())
+    return sorted(track for _, part in _parts(root, promised) for track in part["track_id"].to_pylist())
 
 
 def _place(root: str, data: bytes, *, name: str | None = None, bucket: int = 0) -> Path:
@@ -163,7 +168,7 @@ BROKEN: dict[str, Callable[[], pa.Table]] = {
     **{f"without {name}": lambda name=name: _sound().drop_columns(name) for name in PART.names},
     **{f"{field.name} of bytes": _retyped(field.name, pa.binary()) for field in PART},
     "embeddings of float64": _retyped("embedding", pa.list_(pa.float64())),
-    "no track_id": lambda: _table([_row("t0") | {"track_id": None}], NULLABLE),
+    "no track_id": lambda: _table([_row(IDS[0][0]), _row("t0") | {"track_id": None}], NULLABLE),
     "no source_version": lambda: _table([_row(IDS[0][0], source_version=None)], NULLABLE),
     "the same track twice": lambda: _table([_row(IDS[0][0]), _row(IDS[0][0])]),
     "a track of another bucket": lambda: _table([_row(IDS[0][0]), _row(IDS[1][0])]),
@@ -199,7 +204,7 @@ def test_rows_that_are_not_what_the_schema_promises_are_absent(
     """The checksum in the name is right: somebody else, or another version, wrote the file."""
     path = _place(root, parquet_bytes(BROKEN[name](), ids={"embedding_id": "em-1"}))
     sound = write_part(root, 0, _sound(first=20), "em-1")
-    assert [name for name, _ in read_parts(root, PROMISED)] == [Path(sound).name]
+    assert [name for name, _ in _parts(root)] == [Path(sound).name]
     assert [record.args[0] for record in caplog.records] == [str(path)]
 
 
@@ -212,13 +217,23 @@ def test_files_that_are_no_parquet_are_absent(root: str, data: bytes) -> None:
 def test_further_columns_of_a_newer_program_are_left_out(root: str) -> None:
     more = _sound().append_column("mood", pa.array(["calm"] * 12))
     _place(root, parquet_bytes(more, ids={"embedding_id": "em-1"}))
-    ((_, part),) = read_parts(root, PROMISED)
+    ((_, part),) = _parts(root)
     assert part.column_names == PART.names and part.num_rows == 12
 
 
-def test_an_empty_part_is_sound(root: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_parts_without_any_of_the_tracks_are_passed_over(root: str, caplog: pytest.LogCaptureFixture) -> None:
     write_part(root, 0, PART.empty_table(), "em-1")
-    assert [part.num_rows for _, part in read_parts(root, PROMISED)] == [0] and not caplog.records
+    for first in (0, 20):
+        write_part(root, 0, _sound(first=first), "em-1")
+    assert list(_parts(root, ids=["new"])) == []
+    assert [part.num_rows for _, part in _parts(root, ids=[IDS[0][21], "new"])] == [12] and not caplog.records
+
+
+def test_only_the_columns_that_are_wanted_are_read(root: str) -> None:
+    write_part(root, 0, _sound(), "em-1")
+    for _ in range(2):  # a file is checked when it is read for the first time
+        ((_, part),) = read_parts(root, PROMISED, ["reason", "track_id"], IDS[0])
+        assert part.column_names == ["reason", "track_id"] and part.num_rows == 12
 
 
 def test_what_is_remembered_of_checked_files_is_bounded(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,5 +241,5 @@ def test_what_is_remembered_of_checked_files_is_bounded(root: str, monkeypatch: 
     for first in range(10):
         write_part(root, 0, _sound(first=first), "em-1")
     for _ in range(2):
-        assert sum(part.num_rows for _, part in read_parts(root, PROMISED)) == 120
+        assert sum(part.num_rows for _, part in _parts(root)) == 120
         assert len(part_files._sound) <= 3
