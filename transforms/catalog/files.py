@@ -1,17 +1,17 @@
 """Catalog files in storage: finding them, their columns, and their rows before validation."""
 
-import csv
 import dataclasses
-import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import storage
+from transforms.catalog.delimited.encoding import open_text, text_lines
+from transforms.catalog.delimited.table import TextTable, open_table
 from transforms.catalog.problems import CatalogError, Problem
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
@@ -27,10 +27,6 @@ _FORMATS: dict[str, Format] = {
 CATALOG_SUFFIXES = tuple(_FORMATS)
 """Suffixes of catalog file names."""
 
-_MAX_FIELD = 16 * 1024 * 1024
-
-csv.field_size_limit(_MAX_FIELD)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CatalogFile:
@@ -41,12 +37,14 @@ class CatalogFile:
       format: its format, from the suffix of its name.
       columns: name and type of each column. Columns of a CSV are strings; types of JSON Lines follow from the values.
       row_groups: number of rows of each row group (Parquet); empty otherwise.
+      table: a CSV's form, columns and number of rows; None for other formats.
     """
 
     url: str
     format: Format
     columns: dict[str, pa.DataType]
     row_groups: tuple[int, ...] = ()
+    table: TextTable | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,21 +104,21 @@ def _glob_pattern(url: str) -> re.Pattern[str]:
 
 
 def probe(url: str, kind: Format) -> CatalogFile:
-    """Reads the columns of a file: from a Parquet footer, a CSV header, or the keys of all lines of JSON Lines.
+    """Reads the columns of a file: from a Parquet footer, or from one pass over a CSV or JSON Lines.
 
     Raises:
       CatalogError: the file is missing, or its content does not match its suffix.
     """
     try:
+        if kind in ("csv", "tsv"):
+            return _probe_table(url, kind)
         with storage.open_input(url) as stream:
             if kind == "parquet":
                 return _probe_parquet(url, stream)
-            if kind == "jsonl":
-                return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
-            return CatalogFile(url=url, format=kind, columns=dict.fromkeys(_csv_header(stream, kind), pa.string()))
+            return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
     except storage.NotFound as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no such file ({e})")]) from e
-    except (ValueError, pa.ArrowException, csv.Error) as e:
+    except (ValueError, pa.ArrowException) as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=str(e))]) from e
 
 
@@ -134,30 +132,18 @@ def _probe_parquet(url: str, stream: BinaryIO) -> CatalogFile:
     )
 
 
-def _check_names(names: list[str]) -> None:
+def _probe_table(url: str, kind: Format) -> CatalogFile:
+    table = open_table(url)
+    _check_names(table.names)
+    return CatalogFile(url=url, format=kind, columns=dict.fromkeys(table.names, pa.string()), table=table)
+
+
+def _check_names(names: Sequence[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"columns {repeated} are repeated in the header: rename one of each")
     if "" in names:
         raise ValueError(f"column {names.index('') + 1} has no name: name it or remove it")
-
-
-def _lines(stream: BinaryIO) -> io.TextIOWrapper:
-    """Text of a file with or without a byte order mark. Bytes that are not UTF-8 are reported later, with their row."""
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _csv_reader(stream: BinaryIO, kind: Format) -> Any:
-    return csv.reader(_lines(stream), delimiter="\t" if kind == "tsv" else ",", strict=True)
-
-
-def _csv_header(stream: BinaryIO, kind: Format) -> list[str]:
-    for row in _csv_reader(stream, kind):
-        if row:
-            names = [name.strip() for name in row]
-            _check_names(names)
-            return names
-    raise ValueError("the file is empty: the first line must name the columns")
 
 
 def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
@@ -194,7 +180,7 @@ class _TextRow:
 
 def _json_rows(stream: BinaryIO) -> Iterator[_TextRow]:
     row = 0
-    for number, text in enumerate(_lines(stream), 1):
+    for number, text in enumerate(text_lines(open_text(stream)), 1):
         if text.strip():
             row += 1
             yield _TextRow(row=row, line=number, value=_json_value(text))
@@ -211,40 +197,31 @@ def _json_value(text: str) -> Any:
     return value
 
 
-def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
-    """Yields the rows after the header. Empty lines are skipped."""
-    reader = _csv_reader(stream, kind)
-    row = -1
-    while True:
-        try:
-            value: Any = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as e:
-            value = ValueError(f"broken CSV ({e}): close quotes, and double those inside a field")
-        if value:
-            row += 1
-        if value and row > 0:
-            yield _TextRow(row=row, line=reader.line_num, value=value)
+def _csv_rows(table: TextTable) -> Iterator[_TextRow]:
+    for row, record in enumerate(table.records(), 1):
+        yield _TextRow(row=row, line=record.line, value=record.fields)
 
 
 def count(file: CatalogFile) -> int:
-    """Number of rows of a file: from a Parquet footer, or by reading the text."""
+    """Number of rows of a file: from a Parquet footer, from the pass over a CSV, or by reading JSON Lines."""
+    if file.table is not None:
+        return file.table.rows
     if file.format == "parquet":
         return sum(file.row_groups)
     with storage.open_input(file.url) as stream:
-        return sum(1 for _ in (_json_rows(stream) if file.format == "jsonl" else _csv_rows(stream, file.format)))
+        return sum(1 for _ in _json_rows(stream))
 
 
 def raw_batches(file: CatalogFile, row_group: int | None, batch_rows: int) -> Iterator[RawBatch]:
     """Yields the rows of a file, or of one row group of a Parquet file, at most `batch_rows` at a time."""
+    if file.table is not None:
+        yield from _text_batches(file, _csv_rows(file.table), batch_rows, _csv_fields)
+        return
     with storage.open_input(file.url) as stream:
         if file.format == "parquet":
             yield from _parquet_batches(stream, row_group or 0, batch_rows)
-        elif file.format == "jsonl":
-            yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
         else:
-            yield from _text_batches(file, _csv_rows(stream, file.format), batch_rows, _csv_fields)
+            yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
 
 
 def _parquet_batches(stream: BinaryIO, row_group: int, batch_rows: int) -> Iterator[RawBatch]:

@@ -122,7 +122,7 @@ def test_fma_has_genres_parents_splits_and_paths(tmp_path):
     assert [rows[key]["split"] for key in ("2", "134", "5000")] == ["train", "test", "validation"]
     assert [tag["tag"] for tag in rows["134"]["tags"]] == ["genre/punk", "genre/rock"]
     assert [tag["tag"] for tag in rows["2"]["tags"]] == ["genre/hip_hop", "top_genre/hip_hop"]
-    assert [(p.row, p.column) for p in result.problems] == [(5, "genres")]
+    assert [(p.row, p.column) for p in result.values_left_out.kept] == [(5, "genres")] and rows["5001"]["tags"] is None
     taxonomy = result.taxonomy()
     assert taxonomy.tags[taxonomy.index["genre/punk"]].parents == ("genre/rock",)
     assert taxonomy.tags[taxonomy.index["genre/hip_hop"]].name == "Hip-Hop"
@@ -131,7 +131,7 @@ def test_fma_has_genres_parents_splits_and_paths(tmp_path):
 
 def test_fma_subsets_hold_the_smaller_ones(tmp_path):
     urls = write(tmp_path, "tracks.csv", FMA_TRACKS), write(tmp_path, "genres.csv", FMA_GENRES)
-    assert set(import_fma(*urls, "small").rows) == {"2"}
-    assert set(import_fma(*urls, "large").rows) == {"2", "134"}
+    assert set(import_fma(*urls, "small").rows) == {"2", "5001"}
+    assert set(import_fma(*urls, "large").rows) == {"2", "134", "5001"}
     with pytest.raises(ValueError, match="subset 'tiny': choose small"):
         import_fma(*urls, "tiny")

@@ -19,7 +19,9 @@ def tags(result):
 
 def test_a_file_that_is_not_utf_8_is_named(tmp_path):
     (tmp_path / "latin.csv").write_bytes("track_id,uri\n1,café.mp3\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"latin\.csv: byte 18 is not UTF-8: save the file as UTF-8"):
+    with pytest.raises(
+        ValueError, match=r"latin\.csv: 1 lines are not UTF-8: save .* --encoding"
+    ):
         import_csv(str(tmp_path / "latin.csv"), CsvLayout(renamed=SAME))
 
 
@@ -73,14 +75,15 @@ def test_line_ends_and_byte_order_marks(tmp_path, end):
 def test_bad_rows_are_left_out_and_named(tmp_path):
     text = "track_id,uri,t\n,a,\n2,http://x,\n3,c,calm\n4,d\n5,e,\n5,f,\n"
     result = imported(tmp_path, text, tags=["t"])
-    assert list(result.rows) == ["5"]
-    assert [p.row for p in result.problems] == [1, 2, 3, 4, 6]
-    assert "has two uris: 'e' in an earlier row" in result.problems[-1].message
+    assert list(result.rows) == ["3", "5"] and result.read == 6
+    assert [p.row for p in result.lost.kept] == [1, 2, 4, 6]
+    assert [(p.row, p.column) for p in result.values_left_out.kept] == [(3, "t")]
+    assert "has two uris: 'e' in an earlier row" in result.lost.kept[-1].message
 
 
 def test_weights_out_of_range_are_named(tmp_path):
     result = imported(tmp_path, "track_id,uri,a\n1,x,7\n2,y,yes\n", wide=[("tag", ["a"])])
-    assert [p.message for p in result.problems] == [
+    assert [p.message for p in result.values_left_out.kept] == [
         "weight '7' of tag 'tag/a': give a number from 0 to 1",
         "'yes' for tag 'tag/a': give 0, 1 or a weight in between",
     ]

@@ -1,4 +1,4 @@
-"""Makes a catalog from any comma- or tab-separated table: renames columns, reads lists and columns of tags."""
+"""Makes a catalog from any text table: renames columns, reads lists and columns of tags."""
 
 import dataclasses
 import re
@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from transforms.catalog import values as track_values
-from transforms.catalog.importers.builder import CatalogBuilder, RowTags, SourceTable, read_table
+from transforms.catalog.importers.builder import CatalogBuilder, RowTags
+from transforms.catalog.importers.source_table import SourceTable, read_table
 from transforms.taxonomy.categories import CategoryKind
 from transforms.taxonomy.tag_ids import slug, tag_id, weighted_tag
 
@@ -26,6 +27,7 @@ class CsvLayout:
       separator: text between the names of a list.
       kinds: category -> kind, for categories that are not `multilabel`.
       names: names of the columns of a table without a header.
+      encoding: encoding of a table that is not in UTF-8 and has no byte order mark.
       uri_bases: prefixes to remove from uris, such as `https://host/music/` if the files were copied from there.
     """
 
@@ -37,6 +39,7 @@ class CsvLayout:
     kinds: Mapping[str, CategoryKind] = dataclasses.field(default_factory=dict)
     names: Sequence[str] | None = None
     uri_bases: Sequence[str] = ()
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         if missing := [name for name in ("track_id", "uri") if name not in self.renamed]:
@@ -51,22 +54,19 @@ def import_csv(url: str, layout: CsvLayout) -> CatalogBuilder:
     Raises:
       ValueError: the table lacks a column that the layout names.
     """
-    source = read_table(url, names=layout.names)
-    imported = CatalogBuilder(kinds=dict(layout.kinds))
+    source = read_table(url, names=layout.names, encoding=layout.encoding)
+    imported = CatalogBuilder(kinds=dict(layout.kinds), sources=[source.text])
     plain = _plain_readers(source, layout)
     tags_of = _tag_readers(source, layout, used={name for c in layout.renamed.values() for name in _columns(c)})
-    for number, fields in source.rows:
-        if len(fields) != len(source.names):
-            message = f"{len(fields)} fields, the header has {len(source.names)}"
-            imported.problems.append(source.problem(number, message))
-            continue
-        try:
-            tags = {tag: weight for read in tags_of for tag, weight in read(fields).items()}
-        except ValueError as e:
-            imported.problems.append(source.problem(number, str(e)))
-            continue
-        row = {name: read(fields) for name, read in plain.items()}
-        imported.add(source, number, {**row, "uri": _without_base(row["uri"], layout.uri_bases), "tags": tags})
+    for row in imported.rows_of(source):
+        values = {name: read(row.values) for name, read in plain.items()}
+        tags: RowTags = {}
+        for read_tags in tags_of:
+            found, faults = read_tags(row.values)
+            tags |= found
+            for column, message in faults:
+                imported.leave_out(row, column, message)
+        imported.add(row, {**values, "uri": _without_base(values["uri"], layout.uri_bases), "tags": tags})
     return imported
 
 
@@ -77,6 +77,8 @@ def _without_base(uri: str, bases: Sequence[str]) -> str:
 
 
 Reader = Callable[[Sequence[str]], str]
+TagReader = Callable[[Sequence[str]], tuple[RowTags, list[tuple[str, str]]]]
+"""Reads the tags in the fields of a row. Also gives (column, message) of each value that it leaves out."""
 
 
 def _columns(column: str) -> list[str]:
@@ -102,49 +104,58 @@ def _plain_readers(source: SourceTable, layout: CsvLayout) -> dict[str, Reader]:
     return {**renamed, **{name: _reader(source, name) for name in others}}
 
 
-def _tag_readers(source: SourceTable, layout: CsvLayout, used: set[str]) -> list[Callable[[Sequence[str]], RowTags]]:
-    readers: list[Callable[[Sequence[str]], RowTags]] = []
+def _tag_readers(source: SourceTable, layout: CsvLayout, used: set[str]) -> list[TagReader]:
+    readers: list[TagReader] = []
     for column in layout.tags:
-        readers.append(_id_reader(source.place(column)))
+        readers.append(_id_reader(column, source.place(column)))
     for category, column in layout.lists:
-        readers.append(_list_reader(category, source.place(column), layout.separator))
+        readers.append(_list_reader(_checked(category), source.place(column), layout.separator))
     for category, columns in layout.wide:
-        readers.append(_wide_reader(category, _wide_places(source, columns, used)))
+        readers.append(_wide_reader(_checked(category), _wide_places(source, columns, used)))
     return readers
+
+
+def _checked(category: str) -> str:
+    tag_id(f"{category}/x")
+    return category
 
 
 def _wide_places(source: SourceTable, columns: Sequence[str], used: set[str]) -> dict[str, int]:
     if "*" in columns:
-        return {name: i for i, name in enumerate(source.names) if name not in used and name}
+        return {name: i for i, name in enumerate(source.names) if name not in used and slug(name)}
     return {name: source.place(name) for name in columns}
 
 
-def _id_reader(place: int) -> Callable[[Sequence[str]], RowTags]:
-    def read(fields: Sequence[str]) -> RowTags:
+def _id_reader(column: str, place: int) -> TagReader:
+    def read(fields: Sequence[str]) -> tuple[RowTags, list[tuple[str, str]]]:
         tags, faults = track_values.tags(fields[place])
-        if faults:
-            raise ValueError("; ".join(faults))
-        return dict(tags or ())
+        return dict(tags or ()), [(column, fault) for fault in faults]
 
     return read
 
 
-def _list_reader(category: str, place: int, separator: str) -> Callable[[Sequence[str]], RowTags]:
-    def read(fields: Sequence[str]) -> RowTags:
+def _list_reader(category: str, place: int, separator: str) -> TagReader:
+    def read(fields: Sequence[str]) -> tuple[RowTags, list[tuple[str, str]]]:
         slugs = (slug(name) for name in fields[place].split(separator))
-        return dict.fromkeys(tag_id(f"{category}/{one}") for one in slugs if one)
+        return dict.fromkeys(tag_id(f"{category}/{one}") for one in slugs if one), []
 
     return read
 
 
-def _wide_reader(category: str, places: Mapping[str, int]) -> Callable[[Sequence[str]], RowTags]:
+def _wide_reader(category: str, places: Mapping[str, int]) -> TagReader:
     """A reader of tag columns. It keeps weights of 0 only if all are 0: then the track is known to carry no tag."""
-    tags = {tag_id(f"{category}/{slug(name)}"): place for name, place in places.items()}
+    columns = [(name, place, tag_id(f"{category}/{slug(name)}")) for name, place in places.items()]
 
-    def read(fields: Sequence[str]) -> RowTags:
-        weights = {tag: _weight(fields[place], tag) for tag, place in tags.items() if fields[place].strip()}
-        carried = {tag: None if weight == 1 else weight for tag, weight in weights.items() if weight}
-        return carried or dict.fromkeys(weights, 0.0)
+    def read(fields: Sequence[str]) -> tuple[RowTags, list[tuple[str, str]]]:
+        weights, faults = {}, []
+        for name, place, tag in columns:
+            try:
+                if fields[place].strip():
+                    weights[tag] = _weight(fields[place], tag)
+            except ValueError as e:
+                faults.append((name, str(e)))
+        carried: RowTags = {tag: None if weight == 1 else weight for tag, weight in weights.items() if weight}
+        return carried or dict.fromkeys(weights, 0.0), faults
 
     return read
 
