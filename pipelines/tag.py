@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags
+from pipelines.inputs.numbers import RATIO
 from pipelines.terminal.command import Command
 
 
@@ -19,7 +20,7 @@ from pipelines.terminal.command import Command
 @click.option("--table", required=True, metavar="TABLE", help="Folder or gs:// prefix of the tables.")
 @click.option(
     "--min-score",
-    type=float,
+    type=RATIO,
     default=0.0,
     show_default=True,
     metavar="SCORE",

@@ -10,7 +10,10 @@ from pipelines.terminal.errors import UsageError
 
 PROGRAM = "catalog-tagger"
 
-EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused: a gate failed, or the table has a newer snapshot."
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused: a gate failed, or the table has a newer snapshot, 4 an "
+    "import lost too many rows."
+)
 
 BEAM_FLAGS = (
     "Beam's own flags pass through, for example --dry_run=True: build the job, print its options, launch nothing."
@@ -66,6 +69,7 @@ class Command(click.Command):
         for param in self.get_params(ctx):
             value = given.get(param.name or "")
             if isinstance(value, str | list | tuple) and param.expose_value:  # not the mark of a flag without its value
+                _refuse_blank(param, value)
                 param.type_cast_value(ctx, value)
 
     def _check_missing(self, ctx: click.Context, given: dict[str, Any]) -> None:
@@ -76,6 +80,16 @@ class Command(click.Command):
         ]
         if missing:
             raise UsageError(f"missing {', '.join(missing)}; see `{ctx.command_path} --help`")
+
+
+def _refuse_blank(param: click.Parameter, value: Any) -> None:
+    """Refuses an empty value: an empty path is the working folder. Flags that take any text may have one."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            _refuse_blank(param, part)
+    elif isinstance(value, str) and not value.strip() and param.metavar != "TEXT":
+        name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+        raise UsageError(f"{name}: the value is empty: give one, or leave the flag out")
 
 
 class CommandGroup(click.Group):

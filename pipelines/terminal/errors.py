@@ -7,8 +7,9 @@ from typing import ParamSpec, TypeVar
 _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
 
-DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-"""Exit codes: done; failed; wrong usage; refused: a gate failed, or the table has a newer snapshot."""
+DONE, FAILED, USAGE, REFUSED, LOST = 0, 1, 2, 3, 4
+"""Exit codes: done; failed; wrong usage; refused: a gate failed, or the table has a newer snapshot; an import lost too
+many rows."""
 
 
 class CommandFailed(Exception):

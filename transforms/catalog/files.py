@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.catalog.delimited.encoding import open_text, text_lines
-from transforms.catalog.delimited.table import TextTable, open_table
+from transforms.catalog.delimited.table import TextTable, open_text_table
 from transforms.catalog.problems import CatalogError, Problem
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
@@ -133,7 +133,7 @@ def _probe_parquet(url: str, stream: BinaryIO) -> CatalogFile:
 
 
 def _probe_table(url: str, kind: Format) -> CatalogFile:
-    table = open_table(url)
+    table = open_text_table(url)
     _check_names(table.names)
     return CatalogFile(url=url, format=kind, columns=dict.fromkeys(table.names, pa.string()), table=table)
 

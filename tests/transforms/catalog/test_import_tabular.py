@@ -19,9 +19,7 @@ def tags(result):
 
 def test_a_file_that_is_not_utf_8_is_named(tmp_path):
     (tmp_path / "latin.csv").write_bytes("track_id,uri\n1,café.mp3\n".encode("latin-1"))
-    with pytest.raises(
-        ValueError, match=r"latin\.csv: 1 lines are not UTF-8: save .* --encoding"
-    ):
+    with pytest.raises(ValueError, match=r"latin\.csv: 1 lines are not UTF-8: save .* --encoding"):
         import_csv(str(tmp_path / "latin.csv"), CsvLayout(renamed=SAME))
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-HEAD_BYTES = 1 << 16
+FORM_BYTES = 1 << 16
 """Bytes from the start of a file from which its form is recognised."""
 
 MOST_LINE = 16 * 1024 * 1024
@@ -70,7 +70,7 @@ def known_encoding(name: str) -> str:
 def open_text(stream: BinaryIO, encoding: str | None = None) -> io.TextIOWrapper:
     """The text of a file, without a byte order mark. In UTF-8, wrong bytes become single surrogates, see `is_utf8`."""
     if encoding is None:
-        encoding = sniff_encoding(stream.read(HEAD_BYTES))
+        encoding = sniff_encoding(stream.read(FORM_BYTES))
         stream.seek(0)
     if encoding == "utf-8":
         return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")

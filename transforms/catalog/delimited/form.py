@@ -34,12 +34,13 @@ class Form:
 
     def __str__(self) -> str:
         named = SEPARATORS.get(self.separator, repr(self.separator))
+        spaces = " and spaces" if self.spaced else ""
         quotes = "" if self.quoted else ", quotes are text"
-        return f"{self.encoding.upper()}, separated by {named}{quotes}"
+        return f"{self.encoding.upper()}, separated by {named}{spaces}{quotes}"
 
     def is_usual(self, url: str) -> bool:
         """Whether the name of the file promises this form: commas for `.csv`, tabs for `.tsv`, in UTF-8."""
-        return self.encoding == "utf-8" and self.separator == usual_separator(url)
+        return self == Form(separator=usual_separator(url))
 
 
 def usual_separator(url: str) -> str:

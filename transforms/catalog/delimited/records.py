@@ -33,7 +33,7 @@ class _StillOpen(Exception):
     """A row has too many lines."""
 
 
-def read_records(lines: Iterator[str], form: Form, width: int | None = None) -> Iterator[TextRecord]:
+def table_records(lines: Iterator[str], form: Form, width: int | None = None) -> Iterator[TextRecord]:
     """Yields the rows of a table, the header included. Empty lines are skipped.
 
     Args:
@@ -107,7 +107,7 @@ def _quoted(lines: _Lines, form: Form, width: int | None) -> Iterator[TextRecord
             lines.keep_one()
             yield TextRecord(lines.number, _broken(str(e) or f"open for {_MOST_LINES} lines"))
         else:
-            if len(lines.row) > 1 and _are_rows(lines.row, form.separator, width):
+            if len(lines.row) > 1 and _is_doubtful(lines.row, fields, form.separator, width):
                 lines.keep_one()
                 yield TextRecord(lines.number, _broken("the lines after this one look like rows"))
             elif fields:
@@ -122,10 +122,13 @@ def _broken(reason: str) -> ValueError:
     return ValueError(f"broken CSV ({reason}): close quotes, and double those inside a field")
 
 
-def _are_rows(lines: list[str], separator: str, width: int | None) -> bool:
-    """Whether each line of a row of several lines has the fields of a row, as after a quote that is not closed.
+def _is_doubtful(lines: list[str], fields: list[str], separator: str, width: int | None) -> bool:
+    """Whether a row of several lines is what a quote that is not closed makes of several rows.
 
-    In a table of two columns and commas, a text of several lines often has one comma in each.
+    The row then has too many or too few fields, or each of its lines has the fields of a row. But in a table of two
+    columns and commas, a text of several lines often has one comma in each.
     """
+    if width is None:
+        return False
     least = 2 if separator == "\t" else 3
-    return width is not None and width >= least and all(line.count(separator) == width - 1 for line in lines)
+    return len(fields) != width or (width >= least and all(line.count(separator) == width - 1 for line in lines))

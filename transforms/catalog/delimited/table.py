@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from transforms import storage
-from transforms.catalog.delimited.encoding import HEAD_BYTES, is_utf8, open_text, sniff_encoding, text_lines
+from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, open_text, sniff_encoding, text_lines
 from transforms.catalog.delimited.form import Form, sniff_form, usual_separator
-from transforms.catalog.delimited.records import TextRecord, read_records
+from transforms.catalog.delimited.records import TextRecord, table_records
 
 _QUOTES_MAY_BE_TEXT = "\t|"
 """Separators of tables in which quotes are often text, because their fields contain no separator."""
@@ -39,10 +39,10 @@ class TextTable:
         """Yields the rows after the header."""
         with storage.open_input(self.url) as stream:
             lines = text_lines(open_text(stream, self.form.encoding))
-            yield from itertools.islice(read_records(lines, self.form, len(self.names)), self.headers, None)
+            yield from itertools.islice(table_records(lines, self.form, len(self.names)), self.headers, None)
 
 
-def open_table(
+def open_text_table(
     url: str, *, names: Sequence[str] | None = None, headers: int = 1, encoding: str | None = None
 ) -> TextTable:
     """Reads a table once: its form, its columns, and the number of its rows.
@@ -71,11 +71,11 @@ def open_table(
 
 def _sniffed(url: str, encoding: str | None, width: int | None) -> Form:
     with storage.open_input(url) as stream:
-        head = stream.read(HEAD_BYTES)
+        head = stream.read(FORM_BYTES)
     encoding = encoding or sniff_encoding(head)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head).removeprefix("\ufeff")
     lines = io.StringIO(text, newline="").readlines()
-    whole = lines if len(head) < HEAD_BYTES or len(lines) == 1 else lines[:-1]
+    whole = lines if len(head) < FORM_BYTES or len(lines) == 1 else lines[:-1]
     return sniff_form(whole, encoding, usual_separator(url), width)
 
 
@@ -112,7 +112,7 @@ def _surveyed(url: str, form: Form, names: Sequence[str] | None, headers: int) -
     found = _Survey(names=tuple(names) if names is not None else _header(url, form, headers))
     with storage.open_input(url) as stream:
         lines = found.counted(text_lines(open_text(stream, form.encoding)))
-        for record in itertools.islice(read_records(lines, form, len(found.names)), headers, None):
+        for record in itertools.islice(table_records(lines, form, len(found.names)), headers, None):
             found.rows += 1
             if isinstance(record.fields, ValueError):
                 found.broken += 1
@@ -124,7 +124,7 @@ def _surveyed(url: str, form: Form, names: Sequence[str] | None, headers: int) -
 def _header(url: str, form: Form, headers: int) -> tuple[str, ...]:
     """Names of the columns; those of several header lines are joined by a point."""
     with storage.open_input(url) as stream:
-        records = list(itertools.islice(read_records(text_lines(open_text(stream, form.encoding)), form), headers))
+        records = list(itertools.islice(table_records(text_lines(open_text(stream, form.encoding)), form), headers))
     if not records:
         raise ValueError("the file is empty: the first line must name the columns")
     lines = []

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from transforms.catalog.delimited.table import TextTable, open_table
+from transforms.catalog.delimited.table import TextTable, open_text_table
 from transforms.catalog.problems import Problem
 
 
@@ -73,13 +73,13 @@ class SourceTable:
 def read_table(
     url: str, *, names: Sequence[str] | None = None, headers: int = 1, encoding: str | None = None
 ) -> SourceTable:
-    """Opens a table, see `open_table`.
+    """Opens a table, see `open_text_table`.
 
     Raises:
       ValueError: the file is empty, is no table, or is not in the encoding.
     """
     try:
-        table = open_table(url, names=names, headers=headers, encoding=encoding)
+        table = open_text_table(url, names=names, headers=headers, encoding=encoding)
     except ValueError as error:
         raise ValueError(f"{url}: {error}") from error
     wrong, other = table.not_utf8

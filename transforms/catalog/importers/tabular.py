@@ -44,6 +44,8 @@ class CsvLayout:
     def __post_init__(self) -> None:
         if missing := [name for name in ("track_id", "uri") if name not in self.renamed]:
             raise ValueError(f"no column given for {' and '.join(missing)}")
+        if not self.separator:
+            raise ValueError("the separator of the names in a list is empty: give the text between two names")
 
 
 def import_csv(url: str, layout: CsvLayout) -> CatalogBuilder:
