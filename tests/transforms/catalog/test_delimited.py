@@ -146,7 +146,7 @@ def test_utf_16_without_a_mark(tmp_path, order):
 def test_eight_bit_encodings_are_reported_and_read_if_they_are_named(tmp_path, encoding):
     title = {"cp1251": "Год", "shift-jis": "年"}.get(encoding, "Année")
     content = f"id,uri,{title}\n1,a,{title}\n".encode(encoding)
-    with pytest.raises(ValueError, match="line 1 is not UTF-8: save the file as UTF-8, or use .*--encoding"):
+    with pytest.raises(ValueError, match=r"line 1 is not UTF-8: save the file as UTF-8, or use .*--encoding"):
         opened(tmp_path, content)
     table = opened(tmp_path, content, encoding=known_encoding(encoding))
     assert (table.names[2], fields(table)) == (title, [["1", "a", title]])

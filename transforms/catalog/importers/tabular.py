@@ -44,6 +44,8 @@ class CsvLayout:
     def __post_init__(self) -> None:
         if missing := [name for name in ("track_id", "uri") if name not in self.renamed]:
             raise ValueError(f"no column given for {' and '.join(missing)}")
+        if self.names is not None and not all(name.strip() for name in self.names):
+            raise ValueError(f"a name is empty in {','.join(self.names)!r}: give one name per column")
         if not self.separator:
             raise ValueError("the separator of the names in a list is empty: give the text between two names")
 
