@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -176,8 +176,7 @@ def _json_type(kinds: set[type]) -> pa.DataType:
     return pa.float64() if kinds and kinds <= {int, float} else pa.string()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _TextRow:
+class _TextRow(NamedTuple):
     """One row of a text file: its fields or object, or the error of parsing it."""
 
     row: int

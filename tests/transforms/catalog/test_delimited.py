@@ -2,12 +2,15 @@
 
 import csv
 import io
+import re
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from transforms.catalog.delimited import encoding as encoding_module
 from transforms.catalog.delimited.encoding import MOST_LINE, known_encoding
 from transforms.catalog.delimited.form import SEPARATORS, Form
 from transforms.catalog.delimited.table import open_text_table
@@ -40,6 +43,13 @@ def text_of(rows, separator=",", end="\n", names=NAMES):
     return end.join([separator.join(names), *(separator.join(row) for row in rows), ""])
 
 
+@pytest.fixture(params=[7, 1 << 16], ids=["blocks of 7", "one block"])
+def block(request, monkeypatch):
+    """Characters that are read at a time: rows, line ends and quotes on both sides of every border."""
+    monkeypatch.setattr(encoding_module, "_BLOCK", request.param)
+
+
+@pytest.mark.usefixtures("block")
 @ONE_FOLDER
 @given(
     rows=st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"))] * 4)),
@@ -57,6 +67,7 @@ def test_what_a_writer_of_csv_writes_is_read_back(tmp_path, rows, separator, enc
     assert table.form.encoding == encoding.removesuffix("-sig")
 
 
+@pytest.mark.usefixtures("block")
 @ONE_FOLDER
 @given(rows=st.lists(st.tuples(*[words] * 4), min_size=1, max_size=30), data=st.data())
 def test_an_unclosed_quote_costs_its_own_row(tmp_path, rows, data):
@@ -196,6 +207,13 @@ def test_memory_does_not_grow_with_the_table(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_no_other_module_reads_csv():
+    root = Path(__file__).parents[3]
+    found = [path for package in ("pipelines", "transforms", "models") for path in (root / package).rglob("*.py")]
+    readers = re.compile(r"csv\.reader|DictReader|pyarrow\.csv|read_csv|csv\.Sniffer")
+    assert {path.parent.name for path in found if readers.search(path.read_text("utf-8"))} == {"delimited"}
 
 
 def test_an_endless_line_is_refused(tmp_path):

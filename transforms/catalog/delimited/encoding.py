@@ -6,6 +6,7 @@ names the lines that are not UTF-8, and a user gives the encoding.
 
 import codecs
 import io
+import itertools
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -15,6 +16,9 @@ FORM_BYTES = 1 << 16
 
 MOST_LINE = 16 * 1024 * 1024
 """Most characters of a line, and of a row that spans several lines."""
+
+_BLOCK = 1 << 16
+"""Characters that are read at a time."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -77,24 +81,32 @@ def open_text(stream: BinaryIO, encoding: str | None = None) -> io.TextIOWrapper
     return io.TextIOWrapper(stream, encoding=encoding, newline="")
 
 
-def text_lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yields the lines with their ends.
+def line_blocks(text: io.TextIOWrapper) -> Iterator[list[str]]:
+    """Yields the lines with their ends, some thousand at a time. Line feeds and carriage returns end a line.
 
     Raises:
       ValueError: a line has more than `MOST_LINE` characters, or bytes are not in the encoding.
     """
-    number = 0
+    number, rest = 0, ""
     try:
-        while line := text.readline(MOST_LINE + 1):
-            number += 1
-            if len(line) > MOST_LINE:
-                raise ValueError(f"line {number} has more than {MOST_LINE} characters: is this a table of text?")
-            yield line
+        while chunk := text.read(_BLOCK):
+            lines = io.StringIO(rest + chunk, newline="").readlines()
+            rest = "" if lines[-1].endswith("\n") else lines.pop()  # a line feed may follow a carriage return
+            number += len(lines)
+            if len(rest) > MOST_LINE:
+                raise ValueError(f"line {number + 1} has more than {MOST_LINE} characters: is this a table of text?")
+            yield lines
     except UnicodeDecodeError as e:
         raise ValueError(
             f"after line {number}: {e.object[e.start : e.start + 1].hex() or 'the end'} is not {e.encoding} "
             f"({e.reason}): save the file as UTF-8"
         ) from e
+    yield [rest] if rest else []
+
+
+def text_lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Yields the lines of `line_blocks`."""
+    return itertools.chain.from_iterable(line_blocks(text))
 
 
 def is_utf8(text: str) -> bool:

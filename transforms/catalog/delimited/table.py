@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from transforms import storage
-from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, open_text, sniff_encoding, text_lines
+from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, line_blocks, open_text, sniff_encoding
 from transforms.catalog.delimited.form import Form, sniff_form, usual_separator
 from transforms.catalog.delimited.records import TextRecord, table_records
 
@@ -38,8 +38,8 @@ class TextTable:
     def records(self) -> Iterator[TextRecord]:
         """Yields the rows after the header."""
         with storage.open_input(self.url) as stream:
-            lines = text_lines(open_text(stream, self.form.encoding))
-            yield from itertools.islice(table_records(lines, self.form, len(self.names)), self.headers, None)
+            blocks = line_blocks(open_text(stream, self.form.encoding))
+            yield from itertools.islice(table_records(blocks, self.form, len(self.names)), self.headers, None)
 
 
 def open_text_table(
@@ -99,20 +99,21 @@ class _Survey:
     wrong: int = 0
     other: int = 0
 
-    def counted(self, lines: Iterator[str]) -> Iterator[str]:
+    def counted(self, blocks: Iterator[list[str]]) -> Iterator[list[str]]:
         """The lines, whose encoding is counted."""
-        for line in lines:
-            if not line.isascii():
-                self.wrong += not is_utf8(line)
-                self.other += is_utf8(line)
-            yield line
+        for block in blocks:
+            wide = [] if "".join(block).isascii() else [line for line in block if not line.isascii()]
+            wrong = sum(not is_utf8(line) for line in wide)
+            self.wrong += wrong
+            self.other += len(wide) - wrong
+            yield block
 
 
 def _surveyed(url: str, form: Form, names: Sequence[str] | None, headers: int) -> _Survey:
     found = _Survey(names=tuple(names) if names is not None else _header(url, form, headers))
     with storage.open_input(url) as stream:
-        lines = found.counted(text_lines(open_text(stream, form.encoding)))
-        for record in itertools.islice(table_records(lines, form, len(found.names)), headers, None):
+        blocks = found.counted(line_blocks(open_text(stream, form.encoding)))
+        for record in itertools.islice(table_records(blocks, form, len(found.names)), headers, None):
             found.rows += 1
             if isinstance(record.fields, ValueError):
                 found.broken += 1
@@ -124,7 +125,7 @@ def _surveyed(url: str, form: Form, names: Sequence[str] | None, headers: int) -
 def _header(url: str, form: Form, headers: int) -> tuple[str, ...]:
     """Names of the columns; those of several header lines are joined by a point."""
     with storage.open_input(url) as stream:
-        records = list(itertools.islice(table_records(text_lines(open_text(stream, form.encoding)), form), headers))
+        records = list(itertools.islice(table_records(line_blocks(open_text(stream, form.encoding)), form), headers))
     if not records:
         raise ValueError("the file is empty: the first line must name the columns")
     lines = []
