@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -156,8 +156,8 @@ def _check_names(names: Sequence[str]) -> None:
 def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
     """All keys of all lines, each with the type that fits its values, or text if no single type fits."""
     kinds: dict[str, set[type]] = {}
-    for row in _json_rows(stream):
-        for key, value in row.value.items() if isinstance(row.value, dict) else ():
+    for _, row in _json_rows(stream):
+        for key, value in row.items() if isinstance(row, dict) else ():
             kinds.setdefault(key, set()).add(_kind(value))
     _check_names(list(kinds))
     return {key: _json_type(found - {type(None)}) for key, found in kinds.items()}
@@ -176,20 +176,14 @@ def _json_type(kinds: set[type]) -> pa.DataType:
     return pa.float64() if kinds and kinds <= {int, float} else pa.string()
 
 
-class _TextRow(NamedTuple):
-    """One row of a text file: its fields or object, or the error of parsing it."""
-
-    row: int
-    line: int
-    value: Any
+_TextRow = tuple[int, Any]
+"""The line on which a row of a text file ends, and its fields or object, or the error of parsing it."""
 
 
 def _json_rows(stream: BinaryIO) -> Iterator[_TextRow]:
-    row = 0
     for number, text in enumerate(text_lines(open_text(stream)), 1):
         if text.strip():
-            row += 1
-            yield _TextRow(row=row, line=number, value=_json_value(text))
+            yield number, _json_value(text)
 
 
 def _json_value(text: str) -> Any:
@@ -201,11 +195,6 @@ def _json_value(text: str) -> Any:
     if not isinstance(value, dict):
         return ValueError(f"{text.strip()[:60]!r} is not a JSON object: write one object per line")
     return value
-
-
-def _csv_rows(table: TextTable) -> Iterator[_TextRow]:
-    for row, record in enumerate(table.records(), 1):
-        yield _TextRow(row=row, line=record.line, value=record.fields)
 
 
 def count(file: CatalogFile) -> int:
@@ -221,7 +210,7 @@ def count(file: CatalogFile) -> int:
 def raw_batches(file: CatalogFile, row_group: int | None, batch_rows: int) -> Iterator[RawBatch]:
     """Yields the rows of a file, or of one row group of a Parquet file, at most `batch_rows` at a time."""
     if file.table is not None:
-        yield from _text_batches(file, _csv_rows(file.table), batch_rows, _csv_fields)
+        yield from _text_batches(file, file.table.records(), batch_rows, _csv_fields)
         return
     with storage.open_input(file.url) as stream:
         if file.format == "parquet":
@@ -244,13 +233,13 @@ def _text_batches(
     file: CatalogFile, rows: Iterator[_TextRow], batch_rows: int, fields: Callable[[Any, list[str]], list[Any]]
 ) -> Iterator[RawBatch]:
     names = list(file.columns)
-    good: list[tuple[_TextRow, list[Any]]] = []
+    good: list[tuple[int, int, list[Any]]] = []
     problems: list[Problem] = []
-    for row in rows:
+    for row, (line, value) in enumerate(rows, 1):
         try:
-            good.append((row, fields(row.value, names)))
+            good.append((row, line, fields(value, names)))
         except ValueError as e:
-            problems.append(Problem(file=file.url, row=row.row, column=None, message=str(e), line=row.line))
+            problems.append(Problem(file=file.url, row=row, column=None, message=str(e), line=line))
         if len(good) + len(problems) >= batch_rows:
             yield _raw_batch(names, good, problems)
             good, problems = [], []
@@ -258,10 +247,12 @@ def _text_batches(
         yield _raw_batch(names, good, problems)
 
 
-def _raw_batch(names: list[str], good: list[tuple[_TextRow, list[Any]]], problems: list[Problem]) -> RawBatch:
-    columns: dict[str, pa.Array | list[Any]] = {name: [values[i] for _, values in good] for i, name in enumerate(names)}
+def _raw_batch(names: list[str], good: list[tuple[int, int, list[Any]]], problems: list[Problem]) -> RawBatch:
+    columns: dict[str, pa.Array | list[Any]] = {
+        name: [values[i] for _, _, values in good] for i, name in enumerate(names)
+    }
     return RawBatch(
-        columns=columns, rows=[row.row for row, _ in good], lines=[row.line for row, _ in good], problems=problems
+        columns=columns, rows=[row for row, _, _ in good], lines=[line for _, line, _ in good], problems=problems
     )
 
 

@@ -87,21 +87,25 @@ def line_blocks(text: io.TextIOWrapper) -> Iterator[list[str]]:
     Raises:
       ValueError: a line has more than `MOST_LINE` characters, or bytes are not in the encoding.
     """
-    number, rest = 0, ""
+    number = 0
+    rest: list[str] = []
     try:
         while chunk := text.read(_BLOCK):
-            lines = io.StringIO(rest + chunk, newline="").readlines()
-            rest = "" if lines[-1].endswith("\n") else lines.pop()  # a line feed may follow a carriage return
-            number += len(lines)
-            if len(rest) > MOST_LINE:
+            rest.append(chunk)
+            if "\n" in chunk or "\r" in chunk or "\r" in rest[0]:
+                lines = io.StringIO("".join(rest), newline="").readlines()
+                rest = [""] if lines[-1].endswith("\n") else [lines.pop()]  # a line feed may follow a carriage return
+                number += len(lines)
+                yield lines
+            elif sum(map(len, rest)) > MOST_LINE:
                 raise ValueError(f"line {number + 1} has more than {MOST_LINE} characters: is this a table of text?")
-            yield lines
     except UnicodeDecodeError as e:
         raise ValueError(
             f"after line {number}: {e.object[e.start : e.start + 1].hex() or 'the end'} is not {e.encoding} "
             f"({e.reason}): save the file as UTF-8"
         ) from e
-    yield [rest] if rest else []
+    last = "".join(rest)
+    yield [last] if last else []
 
 
 def text_lines(text: io.TextIOWrapper) -> Iterator[str]:
