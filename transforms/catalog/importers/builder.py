@@ -61,7 +61,7 @@ class CatalogBuilder:
             if isinstance(row.fields, ValueError):
                 self.lose(row, str(row.fields))
             elif not ragged and len(row.fields) != len(source.names):
-                self.lose(row, f"{len(row.fields)} fields, the header has {len(source.names)}")
+                self.lose(row, source.uneven(row))
             else:
                 yield row
 

@@ -8,7 +8,7 @@ from transforms import storage
 from transforms.catalog.importers.builder import CatalogBuilder, RowTags
 from transforms.catalog.importers.source_table import SourceRow, SourceTable, read_table
 from transforms.catalog.importers.tabular import CsvLayout, import_csv
-from transforms.taxonomy.tag_ids import slug, tag_id
+from transforms.taxonomy.tag_ids import shown, slug, tag_id
 
 SPLIT = "split"
 """Name of the further column with the official split, for `prepare --split-column split`."""
@@ -171,9 +171,11 @@ def _add_clip_info(imported: CatalogBuilder, url: str) -> None:
     source = read_table(url)
     places = {name: source.place(name) for name in ("clip_id", "title", "artist", "album")}
     for row in source.rows():
-        track = imported.rows.get(row.values[places["clip_id"]])
-        if track is not None:
-            track.update({name: row.values[place] for name, place in places.items() if name != "clip_id"})
+        if isinstance(row.fields, ValueError) or len(row.fields) != len(source.names):
+            message = str(row.fields) if isinstance(row.fields, ValueError) else source.uneven(row)
+            imported.leave_out(row, "clip_info", message)
+        elif (track := imported.rows.get(row.fields[places["clip_id"]])) is not None:
+            track.update({name: row.fields[place] for name, place in places.items() if name != "clip_id"})
 
 
 def import_fma(tracks: str, genres: str, subset: str | None = None) -> CatalogBuilder:
@@ -196,10 +198,12 @@ def import_fma(tracks: str, genres: str, subset: str | None = None) -> CatalogBu
     columns = {name: source.place(column) for name, column in _FMA_COLUMNS.items()}
     wanted = _fma_subsets(subset)
     for row in imported.rows_of(source):
-        if not row.values[0].isdecimal():  # the third header line, which names the index
-            continue
         values = {name: row.values[place].strip() for name, place in columns.items()}
-        if values["subset"] in wanted:
+        if row.values[0] == "track_id":  # the third header line, which names the index
+            continue
+        if not row.values[0].isdecimal():
+            imported.lose(row, f"{shown(row.values[0])} is not the number of a track")
+        elif values["subset"] in wanted:
             _add_fma(imported, row, {**values, "track_id": row.values[0]}, ids)
     return imported
 
@@ -232,7 +236,7 @@ def _fma_genres(imported: CatalogBuilder, url: str) -> dict[str, str]:
     """Genre number -> tag. Adds names and parents to the catalog's taxonomy."""
     source = read_table(url)
     number, title, parent = (source.place(name) for name in ("genre_id", "title", "parent"))
-    rows = [row.values for row in source.rows()]
+    rows = [row.values for row in source.whole_rows()]
     slugs = [slug(fields[title]) for fields in rows]
     ids = {
         fields[number]: f"genre/{one}" if slugs.count(one) == 1 else f"genre/{one}_{fields[number]}"

@@ -1,6 +1,7 @@
 """Text tables that importers read, row by row."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -59,6 +60,21 @@ class SourceTable:
         for number, record in enumerate(self.text.records(), 1):
             yield SourceRow(self.text.url, number, record.line, record.fields)
 
+    def whole_rows(self) -> Iterator[SourceRow]:
+        """Yields all rows.
+
+        Raises:
+          ValueError: a row cannot be read, or has another number of fields than the table has columns.
+        """
+        for row in self.rows():
+            if len(row.values) != len(self.names):
+                raise ValueError(str(row.problem(self.uneven(row))))
+            yield row
+
+    def uneven(self, row: SourceRow) -> str:
+        """The message for a row with a wrong number of fields."""
+        return f"{len(row.values)} fields, the header has {len(self.names)}: quote fields that contain the separator"
+
     def place(self, name: str) -> int:
         """Position of a column.
 
@@ -82,6 +98,8 @@ def read_table(
         table = open_text_table(url, names=names, headers=headers, encoding=encoding)
     except ValueError as error:
         raise ValueError(f"{url}: {error}") from error
+    if repeated := sorted(name for name, count in Counter(filter(None, table.names)).items() if count > 1):
+        raise ValueError(f"{url}: columns {repeated} are repeated in the header: rename one of each")
     wrong, other = table.not_utf8
     if wrong > other:
         raise ValueError(

@@ -10,7 +10,7 @@ from transforms.catalog import values as track_values
 from transforms.catalog.importers.builder import CatalogBuilder, RowTags
 from transforms.catalog.importers.source_table import SourceTable, read_table
 from transforms.taxonomy.categories import CategoryKind
-from transforms.taxonomy.tag_ids import slug, tag_id, weighted_tag
+from transforms.taxonomy.tag_ids import shown, slug, tag_id, weighted_tag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class CsvLayout:
     Attributes:
       renamed: catalog column -> column of the table, such as `track_id` -> `clip_id`, or a template with columns in
         braces: `{album}-{disc}-{track}`.
-      tags: columns with full tag ids (`mood/calm:0.7|genre/rock`).
+      tags: columns with full tag ids (`mood/calm:0.7|genre/rock`). A column `tags` without another use is one.
       lists: (category, column) of columns with names of one category, joined by the separator.
       wide: (category, columns) with one column per tag, which contains 0, 1 or a weight. `*` means all columns without
         another use.
@@ -110,10 +110,12 @@ def _plain_readers(source: SourceTable, layout: CsvLayout) -> dict[str, Reader]:
 
 def _tag_readers(source: SourceTable, layout: CsvLayout, used: set[str]) -> list[TagReader]:
     readers: list[TagReader] = []
-    for column in layout.tags:
+    named = {*layout.tags, *(column for _, column in layout.lists), *(c for _, names in layout.wide for c in names)}
+    by_name = ["tags"] if "tags" in source.names and not named & {"tags", "*"} else []
+    for column in (*layout.tags, *by_name):
         readers.append(_id_reader(column, source.place(column)))
     for category, column in layout.lists:
-        readers.append(_list_reader(_checked(category), source.place(column), layout.separator))
+        readers.append(_list_reader(_checked(category), column, source.place(column), layout.separator))
     for category, columns in layout.wide:
         readers.append(_wide_reader(_checked(category), _wide_places(source, columns, used)))
     return readers
@@ -138,10 +140,11 @@ def _id_reader(column: str, place: int) -> TagReader:
     return read
 
 
-def _list_reader(category: str, place: int, separator: str) -> TagReader:
+def _list_reader(category: str, column: str, place: int, separator: str) -> TagReader:
     def read(fields: Sequence[str]) -> tuple[RowTags, list[tuple[str, str]]]:
-        slugs = (slug(name) for name in fields[place].split(separator))
-        return dict.fromkeys(tag_id(f"{category}/{one}") for one in slugs if one), []
+        slugs = {name: slug(name) for name in fields[place].split(separator) if name.strip()}
+        faults = [(column, f"{shown(name)} has neither letters nor digits") for name, one in slugs.items() if not one]
+        return dict.fromkeys(tag_id(f"{category}/{one}") for one in slugs.values() if one), faults
 
     return read
 
@@ -155,7 +158,7 @@ def _wide_reader(category: str, places: Mapping[str, int]) -> TagReader:
         for name, place, tag in columns:
             try:
                 if fields[place].strip():
-                    weights[tag] = _weight(fields[place], tag)
+                    weights[tag] = max(_weight(fields[place], tag), weights.get(tag, 0.0))
             except ValueError as e:
                 faults.append((name, str(e)))
         carried: RowTags = {tag: None if weight == 1 else weight for tag, weight in weights.items() if weight}
