@@ -181,6 +181,13 @@ def test_bytes_that_the_named_encoding_does_not_have_are_an_error(tmp_path):
         opened(tmp_path, "id,t\n1,a\n".encode("utf-16")[:-1])
 
 
+def test_a_table_that_was_replaced_meanwhile_is_named(tmp_path):
+    table = opened(tmp_path, "id,t\n1,é\n".encode("utf-16"))
+    (tmp_path / "t.csv").write_bytes(b"id,t\n1,a")
+    with pytest.raises(ValueError, match=r"t\.csv: "):
+        list(table.records())
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.synth import AV_FORMATS, FORMATS, av_file, music_file
+from tests.support.world import SHARED
 from transforms import storage
+from transforms.audio.containers.sniff import sniff
+from transforms.audio.errors import TrackError
 from transforms.catalog.importers.embedded import cleaned
 from transforms.catalog.importers.folder import folder_track_id, genre_tag, import_folder
 from transforms.taxonomy.tag_ids import tag_id
@@ -267,3 +271,26 @@ def test_genres_are_spelt_alike():
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(NotADirectoryError, match="no such folder"):
         import_folder(tmp_path / "none")
+
+
+def is_recognised(path):
+    try:
+        sniff(path.read_bytes())
+    except TrackError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("archive", ["bad.tar.gz", "dev"])
+def test_of_real_files_those_are_found_that_tag_recognises(tmp_path, archive):
+    folder = SHARED / archive
+    if not folder.exists():
+        pytest.skip(f"no {archive} beside the repository")
+    if folder.is_file():
+        with tarfile.open(folder) as packed:
+            packed.extractall(tmp_path, filter="data")
+        folder = tmp_path
+    found = import_folder(folder)
+    there = [path for path in folder.rglob("*") if path.is_file()]
+    assert {folder / uri for uri in found.table["uri"].to_pylist()} == set(filter(is_recognised, there))
+    assert found.table.num_rows + found.passed_over.counts.total() == len(there)

@@ -36,10 +36,17 @@ class TextTable:
     not_utf8: tuple[int, int]
 
     def records(self) -> Iterator[TextRecord]:
-        """Yields the rows after the header."""
+        """Yields the rows after the header.
+
+        Raises:
+          ValueError: the file was replaced, and is not in the encoding any more.
+        """
         with storage.open_input(self.url) as stream:
             blocks = line_blocks(open_text(stream, self.form.encoding))
-            yield from itertools.islice(table_records(blocks, self.form, len(self.names)), self.headers, None)
+            try:
+                yield from itertools.islice(table_records(blocks, self.form, len(self.names)), self.headers, None)
+            except ValueError as e:
+                raise ValueError(f"{self.url}: {e}") from e
 
 
 def open_text_table(
