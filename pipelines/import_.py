@@ -20,7 +20,7 @@ _output = combined(
         default=0.01,
         show_default=True,
         metavar="RATIO",
-        help="Fail with exit code 4 and write nothing if more than this fraction of the rows, or of the files that are "
+        help="Fail with exit code 5 and write nothing if more than this fraction of the rows, or of the files that are "
         "named like audio, becomes no track.",
     ),
     answer_flags,

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import LOST, CommandFailed, UsageError
+from pipelines.terminal.errors import ROWS_LOST, CommandFailed, UsageError
 from transforms import storage
 from transforms.catalog.delimited.encoding import known_encoding
 from transforms.catalog.delimited.table import TextTable
@@ -118,7 +118,7 @@ def _check_lost(limit: float, lost: int, read: int, what: str) -> None:
         raise CommandFailed(
             f"{lost} of {read} {what} lost ({lost / read:.1%}), more than --max-lost-ratio {limit:g}: nothing was "
             "written; correct what is listed above, or give a higher limit",
-            LOST,
+            ROWS_LOST,
         )
 
 

@@ -154,7 +154,8 @@ def _wide_reader(category: str, places: Mapping[str, int]) -> TagReader:
     columns = [(name, place, tag_id(f"{category}/{slug(name)}")) for name, place in places.items()]
 
     def read(fields: Sequence[str]) -> tuple[RowTags, list[tuple[str, str]]]:
-        weights, faults = {}, []
+        weights: dict[str, float] = {}
+        faults = []
         for name, place, tag in columns:
             try:
                 if fields[place].strip():
