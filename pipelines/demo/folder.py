@@ -59,7 +59,7 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
     """
     catalog = str(work / "catalog.parquet")
     # Accept any fraction of lost files, and of rejects below: files that are not music must not stop the demo.
-    command("import", "folder", folder, "--output", catalog, "--max-lost-ratio", "1")
+    command("import", "folder", folder, "--max-lost-ratio", "1", "--output", catalog)
     models = work.parent / "models"
     if any(not (models / name / "bundle.json").exists() for name in TAGGERS):
         command(

@@ -22,6 +22,6 @@ def head_options(args: Arguments) -> HeadOptions:
 
 def _share(text: str) -> float:
     try:
-        return number_in(text, 0, 1)
+        return number_in(text, 0, 1, above=True)
     except ValueError as error:
         raise ValueError(f"--precision-target: {error}: give a share such as 0.9, or TAG=0.9") from error

@@ -24,8 +24,8 @@ def number_in(text: str | float, least: float, most: float = math.inf, *, above:
         value = math.nan
     if math.isfinite(value) and least <= value <= most and not (above and value == least):
         return value
-    lowest = f"above {least:g}" if above else f"from {least:g}"
-    raise ValueError(f"{text!r} is not a number {lowest}" + (f" to {most:g}" if math.isfinite(most) else ""))
+    lowest, to = (f"above {least:g}", "and up to") if above else (f"from {least:g}", "to")
+    raise ValueError(f"{text!r} is not a number {lowest}" + (f" {to} {most:g}" if math.isfinite(most) else ""))
 
 
 class Number(click.ParamType[float]):
