@@ -9,6 +9,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
+from transforms.audio.channels import SILENCE
 from transforms.audio.containers.contents import BELIEVED, inspect
 from transforms.audio.containers.sniff import sniff
 from transforms.audio.errors import (
@@ -27,9 +28,6 @@ from transforms.features.logmel import log_mel_of_frames
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
 from transforms.features.sample_reader import PatchSamples
 from transforms.features.spec import FeatureSpec
-
-SILENCE = 1e-5
-"""Peak level (full scale is 1) up to which audio counts as digital silence: -100 dB, below one step of 16 bits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +99,9 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     contents = inspect(data, kind)
     track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
     reading = _read(track)
+    if (channels := reading.tally.energy.choice()) is not None:
+        track = dataclasses.replace(track, channels=channels)
+        reading = _read(track)
     good = reading.gather.good_patches()
     _check_good(track, reading, good)
     if reading.gather.peak() <= SILENCE:
@@ -212,6 +213,8 @@ def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
 def _damage(track: AudioFile, reading: Reading) -> str | None:
     """All defects of a file; None if it has none."""
     defects = list(dict.fromkeys(track.contents.notes + reading.notes))
+    if track.channels is not None:
+        defects.append(track.channels.note)
     if reading.tally.failure is not None:
         defects.append(f"{reading.tally.failure.reason}: {reading.tally.failure.detail}")
     if reading.tally.bad:

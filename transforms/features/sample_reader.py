@@ -6,6 +6,7 @@ import math
 import numpy as np
 import soxr
 
+from transforms.audio.channels import ChannelEnergy, channel_energies
 from transforms.audio.decoders.source import AudioSource, downmix
 from transforms.audio.errors import TrackError
 from transforms.audio.samples import Float32
@@ -131,26 +132,36 @@ class PatchSamples:
 
 @dataclasses.dataclass(kw_only=True)
 class DecodeTally:
-    """Counts of decoding: source frames, non-finite samples set to 0, and the error that ended it early."""
+    """Counts of decoding: source frames, non-finite samples set to 0, energy, and the error that ended it early.
 
+    `weights` are those of the channels in the downmix; None for their mean.
+    """
+
+    weights: tuple[float, ...] | None = None
     frames: int = 0
     bad: int = 0
+    energy: ChannelEnergy = dataclasses.field(default_factory=ChannelEnergy)
     failure: TrackError | None = None
 
     def mono(self, block: Float32) -> Float32:
         """Counts a decoded block and returns its downmix with non-finite samples set to 0."""
         self.frames += len(block)
-        mono = downmix(block)
-        if np.isfinite(np.dot(mono, mono)):
+        mono = downmix(block, self.weights)
+        of_mean = float(np.dot(mono, mono))
+        if math.isfinite(of_mean):
+            if block.shape[1] > 1 and self.weights is None:
+                self.energy.add(channel_energies(block, of_mean), of_mean, len(block))
             return mono
         good = np.abs(mono) < 1e9  # false for NaN, too
         self.bad += int(len(mono) - np.count_nonzero(good))
         return np.where(good, mono, np.float32(0))
 
 
-def read_straight(source: AudioSource, gather: PatchSamples, frames: int, spec: FeatureSpec) -> DecodeTally:
-    """Decodes sequentially from the source's position on, at most `frames` source frames."""
-    resampler, tally = Resampler(source.rate_hz, spec.sample_rate), DecodeTally()
+def read_straight(
+    source: AudioSource, gather: PatchSamples, frames: int, spec: FeatureSpec, tally: DecodeTally
+) -> DecodeTally:
+    """Decodes sequentially from the source's position on, at most `frames` source frames. Returns the tally."""
+    resampler = Resampler(source.rate_hz, spec.sample_rate)
     while tally.frames < frames:
         try:
             block = source.read(min(BLOCK_FRAMES, frames - tally.frames))
