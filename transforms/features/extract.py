@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.audio.channels import SILENCE
-from transforms.audio.containers.contents import BELIEVED, inspect
-from transforms.audio.containers.sniff import sniff
+from transforms.audio.containers.contents import BELIEVED, identify
 from transforms.audio.errors import (
     DecodeError,
     Empty,
@@ -22,6 +21,7 @@ from transforms.audio.errors import (
     TooShort,
     TrackError,
     Truncated,
+    UnsupportedCodec,
 )
 from transforms.audio.limits import Limits
 from transforms.features.logmel import log_mel_of_frames
@@ -95,8 +95,7 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     if len(data) > limits.max_bytes:
         raise SourceTooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
     start, core = time.perf_counter(), core_seconds()
-    kind = sniff(data)
-    contents = inspect(data, kind)
+    kind, contents = identify(data)
     track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
     reading = _read(track)
     if (channels := reading.tally.energy.choice()) is not None:
@@ -201,6 +200,8 @@ def _good_share(reading: Reading) -> float:
 def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
     """Raises a TrackError if the damage is too great."""
     planned, tally = len(reading.gather.plan.starts), reading.tally
+    if tally.coded is not None:
+        raise UnsupportedCodec(f"its samples are frames of {tally.coded}, not sound: extract that stream")
     if not tally.frames:
         raise tally.failure or NoFrames("the file decodes to nothing")
     if tally.bad > track.limits.max_bad_samples * tally.frames:

@@ -54,11 +54,11 @@ class AudioFile:
         if frames is None or frames > (self.contents.most_samples or frames):
             return None
         claimed, most = int(frames * self.contents.stretch), int(self.limits.max_duration_s * source.rate_hz)
-        if claimed > most and not (self.contents.is_counted or self._has(most)):
+        if claimed > most and not (self.contents.is_counted or self.has(most)):
             return None
         return claimed
 
-    def _has(self, frame: int) -> bool:
+    def has(self, frame: int) -> bool:
         """Whether there is audio at this frame."""
         with self.open() as source:
             try:
@@ -150,7 +150,19 @@ def read_planned(track: AudioFile, source: AudioSource, frames: int) -> Reading:
     decoded, lost = frames if seeks else tally.frames, source.lost_packets
     if tally.failure is not None and source.can_seek:
         lost += _visit_afresh(track, gather, frames, tally)
+        decoded = frames
+    if decoded == frames and gather.lacks_end():
+        decoded = _end_of_audio(track, gather, frames, source.rate_hz)
     return _reading(source, gather, tally, frames, decoded, _notes(frames, decoded, lost, gather))
+
+
+def _end_of_audio(track: AudioFile, gather: PatchSamples, frames: int, rate_hz: int) -> int:
+    """Length of a cut file in source frames, by bisection from the last frame that was decoded."""
+    there, missing = gather.decoded_to() * rate_hz // track.spec.sample_rate, frames
+    while missing - there > 1:
+        middle = (there + missing) // 2
+        there, missing = (middle, missing) if track.has(middle) else (there, middle)
+    return missing
 
 
 def _visit(source: AudioSource, reader: SpanReader, runs: list[tuple[int, int]]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import soxr
 
 from transforms.audio.channels import ChannelEnergy, channel_energies
+from transforms.audio.containers.coded_pcm import coded_frames
 from transforms.audio.decoders.source import AudioSource, downmix
 from transforms.audio.errors import TrackError
 from transforms.audio.samples import Float32
@@ -21,6 +22,9 @@ SMALL_BLOCK_FRAMES = 1 << 12
 
 LAST_PACKET = 4096
 """Frames by which a claimed length may be wrong: encoders count their last, partly filled packet differently."""
+
+_CODED_CHANNELS, _EXAMINED = 2, 1 << 15
+"""Channels of samples that may be frames of a codec, and the frames at the start of a block that are examined."""
 
 MARGIN_S = 0.1
 """Seconds of audio decoded before and after a run: longer than the resampling filter."""
@@ -114,6 +118,16 @@ class PatchSamples:
         ranges = [(b, b.start, b.start + len(b.samples)) for b in self.buffers]
         return [(max(0, first), min(self.length, last)) for b, first, last in ranges if not b.has(first, last)]
 
+    def lacks_end(self) -> bool:
+        """Whether the last run is incomplete at its end: the file ends before the track does."""
+        last = self.buffers[-1]
+        return not last.has(self.length - 1, last.start + len(last.samples))
+
+    def decoded_to(self) -> int:
+        """End of the last range that was decoded; ranges outside the track do not count."""
+        ends = [high for buffer in self.buffers for _, high in buffer.decoded if 0 < high <= self.length]
+        return max(ends, default=0)
+
     def good_patches(self) -> list[int]:
         """Indices of the patches whose samples are all decoded."""
         frames = min(self._spec.patch_frames, self.plan.frames)
@@ -134,7 +148,8 @@ class PatchSamples:
 class DecodeTally:
     """Counts of decoding: source frames, non-finite samples set to 0, energy, and the error that ended it early.
 
-    `weights` are those of the channels in the downmix; None for their mean.
+    `weights` are those of the channels in the downmix; None for their mean. `coded` names the codec whose frames the
+    samples are; `unseen` is the number of blocks, not counting silent ones, that are still examined for that.
     """
 
     weights: tuple[float, ...] | None = None
@@ -142,10 +157,14 @@ class DecodeTally:
     bad: int = 0
     energy: ChannelEnergy = dataclasses.field(default_factory=ChannelEnergy)
     failure: TrackError | None = None
+    coded: str | None = None
+    unseen: int = 2
 
     def mono(self, block: Float32) -> Float32:
         """Counts a decoded block and returns its downmix with non-finite samples set to 0."""
         self.frames += len(block)
+        if self.unseen and block.shape[1] == _CODED_CHANNELS:
+            self._examine(block)
         mono = downmix(block, self.weights)
         of_mean = float(np.dot(mono, mono))
         if math.isfinite(of_mean):
@@ -155,6 +174,15 @@ class DecodeTally:
         good = np.abs(mono) < 1e9  # false for NaN, too
         self.bad += int(len(mono) - np.count_nonzero(good))
         return np.where(good, mono, np.float32(0))
+
+    def _examine(self, block: Float32) -> None:
+        """Looks for frames of a codec in what is decoded as samples."""
+        with np.errstate(invalid="ignore"):
+            pcm = np.rint(block[:_EXAMINED] * np.float32(32_768)).astype("<i2")
+        if pcm.any():
+            self.unseen -= 1
+            coded = coded_frames(pcm.tobytes())
+            self.coded = self.coded or (coded.kind if coded else None)
 
 
 def read_straight(

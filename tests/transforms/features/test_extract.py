@@ -65,8 +65,7 @@ def test_other_rates_are_refused(rate):
 
 @pytest.mark.parametrize("channels", range(1, 9))
 def test_one_to_eight_channels_are_averaged(channels):
-    samples = np.zeros((44_100, channels), np.float32)
-    samples[:, -1:] = sine(1.0)
+    samples = np.hstack([sine(1.0, hz=440.0 * (c + 1)) for c in range(channels)])
     got = features(encode(samples, subtype="FLOAT"))
     mono = features(encode(samples.mean(axis=1, keepdims=True), subtype="FLOAT"))
     np.testing.assert_allclose(got.patches, mono.patches, atol=0.1)
