@@ -21,9 +21,9 @@ from transforms.audio.errors import (
     TooShort,
     TrackError,
     Truncated,
-    UnsupportedCodec,
 )
 from transforms.audio.limits import Limits
+from transforms.features.coded_samples import unwrapped
 from transforms.features.logmel import log_mel_of_frames
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
 from transforms.features.sample_reader import PatchSamples
@@ -98,6 +98,9 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     kind, contents = identify(data)
     track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
     reading = _read(track)
+    if reading.tally.is_coded:
+        track = unwrapped(track)
+        reading = _read(track)
     if (channels := reading.tally.energy.choice()) is not None:
         track = dataclasses.replace(track, channels=channels)
         reading = _read(track)
@@ -200,8 +203,6 @@ def _good_share(reading: Reading) -> float:
 def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
     """Raises a TrackError if the damage is too great."""
     planned, tally = len(reading.gather.plan.starts), reading.tally
-    if tally.coded is not None:
-        raise UnsupportedCodec(f"its samples are frames of {tally.coded}, not sound: extract that stream")
     if not tally.frames:
         raise tally.failure or NoFrames("the file decodes to nothing")
     if tally.bad > track.limits.max_bad_samples * tally.frames:
@@ -216,6 +217,8 @@ def _damage(track: AudioFile, reading: Reading) -> str | None:
     defects = list(dict.fromkeys(track.contents.notes + reading.notes))
     if track.channels is not None:
         defects.append(track.channels.note)
+    if (level := reading.gather.odd_level()) is not None:
+        defects.append(f"level: {level}")
     if reading.tally.failure is not None:
         defects.append(f"{reading.tally.failure.reason}: {reading.tally.failure.detail}")
     if reading.tally.bad:

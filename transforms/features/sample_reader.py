@@ -26,6 +26,12 @@ LAST_PACKET = 4096
 _CODED_CHANNELS, _EXAMINED = 2, 1 << 15
 """Channels of samples that may be frames of a codec, and the frames at the start of a block that are examined."""
 
+_LEAST_PEAK, _MOST_PEAK, _MOST_OFFSET = 1e-3, 4.0, 0.5
+"""Levels beyond which a note is made: -60 and +12 dB of full scale, and half of full scale.
+
+Of 750 real recordings, the peaks are from -34 to +5 dB (decoders exceed full scale), and the largest offset is 0.36.
+"""
+
 MARGIN_S = 0.1
 """Seconds of audio decoded before and after a run: longer than the resampling filter."""
 
@@ -139,6 +145,15 @@ class PatchSamples:
         last = first + patch.sample_count(self._spec)
         return any(buffer.has(first, last) for buffer in self.buffers)
 
+    def odd_level(self) -> str | None:
+        """What no recording has: a peak far over or under full scale, or a large constant offset; else None."""
+        peak = self.peak()
+        if not _LEAST_PEAK <= peak <= _MOST_PEAK:
+            return f"a peak of {20 * math.log10(max(peak, 1e-30)):+.0f} dB of full scale"
+        count = sum(len(buffer.samples) for buffer in self.buffers)
+        offset = float(sum(np.add.reduce(buffer.samples) for buffer in self.buffers)) / count
+        return f"a constant offset of {offset:+.2f} of full scale" if abs(offset) > _MOST_OFFSET else None
+
     def peak(self) -> float:
         """Highest absolute sample."""
         return max(max(float(buffer.samples.max()), -float(buffer.samples.min())) for buffer in self.buffers)
@@ -148,8 +163,8 @@ class PatchSamples:
 class DecodeTally:
     """Counts of decoding: source frames, non-finite samples set to 0, energy, and the error that ended it early.
 
-    `weights` are those of the channels in the downmix; None for their mean. `coded` names the codec whose frames the
-    samples are; `unseen` is the number of blocks, not counting silent ones, that are still examined for that.
+    `weights` are those of the channels in the downmix; None for their mean. `is_coded` tells that
+    the samples are frames of a codec; `unseen` is the number of blocks that are still examined for that.
     """
 
     weights: tuple[float, ...] | None = None
@@ -157,7 +172,7 @@ class DecodeTally:
     bad: int = 0
     energy: ChannelEnergy = dataclasses.field(default_factory=ChannelEnergy)
     failure: TrackError | None = None
-    coded: str | None = None
+    is_coded: bool = False
     unseen: int = 2
 
     def mono(self, block: Float32) -> Float32:
@@ -177,12 +192,16 @@ class DecodeTally:
 
     def _examine(self, block: Float32) -> None:
         """Looks for frames of a codec in what is decoded as samples."""
-        with np.errstate(invalid="ignore"):
-            pcm = np.rint(block[:_EXAMINED] * np.float32(32_768)).astype("<i2")
-        if pcm.any():
+        pcm = as_pcm(block[:_EXAMINED])
+        if any(pcm):
             self.unseen -= 1
-            coded = coded_frames(pcm.tobytes())
-            self.coded = self.coded or (coded.kind if coded else None)
+            self.is_coded = self.is_coded or coded_frames(pcm) is not None
+
+
+def as_pcm(block: Float32) -> bytes:
+    """Samples in 16 bits, lower byte first."""
+    with np.errstate(invalid="ignore"):
+        return np.rint(block * np.float32(32_768)).astype("<i2").tobytes()
 
 
 def read_straight(

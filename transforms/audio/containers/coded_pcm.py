@@ -21,6 +21,11 @@ class CodedPcm(NamedTuple):
     at: int
     is_swapped: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The name of the codec for people."""
+        return "IEC 61937 (digital output)" if self.kind == "spdif" else self.kind
+
 
 def coded_frames(pcm: bytes) -> CodedPcm | None:
     """What the bytes of 16-bit stereo samples, lower byte first, contain instead of samples; None if nothing."""

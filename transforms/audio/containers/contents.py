@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from transforms.audio.containers import chunked as chunks
 from transforms.audio.containers import flac, wavpack
-from transforms.audio.containers.coded_pcm import LOOKED_AT, CodedPcm, coded_frames, swapped
 from transforms.audio.containers.metadata_tags import id3_size
 from transforms.audio.containers.mp4 import missing_bytes
 from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
@@ -28,7 +27,6 @@ from transforms.audio.containers.sniff import (
     WAV,
     WAVPACK,
     AudioKind,
-    kind_named,
     locate,
     mpeg_kind,
 )
@@ -41,7 +39,6 @@ UNVERIFIED = "length_unverified"
 _STREAMED = 0x7FFFF000
 """Bytes. A claim of at least this size is the placeholder of a streaming writer that does not know the length."""
 _MPEG_IN_WAV = 0x0055
-_PCM_IN_WAV = (0x0001, 0xFFFE)
 _LEAST_FLAC_FRAME = 10
 _MOST_FLAC_BLOCK = 65_535
 
@@ -98,35 +95,14 @@ def _wav(data: bytes) -> Contents:
     audio = chunks.wav_audio(data)
     if audio is not None and audio.codec == _MPEG_IN_WAV:
         return _mpeg_in_wav(data, audio)
-    if audio is not None and audio.codec in _PCM_IN_WAV:
-        coded = coded_frames(data[audio.at : audio.at + 2 * LOOKED_AT])
-        if coded is not None:
-            return _coded_in_wav(data, audio, coded)
     return _sized(data, audio)
-
-
-def _body(data: bytes, audio: chunks.Audio) -> tuple[bytes, bool]:
-    """The bytes of a WAV's audio, and whether their number is known."""
-    end = audio.at + audio.claimed
-    is_known = audio.claimed > 0 and end < _STREAMED and not chunks.goes_on(data, audio)
-    return data[audio.at : end] if is_known else data[audio.at :], is_known
-
-
-def _coded_in_wav(data: bytes, audio: chunks.Audio, coded: CodedPcm) -> Contents:
-    """Removes the WAV around frames of a codec that it calls samples."""
-    body, _ = _body(data, audio)
-    body = swapped(body) if coded.is_swapped else body
-    notes = (f"coded: the samples are frames of {coded.kind}",)
-    wrapped = dataclasses.replace(kind_named(coded.kind), name=WAV.name)
-    if wrapped.demuxer == MP3.demuxer and wrapped.decoder == MP3.decoder:
-        return dataclasses.replace(_mp3(body[coded.at :]), wrapped=wrapped, notes=notes)
-    return Contents(data=body[coded.at :], wrapped=wrapped, notes=notes)
 
 
 def _mpeg_in_wav(data: bytes, audio: chunks.Audio) -> Contents:
     """Removes the WAV around an MP3: libsndfile guesses the length of a wrapped MP3 from its first frame."""
     end = audio.at + audio.claimed
-    body, is_known = _body(data, audio)
+    is_known = audio.claimed > 0 and end < _STREAMED and not chunks.goes_on(data, audio)
+    body = data[audio.at : end] if is_known else data[audio.at :]
     if mpeg_kind(body) != MP3:
         return Contents(data=body, wrapped=dataclasses.replace(MP2, name=WAV.name))
     contents = _mp3(body)

@@ -142,6 +142,13 @@ _RESYNC = re.compile(
 )
 """Beginnings of framed formats that are unlikely enough to be sought among other bytes."""
 
+_RESYNC_IN_TAG = re.compile(
+    _RESYNC.pattern + rb"|RI(?:FF|FX)....WAVE|(?:RF|BW)64....WAVE|FORM....AIF[FC]|caff\x00\x01\x00\x00|DSD \x1c\x00"
+    rb"|\x00\x00\x00[\x08-\x80]ftyp",
+    re.DOTALL,
+)
+"""The same within a tag of a wrong size, which no audio precedes."""
+
 _TAG_SEARCH_BYTES = 1 << 24
 """Bytes that are searched for audio if a tag at the start of the file has a wrong size."""
 
@@ -185,17 +192,18 @@ def locate(data: bytes) -> Located:
         return _located(data, stream)
     if (found := _sought(data, begin)) is not None:
         return found
-    if data.startswith(b"OggS", begin):
+    if _is_ogg(data, begin):
         raise FormatNotAllowed("it is Ogg without the beginning of a stream of a known audio codec")
     raise UnknownFormat(f"it begins with {data[start : start + 8].hex(' ')}")
 
 
 def _sought(data: bytes, begin: int) -> Located | None:
     """The first beginning of a framed format among other bytes. A tag of a wrong size is searched to its real end."""
-    start = 10 if begins_tag(data, 0) else begin
-    stop = min(len(data), start + (_TAG_SEARCH_BYTES if begins_tag(data, 0) else SEARCH_BYTES))
+    is_tag = begins_tag(data, 0)
+    start = 10 if is_tag else begin
+    stop = min(len(data), start + (_TAG_SEARCH_BYTES if is_tag else SEARCH_BYTES))
     stream = find_stream(data, start, stop)
-    matches = _RESYNC.finditer(data, start, len(data) if data.startswith(b"OggS", begin) else stop)
+    matches = (_RESYNC_IN_TAG if is_tag else _RESYNC).finditer(data, start, len(data) if _is_ogg(data, begin) else stop)
     header = next((match.start() for match in matches if _is_container(data, match.start())), None)
     if header is not None and (stream is None or header < stream.at):
         kind = _container(data, header)
@@ -220,6 +228,11 @@ def _is_container(data: bytes, at: int) -> bool:
         return _container(data, at) is not None
     except FormatNotAllowed:
         return False
+
+
+def _is_ogg(data: bytes, begin: int) -> bool:
+    """Whether pages of Ogg follow, perhaps after the rest of one."""
+    return data.find(b"OggS\0", begin, begin + SEARCH_BYTES) >= 0
 
 
 def _padding_end(data: bytes, start: int) -> int:
