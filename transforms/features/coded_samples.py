@@ -5,7 +5,7 @@ import dataclasses
 
 from transforms.audio.containers.coded_pcm import coded_frames, swapped
 from transforms.audio.containers.contents import inspect
-from transforms.audio.containers.sniff import kind_named
+from transforms.audio.containers.kinds import kind_named
 from transforms.audio.errors import DecodeError, UnsupportedCodec
 from transforms.audio.limits import MIB
 from transforms.features.reading import AudioFile
@@ -31,4 +31,3 @@ def unwrapped(track: AudioFile) -> AudioFile:
     notes = (*track.contents.notes, f"coded: the samples are frames of {coded.shown}", *contents.notes)
     contents = dataclasses.replace(contents, notes=notes)
     return dataclasses.replace(track, contents=contents, kind=dataclasses.replace(kind, name=track.kind.name))
-

@@ -9,7 +9,7 @@ import numpy as np
 
 from transforms.audio.channels import ChannelChoice
 from transforms.audio.containers.contents import UNVERIFIED, Contents
-from transforms.audio.containers.sniff import AudioKind
+from transforms.audio.containers.kinds import AudioKind
 from transforms.audio.decoders.opening import open_packets, open_source
 from transforms.audio.decoders.source import AudioSource
 from transforms.audio.errors import NoFrames, TooLong, TooShort, TrackError

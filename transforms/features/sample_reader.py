@@ -201,7 +201,8 @@ class DecodeTally:
 def as_pcm(block: Float32) -> bytes:
     """Samples in 16 bits, lower byte first."""
     with np.errstate(invalid="ignore"):
-        return np.rint(block * np.float32(32_768)).astype("<i2").tobytes()
+        pcm: bytes = np.rint(block * np.float32(32_768)).astype("<i2").tobytes()
+    return pcm
 
 
 def read_straight(

@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.audio.containers.sniff import KINDS
+from transforms.audio.containers.kinds import KINDS
 from transforms.catalog.importers.folder import folder_track_id, genre_tag, import_folder
 from transforms.taxonomy.tag_ids import tag_id
 

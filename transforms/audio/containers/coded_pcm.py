@@ -43,7 +43,7 @@ def coded_frames(pcm: bytes) -> CodedPcm | None:
     return None
 
 
-def swapped(data: bytes) -> bytes:
+def swapped(data: bytes | bytearray) -> bytes:
     """The same bytes with each two of them swapped, without an odd last one."""
     turned = bytearray(len(data) & ~1)
     turned[::2], turned[1::2] = data[1::2], data[: len(turned) : 2]

@@ -6,12 +6,7 @@ from collections.abc import Callable
 
 from transforms.audio.containers import chunked as chunks
 from transforms.audio.containers import flac, wavpack
-from transforms.audio.containers.metadata_tags import id3_size
-from transforms.audio.containers.mp4 import missing_bytes
-from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
-from transforms.audio.containers.mpeg_packets import Packets, clean_packets
-from transforms.audio.containers.ogg_chains import links_alike, only_audio, scan_ogg
-from transforms.audio.containers.sniff import (
+from transforms.audio.containers.kinds import (
     AIFF,
     AU,
     CAF,
@@ -27,9 +22,13 @@ from transforms.audio.containers.sniff import (
     WAV,
     WAVPACK,
     AudioKind,
-    locate,
-    mpeg_kind,
 )
+from transforms.audio.containers.metadata_tags import id3_size
+from transforms.audio.containers.mp4 import missing_bytes
+from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
+from transforms.audio.containers.mpeg_packets import Packets, clean_packets
+from transforms.audio.containers.ogg_chains import links_alike, only_audio, scan_ogg
+from transforms.audio.containers.sniff import locate, mpeg_kind
 
 BELIEVED = 20
 """A header is not believed if it claims more than this many times what the file contains."""
@@ -75,7 +74,10 @@ def identify(data: bytes) -> tuple[AudioKind, Contents]:
     kind, start = locate(data)
     if not start:
         return kind, inspect(data, kind)
-    contents = inspect(data[start:], kind)
+    audio = data[start:]
+    if kind == FLAC and not audio.startswith(b"fLaC"):
+        audio = flac.with_header(audio)
+    contents = inspect(audio, kind)
     if not data[id3_size(data) : start].strip(b"\0"):  # padding
         return kind, contents
     return kind, dataclasses.replace(contents, notes=(f"skipped: {start} bytes before the audio", *contents.notes))

@@ -1,4 +1,4 @@
-"""Formats that are recognised and not read: no audio, or audio that no decoder reads. They are refused by their names."""
+"""Formats that are refused by their names: no audio, or audio that no decoder reads."""
 
 from transforms.audio.errors import FormatNotAllowed, UnsupportedCodec
 

@@ -1,11 +1,53 @@
 """Recognises the format of a file by its first bytes, never by its name."""
 
-import dataclasses
 import itertools
 import re
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from transforms.audio.containers import flac
 from transforms.audio.containers.foreign import refuse_foreign
+from transforms.audio.containers.kinds import (
+    AIFF,
+    AMR,
+    APE,
+    ASF,
+    AU,
+    AVI,
+    CAF,
+    DSDIFF,
+    DSF,
+    DTS,
+    DTS_HD,
+    FLAC,
+    FLV,
+    MATROSKA,
+    MLP,
+    MP2,
+    MP3,
+    MP4,
+    MPEG_PROGRAM,
+    MPEG_TRANSPORT,
+    MUSEPACK_7,
+    MUSEPACK_8,
+    OGG_FLAC,
+    OPUS,
+    REALMEDIA,
+    SHORTEN,
+    SPDIF,
+    SPEEX,
+    SPHERE,
+    SVX,
+    TAK,
+    TRUEHD,
+    TTA,
+    VOC,
+    VORBIS,
+    W64,
+    WAV,
+    WAVPACK,
+    AudioKind,
+    kind_named,
+)
 from transforms.audio.containers.metadata_tags import begins_tag, id3_size
 from transforms.audio.containers.mp4 import refuse_references
 from transforms.audio.containers.mpeg import SEARCH_BYTES, find_mpeg_frame, mpeg_frame
@@ -13,82 +55,9 @@ from transforms.audio.containers.ogg_pages import first_packets
 from transforms.audio.containers.streams import Stream, find_stream, stream_at
 from transforms.audio.errors import FormatNotAllowed, UnknownFormat
 
-Decoder = Literal["soundfile", "av"]
-
 HEAD_BYTES = 4096
 """Bytes from the start of a file that are examined."""
 
-
-@dataclasses.dataclass(frozen=True)
-class AudioKind:
-    """A container.
-
-    Attributes:
-      name: its name in the ledger.
-      decoder: the decoder that is tried first.
-      demuxer: ffmpeg's name of the only demuxer that may read it; ffmpeg never guesses.
-      suffixes: usual endings of file names, without the dot. They choose the files of `import folder`; decoding never
-        looks at a name.
-    """
-
-    name: str
-    decoder: Decoder
-    demuxer: str
-    suffixes: tuple[str, ...]
-
-
-WAV = AudioKind("wav", "soundfile", "wav", ("wav", "wave", "rf64"))
-W64 = AudioKind("w64", "soundfile", "w64", ("w64",))
-AIFF = AudioKind("aiff", "soundfile", "aiff", ("aiff", "aif", "aifc"))
-CAF = AudioKind("caf", "soundfile", "caf", ("caf",))
-AU = AudioKind("au", "soundfile", "au", ("au", "snd"))
-SVX = AudioKind("8svx", "soundfile", "iff", ("8svx", "iff"))
-VOC = AudioKind("voc", "soundfile", "voc", ("voc",))
-SPHERE = AudioKind("sphere", "soundfile", "nistsphere", ("sph", "nist"))
-FLAC = AudioKind("flac", "soundfile", "flac", ("flac",))
-MP3 = AudioKind("mp3", "soundfile", "mp3", ("mp3",))
-MP2 = AudioKind("mp2", "av", "mp3", ("mp2",))  # libsndfile only estimates the length of layer 2
-VORBIS = AudioKind("vorbis", "soundfile", "ogg", ("ogg", "oga"))
-OPUS = AudioKind("opus", "soundfile", "ogg", ("opus",))
-OGG_FLAC = AudioKind("ogg-flac", "soundfile", "ogg", ("oga",))
-SPEEX = AudioKind("speex", "av", "ogg", ("spx",))
-MP4 = AudioKind("mp4", "av", "mov", ("m4a", "m4b", "m4r", "mp4", "3gp"))
-ASF = AudioKind("asf", "av", "asf", ("wma", "asf"))
-MATROSKA = AudioKind("matroska", "av", "matroska", ("mka", "webm"))
-AVI = AudioKind("avi", "av", "avi", ("avi",))
-MPEG_PROGRAM = AudioKind("mpeg-program", "av", "mpeg", ("mpg", "mpeg", "vob"))
-MPEG_TRANSPORT = AudioKind("mpeg-transport", "av", "mpegts", ("ts", "m2ts", "mts"))
-REALMEDIA = AudioKind("realmedia", "av", "rm", ("ra", "rm"))
-ADTS = AudioKind("aac", "av", "aac", ("aac",))
-LATM = AudioKind("aac-latm", "av", "loas", ("loas", "latm"))
-AC3 = AudioKind("ac3", "av", "ac3", ("ac3",))
-EAC3 = AudioKind("eac3", "av", "eac3", ("eac3", "ec3"))
-DTS = AudioKind("dts", "av", "dts", ("dts",))
-DTS_HD = AudioKind("dts-hd", "av", "dtshd", ("dtshd",))
-TRUEHD = AudioKind("truehd", "av", "truehd", ("thd",))
-MLP = AudioKind("mlp", "av", "mlp", ("mlp",))
-SPDIF = AudioKind("spdif", "av", "spdif", ("spdif",))
-WAVPACK = AudioKind("wavpack", "av", "wv", ("wv",))
-TTA = AudioKind("tta", "av", "tta", ("tta",))
-APE = AudioKind("ape", "av", "ape", ("ape",))
-TAK = AudioKind("tak", "av", "tak", ("tak",))
-SHORTEN = AudioKind("shorten", "av", "shn", ("shn",))
-MUSEPACK_7 = AudioKind("musepack-7", "av", "mpc", ("mpc", "mpp"))
-MUSEPACK_8 = AudioKind("musepack-8", "av", "mpc8", ("mpc",))
-DSF = AudioKind("dsf", "av", "dsf", ("dsf",))
-DSDIFF = AudioKind("dsdiff", "av", "iff", ("dff",))
-AMR = AudioKind("amr", "av", "amr", ("amr",))
-FLV = AudioKind("flv", "av", "flv", ("flv",))
-
-KINDS = (
-    *(WAV, W64, AIFF, CAF, AU, SVX, VOC, SPHERE, FLAC, MP3, MP2, VORBIS, OPUS, OGG_FLAC, SPEEX),
-    *(MP4, ASF, MATROSKA, AVI, MPEG_PROGRAM, MPEG_TRANSPORT, REALMEDIA, FLV),
-    *(ADTS, LATM, AC3, EAC3, DTS, DTS_HD, TRUEHD, MLP, SPDIF),
-    *(WAVPACK, TTA, APE, TAK, SHORTEN, MUSEPACK_7, MUSEPACK_8, DSF, DSDIFF, AMR),
-)
-"""Every container that is read."""
-
-_BY_NAME = {kind.name: kind for kind in KINDS}
 
 _MAGIC = (
     (b"fLaC", FLAC),
@@ -204,30 +173,30 @@ def _sought(data: bytes, begin: int) -> Located | None:
     stop = min(len(data), start + (_TAG_SEARCH_BYTES if is_tag else SEARCH_BYTES))
     stream = find_stream(data, start, stop)
     matches = (_RESYNC_IN_TAG if is_tag else _RESYNC).finditer(data, start, len(data) if _is_ogg(data, begin) else stop)
-    header = next((match.start() for match in matches if _is_container(data, match.start())), None)
-    if header is not None and (stream is None or header < stream.at):
-        kind = _container(data, header)
-        return Located(kind, header) if kind else None
-    return _located(data, stream) if stream else None
+    headers = ((match.start(), kind) for match in matches if (kind := _known(data, match.start())))
+    header = next(headers, None)
+    frames = flac.find_frames(data, start, stop)
+    found = {
+        **({stream.at: _located(data, stream)} if stream is not None else {}),
+        **({frames: Located(FLAC, frames)} if frames is not None else {}),
+        **({header[0]: Located(header[1], header[0])} if header is not None else {}),
+    }
+    return found[min(found)] if found else None
 
 
 def _located(data: bytes, stream: Stream) -> Located:
     """A stream. The reader of MPEG audio itself skips other bytes before the first frame, if they are few."""
-    kind, start = _BY_NAME[stream.kind], id3_size(data)
+    kind, start = kind_named(stream.kind), id3_size(data)
     offset = find_mpeg_frame(data[start : start + SEARCH_BYTES]) if kind in (MP3, MP2) else 0
     return Located(kind, 0 if offset is not None and start + offset == stream.at else stream.at)
 
 
-def kind_named(name: str) -> AudioKind:
-    """The container of this name."""
-    return _BY_NAME[name]
-
-
-def _is_container(data: bytes, at: int) -> bool:
+def _known(data: bytes, at: int) -> AudioKind | None:
+    """The container whose header is at this offset; None also if it is not read."""
     try:
-        return _container(data, at) is not None
+        return _container(data, at)
     except FormatNotAllowed:
-        return False
+        return None
 
 
 def _is_ogg(data: bytes, begin: int) -> bool:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from transforms.audio.containers.sniff import MP4, TTA, WAVPACK, AudioKind
+from transforms.audio.containers.kinds import MP4, TTA, WAVPACK, AudioKind
 from transforms.audio.errors import (
     DecodeError,
     FormatNotAllowed,

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from transforms.audio.containers.kinds import AudioKind
 from transforms.audio.containers.mpeg_packets import Packets
-from transforms.audio.containers.sniff import AudioKind
 from transforms.audio.decoders.soundfile_source import (
     SoundFileSource,
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from transforms.audio.containers.sniff import KINDS
+from transforms.audio.containers.kinds import KINDS
 from transforms.catalog.problems import Problem
 from transforms.formats.hashing import short_id
 from transforms.schemas.catalog import ALBUM, CATALOG
