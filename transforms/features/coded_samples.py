@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 
+import numpy as np
+
 from transforms.audio.containers.coded_pcm import coded_frames, swapped
 from transforms.audio.containers.contents import inspect
 from transforms.audio.containers.kinds import kind_named
@@ -20,10 +22,10 @@ def unwrapped(track: AudioFile) -> AudioFile:
     pcm = bytearray()
     with track.open() as source, contextlib.suppress(DecodeError):
         while len(block := source.read(BLOCK_FRAMES)):
-            pcm += as_pcm(block)
+            pcm += as_pcm(block).tobytes()
             if len(pcm) > _MOST_BYTES:
                 raise UnsupportedCodec(f"its samples are frames of a codec, and more than {_MOST_BYTES >> 20} MiB")
-    coded = coded_frames(bytes(pcm))
+    coded = coded_frames(np.frombuffer(bytes(pcm), "<i2"))
     if coded is None:
         raise UnsupportedCodec("its samples begin like frames of a codec, but are not")
     kind = kind_named(coded.kind)

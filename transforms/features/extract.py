@@ -212,17 +212,17 @@ def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
         raise error(f"{len(good)} of {planned} patches are good; {_damage(track, reading)}")
 
 
-def _damage(track: AudioFile, reading: Reading) -> str | None:
-    """All defects of a file; None if it has none."""
+def _damage(track: AudioFile, reading: Reading, level: str | None = None) -> str | None:
+    """All defects of a file, and an odd level; None if it has none."""
     defects = list(dict.fromkeys(track.contents.notes + reading.notes))
     if track.channels is not None:
         defects.append(track.channels.note)
-    if (level := reading.gather.odd_level()) is not None:
-        defects.append(f"level: {level}")
     if reading.tally.failure is not None:
         defects.append(f"{reading.tally.failure.reason}: {reading.tally.failure.detail}")
     if reading.tally.bad:
         defects.append(f"non_finite: {reading.tally.bad} samples set to 0")
+    if level is not None:
+        defects.append(f"level: {level}")
     return "; ".join(defects) or None
 
 
@@ -233,7 +233,7 @@ def _facts(track: AudioFile, reading: Reading, good: int) -> AudioFacts:
         channels=reading.channels,
         format=track.kind.name,
         decoded_fraction=good / len(reading.gather.plan.starts),
-        damage=_damage(track, reading),
+        damage=_damage(track, reading, reading.gather.odd_level()),
     )
 
 

@@ -4,10 +4,11 @@ import dataclasses
 import math
 
 import numpy as np
+import numpy.typing as npt
 import soxr
 
-from transforms.audio.channels import ChannelEnergy, channel_energies
-from transforms.audio.containers.coded_pcm import coded_frames
+from transforms.audio.channels import ChannelEnergy
+from transforms.audio.containers.coded_pcm import LOOKED_AT, coded_frames
 from transforms.audio.decoders.source import AudioSource, downmix
 from transforms.audio.errors import TrackError
 from transforms.audio.samples import Float32
@@ -23,14 +24,17 @@ SMALL_BLOCK_FRAMES = 1 << 12
 LAST_PACKET = 4096
 """Frames by which a claimed length may be wrong: encoders count their last, partly filled packet differently."""
 
-_CODED_CHANNELS, _EXAMINED = 2, 1 << 15
-"""Channels of samples that may be frames of a codec, and the frames at the start of a block that are examined."""
+_CODED_CHANNELS = 2
+"""Channels of samples that may be frames of a codec."""
 
 _LEAST_PEAK, _MOST_PEAK, _MOST_OFFSET = 1e-3, 4.0, 0.5
 """Levels beyond which a note is made: -60 and +12 dB of full scale, and half of full scale.
 
 Of 750 real recordings, the peaks are from -34 to +5 dB (decoders exceed full scale), and the largest offset is 0.36.
 """
+
+_STRIDE = 11
+"""One in so many samples is enough for an offset."""
 
 MARGIN_S = 0.1
 """Seconds of audio decoded before and after a run: longer than the resampling filter."""
@@ -148,11 +152,13 @@ class PatchSamples:
     def odd_level(self) -> str | None:
         """What no recording has: a peak far over or under full scale, or a large constant offset; else None."""
         peak = self.peak()
-        if not _LEAST_PEAK <= peak <= _MOST_PEAK:
-            return f"a peak of {20 * math.log10(max(peak, 1e-30)):+.0f} dB of full scale"
-        count = sum(len(buffer.samples) for buffer in self.buffers)
-        offset = float(sum(np.add.reduce(buffer.samples) for buffer in self.buffers)) / count
-        return f"a constant offset of {offset:+.2f} of full scale" if abs(offset) > _MOST_OFFSET else None
+        if peak > _MOST_PEAK:
+            return "the peak is more than 12 dB over full scale"
+        if peak < _LEAST_PEAK:
+            return "the peak is more than 60 dB under full scale"
+        some = [buffer.samples[::_STRIDE] for buffer in self.buffers]
+        offset = float(sum(np.add.reduce(samples) for samples in some)) / sum(len(samples) for samples in some)
+        return "there is a constant offset of more than half of full scale" if abs(offset) > _MOST_OFFSET else None
 
     def peak(self) -> float:
         """Highest absolute sample."""
@@ -164,7 +170,7 @@ class DecodeTally:
     """Counts of decoding: source frames, non-finite samples set to 0, energy, and the error that ended it early.
 
     `weights` are those of the channels in the downmix; None for their mean. `is_coded` tells that
-    the samples are frames of a codec; `unseen` is the number of blocks that are still examined for that.
+    the samples are frames of a codec; `is_examined` that enough samples that are not silence were examined for that.
     """
 
     weights: tuple[float, ...] | None = None
@@ -173,18 +179,17 @@ class DecodeTally:
     energy: ChannelEnergy = dataclasses.field(default_factory=ChannelEnergy)
     failure: TrackError | None = None
     is_coded: bool = False
-    unseen: int = 2
+    is_examined: bool = False
 
     def mono(self, block: Float32) -> Float32:
         """Counts a decoded block and returns its downmix with non-finite samples set to 0."""
         self.frames += len(block)
-        if self.unseen and block.shape[1] == _CODED_CHANNELS:
+        if not self.is_examined and block.shape[1] == _CODED_CHANNELS:
             self._examine(block)
         mono = downmix(block, self.weights)
-        of_mean = float(np.dot(mono, mono))
-        if math.isfinite(of_mean):
+        if np.isfinite(np.dot(mono, mono)):
             if block.shape[1] > 1 and self.weights is None:
-                self.energy.add(channel_energies(block, of_mean), of_mean, len(block))
+                self.energy.add(block.T, mono)
             return mono
         good = np.abs(mono) < 1e9  # false for NaN, too
         self.bad += int(len(mono) - np.count_nonzero(good))
@@ -192,17 +197,16 @@ class DecodeTally:
 
     def _examine(self, block: Float32) -> None:
         """Looks for frames of a codec in what is decoded as samples."""
-        pcm = as_pcm(block[:_EXAMINED])
-        if any(pcm):
-            self.unseen -= 1
-            self.is_coded = self.is_coded or coded_frames(pcm) is not None
+        first = 0 if block[:1].any() else int(np.argmax(block.any(axis=1)))
+        pcm = as_pcm(block[first : first + LOOKED_AT // _CODED_CHANNELS])
+        self.is_coded = self.is_coded or coded_frames(pcm) is not None
+        self.is_examined = self.is_coded or (len(pcm) > LOOKED_AT // 2 and bool(pcm.any()))
 
 
-def as_pcm(block: Float32) -> bytes:
-    """Samples in 16 bits, lower byte first."""
+def as_pcm(block: Float32) -> npt.NDArray[np.int16]:
+    """All samples of a block in a row, in 16 bits."""
     with np.errstate(invalid="ignore"):
-        pcm: bytes = np.rint(block * np.float32(32_768)).astype("<i2").tobytes()
-    return pcm
+        return np.rint(block * np.float32(32_768)).astype("<i2").reshape(-1)
 
 
 def read_straight(

@@ -22,7 +22,7 @@ _TEXT = (
 )
 """Beginnings of texts, after white space."""
 
-_NO_AUDIO = (
+NO_AUDIO = (
     (0, b"\x89PNG", "a PNG picture"),
     (0, b"\xff\xd8\xff", "a JPEG picture"),
     (0, b"GIF8", "a GIF picture"),
@@ -59,7 +59,7 @@ _NO_AUDIO = (
 )
 """Offset, bytes, and what they are."""
 
-_NO_DECODER = (
+NO_DECODER = (
     (0, b"OFR ", "OptimFROG"),
     (0, b"LA02", "LA (Lossless Audio)"),
     (0, b"LA03", "LA (Lossless Audio)"),
@@ -102,9 +102,9 @@ def refuse_foreign(data: bytes, at: int) -> None:
     for magic, what in _TEXT:
         if text.startswith(magic):
             raise FormatNotAllowed(f"it is {what}")
-    for offset, magic, what in _NO_AUDIO:
+    for offset, magic, what in NO_AUDIO:
         if head.startswith(magic, offset):
             raise FormatNotAllowed(f"it is {what}")
-    for offset, magic, name in _NO_DECODER:
+    for offset, magic, name in NO_DECODER:
         if head.startswith(magic, offset):
             raise UnsupportedCodec(f"it is {name}, which is not read: convert it to FLAC")

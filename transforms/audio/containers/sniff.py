@@ -112,11 +112,15 @@ _RESYNC = re.compile(
 """Beginnings of framed formats that are unlikely enough to be sought among other bytes."""
 
 _RESYNC_IN_TAG = re.compile(
-    _RESYNC.pattern + rb"|RI(?:FF|FX)....WAVE|(?:RF|BW)64....WAVE|FORM....AIF[FC]|caff\x00\x01\x00\x00|DSD \x1c\x00"
+    _RESYNC.pattern
+    + rb"|RI(?:FF|FX)....(?:WAVE|AVI )|(?:RF|BW)64....WAVE|FORM....AIF[FC]|caff\x00\x01\x00\x00|DSD \x1c\x00"
     rb"|\x00\x00\x00[\x08-\x80]ftyp",
     re.DOTALL,
 )
 """The same within a tag of a wrong size, which no audio precedes."""
+
+_LEADING_ZEROS = 3
+"""Most zeros that a header begins with."""
 
 _TAG_SEARCH_BYTES = 1 << 24
 """Bytes that are searched for audio if a tag at the start of the file has a wrong size."""
@@ -154,13 +158,17 @@ def locate(data: bytes) -> Located:
     if (kind := _container(data, start)) is not None:
         return Located(kind, 0)
     begin = _padding_end(data, start)
-    if begin != start and (kind := _container(data, begin)) is not None:
-        return Located(kind, begin)
-    refuse_foreign(data, begin)
+    for at in range(begin, max(start, begin - _LEADING_ZEROS) - 1, -1):
+        if (kind := _container(data, at)) is not None:
+            return Located(kind, at)
+    if not begins_tag(data, 0):  # else audio may follow a picture that the tag does not count
+        refuse_foreign(data, start)
+        refuse_foreign(data, begin)
     if (stream := stream_at(data, begin)) is not None:
         return _located(data, stream)
     if (found := _sought(data, begin)) is not None:
         return found
+    refuse_foreign(data, begin)
     if _is_ogg(data, begin):
         raise FormatNotAllowed("it is Ogg without the beginning of a stream of a known audio codec")
     raise UnknownFormat(f"it begins with {data[start : start + 8].hex(' ')}")
@@ -185,9 +193,9 @@ def _sought(data: bytes, begin: int) -> Located | None:
 
 
 def _located(data: bytes, stream: Stream) -> Located:
-    """A stream. The reader of MPEG audio itself skips other bytes before the first frame, if they are few."""
+    """A stream. The reader of MP3 itself skips other bytes before the first frame, if they are few."""
     kind, start = kind_named(stream.kind), id3_size(data)
-    offset = find_mpeg_frame(data[start : start + SEARCH_BYTES]) if kind in (MP3, MP2) else 0
+    offset = find_mpeg_frame(data[start : start + SEARCH_BYTES]) if kind == MP3 else 0
     return Located(kind, 0 if offset is not None and start + offset == stream.at else stream.at)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from transforms.audio.containers.metadata_tags import begins_tag
 from transforms.audio.containers.mpeg import SEARCH_BYTES, mpeg_frame
 
 _IN_ROW = 4
@@ -17,7 +18,7 @@ _IN_ROW = 4
 _AT_START = 2
 """The same for a stream that begins where a file or a tag begins or ends."""
 
-_LEAST_SHARE = 0.8
+_LEAST_SHARE = 0.9
 """Share of the bytes after its first frame that must be frames: in containers, other bytes lie between them."""
 
 _AC3_KBIT = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
@@ -73,12 +74,13 @@ def find_dts(data: bytes) -> int | None:
 
 
 def _first(data: bytes, start: int, stop: int, family: _Family) -> Stream | None:
-    for match in family.sync.finditer(data, start, stop):
-        at = match.start()
-        if _is_in_row(data, at, family) and _share(data, at, family) >= _LEAST_SHARE:
-            frame = family.frame(data, at)
-            return Stream(frame.kind, at) if frame else None
-    return None
+    """The first frames in a row decide: if too few of the bytes after them are frames, they are in a container."""
+    places = (match.start() for match in family.sync.finditer(data, start, stop))
+    at = next((at for at in places if _is_in_row(data, at, family)), None)
+    frame = family.frame(data, at) if at is not None else None
+    if at is None or frame is None or _share(data, at, family) < _LEAST_SHARE:
+        return None
+    return Stream(frame.kind, at)
 
 
 def _is_in_row(data: bytes, at: int, family: _Family) -> bool:
@@ -103,12 +105,13 @@ def _share(data: bytes, start: int, family: _Family) -> float:
     """Share of the next `SEARCH_BYTES` that are frames."""
     stop, covered, at = min(len(data), start + SEARCH_BYTES), 0, start
     while at < stop:
-        end = at
+        last = end = at
         for frame in _row(data, at, family):
-            end += frame.size
+            last, end = end, end + frame.size
             if end >= stop:
                 break
-        covered += end - at
+        is_whole = end >= stop or begins_tag(data, end)
+        covered += (end if is_whole else last) - at  # else the last frame may have been cut by other bytes
         following = family.sync.search(data, max(end, at + 1), stop)
         at = following.start() if following else stop
     return covered / (stop - start)
@@ -155,7 +158,7 @@ def _ac3(data: bytes, at: int) -> StreamFrame | None:
 def _dts(data: bytes, at: int) -> StreamFrame | None:
     """A core frame in one of four codings: 16 or 14 bits in a word of 16, in either byte order."""
     head = data[at : at + 16]
-    coding = next((i for i, sync in enumerate(_DTS_SYNC) if head.startswith(sync)), None)
+    coding = next((i for i, sync in enumerate(DTS_SYNC) if head.startswith(sync)), None)
     if coding is None or len(head) < 16:
         return None
     if coding & 1:
@@ -166,14 +169,15 @@ def _dts(data: bytes, at: int) -> StreamFrame | None:
     size = (bits >> 128 - 60 & 0x3FFF) + 1
     size = -(-size * 8 // 14) * 2 if coding & 2 else size
     if data.startswith(_DTS_EXTENSION, at + size):
-        following = data.find(_DTS_SYNC[coding], at + size, at + size + _LARGEST_DTS)
+        following = data.find(DTS_SYNC[coding], at + size, at + size + _LARGEST_DTS)
         size = following - at if following >= 0 else size
     return StreamFrame(size, coding, "dts") if size >= 96 else None
 
 
-_DTS_SYNC = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8")
+DTS_SYNC = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8")
+"""The sync word of DTS: in 16 and in 14 bits, each with the upper and with the lower byte first."""
 
-_DTS = _Family(re.compile(b"|".join(re.escape(sync) for sync in _DTS_SYNC)), _dts, in_row=2)
+_DTS = _Family(re.compile(b"|".join(re.escape(sync) for sync in DTS_SYNC)), _dts, in_row=2)
 
 _FAMILIES = (
     _Family(re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), _adts),

@@ -88,7 +88,7 @@ class MpegSource:
         if right:
             np.add(left, right[0], out=mixed)
             mixed *= np.float32(0.5)
-            self.energy.add([np.dot(side, side) for side in (left, *right)], np.dot(mixed, mixed), len(mixed))
+            self.energy.add((left, *right), mixed)
         else:
             mixed[:] = left
         self._count = end
