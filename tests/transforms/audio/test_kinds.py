@@ -111,3 +111,14 @@ def test_a_chain_of_such_files_is_read_to_its_end():
 def test_an_ogg_without_audio_is_refused_by_name():
     with pytest.raises(FormatNotAllowed, match="80 74 68 65"):
         locate(with_skeleton(music_file("vorbis", 1.0), THEORA)[:70])
+
+
+def test_a_stream_that_begins_after_the_file_was_opened_is_left_out():
+    """FFmpeg finds it when its first packet comes, as in broadcasts; PyAV knows only the streams of the beginning."""
+    data, at, tags = bytearray(av_file("flv", 8.0)), 13, []
+    while at + 11 <= len(data):
+        tags.append(at)
+        at += 15 + int.from_bytes(data[at + 1 : at + 4])
+    data[tags[-20]] = 9  # a packet of video
+    facts = extract(bytes(data), SPEC, Limits()).facts
+    assert facts.duration_s == pytest.approx(8.0, abs=0.1) and facts.decoded_fraction == 1.0
