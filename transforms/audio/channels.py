@@ -16,7 +16,7 @@ _EMPTY = 1e-5
 _AS_LOUD = 0.9
 """Of channels that cancel, the first one with at least this share of the loudest one's energy is read."""
 
-_STRIDE = 11
+_STRIDE = 61
 """One in so many samples is enough. No usual rate is a multiple of it: no tone of whole hertz is missed."""
 
 _CANCELLED = 0.02

@@ -35,12 +35,12 @@ class AudioFacts:
     """Facts about a track's audio.
 
     Attributes:
-      duration_s: length of the decoded audio; if patches were read by seeking, the length that the header claims.
+      duration_s: length of the audio that is in the file; a cut file is shorter than its header claims.
       sample_rate: rate of the source in Hz.
       channels: channels of the source.
       format: container by its magic bytes, such as `mp3`.
       decoded_fraction: share of the planned patches that are good, 0 to 1.
-      damage: defects of a file that was read nevertheless, joined by `; `; None if there are none.
+      damage: defects and oddities of a file that was read nevertheless, joined by `; `; None if there are none.
     """
 
     duration_s: float
@@ -97,23 +97,17 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     start, core = time.perf_counter(), core_seconds()
     kind, contents = identify(data)
     track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
-    reading = _read(track)
-    if reading.tally.is_coded:
-        track = unwrapped(track)
-        reading = _read(track)
-    if (channels := reading.tally.energy.choice()) is not None:
-        track = dataclasses.replace(track, channels=channels)
-        reading = _read(track)
+    track, reading = _read_sound(track)
     good = reading.gather.good_patches()
     _check_good(track, reading, good)
-    if reading.gather.peak() <= SILENCE:
+    if (peak := reading.gather.peak()) <= SILENCE:
         raise Silent(f"{reading.duration_s:.1f} s of digital silence")
     decoded = time.perf_counter()
     patches = _cut(reading.gather, spec)[good]
     return Features(
         patches=patches,
         starts_s=reading.gather.plan.starts_s(spec)[good],
-        facts=_facts(track, reading, len(good)),
+        facts=_facts(reading, len(good), track.kind.name, _damage(track, reading, reading.gather.odd_level(peak))),
         cost=_cost(decoded - start, time.perf_counter() - decoded, core_seconds() - core),
     )
 
@@ -147,6 +141,18 @@ def peak_bytes() -> int:
 def _status_file(process: int) -> int:
     """Descriptor of what the kernel tells about a process, opened once: a confined process opens no file later."""
     return os.open(f"/proc/{process}/status", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _read_sound(track: AudioFile) -> tuple[AudioFile, Reading]:
+    """Reads a track, and again if its samples are frames of a codec or if its channels have to be chosen."""
+    reading = _read(track)
+    if reading.tally.is_coded:
+        track = unwrapped(track)
+        reading = _read(track)
+    if (channels := reading.tally.energy.choice()) is not None:
+        track = dataclasses.replace(track, channels=channels)
+        reading = _read(track)
+    return track, reading
 
 
 def _read(track: AudioFile) -> Reading:
@@ -226,14 +232,14 @@ def _damage(track: AudioFile, reading: Reading, level: str | None = None) -> str
     return "; ".join(defects) or None
 
 
-def _facts(track: AudioFile, reading: Reading, good: int) -> AudioFacts:
+def _facts(reading: Reading, good: int, format: str, damage: str | None) -> AudioFacts:
     return AudioFacts(
         duration_s=reading.duration_s,
         sample_rate=reading.rate_hz,
         channels=reading.channels,
-        format=track.kind.name,
+        format=format,
         decoded_fraction=good / len(reading.gather.plan.starts),
-        damage=_damage(track, reading, reading.gather.odd_level()),
+        damage=damage,
     )
 
 
