@@ -205,7 +205,8 @@ class DecodeTally:
 def as_pcm(block: Float32) -> npt.NDArray[np.int16]:
     """All samples of a block in a row, in 16 bits."""
     with np.errstate(invalid="ignore"):
-        return np.rint(block * np.float32(32_768)).astype("<i2").reshape(-1)
+        pcm: npt.NDArray[np.int16] = np.rint(block * np.float32(32_768)).astype("<i2").reshape(-1)
+    return pcm
 
 
 def read_straight(
