@@ -24,8 +24,8 @@ SMALL_BLOCK_FRAMES = 1 << 12
 LAST_PACKET = 4096
 """Frames by which a claimed length may be wrong: encoders count their last, partly filled packet differently."""
 
-_CODED_CHANNELS = 2
-"""Channels of samples that may be frames of a codec."""
+_CODED_CHANNELS, _BEGINNING = 2, 256
+"""Channels of samples that may be frames of a codec, and the frames in which most files begin to sound."""
 
 _LEAST_PEAK, _MOST_PEAK, _MOST_OFFSET = 1e-3, 4.0, 0.5
 """Levels beyond which a note is made: -60 and +12 dB of full scale, and half of full scale.
@@ -196,7 +196,8 @@ class DecodeTally:
 
     def _examine(self, block: Float32) -> None:
         """Looks for frames of a codec in what is decoded as samples."""
-        first = 0 if block[:1].any() else int(np.argmax(block.any(axis=1)))
+        begin = next((part for part in (block[:_BEGINNING], block) if part.any()), block[:0])
+        first = int(np.argmax(begin.any(axis=1))) if len(begin) else 0
         pcm = as_pcm(block[first : first + LOOKED_AT // _CODED_CHANNELS])
         self.is_coded = self.is_coded or coded_frames(pcm) is not None
         self.is_examined = self.is_coded or (len(pcm) > LOOKED_AT // 2 and bool(pcm.any()))

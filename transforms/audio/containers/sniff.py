@@ -158,7 +158,7 @@ def locate(data: bytes) -> Located:
     if (kind := _container(data, start)) is not None:
         return Located(kind, 0)
     begin = _padding_end(data, start)
-    for at in range(begin, max(start, begin - _LEADING_ZEROS) - 1, -1):
+    for at in range(begin, max(start, begin - _LEADING_ZEROS - 1), -1):
         if (kind := _container(data, at)) is not None:
             return Located(kind, at)
     if not begins_tag(data, 0):  # else audio may follow a picture that the tag does not count
