@@ -1,8 +1,9 @@
 """Kinds that other programs write are read in the sandbox or refused by their names; the audio of several streams."""
 
+import numpy as np
 import pytest
 
-from tests.support.odd_files import dff_file, dsf_file, id3, ogg_pages_of, with_skeleton
+from tests.support.odd_files import dff_file, dsf_file, id3, ogg_pages_of, shorten_file, with_skeleton
 from tests.support.synth import OTHER_AV_FORMATS, SPEC, av_file, encode, music, music_file, sine
 from transforms.audio.containers import foreign
 from transforms.audio.containers.sniff import locate
@@ -16,6 +17,7 @@ THEORA, DIRAC = b"\x80theora" + bytes(35), b"BBCD\0" + bytes(40)
 READ = {
     "dsf": lambda: dsf_file(0.25),
     "dsdiff": lambda: dff_file(0.25),
+    "shorten": lambda: shorten_file((music(2.0) * 32_767).astype(np.int16), 44_100),
     "sphere": lambda: encode(music(2.0), 44_100, "NIST", "PCM_16"),
     "8svx": lambda: encode(music(2.0, channels=1), 44_100, "SVX", "PCM_16"),
     **{kind: lambda kind=kind: av_file(kind, 2.0) for kind in OTHER_AV_FORMATS},
