@@ -16,7 +16,7 @@ from transforms.audio.errors import FormatNotAllowed, TrackError, UnknownFormat
 from transforms.audio.limits import Limits
 from transforms.features.extract import extract
 
-SECONDS = 2.0
+SECONDS = 1.2
 
 
 def file_of(kind):
@@ -43,7 +43,9 @@ def test_a_stream_that_begins_in_mid_frame_is_read(kind):
 
 
 @pytest.mark.parametrize("kind", [*FRAMED, *WITH_HEADER])
-@pytest.mark.parametrize("size", [1, 500, 1 << 20])
+@pytest.mark.parametrize(
+    "size", [500, pytest.param(1, marks=pytest.mark.long), pytest.param(1 << 20, marks=pytest.mark.long)]
+)
 def test_padding_in_front_is_skipped(kind, size):
     want, got = facts(file_of(kind)), facts(bytes(size) + file_of(kind))
     assert (got.format, got.duration_s, got.damage) == (want.format, want.duration_s, want.damage)
@@ -118,7 +120,7 @@ def test_an_ogg_without_its_beginning_is_refused_by_name():
 
 
 def test_an_ogg_that_begins_in_mid_stream_is_read_from_the_next_stream_on():
-    assert facts(file_of("vorbis")[6000:] + file_of("vorbis")).duration_s == pytest.approx(SECONDS, abs=0.01)
+    assert facts(file_of("vorbis")[4500:] + file_of("vorbis")).duration_s == pytest.approx(SECONDS, abs=0.01)
 
 
 def test_a_transport_stream_of_any_packet_size_is_one():
@@ -158,7 +160,7 @@ def test_dts_is_known_in_each_coding(size):
 @pytest.mark.parametrize("kind", [*AV_FORMATS, *OTHER_AV_FORMATS])
 def test_no_cut_of_the_front_ends_in_anything_but_features_or_a_reason(kind):
     whole = av_file(kind, 1.0)
-    for cut in (1, 5, 33, 190, 1000):
+    for cut in (1, 190):
         try:
             facts(whole[cut:])
         except TrackError as error:

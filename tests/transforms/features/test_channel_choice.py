@@ -25,7 +25,7 @@ def assert_alike(got, want, most=0.0):
     assert np.abs(got.patches[loud].astype(float) - want.patches[loud]).mean() <= most
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_any_layout_of_empty_and_equal_channels_is_the_mono_file(seed):
     rng = np.random.default_rng(seed)
     count = int(rng.integers(2, 9))
