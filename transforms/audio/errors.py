@@ -94,8 +94,8 @@ class FormatNotAllowed(TrackError):
 
     reason, stage = "format_not_allowed", "probe"
     sentence = (
-        "The file is not read as audio: a playlist, picture, document, archive or MIDI file, Ogg without a known audio "
-        "codec, or a reference to another file."
+        "The file is not read as audio: a playlist, picture, document, archive, program, MIDI file or tracker module, "
+        "Ogg without a known audio codec or without its beginning, or a reference to another file."
     )
 
 
@@ -103,7 +103,7 @@ class UnsupportedCodec(TrackError):
     """A supported container with an unsupported codec."""
 
     reason, stage = "unsupported_codec", "probe"
-    sentence = "No decoder reads the codec that the header names; in a damaged file the header may be wrong."
+    sentence = "No decoder reads the format or the codec; in a damaged file the header may be wrong."
 
 
 class UnsupportedChannels(TrackError):

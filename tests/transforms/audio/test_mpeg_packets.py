@@ -13,8 +13,8 @@ from tests.support.world import SHARED
 from tests.transforms.audio.test_mutants import MUTATIONS
 from transforms.audio.containers import contents as containers
 from transforms.audio.containers.contents import inspect
+from transforms.audio.containers.kinds import MP3
 from transforms.audio.containers.mpeg import mpeg_frame, scan_mpeg
-from transforms.audio.containers.sniff import MP3
 from transforms.audio.errors import TrackError
 from transforms.audio.limits import Limits
 from transforms.features.extract import extract

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from transforms.audio.containers.sniff import MP4, TTA, WAVPACK, AudioKind
+from transforms.audio.containers.kinds import MP4, TTA, WAVPACK, AudioKind
 from transforms.audio.errors import (
     DecodeError,
     FormatNotAllowed,
@@ -148,10 +148,14 @@ class AvSource:
                     yield block
 
     def _packets(self) -> Iterator[Any]:
-        try:
-            yield from self._container.demux(self._stream)
-        except av.error.FFmpegError as error:
-            raise DecodeError(str(error.strerror)) from error
+        while True:
+            try:
+                yield from self._container.demux(self._stream)
+            except IndexError:  # a packet of a stream that began after the file was opened: PyAV does not know it
+                continue
+            except av.error.FFmpegError as error:
+                raise DecodeError(str(error.strerror)) from error
+            return
 
     def _place(self, frame: Any) -> Float32:
         """A frame's samples without those before the target of the last seek."""

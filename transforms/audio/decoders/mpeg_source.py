@@ -11,6 +11,7 @@ import av
 import av.logging
 import numpy as np
 
+from transforms.audio.channels import ChannelEnergy
 from transforms.audio.containers.mpeg import PACKET_FRAMES
 from transforms.audio.containers.mpeg_packets import Packets
 from transforms.audio.errors import DecodeError
@@ -29,6 +30,7 @@ class MpegSource:
     def __init__(self, data: bytes, packets: Packets) -> None:
         self.rate_hz, self.channels = packets.rate_hz, packets.channels
         self.frames: int | None = packets.frames
+        self.energy = ChannelEnergy()
         av.logging.set_level(av.logging.ERROR)
         av.logging.set_skip_repeated(False)  # a complaint counts even if an earlier file had the same one
         self._decoder: Any = av.CodecContext.create("mp3float", "r")
@@ -86,6 +88,7 @@ class MpegSource:
         if right:
             np.add(left, right[0], out=mixed)
             mixed *= np.float32(0.5)
+            self.energy.add((left, *right), mixed)
         else:
             mixed[:] = left
         self._count = end
