@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from transforms import storage
+from transforms.audio.containers.kinds import KINDS, AudioKind
 from transforms.audio.containers.metadata_tags import id3_size
 from transforms.audio.containers.mpeg import SEARCH_BYTES
-from transforms.audio.containers.kinds import KINDS, AudioKind
 from transforms.audio.containers.sniff import sniff
 from transforms.audio.errors import TrackError, UnknownFormat
 from transforms.audio.limits import Limits
