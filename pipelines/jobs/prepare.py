@@ -9,6 +9,7 @@ import math
 import apache_beam as beam
 
 from models.bundles.trunk_bundle import load_trunks
+from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
@@ -117,7 +118,9 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Plans and runs the job, and reports its result."""
     beam_options = parse_beam_args(beam_args, "prepare")
     check_beam_places(beam_options, catalog=args.catalog, catalog_root=args.catalog_root, output=args.output)
-    options = make_options(args)
+    if not is_dry_run(beam_options):
+        require_engine(beam_options)
+    options = make_options(args, dry_run=is_dry_run(beam_options))
     if (finished := _finished(options)) is not None:
         return _answer(finished, options.output, f"{options.output} is already finished, nothing to do\n")
 
@@ -134,7 +137,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return _report(options)
 
 
-def make_options(args: Arguments) -> Options:
+def make_options(args: Arguments, *, dry_run: bool = False) -> Options:
     """Checks the arguments against catalog and taxonomy.
 
     Raises:
@@ -160,7 +163,7 @@ def make_options(args: Arguments) -> Options:
         ),
         limits=limits,
         buckets=math.ceil(count / BUCKET_ROWS),
-        launch=receipts.begin(args.output),
+        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.output),
         allow_weak_sandbox=args.allow_weak_sandbox,
     )
 

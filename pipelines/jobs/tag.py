@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.trunks.loading import format_for, load_embedder
+from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
@@ -51,7 +52,7 @@ from transforms.record_run import RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
 from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
-from transforms.table.versions import open_table
+from transforms.table.versions import open_table, planned_buckets
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import ids_of
@@ -160,6 +161,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     )
     for place in itertools.chain(*args.also):
         check_beam_places(beam_options, also=place)
+    if not is_dry_run(beam_options):
+        require_engine(beam_options)
     deadline = time.monotonic() + args.publish_deadline
     for attempt in itertools.count():
         try:
@@ -187,7 +190,6 @@ def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
     first = options.known.parent is None
     run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
     if is_dry_run(beam_options):
-        receipts.forget(args.table, options.launch)
         return dry_run_answer(beam_options)
     if args.no_wait:
         text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
@@ -209,7 +211,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_catalog(args.catalog, args.catalog_root)
-    buckets = _buckets(args, count)
+    dry_run = is_dry_run(beam_options)
+    buckets = _buckets(args, count, dry_run)
     return Options(
         shards=shards,
         tracks=count,
@@ -223,14 +226,15 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
         limits=limits,
-        launch=receipts.begin(args.table, known.parent),
+        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.table, known.parent),
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets),
     )
 
 
-def _buckets(args: Arguments, tracks: int) -> int:
-    buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
+def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:
+    wanted = args.buckets or math.ceil(tracks / BUCKET_TRACKS)
+    buckets = planned_buckets(args.table, wanted) if dry_run else open_table(args.table, wanted)
     if args.buckets not in (None, buckets):
         raise UsageError(f"--buckets={args.buckets}: {args.table} has {buckets} buckets: leave the flag out")
     return buckets

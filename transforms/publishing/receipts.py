@@ -12,6 +12,9 @@ from transforms import storage
 from transforms.formats.hashing import json_bytes
 
 FOLDER = "launches"
+OF_DRY_RUN = f"{FOLDER}/dry-run.json"
+"""Path of the receipt of a job that is built and not launched. Nobody writes it."""
+
 _BEGUN, _ENDED = ".begun", ".json"
 
 

@@ -18,6 +18,7 @@ from transforms.storage.errors import (
     StorageError,
     TooLarge,
     Unavailable,
+    UnknownScheme,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "StorageError",
     "TooLarge",
     "Unavailable",
+    "UnknownScheme",
     "create",
     "delete",
     "exists",
@@ -65,7 +67,8 @@ def _backend(url: str) -> _Backend:
 
         return gcs
     if "://" in url:
-        raise ValueError(f"{url!r}: give a local path or a gs:// URL")
+        scheme = url.partition("://")[0]
+        raise UnknownScheme(f"{url}: {scheme}:// is not supported: give a local path or a gs:// URL")
     return local
 
 

@@ -90,6 +90,18 @@ def open_table(root: str, buckets: int) -> int:
     return read_table_metadata(root, writing=True).buckets
 
 
+def planned_buckets(root: str, buckets: int) -> int:
+    """What `open_table` would return; writes nothing.
+
+    Raises:
+      TableError: the table needs a newer reader or writer, or its `table.json` is damaged.
+    """
+    try:
+        return read_table_metadata(root, writing=True).buckets
+    except storage.NotFound:
+        return buckets
+
+
 def _check(url: str, role: str, wanted: int, own: int) -> None:
     if wanted > own:
         raise TableError(
