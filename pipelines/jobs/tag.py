@@ -10,6 +10,7 @@ import logging
 import math
 import random
 import time
+from collections.abc import Callable
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -62,6 +63,8 @@ _log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S = 30.0
 """Longest pause before a run that was not published first is planned again."""
+
+_OpenTable = Callable[[str, int], int]
 
 BUCKET_TRACKS = 20_000
 """Target number of tracks per bucket. The bucket count is written once, when a table is created."""
@@ -211,8 +214,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_catalog(args.catalog, args.catalog_root)
-    dry_run = is_dry_run(beam_options)
-    buckets = _buckets(args, count, dry_run)
+    open_for_run = planned_buckets if (dry_run := is_dry_run(beam_options)) else open_table
+    buckets = _buckets(args, count, open_for_run)
     return Options(
         shards=shards,
         tracks=count,
@@ -228,19 +231,18 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         limits=limits,
         launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.table, known.parent),
         allow_weak_sandbox=args.allow_weak_sandbox,
-        also=_all_also(args, bundle, buckets),
+        also=_all_also(args, bundle, buckets, open_for_run),
     )
 
 
-def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:
-    wanted = args.buckets or math.ceil(tracks / BUCKET_TRACKS)
-    buckets = planned_buckets(args.table, wanted) if dry_run else open_table(args.table, wanted)
+def _buckets(args: Arguments, tracks: int, open_for_run: _OpenTable) -> int:
+    buckets = open_for_run(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
     if args.buckets not in (None, buckets):
         raise UsageError(f"--buckets={args.buckets}: {args.table} has {buckets} buckets: leave the flag out")
     return buckets
 
 
-def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]:
+def _all_also(args: Arguments, bundle: Bundle, buckets: int, open_for_run: _OpenTable) -> tuple[Also, ...]:
     """Checks and returns every `--also`.
 
     Raises:
@@ -249,7 +251,7 @@ def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]
     given = {(args.table.rstrip("/"), bundle.embedding_id)}
     also = []
     for model, table in args.also:
-        other = _also(args, bundle.feature_id, model, table, buckets)
+        other = _also(args, bundle.feature_id, model, table, open_for_run(table, buckets), buckets)
         if (place := (table.rstrip("/"), other.embedding_id)) in given:
             raise UsageError(f"--also {model} {table}: that table already gets these embeddings: give it once")
         given.add(place)
@@ -257,7 +259,7 @@ def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]
     return tuple(also)
 
 
-def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int) -> Also:
+def _also(args: Arguments, feature_id: str, model: str, table: str, found: int, buckets: int) -> Also:
     """Checks and returns one `--also`.
 
     Raises:
@@ -268,7 +270,7 @@ def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int
         raise UsageError(f"--also {model} takes features {bundle.feature_id}, not {feature_id}: tag with it alone")
     for trunk in bundle.trunks:
         format_for(trunk, model, args.inference)
-    if (found := open_table(table, buckets)) != buckets:
+    if found != buckets:
         raise UsageError(f"--also: {table} has {found} buckets, {args.table} has {buckets}: tag with it alone")
     return Also(model=model, table=table, embedding_id=bundle.embedding_id)
 
