@@ -82,21 +82,35 @@ JOIN single AS b ON b.tag = tag_b
 ORDER BY together DESC, lift DESC, tag_a, tag_b
 LIMIT 20;
 
--- 9. How does the share of positive tracks compare with the share of annotated tracks? A track counts as annotated in a
--- category if one of its tags has a weight; there, a tag without a weight was not given, and counts as such.
-WITH annotated AS (
+-- 9. How does the share of positive tracks compare with the share of annotated tracks? A track is annotated in a category
+-- if one of its tags there has a weight. Then every tag of the category counts: given if it, or a tag under it, has a
+-- weight above 0, and otherwise not given.
+WITH RECURSIVE under AS (
+    SELECT tag, tag AS broader FROM taxonomy
+    UNION
+    SELECT u.tag, parent.tag FROM under AS u JOIN taxonomy AS x ON x.tag = u.broader, unnest(x.parents) AS parent(tag)
+  ),
+  given AS (
+    SELECT u.broader AS tag, count(DISTINCT t.track_id) AS tracks
+    FROM track_tags AS t JOIN under AS u ON u.tag = t.tag
+    WHERE t.expert_weight > 0
+    GROUP BY u.broader
+  ),
+  annotated AS (
     SELECT category, count(DISTINCT track_id) AS tracks FROM track_tags WHERE expert_weight IS NOT NULL GROUP BY category
   ),
-  tagged AS (SELECT count(*) AS tracks FROM tracks)
+  scored AS (
+    SELECT tag, count(*) FILTER (is_positive) AS positive, avg(score) AS mean_score FROM track_tags GROUP BY tag
+  )
 SELECT x.tag, x.threshold,
-  round(count(*) FILTER (t.is_positive) / any_value(n.tracks), 3) AS positive_share,
-  round(avg(t.score), 3) AS mean_score,
-  round(count(*) FILTER (t.expert_weight > 0) / any_value(a.tracks), 3) AS annotated_share
+  round(coalesce(s.positive, 0) / tagged.tracks, 3) AS positive_share,
+  round(s.mean_score, 3) AS mean_score,
+  round(coalesce(g.tracks, 0) / a.tracks, 3) AS annotated_share
 FROM taxonomy AS x
-CROSS JOIN tagged AS n
-LEFT JOIN track_tags AS t ON t.tag = x.tag
+CROSS JOIN (SELECT count(*) AS tracks FROM tracks) AS tagged
+LEFT JOIN scored AS s ON s.tag = x.tag
+LEFT JOIN given AS g ON g.tag = x.tag
 LEFT JOIN annotated AS a ON a.category = x.category
-GROUP BY x.tag, x.threshold
 ORDER BY abs(positive_share - annotated_share) DESC NULLS LAST, x.tag;
 
 -- 10. Which tracks sound most like this one? Cosine of the embeddings.

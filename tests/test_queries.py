@@ -110,11 +110,13 @@ KINDS = {
 
 def invented(rng):
     """Two snapshots with tracks, tags, artists, years and labels that are missing here and there."""
-    scores = {}
-    rows = {}
+    scores, rows = {}, {}
     for prefix, share in (("previous_", 0.7), ("", 0.8)):
         tracks = ["track-0000"] + [f"track-{i:04d}" for i in range(1, 30) if rng.random() < share]
         taxonomy_rows = [_tag(rng, kind, tag) for kind in KINDS for tag in KINDS[kind][1] if rng.random() < 0.85]
+        for earlier, row in zip(taxonomy_rows, taxonomy_rows[1:], strict=False):
+            if row["kind"] == "multilabel" and earlier["category"] == row["category"] and rng.random() < 0.6:
+                row["parents"] = [earlier["tag"]]
         rows[f"{prefix}tracks"] = [_track(rng, track_id) for track_id in tracks]
         rows[f"{prefix}taxonomy"] = taxonomy_rows
         rows[f"{prefix}embeddings"] = [

@@ -126,18 +126,24 @@ def co_occurrences(tables):
 
 
 def shares_of_tags(tables):
-    annotated = defaultdict(set)
+    annotated, given = defaultdict(set), defaultdict(set)
+    parents = {row["tag"]: row["parents"] for row in tables["taxonomy"]}
     for row in tables["track_tags"]:
         if row["expert_weight"] is not None:
             annotated[row["category"]].add(row["track_id"])
+        waiting = [row["tag"]] if row["expert_weight"] else []
+        while waiting:
+            tag = waiting.pop()
+            given[tag].add(row["track_id"])
+            waiting += parents[tag]
     rows = []
     for tag in tables["taxonomy"]:
         own = [row for row in tables["track_tags"] if row["tag"] == tag["tag"]]
-        given = sum(1 for row in own if row["expert_weight"] is not None and row["expert_weight"] > 0)
         of = len(annotated[tag["category"]])
         positive = rounded(sum(row["is_positive"] for row in own) / len(tables["tracks"]), 3)
         score = rounded(mean([row["score"] for row in own]), 3)
-        rows.append((tag["tag"], tag["threshold"], positive, score, rounded(given / of, 3) if of else None))
+        share = rounded(len(given[tag["tag"]]) / of, 3) if of else None
+        rows.append((tag["tag"], tag["threshold"], positive, score, share))
     return sorted(rows, key=lambda r: (r[4] is None, -abs(r[2] - r[4]) if r[4] is not None else 0, r[0]))
 
 
