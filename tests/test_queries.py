@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -114,7 +115,7 @@ def invented(rng):
     for prefix, share in (("previous_", 0.7), ("", 0.8)):
         tracks = ["track-0000"] + [f"track-{i:04d}" for i in range(1, 30) if rng.random() < share]
         taxonomy_rows = [_tag(rng, kind, tag) for kind in KINDS for tag in KINDS[kind][1] if rng.random() < 0.85]
-        for earlier, row in zip(taxonomy_rows, taxonomy_rows[1:], strict=False):
+        for earlier, row in pairwise(taxonomy_rows):
             if row["kind"] == "multilabel" and earlier["category"] == row["category"] and rng.random() < 0.6:
                 row["parents"] = [earlier["tag"]]
         rows[f"{prefix}tracks"] = [_track(rng, track_id) for track_id in tracks]
