@@ -61,7 +61,7 @@ def by_a_stuffer(samples, rate, rng):
     return bytes(data)
 
 
-def _stuff(data, at, fill=0xFF):
+def _stuff(data, at):
     """Adds the bits that a frame leaves over to the audio of its last channel, if it has audio."""
     frame = mpeg_frame(bytes(data[at : at + 4]))
     side = at + 4 + 2 * (not data[at + 1] & 1)
@@ -73,12 +73,13 @@ def _stuff(data, at, fill=0xFF):
     shifts = [8 * frame.side_info - place - 12 for place in places]
     lengths = [info >> shift & 0xFFF for shift in shifts]
     left = min(8 * (stop - body) - sum(lengths), 4095 - lengths[-1])
+    if lengths[-1] + left < 64:  # of parts of a few bits, libsndfile makes noise
+        return
     info += left << shifts[-1]
     data[side:body] = info.to_bytes(frame.side_info)
     used, count = sum(lengths), 8 * (stop - body)
     ones = (1 << left) - 1 << count - used - left
-    audio = int.from_bytes(data[body:stop])
-    data[body:stop] = ((audio & ~ones) | (ones & int.from_bytes(bytes([fill]) * (stop - body)))).to_bytes(stop - body)
+    data[body:stop] = (int.from_bytes(data[body:stop]) | ones).to_bytes(stop - body)
 
 
 ENCODERS = (by_libsndfile, by_ffmpeg, by_ffmpeg, by_a_stuffer)
