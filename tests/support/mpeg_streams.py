@@ -46,7 +46,8 @@ def by_ffmpeg(samples, rate, rng, **options):
         layout = ("mono", "stereo")[channels - 1]
         stream = container.add_stream("libmp3lame", rate=rate, layout=layout, options={**of_encoder, **options})
         stream.bit_rate = int(kbit) * 1000
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T * 32_767, np.int16), format="s16p", layout=layout)
+        whole = np.ascontiguousarray(samples.T * 32_767, np.int16)
+        frame = av.AudioFrame.from_ndarray(whole, format="s16p", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
         container.mux([*stream.encode(frame), *stream.encode(None)])
     return buffer.getvalue()

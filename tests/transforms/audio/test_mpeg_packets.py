@@ -148,7 +148,7 @@ def test_an_mp3_is_left_to_libsndfile(name):
 @pytest.mark.parametrize("rate", [44_100, 22_050, 8_000])
 @pytest.mark.parametrize("back", [1, 100, 255, 511])
 def test_frames_whose_audio_was_cut_off_are_silent(rate, channels, back, by_both):
-    """Their bytes are there for the frames behind them. The first frame with audio of its own is the first one heard."""
+    """Their bytes are there for the frames after them."""
     data = bytearray(mp3(rate, channels, "CONSTANT"))
     scan = scan_mpeg(bytes(data))
     at = scan.starts[1] + 4

@@ -1,4 +1,4 @@
-"""MP3s that a layer 3 decoder can take frame by frame, without a demuxer, and the samples that libsndfile makes of them."""
+"""MP3s whose frames a decoder can take as they are, without a demuxer, and which samples libsndfile returns of them."""
 
 import dataclasses
 import itertools
@@ -40,8 +40,8 @@ class Packets:
 def packets_of(data: bytes, scan: MpegScan) -> Packets | None:
     """The frames of a layer 3 file that begins with a length tag and is one span; else None.
 
-    Also None if a file is shorter than its tag claims and more than a cut frame or an ID3v1 tag follows: libsndfile looks
-    for frames in it, and fails.
+    Also None if a file is shorter than its tag claims and more than a cut frame or an ID3v1 tag follows: libsndfile
+    looks for frames in it, and fails.
     """
     head, (first, stop) = scan.head, scan.spans[0]
     claimed = scan.tag_frames
