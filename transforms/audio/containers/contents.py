@@ -157,13 +157,11 @@ def _mp3(data: bytes) -> Contents:
     keeps_tag = audio - 2 <= claimed <= BELIEVED * max(1, audio)
     if not keeps_tag:
         notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
-    if keeps_tag and not scan.is_vbri and len(scan.spans) == 1 and scan.spans[0][0] == start:
-        corrected, rescan = data, scan
-    else:
-        keeps_own = keeps_tag and not scan.is_vbri
-        corrected = with_length_tag(data, scan, keep_tag=keeps_own, claimed=claimed if keeps_tag else None)
-        rescan = scan_mpeg(corrected)
-    packets = packets_of(corrected, rescan) if rescan is not None else None
+    keeps_own = keeps_tag and not scan.is_vbri
+    if keeps_own and len(scan.spans) == 1 and scan.spans[0][0] == start:
+        return Contents(data=data, packets=packets_of(data, scan), is_counted=True, notes=tuple(notes))
+    corrected = with_length_tag(data, scan, keep_tag=keeps_own, claimed=claimed if keeps_tag else None)
+    packets = packets_of(corrected, rescan) if (rescan := scan_mpeg(corrected)) else None
     return Contents(data=corrected, packets=packets, is_counted=True, notes=tuple(notes))
 
 
