@@ -171,18 +171,21 @@ def samples(source):
 
 
 def check_stream(seed, by_both):
-    """The same facts, and the same samples but for rounding. Returns whether the stream is read packet by packet."""
+    """The same facts, and the same samples but for rounding. Returns whether the stream is read packet by packet.
+
+    Of stuffing that ends within a code, each decoder may make one coefficient of its own.
+    """
     data, recipe = mpeg_streams.stream(seed)
     (facts, patches), (expected, reference) = by_both(data)
     assert facts == expected, recipe
-    contents = inspect(data, MP3)
+    contents, most = inspect(data, MP3), 1e-3 if "by_a_stuffer" in recipe else 1e-5
     if contents.packets is None or patches is None:
         return False
     with contextlib.suppress(DecodeError):
         with open_packets(data=contents.data, packets=contents.packets, limits=Limits()) as source:
             quick = samples(source)
         with open_source(contents.data, MP3, Limits()) as source:
-            assert np.abs(quick - samples(source)).max() < 1e-5, recipe
+            assert np.abs(quick - samples(source)).max() < most, recipe
         assert differing(patches, reference) < 0.1 and differing(patches, reference, 0.2) < 0.02, recipe
         return True
     assert np.array_equal(patches, reference), recipe
