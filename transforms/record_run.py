@@ -11,7 +11,7 @@ from apache_beam.typehints import no_annotations
 
 from transforms import storage
 from transforms.catalog.problems import ProblemSample
-from transforms.formats.hashing import json_bytes
+from transforms.formats.sealing import sealed_bytes
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
 from transforms.publishing.commit import read_run
@@ -106,7 +106,7 @@ def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
         files=(*files, taxonomy),
         measured=sides.work.to_json(),
     )
-    results = judge(run_facts(settings.known.root, run), settings.limits)
+    results = judge(run_facts(settings.known.root, run, hashed=False), settings.limits)
     return dataclasses.replace(run, gates=gates_json(results))
 
 
@@ -121,5 +121,5 @@ def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> di
 def _write_run(table: str, run: Run) -> Run:
     """Writes the run unless an earlier launch has finished it; returns the run that is stored under its id."""
     with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(table, run_path(run.run_id)), json_bytes(run.to_json()))
+        storage.create(storage.join(table, run_path(run.run_id)), sealed_bytes(run.to_json()))
     return read_run(table, run.run_id)

@@ -1,13 +1,14 @@
 """The manifest of a dataset, `dataset.json`. It is written once, after all shards."""
 
 import dataclasses
-import json
 from typing import Any, Self
 
 from transforms import storage
 from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import json_bytes
+from transforms.formats.hashing import sha256_hex
+from transforms.formats.inner_paths import inner_path
 from transforms.formats.parquet import read_parquet
+from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.splits.by_artist import SplitRatios
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -16,7 +17,7 @@ DATASET_FILE = "dataset.json"
 REJECTS = "rejects.parquet"
 CONFLICTS_FILE = "conflicts.parquet"
 
-_LATER = ("groups", "gates")
+_LATER = ("groups", "gates", "lists")
 """Fields that older datasets do not have."""
 
 TIED = "tied"
@@ -38,6 +39,7 @@ class ShardEntry:
       patches: number of patches in all its records.
       bytes: size of the file.
       sha256: SHA-256 of the file.
+      checksums: CRC-32C of the file, 8 hex digits; "" once the dataset is finished, and in reports of version 0.1.
     """
 
     path: str
@@ -46,6 +48,16 @@ class ShardEntry:
     patches: int
     bytes: int
     sha256: str
+    checksums: str = ""
+
+    def __post_init__(self) -> None:
+        inner_path(self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shard as an object of `dataset.json`."""
+        fields = dataclasses.asdict(self)
+        del fields["checksums"]
+        return fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +86,8 @@ class DatasetManifest:
       unknown_tags: catalog tag -> number of examples that carry it although the taxonomy does not have it.
       groups: number of `all` groups (artists) of labelled tracks, and of those that are `shared` by several sides.
         Empty in older datasets.
+      gates: name of each gate -> `value`, `limit`, `passed`.
+      lists: `rejects.parquet` and `conflicts.parquet` -> SHA-256. Empty in older datasets.
     """
 
     feature_spec: FeatureSpec
@@ -95,6 +109,7 @@ class DatasetManifest:
     unknown_tags: dict[str, int]
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    lists: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_id(self) -> str:
@@ -121,7 +136,7 @@ class DatasetManifest:
             "feature_spec": self.feature_spec.to_json(),
             "taxonomy": self.taxonomy.to_json(),
             "split_ratios": self.split_ratios.to_json(),
-            "shards": [dataclasses.asdict(shard) for shard in self.shards],
+            "shards": [shard.to_json() for shard in self.shards],
         }
 
     @classmethod
@@ -157,25 +172,38 @@ class DatasetManifest:
 
     def write(self, dataset: str) -> None:
         """Commits the dataset: creates `dataset.json`, which must not already exist with other content."""
-        storage.create(storage.join(dataset, DATASET_FILE), json_bytes(self.to_json()))
+        storage.create(storage.join(dataset, DATASET_FILE), sealed_bytes(self.to_json()))
 
 
 def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
     """Ids of the tracks that were left out because their bytes are on two sides of the split.
 
     Raises:
-      DatasetError: the list of rejects, which contains them, is missing.
+      DatasetError: the list of rejects, which contains them, is missing or was changed.
     """
     if not manifest.none.get(TIED):
         return []
     url = storage.join(dataset, REJECTS)
     try:
+        if problem := list_problem(dataset, manifest, REJECTS):
+            raise DatasetError(f"{problem}: prepare again")
         rows = read_parquet(url, ["track_id", "reason"]).to_pylist()
     except storage.NotFound as e:
         raise DatasetError(
             f"{url} is missing, although {DATASET_FILE} lists {manifest.none[TIED]} tied tracks: prepare again"
         ) from e
     return [row["track_id"] for row in rows if row["reason"] == TIED]
+
+
+def list_problem(dataset: str, manifest: DatasetManifest, name: str) -> str | None:
+    """How a list of the dataset differs from its manifest; None if it is the same, or the dataset does not say.
+
+    Raises:
+      storage.NotFound: the list is missing.
+    """
+    url, wanted = storage.join(dataset, name), manifest.lists.get(name)
+    found = sha256_hex(storage.read_bytes(url))
+    return f"{url}: SHA-256 {found}, {DATASET_FILE} has {wanted}" if wanted not in (None, found) else None
 
 
 def read_manifest(dataset: str) -> DatasetManifest:
@@ -186,8 +214,6 @@ def read_manifest(dataset: str) -> DatasetManifest:
     """
     url = storage.join(dataset, DATASET_FILE)
     try:
-        return DatasetManifest.from_json(json.loads(storage.read_bytes(url)))
+        return read_record(url, "a dataset manifest", DatasetManifest.from_json, DatasetError)
     except storage.NotFound as e:
         raise DatasetError(f"{url}: no such file: the folder is not a dataset, or `prepare` did not finish") from e
-    except (KeyError, TypeError, json.JSONDecodeError) as e:
-        raise DatasetError(f"{url}: not a dataset manifest ({type(e).__name__}: {e})") from e

@@ -2,13 +2,15 @@
 
 import dataclasses
 import datetime
-import json
 import os
 import time
 from typing import Any, Self
 
 from transforms import storage
-from transforms.formats.hashing import digest, json_bytes
+from transforms.formats.hashing import digest
+from transforms.formats.inner_paths import inner_path
+from transforms.formats.sealing import read_record, sealed_bytes
+from transforms.table.versions import TableError
 
 FOLDER = "launches"
 
@@ -36,6 +38,8 @@ class Receipt:
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
         """The receipt that `write` wrote; fields of later versions are ignored."""
+        if obj["run_id"] is not None:
+            inner_path(obj["run_id"])
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{**{name: obj[name] for name in names & obj.keys()}, "problems": tuple(obj["problems"])})
 
@@ -52,7 +56,7 @@ def new_path() -> str:
 
 def write(root: str, path: str, receipt: Receipt) -> None:
     """Writes a launch's receipt, or replaces it if the job's last step is retried."""
-    storage.write_bytes(storage.join(root, path), json_bytes(dataclasses.asdict(receipt)))
+    storage.write_bytes(storage.join(root, path), sealed_bytes(dataclasses.asdict(receipt)))
 
 
 def read(root: str, path: str) -> Receipt:
@@ -60,8 +64,9 @@ def read(root: str, path: str) -> Receipt:
 
     Raises:
       storage.NotFound: the job has not ended, or its run is published.
+      TableError: the receipt is damaged.
     """
-    return Receipt.from_json(json.loads(storage.read_bytes(storage.join(root, path))))
+    return read_record(storage.join(root, path), "a receipt", Receipt.from_json, TableError)
 
 
 def newest(root: str) -> Receipt | None:

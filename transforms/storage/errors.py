@@ -35,8 +35,10 @@ class FileInfo:
       url: its URL, in the form of the URL that was listed.
       size: size in bytes.
       version: changes whenever the bytes change: the generation of an object, the time and size of a local file.
+      crc32c: the store's own checksum of its bytes, 8 hex digits; "" for local files.
     """
 
     url: str
     size: int
     version: str
+    crc32c: str = ""

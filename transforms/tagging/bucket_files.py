@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.audio.errors import SourceUnavailable
+from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
 from transforms.table.content import comparable_digest
@@ -54,4 +55,5 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
         bytes=len(data),
         sha256=sha256,
         content=comparable_digest(name, table) if bucket >= 0 else "",
+        checksums=checksums_of(data),
     )

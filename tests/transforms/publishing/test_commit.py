@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from transforms import storage
-from transforms.formats.hashing import json_bytes
+from transforms.formats.sealing import sealed_bytes
 from transforms.publishing import commit as publishing
 from transforms.publishing.audit import Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
@@ -42,7 +42,7 @@ def _run(table: Path, run_id: str = "run-1", parent: int | None = None, **counts
         options={},
         files=tuple(files),
     )
-    storage.create(str(table / run_path(run_id)), json_bytes(run.to_json()))
+    storage.create(str(table / run_path(run_id)), sealed_bytes(run.to_json()))
     return run
 
 
