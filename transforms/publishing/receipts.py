@@ -70,9 +70,18 @@ def read(root: str, path: str) -> Receipt:
 
 
 def newest(root: str) -> Receipt | None:
-    """The receipt of the latest launch among those that have ended and are not published; None if there is none."""
+    """The receipt of the latest launch among those that have ended and are not published; None if there is none.
+
+    Raises:
+      TableError: it is damaged.
+    """
     paths = _paths(root)
-    return read(root, paths[-1]) if paths else None
+    if not paths:
+        return None
+    try:
+        return read(root, paths[-1])
+    except TableError as error:
+        raise TableError(f"{error}; or remove it, and give `publish` the id of the run") from error
 
 
 def forget(root: str, path: str) -> None:
@@ -83,10 +92,18 @@ def forget(root: str, path: str) -> None:
 def forget_run(root: str, run_id: str) -> None:
     """Removes the receipts of a published run and of all earlier launches."""
     paths = _paths(root)
-    own = [path for path in paths if read(root, path).run_id == run_id]
+    own = [path for path in paths if _run_of(root, path) == run_id]
     for path in paths if own else ():
         if path <= own[-1]:
             forget(root, path)
+
+
+def _run_of(root: str, path: str) -> str | None:
+    """The run of a receipt; None if it has none or is damaged, because the run is published all the same."""
+    try:
+        return read(root, path).run_id
+    except TableError:
+        return None
 
 
 def _paths(root: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Writes one bucket's tables as immutable files, and counts the outcomes of its tracks."""
 
-import contextlib
 import dataclasses
 from collections import Counter
 
@@ -45,8 +44,7 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
     sha256 = sha256_hex(data)
     folder = f"data/run={run_id}" + (f"/bucket={bucket:04d}" if bucket >= 0 else "")
     path = f"{folder}/{name}-{sha256[:16]}.parquet"
-    with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(known.root, path), data)
+    _keep(storage.join(known.root, path), data)
     return DataFile(
         table=name,
         path=path,
@@ -57,3 +55,12 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
         content=comparable_digest(name, table) if bucket >= 0 else "",
         checksums=checksums_of(data),
     )
+
+
+def _keep(url: str, data: bytes) -> None:
+    """Creates the file. If an earlier attempt of this unpublished run left other bytes, they are damaged: replaced."""
+    try:
+        storage.create(url, data)
+    except storage.AlreadyExists:
+        if storage.read_bytes(url) != data:
+            storage.write_bytes(url, data)
