@@ -3,7 +3,7 @@
 FORBIDDEN = frozenset("\\:*?[]{}")
 """Characters of other systems' paths, of URL schemes, and of patterns, which engines expand."""
 
-MOST_BYTES = 1024
+MOST_PATH_BYTES = 1024
 """Longest name of an object on `gs://`."""
 
 
@@ -24,8 +24,8 @@ def inner_path(path: object) -> str:
         raise _refused(path, f"it has {wrong[0]!a}")
     if bad := [part for part in path.split("/") if part in ("", ".", "..")]:
         raise _refused(path, f"it has the part {bad[0]!r}" if path else "it is empty")
-    if len(path.encode()) > MOST_BYTES:
-        raise _refused(path, f"it has more than {MOST_BYTES} bytes")
+    if len(path.encode()) > MOST_PATH_BYTES:
+        raise _refused(path, f"it has more than {MOST_PATH_BYTES} bytes")
     return path
 
 
