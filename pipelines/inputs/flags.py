@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import print_error
+from pipelines.terminal.standard_output import OutputFailed
 from pipelines.terminal.verbosity import verbosity_flags
 
 Decorator = Callable[[Any], Any]
@@ -28,7 +30,12 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
     """
     form = flags.pop("format")
     result = body(Arguments(**flags), list(click.get_current_context().args))
-    result.write(form)
+    try:
+        result.write(form)
+    except OutputFailed as error:
+        if result.all:
+            raise
+        print_error(f"{error}; everything else is done")
     return result.code
 
 

@@ -77,6 +77,7 @@ def _answer(facts: Facts, problems: list[str], summary: str) -> Answer:
         document={**facts, "problems": problems},
         rows=[{**facts, "problem": problem} for problem in problems] or [{**facts, "problem": None}],
         code=FAILED if problems else DONE,
+        all=True,
     )
 
 
