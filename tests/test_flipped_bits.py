@@ -16,7 +16,7 @@ from models.training.shards import local_shards
 from models.trunks.loading import load_embedder
 from pipelines.synthesis.catalog import make_tracks
 from tests.support.flips import Reader, printed, unnoticed
-from tests.support.published import BUCKETS, catalog_rows, fake_bundle, outcomes_of, publish_table
+from tests.support.published import BUCKETS, catalog_rows, fake_bundle, publish_table
 from transforms.dataset.labels import dataset_labels
 from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, read_manifest, tied_tracks
 from transforms.formats.hashing import bucket_of, sha256_hex
@@ -27,7 +27,7 @@ from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import read_snapshot
-from transforms.tagging.outcomes import PriorOutcomes, settled, write_part
+from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.tagger import ids_of
 
 OLD_DATASET = Path(__file__).parent / "compatibility/v0_1/dataset"
@@ -37,7 +37,7 @@ COUNTS = " UNION ALL ".join(f"SELECT '{name}' AS t, sum(hash(x)) AS h FROM {{0}}
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `bundle`, and `table`: a snapshot, an unpublished run, its receipt, part files for some tracks."""
+    """A folder with `bundle`, and `table`: a snapshot, an unpublished run and its receipt."""
     folder = tmp_path_factory.mktemp("tables")
     bundle, table = fake_bundle(folder / "bundle"), folder / "table"
     publish_table(table, bundle, 6)
@@ -48,8 +48,6 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (table / "runs").mkdir()
     (table / run_path(run.run_id)).write_bytes(sealed_bytes(run.to_json()))
     receipts.write(str(table), receipts.new_path(), Receipt(run_id=run.run_id, counts=run.counts))
-    for bucket, rows in buckets_of(12):
-        write_part(str(table), bucket, outcomes_of(rows, bundle.embedding_dim, set()), bundle.embedding_id)
     return folder
 
 
@@ -71,10 +69,10 @@ def some_tracks(table: Path) -> Any:
 
 
 def carry(table: Path) -> Any:
-    """What the next `tag` takes over: from the snapshot and from part files."""
+    """What the next `tag` takes over."""
     ids = ids_of(load_bundle(str(table.parent / "bundle")))
     known = PriorOutcomes(root=str(table), parent=1, ids=ids, due_again=frozenset())
-    return [settled(known, bucket, rows).to_pylist() for bucket, rows in buckets_of(12)]
+    return [assembled(known, bucket, rows).to_pylist() for bucket, rows in buckets_of(6)]
 
 
 def publish(table: Path) -> Any:

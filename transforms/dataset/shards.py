@@ -1,10 +1,10 @@
 """Writes one TFRecord file and one report per chunk, with the same bytes on every worker."""
 
-import contextlib
 import dataclasses
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Collection, Iterable, Iterator
 
 from transforms import storage
@@ -22,6 +22,8 @@ from transforms.formats.tfrecord import frame, read_records
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
 
+_log = logging.getLogger(__name__)
+
 WORK_FOLDER = "work"
 """Folder in the dataset with the reports of finished chunks, from which the next run resumes after a killed one."""
 
@@ -36,11 +38,27 @@ class ShardSettings:
 
 
 def read_report(fingerprint: str, settings: ShardSettings) -> ChunkReport | None:
-    """The report of a chunk that an earlier run finished, or None."""
+    """The report of a chunk that an earlier run finished; None if there is none, or it or its shard is damaged."""
+    url = _report_url(fingerprint, settings)
     try:
-        return read_record(_report_url(fingerprint, settings), "a report", ChunkReport.from_json, DatasetError)
+        report = read_record(url, "a report", ChunkReport.from_json, DatasetError)
+        if report.shard is not None:
+            _check_shard(settings.dataset, report.shard)
     except storage.NotFound:
         return None
+    except DatasetError as error:
+        _log.warning("%s; its chunk is extracted again", error)
+        return None
+    return report
+
+
+def _check_shard(dataset: str, shard: ShardEntry) -> None:
+    """Raises DatasetError if the bytes of a finished shard have changed: `dataset.json` must not list it."""
+    url = storage.join(dataset, shard.path)
+    with storage.open_input(url) as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != shard.sha256:
+        raise DatasetError(f"{url}: SHA-256 {found}, its report has {shard.sha256}")
 
 
 def _report_url(fingerprint: str, settings: ShardSettings) -> str:
@@ -143,9 +161,9 @@ def _write_shard(
     data = b"".join(frame(encode_example(example)) for _, example in examples)
     try:
         storage.create(url, data)
+        kept = list(_examples(data))
     except storage.AlreadyExists:
-        data = storage.read_bytes(url)
-    kept = list(_examples(data))
+        data, kept = _earlier(url, data)
     entry = ShardEntry(
         path=path,
         split=split,
@@ -156,6 +174,17 @@ def _write_shard(
         checksums=crc32c_hex(data),
     )
     return entry, kept
+
+
+def _earlier(url: str, data: bytes) -> tuple[bytes, list[Example]]:
+    """The bytes and examples of a shard that an earlier attempt wrote. If it is damaged, `data` replaces it."""
+    found = storage.read_bytes(url)
+    try:
+        return found, list(_examples(found))
+    except (KeyError, ValueError) as error:
+        _log.warning("%s: %s; it is written again", url, error)
+        storage.write_bytes(url, data)
+        return data, list(_examples(data))
 
 
 def _examples(data: bytes) -> Iterator[Example]:
@@ -177,9 +206,13 @@ def _stats(split: str, examples: Iterable[Example], outcomes: Iterable[TrackOutc
 
 
 def _keep(report: ChunkReport, settings: ShardSettings) -> None:
-    """Marks the chunk as finished. Another worker may already have done so."""
-    with contextlib.suppress(storage.AlreadyExists):
-        storage.create(_report_url(report.fingerprint, settings), sealed_bytes(report.to_json()))
+    """Marks the chunk as finished. Another worker may already have done so; a damaged report is replaced."""
+    url, data = _report_url(report.fingerprint, settings), sealed_bytes(report.to_json())
+    try:
+        storage.create(url, data)
+    except storage.AlreadyExists:
+        if read_report(report.fingerprint, settings) is None:
+            storage.write_bytes(url, data)
 
 
 def without_tied(report: ChunkReport, tied: Collection[str], settings: ShardSettings) -> ChunkReport:

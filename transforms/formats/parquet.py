@@ -2,7 +2,6 @@
 
 import bisect
 import contextlib
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -10,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import storage
-from transforms.formats.hashing import digest
 from transforms.schemas.tables import EMBEDDINGS, SCHEMA_VERSION
 
 ROW_GROUP_ROWS = 262_144
@@ -80,24 +78,12 @@ def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def read_parquet_of(url: str, ids: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
-    """A file that is named by its content; see `read_parquet`. Returns None if the ids in its metadata differ."""
-    with open_parquet(url, _open_named) as file:
+    """See `read_parquet`. Returns None if the ids in the file's metadata differ from `ids`."""
+    with open_parquet(url) as file:
         metadata = file.schema_arrow.metadata or {}
         if any(metadata.get(name.encode()) != value.encode() for name, value in ids.items()):
             return None
         return file.read(columns=list(columns), use_threads=False)
-
-
-def content_name(data: bytes) -> str:
-    """The name of a file that is named by its content."""
-    return f"{digest(data)[:24]}.parquet"
-
-
-def _open_named(url: str) -> BinaryIO:
-    data = storage.read_bytes(url)
-    if (name := content_name(data)) != url.rpartition("/")[2]:
-        raise storage.StorageError(f"{url}: its content would be named {name}: the file is damaged, remove it")
-    return io.BytesIO(data)
 
 
 @contextlib.contextmanager

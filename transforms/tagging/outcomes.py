@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import storage
-from transforms.formats.parquet import content_name, parquet_bytes, read_parquet_of
+from transforms.formats.hashing import digest
+from transforms.formats.parquet import parquet_bytes, read_parquet_of
 from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.layout import part_folder
 from transforms.table.reader import SnapshotReader, open_snapshot
@@ -71,7 +72,7 @@ class PriorOutcomes:
 def write_part(root: str, bucket: int, rows: pa.Table, embedding_id: str) -> str:
     """Writes the part file of one chunk, named by its content; returns its url. Writing it again has no effect."""
     data = parquet_bytes(rows.select(PART.names).cast(PART), ids={"embedding_id": embedding_id})
-    url = storage.join(part_folder(root, bucket), content_name(data))
+    url = storage.join(part_folder(root, bucket), f"{digest(data)[:24]}.parquet")
     with contextlib.suppress(storage.AlreadyExists):  # the name is a hash of the content: an earlier attempt wrote it
         storage.create(url, data)
     return url
