@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transforms.formats.sealing import DIGEST, WRITER, sealed_bytes
+from transforms.formats.sealing import DIGEST, fields_digest
 
 
 def edit_manifest(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Lets a manifest say something else, with the digest that its writer would have given it."""
     fields = json.loads(path.read_text(encoding="utf-8"))
     sealed = fields.pop(DIGEST, None) is not None
-    fields.pop(WRITER, None)
     change(fields)
-    path.write_bytes(sealed_bytes(fields) if sealed else json.dumps(fields).encode())
+    path.write_text(json.dumps(fields | {DIGEST: fields_digest(fields)} if sealed else fields), encoding="utf-8")

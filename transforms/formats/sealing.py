@@ -34,12 +34,12 @@ class Fields(NamedTuple):
 def sealed_bytes(fields: dict[str, Any]) -> bytes:
     """The file of a manifest: its fields with their digest, as canonical JSON."""
     own = json.loads(json.dumps({**fields, WRITER: SEALING_WRITER}))
-    return json_bytes({**own, DIGEST: _digest(own)})
+    return json_bytes({**own, DIGEST: fields_digest(own)})
 
 
-def _digest(fields: dict[str, Any]) -> str:
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return digest(text.encode())
+def fields_digest(fields: dict[str, Any]) -> str:
+    """SHA-256 of the fields as compact canonical JSON."""
+    return digest(json.dumps(fields, sort_keys=True, separators=(",", ":")))
 
 
 def open_sealed(data: bytes) -> Fields:
@@ -58,7 +58,7 @@ def open_sealed(data: bytes) -> Fields:
     if DIGEST not in fields and WRITER not in fields:
         return Fields(fields, sealed=False)
     stated, writer = fields.pop(DIGEST, None), fields.get(WRITER)
-    if (found := _digest(fields)) != stated:
+    if (found := fields_digest(fields)) != stated:
         raise BrokenSeal(
             f"was changed since it was written: its digest is {stated!a}, its fields have {found}; restore it from a "
             "copy, or make it again"
