@@ -178,13 +178,16 @@ def _write_shard(
 
 def _earlier(url: str, data: bytes) -> tuple[bytes, list[Example]]:
     """The bytes and examples of a shard that an earlier attempt wrote. If it is damaged, `data` replaces it."""
-    found = storage.read_bytes(url)
+    found, own = storage.read_bytes(url), list(_examples(data))
     try:
-        return found, list(_examples(found))
+        kept = list(_examples(found))
+        if [example.track_id for example in kept] != [example.track_id for example in own]:
+            raise ValueError(f"it has {len(kept)} of {len(own)} examples")
     except (KeyError, ValueError) as error:
         _log.warning("%s: %s; it is written again", url, error)
         storage.write_bytes(url, data)
-        return data, list(_examples(data))
+        return data, own
+    return found, kept
 
 
 def _examples(data: bytes) -> Iterator[Example]:
