@@ -15,11 +15,10 @@ from apache_beam.typehints import no_annotations
 from transforms import storage
 from transforms.audio.errors import SourceUnavailable
 from transforms.catalog.problems import ProblemSample
-from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, TIED, DatasetManifest, ShardEntry
+from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, TIED, DatasetManifest, ShardEntry, list_digest
 from transforms.dataset.plan import ChunkReport, SplitPlan
 from transforms.dataset.shards import ShardSettings
 from transforms.dataset.stats import DatasetStats, split_columns
-from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
 from transforms.publishing import receipts
 from transforms.publishing.committed import wrong_bytes
@@ -152,14 +151,14 @@ def _finish(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> Rece
 
 
 def write_rows(url: str, rows: list[dict[str, Any]], schema: pa.Schema) -> str:
-    """Writes rows sorted by track_id as a Parquet file, and returns its SHA-256.
+    """Writes rows sorted by track_id as a Parquet file, and returns its digest.
 
     It is written even if a gate fails, so that a user can inspect the rows.
     """
     ordered = sorted(rows, key=lambda row: (str(row["track_id"]), str(row.get("category"))))
-    data = parquet_bytes(pa.Table.from_pylist(ordered, schema=schema), ids={})
-    storage.write_bytes(url, data)
-    return sha256_hex(data)
+    table = pa.Table.from_pylist(ordered, schema=schema)
+    storage.write_bytes(url, parquet_bytes(table, ids={}))
+    return list_digest(table)
 
 
 def dataset_facts(dataset: str, manifest: DatasetManifest) -> RunFacts:

@@ -75,10 +75,14 @@ def _answer(facts: Facts, problems: list[str], summary: str) -> Answer:
     return Answer(
         text="\n".join([*problems, summary]),
         document={**facts, "problems": problems},
-        rows=[{**facts, "problem": problem} for problem in problems] or [{**facts, "problem": None}],
+        rows=_rows(facts, problems),
         code=FAILED if problems else DONE,
         all=True,
     )
+
+
+def _rows(facts: Facts, problems: list[str]) -> list[Facts]:
+    return [{**facts, "problem": problem} for problem in problems] or [{**facts, "problem": None}]
 
 
 def _table(root: str) -> Answer:
@@ -92,7 +96,7 @@ def _table(root: str) -> Answer:
     others = list(table_problems(root))
     lines += others
     everything = [*(problem for _, problems in found for problem in problems), *others]
-    rows = [{**facts, "problem": problem} for facts, problems in found for problem in problems or [None]]
+    rows = [row for facts, problems in found for row in _rows(facts, problems)]
     nobody = dict.fromkeys(found[0][0])
     return Answer(
         text="\n".join([*lines, f"{len(found)} snapshots: {_verdict(everything)}"]),

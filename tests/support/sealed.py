@@ -18,8 +18,9 @@ from pipelines.synthesis.catalog import make_tracks
 from tests.support.flips import Reader, printed
 from tests.support.published import BUCKETS, catalog_rows, fake_bundle, publish_table
 from transforms.dataset.labels import dataset_labels
-from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, read_manifest, tied_tracks
-from transforms.formats.hashing import bucket_of, sha256_hex
+from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, list_digest, read_manifest, tied_tracks
+from transforms.formats.hashing import bucket_of
+from transforms.formats.parquet import read_parquet
 from transforms.formats.sealing import sealed_bytes
 from transforms.publishing import receipts
 from transforms.publishing.receipts import Receipt
@@ -100,7 +101,7 @@ def sealed_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The dataset of version 0.1 as this version writes it."""
     folder = Path(shutil.copytree(OLD_DATASET, tmp_path_factory.mktemp("datasets") / "dataset"))
     (folder / "dataset.json").unlink()
-    lists = {name: sha256_hex((folder / name).read_bytes()) for name in (REJECTS, CONFLICTS_FILE)}
+    lists = {name: list_digest(read_parquet(str(folder / name))) for name in (REJECTS, CONFLICTS_FILE)}
     manifest = dataclasses.replace(read_manifest(str(OLD_DATASET)), lists=lists)
     dataclasses.replace(manifest, none={**manifest.none, "tied": 1}).write(str(folder))
     shutil.rmtree(folder / "work")

@@ -3,9 +3,11 @@
 import dataclasses
 from typing import Any, Self
 
+import pyarrow as pa
+
 from transforms import storage
 from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import sha256_hex
+from transforms.formats.arrow import content_digest
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.parquet import read_parquet
 from transforms.formats.sealing import read_record, sealed_bytes
@@ -87,7 +89,7 @@ class DatasetManifest:
       groups: number of `all` groups (artists) of labelled tracks, and of those that are `shared` by several sides.
         Empty in older datasets.
       gates: name of each gate -> `value`, `limit`, `passed`.
-      lists: `rejects.parquet` and `conflicts.parquet` -> SHA-256. Empty in older datasets.
+      lists: `rejects.parquet` and `conflicts.parquet` -> `list_digest`. Empty in older datasets.
     """
 
     feature_spec: FeatureSpec
@@ -183,27 +185,39 @@ def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
     """
     if not manifest.none.get(TIED):
         return []
-    url = storage.join(dataset, REJECTS)
     try:
-        if problem := list_problem(dataset, manifest, REJECTS):
-            raise DatasetError(f"{problem}: prepare again")
-        rows = read_parquet(url, ["track_id", "reason"]).to_pylist()
+        rows = read_list(dataset, manifest, REJECTS).to_pylist()
     except storage.NotFound as e:
         raise DatasetError(
-            f"{url} is missing, although {DATASET_FILE} lists {manifest.none[TIED]} tied tracks: prepare again"
+            f"{storage.join(dataset, REJECTS)} is missing, although {DATASET_FILE} lists {manifest.none[TIED]} tied "
+            "tracks: prepare again"
         ) from e
     return [row["track_id"] for row in rows if row["reason"] == TIED]
 
 
-def list_problem(dataset: str, manifest: DatasetManifest, name: str) -> str | None:
-    """How a list of the dataset differs from its manifest; None if it is the same, or the dataset does not say.
+def list_digest(rows: pa.Table) -> str:
+    """Digest of a list of the dataset. Columns that show where the audio is do not count, as in the whole manifest."""
+    return content_digest(rows.select([name for name in rows.column_names if name not in ("uri", "detail")]))
+
+
+def read_list(dataset: str, manifest: DatasetManifest, name: str) -> pa.Table:
+    """The rows of `rejects.parquet` or `conflicts.parquet`.
 
     Raises:
       storage.NotFound: the list is missing.
+      DatasetError: it is damaged or was changed.
     """
-    url, wanted = storage.join(dataset, name), manifest.lists.get(name)
-    found = sha256_hex(storage.read_bytes(url))
-    return f"{url}: SHA-256 {found}, {DATASET_FILE} has {wanted}" if wanted not in (None, found) else None
+    url = storage.join(dataset, name)
+    try:
+        rows = read_parquet(url)
+        found = list_digest(rows)
+    except storage.NotFound:
+        raise
+    except (storage.StorageError, ValueError, KeyError) as e:
+        raise DatasetError(f"{url} is damaged, prepare again: {' '.join(str(e).split())}") from e
+    if found != (wanted := manifest.lists.get(name, found)):
+        raise DatasetError(f"{url} was changed, prepare again: its digest is {found}, {DATASET_FILE} has {wanted}")
+    return rows
 
 
 def read_manifest(dataset: str) -> DatasetManifest:

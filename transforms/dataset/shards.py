@@ -16,7 +16,7 @@ from transforms.dataset.stats import DatasetStats
 from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.features.spec import FeatureSpec
 from transforms.formats.blocks import crc32c_hex
-from transforms.formats.hashing import digest
+from transforms.formats.hashing import digest, stream_sha256
 from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.formats.tfrecord import frame, read_records
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -56,7 +56,7 @@ def _check_shard(dataset: str, shard: ShardEntry) -> None:
     """Raises DatasetError if the bytes of a finished shard have changed: `dataset.json` must not list it."""
     url = storage.join(dataset, shard.path)
     with storage.open_input(url) as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = stream_sha256(stream)
     if found != shard.sha256:
         raise DatasetError(f"{url}: SHA-256 {found}, its report has {shard.sha256}")
 

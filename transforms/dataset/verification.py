@@ -1,14 +1,14 @@
 """Checks every file of a dataset and reports every problem."""
 
-import hashlib
 from collections.abc import Iterator
 
 import numpy as np
 
 from transforms import storage
 from transforms.dataset.labels import shard_examples
-from transforms.dataset.manifest import DATASET_FILE, DatasetError, DatasetManifest, ShardEntry, list_problem
+from transforms.dataset.manifest import DATASET_FILE, DatasetError, DatasetManifest, ShardEntry, read_list
 from transforms.dataset.stats import DatasetStats, split_columns
+from transforms.formats.hashing import stream_sha256
 
 _MEL_TOLERANCE = 1e-4
 """Largest difference of a mel band's mean or deviation from the manifest, in the unit of the patches."""
@@ -36,7 +36,7 @@ def _shard_problems(dataset: str, shard: ShardEntry, manifest: DatasetManifest, 
     url, patches = storage.join(dataset, shard.path), 0
     try:
         with storage.open_input(url) as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            found = stream_sha256(stream)
         if found != shard.sha256:
             yield f"{url}: SHA-256 {found}, {DATASET_FILE} has {shard.sha256}"
             return
@@ -55,9 +55,8 @@ def _shard_problems(dataset: str, shard: ShardEntry, manifest: DatasetManifest, 
 def _list_problems(dataset: str, manifest: DatasetManifest) -> Iterator[str]:
     for name in manifest.lists:
         try:
-            if problem := list_problem(dataset, manifest, name):
-                yield problem
-        except storage.StorageError as error:
+            read_list(dataset, manifest, name)
+        except (DatasetError, storage.StorageError) as error:
             yield str(error)
 
 

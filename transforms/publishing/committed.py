@@ -1,12 +1,12 @@
 """Compares files with the checksums under which they are about to be committed."""
 
 import concurrent.futures
-import hashlib
 from collections.abc import Iterable
 from typing import Protocol
 
 from transforms import storage
 from transforms.formats.blocks import whole_crc32c
+from transforms.formats.hashing import stream_sha256
 from transforms.storage import FileInfo
 
 READERS = 8
@@ -44,5 +44,5 @@ def _problem(pair: tuple[FileInfo, Written]) -> str | None:
         name, found, wanted = "CRC-32C", stored.crc32c, whole_crc32c(file.checksums)
     else:
         with storage.open_input(stored.url) as stream:
-            name, found, wanted = "SHA-256", hashlib.file_digest(stream, "sha256").hexdigest(), file.sha256
+            name, found, wanted = "SHA-256", stream_sha256(stream), file.sha256
     return None if found == wanted else f"{file.path}: {name} {found} in storage, its writer says {wanted}"

@@ -1,10 +1,10 @@
 """Opens published data files so that no damaged byte is read."""
 
-import hashlib
 from typing import BinaryIO
 
 from transforms import storage
 from transforms.formats.blocks import BlockReader
+from transforms.formats.hashing import stream_sha256
 from transforms.table.snapshots import DataFile
 
 
@@ -28,7 +28,7 @@ def open_published(url: str, file: DataFile, hashed: set[str]) -> BinaryIO:
             # A RawIOBase has all methods of BinaryIO that readers of Parquet call.
             return BlockReader(stream, url, file.bytes, file.checksums)  # type: ignore[return-value]
         if file.path not in hashed:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            found = stream_sha256(stream)
             if found != file.sha256:
                 raise storage.StorageError(
                     f"{url}: SHA-256 {found}, the snapshot has {file.sha256}: the file is damaged; restore it from a "
