@@ -48,7 +48,7 @@ def sealed_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(table / "manifests/0000000002")
     (table / "runs").mkdir()
     (table / run_path(run.run_id)).write_bytes(sealed_bytes(run.to_json()))
-    receipts.write(str(table), receipts.new_path(), Receipt(run_id=run.run_id, counts=run.counts))
+    receipts.write(str(table), receipts.begin(str(table)), Receipt(run_id=run.run_id, counts=run.counts))
     return folder
 
 
