@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from transforms.schemas.tables import TABLES
 from transforms.table.reader import SnapshotReader
+from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
 from transforms.table.sql import duckdb_view, quoted
 
@@ -55,7 +56,7 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
                 raise PermissionError(f"{path}: published files are never written")
             snapshot, file = files[path]
             # DuckDB does not verify page checksums: this reader verifies the blocks that it reads.
-            return snapshot.open(file)
+            return SharedFile(snapshot.open(file))
 
         def info(self, path: str, **_: Any) -> dict[str, Any]:
             if path not in files:
