@@ -94,7 +94,8 @@ class BlockReader(io.RawIOBase):
         if all(self._checked[first : last + 1]):
             data = self._fetch(start, end)
         else:
-            data = self._checked_blocks(first, last)[start - first * BLOCK_BYTES :][:wanted]
+            offset = start - first * BLOCK_BYTES
+            data = self._checked_blocks(first, last)[offset : offset + wanted]
         self._position = end
         return data
 
