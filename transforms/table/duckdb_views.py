@@ -8,7 +8,7 @@ column pruning.
 import contextlib
 import datetime
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from transforms.schemas.tables import TABLES
 from transforms.table.reader import SnapshotReader
@@ -51,7 +51,7 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
         def _strip_protocol(cls, path: str) -> str:
             return path
 
-        def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
+        def _open(self, path: str, mode: str = "rb", **_: Any) -> SharedFile:
             if mode != "rb":
                 raise PermissionError(f"{path}: published files are never written")
             snapshot, file = files[path]
