@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests.support.gcs import gcs, gcs_server  # noqa: F401 - fixtures
+from tests.support.sealed import sealed_dataset, sealed_tables  # noqa: F401 - fixtures
 from tests.support.world import SHARED, World, make_world
 
 # A busy machine is no bug: examples are bounded in number, not in time.

@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "pipelines.launch": "terminal inputs",
     "pipelines.checks": f"terminal {MODELS} {PURE}",
     "pipelines.jobs": f"terminal synthesis inputs launch checks transforms models {MODELS} {PURE}",
-    "pipelines.reading": f"terminal inputs launch checks models.bundles {PURE}",
+    "pipelines.reading": f"terminal inputs launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal {PURE}",

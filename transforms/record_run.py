@@ -1,6 +1,5 @@
 """RecordRun: the last step of `tag` writes the run manifest, unless the catalog has problems, and a receipt."""
 
-import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,7 +10,7 @@ from apache_beam.typehints import no_annotations
 
 from transforms import storage
 from transforms.catalog.problems import ProblemSample
-from transforms.formats.hashing import json_bytes
+from transforms.formats.sealing import sealed_bytes
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
 from transforms.publishing.commit import read_run
@@ -20,6 +19,7 @@ from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Run
+from transforms.table.versions import TableError
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
@@ -106,7 +106,7 @@ def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
         files=(*files, taxonomy),
         measured=sides.work.to_json(),
     )
-    results = judge(run_facts(settings.known.root, run), settings.limits)
+    results = judge(run_facts(settings.known.root, run, hashed=False), settings.limits)
     return dataclasses.replace(run, gates=gates_json(results))
 
 
@@ -120,6 +120,12 @@ def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> di
 
 def _write_run(table: str, run: Run) -> Run:
     """Writes the run unless an earlier launch has finished it; returns the run that is stored under its id."""
-    with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(table, run_path(run.run_id)), json_bytes(run.to_json()))
+    url, data = storage.join(table, run_path(run.run_id)), sealed_bytes(run.to_json())
+    try:
+        storage.create(url, data)
+    except storage.AlreadyExists:
+        try:
+            return read_run(table, run.run_id)
+        except TableError:  # damaged: nobody can publish it, and the id leaves no other name
+            storage.write_bytes(url, data)
     return read_run(table, run.run_id)

@@ -2,8 +2,8 @@
 
 import bisect
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,14 +78,18 @@ def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 @contextlib.contextmanager
-def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
+def open_parquet(url: str, open_file: Callable[[str], BinaryIO] = storage.open_input) -> Iterator[pq.ParquetFile]:
     """One file of this project, open for reading, its page checksums verified.
+
+    Args:
+      url: its name.
+      open_file: opens it; a file of a snapshot is opened with `open_published`.
 
     Raises:
       storage.StorageError: the file is missing, unreadable or damaged, which may show only while it is read.
     """
     try:
-        with storage.open_input(url) as source:
+        with open_file(url) as source:
             yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)
     except storage.StorageError:
         raise

@@ -35,7 +35,7 @@ class RunFacts:
       outcomes: outcome -> number of tracks; the numbers add up to `catalog`.
       expected: table or `examples` -> number of rows according to the counts.
       written: the same keys -> number of rows in the files.
-      wrong_files: one sentence per file that is missing or has another size.
+      wrong_files: one sentence per file that is missing or has another size or other bytes.
       tried: number of tracks that ratios refer to. `tag`: all of the catalog; `prepare`: those with labels.
       rejected: number of rejected tracks.
       unavailable: number of rejected tracks whose storage did not answer or whose decoder the machine ended.

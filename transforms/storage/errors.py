@@ -67,8 +67,10 @@ class FileInfo:
       size: size in bytes; None if the system does not describe the file.
       version: changes whenever the bytes change: the generation of an object, the time and size of a local file;
         `UNKNOWN_VERSION` if the system does not describe the file.
+      crc32c: the store's own checksum of its bytes, 8 hex digits; "" for local files.
     """
 
     url: str
     size: int | None
     version: str
+    crc32c: str = ""
