@@ -125,6 +125,13 @@ def extraction_flags(*, unit: str, late: str) -> Decorator:
             metavar="FOLDER",
             help="Folder that relative uris start from (default: the catalog's folder).",
         ),
+        click.option(
+            "--allow-root",
+            multiple=True,
+            metavar="PREFIX",
+            help="Also read audio beneath this folder or gs:// prefix (default: only beneath the catalog root, or in "
+            "its bucket). Links are resolved before they are compared. Repeatable.",
+        ),
         gate_flags,
         click.option(
             "--chunk-tracks",

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.source_roots import record_roots
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError
 from transforms import storage
@@ -106,7 +108,8 @@ def run_folder(args: Arguments, beam_args: list[str]) -> Answer:
     folder, output = args.folder, args.output
     if "://" in folder or not Path(folder).is_dir():
         raise UsageError(f"{folder}: no such local folder")
-    rows, problems = import_folder(Path(folder), _uri_root(Path(folder), output))
+    uri_root = _uri_root(Path(folder), output)
+    rows, problems = import_folder(Path(folder), uri_root)
     for problem in problems:
         print(problem, file=sys.stderr)
     if not rows.num_rows:
@@ -116,6 +119,8 @@ def run_folder(args: Arguments, beam_args: list[str]) -> Answer:
     lines = [f"{output}: {rows.num_rows} tracks, {tagged} with a genre, {len(problems)} with problems"]
     if "://" in output:
         lines.append(f"uris are relative to {folder}: copy the folder to storage and give the copy as --catalog-root")
+    elif not record_roots(output, [folder] if uri_root == Path("/") else []) and uri_root == Path("/"):
+        lines.append(f"give `tag` and `prepare` --allow-root {shlex.quote(folder)}: it could not be recorded here")
     genres = None if args.taxonomy is None else _write_taxonomy(rows, args.taxonomy)
     if genres is not None:
         lines.append(f"{args.taxonomy}: {genres} genres")

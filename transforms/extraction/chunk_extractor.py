@@ -19,6 +19,7 @@ from transforms.extraction.tally import EXTRACTED
 from transforms.features.extract import Features
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import FACT_NAMES
+from transforms.storage import SourceRoots
 from transforms.telemetry import counters
 from transforms.telemetry.counters import Measure
 from transforms.telemetry.work import Work
@@ -93,8 +94,8 @@ class ChunkExtractor:
     Safe to share between threads. Bytes are read here, where the credentials are; only bytes reach the sandbox.
     """
 
-    def __init__(self, root: str, spec: FeatureSpec, limits: Limits, children: int) -> None:
-        self._root = root
+    def __init__(self, roots: SourceRoots, spec: FeatureSpec, limits: Limits, children: int) -> None:
+        self._roots = roots
         self._limits = limits
         children = children or os.cpu_count() or 1
         # Made with the first track: a run that decodes nothing should not wait for it.
@@ -140,7 +141,7 @@ class ChunkExtractor:
     def _read(self, source: Source) -> tuple[bytes | None, errors.TrackError | None]:
         """The source's bytes, or why there are none."""
         try:
-            data = read_source(storage.join(self._root, source.uri), self._limits)
+            data = read_source(source.uri, self._roots, self._limits)
         except errors.TrackError as failure:
             if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
                 self._breaker.failed(source.uri, failure)
@@ -164,14 +165,16 @@ def _shared_threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
         return _pools[count]
 
 
-def read_source(url: str, limits: Limits) -> bytes:
+def read_source(uri: str, roots: SourceRoots, limits: Limits) -> bytes:
     """All bytes of a source.
 
     Raises:
-      errors.TrackError: not found, too large, empty, or unavailable after the storage's own retries.
+      errors.TrackError: not found, too large, empty, unavailable after the storage's own retries, or moved out of the
+        roots by a link since it was planned.
     """
+    url = roots.url(uri)
     try:
-        return storage.read_bytes(url, max_bytes=limits.max_bytes)
+        return storage.read_bytes(url, max_bytes=limits.max_bytes, roots=roots.check())
     except storage.StorageError as error:
         # The ledger has the uri; where the catalog root lies is no part of what became of a track.
         detail = str(error).removeprefix(f"{url}: ").removeprefix(f"{url!r}: ")

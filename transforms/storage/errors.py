@@ -11,6 +11,10 @@ class NotFound(StorageError):
     """No file or object has this name."""
 
 
+class OutsideRoots(StorageError):
+    """The file is outside of the roots that the user allows, and was not opened."""
+
+
 class AlreadyExists(StorageError):
     """The name of a create-only write is taken by other bytes."""
 

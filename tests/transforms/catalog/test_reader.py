@@ -156,8 +156,7 @@ def test_missing_catalogs_are_named(tmp_path):
         ({"uri": "s3://b/a.mp3"}, "uri", "unknown scheme 's3'"),
         ({"uri": "file:///a.mp3"}, "uri", "write the plain path"),
         ({"uri": "gs://bucket"}, "uri", "names no object"),
-        ({"uri": "../a.mp3"}, "uri", "leads out of the catalog root"),
-        ({"uri": "x/../../a.mp3"}, "uri", "leads out of the catalog root"),
+        ({"uri": "a\x00.mp3"}, "uri", "contains a NUL character"),
         ({"year": "19x9"}, "year", "'19x9' is not a year"),
         ({"year": "0"}, "year", "leave it empty"),
         ({"tags": "calm"}, "tags", "write category/slug"),
@@ -181,7 +180,7 @@ def test_every_problem_of_a_row_is_reported(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "uri", ["a/../b.mp3", "/abs/a.mp3", "./a.mp3", "-a.mp3", "a\nb.mp3", "gs://b/../x", "AC:/x.mp3"]
+    "uri", ["a/../b.mp3", "../a.mp3", "/abs/a.mp3", "./a.mp3", "-a.mp3", "a\nb.mp3", "gs://b/../x", "AC:/x.mp3"]
 )
 def test_uris_that_are_fine(tmp_path, uri):
     assert values(parquet(tmp_path, {"track_id": ["1"], "uri": [uri]}), "uri") == [uri]

@@ -15,6 +15,7 @@ from transforms.audio.containers.sniff import KINDS
 from transforms.catalog.problems import Problem
 from transforms.formats.hashing import short_id
 from transforms.schemas.catalog import ALBUM, CATALOG
+from transforms.storage import SourceRoots
 from transforms.taxonomy.tag_ids import slug
 
 AUDIO_SUFFIXES = frozenset(f".{suffix}" for kind in KINDS for suffix in kind.suffixes)
@@ -47,7 +48,8 @@ def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, l
     path below the folder, so that it does not change when the folder moves or grows.
 
     Args:
-      root: the folder. Links to folders are not followed. Hidden files are skipped.
+      root: the folder. Links to folders are not followed. Hidden files are skipped. A link to a file is left out if
+        the file is outside of the folder that `tag` will read.
       uri_root: folder that uris are relative to; `root` if not given. `/` makes them absolute.
 
     Raises:
@@ -55,8 +57,13 @@ def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, l
     """
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: no such folder")
+    allowed = root if uri_root in (None, Path("/")) else uri_root
+    check = SourceRoots(os.fspath(allowed)).check()
     rows, problems = [], []
     for path in audio_files(root):
+        if (refused := check.refusal(os.fspath(path))) is not None:
+            problems.append(_path_problem(path, f"left out because it leads to {refused.place}: copy the file here"))
+            continue
         relative = os.fspath(path.relative_to(root))
         uri = relative if uri_root is None else _uri(path, uri_root)
         if not _is_utf8(relative):
