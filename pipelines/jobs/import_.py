@@ -3,7 +3,6 @@
 import csv
 import os
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.source_roots import record_roots
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import CommandFailed, UsageError
+from pipelines.terminal.errors import CommandFailed, UsageError, print_problems
 from transforms import storage
 from transforms.catalog.importers import published
 from transforms.catalog.importers.builder import CatalogBuilder
@@ -59,8 +58,7 @@ def _import_table(args: Arguments, read: Callable[[], CatalogBuilder]) -> Answer
         taxonomy = imported.taxonomy() if args.taxonomy else None
     except (ValueError, csv.Error, storage.NotFound) as e:
         raise CommandFailed(str(e)) from e
-    for problem in imported.problems:
-        print(problem, file=sys.stderr)
+    print_problems(imported.problems)
     if not rows.num_rows:
         raise CommandFailed("no tracks in these tables")
     storage.write_bytes(args.output, parquet_bytes(rows, ids={}))
@@ -110,8 +108,7 @@ def run_folder(args: Arguments, beam_args: list[str]) -> Answer:
         raise UsageError(f"{folder}: no such local folder")
     uri_root = _uri_root(Path(folder), output)
     rows, problems = import_folder(Path(folder), uri_root)
-    for problem in problems:
-        print(problem, file=sys.stderr)
+    print_problems(problems)
     if not rows.num_rows:
         raise CommandFailed(f"{folder}: no audio files here")
     storage.write_bytes(output, parquet_bytes(rows, ids={}))

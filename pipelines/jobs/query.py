@@ -3,6 +3,7 @@
 catalog-tagger query table "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag"
 """
 
+import functools
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def run(args: Arguments) -> int:
+def run(args: Arguments, form: str) -> int:
     """Streams the rows to stdout, so that memory does not grow with the result; returns the exit code."""
     snapshot = chosen_snapshot(args)
     sql = sys.stdin.read() if args.sql == "-" else args.sql
@@ -29,7 +30,7 @@ def run(args: Arguments) -> int:
 
     try:
         with connect(snapshot, previous="previous_" in sql.lower()) as connection:
-            _answer(connection, sql, args.format)
+            _answer(connection, sql, form)
     except NotReadOnly as error:
         raise CommandFailed(str(error), USAGE) from error
     except duckdb.ProgrammingError as error:
@@ -39,11 +40,12 @@ def run(args: Arguments) -> int:
     return DONE
 
 
-def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
+def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, form: str) -> None:
     check_question(connection, sql)
     reader = connection.sql(sql).to_arrow_reader(10_000)
     names = unique_names(reader.schema.names)
-    write = {"table": write_table, "csv": write_csv, "json": write_json}[format_]
+    safe_csv = functools.partial(write_csv, safe=True)
+    write = {"table": write_table, "csv": write_csv, "safe-csv": safe_csv, "json": write_json}[form]
     write(sys.stdout, names, plain_rows(reader, reader.schema))
 
 

@@ -23,6 +23,7 @@ from pipelines.launch.flink import fill_flink_options
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
+from transforms.storage import redact
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_NAMES = {"FnApiRunner", LOCAL}
@@ -163,7 +164,8 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None =
 
 def dry_run_answer(options: PipelineOptions) -> Answer:
     """The answer of a dry run: the options of the job, which a person reads as YAML."""
-    given = options.get_all_options(drop_default=True)
+    options_given = options.get_all_options(drop_default=True)
+    given = {name: redact(value) if isinstance(value, str) else value for name, value in options_given.items()}
     return Answer(text=yaml.safe_dump(given).rstrip("\n"), document={"launched": False, "options": given})
 
 

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 import numpy as np
 import pyarrow as pa
 
+from pipelines.terminal.visible import printable, printable_json, safe_field
+
 Convert = Callable[[Any], Any]
 GAP = "  "
 
@@ -88,20 +90,32 @@ def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
     separator = "[\n"
     for row in rows:
         record = dict(zip(names, row, strict=True))
-        out.write(separator + json.dumps(record, ensure_ascii=False, allow_nan=False))
+        out.write(separator + printable_json(json.dumps(record, ensure_ascii=False, allow_nan=False)))
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]], *, safe: bool = False) -> None:
     """Writes CSV (RFC 4180) with a header and Unix line ends.
 
     Null is an empty field, an empty text is `""`, and lists and structs are JSON. The csv module can distinguish null
-    from an empty text only since Python 3.12.
+    from an empty text only since Python 3.12. Text is exact, but printable on a terminal.
+
+    Args:
+      out: where to write.
+      names: names of the columns.
+      rows: one value per column.
+      safe: whether text that a spreadsheet would take for a formula gets an apostrophe.
     """
-    out.write(",".join(map(_field, names)) + "\n")
+    shown = safe_field if safe else printable if out.isatty() else str
+    out.write(",".join(_field(shown(name)) for name in names) + "\n")
     for row in rows:
-        out.write(",".join("" if value is None else _field(_flat(value)) for value in row) + "\n")
+        out.write(",".join("" if value is None else _field(_text(value, shown)) for value in row) + "\n")
+
+
+def _text(value: object, shown: Callable[[str], str]) -> str:
+    """A field's text. Numbers and times are no text of others, so that -1 stays a number."""
+    return shown(_flat(value)) if isinstance(value, str | list | dict) else _flat(value)
 
 
 def _field(text: str) -> str:
@@ -128,7 +142,7 @@ def _cell(value: object) -> str:
         return ", ".join(_cell(entry) for entry in value)
     if isinstance(value, dict):
         return " ".join(_cell(entry) for entry in value.values())
-    return " ".join(_flat(value).split())
+    return printable(" ".join(_flat(value).split()))
 
 
 def write_table(
@@ -183,6 +197,7 @@ def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]], *, most_rows
 
 def table_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Iterator[str]:
     """Yields header, rule and rows. Columns that do not fit are shortened or left out."""
+    names = [_cell(name) for name in names]
     cells = [[_cell(value) for value in row] for row in rows]
     wanted = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
     kept = fitting_columns(len(names), width)

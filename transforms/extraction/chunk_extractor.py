@@ -62,6 +62,13 @@ class ExtractedTrack:
     confined_by: tuple[str, ...] = ()
 
     @property
+    def detail(self) -> str | None:
+        """What was found in the track, in words without secrets: its error, or the damage of its audio."""
+        damage = self.features.facts.damage if self.features else None
+        found = damage if self.error is None else self.error.detail
+        return None if found is None else storage.redact(found)
+
+    @property
     def work(self) -> dict[Measure, int]:
         """What the track took."""
         values = {
@@ -177,7 +184,7 @@ def read_source(uri: str, roots: SourceRoots, limits: Limits) -> bytes:
         return storage.read_bytes(url, max_bytes=limits.max_bytes, roots=roots.check())
     except storage.StorageError as error:
         # The ledger has the uri; where the catalog root lies is no part of what became of a track.
-        detail = str(error).removeprefix(f"{url}: ").removeprefix(f"{url!r}: ")
+        detail = str(error).removeprefix(storage.redact(f"{url}: ")).removeprefix(storage.redact(f"{url!r}: "))
         raise _MEANING.get(type(error), errors.SourceUnavailable)(detail) from error
 
 
@@ -208,7 +215,7 @@ def part_row(track: ExtractedTrack, embedding: list[float] | None) -> dict[str, 
         "track_id": track.source.track_id,
         "source_version": track.source.source_version,
         "reason": track.error.reason if track.error else None,
-        "detail": track.error.detail if track.error else facts.damage if facts else None,
+        "detail": track.detail,
         "stage": track.error.stage if track.error else None,
         "source_bytes": track.size,
         "source_sha256": track.sha256,

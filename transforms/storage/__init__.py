@@ -20,6 +20,7 @@ from transforms.storage.errors import (
     Unavailable,
 )
 from transforms.storage.names import is_absolute, join
+from transforms.storage.redaction import redact
 from transforms.storage.roots import RootsCheck, SourceRoots
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "list_folder",
     "open_input",
     "read_bytes",
+    "redact",
     "upload",
     "write_bytes",
 ]

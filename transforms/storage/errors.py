@@ -2,9 +2,14 @@
 
 import dataclasses
 
+from transforms.storage.redaction import redact
+
 
 class StorageError(OSError):
-    """An operation on storage failed. The message names the URL, the reason and what to do."""
+    """An operation on storage failed. The message names the URL without secrets, the reason and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 class NotFound(StorageError):

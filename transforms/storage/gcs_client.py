@@ -19,6 +19,7 @@ from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from transforms.storage.errors import AlreadyExists, NotFound, PermissionDenied, StorageError, Unavailable
+from transforms.storage.redaction import redact
 
 T = TypeVar("T")
 
@@ -118,4 +119,4 @@ def _sentence(error: Exception) -> str:
     if _code(error) == 404:
         return "no such object or bucket"
     text = " ".join(str(error).split()).split(": ('Request failed")[0]
-    return re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text)[:500]
+    return redact(re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text))[:500]

@@ -6,6 +6,7 @@ whose size, hash and first bytes would then be published.
 
 import dataclasses
 import os
+import posixpath
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -101,9 +102,13 @@ class RootsCheck:
         bucket, name = _bucket(url), url.removeprefix(_BUCKET).partition("/")[2]
         if not url.startswith(_BUCKET) or not bucket:
             return Refusal(url, "give a local path or gs://bucket/object")
-        if not {".", ".."}.isdisjoint(name.split("/")):
-            return Refusal(url, "name the object without `.` and `..`: other programs take these for folders")
-        return None if url.startswith(self._prefixes) else Refusal(url, f"give {_flag(_BUCKET + bucket)}")
+        # To Cloud Storage such a name is a name, but other programs between here and there may take it for a path.
+        path = name if {".", ".."}.isdisjoint(name.split("/")) else posixpath.normpath(name)
+        if path in (".", "..") or path.startswith("../"):
+            return Refusal(url, "name the object without `.` and `..`")
+        place = f"{_BUCKET}{bucket}/{path}"
+        inside = any(url.startswith(prefix) and place.startswith(prefix) for prefix in self._prefixes)
+        return None if inside else Refusal(place, f"give {_flag(_BUCKET + bucket)}")
 
 
 def _resolved(url: str) -> str:
