@@ -3,15 +3,15 @@
 catalog-tagger query table "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag"
 """
 
-import functools
 import re
 import sys
 from typing import TYPE_CHECKING
 
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.table import chosen_snapshot
+from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
-from pipelines.terminal.printing import plain_rows, unique_names, write_csv, write_json, write_table
+from pipelines.terminal.printing import plain_rows, unique_names, write_json, write_table
 from transforms.storage import StorageError
 from transforms.table.duckdb_views import NotReadOnly, check_question, connect
 
@@ -44,9 +44,13 @@ def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, form: str) -> Non
     check_question(connection, sql)
     reader = connection.sql(sql).to_arrow_reader(10_000)
     names = unique_names(reader.schema.names)
-    safe_csv = functools.partial(write_csv, safe=True)
-    write = {"table": write_table, "csv": write_csv, "safe-csv": safe_csv, "json": write_json}[form]
-    write(sys.stdout, names, plain_rows(reader, reader.schema))
+    rows = plain_rows(reader, reader.schema)
+    if form == "table":
+        write_table(sys.stdout, names, rows)
+    elif form == "json":
+        write_json(sys.stdout, names, rows)
+    else:
+        write_csv(sys.stdout, names, rows, safe=form == "safe-csv")
 
 
 def one_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.terminal.printing import write_csv
+from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.visible import for_people, printable, printable_json
 
 

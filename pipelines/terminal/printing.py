@@ -1,4 +1,4 @@
-"""Writes rows as text: JSON, CSV, or a table that fits the terminal."""
+"""Writes rows as text: JSON, or a table that fits the terminal."""
 
 import datetime
 import io
@@ -12,7 +12,8 @@ from typing import Any, TextIO
 import numpy as np
 import pyarrow as pa
 
-from pipelines.terminal.visible import printable, printable_json, safe_field
+from pipelines.terminal.comma_separated import flat_text
+from pipelines.terminal.visible import printable, printable_json
 
 Convert = Callable[[Any], Any]
 GAP = "  "
@@ -95,43 +96,6 @@ def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]], *, safe: bool = False) -> None:
-    """Writes CSV (RFC 4180) with a header and Unix line ends.
-
-    Null is an empty field, an empty text is `""`, and lists and structs are JSON. The csv module can distinguish null
-    from an empty text only since Python 3.12. Text is exact, but printable on a terminal.
-
-    Args:
-      out: where to write.
-      names: names of the columns.
-      rows: one value per column.
-      safe: whether text that a spreadsheet would take for a formula gets an apostrophe.
-    """
-    shown = safe_field if safe else printable if out.isatty() else str
-    out.write(",".join(_field(shown(name)) for name in names) + "\n")
-    for row in rows:
-        out.write(",".join("" if value is None else _field(_text(value, shown)) for value in row) + "\n")
-
-
-def _text(value: object, shown: Callable[[str], str]) -> str:
-    """A field's text. Numbers and times are no text of others, so that -1 stays a number."""
-    return shown(_flat(value)) if isinstance(value, str | list | dict) else _flat(value)
-
-
-def _field(text: str) -> str:
-    if text and not any(mark in text for mark in ',"\n\r'):
-        return text
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _flat(value: object) -> str:
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
 def _cell(value: object) -> str:
     """A value as one line: null is `-`, and a list of structs looks like `mood/calm 0.93, mood/dark 0.51`."""
     if value is None:
@@ -142,7 +106,7 @@ def _cell(value: object) -> str:
         return ", ".join(_cell(entry) for entry in value)
     if isinstance(value, dict):
         return " ".join(_cell(entry) for entry in value.values())
-    return printable(" ".join(_flat(value).split()))
+    return printable(" ".join(flat_text(value).split()))
 
 
 def write_table(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.catalog.problems import CatalogError, Problem
+from transforms.catalog.sources import check_links
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -65,13 +66,15 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     In a folder or glob, other files and names that start with `.` or `_` are skipped.
 
     Raises:
-      CatalogError: there is no catalog file.
+      CatalogError: there is no catalog file, or one is a link out of the folder.
     """
     if (kind := _format(url)) is not None and (not is_glob(url) or storage.exists(url)):
         return [(url, kind)]
     pattern = _glob_pattern(url) if is_glob(url) else None
-    listed = [info.url for info in storage.list_files(glob_folder(url) if pattern else url)]
+    folder = glob_folder(url) if pattern else url
+    listed = [info.url for info in storage.list_files(folder)]
     names = sorted(name for name in listed if (pattern is None or pattern.fullmatch(name)) and not _hidden(name))
+    check_links(names, folder)
     files = [(name, kind) for name in names if (kind := _format(name)) is not None]
     if not files:
         hint = f"name catalog files {', '.join(CATALOG_SUFFIXES)}"

@@ -1,11 +1,11 @@
-"""Catalog rows whose sources are outside of the roots that may be read."""
+"""Files and sources of a catalog that are outside of the roots that may be read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.catalog.problems import Problem
+from transforms.catalog.problems import CatalogError, Problem
 from transforms.schemas.catalog import FILE, ROW
 from transforms.storage import SourceRoots
 from transforms.taxonomy.tag_ids import shown
@@ -34,3 +34,16 @@ def refused_sources(rows: pa.Table, track_ids: Collection[str], roots: SourceRoo
             message = f"{shown(row['uri'])} {way} outside of the allowed roots: {refused.remedy}"
             problems.append(Problem(file=row[FILE], row=row[ROW], column="uri", message=message))
     return problems
+
+
+def check_links(names: Iterable[str], folder: str) -> None:
+    """Refuses links out of a catalog's folder, whose files may come from someone else.
+
+    Raises:
+      CatalogError: all such links.
+    """
+    check = SourceRoots(folder).check()
+    refused = [(name, found.place) for name in names if (found := check.refusal(name)) is not None]
+    if refused:
+        message = "leads to {}, outside of the catalog's folder: give this file itself as --catalog"
+        raise CatalogError([Problem(file=n, row=None, column=None, message=message.format(to)) for n, to in refused])

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pipelines.cli import main
 from pipelines.terminal.answer import Answer
+from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.errors import print_error, print_problems
-from pipelines.terminal.printing import table_lines, write_csv, write_json, write_table
+from pipelines.terminal.printing import table_lines, write_json, write_table
 from pipelines.terminal.verbosity import _PrintableFormatter
 from pipelines.terminal.visible import printable, printable_json, safe_field
 from tests.support.published import fake_bundle, publish_table

@@ -299,6 +299,22 @@ def test_folders_and_globs(tmp_path):
     assert values(str(tmp_path / "[ab].csv"), "track_id") == ["a"]
 
 
+def test_links_among_the_files_of_a_folder_stay_in_it(tmp_path):
+    for name in ("catalog/a.csv", "elsewhere/b.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path, name, f"track_id,uri\n{name[-5]},x\n")
+    folder = tmp_path / "catalog"
+    (folder / "c.csv").symlink_to("a.csv")
+    assert values(str(folder), "track_id") == ["a", "a"]
+    (folder / "d.csv").symlink_to("../elsewhere/b.csv")
+    (folder / "e.csv").symlink_to("/proc/kmsg")
+    for url in (str(folder), str(folder / "*.csv")):
+        with pytest.raises(CatalogError, match=r"d\.csv: leads to .*b\.csv, outside of the catalog's folder") as error:
+            list_shards(url)
+        assert len(error.value.problems) == 2
+    assert values(str(folder / "d.csv"), "track_id") == ["b"]
+
+
 def test_relative_uris_start_from_the_catalogs_folder(tmp_path):
     assert default_root("gs://bucket/music/catalog.csv") == "gs://bucket/music"
     assert default_root("catalog.csv") == "."
