@@ -18,6 +18,7 @@ from transforms.catalog.importers.builder import CatalogBuilder
 from transforms.catalog.importers.folder import import_folder
 from transforms.catalog.importers.tabular import CsvLayout, import_csv, parse_pairs
 from transforms.formats.parquet import parquet_bytes
+from transforms.storage import SourceRoots
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 
@@ -116,7 +117,7 @@ def run_folder(args: Arguments, beam_args: list[str]) -> Answer:
     lines = [f"{output}: {rows.num_rows} tracks, {tagged} with a genre, {len(problems)} with problems"]
     if "://" in output:
         lines.append(f"uris are relative to {folder}: copy the folder to storage and give the copy as --catalog-root")
-    elif not record_roots(output, [folder] if uri_root == Path("/") else []) and uri_root == Path("/"):
+    elif not _record_folder(folder, output):
         lines.append(f"give `tag` and `prepare` --allow-root {shlex.quote(folder)}: it could not be recorded here")
     genres = None if args.taxonomy is None else _write_taxonomy(rows, args.taxonomy)
     if genres is not None:
@@ -132,6 +133,13 @@ def run_folder(args: Arguments, beam_args: list[str]) -> Answer:
             "tags": genres,
         },
     )
+
+
+def _record_folder(folder: str, output: str) -> bool:
+    """Records the folder for the catalog unless it is beneath the catalog root; returns whether `tag` needs no flag."""
+    check = SourceRoots(os.path.dirname(output)).check()  # noqa: PTH120 - the empty name is the working folder
+    is_beneath = check.refusal(folder) is None
+    return record_roots(output, [] if is_beneath else [folder]) or is_beneath
 
 
 def _uri_root(folder: Path, output: str) -> Path | None:

@@ -154,6 +154,33 @@ def test_a_second_import_replaces_the_record(tmp_path: Path, world: World) -> No
     assert recorded_roots([other]) == recorded_roots([catalog]) == ()
 
 
+def test_a_folder_that_is_a_link_is_recorded_too(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its uris are relative, but lead out of the catalog's folder."""
+    _linked(world, tmp_path)
+    (tmp_path / "catalogs").mkdir()
+    (tmp_path / "catalogs" / "music").symlink_to("../outside")
+    catalog = str(tmp_path / "catalogs" / "catalog.parquet")
+    assert main(["import", "folder", str(tmp_path / "catalogs" / "music"), "--output", catalog]) == 0
+    assert "3 tracks" in capsys.readouterr().out
+    assert recorded_roots([catalog]) == (str(tmp_path / "outside"),)
+
+
+def test_links_to_files_elsewhere_are_left_out_and_named(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _linked(world, tmp_path)
+    (tmp_path / "music" / "secret.mp3").symlink_to("/etc/passwd")
+    (tmp_path / "music" / "inside.mp3").symlink_to("again.mp3")
+    shutil.copy(next((tmp_path / "outside").iterdir()), tmp_path / "music" / "again.mp3")
+    for output in (tmp_path / "music" / "c.parquet", tmp_path / "elsewhere" / "c.parquet"):
+        assert main(["import", "folder", str(tmp_path / "music"), "--output", str(output)]) == 0
+        assert "secret.mp3: left out because it leads to /etc/passwd: copy the file here" in capsys.readouterr().err
+        names = [Path(uri).name for uri in pq.read_table(output)["uri"].to_pylist()]
+        assert sorted(names) == ["again.mp3", "inside.mp3"]
+
+
 def test_without_a_folder_for_records_the_flag_is_named(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,8 +57,7 @@ def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, l
     """
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: no such folder")
-    allowed = root if uri_root in (None, Path("/")) else uri_root
-    check = SourceRoots(os.fspath(allowed)).check()
+    check = SourceRoots(os.fspath(root), () if uri_root in (None, Path("/")) else (os.fspath(uri_root),)).check()
     rows, problems = [], []
     for path in audio_files(root):
         if (refused := check.refusal(os.fspath(path))) is not None:
