@@ -7,13 +7,16 @@ A command is a module of this package. It declares the flags and imports nothing
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import NamedTuple
 
 import click
 
-from pipelines.terminal.command import PROGRAM, CommandGroup
+from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
 from pipelines.terminal.old_spellings import new_spelling
+from pipelines.terminal.standard_output import OutputFailed, accept_every_text
+from pipelines.terminal.tracebacks import error_line, keep_traceback, show_traceback
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
 
 
@@ -87,7 +90,14 @@ class _Commands(CommandGroup):
 @click.group(
     PROGRAM, cls=_Commands, help="Tag large music catalogs: read audio files and publish tables of tags in Parquet."
 )
-@click.version_option(package_name=PROGRAM, prog_name=PROGRAM)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, param, value: print_page(ctx, f"{PROGRAM}, version {version(PROGRAM)}") if value else None,
+    help="Show the version and exit.",
+)
 @verbosity_flags
 def program() -> None:
     """The console script."""
@@ -108,6 +118,7 @@ def input_errors() -> tuple[type[Exception], ...]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code (0 done, 1 failed, 2 wrong usage, 3 a gate failed)."""
     start_logging()
+    accept_every_text()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if (replacement := new_spelling(words)) is not None:
@@ -115,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = program.main(words, prog_name=PROGRAM, standalone_mode=False)
         return int(code or DONE)
     except CommandFailed as error:
+        show_traceback(error)
         print_error(str(error))
         return error.code
     except click.exceptions.Exit as stop:
@@ -126,15 +138,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = f"; see `{error.ctx.command_path} --help`" if isinstance(error, click.UsageError) and error.ctx else ""
         print_error(" ".join(error.format_message().split()).rstrip(".") + place)
         return USAGE
-    except BrokenPipeError:
-        return FAILED
-    except (OSError, ValueError) as error:
-        if not isinstance(error, input_errors()):
-            raise
-        print_error(str(error))
+    except OutputFailed as error:
+        if not error.reader_left:
+            print_error(str(error))
         return FAILED
     except SystemExit as stop:  # click raises this if the reader of stdout has closed it
         return stop.code if isinstance(stop.code, int) else FAILED
+    except Exception as error:  # noqa: BLE001 - the end of every command, which no bug may leave with a traceback
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Prints one line: about a wrong input, or about a bug with the place of its traceback. Returns the exit code."""
+    show_traceback(error)
+    if isinstance(error, input_errors()):
+        print_error(str(error))
+    else:
+        print_error(f"internal error: {error_line(error)}; {keep_traceback(error)}: please report it")
+    return FAILED
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "models.training": f"trunks bundles embedding scoring dataset features {GROUND}",
     "models.evaluation": f"training fitting trunks bundles embedding scoring dataset splits table {GROUND}",
     "models": f"{MODELS} {PURE}",
-    "pipelines.terminal": "models.bundles models.scoring extraction storage",
+    "pipelines.terminal": "models.bundles models.scoring extraction storage formats",
     "pipelines.synthesis": "",
     "pipelines.inputs": f"terminal models {MODELS} {PURE}",
     "pipelines.launch": "terminal inputs storage",

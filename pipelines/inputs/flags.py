@@ -11,7 +11,8 @@ import click
 from click.core import ParameterSource
 
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import UsageError
+from pipelines.terminal.errors import UsageError, print_error
+from pipelines.terminal.standard_output import OutputFailed
 from pipelines.terminal.verbosity import verbosity_flags
 
 Decorator = Callable[[Any], Any]
@@ -30,7 +31,12 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
     """
     form = answer_form(flags)
     result = body(Arguments(**flags), list(click.get_current_context().args))
-    result.write(form)
+    try:
+        result.write(form)
+    except OutputFailed as error:
+        if result.all:
+            raise
+        print_error(f"{error}; everything else is done")
     return result.code
 
 

@@ -12,6 +12,7 @@ from pipelines.inputs.table import chosen_snapshot
 from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
 from pipelines.terminal.printing import plain_rows, unique_names, write_json, write_table
+from pipelines.terminal.standard_output import standard_output
 from transforms.storage import StorageError
 from transforms.table.duckdb_views import NotReadOnly, check_question, connect
 
@@ -45,12 +46,13 @@ def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, form: str) -> Non
     reader = connection.sql(sql).to_arrow_reader(10_000)
     names = unique_names(reader.schema.names)
     rows = plain_rows(reader, reader.schema)
-    if form == "table":
-        write_table(sys.stdout, names, rows)
-    elif form == "json":
-        write_json(sys.stdout, names, rows)
-    else:
-        write_csv(sys.stdout, names, rows, safe=form == "safe-csv")
+    with standard_output() as out:
+        if form == "table":
+            write_table(out, names, rows)
+        elif form == "json":
+            write_json(out, names, rows)
+        else:
+            write_csv(out, names, rows, safe=form == "safe-csv")
 
 
 def one_line(error: Exception) -> str:

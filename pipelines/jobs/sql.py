@@ -21,4 +21,5 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         text=statements.rstrip("\n"),
         is_program=True,
         document={"engine": args.engine, "snapshot": snapshot.manifest.number, "statements": statements},
+        all=True,
     )

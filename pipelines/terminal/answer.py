@@ -1,13 +1,12 @@
 """The answer of a command on stdout: text for people, rows for spreadsheets, one JSON document for programs."""
 
 import dataclasses
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from pipelines.terminal.comma_separated import write_csv
-from pipelines.terminal.visible import for_people, printable, printable_json
+from pipelines.terminal.standard_output import json_text, standard_output
+from pipelines.terminal.visible import for_people, printable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,33 +19,39 @@ class Answer:
       rows: the answer as rows with equal keys; by default one row with the document's scalar values.
       code: exit code of the command.
       is_program: whether the text is for a program, which needs it unchanged; otherwise it is printed without secrets.
+      all: whether the command does nothing else, so that it fails if the answer cannot be written.
     """
 
     text: str
     document: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]] | None = None
     code: int = 0
+    all: bool = False
     is_program: bool = False
 
     def write(self, form: str) -> None:
-        """Writes the answer to stdout as `table` (text), `csv`, `safe-csv` or `json`."""
-        if form == "table":
-            self._write_text()
-        elif form == "json":
-            print(printable_json(json.dumps(self.document, indent=2, ensure_ascii=False, allow_nan=False)))
-        else:
-            self._write_csv(safe=form == "safe-csv")
+        """Writes the answer to stdout as `table` (text), `csv`, `safe-csv` or `json`.
 
-    def _write_text(self) -> None:
+        Raises:
+          OutputFailed: stdout cannot be written.
+        """
+        with standard_output() as out:
+            if form == "table":
+                print(self._shown(out), file=out)
+            elif form == "json":
+                print(json_text(out, self.document, indent=2), file=out)
+            else:
+                self._write_csv(out, safe=form == "safe-csv")
+
+    def _shown(self, out: TextIO) -> str:
         if not self.is_program:
-            print(for_people(self.text))
-        else:
-            print(printable(self.text) if sys.stdout.isatty() else self.text)
+            return for_people(self.text)
+        return printable(self.text) if out.isatty() else self.text
 
-    def _write_csv(self, *, safe: bool) -> None:
+    def _write_csv(self, out: TextIO, *, safe: bool) -> None:
         rows = [_single_values(self.document)] if self.rows is None else self.rows
         if rows:
-            write_csv(sys.stdout, list(rows[0]), (list(row.values()) for row in rows), safe=safe)
+            write_csv(out, list(rows[0]), (list(row.values()) for row in rows), safe=safe)
 
 
 def _single_values(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

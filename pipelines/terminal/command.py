@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pipelines.terminal.errors import UsageError
+from pipelines.terminal.standard_output import standard_output
 
 PROGRAM = "catalog-tagger"
 
@@ -17,7 +18,26 @@ BEAM_FLAGS = (
 )
 
 
-class Command(click.Command):
+class _Helped(click.Command):
+    """A command whose page of help goes the way of all answers."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Returns the option `--help`."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = lambda ctx, param, value: print_page(ctx, ctx.get_help()) if value else None
+        return option
+
+
+def print_page(ctx: click.Context, text: str) -> None:
+    """Writes a page to stdout and ends the command, unless the command line is only being completed."""
+    if not ctx.resilient_parsing:
+        with standard_output() as out:
+            print(text, file=out)
+        ctx.exit()
+
+
+class Command(_Helped):
     """One command.
 
     Args:
@@ -78,7 +98,7 @@ class Command(click.Command):
             raise UsageError(f"missing {', '.join(missing)}; see `{ctx.command_path} --help`")
 
 
-class CommandGroup(click.Group):
+class CommandGroup(_Helped, click.Group):
     """A group of commands. The error for an unknown command suggests the most similar one."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:

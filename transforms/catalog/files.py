@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from transforms import storage
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.sources import check_links
+from transforms.catalog.stored_types import far_columns
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -68,10 +69,10 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     Raises:
       CatalogError: there is no catalog file, or one is a link out of the folder.
     """
-    if (kind := _format(url)) is not None and (not is_glob(url) or storage.exists(url)):
+    folder, glob = split_glob(url)
+    if (kind := _format(url)) is not None and not glob:
         return [(url, kind)]
-    pattern = _glob_pattern(url) if is_glob(url) else None
-    folder = glob_folder(url) if pattern else url
+    pattern = _glob_pattern(folder, glob) if glob else None
     listed = [info.url for info in storage.list_files(folder)]
     names = sorted(name for name in listed if (pattern is None or pattern.fullmatch(name)) and not _hidden(name))
     check_links(names, folder)
@@ -82,14 +83,20 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     return files
 
 
-def is_glob(url: str) -> bool:
-    """Whether the URL contains a wildcard: `*`, `?` or `[`."""
-    return any(mark in url for mark in "*?[")
+def split_glob(url: str) -> tuple[str, str]:
+    """The folder above the first wildcard (`*`, `?`, `[`), and the rest of the URL; "" if it has no wildcard.
+
+    Names that exist are taken literally: a folder may be called `Parts [2024]`.
+    """
+    parts = url.split("/")
+    for i, part in enumerate(parts):
+        if any(mark in part for mark in "*?[") and not _is_there("/".join(parts[: i + 1])):
+            return "/".join(parts[:i]) or ("/" if url.startswith("/") else "."), "/".join(parts[i:])
+    return url, ""
 
 
-def glob_folder(url: str) -> str:
-    """The folder above the first wildcard."""
-    return re.split(r"[*?\[]", url, maxsplit=1)[0].rpartition("/")[0] or ("/" if url.startswith("/") else ".")
+def _is_there(url: str) -> bool:
+    return storage.exists(url) or any(True for _ in storage.list_files(url))
 
 
 def _format(url: str) -> Format | None:
@@ -100,12 +107,12 @@ def _hidden(url: str) -> bool:
     return url.rpartition("/")[2].startswith((".", "_"))
 
 
-def _glob_pattern(url: str) -> re.Pattern[str]:
+def _glob_pattern(folder: str, glob: str) -> re.Pattern[str]:
     """The pattern of a glob: `*` and `?` match within one folder level, `**` across levels, `[...]` one character."""
     parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", url)
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
     body = "".join(parts.get(t) or (t if t.startswith("[") and t.endswith("]") else re.escape(t)) for t in tokens)
-    return re.compile(rf"(?:\./)?{body}")
+    return re.compile(f"{re.escape(folder.removesuffix('/'))}/{body}")
 
 
 def probe(url: str, kind: Format) -> CatalogFile:
@@ -132,9 +139,8 @@ def _probe_parquet(url: str, stream: BinaryIO) -> CatalogFile:
     schema, meta = footer.schema_arrow, footer.metadata
     _check_names(schema.names)
     groups = tuple(meta.row_group(i).num_rows for i in range(meta.num_row_groups))
-    return CatalogFile(
-        url=url, format="parquet", columns=dict(zip(schema.names, schema.types, strict=True)), row_groups=groups
-    )
+    columns = dict(zip(schema.names, schema.types, strict=True)) | dict.fromkeys(far_columns(footer), pa.string())
+    return CatalogFile(url=url, format="parquet", columns=columns, row_groups=groups)
 
 
 def _check_names(names: list[str]) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms import storage
 from transforms.catalog import files as catalog_files
 from transforms.catalog.columns import catalog_schema, file_problems
 from transforms.catalog.files import CatalogFile
@@ -60,8 +59,9 @@ def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
 
 def default_root(url: str) -> str:
     """The catalog's folder: the folder that contains a file, or the folder above the first wildcard of a glob."""
-    if catalog_files.is_glob(url) and not storage.exists(url):
-        return catalog_files.glob_folder(url)
+    folder, glob = catalog_files.split_glob(url)
+    if glob:
+        return folder
     if url.lower().endswith(catalog_files.CATALOG_SUFFIXES):
         return url.rpartition("/")[0] or ("/" if url.startswith("/") else ".")
     return url
