@@ -17,7 +17,7 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Prints the answer; `-` reads the SQL from standard input."""
-    from pipelines.jobs.query import run
+    from pipelines.reading.query import run
 
     form = answer_form(flags)
     return run(Arguments(**flags), form)

@@ -46,6 +46,14 @@ from pipelines.terminal.command import Command
     "later needs no decoding. Repeatable.",
 )
 @click.option("--retry-rejects", is_flag=True, help="Try every rejected track again.")
+@click.option(
+    "--publish-deadline",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="If another run is published first, plan again and publish until this time has passed; 0: give up at once.",
+)
 @extraction_flags(unit="unit of work", late="`publish` commits the run later")
 @answer_flags
 def command(**flags: Any) -> int:

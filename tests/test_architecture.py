@@ -49,8 +49,10 @@ MAY_IMPORT = {
     "pipelines.synthesis": "",
     "pipelines.inputs": f"terminal models {MODELS} {PURE}",
     "pipelines.launch": "terminal inputs storage",
-    "pipelines.jobs": f"terminal synthesis inputs launch transforms models {MODELS} {PURE}",
-    "pipelines": f"terminal inputs jobs {PURE} models.bundles",
+    "pipelines.checks": f"terminal {MODELS} {PURE}",
+    "pipelines.jobs": f"terminal synthesis inputs launch checks transforms models {MODELS} {PURE}",
+    "pipelines.reading": f"terminal inputs launch checks models.bundles {PURE}",
+    "pipelines": f"terminal inputs jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal {PURE}",
 }

@@ -25,6 +25,8 @@ from pipelines.launch.job_failure import job_failed
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
+from pipelines.terminal.signals import raise_if_stopped
+from pipelines.terminal.watchdog import ended_if_stalled
 from transforms.storage import redact
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -157,6 +159,7 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None =
             state = result.wait_until_finish() if wait else None
     except (RuntimeError, OSError) as error:
         raise job_failed(error) from error
+    raise_if_stopped()
     if wait and state not in (PipelineState.DONE, None):
         raise CommandFailed(f"the job ended as {state}; finished chunks are kept: run it again to resume")
     return result
@@ -187,7 +190,7 @@ def _local_run(tracks: int | None) -> Iterator[None]:
     """
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
     vars(sdk_worker)["print"] = lambda *values, **options: None
-    with show_extraction(tracks):
+    with show_extraction(tracks), ended_if_stalled():
         yield
 
 

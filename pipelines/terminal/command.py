@@ -11,7 +11,10 @@ from pipelines.terminal.standard_output import standard_output
 
 PROGRAM = "catalog-tagger"
 
-EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused: a gate failed, or the table has a newer snapshot."
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate, 4 another run was published first, "
+    "130 interrupted, 143 ended by SIGTERM."
+)
 
 BEAM_FLAGS = (
     "Beam's own flags pass through, for example --dry_run=True: build the job, print its options, launch nothing."

@@ -9,8 +9,11 @@ from pipelines.terminal.visible import for_people
 _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
 
-DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-"""Exit codes: done; failed; wrong usage; refused: a gate failed, or the table has a newer snapshot."""
+DONE, FAILED, USAGE, REFUSED, RACE_LOST = 0, 1, 2, 3, 4
+"""Exit codes: done; failed; wrong usage; a gate refused the result; another run was published first.
+
+A command that a signal ended exits with 128 and the signal's number.
+"""
 
 
 class CommandFailed(Exception):

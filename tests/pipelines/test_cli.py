@@ -153,7 +153,7 @@ def test_a_bug_is_one_line_and_a_file(monkeypatch, tmp_path, capsys) -> None:
         raise ZeroDivisionError("a bug\nin two lines")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("pipelines.jobs.describe.run", broken)
+    monkeypatch.setattr("pipelines.reading.describe.run", broken)
     assert main(["describe", "table"]) == 1
     (log,) = tmp_path.glob("catalog-tagger-*.log")
     assert capsys.readouterr().err == (
