@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "pipelines.synthesis": "",
     "pipelines.inputs": f"terminal models {MODELS} {PURE}",
     "pipelines.launch": "terminal inputs storage",
-    "pipelines.checks": f"terminal {MODELS} {PURE}",
+    "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
     "pipelines.jobs": f"terminal synthesis inputs launch checks transforms models {MODELS} {PURE}",
     "pipelines.reading": f"terminal inputs launch checks models.bundles {PURE}",
     "pipelines": f"terminal inputs jobs reading {PURE} models.bundles",

@@ -20,7 +20,7 @@ from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import PART
 from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
-from transforms.tagging.outcomes import write_part
+from transforms.tagging.part_files import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, PATCH_BYTES
 from transforms.telemetry.cpu import CoreTime
 from transforms.telemetry.work import Work

@@ -135,7 +135,8 @@ gate_flags = combined(
         default=0.0005,
         show_default=True,
         metavar="RATIO",
-        help="Fail without publishing if more than this fraction of tracks could not be read from storage.",
+        help="Fail without publishing if, for more than this fraction of tracks, the storage did not answer or the "
+        "machine ended the decoder.",
     ),
 )
 """Limits of the gates."""

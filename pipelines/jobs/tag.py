@@ -221,7 +221,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         roots=source_roots(args.allow_root, shards),
         model=args.model,
         inference=args.inference,
-        known=(known := _known(args, bundle)),
+        known=(known := _known(args, bundle, buckets)),
         spec=bundle.spec,
         publication=publication,
         buckets=buckets,
@@ -274,7 +274,7 @@ def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int
     return Also(model=model, table=table, embedding_id=bundle.embedding_id)
 
 
-def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
+def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
     numbers = snapshot_numbers(args.table)
     return PriorOutcomes(
         root=args.table,
@@ -282,6 +282,8 @@ def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
         ids=ids_of(bundle),
         due_again=DUE_AGAIN,
         retry_rejects=args.retry_rejects,
+        buckets=buckets,
+        dim=bundle.embedding_dim,
     )
 
 

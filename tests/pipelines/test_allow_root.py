@@ -230,3 +230,11 @@ def test_a_trace_of_tag_shows_no_opening_outside(world: World, tmp_path: Path) -
         rf"{tmp_path}/(outside|root-evil|rootless)|/etc/shadow|/proc/(kmsg|1/|self/environ)|/dev/(zero|kmsg|mem)"
     )
     assert [line for line in trace.read_text("utf-8", "replace").splitlines() if forbidden.search(line)] == []
+
+
+def test_doctor_tells_that_tag_would_refuse_the_catalog(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", str(_linked(world, tmp_path))]) == 1
+    shown = capsys.readouterr().out
+    assert "3 of the first 3 sources are outside of the allowed roots" in shown and "--allow-root" in shown
