@@ -134,7 +134,7 @@ def _catalog(url: str, root: str | None) -> list[Finding]:
 
 
 def _sampled_sources(shards: list[CatalogShard]) -> tuple[list[bool], list[str]]:
-    """For the first rows: whether each file exists, and the remedies of those that `tag` refuses, which are not asked."""
+    """For the first rows: whether each file exists, and the remedies for those that `tag` refuses."""
     for shard in shards:
         for batch, _ in read_shard(shard, batch_rows=SAMPLED):
             uris = batch["uri"].to_pylist()[:SAMPLED]
