@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from pipelines.inputs.numbers import RATIO
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError, print_error
 from pipelines.terminal.standard_output import OutputFailed
@@ -123,7 +124,7 @@ snapshot_flags = combined(
 gate_flags = combined(
     click.option(
         "--max-reject-ratio",
-        type=float,
+        type=RATIO,
         default=0.1,
         show_default=True,
         metavar="RATIO",
@@ -131,7 +132,7 @@ gate_flags = combined(
     ),
     click.option(
         "--max-unavailable-ratio",
-        type=float,
+        type=RATIO,
         default=0.0005,
         show_default=True,
         metavar="RATIO",

@@ -9,8 +9,9 @@ from pipelines.terminal.visible import for_people
 _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
 
-DONE, FAILED, USAGE, REFUSED, RACE_LOST = 0, 1, 2, 3, 4
-"""Exit codes: done; failed; wrong usage; a gate refused the result; another run was published first.
+DONE, FAILED, USAGE, REFUSED, RACE_LOST, ROWS_LOST = 0, 1, 2, 3, 4, 5
+"""Exit codes: done; failed; wrong usage; a gate refused the result; another run was published first; an import lost too
+many rows.
 
 A command that a signal ended exits with 128 and the signal's number.
 """

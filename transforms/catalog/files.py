@@ -1,17 +1,17 @@
 """Catalog files in storage: finding them, their columns, and their rows before validation."""
 
-import csv
 import dataclasses
-import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import storage
+from transforms.catalog.delimited.encoding import open_text, text_lines
+from transforms.catalog.delimited.table import TextTable, open_text_table
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.sources import check_links
 from transforms.catalog.stored_types import far_columns
@@ -29,10 +29,6 @@ _FORMATS: dict[str, Format] = {
 CATALOG_SUFFIXES = tuple(_FORMATS)
 """Suffixes of catalog file names."""
 
-_MAX_FIELD = 16 * 1024 * 1024
-
-csv.field_size_limit(_MAX_FIELD)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CatalogFile:
@@ -43,12 +39,14 @@ class CatalogFile:
       format: its format, from the suffix of its name.
       columns: name and type of each column. Columns of a CSV are strings; types of JSON Lines follow from the values.
       row_groups: number of rows of each row group (Parquet); empty otherwise.
+      table: a CSV's form, columns and number of rows; None for other formats.
     """
 
     url: str
     format: Format
     columns: dict[str, pa.DataType]
     row_groups: tuple[int, ...] = ()
+    table: TextTable | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,21 +114,21 @@ def _glob_pattern(folder: str, glob: str) -> re.Pattern[str]:
 
 
 def probe(url: str, kind: Format) -> CatalogFile:
-    """Reads the columns of a file: from a Parquet footer, a CSV header, or the keys of all lines of JSON Lines.
+    """Reads the columns of a file: from a Parquet footer, or from one pass over a CSV or JSON Lines.
 
     Raises:
       CatalogError: the file is missing, or its content does not match its suffix.
     """
     try:
+        if kind in ("csv", "tsv"):
+            return _probe_table(url, kind)
         with storage.open_input(url) as stream:
             if kind == "parquet":
                 return _probe_parquet(url, stream)
-            if kind == "jsonl":
-                return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
-            return CatalogFile(url=url, format=kind, columns=dict.fromkeys(_csv_header(stream, kind), pa.string()))
+            return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
     except storage.NotFound as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no such file ({e})")]) from e
-    except (ValueError, pa.ArrowException, csv.Error) as e:
+    except (ValueError, pa.ArrowException) as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=str(e))]) from e
 
 
@@ -143,7 +141,13 @@ def _probe_parquet(url: str, stream: BinaryIO) -> CatalogFile:
     return CatalogFile(url=url, format="parquet", columns=columns, row_groups=groups)
 
 
-def _check_names(names: list[str]) -> None:
+def _probe_table(url: str, kind: Format) -> CatalogFile:
+    table = open_text_table(url)
+    _check_names(table.names)
+    return CatalogFile(url=url, format=kind, columns=dict.fromkeys(table.names, pa.string()), table=table)
+
+
+def _check_names(names: Sequence[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"columns {repeated} are repeated in the header: rename one of each")
@@ -151,29 +155,11 @@ def _check_names(names: list[str]) -> None:
         raise ValueError(f"column {names.index('') + 1} has no name: name it or remove it")
 
 
-def _lines(stream: BinaryIO) -> io.TextIOWrapper:
-    """Text of a file with or without a byte order mark. Bytes that are not UTF-8 are reported later, with their row."""
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _csv_reader(stream: BinaryIO, kind: Format) -> Any:
-    return csv.reader(_lines(stream), delimiter="\t" if kind == "tsv" else ",", strict=True)
-
-
-def _csv_header(stream: BinaryIO, kind: Format) -> list[str]:
-    for row in _csv_reader(stream, kind):
-        if row:
-            names = [name.strip() for name in row]
-            _check_names(names)
-            return names
-    raise ValueError("the file is empty: the first line must name the columns")
-
-
 def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
     """All keys of all lines, each with the type that fits its values, or text if no single type fits."""
     kinds: dict[str, set[type]] = {}
-    for row in _json_rows(stream):
-        for key, value in row.value.items() if isinstance(row.value, dict) else ():
+    for _, row in _json_rows(stream):
+        for key, value in row.items() if isinstance(row, dict) else ():
             kinds.setdefault(key, set()).add(_kind(value))
     _check_names(list(kinds))
     return {key: _json_type(found - {type(None)}) for key, found in kinds.items()}
@@ -192,21 +178,14 @@ def _json_type(kinds: set[type]) -> pa.DataType:
     return pa.float64() if kinds and kinds <= {int, float} else pa.string()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _TextRow:
-    """One row of a text file: its fields or object, or the error of parsing it."""
-
-    row: int
-    line: int
-    value: Any
+_TextRow = tuple[int, Any]
+"""The line on which a row of a text file ends, and its fields or object, or the error of parsing it."""
 
 
 def _json_rows(stream: BinaryIO) -> Iterator[_TextRow]:
-    row = 0
-    for number, text in enumerate(_lines(stream), 1):
+    for number, text in enumerate(text_lines(open_text(stream)), 1):
         if text.strip():
-            row += 1
-            yield _TextRow(row=row, line=number, value=_json_value(text))
+            yield number, _json_value(text)
 
 
 def _json_value(text: str) -> Any:
@@ -220,40 +199,26 @@ def _json_value(text: str) -> Any:
     return value
 
 
-def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
-    """Yields the rows after the header. Empty lines are skipped."""
-    reader = _csv_reader(stream, kind)
-    row = -1
-    while True:
-        try:
-            value: Any = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as e:
-            value = ValueError(f"broken CSV ({e}): close quotes, and double those inside a field")
-        if value:
-            row += 1
-        if value and row > 0:
-            yield _TextRow(row=row, line=reader.line_num, value=value)
-
-
 def count(file: CatalogFile) -> int:
-    """Number of rows of a file: from a Parquet footer, or by reading the text."""
+    """Number of rows of a file: from a Parquet footer, from the pass over a CSV, or by reading JSON Lines."""
+    if file.table is not None:
+        return file.table.rows
     if file.format == "parquet":
         return sum(file.row_groups)
     with storage.open_input(file.url) as stream:
-        return sum(1 for _ in (_json_rows(stream) if file.format == "jsonl" else _csv_rows(stream, file.format)))
+        return sum(1 for _ in _json_rows(stream))
 
 
 def raw_batches(file: CatalogFile, row_group: int | None, batch_rows: int) -> Iterator[RawBatch]:
     """Yields the rows of a file, or of one row group of a Parquet file, at most `batch_rows` at a time."""
+    if file.table is not None:
+        yield from _text_batches(file, file.table.records(), batch_rows, _csv_fields)
+        return
     with storage.open_input(file.url) as stream:
         if file.format == "parquet":
             yield from _parquet_batches(stream, row_group or 0, batch_rows)
-        elif file.format == "jsonl":
-            yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
         else:
-            yield from _text_batches(file, _csv_rows(stream, file.format), batch_rows, _csv_fields)
+            yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
 
 
 def _parquet_batches(stream: BinaryIO, row_group: int, batch_rows: int) -> Iterator[RawBatch]:
@@ -270,13 +235,13 @@ def _text_batches(
     file: CatalogFile, rows: Iterator[_TextRow], batch_rows: int, fields: Callable[[Any, list[str]], list[Any]]
 ) -> Iterator[RawBatch]:
     names = list(file.columns)
-    good: list[tuple[_TextRow, list[Any]]] = []
+    good: list[tuple[int, int, list[Any]]] = []
     problems: list[Problem] = []
-    for row in rows:
+    for row, (line, value) in enumerate(rows, 1):
         try:
-            good.append((row, fields(row.value, names)))
+            good.append((row, line, fields(value, names)))
         except ValueError as e:
-            problems.append(Problem(file=file.url, row=row.row, column=None, message=str(e), line=row.line))
+            problems.append(Problem(file=file.url, row=row, column=None, message=str(e), line=line))
         if len(good) + len(problems) >= batch_rows:
             yield _raw_batch(names, good, problems)
             good, problems = [], []
@@ -284,10 +249,12 @@ def _text_batches(
         yield _raw_batch(names, good, problems)
 
 
-def _raw_batch(names: list[str], good: list[tuple[_TextRow, list[Any]]], problems: list[Problem]) -> RawBatch:
-    columns: dict[str, pa.Array | list[Any]] = {name: [values[i] for _, values in good] for i, name in enumerate(names)}
+def _raw_batch(names: list[str], good: list[tuple[int, int, list[Any]]], problems: list[Problem]) -> RawBatch:
+    columns: dict[str, pa.Array | list[Any]] = {
+        name: [values[i] for _, _, values in good] for i, name in enumerate(names)
+    }
     return RawBatch(
-        columns=columns, rows=[row.row for row, _ in good], lines=[row.line for row, _ in good], problems=problems
+        columns=columns, rows=[row for row, _, _ in good], lines=[line for _, line, _ in good], problems=problems
     )
 
 
