@@ -13,6 +13,7 @@ from transforms import storage
 from transforms.catalog.delimited.encoding import open_text, text_lines
 from transforms.catalog.delimited.table import TextTable, open_text_table
 from transforms.catalog.problems import CatalogError, Problem
+from transforms.catalog.sources import check_links
 from transforms.catalog.stored_types import far_columns
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
@@ -64,7 +65,7 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     In a folder or glob, other files and names that start with `.` or `_` are skipped.
 
     Raises:
-      CatalogError: there is no catalog file.
+      CatalogError: there is no catalog file, or one is a link out of the folder.
     """
     folder, glob = split_glob(url)
     if (kind := _format(url)) is not None and not glob:
@@ -72,6 +73,7 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     pattern = _glob_pattern(folder, glob) if glob else None
     listed = [info.url for info in storage.list_files(folder)]
     names = sorted(name for name in listed if (pattern is None or pattern.fullmatch(name)) and not _hidden(name))
+    check_links(names, folder)
     files = [(name, kind) for name in names if (kind := _format(name)) is not None]
     if not files:
         hint = f"name catalog files {', '.join(CATALOG_SUFFIXES)}"

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Self
 
+from transforms.storage import redact
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -30,7 +32,8 @@ class Problem:
             parts.append(f"row {self.row}" + (f" (line {self.line})" if self.line is not None else ""))
         if self.column is not None:
             parts.append(f"column {self.column}")
-        return f"{', '.join(parts)}: {self.message}"
+        # A name with a line end must not look like a further problem.
+        return redact(f"{', '.join(parts)}: {self.message}").replace("\n", r"\n")
 
 
 MOST_PROBLEMS = 1000

@@ -137,7 +137,7 @@ def _rejected(track: ExtractedTrack) -> TrackOutcome:
         uri=track.source.uri,
         sha256=track.sha256,
         reason=track.error.reason,
-        detail=track.error.detail,
+        detail=track.detail,
         stage=track.error.stage,
     )
 

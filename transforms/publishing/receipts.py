@@ -70,8 +70,11 @@ def begin(root: str, parent: int | None = None) -> str:
 
 
 def write(root: str, path: str, receipt: Receipt) -> None:
-    """Writes a launch's receipt, or replaces it if the job's last step is retried."""
-    storage.write_bytes(storage.join(root, path), sealed_bytes(dataclasses.asdict(receipt)))
+    """Writes a launch's receipt, or replaces it if the job's last step is retried. Its sentences contain no secrets."""
+    fields = dataclasses.asdict(receipt)
+    fields["problems"] = [storage.redact(problem) for problem in receipt.problems]
+    fields["refused"] = None if receipt.refused is None else storage.redact(receipt.refused)
+    storage.write_bytes(storage.join(root, path), sealed_bytes(fields))
 
 
 def read(root: str, path: str) -> Receipt:

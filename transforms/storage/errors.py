@@ -3,13 +3,22 @@
 import dataclasses
 import errno
 
+from transforms.storage.redaction import redact
+
 
 class StorageError(OSError):
-    """An operation on storage failed. The message names the URL, the reason and what to do."""
+    """An operation on storage failed. The message names the URL without secrets, the reason and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 class NotFound(StorageError):
     """No file or object has this name."""
+
+
+class OutsideRoots(StorageError):
+    """The file is outside of the roots that the user allows, and was not opened."""
 
 
 class AlreadyExists(StorageError):

@@ -6,6 +6,9 @@ import re
 import unicodedata
 from typing import Any
 
+from transforms.storage import redact
+
+_MOST_SHOWN = 4000
 _FORBIDDEN_IN_TAG = re.compile(r"[|:\x00-\x1f\x7f]")
 
 _SHAPING = frozenset(["\u200c", "\u200d", *map(chr, range(0xFE00, 0xFE10))])
@@ -57,8 +60,9 @@ def tag_weight(value: Any, tag: str) -> float | None:
 
 
 def shown(value: object) -> str:
-    """The value as shown in a message: escaped, at most 120 characters."""
-    escaped = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    """The value as shown in a message: escaped, without secrets, at most 120 characters."""
+    text = value[:_MOST_SHOWN] if isinstance(value, str) else value
+    escaped = redact(ascii(text) if isinstance(text, str) and not text.isprintable() else repr(text)[:_MOST_SHOWN])
     return escaped if len(escaped) <= 120 else f"{escaped[:117]}..."
 
 
