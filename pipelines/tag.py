@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags
+from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, removed_flag
 from pipelines.terminal.command import Command
 
 
@@ -46,6 +46,7 @@ from pipelines.terminal.command import Command
     "later needs no decoding. Repeatable.",
 )
 @click.option("--retry-rejects", is_flag=True, help="Try every rejected track again.")
+@removed_flag
 @extraction_flags(unit="unit of work", late="`publish` commits the run later")
 @answer_flags
 def command(**flags: Any) -> int:

@@ -1,5 +1,7 @@
 """Opens catalogs, and checks flags, for the commands that read a catalog."""
 
+import dataclasses
+
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
@@ -33,12 +35,13 @@ def split_ratios(args: Arguments) -> SplitRatios:
 
 
 def gate_limits(args: Arguments) -> GateLimits:
-    """The limits in `--max-reject-ratio` and `--max-unavailable-ratio`.
+    """The limits in `--max-reject-ratio`, `--max-unavailable-ratio` and, if the command has it, `--max-removed-ratio`.
 
     Raises:
       UsageError: a limit is not from 0 to 1.
     """
-    return checked(GateLimits, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    names = [field.name for field in dataclasses.fields(GateLimits) if hasattr(args, field.name)]
+    return checked(GateLimits, **{name: getattr(args, name) for name in names})
 
 
 def check_at_least_one(**values: int | None) -> None:

@@ -109,7 +109,17 @@ gate_flags = combined(
         help="Fail without publishing if more than this fraction of tracks could not be read from storage.",
     ),
 )
-"""Limits of the gates."""
+"""Limits of the gates of every job that decodes audio."""
+
+removed_flag = click.option(
+    "--max-removed-ratio",
+    type=float,
+    default=0.2,
+    show_default=True,
+    metavar="RATIO",
+    help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot.",
+)
+"""Limit of the gate of jobs that follow a snapshot."""
 
 
 def extraction_flags(*, unit: str, late: str) -> Decorator:

@@ -60,6 +60,7 @@ class Options:
 
     Attributes:
       shards: the catalog's shards.
+      tracks: rows of the catalog.
       output: folder of the dataset.
       spec: feature spec of the patches.
       plan: taxonomy, split and chunks.
@@ -71,6 +72,7 @@ class Options:
     """
 
     shards: list[CatalogShard]
+    tracks: int
     output: str
     spec: FeatureSpec
     plan: SplitPlan
@@ -95,7 +97,9 @@ def build(root: beam.Pipeline, options: Options) -> None:
         limits=Limits(allow_weak_sandbox=options.allow_weak_sandbox),
         children=options.children,
     )
-    record = RecordDatasetSettings(shards=shards, plan=options.plan, limits=options.limits, launch=options.launch)
+    record = RecordDatasetSettings(
+        shards=shards, plan=options.plan, counted=options.tracks, limits=options.limits, launch=options.launch
+    )
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)
@@ -145,6 +149,7 @@ def make_options(args: Arguments) -> Options:
     check_split_column(args.split_column, shards[0])
     return Options(
         shards=shards,
+        tracks=count,
         output=args.output,
         spec=spec,
         plan=SplitPlan(

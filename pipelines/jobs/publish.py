@@ -36,8 +36,10 @@ def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
     """Publishes the run of one launch.
 
     Raises:
-      CommandFailed: the catalog has problems; the message lists them.
+      CommandFailed: the catalog has problems, which the message lists; or the job read other rows than were counted.
     """
+    if receipt.refused is not None:
+        raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
     if receipt.run_id is None:
         raise CommandFailed(receipt.problem_report("tagged"))
     return publish_run(table, receipt.run_id, limits, counts=receipt.counts)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.catalog.problems import CatalogError, Problem
+from transforms.formats.parquet import ParquetError, open_parquet
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -112,26 +112,25 @@ def probe(url: str, kind: Format) -> CatalogFile:
       CatalogError: the file is missing, or its content does not match its suffix.
     """
     try:
+        if kind == "parquet":
+            return _probe_parquet(url)
         with storage.open_input(url) as stream:
-            if kind == "parquet":
-                return _probe_parquet(url, stream)
             if kind == "jsonl":
                 return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
             return CatalogFile(url=url, format=kind, columns=dict.fromkeys(_csv_header(stream, kind), pa.string()))
     except storage.NotFound as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no such file ({e})")]) from e
-    except (ValueError, pa.ArrowException, csv.Error) as e:
-        raise CatalogError([Problem(file=url, row=None, column=None, message=str(e))]) from e
+    except (ValueError, ParquetError, csv.Error) as e:
+        message = str(e).removeprefix(f"{url}: ")
+        raise CatalogError([Problem(file=url, row=None, column=None, message=message)]) from e
 
 
-def _probe_parquet(url: str, stream: BinaryIO) -> CatalogFile:
-    footer = pq.ParquetFile(stream)
-    schema, meta = footer.schema_arrow, footer.metadata
+def _probe_parquet(url: str) -> CatalogFile:
+    with open_parquet(url) as file:
+        schema, groups = file.schema_arrow, file.group_rows
     _check_names(schema.names)
-    groups = tuple(meta.row_group(i).num_rows for i in range(meta.num_row_groups))
-    return CatalogFile(
-        url=url, format="parquet", columns=dict(zip(schema.names, schema.types, strict=True)), row_groups=groups
-    )
+    columns = dict(zip(schema.names, schema.types, strict=True))
+    return CatalogFile(url=url, format="parquet", columns=columns, row_groups=groups)
 
 
 def _check_names(names: list[str]) -> None:
@@ -238,23 +237,24 @@ def count(file: CatalogFile) -> int:
 
 def raw_batches(file: CatalogFile, row_group: int | None, batch_rows: int) -> Iterator[RawBatch]:
     """Yields the rows of a file, or of one row group of a Parquet file, at most `batch_rows` at a time."""
+    if file.format == "parquet":
+        yield from _parquet_batches(file, row_group or 0, batch_rows)
+        return
     with storage.open_input(file.url) as stream:
-        if file.format == "parquet":
-            yield from _parquet_batches(stream, row_group or 0, batch_rows)
-        elif file.format == "jsonl":
+        if file.format == "jsonl":
             yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
         else:
             yield from _text_batches(file, _csv_rows(stream, file.format), batch_rows, _csv_fields)
 
 
-def _parquet_batches(stream: BinaryIO, row_group: int, batch_rows: int) -> Iterator[RawBatch]:
-    source = pq.ParquetFile(stream, page_checksum_verification=True)
-    done = sum(source.metadata.row_group(i).num_rows for i in range(row_group))
-    for batch in source.iter_batches(batch_size=batch_rows, row_groups=[row_group]):
-        rows = list(range(done + 1, done + 1 + len(batch)))
-        done += len(batch)
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        yield RawBatch(columns=columns, rows=rows, lines=None, problems=[])
+def _parquet_batches(file: CatalogFile, row_group: int, batch_rows: int) -> Iterator[RawBatch]:
+    with open_parquet(file.url) as source:
+        done = sum(source.group_rows[:row_group])
+        for batch in source.iter_batches(batch_rows, [row_group], use_threads=False):
+            rows = list(range(done + 1, done + 1 + len(batch)))
+            done += len(batch)
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            yield RawBatch(columns=columns, rows=rows, lines=None, problems=[])
 
 
 def _text_batches(

@@ -18,6 +18,7 @@ from transforms.catalog.columns import catalog_schema, file_problems
 from transforms.catalog.files import CatalogFile
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.rows import canonical_rows
+from transforms.formats.parquet import ParquetError
 from transforms.schemas.catalog import FILE, ROW
 
 
@@ -28,18 +29,20 @@ class CatalogShard:
     Attributes:
       file: the file and its columns.
       row_group: number of the row group; None for text files.
+      rows: number of its rows, valid or not, when the shards were listed.
       root: folder that relative uris start from.
       schema: schema of the batches, the same for all shards of a catalog.
     """
 
     file: CatalogFile
     row_group: int | None
+    rows: int
     root: str
     schema: pa.Schema
 
 
 def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
-    """Lists all shards of a catalog, in order. Rows are read only for the keys of JSON Lines.
+    """Lists all shards of a catalog, in order. Text files are read to count their rows, and for the keys of JSON Lines.
 
     Args:
       url: a file, a folder or a glob (`*`, `?`, `[...]`, `**`).
@@ -52,10 +55,16 @@ def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
     schema = catalog_schema(files)
     root = default_root(url) if root is None else root
     return [
-        CatalogShard(file=file, row_group=group, root=root, schema=schema)
+        # A footer has as many numbers as shards: only the own one travels with a shard.
+        CatalogShard(file=dataclasses.replace(file, row_groups=()), row_group=group, rows=rows, root=root, schema=schema)
         for file in files
-        for group in (range(len(file.row_groups)) if file.format == "parquet" else (None,))
+        for group, rows in _parts(file)
     ]
+
+
+def _parts(file: CatalogFile) -> list[tuple[int | None, int]]:
+    """Number and rows of each row group of a Parquet file; None and all rows of a text file."""
+    return list(enumerate(file.row_groups)) if file.format == "parquet" else [(None, catalog_files.count(file))]
 
 
 def default_root(url: str) -> str:
@@ -68,9 +77,8 @@ def default_root(url: str) -> str:
 
 
 def count_rows(shards: Collection[CatalogShard]) -> int:
-    """Number of rows of the shards, valid or not: from Parquet footers, or by reading text files."""
-    groups = sum(s.file.row_groups[s.row_group] for s in shards if s.row_group is not None)
-    return groups + sum(catalog_files.count(s.file) for s in shards if s.row_group is None)
+    """Number of rows of the shards, valid or not, as they were counted when the shards were listed."""
+    return sum(shard.rows for shard in shards)
 
 
 def _probe_all(url: str) -> list[CatalogFile]:
@@ -98,9 +106,28 @@ def read_shard(shard: CatalogShard, batch_rows: int = 4096) -> Iterator[tuple[pa
 
     Yields:
       A batch of valid rows with all problems of the invalid ones. For repeated ids, see `repeated_ids`.
+
+    Raises:
+      CatalogError: the file is damaged, or has another number of rows than `shard.rows`.
     """
-    for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
-        yield canonical_rows(raw, shard.file.url, shard.root, shard.schema)
+    done = 0
+    try:
+        for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
+            done += len(raw.rows) + len(raw.problems)
+            yield canonical_rows(raw, shard.file.url, shard.root, shard.schema)
+    except ParquetError as error:
+        raise _shard_error(shard, str(error).removeprefix(f"{shard.file.url}: ")) from error
+    if done != shard.rows:
+        raise _shard_error(
+            shard,
+            f"{done} rows were read, but {shard.rows} were counted at first: the file was changed meanwhile, or is "
+            "damaged: run the command again",
+        )
+
+
+def _shard_error(shard: CatalogShard, message: str) -> CatalogError:
+    place = "" if shard.row_group is None else f"row group {shard.row_group}: "
+    return CatalogError([Problem(file=shard.file.url, row=None, column=None, message=f"{place}{message}")])
 
 
 def repeated_ids(table: pa.Table) -> list[Problem]:
