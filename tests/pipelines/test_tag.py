@@ -184,9 +184,7 @@ def _touch_audio(path: Path, other: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0" * 10)
 
 
-def test_a_track_gone_from_the_catalog_is_gone_from_the_snapshot(
-    world: World, tagged, tmp_path: Path, capsys
-) -> None:
+def test_a_track_gone_from_the_catalog_is_gone_from_the_snapshot(world: World, tagged, tmp_path: Path, capsys) -> None:
     table = shutil.copytree(tagged[0], tmp_path / "table")
     kept = _write(world.rows().slice(0, 5), tmp_path / "kept.parquet")
     assert tag_code(world, table, catalog=kept) == 3

@@ -56,7 +56,9 @@ def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
     root = default_root(url) if root is None else root
     return [
         # A footer has as many numbers as shards: only the own one travels with a shard.
-        CatalogShard(file=dataclasses.replace(file, row_groups=()), row_group=group, rows=rows, root=root, schema=schema)
+        CatalogShard(
+            file=dataclasses.replace(file, row_groups=()), row_group=group, rows=rows, root=root, schema=schema
+        )
         for file in files
         for group, rows in _parts(file)
     ]
