@@ -89,7 +89,7 @@ def test_a_runner_that_loses_rows_publishes_nothing_and_blocks_nothing(
     table, path = tmp_path / "table", catalog(tmp_path / "all.parquet")
     with monkeypatch.context() as patched:
         patched.setattr(
-            transforms.read_catalog, "read_shard", lambda shard: read_shard(shard) if shard.row_group else []
+            transforms.read_catalog, "read_shard", lambda shard: read_shard(shard) if shard.part.number else []
         )
         assert run(world, table, path) == 3
     error = capsys.readouterr().err

@@ -11,8 +11,10 @@ from typing import Any, BinaryIO, Literal
 import pyarrow as pa
 
 from transforms import storage
+from transforms.catalog import limits
+from transforms.catalog.parquet_rows import RowGroup, group_rows, probe_parquet
 from transforms.catalog.problems import CatalogError, Problem
-from transforms.formats.parquet import ParquetError, open_parquet
+from transforms.formats.parquet import ParquetError
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -40,13 +42,13 @@ class CatalogFile:
       url: URL of the file.
       format: its format, from the suffix of its name.
       columns: name and type of each column. Columns of a CSV are strings; types of JSON Lines follow from the values.
-      row_groups: number of rows of each row group (Parquet); empty otherwise.
+      row_groups: the row groups of a Parquet file; empty for other formats, and in shards.
     """
 
     url: str
     format: Format
     columns: dict[str, pa.DataType]
-    row_groups: tuple[int, ...] = ()
+    row_groups: tuple[RowGroup, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,8 +128,7 @@ def probe(url: str, kind: Format) -> CatalogFile:
 
 
 def _probe_parquet(url: str) -> CatalogFile:
-    with open_parquet(url) as file:
-        schema, groups = file.schema_arrow, file.group_rows
+    schema, groups = probe_parquet(url)
     _check_names(schema.names)
     columns = dict(zip(schema.names, schema.types, strict=True))
     return CatalogFile(url=url, format="parquet", columns=columns, row_groups=groups)
@@ -228,18 +229,13 @@ def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
 
 
 def count(file: CatalogFile) -> int:
-    """Number of rows of a file: from a Parquet footer, or by reading the text."""
-    if file.format == "parquet":
-        return sum(file.row_groups)
+    """Number of rows of a text file."""
     with storage.open_input(file.url) as stream:
         return sum(1 for _ in (_json_rows(stream) if file.format == "jsonl" else _csv_rows(stream, file.format)))
 
 
-def raw_batches(file: CatalogFile, row_group: int | None, batch_rows: int) -> Iterator[RawBatch]:
-    """Yields the rows of a file, or of one row group of a Parquet file, at most `batch_rows` at a time."""
-    if file.format == "parquet":
-        yield from _parquet_batches(file, row_group or 0, batch_rows)
-        return
+def raw_batches(file: CatalogFile, batch_rows: int) -> Iterator[RawBatch]:
+    """Yields the rows of a text file, at most `batch_rows` at a time."""
     with storage.open_input(file.url) as stream:
         if file.format == "jsonl":
             yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
@@ -247,14 +243,18 @@ def raw_batches(file: CatalogFile, row_group: int | None, batch_rows: int) -> It
             yield from _text_batches(file, _csv_rows(stream, file.format), batch_rows, _csv_fields)
 
 
-def _parquet_batches(file: CatalogFile, row_group: int, batch_rows: int) -> Iterator[RawBatch]:
-    with open_parquet(file.url) as source:
-        done = sum(source.group_rows[:row_group])
-        for batch in source.iter_batches(batch_rows, [row_group], use_threads=False):
-            rows = list(range(done + 1, done + 1 + len(batch)))
-            done += len(batch)
-            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-            yield RawBatch(columns=columns, rows=rows, lines=None, problems=[])
+def parquet_batches(url: str, number: int, group: RowGroup, batch_rows: int) -> Iterator[RawBatch]:
+    """Yields the rows of a row group of a Parquet file, at most `batch_rows` at a time."""
+    for part in group_rows(url, number, group, batch_rows):
+        first, batch = part.first + 1, part.batch
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        problems = [_too_large(url, first, part.too_large)] if part.too_large else []
+        yield RawBatch(columns=columns, rows=list(range(first, first + len(batch))), lines=None, problems=problems)
+
+
+def _too_large(url: str, row: int, size: int, line: int | None = None) -> Problem:
+    message = f"the row has {size} bytes, at most {limits.ROW_BYTES} are read: shorten its values"
+    return Problem(file=url, row=row, column=None, message=message, line=line)
 
 
 def _text_batches(

@@ -15,11 +15,27 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.catalog import files as catalog_files
 from transforms.catalog.columns import catalog_schema, file_problems
-from transforms.catalog.files import CatalogFile
+from transforms.catalog.files import CatalogFile, RawBatch
+from transforms.catalog.parquet_rows import RowGroup
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.rows import canonical_rows
 from transforms.formats.parquet import ParquetError
 from transforms.schemas.catalog import FILE, ROW
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardRows:
+    """The rows of a shard.
+
+    Attributes:
+      count: number of the rows, valid or not, when the shards were listed.
+      number: number of the row group of a Parquet file; None for text files. The same holds for `group`.
+      group: the row group.
+    """
+
+    count: int
+    number: int | None = None
+    group: RowGroup | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,15 +44,13 @@ class CatalogShard:
 
     Attributes:
       file: the file and its columns.
-      row_group: number of the row group; None for text files.
-      rows: number of its rows, valid or not, when the shards were listed.
+      part: its rows in the file.
       root: folder that relative uris start from.
       schema: schema of the batches, the same for all shards of a catalog.
     """
 
     file: CatalogFile
-    row_group: int | None
-    rows: int
+    part: ShardRows
     root: str
     schema: pa.Schema
 
@@ -55,18 +69,19 @@ def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
     schema = catalog_schema(files)
     root = default_root(url) if root is None else root
     return [
-        # A footer has as many numbers as shards: only the own one travels with a shard.
-        CatalogShard(
-            file=dataclasses.replace(file, row_groups=()), row_group=group, rows=rows, root=root, schema=schema
-        )
+        # Only its own row group travels with a shard: the others would make the list grow with the square of their number.
+        CatalogShard(file=dataclasses.replace(file, row_groups=()), part=part, root=root, schema=schema)
         for file in files
-        for group, rows in _parts(file)
+        for part in _parts(file)
     ]
 
 
-def _parts(file: CatalogFile) -> list[tuple[int | None, int]]:
-    """Number and rows of each row group of a Parquet file; None and all rows of a text file."""
-    return list(enumerate(file.row_groups)) if file.format == "parquet" else [(None, catalog_files.count(file))]
+def _parts(file: CatalogFile) -> Iterator[ShardRows]:
+    if file.format == "parquet":
+        for number, group in enumerate(file.row_groups):
+            yield ShardRows(count=group.rows, number=number, group=group)
+    else:
+        yield ShardRows(count=catalog_files.count(file))
 
 
 def default_root(url: str) -> str:
@@ -80,7 +95,7 @@ def default_root(url: str) -> str:
 
 def count_rows(shards: Collection[CatalogShard]) -> int:
     """Number of rows of the shards, valid or not, as they were counted when the shards were listed."""
-    return sum(shard.rows for shard in shards)
+    return sum(shard.part.count for shard in shards)
 
 
 def _probe_all(url: str) -> list[CatalogFile]:
@@ -110,25 +125,32 @@ def read_shard(shard: CatalogShard, batch_rows: int = 4096) -> Iterator[tuple[pa
       A batch of valid rows with all problems of the invalid ones. For repeated ids, see `repeated_ids`.
 
     Raises:
-      CatalogError: the file is damaged, or has another number of rows than `shard.rows`.
+      CatalogError: the file is damaged, or has another number of rows than were counted at first.
     """
     done = 0
     try:
-        for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
+        for raw in _raw_batches(shard, batch_rows):
             done += len(raw.rows) + len(raw.problems)
             yield canonical_rows(raw, shard.file.url, shard.root, shard.schema)
     except ParquetError as error:
         raise _shard_error(shard, str(error).removeprefix(f"{shard.file.url}: ")) from error
-    if done != shard.rows:
+    if done != shard.part.count:
         raise _shard_error(
             shard,
-            f"{done} rows were read, but {shard.rows} were counted at first: the file was changed meanwhile, or is "
+            f"{done} rows were read, but {shard.part.count} were counted at first: the file was changed meanwhile, or is "
             "damaged: run the command again",
         )
 
 
+def _raw_batches(shard: CatalogShard, batch_rows: int) -> Iterator[RawBatch]:
+    number, group = shard.part.number, shard.part.group
+    if number is None or group is None:
+        return catalog_files.raw_batches(shard.file, batch_rows)
+    return catalog_files.parquet_batches(shard.file.url, number, group, batch_rows)
+
+
 def _shard_error(shard: CatalogShard, message: str) -> CatalogError:
-    place = "" if shard.row_group is None else f"row group {shard.row_group}: "
+    place = "" if shard.part.number is None else f"row group {shard.part.number}: "
     return CatalogError([Problem(file=shard.file.url, row=None, column=None, message=f"{place}{message}")])
 
 

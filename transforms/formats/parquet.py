@@ -127,6 +127,10 @@ class CheckedFile(pq.ParquetFile):  # type: ignore[misc]
             yield batch
         _check_rows(rows, sum(self.group_rows[i] for i in groups))
 
+    def first_row(self, group: int, column: str) -> pa.RecordBatch:
+        """The first row of a row group. No more pages are decoded than it needs."""
+        return next(super().iter_batches(1, [group], [column], use_threads=False))
+
     def read(self, *args: Any, **options: Any) -> pa.Table:
         """See `pyarrow.parquet.ParquetFile.read`."""
         table = super().read(*args, **options)
@@ -143,8 +147,8 @@ def _check_rows(found: int, claimed: int) -> None:
 
 
 @contextlib.contextmanager
-def open_parquet(url: str) -> Iterator[CheckedFile]:
-    """One Parquet file, open for reading.
+def open_parquet(url: str, dictionaries: Sequence[str] = ()) -> Iterator[CheckedFile]:
+    """One Parquet file, open for reading. Columns whose paths are in `dictionaries` are read as dictionaries.
 
     Raises:
       ParquetError: the file is damaged, which may show only while it is read.
@@ -152,7 +156,7 @@ def open_parquet(url: str) -> Iterator[CheckedFile]:
     """
     try:
         with storage.open_input(url) as source:
-            yield CheckedFile(source, pre_buffer=True)
+            yield CheckedFile(source, pre_buffer=True, read_dictionary=list(dictionaries))
     except storage.StorageError:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
