@@ -12,6 +12,7 @@ from typing import Any, Self
 from models.embedding.pooling import Pooling
 from transforms import storage
 from transforms.features.spec import FeatureSpec
+from transforms.formats.documents import DocumentError, parse_json
 from transforms.formats.hashing import json_bytes, short_id
 
 BUNDLE_VERSION = 2
@@ -187,10 +188,10 @@ def read_checked(url: str) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 def _read_manifest(url: str) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads(storage.read_bytes(storage.join(url, BUNDLE_FILE)))
+        manifest: dict[str, Any] = parse_json(storage.read_bytes(storage.join(url, BUNDLE_FILE)))
     except storage.NotFound as error:
         raise BundleError(f"{url} holds no {BUNDLE_FILE}: not a bundle, or its training was interrupted") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, DocumentError) as error:
         raise BundleError(f"{url}/{BUNDLE_FILE} is not JSON: {error}") from error
     if manifest.get("schema_version") not in READABLE_SCHEMAS:
         raise BundleError(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from models.bundles.tagger_bundle import HEADS, Bundle, Tagging, load_bundle
 from models.bundles.trunk_bundle import BUNDLE_FILE, BUNDLE_VERSION, BundleError, Embedding, TrunkBundle, load_trunks
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
 
 _UNFINISHED = "bundle.unfinished"
@@ -95,6 +95,6 @@ def clear_unfinished(url: str) -> None:
     marker = storage.join(url, _UNFINISHED)
     if storage.exists(storage.join(url, BUNDLE_FILE)) or not storage.exists(marker):
         return
-    for name in json.loads(storage.read_bytes(marker)):
+    for name in parse_json(storage.read_bytes(marker)):
         storage.delete(storage.join(url, name))
     storage.delete(marker)

@@ -5,6 +5,7 @@ import dataclasses
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
+from transforms.catalog.limits import MOST_ROWS
 from transforms.catalog.problems import MOST_PROBLEMS, Problem
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
 from transforms.publishing.gates import GateLimits
@@ -16,12 +17,14 @@ def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard],
 
     Raises:
       CatalogError: the catalog cannot be read at all.
-      CommandFailed: the catalog has no rows.
+      CommandFailed: the catalog has no rows, or too many.
     """
     shards = list_shards(url, root)
     count = count_rows(shards)
     if not count:
         raise CommandFailed(f"{url}: the catalog has no rows")
+    if count > MOST_ROWS:
+        raise CommandFailed(f"{url}: the catalog has {count} rows, at most {MOST_ROWS} are read: divide it")
     return shards, count
 
 

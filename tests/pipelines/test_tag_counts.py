@@ -11,7 +11,6 @@ import transforms.read_catalog
 from pipelines.cli import main
 from tests.support.world import World, tag_code
 from transforms.catalog.reader import read_shard
-from transforms.formats.parquet import CheckedFile
 from transforms.publishing.commit import unpublished_runs
 from transforms.table.snapshots import current_snapshot
 

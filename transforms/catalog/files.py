@@ -3,8 +3,8 @@
 import csv
 import dataclasses
 import io
-import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Literal
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.catalog import limits
+from transforms.catalog.json_objects import json_columns, json_object
 from transforms.catalog.parquet_rows import RowGroup, group_rows, probe_parquet
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.formats.parquet import ParquetError
@@ -30,6 +31,9 @@ CATALOG_SUFFIXES = tuple(_FORMATS)
 """Suffixes of catalog file names."""
 
 _MAX_FIELD = 16 * 1024 * 1024
+_TEXT_BATCH_BYTES = limits.BATCH_BYTES // 4  # rows of text need several times their size as objects
+_CELL_BYTES = 16
+_LINE_CHARS = 4 * limits.ROW_BYTES
 
 csv.field_size_limit(_MAX_FIELD)
 
@@ -134,17 +138,31 @@ def _probe_parquet(url: str) -> CatalogFile:
     return CatalogFile(url=url, format="parquet", columns=columns, row_groups=groups)
 
 
+def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
+    columns = json_columns((row.line, row.value) for row in _json_rows(stream))
+    _check_names(list(columns))
+    return columns
+
+
 def _check_names(names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    limits.check_columns(names)
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
-        raise ValueError(f"columns {repeated} are repeated in the header: rename one of each")
+        raise ValueError(f"columns {repeated[:20]} are repeated in the header: rename one of each")
     if "" in names:
         raise ValueError(f"column {names.index('') + 1} has no name: name it or remove it")
 
 
-def _lines(stream: BinaryIO) -> io.TextIOWrapper:
-    """Text of a file with or without a byte order mark. Bytes that are not UTF-8 are reported later, with their row."""
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+def _lines(stream: BinaryIO) -> Iterator[str]:
+    """Lines of a file with or without a byte order mark. Bytes that are not UTF-8 are reported later, with their row.
+
+    Of a line that is too long to be a row, only the beginning is in memory.
+    """
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    while line := text.readline(_LINE_CHARS):
+        yield line
+        while len(line) == _LINE_CHARS and line[-1] != "\n":
+            line = text.readline(_LINE_CHARS)
 
 
 def _csv_reader(stream: BinaryIO, kind: Format) -> Any:
@@ -160,36 +178,14 @@ def _csv_header(stream: BinaryIO, kind: Format) -> list[str]:
     raise ValueError("the file is empty: the first line must name the columns")
 
 
-def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
-    """All keys of all lines, each with the type that fits its values, or text if no single type fits."""
-    kinds: dict[str, set[type]] = {}
-    for row in _json_rows(stream):
-        for key, value in row.value.items() if isinstance(row.value, dict) else ():
-            kinds.setdefault(key, set()).add(_kind(value))
-    _check_names(list(kinds))
-    return {key: _json_type(found - {type(None)}) for key, found in kinds.items()}
-
-
-def _kind(value: Any) -> type:
-    """The value's type. A whole number that exceeds 64 bits counts as text."""
-    return str if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
-
-
-def _json_type(kinds: set[type]) -> pa.DataType:
-    if kinds == {bool}:
-        return pa.bool_()
-    if kinds == {int}:
-        return pa.int64()
-    return pa.float64() if kinds and kinds <= {int, float} else pa.string()
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _TextRow:
-    """One row of a text file: its fields or object, or the error of parsing it."""
+    """One row of a text file: its fields or object, or the error of parsing it; `size` is its length."""
 
     row: int
     line: int
     value: Any
+    size: int
 
 
 def _json_rows(stream: BinaryIO) -> Iterator[_TextRow]:
@@ -197,18 +193,7 @@ def _json_rows(stream: BinaryIO) -> Iterator[_TextRow]:
     for number, text in enumerate(_lines(stream), 1):
         if text.strip():
             row += 1
-            yield _TextRow(row=row, line=number, value=_json_value(text))
-
-
-def _json_value(text: str) -> Any:
-    """The line's object, or the error as a value. NaN and infinity, which JSON does not allow, become null."""
-    try:
-        value = json.loads(text, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as e:
-        return ValueError(f"not a JSON object ({e}): write one object per line")
-    if not isinstance(value, dict):
-        return ValueError(f"{text.strip()[:60]!r} is not a JSON object: write one object per line")
-    return value
+            yield _TextRow(row=row, line=number, value=json_object(text), size=len(text))
 
 
 def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
@@ -225,7 +210,8 @@ def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
         if value:
             row += 1
         if value and row > 0:
-            yield _TextRow(row=row, line=reader.line_num, value=value)
+            size = 0 if isinstance(value, ValueError) else sum(map(len, value)) + len(value)
+            yield _TextRow(row=row, line=reader.line_num, value=value, size=size)
 
 
 def count(file: CatalogFile) -> int:
@@ -248,13 +234,10 @@ def parquet_batches(url: str, number: int, group: RowGroup, batch_rows: int) -> 
     for part in group_rows(url, number, group, batch_rows):
         first, batch = part.first + 1, part.batch
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        problems = [_too_large(url, first, part.too_large)] if part.too_large else []
+        problems = []
+        if part.too_large:
+            problems.append(Problem(file=url, row=first, column=None, message=limits.row_size(part.too_large)))
         yield RawBatch(columns=columns, rows=list(range(first, first + len(batch))), lines=None, problems=problems)
-
-
-def _too_large(url: str, row: int, size: int, line: int | None = None) -> Problem:
-    message = f"the row has {size} bytes, at most {limits.ROW_BYTES} are read: shorten its values"
-    return Problem(file=url, row=row, column=None, message=message, line=line)
 
 
 def _text_batches(
@@ -263,14 +246,18 @@ def _text_batches(
     names = list(file.columns)
     good: list[tuple[_TextRow, list[Any]]] = []
     problems: list[Problem] = []
+    size = 0
     for row in rows:
         try:
+            if row.size > limits.ROW_BYTES and not isinstance(row.value, ValueError):
+                raise ValueError(limits.row_size(row.size))
             good.append((row, fields(row.value, names)))
         except ValueError as e:
             problems.append(Problem(file=file.url, row=row.row, column=None, message=str(e), line=row.line))
-        if len(good) + len(problems) >= batch_rows:
+        size += row.size + _CELL_BYTES * len(names)
+        if len(good) + len(problems) >= batch_rows or size >= _TEXT_BATCH_BYTES:
             yield _raw_batch(names, good, problems)
-            good, problems = [], []
+            good, problems, size = [], [], 0
     if good or problems:
         yield _raw_batch(names, good, problems)
 

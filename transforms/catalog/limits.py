@@ -8,6 +8,12 @@ MOST_ROWS = 1_000_000_000
 ROWS_PER_BYTE = 100
 """Rows of a Parquet file per byte of it: constant columns take no space, so a file of 1 kB can claim any number."""
 
+DECODED_PER_BYTE = 1000
+"""Decoded bytes of a row group per byte of it in the file, beyond the first 64 MiB."""
+
+DECODED_FREE = 64 << 20
+"""Decoded bytes of a row group that may come from any number of bytes in the file."""
+
 MOST_ROW_GROUPS = 65_536
 """Row groups of a Parquet file. Each one is a unit of work."""
 
@@ -29,9 +35,6 @@ TEXT_CHARS = 65_536
 MOST_TAGS = 1000
 """Tags of a track."""
 
-TAG_CHARS = 256
-"""Characters of a tag id."""
-
 ROW_BYTES = 1 << 20
 """Bytes of a row, decoded."""
 
@@ -51,6 +54,11 @@ NESTED_VALUES = 64_000_000
 """Values of one nested column of a row group."""
 
 _LISTED = 20
+
+
+def row_size(size: int) -> str:
+    """The message for a row of this size."""
+    return f"the row has {size} bytes, at most {ROW_BYTES} are read: shorten its values"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -89,10 +89,20 @@ def group_rows(url: str, number: int, group: RowGroup, batch_rows: int) -> Itera
             plan = _plan(file, stream, number, group)
             rows = min(batch_rows, plan.rows_in(_READ_BYTES))
         with open_parquet(url, plan.dictionaries) if plan.dictionaries else contextlib.nullcontext(file) as source:
-            first = group.first
+            first, decoded = group.first, 0
             for batch in source.iter_batches(rows, [number], use_threads=False):
-                yield from _cut(first, batch)
+                for part in _cut(first, batch):
+                    decoded += part.batch.nbytes
+                    _check_growth(url, decoded, sum(chunk.length for chunk in group.chunks))
+                    yield part
                 first += len(batch)
+
+
+def _check_growth(url: str, decoded: int, stored: int) -> None:
+    if decoded > limits.DECODED_FREE + stored * limits.DECODED_PER_BYTE:
+        raise ParquetError(
+            f"{url}: {stored} bytes decode to more than {decoded}: remove columns whose long texts repeat in all rows"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,8 +134,8 @@ class _Leaf:
         """Largest mean size of the values of a page, if its dictionary's largest entry has this size."""
         if self.width is not None:
             return self.width
-        plain = (p.size if p.repeats_prefixes else p.size // max(p.values, 1) + 1 for p in self.pages)
-        return max(entry, *plain, 1) if self.pages else 1
+        pages = [page for page in self.pages if not page.is_dictionary]
+        return max([entry, *(p.size if p.repeats_prefixes else p.size // max(p.values, 1) + 1 for p in pages)])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -211,7 +221,8 @@ def _entry(array: pa.Array) -> int:
 
 def _cut(first: int, batch: pa.RecordBatch) -> Iterator[ParquetRows]:
     """Yields a batch in parts that are small when they are decoded, without rows that are too large."""
-    if batch.nbytes + 16 * sum(_items(column) for column in batch.columns) <= limits.ROW_BYTES:
+    decoded = all(field.type == without_dictionaries(field.type) for field in batch.schema)
+    if decoded and batch.nbytes + 16 * sum(_items(column) for column in batch.columns) <= limits.ROW_BYTES:
         yield ParquetRows(first=first, batch=_decoded(batch))
         return
     sizes = row_sizes(batch)

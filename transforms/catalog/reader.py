@@ -69,7 +69,7 @@ def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
     schema = catalog_schema(files)
     root = default_root(url) if root is None else root
     return [
-        # Only its own row group travels with a shard: the others would make the list grow with the square of their number.
+        # Only its own row group travels with a shard: with all, the list would grow with the square of their number.
         CatalogShard(file=dataclasses.replace(file, row_groups=()), part=part, root=root, schema=schema)
         for file in files
         for part in _parts(file)
@@ -137,8 +137,8 @@ def read_shard(shard: CatalogShard, batch_rows: int = 4096) -> Iterator[tuple[pa
     if done != shard.part.count:
         raise _shard_error(
             shard,
-            f"{done} rows were read, but {shard.part.count} were counted at first: the file was changed meanwhile, or is "
-            "damaged: run the command again",
+            f"{done} rows were read, but {shard.part.count} were counted at first: the file was changed meanwhile, or "
+            "is damaged: run the command again",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from transforms import storage
 from transforms.features.spec import FeatureSpec
+from transforms.formats.documents import DocumentError, parse_json
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import read_parquet
 from transforms.splits.by_artist import SplitRatios
@@ -186,8 +187,8 @@ def read_manifest(dataset: str) -> DatasetManifest:
     """
     url = storage.join(dataset, DATASET_FILE)
     try:
-        return DatasetManifest.from_json(json.loads(storage.read_bytes(url)))
+        return DatasetManifest.from_json(parse_json(storage.read_bytes(url)))
     except storage.NotFound as e:
         raise DatasetError(f"{url}: no such file: the folder is not a dataset, or `prepare` did not finish") from e
-    except (KeyError, TypeError, json.JSONDecodeError) as e:
+    except (KeyError, TypeError, json.JSONDecodeError, DocumentError) as e:
         raise DatasetError(f"{url}: not a dataset manifest ({type(e).__name__}: {e})") from e

@@ -15,6 +15,7 @@ from transforms.dataset.plan import ChunkReport, LabelledChunk, LabelledTrack, T
 from transforms.dataset.stats import DatasetStats
 from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.features.spec import FeatureSpec
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import digest, json_bytes
 from transforms.formats.tfrecord import frame, read_records
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -39,7 +40,7 @@ def read_report(fingerprint: str, settings: ShardSettings) -> ChunkReport | None
         data = storage.read_bytes(_report_url(fingerprint, settings))
     except storage.NotFound:
         return None
-    return ChunkReport.from_json(json.loads(data))
+    return ChunkReport.from_json(parse_json(data))
 
 
 def _report_url(fingerprint: str, settings: ShardSettings) -> str:

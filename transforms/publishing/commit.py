@@ -3,9 +3,9 @@
 import contextlib
 import dataclasses
 import datetime
-import json
 
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
 from transforms.publishing.audit import Refused, audit
 from transforms.publishing.gates import GateLimits, gates_json
@@ -23,7 +23,7 @@ def read_run(root: str, run_id: str) -> Run:
     Raises:
       storage.NotFound: there is no finished run of this id.
     """
-    return Run.from_json(json.loads(storage.read_bytes(storage.join(root, run_path(run_id)))))
+    return Run.from_json(parse_json(storage.read_bytes(storage.join(root, run_path(run_id)))))
 
 
 def unpublished_runs(root: str) -> list[Run]:

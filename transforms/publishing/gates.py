@@ -33,7 +33,7 @@ class RunFacts:
 
     Attributes:
       catalog: number of tracks in the catalog.
-      counted: number of rows of the catalog that the launcher counted before the job; None for runs of earlier versions.
+      counted: number of rows of the catalog that the launcher counted; None for runs of earlier versions.
       before: number of tracks in the last snapshot; None if there is none, for `prepare`, and for runs of earlier
         versions.
       removed: number of these tracks that the catalog no longer has.

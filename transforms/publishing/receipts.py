@@ -2,12 +2,12 @@
 
 import dataclasses
 import datetime
-import json
 import os
 import time
 from typing import Any, Self
 
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import digest, json_bytes
 
 FOLDER = "launches"
@@ -62,7 +62,7 @@ def read(root: str, path: str) -> Receipt:
     Raises:
       storage.NotFound: the job has not ended, or its run is published.
     """
-    return Receipt.from_json(json.loads(storage.read_bytes(storage.join(root, path))))
+    return Receipt.from_json(parse_json(storage.read_bytes(storage.join(root, path))))
 
 
 def newest(root: str) -> Receipt | None:

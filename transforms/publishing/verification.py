@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import SORTED_BY, CheckedFile
 from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
@@ -177,7 +177,7 @@ def _record_problems(snapshot: SnapshotReader) -> Iterator[str]:
     """Checks the snapshot's own file and the plain file lists."""
     manifest = snapshot.manifest
     path = snapshot_path(manifest.number)
-    stored = json.loads(storage.read_bytes(storage.join(snapshot.root, path)))["content_hash"]
+    stored = parse_json(storage.read_bytes(storage.join(snapshot.root, path)))["content_hash"]
     if stored != manifest.run.content_hash:
         yield f"{path}: content hash {stored}, its files have {manifest.run.content_hash}"
     for name in TABLES:

@@ -1,10 +1,10 @@
 """Snapshots: each is a numbered, immutable, complete version of all tables; its commit creates one file."""
 
 import dataclasses
-import json
 from typing import Any, Self
 
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import combine, digest
 from transforms.schemas.tables import SCHEMA_VERSION
 from transforms.table.layout import snapshot_path
@@ -49,9 +49,9 @@ class Run:
         `reused` ones come from part files of an earlier unpublished job. `unavailable` are the rejects that the next
         run tries again.
       reasons: rejected tracks by reason.
-      counted: number of rows of the catalog that the launcher counted before the job. None for runs of earlier versions.
-      changes: `added`: tracks that the last snapshot lacks; `removed`: tracks that only it has. Empty for runs of earlier
-        versions.
+      counted: number of rows of the catalog that the launcher counted. None for runs of earlier versions.
+      changes: `added`: tracks that the last snapshot lacks; `removed`: tracks that only it has. Empty for runs of
+        earlier versions.
       options: options that select the published rows (`min_score`, `top_k`).
       gates: name -> `value`, `limit`, `passed`. In `runs/<run_id>.json`, the limits are those of the launch; in a
         snapshot, those of the publisher. Empty for runs of earlier versions.
@@ -147,7 +147,7 @@ def read_snapshot(root: str, number: int) -> Snapshot:
     url = storage.join(root, snapshot_path(number))
     data = storage.read_bytes(url)
     try:
-        return Snapshot.from_json(json.loads(data))
+        return Snapshot.from_json(parse_json(data))
     except TableError as error:
         raise TableError(f"{url}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:

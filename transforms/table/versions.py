@@ -2,11 +2,11 @@
 
 import contextlib
 import dataclasses
-import json
 from importlib.metadata import version
 from typing import Any, Self
 
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
 from transforms.schemas.tables import SCHEMA_VERSION
 
@@ -64,7 +64,7 @@ def read_table_metadata(root: str, *, writing: bool = False) -> TableMetadata:
     url = storage.join(root, "table.json")
     data = storage.read_bytes(url)
     try:
-        metadata = TableMetadata.from_json(json.loads(data))
+        metadata = TableMetadata.from_json(parse_json(data))
     except (KeyError, TypeError, ValueError) as error:
         raise TableError(f"{url}: not the metadata of a table ({type(error).__name__}: {error})") from error
     _check(url, "reader", metadata.min_reader_version, READER_VERSION)

@@ -49,7 +49,7 @@ def rows_delivered(url: str) -> int | None:
     try:
         shards = list_shards(url)
         count = count_rows(shards)
-        read = list(part for shard in shards for part in read_shard(shard))
+        read = [part for shard in shards for part in read_shard(shard)]
     except (CatalogError, storage.StorageError):
         return None
     if any(problems for _, problems in read):
