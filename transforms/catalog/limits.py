@@ -38,9 +38,6 @@ MOST_TAGS = 1000
 ROW_BYTES = 1 << 20
 """Bytes of a row, decoded."""
 
-MOST_NESTING = 32
-"""Levels of objects and lists in a value of JSON Lines."""
-
 BATCH_BYTES = 16 << 20
 """Bytes of a batch of decoded rows, at most one row more."""
 

@@ -4,19 +4,19 @@ import functools
 import json
 from typing import Any
 
-MOST_LEVELS = 32
+DOCUMENT_LEVELS = 32
 """Levels of objects and lists."""
 
-MOST_BYTES = 128 << 20
+JSON_BYTES = 128 << 20
 """Bytes of a JSON document."""
 
-MOST_NODES = 8_000_000
+JSON_NODES = 8_000_000
 """Values of a JSON document."""
 
-MOST_YAML_BYTES = 16 << 20
+YAML_BYTES = 16 << 20
 """Bytes of a YAML document."""
 
-MOST_YAML_NODES = 500_000
+YAML_NODES = 500_000
 """Values of a YAML document. An alias counts as all values that it stands for."""
 
 
@@ -35,17 +35,17 @@ def parse_json(text: str | bytes, *, nan_is_null: bool = False) -> Any:
       DocumentError: the text exceeds a limit.
       ValueError: the text is no JSON.
     """
-    if len(text) > MOST_BYTES:
-        raise DocumentError(f"{len(text)} bytes, at most {MOST_BYTES} are read")
+    if len(text) > JSON_BYTES:
+        raise DocumentError(f"{len(text)} bytes, at most {JSON_BYTES} are read")
     opened = _count(text, "[") + _count(text, "{")
-    if opened + _count(text, ",") > MOST_NODES:
-        raise DocumentError(f"more than {MOST_NODES} values")
+    if opened + _count(text, ",") > JSON_NODES:
+        raise DocumentError(f"more than {JSON_NODES} values")
     try:
         value = json.loads(text, parse_constant=(lambda _: None) if nan_is_null else None)
     except RecursionError as error:
-        raise DocumentError(f"more than {MOST_LEVELS} levels of objects and lists") from error
-    if opened > MOST_LEVELS and _levels_exceed(value, MOST_LEVELS):
-        raise DocumentError(f"more than {MOST_LEVELS} levels of objects and lists")
+        raise DocumentError(f"more than {DOCUMENT_LEVELS} levels of objects and lists") from error
+    if opened > DOCUMENT_LEVELS and _levels_exceed(value, DOCUMENT_LEVELS):
+        raise DocumentError(f"more than {DOCUMENT_LEVELS} levels of objects and lists")
     return value
 
 
@@ -75,8 +75,8 @@ def parse_yaml(data: bytes) -> Any:
     """
     import yaml
 
-    if len(data) > MOST_YAML_BYTES:
-        raise DocumentError(f"{len(data)} bytes, at most {MOST_YAML_BYTES} are read")
+    if len(data) > YAML_BYTES:
+        raise DocumentError(f"{len(data)} bytes, at most {YAML_BYTES} are read")
     try:
         return yaml.load(data, Loader=_strict_loader())
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a number or a date that does not exist
@@ -98,18 +98,19 @@ def _strict_loader() -> Any:
             self._sizes: dict[int, int] = {}
 
         def compose_node(self, parent: Any, index: Any) -> Any:
-            mark, is_alias = self.peek_event().start_mark, self.check_event(yaml.AliasEvent)
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            is_alias = self.check_event(yaml.AliasEvent)
             self._level += 1
-            if self._level > MOST_LEVELS:
-                raise yaml.composer.ComposerError(None, None, f"more than {MOST_LEVELS} levels", mark)
+            if self._level > DOCUMENT_LEVELS:
+                raise yaml.composer.ComposerError(None, None, f"more than {DOCUMENT_LEVELS} levels", mark)
             before = self._nodes
             node = super().compose_node(parent, index)
             if is_alias and id(node) not in self._sizes:
                 raise yaml.composer.ComposerError(None, None, "an alias of what contains it", mark)
             self._nodes += self._sizes[id(node)] if is_alias else 1
             self._sizes[id(node)] = self._nodes - before
-            if self._nodes > MOST_YAML_NODES:
-                raise yaml.composer.ComposerError(None, None, f"more than {MOST_YAML_NODES} values", mark)
+            if self._nodes > YAML_NODES:
+                raise yaml.composer.ComposerError(None, None, f"more than {YAML_NODES} values", mark)
             self._level -= 1
             return node
 

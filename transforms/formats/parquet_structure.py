@@ -8,10 +8,10 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-MOST_LEVELS = 32
+SCHEMA_LEVELS = 32
 """Most levels of nested columns."""
 
-MOST_ELEMENTS = 10_000
+SCHEMA_ELEMENTS = 10_000
 """Most columns in a schema, nested ones and groups among them."""
 
 MOST_CHUNKS = 2_000_000
@@ -139,7 +139,8 @@ def read_chunks(stream: BinaryIO) -> tuple[tuple[ColumnChunk, ...], ...]:
     if tail[4:] != b"PAR1" or length + 8 > size:
         raise StructureError("no Parquet footer at its end: the file is cut, or no Parquet file")
     stream.seek(size - 8 - length)
-    footer, columns, groups = _Compact(stream.read(length)), 0, ()
+    footer, columns = _Compact(stream.read(length)), 0
+    groups: tuple[tuple[ColumnChunk, ...], ...] = ()
     try:
         for number, kind in footer.fields():
             if number == 2 and kind == 9:
@@ -156,8 +157,8 @@ def read_chunks(stream: BinaryIO) -> tuple[tuple[ColumnChunk, ...], ...]:
 def _check_schema(footer: _Compact) -> int:
     """Walks the schema, which lists each group before its children; returns its number of columns without children."""
     count, _ = footer.elements()
-    if count > MOST_ELEMENTS:
-        raise StructureError(f"{count} columns in its schema, at most {MOST_ELEMENTS} are read")
+    if count > SCHEMA_ELEMENTS:
+        raise StructureError(f"{count} columns in its schema, at most {SCHEMA_ELEMENTS} are read")
     open_groups: list[int] = []
     leaves = 0
     for _ in range(footer.at_most(count)):
@@ -169,8 +170,8 @@ def _check_schema(footer: _Compact) -> int:
         if children > 0:
             open_groups.append(children)
         leaves += children == 0
-        if len(open_groups) > MOST_LEVELS:
-            raise StructureError(f"columns nested in more than {MOST_LEVELS} levels: write plain columns")
+        if len(open_groups) > SCHEMA_LEVELS:
+            raise StructureError(f"columns nested in more than {SCHEMA_LEVELS} levels: write plain columns")
     return leaves
 
 

@@ -28,8 +28,9 @@ def _sizes(array: pa.Array) -> Sizes:
     if pa.types.is_map(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _of_lists(array)
     if pa.types.is_fixed_size_list(kind):
-        own = _sizes(array.flatten()) if not array.null_count else _sizes(_items(array))
-        return own.reshape(len(array), -1).sum(axis=1) + LIST_ITEM_BYTES * kind.list_size
+        items = _sizes(array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size))
+        sums: Sizes = items.reshape(len(array), kind.list_size).sum(axis=1) + LIST_ITEM_BYTES * kind.list_size
+        return sums
     if pa.types.is_struct(kind):
         return sum((_sizes(child) for child in array.flatten()), np.zeros(len(array), np.int64))
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
@@ -38,11 +39,6 @@ def _sizes(array: pa.Array) -> Sizes:
         return _numbers(pc.binary_length(array))
     width = 0 if pa.types.is_null(kind) else kind.bit_width // 8 or 1
     return np.full(len(array), width, np.int64)
-
-
-def _items(array: pa.Array) -> pa.Array:
-    size = array.type.list_size
-    return array.values.slice(array.offset * size, len(array) * size)
 
 
 def _is_variable(kind: pa.DataType) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from transforms import storage
-from transforms.formats.documents import MOST_YAML_BYTES, parse_yaml
+from transforms.formats.documents import YAML_BYTES, parse_yaml
 from transforms.formats.hashing import short_id
 from transforms.taxonomy.categories import Category, CategoryKind, Tag
 from transforms.taxonomy.checks import check, check_shape, parents_first
@@ -200,7 +200,7 @@ def load_taxonomy(url: str) -> Taxonomy:
       TaxonomyError: the file is missing, is not YAML, or has faults. All are reported, each with the file's name.
     """
     try:
-        return Taxonomy.from_json(parse_yaml(storage.read_bytes(url, max_bytes=MOST_YAML_BYTES)))
+        return Taxonomy.from_json(parse_yaml(storage.read_bytes(url, max_bytes=YAML_BYTES)))
     except storage.NotFound as e:
         raise TaxonomyError([f"{url}: no such taxonomy file ({e})"]) from e
     except storage.TooLarge as e:

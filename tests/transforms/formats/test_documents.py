@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bounded import run_bounded
-from transforms.formats.documents import MOST_LEVELS, MOST_YAML_NODES, DocumentError, parse_json, parse_yaml
+from transforms.formats.documents import DOCUMENT_LEVELS, YAML_NODES, DocumentError, parse_json, parse_yaml
 
 
 def bomb(levels: int) -> bytes:
@@ -18,7 +18,7 @@ def bomb(levels: int) -> bytes:
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
-@pytest.mark.parametrize("levels", [MOST_LEVELS + 1, 900, 200_000])
+@pytest.mark.parametrize("levels", [DOCUMENT_LEVELS + 1, 900, 200_000])
 def test_deep_json_is_refused(opening: str, levels: int) -> None:
     text = opening * levels + "1" + ("]" if opening == "[" else "}") * levels
     for form in (text, text.encode()):
@@ -27,14 +27,14 @@ def test_deep_json_is_refused(opening: str, levels: int) -> None:
 
 
 def test_json_of_the_most_levels_is_read() -> None:
-    text = "[" * MOST_LEVELS + "]" * MOST_LEVELS
+    text = "[" * DOCUMENT_LEVELS + "]" * DOCUMENT_LEVELS
     assert json.dumps(parse_json(text)) == text
     assert parse_json(b'{"a": [[1], {"b": "[[[{{{"}], "c": NaN}', nan_is_null=True)["c"] is None
 
 
 @pytest.mark.parametrize("levels", [6, 7, 9, 30])
 def test_aliases_count_as_what_they_stand_for(levels: int) -> None:
-    with pytest.raises(DocumentError, match=f"more than {MOST_YAML_NODES} values") as caught:
+    with pytest.raises(DocumentError, match=f"more than {YAML_NODES} values") as caught:
         parse_yaml(bomb(levels))
     assert len(str(caught.value)) < 600
 
