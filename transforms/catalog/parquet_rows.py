@@ -230,7 +230,7 @@ def _cut(first: int, batch: pa.RecordBatch) -> Iterator[ParquetRows]:
     start = 0
     while start < len(batch):
         if sizes[start] > limits.ROW_BYTES:
-            yield ParquetRows(first=first + start, batch=batch.slice(start, 0), too_large=int(sizes[start]))
+            yield ParquetRows(first=first + start, batch=_decoded(batch.slice(start, 0)), too_large=int(sizes[start]))
             start += 1
             continue
         before = ends[start - 1] if start else 0
