@@ -234,9 +234,10 @@ def parquet_batches(url: str, number: int, group: RowGroup, batch_rows: int) -> 
     for part in group_rows(url, number, group, batch_rows):
         first, batch = part.first + 1, part.batch
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        problems = []
-        if part.too_large:
-            problems.append(Problem(file=url, row=first, column=None, message=limits.row_size(part.too_large)))
+        problems = [
+            Problem(file=url, row=row, column=None, message=limits.row_size(size))
+            for row, size in enumerate(part.too_large, first)
+        ]
         yield RawBatch(columns=columns, rows=list(range(first, first + len(batch))), lines=None, problems=problems)
 
 

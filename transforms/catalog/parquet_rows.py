@@ -34,12 +34,12 @@ class ParquetRows:
     Attributes:
       first: number of the first row in the file, from 0.
       batch: rows without dictionaries, at most `BATCH_BYTES` and one row more. No rows if a row is too large.
-      too_large: size of a row that is not read, because it is too large; 0 for other rows.
+      too_large: sizes of the rows from `first` on if they are too large to be read; empty for other rows.
     """
 
     first: int
     batch: pa.RecordBatch
-    too_large: int = 0
+    too_large: tuple[int, ...] = ()
 
 
 class RowGroup(NamedTuple):
@@ -226,12 +226,14 @@ def _cut(first: int, batch: pa.RecordBatch) -> Iterator[ParquetRows]:
         yield ParquetRows(first=first, batch=_decoded(batch))
         return
     sizes = row_sizes(batch)
-    ends = np.cumsum(sizes)
+    ends, nothing = np.cumsum(sizes), _decoded(batch.slice(0, 0))
     start = 0
     while start < len(batch):
         if sizes[start] > limits.ROW_BYTES:
-            yield ParquetRows(first=first + start, batch=_decoded(batch.slice(start, 0)), too_large=int(sizes[start]))
-            start += 1
+            fine = np.flatnonzero(sizes[start:] <= limits.ROW_BYTES)
+            end = start + int(fine[0]) if len(fine) else len(batch)
+            yield ParquetRows(first=first + start, batch=nothing, too_large=tuple(sizes[start:end].tolist()))
+            start = end
             continue
         before = ends[start - 1] if start else 0
         end = max(start + 1, int(np.searchsorted(ends, before + limits.BATCH_BYTES, side="right")))

@@ -129,7 +129,9 @@ class CheckedFile(pq.ParquetFile):  # type: ignore[misc]
 
     def first_row(self, group: int, column: str) -> pa.RecordBatch:
         """The first row of a row group. No more pages are decoded than it needs."""
-        return next(super().iter_batches(1, [group], [column], use_threads=False))
+        for batch in super().iter_batches(1, [group], [column], use_threads=False):
+            return batch
+        raise pa.ArrowInvalid(f"row group {group} has no rows: {_DAMAGED}")
 
     def read(self, *args: Any, **options: Any) -> pa.Table:
         """See `pyarrow.parquet.ParquetFile.read`."""
