@@ -6,7 +6,7 @@ EXTRAS := tensorflow,onnx,report,query,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long test-engines test-pythons check format engines engine-prism engine-flink musicnn bench docs structure constraints clean
+.PHONY: help setup demo test test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark musicnn bench docs structure constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -30,7 +30,7 @@ test: setup  ## all tests that CI runs
 test-long: setup  ## fuzzing, chaos and scale runs that take long
 	$(PYTEST) -m long
 
-test-engines: setup engines  ## the same rows on other engines: Prism and a Flink job server
+test-engines: setup engines  ## the same rows on Prism and a Flink job server; Spark reads the tables
 	$(PYTEST) tests/engines
 
 test-pythons: setup  ## fast tests on the other Python versions, where their interpreters are
@@ -47,7 +47,7 @@ format: setup  ## fix lint and format automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-engines: engine-prism engine-flink  ## fetch what the tests on other engines run on
+engines: engine-prism engine-flink engine-spark  ## fetch what the tests on other engines run on
 
 engine-prism:  ## build Beam's portable runner with Go
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
@@ -55,6 +55,9 @@ engine-prism:  ## build Beam's portable runner with Go
 engine-flink:  ## fetch Beam's Flink job server with Maven
 	mvn --batch-mode --quiet --file tests/engines/flink/pom.xml dependency:copy-dependencies \
 		-DoutputDirectory=$(CURDIR)/.tools/flink
+
+engine-spark: setup  ## fetch Spark's Python package, which contains Spark
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --target .tools/spark pyspark==3.5.8
 
 musicnn: setup  ## fetch the Python package whose networks `import-model musicnn` reads
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .tools/musicnn musicnn==0.1.0

@@ -50,6 +50,7 @@ def build_bundle(
     heads: HeadOptions | None = None,
     *,
     fine_tune: FineTune | None = None,
+    request: str | None = None,
 ) -> BuiltBundle | None:
     """Trains on a dataset and writes a bundle. Workers other than the chief only help to train, and get None.
 
@@ -61,6 +62,7 @@ def build_bundle(
       trunks: the argument `words` of `choose_trunks`; the default is the trunk that the options name.
       heads: how heads are fitted.
       fine_tune: also train the trunks of bundles; None: keep them frozen.
+      request: digest of what the caller asked for; stored, so that the same request is recognised as finished.
 
     Raises:
       DatasetError: the dataset is missing, incomplete, changed, or has no training tracks.
@@ -92,7 +94,7 @@ def build_bundle(
         trunk_files={name: content for trunk in found.trunks for name, content in trunk.files.items()},
         taxonomy=manifest.taxonomy,
         tagger=with_intervals(found.tagger, found.rows["test"], layout_of(manifest.taxonomy)),
-        history=_history(options, trained),
+        history={**_history(options, trained), "request": request},
         splits={**pairs_of(found.rows), NONE: tied},
         learned=learned,
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},

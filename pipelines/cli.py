@@ -7,13 +7,18 @@ A command is a module of this package. It declares the flags and imports nothing
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from signal import SIGINT
 from typing import NamedTuple
 
 import click
 
-from pipelines.terminal.command import PROGRAM, CommandGroup
+from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
 from pipelines.terminal.old_spellings import new_spelling
+from pipelines.terminal.signals import end_on_signals, end_process, sentence, stop_signal
+from pipelines.terminal.standard_output import OutputFailed, accept_every_text
+from pipelines.terminal.tracebacks import error_line, keep_traceback, show_traceback
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
 
 
@@ -59,6 +64,7 @@ COMMANDS = {
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table: counts, ids and content hashes."),
     "verify": Entry("verify", "Check every hash and count of a published snapshot, and that its tables agree."),
+    "doctor": Entry("doctor", "Check whether a job can run: this machine, and the places and engine that are named."),
     "synthesize": Entry("synthesize", "Synthesise a catalog with audio and known tags."),
     "completion": Entry("completion", "Print the completion script of a shell: bash, zsh or fish."),
 }
@@ -87,7 +93,14 @@ class _Commands(CommandGroup):
 @click.group(
     PROGRAM, cls=_Commands, help="Tag large music catalogs: read audio files and publish tables of tags in Parquet."
 )
-@click.version_option(package_name=PROGRAM, prog_name=PROGRAM)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, param, value: print_page(ctx, f"{PROGRAM}, version {version(PROGRAM)}") if value else None,
+    help="Show the version and exit.",
+)
 @verbosity_flags
 def program() -> None:
     """The console script."""
@@ -106,35 +119,58 @@ def input_errors() -> tuple[type[Exception], ...]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code (0 done, 1 failed, 2 wrong usage, 3 a gate failed)."""
+    """Runs one command; returns its exit code, see `pipelines.terminal.errors`.
+
+    Args:
+      argv: words of the command line. By default those of this process, which then belongs to the command: signals end
+        it in order.
+    """
+    if argv is None:
+        end_on_signals()
+    code = _run(list(sys.argv[1:] if argv is None else argv))
+    if (number := stop_signal()) is None:
+        return code
+    print_error(sentence(number))
+    if argv is None:
+        end_process(128 + number)
+    return 128 + number
+
+
+def _run(words: Sequence[str]) -> int:
     start_logging()
-    words = list(sys.argv[1:] if argv is None else argv)
+    accept_every_text()
     try:
         if (replacement := new_spelling(words)) is not None:
             raise CommandFailed(f"this is now: {PROGRAM} {replacement}", USAGE)
         code = program.main(words, prog_name=PROGRAM, standalone_mode=False)
         return int(code or DONE)
     except CommandFailed as error:
-        print_error(str(error))
-        return error.code
+        return _failed(error, str(error), error.code)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:
-        print_error("interrupted; finished work is kept: run the same command again to resume")
-        return FAILED
+        return FAILED if stop_signal() is not None else _failed(None, sentence(SIGINT), 128 + SIGINT)
     except click.ClickException as error:
         place = f"; see `{error.ctx.command_path} --help`" if isinstance(error, click.UsageError) and error.ctx else ""
-        print_error(" ".join(error.format_message().split()).rstrip(".") + place)
-        return USAGE
-    except BrokenPipeError:
-        return FAILED
-    except (OSError, ValueError) as error:
-        if not isinstance(error, input_errors()):
-            raise
-        print_error(str(error))
-        return FAILED
+        return _failed(error, " ".join(error.format_message().split()).rstrip(".") + place, USAGE)
+    except OutputFailed as error:
+        return FAILED if error.reader_left else _failed(error, str(error), FAILED)
     except SystemExit as stop:  # click raises this if the reader of stdout has closed it
         return stop.code if isinstance(stop.code, int) else FAILED
+    except Exception as error:  # noqa: BLE001 - the end of every command, which no bug may leave with a traceback
+        if isinstance(error, input_errors()):
+            return _failed(error, str(error), FAILED)
+        report = f"internal error: {error_line(error)}; {keep_traceback(error)}: please report it"
+        return _failed(error, report, FAILED)
+
+
+def _failed(error: Exception | None, message: str, code: int) -> int:
+    """Prints why the command failed, unless it failed because it was asked to end; returns the exit code."""
+    if stop_signal() is None:
+        if error is not None:
+            show_traceback(error)
+        print_error(message)
+    return code
 
 
 if __name__ == "__main__":

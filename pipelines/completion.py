@@ -7,6 +7,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from pipelines.terminal.command import PROGRAM, Command, CommandGroup
+from pipelines.terminal.standard_output import standard_output
 
 
 @click.command(cls=Command)
@@ -15,5 +16,6 @@ def command(shell: str) -> int:
     """Prints the completion script."""
     completion = get_completion_class(shell)
     assert completion is not None
-    click.echo(completion(CommandGroup(), {}, PROGRAM, "_CATALOG_TAGGER_COMPLETE").source())
+    with standard_output() as out:
+        print(completion(CommandGroup(), {}, PROGRAM, "_CATALOG_TAGGER_COMPLETE").source(), file=out)
     return 0

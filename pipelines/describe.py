@@ -16,6 +16,6 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Prints all snapshots, the newest last."""
-    from pipelines.jobs.describe import run
+    from pipelines.reading.describe import run
 
     return answer(run, flags)

@@ -17,6 +17,6 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Prints the answer; `-` reads the SQL from standard input."""
-    from pipelines.jobs.query import run
+    from pipelines.reading.query import run
 
     return run(Arguments(**flags))

@@ -19,6 +19,6 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Prints the statements."""
-    from pipelines.jobs.sql import run
+    from pipelines.reading.sql import run
 
     return answer(run, flags)

@@ -16,6 +16,6 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Prints each problem and a summary; the exit code is 1 if there is a problem."""
-    from pipelines.jobs.verify import run
+    from pipelines.reading.verify import run
 
     return answer(run, flags)

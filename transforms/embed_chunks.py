@@ -19,7 +19,7 @@ from transforms.extraction.source import Chunk
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import PART
 from transforms.sum_work import count_work
-from transforms.tagging.outcomes import write_part
+from transforms.tagging.part_files import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, PATCH_BYTES
 from transforms.telemetry.cpu import CoreTime
 from transforms.telemetry.work import Work

@@ -1,6 +1,7 @@
 """Opens catalogs, and checks flags, for the commands that read a catalog."""
 
 import dataclasses
+import logging
 
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
@@ -11,15 +12,20 @@ from transforms.catalog.reader import CatalogShard, count_rows, list_shards
 from transforms.publishing.gates import GateLimits
 from transforms.splits.by_artist import SplitRatios
 
+_log = logging.getLogger(__name__)
+
 
 def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard], int]:
-    """The shards of a catalog, and its number of rows.
+    """The shards of a catalog, and its number of rows. Logs the form of a CSV that its name does not promise.
 
     Raises:
       CatalogError: the catalog cannot be read at all.
       CommandFailed: the catalog has no rows, or too many.
     """
     shards = list_shards(url, root)
+    for shard in shards:
+        if (table := shard.file.table) is not None and not table.form.is_usual(table.url):
+            _log.warning("%s: read as %s", table.url, table.form)
     count = count_rows(shards)
     if not count:
         raise CommandFailed(f"{url}: the catalog has no rows")

@@ -9,7 +9,10 @@ from typing import Any
 
 import click
 
+from pipelines.inputs.numbers import RATIO
 from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import print_error
+from pipelines.terminal.standard_output import OutputFailed
 from pipelines.terminal.verbosity import verbosity_flags
 
 Decorator = Callable[[Any], Any]
@@ -28,7 +31,12 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
     """
     form = flags.pop("format")
     result = body(Arguments(**flags), list(click.get_current_context().args))
-    result.write(form)
+    try:
+        result.write(form)
+    except OutputFailed as error:
+        if result.all:
+            raise
+        print_error(f"{error}; everything else is done")
     return result.code
 
 
@@ -94,7 +102,7 @@ snapshot_flags = combined(
 gate_flags = combined(
     click.option(
         "--max-reject-ratio",
-        type=float,
+        type=RATIO,
         default=0.1,
         show_default=True,
         metavar="RATIO",
@@ -102,11 +110,12 @@ gate_flags = combined(
     ),
     click.option(
         "--max-unavailable-ratio",
-        type=float,
+        type=RATIO,
         default=0.0005,
         show_default=True,
         metavar="RATIO",
-        help="Fail without publishing if more than this fraction of tracks could not be read from storage.",
+        help="Fail without publishing if, for more than this fraction of tracks, the storage did not answer or the "
+        "machine ended the decoder.",
     ),
 )
 """Limits of the gates of every job that decodes audio."""

@@ -9,6 +9,7 @@ import math
 import apache_beam as beam
 
 from models.bundles.trunk_bundle import load_trunks
+from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
     check_split_column,
@@ -23,6 +24,7 @@ from pipelines.launch.beam import (
     children_per_process,
     dry_run_answer,
     is_dry_run,
+    is_local,
     new_pipeline,
     parse_beam_args,
     run_pipeline,
@@ -125,6 +127,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
     root = new_pipeline(beam_options)
     build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
+    if is_local(beam_options):
+        require_limits()
     run_pipeline(root, wait=not args.no_wait)
     if is_dry_run(beam_options):
         return dry_run_answer(beam_options)
@@ -161,7 +165,7 @@ def make_options(args: Arguments) -> Options:
         ),
         limits=limits,
         buckets=math.ceil(count / BUCKET_ROWS),
-        launch=receipts.new_path(),
+        launch=receipts.begin(args.output),
         allow_weak_sandbox=args.allow_weak_sandbox,
     )
 

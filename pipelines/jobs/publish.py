@@ -6,10 +6,10 @@ catalog-tagger publish table
 from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
+from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError
 from transforms import storage
 from transforms.publishing import receipts
-from transforms.publishing.audit import Refused
+from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.receipts import Receipt
@@ -22,21 +22,31 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Publishes one run."""
     limits = gate_limits(args)
     receipt = None if args.run else receipts.newest(args.table)
-    if receipt is None:
-        run_id = args.run or _only_run(args.table)
-        published = publish_run(args.table, run_id, limits)
-    else:
-        run_id = receipt.run_id
-        published = publish_receipt(args.table, receipt, limits)
+    try:
+        if receipt is None:
+            run_id = args.run or _only_run(args.table)
+            published = publish_run(args.table, run_id, limits)
+        else:
+            run_id = receipt.run_id
+            published = publish_receipt(args.table, receipt, limits)
+    except RaceLost as lost:
+        raise race_lost(lost) from lost
     receipts.forget_run(args.table, run_id)
     return published
+
+
+def race_lost(lost: RaceLost) -> CommandFailed:
+    """The error of a command whose run was finished, but not published first."""
+    return CommandFailed(f"nothing was published: {lost}; its work is kept", RACE_LOST)
 
 
 def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
     """Publishes the run of one launch.
 
     Raises:
-      CommandFailed: the catalog has problems, which the message lists; or the job read other rows than were counted.
+      CommandFailed: the catalog has problems, which the message lists; the job read other rows than counted; or see
+        `publish_run`.
+      RaceLost: see `publish_run`.
     """
     if receipt.refused is not None:
         raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
@@ -49,7 +59,8 @@ def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, i
     """Publishes a run and returns its counts; `counts` are those of this launch, if it is known.
 
     Raises:
-      CommandFailed: there is no such run, or it is refused.
+      CommandFailed: there is no such run, or a gate refuses it.
+      RaceLost: another run was published since it was planned.
     """
     try:
         finished = read_run(table, run_id)

@@ -6,25 +6,30 @@ catalog-tagger tag --catalog catalog.parquet --model bundle --table table
 import dataclasses
 import functools
 import itertools
+import logging
 import math
+import random
+import time
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.trunks.loading import format_for, load_embedder
+from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
     gate_limits,
     open_catalog,
 )
 from pipelines.inputs.flags import Arguments
-from pipelines.jobs.publish import publish_receipt
+from pipelines.jobs.publish import publish_receipt, race_lost
 from pipelines.launch.beam import (
     check_beam_places,
     children_per_process,
     dry_run_answer,
     is_dry_run,
+    is_local,
     new_pipeline,
     parse_beam_args,
     run_pipeline,
@@ -39,6 +44,7 @@ from transforms.embed_chunks import EmbedChunks, EmbedSettings, EmbedTarget
 from transforms.features.spec import FeatureSpec
 from transforms.plan_buckets import PlanBuckets
 from transforms.publishing import receipts
+from transforms.publishing.audit import RaceLost
 from transforms.publishing.gates import GateLimits
 from transforms.read_catalog import ReadCatalog
 from transforms.record_run import RecordRun, RecordRunSettings
@@ -50,6 +56,11 @@ from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import ids_of
 from transforms.version_sources import VersionSources
+
+_log = logging.getLogger(__name__)
+
+LONGEST_PAUSE_S = 30.0
+"""Longest pause before a run that was not published first is planned again."""
 
 BUCKET_TRACKS = 20_000
 """Target number of tracks per bucket. The bucket count is written once, when a table is created."""
@@ -143,19 +154,41 @@ def build(root: beam.Pipeline, options: Options) -> None:
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Plans and runs the job, and publishes its run."""
+    """Plans and runs the job, and publishes its run; plans again if another run was published first."""
     beam_options = parse_beam_args(beam_args, "tag")
     check_beam_places(
         beam_options, catalog=args.catalog, catalog_root=args.catalog_root, model=args.model, table=args.table
     )
     for place in itertools.chain(*args.also):
         check_beam_places(beam_options, also=place)
+    deadline = time.monotonic() + args.publish_deadline
+    for attempt in itertools.count():
+        try:
+            return _run_once(args, beam_options)
+        except RaceLost as lost:
+            pause = random.uniform(0, min(LONGEST_PAUSE_S, 2**attempt))
+            if time.monotonic() + pause > deadline:
+                raise race_lost(lost) from lost
+            _log.warning("another run was published first: planning again, with all finished work, in %.1f s", pause)
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
+    """Plans on the newest snapshot, runs the job, and publishes its run.
+
+    Raises:
+      RaceLost: another run was published since this one was planned.
+    """
+    if is_local(beam_options):
+        require_limits()
     options = make_options(args, beam_options)
     root = new_pipeline(beam_options)
     build(root, options)
     first = options.known.parent is None
     run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
     if is_dry_run(beam_options):
+        receipts.forget(args.table, options.launch)
         return dry_run_answer(beam_options)
     if args.no_wait:
         text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
@@ -184,14 +217,14 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         catalog_root=shards[0].root,
         model=args.model,
         inference=args.inference,
-        known=_known(args, bundle),
+        known=(known := _known(args, bundle, buckets)),
         spec=bundle.spec,
         publication=publication,
         buckets=buckets,
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
         limits=limits,
-        launch=receipts.new_path(),
+        launch=receipts.begin(args.table, known.parent),
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets),
     )
@@ -237,7 +270,7 @@ def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int
     return Also(model=model, table=table, embedding_id=bundle.embedding_id)
 
 
-def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
+def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
     numbers = snapshot_numbers(args.table)
     return PriorOutcomes(
         root=args.table,
@@ -245,6 +278,8 @@ def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
         ids=ids_of(bundle),
         due_again=DUE_AGAIN,
         retry_rejects=args.retry_rejects,
+        buckets=buckets,
+        dim=bundle.embedding_dim,
     )
 
 

@@ -1,10 +1,12 @@
 """Trains a trunk and fits heads. All checks that need no TensorFlow come first."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from models.bundles.trunk_bundle import BundleError
+from models.bundles.tagger_bundle import load_bundle
+from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError
 from models.bundles.writing import check_output, clear_unfinished
 from models.embedding.pooling import Pooling
 from models.embedding.statistics import STATISTICS
@@ -18,10 +20,15 @@ from pipelines.inputs.places import checkpoints_folder, with_places
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.bundle_answer import bundle_answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest
+from transforms.formats.hashing import digest
 
 if TYPE_CHECKING:
     from models.build import BuiltBundle
+
+_NOT_ASKED_FOR = ("output", "checkpoints", "checkpoint_steps", "logs", "dataset")
+"""Places and times of writing, which do not change what is trained."""
 
 FEW_LABELS = 5_000
 """With fewer labelled tracks than this, `train` advises an imported trunk."""
@@ -36,11 +43,13 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 def _train(args: Arguments) -> Answer:
     try:
         # Check before TensorFlow is imported, so that errors appear at once and not after half a minute.
+        if (finished := _finished(args)) is not None:
+            return finished
         _check_output(args)
         dataset = read_manifest(args.dataset)
         checked(head_options(args).precisions, dataset.taxonomy.tag_ids)
         names = _check_trunks(args, dataset)
-        built = _build(args, names)
+        built = _build(args, names, dataset)
     except (BundleError, DatasetError, TrainingError) as error:
         raise CommandFailed(str(error)) from error
     if built is None:
@@ -54,6 +63,35 @@ def _train(args: Arguments) -> Answer:
     if advice := advice_for(built.metrics["tracks"], has_bundles=names != args.trunk):
         notes.append(advice)
     return bundle_answer(args.output, built.bundle, built.metrics, notes=notes)
+
+
+def _request(args: Arguments, dataset: DatasetManifest) -> str:
+    """Digest of everything that the bundle depends on: the flags without places, and the dataset."""
+    flags = {name: value for name, value in vars(args).items() if name not in _NOT_ASKED_FOR}
+    flags["trunk"] = [str(word).rstrip("/") for word in args.trunk] or ["compact"]
+    return digest(json.dumps(flags, sort_keys=True), json.dumps(dataset.to_json(), sort_keys=True))
+
+
+def _finished(args: Arguments) -> Answer | None:
+    """The answer about the bundle at --output if the same request made it; None if another one did, or none is there.
+
+    A scheduler may start a finished command again.
+    """
+    if not is_chief() or not storage.exists(storage.join(args.output, BUNDLE_FILE)):
+        return None
+    bundle = load_bundle(args.output)
+    if not {"history.json", "metrics.json"} <= bundle.files.keys():  # imported, not trained
+        return None
+    history, metrics = (
+        json.loads(storage.read_bytes(storage.join(args.output, name))) for name in ("history.json", "metrics.json")
+    )
+    try:
+        request = _request(args, read_manifest(args.dataset))
+    except DatasetError:
+        return None
+    if history.get("request") != request:
+        return None
+    return bundle_answer(args.output, bundle, metrics, before=["the same command has already trained this bundle"])
 
 
 def advice_for(tracks: Mapping[str, int], *, has_bundles: bool) -> str | None:
@@ -100,7 +138,7 @@ def _check_trunks(args: Arguments, dataset: DatasetManifest) -> list[str]:
     return [word for word in args.trunk if word not in bundles]
 
 
-def _build(args: Arguments, names: Sequence[str]) -> "BuiltBundle | None":
+def _build(args: Arguments, names: Sequence[str], dataset: DatasetManifest) -> "BuiltBundle | None":
     # These import TensorFlow, which takes seconds: after everything that can be refused without it.
     from models.build import build_bundle
     from pipelines.inputs.training import training_options
@@ -109,5 +147,12 @@ def _build(args: Arguments, names: Sequence[str]) -> "BuiltBundle | None":
     options = [training_options(args, name) for name in names] or [training_options(args, "compact")]
     pooling = Pooling(statistics=args.statistics)
     return build_bundle(
-        args.dataset, args.output, options[0], pooling, args.trunk, head_options(args), fine_tune=args.fine_tune
+        args.dataset,
+        args.output,
+        options[0],
+        pooling,
+        args.trunk,
+        head_options(args),
+        fine_tune=args.fine_tune,
+        request=_request(args, dataset),
     )

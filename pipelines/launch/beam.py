@@ -17,12 +17,16 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.runners.runner import PipelineResult, PipelineState, create_runner
+from apache_beam.runners.worker import sdk_worker
 
 from pipelines.launch.dataflow import fill_dataflow_options
 from pipelines.launch.flink import fill_flink_options
+from pipelines.launch.job_failure import job_failed
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
+from pipelines.terminal.signals import raise_if_stopped
+from pipelines.terminal.watchdog import ended_if_stalled
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_NAMES = {"FnApiRunner", LOCAL}
@@ -153,9 +157,8 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None =
             result = root.run()
             state = result.wait_until_finish() if wait else None
     except (RuntimeError, OSError) as error:
-        raise CommandFailed(
-            f"the job failed: {_root_cause(error)}\nFinished chunks are kept: run it again to resume."
-        ) from error
+        raise job_failed(error) from error
+    raise_if_stopped()
     if wait and state not in (PipelineState.DONE, None):
         raise CommandFailed(f"the job ended as {state}; finished chunks are kept: run it again to resume")
     return result
@@ -174,22 +177,19 @@ def _dry_run(root: beam.Pipeline) -> PipelineResult | None:
 
 @contextlib.contextmanager
 def _local_run(tracks: int | None) -> Iterator[None]:
-    """Shows progress, and prevents a race in the runner that corrupts elements.
+    """Shows progress, keeps the runner from printing tracebacks, and prevents a race that corrupts elements.
+
+    Embedded workers print the traceback of every error with the function `print`, whatever the log level is. The error
+    that ends the job has it too.
 
     Beam's embedded workers (seen in 2.77) flush their output every second from a second thread, without a lock against
     the writing thread. On a busy machine, elements arrive in fragments; their reader loses rows or fills the memory.
     With 0, only the writer flushes, between elements.
     """
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-    with show_extraction(tracks):
+    vars(sdk_worker)["print"] = lambda *values, **options: None
+    with show_extraction(tracks), ended_if_stalled():
         yield
-
-
-def _root_cause(error: BaseException) -> str:
-    """The line that names the failure, from the worker's traceback, which Beam joins into one text."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if "[while running" in line]
-    return named[-1] if named else lines[-1] if lines else type(error).__name__
 
 
 def _given(beam_args: list[str], flag: str) -> str | None:

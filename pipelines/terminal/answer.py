@@ -2,10 +2,10 @@
 
 import csv
 import dataclasses
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
+
+from pipelines.terminal.standard_output import json_text, standard_output
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,26 +17,33 @@ class Answer:
       document: the answer as one JSON object.
       rows: the answer as rows with equal keys; by default one row with the document's scalar values.
       code: exit code of the command.
+      all: whether the command does nothing else, so that it fails if the answer cannot be written.
     """
 
     text: str
     document: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]] | None = None
     code: int = 0
+    all: bool = False
 
     def write(self, form: str) -> None:
-        """Writes the answer to stdout as `table` (text), `csv` or `json`."""
-        {"table": self._write_text, "csv": self._write_csv, "json": self._write_json}[form]()
+        """Writes the answer to stdout as `table` (text), `csv` or `json`.
 
-    def _write_text(self) -> None:
-        print(self.text)
+        Raises:
+          OutputFailed: stdout cannot be written.
+        """
+        with standard_output() as out:
+            {"table": self._write_text, "csv": self._write_csv, "json": self._write_json}[form](out)
 
-    def _write_json(self) -> None:
-        print(json.dumps(self.document, indent=2, ensure_ascii=False, allow_nan=False))
+    def _write_text(self, out: TextIO) -> None:
+        print(self.text, file=out)
 
-    def _write_csv(self) -> None:
+    def _write_json(self, out: TextIO) -> None:
+        print(json_text(out, self.document, indent=2), file=out)
+
+    def _write_csv(self, out: TextIO) -> None:
         rows = [_single_values(self.document)] if self.rows is None else self.rows
-        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
+        writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
         if rows:
             writer.writeheader()
         writer.writerows(rows)

@@ -7,17 +7,40 @@ from typing import Any
 import click
 
 from pipelines.terminal.errors import UsageError
+from pipelines.terminal.standard_output import standard_output
 
 PROGRAM = "catalog-tagger"
 
-EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused: a gate failed, or the table has a newer snapshot."
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate, 4 another run was published first, "
+    "5 an import lost too many rows, 130 interrupted, 143 ended by SIGTERM."
+)
 
 BEAM_FLAGS = (
     "Beam's own flags pass through, for example --dry_run=True: build the job, print its options, launch nothing."
 )
 
 
-class Command(click.Command):
+class _Helped(click.Command):
+    """A command whose page of help goes the way of all answers."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Returns the option `--help`."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = lambda ctx, param, value: print_page(ctx, ctx.get_help()) if value else None
+        return option
+
+
+def print_page(ctx: click.Context, text: str) -> None:
+    """Writes a page to stdout and ends the command, unless the command line is only being completed."""
+    if not ctx.resilient_parsing:
+        with standard_output() as out:
+            print(text, file=out)
+        ctx.exit()
+
+
+class Command(_Helped):
     """One command.
 
     Args:
@@ -66,6 +89,7 @@ class Command(click.Command):
         for param in self.get_params(ctx):
             value = given.get(param.name or "")
             if isinstance(value, str | list | tuple) and param.expose_value:  # not the mark of a flag without its value
+                _refuse_blank(param, value)
                 param.type_cast_value(ctx, value)
 
     def _check_missing(self, ctx: click.Context, given: dict[str, Any]) -> None:
@@ -78,7 +102,17 @@ class Command(click.Command):
             raise UsageError(f"missing {', '.join(missing)}; see `{ctx.command_path} --help`")
 
 
-class CommandGroup(click.Group):
+def _refuse_blank(param: click.Parameter, value: Any) -> None:
+    """Refuses an empty value: an empty path is the working folder. Flags that take any text may have one."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            _refuse_blank(param, part)
+    elif isinstance(value, str) and not value.strip() and param.metavar != "TEXT":
+        name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+        raise UsageError(f"{name}: the value is empty: give one, or leave the flag out")
+
+
+class CommandGroup(_Helped, click.Group):
     """A group of commands. The error for an unknown command suggests the most similar one."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:

@@ -7,8 +7,12 @@ from typing import ParamSpec, TypeVar
 _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
 
-DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-"""Exit codes: done; failed; wrong usage; refused: a gate failed, or the table has a newer snapshot."""
+DONE, FAILED, USAGE, REFUSED, RACE_LOST, ROWS_LOST = 0, 1, 2, 3, 4, 5
+"""Exit codes: done; failed; wrong usage; a gate refused the result; another run was published first; an import lost too
+many rows.
+
+A command that a signal ended exits with 128 and the signal's number.
+"""
 
 
 class CommandFailed(Exception):

@@ -12,6 +12,9 @@ from typing import Any, TextIO
 import numpy as np
 import pyarrow as pa
 
+from pipelines.terminal.standard_output import json_text
+from transforms.formats.dates import python_values
+
 Convert = Callable[[Any], Any]
 GAP = "  "
 
@@ -71,7 +74,7 @@ def plain_rows(reader: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[
     """Yields rows of values that JSON can represent, batch by batch."""
     converts = [plain(field.type) for field in schema]
     for batch in reader:
-        columns = [_microseconds(column).to_pylist() for column in batch.columns]
+        columns = [python_values(_microseconds(column)) for column in batch.columns]
         for row in zip(*columns, strict=True):
             yield [convert(value) for convert, value in zip(converts, row, strict=True)]
 
@@ -88,7 +91,7 @@ def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
     separator = "[\n"
     for row in rows:
         record = dict(zip(names, row, strict=True))
-        out.write(separator + json.dumps(record, ensure_ascii=False, allow_nan=False))
+        out.write(separator + json_text(out, record))
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 

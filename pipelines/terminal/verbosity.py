@@ -1,4 +1,4 @@
-"""The flags for logging to stderr: --log-level, --quiet, --verbose, before or after the command's name."""
+"""The flags for what is printed to stderr: --log-level, --quiet, --verbose, --debug; before or after the command."""
 
 import logging
 import os
@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from pipelines.terminal.tracebacks import Tracebacks
+
 OWN = ("pipelines", "transforms", "models")
 """Packages of this project. Their warnings are shown by default; those of libraries only on request."""
 
@@ -14,7 +16,8 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 
 def start_logging() -> None:
-    """Sets the default: errors of libraries, and warnings of this project."""
+    """Sets the default: errors of libraries, and warnings of this project; no tracebacks."""
+    Tracebacks.shown = False
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     _set_level(logging.ERROR, own=logging.WARNING)
 
@@ -23,6 +26,8 @@ def _set_level(level: int, own: int) -> None:
     logging.getLogger().setLevel(level)
     for package in OWN:
         logging.getLogger(package).setLevel(own)
+    # Beam logs each error with its traceback, once per attempt; the command says the cause once.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL if level >= logging.ERROR else logging.NOTSET)
 
 
 def _log_level(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -42,9 +47,15 @@ def _verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         _set_level(logging.INFO, own=logging.INFO)
 
 
+def _debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        Tracebacks.shown = True
+
+
 def verbosity_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the flags to a command. They take effect when they are parsed and are not passed to the command."""
     for option in (
+        click.option("--debug", is_flag=True, expose_value=False, callback=_debug, help="Print tracebacks of errors."),
         click.option("--verbose", is_flag=True, expose_value=False, callback=_verbose, help="Log what happens."),
         click.option("--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Print errors only."),
         click.option(

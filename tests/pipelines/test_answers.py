@@ -44,6 +44,7 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
         "publish": ([made["table"]], {"table", "snapshot", "run_id"}),
         "describe": ([made["table"]], {"table", "snapshots"}),
         "verify": ([made["table"]], {"snapshot", "files", "rows", "problems"}),
+        "doctor": ([made["table"]], {"failed", "checks"}),
         "sql": ([made["table"], "--engine", "duckdb"], {"engine", "statements"}),
         "query": ([made["table"], "SELECT count(*) AS tracks FROM tracks"], {"tracks"}),
         "refit": (

@@ -146,3 +146,29 @@ def test_tag_answers_with_one_document(world, tmp_path, capsys) -> None:
     tag(world, tmp_path / "table", "--json")
     document = json.loads(capsys.readouterr().out)
     assert document["counts"]["catalog"] == world.rows().num_rows and document["snapshot"] == 1
+
+
+def test_a_bug_is_one_line_and_a_file(monkeypatch, tmp_path, capsys) -> None:
+    def broken(*args):
+        raise ZeroDivisionError("a bug\nin two lines")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("pipelines.reading.describe.run", broken)
+    assert main(["describe", "table"]) == 1
+    (log,) = tmp_path.glob("catalog-tagger-*.log")
+    assert capsys.readouterr().err == (
+        f"catalog-tagger: internal error: ZeroDivisionError: a bug in two lines; the traceback is in {log}: "
+        "please report it\n"
+    )
+    assert "in broken" in log.read_text()
+
+
+def test_debug_prints_the_traceback(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for words in (["describe", str(tmp_path / "none")], ["verify", str(tmp_path / "none")]):
+        assert main([*words, "--debug"]) > 0
+        printed = capsys.readouterr().err
+        assert printed.startswith("Traceback") and printed.splitlines()[-1].startswith("catalog-tagger: ")
+        assert main(words) > 0
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not list(tmp_path.glob("*.log"))

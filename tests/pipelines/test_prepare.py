@@ -372,7 +372,7 @@ def test_every_problem_is_reported_and_nothing_is_written(
         (("--split-ratios", "1,1,1"), 2, "add up to 1"),
         (("--chunk-tracks", "0"), 2, "at least 1"),
         (("--split-column", "side"), 2, "further columns are fold"),
-        (("--max-reject-ratio", "2"), 2, "not between 0 and 1"),
+        (("--max-reject-ratio", "2"), 2, "'2' is not a number from 0 to 1"),
         (("--feature-spec", "nowhere.json"), 1, "not a feature spec"),
         (("--taxonomy", "nowhere.yaml"), 1, "no such taxonomy file"),
         (("--catalog", "nowhere.csv"), 1, "no such file"),

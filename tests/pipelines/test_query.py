@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from pipelines.cli import main
-from pipelines.jobs.query import one_line
+from pipelines.reading.query import one_line
 from tests.support.published import fake_bundle, publish_table
 from transforms.table.layout import snapshot_path
 

@@ -286,7 +286,7 @@ def test_min_score_and_top_k_are_recorded_and_obeyed(world: World, table: Path) 
 @pytest.mark.parametrize(
     ("flags", "code", "word"),
     [
-        (["--max-reject-ratio", "7"], 2, "max_reject_ratio=7"),
+        (["--max-reject-ratio", "7"], 2, "'7' is not a number from 0 to 1"),
         (["--chunk-tracks", "0"], 2, "--chunk-tracks=0"),
         (["--top-k", "0"], 2, "top_k=0"),
         (["--runner", "DaskRunner"], 2, "DaskRunner"),

@@ -41,7 +41,7 @@ def test_a_wrong_option_is_a_usage_error(dataset, tmp_path, capsys):
 
 
 def test_a_mistyped_tag_is_refused_before_anything_is_trained(dataset, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("pipelines.jobs.train._build", lambda args: pytest.fail("training began"))
+    monkeypatch.setattr("pipelines.jobs.train._build", lambda *args: pytest.fail("training began"))
     command = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle")]
     assert main([*command, "--precision-target", "mood/calmm=0.9"]) == 2
     assert "precision of mood/calmm: no such tag in this taxonomy" in capsys.readouterr().err
@@ -65,7 +65,14 @@ def test_advice_is_for_few_labels_and_no_ready_made_network():
 def test_who_trains_heads_on_the_statistics_is_told_of_ready_made_networks(dataset, tmp_path, capsys):
     words = ["train", "--dataset", str(dataset), "--output", str(tmp_path / "bundle"), "--trunk", "statistics"]
     assert main(words) == 0
-    assert "`catalog-tagger import-model musicnn`" in capsys.readouterr().out
+    first = capsys.readouterr().out
+    assert "`catalog-tagger import-model musicnn`" in first
+    before = {path: path.read_bytes() for path in (tmp_path / "bundle").iterdir()}
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("the same command has already trained this bundle\n")
+    assert before == {path: path.read_bytes() for path in (tmp_path / "bundle").iterdir()}
+    assert main([*words, "--precision-target", "0.8"]) == 1
+    assert "never overwritten" in capsys.readouterr().err
 
 
 def test_a_run_killed_while_it_writes_its_bundle_is_finished_by_the_same_command(dataset, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pyarrow as pa
 from transforms.catalog import limits
 from transforms.catalog.files import CatalogFile
 from transforms.catalog.problems import CatalogError, Problem
+from transforms.catalog.stored_types import stored_name, stored_type
 from transforms.schemas.catalog import CATALOG, FILE, ROW
 from transforms.schemas.tables import TRACKS
 
@@ -61,7 +62,7 @@ def catalog_schema(files: Collection[CatalogFile]) -> pa.Schema:
     types: dict[str, pa.DataType] = {}
     for file in files:
         for name in sorted(set(file.columns) - set(CATALOG.names)):
-            kind = _plain(file.columns[name])
+            kind = stored_type(file.columns[name])
             if (both := _unified(types.get(name, kind), kind)) is None:
                 raise CatalogError(
                     [
@@ -79,18 +80,6 @@ def catalog_schema(files: Collection[CatalogFile]) -> pa.Schema:
     return pa.schema([*CATALOG, *_further_fields(further), *_PLACE])
 
 
-def _plain(type_: pa.DataType) -> pa.DataType:
-    """The type without dictionary encoding, with one type for all text and without fixed-size lists.
-
-    Parquet readers fail at a null in a fixed-size list column, and files without the column give nulls.
-    """
-    if pa.types.is_dictionary(type_):
-        return _plain(type_.value_type)
-    if pa.types.is_fixed_size_list(type_):
-        return pa.list_(type_.value_type)
-    return pa.string() if _is_string(type_) else type_
-
-
 def _unified(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
     if a == b or pa.types.is_null(b):
         return a
@@ -105,13 +94,13 @@ def _unified(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
 
 
 def _further_fields(further: dict[str, pa.DataType]) -> Iterator[pa.Field]:
-    """Fields of the further columns. They are named `catalog_<name>` if a column of a table already has the name.
+    """Fields of the further columns, see `stored_name`. They are `catalog_<name>` if a table's column has the name.
 
     Names are compared without case because some engines that read the tables do not distinguish `Title` and `title`.
     """
     taken = {name.lower() for name in (*CATALOG.names, *TRACKS.names)}
     for name, kind in further.items():
-        carried = name
+        carried = stored_name(name)
         while carried.lower() in taken:
             carried = f"catalog_{carried}"
         taken.add(carried.lower())

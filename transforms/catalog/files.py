@@ -1,17 +1,17 @@
 """Catalog files in storage: finding them, their columns, and their rows before validation."""
 
-import csv
 import dataclasses
-import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 
 from transforms import storage
 from transforms.catalog import limits
+from transforms.catalog.delimited.encoding import open_text, text_lines
+from transforms.catalog.delimited.table import TextTable, open_text_table
 from transforms.catalog.json_objects import json_columns, json_object
 from transforms.catalog.parquet_rows import RowGroup, group_rows, probe_parquet
 from transforms.catalog.problems import CatalogError, Problem
@@ -30,12 +30,8 @@ _FORMATS: dict[str, Format] = {
 CATALOG_SUFFIXES = tuple(_FORMATS)
 """Suffixes of catalog file names."""
 
-_MAX_FIELD = 16 * 1024 * 1024
 _TEXT_BATCH_BYTES = limits.BATCH_BYTES // 4  # rows of text need several times their size as objects
 _CELL_BYTES = 16
-_LINE_CHARS = 4 * limits.ROW_BYTES
-
-csv.field_size_limit(_MAX_FIELD)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,12 +43,14 @@ class CatalogFile:
       format: its format, from the suffix of its name.
       columns: name and type of each column. Columns of a CSV are strings; types of JSON Lines follow from the values.
       row_groups: the row groups of a Parquet file; empty for other formats, and in shards.
+      table: a CSV's form, columns and number of rows; None for other formats.
     """
 
     url: str
     format: Format
     columns: dict[str, pa.DataType]
     row_groups: tuple[RowGroup, ...] = ()
+    table: TextTable | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,10 +71,11 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     Raises:
       CatalogError: there is no catalog file.
     """
-    if (kind := _format(url)) is not None and (not is_glob(url) or storage.exists(url)):
+    folder, glob = split_glob(url)
+    if (kind := _format(url)) is not None and not glob:
         return [(url, kind)]
-    pattern = _glob_pattern(url) if is_glob(url) else None
-    listed = [info.url for info in storage.list_files(glob_folder(url) if pattern else url)]
+    pattern = _glob_pattern(folder, glob) if glob else None
+    listed = [info.url for info in storage.list_files(folder)]
     names = sorted(name for name in listed if (pattern is None or pattern.fullmatch(name)) and not _hidden(name))
     files = [(name, kind) for name in names if (kind := _format(name)) is not None]
     if not files:
@@ -85,14 +84,20 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     return files
 
 
-def is_glob(url: str) -> bool:
-    """Whether the URL contains a wildcard: `*`, `?` or `[`."""
-    return any(mark in url for mark in "*?[")
+def split_glob(url: str) -> tuple[str, str]:
+    """The folder above the first wildcard (`*`, `?`, `[`), and the rest of the URL; "" if it has no wildcard.
+
+    Names that exist are taken literally: a folder may be called `Parts [2024]`.
+    """
+    parts = url.split("/")
+    for i, part in enumerate(parts):
+        if any(mark in part for mark in "*?[") and not _is_there("/".join(parts[: i + 1])):
+            return "/".join(parts[:i]) or ("/" if url.startswith("/") else "."), "/".join(parts[i:])
+    return url, ""
 
 
-def glob_folder(url: str) -> str:
-    """The folder above the first wildcard."""
-    return re.split(r"[*?\[]", url, maxsplit=1)[0].rpartition("/")[0] or ("/" if url.startswith("/") else ".")
+def _is_there(url: str) -> bool:
+    return storage.exists(url) or any(True for _ in storage.list_files(url))
 
 
 def _format(url: str) -> Format | None:
@@ -103,48 +108,47 @@ def _hidden(url: str) -> bool:
     return url.rpartition("/")[2].startswith((".", "_"))
 
 
-def _glob_pattern(url: str) -> re.Pattern[str]:
+def _glob_pattern(folder: str, glob: str) -> re.Pattern[str]:
     """The pattern of a glob: `*` and `?` match within one folder level, `**` across levels, `[...]` one character."""
     parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", url)
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
     body = "".join(parts.get(t) or (t if t.startswith("[") and t.endswith("]") else re.escape(t)) for t in tokens)
-    return re.compile(rf"(?:\./)?{body}")
+    return re.compile(f"{re.escape(folder.removesuffix('/'))}/{body}")
 
 
 def probe(url: str, kind: Format) -> CatalogFile:
-    """Reads the columns of a file: from a Parquet footer, a CSV header, or the keys of all lines of JSON Lines.
+    """Reads the columns of a file: from a Parquet footer, or from one pass over a CSV or JSON Lines.
 
     Raises:
       CatalogError: the file is missing, or its content does not match its suffix.
     """
     try:
+        if kind in ("csv", "tsv"):
+            return _probe_table(url, kind)
         if kind == "parquet":
             return _probe_parquet(url)
         with storage.open_input(url) as stream:
-            if kind == "jsonl":
-                return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
-            return CatalogFile(url=url, format=kind, columns=dict.fromkeys(_csv_header(stream, kind), pa.string()))
+            return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
     except storage.NotFound as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no such file ({e})")]) from e
-    except (ValueError, ParquetError, csv.Error) as e:
+    except (ValueError, ParquetError) as e:
         message = str(e).removeprefix(f"{url}: ")
         raise CatalogError([Problem(file=url, row=None, column=None, message=message)]) from e
 
 
 def _probe_parquet(url: str) -> CatalogFile:
-    schema, groups = probe_parquet(url)
-    _check_names(schema.names)
-    columns = dict(zip(schema.names, schema.types, strict=True))
+    names, columns, groups = probe_parquet(url)
+    _check_names(names)
     return CatalogFile(url=url, format="parquet", columns=columns, row_groups=groups)
 
 
-def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
-    columns = json_columns((row.line, row.value) for row in _json_rows(stream))
-    _check_names(list(columns))
-    return columns
+def _probe_table(url: str, kind: Format) -> CatalogFile:
+    table = open_text_table(url)
+    _check_names(table.names)
+    return CatalogFile(url=url, format=kind, columns=dict.fromkeys(table.names, pa.string()), table=table)
 
 
-def _check_names(names: list[str]) -> None:
+def _check_names(names: Sequence[str]) -> None:
     limits.check_columns(names)
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
@@ -153,80 +157,42 @@ def _check_names(names: list[str]) -> None:
         raise ValueError(f"column {names.index('') + 1} has no name: name it or remove it")
 
 
-def _lines(stream: BinaryIO) -> Iterator[str]:
-    """Lines of a file with or without a byte order mark. Bytes that are not UTF-8 are reported later, with their row.
-
-    Of a line that is too long to be a row, only the beginning is in memory.
-    """
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    while line := text.readline(_LINE_CHARS):
-        yield line
-        while len(line) == _LINE_CHARS and line[-1] != "\n":
-            line = text.readline(_LINE_CHARS)
+def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
+    columns = json_columns((line, value) for line, value, _ in _json_rows(stream))
+    _check_names(list(columns))
+    return columns
 
 
-def _csv_reader(stream: BinaryIO, kind: Format) -> Any:
-    return csv.reader(_lines(stream), delimiter="\t" if kind == "tsv" else ",", strict=True)
-
-
-def _csv_header(stream: BinaryIO, kind: Format) -> list[str]:
-    for row in _csv_reader(stream, kind):
-        if row:
-            names = [name.strip() for name in row]
-            _check_names(names)
-            return names
-    raise ValueError("the file is empty: the first line must name the columns")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _TextRow:
-    """One row of a text file: its fields or object, or the error of parsing it; `size` is its length."""
-
-    row: int
-    line: int
-    value: Any
-    size: int
+_TextRow = tuple[int, Any, int]
+"""The line on which a row of a text file ends; its fields or object, or the error of parsing it; and its characters."""
 
 
 def _json_rows(stream: BinaryIO) -> Iterator[_TextRow]:
-    row = 0
-    for number, text in enumerate(_lines(stream), 1):
+    for number, text in enumerate(text_lines(open_text(stream)), 1):
         if text.strip():
-            row += 1
-            yield _TextRow(row=row, line=number, value=json_object(text), size=len(text))
+            yield number, json_object(text), len(text)
 
 
-def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
-    """Yields the rows after the header. Empty lines are skipped."""
-    reader = _csv_reader(stream, kind)
-    row = -1
-    while True:
-        try:
-            value: Any = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as e:
-            value = ValueError(f"broken CSV ({e}): close quotes, and double those inside a field")
-        if value:
-            row += 1
-        if value and row > 0:
-            size = 0 if isinstance(value, ValueError) else sum(map(len, value)) + len(value)
-            yield _TextRow(row=row, line=reader.line_num, value=value, size=size)
+def _table_rows(table: TextTable) -> Iterator[_TextRow]:
+    for line, fields in table.records():
+        yield line, fields, 0 if isinstance(fields, ValueError) else sum(map(len, fields)) + len(fields)
 
 
 def count(file: CatalogFile) -> int:
-    """Number of rows of a text file."""
+    """Number of rows of a text file: from the pass over a CSV, or by reading JSON Lines."""
+    if file.table is not None:
+        return file.table.rows
     with storage.open_input(file.url) as stream:
-        return sum(1 for _ in (_json_rows(stream) if file.format == "jsonl" else _csv_rows(stream, file.format)))
+        return sum(1 for _ in _json_rows(stream))
 
 
 def raw_batches(file: CatalogFile, batch_rows: int) -> Iterator[RawBatch]:
     """Yields the rows of a text file, at most `batch_rows` at a time."""
+    if file.table is not None:
+        yield from _text_batches(file, _table_rows(file.table), batch_rows, _csv_fields)
+        return
     with storage.open_input(file.url) as stream:
-        if file.format == "jsonl":
-            yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
-        else:
-            yield from _text_batches(file, _csv_rows(stream, file.format), batch_rows, _csv_fields)
+        yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
 
 
 def parquet_batches(url: str, number: int, group: RowGroup, batch_rows: int) -> Iterator[RawBatch]:
@@ -245,28 +211,30 @@ def _text_batches(
     file: CatalogFile, rows: Iterator[_TextRow], batch_rows: int, fields: Callable[[Any, list[str]], list[Any]]
 ) -> Iterator[RawBatch]:
     names = list(file.columns)
-    good: list[tuple[_TextRow, list[Any]]] = []
+    good: list[tuple[int, int, list[Any]]] = []
     problems: list[Problem] = []
-    size = 0
-    for row in rows:
+    held = 0
+    for row, (line, value, size) in enumerate(rows, 1):
         try:
-            if row.size > limits.ROW_BYTES and not isinstance(row.value, ValueError):
-                raise ValueError(limits.row_size(row.size))
-            good.append((row, fields(row.value, names)))
+            if size > limits.ROW_BYTES and not isinstance(value, ValueError):
+                raise ValueError(limits.row_size(size))
+            good.append((row, line, fields(value, names)))
         except ValueError as e:
-            problems.append(Problem(file=file.url, row=row.row, column=None, message=str(e), line=row.line))
-        size += row.size + _CELL_BYTES * len(names)
-        if len(good) + len(problems) >= batch_rows or size >= _TEXT_BATCH_BYTES:
+            problems.append(Problem(file=file.url, row=row, column=None, message=str(e), line=line))
+        held += size + _CELL_BYTES * len(names)
+        if len(good) + len(problems) >= batch_rows or held >= _TEXT_BATCH_BYTES:
             yield _raw_batch(names, good, problems)
-            good, problems, size = [], [], 0
+            good, problems, held = [], [], 0
     if good or problems:
         yield _raw_batch(names, good, problems)
 
 
-def _raw_batch(names: list[str], good: list[tuple[_TextRow, list[Any]]], problems: list[Problem]) -> RawBatch:
-    columns: dict[str, pa.Array | list[Any]] = {name: [values[i] for _, values in good] for i, name in enumerate(names)}
+def _raw_batch(names: list[str], good: list[tuple[int, int, list[Any]]], problems: list[Problem]) -> RawBatch:
+    columns: dict[str, pa.Array | list[Any]] = {
+        name: [values[i] for _, _, values in good] for i, name in enumerate(names)
+    }
     return RawBatch(
-        columns=columns, rows=[row.row for row, _ in good], lines=[row.line for row, _ in good], problems=problems
+        columns=columns, rows=[row for row, _, _ in good], lines=[line for _, line, _ in good], problems=problems
     )
 
 

@@ -20,7 +20,7 @@ MOST_ROW_GROUPS = 65_536
 MOST_COLUMNS = 512
 """Columns of a catalog, over all its files."""
 
-NAME_CHARS = 256
+NAME_CHARS = 1024
 """Characters of a column's name."""
 
 ID_CHARS = 1024

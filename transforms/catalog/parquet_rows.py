@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.catalog import limits
+from transforms.catalog.stored_types import far_columns
 from transforms.formats.parquet import CheckedFile, ParquetError, open_parquet
 from transforms.formats.parquet_structure import ColumnChunk, PageSize, StructureError, page_sizes, read_chunks
 from transforms.formats.row_sizes import row_sizes, without_dictionaries
@@ -50,8 +51,10 @@ class RowGroup(NamedTuple):
     chunks: tuple[ColumnChunk, ...]
 
 
-def probe_parquet(url: str) -> tuple[pa.Schema, tuple[RowGroup, ...]]:
-    """The columns and the row groups of a catalog's file.
+def probe_parquet(url: str) -> tuple[list[str], dict[str, pa.DataType], tuple[RowGroup, ...]]:
+    """Names of the columns of a catalog's file, their types by name, and the row groups.
+
+    Columns with dates outside of Python's calendar are texts.
 
     Raises:
       ParquetError: the file is damaged, or exceeds a limit.
@@ -66,8 +69,10 @@ def probe_parquet(url: str) -> tuple[pa.Schema, tuple[RowGroup, ...]]:
             raise StructureError(f"{file.num_row_groups} row groups, at most {limits.MOST_ROW_GROUPS} are read")
         if rows > size * limits.ROWS_PER_BYTE:
             raise StructureError(f"{rows} rows in {size} bytes: rows of a catalog differ, so the file is damaged")
+        columns = dict(zip(schema.names, schema.types, strict=True))
+        columns |= dict.fromkeys(far_columns(file.schema, chunks), pa.string())
         firsts = itertools.accumulate(file.group_rows, initial=0)
-        return schema, tuple(map(RowGroup, firsts, file.group_rows, chunks))
+        return schema.names, columns, tuple(map(RowGroup, firsts, file.group_rows, chunks))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Problems of input files, with file, row and what to do. All problems are reported, not only the first."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Self
 
@@ -54,6 +55,34 @@ class ProblemSample:
     def lines(self) -> tuple[str, ...]:
         """The problems as a user reads them."""
         return tuple(map(str, self.problems))
+
+
+@dataclasses.dataclass(kw_only=True)
+class ProblemTally:
+    """Counts problems by column, and keeps the first ones.
+
+    Attributes:
+      counts: column, or None for problems of whole rows -> number of problems.
+      kept: the first `MOST_PROBLEMS` problems of each column.
+    """
+
+    counts: Counter[str | None] = dataclasses.field(default_factory=Counter)
+    kept: list[Problem] = dataclasses.field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Counts a problem."""
+        self.counts[problem.column] += 1
+        if self.counts[problem.column] <= MOST_PROBLEMS:
+            self.kept.append(problem)
+
+    @property
+    def count(self) -> int:
+        """Number of all problems."""
+        return self.counts.total()
+
+    def examples(self, column: str | None, most: int) -> list[Problem]:
+        """The first problems of a column."""
+        return [problem for problem in self.kept if problem.column == column][:most]
 
 
 class CatalogError(ValueError):

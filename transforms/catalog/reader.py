@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms import storage
 from transforms.catalog import files as catalog_files
 from transforms.catalog.columns import catalog_schema, file_problems
 from transforms.catalog.files import CatalogFile, RawBatch
@@ -86,8 +85,9 @@ def _parts(file: CatalogFile) -> Iterator[ShardRows]:
 
 def default_root(url: str) -> str:
     """The catalog's folder: the folder that contains a file, or the folder above the first wildcard of a glob."""
-    if catalog_files.is_glob(url) and not storage.exists(url):
-        return catalog_files.glob_folder(url)
+    folder, glob = catalog_files.split_glob(url)
+    if glob:
+        return folder
     if url.lower().endswith(catalog_files.CATALOG_SUFFIXES):
         return url.rpartition("/")[0] or ("/" if url.startswith("/") else ".")
     return url
@@ -144,9 +144,13 @@ def read_shard(shard: CatalogShard, batch_rows: int = 4096) -> Iterator[tuple[pa
 
 def _raw_batches(shard: CatalogShard, batch_rows: int) -> Iterator[RawBatch]:
     number, group = shard.part.number, shard.part.group
-    if number is None or group is None:
-        return catalog_files.raw_batches(shard.file, batch_rows)
-    return catalog_files.parquet_batches(shard.file.url, number, group, batch_rows)
+    if number is not None and group is not None:
+        yield from catalog_files.parquet_batches(shard.file.url, number, group, batch_rows)
+        return
+    try:
+        yield from catalog_files.raw_batches(shard.file, batch_rows)
+    except ValueError as error:  # the file was replaced since it was counted
+        raise _shard_error(shard, str(error).removeprefix(f"{shard.file.url}: ")) from error
 
 
 def _shard_error(shard: CatalogShard, message: str) -> CatalogError:

@@ -12,6 +12,7 @@ from transforms.catalog.columns import further_columns
 from transforms.catalog.files import RawBatch
 from transforms.catalog.limits import ID_CHARS, TEXT_CHARS
 from transforms.catalog.problems import Problem
+from transforms.catalog.stored_types import stored_values
 from transforms.schemas.catalog import CATALOG, TAG_WEIGHT
 from transforms.taxonomy.tag_ids import TagWeights
 
@@ -103,17 +104,24 @@ class _Canonical:
         return found
 
     def _stored(self, name: str, values: pa.Array, type_: pa.DataType) -> pa.Array:
-        """A further column of a Parquet file. NaN becomes null."""
-        if pa.types.is_floating(values.type):
-            values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-        found = values.cast(type_)
+        """A further column of a Parquet file. A row with a value that cannot be stored is a problem."""
         try:
+            found = stored_values(values, type_)
             found.validate(full=True)
-        except pa.ArrowInvalid:
-            items = _python_values(values)
-            for i in (i for i, item in enumerate(items) if isinstance(item, track_values.Undecodable)):
-                self._report(i, name, "not UTF-8: save the file as UTF-8")
-            return pa.array([None if isinstance(v, track_values.Undecodable) else v for v in items], type_)
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            return pa.concat_arrays(
+                [self._stored_value(i, name, values.slice(i, 1), type_) for i in range(len(values))]
+            )
+        return found
+
+    def _stored_value(self, i: int, name: str, value: pa.Array, type_: pa.DataType) -> pa.Array:
+        try:
+            found = stored_values(value, type_)
+            found.validate(full=True)
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            undecodable = isinstance(error, UnicodeDecodeError) or "UTF8" in str(error)
+            self._report(i, name, "not UTF-8: save the file as UTF-8" if undecodable else str(error))
+            return pa.nulls(1, type_)
         return found
 
     def _report(self, i: int, name: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """Single values of a catalog row. Each function returns the canonical value, or raises `ValueError` with a reason."""
 
+import datetime
 import math
 import posixpath
 import re
@@ -46,7 +47,13 @@ def _check_unicode(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as e:
-        raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8") from e
+        code = ord(value[e.start])
+        if 0xDC80 <= code <= 0xDCFF:  # a wrong byte, see `delimited.encoding.open_text`
+            raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8") from e
+        raise ValueError(
+            f"{shown(value)} contains half a character (the lone surrogate U+{code:04X}), as a text that was cut: "
+            "write the whole character or leave it out"
+        ) from e
 
 
 def track_id(value: object) -> str:
@@ -89,14 +96,40 @@ def _check_scheme(found: str, scheme: str) -> None:
         raise ValueError(f"{shown(found)} names no object: write gs://bucket/object")
 
 
+_MONTH = r"[^\W\d_]{3,}\.?"
+_DAY = r"\d{1,2}(?:st|nd|rd|th|er|\.)?"
+_DATES = re.compile(
+    rf"""[\[(]?(?:c(?:a|irca)?\.?|[©℗])?\s*(?:
+    (?P<first>\d{{4}}) (?:[-/.]\d{{1,2}}){{0,2}} (?:[T ]\d{{1,2}}:\d{{2}}.*)?  # 2004, 2004-05, 2004-05-01T00:00Z
+    | (?P<packed>\d{{4}}) (?:0\d|1[0-2]) (?:[0-2]\d|3[01])                   # 20040501
+    | \d{{1,2}}[-/.] (?:\d{{1,2}}[-/.])? (?P<last>\d{{4}}) (?:[ ]\d{{1,2}}:\d{{2}}.*)?    # 01.05.2004, 5/1/2004
+    | (?:{_DAY}[-\s]+)? {_MONTH}[-,\s]* (?:{_DAY},?\s+)? (?P<named>\d{{4}})  # 1 May 2004, May 1, 2004
+    )[\])?]*""",
+    re.VERBOSE,
+)
+"""Spellings of dates in which the year is clear."""
+
+
 def year(value: object) -> int | None:
-    """A year, 1000 to 9999. Whole floats and digits in text are accepted."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    """A year, 1000 to 9999: a whole number, a date, or a text with a year or a date in any usual spelling."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, str) and not value.strip():
+        return None
+    if isinstance(value, datetime.date):
+        return year(value.year)
     number = _whole_number(value)
-    if number is None or not 1000 <= number <= 9999:
-        raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: leave it empty if it is unknown")
-    return number
+    if number is not None and 1000 <= number <= 9999:
+        return number
+    if isinstance(value, str) and (found := _year_of_date(value)) is not None:
+        return found
+    raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: leave it empty if it is unknown")
+
+
+def _year_of_date(value: str) -> int | None:
+    match = _DATES.fullmatch(value.strip())
+    found = next((int(part) for part in match.groups() if part is not None), None) if match else None
+    return found if found is not None and found >= 1000 else None
 
 
 def _whole_number(value: object) -> int | None:

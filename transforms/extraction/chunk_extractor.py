@@ -13,6 +13,7 @@ from transforms import storage
 from transforms.audio import errors
 from transforms.audio.limits import Limits
 from transforms.extraction.confinement import in_force
+from transforms.extraction.kill_history import with_history
 from transforms.extraction.sandbox import shared_sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.extraction.tally import EXTRACTED
@@ -121,6 +122,8 @@ class ChunkExtractor:
         if data is not None:
             try:
                 features = self._sandbox().submit(data).result()
+            except errors.MachineFault as fault:
+                error = with_history(fault, source.history)
             except errors.TrackError as refused:
                 error = refused
             confined_by = in_force(self._sandbox().confinement())

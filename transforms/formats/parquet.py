@@ -2,7 +2,7 @@
 
 import bisect
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -84,15 +84,6 @@ def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
     """
     with open_parquet(url) as file:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
-
-
-def read_parquet_of(url: str, ids: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
-    """See `read_parquet`. Returns None if the ids in the file's metadata differ from `ids`."""
-    with open_parquet(url) as file:
-        metadata = file.schema_arrow.metadata or {}
-        if any(metadata.get(name.encode()) != value.encode() for name, value in ids.items()):
-            return None
-        return file.read(columns=list(columns), use_threads=False)
 
 
 class ParquetError(storage.StorageError):

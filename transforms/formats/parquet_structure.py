@@ -47,15 +47,23 @@ class PageSize:
 
 
 class ColumnChunk(NamedTuple):
-    """One column of a row group: position of its first page, bytes of its pages in the file, and number of values."""
+    """One column of a row group.
+
+    Attributes:
+      start: position of its first page.
+      length: bytes of its pages in the file.
+      values: number of its values.
+      ends: least and greatest value of a column of integers, if the file tells them.
+    """
 
     start: int
     length: int
     values: int
+    ends: tuple[int, int] | None
 
 
 class _Compact:
-    """Thrift's compact protocol; of a text, only its length is returned."""
+    """Thrift's compact protocol; of a text of more than 8 bytes, only its length is returned."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -118,7 +126,7 @@ class _Compact:
         if kind == 8:
             length = self.varint()
             self.at += length
-            return length
+            return self.data[self.at - length : self.at] if length <= 8 else length
         if kind == 12 and levels:
             return self.struct(levels - 1)
         if kind == 9 and levels:
@@ -182,7 +190,7 @@ def _row_groups(footer: _Compact, columns: int) -> tuple[tuple[ColumnChunk, ...]
     groups = []
     for number in range(footer.at_most(count)):
         chunks = tuple(_chunk(obj) for obj in footer.struct().get(1) or ())
-        if len(chunks) != columns or min((number for chunk in chunks for number in chunk), default=0) < 0:
+        if len(chunks) != columns or min((number for chunk in chunks for number in chunk[:3]), default=0) < 0:
             raise StructureError(f"row group {number} has no metadata of some column: the file is damaged")
         groups.append(chunks)
     return tuple(groups)
@@ -192,7 +200,16 @@ def _chunk(obj: dict[int, Any]) -> ColumnChunk:
     facts = obj.get(3) or {}
     start, dictionary = facts.get(9, -1), facts.get(11, 0)
     start = min(start, dictionary) if dictionary > 0 else start
-    return ColumnChunk(start=start, length=facts.get(7, -1), values=facts.get(5, -1))
+    return ColumnChunk(start=start, length=facts.get(7, -1), values=facts.get(5, -1), ends=_ends(facts))
+
+
+def _ends(facts: dict[int, Any]) -> tuple[int, int] | None:
+    """Least and greatest value of a column of type INT32 or INT64."""
+    stated = facts.get(12) or {}
+    low, high = (stated.get(new, stated.get(old)) for new, old in ((6, 2), (5, 1)))
+    if facts.get(1) not in (1, 2) or not isinstance(low, bytes) or not isinstance(high, bytes):
+        return None
+    return int.from_bytes(low, "little", signed=True), int.from_bytes(high, "little", signed=True)
 
 
 def page_sizes(stream: BinaryIO, chunk: ColumnChunk) -> Iterator[PageSize]:

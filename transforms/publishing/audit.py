@@ -8,7 +8,11 @@ from transforms.table.snapshots import Run
 
 
 class Refused(Exception):
-    """The run stays unpublished: a gate failed, or the table has a newer snapshot. The message says what to do."""
+    """The run stays unpublished, because a gate failed. The message says what to do."""
+
+
+class RaceLost(Exception):
+    """The run stays unpublished, because another one was published since it was planned."""
 
 
 def audit(root: str, run: Run, limits: GateLimits) -> tuple[GateResult, ...]:

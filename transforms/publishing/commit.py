@@ -7,7 +7,7 @@ import datetime
 from transforms import storage
 from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
-from transforms.publishing.audit import Refused, audit
+from transforms.publishing.audit import RaceLost, audit
 from transforms.publishing.gates import GateLimits, gates_json
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
@@ -38,7 +38,8 @@ def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
     """Audits a finished run and commits it as the next snapshot; publishing it again returns the same snapshot.
 
     Raises:
-      Refused: a gate failed, or another run was published since this one was planned.
+      Refused: a gate failed.
+      RaceLost: another run was published since this one was planned.
       TableError: the table needs a newer writer.
       storage.NotFound: its `table.json` is missing.
     """
@@ -55,14 +56,14 @@ def _published_as(root: str, run: Run) -> Snapshot | None:
     """The snapshot that published this run, which can only be the one after the run's parent; None if there is none.
 
     Raises:
-      Refused: another run was published after the parent, also if that snapshot was removed since.
+      RaceLost: another run was published after the parent, also if that snapshot was removed since.
     """
     number, numbers = (run.parent or 0) + 1, snapshot_numbers(root)
     if not numbers or numbers[-1] < number:
         return None
     snapshot = read_snapshot(root, number) if number in numbers else None
     if snapshot is None or snapshot.run.run_id != run.run_id:
-        raise Refused(
+        raise RaceLost(
             f"{run.run_id} follows snapshot {run.parent}, but snapshot {numbers[-1]} is already published: "
             "run `tag` again"
         )
@@ -70,15 +71,23 @@ def _published_as(root: str, run: Run) -> Snapshot | None:
 
 
 def _commit(root: str, run: Run) -> Snapshot:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    snapshot = Snapshot(number=(run.parent or 0) + 1, created=now, run=run)
+    snapshot = Snapshot(number=(run.parent or 0) + 1, created=_commit_time(root, run.parent), run=run)
     url = storage.join(root, snapshot_path(snapshot.number))
     with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: `_published_as` checks its run
         storage.create(url, json_bytes(snapshot.to_json()))
     winner = _published_as(root, run)
     if winner is None:
-        raise Refused(f"{url} was written but is not listed: run `publish` again")
+        raise RaceLost(f"{url} was written but is not listed: run `publish` again")
     return winner
+
+
+def _commit_time(root: str, parent: int | None) -> str:
+    """The time now, or that of the parent if the clock is behind it: times of snapshots never decrease."""
+    now = datetime.datetime.now(datetime.UTC)
+    with contextlib.suppress(storage.NotFound):  # the parent may have been removed
+        if parent is not None:
+            now = max(now, datetime.datetime.fromisoformat(read_snapshot(root, parent).created))
+    return now.isoformat(timespec="seconds")
 
 
 def write_hints(root: str, snapshot: Snapshot) -> None:

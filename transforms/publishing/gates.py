@@ -13,7 +13,8 @@ class GateLimits:
 
     Attributes:
       max_reject_ratio: rejected tracks, divided by tracks that were tried.
-      max_unavailable_ratio: tracks whose storage did not answer, divided by tracks that were tried.
+      max_unavailable_ratio: tracks whose storage did not answer or whose decoder the machine ended, divided by tracks
+        that were tried.
       max_removed_ratio: tracks of the last snapshot that the catalog no longer has, divided by its tracks.
     """
 
@@ -43,7 +44,7 @@ class RunFacts:
       wrong_files: one sentence per file that is missing or has another size.
       tried: number of tracks that ratios refer to. `tag`: all of the catalog; `prepare`: those with labels.
       rejected: number of rejected tracks.
-      unavailable: number of rejected tracks whose storage did not answer.
+      unavailable: number of rejected tracks whose storage did not answer or whose decoder the machine ended.
       reasons: reason -> number of rejected tracks.
       rejects: place where rejected tracks are listed.
       labelled: `prepare`: tracks with a tag of the taxonomy; None for `tag`.
@@ -179,7 +180,8 @@ GATES = (
         measure=lambda facts: facts.share(facts.unavailable),
         limit=lambda limits: limits.max_unavailable_ratio,
         words="{facts.unavailable} of {facts.tried} tracks unavailable, more than the fraction {limit:.4g} "
-        "({facts.listed}): run it again when the storage answers, or raise --max-unavailable-ratio",
+        "({facts.listed}): run it again when the storage answers and memory is free, or "
+        "raise --max-unavailable-ratio",
     ),
     Gate(
         name="rejected",

@@ -1,16 +1,18 @@
-"""Receipts: the last step of `tag` or `prepare` reports to its launcher in one file per launch, named by time."""
+"""Receipts: the last step of `tag` or `prepare` reports to its launcher in one file per launch.
+
+Launches are ordered by their names: first by the snapshot that they follow, then by a number that one create-only file
+gives to each. No clock decides which launch is newer.
+"""
 
 import dataclasses
-import datetime
-import os
-import time
 from typing import Any, Self
 
 from transforms import storage
 from transforms.formats.documents import parse_json
-from transforms.formats.hashing import digest, json_bytes
+from transforms.formats.hashing import json_bytes
 
 FOLDER = "launches"
+_BEGUN, _ENDED = ".begun", ".json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,10 +47,24 @@ class Receipt:
         return "\n".join([f"{self.problem_count} problems in the catalog, nothing was {done}:", *self.problems])
 
 
-def new_path() -> str:
-    """Path of a new receipt, relative to the root of the table or dataset; names sort by time."""
-    now = datetime.datetime.now(datetime.UTC)
-    return f"{FOLDER}/{now:%Y%m%dT%H%M%S.%fZ}-{digest(str(time.time_ns()), str(os.getpid()))[:8]}.json"
+def begin(root: str, parent: int | None = None) -> str:
+    """Gives a new launch its number; returns the path of its receipt, relative to the root of the table or dataset.
+
+    Args:
+      parent: number of the snapshot that the launch follows; None for the first one, and for a dataset.
+    """
+    # Receipts of earlier versions are named by time: their names begin with a digit and sort before these.
+    prefix = f"launch-{parent or 0:010d}-"
+    names = [name.partition(".")[0] for name in _names(root) if name.startswith(prefix)]
+    number = max((int(name.removeprefix(prefix)) for name in names), default=0)
+    while True:
+        number += 1
+        path = f"{FOLDER}/{prefix}{number:06d}"
+        try:
+            storage.create(storage.join(root, path + _BEGUN), b"")
+        except storage.AlreadyExists:  # another launch began at the same time
+            continue
+        return path + _ENDED
 
 
 def write(root: str, path: str, receipt: Receipt) -> None:
@@ -72,8 +88,9 @@ def newest(root: str) -> Receipt | None:
 
 
 def forget(root: str, path: str) -> None:
-    """Removes one receipt."""
+    """Removes one receipt, and the mark that its launch has begun."""
     storage.delete(storage.join(root, path))
+    storage.delete(storage.join(root, path.removesuffix(_ENDED) + _BEGUN))
 
 
 def forget_run(root: str, run_id: str) -> None:
@@ -86,5 +103,8 @@ def forget_run(root: str, run_id: str) -> None:
 
 
 def _paths(root: str) -> list[str]:
-    names = [file.url.rpartition("/")[2] for file in storage.list_folder(storage.join(root, FOLDER))]
-    return [f"{FOLDER}/{name}" for name in sorted(names) if name.endswith(".json")]
+    return [f"{FOLDER}/{name}" for name in _names(root) if name.endswith(_ENDED)]
+
+
+def _names(root: str) -> list[str]:
+    return sorted(file.url.rpartition("/")[2] for file in storage.list_folder(storage.join(root, FOLDER)))

@@ -1,7 +1,7 @@
 """All access to files: local paths and `gs://` URLs.
 
 Everything that is listed, read, written or committed goes through these functions. They retry transient errors with
-growing pauses, and raise a `StorageError` if that fails.
+growing pauses, and raise a `StorageError` if that fails. No other `OSError` leaves them.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 from transforms.storage import local
 from transforms.storage.errors import (
+    UNKNOWN_VERSION,
     AlreadyExists,
     FileInfo,
     NotFound,
@@ -20,6 +21,7 @@ from transforms.storage.errors import (
 )
 
 __all__ = [
+    "UNKNOWN_VERSION",
     "AlreadyExists",
     "FileInfo",
     "NotFound",

@@ -1,6 +1,7 @@
 """Statements that open a snapshot's tables in other engines, always from the snapshot's own file list."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
@@ -46,6 +47,11 @@ def duckdb_view(name: str, files: Sequence[str], schema: pa.Schema) -> str:
     return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} WHERE false;"
 
 
+def _in_brackets(path: str) -> str:
+    """A path as DuckDB's glob that matches only this path."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)
+
+
 def _header(snapshot: SnapshotReader, comment: str) -> str:
     manifest = snapshot.manifest
     return f"{comment} Snapshot {manifest.number} of {snapshot.root}, content hash {manifest.run.content_hash}"
@@ -59,7 +65,8 @@ def duckdb_statements(snapshot: SnapshotReader) -> str:
             "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
-    lines += [duckdb_view(name, snapshot.files(name), TABLES[name]) for name in TABLES]
+    for name, schema in TABLES.items():
+        lines.append(duckdb_view(name, [_in_brackets(file) for file in snapshot.files(name)], schema))
     return "\n".join(lines) + "\n"
 
 
@@ -74,6 +81,8 @@ def bigquery_statements(snapshot: SnapshotReader) -> str:
             f"{snapshot.root}: BigQuery reads external tables only from gs://; run tag with --table "
             "gs://BUCKET/FOLDER, or copy the table's folder there and give the copy"
         )
+    if "*" in snapshot.root:
+        raise ValueError(f"{snapshot.root}: BigQuery takes * for a pattern; copy the table to a folder without it")
     lines = [
         _header(snapshot, "--"),
         "-- Names have no dataset: run with a default dataset, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
@@ -105,15 +114,24 @@ OPTIONS (
 
 def spark_statements(snapshot: SnapshotReader) -> str:
     """PySpark statements that create temporary views, because Spark SQL cannot name a list of files."""
-    lines = [_header(snapshot, "#"), "# Run this in pyspark, or in a job that has `spark`."]
+    lines = [
+        _header(snapshot, "#"),
+        "# Run this in pyspark, or in a job that has `spark`. Dates before 1582 are in the Gregorian calendar.",
+        'tables = spark.read.option("datetimeRebaseMode", "CORRECTED")',
+    ]
     for name in TABLES:
         files = snapshot.files(name)
         if files:
-            listed = ",\n    ".join(json.dumps(file) for file in files)
-            lines.append(f"spark.read.parquet(\n    {listed},\n).createOrReplaceTempView({json.dumps(name)})")
+            listed = ",\n    ".join(json.dumps(_escaped(file)) for file in files)
+            lines.append(f"tables.parquet(\n    {listed},\n).createOrReplaceTempView({json.dumps(name)})")
         else:
             lines.append(f"# {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
+
+
+def _escaped(path: str) -> str:
+    """A path as Hadoop's pattern that matches only this path."""
+    return re.sub(r"[{}\[\]*?\\]", r"\\\g<0>", path)
 
 
 SQL_ENGINES: dict[str, Callable[[SnapshotReader], str]] = {

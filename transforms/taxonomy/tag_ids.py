@@ -9,6 +9,8 @@ from typing import Any
 
 _FORBIDDEN_IN_TAG = re.compile(r"[|:\x00-\x1f\x7f]")
 
+_SHAPING = frozenset(["\u200c", "\u200d", *map(chr, range(0xFE00, 0xFE10))])
+"""Joiners and variation selectors: within a word they only shape it."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 4, 120, 120
@@ -88,10 +90,22 @@ def shown(value: object) -> str:
 
 
 def slug(text: str) -> str:
-    """The slug of a name: letters and digits of any script, joined by `_`. It may be empty.
+    """The slug of a name: letters, marks and digits of any script, joined by `_`. It may be empty.
 
     >>> slug("Drum & Bass / Jungle")
     'drum_and_bass_jungle'
     """
     plain = unicodedata.normalize("NFKC", text).casefold().replace("&", " and ")
-    return "_".join(re.findall(r"\w+", plain)).strip("_")
+    words = re.findall(r"\w+", plain) if plain.isascii() else _words(plain)
+    return "_".join(words).strip("_")
+
+
+def _words(text: str) -> list[str]:
+    """Words with the marks that belong to their letters, as in Hindi."""
+    kept: list[str] = []
+    for c in text:
+        if c in _SHAPING:
+            continue
+        within = c == "_" or c.isalnum() or (unicodedata.category(c) in ("Mn", "Mc") and kept[-1:] not in ([], [" "]))
+        kept.append(c if within else " ")
+    return "".join(kept).split()

@@ -106,7 +106,7 @@ def test_an_ordinary_catalog_is_read_under_the_same_limit(parquet) -> None:
         ("nested", 2, "row 2: the row has "),
         ("long", None, "bytes decode to more than"),
         ("wide", 0, "1002 columns, at most 512 are read"),
-        ("names", 0, "has a name of 100000 characters, at most 256"),
+        ("names", 0, "has a name of 100000 characters, at most 1024"),
         ("deep", 0, "columns nested in more than 32 levels"),
         ("rows", 0, "2000000 rows in "),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -324,3 +325,23 @@ def test_repeated_ids_name_the_first_row(tmp_path):
 def test_whole_numbers_beyond_64_bits_are_text(tmp_path):
     lines = [f'{{"track_id": "{i}", "uri": "a", "isrc": {n}}}' for i, n in enumerate((1, 2**70))]
     assert values(write(tmp_path, "c.jsonl", "\n".join(lines)), "isrc") == ["1", str(2**70)]
+
+
+@pytest.mark.parametrize("name", ["Parts [2024]", "a*b", "what?", "[x]", "{a,b}"])
+def test_folders_that_exist_are_taken_literally(tmp_path, name):
+    for folder in (tmp_path / name, tmp_path / "Parts 2", tmp_path / "ab", tmp_path / "x"):
+        folder.mkdir()
+        (folder / "1.csv").write_text(f"track_id,uri\n{folder.name},a.flac\n")
+    folder = str(tmp_path / name)
+    for url in (folder, f"{folder}/1.csv", f"{folder}/*.csv", f"{tmp_path}/{name}/[1]*"):
+        (shard,) = list_shards(url)
+        assert shard.file.url == f"{folder}/1.csv" and shard.root == folder
+
+
+@pytest.mark.parametrize("glob", ["*.csv", "./*.csv", "sub/../*.csv"])
+def test_globs_below_the_working_folder(tmp_path, monkeypatch, glob):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "1.csv").write_text("track_id,uri\na,a.flac\n")
+    (shard,) = list_shards(glob)
+    assert Path(shard.file.url).resolve() == tmp_path / "1.csv" and Path(shard.root).resolve() == tmp_path

@@ -9,9 +9,11 @@ import pytest
 
 from tests.support.synth import encode, music
 from transforms import storage
+from transforms.audio import errors
 from transforms.audio.limits import Limits
 from transforms.extraction import chunk_extractor as extraction
 from transforms.extraction.chunk_extractor import FIRST_IN_A_ROW, ChunkExtractor, StorageUnavailable, counted, part_row
+from transforms.extraction.kill_history import KILLED
 from transforms.extraction.sandbox import Sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.features.spec import FeatureSpec
@@ -85,6 +87,31 @@ def test_starting_the_sandbox_is_no_part_of_reading(root: Path, monkeypatch: pyt
 def test_a_file_over_the_limit_is_not_read(root: Path) -> None:
     (track,) = _extractor(root, Limits(max_bytes=100)).extract(_chunk("good.wav"))
     assert track.error is not None and track.error.reason == "too_large" and track.size is None
+
+
+def test_tracks_that_the_machine_ends_are_due_again_and_stop_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deadly:
+        def submit(self, data: bytes) -> "Deadly":
+            return self
+
+        def result(self) -> None:
+            raise errors.MachineFault("x", ("SIGKILL",) * 3, was_killed=True)
+
+        def confinement(self) -> dict[str, str]:
+            return {}
+
+    extractor = _extractor(root)
+    monkeypatch.setattr(extractor, "_sandbox", Deadly)
+    chunk = _chunk(*["good.wav"] * (FIRST_IN_A_ROW + 5))
+    earlier = f"{KILLED}run 1 killed (SIGKILL); run 2 killed (SIGKILL)"
+    last = dataclasses.replace(chunk.tracks[-1], history=earlier)
+    tracks = list(extractor.extract(dataclasses.replace(chunk, tracks=(*chunk.tracks[:-1], last))))
+    rows = [part_row(track, None) for track in tracks]
+    assert [row["reason"] for row in rows] == ["unavailable"] * (FIRST_IN_A_ROW + 4) + ["crash"]
+    assert {row["stage"] for row in rows} == {"decode"} and all(row["source_sha256"] for row in rows)
+    assert rows[-1]["detail"] == f"{earlier}; run 3 killed (SIGKILL, SIGKILL, SIGKILL)"
 
 
 def _refuse(url: str, **_: object) -> bytes:

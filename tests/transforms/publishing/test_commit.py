@@ -1,6 +1,7 @@
 """Audit and commit: nothing shows before the snapshot is there, and one run becomes one snapshot."""
 
 import dataclasses
+import datetime
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.publishing import commit as publishing
-from transforms.publishing.audit import Refused
+from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
 from transforms.publishing.gates import GateLimits
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path
+from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Ids, Run, current_snapshot, snapshot_numbers
 from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_table_file
@@ -113,7 +115,7 @@ def test_a_lost_or_short_file_publishes_nothing(table: Path) -> None:
 
 def test_the_second_of_two_runs_with_one_parent_is_refused(table: Path) -> None:
     publish(str(table), _run(table, "run-1"), HALF)
-    with pytest.raises(Refused, match="snapshot 1 is already published"):
+    with pytest.raises(RaceLost, match="snapshot 1 is already published"):
         publish(str(table), _run(table, "run-2"), HALF)
     assert snapshot_numbers(str(table)) == [1]
 
@@ -122,7 +124,7 @@ def test_a_run_from_before_the_oldest_snapshot_that_is_kept_is_refused(table: Pa
     publish(str(table), _run(table, "run-1"), HALF)
     publish(str(table), _run(table, "run-2", parent=1), HALF)
     (table / "snapshots" / "0000000001.json").unlink()
-    with pytest.raises(Refused, match="snapshot 2 is already published"):
+    with pytest.raises(RaceLost, match="snapshot 2 is already published"):
         publish(str(table), _run(table, "run-3"), HALF)
     assert snapshot_numbers(str(table)) == [2]
 
@@ -141,7 +143,7 @@ def test_of_many_publishers_one_wins_and_all_of_its_run_agree(table: Path) -> No
     def attempt(run: Run) -> str | None:
         try:
             return publish(str(table), run, HALF).run.run_id
-        except Refused:
+        except RaceLost:
             return None
 
     with ThreadPoolExecutor(16) as pool:
@@ -206,3 +208,16 @@ def test_bucket_count_is_written_once(table: Path) -> None:
 def test_gate_checks_its_values(ratio: float) -> None:
     with pytest.raises(ValueError, match=str(ratio)):
         GateLimits(max_reject_ratio=ratio)
+
+
+def test_times_of_snapshots_never_decrease(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Behind(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> "Behind":
+            return cls(2001, 1, 1, tzinfo=tz)
+
+    first = publish(str(table), _run(table, "run-1"), HALF)
+    monkeypatch.setattr("transforms.publishing.commit.datetime.datetime", Behind)
+    second = publish(str(table), _run(table, "run-2", parent=1), HALF)
+    assert second.created == first.created > "2026"
+    assert open_snapshot(str(table), as_of=second.created).manifest.number == 2

@@ -1,5 +1,6 @@
 """Receipts: the newest says what to publish, and a published run clears them away."""
 
+import concurrent.futures
 from pathlib import Path
 
 from transforms.publishing import receipts
@@ -11,7 +12,7 @@ def _left(table: Path) -> list[str]:
 
 
 def test_a_receipt_survives_its_file(table: Path) -> None:
-    path, receipt = receipts.new_path(), Receipt(run_id=None, problem_count=3, problems=("c.csv, row 1: no id",))
+    path, receipt = receipts.begin(str(table)), Receipt(run_id=None, problem_count=3, problems=("c.csv, row 1: no id",))
     receipts.write(str(table), path, receipt)
     assert receipts.read(str(table), path) == receipt == receipts.newest(str(table))
 
@@ -33,17 +34,42 @@ def test_problems_are_told_with_what_was_not_done() -> None:
 
 def test_the_launch_that_began_last_is_the_newest(table: Path) -> None:
     assert receipts.newest(str(table)) is None
-    paths = [receipts.new_path() for _ in range(3)]
+    paths = [receipts.begin(str(table)) for _ in range(3)]
     for number in (2, 0, 1):
         receipts.write(str(table), paths[number], Receipt(run_id=f"run-{number}"))
     assert receipts.newest(str(table)) == Receipt(run_id="run-2")
 
 
 def test_a_published_run_takes_older_receipts_with_it(table: Path) -> None:
-    paths = [receipts.new_path() for _ in range(4)]
+    paths = [receipts.begin(str(table)) for _ in range(4)]
     for number, path in enumerate(paths):
         receipts.write(str(table), path, Receipt(run_id=f"run-{number % 3}"))
     receipts.forget_run(str(table), "run-9")
-    assert len(_left(table)) == 4
+    assert len(_left(table)) == 8
     receipts.forget_run(str(table), "run-1")
-    assert _left(table) == [Path(path).name for path in paths[2:]]
+    left = [Path(path).name for path in paths[2:]]
+    assert _left(table) == sorted([*left, *(name.replace(".json", ".begun") for name in left)])
+
+
+def test_launches_are_ordered_by_the_table_and_not_by_the_clock(table: Path, monkeypatch) -> None:
+    first = receipts.begin(str(table), 7)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    second, follower = receipts.begin(str(table), 7), receipts.begin(str(table), 8)
+    assert first < second < follower
+    for path in (follower, second, first):
+        receipts.write(str(table), path, Receipt(run_id=path))
+    assert receipts.newest(str(table)) == Receipt(run_id=follower)
+    receipts.forget(str(table), follower)
+    assert receipts.newest(str(table)) == Receipt(run_id=second)
+
+
+def test_a_receipt_of_an_earlier_version_is_older_than_all_others(table: Path) -> None:
+    receipts.write(str(table), "launches/20991231T235959.000000Z-01234567.json", Receipt(run_id="old"))
+    receipts.write(str(table), receipts.begin(str(table)), Receipt(run_id="new"))
+    assert receipts.newest(str(table)) == Receipt(run_id="new")
+
+
+def test_launches_that_begin_at_once_get_different_names(table: Path) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda _: receipts.begin(str(table), 3), range(40)))
+    assert len(set(paths)) == 40

@@ -22,8 +22,8 @@ class AudioKind:
       name: its name in the ledger.
       decoder: the decoder that is tried first.
       demuxer: ffmpeg's name of the only demuxer that may read it; ffmpeg never guesses.
-      suffixes: usual endings of file names, without the dot. They choose the files of `import folder`; decoding never
-        looks at a name.
+      suffixes: usual endings of file names, without the dot. By them `import folder` tells a damaged audio file from
+        other files; neither it nor decoding recognises a format by a name.
     """
 
     name: str

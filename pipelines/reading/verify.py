@@ -36,4 +36,5 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         document={**facts, "problems": problems},
         rows=[{**facts, "problem": problem} for problem in problems] or [{**facts, "problem": None}],
         code=FAILED if problems else DONE,
+        all=True,
     )

@@ -11,6 +11,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.table import chosen_snapshot
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
 from pipelines.terminal.printing import plain_rows, unique_names, write_csv, write_json, write_table
+from pipelines.terminal.standard_output import standard_output
 from transforms.storage import StorageError
 from transforms.table.duckdb_views import NotReadOnly, check_question, connect
 
@@ -44,7 +45,8 @@ def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> 
     reader = connection.sql(sql).to_arrow_reader(10_000)
     names = unique_names(reader.schema.names)
     write = {"table": write_table, "csv": write_csv, "json": write_json}[format_]
-    write(sys.stdout, names, plain_rows(reader, reader.schema))
+    with standard_output() as out:
+        write(out, names, plain_rows(reader, reader.schema))
 
 
 def one_line(error: Exception) -> str:

@@ -20,4 +20,5 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return Answer(
         text=statements.rstrip("\n"),
         document={"engine": args.engine, "snapshot": snapshot.manifest.number, "statements": statements},
+        all=True,
     )

@@ -21,7 +21,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         {"snapshot": s["number"], "created": s["created"], **s["counts"], "content_hash": s["content_hash"]}
         for s in document["snapshots"]
     ]
-    return Answer(text="\n".join(_lines(document)), document=document, rows=rows)
+    return Answer(text="\n".join(_lines(document)), document=document, rows=rows, all=True)
 
 
 def describe(root: str) -> dict[str, Any]:

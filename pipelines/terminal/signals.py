@@ -1,0 +1,88 @@
+"""Ctrl-C and SIGTERM: within seconds the command says one sentence, ends its children, and exits with 130 or 143.
+
+The main thread gets an exception, like that of Ctrl-C in Python, and can finish what it writes. A second thread ends
+the process after `GRACE_S` if the main thread does not react, for example because a library holds it.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+from pipelines.terminal.processes import end_children
+
+GRACE_S = 3.0
+"""Seconds that the main thread has for an orderly end."""
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """The user or the scheduler has asked this process to end."""
+
+
+class _State:
+    """The signal that arrived first; None if there was none."""
+
+    number: int | None = None
+
+
+def stop_signal() -> int | None:
+    """The number of the signal that asked this process to end; None if there was none."""
+    return _State.number
+
+
+def raise_if_stopped() -> None:
+    """Raises `Stopped` if a signal has arrived: a library may have swallowed the exception."""
+    if _State.number is not None:
+        raise Stopped
+
+
+def end_on_signals() -> None:
+    """Installs the handlers; call it once, in the main thread of a process that runs one command."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in _ENDING:
+        # A process that was started in the background of a shell ignores Ctrl-C, and is meant to.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    threading.Thread(target=_end_late, args=(reader,), daemon=True, name="signals").start()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    if _State.number is None:
+        _State.number = number
+        raise Stopped
+
+
+def _end_late(reader: int) -> None:
+    """Waits for a signal, then for the main thread, and then ends the process."""
+    while (arrived := os.read(reader, 1)) and arrived[0] not in _ENDING:
+        pass
+    if not arrived:
+        return
+    _State.number = _State.number or arrived[0]
+    time.sleep(GRACE_S)
+    end_process(128 + arrived[0], sentence(arrived[0]))
+
+
+def sentence(number: int) -> str:
+    """What a command says when it was asked to end."""
+    cause = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    return f"{cause}; finished work is kept: run the same command again to resume"
+
+
+def end_process(code: int, message: str | None = None) -> None:
+    """Ends the process at once, with its child processes; threads of libraries would abort an orderly exit."""
+    end_children()
+    with contextlib.suppress(OSError, ValueError):
+        if message is not None:
+            os.write(2, f"catalog-tagger: {message}\n".encode(errors="backslashreplace"))
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)

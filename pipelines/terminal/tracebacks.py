@@ -1,0 +1,44 @@
+"""Tracebacks: `--debug` prints them, otherwise a file of them is written and its path is told."""
+
+import datetime
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+
+class Tracebacks:
+    """What happens to tracebacks in this process."""
+
+    shown = False
+    """Whether `--debug` was given: tracebacks are printed to stderr."""
+
+
+def show_traceback(error: BaseException) -> None:
+    """Prints the traceback if `--debug` was given."""
+    if Tracebacks.shown:
+        print("".join(traceback.format_exception(error)), file=sys.stderr)
+
+
+def keep_traceback(error: BaseException) -> str:
+    """Writes the traceback to a file, unless `--debug` prints it; returns where it is, as a clause."""
+    if Tracebacks.shown:
+        return "the traceback is above"
+    now = datetime.datetime.now(datetime.UTC)
+    path = Path(tempfile.gettempdir()) / f"catalog-tagger-{now:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.log"
+    try:
+        # The name is new: a file or link that another user put there is not followed.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", errors="backslashreplace") as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError as problem:
+        return f"--debug prints the traceback ({path} cannot be written: {problem.strerror})"
+    return f"the traceback is in {path}"
+
+
+def error_line(error: BaseException) -> str:
+    """Type and message of an error, without line ends and of bounded length."""
+    message = " ".join(str(error).split())
+    shortened = message if len(message) <= 500 else f"{message[:500]} ..."
+    return f"{type(error).__name__}: {shortened}" if shortened else type(error).__name__

@@ -1,0 +1,56 @@
+"""A real Spark reads what the printed PySpark statements name: any folder, any type of a catalog's further columns."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.arrow_types import COLUMNS, stored_rows, write_catalog
+from tests.support.published import fake_bundle, publish_table
+from transforms.formats.parquet import parquet_bytes
+from transforms.table.reader import open_snapshot
+from transforms.table.sql import spark_statements
+
+PACKAGES = Path(__file__).parents[2] / ".tools" / "spark"
+START = """
+import json
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+"""
+
+
+def spark_answer(script: str) -> object:
+    """Runs a script in Spark; returns what its last line prints as JSON."""
+    if not PACKAGES.is_dir() or shutil.which("java") is None:
+        pytest.skip("no Spark: `make engine-spark` fetches it where Java is")
+    command, env = [sys.executable, "-c", START + script], {"PYTHONPATH": str(PACKAGES), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_spark_reads_what_is_printed(tmp_path):
+    table = tmp_path / "live {a,b} [2024]*?"
+    publish_table(table, fake_bundle(tmp_path / "bundle"), 12)
+    script = spark_statements(open_snapshot(str(table))) + (
+        "counts = {n: spark.table(n).count() for n in ('tracks', 'track_tags', 'ledger', 'taxonomy')}\n"
+        "print(json.dumps([counts, spark.table('tracks').columns]))\n"
+    )
+    counts, columns = spark_answer(script)
+    assert counts == {"tracks": 12, "track_tags": 12 * 33, "ledger": 14, "taxonomy": 33}
+    assert "bucket" not in columns and "run" not in columns
+
+
+def test_spark_reads_every_further_column(tmp_path):
+    stored = stored_rows(write_catalog(tmp_path))
+    (tmp_path / "tracks.parquet").write_bytes(parquet_bytes(stored))
+    script = (
+        f"rows = spark.read.parquet({str(tmp_path / 'tracks.parquet')!r})\n"
+        "print(json.dumps([row.asDict(recursive=True) for row in rows.collect()], default=str))\n"
+    )
+    first, _ = spark_answer(script)
+    assert list(first) == stored.column_names and len(first) == len(COLUMNS)
+    assert first["moment ns"] == "2026-01-31 06:30:15.250000" and first["u64"] == str(2**64 - 1)

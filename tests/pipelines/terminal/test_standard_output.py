@@ -1,0 +1,69 @@
+"""Output that cannot be written ends in one line; output in any encoding has every character, escaped if need be."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.published import fake_bundle, publish_table
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    root = tmp_path_factory.mktemp("table")
+    publish_table(root / "table", fake_bundle(root / "bundle"), 12)
+    return str(root / "table")
+
+
+def run(words, stdout=subprocess.PIPE, **environment):
+    command = [sys.executable, "-m", "pipelines.cli", *words]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=env, timeout=60)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["query", "TABLE", "FROM track_tags"],
+        ["query", "TABLE", "FROM ledger", "--json"],
+        ["describe", "TABLE"],
+        ["tag", "--help"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_full_output_is_one_line(table, words):
+    with Path("/dev/full").open("w") as full:
+        done = run([table if word == "TABLE" else word for word in words], full)
+    assert done.returncode == 1
+    assert done.stderr == "catalog-tagger: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_command_that_made_something_has_done_it(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        words = ["synthesize", "--output", str(tmp_path / "new"), "--tracks", "1", "--duration", "1"]
+        done = run(words, full)
+    assert done.returncode == 0 and "everything else is done" in done.stderr
+    assert (tmp_path / "new" / "catalog.parquet").exists()
+
+
+def test_a_closed_output_is_one_line(table):
+    shell = f'exec "{sys.executable}" -m pipelines.cli query "{table}" "SELECT 1" >&-'
+    done = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr == "catalog-tagger: standard output cannot be written: it is closed\n"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_every_encoding_has_every_character(table, encoding):
+    sql = "SELECT 'snow ' || chr(9731) || chr(128512) AS x"
+    printed = {
+        form: run(["query", table, sql, "--format", form], PYTHONIOENCODING=encoding).stdout
+        for form in ("table", "csv", "json")
+    }
+    text = "snow \u2603\U0001f600" if encoding == "utf-8" else "snow \\u2603\\U0001f600"
+    assert text in printed["table"] and text in printed["csv"]
+    assert json.loads(printed["json"]) == [{"x": "snow \u2603\U0001f600"}]

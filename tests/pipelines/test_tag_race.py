@@ -1,0 +1,54 @@
+"""A lost race is not a gate: `tag` plans again on the new snapshot, and gives up with an exit code of its own."""
+
+import pytest
+
+from pipelines.cli import main
+from tests.support.world import make_world, tag, tag_code
+from transforms.publishing import commit
+from transforms.table.snapshots import current_snapshot
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return make_world(tmp_path_factory.mktemp("race"), 8)
+
+
+@pytest.fixture
+def overtaken(world, monkeypatch):
+    """Before the first publication of a table, another run is published there; `rounds` times."""
+
+    def arrange(table, rounds):
+        left = [rounds]
+        publish = commit.publish
+
+        def late(root, run, limits):
+            if left[0]:
+                left[0] -= 1
+                other = world.folder / f"other-{left[0]}.csv"
+                other.write_text(f"track_id,uri\nother-{left[0]},audio/none.flac\n")
+                with monkeypatch.context() as patch:
+                    patch.setattr("pipelines.jobs.publish.publish", publish)
+                    words = ["--catalog", str(other), "--catalog-root", str(world.folder), "--table", str(table)]
+                    assert main(["tag", *words, "--model", str(world.bundle), "--max-reject-ratio", "1"]) == 0
+            return publish(root, run, limits)
+
+        monkeypatch.setattr("pipelines.jobs.publish.publish", late)
+
+    return arrange
+
+
+def test_the_loser_plans_again_and_publishes(world, tmp_path, overtaken, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    alone = tag(world, tmp_path / "alone")
+    overtaken(tmp_path / "table", 1)
+    snapshot = tag(world, tmp_path / "table")
+    assert snapshot.number == 2 and snapshot.run.content_hash == alone.run.content_hash
+    assert snapshot.run.counts["decoded"] == 0  # the part files of the first attempt were found
+
+
+def test_without_a_deadline_the_loser_gives_up_and_keeps_its_work(world, tmp_path, overtaken, capsys):
+    overtaken(tmp_path / "table", 1)
+    assert tag_code(world, tmp_path / "table", "--publish-deadline", "0") == 4
+    assert "snapshot 1 is already published" in capsys.readouterr().err
+    assert current_snapshot(str(tmp_path / "table")).number == 1
+    assert tag(world, tmp_path / "table").run.counts["decoded"] == 0
