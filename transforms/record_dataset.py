@@ -37,12 +37,14 @@ class RecordDatasetSettings:
     """Settings of the last step.
 
     Attributes:
+      counted: number of rows of the catalog that the launcher counted.
       limits: limits of the gates.
       launch: path of this launch's receipt, relative to the dataset.
     """
 
     shards: ShardSettings
     plan: SplitPlan
+    counted: int
     limits: GateLimits
     launch: str
 
@@ -143,7 +145,7 @@ def _finish(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> Rece
     }
     manifest = manifest_of(digest, sides.stats, sides.groups, sides.shards, settings)
     manifest = dataclasses.replace(manifest, lists=lists)
-    results = judge(dataset_facts(dataset, manifest), settings.limits)
+    results = judge(dataset_facts(dataset, manifest, settings.counted), settings.limits)
     failure = refusal(results)
     if failure is None:
         commit(dataclasses.replace(manifest, gates=gates_json(results)), dataset)
@@ -161,12 +163,13 @@ def write_rows(url: str, rows: list[dict[str, Any]], schema: pa.Schema) -> str:
     return list_digest(table)
 
 
-def dataset_facts(dataset: str, manifest: DatasetManifest) -> RunFacts:
+def dataset_facts(dataset: str, manifest: DatasetManifest, counted: int) -> RunFacts:
     """The facts that the gates check, for an unfinished dataset. Ratios refer to the labelled tracks that were read."""
     counts, rejects = manifest.counts, manifest.rejects
     tried = counts["examples"] + counts["rejected"] + manifest.none.get(TIED, 0)
     return RunFacts(
         catalog=counts["catalog"],
+        counted=counted,
         outcomes={name: counts[name] for name in ("examples", "rejected", "none")},
         expected={"examples": counts["examples"]},
         written={"examples": sum(shard.examples for shard in manifest.shards)},

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from models.bundles.tagger_bundle import HEADS, Bundle, Tagging, load_bundle
 from models.bundles.trunk_bundle import BUNDLE_FILE, BUNDLE_VERSION, BundleError, Embedding, TrunkBundle, load_trunks
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import naming, sealed_bytes
@@ -99,7 +99,7 @@ def clear_unfinished(url: str) -> None:
         return
     data = storage.read_bytes(marker)
     with naming(marker, "a list of files", BundleError):
-        names = [inner_path(name) for name in json.loads(data)]
+        names = [inner_path(name) for name in parse_json(data)]
     for name in names:
         storage.delete(storage.join(url, name))
     storage.delete(marker)

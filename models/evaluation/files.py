@@ -1,6 +1,5 @@
 """The files of an evaluation: a Parquet table, a JSON document and an HTML page."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from models.evaluation.report.page import Subject, page
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
 from models.evaluation.summary import Evaluation, Resampling
 from models.fitting import baselines
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
 from transforms.schemas.reports import TAG_METRICS
@@ -66,7 +66,7 @@ def why_no_baselines(bundle: Bundle) -> tuple[str, ...]:
 def _history(bundle: Bundle) -> dict[str, Any] | None:
     if HISTORY not in bundle.files:
         return None
-    found: dict[str, Any] = json.loads(read_file(bundle.url, HISTORY, bundle.files[HISTORY]))
+    found: dict[str, Any] = parse_json(read_file(bundle.url, HISTORY, bundle.files[HISTORY]))
     return found
 
 

@@ -140,7 +140,17 @@ gate_flags = combined(
         "machine ended the decoder.",
     ),
 )
-"""Limits of the gates."""
+"""Limits of the gates of every job that decodes audio."""
+
+removed_flag = click.option(
+    "--max-removed-ratio",
+    type=float,
+    default=0.2,
+    show_default=True,
+    metavar="RATIO",
+    help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot.",
+)
+"""Limit of the gate of jobs that follow a snapshot."""
 
 
 def extraction_flags(*, unit: str, late: str) -> Decorator:

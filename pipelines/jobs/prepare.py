@@ -65,6 +65,7 @@ class Options:
     Attributes:
       shards: the catalog's shards.
       roots: where relative uris start, and where sources may be.
+      tracks: rows of the catalog.
       output: folder of the dataset.
       spec: feature spec of the patches.
       plan: taxonomy, split and chunks.
@@ -77,6 +78,7 @@ class Options:
 
     shards: list[CatalogShard]
     roots: SourceRoots
+    tracks: int
     output: str
     spec: FeatureSpec
     plan: SplitPlan
@@ -96,7 +98,9 @@ def build(root: beam.Pipeline, options: Options) -> None:
         limits=Limits(allow_weak_sandbox=options.allow_weak_sandbox),
         children=options.children,
     )
-    record = RecordDatasetSettings(shards=shards, plan=options.plan, limits=options.limits, launch=options.launch)
+    record = RecordDatasetSettings(
+        shards=shards, plan=options.plan, counted=options.tracks, limits=options.limits, launch=options.launch
+    )
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)
@@ -151,6 +155,7 @@ def make_options(args: Arguments) -> Options:
     return Options(
         shards=shards,
         roots=source_roots(args.allow_root, shards),
+        tracks=count,
         output=args.output,
         spec=spec,
         plan=SplitPlan(

@@ -139,6 +139,7 @@ def build(root: beam.Pipeline, options: Options) -> None:
         known=known,
         load_tagger=load_tagger,
         publication=publication,
+        counted=options.tracks,
         limits=options.limits,
         launch=options.launch,
     )
@@ -290,7 +291,7 @@ def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
 def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
     """Reads the launch's receipt and publishes the run that it names."""
     receipt = receipts.read(table, launch)
-    if receipt.problem_count:  # reported below; `publish` cannot fix these problems
+    if receipt.run_id is None:  # reported below; `publish` cannot fix this
         receipts.forget(table, launch)
     published = publish_receipt(table, receipt, limits)
     receipts.forget(table, launch)  # only this one: another launch may still need its own

@@ -7,6 +7,8 @@ from typing import Self
 
 from transforms.storage import redact
 
+_MOST_CHARS = 1000
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -25,6 +27,11 @@ class Problem:
     column: str | None
     message: str
     line: int | None = None
+
+    def __post_init__(self) -> None:
+        # Many problems are kept in memory, and their texts can come from the catalog.
+        if len(self.message) > _MOST_CHARS:
+            object.__setattr__(self, "message", f"{self.message[: _MOST_CHARS - 3]}...")
 
     def __str__(self) -> str:
         parts = [self.file]

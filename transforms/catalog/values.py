@@ -3,9 +3,10 @@
 import datetime
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
+from transforms.catalog.limits import ID_CHARS, MOST_TAGS, TEXT_CHARS, URI_CHARS
 from transforms.taxonomy.tag_ids import TagWeights, shown, tag_id, tag_weight, weighted_tag
 
 
@@ -13,11 +14,13 @@ class Undecodable:
     """Marks a stored text that is not UTF-8."""
 
 
-def text(value: object) -> str | None:
-    """A text value. Whole numbers are converted to text; an empty text becomes None."""
+def text(value: object, most: int = TEXT_CHARS) -> str | None:
+    """A text value of at most `most` characters. Whole numbers are converted to text; an empty text becomes None."""
     if value is None or value == "":
         return None
     if isinstance(value, str):
+        if len(value) > most:
+            raise ValueError(f"{shown(value)} has {len(value)} characters, at most {most} are read: shorten it")
         if not value.isascii():
             _check_unicode(value)
         return value
@@ -54,7 +57,7 @@ def _check_unicode(value: str) -> None:
 
 def track_id(value: object) -> str:
     """A catalog key. All characters are kept, including leading zeros."""
-    found = text(value)
+    found = text(value, ID_CHARS)
     if found is None or not found.strip():
         raise ValueError("empty track_id: give every track a unique id")
     return found
@@ -65,7 +68,7 @@ def uri(value: object, *, remote_root: bool) -> str:
 
     Whether it may be read is decided where tracks are planned, because links have to be resolved for that.
     """
-    found = text(value)
+    found = text(value, URI_CHARS)
     if found is None or not found.strip():
         raise ValueError("empty uri: give the audio file's path under the catalog root, or gs://bucket/object")
     if "\x00" in found:
@@ -149,6 +152,8 @@ def tags(value: object) -> tuple[TagWeights | None, list[str]]:
     entries, faults = _entries(value)
     if entries is None:
         return None, faults
+    if len(entries) > MOST_TAGS:
+        return None, [f"{len(entries)} tags, at most {MOST_TAGS} are read: remove some"]
     found: dict[str, float | None] = {}
     for entry in entries:
         try:
@@ -161,7 +166,7 @@ def tags(value: object) -> tuple[TagWeights | None, list[str]]:
     return sorted(found.items()), faults
 
 
-def _entries(value: object) -> tuple[Iterable[Any] | None, list[str]]:
+def _entries(value: object) -> tuple[Collection[Any] | None, list[str]]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None, []
     if isinstance(value, str):

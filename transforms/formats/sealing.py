@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import digest, json_bytes
 
 Record = TypeVar("Record")
@@ -49,10 +50,7 @@ def open_sealed(data: bytes) -> Fields:
       BrokenSeal: its digest is missing although its writer gave it one, or does not match.
       ValueError, TypeError: it is not a JSON object.
     """
-    try:
-        fields = json.loads(data)
-    except RecursionError as error:
-        raise ValueError("JSON is nested too deeply") from error
+    fields = parse_json(data)
     if not isinstance(fields, dict):
         raise TypeError(f"a JSON {type(fields).__name__} instead of an object")
     if DIGEST not in fields and WRITER not in fields:

@@ -39,6 +39,7 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
     written = {name: sum(file.rows for file in run.files if file.table == name) for name in TABLES}
     return RunFacts(
         catalog=counts["catalog"],
+        counted=run.counted,
         outcomes={name: counts[name] for name in ("tagged", "carried", "rejected")},
         expected={"ledger": counts["catalog"], "tracks": kept, "embeddings": kept},
         written=written,
@@ -48,7 +49,16 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
         unavailable=counts["unavailable"],
         reasons=run.reasons,
         rejects=run_path(run.run_id),
+        **_changes(run),
     )
+
+
+def _changes(run: Run) -> dict[str, int]:
+    """The facts of the comparison with the last snapshot, if the run has them."""
+    if run.parent is None or not run.changes:
+        return {}
+    added, removed = run.changes["added"], run.changes["removed"]
+    return {"removed": removed, "before": run.counts["catalog"] - added + removed}
 
 
 def _wrong_files(root: str, run: Run, *, hashed: bool) -> tuple[str, ...]:

@@ -21,11 +21,12 @@ class Receipt:
     """The result of one launch.
 
     Attributes:
-      run_id: the finished run of `tag`; None if the catalog has problems, and for `prepare`.
+      run_id: the finished run of `tag`; None if the catalog has problems or rows are missing, and for `prepare`.
       counts: counts of this launch, including what it decoded and what it reused.
       problem_count: number of problems of the catalog.
       problems: the first of the problems.
-      refused: why `prepare` did not finish the dataset; None if no gate failed. For `tag`, `publish` checks the gates.
+      refused: why `prepare` did not finish the dataset, or `tag` did not finish the run; None if no gate failed. For
+        `tag`, this is only the gate `counted`: `publish` checks the others.
       measured: measured work of the launch, see `WorkTotals.to_json`.
     """
 

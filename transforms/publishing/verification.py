@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
-from transforms.formats.parquet import SORTED_BY
+from transforms.formats.parquet import SORTED_BY, CheckedFile
 from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
 from transforms.publishing.manifest_checks import list_problems, record_problems
 from transforms.schemas.tables import SCHEMA_VERSION, TABLES
@@ -118,7 +117,7 @@ def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table |
     if file.checksums and checksums_of(data) != file.checksums:
         problems.append(f"{file.path}: the snapshot has other checksums of its blocks")
     try:
-        with pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True) as parquet:
+        with CheckedFile(io.BytesIO(data)) as parquet:
             table = parquet.read(use_threads=False)
             problems += _header_problems(parquet, snapshot.manifest.run.ids, file)
     except (OSError, pa.ArrowException) as error:
@@ -129,7 +128,7 @@ def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table |
     return table, problems + list(_row_problems(table, file))
 
 
-def _header_problems(parquet: pq.ParquetFile, ids: Ids, file: DataFile) -> Iterator[str]:
+def _header_problems(parquet: CheckedFile, ids: Ids, file: DataFile) -> Iterator[str]:
     """Checks ids and schema version in the key-value metadata."""
     metadata = parquet.schema_arrow.metadata or {}
     wanted = {**dataclasses.asdict(ids), "schema_version": str(SCHEMA_VERSION)}

@@ -142,7 +142,7 @@ class SnapshotReader:
                 yield from self._read(file, columns, wanted[file.bucket])
 
     def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[pq.ParquetFile]:
-        return open_parquet(self.url(file), lambda _: self.open(file))
+        return open_parquet(self.url(file), open_file=lambda _: self.open(file))
 
     def previous(self) -> "SnapshotReader | None":
         """The parent of this snapshot; None for the first snapshot of a table.

@@ -61,6 +61,9 @@ class Run:
         `reused` ones come from part files of an earlier unpublished job. `unavailable` are the rejects that the next
         run tries again.
       reasons: rejected tracks by reason.
+      counted: number of rows of the catalog that the launcher counted. None for runs of earlier versions.
+      changes: `added`: tracks that the last snapshot lacks; `removed`: tracks that only it has. Empty for runs of
+        earlier versions.
       options: options that select the published rows (`min_score`, `top_k`).
       gates: name -> `value`, `limit`, `passed`. In `runs/<run_id>.json`, the limits are those of the launch; in a
         snapshot, those of the publisher. Empty for runs of earlier versions.
@@ -75,6 +78,8 @@ class Run:
     reasons: dict[str, int]
     options: dict[str, Any]
     files: tuple[DataFile, ...]
+    counted: int | None = None
+    changes: dict[str, int] = dataclasses.field(default_factory=dict)
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -12,16 +12,17 @@ from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes import PriorOutcomes, added_tracks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BucketReport:
-    """Files and counts of one assembled bucket."""
+    """Files and counts of one assembled bucket; `added` is the number of tracks that the parent snapshot lacks."""
 
     files: tuple[DataFile, ...]
     counts: dict[str, int]
     reasons: dict[str, int]
+    added: int
 
 
 def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table], run_id: str) -> BucketReport:
@@ -35,7 +36,8 @@ def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table],
     reasons = Counter(reason for reason in ledger["reason"].to_pylist() if reason)
     counts |= {"catalog": ledger.num_rows, "unavailable": reasons[SourceUnavailable.reason]}
     counts["fresh"] = ledger["run_id"].to_pylist().count(run_id)
-    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons))
+    added = added_tracks(known, bucket, ledger)
+    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons), added=added)
 
 
 def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
