@@ -53,7 +53,7 @@ def read_report(fingerprint: str, settings: ShardSettings) -> ChunkReport | None
     except storage.NotFound:
         return None
     except _DAMAGE as fault:
-        reason = " ".join(str(fault).split())[:500]
+        reason = " ".join(str(fault).removeprefix(f"{url}: ").split())[:500]
         _log.warning("%s: ignored, its tracks are decoded again: damaged or without its shard: %s", url, reason)
         return None
     return report

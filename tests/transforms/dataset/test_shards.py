@@ -112,7 +112,7 @@ def test_a_damaged_report_or_shard_is_made_again(tmp_path, settings, which, dama
     for path in files.values() if which == "both" else [files[which]]:
         path.write_bytes(damage(path.read_bytes()))
     assert read_report(first.fingerprint, settings) is None
-    assert "its chunk is extracted again" in caplog.text
+    assert "its tracks are decoded again" in caplog.text
     again = finish_chunk(planned, extracted(planned), settings)
     assert again.to_json() == first.to_json() == read_report(first.fingerprint, settings).to_json()
     assert {path: path.read_bytes() for path in files.values()} == before
