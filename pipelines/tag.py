@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags
+from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, removed_flag
 from pipelines.inputs.numbers import RATIO, Number
 from pipelines.terminal.command import Command
 
@@ -55,6 +55,7 @@ from pipelines.terminal.command import Command
     metavar="SECONDS",
     help="If another run is published first, plan again and publish until this time has passed; 0: give up at once.",
 )
+@removed_flag
 @extraction_flags(unit="unit of work", late="`publish` commits the run later")
 @answer_flags
 def command(**flags: Any) -> int:

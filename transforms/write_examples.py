@@ -12,6 +12,7 @@ from transforms.dataset.killed import note_killed, sources_of
 from transforms.dataset.plan import ChunkReport, LabelledChunk
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
 from transforms.extraction.chunk_extractor import ChunkExtractor, counted
+from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
 from transforms.telemetry import counters
 from transforms.telemetry.cpu import CoreTime
@@ -24,13 +25,13 @@ class WriteSettings:
 
     Attributes:
       shards: folder of the shards, and settings of their examples.
-      catalog_root: folder that relative uris start from.
+      roots: where relative uris start, and where sources may be.
       limits: resource limits per track.
       children: sandboxed child processes per worker process; 0 means one per core.
     """
 
     shards: ShardSettings
-    catalog_root: str
+    roots: SourceRoots
     limits: Limits
     children: int
 
@@ -67,7 +68,7 @@ class _WriteChunk(beam.DoFn):
 
     def setup(self) -> None:
         s = self._settings
-        self._extractor = ChunkExtractor(s.catalog_root, s.shards.spec, s.limits, s.children)
+        self._extractor = ChunkExtractor(s.roots, s.shards.spec, s.limits, s.children)
 
     def process(self, chunk: LabelledChunk) -> Iterator[Any]:
         shards, work = self._settings.shards, Work()

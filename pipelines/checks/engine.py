@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import (
     PipelineOptions,
     PortableOptions,
     StandardOptions,
+    TestOptions,
 )
 
 from pipelines.checks.finding import Finding
@@ -37,12 +38,12 @@ def engine_findings(options: PipelineOptions) -> list[Finding]:
 
 
 def require_engine(options: PipelineOptions) -> None:
-    """Refuses a job whose engine does not answer, in less than 20 s.
+    """Refuses a job whose engine does not answer, in less than 20 s. A dry run needs no engine.
 
     Raises:
       CommandFailed: the engine does not answer, or there are no credentials for it.
     """
-    for finding in _answers(options):
+    for finding in () if options.view_as(TestOptions).dry_run else _answers(options):
         if finding.state == "failed":
             raise CommandFailed(f"{finding.name}: {finding.text}: {finding.remedy}")
 

@@ -138,8 +138,8 @@ def _of_table(args: Arguments) -> _Found:
         labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated")
     published = examine_table(bundle, snapshot, labels, args.split)
     source = {
-        "labels": args.dataset or args.catalog,
-        "table": args.table,
+        "labels": storage.redact(args.dataset or args.catalog),
+        "table": storage.redact(args.table),
         "snapshot": f"{snapshot.manifest.number}, content {snapshot.manifest.run.content_hash}",
     }
     return _Found(bundle, published.examined, source, published.notes(), bool(published.cut))

@@ -2,15 +2,16 @@
 
 import dataclasses
 import os
-import sys
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.source_roots import record_roots
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import ROWS_LOST, CommandFailed, UsageError
+from pipelines.terminal.errors import ROWS_LOST, CommandFailed, UsageError, print_problems
 from transforms import storage
 from transforms.catalog.delimited.encoding import known_encoding
 from transforms.catalog.delimited.table import TextTable
@@ -21,6 +22,7 @@ from transforms.catalog.importers.folder import ImportedFolder, import_folder
 from transforms.catalog.importers.tabular import CsvLayout, import_csv, parse_pairs
 from transforms.catalog.problems import MOST_PROBLEMS, ProblemTally
 from transforms.formats.parquet import parquet_bytes
+from transforms.storage import SourceRoots
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 
@@ -105,11 +107,10 @@ def _print_examples(what: str, tally: ProblemTally) -> None:
     """Writes the first problems of each column to stderr, and how many more there are."""
     for column, count in tally.counts.items():
         shown = tally.examples(column, _EXAMPLES)
-        for problem in shown:
-            print(problem, file=sys.stderr)
+        print_problems(shown)
         if count > len(shown):
             place = f" in column {column}" if column else ""
-            print(f"({count - len(shown)} more {what}{place}; --format json lists them)", file=sys.stderr)
+            print_problems([f"({count - len(shown)} more {what}{place}; --format json lists them)"])
 
 
 def _check_lost(limit: float, lost: int, read: int, what: str) -> None:
@@ -193,6 +194,9 @@ def _folder_answer(args: Arguments, found: ImportedFolder, genres: int | None) -
     if "://" in args.output:
         place = args.folder
         lines.append(f"uris are relative to {place}: copy the folder to storage and give the copy as --catalog-root")
+    elif not _record_folder(args.folder, args.output):
+        place = shlex.quote(args.folder)
+        lines.append(f"give `tag` and `prepare` --allow-root {place}: it could not be recorded here")
     if genres is not None:
         lines.append(f"{args.taxonomy}: {genres} genres")
     kinds = {kind: {"count": count, "examples": over.examples[kind]} for kind, count in over.counts.items()}
@@ -212,11 +216,18 @@ def _folder_answer(args: Arguments, found: ImportedFolder, genres: int | None) -
     )
 
 
+def _record_folder(folder: str, output: str) -> bool:
+    """Records the folder for the catalog unless it is beneath the catalog root; returns whether `tag` needs no flag."""
+    check = SourceRoots(os.path.dirname(output)).check()  # noqa: PTH120 - the empty name is the working folder
+    is_beneath = check.refusal(folder) is None
+    return record_roots(output, [] if is_beneath else [folder]) or is_beneath
+
+
 def _print_passed_over(over: PassedOver) -> None:
     for kind, count in over.counts.items():
         shown = over.examples[kind][:_EXAMPLES]
         more = f", and {count - len(shown)} more" if count > len(shown) else ""
-        print(f"passed over, {kind}: {', '.join(shown)}{more}", file=sys.stderr)
+        print_problems([f"passed over, {kind}: {', '.join(shown)}{more}"])
 
 
 def _passed_over_text(over: PassedOver) -> str:

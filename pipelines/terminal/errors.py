@@ -1,8 +1,10 @@
 """Errors that end a command: one line for the user and an exit code."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
+
+from pipelines.terminal.visible import for_people
 
 _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
@@ -42,8 +44,15 @@ def checked(build: Callable[_Values, _Made], *values: _Values.args, **named: _Va
         raise UsageError(str(error)) from error
 
 
+def print_problems(problems: Iterable[object]) -> None:
+    """Writes problems that do not end the command to stderr, one per line."""
+    for problem in problems:
+        print(for_people(str(problem)), file=sys.stderr)
+
+
 def print_error(message: str) -> None:
     """Writes an error to stderr; on a terminal, the program's name is in colour."""
+    message = for_people(message)
     if not sys.stderr.isatty():
         print(f"catalog-tagger: {message}", file=sys.stderr)
         return

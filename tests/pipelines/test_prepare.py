@@ -255,8 +255,8 @@ def test_a_dataset_whose_shard_is_cut_off_is_not_finished(
 ) -> None:
     listed = storage.list_folder
 
-    def cut_off(url: str) -> Iterator[FileInfo]:
-        for file in listed(url):
+    def cut_off(url: str, **roots: object) -> Iterator[FileInfo]:
+        for file in listed(url, **roots):
             yield dataclasses.replace(file, size=file.size - 1) if file.url.endswith(".tfrecord") else file
 
     monkeypatch.setattr(storage, "list_folder", cut_off)

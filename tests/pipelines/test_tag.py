@@ -184,11 +184,16 @@ def _touch_audio(path: Path, other: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0" * 10)
 
 
-def test_a_track_gone_from_the_catalog_is_gone_from_the_snapshot(world: World, tagged, tmp_path: Path) -> None:
+def test_a_track_gone_from_the_catalog_is_gone_from_the_snapshot(world: World, tagged, tmp_path: Path, capsys) -> None:
     table = shutil.copytree(tagged[0], tmp_path / "table")
     kept = _write(world.rows().slice(0, 5), tmp_path / "kept.parquet")
-    snapshot = tag(world, table, catalog=kept)
-    assert snapshot.run.counts["catalog"] == 5
+    assert tag_code(world, table, catalog=kept) == 3
+    gone = world.rows().num_rows - 5
+    assert f"{gone} of {world.rows().num_rows} tracks of the last snapshot are not in the" in capsys.readouterr().err
+    snapshot = tag(world, table, "--max-removed-ratio", "0.9", catalog=kept)
+    assert snapshot.run.counts["catalog"] == snapshot.run.counted == 5
+    assert snapshot.run.changes == {"added": 0, "removed": gone}
+    assert snapshot.run.gates["removed"] == {"value": gone / world.rows().num_rows, "limit": 0.9, "passed": True}
     assert len(ledger(table, read_snapshot(str(table), 1))) == world.rows().num_rows
 
 

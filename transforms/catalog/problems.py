@@ -5,6 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Self
 
+from transforms.storage import redact
+
+_MOST_CHARS = 1000
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -24,13 +28,19 @@ class Problem:
     message: str
     line: int | None = None
 
+    def __post_init__(self) -> None:
+        # Many problems are kept in memory, and their texts can come from the catalog.
+        if len(self.message) > _MOST_CHARS:
+            object.__setattr__(self, "message", f"{self.message[: _MOST_CHARS - 3]}...")
+
     def __str__(self) -> str:
         parts = [self.file]
         if self.row is not None:
             parts.append(f"row {self.row}" + (f" (line {self.line})" if self.line is not None else ""))
         if self.column is not None:
             parts.append(f"column {self.column}")
-        return f"{', '.join(parts)}: {self.message}"
+        # A name with a line end must not look like a further problem.
+        return redact(f"{', '.join(parts)}: {self.message}").replace("\n", r"\n")
 
 
 MOST_PROBLEMS = 1000

@@ -2,11 +2,11 @@
 
 import datetime
 import math
-import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
+from transforms.catalog.limits import ID_CHARS, MOST_TAGS, TEXT_CHARS, URI_CHARS
 from transforms.taxonomy.tag_ids import TagWeights, shown, tag_id, tag_weight, weighted_tag
 
 
@@ -14,11 +14,13 @@ class Undecodable:
     """Marks a stored text that is not UTF-8."""
 
 
-def text(value: object) -> str | None:
-    """A text value. Whole numbers are converted to text; an empty text becomes None."""
+def text(value: object, most: int = TEXT_CHARS) -> str | None:
+    """A text value of at most `most` characters. Whole numbers are converted to text; an empty text becomes None."""
     if value is None or value == "":
         return None
     if isinstance(value, str):
+        if len(value) > most:
+            raise ValueError(f"{shown(value)} has {len(value)} characters, at most {most} are read: shorten it")
         if not value.isascii():
             _check_unicode(value)
         return value
@@ -55,15 +57,18 @@ def _check_unicode(value: str) -> None:
 
 def track_id(value: object) -> str:
     """A catalog key. All characters are kept, including leading zeros."""
-    found = text(value)
+    found = text(value, ID_CHARS)
     if found is None or not found.strip():
         raise ValueError("empty track_id: give every track a unique id")
     return found
 
 
 def uri(value: object, *, remote_root: bool) -> str:
-    """The audio's location: `gs://bucket/object`, a path under the catalog root or (local root only) from `/`."""
-    found = text(value)
+    """The audio's location: `gs://bucket/object`, a path from the catalog root or (local root only) from `/`.
+
+    Whether it may be read is decided where tracks are planned, because links have to be resolved for that.
+    """
+    found = text(value, URI_CHARS)
     if found is None or not found.strip():
         raise ValueError("empty uri: give the audio file's path under the catalog root, or gs://bucket/object")
     if "\x00" in found:
@@ -71,13 +76,8 @@ def uri(value: object, *, remote_root: bool) -> str:
     scheme, separator, _ = found.partition("://")
     if separator:
         _check_scheme(found, scheme)
-    elif found.startswith("/"):
-        if remote_root:
-            raise ValueError(
-                f"{shown(found)} is a local path under a gs:// catalog root: write it relative, or as gs://"
-            )
-    elif ".." in found and posixpath.normpath(found).split("/")[0] == "..":
-        raise ValueError(f"{shown(found)} leads out of the catalog root: give --catalog-root a folder above it")
+    elif found.startswith("/") and remote_root:
+        raise ValueError(f"{shown(found)} is a local path under a gs:// catalog root: write it relative, or as gs://")
     return found
 
 
@@ -152,6 +152,8 @@ def tags(value: object) -> tuple[TagWeights | None, list[str]]:
     entries, faults = _entries(value)
     if entries is None:
         return None, faults
+    if len(entries) > MOST_TAGS:
+        return None, [f"{len(entries)} tags, at most {MOST_TAGS} are read: remove some"]
     found: dict[str, float | None] = {}
     for entry in entries:
         try:
@@ -164,7 +166,7 @@ def tags(value: object) -> tuple[TagWeights | None, list[str]]:
     return sorted(found.items()), faults
 
 
-def _entries(value: object) -> tuple[Iterable[Any] | None, list[str]]:
+def _entries(value: object) -> tuple[Collection[Any] | None, list[str]]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None, []
     if isinstance(value, str):

@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterable, Iterator
 from transforms import storage
 from transforms.audio.errors import DUE_AGAIN
 from transforms.dataset.example import Example, decode_example, encode_example
-from transforms.dataset.manifest import TIED, ShardEntry
+from transforms.dataset.manifest import TIED, DatasetError, ShardEntry
 from transforms.dataset.plan import ChunkReport, LabelledChunk, LabelledTrack, TrackOutcome
 from transforms.dataset.stats import DatasetStats
 from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import digest, json_bytes
+from transforms.formats.blocks import crc32c_hex
+from transforms.formats.hashing import digest
+from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.formats.tfrecord import frame, read_records
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
@@ -46,12 +48,12 @@ def read_report(fingerprint: str, settings: ShardSettings) -> ChunkReport | None
     """
     url = _report_url(fingerprint, settings)
     try:
-        report = ChunkReport.from_json(json.loads(storage.read_bytes(url)))
+        report = read_record(url, "a report", ChunkReport.from_json, DatasetError)
         _check(report, fingerprint, settings)
     except storage.NotFound:
         return None
     except _DAMAGE as fault:
-        reason = " ".join(str(fault).split())[:500]
+        reason = " ".join(str(fault).removeprefix(f"{url}: ").split())[:500]
         _log.warning("%s: ignored, its tracks are decoded again: damaged or without its shard: %s", url, reason)
         return None
     return report
@@ -135,7 +137,7 @@ def _rejected(track: ExtractedTrack) -> TrackOutcome:
         uri=track.source.uri,
         sha256=track.sha256,
         reason=track.error.reason,
-        detail=track.error.detail,
+        detail=track.detail,
         stage=track.error.stage,
     )
 
@@ -185,6 +187,7 @@ def _write_shard(
         patches=sum(len(example.patches) for example in kept),
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
+        checksums=crc32c_hex(data),
     )
     return entry, kept
 
@@ -218,7 +221,7 @@ def _stats(split: str, examples: Iterable[Example], outcomes: Iterable[TrackOutc
 
 def _keep(report: ChunkReport, settings: ShardSettings) -> None:
     """Marks the chunk as finished, unless another worker has already done so. A damaged report is replaced."""
-    url, data = _report_url(report.fingerprint, settings), json_bytes(report.to_json())
+    url, data = _report_url(report.fingerprint, settings), sealed_bytes(report.to_json())
     try:
         storage.create(url, data)
     except storage.AlreadyExists:

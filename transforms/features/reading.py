@@ -12,7 +12,7 @@ from transforms.audio.containers.contents import UNVERIFIED, Contents
 from transforms.audio.containers.kinds import AudioKind
 from transforms.audio.decoders.opening import open_packets, open_source
 from transforms.audio.decoders.source import AudioSource
-from transforms.audio.errors import NoFrames, TooLong, TooShort, TrackError
+from transforms.audio.errors import DecodeError, NoFrames, TooLong, TooShort, TrackError
 from transforms.audio.limits import Limits
 from transforms.audio.samples import Float32
 from transforms.features.patches import plan_patches
@@ -128,14 +128,18 @@ def read_packets(track: AudioFile) -> Reading | None:
     packets = track.contents.packets
     if packets is None or track.channels is not None:
         return None
-    gather, is_sparse = _planned(track, packets.frames, packets.rate_hz)
+    gather, is_sparse = _planned(track, packets.frames, packets.head.rate_hz)
     if is_sparse:
         return None
-    with open_packets(track.contents.data, packets, track.limits) as source:
-        tally = read_straight(source, gather, packets.frames, track.spec, track.tally())
+    try:
+        with open_packets(track.contents.data, packets, track.limits) as source:
+            tally = read_straight(source, gather, packets.frames, track.spec, track.tally())
+    except DecodeError:
+        return None
     if tally.failure is not None or tally.bad or source.energy.choice() is not None:
         return None
-    return _reading(source, gather, tally, packets.frames, packets.frames, ())
+    notes = _notes(packets.frames, tally.frames, 0, gather)
+    return _reading(source, gather, tally, packets.frames, tally.frames, notes)
 
 
 def read_planned(track: AudioFile, source: AudioSource, frames: int) -> Reading:

@@ -3,13 +3,22 @@
 import dataclasses
 import errno
 
+from transforms.storage.redaction import redact
+
 
 class StorageError(OSError):
-    """An operation on storage failed. The message names the URL, the reason and what to do."""
+    """An operation on storage failed. The message names the URL without secrets, the reason and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 class NotFound(StorageError):
     """No file or object has this name."""
+
+
+class OutsideRoots(StorageError):
+    """The file is outside of the roots that the user allows, and was not opened."""
 
 
 class AlreadyExists(StorageError):
@@ -71,8 +80,10 @@ class FileInfo:
       size: size in bytes; None if the system does not describe the file.
       version: changes whenever the bytes change: the generation of an object, the time and size of a local file;
         `UNKNOWN_VERSION` if the system does not describe the file.
+      crc32c: the store's own checksum of its bytes, 8 hex digits; "" for local files.
     """
 
     url: str
     size: int | None
     version: str
+    crc32c: str = ""

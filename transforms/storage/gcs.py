@@ -165,7 +165,12 @@ def _listed(url: str, delimiter: str | None) -> Iterator[FileInfo]:
         for blob in blobs:
             # Consoles make empty objects named `folder/` to show a folder.
             if not blob.name.endswith("/"):
-                yield FileInfo(url=f"gs://{bucket}/{blob.name}", size=int(blob.size), version=str(blob.generation))
+                yield FileInfo(
+                    url=f"gs://{bucket}/{blob.name}",
+                    size=int(blob.size),
+                    version=str(blob.generation),
+                    crc32c=base64.b64decode(blob.crc32c or "").hex(),
+                )
         if token is None:
             return
 
@@ -178,7 +183,7 @@ def _page(bucket: str, prefix: str, delimiter: str | None, token: str | None) ->
         delimiter=delimiter,
         page_token=token,
         page_size=PAGE_OBJECTS,
-        fields="items(name,size,generation),nextPageToken",
+        fields="items(name,size,generation,crc32c),nextPageToken",
         timeout=TIMEOUT_S,
         retry=None,
     )

@@ -27,6 +27,7 @@ from transforms.storage.errors import (
     Unavailable,
     storage_error,
 )
+from transforms.storage.redaction import redact
 
 T = TypeVar("T")
 
@@ -132,4 +133,4 @@ def _sentence(error: Exception) -> str:
     if _code(error) == 404:
         return "no such object or bucket"
     text = " ".join(str(error).split()).split(": ('Request failed")[0]
-    return re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text)[:500]
+    return redact(re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text))[:500]

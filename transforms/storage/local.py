@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from transforms.storage.beneath import Beneath, open_file, open_folder
 from transforms.storage.errors import (
     UNKNOWN_VERSION,
     AlreadyExists,
@@ -71,9 +72,14 @@ def open_input(url: str) -> BinaryIO:
         return io.BufferedReader(_NamedReads(url, descriptor))
 
 
-def read_bytes(url: str, max_bytes: int | None) -> bytes:
-    """See `storage.read_bytes`."""
-    with open_input(url) as stream, _named_errors(url):
+def _open_beneath(url: str, place: Beneath) -> BinaryIO:
+    with _named_errors(url):
+        return io.BufferedReader(_NamedReads(url, open_file(place)))
+
+
+def read_bytes(url: str, max_bytes: int | None, place: Beneath | None = None) -> bytes:
+    """See `storage.read_bytes`. With a resolved place, no link is followed."""
+    with open_input(url) if place is None else _open_beneath(url, place) as stream, _named_errors(url):
         if max_bytes is None:
             return stream.read()
         size = os.fstat(stream.fileno()).st_size
@@ -175,9 +181,14 @@ def list_files(url: str) -> Iterator[FileInfo]:
     return _listed(url, deep=True)
 
 
-def list_folder(url: str) -> Iterator[FileInfo]:
-    """See `storage.list_folder`."""
-    return _listed(url, deep=False)
+def list_folder(url: str, place: Beneath | None = None) -> Iterator[FileInfo]:
+    """See `storage.list_folder`. With a resolved place, no link to the folder is followed."""
+    if place is None:
+        return _listed(url, deep=False)
+    with contextlib.suppress(NotFound), _named_errors(url), open_folder(place) as folder:
+        infos = [_info(f"{url.removesuffix('/')}/{entry.name}", entry) for entry in _entries(url, folder)]
+        return iter([info for info in infos if info is not None])
+    return iter(())
 
 
 def _listed(url: str, *, deep: bool) -> Iterator[FileInfo]:
@@ -191,10 +202,10 @@ def _listed(url: str, *, deep: bool) -> Iterator[FileInfo]:
             yield info
 
 
-def _entries(url: str) -> list[os.DirEntry[str]]:
+def _entries(url: str, descriptor: int | None = None) -> list[os.DirEntry[str]]:
     """A folder's entries, ordered by the bytes of their full names as in object stores."""
     try:
-        with _named_errors(url), os.scandir(url or ".") as entries:
+        with _named_errors(url), os.scandir(url or "." if descriptor is None else descriptor) as entries:
             finished = [entry for entry in entries if not entry.name.startswith(PARTIAL)]
     except NotFound:
         return []

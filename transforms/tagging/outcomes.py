@@ -96,6 +96,14 @@ def assembled(
     return outcomes
 
 
+def added_tracks(known: PriorOutcomes, bucket: int, rows: pa.Table) -> int:
+    """Number of the bucket's rows whose track is not in the parent snapshot."""
+    if known.snapshot is None:
+        return int(rows.num_rows)
+    earlier = known.snapshot.scan("ledger", ["track_id"], bucket=bucket)["track_id"].combine_chunks()
+    return int(pc.sum(pc.invert(pc.is_in(rows["track_id"], value_set=earlier))).as_py() or 0)
+
+
 class Unsettled(NamedTuple):
     """What is left to do of a bucket.
 

@@ -8,12 +8,11 @@ from typing import NamedTuple, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.audio.errors import REASONS, Stage
 from transforms.formats.hashing import bucket_of, digest
-from transforms.formats.parquet import parquet_bytes
+from transforms.formats.parquet import CheckedFile, parquet_bytes
 from transforms.schemas.tables import PART
 from transforms.table.layout import part_folder
 
@@ -113,7 +112,7 @@ def _read(url: str, promised: Promised, columns: Sequence[str], track_ids: Conta
     if digest(data)[:_NAME_DIGITS] != name:
         raise _Damaged(f"{len(data)} bytes that do not match the checksum in the file's name")
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
+        file = CheckedFile(pa.BufferReader(data))
         if (file.schema_arrow.metadata or {}).get(b"embedding_id") != promised.embedding_id.encode():
             return None
         _check_schema(file.schema_arrow)

@@ -100,6 +100,31 @@ def test_a_second_worker_writes_the_same_or_takes_what_is_there(tmp_path, settin
     assert other_machine.shard == first.shard and other_machine.stats.mel_sums == first.stats.mel_sums
 
 
+@pytest.mark.parametrize("which", ["report", "shard", "both"])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-5], lambda data: data[:40] + b"?" + data[41:], lambda data: b""]
+)
+def test_a_damaged_report_or_shard_is_made_again(tmp_path, settings, which, damage, caplog):
+    planned = chunk("genre/rock", "genre/pop")
+    first = finish_chunk(planned, extracted(planned), settings)
+    files = {"report": tmp_path / "work" / f"{first.fingerprint}.json", "shard": tmp_path / first.shard.path}
+    before = {path: path.read_bytes() for path in files.values()}
+    for path in files.values() if which == "both" else [files[which]]:
+        path.write_bytes(damage(path.read_bytes()))
+    assert read_report(first.fingerprint, settings) is None
+    assert "its tracks are decoded again" in caplog.text
+    again = finish_chunk(planned, extracted(planned), settings)
+    assert again.to_json() == first.to_json() == read_report(first.fingerprint, settings).to_json()
+    assert {path: path.read_bytes() for path in files.values()} == before
+
+
+def test_a_report_whose_shard_is_gone_is_no_report(tmp_path, settings):
+    planned = chunk("genre/rock")
+    report = finish_chunk(planned, extracted(planned), settings)
+    (tmp_path / report.shard.path).unlink()
+    assert read_report(report.fingerprint, settings) is None
+
+
 def test_the_name_follows_from_the_content(tmp_path, settings):
     names = set()
     for tags in (("genre/rock",), ("genre/pop",), ("genre/rock", "genre/rock")):

@@ -17,6 +17,7 @@ from transforms.extraction.kill_history import KILLED
 from transforms.extraction.sandbox import Sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.features.spec import FeatureSpec
+from transforms.storage import SourceRoots
 from transforms.telemetry import counters
 from transforms.telemetry.work import Work
 
@@ -30,7 +31,7 @@ def _chunk(*uris: str) -> Chunk:
 
 
 def _extractor(root: Path, limits: Limits | None = None) -> ChunkExtractor:
-    return ChunkExtractor(str(root), SPEC, limits or Limits(), children=1)
+    return ChunkExtractor(SourceRoots(str(root)), SPEC, limits or Limits(), children=1)
 
 
 @pytest.fixture
@@ -147,15 +148,15 @@ def test_one_refusal_among_many_is_a_row(root: Path, monkeypatch: pytest.MonkeyP
     extractor._breaker.succeeded()
     reasons = [track.error.reason if track.error else None for track in extractor.extract(_chunk(*uris))]
     assert reasons == [None] + ["unavailable"] * (FIRST_IN_A_ROW + 5)
-    assert extraction.read_source(str(root / "good.wav"), Limits())
+    assert extraction.read_source("good.wav", SourceRoots(str(root)), Limits())
 
 
 def test_chunks_of_two_workers_are_extracted_one_after_the_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, order = extraction.read_source, []
 
-    def note(url: str, limits: Limits) -> bytes:
-        order.append(Path(url).stem)
-        return read(url, limits)
+    def note(uri: str, roots: SourceRoots, limits: Limits) -> bytes:
+        order.append(Path(uri).stem)
+        return read(uri, roots, limits)
 
     monkeypatch.setattr(extraction, "read_source", note)
     (root / "other.wav").write_bytes((root / "good.wav").read_bytes())

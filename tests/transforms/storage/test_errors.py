@@ -20,7 +20,7 @@ from transforms import storage
 from transforms.audio.errors import SourceNotFound
 from transforms.audio.limits import Limits
 from transforms.extraction.chunk_extractor import read_source
-from transforms.storage import gcs, gcs_client, local
+from transforms.storage import SourceRoots, gcs, gcs_client, local
 
 NUMBERS = sorted(errno.errorcode)
 
@@ -135,7 +135,7 @@ def test_what_is_no_file_is_not_found(tmp_path: Path) -> None:
         listening.bind(str(tmp_path / "socket"))
         for name in ("loop", "loop/x", "pipe", "socket", "socket/x", ".", "nothing", "\0", "x" * 300, "\ud83d"):
             with pytest.raises(SourceNotFound):
-                read_source(f"{tmp_path}/{name}", Limits())
+                read_source(name, SourceRoots(str(tmp_path)), Limits())
         assert list(storage.list_folder(str(tmp_path))) == list(storage.list_files(f"{tmp_path}/loop")) == []
 
 

@@ -26,7 +26,7 @@ from transforms.audio.containers.kinds import (
 from transforms.audio.containers.metadata_tags import id3_size
 from transforms.audio.containers.mp4 import missing_bytes
 from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
-from transforms.audio.containers.mpeg_packets import Packets, clean_packets
+from transforms.audio.containers.mpeg_packets import Packets, packets_of
 from transforms.audio.containers.ogg_chains import links_alike, only_audio, scan_ogg
 from transforms.audio.containers.sniff import locate, mpeg_kind
 
@@ -171,12 +171,11 @@ def _mp3(data: bytes) -> Contents:
     keeps_tag = audio - 2 <= claimed <= BELIEVED * max(1, audio)
     if not keeps_tag:
         notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
-    if keeps_tag and scan.is_vbri:
-        corrected, packets = with_length_tag(data, scan, keep_tag=False, claimed=claimed), None
-    elif keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start:
-        corrected, packets = data, clean_packets(data, scan)
-    else:
-        corrected, packets = with_length_tag(data, scan, keep_tag=keeps_tag), None
+    keeps_own = keeps_tag and not scan.is_vbri
+    if keeps_own and len(scan.spans) == 1 and scan.spans[0][0] == start:
+        return Contents(data=data, packets=packets_of(data, scan), is_counted=True, notes=tuple(notes))
+    corrected = with_length_tag(data, scan, keep_tag=keeps_own, claimed=claimed if keeps_tag else None)
+    packets = packets_of(corrected, rescan) if (rescan := scan_mpeg(corrected)) else None
     return Contents(data=corrected, packets=packets, is_counted=True, notes=tuple(notes))
 
 

@@ -16,6 +16,7 @@ from transforms.audio.containers.mpeg import SEARCH_BYTES
 from transforms.audio.containers.sniff import sniff
 from transforms.audio.errors import TrackError, UnknownFormat
 from transforms.audio.limits import Limits
+from transforms.storage import RootsCheck
 
 _SUFFIXES = frozenset(f".{suffix}" for kind in KINDS for suffix in kind.suffixes)
 _MOST_EXAMPLES = 1000
@@ -45,16 +46,17 @@ class PassedOver:
             shown.append(path.encode(errors="backslashreplace").decode())
 
 
-def audio_files(root: Path, passed_over: PassedOver) -> Iterator[tuple[Path, BinaryIO]]:
+def audio_files(root: Path, check: RootsCheck, passed_over: PassedOver) -> Iterator[tuple[Path, BinaryIO]]:
     """Yields the audio files below a folder, in order of their paths, each open until the next one.
 
-    Links to folders are not followed. Names with a single dot at the start are hidden.
+    Links to folders are not followed, nor links to files outside of the roots. Names with a single dot at the start are
+    hidden.
     """
     for folder, folders, names in os.walk(root, onerror=lambda e: _closed_folder(e, root, passed_over)):
         folders[:] = [name for name in sorted(folders) if _is_entered(Path(folder, name), passed_over)]
         for name in sorted(names):
             path = Path(folder, name)
-            if not _is_candidate(path, passed_over):
+            if not _is_candidate(path, check, passed_over):
                 continue
             try:
                 with storage.open_input(os.fspath(path)) as stream:
@@ -85,13 +87,15 @@ def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".") and not path.name.startswith("..")
 
 
-def _is_candidate(path: Path, passed_over: PassedOver) -> bool:
+def _is_candidate(path: Path, check: RootsCheck, passed_over: PassedOver) -> bool:
     """Whether a file is to be opened. A file that is not regular may block whoever opens it."""
     name = os.fspath(path)
     if _is_hidden(path):
         passed_over.add(name, "hidden file")
     elif not _is_utf8(name):
         passed_over.add(name, "name that is not UTF-8", lost=True)
+    elif (refused := check.refusal(name)) is not None:
+        passed_over.add(f"{name}: leads to {refused.place}", "link out of the folder", lost=_is_named_audio(path))
     else:
         try:
             if stat.S_ISREG(path.stat().st_mode):

@@ -14,6 +14,7 @@ from transforms.catalog.importers.embedded import EmbeddedTags, UnreadableTags, 
 from transforms.catalog.problems import Problem, ProblemTally
 from transforms.formats.hashing import short_id
 from transforms.schemas.catalog import ALBUM, CATALOG
+from transforms.storage import SourceRoots
 from transforms.taxonomy.tag_ids import slug
 
 _FOLDER_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "title", "artist", "album", "year", "tags")
@@ -58,9 +59,10 @@ def import_folder(root: Path, uri_root: Path | None = None) -> ImportedFolder:
     """
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: no such folder")
+    check = SourceRoots(os.fspath(root), () if uri_root in (None, Path("/")) else (os.fspath(uri_root),)).check()
     passed_over, without, left_out = PassedOver(), ProblemTally(), ProblemTally()
     rows = []
-    for path, stream in audio_files(root, passed_over):
+    for path, stream in audio_files(root, check, passed_over):
         relative = os.fspath(path.relative_to(root))
         try:
             embedded = read_embedded(stream, path.name)
