@@ -10,7 +10,6 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -55,7 +54,7 @@ from transforms.require_valid import RequireValid
 from transforms.storage import SourceRoots
 from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
-from transforms.table.versions import open_table, planned_buckets
+from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import ids_of
@@ -65,8 +64,6 @@ _log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S = 30.0
 """Longest pause before a run that was not published first is planned again."""
-
-_OpenTable = Callable[[str, int], int]
 
 BUCKET_TRACKS = 20_000
 """Target number of tracks per bucket. The bucket count is written once, when a table is created."""
@@ -195,8 +192,7 @@ def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
     options = make_options(args, beam_options)
     root = new_pipeline(beam_options)
     build(root, options)
-    first = options.known.parent is None
-    run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
+    run_pipeline(root, wait=not args.no_wait, tracks=None if options.known.parent else options.tracks)
     if is_dry_run(beam_options):
         return dry_run_answer(beam_options)
     if args.no_wait:
@@ -219,8 +215,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_catalog(args.catalog, args.catalog_root)
-    open_for_run = planned_buckets if (dry_run := is_dry_run(beam_options)) else open_table
-    buckets = _buckets(args, count, open_for_run)
+    dry_run = is_dry_run(beam_options)
+    buckets = _buckets(args, count, dry_run)
     return Options(
         shards=shards,
         tracks=count,
@@ -236,18 +232,18 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         limits=limits,
         launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.table, known.parent),
         allow_weak_sandbox=args.allow_weak_sandbox,
-        also=_all_also(args, bundle, buckets, open_for_run),
+        also=_all_also(args, bundle, buckets, dry_run),
     )
 
 
-def _buckets(args: Arguments, tracks: int, open_for_run: _OpenTable) -> int:
-    buckets = open_for_run(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
+def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:
+    buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS), create=not dry_run)
     if args.buckets not in (None, buckets):
         raise UsageError(f"--buckets={args.buckets}: {args.table} has {buckets} buckets: leave the flag out")
     return buckets
 
 
-def _all_also(args: Arguments, bundle: Bundle, buckets: int, open_for_run: _OpenTable) -> tuple[Also, ...]:
+def _all_also(args: Arguments, bundle: Bundle, buckets: int, dry_run: bool) -> tuple[Also, ...]:
     """Checks and returns every `--also`.
 
     Raises:
@@ -256,7 +252,7 @@ def _all_also(args: Arguments, bundle: Bundle, buckets: int, open_for_run: _Open
     given = {(args.table.rstrip("/"), bundle.embedding_id)}
     also = []
     for model, table in args.also:
-        other = _also(args, bundle.feature_id, model, table, open_for_run(table, buckets), buckets)
+        other = _also(args, bundle.feature_id, model, table, open_table(table, buckets, create=not dry_run), buckets)
         if (place := (table.rstrip("/"), other.embedding_id)) in given:
             raise UsageError(f"--also {model} {table}: that table already gets these embeddings: give it once")
         given.add(place)

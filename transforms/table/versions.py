@@ -85,19 +85,11 @@ def is_sealed(root: str) -> bool:
         return False
 
 
-def open_table(root: str, buckets: int) -> int:
+def open_table(root: str, buckets: int, *, create: bool = True) -> int:
     """Returns the bucket count of a table to write to. The first run writes `buckets`; later runs read it.
 
-    Raises:
-      TableError: the table needs a newer reader or writer, or its `table.json` is damaged.
-    """
-    with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(root, "table.json"), sealed_bytes(TableMetadata(buckets=buckets).to_json()))
-    return read_table_metadata(root, writing=True).buckets
-
-
-def planned_buckets(root: str, buckets: int) -> int:
-    """What `open_table` would return; writes nothing.
+    Args:
+      create: whether a table that does not exist is created; a dry run does not.
 
     Raises:
       TableError: the table needs a newer reader or writer, or its `table.json` is damaged.
@@ -105,7 +97,11 @@ def planned_buckets(root: str, buckets: int) -> int:
     try:
         return read_table_metadata(root, writing=True).buckets
     except storage.NotFound:
-        return buckets
+        if not create:
+            return buckets
+    with contextlib.suppress(storage.AlreadyExists):
+        storage.create(storage.join(root, "table.json"), sealed_bytes(TableMetadata(buckets=buckets).to_json()))
+    return read_table_metadata(root, writing=True).buckets
 
 
 def _check(url: str, role: str, wanted: int, own: int) -> None:
