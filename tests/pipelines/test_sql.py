@@ -22,7 +22,8 @@ def test_duckdb_opens_what_is_printed(table, capsys):
 def test_other_snapshots_have_views_with_their_number(table, capsys):
     for engine in ("duckdb", "spark"):
         assert main(["sql", table, "--engine", engine, "--also-snapshot", "1"]) == 0
-        assert "snapshot_1_tracks" in (printed := capsys.readouterr().out)
+        printed = capsys.readouterr().out
+        assert "snapshot_1_tracks" in printed
         if engine == "duckdb":
             with duckdb.connect(":memory:") as connection:
                 connection.execute(printed)
