@@ -25,7 +25,7 @@ CONNECT_S = 5.0
 ENGINE_S = 15.0
 """Longest time that one question to an engine may take, with the look-up of its address."""
 
-DATAFLOW = "dataflow.googleapis.com:443"
+DATAFLOW_API = "dataflow.googleapis.com:443"
 
 
 def engine_findings(options: PipelineOptions) -> list[Finding]:
@@ -52,7 +52,7 @@ def _answers(options: PipelineOptions) -> Iterator[Finding]:
     """Yields whether the engine answers, one finding per question, and asks only when it is asked for the next one."""
     runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
     if "Dataflow" in runner:
-        yield _in_time("Dataflow", DATAFLOW, lambda: address_finding("Dataflow", DATAFLOW))
+        yield _in_time("Dataflow", DATAFLOW_API, lambda: address_finding("Dataflow", DATAFLOW_API))
         yield _in_time("credentials", "Google's metadata server", _credentials)
     if endpoint := options.view_as(PortableOptions).job_endpoint:
         yield _in_time("job server", endpoint, lambda: job_server_finding(endpoint))
