@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -21,13 +22,17 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks import encoders
 from benchmarks.processes import descendants
 from benchmarks.report import Row
+from transforms.audio.containers.contents import inspect
 from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
+from transforms.audio.containers.sniff import MP3, sniff
 from transforms.audio.limits import Limits
 from transforms.extraction.sandbox import Sandbox
 from transforms.features.extract import extract
 from transforms.features.logmel import mel_matrix
+from transforms.features.reading import AudioFile, read_packets
 from transforms.features.spec import FeatureSpec
 
 SPEC, LIMITS = FeatureSpec(), Limits()
@@ -62,6 +67,7 @@ def measure(work: Path) -> Iterator[Row]:
     for length, seconds in LENGTHS.items():
         for kind in FORMATS if seconds < 3600 else HOUR_FORMATS:
             yield from competition(folder, kind, length, seconds)
+    yield from several_encoders(folder)
     yield from seeking(folder)
     yield from sandbox_overhead(folder)
     yield from two_children(folder)
@@ -121,6 +127,15 @@ def bare_decode(data: bytes) -> None:
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         block = np.empty((1 << 16, file.channels), np.float32)
         while len(file.read(len(block), out=block)):
+            pass
+
+
+def bare_decode_by_ffmpeg(data: bytes) -> None:
+    """The same with ffmpeg's libraries, for files that libsndfile does not read."""
+    import av
+
+    with av.open(io.BytesIO(data)) as container:
+        for _ in container.decode(audio=0):
             pass
 
 
@@ -186,6 +201,41 @@ def competition(folder: Path, kind: str, length: str, seconds: int) -> Iterator[
     if (kind, length) == ("mp3", "30 s"):
         share = ratios(times["extraction"], times["bare decode"])
         yield row(share, "MP3, 30 s: extraction over bare decode", "x", target=1.35)
+
+
+def several_encoders(folder: Path) -> Iterator[Row]:
+    """Extraction over the bare decode of files that are not the benchmark's own."""
+    soundfile.write(folder / "stereo.wav", music(30, RATE), RATE, subtype="PCM_16")
+    packets = []
+    for origin, path in encoders.files(folder):
+        data = path.read_bytes()
+        kind = sniff(data)
+        contents = inspect(data, kind)
+        if kind == MP3:
+            track = AudioFile(contents=contents, kind=kind, spec=SPEC, limits=LIMITS)
+            packets.append(100.0 * (read_packets(track) is not None))
+        yield from over_bare_decode(origin.name, data, contents.data)
+    yield row(
+        [statistics.mean(packets)],
+        "MP3s of several encoders that are read packet by packet",
+        "%",
+        target=100.0,
+        at_least=True,
+    )
+
+
+def over_bare_decode(name: str, data: bytes, whole: bytes) -> Iterator[Row]:
+    """`whole` is the file with a length tag, without which libsndfile stops early."""
+    try:
+        bare_decode(whole)
+        decode, by = bare_decode, "libsndfile"
+    except soundfile.LibsndfileError:
+        decode, by = bare_decode_by_ffmpeg, "ffmpeg"
+    actions = {"decode": lambda: decode(whole), "extraction": lambda: extract(data, SPEC, LIMITS)}
+    times = in_turns(actions, ROUNDS["30 s"], processor_time)
+    yield row(times["decode"], f"{name}: bare decode by {by}", "ms")
+    share = ratios(times["extraction"], times["decode"])
+    yield row(share, f"{name}: extraction over bare decode", "x", target=1.25)
 
 
 def seeking(folder: Path) -> Iterator[Row]:

@@ -8,11 +8,21 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags, combined
+from pipelines.inputs.numbers import RATIO
 from pipelines.terminal.command import Command, CommandGroup
 
 _output = combined(
     click.option("--output", required=True, metavar="CATALOG", help="Parquet file to write or replace."),
     click.option("--taxonomy", metavar="YAML", help="Also write a taxonomy of the tags that were found."),
+    click.option(
+        "--max-lost-ratio",
+        type=RATIO,
+        default=0.01,
+        show_default=True,
+        metavar="RATIO",
+        help="Fail with exit code 5 and write nothing if more than this fraction of the rows, or of the files that are "
+        "named like audio, becomes no track.",
+    ),
     answer_flags,
 )
 
@@ -71,8 +81,13 @@ def fma(**flags: Any) -> int:
     return answer(run_fma, flags)
 
 
-@command.command("csv", cls=Command, help="Any comma- or tab-separated table; its first line names the columns.")
+@command.command("csv", cls=Command, help="Any text table: separated by commas, semicolons, tabs or bars.")
 @click.argument("table", metavar="FILE")
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    help="Encoding of a table that is neither UTF-8 nor has a byte order mark, for example windows-1252.",
+)
 @click.option("--names", metavar="A,B,...", help="Names of the columns, for a file without a header.")
 @click.option(
     "--column",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, gate_flags
+from pipelines.inputs.flags import answer, answer_flags, gate_flags, removed_flag
 from pipelines.terminal.command import Command
 
 
@@ -15,6 +15,7 @@ from pipelines.terminal.command import Command
 @click.argument("table", metavar="TABLE")
 @click.argument("run", metavar="[RUN]", required=False)
 @gate_flags
+@removed_flag
 @answer_flags
 def command(**flags: Any) -> int:
     """Publishes one run: the one that is named, or that of the last launch."""

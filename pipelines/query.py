@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import Arguments, answer_flags, snapshot_flags
+from pipelines.inputs.flags import Arguments, answer_flags, answer_form, snapshot_flags
 from pipelines.terminal.command import Command
 
 
@@ -19,4 +19,5 @@ def command(**flags: Any) -> int:
     """Prints the answer; `-` reads the SQL from standard input."""
     from pipelines.reading.query import run
 
-    return run(Arguments(**flags))
+    form = answer_form(flags)
+    return run(Arguments(**flags), form)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags
+from pipelines.inputs.numbers import Number
 from pipelines.terminal.command import Command
 
 
@@ -23,7 +24,12 @@ from pipelines.terminal.command import Command
 )
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same bytes.")
 @click.option(
-    "--duration", type=float, default=8.0, show_default=True, metavar="S", help="Length of a song in seconds."
+    "--duration",
+    type=Number(0.5, 600),
+    default=8.0,
+    show_default=True,
+    metavar="S",
+    help="Length of a song in seconds.",
 )
 @answer_flags
 def command(**flags: Any) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags
+from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, removed_flag
+from pipelines.inputs.numbers import RATIO, Number
 from pipelines.terminal.command import Command
 
 
@@ -19,7 +20,7 @@ from pipelines.terminal.command import Command
 @click.option("--table", required=True, metavar="TABLE", help="Folder or gs:// prefix of the tables.")
 @click.option(
     "--min-score",
-    type=float,
+    type=RATIO,
     default=0.0,
     show_default=True,
     metavar="SCORE",
@@ -48,12 +49,13 @@ from pipelines.terminal.command import Command
 @click.option("--retry-rejects", is_flag=True, help="Try every rejected track again.")
 @click.option(
     "--publish-deadline",
-    type=click.FloatRange(min=0),
+    type=Number(0),
     default=600.0,
     show_default=True,
     metavar="SECONDS",
     help="If another run is published first, plan again and publish until this time has passed; 0: give up at once.",
 )
+@removed_flag
 @extraction_flags(unit="unit of work", late="`publish` commits the run later")
 @answer_flags
 def command(**flags: Any) -> int:

@@ -8,11 +8,20 @@ import hypothesis
 import pytest
 
 from tests.support.gcs import gcs, gcs_server  # noqa: F401 - fixtures
+from tests.support.sealed import sealed_dataset, sealed_tables  # noqa: F401 - fixtures
 from tests.support.world import SHARED, World, make_world
 
 # A busy machine is no bug: examples are bounded in number, not in time.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Commands record nothing in the user's own folder of states."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

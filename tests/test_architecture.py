@@ -45,13 +45,13 @@ MAY_IMPORT = {
     "models.training": f"trunks bundles embedding scoring dataset features {GROUND}",
     "models.evaluation": f"training fitting trunks bundles embedding scoring dataset splits table {GROUND}",
     "models": f"{MODELS} {PURE}",
-    "pipelines.terminal": "models.bundles models.scoring extraction formats",
+    "pipelines.terminal": "models.bundles models.scoring extraction storage formats",
     "pipelines.synthesis": "",
     "pipelines.inputs": f"terminal models {MODELS} {PURE}",
-    "pipelines.launch": "terminal inputs",
-    "pipelines.checks": f"terminal {MODELS} {PURE}",
+    "pipelines.launch": "terminal inputs storage",
+    "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
     "pipelines.jobs": f"terminal synthesis inputs launch checks transforms models {MODELS} {PURE}",
-    "pipelines.reading": f"terminal inputs launch checks models.bundles {PURE}",
+    "pipelines.reading": f"terminal inputs launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal {PURE}",
@@ -195,6 +195,18 @@ def test_no_public_name_has_two_meanings() -> None:
         for name in public_names(path):
             places[name].append(str(path.relative_to(ROOT)))
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+PRINTS = ("pipelines.terminal", "pipelines.demo", "pipelines.docs")
+
+
+def test_text_reaches_the_terminal_through_one_room() -> None:
+    """So that every text is printable. The demo and generators of documents and scripts print this project's words."""
+    for path in set(files()) - {ROOT / "pipelines" / "completion.py"}:
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        if room(module_name(path)) not in PRINTS:
+            named = {ast.unparse(call) for call in calls}
+            assert not {"print", "click.echo", "sys.stdout.write", "sys.stderr.write"} & named, path
 
 
 def test_no_other_installed_distribution_has_these_names() -> None:

@@ -6,9 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from transforms.catalog import limits
 from transforms.catalog.reader import list_shards, read_shard
 from transforms.dataset.example import layout
+from transforms.formats.documents import DOCUMENT_LEVELS, YAML_BYTES, YAML_NODES
+from transforms.formats.parquet_structure import SCHEMA_LEVELS
+from transforms.formats.row_sizes import LIST_ITEM_BYTES
 from transforms.taxonomy.hierarchy import load_taxonomy
+from transforms.taxonomy.tag_ids import TAG_CHARS
 from transforms.taxonomy.targets import encode_targets
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
@@ -43,6 +48,17 @@ def test_both_catalogs_hold_the_same_rows(page):
 
 def test_the_problems_are_those_of_the_page(page):
     assert read("broken.csv")[1] == OUTPUTS["broken.csv"].splitlines()
+
+
+def test_the_limits_are_those_of_the_page():
+    _, _, table = PAGE.partition("**Limits.**")
+    table = table.partition("**Counts.**")[0]
+    named = {name: value for name, value in vars(limits).items() if name[0].isalpha() and isinstance(value, int)}
+    named |= {"TAG_CHARS": TAG_CHARS, "DOCUMENT_LEVELS": DOCUMENT_LEVELS, "SCHEMA_LEVELS": SCHEMA_LEVELS}
+    for name, value in named.items():
+        text = f"{value >> 20} MiB" if name.endswith("_BYTES") or name == "DECODED_FREE" else f"{value:,}"
+        assert text in table, name
+    assert LIST_ITEM_BYTES == 32 and YAML_BYTES == 16 << 20 and YAML_NODES == 500_000
 
 
 def test_the_catalogs_tags_fit_the_taxonomy(page):

@@ -25,7 +25,8 @@ from transforms.schemas.catalog import split_column
 from transforms.schemas.reports import LABEL_CONFLICTS, LABELS, TAG_METRICS
 from transforms.schemas.tables import PART, TABLES
 from transforms.table.snapshots import Ids
-from transforms.tagging.outcomes import PriorOutcomes, write_part
+from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.part_files import write_part
 
 ROOT = Path(__file__).parents[1]
 TAXONOMY = "categories:\n  - {name: voice, kind: binary, tags: [voice/vocal, voice/instrumental]}\n"

@@ -18,8 +18,9 @@ from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack
 from transforms.extraction.source import Chunk
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import PART
+from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
-from transforms.tagging.outcomes import write_part
+from transforms.tagging.part_files import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, PATCH_BYTES
 from transforms.telemetry.cpu import CoreTime
 from transforms.telemetry.work import Work
@@ -54,14 +55,14 @@ class EmbedSettings:
 
     Attributes:
       target: the trunk and its table.
-      catalog_root: folder that relative uris start from.
+      roots: where relative uris start, and where sources may be.
       children: sandboxed child processes per worker process; 0 means one per core.
       further: other trunks that take the same patches, each with its table. The next run on that table reuses the part
         files and does not decode these tracks.
     """
 
     target: EmbedTarget
-    catalog_root: str
+    roots: SourceRoots
     spec: FeatureSpec
     limits: Limits
     children: int
@@ -157,7 +158,7 @@ class _ExtractChunk(beam.DoFn):
 
     def setup(self) -> None:
         s = self._settings
-        self._extractor = ChunkExtractor(s.catalog_root, s.spec, s.limits, s.children)
+        self._extractor = ChunkExtractor(s.roots, s.spec, s.limits, s.children)
 
     def process(self, chunk: Chunk) -> Iterator[Any]:
         work = Work()

@@ -9,8 +9,10 @@ from apache_beam.typehints import no_annotations
 
 from transforms.catalog.problems import Problem
 from transforms.catalog.reader import repeated_ids
+from transforms.catalog.sources import refused_sources
 from transforms.extraction.source import CHUNK_TRACKS, Chunk
 from transforms.formats.arrow import concat, from_ipc, split_by_bucket, to_ipc
+from transforms.storage import SourceRoots
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.planning import plan_chunks
 
@@ -21,7 +23,7 @@ class Plan(NamedTuple):
     Attributes:
       rows: (bucket, Arrow IPC of the bucket's rows sorted by track_id).
       chunks: the `Chunk`s to extract.
-      problems: repeated ids.
+      problems: repeated ids, and tracks to be read that are outside of the roots.
     """
 
     rows: beam.PCollection[tuple[int, bytes]]
@@ -32,16 +34,19 @@ class Plan(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class _Settings:
     known: PriorOutcomes
+    roots: SourceRoots
     chunk_tracks: int
 
 
 class PlanBuckets(beam.PTransform[beam.PCollection[bytes], Plan]):
     """Takes Arrow batches of catalog rows, returns a `Plan`."""
 
-    def __init__(self, known: PriorOutcomes, buckets: int, chunk_tracks: int = CHUNK_TRACKS) -> None:
+    def __init__(
+        self, known: PriorOutcomes, roots: SourceRoots, buckets: int, chunk_tracks: int = CHUNK_TRACKS
+    ) -> None:
         super().__init__()
         self._buckets = buckets
-        self._settings = _Settings(known, chunk_tracks)
+        self._settings = _Settings(known, roots, chunk_tracks)
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, batches: beam.PCollection[bytes]) -> Plan:
@@ -63,6 +68,8 @@ def _plan(item: tuple[int, bytes], settings: _Settings) -> Iterator[Any]:
     bucket, data = item
     rows = from_ipc(data)
     problems = repeated_ids(rows)
+    chunks = [] if problems else plan_chunks(settings.known, bucket, rows, settings.chunk_tracks)
+    planned = [source.track_id for chunk in chunks for source in chunk.tracks]
+    problems += refused_sources(rows, planned, settings.roots)
     yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in problems)
-    if not problems:
-        yield from plan_chunks(settings.known, bucket, rows, settings.chunk_tracks)
+    yield from chunks

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
-from transforms.catalog.problems import Problem
+from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.reader import CatalogShard, read_shard
 from transforms.formats.arrow import to_ipc
 
@@ -21,7 +21,8 @@ class Catalog(NamedTuple):
 class ReadCatalog(beam.PTransform[beam.Pipeline, Catalog]):
     """Reads the shards of a catalog in parallel. One element is one Arrow batch, as IPC bytes.
 
-    A row that cannot be read is left out and becomes a `Problem`. No other row is dropped.
+    A row that cannot be read is left out and becomes a `Problem`. No other row is dropped: a file that delivers another
+    number of rows than were counted at first is a `Problem`, too.
     """
 
     def __init__(self, shards: list[CatalogShard]) -> None:
@@ -37,9 +38,12 @@ class ReadCatalog(beam.PTransform[beam.Pipeline, Catalog]):
 
 
 def _read(shard: CatalogShard) -> Iterator[Any]:
-    for batch, problems in read_shard(shard):
-        yield to_ipc(batch)
-        yield from (_tagged(problem) for problem in problems)
+    try:
+        for batch, problems in read_shard(shard):
+            yield to_ipc(batch)
+            yield from map(_tagged, problems)
+    except CatalogError as error:
+        yield from map(_tagged, error.problems)
 
 
 def _tagged(problem: Problem) -> beam.pvalue.TaggedOutput[str, Problem]:

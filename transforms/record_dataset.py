@@ -15,12 +15,13 @@ from apache_beam.typehints import no_annotations
 from transforms import storage
 from transforms.audio.errors import SourceUnavailable
 from transforms.catalog.problems import ProblemSample
-from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, TIED, DatasetManifest, ShardEntry
+from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, TIED, DatasetManifest, ShardEntry, list_digest
 from transforms.dataset.plan import ChunkReport, SplitPlan
 from transforms.dataset.shards import ShardSettings
 from transforms.dataset.stats import DatasetStats, split_columns
 from transforms.formats.parquet import parquet_bytes
 from transforms.publishing import receipts
+from transforms.publishing.committed import wrong_bytes
 from transforms.publishing.gates import GateLimits, RunFacts, gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
@@ -36,12 +37,14 @@ class RecordDatasetSettings:
     """Settings of the last step.
 
     Attributes:
+      counted: number of rows of the catalog that the launcher counted.
       limits: limits of the gates.
       launch: path of this launch's receipt, relative to the dataset.
     """
 
     shards: ShardSettings
     plan: SplitPlan
+    counted: int
     limits: GateLimits
     launch: str
 
@@ -136,28 +139,37 @@ def _record(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> None
 def _finish(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> Receipt:
     """Lists rejects and conflicts, and writes `dataset.json` unless a gate fails."""
     dataset = settings.shards.dataset
-    write_rows(storage.join(dataset, REJECTS), sides.rejects, DATASET_REJECTS)
-    write_rows(storage.join(dataset, CONFLICTS_FILE), sides.conflicts, DATASET_CONFLICTS)
+    lists = {
+        REJECTS: write_rows(storage.join(dataset, REJECTS), sides.rejects, DATASET_REJECTS),
+        CONFLICTS_FILE: write_rows(storage.join(dataset, CONFLICTS_FILE), sides.conflicts, DATASET_CONFLICTS),
+    }
     manifest = manifest_of(digest, sides.stats, sides.groups, sides.shards, settings)
-    results = judge(dataset_facts(dataset, manifest), settings.limits)
+    manifest = dataclasses.replace(manifest, lists=lists)
+    results = judge(dataset_facts(dataset, manifest, settings.counted), settings.limits)
     failure = refusal(results)
     if failure is None:
         commit(dataclasses.replace(manifest, gates=gates_json(results)), dataset)
     return Receipt(run_id=None, counts=manifest.counts, refused=failure, measured=sides.work.to_json())
 
 
-def write_rows(url: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    """Writes rows sorted by track_id as a Parquet file, also if a gate fails, so that a user can inspect them."""
+def write_rows(url: str, rows: list[dict[str, Any]], schema: pa.Schema) -> str:
+    """Writes rows sorted by track_id as a Parquet file, and returns its digest.
+
+    It is written even if a gate fails, so that a user can inspect the rows.
+    """
     ordered = sorted(rows, key=lambda row: (str(row["track_id"]), str(row.get("category"))))
-    storage.write_bytes(url, parquet_bytes(pa.Table.from_pylist(ordered, schema=schema), ids={}))
+    table = pa.Table.from_pylist(ordered, schema=schema)
+    storage.write_bytes(url, parquet_bytes(table, ids={}))
+    return list_digest(table)
 
 
-def dataset_facts(dataset: str, manifest: DatasetManifest) -> RunFacts:
+def dataset_facts(dataset: str, manifest: DatasetManifest, counted: int) -> RunFacts:
     """The facts that the gates check, for an unfinished dataset. Ratios refer to the labelled tracks that were read."""
     counts, rejects = manifest.counts, manifest.rejects
     tried = counts["examples"] + counts["rejected"] + manifest.none.get(TIED, 0)
     return RunFacts(
         catalog=counts["catalog"],
+        counted=counted,
         outcomes={name: counts[name] for name in ("examples", "rejected", "none")},
         expected={"examples": counts["examples"]},
         written={"examples": sum(shard.examples for shard in manifest.shards)},
@@ -173,12 +185,14 @@ def dataset_facts(dataset: str, manifest: DatasetManifest) -> RunFacts:
 
 
 def _wrong_shards(dataset: str, manifest: DatasetManifest) -> tuple[str, ...]:
-    sizes = {file.url.rpartition("/")[2]: file.size for file in storage.list_folder(dataset)}
-    return tuple(
-        f"{shard.path}: {sizes.get(shard.path)} bytes in storage, {shard.bytes} in the dataset"
-        for shard in manifest.shards
-        if sizes.get(shard.path) != shard.bytes
-    )
+    stored = {file.url.rpartition("/")[2]: file for file in storage.list_folder(dataset)}
+    pairs = [(stored.get(shard.path), shard) for shard in manifest.shards]
+    wrong = [
+        f"{shard.path}: {found and found.size} bytes in storage, {shard.bytes} in the dataset"
+        for found, shard in pairs
+        if found is None or found.size != shard.bytes
+    ]
+    return tuple(wrong) or wrong_bytes((found, shard) for found, shard in pairs if found)
 
 
 def manifest_of(

@@ -1,6 +1,5 @@
 """RecordRun: the last step of `tag` writes the run manifest, unless the catalog has problems, and a receipt."""
 
-import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,15 +10,16 @@ from apache_beam.typehints import no_annotations
 
 from transforms import storage
 from transforms.catalog.problems import ProblemSample
-from transforms.formats.hashing import json_bytes
+from transforms.formats.sealing import sealed_bytes
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
 from transforms.publishing.commit import read_run
-from transforms.publishing.gates import GateLimits, gates_json, judge
+from transforms.publishing.gates import GateLimits, gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Run
+from transforms.table.versions import TableError
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
@@ -32,6 +32,7 @@ class RecordRunSettings:
     """Settings of the last step.
 
     Attributes:
+      counted: number of rows of the catalog that the launcher counted.
       limits: limits of the gates for this launch; `publish` can use others.
       launch: path of this launch's receipt, relative to the table root.
     """
@@ -39,6 +40,7 @@ class RecordRunSettings:
     known: PriorOutcomes
     load_tagger: Callable[[], Tagger]
     publication: PublishedRows
+    counted: int
     limits: GateLimits
     launch: str
 
@@ -86,28 +88,46 @@ def _record(run_id: str, sides: _Sides, settings: RecordRunSettings) -> None:
     if sides.problems.count:
         receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
     else:
-        run = _run(run_id, sides, settings)
-        written = _write_run(settings.known.root, run)
-        receipt = Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured)
+        receipt = _finish(_run(run_id, sides, settings), settings)
     receipts.write(settings.known.root, settings.launch, receipt)
+
+
+def _finish(run: Run, settings: RecordRunSettings) -> Receipt:
+    """Judges and writes the run.
+
+    A run that read another number of rows than were counted is not written: the id does not depend on the counted
+    number, so the run would block the same rows of a later launch.
+    """
+    results = judge(run_facts(settings.known.root, run, hashed=False), settings.limits)
+    if (lost := refusal(result for result in results if result.name == "counted")) is not None:
+        return Receipt(run_id=None, counts=run.counts, refused=lost, measured=run.measured)
+    written = _write_run(settings.known.root, dataclasses.replace(run, gates=gates_json(results)))
+    return Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured)
 
 
 def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
     rows = settings.load_tagger().taxonomy_rows().sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files = sorted((f for report in sides.reports for f in report.files), key=lambda f: (f.table, f.bucket))
-    run = Run(
+    return Run(
         run_id=run_id,
         parent=settings.known.parent,
         ids=settings.known.ids,
         counts=_counts(sides.reports, *sides.extracted),
         reasons=dict(sum((Counter(report.reasons) for report in sides.reports), Counter())),
+        counted=settings.counted,
+        changes=_changes(sides.reports, settings.known),
         options=settings.publication.to_json(),
         files=(*files, taxonomy),
         measured=sides.work.to_json(),
     )
-    results = judge(run_facts(settings.known.root, run), settings.limits)
-    return dataclasses.replace(run, gates=gates_json(results))
+
+
+def _changes(reports: list[BucketReport], known: PriorOutcomes) -> dict[str, int]:
+    """Tracks that the last snapshot lacks, and those that only it has. Buckets without rows have no report."""
+    added = sum(report.added for report in reports)
+    before = known.snapshot.manifest.run.counts["catalog"] if known.snapshot is not None else 0
+    return {"added": added, "removed": before - sum(report.counts["catalog"] - report.added for report in reports)}
 
 
 def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> dict[str, int]:
@@ -120,6 +140,12 @@ def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> di
 
 def _write_run(table: str, run: Run) -> Run:
     """Writes the run unless an earlier launch has finished it; returns the run that is stored under its id."""
-    with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(table, run_path(run.run_id)), json_bytes(run.to_json()))
+    url, data = storage.join(table, run_path(run.run_id)), sealed_bytes(run.to_json())
+    try:
+        storage.create(url, data)
+    except storage.AlreadyExists:
+        try:
+            return read_run(table, run.run_id)
+        except TableError:  # damaged: nobody can publish it, and the id leaves no other name
+            storage.write_bytes(url, data)
     return read_run(table, run.run_id)

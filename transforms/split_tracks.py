@@ -7,9 +7,11 @@ import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
 from transforms.catalog.problems import Problem
+from transforms.catalog.sources import refused_sources
 from transforms.dataset.plan import LabelledChunk, SplitPlan, plan_labelled
 from transforms.dataset.stats import DatasetStats
 from transforms.formats.arrow import concat, split_by_bucket
+from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
 from transforms.telemetry.counters import SPLIT_CHUNKS, SPLIT_ROWS
 from transforms.telemetry.work import Work
@@ -21,7 +23,8 @@ class LabelledPlan(NamedTuple):
     Attributes:
       chunks: `LabelledChunk`s.
       left_out: `DatasetStats` of the tracks that are in no chunk.
-      problems: repeated ids, unknown tags, values that are not a split.
+      problems: repeated ids, unknown tags, values that are not a split, and tracks to be read that are outside of the
+        roots.
       work: `Work` of each group of rows.
     """
 
@@ -34,28 +37,30 @@ class LabelledPlan(NamedTuple):
 class SplitTracks(beam.PTransform[beam.PCollection[bytes], LabelledPlan]):
     """Takes Arrow batches of rows with source versions, returns a `LabelledPlan`. Shuffles once, by hash of the id."""
 
-    def __init__(self, plan: SplitPlan, buckets: int) -> None:
+    def __init__(self, plan: SplitPlan, roots: SourceRoots, buckets: int) -> None:
         super().__init__()
-        self._plan, self._buckets = plan, buckets
+        self._plan, self._roots, self._buckets = plan, roots, buckets
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, batches: beam.PCollection[bytes]) -> LabelledPlan:
         """Groups rows so that rows with the same id are in one group, then plans each group."""
         split = batches | "SplitByHash" >> beam.FlatMap(split_by_bucket, self._buckets)
         groups = split | "GroupRows" >> beam.GroupByKey()
-        planned = groups | "PlanGroup" >> beam.FlatMap(_plan, self._plan).with_outputs(
+        planned = groups | "PlanGroup" >> beam.FlatMap(_plan, self._plan, self._roots).with_outputs(
             "left_out", "problems", "work", main="chunks"
         )
         return LabelledPlan(planned.chunks, planned.left_out, planned.problems, planned.work)
 
 
-def _plan(group: tuple[int, Iterable[bytes]], plan: SplitPlan) -> Iterator[Any]:
+def _plan(group: tuple[int, Iterable[bytes]], plan: SplitPlan, roots: SourceRoots) -> Iterator[Any]:
     rows = concat(list(group[1]))
     planned = plan_labelled(rows, plan)
+    tracks = [track.source.track_id for chunk in planned.chunks for track in chunk.tracks]
+    problems = [*planned.problems, *refused_sources(rows, tracks, roots)]
     work = Work()
     work.add(SPLIT_ROWS, rows.num_rows)
     work.add(SPLIT_CHUNKS, len(planned.chunks))
     yield count_work(work)
     yield from planned.chunks
     yield beam.pvalue.TaggedOutput("left_out", planned.left_out)
-    yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in planned.problems)
+    yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in problems)

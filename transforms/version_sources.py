@@ -9,70 +9,73 @@ import pyarrow.compute as pc
 
 from transforms import storage
 from transforms.formats.arrow import concat, from_ipc, to_ipc
+from transforms.storage import SourceRoots
 from transforms.tagging.outcomes import MISSING
 
 UNLISTED = "unlisted"
-"""Source version of a file in a folder that the job has no permission to list."""
+"""Source version of a file in a folder that the job has no permission to list, or that is outside of the roots."""
 
 
 class VersionSources(beam.PTransform[beam.PCollection[bytes], beam.PCollection[bytes]]):
     """Takes Arrow batches, returns the same rows with `source_version` filled.
 
     Rows with a version pass through. The others are grouped by folder and each folder is listed once. A listing takes
-    one request per 1,000 objects instead of one per track.
+    one request per 1,000 objects instead of one per track. A folder outside of the roots is not listed; the problem of
+    its rows is reported where they are planned.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, roots: SourceRoots) -> None:
         super().__init__()
-        self._root = root
+        self._roots = roots
 
     def expand(self, batches: beam.PCollection[bytes]) -> beam.PCollection[bytes]:
         """Splits rows by whether they have a version, lists the folders of those without, and joins both again."""
-        split = batches | "SplitByVersion" >> beam.FlatMap(_split, self._root).with_outputs("unknown", main="known")
+        split = batches | "SplitByVersion" >> beam.FlatMap(_split, self._roots).with_outputs("unknown", main="known")
         listed = (
-            split.unknown | "GroupFolders" >> beam.GroupByKey() | "ListFolders" >> beam.Map(_from_listing, self._root)
+            split.unknown | "GroupFolders" >> beam.GroupByKey() | "ListFolders" >> beam.Map(_from_listing, self._roots)
         )
         joined: beam.PCollection[bytes] = (split.known, listed) | "JoinVersions" >> beam.Flatten()
         return joined
 
 
-def _split(batch: bytes, root: str) -> Iterator[Any]:
+def _split(batch: bytes, roots: SourceRoots) -> Iterator[Any]:
     rows = from_ipc(batch)
     known = pc.is_valid(rows["source_version"])
     if pc.any(known).as_py():
         yield to_ipc(rows.filter(known).combine_chunks())
     unknown = rows.filter(pc.invert(known))
-    folders = pa.array([_place(uri, root)[0] for uri in unknown["uri"].to_pylist()], pa.string())
+    folders = pa.array([_place(uri, roots)[0] for uri in unknown["uri"].to_pylist()], pa.string())
     for folder in folders.unique().to_pylist():
         part = unknown.filter(pc.equal(folders, folder)).combine_chunks()
         yield beam.pvalue.TaggedOutput("unknown", (folder, to_ipc(part)))
 
 
-def _place(uri: str, root: str) -> tuple[str, str]:
+def _place(uri: str, roots: SourceRoots) -> tuple[str, str]:
     """Folder and name of a source. Files are matched by name, because a folder can be written in several ways."""
-    folder, slash, name = storage.join(root, uri).rpartition("/")
+    folder, slash, name = roots.url(uri).rpartition("/")
     # Keep the slash: `gs://bucket/a//` and `gs://bucket/a/` are different folders, and `/` is not the current folder.
     return folder + slash, name
 
 
-def _from_listing(group: tuple[str, Iterable[bytes]], root: str) -> bytes:
+def _from_listing(group: tuple[str, Iterable[bytes]], roots: SourceRoots) -> bytes:
     folder, batches = group
-    versions, otherwise = _listing(folder)
+    versions, otherwise = _listing(folder, roots)
     rows = concat(list(batches))
-    filled = [versions.get(_place(uri, root)[1], otherwise) for uri in rows["uri"].to_pylist()]
+    filled = [versions.get(_place(uri, roots)[1], otherwise) for uri in rows["uri"].to_pylist()]
     index = rows.column_names.index("source_version")
     return to_ipc(rows.set_column(index, rows.schema.field("source_version"), pa.array(filled, pa.string())))
 
 
-def _listing(folder: str) -> tuple[dict[str, str], str]:
+def _listing(folder: str, roots: SourceRoots) -> tuple[dict[str, str], str]:
     """Returns versions by name, and the version of names that are not in the listing.
 
     If a bucket does not exist or a folder may not be listed, only its rows are affected: each is tried and rejected
     with its reason. If the storage is unavailable, the job fails, because otherwise all its files would look changed.
     """
     try:
-        return {file.url.rpartition("/")[2]: file.version for file in storage.list_folder(folder)}, MISSING
+        files = storage.list_folder(folder, roots=roots.check())
+        return {file.url.rpartition("/")[2]: file.version for file in files}, MISSING
     except storage.NotFound:
         return {}, MISSING
-    except storage.PermissionDenied:
+    except (storage.PermissionDenied, storage.OutsideRoots):
         return {}, UNLISTED

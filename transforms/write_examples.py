@@ -8,10 +8,11 @@ import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
 from transforms.audio.limits import Limits
+from transforms.dataset.killed import note_killed, sources_of
 from transforms.dataset.plan import ChunkReport, LabelledChunk
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
 from transforms.extraction.chunk_extractor import ChunkExtractor, counted
-from transforms.extraction.source import Chunk
+from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
 from transforms.telemetry import counters
 from transforms.telemetry.cpu import CoreTime
@@ -24,13 +25,13 @@ class WriteSettings:
 
     Attributes:
       shards: folder of the shards, and settings of their examples.
-      catalog_root: folder that relative uris start from.
+      roots: where relative uris start, and where sources may be.
       limits: resource limits per track.
       children: sandboxed child processes per worker process; 0 means one per core.
     """
 
     shards: ShardSettings
-    catalog_root: str
+    roots: SourceRoots
     limits: Limits
     children: int
 
@@ -67,15 +68,17 @@ class _WriteChunk(beam.DoFn):
 
     def setup(self) -> None:
         s = self._settings
-        self._extractor = ChunkExtractor(s.catalog_root, s.shards.spec, s.limits, s.children)
+        self._extractor = ChunkExtractor(s.roots, s.shards.spec, s.limits, s.children)
 
     def process(self, chunk: LabelledChunk) -> Iterator[Any]:
         shards, work = self._settings.shards, Work()
-        report = read_report(chunk.fingerprint(shards.spec.feature_id, shards.taxonomy.taxonomy_id), shards)
+        fingerprint = chunk.fingerprint(shards.spec.feature_id, shards.taxonomy.taxonomy_id)
+        report = read_report(fingerprint, shards)
         if report is None:
-            sources = Chunk(bucket=0, tracks=tuple(track.source for track in chunk.tracks))
+            sources = sources_of(chunk, fingerprint, shards.dataset)
             with CoreTime() as core:
                 report = finish_chunk(chunk, counted(self._extractor.extract(sources), work), shards)
+            note_killed(report, shards.dataset)
             work.add(counters.WRITE_CORE, core.microseconds)
         else:
             work.add(counters.WRITE_FOUND, len(chunk.tracks))

@@ -15,6 +15,7 @@ from models.embedding.pooling import Pooling
 from models.scoring.heads import Heads
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import digest
+from transforms.formats.npz import read_npz
 from transforms.taxonomy.hierarchy import Taxonomy
 
 _TRUNK_FILE = "trunk.npz"
@@ -40,8 +41,7 @@ class Projection:
     @classmethod
     def load(cls, path: Path) -> Self:
         """The trunk that `to_npz` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(arrays["matrix"].astype(np.float32))
+        return cls(read_npz(path.read_bytes())["matrix"].astype(np.float32))
 
 
 def write_fake_bundle(

@@ -7,7 +7,7 @@ from typing import Self
 import pyarrow as pa
 
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, read_file
-from transforms.formats.parquet import parquet_bytes
+from transforms.formats.parquet import parquet_bytes, parquet_table
 from transforms.schemas.bundle import BUNDLE_SPLITS
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios, assign
 
@@ -140,14 +140,8 @@ def read_rows(bundle: TrunkBundle) -> list[SplitRow]:
                 "could be rated as unseen: train it again"
             )
         return []
-    table = _table(read_file(bundle.url, SPLIT_FILE, bundle.files[SPLIT_FILE]))
+    table = parquet_table(read_file(bundle.url, SPLIT_FILE, bundle.files[SPLIT_FILE]))
     tracks, groups, splits = (table.column(name).to_pylist() for name in BUNDLE_SPLITS.names)
     if unknown := set(splits) - {*SPLITS, NONE}:
         raise BundleError(f"{bundle.url}: {SPLIT_FILE} has unknown sides {sorted(unknown)}: train again")
     return list(zip(tracks, groups, splits, strict=True))
-
-
-def _table(data: bytes) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(pa.BufferReader(data))

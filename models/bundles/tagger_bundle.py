@@ -19,7 +19,9 @@ from models.bundles.trunk_bundle import (
 )
 from models.scoring import heads as heads_
 from models.scoring.heads import Heads, Layout, layout_of
+from transforms import storage
 from transforms.formats.hashing import short_id
+from transforms.formats.sealing import naming
 from transforms.schemas.tables import TAXONOMY
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -139,24 +141,25 @@ def load_bundle(url: str) -> Bundle:
         raise BundleError(
             f"{url} holds a trunk without tags: run `catalog-tagger train --trunk {url}` to fit heads on it"
         )
-    bundle = Bundle(
-        url=url,
-        spec=trunks.spec,
-        pooling=trunks.pooling,
-        trunks=trunks.trunks,
-        files=trunks.files,
-        taxonomy=Taxonomy.from_json(manifest["taxonomy"]),
-        heads=Heads.from_npz(contents[HEADS]),
-        tags=tuple(TagFacts(**facts) for facts in manifest["tags"]),
-    )
-    _check(bundle, manifest)
+    with naming(storage.join(url, BUNDLE_FILE), "a bundle's manifest", BundleError):
+        bundle = Bundle(
+            url=url,
+            spec=trunks.spec,
+            pooling=trunks.pooling,
+            trunks=trunks.trunks,
+            files=trunks.files,
+            taxonomy=Taxonomy.from_json(manifest["taxonomy"]),
+            heads=Heads.from_npz(contents[HEADS]),
+            tags=tuple(TagFacts(**facts) for facts in manifest["tags"]),
+        )
+        ids = {name: manifest[name] for name in ("taxonomy_id", "tagger_id")}
+    _check(bundle, ids)
     return bundle
 
 
-def _check(bundle: Bundle, manifest: Mapping[str, Any]) -> None:
-    for name in ("taxonomy_id", "tagger_id"):
-        found = bundle.taxonomy.taxonomy_id if name == "taxonomy_id" else bundle.tagger_id
-        check_id(bundle.url, name, manifest, found)
+def _check(bundle: Bundle, ids: Mapping[str, str]) -> None:
+    for name, found in (("taxonomy_id", bundle.taxonomy.taxonomy_id), ("tagger_id", bundle.tagger_id)):
+        check_id(bundle.url, name, ids, found)
     if [facts.tag for facts in bundle.tags] != [tag.id for tag in bundle.taxonomy.tags]:
         raise BundleError(f"{bundle.url}: {BUNDLE_FILE} was changed: its tags differ from its taxonomy")
     if bundle.heads.weights.shape != (bundle.embedding_dim, len(bundle.tags)):

@@ -2,17 +2,17 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
 
 from models.embedding.pooling import Pooling
 from transforms import storage
 from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import json_bytes, short_id
+from transforms.formats.hashing import json_bytes, sha256_hex, short_id
+from transforms.formats.inner_paths import inner_path
+from transforms.formats.sealing import naming, read_record
 
 BUNDLE_VERSION = 2
 READABLE_SCHEMAS = (1, 2)
@@ -123,27 +123,29 @@ def trunks_from_manifest(url: str, manifest: Mapping[str, Any]) -> TrunkBundle:
     """The embedding part of a bundle, from its manifest. Its ids are checked.
 
     Raises:
-      BundleError: an id does not match the content of the manifest, or a trunk has no file.
+      BundleError: an id does not match the content of the manifest, a trunk has no file, or a field is missing.
     """
-    trunks = [manifest["trunk"]] if manifest["schema_version"] == 1 else manifest["trunks"]
-    bundle = TrunkBundle(
-        url=url,
-        spec=FeatureSpec.from_json(manifest["feature_spec"]),
-        pooling=Pooling.from_json(manifest["pooling"]),
-        trunks=tuple(TrunkFile.from_json(trunk) for trunk in trunks),
-        files=manifest["files"],
-    )
-    _check(bundle, manifest)
+    with naming(storage.join(url, BUNDLE_FILE), "a bundle's manifest", BundleError):
+        trunks = [manifest["trunk"]] if manifest["schema_version"] == 1 else manifest["trunks"]
+        bundle = TrunkBundle(
+            url=url,
+            spec=FeatureSpec.from_json(manifest["feature_spec"]),
+            pooling=Pooling.from_json(manifest["pooling"]),
+            trunks=tuple(TrunkFile.from_json(trunk) for trunk in trunks),
+            files=manifest["files"],
+        )
+        ids = {name: manifest[name] for name in ("feature_id", "embedding_id")}
+    _check(bundle, ids)
     return bundle
 
 
-def _check(bundle: TrunkBundle, manifest: Mapping[str, Any]) -> None:
-    if bundle.feature_id != manifest["feature_id"]:
+def _check(bundle: TrunkBundle, ids: Mapping[str, str]) -> None:
+    if bundle.feature_id != ids["feature_id"]:
         raise BundleError(
-            f"{bundle.url} was trained on features {manifest['feature_id']}, but this version's extractor makes "
+            f"{bundle.url} was trained on features {ids['feature_id']}, but this version's extractor makes "
             f"{bundle.feature_id} with the same spec: train again"
         )
-    check_id(bundle.url, "embedding_id", manifest, bundle.embedding_id)
+    check_id(bundle.url, "embedding_id", ids, bundle.embedding_id)
     for trunk in bundle.trunks:
         for place in trunk.files.values():
             if not files_of(place, bundle.files):
@@ -181,17 +183,20 @@ def read_checked(url: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     Raises:
       BundleError: there is no bundle; or it is unfinished, was changed, or has another schema.
     """
-    manifest = _read_manifest(url)
+    manifest = read_manifest_of(url)
     return manifest, {name: read_file(url, name, sha256) for name, sha256 in manifest["files"].items()}
 
 
-def _read_manifest(url: str) -> dict[str, Any]:
+def read_manifest_of(url: str) -> dict[str, Any]:
+    """The manifest of a bundle, its digest and the names of its files checked.
+
+    Raises:
+      BundleError: there is no bundle; or it is unfinished, was changed, or has another schema.
+    """
     try:
-        manifest: dict[str, Any] = json.loads(storage.read_bytes(storage.join(url, BUNDLE_FILE)))
+        manifest = read_record(storage.join(url, BUNDLE_FILE), "a bundle's manifest", _checked_names, BundleError)
     except storage.NotFound as error:
         raise BundleError(f"{url} holds no {BUNDLE_FILE}: not a bundle, or its training was interrupted") from error
-    except json.JSONDecodeError as error:
-        raise BundleError(f"{url}/{BUNDLE_FILE} is not JSON: {error}") from error
     if manifest.get("schema_version") not in READABLE_SCHEMAS:
         raise BundleError(
             f"{url}: bundle schema {manifest.get('schema_version')}, but this version reads "
@@ -200,20 +205,24 @@ def _read_manifest(url: str) -> dict[str, Any]:
     return manifest
 
 
+def _checked_names(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest, if it names no file outside of the bundle."""
+    for name in manifest.get("files", ()):
+        inner_path(name)
+    return manifest
+
+
 def read_file(url: str, name: str, sha256: str) -> bytes:
     """One file of a bundle.
 
     Raises:
-      BundleError: the file is missing or was changed, or its name leads out of the bundle.
+      BundleError: the file is missing or was changed.
     """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise BundleError(f"{url}: {BUNDLE_FILE} names {name!r}: files of a bundle must be inside it")
     try:
         data = storage.read_bytes(storage.join(url, name))
     except storage.NotFound as error:
         raise BundleError(f"{url}: {name} is missing") from error
-    found = hashlib.sha256(data).hexdigest()
+    found = sha256_hex(data)
     if found != sha256:
         raise BundleError(f"{url}: {name} was changed: its SHA-256 is {found}, but the manifest has {sha256}")
     return data

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -10,7 +9,10 @@ from typing import Any
 from models.bundles.tagger_bundle import HEADS, Bundle, Tagging, load_bundle
 from models.bundles.trunk_bundle import BUNDLE_FILE, BUNDLE_VERSION, BundleError, Embedding, TrunkBundle, load_trunks
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
+from transforms.formats.inner_paths import inner_path
+from transforms.formats.sealing import naming, sealed_bytes
 
 _UNFINISHED = "bundle.unfinished"
 """List of the files of a bundle that is being written. After a kill, only these may be removed."""
@@ -75,7 +77,7 @@ def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> N
     storage.create(marker, json_bytes(sorted(files)))
     for name, data in sorted(files.items()):
         storage.create(storage.join(url, name), data)
-    storage.create(storage.join(url, BUNDLE_FILE), json_bytes(manifest))
+    storage.create(storage.join(url, BUNDLE_FILE), sealed_bytes(manifest))
     storage.delete(marker)
 
 
@@ -95,6 +97,9 @@ def clear_unfinished(url: str) -> None:
     marker = storage.join(url, _UNFINISHED)
     if storage.exists(storage.join(url, BUNDLE_FILE)) or not storage.exists(marker):
         return
-    for name in json.loads(storage.read_bytes(marker)):
+    data = storage.read_bytes(marker)
+    with naming(marker, "a list of files", BundleError):
+        names = [inner_path(name) for name in parse_json(data)]
+    for name in names:
         storage.delete(storage.join(url, name))
     storage.delete(marker)

@@ -1,6 +1,5 @@
 """The files of an evaluation: a Parquet table, a JSON document and an HTML page."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,12 +7,13 @@ import pyarrow as pa
 
 from models.bundles import split_record as split_file
 from models.bundles.tagger_bundle import Bundle
+from models.bundles.trunk_bundle import read_file
 from models.evaluation.examined import ExaminedTracks
 from models.evaluation.report.page import Subject, page
 from models.evaluation.resampling import LEVEL, MIN_GROUPS
 from models.evaluation.summary import Evaluation, Resampling
 from models.fitting import baselines
-from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
 from transforms.schemas.reports import TAG_METRICS
@@ -66,7 +66,7 @@ def why_no_baselines(bundle: Bundle) -> tuple[str, ...]:
 def _history(bundle: Bundle) -> dict[str, Any] | None:
     if HISTORY not in bundle.files:
         return None
-    found: dict[str, Any] = json.loads(storage.read_bytes(storage.join(bundle.url, HISTORY)))
+    found: dict[str, Any] = parse_json(read_file(bundle.url, HISTORY, bundle.files[HISTORY]))
     return found
 
 

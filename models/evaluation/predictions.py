@@ -7,7 +7,7 @@ import numpy as np
 
 from models.bundles.split_record import Sides, read_sides
 from models.bundles.tagger_bundle import Bundle, load_bundle
-from models.bundles.trunk_bundle import BundleError
+from models.bundles.trunk_bundle import BundleError, read_file
 from models.evaluation.examined import ExaminedTracks
 from models.fitting import baselines
 from models.fitting.baselines import Baselines
@@ -16,7 +16,6 @@ from models.fitting.rows import SplitRows, embed_split
 from models.fitting.tagger import TAGGER
 from models.scoring import heads
 from models.scoring.heads import Heads, Layout
-from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest
 
 
@@ -132,4 +131,4 @@ def kept_baselines(bundle: Bundle) -> Baselines | None:
     """The baselines that were fitted with the bundle; None if it has none."""
     if baselines.BASELINES_FILE not in bundle.files:
         return None
-    return Baselines.from_npz(storage.read_bytes(storage.join(bundle.url, baselines.BASELINES_FILE)))
+    return Baselines.from_npz(read_file(bundle.url, baselines.BASELINES_FILE, bundle.files[baselines.BASELINES_FILE]))

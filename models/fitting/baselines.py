@@ -11,6 +11,7 @@ from models.fitting.category_fitting import FittedHeads
 from models.fitting.head_fitting import fit_heads
 from models.fitting.labelled import LabelledRows, known_counts, tag_counts
 from models.scoring.heads import Heads, Layout, score
+from transforms.formats.npz import read_npz
 
 BASELINES_FILE = "baselines.npz"
 """File of the baselines in a bundle."""
@@ -41,10 +42,8 @@ class Baselines:
 
     @classmethod
     def from_npz(cls, data: bytes) -> Self:
-        """The baselines that `to_npz` wrote, read without pickle."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            shares = arrays["shares"].astype(np.float64)
-        return cls(shares=shares, regression=Heads.from_npz(data))
+        """The baselines that `to_npz` wrote."""
+        return cls(shares=read_npz(data)["shares"].astype(np.float64), regression=Heads.from_npz(data))
 
 
 def mel_moments(patches: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from transforms.formats.hashing import digest
+from transforms.formats.npz import read_npz
 from transforms.taxonomy.categories import CategoryKind
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -117,9 +118,11 @@ class Heads:
 
     @classmethod
     def from_npz(cls, data: bytes) -> Self:
-        """The heads that `to_npz` wrote, read without pickle."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return cls(**{f.name: arrays[f.name].astype(np.float64) for f in dataclasses.fields(cls)})
+        """The heads that `to_npz` wrote. Raises ValueError for other bytes."""
+        arrays = read_npz(data)
+        if missing := [f.name for f in dataclasses.fields(cls) if f.name not in arrays]:
+            raise ValueError(f"heads: no array {missing[0]!r}")
+        return cls(**{f.name: arrays[f.name].astype(np.float64) for f in dataclasses.fields(cls)})
 
     @property
     def digest(self) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from models.training.errors import CheckpointError
 from transforms import storage
 from transforms.formats.hashing import sha256_hex
+from transforms.formats.npz import read_npz
 from transforms.storage.local import PARTIAL
 
 CHECKPOINT_FILE = "training.checkpoint"
@@ -81,9 +81,8 @@ def _decode(url: str, data: bytes) -> Checkpoint:
             f"{url} is damaged: its SHA-256 differs from the one at its start. Remove it to start again"
         )
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = dict(stored)
-    except (ValueError, zipfile.BadZipFile) as error:
+        arrays = read_npz(data)
+    except ValueError as error:
         raise CheckpointError(f"{url} is not a checkpoint: {error}. Remove it to start again") from error
     facts = json.loads(arrays.pop(_FACTS).tobytes())
     if facts["version"] != VERSION:

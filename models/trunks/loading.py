@@ -5,6 +5,8 @@ from pathlib import Path
 
 from models.bundles.trunk_bundle import BundleError, TrunkFile, load_trunks, local_copy
 from models.embedding.embedder import TrackEmbedder, Trunk
+from models.trunks.onnx_file import check_self_contained
+from transforms.formats.hashing import sha256_hex
 
 
 def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | None = 1) -> TrackEmbedder:
@@ -67,7 +69,21 @@ def _load_keras(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
 def _load_onnx(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
     from models.trunks.onnx_trunk import OnnxTrunk
 
-    return OnnxTrunk(path, threads)
+    data = path.read_bytes()
+    check_onnx(data, trunk, str(path))
+    return OnnxTrunk(data, threads)
+
+
+def check_onnx(data: bytes, trunk: TrunkFile, place: str) -> None:
+    """Checks an ONNX file against its trunk. `place` names it in messages.
+
+    Raises:
+      BundleError: it takes data from another file, or it is another network than the trunk's digest says.
+    """
+    check_self_contained(data)
+    # An imported network has no other weights than this file, so the digest, and with it `embedding_id`, is the file's.
+    if set(trunk.files) == {"onnx"} and (found := sha256_hex(data)) != trunk.digest:
+        raise BundleError(f"{place}: the ONNX file has SHA-256 {found}, but the trunk {trunk.name!r} is {trunk.digest}")
 
 
 def _load_projection(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:

@@ -1,11 +1,11 @@
 """Runs trunks that are ONNX files with ONNX Runtime, without TensorFlow."""
 
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from models.bundles.trunk_bundle import BundleError
+from models.trunks.onnx_file import check_self_contained
 
 INSTALL = "pip install 'catalog-tagger[onnx]'"
 
@@ -14,22 +14,22 @@ class OnnxTrunk:
     """A trunk that ONNX Runtime runs on the processor: float32 [n, frames, mels] -> float32 [n, patch_dim].
 
     Args:
-      model: the file's bytes, or its path.
+      model: the file's bytes. It must contain all its weights, because a path would let it name other files.
       threads: threads of one call; None: one per core.
 
     Raises:
-      BundleError: ONNX Runtime is not installed, or cannot run this file.
+      BundleError: ONNX Runtime is not installed, or cannot run this file, or it takes data from another file.
     """
 
-    def __init__(self, model: bytes | Path, threads: int | None = 1) -> None:
+    def __init__(self, model: bytes, threads: int | None = 1) -> None:
+        check_self_contained(model)
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # warnings are about the graph, which users of `tag` cannot change
         try:
-            source = model if isinstance(model, bytes) else str(model)
-            self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         # Exceptions of ONNX Runtime have no common base class except Exception.
         except Exception as error:
             raise BundleError(f"ONNX Runtime {runtime.__version__} cannot run this trunk: {error}") from error

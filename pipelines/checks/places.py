@@ -10,6 +10,7 @@ from models.bundles.tagger_bundle import load_bundle
 from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError
 from pipelines.checks.finding import Finding
 from pipelines.checks.limits import disk_finding
+from pipelines.inputs.source_roots import source_roots
 from transforms import storage
 from transforms.catalog.problems import CatalogError
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards, read_shard
@@ -115,13 +116,16 @@ def _catalog(url: str, root: str | None) -> list[Finding]:
     try:
         shards = list_shards(url, root)
         rows = count_rows(shards)
-        found = _sampled_sources(shards)
+        found, refused = _sampled_sources(shards)
     except (CatalogError, storage.StorageError) as error:
         return [Finding(name=url, state="failed", text=_line(error), remedy="correct the catalog")]
     if not rows:
         return [Finding(name=url, state="failed", text="a catalog without rows", remedy="name another catalog")]
     sources = f"{sum(found)} of the first {len(found)} sources are there"
     catalog = Finding(name=url, state="ok", text=f"a catalog of {rows} rows")
+    if refused:
+        text = f"{len(refused)} of the first {len(refused) + len(found)} sources are outside of the allowed roots"
+        return [catalog, Finding(name=f"{url}, audio", state="failed", text=text, remedy=f"for `tag`: {refused[0]}")]
     if all(found):
         return [catalog, Finding(name=f"{url}, audio", state="ok", text=sources)]
     remedy = f"uris start from {shards[0].root}: give --catalog-root"
@@ -129,11 +133,15 @@ def _catalog(url: str, root: str | None) -> list[Finding]:
     return [catalog, Finding(name=f"{url}, audio", state=state, text=sources, remedy=remedy)]  # type: ignore[arg-type]
 
 
-def _sampled_sources(shards: list[CatalogShard]) -> list[bool]:
-    """For each of the first rows, whether its file exists."""
+def _sampled_sources(shards: list[CatalogShard]) -> tuple[list[bool], list[str]]:
+    """For the first rows: whether each file exists, and the remedies for those that `tag` refuses."""
     for shard in shards:
         for batch, _ in read_shard(shard, batch_rows=SAMPLED):
             uris = batch["uri"].to_pylist()[:SAMPLED]
             if uris:
-                return [storage.exists(storage.join(shard.root, uri)) for uri in uris]
-    return []
+                roots = source_roots((), shards)
+                check = roots.check()
+                refusals = {uri: check.refusal(roots.url(uri)) for uri in uris}
+                found = [storage.exists(roots.url(uri)) for uri in uris if refusals[uri] is None]
+                return found, [refused.remedy for refused in refusals.values() if refused is not None]
+    return [], []

@@ -17,6 +17,7 @@ from typing import Any
 
 from pipelines.demo.folder import FREQUENT_TAGS
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError
+from pipelines.terminal.visible import for_people
 
 DEMO_FOLDER = Path("demo")
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         work = _tell_folder(args) if args.catalog and Path(args.catalog).is_dir() else _tell(args)
     except CommandFailed as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(for_people(f"demo: {error}"), file=sys.stderr)
         return error.code
     print(f"\nDone in {time.monotonic() - started:.0f} s. Everything is in {work}/; `make clean` removes it.")
     return DONE

@@ -58,7 +58,8 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
       CommandFailed: a step failed, or the package cannot be downloaded.
     """
     catalog = str(work / "catalog.parquet")
-    command("import", "folder", folder, "--output", catalog)
+    # Accept any fraction of lost files, and of rejects below: files that are not music must not stop the demo.
+    command("import", "folder", folder, "--max-lost-ratio", "1", "--output", catalog)
     models = work.parent / "models"
     if any(not (models / name / "bundle.json").exists() for name in TAGGERS):
         command(
@@ -68,7 +69,6 @@ def tell_folder(folder: str, package: str | None, work: Path, command: Callable[
     also = [word for name in others for word in ("--also", str(models / name), str(work / name))]
     for name in TAGGERS:
         table = str(work / name)
-        # Accept any fraction of rejects: files that are not music are listed below and must not stop the demo.
         tag = ("tag", "--catalog", catalog, "--model", str(models / name), "--table", table, "--max-reject-ratio", "1")
         # All networks take the same features: the first run also embeds for the others, whose runs decode nothing.
         command(*tag, *(also if name == first else ()))

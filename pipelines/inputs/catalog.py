@@ -1,25 +1,36 @@
 """Opens catalogs, and checks flags, for the commands that read a catalog."""
 
+import dataclasses
+import logging
+
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
+from transforms.catalog.limits import MOST_ROWS
 from transforms.catalog.problems import MOST_PROBLEMS, Problem
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
 from transforms.publishing.gates import GateLimits
 from transforms.splits.by_artist import SplitRatios
 
+_log = logging.getLogger(__name__)
+
 
 def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard], int]:
-    """The shards of a catalog, and its number of rows.
+    """The shards of a catalog, and its number of rows. Logs the form of a CSV that its name does not promise.
 
     Raises:
       CatalogError: the catalog cannot be read at all.
-      CommandFailed: the catalog has no rows.
+      CommandFailed: the catalog has no rows, or too many.
     """
     shards = list_shards(url, root)
+    for shard in shards:
+        if (table := shard.file.table) is not None and not table.form.is_usual(table.url):
+            _log.warning("%s: read as %s", table.url, table.form)
     count = count_rows(shards)
     if not count:
         raise CommandFailed(f"{url}: the catalog has no rows")
+    if count > MOST_ROWS:
+        raise CommandFailed(f"{url}: the catalog has {count} rows, at most {MOST_ROWS} are read: divide it")
     return shards, count
 
 
@@ -33,12 +44,13 @@ def split_ratios(args: Arguments) -> SplitRatios:
 
 
 def gate_limits(args: Arguments) -> GateLimits:
-    """The limits in `--max-reject-ratio` and `--max-unavailable-ratio`.
+    """The limits in `--max-reject-ratio`, `--max-unavailable-ratio` and, if the command has it, `--max-removed-ratio`.
 
     Raises:
       UsageError: a limit is not from 0 to 1.
     """
-    return checked(GateLimits, max_reject_ratio=args.max_reject_ratio, max_unavailable_ratio=args.max_unavailable_ratio)
+    names = [field.name for field in dataclasses.fields(GateLimits) if hasattr(args, field.name)]
+    return checked(GateLimits, **{name: getattr(args, name) for name in names})
 
 
 def check_at_least_one(**values: int | None) -> None:

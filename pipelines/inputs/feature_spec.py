@@ -1,10 +1,9 @@
 """Reads a feature spec for a command."""
 
-import json
-
 from pipelines.terminal.errors import CommandFailed
 from transforms import storage
 from transforms.features.spec import FeatureSpec
+from transforms.formats.documents import parse_json
 
 
 def read_feature_spec(url: str) -> FeatureSpec:
@@ -14,6 +13,6 @@ def read_feature_spec(url: str) -> FeatureSpec:
       CommandFailed: the file does not exist or is not a feature spec.
     """
     try:
-        return FeatureSpec.from_json(json.loads(storage.read_bytes(url)))
+        return FeatureSpec.from_json(parse_json(storage.read_bytes(url)))
     except (ValueError, TypeError, storage.NotFound) as e:
         raise CommandFailed(f"{url}: not a feature spec: {e}") from e

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from pipelines.inputs.numbers import RATIO
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import print_error
+from pipelines.terminal.errors import UsageError, print_error
 from pipelines.terminal.standard_output import OutputFailed
 from pipelines.terminal.verbosity import verbosity_flags
 
@@ -26,9 +28,9 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
 
     Args:
       body: gets the flags, and the remaining words for Beam.
-      flags: the command's flags; `format` is removed.
+      flags: the command's flags; those of the format are removed.
     """
-    form = flags.pop("format")
+    form = answer_form(flags)
     result = body(Arguments(**flags), list(click.get_current_context().args))
     try:
         result.write(form)
@@ -37,6 +39,21 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
             raise
         print_error(f"{error}; everything else is done")
     return result.code
+
+
+def answer_form(flags: dict[str, Any]) -> str:
+    """Removes the flags of the format and returns it: `table`, `csv`, `safe-csv` or `json`.
+
+    Raises:
+      UsageError: `--safe-csv` and another format are given.
+    """
+    form: str = flags.pop("format")
+    if not flags.pop("safe_csv"):
+        return form
+    given = click.get_current_context().get_parameter_source("format")
+    if form != "csv" and given is not ParameterSource.DEFAULT:
+        raise UsageError(f"--safe-csv: this is a form of CSV, not of {form}: leave one of the flags out")
+    return "safe-csv"
 
 
 def combined(*options: Decorator) -> Decorator:
@@ -59,6 +76,12 @@ answer_flags = combined(
         help="How the answer is written to stdout.",
     ),
     click.option("--json", "format", flag_value="json", help="Short for --format json."),
+    click.option(
+        "--safe-csv",
+        is_flag=True,
+        help="Write CSV for spreadsheets: text that they would take for a formula gets an apostrophe, and control "
+        "characters are escaped.",
+    ),
     verbosity_flags,
 )
 """Flags of every command that returns an `Answer`."""
@@ -101,7 +124,7 @@ snapshot_flags = combined(
 gate_flags = combined(
     click.option(
         "--max-reject-ratio",
-        type=float,
+        type=RATIO,
         default=0.1,
         show_default=True,
         metavar="RATIO",
@@ -109,14 +132,25 @@ gate_flags = combined(
     ),
     click.option(
         "--max-unavailable-ratio",
-        type=float,
+        type=RATIO,
         default=0.0005,
         show_default=True,
         metavar="RATIO",
-        help="Fail without publishing if more than this fraction of tracks could not be read from storage.",
+        help="Fail without publishing if, for more than this fraction of tracks, the storage did not answer or the "
+        "machine ended the decoder.",
     ),
 )
-"""Limits of the gates."""
+"""Limits of the gates of every job that decodes audio."""
+
+removed_flag = click.option(
+    "--max-removed-ratio",
+    type=float,
+    default=0.2,
+    show_default=True,
+    metavar="RATIO",
+    help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot.",
+)
+"""Limit of the gate of jobs that follow a snapshot."""
 
 
 def extraction_flags(*, unit: str, late: str) -> Decorator:
@@ -131,6 +165,13 @@ def extraction_flags(*, unit: str, late: str) -> Decorator:
             "--catalog-root",
             metavar="FOLDER",
             help="Folder that relative uris start from (default: the catalog's folder).",
+        ),
+        click.option(
+            "--allow-root",
+            multiple=True,
+            metavar="PREFIX",
+            help="Also read audio beneath this folder or gs:// prefix (default: only beneath the catalog root, or in "
+            "its bucket). Links are resolved before they are compared. Repeatable.",
         ),
         gate_flags,
         click.option(

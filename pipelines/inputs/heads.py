@@ -2,6 +2,7 @@
 
 from models.fitting.tagger import HeadOptions
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.numbers import number_in
 from pipelines.terminal.errors import checked
 
 
@@ -21,6 +22,6 @@ def head_options(args: Arguments) -> HeadOptions:
 
 def _share(text: str) -> float:
     try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"--precision-target {text!r}: give a share such as 0.9, or TAG=0.9") from None
+        return number_in(text, 0, 1, above=True)
+    except ValueError as error:
+        raise ValueError(f"--precision-target: {error}: give a share such as 0.9, or TAG=0.9") from error

@@ -3,6 +3,7 @@
 import click
 
 from pipelines.inputs.flags import combined
+from pipelines.inputs.numbers import Number
 
 training_flags = combined(
     click.option("--epochs", type=int, default=30, show_default=True, metavar="N", help="Most epochs."),
@@ -35,7 +36,7 @@ training_flags = combined(
     ),
     click.option(
         "--learning-rate",
-        type=float,
+        type=Number(0, above=True),
         metavar="RATE",
         help="Initial learning rate of AdamW (default: 0.002; 0.0001 for a fine-tuned trunk).",
     ),
@@ -46,7 +47,7 @@ training_flags = combined(
     ),
     click.option(
         "--similarity-weight",
-        type=float,
+        type=Number(0),
         default=0.0,
         show_default=True,
         metavar="X",

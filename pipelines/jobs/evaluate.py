@@ -17,6 +17,7 @@ from models.evaluation.summary import Resampling, evaluate
 from models.scoring.formatting import with_interval
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.inputs.numbers import number_in
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms import storage
@@ -80,10 +81,10 @@ def parse_edges(text: str) -> tuple[float, ...]:
       ValueError: the text has another form, or the lengths are not positive and ascending.
     """
     try:
-        edges = tuple(float(part) for part in text.split(","))
+        edges = tuple(number_in(part, 0, above=True) for part in text.split(","))
     except ValueError as error:
         raise ValueError(f"--durations {text!r}: give lengths in seconds, e.g. 10,60,180") from error
-    if list(edges) != sorted(set(edges)) or edges[0] <= 0:
+    if list(edges) != sorted(set(edges)):
         raise ValueError(f"--durations {text!r}: give ascending lengths over 0")
     return edges
 
@@ -137,8 +138,8 @@ def _of_table(args: Arguments) -> _Found:
         labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated")
     published = examine_table(bundle, snapshot, labels, args.split)
     source = {
-        "labels": args.dataset or args.catalog,
-        "table": args.table,
+        "labels": storage.redact(args.dataset or args.catalog),
+        "table": storage.redact(args.table),
         "snapshot": f"{snapshot.manifest.number}, content {snapshot.manifest.run.content_hash}",
     }
     return _Found(bundle, published.examined, source, published.notes(), bool(published.cut))

@@ -19,6 +19,7 @@ from pipelines.inputs.catalog import (
 )
 from pipelines.inputs.feature_spec import read_feature_spec
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.source_roots import source_roots
 from pipelines.launch.beam import (
     check_beam_places,
     children_per_process,
@@ -47,6 +48,7 @@ from transforms.record_dataset import RecordDataset, RecordDatasetSettings
 from transforms.require_valid import RequireValid
 from transforms.settle_ties import SettleTies
 from transforms.split_tracks import SplitTracks
+from transforms.storage import SourceRoots
 from transforms.sum_work import SumWork
 from transforms.taxonomy.hierarchy import load_taxonomy
 from transforms.version_sources import VersionSources
@@ -62,6 +64,8 @@ class Options:
 
     Attributes:
       shards: the catalog's shards.
+      roots: where relative uris start, and where sources may be.
+      tracks: rows of the catalog.
       output: folder of the dataset.
       spec: feature spec of the patches.
       plan: taxonomy, split and chunks.
@@ -73,6 +77,8 @@ class Options:
     """
 
     shards: list[CatalogShard]
+    roots: SourceRoots
+    tracks: int
     output: str
     spec: FeatureSpec
     plan: SplitPlan
@@ -82,27 +88,24 @@ class Options:
     allow_weak_sandbox: bool = False
     children: int = 0
 
-    @property
-    def catalog_root(self) -> str:
-        """Folder that relative uris start from."""
-        return self.shards[0].root
-
 
 def build(root: beam.Pipeline, options: Options) -> None:
     """Builds the graph of the whole job."""
     shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
     write = WriteSettings(
         shards=shards,
-        catalog_root=options.catalog_root,
+        roots=options.roots,
         limits=Limits(allow_weak_sandbox=options.allow_weak_sandbox),
         children=options.children,
     )
-    record = RecordDatasetSettings(shards=shards, plan=options.plan, limits=options.limits, launch=options.launch)
+    record = RecordDatasetSettings(
+        shards=shards, plan=options.plan, counted=options.tracks, limits=options.limits, launch=options.launch
+    )
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)
-    versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)
-    planned = versioned | "SplitTracks" >> SplitTracks(options.plan, options.buckets)
+    versioned = catalog.batches | "VersionSources" >> VersionSources(options.roots)
+    planned = versioned | "SplitTracks" >> SplitTracks(options.plan, options.roots, options.buckets)
     problems = (catalog.problems, planned.problems) | "JoinProblems" >> beam.Flatten()
     chunks = planned.chunks | "HoldChunks" >> RequireValid(problems)
     written = chunks | "WriteExamples" >> WriteExamples(write)
@@ -117,6 +120,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Plans and runs the job, and reports its result."""
     beam_options = parse_beam_args(beam_args, "prepare")
     check_beam_places(beam_options, catalog=args.catalog, catalog_root=args.catalog_root, output=args.output)
+    for place in args.allow_root:
+        check_beam_places(beam_options, allow_root=place)
     options = make_options(args)
     if (finished := _finished(options)) is not None:
         return _answer(finished, options.output, f"{options.output} is already finished, nothing to do\n")
@@ -149,6 +154,8 @@ def make_options(args: Arguments) -> Options:
     check_split_column(args.split_column, shards[0])
     return Options(
         shards=shards,
+        roots=source_roots(args.allow_root, shards),
+        tracks=count,
         output=args.output,
         spec=spec,
         plan=SplitPlan(

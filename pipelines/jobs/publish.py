@@ -44,9 +44,12 @@ def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
     """Publishes the run of one launch.
 
     Raises:
-      CommandFailed: the catalog has problems, which the message lists; or see `publish_run`.
+      CommandFailed: the catalog has problems, which the message lists; the job read other rows than counted; or see
+        `publish_run`.
       RaceLost: see `publish_run`.
     """
+    if receipt.refused is not None:
+        raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
     if receipt.run_id is None:
         raise CommandFailed(receipt.problem_report("tagged"))
     return publish_run(table, receipt.run_id, limits, counts=receipt.counts)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines.inputs.catalog import fail_on_problems, open_catalog, split_ratios
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.source_roots import record_roots, recorded_roots
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError
 from transforms import storage
@@ -38,6 +39,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     sides = split_catalog(catalog, taxonomy, ratios, previous)
     result = report(catalog, sides, taxonomy, ratios)
     _write(with_sides(shards, sides, args.column), args.output)
+    if roots := recorded_roots(dict.fromkeys(shard.file.url for shard in shards)):
+        record_roots(args.output, roots)  # the uris are the same
     if args.report:
         storage.write_bytes(args.report, json_bytes(result))
     return Answer(text=summary(result), document=result)

@@ -14,7 +14,7 @@ from pipelines.terminal.errors import UsageError, checked
 _JOB = ("image", "gpu", "gpus", "machines", "machine_type", "retries", "spot", "service_account", "max_hours")
 _VERTEX = ("project", "region", "tensorboard")
 _KUBERNETES = ("namespace", "volume")
-JOB_FLAGS = ("to", "dry_run", "job_name", *_JOB, *_VERTEX, *_KUBERNETES, "format")
+JOB_FLAGS = ("to", "dry_run", "job_name", *_JOB, *_VERTEX, *_KUBERNETES, "format", "safe_csv")
 """Names of the flags that define where and how the job runs."""
 
 NAMES = ("trunk",)
@@ -54,7 +54,7 @@ def _to_vertex(command: str, args: Arguments) -> Answer:
     place = checked(vertex.VertexPlace, **{flag: getattr(args, flag) for flag in _VERTEX})
     body = checked(vertex.custom_job, _job(command, args, None), place)
     if args.dry_run:
-        return Answer(text=json.dumps(body, indent=2), document=body)
+        return Answer(text=json.dumps(body, indent=2), document=body, is_program=True)
     name = vertex.submit(body, place)
     console = f"https://console.cloud.google.com/vertex-ai/locations/{place.region}/training/{name.rpartition('/')[2]}"
     page = f"{console}?project={place.project}"
@@ -67,7 +67,8 @@ def _to_kubernetes(command: str, args: Arguments) -> Answer:
     job = _job(command, args, mount)
     objects = checked(kubernetes.manifests, job, place)
     if args.dry_run:
-        return Answer(text=kubernetes.to_yaml(objects).rstrip("\n"), document={"manifests": objects})
+        manifests = kubernetes.to_yaml(objects).rstrip("\n")
+        return Answer(text=manifests, document={"manifests": objects}, is_program=True)
     sent = kubernetes.submit(objects)
     where = f" --namespace {place.namespace}" if place.namespace else ""
     follow = f"kubectl logs{where} --follow job/{job.name}"

@@ -23,6 +23,7 @@ from pipelines.inputs.catalog import (
     open_catalog,
 )
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.source_roots import source_roots
 from pipelines.jobs.publish import publish_receipt, race_lost
 from pipelines.launch.beam import (
     check_beam_places,
@@ -49,6 +50,7 @@ from transforms.publishing.gates import GateLimits
 from transforms.read_catalog import ReadCatalog
 from transforms.record_run import RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
+from transforms.storage import SourceRoots
 from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
 from transforms.table.versions import open_table
@@ -82,6 +84,7 @@ class Options:
     Attributes:
       shards: the catalog's shards.
       tracks: rows of the catalog.
+      roots: where relative uris start, and where sources may be.
       inference: library that runs the trunk.
       known: outcomes of earlier runs.
       limits: limits of the gates.
@@ -93,7 +96,7 @@ class Options:
 
     shards: list[CatalogShard]
     tracks: int
-    catalog_root: str
+    roots: SourceRoots
     model: str
     inference: str
     known: PriorOutcomes
@@ -118,7 +121,7 @@ def build(root: beam.Pipeline, options: Options) -> None:
             embedding_id=known.ids.embedding_id,
             load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
         ),
-        catalog_root=options.catalog_root,
+        roots=options.roots,
         spec=options.spec,
         limits=Limits(allow_weak_sandbox=options.allow_weak_sandbox),
         children=options.children,
@@ -136,13 +139,14 @@ def build(root: beam.Pipeline, options: Options) -> None:
         known=known,
         load_tagger=load_tagger,
         publication=publication,
+        counted=options.tracks,
         limits=options.limits,
         launch=options.launch,
     )
 
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
-    versioned = catalog.batches | "VersionSources" >> VersionSources(options.catalog_root)
-    plan = versioned | "PlanBuckets" >> PlanBuckets(known, options.buckets, options.chunk_tracks)
+    versioned = catalog.batches | "VersionSources" >> VersionSources(options.roots)
+    plan = versioned | "PlanBuckets" >> PlanBuckets(known, options.roots, options.buckets, options.chunk_tracks)
     problems = (catalog.problems, plan.problems) | "JoinProblems" >> beam.Flatten()
     chunks = plan.chunks | "HoldChunks" >> RequireValid(problems)
     rows = plan.rows | "HoldRows" >> RequireValid(problems)
@@ -160,6 +164,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     )
     for place in itertools.chain(*args.also):
         check_beam_places(beam_options, also=place)
+    for place in args.allow_root:
+        check_beam_places(beam_options, allow_root=place)
     deadline = time.monotonic() + args.publish_deadline
     for attempt in itertools.count():
         try:
@@ -213,10 +219,10 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     return Options(
         shards=shards,
         tracks=count,
-        catalog_root=shards[0].root,
+        roots=source_roots(args.allow_root, shards),
         model=args.model,
         inference=args.inference,
-        known=(known := _known(args, bundle)),
+        known=(known := _known(args, bundle, buckets)),
         spec=bundle.spec,
         publication=publication,
         buckets=buckets,
@@ -269,7 +275,7 @@ def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int
     return Also(model=model, table=table, embedding_id=bundle.embedding_id)
 
 
-def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
+def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
     numbers = snapshot_numbers(args.table)
     return PriorOutcomes(
         root=args.table,
@@ -277,13 +283,15 @@ def _known(args: Arguments, bundle: Bundle) -> PriorOutcomes:
         ids=ids_of(bundle),
         due_again=DUE_AGAIN,
         retry_rejects=args.retry_rejects,
+        buckets=buckets,
+        dim=bundle.embedding_dim,
     )
 
 
 def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
     """Reads the launch's receipt and publishes the run that it names."""
     receipt = receipts.read(table, launch)
-    if receipt.problem_count:  # reported below; `publish` cannot fix these problems
+    if receipt.run_id is None:  # reported below; `publish` cannot fix this
         receipts.forget(table, launch)
     published = publish_receipt(table, receipt, limits)
     receipts.forget(table, launch)  # only this one: another launch may still need its own

@@ -27,6 +27,7 @@ from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
 from pipelines.terminal.signals import raise_if_stopped
 from pipelines.terminal.watchdog import ended_if_stalled
+from transforms.storage import redact
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_NAMES = {"FnApiRunner", LOCAL}
@@ -166,7 +167,8 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None =
 
 def dry_run_answer(options: PipelineOptions) -> Answer:
     """The answer of a dry run: the options of the job, which a person reads as YAML."""
-    given = options.get_all_options(drop_default=True)
+    options_given = options.get_all_options(drop_default=True)
+    given = {name: redact(value) if isinstance(value, str) else value for name, value in options_given.items()}
     return Answer(text=yaml.safe_dump(given).rstrip("\n"), document={"launched": False, "options": given})
 
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.tracebacks import keep_traceback
+from transforms.storage import redact
 
 _STAGE = re.compile(r"\s*\[while running '([^']*)'\]")
 _TYPE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*): ?(.*)", re.DOTALL)
@@ -72,7 +73,8 @@ def job_failed(error: BaseException) -> CommandFailed:
     """The error for a user: the cause, its stage, what is kept and what to do; the traceback is kept too."""
     cause = Cause.of(error)
     where = f" (in {cause.stage})" if cause.stage else ""
-    message = cause.message if len(cause.message) <= _LONGEST else f"{cause.message[:_LONGEST]} ..."
+    told = redact(cause.message)
+    message = told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."
     if cause.kind in _CORRECTED_BY_USERS:
         return CommandFailed(f"the job failed: {message}{where}\nFinished chunks are kept.")
     if cause.kind and cause.kind not in _TRIED_AGAIN:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.table import chosen_snapshot
+from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
-from pipelines.terminal.printing import plain_rows, unique_names, write_csv, write_json, write_table
+from pipelines.terminal.printing import plain_rows, unique_names, write_json, write_table
 from pipelines.terminal.standard_output import standard_output
 from transforms.storage import StorageError
 from transforms.table.duckdb_views import NotReadOnly, check_question, connect
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def run(args: Arguments) -> int:
+def run(args: Arguments, form: str) -> int:
     """Streams the rows to stdout, so that memory does not grow with the result; returns the exit code."""
     snapshot = chosen_snapshot(args)
     sql = sys.stdin.read() if args.sql == "-" else args.sql
@@ -30,7 +31,7 @@ def run(args: Arguments) -> int:
 
     try:
         with connect(snapshot, previous="previous_" in sql.lower()) as connection:
-            _answer(connection, sql, args.format)
+            _answer(connection, sql, form)
     except NotReadOnly as error:
         raise CommandFailed(str(error), USAGE) from error
     except duckdb.ProgrammingError as error:
@@ -40,13 +41,18 @@ def run(args: Arguments) -> int:
     return DONE
 
 
-def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, format_: str) -> None:
+def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, form: str) -> None:
     check_question(connection, sql)
     reader = connection.sql(sql).to_arrow_reader(10_000)
     names = unique_names(reader.schema.names)
-    write = {"table": write_table, "csv": write_csv, "json": write_json}[format_]
+    rows = plain_rows(reader, reader.schema)
     with standard_output() as out:
-        write(out, names, plain_rows(reader, reader.schema))
+        if form == "table":
+            write_table(out, names, rows)
+        elif form == "json":
+            write_json(out, names, rows)
+        else:
+            write_csv(out, names, rows, safe=form == "safe-csv")
 
 
 def one_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         raise UsageError(str(error)) from error
     return Answer(
         text=statements.rstrip("\n"),
+        is_program=True,
         document={"engine": args.engine, "snapshot": snapshot.manifest.number, "statements": statements},
         all=True,
     )

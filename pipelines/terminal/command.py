@@ -13,7 +13,7 @@ PROGRAM = "catalog-tagger"
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate, 4 another run was published first, "
-    "130 interrupted, 143 ended by SIGTERM."
+    "5 an import lost too many rows, 130 interrupted, 143 ended by SIGTERM."
 )
 
 BEAM_FLAGS = (
@@ -89,6 +89,7 @@ class Command(_Helped):
         for param in self.get_params(ctx):
             value = given.get(param.name or "")
             if isinstance(value, str | list | tuple) and param.expose_value:  # not the mark of a flag without its value
+                _refuse_blank(param, value)
                 param.type_cast_value(ctx, value)
 
     def _check_missing(self, ctx: click.Context, given: dict[str, Any]) -> None:
@@ -99,6 +100,16 @@ class Command(_Helped):
         ]
         if missing:
             raise UsageError(f"missing {', '.join(missing)}; see `{ctx.command_path} --help`")
+
+
+def _refuse_blank(param: click.Parameter, value: Any) -> None:
+    """Refuses an empty value: an empty path is the working folder. Flags that take any text may have one."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            _refuse_blank(param, part)
+    elif isinstance(value, str) and not value.strip() and param.metavar != "TEXT":
+        name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+        raise UsageError(f"{name}: the value is empty: give one, or leave the flag out")
 
 
 class CommandGroup(_Helped, click.Group):

@@ -1,14 +1,17 @@
 """Errors that end a command: one line for the user and an exit code."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
+
+from pipelines.terminal.visible import for_people
 
 _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
 
-DONE, FAILED, USAGE, REFUSED, RACE_LOST = 0, 1, 2, 3, 4
-"""Exit codes: done; failed; wrong usage; a gate refused the result; another run was published first.
+DONE, FAILED, USAGE, REFUSED, RACE_LOST, ROWS_LOST = 0, 1, 2, 3, 4, 5
+"""Exit codes: done; failed; wrong usage; a gate refused the result; another run was published first; an import lost too
+many rows.
 
 A command that a signal ended exits with 128 and the signal's number.
 """
@@ -41,8 +44,15 @@ def checked(build: Callable[_Values, _Made], *values: _Values.args, **named: _Va
         raise UsageError(str(error)) from error
 
 
+def print_problems(problems: Iterable[object]) -> None:
+    """Writes problems that do not end the command to stderr, one per line."""
+    for problem in problems:
+        print(for_people(str(problem)), file=sys.stderr)
+
+
 def print_error(message: str) -> None:
     """Writes an error to stderr; on a terminal, the program's name is in colour."""
+    message = for_people(message)
     if not sys.stderr.isatty():
         print(f"catalog-tagger: {message}", file=sys.stderr)
         return

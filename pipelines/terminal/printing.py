@@ -1,8 +1,7 @@
-"""Writes rows as text: JSON, CSV, or a table that fits the terminal."""
+"""Writes rows as text: JSON, or a table that fits the terminal."""
 
 import datetime
 import io
-import json
 import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +11,9 @@ from typing import Any, TextIO
 import numpy as np
 import pyarrow as pa
 
+from pipelines.terminal.comma_separated import flat_text
 from pipelines.terminal.standard_output import json_text
+from pipelines.terminal.visible import printable
 from transforms.formats.dates import python_values
 
 Convert = Callable[[Any], Any]
@@ -96,31 +97,6 @@ def write_json(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes CSV (RFC 4180) with a header and Unix line ends.
-
-    Null is an empty field, an empty text is `""`, and lists and structs are JSON. The csv module can distinguish null
-    from an empty text only since Python 3.12.
-    """
-    out.write(",".join(map(_field, names)) + "\n")
-    for row in rows:
-        out.write(",".join("" if value is None else _field(_flat(value)) for value in row) + "\n")
-
-
-def _field(text: str) -> str:
-    if text and not any(mark in text for mark in ',"\n\r'):
-        return text
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _flat(value: object) -> str:
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
 def _cell(value: object) -> str:
     """A value as one line: null is `-`, and a list of structs looks like `mood/calm 0.93, mood/dark 0.51`."""
     if value is None:
@@ -131,7 +107,7 @@ def _cell(value: object) -> str:
         return ", ".join(_cell(entry) for entry in value)
     if isinstance(value, dict):
         return " ".join(_cell(entry) for entry in value.values())
-    return " ".join(_flat(value).split())
+    return printable(" ".join(flat_text(value).split()))
 
 
 def write_table(
@@ -186,6 +162,7 @@ def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]], *, most_rows
 
 def table_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Iterator[str]:
     """Yields header, rule and rows. Columns that do not fit are shortened or left out."""
+    names = [_cell(name) for name in names]
     cells = [[_cell(value) for value in row] for row in rows]
     wanted = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
     kept = fitting_columns(len(names), width)

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from pipelines.terminal.visible import printable_json
+
 
 class OutputFailed(Exception):
     """Standard output cannot be written: the disk is full, or its reader has closed it."""
@@ -26,9 +28,9 @@ def accept_every_text() -> None:
 
 
 def json_text(out: TextIO, value: Any, **layout: Any) -> str:
-    """A value as JSON; characters that the stream's encoding may lack are escaped as JSON does it."""
+    """A value as JSON; characters that the stream's encoding may lack, or that act on a terminal, are escaped."""
     encoding = (getattr(out, "encoding", None) or "utf-8").lower().replace("-", "")
-    return json.dumps(value, ensure_ascii=not encoding.startswith("utf"), allow_nan=False, **layout)
+    return printable_json(json.dumps(value, ensure_ascii=not encoding.startswith("utf"), allow_nan=False, **layout))
 
 
 @contextlib.contextmanager

@@ -7,6 +7,9 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from pipelines.terminal.visible import for_people
+from transforms.storage import redact
+
 
 class Tracebacks:
     """What happens to tracebacks in this process."""
@@ -18,7 +21,7 @@ class Tracebacks:
 def show_traceback(error: BaseException) -> None:
     """Prints the traceback if `--debug` was given."""
     if Tracebacks.shown:
-        print("".join(traceback.format_exception(error)), file=sys.stderr)
+        print(_text(error), file=sys.stderr)
 
 
 def keep_traceback(error: BaseException) -> str:
@@ -31,14 +34,18 @@ def keep_traceback(error: BaseException) -> str:
         # The name is new: a file or link that another user put there is not followed.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", errors="backslashreplace") as file:
-            file.write("".join(traceback.format_exception(error)))
+            file.write(_text(error))
     except OSError as problem:
         return f"--debug prints the traceback ({path} cannot be written: {problem.strerror})"
     return f"the traceback is in {path}"
 
 
+def _text(error: BaseException) -> str:
+    return for_people("".join(traceback.format_exception(error)))
+
+
 def error_line(error: BaseException) -> str:
     """Type and message of an error, without line ends and of bounded length."""
-    message = " ".join(str(error).split())
+    message = " ".join(redact(str(error)).split())
     shortened = message if len(message) <= 500 else f"{message[:500]} ..."
     return f"{type(error).__name__}: {shortened}" if shortened else type(error).__name__

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipelines.terminal.tracebacks import Tracebacks
+from pipelines.terminal.visible import for_people
 
 OWN = ("pipelines", "transforms", "models")
 """Packages of this project. Their warnings are shown by default; those of libraries only on request."""
@@ -15,10 +16,19 @@ OWN = ("pipelines", "transforms", "models")
 _LEVELS = ("debug", "info", "warning", "error")
 
 
+class _PrintableFormatter(logging.Formatter):
+    """Formats records, tracebacks included, for the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return for_people(super().format(record))
+
+
 def start_logging() -> None:
     """Sets the default: errors of libraries, and warnings of this project; no tracebacks."""
     Tracebacks.shown = False
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])
     _set_level(logging.ERROR, own=logging.WARNING)
 
 

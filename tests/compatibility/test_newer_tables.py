@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
+from transforms.formats.sealing import SEALING_WRITER, open_sealed
 from transforms.table.versions import (
     READER_VERSION,
     WRITER_VERSION,
@@ -114,8 +115,9 @@ def test_an_old_table_asks_for_the_first_versions(old: Path, words: list[str]) -
 
 def test_a_new_table_states_its_versions(tmp_path: Path) -> None:
     assert open_table(str(tmp_path), 7) == 7
-    stored = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
-    assert stored == {
+    stored = open_sealed((tmp_path / "table.json").read_bytes())
+    assert stored.sealed and stored.fields == {
+        "writer_version": SEALING_WRITER,
         "schema_version": 1,
         "buckets": 7,
         "min_reader_version": READER_VERSION,

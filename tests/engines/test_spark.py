@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.arrow_types import COLUMNS, stored_rows, write_catalog
@@ -42,6 +43,23 @@ def test_spark_reads_what_is_printed(tmp_path):
     counts, columns = spark_answer(script)
     assert counts == {"tracks": 12, "track_tags": 12 * 33, "ledger": 14, "taxonomy": 33}
     assert "bucket" not in columns and "run" not in columns
+
+
+def test_spark_verifies_the_pages_that_it_reads(tmp_path):
+    publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 12)
+    snapshot = open_snapshot(str(tmp_path / "table"))
+    path = Path(snapshot.files("embeddings")[0])
+    column = pq.read_metadata(path).row_group(0).column(2)
+    data = bytearray(path.read_bytes())
+    data[column.data_page_offset + column.total_compressed_size - 5] ^= 1
+    path.write_bytes(data)
+    script = spark_statements(snapshot) + (
+        "try:\n    spark.table('embeddings').collect()\n    print(json.dumps('not noticed'))\n"
+        "except Exception as error:\n    cause = error.java_exception\n"
+        "    while cause.getCause() is not None:\n        cause = cause.getCause()\n"
+        "    print(json.dumps(cause.toString()))\n"
+    )
+    assert "CRC checksum verification failed" in spark_answer(script)
 
 
 def test_spark_reads_every_further_column(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from models.bundles import split_record as split_file
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
+from tests.support.manifests import edit_manifest
 from tests.support.tiny import SPEC, TAXONOMY, tiny_dataset
 from transforms import storage
 from transforms.features.spec import FeatureSpec
@@ -113,9 +114,8 @@ def bundle_fitted_on(folder: Path, **sides: range) -> str:
     rows = {split: [(f"track-{n:03d}", f"artist-{n // 2}") for n in numbers] for split, numbers in sides.items()}
     data = split_file.to_bytes(rows)
     (folder / split_file.SPLIT_FILE).write_bytes(data)
-    manifest = json.loads((folder / "bundle.json").read_text())
-    manifest["files"][split_file.SPLIT_FILE] = hashlib.sha256(data).hexdigest()
-    (folder / "bundle.json").write_text(json.dumps(manifest))
+    sha256 = hashlib.sha256(data).hexdigest()
+    edit_manifest(folder / "bundle.json", lambda fields: fields["files"].update({split_file.SPLIT_FILE: sha256}))
     return str(folder)
 
 

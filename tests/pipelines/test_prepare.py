@@ -255,8 +255,8 @@ def test_a_dataset_whose_shard_is_cut_off_is_not_finished(
 ) -> None:
     listed = storage.list_folder
 
-    def cut_off(url: str) -> Iterator[FileInfo]:
-        for file in listed(url):
+    def cut_off(url: str, **roots: object) -> Iterator[FileInfo]:
+        for file in listed(url, **roots):
             yield dataclasses.replace(file, size=file.size - 1) if file.url.endswith(".tfrecord") else file
 
     monkeypatch.setattr(storage, "list_folder", cut_off)
@@ -372,7 +372,7 @@ def test_every_problem_is_reported_and_nothing_is_written(
         (("--split-ratios", "1,1,1"), 2, "add up to 1"),
         (("--chunk-tracks", "0"), 2, "at least 1"),
         (("--split-column", "side"), 2, "further columns are fold"),
-        (("--max-reject-ratio", "2"), 2, "not between 0 and 1"),
+        (("--max-reject-ratio", "2"), 2, "'2' is not a number from 0 to 1"),
         (("--feature-spec", "nowhere.json"), 1, "not a feature spec"),
         (("--taxonomy", "nowhere.yaml"), 1, "no such taxonomy file"),
         (("--catalog", "nowhere.csv"), 1, "no such file"),

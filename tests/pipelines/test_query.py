@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.reading.query import one_line
+from tests.support.manifests import edit_manifest
 from tests.support.published import fake_bundle, publish_table
 from transforms.table.layout import snapshot_path
 
@@ -69,7 +70,8 @@ def test_the_snapshot_of_a_day(table, tmp_path, capsys):
     copy = shutil.copytree(table, tmp_path / "table")
     for number in (1, 2):
         path = copy / snapshot_path(number)
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"created": f"2026-01-0{number}T05:00:00+00:00"}))
+        created = f"2026-01-0{number}T05:00:00+00:00"
+        edit_manifest(path, lambda fields, created=created: fields.update(created=created))
     for day, tracks in (("2026-01-01", 18), ("2026-01-02T04:59", 18), ("2026-01-02", 24)):
         answer = ask(capsys, str(copy), "SELECT count(*) AS n FROM tracks", "--as-of", day, "--format", "json")
         assert json.loads(answer[1]) == [{"n": tracks}]

@@ -184,11 +184,16 @@ def _touch_audio(path: Path, other: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0" * 10)
 
 
-def test_a_track_gone_from_the_catalog_is_gone_from_the_snapshot(world: World, tagged, tmp_path: Path) -> None:
+def test_a_track_gone_from_the_catalog_is_gone_from_the_snapshot(world: World, tagged, tmp_path: Path, capsys) -> None:
     table = shutil.copytree(tagged[0], tmp_path / "table")
     kept = _write(world.rows().slice(0, 5), tmp_path / "kept.parquet")
-    snapshot = tag(world, table, catalog=kept)
-    assert snapshot.run.counts["catalog"] == 5
+    assert tag_code(world, table, catalog=kept) == 3
+    gone = world.rows().num_rows - 5
+    assert f"{gone} of {world.rows().num_rows} tracks of the last snapshot are not in the" in capsys.readouterr().err
+    snapshot = tag(world, table, "--max-removed-ratio", "0.9", catalog=kept)
+    assert snapshot.run.counts["catalog"] == snapshot.run.counted == 5
+    assert snapshot.run.changes == {"added": 0, "removed": gone}
+    assert snapshot.run.gates["removed"] == {"value": gone / world.rows().num_rows, "limit": 0.9, "passed": True}
     assert len(ledger(table, read_snapshot(str(table), 1))) == world.rows().num_rows
 
 
@@ -281,7 +286,7 @@ def test_min_score_and_top_k_are_recorded_and_obeyed(world: World, table: Path) 
 @pytest.mark.parametrize(
     ("flags", "code", "word"),
     [
-        (["--max-reject-ratio", "7"], 2, "max_reject_ratio=7"),
+        (["--max-reject-ratio", "7"], 2, "'7' is not a number from 0 to 1"),
         (["--chunk-tracks", "0"], 2, "--chunk-tracks=0"),
         (["--top-k", "0"], 2, "top_k=0"),
         (["--runner", "DaskRunner"], 2, "DaskRunner"),

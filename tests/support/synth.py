@@ -71,6 +71,19 @@ AV_FORMATS = {
 """Kinds that ffmpeg's libraries read -> muxer and codec."""
 
 
+OTHER_AV_FORMATS = {
+    "mpeg-transport": ("mpegts", "aac"),
+    "mpeg-program": ("mpeg", "mp2"),
+    "avi": ("avi", "ac3"),
+    "realmedia": ("rm", "ac3"),
+    "aac-latm": ("latm", "aac"),
+    "spdif": ("spdif", "ac3"),
+    "flv": ("flv", "mp3"),
+    "voc": ("voc", "pcm_s16le"),
+}
+"""Kinds of other programs: video files, broadcasts, a digital output, old sound cards."""
+
+
 _LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
@@ -78,8 +91,8 @@ _LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 def av_file(
     kind: str, seconds: float, rate: int = 44_100, *, channels: int = 2, begins_s: float = 0.0, **options: str
 ) -> bytes:
-    """`music` in one of AV_FORMATS; its first sample stands at `begins_s` of the container's time."""
-    muxer, codec = AV_FORMATS[kind]
+    """`music` in one of AV_FORMATS or OTHER_AV_FORMATS, whose first sample is at `begins_s` of the container's time."""
+    muxer, codec = (AV_FORMATS | OTHER_AV_FORMATS)[kind]
     samples = (music(seconds, rate, channels) * 32_767).astype(np.int16)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=muxer, options=options) as container:

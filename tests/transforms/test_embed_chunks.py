@@ -15,6 +15,7 @@ from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.extraction.source import Chunk, Source
 from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
+from transforms.storage import SourceRoots
 
 FACTS = AudioFacts(duration_s=1.0, sample_rate=8000, channels=1, format="wav", decoded_fraction=1.0, damage=None)
 
@@ -105,7 +106,7 @@ def test_time_and_memory_of_every_stage_are_distributions(tmp_path):
         (tmp_path / name).write_bytes(encode(music(4.0)))
     settings = EmbedSettings(
         target=EmbedTarget(root=str(tmp_path / "table"), embedding_id="em-1", load_embedder=Ones),
-        catalog_root=str(tmp_path),
+        roots=SourceRoots(str(tmp_path)),
         spec=FeatureSpec(patches_per_track=2),
         limits=Limits(),
         children=1,

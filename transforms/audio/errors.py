@@ -45,8 +45,27 @@ class SourceNotFound(TrackError):
 class SourceUnavailable(TrackError):
     """Storage refused or failed, retries included: not the track's fault."""
 
-    reason, stage, due_again = "unavailable", "read", True
-    sentence = "The storage refused or failed, also after retries; the track is due again in the next run."
+    reason, due_again = "unavailable", True
+    stage: ClassVar[Stage] = "read"
+    sentence = (
+        "The storage refused or failed, or the machine ended the decoding process, also after retries; the track is "
+        "due again in the next run."
+    )
+
+
+class MachineFault(SourceUnavailable):
+    """The machine ended the track's decoding processes or did not let them start: not the track's fault.
+
+    Attributes:
+      tries: what happened to each process.
+      was_killed: whether the last one, which ran alone, was killed while it had the track.
+    """
+
+    stage = "decode"
+
+    def __init__(self, detail: str, tries: tuple[str, ...] = (), *, was_killed: bool = False) -> None:
+        super().__init__(detail)
+        self.tries, self.was_killed = tries, was_killed
 
 
 class Empty(TrackError):
@@ -75,8 +94,8 @@ class FormatNotAllowed(TrackError):
 
     reason, stage = "format_not_allowed", "probe"
     sentence = (
-        "The file is not read as audio: a playlist, picture, document, archive or MIDI file, Ogg without a known audio "
-        "codec, or a reference to another file."
+        "The file is not read as audio: a playlist, picture, document, archive, program, MIDI file or tracker module, "
+        "Ogg without a known audio codec or without its beginning, or a reference to another file."
     )
 
 
@@ -84,7 +103,7 @@ class UnsupportedCodec(TrackError):
     """A supported container with an unsupported codec."""
 
     reason, stage = "unsupported_codec", "probe"
-    sentence = "No decoder reads the codec that the header names; in a damaged file the header may be wrong."
+    sentence = "No decoder reads the format or the codec; in a damaged file the header may be wrong."
 
 
 class UnsupportedChannels(TrackError):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 
+from transforms.catalog import limits
 from transforms.catalog.files import CatalogFile
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.stored_types import stored_name, stored_type
@@ -21,17 +22,17 @@ def file_problems(file: CatalogFile) -> list[Problem]:
             problems.append(_file_problem(file, name, "this name is taken: rename the column"))
         elif file.format == "parquet" and name in CATALOG.names and not _fits(name, type_):
             wanted = CATALOG.field(name).type
-            problems.append(_file_problem(file, name, f"type {type_} cannot be read as {wanted}: cast it"))
+            problems.append(_file_problem(file, name, f"type {str(type_)[:60]} cannot be read as {wanted}: cast it"))
     return problems
 
 
 def _missing(file: CatalogFile, name: str) -> Problem:
     near = [c for c in file.columns if c.lower().replace(" ", "_") == name]
-    hint = f"rename column {near[0]!r}" if near else f"the columns are {', '.join(file.columns)}"
+    hint = f"rename column {near[0]!r}" if near else f"the columns are {limits.listed(file.columns)}"
     return _file_problem(file, name, f"no such column: {hint}")
 
 
-def _file_problem(file: CatalogFile, name: str, message: str) -> Problem:
+def _file_problem(file: CatalogFile, name: str | None, message: str) -> Problem:
     return Problem(file=file.url, row=None, column=name, message=message)
 
 
@@ -64,9 +65,17 @@ def catalog_schema(files: Collection[CatalogFile]) -> pa.Schema:
             kind = stored_type(file.columns[name])
             if (both := _unified(types.get(name, kind), kind)) is None:
                 raise CatalogError(
-                    [_file_problem(file, name, f"{kind} here, {types[name]} in an earlier file: cast one")]
+                    [
+                        _file_problem(
+                            file, name, f"{str(kind)[:60]} here, {str(types[name])[:60]} in an earlier file: cast one"
+                        )
+                    ]
                 )
             types[name] = both
+        if len(types) > limits.MOST_COLUMNS:
+            raise CatalogError(
+                [_file_problem(file, None, f"{len(types)} columns with those of earlier files: remove some")]
+            )
     further = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in sorted(types.items())}
     return pa.schema([*CATALOG, *_further_fields(further), *_PLACE])
 

@@ -1,19 +1,22 @@
 """Catalog files in storage: finding them, their columns, and their rows before validation."""
 
-import csv
 import dataclasses
-import io
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms import storage
+from transforms.catalog import limits
+from transforms.catalog.delimited.encoding import open_text, text_lines
+from transforms.catalog.delimited.table import TextTable, open_text_table
+from transforms.catalog.json_objects import json_columns, json_object
+from transforms.catalog.parquet_rows import RowGroup, group_rows, probe_parquet
 from transforms.catalog.problems import CatalogError, Problem
-from transforms.catalog.stored_types import far_columns
+from transforms.catalog.sources import check_links
+from transforms.formats.parquet import ParquetError
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -28,9 +31,8 @@ _FORMATS: dict[str, Format] = {
 CATALOG_SUFFIXES = tuple(_FORMATS)
 """Suffixes of catalog file names."""
 
-_MAX_FIELD = 16 * 1024 * 1024
-
-csv.field_size_limit(_MAX_FIELD)
+_TEXT_BATCH_BYTES = limits.BATCH_BYTES // 4  # rows of text need several times their size as objects
+_CELL_BYTES = 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,13 +43,15 @@ class CatalogFile:
       url: URL of the file.
       format: its format, from the suffix of its name.
       columns: name and type of each column. Columns of a CSV are strings; types of JSON Lines follow from the values.
-      row_groups: number of rows of each row group (Parquet); empty otherwise.
+      row_groups: the row groups of a Parquet file; empty for other formats, and in shards.
+      table: a CSV's form, columns and number of rows; None for other formats.
     """
 
     url: str
     format: Format
     columns: dict[str, pa.DataType]
-    row_groups: tuple[int, ...] = ()
+    row_groups: tuple[RowGroup, ...] = ()
+    table: TextTable | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,7 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     In a folder or glob, other files and names that start with `.` or `_` are skipped.
 
     Raises:
-      CatalogError: there is no catalog file.
+      CatalogError: there is no catalog file, or one is a link out of the folder.
     """
     folder, glob = split_glob(url)
     if (kind := _format(url)) is not None and not glob:
@@ -74,6 +78,7 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     pattern = _glob_pattern(folder, glob) if glob else None
     listed = [info.url for info in storage.list_files(folder)]
     names = sorted(name for name in listed if (pattern is None or pattern.fullmatch(name)) and not _hidden(name))
+    check_links(names, folder)
     files = [(name, kind) for name in names if (kind := _format(name)) is not None]
     if not files:
         hint = f"name catalog files {', '.join(CATALOG_SUFFIXES)}"
@@ -114,178 +119,124 @@ def _glob_pattern(folder: str, glob: str) -> re.Pattern[str]:
 
 
 def probe(url: str, kind: Format) -> CatalogFile:
-    """Reads the columns of a file: from a Parquet footer, a CSV header, or the keys of all lines of JSON Lines.
+    """Reads the columns of a file: from a Parquet footer, or from one pass over a CSV or JSON Lines.
 
     Raises:
       CatalogError: the file is missing, or its content does not match its suffix.
     """
     try:
+        if kind in ("csv", "tsv"):
+            return _probe_table(url, kind)
+        if kind == "parquet":
+            return _probe_parquet(url)
         with storage.open_input(url) as stream:
-            if kind == "parquet":
-                return _probe_parquet(url, stream)
-            if kind == "jsonl":
-                return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
-            return CatalogFile(url=url, format=kind, columns=dict.fromkeys(_csv_header(stream, kind), pa.string()))
+            return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
     except storage.NotFound as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no such file ({e})")]) from e
-    except (ValueError, pa.ArrowException, csv.Error) as e:
-        raise CatalogError([Problem(file=url, row=None, column=None, message=str(e))]) from e
+    except (ValueError, ParquetError) as e:
+        message = str(e).removeprefix(f"{url}: ")
+        raise CatalogError([Problem(file=url, row=None, column=None, message=message)]) from e
 
 
-def _probe_parquet(url: str, stream: BinaryIO) -> CatalogFile:
-    footer = pq.ParquetFile(stream)
-    schema, meta = footer.schema_arrow, footer.metadata
-    _check_names(schema.names)
-    groups = tuple(meta.row_group(i).num_rows for i in range(meta.num_row_groups))
-    columns = dict(zip(schema.names, schema.types, strict=True)) | dict.fromkeys(far_columns(footer), pa.string())
+def _probe_parquet(url: str) -> CatalogFile:
+    names, columns, groups = probe_parquet(url)
+    _check_names(names)
     return CatalogFile(url=url, format="parquet", columns=columns, row_groups=groups)
 
 
-def _check_names(names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+def _probe_table(url: str, kind: Format) -> CatalogFile:
+    table = open_text_table(url)
+    _check_names(table.names)
+    return CatalogFile(url=url, format=kind, columns=dict.fromkeys(table.names, pa.string()), table=table)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    limits.check_columns(names)
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
-        raise ValueError(f"columns {repeated} are repeated in the header: rename one of each")
+        raise ValueError(f"columns {repeated[:20]} are repeated in the header: rename one of each")
     if "" in names:
         raise ValueError(f"column {names.index('') + 1} has no name: name it or remove it")
 
 
-def _lines(stream: BinaryIO) -> io.TextIOWrapper:
-    """Text of a file with or without a byte order mark. Bytes that are not UTF-8 are reported later, with their row."""
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _csv_reader(stream: BinaryIO, kind: Format) -> Any:
-    return csv.reader(_lines(stream), delimiter="\t" if kind == "tsv" else ",", strict=True)
-
-
-def _csv_header(stream: BinaryIO, kind: Format) -> list[str]:
-    for row in _csv_reader(stream, kind):
-        if row:
-            names = [name.strip() for name in row]
-            _check_names(names)
-            return names
-    raise ValueError("the file is empty: the first line must name the columns")
-
-
 def _json_columns(stream: BinaryIO) -> dict[str, pa.DataType]:
-    """All keys of all lines, each with the type that fits its values, or text if no single type fits."""
-    kinds: dict[str, set[type]] = {}
-    for row in _json_rows(stream):
-        for key, value in row.value.items() if isinstance(row.value, dict) else ():
-            kinds.setdefault(key, set()).add(_kind(value))
-    _check_names(list(kinds))
-    return {key: _json_type(found - {type(None)}) for key, found in kinds.items()}
+    columns = json_columns((line, value) for line, value, _ in _json_rows(stream))
+    _check_names(list(columns))
+    return columns
 
 
-def _kind(value: Any) -> type:
-    """The value's type. A whole number that exceeds 64 bits counts as text."""
-    return str if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
-
-
-def _json_type(kinds: set[type]) -> pa.DataType:
-    if kinds == {bool}:
-        return pa.bool_()
-    if kinds == {int}:
-        return pa.int64()
-    return pa.float64() if kinds and kinds <= {int, float} else pa.string()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _TextRow:
-    """One row of a text file: its fields or object, or the error of parsing it."""
-
-    row: int
-    line: int
-    value: Any
+_TextRow = tuple[int, Any, int]
+"""The line on which a row of a text file ends; its fields or object, or the error of parsing it; and its characters."""
 
 
 def _json_rows(stream: BinaryIO) -> Iterator[_TextRow]:
-    row = 0
-    for number, text in enumerate(_lines(stream), 1):
+    for number, text in enumerate(text_lines(open_text(stream)), 1):
         if text.strip():
-            row += 1
-            yield _TextRow(row=row, line=number, value=_json_value(text))
+            yield number, json_object(text), len(text)
 
 
-def _json_value(text: str) -> Any:
-    """The line's object, or the error as a value. NaN and infinity, which JSON does not allow, become null."""
-    try:
-        value = json.loads(text, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as e:
-        return ValueError(f"not a JSON object ({e}): write one object per line")
-    if not isinstance(value, dict):
-        return ValueError(f"{text.strip()[:60]!r} is not a JSON object: write one object per line")
-    return value
-
-
-def _csv_rows(stream: BinaryIO, kind: Format) -> Iterator[_TextRow]:
-    """Yields the rows after the header. Empty lines are skipped."""
-    reader = _csv_reader(stream, kind)
-    row = -1
-    while True:
-        try:
-            value: Any = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as e:
-            value = ValueError(f"broken CSV ({e}): close quotes, and double those inside a field")
-        if value:
-            row += 1
-        if value and row > 0:
-            yield _TextRow(row=row, line=reader.line_num, value=value)
+def _table_rows(table: TextTable) -> Iterator[_TextRow]:
+    for line, fields in table.records():
+        yield line, fields, 0 if isinstance(fields, ValueError) else sum(map(len, fields)) + len(fields)
 
 
 def count(file: CatalogFile) -> int:
-    """Number of rows of a file: from a Parquet footer, or by reading the text."""
-    if file.format == "parquet":
-        return sum(file.row_groups)
+    """Number of rows of a text file: from the pass over a CSV, or by reading JSON Lines."""
+    if file.table is not None:
+        return file.table.rows
     with storage.open_input(file.url) as stream:
-        return sum(1 for _ in (_json_rows(stream) if file.format == "jsonl" else _csv_rows(stream, file.format)))
+        return sum(1 for _ in _json_rows(stream))
 
 
-def raw_batches(file: CatalogFile, row_group: int | None, batch_rows: int) -> Iterator[RawBatch]:
-    """Yields the rows of a file, or of one row group of a Parquet file, at most `batch_rows` at a time."""
+def raw_batches(file: CatalogFile, batch_rows: int) -> Iterator[RawBatch]:
+    """Yields the rows of a text file, at most `batch_rows` at a time."""
+    if file.table is not None:
+        yield from _text_batches(file, _table_rows(file.table), batch_rows, _csv_fields)
+        return
     with storage.open_input(file.url) as stream:
-        if file.format == "parquet":
-            yield from _parquet_batches(stream, row_group or 0, batch_rows)
-        elif file.format == "jsonl":
-            yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
-        else:
-            yield from _text_batches(file, _csv_rows(stream, file.format), batch_rows, _csv_fields)
+        yield from _text_batches(file, _json_rows(stream), batch_rows, _json_fields)
 
 
-def _parquet_batches(stream: BinaryIO, row_group: int, batch_rows: int) -> Iterator[RawBatch]:
-    source = pq.ParquetFile(stream, page_checksum_verification=True)
-    done = sum(source.metadata.row_group(i).num_rows for i in range(row_group))
-    for batch in source.iter_batches(batch_size=batch_rows, row_groups=[row_group]):
-        rows = list(range(done + 1, done + 1 + len(batch)))
-        done += len(batch)
+def parquet_batches(url: str, number: int, group: RowGroup, batch_rows: int) -> Iterator[RawBatch]:
+    """Yields the rows of a row group of a Parquet file, at most `batch_rows` at a time."""
+    for part in group_rows(url, number, group, batch_rows):
+        first, batch = part.first + 1, part.batch
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        yield RawBatch(columns=columns, rows=rows, lines=None, problems=[])
+        problems = [
+            Problem(file=url, row=row, column=None, message=limits.row_size(size))
+            for row, size in enumerate(part.too_large, first)
+        ]
+        yield RawBatch(columns=columns, rows=list(range(first, first + len(batch))), lines=None, problems=problems)
 
 
 def _text_batches(
     file: CatalogFile, rows: Iterator[_TextRow], batch_rows: int, fields: Callable[[Any, list[str]], list[Any]]
 ) -> Iterator[RawBatch]:
     names = list(file.columns)
-    good: list[tuple[_TextRow, list[Any]]] = []
+    good: list[tuple[int, int, list[Any]]] = []
     problems: list[Problem] = []
-    for row in rows:
+    held = 0
+    for row, (line, value, size) in enumerate(rows, 1):
         try:
-            good.append((row, fields(row.value, names)))
+            if size > limits.ROW_BYTES and not isinstance(value, ValueError):
+                raise ValueError(limits.row_size(size))
+            good.append((row, line, fields(value, names)))
         except ValueError as e:
-            problems.append(Problem(file=file.url, row=row.row, column=None, message=str(e), line=row.line))
-        if len(good) + len(problems) >= batch_rows:
+            problems.append(Problem(file=file.url, row=row, column=None, message=str(e), line=line))
+        held += size + _CELL_BYTES * len(names)
+        if len(good) + len(problems) >= batch_rows or held >= _TEXT_BATCH_BYTES:
             yield _raw_batch(names, good, problems)
-            good, problems = [], []
+            good, problems, held = [], [], 0
     if good or problems:
         yield _raw_batch(names, good, problems)
 
 
-def _raw_batch(names: list[str], good: list[tuple[_TextRow, list[Any]]], problems: list[Problem]) -> RawBatch:
-    columns: dict[str, pa.Array | list[Any]] = {name: [values[i] for _, values in good] for i, name in enumerate(names)}
+def _raw_batch(names: list[str], good: list[tuple[int, int, list[Any]]], problems: list[Problem]) -> RawBatch:
+    columns: dict[str, pa.Array | list[Any]] = {
+        name: [values[i] for _, _, values in good] for i, name in enumerate(names)
+    }
     return RawBatch(
-        columns=columns, rows=[row.row for row, _ in good], lines=[row.line for row, _ in good], problems=problems
+        columns=columns, rows=[row for row, _, _ in good], lines=[line for _, line, _ in good], problems=problems
     )
 
 

@@ -1,8 +1,13 @@
 """Problems of input files, with file, row and what to do. All problems are reported, not only the first."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Self
+
+from transforms.storage import redact
+
+_MOST_CHARS = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,13 +28,19 @@ class Problem:
     message: str
     line: int | None = None
 
+    def __post_init__(self) -> None:
+        # Many problems are kept in memory, and their texts can come from the catalog.
+        if len(self.message) > _MOST_CHARS:
+            object.__setattr__(self, "message", f"{self.message[: _MOST_CHARS - 3]}...")
+
     def __str__(self) -> str:
         parts = [self.file]
         if self.row is not None:
             parts.append(f"row {self.row}" + (f" (line {self.line})" if self.line is not None else ""))
         if self.column is not None:
             parts.append(f"column {self.column}")
-        return f"{', '.join(parts)}: {self.message}"
+        # A name with a line end must not look like a further problem.
+        return redact(f"{', '.join(parts)}: {self.message}").replace("\n", r"\n")
 
 
 MOST_PROBLEMS = 1000
@@ -47,6 +58,34 @@ class ProblemSample:
     def lines(self) -> tuple[str, ...]:
         """The problems as a user reads them."""
         return tuple(map(str, self.problems))
+
+
+@dataclasses.dataclass(kw_only=True)
+class ProblemTally:
+    """Counts problems by column, and keeps the first ones.
+
+    Attributes:
+      counts: column, or None for problems of whole rows -> number of problems.
+      kept: the first `MOST_PROBLEMS` problems of each column.
+    """
+
+    counts: Counter[str | None] = dataclasses.field(default_factory=Counter)
+    kept: list[Problem] = dataclasses.field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Counts a problem."""
+        self.counts[problem.column] += 1
+        if self.counts[problem.column] <= MOST_PROBLEMS:
+            self.kept.append(problem)
+
+    @property
+    def count(self) -> int:
+        """Number of all problems."""
+        return self.counts.total()
+
+    def examples(self, column: str | None, most: int) -> list[Problem]:
+        """The first problems of a column."""
+        return [problem for problem in self.kept if problem.column == column][:most]
 
 
 class CatalogError(ValueError):

@@ -14,10 +14,27 @@ import pyarrow.compute as pc
 
 from transforms.catalog import files as catalog_files
 from transforms.catalog.columns import catalog_schema, file_problems
-from transforms.catalog.files import CatalogFile
+from transforms.catalog.files import CatalogFile, RawBatch
+from transforms.catalog.parquet_rows import RowGroup
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.rows import canonical_rows
+from transforms.formats.parquet import ParquetError
 from transforms.schemas.catalog import FILE, ROW
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardRows:
+    """The rows of a shard.
+
+    Attributes:
+      count: number of the rows, valid or not, when the shards were listed.
+      number: number of the row group of a Parquet file; None for text files. The same holds for `group`.
+      group: the row group.
+    """
+
+    count: int
+    number: int | None = None
+    group: RowGroup | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,19 +43,19 @@ class CatalogShard:
 
     Attributes:
       file: the file and its columns.
-      row_group: number of the row group; None for text files.
+      part: its rows in the file.
       root: folder that relative uris start from.
       schema: schema of the batches, the same for all shards of a catalog.
     """
 
     file: CatalogFile
-    row_group: int | None
+    part: ShardRows
     root: str
     schema: pa.Schema
 
 
 def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
-    """Lists all shards of a catalog, in order. Rows are read only for the keys of JSON Lines.
+    """Lists all shards of a catalog, in order. Text files are read to count their rows, and for the keys of JSON Lines.
 
     Args:
       url: a file, a folder or a glob (`*`, `?`, `[...]`, `**`).
@@ -51,10 +68,19 @@ def list_shards(url: str, root: str | None = None) -> list[CatalogShard]:
     schema = catalog_schema(files)
     root = default_root(url) if root is None else root
     return [
-        CatalogShard(file=file, row_group=group, root=root, schema=schema)
+        # Only its own row group travels with a shard: with all, the list would grow with the square of their number.
+        CatalogShard(file=dataclasses.replace(file, row_groups=()), part=part, root=root, schema=schema)
         for file in files
-        for group in (range(len(file.row_groups)) if file.format == "parquet" else (None,))
+        for part in _parts(file)
     ]
+
+
+def _parts(file: CatalogFile) -> Iterator[ShardRows]:
+    if file.format == "parquet":
+        for number, group in enumerate(file.row_groups):
+            yield ShardRows(count=group.rows, number=number, group=group)
+    else:
+        yield ShardRows(count=catalog_files.count(file))
 
 
 def default_root(url: str) -> str:
@@ -68,9 +94,8 @@ def default_root(url: str) -> str:
 
 
 def count_rows(shards: Collection[CatalogShard]) -> int:
-    """Number of rows of the shards, valid or not: from Parquet footers, or by reading text files."""
-    groups = sum(s.file.row_groups[s.row_group] for s in shards if s.row_group is not None)
-    return groups + sum(catalog_files.count(s.file) for s in shards if s.row_group is None)
+    """Number of rows of the shards, valid or not, as they were counted when the shards were listed."""
+    return sum(shard.part.count for shard in shards)
 
 
 def _probe_all(url: str) -> list[CatalogFile]:
@@ -98,9 +123,39 @@ def read_shard(shard: CatalogShard, batch_rows: int = 4096) -> Iterator[tuple[pa
 
     Yields:
       A batch of valid rows with all problems of the invalid ones. For repeated ids, see `repeated_ids`.
+
+    Raises:
+      CatalogError: the file is damaged, or has another number of rows than were counted at first.
     """
-    for raw in catalog_files.raw_batches(shard.file, shard.row_group, batch_rows):
-        yield canonical_rows(raw, shard.file.url, shard.root, shard.schema)
+    done = 0
+    try:
+        for raw in _raw_batches(shard, batch_rows):
+            done += len(raw.rows) + len(raw.problems)
+            yield canonical_rows(raw, shard.file.url, shard.root, shard.schema)
+    except ParquetError as error:
+        raise _shard_error(shard, str(error).removeprefix(f"{shard.file.url}: ")) from error
+    if done != shard.part.count:
+        raise _shard_error(
+            shard,
+            f"{done} rows were read, but {shard.part.count} were counted at first: the file was changed meanwhile, or "
+            "is damaged: run the command again",
+        )
+
+
+def _raw_batches(shard: CatalogShard, batch_rows: int) -> Iterator[RawBatch]:
+    number, group = shard.part.number, shard.part.group
+    if number is not None and group is not None:
+        yield from catalog_files.parquet_batches(shard.file.url, number, group, batch_rows)
+        return
+    try:
+        yield from catalog_files.raw_batches(shard.file, batch_rows)
+    except ValueError as error:  # the file was replaced since it was counted
+        raise _shard_error(shard, str(error).removeprefix(f"{shard.file.url}: ")) from error
+
+
+def _shard_error(shard: CatalogShard, message: str) -> CatalogError:
+    place = "" if shard.part.number is None else f"row group {shard.part.number}: "
+    return CatalogError([Problem(file=shard.file.url, row=None, column=None, message=f"{place}{message}")])
 
 
 def repeated_ids(table: pa.Table) -> list[Problem]:

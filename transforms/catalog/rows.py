@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 from transforms.catalog import values as track_values
 from transforms.catalog.columns import further_columns
 from transforms.catalog.files import RawBatch
+from transforms.catalog.limits import ID_CHARS, TEXT_CHARS
 from transforms.catalog.problems import Problem
 from transforms.catalog.stored_types import stored_values
 from transforms.schemas.catalog import CATALOG, TAG_WEIGHT
 from transforms.taxonomy.tag_ids import TagWeights
 
+_ID_COLUMNS = frozenset({"artist_id", "album_id", "source_version"})
 _TEXT_COLUMNS = frozenset(CATALOG.names) - {"track_id", "uri", "year", "tags"}
 
 
@@ -55,7 +57,7 @@ class _Canonical:
         values = self._raw.columns.get(field.name)
         if values is None:
             return pa.nulls(len(self._raw.rows), field.type)
-        if field.name in _TEXT_COLUMNS and _is_sound_text(values):
+        if field.name in _TEXT_COLUMNS and _is_sound_text(values, _most_chars(field.name)):
             return pc.replace_with_mask(values, pc.equal(values, ""), pa.scalar(None, pa.string()))
         if field.name == "tags":
             return _tag_array([self._tags(i, value) for i, value in enumerate(_python_values(values))])
@@ -70,7 +72,7 @@ class _Canonical:
 
     def _converted(self, name: str, value: object) -> Any:
         if name in _TEXT_COLUMNS:
-            return track_values.text(value)
+            return track_values.text(value, _most_chars(name))
         if name == "uri":
             return track_values.uri(value, remote_root=self._remote_root)
         return track_values.track_id(value) if name == "track_id" else track_values.year(value)
@@ -129,15 +131,19 @@ class _Canonical:
         self._bad.add(i)
 
 
-def _is_sound_text(values: pa.Array | list[Any]) -> bool:
-    """Whether these are plain Arrow strings in valid UTF-8, which Parquet readers do not check."""
+def _most_chars(name: str) -> int:
+    return ID_CHARS if name in _ID_COLUMNS else TEXT_CHARS
+
+
+def _is_sound_text(values: pa.Array | list[Any], most: int) -> bool:
+    """Whether these are plain Arrow strings of at most `most` bytes in UTF-8, which Parquet readers do not check."""
     if isinstance(values, list) or not pa.types.is_string(values.type):
         return False
     try:
         values.validate(full=True)
     except pa.ArrowInvalid:
         return False
-    return True
+    return (pc.max(pc.binary_length(values)).as_py() or 0) <= most
 
 
 def _tag_array(rows: list[TagWeights | None]) -> pa.Array:

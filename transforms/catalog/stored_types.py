@@ -7,6 +7,7 @@ signed ones, float16 becomes float32, durations become seconds. Times of day, wi
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.formats.dates import beyond_calendar, date_texts, python_values
+from transforms.formats.parquet_structure import ColumnChunk
 
 _LONGEST_NAME = 300
 _REFUSED = re.compile(r'[\x00-\x1f\x7f!"$()*,./;?@\[\\\]^`{}~]')
@@ -150,17 +152,16 @@ def _check_dates(values: pa.Array) -> None:
             raise pa.ArrowInvalid("a year is not between 1 and 9999: write the column as text")
 
 
-def far_columns(parquet: pq.ParquetFile) -> frozenset[str]:
+def far_columns(schema: pq.ParquetSchema, groups: Iterable[Sequence[ColumnChunk]]) -> frozenset[str]:
     """Columns with a date or timestamp outside of Python's calendar, according to the file's statistics."""
-    far = set()
-    for place in range(len(parquet.schema.names)):
-        kind = _calendar_type(parquet.schema.column(place))
-        for group in range(parquet.num_row_groups if kind is not None else 0):
-            stated = parquet.metadata.row_group(group).column(place).statistics
-            ends = (stated.min_raw, stated.max_raw) if stated is not None and stated.has_min_max else ()
-            if any(beyond_calendar(count, kind) for count in ends):
-                far.add(parquet.schema.column(place).path.split(".")[0])
-    return frozenset(far)
+    kinds = {place: kind for place in range(len(schema)) if (kind := _calendar_type(schema.column(place))) is not None}
+    return frozenset(
+        schema.column(place).path.split(".")[0]
+        for group in groups
+        if kinds
+        for place, kind in kinds.items()
+        if any(beyond_calendar(end, kind) for end in group[place].ends or ())
+    )
 
 
 def _calendar_type(column: pq.ColumnSchema) -> pa.DataType | None:

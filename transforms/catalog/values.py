@@ -1,11 +1,12 @@
 """Single values of a catalog row. Each function returns the canonical value, or raises `ValueError` with a reason."""
 
+import datetime
 import math
-import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
+from transforms.catalog.limits import ID_CHARS, MOST_TAGS, TEXT_CHARS, URI_CHARS
 from transforms.taxonomy.tag_ids import TagWeights, shown, tag_id, tag_weight, weighted_tag
 
 
@@ -13,11 +14,13 @@ class Undecodable:
     """Marks a stored text that is not UTF-8."""
 
 
-def text(value: object) -> str | None:
-    """A text value. Whole numbers are converted to text; an empty text becomes None."""
+def text(value: object, most: int = TEXT_CHARS) -> str | None:
+    """A text value of at most `most` characters. Whole numbers are converted to text; an empty text becomes None."""
     if value is None or value == "":
         return None
     if isinstance(value, str):
+        if len(value) > most:
+            raise ValueError(f"{shown(value)} has {len(value)} characters, at most {most} are read: shorten it")
         if not value.isascii():
             _check_unicode(value)
         return value
@@ -43,20 +46,29 @@ def _check_unicode(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as e:
-        raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8") from e
+        code = ord(value[e.start])
+        if 0xDC80 <= code <= 0xDCFF:  # a wrong byte, see `delimited.encoding.open_text`
+            raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8") from e
+        raise ValueError(
+            f"{shown(value)} contains half a character (the lone surrogate U+{code:04X}), as a text that was cut: "
+            "write the whole character or leave it out"
+        ) from e
 
 
 def track_id(value: object) -> str:
     """A catalog key. All characters are kept, including leading zeros."""
-    found = text(value)
+    found = text(value, ID_CHARS)
     if found is None or not found.strip():
         raise ValueError("empty track_id: give every track a unique id")
     return found
 
 
 def uri(value: object, *, remote_root: bool) -> str:
-    """The audio's location: `gs://bucket/object`, a path under the catalog root or (local root only) from `/`."""
-    found = text(value)
+    """The audio's location: `gs://bucket/object`, a path from the catalog root or (local root only) from `/`.
+
+    Whether it may be read is decided where tracks are planned, because links have to be resolved for that.
+    """
+    found = text(value, URI_CHARS)
     if found is None or not found.strip():
         raise ValueError("empty uri: give the audio file's path under the catalog root, or gs://bucket/object")
     if "\x00" in found:
@@ -64,13 +76,8 @@ def uri(value: object, *, remote_root: bool) -> str:
     scheme, separator, _ = found.partition("://")
     if separator:
         _check_scheme(found, scheme)
-    elif found.startswith("/"):
-        if remote_root:
-            raise ValueError(
-                f"{shown(found)} is a local path under a gs:// catalog root: write it relative, or as gs://"
-            )
-    elif ".." in found and posixpath.normpath(found).split("/")[0] == "..":
-        raise ValueError(f"{shown(found)} leads out of the catalog root: give --catalog-root a folder above it")
+    elif found.startswith("/") and remote_root:
+        raise ValueError(f"{shown(found)} is a local path under a gs:// catalog root: write it relative, or as gs://")
     return found
 
 
@@ -86,14 +93,40 @@ def _check_scheme(found: str, scheme: str) -> None:
         raise ValueError(f"{shown(found)} names no object: write gs://bucket/object")
 
 
+_MONTH = r"[^\W\d_]{3,}\.?"
+_DAY = r"\d{1,2}(?:st|nd|rd|th|er|\.)?"
+_DATES = re.compile(
+    rf"""[\[(]?(?:c(?:a|irca)?\.?|[©℗])?\s*(?:
+    (?P<first>\d{{4}}) (?:[-/.]\d{{1,2}}){{0,2}} (?:[T ]\d{{1,2}}:\d{{2}}.*)?  # 2004, 2004-05, 2004-05-01T00:00Z
+    | (?P<packed>\d{{4}}) (?:0\d|1[0-2]) (?:[0-2]\d|3[01])                   # 20040501
+    | \d{{1,2}}[-/.] (?:\d{{1,2}}[-/.])? (?P<last>\d{{4}}) (?:[ ]\d{{1,2}}:\d{{2}}.*)?    # 01.05.2004, 5/1/2004
+    | (?:{_DAY}[-\s]+)? {_MONTH}[-,\s]* (?:{_DAY},?\s+)? (?P<named>\d{{4}})  # 1 May 2004, May 1, 2004
+    )[\])?]*""",
+    re.VERBOSE,
+)
+"""Spellings of dates in which the year is clear."""
+
+
 def year(value: object) -> int | None:
-    """A year, 1000 to 9999. Whole floats and digits in text are accepted."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    """A year, 1000 to 9999: a whole number, a date, or a text with a year or a date in any usual spelling."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, str) and not value.strip():
+        return None
+    if isinstance(value, datetime.date):
+        return year(value.year)
     number = _whole_number(value)
-    if number is None or not 1000 <= number <= 9999:
-        raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: leave it empty if it is unknown")
-    return number
+    if number is not None and 1000 <= number <= 9999:
+        return number
+    if isinstance(value, str) and (found := _year_of_date(value)) is not None:
+        return found
+    raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: leave it empty if it is unknown")
+
+
+def _year_of_date(value: str) -> int | None:
+    match = _DATES.fullmatch(value.strip())
+    found = next((int(part) for part in match.groups() if part is not None), None) if match else None
+    return found if found is not None and found >= 1000 else None
 
 
 def _whole_number(value: object) -> int | None:
@@ -119,6 +152,8 @@ def tags(value: object) -> tuple[TagWeights | None, list[str]]:
     entries, faults = _entries(value)
     if entries is None:
         return None, faults
+    if len(entries) > MOST_TAGS:
+        return None, [f"{len(entries)} tags, at most {MOST_TAGS} are read: remove some"]
     found: dict[str, float | None] = {}
     for entry in entries:
         try:
@@ -131,7 +166,7 @@ def tags(value: object) -> tuple[TagWeights | None, list[str]]:
     return sorted(found.items()), faults
 
 
-def _entries(value: object) -> tuple[Iterable[Any] | None, list[str]]:
+def _entries(value: object) -> tuple[Collection[Any] | None, list[str]]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None, []
     if isinstance(value, str):

@@ -1,13 +1,16 @@
 """The manifest of a dataset, `dataset.json`. It is written once, after all shards."""
 
 import dataclasses
-import json
 from typing import Any, Self
+
+import pyarrow as pa
 
 from transforms import storage
 from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import json_bytes
+from transforms.formats.arrow import content_digest
+from transforms.formats.inner_paths import inner_path
 from transforms.formats.parquet import read_parquet
+from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.splits.by_artist import SplitRatios
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -16,7 +19,7 @@ DATASET_FILE = "dataset.json"
 REJECTS = "rejects.parquet"
 CONFLICTS_FILE = "conflicts.parquet"
 
-_LATER = ("groups", "gates")
+_LATER = ("groups", "gates", "lists")
 """Fields that older datasets do not have."""
 
 TIED = "tied"
@@ -38,6 +41,7 @@ class ShardEntry:
       patches: number of patches in all its records.
       bytes: size of the file.
       sha256: SHA-256 of the file.
+      checksums: CRC-32C of the file, 8 hex digits; "" once the dataset is finished, and in reports of version 0.1.
     """
 
     path: str
@@ -46,6 +50,16 @@ class ShardEntry:
     patches: int
     bytes: int
     sha256: str
+    checksums: str = ""
+
+    def __post_init__(self) -> None:
+        inner_path(self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shard as an object of `dataset.json`."""
+        fields = dataclasses.asdict(self)
+        del fields["checksums"]
+        return fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +88,8 @@ class DatasetManifest:
       unknown_tags: catalog tag -> number of examples that carry it although the taxonomy does not have it.
       groups: number of `all` groups (artists) of labelled tracks, and of those that are `shared` by several sides.
         Empty in older datasets.
+      gates: name of each gate -> `value`, `limit`, `passed`.
+      lists: `rejects.parquet` and `conflicts.parquet` -> `list_digest`. Empty in older datasets.
     """
 
     feature_spec: FeatureSpec
@@ -95,6 +111,7 @@ class DatasetManifest:
     unknown_tags: dict[str, int]
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    lists: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_id(self) -> str:
@@ -121,7 +138,7 @@ class DatasetManifest:
             "feature_spec": self.feature_spec.to_json(),
             "taxonomy": self.taxonomy.to_json(),
             "split_ratios": self.split_ratios.to_json(),
-            "shards": [dataclasses.asdict(shard) for shard in self.shards],
+            "shards": [shard.to_json() for shard in self.shards],
         }
 
     @classmethod
@@ -157,25 +174,50 @@ class DatasetManifest:
 
     def write(self, dataset: str) -> None:
         """Commits the dataset: creates `dataset.json`, which must not already exist with other content."""
-        storage.create(storage.join(dataset, DATASET_FILE), json_bytes(self.to_json()))
+        storage.create(storage.join(dataset, DATASET_FILE), sealed_bytes(self.to_json()))
 
 
 def tied_tracks(dataset: str, manifest: DatasetManifest) -> list[str]:
     """Ids of the tracks that were left out because their bytes are on two sides of the split.
 
     Raises:
-      DatasetError: the list of rejects, which contains them, is missing.
+      DatasetError: the list of rejects, which contains them, is missing or was changed.
     """
     if not manifest.none.get(TIED):
         return []
-    url = storage.join(dataset, REJECTS)
     try:
-        rows = read_parquet(url, ["track_id", "reason"]).to_pylist()
+        rows = read_list(dataset, manifest, REJECTS).to_pylist()
     except storage.NotFound as e:
         raise DatasetError(
-            f"{url} is missing, although {DATASET_FILE} lists {manifest.none[TIED]} tied tracks: prepare again"
+            f"{storage.join(dataset, REJECTS)} is missing, although {DATASET_FILE} lists {manifest.none[TIED]} tied "
+            "tracks: prepare again"
         ) from e
     return [row["track_id"] for row in rows if row["reason"] == TIED]
+
+
+def list_digest(rows: pa.Table) -> str:
+    """Digest of a list of the dataset. Columns that show where the audio is do not count, as in the whole manifest."""
+    return content_digest(rows.select([name for name in rows.column_names if name not in ("uri", "detail")]))
+
+
+def read_list(dataset: str, manifest: DatasetManifest, name: str) -> pa.Table:
+    """The rows of `rejects.parquet` or `conflicts.parquet`.
+
+    Raises:
+      storage.NotFound: the list is missing.
+      DatasetError: it is damaged or was changed.
+    """
+    url = storage.join(dataset, name)
+    try:
+        rows = read_parquet(url)
+        found = list_digest(rows)
+    except storage.NotFound:
+        raise
+    except (storage.StorageError, ValueError, KeyError) as e:
+        raise DatasetError(f"{url} is damaged, prepare again: {' '.join(str(e).split())}") from e
+    if found != (wanted := manifest.lists.get(name, found)):
+        raise DatasetError(f"{url} was changed, prepare again: its digest is {found}, {DATASET_FILE} has {wanted}")
+    return rows
 
 
 def read_manifest(dataset: str) -> DatasetManifest:
@@ -186,8 +228,6 @@ def read_manifest(dataset: str) -> DatasetManifest:
     """
     url = storage.join(dataset, DATASET_FILE)
     try:
-        return DatasetManifest.from_json(json.loads(storage.read_bytes(url)))
+        return read_record(url, "a dataset manifest", DatasetManifest.from_json, DatasetError)
     except storage.NotFound as e:
         raise DatasetError(f"{url}: no such file: the folder is not a dataset, or `prepare` did not finish") from e
-    except (KeyError, TypeError, json.JSONDecodeError) as e:
-        raise DatasetError(f"{url}: not a dataset manifest ({type(e).__name__}: {e})") from e

@@ -1,24 +1,28 @@
 """Writes one TFRecord file and one report per chunk, with the same bytes on every worker."""
 
-import contextlib
 import dataclasses
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Collection, Iterable, Iterator
 
 from transforms import storage
 from transforms.audio.errors import DUE_AGAIN
 from transforms.dataset.example import Example, decode_example, encode_example
-from transforms.dataset.manifest import TIED, ShardEntry
+from transforms.dataset.manifest import TIED, DatasetError, ShardEntry
 from transforms.dataset.plan import ChunkReport, LabelledChunk, LabelledTrack, TrackOutcome
 from transforms.dataset.stats import DatasetStats
 from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import digest, json_bytes
+from transforms.formats.blocks import crc32c_hex
+from transforms.formats.hashing import digest
+from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.formats.tfrecord import frame, read_records
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
+
+_log = logging.getLogger(__name__)
 
 WORK_FOLDER = "work"
 """Folder in the dataset with the reports of finished chunks, from which the next run resumes after a killed one."""
@@ -33,13 +37,40 @@ class ShardSettings:
     taxonomy: Taxonomy
 
 
+_DAMAGE = (storage.StorageError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a damaged report or shard raises."""
+
+
 def read_report(fingerprint: str, settings: ShardSettings) -> ChunkReport | None:
-    """The report of a chunk that an earlier run finished, or None."""
+    """The report of a chunk that an earlier run finished, or None.
+
+    A report that is damaged, or whose shard is, counts as absent: a warning names it and the chunk is decoded again.
+    """
+    url = _report_url(fingerprint, settings)
     try:
-        data = storage.read_bytes(_report_url(fingerprint, settings))
+        report = read_record(url, "a report", ChunkReport.from_json, DatasetError)
+        _check(report, fingerprint, settings)
     except storage.NotFound:
         return None
-    return ChunkReport.from_json(json.loads(data))
+    except _DAMAGE as fault:
+        reason = " ".join(str(fault).removeprefix(f"{url}: ").split())[:500]
+        _log.warning("%s: ignored, its tracks are decoded again: damaged or without its shard: %s", url, reason)
+        return None
+    return report
+
+
+def _check(report: ChunkReport, fingerprint: str, settings: ShardSettings) -> None:
+    """Raises ValueError or StorageError unless report and shard belong to this chunk and are whole."""
+    examples = sum(outcome.reason is None for outcome in report.outcomes)
+    if report.fingerprint != fingerprint or examples != (report.shard.examples if report.shard else 0):
+        raise ValueError("its fields contradict each other")
+    if report.shard is not None:
+        try:
+            data = storage.read_bytes(storage.join(settings.dataset, report.shard.path))
+        except storage.NotFound as error:
+            raise ValueError(f"{report.shard.path} is missing") from error
+        if hashlib.sha256(data).hexdigest() != report.shard.sha256:
+            raise ValueError(f"{report.shard.path} has another SHA-256")
 
 
 def _report_url(fingerprint: str, settings: ShardSettings) -> str:
@@ -106,7 +137,7 @@ def _rejected(track: ExtractedTrack) -> TrackOutcome:
         uri=track.source.uri,
         sha256=track.sha256,
         reason=track.error.reason,
-        detail=track.error.detail,
+        detail=track.detail,
         stage=track.error.stage,
     )
 
@@ -133,7 +164,8 @@ def _write_shard(
 ) -> tuple[ShardEntry, list[Example]]:
     """Creates `<split>-<fingerprint>.tfrecord`, named by its content, and returns it with its examples.
 
-    If the name is taken, an earlier attempt wrote the file, possibly on another kind of machine. Its bytes are used.
+    If the name is taken, an earlier attempt wrote the file, possibly on another kind of machine. Its bytes are used,
+    unless they are damaged: then the file is replaced.
     """
     keys = [(sha256, e.track_id, e.group, e.targets.tobytes().hex(), e.mask.tobytes().hex()) for sha256, e in examples]
     fingerprint = digest(settings.spec.feature_id, settings.taxonomy.taxonomy_id, split, json.dumps(keys))[:24]
@@ -143,7 +175,10 @@ def _write_shard(
     try:
         storage.create(url, data)
     except storage.AlreadyExists:
-        data = storage.read_bytes(url)
+        if found := _whole_shard(url, [example.track_id for _, example in examples]):
+            data = found
+        else:
+            storage.write_bytes(url, data)
     kept = list(_examples(data))
     entry = ShardEntry(
         path=path,
@@ -152,8 +187,18 @@ def _write_shard(
         patches=sum(len(example.patches) for example in kept),
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
+        checksums=crc32c_hex(data),
     )
     return entry, kept
+
+
+def _whole_shard(url: str, track_ids: list[str]) -> bytes | None:
+    """The bytes of a shard with examples of just these tracks; None if it cannot be read or is damaged."""
+    try:
+        data = storage.read_bytes(url)
+        return data if [example.track_id for example in _examples(data)] == track_ids else None
+    except _DAMAGE:
+        return None
 
 
 def _examples(data: bytes) -> Iterator[Example]:
@@ -175,9 +220,13 @@ def _stats(split: str, examples: Iterable[Example], outcomes: Iterable[TrackOutc
 
 
 def _keep(report: ChunkReport, settings: ShardSettings) -> None:
-    """Marks the chunk as finished. Another worker may already have done so."""
-    with contextlib.suppress(storage.AlreadyExists):
-        storage.create(_report_url(report.fingerprint, settings), json_bytes(report.to_json()))
+    """Marks the chunk as finished, unless another worker has already done so. A damaged report is replaced."""
+    url, data = _report_url(report.fingerprint, settings), sealed_bytes(report.to_json())
+    try:
+        storage.create(url, data)
+    except storage.AlreadyExists:
+        if read_report(report.fingerprint, settings) is None:
+            storage.write_bytes(url, data)
 
 
 def without_tied(report: ChunkReport, tied: Collection[str], settings: ShardSettings) -> ChunkReport:

@@ -29,8 +29,36 @@ _PROCESS_CLOCK = 2
 """Linux numbers the clock of a process by its inverted id, shifted by three bits, and the kind of clock."""
 
 
+_OWN_FAULTS = {
+    getattr(signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
+}
+"""Signals that a process causes itself. All others come from outside, such as SIGKILL when memory runs out."""
+
+
 class SandboxError(RuntimeError):
     """Child processes cannot be started here: a fault of the machine, not of a track."""
+
+
+class ChildLost(Exception):
+    """The machine ended the child. The message says how.
+
+    Attributes:
+      core_us: processor time that the child had spent on its track, microseconds.
+    """
+
+    core_us: int = 0
+
+
+class ChildNotStarted(ChildLost):
+    """The child ended before it could take a track.
+
+    Attributes:
+      by_itself: whether it ended with an exit status: it would do so again.
+    """
+
+    def __init__(self, message: str, *, by_itself: bool = False) -> None:
+        super().__init__(message)
+        self.by_itself = by_itself
 
 
 class ChildProcess:
@@ -39,25 +67,42 @@ class ChildProcess:
     def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
         self._spec, self._limits = spec, limits
         self._most_body = most_body_bytes(spec)
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
-        request_read, self._request = os.pipe()
-        self._answer, answer_write = os.pipe()
-        wire.widen(self._request)
-        wire.widen(self._answer)
-        os.set_blocking(self._request, False)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "transforms.extraction.child", str(request_read), str(answer_write)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            pass_fds=(request_read, answer_write),
-            env=_environment(),
-            start_new_session=True,
-        )
-        os.close(request_read)
-        os.close(answer_write)
         self.tracks_left = limits.tracks_per_child
-        self._greet(spec, extractor)
+        self._held = contextlib.ExitStack()
+        try:
+            self._start()
+            self._greet(spec, extractor)
+        except OSError as error:
+            self.close()
+            raise ChildNotStarted(f"not started: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        """Starts the process. What the parent keeps of it is in `_held`."""
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
+        self._held.callback(self._stderr.close)
+        with contextlib.ExitStack() as of_child:
+            request_read, self._request = os.pipe()
+            of_child.callback(os.close, request_read)
+            self._held.callback(os.close, self._request)
+            self._answer, answer_write = os.pipe()
+            of_child.callback(os.close, answer_write)
+            self._held.callback(os.close, self._answer)
+            wire.widen(self._request)
+            wire.widen(self._answer)
+            os.set_blocking(self._request, False)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "transforms.extraction.child", str(request_read), str(answer_write)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=(request_read, answer_write),
+                env=_environment(),
+                start_new_session=True,
+            )
+            self._held.callback(self.end)
 
     def _greet(self, spec: FeatureSpec, extractor: str) -> None:
         head = {"spec": spec.to_json(), "limits": dataclasses.asdict(self._limits), "extractor": extractor}
@@ -65,9 +110,12 @@ class ChildProcess:
             deadline = time.monotonic() + _START_S
             wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes(), deadline)
             hello, _ = wire.receive(self._answer, deadline, most_head=MOST_HEAD_BYTES, most_body=0)
-        except (wire.Closed, wire.Late, wire.Garbled, BrokenPipeError) as error:
-            self.end()
-            raise SandboxError(f"a child process did not start: {self._last_words()}") from error
+        except (wire.Closed, BrokenPipeError) as error:
+            status = self._wait()
+            how = f"exit status {status}: {self._last_words()}" if status >= 0 else _signal_name(-status)
+            raise ChildNotStarted(f"not started: {how}", by_itself=status >= 0) from error
+        except (wire.Late, wire.Garbled) as error:
+            raise ChildNotStarted(f"not started: no greeting in {_START_S:g} s: {error}") from error
         self.confinement: dict[str, str] = hello["confinement"]
         if is_weak(self.confinement):
             self._accept_weak(self.confinement[SECCOMP])
@@ -75,12 +123,11 @@ class ChildProcess:
     def _accept_weak(self, why: str) -> None:
         """Warns once that decoders are hardly confined, or refuses to start."""
         if not self._limits.allow_weak_sandbox:
-            self.end()
             raise SandboxError(f"decoders cannot be confined here: {why}; --allow-weak-sandbox decodes all the same")
         warn_once(why)
 
     def extract(self, data: bytes) -> Features:
-        """One track's features. Raises TrackError; the child is dead after some of them."""
+        """One track's features. Raises TrackError or ChildLost; the child is dead after some of them."""
         self.tracks_left -= 1
         core, deadline = self._core_seconds(), time.monotonic() + self._limits.wall_s
         try:
@@ -109,19 +156,26 @@ class ChildProcess:
         except OSError:
             return 0.0
 
-    def _post_mortem(self) -> TrackError:
-        """What killed the child."""
+    def _wait(self) -> int:
+        """Exit status of a child that has closed its pipe."""
         try:
-            status = self._process.wait(timeout=5)
+            return self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            status = 0
-        self.end()
+            return 0
+        finally:
+            self.end()
+
+    def _post_mortem(self) -> TrackError | ChildLost:
+        """What ended the child."""
+        status = self._wait()
         if status == -signal.SIGXCPU:
             return Timeout(f"more than {self._limits.cpu_s} s of processor time")
         if status == -signal.SIGXFSZ:
             return ResourceLimit("the decoder wrote files")
+        if status < 0 and -status not in _OWN_FAULTS:
+            return ChildLost(_signal_name(-status))
         if status < 0:
-            return Crash(f"ended by {signal.Signals(-status).name}")
+            return Crash(f"ended by {_signal_name(-status)}")
         if status == wire.NO_MEMORY:
             return MemoryLimit(f"no room for the file in {self._limits.address_space_bytes} bytes of address space")
         if status == 1:
@@ -145,13 +199,17 @@ class ChildProcess:
 
     def close(self) -> None:
         """End the child and free what the parent holds of it."""
-        self.end()
-        os.close(self._request)
-        os.close(self._answer)
-        self._stderr.close()
+        self._held.close()
 
 
-def _after(core_s: float, error: TrackError) -> TrackError:
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"
+
+
+def _after(core_s: float, error: TrackError | ChildLost) -> TrackError | ChildLost:
     """The error, with the processor time that was spent until it was found."""
     error.core_us = max(0, round(1e6 * core_s))
     return error

@@ -13,12 +13,14 @@ from transforms import storage
 from transforms.audio import errors
 from transforms.audio.limits import Limits
 from transforms.extraction.confinement import in_force
+from transforms.extraction.kill_history import with_history
 from transforms.extraction.sandbox import shared_sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.extraction.tally import EXTRACTED
 from transforms.features.extract import Features
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import FACT_NAMES
+from transforms.storage import SourceRoots
 from transforms.telemetry import counters
 from transforms.telemetry.counters import Measure
 from transforms.telemetry.work import Work
@@ -61,6 +63,13 @@ class ExtractedTrack:
     confined_by: tuple[str, ...] = ()
 
     @property
+    def detail(self) -> str | None:
+        """What was found in the track, in words without secrets: its error, or the damage of its audio."""
+        damage = self.features.facts.damage if self.features else None
+        found = damage if self.error is None else self.error.detail
+        return None if found is None else storage.redact(found)
+
+    @property
     def work(self) -> dict[Measure, int]:
         """What the track took."""
         values = {
@@ -93,8 +102,8 @@ class ChunkExtractor:
     Safe to share between threads. Bytes are read here, where the credentials are; only bytes reach the sandbox.
     """
 
-    def __init__(self, root: str, spec: FeatureSpec, limits: Limits, children: int) -> None:
-        self._root = root
+    def __init__(self, roots: SourceRoots, spec: FeatureSpec, limits: Limits, children: int) -> None:
+        self._roots = roots
         self._limits = limits
         children = children or os.cpu_count() or 1
         # Made with the first track: a run that decodes nothing should not wait for it.
@@ -121,6 +130,8 @@ class ChunkExtractor:
         if data is not None:
             try:
                 features = self._sandbox().submit(data).result()
+            except errors.MachineFault as fault:
+                error = with_history(fault, source.history)
             except errors.TrackError as refused:
                 error = refused
             confined_by = in_force(self._sandbox().confinement())
@@ -140,7 +151,7 @@ class ChunkExtractor:
     def _read(self, source: Source) -> tuple[bytes | None, errors.TrackError | None]:
         """The source's bytes, or why there are none."""
         try:
-            data = read_source(storage.join(self._root, source.uri), self._limits)
+            data = read_source(source.uri, self._roots, self._limits)
         except errors.TrackError as failure:
             if not source.retried:  # it failed in the last run, too: that says nothing about the storage of today
                 self._breaker.failed(source.uri, failure)
@@ -164,17 +175,19 @@ def _shared_threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
         return _pools[count]
 
 
-def read_source(url: str, limits: Limits) -> bytes:
+def read_source(uri: str, roots: SourceRoots, limits: Limits) -> bytes:
     """All bytes of a source.
 
     Raises:
-      errors.TrackError: not found, too large, empty, or unavailable after the storage's own retries.
+      errors.TrackError: not found, too large, empty, unavailable after the storage's own retries, or moved out of the
+        roots by a link since it was planned.
     """
+    url = roots.url(uri)
     try:
-        return storage.read_bytes(url, max_bytes=limits.max_bytes)
+        return storage.read_bytes(url, max_bytes=limits.max_bytes, roots=roots.check())
     except storage.StorageError as error:
         # The ledger has the uri; where the catalog root lies is no part of what became of a track.
-        detail = str(error).removeprefix(f"{url}: ").removeprefix(f"{url!r}: ")
+        detail = str(error).removeprefix(storage.redact(f"{url}: ")).removeprefix(storage.redact(f"{url!r}: "))
         raise _MEANING.get(type(error), errors.SourceUnavailable)(detail) from error
 
 
@@ -205,7 +218,7 @@ def part_row(track: ExtractedTrack, embedding: list[float] | None) -> dict[str, 
         "track_id": track.source.track_id,
         "source_version": track.source.source_version,
         "reason": track.error.reason if track.error else None,
-        "detail": track.error.detail if track.error else facts.damage if facts else None,
+        "detail": track.detail,
         "stage": track.error.stage if track.error else None,
         "source_bytes": track.size,
         "source_sha256": track.sha256,

@@ -6,12 +6,13 @@ import queue
 import threading
 import types
 from collections.abc import Callable
-from typing import Self
+from typing import NamedTuple, Self
 
-from transforms.audio.errors import Crash, MemoryLimit, TrackError
+from transforms.audio.errors import Crash, MachineFault, MemoryLimit, TrackError
 from transforms.audio.limits import Limits
-from transforms.extraction.child_process import ChildProcess, SandboxError
+from transforms.extraction.child_process import ChildLost, ChildNotStarted, ChildProcess, SandboxError
 from transforms.extraction.confinement import hide_memory
+from transforms.extraction.slots import Losses, Slots
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
 from transforms.features.spec import FeatureSpec
@@ -19,34 +20,92 @@ from transforms.features.spec import FeatureSpec
 EXTRACTOR = "transforms.features.extract:extract"
 
 
+_FRESH_TRIES = 2
+"""If the machine ends a child, its track is tried in so many fresh ones, in the last one alone."""
+
+_MOST_LOST = 150
+"""So many losses in a row, times the number of child processes, mean that the machine lets no track be decoded."""
+
+
+class _Pool(NamedTuple):
+    """What the seats of a sandbox share."""
+
+    start_child: Callable[[], ChildProcess]
+    slots: Slots
+    losses: Losses
+    children: int
+
+
 class _Seat:
     """A child, and the next one when it is spent. Used by one thread."""
 
-    def __init__(self, start_child: Callable[[], ChildProcess]) -> None:
-        self._start_child = start_child
+    def __init__(self, pool: _Pool) -> None:
+        self._pool = pool
         self._child: ChildProcess | None = None
 
     def extract(self, data: bytes) -> Features:
-        """As `ChildProcess.extract`; a track that may have died of what earlier ones left behind is tried again."""
-        is_fresh = self._child is None
-        try:
-            return self._try(data)
-        except (Crash, MemoryLimit) as failure:
-            if is_fresh:
-                raise
-            spent_us = failure.core_us
-        try:
-            features = self._try(data)
-        except TrackError as error:
-            error.core_us += spent_us
-            raise
-        return features.also_took(spent_us)
+        """As `ChildProcess.extract`, with a fresh child if something else than the track may have ended the first.
 
-    def _try(self, data: bytes) -> Features:
-        child = self._child = self._child or self._start_child()
+        A crash or a memory limit may be what earlier tracks left behind. If the machine ends a child or does not let it
+        start, the track is tried in two fresh ones, the second alone.
+
+        Raises:
+          TrackError: `MachineFault` if the machine ended all of the children.
+          SandboxError: the machine has ended so many children that more tracks are not worth trying.
+        """
+        lost: list[ChildLost] = []
+        spent_us = 0
+        while True:
+            is_fresh = self._child is None
+            try:
+                features = self._try(data, is_alone=len(lost) == _FRESH_TRIES)
+                return features.also_took(spent_us) if spent_us else features
+            except TrackError as error:
+                spent_us = error.core_us = spent_us + error.core_us
+                if is_fresh or not isinstance(error, Crash | MemoryLimit):
+                    raise
+            except ChildLost as loss:
+                spent_us += loss.core_us
+                lost.append(loss)
+                if len(lost) > _FRESH_TRIES:
+                    raise self._given_up(lost, spent_us) from loss
+
+    def _given_up(self, lost: list[ChildLost], spent_us: int) -> Exception:
+        """The error after the last try."""
+        last, losses = lost[-1], self._pool.losses
+        if isinstance(last, ChildNotStarted) and last.by_itself and not losses.has_answered:
+            return SandboxError(f"child processes cannot be started here: {last}")
+        if losses.in_a_row >= _MOST_LOST * self._pool.children:
+            return SandboxError(
+                f"the machine ended {losses.in_a_row} decoding processes in a row, the last: {last}; give it more "
+                "memory or fewer child processes, and run it again"
+            )
+        tries, was_killed = tuple(str(loss) for loss in lost), not isinstance(last, ChildNotStarted)
+        fault = MachineFault("the machine ended the decoding process", tries, was_killed=was_killed)
+        fault.core_us = spent_us
+        return fault
+
+    def _try(self, data: bytes, *, is_alone: bool) -> Features:
+        slots, losses = self._pool.slots, self._pool.losses
+        if self._child is None:
+            losses.pause()
+        with slots.all() if is_alone else slots.one():
+            try:
+                features = self._answer(data)
+            except TrackError:
+                losses.child_answered()
+                raise
+            except ChildLost:
+                losses.child_lost()
+                raise
+        losses.child_answered()
+        return features
+
+    def _answer(self, data: bytes) -> Features:
+        child = self._child = self._child or self._pool.start_child()
         try:
             return child.extract(data)
-        except TrackError:
+        except (TrackError, ChildLost):
             raise
         except Exception:
             child.end()  # who knows what its pipes still hold
@@ -85,6 +144,7 @@ class Sandbox:
         self._threads = [threading.Thread(target=self._serve, daemon=True, name="sandbox") for _ in range(children)]
         self._is_closed = False
         self._confinement: dict[str, str] = {}
+        self._pool = _Pool(self._start_child, Slots(), Losses(), children)
         for thread in self._threads:
             thread.start()
 
@@ -125,7 +185,7 @@ class Sandbox:
 
     def _serve(self) -> None:
         """One thread: take a track, answer it."""
-        seat = _Seat(self._start_child)
+        seat = _Seat(self._pool)
         while (job := self._jobs.get()) is not None:
             data, future = job
             if not future.set_running_or_notify_cancel():

@@ -12,12 +12,14 @@ class Source:
 
     Attributes:
       retried: the last snapshot holds it as one that could not be read.
+      history: `detail` of earlier runs in which the machine ended its decoding process; empty if there are none.
     """
 
     track_id: str
     uri: str
     source_version: str
     retried: bool = False
+    history: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from transforms.audio.containers.contents import BELIEVED, inspect
-from transforms.audio.containers.sniff import sniff
+from transforms.audio.channels import SILENCE
+from transforms.audio.containers.contents import BELIEVED, identify
 from transforms.audio.errors import (
     DecodeError,
     Empty,
@@ -23,13 +23,11 @@ from transforms.audio.errors import (
     Truncated,
 )
 from transforms.audio.limits import Limits
+from transforms.features.coded_samples import unwrapped
 from transforms.features.logmel import log_mel_of_frames
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
 from transforms.features.sample_reader import PatchSamples
 from transforms.features.spec import FeatureSpec
-
-SILENCE = 1e-5
-"""Peak level (full scale is 1) up to which audio counts as digital silence: -100 dB, below one step of 16 bits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,12 +35,12 @@ class AudioFacts:
     """Facts about a track's audio.
 
     Attributes:
-      duration_s: length of the decoded audio; if patches were read by seeking, the length that the header claims.
+      duration_s: length of the audio that is in the file; a cut file is shorter than its header claims.
       sample_rate: rate of the source in Hz.
       channels: channels of the source.
       format: container by its magic bytes, such as `mp3`.
       decoded_fraction: share of the planned patches that are good, 0 to 1.
-      damage: defects of a file that was read nevertheless, joined by `; `; None if there are none.
+      damage: defects and oddities of a file that was read nevertheless, joined by `; `; None if there are none.
     """
 
     duration_s: float
@@ -97,20 +95,19 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
     if len(data) > limits.max_bytes:
         raise SourceTooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
     start, core = time.perf_counter(), core_seconds()
-    kind = sniff(data)
-    contents = inspect(data, kind)
+    kind, contents = identify(data)
     track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
-    reading = _read(track)
+    track, reading = _read_sound(track)
     good = reading.gather.good_patches()
     _check_good(track, reading, good)
-    if reading.gather.peak() <= SILENCE:
+    if (peak := reading.gather.peak()) <= SILENCE:
         raise Silent(f"{reading.duration_s:.1f} s of digital silence")
     decoded = time.perf_counter()
     patches = _cut(reading.gather, spec)[good]
     return Features(
         patches=patches,
         starts_s=reading.gather.plan.starts_s(spec)[good],
-        facts=_facts(track, reading, len(good)),
+        facts=_facts(reading, len(good), track.kind.name, _damage(track, reading, reading.gather.odd_level(peak))),
         cost=_cost(decoded - start, time.perf_counter() - decoded, core_seconds() - core),
     )
 
@@ -144,6 +141,18 @@ def peak_bytes() -> int:
 def _status_file(process: int) -> int:
     """Descriptor of what the kernel tells about a process, opened once: a confined process opens no file later."""
     return os.open(f"/proc/{process}/status", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _read_sound(track: AudioFile) -> tuple[AudioFile, Reading]:
+    """Reads a track, and again if its samples are frames of a codec or if its channels have to be chosen."""
+    reading = _read(track)
+    if reading.tally.is_coded:
+        track = unwrapped(track)
+        reading = _read(track)
+    if (channels := reading.tally.energy.choice()) is not None:
+        track = dataclasses.replace(track, channels=channels)
+        reading = _read(track)
+    return track, reading
 
 
 def _read(track: AudioFile) -> Reading:
@@ -209,24 +218,28 @@ def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
         raise error(f"{len(good)} of {planned} patches are good; {_damage(track, reading)}")
 
 
-def _damage(track: AudioFile, reading: Reading) -> str | None:
-    """All defects of a file; None if it has none."""
+def _damage(track: AudioFile, reading: Reading, level: str | None = None) -> str | None:
+    """All defects of a file, and an odd level; None if it has none."""
     defects = list(dict.fromkeys(track.contents.notes + reading.notes))
+    if track.channels is not None:
+        defects.append(track.channels.note)
     if reading.tally.failure is not None:
         defects.append(f"{reading.tally.failure.reason}: {reading.tally.failure.detail}")
     if reading.tally.bad:
         defects.append(f"non_finite: {reading.tally.bad} samples set to 0")
+    if level is not None:
+        defects.append(f"level: {level}")
     return "; ".join(defects) or None
 
 
-def _facts(track: AudioFile, reading: Reading, good: int) -> AudioFacts:
+def _facts(reading: Reading, good: int, format: str, damage: str | None) -> AudioFacts:
     return AudioFacts(
         duration_s=reading.duration_s,
         sample_rate=reading.rate_hz,
         channels=reading.channels,
-        format=track.kind.name,
+        format=format,
         decoded_fraction=good / len(reading.gather.plan.starts),
-        damage=_damage(track, reading),
+        damage=damage,
     )
 
 

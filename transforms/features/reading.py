@@ -7,11 +7,12 @@ from typing import Self
 
 import numpy as np
 
+from transforms.audio.channels import ChannelChoice
 from transforms.audio.containers.contents import UNVERIFIED, Contents
-from transforms.audio.containers.sniff import AudioKind
+from transforms.audio.containers.kinds import AudioKind
 from transforms.audio.decoders.opening import open_packets, open_source
 from transforms.audio.decoders.source import AudioSource
-from transforms.audio.errors import NoFrames, TooLong, TooShort, TrackError
+from transforms.audio.errors import DecodeError, NoFrames, TooLong, TooShort, TrackError
 from transforms.audio.limits import Limits
 from transforms.audio.samples import Float32
 from transforms.features.patches import plan_patches
@@ -33,12 +34,13 @@ _KEPT_S = 1800
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AudioFile:
-    """A file and the settings for reading it."""
+    """A file and the settings for reading it. `channels` are read instead of all channels."""
 
     contents: Contents
     kind: AudioKind
     spec: FeatureSpec
     limits: Limits
+    channels: ChannelChoice | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[AudioSource]:
@@ -52,11 +54,11 @@ class AudioFile:
         if frames is None or frames > (self.contents.most_samples or frames):
             return None
         claimed, most = int(frames * self.contents.stretch), int(self.limits.max_duration_s * source.rate_hz)
-        if claimed > most and not (self.contents.is_counted or self._has(most)):
+        if claimed > most and not (self.contents.is_counted or self.has(most)):
             return None
         return claimed
 
-    def _has(self, frame: int) -> bool:
+    def has(self, frame: int) -> bool:
         """Whether there is audio at this frame."""
         with self.open() as source:
             try:
@@ -68,6 +70,10 @@ class AudioFile:
     def by_ffmpeg(self) -> Self:
         """The same track, read by ffmpeg's libraries, which continue after damage that stops libsndfile."""
         return dataclasses.replace(self, kind=dataclasses.replace(self.kind, decoder="av"))
+
+    def tally(self) -> DecodeTally:
+        """Counts for one reading of this track."""
+        return DecodeTally(weights=self.channels.weights if self.channels else None)
 
     def samples(self, frames: int, rate_hz: int) -> int:
         """Converts a length in source frames to samples at the spec's rate. Raises TooShort, TooLong."""
@@ -120,31 +126,47 @@ def read_packets(track: AudioFile) -> Reading | None:
     Also returns None if the patches cover less than half of the track, because seeking is then faster.
     """
     packets = track.contents.packets
-    if packets is None:
+    if packets is None or track.channels is not None:
         return None
-    gather, is_sparse = _planned(track, packets.frames, packets.rate_hz)
+    gather, is_sparse = _planned(track, packets.frames, packets.head.rate_hz)
     if is_sparse:
         return None
-    with open_packets(track.contents.data, packets, track.limits) as source:
-        tally = read_straight(source, gather, packets.frames, track.spec)
-    if tally.failure is not None or tally.bad:
+    try:
+        with open_packets(track.contents.data, packets, track.limits) as source:
+            tally = read_straight(source, gather, packets.frames, track.spec, track.tally())
+    except DecodeError:
         return None
-    return _reading(source, gather, tally, packets.frames, packets.frames, ())
+    if tally.failure is not None or tally.bad or source.energy.choice() is not None:
+        return None
+    notes = _notes(packets.frames, tally.frames, 0, gather)
+    return _reading(source, gather, tally, packets.frames, tally.frames, notes)
 
 
 def read_planned(track: AudioFile, source: AudioSource, frames: int) -> Reading:
     """Reads a track of known length: by seeking if the patches cover less than half of it, else sequentially."""
     gather, is_sparse = _planned(track, frames, source.rate_hz)
     seeks = source.can_seek and is_sparse
-    tally = DecodeTally()
+    tally = track.tally()
     if seeks:
         _visit(source, SpanReader(gather=gather, frames=frames, tally=tally, spec=track.spec), gather.missing())
     else:
-        tally = read_straight(source, gather, frames, track.spec)
+        read_straight(source, gather, frames, track.spec, tally)
     decoded, lost = frames if seeks else tally.frames, source.lost_packets
     if tally.failure is not None and source.can_seek:
         lost += _visit_afresh(track, gather, frames, tally)
+        decoded = frames
+    if decoded == frames and gather.lacks_end():
+        decoded = _end_of_audio(track, gather, frames, source.rate_hz)
     return _reading(source, gather, tally, frames, decoded, _notes(frames, decoded, lost, gather))
+
+
+def _end_of_audio(track: AudioFile, gather: PatchSamples, frames: int, rate_hz: int) -> int:
+    """Length of a cut file in source frames, by bisection from the last frame that was decoded."""
+    there, missing = gather.decoded_to() * rate_hz // track.spec.sample_rate, frames
+    while missing - there > 1:
+        middle = (there + missing) // 2
+        there, missing = (middle, missing) if track.has(middle) else (there, middle)
+    return missing
 
 
 def _visit(source: AudioSource, reader: SpanReader, runs: list[tuple[int, int]]) -> None:
@@ -189,7 +211,7 @@ def read_measured(track: AudioFile, source: AudioSource) -> Reading:
         gather.add(kept)
     else:
         with track.open() as again:
-            read_straight(again, gather, tally.frames, track.spec)
+            read_straight(again, gather, tally.frames, track.spec, track.tally())
     notes = () if track.contents.shows_end else (UNVERIFIED,)
     if source.lost_packets:
         notes = (*notes, f"lost_packets: {source.lost_packets}")
@@ -198,7 +220,7 @@ def read_measured(track: AudioFile, source: AudioSource) -> Reading:
 
 def _measure(track: AudioFile, source: AudioSource) -> tuple[DecodeTally, Float32 | None]:
     """Decodes to the end. Returns the tally, and the resampled track unless it is too long to keep."""
-    tally, resampler = DecodeTally(), Resampler(source.rate_hz, track.spec.sample_rate)
+    tally, resampler = track.tally(), Resampler(source.rate_hz, track.spec.sample_rate)
     kept: list[Float32] = []
     most = track.limits.max_duration_s * source.rate_hz
     while tally.frames <= most:

@@ -4,8 +4,11 @@ import dataclasses
 import math
 
 import numpy as np
+import numpy.typing as npt
 import soxr
 
+from transforms.audio.channels import ChannelEnergy
+from transforms.audio.containers.coded_pcm import LOOKED_AT, coded_frames
 from transforms.audio.decoders.source import AudioSource, downmix
 from transforms.audio.errors import TrackError
 from transforms.audio.samples import Float32
@@ -20,6 +23,18 @@ SMALL_BLOCK_FRAMES = 1 << 12
 
 LAST_PACKET = 4096
 """Frames by which a claimed length may be wrong: encoders count their last, partly filled packet differently."""
+
+_CODED_CHANNELS, _BEGINNING = 2, 256
+"""Channels of samples that may be frames of a codec, and the frames in which most files begin to sound."""
+
+_LEAST_PEAK, _MOST_PEAK, _MOST_OFFSET = 1e-3, 4.0, 0.5
+"""Levels beyond which a note is made: -60 and +12 dB of full scale, and half of full scale.
+
+Of 750 real recordings, the peaks are from -34 to +5 dB (decoders exceed full scale), and the largest offset is 0.36.
+"""
+
+_STRIDE = 61
+"""One in so many samples is enough for an offset."""
 
 MARGIN_S = 0.1
 """Seconds of audio decoded before and after a run: longer than the resampling filter."""
@@ -113,6 +128,16 @@ class PatchSamples:
         ranges = [(b, b.start, b.start + len(b.samples)) for b in self.buffers]
         return [(max(0, first), min(self.length, last)) for b, first, last in ranges if not b.has(first, last)]
 
+    def lacks_end(self) -> bool:
+        """Whether the last run is incomplete at its end: the file ends before the track does."""
+        last = self.buffers[-1]
+        return not last.has(self.length - 1, last.start + len(last.samples))
+
+    def decoded_to(self) -> int:
+        """End of the last range that was decoded; ranges outside the track do not count."""
+        ends = [high for buffer in self.buffers for _, high in buffer.decoded if 0 < high <= self.length]
+        return max(ends, default=0)
+
     def good_patches(self) -> list[int]:
         """Indices of the patches whose samples are all decoded."""
         frames = min(self._spec.patch_frames, self.plan.frames)
@@ -124,6 +149,16 @@ class PatchSamples:
         last = first + patch.sample_count(self._spec)
         return any(buffer.has(first, last) for buffer in self.buffers)
 
+    def odd_level(self, peak: float) -> str | None:
+        """What no recording has: a `peak` far over or under full scale, or a large constant offset; else None."""
+        if peak > _MOST_PEAK:
+            return "the peak is more than 12 dB over full scale"
+        if peak < _LEAST_PEAK:
+            return "the peak is more than 60 dB under full scale"
+        some = [buffer.samples[::_STRIDE] for buffer in self.buffers]
+        offset = float(sum(np.add.reduce(samples) for samples in some)) / sum(len(samples) for samples in some)
+        return "there is a constant offset of more than half of full scale" if abs(offset) > _MOST_OFFSET else None
+
     def peak(self) -> float:
         """Highest absolute sample."""
         return max(max(float(buffer.samples.max()), -float(buffer.samples.min())) for buffer in self.buffers)
@@ -131,26 +166,55 @@ class PatchSamples:
 
 @dataclasses.dataclass(kw_only=True)
 class DecodeTally:
-    """Counts of decoding: source frames, non-finite samples set to 0, and the error that ended it early."""
+    """Counts of decoding: source frames, non-finite samples set to 0, energy, and the error that ended it early.
 
+    `weights` are those of the channels in the downmix; None for their mean. `is_coded` tells that
+    the samples are frames of a codec; `is_examined` that enough samples that are not silence were examined for that.
+    """
+
+    weights: tuple[float, ...] | None = None
     frames: int = 0
     bad: int = 0
+    energy: ChannelEnergy = dataclasses.field(default_factory=ChannelEnergy)
     failure: TrackError | None = None
+    is_coded: bool = False
+    is_examined: bool = False
 
     def mono(self, block: Float32) -> Float32:
         """Counts a decoded block and returns its downmix with non-finite samples set to 0."""
         self.frames += len(block)
-        mono = downmix(block)
+        if not self.is_examined and block.shape[1] == _CODED_CHANNELS:
+            self._examine(block)
+        mono = downmix(block, self.weights)
         if np.isfinite(np.dot(mono, mono)):
+            if block.shape[1] > 1 and self.weights is None:
+                self.energy.add(block.T, mono)
             return mono
         good = np.abs(mono) < 1e9  # false for NaN, too
         self.bad += int(len(mono) - np.count_nonzero(good))
         return np.where(good, mono, np.float32(0))
 
+    def _examine(self, block: Float32) -> None:
+        """Looks for frames of a codec in what is decoded as samples."""
+        begin = next((part for part in (block[:_BEGINNING], block) if part.any()), block[:0])
+        first = int(np.argmax(begin.any(axis=1))) if len(begin) else 0
+        pcm = as_pcm(block[first : first + LOOKED_AT // _CODED_CHANNELS])
+        self.is_coded = self.is_coded or coded_frames(pcm) is not None
+        self.is_examined = self.is_coded or (len(pcm) > LOOKED_AT // 2 and bool(pcm.any()))
 
-def read_straight(source: AudioSource, gather: PatchSamples, frames: int, spec: FeatureSpec) -> DecodeTally:
-    """Decodes sequentially from the source's position on, at most `frames` source frames."""
-    resampler, tally = Resampler(source.rate_hz, spec.sample_rate), DecodeTally()
+
+def as_pcm(block: Float32) -> npt.NDArray[np.int16]:
+    """All samples of a block in a row, in 16 bits."""
+    with np.errstate(invalid="ignore"):
+        pcm: npt.NDArray[np.int16] = np.rint(block * np.float32(32_768)).astype("<i2").reshape(-1)
+    return pcm
+
+
+def read_straight(
+    source: AudioSource, gather: PatchSamples, frames: int, spec: FeatureSpec, tally: DecodeTally
+) -> DecodeTally:
+    """Decodes sequentially from the source's position on, at most `frames` source frames. Returns the tally."""
+    resampler = Resampler(source.rate_hz, spec.sample_rate)
     while tally.frames < frames:
         try:
             block = source.read(min(BLOCK_FRAMES, frames - tally.frames))

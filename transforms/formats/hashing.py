@@ -3,6 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import BinaryIO
+
+_PIECE = 1 << 20
 
 
 def digest(*parts: str | bytes) -> str:
@@ -38,3 +41,11 @@ def combine(digests: Iterable[str]) -> str:
 def sha256_hex(data: bytes) -> str:
     """SHA-256 of a file's bytes, as `sha256sum` prints it."""
     return hashlib.sha256(data).hexdigest()
+
+
+def stream_sha256(stream: BinaryIO) -> str:
+    """SHA-256 of the rest of a stream, which is read in pieces of 1 MiB."""
+    sha = hashlib.sha256()
+    while piece := stream.read(_PIECE):
+        sha.update(piece)
+    return sha.hexdigest()

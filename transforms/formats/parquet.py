@@ -2,8 +2,8 @@
 
 import bisect
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -67,6 +67,15 @@ def _bloom(table: pa.Table, name: str) -> dict[str, Any]:
     return {"bloom_filter_options": {"track_id": {"ndv": tracks, "fpp": 0.01}}}
 
 
+def parquet_table(data: bytes) -> pa.Table:
+    """The table of a Parquet file in memory.
+
+    Raises:
+      pa.ArrowException: the bytes are no Parquet file, or a damaged one.
+    """
+    return CheckedFile(pa.BufferReader(data)).read(use_threads=False)
+
+
 def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
     """One file of this project, its page checksums verified.
 
@@ -77,29 +86,81 @@ def read_parquet(url: str, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
 
 
-def read_parquet_of(url: str, ids: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
-    """See `read_parquet`. Returns None if the ids in the file's metadata differ from `ids`."""
-    with open_parquet(url) as file:
-        metadata = file.schema_arrow.metadata or {}
-        if any(metadata.get(name.encode()) != value.encode() for name, value in ids.items()):
-            return None
-        return file.read(columns=list(columns), use_threads=False)
+class ParquetError(storage.StorageError):
+    """The file is no Parquet file, or a damaged one."""
+
+
+class CheckedFile(pq.ParquetFile):  # type: ignore[misc]
+    """A Parquet file that delivers as many rows as its footer claims, or raises `pa.ArrowInvalid`.
+
+    pyarrow ends without an error if a column has fewer values than its row group has rows. One wrong bit in a footer,
+    which has no checksum, is enough. Pages are checked against their checksums, if they have any.
+    """
+
+    def __init__(self, source: Any, **options: Any) -> None:
+        super().__init__(source, page_checksum_verification=True, **options)
+        self.group_rows = tuple(self.metadata.row_group(i).num_rows for i in range(self.num_row_groups))
+        if min(self.group_rows, default=0) < 0 or sum(self.group_rows) != self.metadata.num_rows:
+            raise pa.ArrowInvalid(
+                f"the footer claims {self.metadata.num_rows} rows, its row groups {sum(self.group_rows)}: {_DAMAGED}"
+            )
+
+    def iter_batches(
+        self, batch_size: int = 65_536, row_groups: Sequence[int] | None = None, *args: Any, **options: Any
+    ) -> Iterator[pa.RecordBatch]:
+        """See `pyarrow.parquet.ParquetFile.iter_batches`."""
+        groups = range(self.num_row_groups) if row_groups is None else row_groups
+        if missing := [group for group in groups if group >= self.num_row_groups]:
+            raise pa.ArrowInvalid(f"no row group {missing[0]}, the footer lists {self.num_row_groups}: {_DAMAGED}")
+        rows = 0
+        for batch in super().iter_batches(batch_size, list(groups), *args, **options):
+            rows += len(batch)
+            yield batch
+        _check_rows(rows, sum(self.group_rows[i] for i in groups))
+
+    def first_row(self, group: int, column: str) -> pa.RecordBatch:
+        """The first row of a row group. No more pages are decoded than it needs."""
+        for batch in super().iter_batches(1, [group], [column], use_threads=False):
+            return batch
+        raise pa.ArrowInvalid(f"row group {group} has no rows: {_DAMAGED}")
+
+    def read(self, *args: Any, **options: Any) -> pa.Table:
+        """See `pyarrow.parquet.ParquetFile.read`."""
+        table = super().read(*args, **options)
+        _check_rows(table.num_rows, self.metadata.num_rows)
+        return table
+
+
+_DAMAGED = "the file is damaged, write it again"
+
+
+def _check_rows(found: int, claimed: int) -> None:
+    if found != claimed:
+        raise pa.ArrowInvalid(f"{found} rows were read, the footer claims {claimed}: {_DAMAGED}")
 
 
 @contextlib.contextmanager
-def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
-    """One file of this project, open for reading, its page checksums verified.
+def open_parquet(
+    url: str, dictionaries: Sequence[str] = (), open_file: Callable[[str], BinaryIO] = storage.open_input
+) -> Iterator[CheckedFile]:
+    """One Parquet file, open for reading.
+
+    Args:
+      url: its name.
+      dictionaries: paths of columns that are read as dictionaries.
+      open_file: opens it; a file of a snapshot is opened with `open_published`.
 
     Raises:
-      storage.StorageError: the file is missing, unreadable or damaged, which may show only while it is read.
+      ParquetError: the file is damaged, which may show only while it is read.
+      storage.StorageError: the file is missing or unreadable.
     """
     try:
-        with storage.open_input(url) as source:
-            yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True)
+        with open_file(url) as source:
+            yield CheckedFile(source, pre_buffer=True, read_dictionary=list(dictionaries))
     except storage.StorageError:
         raise
-    except (OSError, pa.ArrowException) as error:
-        raise storage.StorageError(f"{url}: {' '.join(str(error).split())}") from error
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise ParquetError(f"{url}: {' '.join(str(error).split())}") from error
 
 
 def row_groups_with(parquet: pq.ParquetFile, column: str, values: Sequence[str]) -> list[int]:

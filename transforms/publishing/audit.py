@@ -1,6 +1,7 @@
 """The audit of a finished run of `tag`: compares facts, measured in the table, with the gates."""
 
 from transforms import storage
+from transforms.publishing.committed import wrong_bytes
 from transforms.publishing.gates import GateLimits, GateResult, RunFacts, judge, refusal
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path
@@ -21,34 +22,53 @@ def audit(root: str, run: Run, limits: GateLimits) -> tuple[GateResult, ...]:
     Raises:
       Refused: a gate failed.
     """
-    results = judge(run_facts(root, run), limits)
+    results = judge(run_facts(root, run, hashed=True), limits)
     if (failure := refusal(results)) is not None:
         raise Refused(f"{run.run_id}: {failure}")
     return results
 
 
-def run_facts(root: str, run: Run) -> RunFacts:
-    """Returns the facts that the gates check, for a finished run under a table's root."""
+def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
+    """Returns the facts that the gates check, for a finished run under a table's root.
+
+    Args:
+      hashed: whether the bytes of the files are compared with the run's checksums. If not, only their sizes are.
+    """
     counts = run.counts
     kept = counts["tagged"] + counts["carried"]
     written = {name: sum(file.rows for file in run.files if file.table == name) for name in TABLES}
     return RunFacts(
         catalog=counts["catalog"],
+        counted=run.counted,
         outcomes={name: counts[name] for name in ("tagged", "carried", "rejected")},
         expected={"ledger": counts["catalog"], "tracks": kept, "embeddings": kept},
         written=written,
-        wrong_files=_wrong_files(root, run),
+        wrong_files=_wrong_files(root, run, hashed=hashed),
         tried=counts["catalog"],
         rejected=counts["rejected"],
         unavailable=counts["unavailable"],
         reasons=run.reasons,
         rejects=run_path(run.run_id),
+        **_changes(run),
     )
 
 
-def _wrong_files(root: str, run: Run) -> tuple[str, ...]:
-    sizes = {file.url: file.size for file in storage.list_files(storage.join(root, f"data/run={run.run_id}"))}
-    stored = ((file, sizes.get(storage.join(root, file.path))) for file in run.files)
-    return tuple(
-        f"{file.path}: {size} bytes in storage, {file.bytes} in the run" for file, size in stored if size != file.bytes
-    )
+def _changes(run: Run) -> dict[str, int]:
+    """The facts of the comparison with the last snapshot, if the run has them."""
+    if run.parent is None or not run.changes:
+        return {}
+    added, removed = run.changes["added"], run.changes["removed"]
+    return {"removed": removed, "before": run.counts["catalog"] - added + removed}
+
+
+def _wrong_files(root: str, run: Run, *, hashed: bool) -> tuple[str, ...]:
+    stored = {file.url: file for file in storage.list_files(storage.join(root, f"data/run={run.run_id}"))}
+    pairs = [(stored.get(storage.join(root, file.path)), file) for file in run.files]
+    wrong = [
+        f"{file.path}: {found and found.size} bytes in storage, {file.bytes} in the run"
+        for found, file in pairs
+        if found is None or found.size != file.bytes
+    ]
+    if wrong or not hashed:
+        return tuple(wrong)
+    return wrong_bytes((found, file) for found, file in pairs if found)

@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import datetime
-import json
 
 from transforms import storage
 from transforms.formats.hashing import json_bytes
+from transforms.formats.inner_paths import inner_path
+from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.publishing.audit import RaceLost, audit
 from transforms.publishing.gates import GateLimits, gates_json
 from transforms.schemas.tables import TABLES
@@ -14,7 +15,7 @@ from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
 from transforms.table.sql import duckdb_statements, manifest_path
-from transforms.table.versions import read_table_metadata
+from transforms.table.versions import TableError, is_sealed, read_table_metadata
 
 
 def read_run(root: str, run_id: str) -> Run:
@@ -22,8 +23,13 @@ def read_run(root: str, run_id: str) -> Run:
 
     Raises:
       storage.NotFound: there is no finished run of this id.
+      TableError: the id is no plain name, or the run's manifest is damaged.
     """
-    return Run.from_json(json.loads(storage.read_bytes(storage.join(root, run_path(run_id)))))
+    try:
+        url = storage.join(root, run_path(inner_path(run_id)))
+    except ValueError as error:
+        raise TableError(f"{root}: no run can have this id: {error}") from error
+    return read_record(url, "a run", Run.from_json, TableError, must_be_sealed=lambda: is_sealed(root))
 
 
 def unpublished_runs(root: str) -> list[Run]:
@@ -74,7 +80,7 @@ def _commit(root: str, run: Run) -> Snapshot:
     snapshot = Snapshot(number=(run.parent or 0) + 1, created=_commit_time(root, run.parent), run=run)
     url = storage.join(root, snapshot_path(snapshot.number))
     with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: `_published_as` checks its run
-        storage.create(url, json_bytes(snapshot.to_json()))
+        storage.create(url, sealed_bytes(snapshot.to_json()))
     winner = _published_as(root, run)
     if winner is None:
         raise RaceLost(f"{url} was written but is not listed: run `publish` again")

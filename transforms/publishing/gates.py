@@ -13,11 +13,14 @@ class GateLimits:
 
     Attributes:
       max_reject_ratio: rejected tracks, divided by tracks that were tried.
-      max_unavailable_ratio: tracks whose storage did not answer, divided by tracks that were tried.
+      max_unavailable_ratio: tracks whose storage did not answer or whose decoder the machine ended, divided by tracks
+        that were tried.
+      max_removed_ratio: tracks of the last snapshot that the catalog no longer has, divided by its tracks.
     """
 
     max_reject_ratio: float = 0.1
     max_unavailable_ratio: float = 0.0005
+    max_removed_ratio: float = 0.2
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
@@ -31,13 +34,17 @@ class RunFacts:
 
     Attributes:
       catalog: number of tracks in the catalog.
+      counted: number of rows of the catalog that the launcher counted; None for runs of earlier versions.
+      before: number of tracks in the last snapshot; None if there is none, for `prepare`, and for runs of earlier
+        versions.
+      removed: number of these tracks that the catalog no longer has.
       outcomes: outcome -> number of tracks; the numbers add up to `catalog`.
       expected: table or `examples` -> number of rows according to the counts.
       written: the same keys -> number of rows in the files.
-      wrong_files: one sentence per file that is missing or has another size.
+      wrong_files: one sentence per file that is missing or has another size or other bytes.
       tried: number of tracks that ratios refer to. `tag`: all of the catalog; `prepare`: those with labels.
       rejected: number of rejected tracks.
-      unavailable: number of rejected tracks whose storage did not answer.
+      unavailable: number of rejected tracks whose storage did not answer or whose decoder the machine ended.
       reasons: reason -> number of rejected tracks.
       rejects: place where rejected tracks are listed.
       labelled: `prepare`: tracks with a tag of the taxonomy; None for `tag`.
@@ -54,6 +61,9 @@ class RunFacts:
     unavailable: int
     reasons: Mapping[str, int]
     rejects: str
+    counted: int | None = None
+    before: int | None = None
+    removed: int = 0
     labelled: int | None = None
     examples: int | None = None
 
@@ -66,6 +76,16 @@ class RunFacts:
     def miscounted(self) -> int:
         """Number of rows or examples that the files have too many or too few."""
         return sum(abs(count - self.written[name]) for name, count in self.expected.items())
+
+    @property
+    def miscounted_rows(self) -> int | None:
+        """Number of rows that the job read too many or too few; None if the launcher did not count them."""
+        return None if self.counted is None else abs(self.catalog - self.counted)
+
+    @property
+    def removed_share(self) -> float | None:
+        """Removed tracks, divided by the tracks of the last snapshot; None if it has none."""
+        return self.removed / self.before if self.before else None
 
     @property
     def unknown(self) -> int:
@@ -116,6 +136,24 @@ GATES = (
         "this is a bug in the program",
     ),
     Gate(
+        name="counted",
+        measure=lambda facts: facts.miscounted_rows,
+        words="the catalog had {facts.counted} rows when the job was launched, but the job read {facts.catalog}: the "
+        "catalog was changed meanwhile, or the runner lost rows: run the job again",
+    ),
+    Gate(
+        name="empty",
+        measure=lambda facts: int(facts.catalog == 0),
+        words="the catalog has no tracks: look at the catalog",
+    ),
+    Gate(
+        name="removed",
+        measure=lambda facts: facts.removed_share,
+        limit=lambda limits: limits.max_removed_ratio,
+        words="{facts.removed} of {facts.before} tracks of the last snapshot are not in the catalog, more than the "
+        "fraction {limit:.4g}: look at the catalog, or raise --max-removed-ratio",
+    ),
+    Gate(
         name="written",
         measure=lambda facts: facts.miscounted,
         words="the files have {facts.written}, but the counts are {facts.expected}: run the job again",
@@ -142,7 +180,8 @@ GATES = (
         measure=lambda facts: facts.share(facts.unavailable),
         limit=lambda limits: limits.max_unavailable_ratio,
         words="{facts.unavailable} of {facts.tried} tracks unavailable, more than the fraction {limit:.4g} "
-        "({facts.listed}): run it again when the storage answers, or raise --max-unavailable-ratio",
+        "({facts.listed}): run it again when the storage answers and memory is free, or "
+        "raise --max-unavailable-ratio",
     ),
     Gate(
         name="rejected",

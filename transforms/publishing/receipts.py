@@ -5,11 +5,12 @@ gives to each. No clock decides which launch is newer.
 """
 
 import dataclasses
-import json
 from typing import Any, Self
 
 from transforms import storage
-from transforms.formats.hashing import json_bytes
+from transforms.formats.inner_paths import inner_path
+from transforms.formats.sealing import read_record, sealed_bytes
+from transforms.table.versions import TableError
 
 FOLDER = "launches"
 _BEGUN, _ENDED = ".begun", ".json"
@@ -20,11 +21,12 @@ class Receipt:
     """The result of one launch.
 
     Attributes:
-      run_id: the finished run of `tag`; None if the catalog has problems, and for `prepare`.
+      run_id: the finished run of `tag`; None if the catalog has problems or rows are missing, and for `prepare`.
       counts: counts of this launch, including what it decoded and what it reused.
       problem_count: number of problems of the catalog.
       problems: the first of the problems.
-      refused: why `prepare` did not finish the dataset; None if no gate failed. For `tag`, `publish` checks the gates.
+      refused: why `prepare` did not finish the dataset, or `tag` did not finish the run; None if no gate failed. For
+        `tag`, this is only the gate `counted`: `publish` checks the others.
       measured: measured work of the launch, see `WorkTotals.to_json`.
     """
 
@@ -38,6 +40,8 @@ class Receipt:
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
         """The receipt that `write` wrote; fields of later versions are ignored."""
+        if obj["run_id"] is not None:
+            inner_path(obj["run_id"])
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{**{name: obj[name] for name in names & obj.keys()}, "problems": tuple(obj["problems"])})
 
@@ -67,8 +71,11 @@ def begin(root: str, parent: int | None = None) -> str:
 
 
 def write(root: str, path: str, receipt: Receipt) -> None:
-    """Writes a launch's receipt, or replaces it if the job's last step is retried."""
-    storage.write_bytes(storage.join(root, path), json_bytes(dataclasses.asdict(receipt)))
+    """Writes a launch's receipt, or replaces it if the job's last step is retried. Its sentences contain no secrets."""
+    fields = dataclasses.asdict(receipt)
+    fields["problems"] = [storage.redact(problem) for problem in receipt.problems]
+    fields["refused"] = None if receipt.refused is None else storage.redact(receipt.refused)
+    storage.write_bytes(storage.join(root, path), sealed_bytes(fields))
 
 
 def read(root: str, path: str) -> Receipt:
@@ -76,14 +83,24 @@ def read(root: str, path: str) -> Receipt:
 
     Raises:
       storage.NotFound: the job has not ended, or its run is published.
+      TableError: the receipt is damaged.
     """
-    return Receipt.from_json(json.loads(storage.read_bytes(storage.join(root, path))))
+    return read_record(storage.join(root, path), "a receipt", Receipt.from_json, TableError)
 
 
 def newest(root: str) -> Receipt | None:
-    """The receipt of the latest launch among those that have ended and are not published; None if there is none."""
+    """The receipt of the latest launch among those that have ended and are not published; None if there is none.
+
+    Raises:
+      TableError: it is damaged.
+    """
     paths = _paths(root)
-    return read(root, paths[-1]) if paths else None
+    if not paths:
+        return None
+    try:
+        return read(root, paths[-1])
+    except TableError as error:
+        raise TableError(f"{error}; or remove it, and give `publish` the id of the run") from error
 
 
 def forget(root: str, path: str) -> None:
@@ -95,10 +112,18 @@ def forget(root: str, path: str) -> None:
 def forget_run(root: str, run_id: str) -> None:
     """Removes the receipts of a published run and of all earlier launches."""
     paths = _paths(root)
-    own = [path for path in paths if read(root, path).run_id == run_id]
+    own = [path for path in paths if _run_of(root, path) == run_id]
     for path in paths if own else ():
         if path <= own[-1]:
             forget(root, path)
+
+
+def _run_of(root: str, path: str) -> str | None:
+    """The run of a receipt; None if it has none or is damaged, because the run is published all the same."""
+    try:
+        return read(root, path).run_id
+    except TableError:
+        return None
 
 
 def _paths(root: str) -> list[str]:

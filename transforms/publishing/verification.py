@@ -2,24 +2,23 @@
 
 import dataclasses
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from transforms import storage
+from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
-from transforms.formats.parquet import SORTED_BY
+from transforms.formats.parquet import SORTED_BY, CheckedFile
 from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
+from transforms.publishing.manifest_checks import list_problems, record_problems
 from transforms.schemas.tables import SCHEMA_VERSION, TABLES
 from transforms.table.content import comparable_digest
 from transforms.table.layout import snapshot_path
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DataFile, Ids, Snapshot
-from transforms.table.sql import manifest_path
 
 PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 
@@ -67,7 +66,11 @@ def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
             counts.update(tables["ledger"]["status"].to_pylist())
             counts["catalog"] += tables["ledger"].num_rows
         yield step
-    problems = [*_count_problems(snapshot.manifest, counts), *_record_problems(snapshot)]
+    problems = [
+        *_count_problems(snapshot.manifest, counts),
+        *record_problems(snapshot),
+        *list_problems(snapshot),
+    ]
     yield VerifiedStep(what="counts", problems=tuple(problems))
 
 
@@ -109,9 +112,12 @@ def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table |
     if len(data) != file.bytes:
         problems.append(f"{file.path}: {len(data)} bytes, the snapshot has {file.bytes}")
     if sha256_hex(data) != file.sha256:
-        problems.append(f"{file.path}: sha256 {sha256_hex(data)}, the snapshot has {file.sha256}")
+        # Bytes that nobody wrote are not parsed.
+        return None, [*problems, f"{file.path}: sha256 {sha256_hex(data)}, the snapshot has {file.sha256}"]
+    if file.checksums and checksums_of(data) != file.checksums:
+        problems.append(f"{file.path}: the snapshot has other checksums of its blocks")
     try:
-        with pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True) as parquet:
+        with CheckedFile(io.BytesIO(data)) as parquet:
             table = parquet.read(use_threads=False)
             problems += _header_problems(parquet, snapshot.manifest.run.ids, file)
     except (OSError, pa.ArrowException) as error:
@@ -122,7 +128,7 @@ def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table |
     return table, problems + list(_row_problems(table, file))
 
 
-def _header_problems(parquet: pq.ParquetFile, ids: Ids, file: DataFile) -> Iterator[str]:
+def _header_problems(parquet: CheckedFile, ids: Ids, file: DataFile) -> Iterator[str]:
     """Checks ids and schema version in the key-value metadata."""
     metadata = parquet.schema_arrow.metadata or {}
     wanted = {**dataclasses.asdict(ids), "schema_version": str(SCHEMA_VERSION)}
@@ -172,27 +178,3 @@ def _count_problems(manifest: Snapshot, found: Counter[str]) -> Iterator[str]:
     total = counts["tagged"] + counts["carried"] + counts["rejected"]
     if counts["catalog"] != total:
         yield f"{snapshot_path(manifest.number)}: {counts['catalog']} ids but tagged + carried + rejected = {total}"
-
-
-def _record_problems(snapshot: SnapshotReader) -> Iterator[str]:
-    """Checks the snapshot's own file and the plain file lists."""
-    manifest = snapshot.manifest
-    path = snapshot_path(manifest.number)
-    stored = json.loads(storage.read_bytes(storage.join(snapshot.root, path)))["content_hash"]
-    if stored != manifest.run.content_hash:
-        yield f"{path}: content hash {stored}, its files have {manifest.run.content_hash}"
-    for name in TABLES:
-        yield from _manifest_problems(snapshot, name)
-
-
-def _manifest_problems(snapshot: SnapshotReader, name: str) -> Iterator[str]:
-    path = manifest_path(snapshot.manifest.number, name)
-    try:
-        lines = storage.read_bytes(storage.join(snapshot.root, path)).decode().splitlines()
-    except storage.NotFound:
-        yield f"{path}: missing; write it again with `catalog-tagger publish` and run {snapshot.manifest.run.run_id}"
-        return
-    wanted = [file.path for file in snapshot.manifest.files(name)]
-    # Compare only the ends: absolute names become wrong if a folder is moved, but their ends stay the same.
-    if len(lines) != len(wanted) or not all(line.endswith("/" + own) for line, own in zip(lines, wanted, strict=True)):
-        yield f"{path}: lists other files than the snapshot"

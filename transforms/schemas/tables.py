@@ -10,7 +10,11 @@ SCHEMA_VERSION = 1
 TAG_SCORE = pa.struct([pa.field("tag", pa.string(), nullable=False), pa.field("score", pa.float32(), nullable=False)])
 
 FACT_COLUMNS = (
-    column("duration_s", pa.float32(), "Length of the decoded audio in seconds."),
+    column(
+        "duration_s",
+        pa.float32(),
+        "Length of the audio in the file, in seconds. A cut file has less than it claims.",
+    ),
     column("sample_rate", pa.int32(), "Sample rate of the source in Hz."),
     column("channels", pa.int16(), "Channels of the source."),
 )
@@ -86,7 +90,13 @@ LEDGER = pa.schema(
             "status", pa.string(), "`tagged`, `carried` (carried over unchanged from the last snapshot) or `rejected`."
         ),
         column("reason", pa.string(), "Why the track was rejected; see the list of reasons.", nullable=True),
-        column("detail", pa.string(), "Description of the error.", nullable=True),
+        column(
+            "detail",
+            pa.string(),
+            "Description of the error. For a tagged track, what is wrong or odd about its file, such as `truncated`, "
+            "`channels`, `level` or `coded`, joined by `; `.",
+            nullable=True,
+        ),
         column(
             "stage",
             pa.string(),
@@ -136,7 +146,13 @@ PART = pa.schema(
         column("track_id", pa.string(), "Catalog key."),
         column("source_version", pa.string(), "Version of the source when it was read."),
         column("reason", pa.string(), "Why the track was rejected; null if it was embedded.", nullable=True),
-        column("detail", pa.string(), "Description of the error.", nullable=True),
+        column(
+            "detail",
+            pa.string(),
+            "Description of the error. For a tagged track, what is wrong or odd about its file, such as `truncated`, "
+            "`channels`, `level` or `coded`, joined by `; `.",
+            nullable=True,
+        ),
         column("stage", pa.string(), "Stage in which the track was rejected.", nullable=True),
         column("source_bytes", pa.int64(), "Size of the source in bytes.", nullable=True),
         column("source_sha256", pa.string(), "SHA-256 of the source's bytes.", nullable=True),

@@ -26,7 +26,8 @@ class SplitRatios:
     test: float = 0.1
 
     def __post_init__(self) -> None:
-        if min(self.train, self.validation, self.test) < 0 or abs(self.train + self.validation + self.test - 1) > 1e-9:
+        shares = (self.train, self.validation, self.test)
+        if not (all(0 <= share <= 1 for share in shares) and abs(sum(shares) - 1) <= 1e-9):  # false for NaN
             raise ValueError(
                 f"split ratios {self.train}, {self.validation}, {self.test}: give three shares from 0 that add up to 1"
             )

@@ -1,7 +1,7 @@
 """All access to files: local paths and `gs://` URLs.
 
 Everything that is listed, read, written or committed goes through these functions. They retry transient errors with
-growing pauses, and raise a `StorageError` if that fails.
+growing pauses, and raise a `StorageError` if that fails. No other `OSError` leaves them.
 """
 
 from collections.abc import Iterator
@@ -10,20 +10,29 @@ from typing import BinaryIO, Protocol
 
 from transforms.storage import local
 from transforms.storage.errors import (
+    UNKNOWN_VERSION,
     AlreadyExists,
     FileInfo,
     NotFound,
+    OutsideRoots,
     PermissionDenied,
     StorageError,
     TooLarge,
     Unavailable,
 )
+from transforms.storage.names import is_absolute, join
+from transforms.storage.redaction import redact
+from transforms.storage.roots import RootsCheck, SourceRoots
 
 __all__ = [
+    "UNKNOWN_VERSION",
     "AlreadyExists",
     "FileInfo",
     "NotFound",
+    "OutsideRoots",
     "PermissionDenied",
+    "RootsCheck",
+    "SourceRoots",
     "StorageError",
     "TooLarge",
     "Unavailable",
@@ -36,6 +45,7 @@ __all__ = [
     "list_folder",
     "open_input",
     "read_bytes",
+    "redact",
     "upload",
     "write_bytes",
 ]
@@ -67,35 +77,21 @@ def _backend(url: str) -> _Backend:
     return local
 
 
-def is_absolute(url: str) -> bool:
-    """Whether the URL is complete: `scheme://...` or a path from the root."""
-    return "://" in url or url.startswith("/")
-
-
-def join(base: str, *parts: str) -> str:
-    """Joins `base/part/...`. An absolute part replaces everything before it. Names are never normalised.
-
-    >>> join("gs://bucket/catalog/", "audio/one track.mp3")
-    'gs://bucket/catalog/audio/one track.mp3'
-    >>> join("gs://bucket/catalog", "/data/one.mp3")
-    '/data/one.mp3'
-    """
-    joined = base
-    for part in parts:
-        if is_absolute(part) or not joined:
-            joined = part
-        elif part:
-            joined = f"{joined.removesuffix('/')}/{part}"
-    return joined
-
-
-def read_bytes(url: str, *, max_bytes: int | None = None) -> bytes:
+def read_bytes(url: str, *, max_bytes: int | None = None, roots: RootsCheck | None = None) -> bytes:
     """Reads a whole file in one request.
 
+    Args:
+      url: its URL.
+      max_bytes: most bytes to read.
+      roots: where the file must be after links are resolved. Without them, links lead anywhere.
+
     Raises:
+      OutsideRoots: it is beneath none of the roots. Nothing was opened.
       TooLarge: it has more than `max_bytes` bytes. No more than that were held in memory.
       NotFound, PermissionDenied, Unavailable: see `errors`.
     """
+    if roots is not None and (place := roots.beneath(url)) is not None:
+        return local.read_bytes(url, max_bytes, place)
     return _backend(url).read_bytes(url, max_bytes)
 
 
@@ -133,8 +129,18 @@ def list_files(url: str) -> Iterator[FileInfo]:
     return _backend(url).list_files(url)
 
 
-def list_folder(url: str) -> Iterator[FileInfo]:
-    """The files directly in a folder, ordered by name. Costs one request per 1,000 objects."""
+def list_folder(url: str, *, roots: RootsCheck | None = None) -> Iterator[FileInfo]:
+    """The files directly in a folder, ordered by name. Costs one request per 1,000 objects.
+
+    Args:
+      url: the folder's URL.
+      roots: where the folder must be after links are resolved.
+
+    Raises:
+      OutsideRoots: the folder is beneath none of the roots. Nothing was opened.
+    """
+    if roots is not None and (place := roots.beneath(url)) is not None:
+        return local.list_folder(url, place)
     return _backend(url).list_folder(url)
 
 

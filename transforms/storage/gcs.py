@@ -24,17 +24,28 @@ def _split(url: str) -> tuple[str, str]:
     bucket, _, name = url.removeprefix("gs://").partition("/")
     if not bucket:
         raise NotFound(f"{url!r}: names no bucket; write gs://BUCKET/NAME")
+    try:
+        url.encode()
+    except UnicodeEncodeError as e:
+        raise NotFound(f"{url!r}: no object can have this name, which is not UTF-8") from e
     return bucket, name
 
 
 def _blob(url: str) -> Any:
     """A handle on the object. Makes no request."""
     bucket, name = _split(url)
-    if not name or "\n" in name or "\r" in name or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+    if not name or "\n" in name or "\r" in name or len(name.encode()) > MAX_NAME_BYTES:
         raise NotFound(
             f"{url!r}: no object can have this name (1 to {MAX_NAME_BYTES} bytes of UTF-8 without line breaks)"
         )
     return client().bucket(bucket).blob(name)
+
+
+def _current(url: str) -> Any:
+    """A handle on the object with its size and generation."""
+    blob = _blob(url)
+    blob.reload(timeout=TIMEOUT_S, retry=None)
+    return blob
 
 
 class _Bounded(io.BytesIO):
@@ -64,8 +75,7 @@ def read_bytes(url: str, max_bytes: int | None) -> bytes:
 
 def open_input(url: str) -> BinaryIO:
     """See `storage.open_input`."""
-    current = _blob(url)
-    call(url, lambda: current.reload(timeout=TIMEOUT_S, retry=None))
+    current = call(url, lambda: _current(url))
     # Bound to the current generation: bytes of an object that is replaced meanwhile must not be mixed.
     blob = current.bucket.blob(current.name, generation=current.generation)
 
@@ -155,7 +165,12 @@ def _listed(url: str, delimiter: str | None) -> Iterator[FileInfo]:
         for blob in blobs:
             # Consoles make empty objects named `folder/` to show a folder.
             if not blob.name.endswith("/"):
-                yield FileInfo(url=f"gs://{bucket}/{blob.name}", size=int(blob.size), version=str(blob.generation))
+                yield FileInfo(
+                    url=f"gs://{bucket}/{blob.name}",
+                    size=int(blob.size),
+                    version=str(blob.generation),
+                    crc32c=base64.b64decode(blob.crc32c or "").hex(),
+                )
         if token is None:
             return
 
@@ -168,7 +183,7 @@ def _page(bucket: str, prefix: str, delimiter: str | None, token: str | None) ->
         delimiter=delimiter,
         page_token=token,
         page_size=PAGE_OBJECTS,
-        fields="items(name,size,generation),nextPageToken",
+        fields="items(name,size,generation,crc32c),nextPageToken",
         timeout=TIMEOUT_S,
         retry=None,
     )

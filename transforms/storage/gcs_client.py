@@ -12,13 +12,22 @@ import google.auth
 import google.auth.exceptions
 import requests
 import requests.adapters
+import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
-from transforms.storage.errors import AlreadyExists, NotFound, PermissionDenied, StorageError, Unavailable
+from transforms.storage.errors import (
+    AlreadyExists,
+    NotFound,
+    PermissionDenied,
+    StorageError,
+    Unavailable,
+    storage_error,
+)
+from transforms.storage.redaction import redact
 
 T = TypeVar("T")
 
@@ -33,6 +42,7 @@ CAUGHT = (
     api.GoogleAPIError,
     google.auth.exceptions.GoogleAuthError,
     requests.RequestException,
+    urllib3.exceptions.HTTPError,
     InvalidResponse,
     DataCorruption,
     ConnectionError,
@@ -78,11 +88,15 @@ def call(url: str, action: Callable[[], T]) -> T:
     for attempt in range(ATTEMPTS):
         try:
             return action()
+        except StorageError:
+            raise
         except CAUGHT as e:
             if not _is_transient(e):
                 raise _meaning(e)(f"{url}: {_sentence(e)}") from e
             if attempt == ATTEMPTS - 1:
                 raise Unavailable(f"{url}: still failing after {ATTEMPTS} attempts: {_sentence(e)}") from e
+        except OSError as e:  # of this machine: a local file, a socket, a certificate
+            raise storage_error(url, e) from e
         # Jitter keeps a thousand throttled workers from retrying at the same time.
         _sleep(min(MAX_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0))
     raise AssertionError("unreachable")
@@ -99,7 +113,8 @@ def _is_transient(error: Exception) -> bool:
     if isinstance(error, google.auth.exceptions.GoogleAuthError):
         return isinstance(error, google.auth.exceptions.TransportError) or error.retryable
     return _code(error) in _TRANSIENT_CODES or isinstance(
-        error, requests.RequestException | DataCorruption | ConnectionError | TimeoutError
+        error,
+        requests.RequestException | urllib3.exceptions.HTTPError | DataCorruption | ConnectionError | TimeoutError,
     )
 
 
@@ -118,4 +133,4 @@ def _sentence(error: Exception) -> str:
     if _code(error) == 404:
         return "no such object or bucket"
     text = " ".join(str(error).split()).split(": ('Request failed")[0]
-    return re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text)[:500]
+    return redact(re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text))[:500]

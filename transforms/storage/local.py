@@ -2,30 +2,29 @@
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from transforms.storage.beneath import Beneath, open_file, open_folder
 from transforms.storage.errors import (
+    UNKNOWN_VERSION,
     AlreadyExists,
     FileInfo,
     NotFound,
-    PermissionDenied,
     StorageError,
     TooLarge,
-    Unavailable,
+    storage_error,
 )
 
 PARTIAL = ".partial-"
 """Prefix of the names of unfinished files. Listings skip them."""
 
-_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EBUSY}
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -39,15 +38,27 @@ def _named_errors(url: str) -> Iterator[None]:
     except ValueError as e:
         raise NotFound(f"{url!r}: no file can have this name ({e})") from e
     except OSError as e:
-        raise _meaning(e.errno)(f"{url}: {e.strerror}") from e
+        raise storage_error(url, e) from e
 
 
-def _meaning(number: int | None) -> type[StorageError]:
-    if number in _MISSING:
-        return NotFound
-    if number in _DENIED:
-        return PermissionDenied
-    return Unavailable if number in _TRANSIENT else StorageError
+class _NamedReads(io.FileIO):
+    """An open file whose errors are `StorageError`s, also long after it was opened."""
+
+    def __init__(self, url: str, descriptor: int) -> None:
+        super().__init__(descriptor, "rb")
+        self._url = url
+
+    def readinto(self, buffer: Any) -> int | None:
+        with _named_errors(self._url):
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        with _named_errors(self._url):
+            return super().readall()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with _named_errors(self._url):
+            return super().seek(offset, whence)
 
 
 def open_input(url: str) -> BinaryIO:
@@ -58,12 +69,17 @@ def open_input(url: str) -> BinaryIO:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise NotFound(f"{url}: not a regular file")
-        return os.fdopen(descriptor, "rb")
+        return io.BufferedReader(_NamedReads(url, descriptor))
 
 
-def read_bytes(url: str, max_bytes: int | None) -> bytes:
-    """See `storage.read_bytes`."""
-    with open_input(url) as stream, _named_errors(url):
+def _open_beneath(url: str, place: Beneath) -> BinaryIO:
+    with _named_errors(url):
+        return io.BufferedReader(_NamedReads(url, open_file(place)))
+
+
+def read_bytes(url: str, max_bytes: int | None, place: Beneath | None = None) -> bytes:
+    """See `storage.read_bytes`. With a resolved place, no link is followed."""
+    with open_input(url) if place is None else _open_beneath(url, place) as stream, _named_errors(url):
         if max_bytes is None:
             return stream.read()
         size = os.fstat(stream.fileno()).st_size
@@ -75,7 +91,7 @@ def read_bytes(url: str, max_bytes: int | None) -> bytes:
 
 def _make_folder(folder: Path) -> None:
     """Creates a folder and its parents. Each new name is on disk when this returns."""
-    if folder.is_dir():
+    if folder.is_dir() or folder == folder.parent:  # the working directory may have been deleted
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
@@ -165,38 +181,58 @@ def list_files(url: str) -> Iterator[FileInfo]:
     return _listed(url, deep=True)
 
 
-def list_folder(url: str) -> Iterator[FileInfo]:
-    """See `storage.list_folder`."""
-    return _listed(url, deep=False)
+def list_folder(url: str, place: Beneath | None = None) -> Iterator[FileInfo]:
+    """See `storage.list_folder`. With a resolved place, no link to the folder is followed."""
+    if place is None:
+        return _listed(url, deep=False)
+    with contextlib.suppress(NotFound), _named_errors(url), open_folder(place) as folder:
+        infos = [_info(f"{url.removesuffix('/')}/{entry.name}", entry) for entry in _entries(url, folder)]
+        return iter([info for info in infos if info is not None])
+    return iter(())
 
 
 def _listed(url: str, *, deep: bool) -> Iterator[FileInfo]:
     # Linked folders are not entered: a link to a parent would lead to an endless listing.
     for entry in _entries(url):
         path = f"{url.removesuffix('/')}/{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
+        if _is_folder(entry):
             if deep:
                 yield from _listed(path, deep=True)
         elif (info := _info(path, entry)) is not None:
             yield info
 
 
-def _entries(url: str) -> list[os.DirEntry[str]]:
+def _entries(url: str, descriptor: int | None = None) -> list[os.DirEntry[str]]:
     """A folder's entries, ordered by the bytes of their full names as in object stores."""
     try:
-        with _named_errors(url), os.scandir(url or ".") as entries:
+        with _named_errors(url), os.scandir(url or "." if descriptor is None else descriptor) as entries:
             finished = [entry for entry in entries if not entry.name.startswith(PARTIAL)]
     except NotFound:
         return []
-    return sorted(finished, key=lambda e: os.fsencode(e.name + "/" if e.is_dir(follow_symlinks=False) else e.name))
+    return sorted(finished, key=lambda entry: os.fsencode(entry.name + "/" if _is_folder(entry) else entry.name))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether the entry is a folder. Links are not, and nothing that cannot be looked at."""
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _info(path: str, entry: os.DirEntry[str]) -> FileInfo | None:
-    """The entry as a file; None if it is not a regular file or was deleted since the folder was read."""
+    """The entry as a file; None if it is not a regular file or was deleted since the folder was read.
+
+    An entry that the system does not describe is listed without size and version: it must neither end the listing of
+    its neighbours nor disappear. Whoever opens it learns why.
+    """
     try:
-        facts = entry.stat()
-    except FileNotFoundError:
+        with _named_errors(path):
+            facts = entry.stat()
+    except NotFound:
         return None
+    except StorageError:
+        return FileInfo(url=path, size=None, version=UNKNOWN_VERSION)
     if not stat.S_ISREG(facts.st_mode):
         return None
     return FileInfo(url=path, size=facts.st_size, version=f"{facts.st_mtime_ns}-{facts.st_size}")

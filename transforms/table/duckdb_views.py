@@ -7,12 +7,12 @@ column pruning.
 
 import contextlib
 import datetime
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
-from transforms import storage
 from transforms.schemas.tables import TABLES
 from transforms.table.reader import SnapshotReader
+from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
 from transforms.table.sql import duckdb_view, quoted
 
@@ -31,12 +31,12 @@ def _name(snapshot: SnapshotReader, file: DataFile) -> str:
     return f"{PROTOCOL}://{snapshot.manifest.number}/{file.path}"
 
 
-def _files(snapshot: SnapshotReader) -> dict[str, tuple[str, int]]:
-    """DuckDB's name of each of a snapshot's files -> (url, bytes)."""
-    return {_name(snapshot, file): (snapshot.url(file), file.bytes) for file in snapshot.manifest.run.files}
+def _files(snapshot: SnapshotReader) -> dict[str, tuple[SnapshotReader, DataFile]]:
+    """DuckDB's name of each of a snapshot's files -> (snapshot, file)."""
+    return {_name(snapshot, file): (snapshot, file) for file in snapshot.manifest.run.files}
 
 
-def _file_system(files: dict[str, tuple[str, int]]) -> Any:
+def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
     """An fsspec file system that contains exactly these files and opens them only for reading."""
     from fsspec import AbstractFileSystem
 
@@ -51,15 +51,17 @@ def _file_system(files: dict[str, tuple[str, int]]) -> Any:
         def _strip_protocol(cls, path: str) -> str:
             return path
 
-        def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
+        def _open(self, path: str, mode: str = "rb", **_: Any) -> SharedFile:
             if mode != "rb":
                 raise PermissionError(f"{path}: published files are never written")
-            return storage.open_input(files[path][0])
+            snapshot, file = files[path]
+            # DuckDB does not verify page checksums: this reader verifies the blocks that it reads.
+            return SharedFile(snapshot.open(file))
 
         def info(self, path: str, **_: Any) -> dict[str, Any]:
             if path not in files:
                 raise FileNotFoundError(path)
-            return {"name": path, "size": files[path][1], "type": "file"}
+            return {"name": path, "size": files[path][1].bytes, "type": "file"}
 
         def glob(self, path: str, **_: Any) -> list[str]:
             # Names are taken literally: a folder of the table may be called `[live]`.
@@ -111,7 +113,7 @@ def connect(snapshot: SnapshotReader, *, previous: bool = False) -> Iterator["du
         connection.close()
 
 
-def _locks(files: dict[str, tuple[str, int]]) -> list[str]:
+def _locks(files: Iterable[str]) -> list[str]:
     """Statements after which the connection opens only these files."""
     return [
         "SET python_enable_replacements = false",

@@ -12,20 +12,24 @@ A snapshot never changes: the same call returns the same rows, even if newer sna
 """
 
 import bisect
+import contextlib
 import dataclasses
 import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.formats.hashing import bucket_of
 from transforms.formats.parquet import open_parquet, row_groups_with
 from transforms.schemas.tables import TABLES
 from transforms.table.as_of import moment_of
+from transforms.table.checked import open_published
 from transforms.table.snapshots import DataFile, Snapshot, listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
 
@@ -46,6 +50,7 @@ class SnapshotReader:
     root: str
     manifest: Snapshot
     buckets: int
+    _hashed: set[str] = dataclasses.field(default_factory=set, init=False, compare=False)
 
     def __repr__(self) -> str:
         return f"SnapshotReader({self.root!r}, snapshot={self.manifest.number})"
@@ -63,6 +68,10 @@ class SnapshotReader:
         root = self.root if "://" in self.root else str(Path(self.root).absolute())
         return storage.join(root, file.path)
 
+    def open(self, file: DataFile) -> BinaryIO:
+        """Opens one of the manifest's files. What is read is compared with the manifest, see `open_published`."""
+        return open_published(self.url(file), file, self._hashed)
+
     def schema(self, name: str) -> pa.Schema:
         """Columns of a table in this snapshot. `tracks` can have further columns, from the catalog.
 
@@ -72,7 +81,7 @@ class SnapshotReader:
         files = self._of(name)
         if not files:
             return TABLES[name]
-        with open_parquet(self.url(files[0])) as parquet:
+        with self._parquet(files[0]) as parquet:
             return parquet.schema_arrow.remove_metadata()
 
     def scan(
@@ -132,6 +141,9 @@ class SnapshotReader:
             elif file.bucket in wanted:
                 yield from self._read(file, columns, wanted[file.bucket])
 
+    def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[pq.ParquetFile]:
+        return open_parquet(self.url(file), open_file=lambda _: self.open(file))
+
     def previous(self) -> "SnapshotReader | None":
         """The parent of this snapshot; None for the first snapshot of a table.
 
@@ -174,7 +186,7 @@ class SnapshotReader:
     def _read(
         self, file: DataFile, columns: Sequence[str] | None, track_ids: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
-        with open_parquet(self.url(file)) as parquet:
+        with self._parquet(file) as parquet:
             self._check_columns(file.table, parquet.schema_arrow, columns)
             names = parquet.schema_arrow.names if columns is None else list(columns)
             groups = (
@@ -231,6 +243,11 @@ def open_history(root: str) -> Iterator[SnapshotReader]:
     numbers, buckets = _published(root)
     for number in numbers:
         yield SnapshotReader(root=root, manifest=read_snapshot(root, number), buckets=buckets)
+
+
+def published_numbers(root: str) -> list[int]:
+    """Numbers of all published snapshots, at least one, ascending. See `open_snapshot` for errors."""
+    return _published(root)[0]
 
 
 def _published(root: str) -> tuple[list[int], int]:

@@ -1,14 +1,15 @@
 """Snapshots: each is a numbered, immutable, complete version of all tables; its commit creates one file."""
 
 import dataclasses
-import json
 from typing import Any, Self
 
 from transforms import storage
 from transforms.formats.hashing import combine, digest
+from transforms.formats.inner_paths import inner_path
+from transforms.formats.sealing import read_record
 from transforms.schemas.tables import SCHEMA_VERSION
 from transforms.table.layout import snapshot_path
-from transforms.table.versions import TableError, check_version
+from transforms.table.versions import TableError, check_version, is_sealed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class DataFile:
       path: relative to the table root.
       bucket: bucket of its tracks; -1 for the taxonomy.
       content: digest of its rows, see `comparable_digest`; "" for the taxonomy.
+      checksums: CRC-32C of the file and of its blocks, see `checksums_of`; "" in manifests of version 0.1.
     """
 
     table: str
@@ -28,6 +30,16 @@ class DataFile:
     bytes: int
     sha256: str
     content: str
+    checksums: str = ""
+
+    def __post_init__(self) -> None:
+        inner_path(self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        """The file as a JSON object. Its checksums are in a field of the run, which version 0.1 passes over."""
+        fields = dataclasses.asdict(self)
+        del fields["checksums"]
+        return fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +61,9 @@ class Run:
         `reused` ones come from part files of an earlier unpublished job. `unavailable` are the rejects that the next
         run tries again.
       reasons: rejected tracks by reason.
+      counted: number of rows of the catalog that the launcher counted. None for runs of earlier versions.
+      changes: `added`: tracks that the last snapshot lacks; `removed`: tracks that only it has. Empty for runs of
+        earlier versions.
       options: options that select the published rows (`min_score`, `top_k`).
       gates: name -> `value`, `limit`, `passed`. In `runs/<run_id>.json`, the limits are those of the launch; in a
         snapshot, those of the publisher. Empty for runs of earlier versions.
@@ -63,6 +78,8 @@ class Run:
     reasons: dict[str, int]
     options: dict[str, Any]
     files: tuple[DataFile, ...]
+    counted: int | None = None
+    changes: dict[str, int] = dataclasses.field(default_factory=dict)
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -74,7 +91,13 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """The run as a JSON object."""
-        return {"schema_version": SCHEMA_VERSION, "content_hash": self.content_hash, **dataclasses.asdict(self)}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "content_hash": self.content_hash,
+            **dataclasses.asdict(self),
+            "files": [file.to_json() for file in self.files],
+            "checksums": {file.path: file.checksums for file in self.files if file.checksums},
+        }
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
@@ -82,16 +105,19 @@ class Run:
 
         Raises:
           TableError: written by another schema version.
+          ValueError: the run's id or the path of a file is not a plain name.
         """
         if obj["schema_version"] != SCHEMA_VERSION:
             raise TableError(
                 f"schema version {obj['schema_version']} cannot be read, because this version reads {SCHEMA_VERSION}: "
                 "upgrade catalog-tagger"
             )
+        inner_path(obj["run_id"])
         names = {f.name for f in dataclasses.fields(cls)}
         fields = {k: v for k, v in obj.items() if k in names}
-        fields |= {"ids": Ids(**obj["ids"]), "files": tuple(DataFile(**f) for f in obj["files"])}
-        return cls(**fields)
+        checksums = obj.get("checksums", {})
+        files = tuple(DataFile(**file, checksums=checksums.get(file["path"], "")) for file in obj["files"])
+        return cls(**fields | {"ids": Ids(**obj["ids"]), "files": files})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,13 +166,10 @@ def read_snapshot(root: str, number: int) -> Snapshot:
       TableError: written by another schema version, or damaged.
     """
     url = storage.join(root, snapshot_path(number))
-    data = storage.read_bytes(url)
-    try:
-        return Snapshot.from_json(json.loads(data))
-    except TableError as error:
-        raise TableError(f"{url}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise TableError(f"{url}: not a snapshot ({type(error).__name__}: {error})") from error
+    snapshot = read_record(url, "a snapshot", Snapshot.from_json, TableError, must_be_sealed=lambda: is_sealed(root))
+    if snapshot.number != number:
+        raise TableError(f"{url}: holds snapshot {snapshot.number}: the file was renamed or copied")
+    return snapshot
 
 
 def current_snapshot(root: str) -> Snapshot | None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
@@ -57,9 +58,16 @@ def _header(snapshot: SnapshotReader, comment: str) -> str:
     return f"{comment} Snapshot {manifest.number} of {snapshot.root}, content hash {manifest.run.content_hash}"
 
 
+def _check(snapshot: SnapshotReader) -> str:
+    return (
+        "-- This engine does not verify the checksums of Parquet pages, as far as we know. To check all bytes first: "
+        f"catalog-tagger verify {shlex.quote(snapshot.root)} --snapshot {snapshot.manifest.number}"
+    )
+
+
 def duckdb_statements(snapshot: SnapshotReader) -> str:
     """Statements that create a view per table of a snapshot, for DuckDB."""
-    lines = [_header(snapshot, "--")]
+    lines = [_header(snapshot, "--"), _check(snapshot)]
     if "://" in snapshot.root:
         lines.append(
             "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
@@ -85,6 +93,7 @@ def bigquery_statements(snapshot: SnapshotReader) -> str:
         raise ValueError(f"{snapshot.root}: BigQuery takes * for a pattern; copy the table to a folder without it")
     lines = [
         _header(snapshot, "--"),
+        _check(snapshot),
         "-- Names have no dataset: run with a default dataset, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
     ]
     for name in TABLES:
@@ -116,8 +125,10 @@ def spark_statements(snapshot: SnapshotReader) -> str:
     """PySpark statements that create temporary views, because Spark SQL cannot name a list of files."""
     lines = [
         _header(snapshot, "#"),
-        "# Run this in pyspark, or in a job that has `spark`. Dates before 1582 are in the Gregorian calendar.",
+        "# Run this in pyspark, or in a job that has `spark`. Dates before 1582 are in the Gregorian calendar. Spark",
+        "# verifies the checksum of every page that it reads.",
         'tables = spark.read.option("datetimeRebaseMode", "CORRECTED")',
+        'tables = tables.option("parquet.page.verify-checksum.enabled", "true")',
     ]
     for name in TABLES:
         files = snapshot.files(name)

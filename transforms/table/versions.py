@@ -2,18 +2,17 @@
 
 import contextlib
 import dataclasses
-import json
 from importlib.metadata import version
 from typing import Any, Self
 
 from transforms import storage
-from transforms.formats.hashing import json_bytes
+from transforms.formats.sealing import open_sealed, read_record, sealed_bytes
 from transforms.schemas.tables import SCHEMA_VERSION
 
 READER_VERSION = 1
 """Increased if earlier versions of this program would misread the files of this one."""
 
-WRITER_VERSION = 1
+WRITER_VERSION = 2
 """Increased if earlier versions of this program would damage or lose the files of this one."""
 
 
@@ -62,11 +61,7 @@ def read_table_metadata(root: str, *, writing: bool = False) -> TableMetadata:
       storage.NotFound: the file does not exist.
     """
     url = storage.join(root, "table.json")
-    data = storage.read_bytes(url)
-    try:
-        metadata = TableMetadata.from_json(json.loads(data))
-    except (KeyError, TypeError, ValueError) as error:
-        raise TableError(f"{url}: not the metadata of a table ({type(error).__name__}: {error})") from error
+    metadata = read_record(url, "the metadata of a table", TableMetadata.from_json, TableError)
     _check(url, "reader", metadata.min_reader_version, READER_VERSION)
     if writing:
         _check(url, "writer", metadata.min_writer_version, WRITER_VERSION)
@@ -79,6 +74,17 @@ def check_version(root: str, *, writing: bool = False) -> None:
         read_table_metadata(root, writing=writing)
 
 
+def is_sealed(root: str) -> bool:
+    """Whether the table's first run gave `table.json` a digest. Then every manifest of the table has one.
+
+    Only this version and later ones write to such a table, because its `min_writer_version` is at least 2.
+    """
+    try:
+        return open_sealed(storage.read_bytes(storage.join(root, "table.json"))).sealed
+    except storage.NotFound:
+        return False
+
+
 def open_table(root: str, buckets: int) -> int:
     """Returns the bucket count of a table to write to. The first run writes `buckets`; later runs read it.
 
@@ -86,7 +92,7 @@ def open_table(root: str, buckets: int) -> int:
       TableError: the table needs a newer reader or writer, or its `table.json` is damaged.
     """
     with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(root, "table.json"), json_bytes(TableMetadata(buckets=buckets).to_json()))
+        storage.create(storage.join(root, "table.json"), sealed_bytes(TableMetadata(buckets=buckets).to_json()))
     return read_table_metadata(root, writing=True).buckets
 
 

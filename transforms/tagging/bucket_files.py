@@ -1,6 +1,5 @@
 """Writes one bucket's tables as immutable files, and counts the outcomes of its tracks."""
 
-import contextlib
 import dataclasses
 from collections import Counter
 
@@ -8,20 +7,22 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.audio.errors import SourceUnavailable
+from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes import PriorOutcomes, added_tracks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BucketReport:
-    """Files and counts of one assembled bucket."""
+    """Files and counts of one assembled bucket; `added` is the number of tracks that the parent snapshot lacks."""
 
     files: tuple[DataFile, ...]
     counts: dict[str, int]
     reasons: dict[str, int]
+    added: int
 
 
 def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table], run_id: str) -> BucketReport:
@@ -35,7 +36,8 @@ def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table],
     reasons = Counter(reason for reason in ledger["reason"].to_pylist() if reason)
     counts |= {"catalog": ledger.num_rows, "unavailable": reasons[SourceUnavailable.reason]}
     counts["fresh"] = ledger["run_id"].to_pylist().count(run_id)
-    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons))
+    added = added_tracks(known, bucket, ledger)
+    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons), added=added)
 
 
 def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
@@ -44,8 +46,7 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
     sha256 = sha256_hex(data)
     folder = f"data/run={run_id}" + (f"/bucket={bucket:04d}" if bucket >= 0 else "")
     path = f"{folder}/{name}-{sha256[:16]}.parquet"
-    with contextlib.suppress(storage.AlreadyExists):
-        storage.create(storage.join(known.root, path), data)
+    _keep(storage.join(known.root, path), data)
     return DataFile(
         table=name,
         path=path,
@@ -54,4 +55,14 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
         bytes=len(data),
         sha256=sha256,
         content=comparable_digest(name, table) if bucket >= 0 else "",
+        checksums=checksums_of(data),
     )
+
+
+def _keep(url: str, data: bytes) -> None:
+    """Creates the file. If an earlier attempt of this unpublished run left other bytes, they are damaged: replaced."""
+    try:
+        storage.create(url, data)
+    except storage.AlreadyExists:
+        if storage.read_bytes(url) != data:
+            storage.write_bytes(url, data)

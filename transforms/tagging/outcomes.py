@@ -1,21 +1,18 @@
 """Known outcomes of a bucket's tracks, from the parent snapshot and from the part files of any run."""
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms import storage
-from transforms.formats.hashing import digest
-from transforms.formats.parquet import parquet_bytes, read_parquet_of
+from transforms.extraction.kill_history import KILLED, last_run
 from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
-from transforms.table.layout import part_folder
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import Ids
+from transforms.tagging.part_files import Promised, read_parts
 
 MISSING = "missing"
 """Source version of a file that is not in the listing of its folder."""
@@ -42,6 +39,8 @@ class PriorOutcomes:
       parent: number of the snapshot that this run follows. Workers read the snapshot, so the graph stays small.
       due_again: reasons for which every run retries a rejected track.
       retry_rejects: whether this run retries all rejected tracks.
+      buckets: number of buckets of the table; None: the ids in part files are not compared with their bucket.
+      dim: length of an embedding; None: it is not compared with the part files.
     """
 
     root: str
@@ -49,6 +48,8 @@ class PriorOutcomes:
     ids: Ids
     due_again: frozenset[str]
     retry_rejects: bool = False
+    buckets: int | None = None
+    dim: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns only the fields: the cached `snapshot` is not sent to workers."""
@@ -69,25 +70,6 @@ class PriorOutcomes:
         return pc.and_(again, pc.not_equal(outcomes["source_version"], MISSING))
 
 
-def write_part(root: str, bucket: int, rows: pa.Table, embedding_id: str) -> str:
-    """Writes the part file of one chunk, named by its content; returns its url. Writing it again has no effect."""
-    data = parquet_bytes(rows.select(PART.names).cast(PART), ids={"embedding_id": embedding_id})
-    url = storage.join(part_folder(root, bucket), f"{digest(data)[:24]}.parquet")
-    with contextlib.suppress(storage.AlreadyExists):  # the name is a hash of the content: an earlier attempt wrote it
-        storage.create(url, data)
-    return url
-
-
-def settled(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str] = OUTCOME.names) -> pa.Table:
-    """Outcomes of the bucket's rows that need no extraction, sorted by track_id.
-
-    An outcome is reused if track_id, source_version and embedding_id agree and it is not to be retried. For a
-    reject of the parent snapshot, feature_id is compared instead of embedding_id. With `columns`, a caller avoids
-    reading embeddings.
-    """
-    return known.keeps(_choose(known, bucket, rows, columns, latest=()))
-
-
 def assembled(
     known: PriorOutcomes,
     bucket: int,
@@ -104,38 +86,82 @@ def assembled(
     Raises:
       RuntimeError: a planned track has no outcome.
     """
-    outcomes = _choose(known, bucket, rows, columns, latest)
+    outcomes = _best(_candidates(known, bucket, rows, columns, latest))
     if outcomes.num_rows != rows.num_rows:
         lost = sorted(set(rows["track_id"].to_pylist()) - set(outcomes["track_id"].to_pylist()))
-        raise RuntimeError(f"bucket {bucket}: {len(lost)} planned tracks have no outcome, e.g. {lost[:3]}")
+        raise RuntimeError(
+            f"bucket {bucket}: {len(lost)} planned tracks have no outcome, e.g. {lost[:3]}, because a part file was "
+            "damaged or removed during the run: run it again, only these tracks are decoded again"
+        )
     return outcomes
 
 
-def due_ids(known: PriorOutcomes, bucket: int, rows: pa.Table) -> frozenset[str]:
-    """Ids of the bucket's tracks whose reject in the parent snapshot is retried although the source is unchanged."""
+def added_tracks(known: PriorOutcomes, bucket: int, rows: pa.Table) -> int:
+    """Number of the bucket's rows whose track is not in the parent snapshot."""
     if known.snapshot is None:
-        return frozenset()
-    ledger = known.snapshot.scan("ledger", ["track_id", "source_version", "reason"], bucket=bucket)
-    ledger = _same_source(ledger, rows)
-    return frozenset(ledger.filter(known.due(ledger))["track_id"].to_pylist())
+        return int(rows.num_rows)
+    earlier = known.snapshot.scan("ledger", ["track_id"], bucket=bucket)["track_id"].combine_chunks()
+    return int(pc.sum(pc.invert(pc.is_in(rows["track_id"], value_set=earlier))).as_py() or 0)
 
 
-def _choose(
+class Unsettled(NamedTuple):
+    """What is left to do of a bucket.
+
+    Attributes:
+      rows: the rows whose tracks need extraction.
+      due: ids of the tracks whose reject in the parent snapshot is retried although the source is unchanged.
+      histories: track_id -> `detail` that says in which earlier runs the machine ended the track's decoding process.
+    """
+
+    rows: pa.Table
+    due: frozenset[str]
+    histories: dict[str, str]
+
+
+_PLANNED = ("track_id", "source_version", "reason", "detail", "carried")
+
+
+def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
+    """The bucket's rows for which no earlier run, published or killed, has an outcome that is reused."""
+    candidates = _candidates(known, bucket, rows, _PLANNED, latest=())
+    done = known.keeps(_best(candidates))
+    todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
+    if todo.num_rows == 0 or known.snapshot is None:
+        return Unsettled(todo, frozenset(), _histories(candidates))
+    ledger = _same_source(known.snapshot.scan("ledger", list(_PLANNED[:4]), bucket=bucket), todo)
+    due = frozenset(ledger.filter(known.due(ledger))["track_id"].to_pylist())
+    return Unsettled(todo, due, _histories(ledger) | _histories(candidates))
+
+
+def _histories(outcomes: pa.Table) -> dict[str, str]:
+    """The longest history of each track among its outcomes."""
+    told = outcomes.filter(pc.fill_null(pc.starts_with(outcomes["detail"], KILLED), False))
+    pairs = zip(told["track_id"].to_pylist(), told["detail"].to_pylist(), strict=True)
+    return dict(sorted(pairs, key=lambda pair: last_run(pair[1])))
+
+
+def _candidates(
     known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str], latest: Iterable[str]
 ) -> pa.Table:
-    """Chooses one outcome per track from the parent snapshot and all part files.
+    """Outcomes of the rows in the parent snapshot and in all part files, with `preference`: the smallest is chosen.
 
     The order of preference is: embedding of the snapshot, embedding of a part file, reject of the snapshot, reject of
     this launch, older reject, older reject that every run retries.
     """
-    carried = _ranked(_carried(known, bucket, rows, columns), 0, 2)
-    if carried.num_rows == rows.num_rows:  # the parent snapshot has an outcome of every track: skip part files
-        return carried.sort_by("track_id").drop_columns("preference")
-    names = {url.rpartition("/")[2] for url in latest}
-    ranked = [carried]
-    for name, part in _parts(known, bucket, rows, columns):
-        ranked.append(_ranked(part, 1, 3 if name in names else pc.if_else(known.due(part), 5, 4)))
-    order = pa.concat_tables(ranked).sort_by([("track_id", "ascending"), ("preference", "ascending")])
+    carried = _carried(known, bucket, rows, columns)
+    ranked = [_ranked(carried, 0, 2)]
+    if carried.num_rows < rows.num_rows:  # else the parent snapshot has an outcome of every track
+        embedded = carried.filter(pc.is_null(carried["reason"]))["track_id"].combine_chunks()
+        left = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=embedded)))
+        names = {url.rpartition("/")[2] for url in latest}
+        for name, part in _parts(known, bucket, left, columns):
+            ranked.append(_ranked(part, 1, 3 if name in names else pc.if_else(known.due(part), 5, 4)))
+    return pa.concat_tables(ranked)
+
+
+def _best(candidates: pa.Table) -> pa.Table:
+    """One outcome per track, sorted by track_id."""
+    order = candidates.sort_by([("track_id", "ascending"), ("preference", "ascending")])
     ids = order["track_id"].combine_chunks()
     repeated = pc.equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
     first = pa.concat_arrays([pa.array([True] * min(len(ids), 1), pa.bool_()), pc.invert(repeated)])
@@ -143,7 +169,7 @@ def _choose(
 
 
 def _ranked(outcomes: pa.Table, embedded: int, rejected: int | pa.ChunkedArray) -> pa.Table:
-    """Adds the column `preference`: of a track's outcomes, the one with the smallest value is chosen."""
+    """Adds the column `preference`."""
     preference = pc.cast(pc.if_else(pc.is_null(outcomes["reason"]), embedded, rejected), pa.int8())
     return outcomes.append_column("preference", preference)
 
@@ -156,16 +182,16 @@ def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
 
 def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Yields the name of each of the bucket's part files, and its outcomes of these rows."""
-    extra, ids = {"run_id", "carried"}, {"embedding_id": known.ids.embedding_id}
-    for file in storage.list_folder(part_folder(known.root, bucket)):
-        if not file.url.endswith(".parquet"):
-            continue
-        part = read_parquet_of(file.url, ids, [name for name in columns if name not in extra])
-        if part is None:
-            continue
+    promised = Promised(bucket, known.buckets, known.ids.embedding_id, known.dim)
+    stored = [name for name in {*columns, "track_id", "source_version"} if name in PART.names]
+    # A look-up of its own for each of hundreds of small files would hash all rows again.
+    versions = dict(zip(rows["track_id"].to_pylist(), rows["source_version"].to_pylist(), strict=True))
+    for name, part in read_parts(known.root, promised, stored, versions):
+        pairs = zip(part["track_id"].to_pylist(), part["source_version"].to_pylist(), strict=True)
+        part = part.filter(pa.array([versions.get(track) == version for track, version in pairs], pa.bool_()))
         part = part.append_column("run_id", pa.nulls(part.num_rows, pa.string()))
         part = part.append_column("carried", pa.array([False] * part.num_rows, pa.bool_()))
-        yield file.url.rpartition("/")[2], _same_source(part, rows).select(columns).cast(_schema(columns))
+        yield name, part.select(columns).cast(_schema(columns))
 
 
 def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:

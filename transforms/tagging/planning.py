@@ -3,19 +3,18 @@
 import hashlib
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms.extraction.source import CHUNK_TRACKS, Chunk, Source
-from transforms.tagging.outcomes import PriorOutcomes, due_ids, settled
+from transforms.tagging.outcomes import PriorOutcomes, unsettled
 
 
 def plan_chunks(known: PriorOutcomes, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> list[Chunk]:
     """Returns chunks of the rows that no earlier run, published or killed, has an outcome for."""
-    done = settled(known, bucket, rows, columns=("track_id", "source_version", "reason", "carried"))
-    todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
-    due = due_ids(known, bucket, todo) if todo.num_rows else frozenset()
+    todo, due, histories = unsettled(known, bucket, rows)
     keys = todo.select(["track_id", "uri", "source_version"]).to_pylist()
-    unordered = (Source(**key, retried=key["track_id"] in due) for key in keys)
+    unordered = (
+        Source(**key, retried=key["track_id"] in due, history=histories.get(key["track_id"], "")) for key in keys
+    )
     sources = sorted(unordered, key=lambda s: hashlib.sha256(s.track_id.encode()).digest())
     return [
         Chunk(bucket=bucket, tracks=tuple(sources[i : i + chunk_tracks])) for i in range(0, len(sources), chunk_tracks)

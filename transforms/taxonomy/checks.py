@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from transforms.taxonomy.tag_ids import tag_id
+from transforms.taxonomy.tag_ids import TAG_CHARS, shown, tag_id
 
 if TYPE_CHECKING:
     from transforms.taxonomy.categories import Category, Tag
 
+_COMPARED = 2000  # of more names, looking for the nearest one takes too long
 _KINDS = ("binary", "multiclass", "multilabel")
 _CATEGORY_FIELDS = {"name", "kind", "tags"}
 _TAG_LISTS = ("parents", "aliases", "any_of", "none_of")
@@ -26,10 +27,10 @@ def check_shape(obj: object) -> list[str]:
 def _category_shape(number: int, obj: object) -> Iterator[str]:
     place = f"category {number}"
     if not isinstance(obj, dict):
-        yield f"{place}: {obj!r} is not a mapping with {', '.join(sorted(_CATEGORY_FIELDS))}"
+        yield f"{place}: {shown(obj)} is not a mapping with {', '.join(sorted(_CATEGORY_FIELDS))}"
         return
     if isinstance(obj.get("name"), str):
-        place = f"category {obj['name']!r}"
+        place = f"category {shown(obj['name'])}"
     yield from _fields(place, obj, _CATEGORY_FIELDS, {*_CATEGORY_FIELDS, "dropped"})
     yield from _texts(place, obj, ("name", "kind"))
     for field, what in (("tags", "tag"), ("dropped", "dropped tag")):
@@ -44,16 +45,16 @@ def _tag_shape(place: str, obj: object) -> Iterator[str]:
     if isinstance(obj, str):
         return
     if not isinstance(obj, dict):
-        yield f"{place}: {obj!r} is neither an id nor a mapping (id, name, parents, aliases ...)"
+        yield f"{place}: {shown(obj)} is neither an id nor a mapping (id, name, parents, aliases ...)"
         return
     if isinstance(obj.get("id"), str):
-        place = f"tag {obj['id']!r}"
+        place = f"tag {shown(obj['id'])}"
     yield from _fields(place, obj, {"id"}, _TAG_FIELDS)
     yield from _texts(place, obj, ("id", "name"))
     for field in _TAG_LISTS:
         value = obj.get(field) or []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            yield f"{place}: {field} must be a list of tag ids, not {value!r}"
+            yield f"{place}: {field} must be a list of tag ids, not {shown(value)}"
             continue
         yield from (f"{place}: {field}: {fault}" for item in value if (fault := _id_fault(item)))
 
@@ -62,13 +63,15 @@ def _fields(place: str, obj: Mapping[str, Any], needed: set[str], known: set[str
     for name in sorted(needed - set(obj)):
         yield f"{place}: no {name}"
     for name in sorted(str(key) for key in set(obj) - known):
-        yield f"{place}: unknown field {name!r}{_meant(name, known)}"
+        yield f"{place}: unknown field {shown(name)}{_meant(name, known)}"
 
 
 def _texts(place: str, obj: Mapping[str, Any], fields: Sequence[str]) -> Iterator[str]:
     for field in fields:
         if field in obj and not isinstance(obj[field], str):
-            yield f"{place}: {field} {obj[field]!r} is not text: quote it"
+            yield f"{place}: {field} {shown(obj[field])} is not text: quote it"
+        elif len(obj.get(field, "")) > TAG_CHARS:
+            yield f"{place}: {field} has {len(obj[field])} characters, at most {TAG_CHARS} are read: shorten it"
 
 
 def _id_fault(tag: str) -> str | None:
@@ -80,7 +83,8 @@ def _id_fault(tag: str) -> str | None:
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
+    names = sorted(known)
+    near = difflib.get_close_matches(name[:TAG_CHARS], names, n=1) if len(names) <= _COMPARED else []
     return f": did you mean {near[0]!r}?" if near else ""
 
 
@@ -157,7 +161,7 @@ def _cycle_faults(tags: Sequence["Tag"]) -> list[str]:
     known = {tag.id for tag in tags}
     parents = {tag.id: tuple(p for p in tag.parents if p in known) for tag in tags}
     stuck = set(parents) - set(parents_first(parents))
-    return [f"tags {sorted(stuck)}: parents form a cycle"] if stuck else []
+    return [f"tags {shown(sorted(stuck))}: parents form a cycle"] if stuck else []
 
 
 def parents_first(parents: Mapping[str, Sequence[str]]) -> list[str]:

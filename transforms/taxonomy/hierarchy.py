@@ -7,21 +7,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from transforms import storage
+from transforms.formats.documents import YAML_BYTES, parse_yaml
 from transforms.formats.hashing import short_id
 from transforms.taxonomy.categories import Category, CategoryKind, Tag
 from transforms.taxonomy.checks import check, check_shape, parents_first
 from transforms.taxonomy.tag_ids import tag_id
+
+_MOST_PROBLEMS, _MOST_CHARS = 1000, 500
 
 
 class TaxonomyError(ValueError):
     """A taxonomy that cannot be used.
 
     Attributes:
-      problems: all faults, one sentence each.
+      problems: all faults, one sentence each; of very many, the first ones and the number of the others.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        found = [text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 3]}..." for text in problems]
+        rest = [f"{len(found) - _MOST_PROBLEMS} more faults"] if len(found) > _MOST_PROBLEMS else []
+        self.problems = (*found[:_MOST_PROBLEMS], *rest)
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
@@ -194,31 +199,13 @@ def load_taxonomy(url: str) -> Taxonomy:
     Raises:
       TaxonomyError: the file is missing, is not YAML, or has faults. All are reported, each with the file's name.
     """
-    import yaml
-
     try:
-        parsed = yaml.load(storage.read_bytes(url), Loader=_strict_loader())
-        return Taxonomy.from_json(parsed)
+        return Taxonomy.from_json(parse_yaml(storage.read_bytes(url, max_bytes=YAML_BYTES)))
     except storage.NotFound as e:
         raise TaxonomyError([f"{url}: no such taxonomy file ({e})"]) from e
-    except yaml.YAMLError as e:
-        raise TaxonomyError([f"{url}: not a YAML file: {' '.join(str(e).split())}"]) from e
+    except storage.TooLarge as e:
+        raise TaxonomyError([str(e)]) from e
     except TaxonomyError as e:
         raise TaxonomyError(f"{url}: {problem}" for problem in e.problems) from e
-
-
-@functools.cache
-def _strict_loader() -> Any:
-    """A safe YAML loader that refuses repeated keys. Plain YAML silently keeps the last one."""
-    import yaml
-
-    class Strict(yaml.SafeLoader):
-        """See above."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [key.value for key, _ in node.value]
-            if repeated := sorted({str(key) for key in keys if keys.count(key) > 1}):
-                raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} is repeated", node.start_mark)
-            return super().construct_mapping(node, deep)
-
-    return Strict
+    except ValueError as e:
+        raise TaxonomyError([f"{url}: not a YAML file: {e}"]) from e

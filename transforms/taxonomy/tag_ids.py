@@ -3,17 +3,30 @@
 import functools
 import math
 import re
+import reprlib
 import unicodedata
 from typing import Any
 
+from transforms.storage import redact
+
+_MOST_SHOWN = 4000
 _FORBIDDEN_IN_TAG = re.compile(r"[|:\x00-\x1f\x7f]")
 
+_SHAPING = frozenset(["\u200c", "\u200d", *map(chr, range(0xFE00, 0xFE10))])
+"""Joiners and variation selectors: within a word they only shape it."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 4, 120, 120
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 8
 
 TagWeights = list[tuple[str, float | None]]
 """Tags of one track: (tag id, weight 0..1, or None if no weight was given)."""
 
 
-@functools.lru_cache(maxsize=65_536)
+TAG_CHARS = 256
+"""Most characters of a tag id."""
+
+
 def tag_id(raw: str) -> str:
     """The canonical tag id, `category/slug`. Also reads MTG's `category---slug`.
 
@@ -22,6 +35,13 @@ def tag_id(raw: str) -> str:
     Raises:
       ValueError: the text is not a tag id.
     """
+    if len(raw) > TAG_CHARS:  # before it is cached
+        raise ValueError(f"tag {shown(raw)} has {len(raw)} characters, at most {TAG_CHARS} are read: shorten it")
+    return _tag_id(raw)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _tag_id(raw: str) -> str:
     tag = raw.strip()
     if "---" in tag:
         category, _, slug = tag.partition("---")
@@ -34,9 +54,17 @@ def tag_id(raw: str) -> str:
     return tag
 
 
-@functools.lru_cache(maxsize=65_536)
 def weighted_tag(raw: str) -> tuple[str, float | None]:
     """Reads `category/slug` or `category/slug:0.7` as (tag id, weight or None). Raises ValueError."""
+    return _weighted_tag(raw) if len(raw) <= TAG_CHARS else _split_weight(raw)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _weighted_tag(raw: str) -> tuple[str, float | None]:
+    return _split_weight(raw)
+
+
+def _split_weight(raw: str) -> tuple[str, float | None]:
     name, colon, weight = raw.partition(":")
     return tag_id(name), tag_weight(weight, name) if colon else None
 
@@ -55,16 +83,36 @@ def tag_weight(value: Any, tag: str) -> float | None:
 
 
 def shown(value: object) -> str:
-    """The value as shown in a message: escaped, at most 120 characters."""
-    escaped = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    """The value as shown in a message: escaped, without secrets, at most 120 characters.
+
+    Of a large value, only a part is read.
+    """
+    if isinstance(value, str):
+        value = value[:_MOST_SHOWN]
+        escaped = repr(value) if value.isprintable() else ascii(value)
+    else:
+        escaped = repr(value) if isinstance(value, int | float) else _SHORT.repr(value)
+    escaped = redact(escaped)
     return escaped if len(escaped) <= 120 else f"{escaped[:117]}..."
 
 
 def slug(text: str) -> str:
-    """The slug of a name: letters and digits of any script, joined by `_`. It may be empty.
+    """The slug of a name: letters, marks and digits of any script, joined by `_`. It may be empty.
 
     >>> slug("Drum & Bass / Jungle")
     'drum_and_bass_jungle'
     """
     plain = unicodedata.normalize("NFKC", text).casefold().replace("&", " and ")
-    return "_".join(re.findall(r"\w+", plain)).strip("_")
+    words = re.findall(r"\w+", plain) if plain.isascii() else _words(plain)
+    return "_".join(words).strip("_")
+
+
+def _words(text: str) -> list[str]:
+    """Words with the marks that belong to their letters, as in Hindi."""
+    kept: list[str] = []
+    for c in text:
+        if c in _SHAPING:
+            continue
+        within = c == "_" or c.isalnum() or (unicodedata.category(c) in ("Mn", "Mc") and kept[-1:] not in ([], [" "]))
+        kept.append(c if within else " ")
+    return "".join(kept).split()

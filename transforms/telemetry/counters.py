@@ -119,7 +119,7 @@ ASSEMBLED = {
         "tagged": "Tracks tagged from audio that was extracted since the last snapshot.",
         "carried": "Tracks whose embedding was carried over from the last snapshot.",
         "rejected": "Rejected tracks.",
-        "unavailable": "Rejected tracks that could not be read because the storage did not answer.",
+        "unavailable": "Rejected tracks whose storage did not answer or whose decoding process the machine ended.",
         "fresh": "Tracks whose outcome is not in the last snapshot.",
     }.items()
 }

@@ -15,6 +15,7 @@ from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
 from models.embedding.statistics import statistics_2
 from models.trunks.loading import load_embedder
+from tests.support.manifests import edit_manifest
 from tests.support.processes import imported_by
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms.features.spec import FeatureSpec
@@ -28,10 +29,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 def edit(bundle: Bundle, change) -> None:
-    path = Path(bundle.url, BUNDLE_FILE)
-    manifest = json.loads(path.read_bytes())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
+    edit_manifest(Path(bundle.url, BUNDLE_FILE), change)
 
 
 def test_what_was_written_is_read(bundle):
@@ -223,7 +221,7 @@ def test_a_trunk_whose_file_is_not_hashed_is_refused(bundle):
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
 def test_files_outside_the_bundle_are_refused(bundle, name):
     edit(bundle, lambda m: m["files"].update({name: "0" * 64}))
-    with pytest.raises(BundleError, match="files of a bundle must be inside it"):
+    with pytest.raises(BundleError, match=r"bundle\.json: .*path .* leads out of its folder"):
         load_bundle(bundle.url)
 
 

@@ -80,7 +80,7 @@ def test_the_saved_model_gives_the_same_embeddings(built):
     served = tf.saved_model.load(str(Path(built.bundle.url, trunk.files["saved_model"])))
     batch = TRACKS[0].astype(np.float32)
     found = served.serve(tf.constant(batch)).numpy()
-    assert np.allclose(found, OnnxTrunk(Path(built.bundle.url, trunk.files["onnx"]))(batch), atol=1e-4)
+    assert np.allclose(found, OnnxTrunk(Path(built.bundle.url, trunk.files["onnx"]).read_bytes())(batch), atol=1e-4)
 
 
 def test_every_format_is_there_and_hashed(built):

@@ -1,16 +1,22 @@
 """ONNX networks as trunks: one that the project exported itself, and others that are none."""
 
+import contextlib
+import hashlib
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.bundles.trunk_bundle import load_trunks
+from models.bundles.trunk_bundle import BundleError, load_trunks
 from models.trunks.loading import load_embedder
+from models.trunks.onnx_file import check_self_contained
 from pipelines.cli import main
+from tests.support.manifests import edit_manifest
 from tests.support.tiny import SPEC, example
 from transforms.features.spec import FeatureSpec
+from transforms.formats.hashing import json_bytes, short_id
 
 FRAMES, MELS = SPEC.patch_shape
 FLOAT, DOUBLE = 1, 11
@@ -98,6 +104,89 @@ def test_networks_that_are_no_trunk(imported, capsys, onnx, message):
     code, url = imported(onnx)
     assert code == 1 and not Path(url).exists()
     assert message in capsys.readouterr().err
+
+
+WHERE = ["initializer", "attribute", "nested graph", "function", "sparse"]
+
+
+def with_external_data(where: str, location: str) -> bytes:
+    """A network with one tensor whose data is in another file."""
+    import onnx
+    from onnx import helper
+
+    model = onnx.load_from_string(network())
+    tensor = onnx.TensorProto(name="w", data_type=FLOAT, dims=[MELS], data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=location)
+    node = helper.make_node("Constant", [], ["w"], value=tensor)
+    if where == "initializer":
+        model.graph.initializer.append(tensor)
+    elif where == "attribute":
+        model.graph.node.insert(0, node)
+    elif where == "nested graph":
+        inner = helper.make_graph([node], "inner", [], [])
+        model.graph.node.insert(0, helper.make_node("If", ["c"], ["x"], then_branch=inner, else_branch=inner))
+    elif where == "function":
+        model.functions.append(helper.make_function("own", "F", [], ["w"], [node], []))
+    else:
+        model.graph.sparse_initializer.append(onnx.SparseTensorProto(values=tensor))
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "../../../etc/passwd", "/etc/passwd"])
+@pytest.mark.parametrize("where", WHERE)
+def test_a_network_with_weights_in_another_file_is_refused(imported, tmp_path, monkeypatch, capsys, where, location):
+    (tmp_path / "weights.bin").write_bytes(bytes(4 * MELS))
+    monkeypatch.chdir(tmp_path)  # where ONNX Runtime would look for the file of a network that it gets as bytes
+    code, url = imported(with_external_data(where, location))
+    assert code == 1 and not Path(url).exists()
+    said = capsys.readouterr().err
+    assert "keeps weights in another file" in said and len(said.splitlines()) == 1
+
+
+def test_a_bundle_s_network_may_not_get_weights_from_beside_it(imported, capsys):
+    """External data beside the file in the bundle: no file of the manifest, so nobody would notice its damage."""
+    _, url = imported(network())
+    data = with_external_data("initializer", "weights.bin")
+    Path(url, "trunk.onnx").write_bytes(data)
+    Path(url, "weights.bin").write_bytes(bytes(4 * MELS))
+    sha256 = hashlib.sha256(data).hexdigest()
+
+    def change(fields):
+        fields["files"]["trunk.onnx"] = fields["trunks"][0]["digest"] = sha256
+        fields["embedding_id"] = short_id("em", fields["feature_id"], "net", sha256, json_bytes(fields["pooling"]))
+
+    edit_manifest(Path(url, "bundle.json"), change)
+    with pytest.raises(BundleError, match="keeps weights in another file"):
+        load_embedder(url)
+    assert main(["verify", url]) == 1
+    assert "keeps weights in another file" in capsys.readouterr().out
+
+
+def test_another_network_under_the_same_id_is_refused(imported, capsys):
+    """`embedding_id` names the network: who replaces the file and its hash in the manifest gets no embeddings."""
+    _, url = imported(network())
+    data = network(op="ReduceMax")
+    Path(url, "trunk.onnx").write_bytes(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    manifest = Path(url, "bundle.json")
+    fields = json.loads(manifest.read_bytes())
+    manifest.write_text(json.dumps({**fields, "files": fields["files"] | {"trunk.onnx": sha256}}))
+    with pytest.raises(BundleError, match="was changed since it was written: its digest"):
+        load_embedder(url)
+    edit_manifest(manifest, lambda fields: None)
+    with pytest.raises(BundleError, match=f"the ONNX file has SHA-256 {sha256}, but the trunk 'net' is"):
+        load_embedder(url)
+    assert main(["verify", url]) == 1
+    assert sha256 in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", range(40))
+def test_broken_onnx_files_end_in_one_line(count):
+    data, rng = bytearray(with_external_data("initializer", "x")), random.Random(count)
+    for _ in range(3):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    with contextlib.suppress(BundleError):
+        check_self_contained(bytes(data[: rng.randrange(len(data))]))
 
 
 def test_a_missing_file_is_named(tmp_path, capsys):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipelines.docs.formats import formats_page
-from transforms.audio.containers.sniff import KINDS
+from transforms.audio.containers.kinds import KINDS
 
 
 def test_formats_md_is_what_is_recognised() -> None:

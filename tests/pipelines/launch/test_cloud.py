@@ -140,7 +140,8 @@ def test_names_and_places_that_need_care(cloud: Cloud, world: World, tmp_path: P
     pq.write_table(catalog, tmp_path / "catalog.parquet")
     table, model = f"{cloud.bucket}/awkward", f"{cloud.bucket}/bundle"
     places = ["--catalog", str(tmp_path / "catalog.parquet"), "--model", model, "--table", table]
-    assert main(["tag", *places, "--max-reject-ratio", "0.9"]) == 0
+    roots = ["--allow-root", cloud.bucket, "--allow-root", "gs://no-such-bucket"]
+    assert main(["tag", *places, *roots, "--max-reject-ratio", "0.9"]) == 0
     found = rows(Cloud(cloud.bucket, table), snapshot_of(Cloud(cloud.bucket, table)), "ledger").to_pylist()
     assert {row["uri"]: row["reason"] for row in found} == dict.fromkeys(good) | dict.fromkeys(bad, "not_found")
 

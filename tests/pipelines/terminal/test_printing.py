@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.printing import (
     fitting_columns,
     plain,
@@ -16,7 +17,6 @@ from pipelines.terminal.printing import (
     shrink,
     table_lines,
     unique_names,
-    write_csv,
     write_json,
     write_table,
 )

@@ -52,7 +52,7 @@ def test_junk_between_frames_is_lost_data_and_the_rest_is_found():
 @pytest.mark.parametrize("bit", range(8))
 def test_a_flipped_bit_in_a_header_costs_at_most_the_frames_around_it(byte, bit):
     data = bytearray(MP3)
-    data[scan_mpeg(MP3).packets[3] + byte] ^= 1 << bit
+    data[scan_mpeg(MP3).starts[96] + byte] ^= 1 << bit
     facts = extract(bytes(data), SPEC, Limits()).facts
     assert facts.duration_s == pytest.approx(5.0, abs=0.1) and facts.decoded_fraction == 1.0
     assert facts.damage is None or facts.damage.startswith("lost_data: ")

@@ -6,7 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from tests.support.synth import AV_FORMATS, FORMATS, SPEC, av_file, music_file
+from tests.support.odd_files import dsf_file, wav_of, with_skeleton
+from tests.support.synth import AV_FORMATS, FORMATS, OTHER_AV_FORMATS, SPEC, av_file, music_file
 from transforms.audio.errors import TrackError
 from transforms.audio.limits import Limits
 from transforms.extraction.sandbox import Sandbox
@@ -63,7 +64,9 @@ MUTATIONS = (
 
 @pytest.fixture(scope="module")
 def seeds():
-    return [music_file(kind, 2.0) for kind in FORMATS] + [av_file(kind, 2.0) for kind in AV_FORMATS]
+    odd = [dsf_file(0.25), wav_of(av_file("ac3", 2.0)), with_skeleton(music_file("vorbis", 2.0))]
+    written_by_av = [av_file(kind, 2.0) for kind in AV_FORMATS | OTHER_AV_FORMATS]
+    return [music_file(kind, 2.0) for kind in FORMATS] + written_by_av + odd
 
 
 def mutants(seeds, count):

@@ -122,7 +122,7 @@ def test_fma_has_genres_parents_splits_and_paths(tmp_path):
     assert [rows[key]["split"] for key in ("2", "134", "5000")] == ["train", "test", "validation"]
     assert [tag["tag"] for tag in rows["134"]["tags"]] == ["genre/punk", "genre/rock"]
     assert [tag["tag"] for tag in rows["2"]["tags"]] == ["genre/hip_hop", "top_genre/hip_hop"]
-    assert [(p.row, p.column) for p in result.problems] == [(5, "genres")]
+    assert [(p.row, p.column) for p in result.values_left_out.kept] == [(5, "genres")] and rows["5001"]["tags"] is None
     taxonomy = result.taxonomy()
     assert taxonomy.tags[taxonomy.index["genre/punk"]].parents == ("genre/rock",)
     assert taxonomy.tags[taxonomy.index["genre/hip_hop"]].name == "Hip-Hop"
@@ -131,7 +131,31 @@ def test_fma_has_genres_parents_splits_and_paths(tmp_path):
 
 def test_fma_subsets_hold_the_smaller_ones(tmp_path):
     urls = write(tmp_path, "tracks.csv", FMA_TRACKS), write(tmp_path, "genres.csv", FMA_GENRES)
-    assert set(import_fma(*urls, "small").rows) == {"2"}
-    assert set(import_fma(*urls, "large").rows) == {"2", "134"}
+    assert set(import_fma(*urls, "small").rows) == {"2", "5001"}
+    assert set(import_fma(*urls, "large").rows) == {"2", "134", "5001"}
     with pytest.raises(ValueError, match="subset 'tiny': choose small"):
         import_fma(*urls, "tiny")
+
+
+def test_broken_rows_of_lookup_tables_are_named(tmp_path):
+    url = write(tmp_path, "annotations.csv", MAGNA + magna_row(1, "10000") + magna_row(2, "10000"))
+    info = 'clip_id\ttitle\tartist\talbum\n1\t"x\ty\n2\tSong\tAnna\tSea\n'
+    result = import_magnatagatune(url, write(tmp_path, "clip_info.csv", info))
+    assert result.rows["2"]["title"] == "Song" and "title" not in result.rows["1"]
+    assert result.values_left_out.counts == {"clip_info": 1} and result.lost.count == 0
+    genres = write(tmp_path, "genres.csv", FMA_GENRES + "26,1\n")
+    with pytest.raises(ValueError, match=r"genres.csv, row 4 \(line 5\): 2 fields, the header has 5"):
+        import_fma(write(tmp_path, "tracks.csv", FMA_TRACKS), genres)
+
+
+def test_fma_tracks_without_a_number_are_lost_and_named(tmp_path):
+    tracks = write(tmp_path, "tracks.csv", FMA_TRACKS + "x2,,1,A,1,A,test,small,1,,[],en,T\n")
+    result = import_fma(tracks, write(tmp_path, "genres.csv", FMA_GENRES))
+    assert [p.message for p in result.lost.kept] == ["'x2' is not the number of a track"]
+
+
+def test_jamendo_rows_with_too_few_fields_are_lost_and_wrong_tags_left_out(tmp_path):
+    text = HEADER + jamendo_row(1, "rock", "genre---pop") + "track_2\tartist\n"
+    result = import_mtg_jamendo([write(tmp_path, "a.tsv", text)])
+    assert result.rows["track_0000001"]["tags"] == {"genre/pop": None}
+    assert result.values_left_out.counts == {"TAGS": 1} and [p.row for p in result.lost.kept] == [2]

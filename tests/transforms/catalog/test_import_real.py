@@ -26,7 +26,7 @@ def categories(result):
 )
 def test_jamendo_tables(meta, table, tracks, tags):
     result = import_mtg_jamendo([str(meta / "mtg-jamendo" / f"{table}.tsv")])
-    assert (len(result.rows), result.problems) == (tracks, [])
+    assert (len(result.rows), result.lost.kept) == (tracks, [])
     assert categories(result) == tags and all(row["tags"] for row in result.rows.values())
 
 
@@ -51,7 +51,7 @@ def test_jamendo_subsets_from_their_split_files_alone(meta, number, name):
     prefix = str(meta / "mtg-jamendo" / "splits" / f"split-{number}" / f"autotagging_{name}")
     result = import_mtg_jamendo([f"{prefix}-{side}.tsv" for side in ("train", "validation", "test")], prefix)
     tracks, tags = SUBSETS[name]
-    assert (len(result.rows), len(result.taxonomy().tags), result.problems) == (tracks, tags, [])
+    assert (len(result.rows), len(result.taxonomy().tags), result.lost.kept) == (tracks, tags, [])
     assert set(Counter(row["split"] for row in result.rows.values())) == {"train", "validation", "test"}
 
 
@@ -59,7 +59,7 @@ def test_magnatagatune_clips_with_synonyms_joined(meta):
     table = str(meta / "magnatagatune" / "mtt_multilabel_9338.tsv")
     result = import_magnatagatune(table, top=None)
     assert (len(result.rows), categories(result)) == (9_335, {"tag": 132})
-    assert [p.message.partition(":")[0] for p in result.problems] == ["empty track_id"] * 3  # of 9,338 rows
+    assert [p.message.partition(":")[0] for p in result.lost.kept] == ["empty track_id"] * 3  # of 9,338 rows
     assert result.aliases["tag/singing"] == ("tag/singer",) and result.rows["2"]["artist"] == "American Bach Soloists"
     top = import_magnatagatune(table)
     counts = result.tag_counts()
@@ -89,7 +89,7 @@ def test_magnatagatune_as_it_was_published_gives_the_same(meta, tmp_path):
 def test_magnatagatune_index_of_all_clips(meta):
     url = str(meta / "magnatagatune" / "musicnn-index" / "index_mtt.tsv")
     result = import_csv(url, CsvLayout(renamed={"track_id": "id", "uri": "path"}, names=["id", "path"]))
-    assert (len(result.rows), result.problems) == (25_863, [])
+    assert (len(result.rows), result.lost.kept) == (25_863, [])
 
 
 def test_freemusi_whose_files_were_copied(meta):
@@ -101,7 +101,7 @@ def test_freemusi_whose_files_were_copied(meta):
         renamed=renamed, lists=[("activity", "activity")], kinds={"activity": "multiclass"}, uri_bases=bases
     )
     result = import_csv(str(meta / "other" / "freemusi.cc" / "tracks.csv"), layout)
-    assert (len(result.rows), result.joined, result.problems) == (21_094, 408, [])
+    assert (len(result.rows), result.joined, result.lost.kept) == (21_094, 408, [])
     assert not any("://" in row["uri"] for row in result.rows.values())
 
 
@@ -109,7 +109,7 @@ def test_incompetech(meta):
     lists = [("genre", "genre"), ("mood", "feel"), ("instrument", "instruments")]
     layout = CsvLayout(renamed={"track_id": "isrc", "uri": "{isrc}.mp3"}, lists=lists, separator=",")
     result = import_csv(str(meta / "other" / "incompetech" / "incompetech_songs.csv"), layout)
-    assert (len(result.rows), result.problems) == (1_432, [])
+    assert (len(result.rows), result.lost.kept) == (1_432, [])
     assert categories(result) == {"genre": 24, "mood": 20, "instrument": 310}
 
 
@@ -119,4 +119,4 @@ def test_the_tutorials_labels_one_column_a_tag(meta):
         renamed={"track_id": "clip_id", "uri": "{clip_id}.mp3"}, wide=[("genre", ["*"])], kinds={"genre": "multiclass"}
     )
     result = import_csv(url, layout)
-    assert (len(result.rows), categories(result), result.problems) == (1_998, {"genre": 8}, [])
+    assert (len(result.rows), categories(result), result.lost.kept) == (1_998, {"genre": 8}, [])

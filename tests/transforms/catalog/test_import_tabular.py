@@ -19,7 +19,7 @@ def tags(result):
 
 def test_a_file_that_is_not_utf_8_is_named(tmp_path):
     (tmp_path / "latin.csv").write_bytes("track_id,uri\n1,café.mp3\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"latin\.csv: byte 18 is not UTF-8: save the file as UTF-8"):
+    with pytest.raises(ValueError, match=r"latin\.csv: 1 lines are not UTF-8: save .* --encoding"):
         import_csv(str(tmp_path / "latin.csv"), CsvLayout(renamed=SAME))
 
 
@@ -73,14 +73,15 @@ def test_line_ends_and_byte_order_marks(tmp_path, end):
 def test_bad_rows_are_left_out_and_named(tmp_path):
     text = "track_id,uri,t\n,a,\n2,http://x,\n3,c,calm\n4,d\n5,e,\n5,f,\n"
     result = imported(tmp_path, text, tags=["t"])
-    assert list(result.rows) == ["5"]
-    assert [p.row for p in result.problems] == [1, 2, 3, 4, 6]
-    assert "has two uris: 'e' in an earlier row" in result.problems[-1].message
+    assert list(result.rows) == ["3", "5"] and result.read == 6
+    assert [p.row for p in result.lost.kept] == [1, 2, 4, 6]
+    assert [(p.row, p.column) for p in result.values_left_out.kept] == [(3, "t")]
+    assert "has two uris: 'e' in an earlier row" in result.lost.kept[-1].message
 
 
 def test_weights_out_of_range_are_named(tmp_path):
     result = imported(tmp_path, "track_id,uri,a\n1,x,7\n2,y,yes\n", wide=[("tag", ["a"])])
-    assert [p.message for p in result.problems] == [
+    assert [p.message for p in result.values_left_out.kept] == [
         "weight '7' of tag 'tag/a': give a number from 0 to 1",
         "'yes' for tag 'tag/a': give 0, 1 or a weight in between",
     ]
@@ -135,3 +136,37 @@ def test_a_track_in_several_rows_is_one_track(tmp_path):
 def test_columns_in_braces_must_exist(tmp_path):
     with pytest.raises(ValueError, match="no column 'disc': the columns are id, uri"):
         imported(tmp_path, "id,uri\n1,a\n", renamed={"track_id": "{id}-{disc}", "uri": "uri"})
+
+
+def test_a_column_named_tags_is_read_or_its_faults_are_named(tmp_path):
+    result = imported(tmp_path, "track_id,uri,tags\n1,a,mood/calm|rock\n")
+    assert tags(result) == {"1": {"mood/calm": None}}
+    assert [(p.column, p.message) for p in result.values_left_out.kept] == [
+        ("tags", "tag 'rock': write category/slug, e.g. mood/calm")
+    ]
+    result = imported(tmp_path, "track_id,uri,tags\n1,a,Rock|Pop\n", lists=[("genre", "tags")])
+    assert tags(result) == {"1": {"genre/rock": None, "genre/pop": None}}
+
+
+def test_names_without_letters_are_left_out_and_named(tmp_path):
+    result = imported(tmp_path, "track_id,uri,style\n1,a,Rock|???\n", lists=[("genre", "style")])
+    assert tags(result) == {"1": {"genre/rock": None}} and result.values_left_out.counts == {"style": 1}
+
+
+def test_two_columns_of_one_tag_give_the_larger_weight(tmp_path):
+    result = imported(tmp_path, "track_id,uri,Hip Hop,hip-hop\n1,a,1,0\n", wide=[("genre", ["*"])])
+    assert tags(result) == {"1": {"genre/hip_hop": None}}
+
+
+def test_repeated_columns_and_wrong_categories_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"columns \['title'\] are repeated in the header"):
+        imported(tmp_path, "track_id,uri,title,title\n1,a,b,c\n")
+    with pytest.raises(ValueError, match="write category/slug"):
+        imported(tmp_path, "track_id,uri,style\n1,a,b\n", lists=[("a/b", "style")])
+
+
+def test_a_text_that_is_not_utf_8_costs_the_value(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"track_id,uri,title\n1,a,caf\xe9\n2,b,\xc3\xa9\n")
+    result = import_csv(str(tmp_path / "t.csv"), CsvLayout(renamed=SAME))
+    assert [row["title"] for row in result.rows.values()] == [None, "é"]
+    assert result.values_left_out.counts == {"title": 1} and result.lost.count == 0

@@ -157,8 +157,7 @@ def test_missing_catalogs_are_named(tmp_path):
         ({"uri": "s3://b/a.mp3"}, "uri", "unknown scheme 's3'"),
         ({"uri": "file:///a.mp3"}, "uri", "write the plain path"),
         ({"uri": "gs://bucket"}, "uri", "names no object"),
-        ({"uri": "../a.mp3"}, "uri", "leads out of the catalog root"),
-        ({"uri": "x/../../a.mp3"}, "uri", "leads out of the catalog root"),
+        ({"uri": "a\x00.mp3"}, "uri", "contains a NUL character"),
         ({"year": "19x9"}, "year", "'19x9' is not a year"),
         ({"year": "0"}, "year", "leave it empty"),
         ({"tags": "calm"}, "tags", "write category/slug"),
@@ -182,7 +181,7 @@ def test_every_problem_of_a_row_is_reported(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "uri", ["a/../b.mp3", "/abs/a.mp3", "./a.mp3", "-a.mp3", "a\nb.mp3", "gs://b/../x", "AC:/x.mp3"]
+    "uri", ["a/../b.mp3", "../a.mp3", "/abs/a.mp3", "./a.mp3", "-a.mp3", "a\nb.mp3", "gs://b/../x", "AC:/x.mp3"]
 )
 def test_uris_that_are_fine(tmp_path, uri):
     assert values(parquet(tmp_path, {"track_id": ["1"], "uri": [uri]}), "uri") == [uri]
@@ -299,6 +298,22 @@ def test_folders_and_globs(tmp_path):
     assert values(str(tmp_path / "*.csv"), "track_id") == ["a"]
     assert values(str(tmp_path / "**" / "*.csv"), "track_id") == ["a", "s"]
     assert values(str(tmp_path / "[ab].csv"), "track_id") == ["a"]
+
+
+def test_links_among_the_files_of_a_folder_stay_in_it(tmp_path):
+    for name in ("catalog/a.csv", "elsewhere/b.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path, name, f"track_id,uri\n{name[-5]},x\n")
+    folder = tmp_path / "catalog"
+    (folder / "c.csv").symlink_to("a.csv")
+    assert values(str(folder), "track_id") == ["a", "a"]
+    (folder / "d.csv").symlink_to("../elsewhere/b.csv")
+    (folder / "e.csv").symlink_to("/proc/kmsg")
+    for url in (str(folder), str(folder / "*.csv")):
+        with pytest.raises(CatalogError, match=r"d\.csv: leads to .*b\.csv, outside of the catalog's folder") as error:
+            list_shards(url)
+        assert len(error.value.problems) == 2
+    assert values(str(folder / "d.csv"), "track_id") == ["b"]
 
 
 def test_relative_uris_start_from_the_catalogs_folder(tmp_path):

@@ -1,15 +1,18 @@
 """One chunk, one shard, one report: what is written, what is kept, what is taken out."""
 
 import hashlib
+import random
 
 import numpy as np
 import pytest
 
-from transforms.audio.errors import SourceNotFound, Truncated
+from transforms.audio.errors import MachineFault, SourceNotFound, Truncated
 from transforms.dataset.example import Example, decode_example, encode_example
+from transforms.dataset.killed import note_killed, sources_of
 from transforms.dataset.plan import LabelledChunk, LabelledTrack
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report, without_tied
 from transforms.extraction.chunk_extractor import ExtractedTrack
+from transforms.extraction.kill_history import with_history
 from transforms.extraction.source import Source
 from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
@@ -97,6 +100,31 @@ def test_a_second_worker_writes_the_same_or_takes_what_is_there(tmp_path, settin
     assert other_machine.shard == first.shard and other_machine.stats.mel_sums == first.stats.mel_sums
 
 
+@pytest.mark.parametrize("which", ["report", "shard", "both"])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-5], lambda data: data[:40] + b"?" + data[41:], lambda data: b""]
+)
+def test_a_damaged_report_or_shard_is_made_again(tmp_path, settings, which, damage, caplog):
+    planned = chunk("genre/rock", "genre/pop")
+    first = finish_chunk(planned, extracted(planned), settings)
+    files = {"report": tmp_path / "work" / f"{first.fingerprint}.json", "shard": tmp_path / first.shard.path}
+    before = {path: path.read_bytes() for path in files.values()}
+    for path in files.values() if which == "both" else [files[which]]:
+        path.write_bytes(damage(path.read_bytes()))
+    assert read_report(first.fingerprint, settings) is None
+    assert "its tracks are decoded again" in caplog.text
+    again = finish_chunk(planned, extracted(planned), settings)
+    assert again.to_json() == first.to_json() == read_report(first.fingerprint, settings).to_json()
+    assert {path: path.read_bytes() for path in files.values()} == before
+
+
+def test_a_report_whose_shard_is_gone_is_no_report(tmp_path, settings):
+    planned = chunk("genre/rock")
+    report = finish_chunk(planned, extracted(planned), settings)
+    (tmp_path / report.shard.path).unlink()
+    assert read_report(report.fingerprint, settings) is None
+
+
 def test_the_name_follows_from_the_content(tmp_path, settings):
     names = set()
     for tags in (("genre/rock",), ("genre/pop",), ("genre/rock", "genre/rock")):
@@ -137,3 +165,86 @@ def test_the_shard_is_a_plain_loop_over_the_encoder(tmp_path, settings):
         taxonomy_id=TAXONOMY.taxonomy_id,
     )
     assert (tmp_path / report.shard.path).read_bytes() == frame(encode_example(example))
+
+
+def damages(data: bytes):
+    """Flips, cuts and zeroing, also at the end of a record, and other content."""
+    pick = random.Random(2)
+    for at in pick.sample(range(len(data)), min(20, len(data))):
+        yield data[:at] + bytes([data[at] ^ 1 << pick.randrange(8)]) + data[at + 1 :]
+    for length in {0, 1, 12, len(data) // 2, len(data) - 1, *pick.sample(range(len(data)), 4)}:
+        yield data[:length]
+        yield data[:length] + bytes(len(data) - length)
+    yield from (b"{}", b"[]", b"null", b"\xff" * 99, b"[" * 100_000, data + data)
+
+
+@pytest.mark.parametrize("place", ["shard", "report"])
+def test_a_damaged_shard_or_report_is_written_again(tmp_path, settings, caplog, place):
+    """Reports are JSON, whose values may change unnoticed here: only what cannot be read is asked for."""
+    planned = chunk("genre/rock", "genre/pop")
+    first = finish_chunk(planned, extracted(planned), settings)
+    path = tmp_path / (first.shard.path if place == "shard" else f"work/{first.fingerprint}.json")
+    sound, seen = path.read_bytes(), 0
+    for damaged in damages(sound):
+        caplog.clear()
+        path.write_bytes(damaged)
+        found = read_report(first.fingerprint, settings)
+        if place == "report" and found is not None:
+            continue
+        assert found is None and [record.args[0] for record in caplog.records] == [
+            str(tmp_path / f"work/{first.fingerprint}.json")
+        ]
+        seen += 1
+        again = finish_chunk(planned, extracted(planned), settings)
+        assert again.to_json() == first.to_json() and path.read_bytes() == sound
+        assert read_report(first.fingerprint, settings).to_json() == first.to_json()
+    assert seen > 10
+
+
+def test_a_shard_that_was_cut_between_two_records_is_written_again(tmp_path, settings):
+    planned = chunk("genre/rock", "genre/pop", "genre/pop")
+    first = finish_chunk(planned, extracted(planned), settings)
+    path = tmp_path / first.shard.path
+    with path.open("rb") as stream:
+        records = list(read_records(stream))
+    for cut in ([], records[:1], records[1:], records[::-1], records * 2):
+        path.write_bytes(b"".join(frame(record) for record in cut))
+        assert read_report(first.fingerprint, settings) is None
+        assert finish_chunk(planned, extracted(planned), settings).shard == first.shard
+
+
+def test_a_report_whose_shard_is_gone_counts_as_absent(tmp_path, settings, caplog):
+    planned = chunk("genre/rock")
+    first = finish_chunk(planned, extracted(planned), settings)
+    (tmp_path / first.shard.path).unlink()
+    assert read_report(first.fingerprint, settings) is None
+    assert f"{first.shard.path} is missing" in caplog.text
+
+
+def test_the_history_of_killed_decoders_reaches_the_next_run(tmp_path, settings):
+    planned = chunk("genre/rock", "genre/pop")
+    fingerprint = planned.fingerprint(SPEC.feature_id, TAXONOMY.taxonomy_id)
+    reasons = []
+    for _ in range(3):
+        told = sources_of(planned, fingerprint, settings.dataset)
+        assert told.tracks[1] == planned.tracks[1].source
+        fault = with_history(MachineFault("x", ("SIGKILL",), was_killed=True), told.tracks[0].history)
+        report = finish_chunk(planned, extracted(planned, {"t0": fault}), settings)
+        note_killed(report, settings.dataset)
+        reasons.append(report.outcomes[0].reason)
+    assert reasons == ["unavailable", "unavailable", "crash"] and read_report(fingerprint, settings) is not None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b"7", b'{"t0": 3}', b"\xff", b"[" * 100_000])
+def test_a_damaged_history_is_none(tmp_path, settings, damage):
+    planned = chunk("genre/rock")
+    (tmp_path / "work").mkdir()
+    fingerprint = planned.fingerprint(SPEC.feature_id, TAXONOMY.taxonomy_id)
+    (tmp_path / f"work/{fingerprint}-killed.json").write_bytes(damage)
+    assert sources_of(planned, fingerprint, settings.dataset).tracks == (planned.tracks[0].source,)
+
+
+def test_without_killed_decoders_nothing_is_noted(tmp_path, settings):
+    planned = chunk("genre/rock")
+    note_killed(finish_chunk(planned, extracted(planned), settings), settings.dataset)
+    assert len(list((tmp_path / "work").iterdir())) == 1

@@ -9,12 +9,15 @@ import pytest
 
 from tests.support.synth import encode, music
 from transforms import storage
+from transforms.audio import errors
 from transforms.audio.limits import Limits
 from transforms.extraction import chunk_extractor as extraction
 from transforms.extraction.chunk_extractor import FIRST_IN_A_ROW, ChunkExtractor, StorageUnavailable, counted, part_row
+from transforms.extraction.kill_history import KILLED
 from transforms.extraction.sandbox import Sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.features.spec import FeatureSpec
+from transforms.storage import SourceRoots
 from transforms.telemetry import counters
 from transforms.telemetry.work import Work
 
@@ -28,7 +31,7 @@ def _chunk(*uris: str) -> Chunk:
 
 
 def _extractor(root: Path, limits: Limits | None = None) -> ChunkExtractor:
-    return ChunkExtractor(str(root), SPEC, limits or Limits(), children=1)
+    return ChunkExtractor(SourceRoots(str(root)), SPEC, limits or Limits(), children=1)
 
 
 @pytest.fixture
@@ -87,6 +90,31 @@ def test_a_file_over_the_limit_is_not_read(root: Path) -> None:
     assert track.error is not None and track.error.reason == "too_large" and track.size is None
 
 
+def test_tracks_that_the_machine_ends_are_due_again_and_stop_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deadly:
+        def submit(self, data: bytes) -> "Deadly":
+            return self
+
+        def result(self) -> None:
+            raise errors.MachineFault("x", ("SIGKILL",) * 3, was_killed=True)
+
+        def confinement(self) -> dict[str, str]:
+            return {}
+
+    extractor = _extractor(root)
+    monkeypatch.setattr(extractor, "_sandbox", Deadly)
+    chunk = _chunk(*["good.wav"] * (FIRST_IN_A_ROW + 5))
+    earlier = f"{KILLED}run 1 killed (SIGKILL); run 2 killed (SIGKILL)"
+    last = dataclasses.replace(chunk.tracks[-1], history=earlier)
+    tracks = list(extractor.extract(dataclasses.replace(chunk, tracks=(*chunk.tracks[:-1], last))))
+    rows = [part_row(track, None) for track in tracks]
+    assert [row["reason"] for row in rows] == ["unavailable"] * (FIRST_IN_A_ROW + 4) + ["crash"]
+    assert {row["stage"] for row in rows} == {"decode"} and all(row["source_sha256"] for row in rows)
+    assert rows[-1]["detail"] == f"{earlier}; run 3 killed (SIGKILL, SIGKILL, SIGKILL)"
+
+
 def _refuse(url: str, **_: object) -> bytes:
     raise storage.PermissionDenied(f"{url}: 403")
 
@@ -120,15 +148,15 @@ def test_one_refusal_among_many_is_a_row(root: Path, monkeypatch: pytest.MonkeyP
     extractor._breaker.succeeded()
     reasons = [track.error.reason if track.error else None for track in extractor.extract(_chunk(*uris))]
     assert reasons == [None] + ["unavailable"] * (FIRST_IN_A_ROW + 5)
-    assert extraction.read_source(str(root / "good.wav"), Limits())
+    assert extraction.read_source("good.wav", SourceRoots(str(root)), Limits())
 
 
 def test_chunks_of_two_workers_are_extracted_one_after_the_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, order = extraction.read_source, []
 
-    def note(url: str, limits: Limits) -> bytes:
-        order.append(Path(url).stem)
-        return read(url, limits)
+    def note(uri: str, roots: SourceRoots, limits: Limits) -> bytes:
+        order.append(Path(uri).stem)
+        return read(uri, roots, limits)
 
     monkeypatch.setattr(extraction, "read_source", note)
     (root / "other.wav").write_bytes((root / "good.wav").read_bytes())

@@ -86,7 +86,7 @@ def test_a_child_is_replaced_after_its_number_of_tracks():
 REASONS = {
     b"segfault": "crash",
     b"abort": "crash",
-    b"sigkill": "crash",
+    b"sigkill": "unavailable",
     b"exit": "crash",
     b"endless loop": "timeout",
     b"8 GB": "memory_limit",

@@ -65,8 +65,7 @@ def test_other_rates_are_refused(rate):
 
 @pytest.mark.parametrize("channels", range(1, 9))
 def test_one_to_eight_channels_are_averaged(channels):
-    samples = np.zeros((44_100, channels), np.float32)
-    samples[:, -1:] = sine(1.0)
+    samples = np.hstack([sine(1.0, hz=440.0 * (c + 1)) for c in range(channels)])
     got = features(encode(samples, subtype="FLOAT"))
     mono = features(encode(samples.mean(axis=1, keepdims=True), subtype="FLOAT"))
     np.testing.assert_allclose(got.patches, mono.patches, atol=0.1)
@@ -133,7 +132,27 @@ def test_digital_silence_is_a_reason(level):
 
 
 def test_one_step_of_sixteen_bits_is_not_silence():
-    assert features(encode(sine(3.0) / 16_384, subtype="PCM_16")).facts.damage is None
+    assert features(encode(sine(3.0) / 16_384, subtype="PCM_16")).patches.any()
+
+
+LEVELS = {
+    "float samples in integer units": (lambda x: 32_768 * x, "the peak is more than 12 dB over full scale"),
+    "hardly more than silence": (lambda x: x / 1024, "the peak is more than 60 dB under full scale"),
+    "an offset": (lambda x: 0.1 * x + 0.8, "there is a constant offset of more than half of full scale"),
+}
+
+
+@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_level_that_no_recording_has_is_noted(name, channels):
+    change, note = LEVELS[name]
+    got = features(encode(change(sine(3.0, channels=channels)), subtype="FLOAT"))
+    assert got.facts.damage == f"level: {note}"
+
+
+@pytest.mark.parametrize("gain", [0.01, 1.0, 3.0])
+def test_levels_of_recordings_are_not_noted(gain):
+    assert features(encode(gain * sine(3.0), subtype="FLOAT")).facts.damage is None
 
 
 def test_few_bad_samples_are_set_to_zero_and_told():

@@ -12,7 +12,7 @@ from transforms.audio.containers.sniff import sniff
 from transforms.audio.limits import Limits
 from transforms.features.patches import plan_patches
 from transforms.features.reading import AudioFile, read_planned
-from transforms.features.sample_reader import PatchSamples, read_straight
+from transforms.features.sample_reader import DecodeTally, PatchSamples, read_straight
 
 FEW = dataclasses.replace(SPEC, patches_per_track=4)
 SECONDS = 60.0
@@ -56,7 +56,7 @@ def sought_and_straight(data):
     with track.open() as source:
         samples = track.samples(frames, source.rate_hz)
         straight = PatchSamples(plan_patches(samples, FEW), samples, FEW)
-        read_straight(source, straight, frames, FEW)
+        read_straight(source, straight, frames, FEW, DecodeTally())
     assert sought.tally.failure is None and len(sought.gather.good_patches()) == 4
     return sought, straight, frames
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from transforms import storage
-from transforms.formats.hashing import json_bytes
+from transforms.formats.sealing import sealed_bytes
 from transforms.publishing import commit as publishing
 from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
@@ -25,7 +25,7 @@ from transforms.tagging.outcomes import PriorOutcomes
 IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id="tx-1")
 
 
-def _run(table: Path, run_id: str = "run-1", parent: int | None = None, **counts: int) -> Run:
+def _run(table: Path | str, run_id: str = "run-1", parent: int | None = None, **counts: int) -> Run:
     """A finished run of two tracks, one rejected, as the job leaves it."""
     open_table(str(table), 1)
     known = PriorOutcomes(root=str(table), parent=parent, ids=IDS, due_again=frozenset())
@@ -44,7 +44,7 @@ def _run(table: Path, run_id: str = "run-1", parent: int | None = None, **counts
         options={},
         files=tuple(files),
     )
-    storage.create(str(table / run_path(run_id)), json_bytes(run.to_json()))
+    storage.create(storage.join(str(table), run_path(run_id)), sealed_bytes(run.to_json()))
     return run
 
 
@@ -111,6 +111,54 @@ def test_a_lost_or_short_file_publishes_nothing(table: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Refused, match=f"{run.files[0].path}: {run.files[0].bytes - 1} bytes"):
         publish(str(table), run, HALF)
+
+
+def flip(path: Path, at: int = -20) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(data)
+
+
+def test_a_damaged_file_of_the_right_size_publishes_nothing(table: Path) -> None:
+    run = _run(table)
+    for file in run.files:
+        before = (table / file.path).read_bytes()
+        flip(table / file.path)
+        with pytest.raises(Refused, match=rf"{file.path}: SHA-256 [0-9a-f]+ in storage, its writer says {file.sha256}"):
+            publish(str(table), run, HALF)
+        (table / file.path).write_bytes(before)
+    assert publish(str(table), run, HALF).number == 1
+
+
+def test_the_run_that_is_started_again_replaces_its_damaged_file(table: Path) -> None:
+    run = _run(table)
+    flip(table / run.files[0].path)
+    (table / run_path("run-1")).unlink()
+    assert publish(str(table), _run(table), HALF).run.files == run.files
+
+
+def test_on_cloud_storage_the_store_s_checksums_are_compared_and_nothing_is_read(
+    gcs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = (storage.join(gcs, name) for name in ("good", "bad"))
+    runs = {root: _run(root) for root in (good, bad)}
+    file = runs[bad].files[0]
+    data = bytearray(storage.read_bytes(storage.join(bad, file.path)))
+    data[-20] ^= 4
+    storage.write_bytes(storage.join(bad, file.path), bytes(data))
+    monkeypatch.setattr(storage, "open_input", lambda url: pytest.fail(f"{url} is read"))
+    assert publish(good, runs[good], HALF).number == 1
+    with pytest.raises(Refused, match=rf"{file.path}: CRC-32C [0-9a-f]{{8}} in storage, its writer says"):
+        publish(bad, runs[bad], HALF)
+
+
+def test_a_run_of_version_0_1_is_hashed(table: Path) -> None:
+    """Its manifest has no checksums of blocks."""
+    run = _run(table)
+    old = dataclasses.replace(run, files=tuple(dataclasses.replace(file, checksums="") for file in run.files))
+    flip(table / run.files[-1].path)
+    with pytest.raises(Refused, match="SHA-256"):
+        publish(str(table), old, HALF)
 
 
 def test_the_second_of_two_runs_with_one_parent_is_refused(table: Path) -> None:

@@ -19,6 +19,9 @@ FACTS = RunFacts(
     unavailable=0,
     reasons={"silent": 1},
     rejects="runs/run-1.json",
+    counted=10,
+    before=10,
+    removed=2,
 )
 DATASET = dataclasses.replace(FACTS, labelled=10, examples=9)
 
@@ -27,7 +30,8 @@ def test_a_good_run_passes_and_every_value_is_recorded() -> None:
     results = judge(FACTS, GateLimits())
     assert refusal(results) is None
     recorded = gates_json(results)
-    assert list(recorded) == ["conservation", "written", "unknown", "files", "unavailable", "rejected"]
+    assert list(recorded) == [gate.name for gate in GATES if gate.name not in ("labels", "examples")]
+    assert recorded["removed"] == {"value": 0.2, "limit": 0.2, "passed": True}
     assert recorded["rejected"] == {"value": 0.1, "limit": 0.1, "passed": True}
     assert recorded["unavailable"] == {"value": 0.0, "limit": 0.0005, "passed": True}
 
@@ -39,7 +43,10 @@ def test_a_dataset_is_judged_by_every_gate() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "value", "words"),
     [
-        ("conservation", {"catalog": 12}, 2, r"12 catalog ids, but .*tagged 9, rejected 1"),
+        ("conservation", {"catalog": 12, "counted": 12}, 2, r"12 catalog ids, but .*tagged 9, rejected 1"),
+        ("counted", {"counted": 12}, 2, r"12 rows when the job was launched, but the job read 10: .*run the job again"),
+        ("empty", {"catalog": 0, "counted": 0, "outcomes": {}}, 1, r"the catalog has no tracks"),
+        ("removed", {"removed": 3}, 0.3, r"3 of 10 tracks of the last snapshot .*fraction 0.2: .*--max-removed-ratio"),
         ("written", {"written": {"ledger": 8}}, 2, r"files have .*8.*counts are .*10.*again"),
         ("unknown", {"reasons": {"unknown": 1}}, 1, r"1 tracks failed for an unknown reason.*runs/run-1.json"),
         ("files", {"wrong_files": ("a: 1 bytes", "b: 2 bytes")}, 2, r"^a: 1 bytes: run the job again"),
@@ -65,6 +72,12 @@ def test_the_first_of_several_failures_is_told_and_all_are_recorded() -> None:
     results = judge(dataclasses.replace(FACTS, rejected=9, reasons={"unknown": 9}), GateLimits())
     assert "9 tracks failed for an unknown reason" in (refusal(results) or "")
     assert [name for name, gate in gates_json(results).items() if not gate["passed"]] == ["unknown", "rejected"]
+
+
+def test_runs_without_a_parent_or_of_earlier_versions_are_not_compared() -> None:
+    old = dataclasses.replace(FACTS, counted=None, before=None, removed=0)
+    assert {"counted", "removed"}.isdisjoint(gates_json(judge(old, GateLimits())))
+    assert "removed" not in gates_json(judge(dataclasses.replace(FACTS, before=0, removed=0), GateLimits()))
 
 
 def test_a_ratio_at_its_limit_passes() -> None:

@@ -3,8 +3,11 @@
 import concurrent.futures
 from pathlib import Path
 
+import pytest
+
 from transforms.publishing import receipts
 from transforms.publishing.receipts import Receipt
+from transforms.table.versions import TableError
 
 
 def _left(table: Path) -> list[str]:
@@ -73,3 +76,19 @@ def test_launches_that_begin_at_once_get_different_names(table: Path) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(lambda _: receipts.begin(str(table), 3), range(40)))
     assert len(set(paths)) == 40
+
+
+def test_a_damaged_receipt_is_named_and_does_not_stop_the_clearing(table: Path) -> None:
+    paths = [receipts.begin(str(table)) for _ in range(2)]
+    for number, path in enumerate(paths):
+        receipts.write(str(table), path, Receipt(run_id=f"run-{number}"))
+    damaged = table / paths[0]
+    damaged.write_bytes(damaged.read_bytes().replace(b"run-0", b"run-8"))
+    assert receipts.newest(str(table)) == Receipt(run_id="run-1")
+    receipts.forget_run(str(table), "run-1")
+    assert _left(table) == []
+    receipts.write(str(table), paths[0], Receipt(run_id="run-0"))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(TableError, match="or remove it, and give `publish` the id of the run") as refused:
+        receipts.newest(str(table))
+    assert paths[0] in str(refused.value) and "\n" not in str(refused.value)

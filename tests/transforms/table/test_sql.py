@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import shlex
 
 import duckdb
 import pytest
@@ -57,6 +58,12 @@ def test_a_table_without_files_is_an_empty_view_of_the_same_columns(name):
         assert connection.sql(f"FROM {name}").fetchall() == []
 
 
+def test_engines_that_verify_nothing_are_told_how_to_check(snapshot):
+    check = f"catalog-tagger verify {shlex.quote(snapshot.root)} --snapshot 1"
+    assert check in duckdb_statements(snapshot)
+    assert "catalog-tagger verify gs://bucket/table --snapshot 1" in bigquery_statements(on_gs(snapshot))
+
+
 def test_bigquery_reads_the_manifests(snapshot):
     text = bigquery_statements(on_gs(snapshot))
     assert text.count("CREATE OR REPLACE EXTERNAL TABLE") == len(TABLES)
@@ -78,12 +85,13 @@ def test_bigquery_skips_a_table_without_files(snapshot):
 
 def test_spark_statements_are_python_that_names_every_file(snapshot):
     calls: dict[str, tuple[str, ...]] = {}
+    options: dict[str, str] = {}
 
     class Spark:
         read = property(lambda self: self)
 
         def option(self, name, value):
-            assert (name, value) == ("datetimeRebaseMode", "CORRECTED")
+            options[name] = value
             return self
 
         def parquet(self, *files):
@@ -94,6 +102,7 @@ def test_spark_statements_are_python_that_names_every_file(snapshot):
             calls[name] = self.files
 
     exec(spark_statements(snapshot), {"spark": Spark()})
+    assert options == {"datetimeRebaseMode": "CORRECTED", "parquet.page.verify-checksum.enabled": "true"}
     literal = {name: tuple(re.sub(r"\\(.)", r"\1", file) for file in files) for name, files in calls.items()}
     assert literal == {name: tuple(snapshot.files(name)) for name in TABLES}
 

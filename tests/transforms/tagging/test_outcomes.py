@@ -7,10 +7,12 @@ import pyarrow as pa
 import pytest
 
 from tests.support.published import BUCKETS, fake_bundle, publish_table
+from transforms.extraction.kill_history import KILLED
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import PART
 from transforms.table.snapshots import Ids
-from transforms.tagging.outcomes import MISSING, PriorOutcomes, assembled, settled, write_part
+from transforms.tagging.outcomes import MISSING, PriorOutcomes, assembled, unsettled
+from transforms.tagging.part_files import write_part
 from transforms.tagging.planning import plan_chunks
 from transforms.tagging.tagger import ids_of
 
@@ -40,31 +42,33 @@ def _part(known: PriorOutcomes, *outcomes: tuple[str, str, str | None], embeddin
     return write_part(known.root, 0, pa.Table.from_pylist(rows, schema=PART), embedding_id)
 
 
-def _ids(table: pa.Table) -> list[str]:
-    return table["track_id"].to_pylist()
+def _settled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> list[str]:
+    """Ids of the rows that need no extraction."""
+    left = set(unsettled(known, bucket, rows).rows["track_id"].to_pylist())
+    return [track for track in rows["track_id"].to_pylist() if track not in left]
 
 
 def test_part_files_of_any_run_settle_their_tracks(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", None), ("b", "1", "silent"))
-    assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1"), ("c", "1")))) == ["a", "b"]
-    assert _ids(settled(known, 1, _rows(("a", "1")))) == []
+    assert _settled(known, 0, _rows(("a", "1"), ("b", "1"), ("c", "1"))) == ["a", "b"]
+    assert _settled(known, 1, _rows(("a", "1"))) == []
 
 
 def test_another_version_or_another_embedding_settles_nothing(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", None))
     _part(known, ("b", "1", None), embedding_id="em-2")
-    assert _ids(settled(known, 0, _rows(("a", "2"), ("b", "1")))) == []
+    assert _settled(known, 0, _rows(("a", "2"), ("b", "1"))) == []
 
 
 def test_what_is_due_again_is_not_settled_unless_a_listing_missed_it(known: PriorOutcomes) -> None:
     _part(known, ("a", "1", "unavailable"), ("b", "1", "not_found"), ("c", MISSING, "not_found"))
-    assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1"), ("c", MISSING)))) == ["c"]
+    assert _settled(known, 0, _rows(("a", "1"), ("b", "1"), ("c", MISSING))) == ["c"]
 
 
 def test_rejects_are_tried_again_on_request(tmp_path: Path) -> None:
     known = PriorOutcomes(root=str(tmp_path), parent=None, ids=IDS, due_again=frozenset(), retry_rejects=True)
     _part(known, ("a", "1", "silent"), ("b", "1", None))
-    assert _ids(settled(known, 0, _rows(("a", "1"), ("b", "1")))) == ["b"]
+    assert _settled(known, 0, _rows(("a", "1"), ("b", "1"))) == ["b"]
 
 
 def test_an_embedding_is_taken_before_a_reject(known: PriorOutcomes) -> None:
@@ -82,7 +86,7 @@ def test_of_several_rejects_the_one_that_stands_is_told(known: PriorOutcomes) ->
         _part(known, (track, "1", "silent"))
     rows = _rows(*((track, "1") for track in tracks))
     assert set(assembled(known, 0, rows)["reason"].to_pylist()) == {"silent"}
-    assert settled(known, 0, rows).num_rows == len(tracks)
+    assert len(_settled(known, 0, rows)) == len(tracks)
 
 
 def test_of_several_rejects_this_launch_has_the_last_word(known: PriorOutcomes) -> None:
@@ -113,6 +117,15 @@ def test_chunks_hold_what_is_left_in_an_order_that_rows_do_not_decide(known: Pri
     assert [len(chunk.tracks) for chunk in chunks] == [4, 4, 1]
     assert {s.track_id for chunk in chunks for s in chunk.tracks} == {f"t{i}" for i in range(10)} - {"t3"}
     assert plan_chunks(known, 0, rows.take(list(range(9, -1, -1))), 4) == chunks
+
+
+def test_the_longest_history_of_killed_decoders_is_planned(known: PriorOutcomes) -> None:
+    told = [f"{KILLED}" + "; ".join(f"run {n} killed (SIGKILL)" for n in range(1, last + 1)) for last in (1, 2, 10)]
+    for version, detail in (("1", told[1]), ("1", told[0]), ("0", told[2]), ("1", "403 Forbidden")):
+        row = {"track_id": "a", "source_version": version, "reason": "unavailable", "detail": detail, "stage": "decode"}
+        write_part(known.root, 0, pa.Table.from_pylist([row], schema=PART), "em-1")
+    (chunk,) = plan_chunks(known, 0, _rows(("a", "1"), ("b", "1")))
+    assert {source.track_id: source.history for source in chunk.tracks} == {"a": told[1], "b": ""}
 
 
 def test_tracks_that_the_last_snapshot_could_not_read_are_marked(tmp_path: Path) -> None:

@@ -6,12 +6,7 @@ from collections.abc import Callable
 
 from transforms.audio.containers import chunked as chunks
 from transforms.audio.containers import flac, wavpack
-from transforms.audio.containers.metadata_tags import id3_size
-from transforms.audio.containers.mp4 import missing_bytes
-from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
-from transforms.audio.containers.mpeg_packets import Packets, clean_packets
-from transforms.audio.containers.ogg_chains import links_alike, scan_ogg
-from transforms.audio.containers.sniff import (
+from transforms.audio.containers.kinds import (
     AIFF,
     AU,
     CAF,
@@ -27,8 +22,13 @@ from transforms.audio.containers.sniff import (
     WAV,
     WAVPACK,
     AudioKind,
-    mpeg_kind,
 )
+from transforms.audio.containers.metadata_tags import id3_size
+from transforms.audio.containers.mp4 import missing_bytes
+from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
+from transforms.audio.containers.mpeg_packets import Packets, packets_of
+from transforms.audio.containers.ogg_chains import links_alike, only_audio, scan_ogg
+from transforms.audio.containers.sniff import locate, mpeg_kind
 
 BELIEVED = 20
 """A header is not believed if it claims more than this many times what the file contains."""
@@ -67,6 +67,20 @@ class Contents:
     most_samples: int | None = None
     shows_end: bool = False
     notes: tuple[str, ...] = ()
+
+
+def identify(data: bytes) -> tuple[AudioKind, Contents]:
+    """Recognises a file, removes what is before its audio, and checks what it claims. Raises as `locate` does."""
+    kind, start = locate(data)
+    if not start:
+        return kind, inspect(data, kind)
+    audio = data[start:]
+    if kind == FLAC and not audio.startswith(b"fLaC"):
+        audio = flac.with_header(audio)
+    contents = inspect(audio, kind)
+    if not data[id3_size(data) : start].strip(b"\0"):  # padding
+        return kind, contents
+    return kind, dataclasses.replace(contents, notes=(f"skipped: {start} bytes before the audio", *contents.notes))
 
 
 def inspect(data: bytes, kind: AudioKind) -> Contents:
@@ -157,18 +171,23 @@ def _mp3(data: bytes) -> Contents:
     keeps_tag = audio - 2 <= claimed <= BELIEVED * max(1, audio)
     if not keeps_tag:
         notes.append("truncated: the last frame is cut" if scan.is_cut else UNVERIFIED)
-    if keeps_tag and scan.is_vbri:
-        corrected, packets = with_length_tag(data, scan, keep_tag=False, claimed=claimed), None
-    elif keeps_tag and len(scan.spans) == 1 and scan.spans[0][0] == start:
-        corrected, packets = data, clean_packets(data, scan)
-    else:
-        corrected, packets = with_length_tag(data, scan, keep_tag=keeps_tag), None
+    keeps_own = keeps_tag and not scan.is_vbri
+    if keeps_own and len(scan.spans) == 1 and scan.spans[0][0] == start:
+        return Contents(data=data, packets=packets_of(data, scan), is_counted=True, notes=tuple(notes))
+    corrected = with_length_tag(data, scan, keep_tag=keeps_own, claimed=claimed if keeps_tag else None)
+    packets = packets_of(corrected, rescan) if (rescan := scan_mpeg(corrected)) else None
     return Contents(data=corrected, packets=packets, is_counted=True, notes=tuple(notes))
 
 
 def _ogg(data: bytes) -> Contents:
     scan = scan_ogg(data)
-    notes = [f"lost_pages: {scan.lost} damaged or missing"] if scan.lost else []
+    notes = []
+    if scan.together > 1:
+        data, streams = only_audio(data)
+        scan = scan_ogg(data)
+        notes = [f"streams: 1 of {streams} that play together is read"] if streams > 1 else []
+    if scan.lost:
+        notes.append(f"lost_pages: {scan.lost} damaged or missing")
     links: tuple[bytes, ...] = ()
     if len(scan.links) > 1:
         links = links_alike(data, scan)

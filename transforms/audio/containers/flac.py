@@ -1,6 +1,7 @@
 """The length of a native FLAC, computed from its last frame instead of its header (RFC 9639)."""
 
 import dataclasses
+import re
 from collections.abc import Iterator
 
 from transforms.audio.containers.metadata_tags import audio_ends
@@ -13,18 +14,33 @@ _MOST_BLOCKS = 1000
 """Most metadata blocks that are skipped."""
 _LARGEST_FRAME = 1 << 21
 """Bytes before the end of the file that are searched for the last frame's header."""
+_SYNC = re.compile(rb"\xff[\xf8\xf9]")
+_IN_ROW = 3
+"""Frames with consecutive numbers that prove a stream without its header."""
+_RATES = (0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
+_RATE_UNITS = {12: (1, 1000), 13: (2, 1), 14: (2, 10)}
+"""Code -> bytes of the rate at the end of a frame's header, and what they count in Hz."""
+_MID_SIDE = 8
+"""The first code of two channels that are stored as a sum and a difference."""
+_BITS = {1: 8, 2: 12, 4: 16, 5: 20, 6: 24, 7: 32}
 _MOST_TRIED = 16
 """Most candidates, from the last one backwards, whose checksum is tried. Audio may look like a frame header."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlacFrame:
-    """A frame header: offset in the file, the bits that all frames of a stream share, frame number and samples."""
+    """A frame header: offset in the file, the bits that all frames of a stream share, frame number and samples.
+
+    `rate_hz` is 0 and `bits` is None if only the file's header tells them.
+    """
 
     at: int
     shared: bytes
     number: int
     samples: int
+    rate_hz: int
+    channels: int
+    bits: int | None
 
     @property
     def is_variable(self) -> bool:
@@ -116,7 +132,8 @@ def _frame(data: bytes, at: int) -> FlacFrame | None:
         number = number << 6 | byte & 0x3F
     size_code, rate_code = head[2] >> 4, head[2] & 15
     size_bytes = {6: 1, 7: 2}.get(size_code, 0)
-    crc_at = size_at + size_bytes + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    rate_bytes, rate_unit = _RATE_UNITS.get(rate_code, (0, 0))
+    crc_at = size_at + size_bytes + rate_bytes
     if size_code == 0 or rate_code == 15 or crc_at >= len(head) or _crc8(head[:crc_at]) != head[crc_at]:
         return None
     if size_bytes:
@@ -124,7 +141,44 @@ def _frame(data: bytes, at: int) -> FlacFrame | None:
     else:
         samples = 192 if size_code == 1 else 576 << size_code - 2 if size_code < 6 else 256 << size_code - 8
     shared = bytes((head[0], head[1], rate_code, head[3] & 0x0E))
-    return FlacFrame(at=at, shared=shared, number=number, samples=samples)
+    return FlacFrame(
+        at=at,
+        shared=shared,
+        number=number,
+        samples=samples,
+        rate_hz=rate_unit * int.from_bytes(head[crc_at - rate_bytes : crc_at]) if rate_bytes else _RATES[rate_code],
+        channels=(head[3] >> 4) + 1 if head[3] >> 4 < _MID_SIDE else 2,
+        bits=_BITS.get(head[3] >> 1 & 7),
+    )
+
+
+def find_frames(data: bytes, start: int, stop: int) -> int | None:
+    """Offset of the first of several frames with consecutive numbers, in a file whose header is missing; or None."""
+    rows: dict[tuple[bytes, int], tuple[int, int]] = {}
+    for match in _SYNC.finditer(data, start, stop):
+        frame = _frame(data, match.start())
+        if frame is None:
+            continue
+        first, count = rows.pop((frame.shared, frame.number), (frame.at, 0))
+        if count + 1 == _IN_ROW:
+            return first if _stream_info(data, first) else None
+        rows[frame.shared, frame.number + (frame.samples if frame.is_variable else 1)] = first, count + 1
+    return None
+
+
+def with_header(frames: bytes) -> bytes:
+    """Frames after a new file header that tells what the first one does, and no length."""
+    return b"fLaC\x80\x00\x00\x22" + (_stream_info(frames, 0) or b"") + frames
+
+
+def _stream_info(data: bytes, at: int) -> bytes | None:
+    """A metadata block for the frames from this offset on; None if they do not tell their rate or their bits."""
+    frame = _frame(data, at)
+    if frame is None or frame.bits is None or not frame.rate_hz:
+        return None
+    least, most = (16, 0xFFFF) if frame.is_variable else (frame.samples, frame.samples)
+    numbers = frame.rate_hz << 44 | frame.channels - 1 << 41 | frame.bits - 1 << 36
+    return least.to_bytes(2) + most.to_bytes(2) + bytes(6) + numbers.to_bytes(8) + bytes(16)
 
 
 def _crc8(head: bytes) -> int:

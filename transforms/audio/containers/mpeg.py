@@ -1,10 +1,12 @@
 """MPEG audio (MP3, MP2, MP1) frame by frame: frames present, bytes lost, and the length that the tag claims."""
 
+import array
 import dataclasses
 import functools
 import itertools
 import re
 import struct
+from collections.abc import Sequence
 
 from transforms.audio.containers.metadata_tags import begins_tag, tags_end
 
@@ -23,9 +25,6 @@ _TWO_FRAMES = 6000
 """Most bytes of two frames."""
 SEARCH_BYTES = 1 << 17
 """Bytes from the start of a file that are searched for the first frame."""
-
-PACKET_FRAMES = 32
-"""Frames per packet: enough for few decoder calls, few enough for their samples to stay in the processor's cache."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,27 +92,32 @@ class MpegScan:
 
     Attributes:
       spans: byte ranges [start, stop) of contiguous whole frames of the first frame's kind.
-      frames: number of those frames, including the frame of a length tag.
-      packets: offsets of every `PACKET_FRAMES`-th frame of each span, from its first one on.
+      starts: offsets of those frames, including the frame of a length tag.
       head: the first frame.
       tag_frames: frames that a Xing, Info or VBRI tag claims; None if there is no such tag.
       is_vbri: whether it is a VBRI tag, which libsndfile skips without reading it.
       lost_bytes: bytes between spans that are neither tags nor padding after tags.
       joins: number of times that audio of the same kind continues after tags, as in joined files.
+      end: where the last span's tags end.
       is_cut: whether the file ends within a frame.
       has_other_kind: whether frames of another rate, layer or number of channels follow.
     """
 
     spans: tuple[tuple[int, int], ...]
-    frames: int
-    packets: tuple[int, ...]
+    starts: Sequence[int]
     head: MpegFrame
     tag_frames: int | None
     is_vbri: bool
     lost_bytes: int
     joins: int
+    end: int
     is_cut: bool
     has_other_kind: bool
+
+    @property
+    def frames(self) -> int:
+        """Number of frames, including the frame of a length tag."""
+        return len(self.starts)
 
 
 def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
@@ -125,12 +129,11 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
         return None
     sizes = _sizes_like(*_kind(head))
     spans: list[tuple[int, int]] = []
-    packets: list[int] = []
-    frames = lost = joins = 0
+    starts = array.array("q")
+    lost = joins = 0
     at: int | None = first
     while at is not None:
-        count, stop = _walk(data, at, len(data), sizes, packets)
-        frames += count
+        stop = _walk(data, at, len(data), sizes, starts)
         spans.append((at, stop))
         after = tags_end(data, stop)
         at = _resync(data, after, head)
@@ -140,13 +143,13 @@ def scan_mpeg(data: bytes, start: int = 0) -> MpegScan | None:
             joins += after > stop or begins_tag(data, after)
     return MpegScan(
         spans=tuple(spans),
-        frames=frames,
-        packets=tuple(packets),
+        starts=starts,
         head=head,
         tag_frames=_tag_frames(data, first, head),
         is_vbri=data.startswith(b"VBRI", first + _VBRI),
         lost_bytes=lost,
         joins=joins,
+        end=after,
         is_cut=0 < len(data) - stop < sizes.get(data[stop : stop + 4], 0),
         has_other_kind=find_mpeg_frame(data[after : after + SEARCH_BYTES]) is not None,
     )
@@ -164,18 +167,12 @@ def _sizes_like(version: int, layer: int, rate_hz: int, channels: int) -> dict[b
     return sizes
 
 
-def _walk(data: bytes, at: int, end: int, sizes: dict[bytes, int], packets: list[int]) -> tuple[int, int]:
-    """Counts the whole frames in a row in [at, end); returns their number and their end.
-
-    Appends the offset of every `PACKET_FRAMES`-th frame, from the first one on, to `packets`.
-    """
-    count = 0
+def _walk(data: bytes, at: int, end: int, sizes: dict[bytes, int], starts: "array.array[int]") -> int:
+    """Appends the offsets of the whole frames in a row in [at, end) to `starts`; returns their end."""
     while (size := sizes.get(data[at : at + 4])) is not None and at + size <= end:
-        if not count % PACKET_FRAMES:
-            packets.append(at)
+        starts.append(at)
         at += size
-        count += 1
-    return count, at
+    return at
 
 
 @functools.lru_cache
@@ -190,7 +187,9 @@ def _resync(data: bytes, at: int, head: MpegFrame) -> int | None:
     sizes = _sizes_like(*_kind(head))
     for match in _beginning(*_kind(head)).finditer(data, at):
         begin = match.start()
-        if _walk(data, begin, min(begin + _TWO_FRAMES, len(data)), sizes, [])[0] >= 2:
+        found = array.array("q")
+        _walk(data, begin, min(begin + _TWO_FRAMES, len(data)), sizes, found)
+        if len(found) >= 2:
             return begin
     return None
 

@@ -1,66 +1,114 @@
-"""Clean MP3s: nothing is lost, joined or cut, so that a layer 3 decoder can take their frames as they are."""
+"""MP3s whose frames a decoder can take as they are, without a demuxer, and which samples libsndfile returns of them."""
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 
-from transforms.audio.containers.mpeg import MpegScan
+import numpy as np
+import numpy.typing as npt
 
+from transforms.audio.containers.mpeg import MpegFrame, MpegScan
+from transforms.audio.containers.mpeg_reservoir import read_reservoir, silent_frame
+
+PACKET_FRAMES = 32
+"""Frames per packet: enough for few decoder calls, few enough for their samples to stay in the processor's cache."""
+
+_ID3V1 = 128
 _DECODER_DELAY = 529
 """Delay of every layer 3 decoder in samples. The delay in a LAME tag does not include it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Packets:
-    """The packets of a clean MP3.
+    """The frames of an MP3, and the part of their samples that is the track.
 
     Attributes:
-      bounds: byte offsets: packet i is [bounds[i], bounds[i + 1]). The frame of the length tag is in no packet.
-      rate_hz: sample rate.
-      channels: 1 or 2.
+      bounds: byte offsets, int64 [frames + 1]: frame i is [bounds[i], bounds[i + 1]). The length tag is in no frame.
+      head: the first frame's header.
       skip: samples per channel that the decoder returns before the track's first one.
-      frames: samples per channel of the track.
+      frames: samples per channel that the length tag claims.
+      there: how many of those samples the file has.
     """
 
-    bounds: tuple[int, ...]
-    rate_hz: int
-    channels: int
+    bounds: npt.NDArray[np.int64]
+    head: MpegFrame
     skip: int
     frames: int
+    there: int
 
 
-def clean_packets(data: bytes, scan: MpegScan) -> Packets | None:
-    """The packets of a layer 3 file that is complete according to its LAME tag, else None."""
-    head, first = scan.head, scan.spans[0][0]
-    is_whole = not (scan.is_vbri or scan.lost_bytes or scan.joins or scan.is_cut or scan.has_other_kind)
-    if head.layer != 3 or not is_whole or len(scan.spans) > 1 or scan.tag_frames != scan.frames - 1:
+def packets_of(data: bytes, scan: MpegScan) -> Packets | None:
+    """The frames of a layer 3 file that begins with a length tag and is one span; else None.
+
+    Also None if a file is shorter than its tag claims and more than a cut frame or an ID3v1 tag follows: libsndfile
+    looks for frames in it, and fails.
+    """
+    head, (first, stop) = scan.head, scan.spans[0]
+    claimed = scan.tag_frames
+    if head.layer != 3 or scan.is_vbri or claimed is None or len(scan.spans) > 1:
         return None
-    gaps = _lame_gaps(data[first : first + head.size], 4 + head.side_info)
-    bounds = (first + head.size, *scan.packets[1:], scan.spans[0][1])
-    if gaps is None or _leans_back(data, bounds[0]):
+    gaps = _gaps(data[first : first + head.size], 4 + head.side_info)
+    if gaps is None or (claimed > scan.frames - 1 and not _ends(data, scan)):
         return None
     delay, padding = gaps
-    frames = scan.tag_frames * head.samples - delay - padding
-    if frames <= 0 or padding < _DECODER_DELAY:  # with less padding, the delay pushes samples past the last frame
+    skip = delay + _DECODER_DELAY
+    frames = claimed * head.samples - delay - max(padding, _DECODER_DELAY)
+    there = min(frames, (scan.frames - 1) * head.samples - skip)
+    if there <= 0:
         return None
-    return Packets(
-        bounds=bounds, rate_hz=head.rate_hz, channels=head.channels, skip=delay + _DECODER_DELAY, frames=frames
-    )
+    bounds = np.append(np.asarray(scan.starts, np.int64)[1:], stop)
+    return Packets(bounds=bounds, head=head, skip=skip, frames=frames, there=there)
 
 
-def _lame_gaps(tag: bytes, xing: int) -> tuple[int, int] | None:
-    """Samples that the encoder added before and after the track; None if the tag does not state them."""
-    if any(tag[4:xing]) or len(tag) < xing + 8:  # decoders treat a frame with side information as audio
+def _ends(data: bytes, scan: MpegScan) -> bool:
+    """Whether nothing follows the last frame but a cut one, or an ID3v1 tag."""
+    return scan.is_cut or (scan.end == len(data) <= scan.spans[-1][1] + _ID3V1)
+
+
+def _gaps(tag: bytes, xing: int) -> tuple[int, int] | None:
+    """Samples that the encoder added before and after the track; 0 if the tag does not state them.
+
+    Returns None for a frame with side information: decoders treat it as audio. The first two bytes may be a checksum.
+    """
+    if any(tag[6:xing]) or len(tag) < xing + 8:
         return None
     flags = tag[xing + 7]
     at = xing + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
     if len(tag) < at + 24 or not tag[at]:
-        return None
+        return 0, 0
     gaps = int.from_bytes(tag[at + 21 : at + 24])
     return gaps >> 12, gaps & 0xFFF
 
 
-def _leans_back(data: bytes, first: int) -> bool:
-    """Whether the first audio frame needs bytes of an earlier one (bit reservoir), as after a cut without decoding."""
-    has_crc = not data[first + 1] & 1
-    begin = data[first + 4 + 2 * has_crc : first + 6 + 2 * has_crc]
-    is_full_rate = data[first + 1] >> 3 & 3 == 3
-    return begin[0] > 0 or (is_full_rate and begin[1] >> 7 > 0)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feed:
+    """What a decoder takes: packets in order, and whether their frames end in stuffing bits."""
+
+    packets: Iterator[bytes]
+    is_stuffed: bool
+
+
+def feed_of(data: bytes, packets: Packets) -> Feed | None:
+    """The packets for a decoder that starts at the first one. Frames whose audio lies before it are silent.
+
+    Returns None if a frame has its audio in bytes that an earlier frame has used, as at a join of two cut streams: each
+    decoder makes a noise of its own of them.
+    """
+    reservoir = read_reservoir(data, packets.bounds, packets.head)
+    if not reservoir.is_sound:
+        return None
+    return Feed(packets=_packets(data, packets, reservoir.lacking), is_stuffed=reservoir.is_stuffed)
+
+
+def _packets(data: bytes, packets: Packets, lacking: dict[int, int]) -> Iterator[bytes]:
+    bounds = packets.bounds.tolist()
+    for first in range(0, len(bounds) - 1, PACKET_FRAMES):
+        ends = bounds[first : first + PACKET_FRAMES + 1]
+        if any(first <= frame < first + PACKET_FRAMES for frame in lacking):
+            frames = [data[start:stop] for start, stop in itertools.pairwise(ends)]
+            yield b"".join(
+                silent_frame(frame, packets.head, lacking[i]) if i in lacking else frame
+                for i, frame in enumerate(frames, first)
+            )
+        else:
+            yield data[ends[0] : ends[-1]]

@@ -33,28 +33,32 @@ class OggScan:
       alike: for each of them, whether its codec, channels and rate are those of the first.
       lost: number of pages that are damaged or missing.
       has_end: whether the last page of the last stream is present.
+      together: most streams that play together, as audio and video do.
     """
 
     links: tuple[int, ...]
     alike: tuple[bool, ...]
     lost: int
     has_end: bool
+    together: int
 
 
 def scan_ogg(data: bytes) -> OggScan:
     """Scans all pages whose checksum is correct."""
     links: list[int] = []
     expected: dict[int, int] = {}
-    lost, has_end, was_first = 0, False, False
+    lost, has_end, group, together = 0, False, 0, 0
     for page in _pages(data):
         if page.is_first:
-            if not was_first:  # several first pages in a row are streams that play together: one link
+            if not group:  # several first pages in a row are streams that play together: one link
                 links.append(page.start)
                 has_end = False
+            group += 1
+            together = max(together, group)
         else:
+            group = 0
             lost += max(0, page.sequence - expected.get(page.serial, 0))
         expected[page.serial] = page.sequence + 1
-        was_first = page.is_first
         has_end = has_end or page.is_last
     identities = [_identity(data, start) for start in links]
     return OggScan(
@@ -62,7 +66,28 @@ def scan_ogg(data: bytes) -> OggScan:
         alike=tuple(identity == identities[0] for identity in identities),
         lost=lost,
         has_end=has_end,
+        together=together,
     )
+
+
+def only_audio(data: bytes) -> tuple[bytes, int]:
+    """The pages of the first audio stream of each link, and the most audio streams that play together.
+
+    Skeleton, video and further audio streams are left out.
+    """
+    kept: list[bytes] = []
+    chosen: int | None = None
+    was_first, group, most = False, 0, 0
+    for page in _pages(data):
+        if page.is_first and not was_first:
+            chosen, group = None, 0
+        if page.is_first and _first_packet(data, page.start).startswith(tuple(_IDENTITY)):
+            chosen = page.serial if chosen is None else chosen
+            group += 1
+        if page.serial == chosen:
+            kept.append(data[page.start : page.stop])
+        was_first, most = page.is_first, max(most, group)
+    return b"".join(kept), most
 
 
 def links_alike(data: bytes, scan: OggScan) -> tuple[bytes, ...]:

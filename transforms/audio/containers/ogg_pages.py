@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -31,6 +32,14 @@ def page_length(data: bytes, start: int) -> int:
         raise ValueError(f"no Ogg page at byte {start}")
     segments = data[start + 26]
     return 27 + segments + sum(data[start + 27 : start + 27 + segments])
+
+
+def first_packets(data: bytes, at: int) -> Iterator[bytes]:
+    """The first 64 bytes of each stream that begins at `at`: streams that play together begin one after another."""
+    while data.startswith(b"OggS", at) and len(data) >= at + 27 and data[at + 5] & 2:
+        packet = at + 27 + data[at + 26]
+        yield data[packet : packet + 64]
+        at += page_length(data, at)
 
 
 def with_serial(data: bytes, serial: int) -> bytes:

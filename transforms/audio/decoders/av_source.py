@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from transforms.audio.containers.sniff import MP4, TTA, WAVPACK, AudioKind
+from transforms.audio.containers.kinds import MP4, TTA, WAVPACK, AudioKind
 from transforms.audio.errors import (
     DecodeError,
     FormatNotAllowed,
@@ -41,6 +41,9 @@ _FORMATS = {
 }
 """NumPy type, zero level and full scale of the supported sample formats, packed or planar."""
 
+Rows = list[Float32]
+"""Samples of each channel. They may be those of the decoder's frame."""
+
 
 def _refuse(url: str, flags: int, options: dict[str, Any]) -> Any:
     raise FormatNotAllowed(f"it refers to another file: {url!r}")
@@ -54,6 +57,7 @@ class AvSource:
         self._data, self._kind = data, kind
         self.lost_packets = 0
         self._start()
+        self._block: Float32 = np.empty((self._stream.channels, 0), np.float32)
         self.rate_hz: int = self._stream.rate
         self.channels: int = self._stream.channels
         self.can_seek = kind in _EXACT and self._stream.time_base == Fraction(1, self.rate_hz)
@@ -89,7 +93,7 @@ class AvSource:
     def _restart(self, skip_to: int | None) -> None:
         """Decodes from the container's position on and drops the samples before `skip_to`."""
         self._blocks = self._decode()
-        self._rest: Float32 = np.empty((0, self._stream.channels), np.float32)
+        self._rest: Rows = [np.empty(0, np.float32)] * self._stream.channels
         self._skip_to = skip_to
 
     def _check_codec(self) -> None:
@@ -101,16 +105,26 @@ class AvSource:
 
     def read(self, frames: int) -> Float32:
         """See AudioSource."""
-        parts, count = [self._rest], len(self._rest)
+        if self._block.shape[1] < frames:
+            self._block = np.empty((self.channels, frames), np.float32)
+        count = 0
         while count < frames:
-            block = next(self._blocks, None)
-            if block is None:
+            if not len(self._rest[0]) and not self._advance():
                 break
-            parts.append(block)
-            count += len(block)
-        joined = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        self._rest = joined[frames:]
-        return joined[:frames]
+            taken = min(len(self._rest[0]), frames - count)
+            for row, samples in zip(self._block, self._rest, strict=True):
+                row[count : count + taken] = samples[:taken]
+            self._rest = [samples[taken:] for samples in self._rest]
+            count += taken
+        return self._block[:, :count].T
+
+    def _advance(self) -> bool:
+        """Takes the next decoded samples; returns whether there are any."""
+        rows = next(self._blocks, None)
+        if rows is None:
+            return False
+        self._rest = rows
+        return True
 
     def seek(self, frame: int) -> None:
         """See AudioSource."""
@@ -129,8 +143,8 @@ class AvSource:
         """See AudioSource."""
         self._container.close()
 
-    def _decode(self) -> Iterator[Float32]:
-        """Yields blocks from the container's position on; counts and skips packets that fail."""
+    def _decode(self) -> Iterator[Rows]:
+        """Yields samples from the container's position on; counts and skips packets that fail."""
         bad_run = 0
         for packet in self._packets():
             try:
@@ -143,45 +157,49 @@ class AvSource:
                 continue
             for frame in decoded:
                 bad_run = 0
-                block = self._place(frame)
-                if len(block):
-                    yield block
+                rows = self._place(frame)
+                if len(rows[0]):
+                    yield rows
 
     def _packets(self) -> Iterator[Any]:
-        try:
-            yield from self._container.demux(self._stream)
-        except av.error.FFmpegError as error:
-            raise DecodeError(str(error.strerror)) from error
+        while True:
+            try:
+                yield from self._container.demux(self._stream)
+            except IndexError:  # a packet of a stream that began after the file was opened: PyAV does not know it
+                continue
+            except av.error.FFmpegError as error:
+                raise DecodeError(str(error.strerror)) from error
+            return
 
-    def _place(self, frame: Any) -> Float32:
+    def _place(self, frame: Any) -> Rows:
         """A frame's samples without those before the target of the last seek."""
         if frame.sample_rate != self.rate_hz or frame.layout.nb_channels != self.channels:
             raise DecodeError("the sample rate or the channels change in the middle")
-        block = _to_float(frame)
+        rows = _to_float(frame, self.channels)
         if self._skip_to is None:
-            return block
+            return rows
         if frame.pts is None or (frame.pts - self._origin > self._skip_to and self._skip_to > 0):
             raise DecodeError(f"frame {self._skip_to} cannot be sought")
         skipped = max(0, self._skip_to - (frame.pts - self._origin))
-        if skipped < len(block):
+        if skipped < len(rows[0]):
             self._skip_to = None
-        return block[skipped:]
+        return [row[skipped:] for row in rows]
 
 
-def _to_float(frame: Any) -> Float32:
-    """Samples of a decoded frame, float32 [samples, channels], with full scale 1."""
-    name, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
+def _to_float(frame: Any, channels: int) -> Rows:
+    """Samples of each channel of a decoded frame, with full scale 1."""
+    name = frame.format.name.removesuffix("p")
     if name not in _FORMATS:
         raise UnsupportedCodec(f"samples of format {frame.format.name}")
     dtype, zero, scale = _FORMATS[name]
-    samples: npt.NDArray[Any]
+    rows: list[npt.NDArray[Any]]
     if frame.format.is_planar:  # with 8 channels, PyAV lists a ninth plane that is invalid: to_ndarray would read it
-        samples = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes[:channels]]).T
+        rows = [np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes[:channels]]
     else:
-        samples = np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels)
+        rows = list(np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels).T)
     if scale == 1.0:
-        return samples.astype(np.float32, copy=False)
-    return (samples.astype(np.float32) - np.float32(zero)) * np.float32(1 / scale)
+        return [row.astype(np.float32, copy=False) for row in rows]
+    return [(row.astype(np.float32) - np.float32(zero)) * np.float32(1 / scale) for row in rows]
 
 
 def _open_error(error: av.error.FFmpegError) -> TrackError:

@@ -2,9 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from transforms.audio.containers.kinds import AudioKind
 from transforms.audio.containers.mpeg_packets import Packets
-from transforms.audio.containers.sniff import AudioKind
 from transforms.audio.decoders.soundfile_source import (
     SoundFileSource,
 )
@@ -18,9 +19,12 @@ from transforms.audio.errors import (
 )
 from transforms.audio.limits import Limits
 
+if TYPE_CHECKING:
+    from transforms.audio.decoders.mpeg_source import MpegSource
+
 
 @contextlib.contextmanager
-def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator[AudioSource]:
+def open_packets(data: bytes, packets: Packets, limits: Limits) -> Iterator["MpegSource"]:
     """Opens a clean MP3 for sequential reading. Raises UnsupportedChannels, UnsupportedRate."""
     from transforms.audio.decoders.mpeg_source import MpegSource  # loads ffmpeg
 

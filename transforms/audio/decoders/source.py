@@ -38,12 +38,12 @@ class AudioSource(Protocol):
         """Frees the decoder."""
 
 
-def downmix(block: Float32) -> Float32:
-    """Mean of the channels: float32 [frames, channels] -> float32 [frames].
+def downmix(block: Float32, weights: tuple[float, ...] | None = None) -> Float32:
+    """Mean of the channels, or their sum by `weights`: float32 [frames, channels] -> float32 [frames].
 
     Here, a matrix product takes a twentieth of the time of `np.mean`.
     """
     channels = block.shape[1]
     if channels == 1:
         return block[:, 0]
-    return block @ np.full(channels, 1 / channels, np.float32)
+    return block @ (np.full(channels, 1 / channels, np.float32) if weights is None else np.asarray(weights, np.float32))

@@ -1,17 +1,16 @@
 """Builds a catalog row by row from other tables, and a taxonomy of the tags in them."""
 
-import csv
 import dataclasses
-import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from transforms import storage
 from transforms.catalog import values as track_values
-from transforms.catalog.problems import Problem
+from transforms.catalog.delimited.table import TextTable
+from transforms.catalog.importers.source_table import SourceRow, SourceTable
+from transforms.catalog.problems import ProblemTally
 from transforms.schemas.catalog import CATALOG
 from transforms.taxonomy.categories import Category, CategoryKind, Tag
 from transforms.taxonomy.hierarchy import Taxonomy, readable_name
@@ -19,63 +18,8 @@ from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 RowTags = dict[str, float | None]
 """Tag id -> weight, or None if no weight was given."""
 
+_REQUIRED = ("track_id", "uri")
 _KNOWN = [name for name in CATALOG.names if name != "tags"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SourceTable:
-    """A text table with a header.
-
-    Attributes:
-      url: URL of the file.
-      names: names of its columns.
-      rows: number of each row (from 1, without the header) and its fields.
-    """
-
-    url: str
-    names: list[str]
-    rows: list[tuple[int, list[str]]]
-
-    def problem(self, row: int, message: str, column: str | None = None) -> Problem:
-        """A problem of a row."""
-        return Problem(file=self.url, row=row, column=column, message=message)
-
-    def place(self, name: str) -> int:
-        """Position of a column.
-
-        Raises:
-          ValueError: no column has this name.
-        """
-        if name not in self.names:
-            raise ValueError(f"{self.url}: no column {name!r}: the columns are {', '.join(self.names)}")
-        return self.names.index(name)
-
-
-def read_table(url: str, *, names: Sequence[str] | None = None, headers: int = 1) -> SourceTable:
-    """Reads a table that is separated by tabs if its first line contains one, else by commas.
-
-    Any line ends are read, with or without a byte order mark.
-
-    Args:
-      url: URL of the file.
-      names: names of its columns, for a file without a header.
-      headers: number of header lines. The names of several lines are joined by a point.
-
-    Raises:
-      ValueError: the file is empty or not UTF-8.
-    """
-    try:
-        text = storage.read_bytes(url).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{url}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
-    tabs = "\t" in text.partition("\n")[0]
-    lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter="\t" if tabs else ",") if row]
-    if not lines:
-        raise ValueError(f"{url}: the file is empty")
-    if names is not None:
-        return SourceTable(url=url, names=list(names), rows=list(enumerate(lines, 1)))
-    head = [".".join(part.strip() for part in parts if part.strip()) for parts in zip(*lines[:headers], strict=False)]
-    return SourceTable(url=url, names=head, rows=list(enumerate(lines[headers:], 1)))
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -84,7 +28,10 @@ class CatalogBuilder:
 
     Attributes:
       rows: track_id -> columns; `tags` is a `RowTags`.
-      problems: problems of rows that were left out.
+      sources: the tables that were read, with the form in which each is written.
+      read: number of rows that were read.
+      lost: the rows that became no track.
+      values_left_out: values that are missing in their tracks because they cannot be used.
       joined: number of rows whose tags were added to a track of an earlier row.
       kinds: category -> kind, for categories that are not `multilabel`.
       names: tag -> display name, if it is not derived from the slug.
@@ -93,33 +40,71 @@ class CatalogBuilder:
     """
 
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    problems: list[Problem] = dataclasses.field(default_factory=list)
+    sources: list[TextTable] = dataclasses.field(default_factory=list)
+    read: int = 0
+    lost: ProblemTally = dataclasses.field(default_factory=ProblemTally)
+    values_left_out: ProblemTally = dataclasses.field(default_factory=ProblemTally)
     joined: int = 0
     kinds: dict[str, CategoryKind] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     parents: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     aliases: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
-    def add(self, source: SourceTable, number: int, row: Mapping[str, Any]) -> None:
-        """Adds a track, or adds tags to an earlier row of the same track. An invalid row is added to `problems`."""
+    def rows_of(self, source: SourceTable, *, ragged: bool = False) -> Iterator[SourceRow]:
+        """Yields the rows of a table. Rows that cannot be read are counted as lost.
+
+        Args:
+          source: the table.
+          ragged: whether rows may have another number of fields than the table has columns.
+        """
+        for row in source.rows():
+            if isinstance(row.fields, ValueError):
+                self.lose(row, str(row.fields))
+            elif not ragged and len(row.fields) != len(source.names):
+                self.lose(row, source.uneven(row))
+            else:
+                yield row
+
+    def lose(self, row: SourceRow, message: str) -> None:
+        """Counts a row that becomes no track."""
+        self.read += 1
+        self.lost.add(row.problem(message))
+
+    def leave_out(self, row: SourceRow, column: str, message: str) -> None:
+        """Counts a value that is left out of its track."""
+        self.values_left_out.add(row.problem(message, column))
+
+    def add(self, row: SourceRow, values: Mapping[str, Any]) -> None:
+        """Adds a track, or adds tags to an earlier row of the same track.
+
+        A row with a wrong track_id or uri is lost. Another value that is wrong is left out.
+        """
         try:
-            key = track_values.track_id(row["track_id"])
-            values = {
-                **row,
-                "track_id": key,
-                "uri": track_values.uri(row["uri"], remote_root=False),
-                "year": track_values.year(row.get("year")),
-            }
+            key = track_values.track_id(values["track_id"])
+            uri = track_values.uri(values["uri"], remote_root=False)
         except ValueError as e:
-            self.problems.append(source.problem(number, str(e)))
+            self.lose(row, str(e))
             return
-        known = self.rows.setdefault(key, values)
-        if known["uri"] != values["uri"]:
-            message = f"track_id {key!r} has two uris: {known['uri']!r} in an earlier row"
-            self.problems.append(source.problem(number, message))
+        known = self.rows.get(key)
+        if known is not None and known["uri"] != uri:
+            self.lose(row, f"track_id {key!r} has two uris: {known['uri']!r} in an earlier row")
             return
-        self.joined += known is not values
-        known["tags"] = {**known["tags"], **values["tags"]}
+        self.read += 1
+        optional = {name: self._optional(row, name, value) for name, value in values.items() if name not in _REQUIRED}
+        if known is None:
+            self.rows[key] = {"track_id": key, "uri": uri, **optional}
+        else:
+            self.joined += 1
+            known["tags"] = {**known["tags"], **optional["tags"]}
+
+    def _optional(self, row: SourceRow, name: str, value: Any) -> Any:
+        if name == "tags":
+            return value
+        try:
+            return track_values.year(value) if name == "year" else track_values.text(value)
+        except ValueError as e:
+            self.leave_out(row, name, str(e))
+            return None
 
     def tag_counts(self) -> Counter[str]:
         """Number of tracks that carry each tag with a weight over 0."""

@@ -4,34 +4,20 @@ import dataclasses
 import hashlib
 import os
 import re
-import struct
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
-from transforms.audio.containers.sniff import KINDS
-from transforms.catalog.problems import Problem
+from transforms.catalog.importers.audio_search import PassedOver, audio_files
+from transforms.catalog.importers.embedded import EmbeddedTags, UnreadableTags, read_embedded
+from transforms.catalog.problems import Problem, ProblemTally
 from transforms.formats.hashing import short_id
 from transforms.schemas.catalog import ALBUM, CATALOG
+from transforms.storage import SourceRoots
 from transforms.taxonomy.tag_ids import slug
 
-AUDIO_SUFFIXES = frozenset(f".{suffix}" for kind in KINDS for suffix in kind.suffixes)
-"""Suffixes of files that count as audio. Their content is checked when they are decoded."""
-
 _FOLDER_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "title", "artist", "album", "year", "tags")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EmbeddedTags:
-    """The embedded metadata of a file. None if the file does not state a value."""
-
-    title: str | None = None
-    artist: str | None = None
-    album: str | None = None
-    year: int | None = None
-    genres: tuple[str, ...] = ()
 
 
 def folder_schema() -> pa.Schema:
@@ -40,43 +26,54 @@ def folder_schema() -> pa.Schema:
     return pa.schema([fields[name] for name in _FOLDER_COLUMNS])
 
 
-def import_folder(root: Path, uri_root: Path | None = None) -> tuple[pa.Table, list[Problem]]:
-    """Makes the catalog of all audio files below a folder, in order of their paths, and lists problems.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportedFolder:
+    """The catalog of a folder, and what is not in it.
 
-    Every file with a suffix of audio gets a row, even if its metadata cannot be read. A track's id depends only on its
-    path below the folder, so that it does not change when the folder moves or grows.
+    Attributes:
+      table: one row per audio file.
+      passed_over: the files and folders that gave no row.
+      without_metadata: files whose metadata cannot be read.
+      values_left_out: values that cannot be used; their tracks are in the catalog.
+    """
+
+    table: pa.Table
+    passed_over: PassedOver
+    without_metadata: ProblemTally
+    values_left_out: ProblemTally
+
+
+def import_folder(root: Path, uri_root: Path | None = None) -> ImportedFolder:
+    """Makes the catalog of all audio files below a folder, in order of their paths.
+
+    Every file that is audio by its bytes gets a row, even if its metadata cannot be read. A track's id depends only on
+    its path below the folder, so that it does not change when the folder moves or grows.
 
     Args:
-      root: the folder. Links to folders are not followed. Hidden files are skipped.
+      root: the folder.
       uri_root: folder that uris are relative to; `root` if not given. `/` makes them absolute.
 
     Raises:
       NotADirectoryError: root is not a folder.
+      PermissionError: root cannot be listed.
     """
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: no such folder")
-    rows, problems = [], []
-    for path in audio_files(root):
+    check = SourceRoots(os.fspath(root), () if uri_root in (None, Path("/")) else (os.fspath(uri_root),)).check()
+    passed_over, without, left_out = PassedOver(), ProblemTally(), ProblemTally()
+    rows = []
+    for path, stream in audio_files(root, check, passed_over):
         relative = os.fspath(path.relative_to(root))
-        uri = relative if uri_root is None else _uri(path, uri_root)
-        if not _is_utf8(relative):
-            problems.append(_path_problem(path, "left out because the name is not UTF-8: rename the file"))
-            continue
-        embedded, fault = read_embedded(path)
-        if fault is not None:
-            problems.append(_path_problem(path, f"catalogued without metadata, which cannot be read ({fault})"))
-        rows.append(_row(relative, uri, embedded))
-    return pa.Table.from_pylist(rows, schema=folder_schema()), problems
-
-
-def audio_files(root: Path) -> Iterator[Path]:
-    """Yields the audio files below a folder by their suffixes, in order of their paths."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".") and path.is_file():
-                yield path
+        try:
+            embedded = read_embedded(stream, path.name)
+        except UnreadableTags as e:
+            without.add(_path_problem(path, None, f"catalogued without metadata, which cannot be read ({e})"))
+            embedded = EmbeddedTags()
+        for column, message in embedded.faults:
+            left_out.add(_path_problem(path, column, message))
+        rows.append(_row(relative, relative if uri_root is None else _uri(path, uri_root), embedded))
+    table = pa.Table.from_pylist(rows, schema=folder_schema())
+    return ImportedFolder(table=table, passed_over=passed_over, without_metadata=without, values_left_out=left_out)
 
 
 def _uri(path: Path, uri_root: Path) -> str:
@@ -84,17 +81,8 @@ def _uri(path: Path, uri_root: Path) -> str:
     return absolute if uri_root == Path("/") else os.path.relpath(absolute, uri_root)
 
 
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _path_problem(path: Path, message: str) -> Problem:
-    shown = os.fspath(path).encode(errors="backslashreplace").decode()
-    return Problem(file=shown, row=None, column=None, message=message)
+def _path_problem(path: Path, column: str | None, message: str) -> Problem:
+    return Problem(file=os.fspath(path), row=None, column=column, message=message)
 
 
 def _row(relative: str, uri: str, embedded: EmbeddedTags) -> dict[str, object]:
@@ -139,33 +127,3 @@ def genre_tag(genre: str) -> str | None:
     """
     genre_slug = slug(genre)
     return f"genre/{genre_slug}" if genre_slug else None
-
-
-def read_embedded(path: Path) -> tuple[EmbeddedTags, str | None]:
-    """The embedded metadata of a file, and the reason if it could not be read, else None."""
-    import tinytag
-
-    try:
-        embedded = tinytag.TinyTag.get(path, image=False, duration=False)
-    except (tinytag.TinyTagException, OSError, ValueError, LookupError, ArithmeticError, TypeError, struct.error) as e:
-        return EmbeddedTags(), f"{type(e).__name__}: {e}"
-    genres = [embedded.genre, *(embedded.other.get("genre") or ())]
-    return EmbeddedTags(
-        title=_clean(embedded.title),
-        artist=_clean(embedded.artist),
-        album=_clean(embedded.album),
-        year=_year(embedded.year),
-        genres=tuple(part for genre in genres if genre for part in re.split(r"[;|\0]", genre) if part.strip()),
-    ), None
-
-
-def _clean(text: str | None) -> str | None:
-    """Text without padding and unprintable characters; None if nothing remains."""
-    cleaned = "".join(c for c in text or "" if c.isprintable() or c == " ").strip()
-    return cleaned or None
-
-
-def _year(text: str | None) -> int | None:
-    """The year in `2004`, `2004-05-01` or `01.05.2004`, or None."""
-    match = re.search(r"(?<!\d)([12]\d{3})(?!\d)", text or "")
-    return int(match[1]) if match else None

@@ -1,18 +1,21 @@
 """Makes catalogs from the metadata files of published datasets: MTG-Jamendo, MagnaTagATune, FMA."""
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transforms import storage
-from transforms.catalog.importers.builder import CatalogBuilder, RowTags, SourceTable, read_table
+from transforms.catalog.importers.builder import CatalogBuilder, RowTags
+from transforms.catalog.importers.source_table import SourceRow, SourceTable, read_table
 from transforms.catalog.importers.tabular import CsvLayout, import_csv
-from transforms.taxonomy.tag_ids import slug, tag_id
+from transforms.taxonomy.tag_ids import shown, slug, tag_id
 
 SPLIT = "split"
 """Name of the further column with the official split, for `prepare --split-column split`."""
 
 _MTG_COLUMNS = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
+_MTG_FIELDS = len(_MTG_COLUMNS) - 1
+"""Least number of fields of a row. Tags fill the further ones."""
 
 
 def import_mtg_jamendo(urls: Sequence[str], splits: str | None = None) -> CatalogBuilder:
@@ -28,27 +31,35 @@ def import_mtg_jamendo(urls: Sequence[str], splits: str | None = None) -> Catalo
     """
     imported = CatalogBuilder()
     for url in urls:
-        for source, number, fields in _mtg_rows(url):
-            track, artist, album, path, duration, *tags = (field.strip() for field in fields)
-            values = {"track_id": track, "artist_id": artist, "album_id": album, "uri": path, "duration": duration}
-            try:
-                imported.add(source, number, {**values, "tags": dict.fromkeys(tag_id(tag) for tag in tags if tag)})
-            except ValueError as e:
-                imported.problems.append(source.problem(number, str(e)))
+        source = _mtg_table(url)
+        imported.sources.append(source.text)
+        for row in imported.rows_of(source, ragged=True):
+            if len(row.values) < _MTG_FIELDS:
+                imported.lose(row, f"{len(row.values)} fields, at least {_MTG_FIELDS} are needed")
+            else:
+                _add_mtg(imported, row)
     if splits is not None:
         _add_splits(imported, _mtg_splits(splits))
     return imported
 
 
-def _mtg_rows(url: str) -> Iterator[tuple[SourceTable, int, list[str]]]:
+def _add_mtg(imported: CatalogBuilder, row: SourceRow) -> None:
+    track, artist, album, path, duration, *names = (field.strip() for field in row.values)
+    tags: RowTags = {}
+    for name in names:
+        try:
+            tags |= {tag_id(name): None} if name else {}
+        except ValueError as e:
+            imported.leave_out(row, _MTG_COLUMNS[-1], str(e))
+    values = {"track_id": track, "artist_id": artist, "album_id": album, "uri": path, "duration": duration}
+    imported.add(row, {**values, "tags": tags})
+
+
+def _mtg_table(url: str) -> SourceTable:
     source = read_table(url)
     if tuple(source.names[: len(_MTG_COLUMNS)]) != _MTG_COLUMNS:
-        raise ValueError(f"{url}: the columns are {source.names}, MTG-Jamendo's are {list(_MTG_COLUMNS)}")
-    for number, fields in source.rows:
-        if len(fields) >= len(_MTG_COLUMNS) - 1:
-            yield source, number, fields
-        else:
-            raise ValueError(f"{url}, row {number}: {len(fields)} fields, at least {len(_MTG_COLUMNS) - 1} are needed")
+        raise ValueError(f"{url}: the columns are {list(source.names)}, MTG-Jamendo's are {list(_MTG_COLUMNS)}")
+    return source
 
 
 def _mtg_splits(prefix: str) -> dict[str, str]:
@@ -58,9 +69,10 @@ def _mtg_splits(prefix: str) -> dict[str, str]:
         url = f"{prefix}-{split}.tsv"
         if split == "train" and not storage.exists(url):
             continue
-        for _, _, fields in _mtg_rows(url):
-            if sides.setdefault(fields[0], split) != split:
-                raise ValueError(f"{url}: {fields[0]} is in {sides[fields[0]]}, too")
+        for row in _mtg_table(url).rows():
+            track = row.values[0]
+            if sides.setdefault(track, split) != split:
+                raise ValueError(f"{url}: {track} is in {sides[track]}, too")
     return sides
 
 
@@ -158,10 +170,12 @@ def _merge_synonyms(imported: CatalogBuilder) -> None:
 def _add_clip_info(imported: CatalogBuilder, url: str) -> None:
     source = read_table(url)
     places = {name: source.place(name) for name in ("clip_id", "title", "artist", "album")}
-    for _, fields in source.rows:
-        row = imported.rows.get(fields[places["clip_id"]])
-        if row is not None:
-            row.update({name: fields[place] for name, place in places.items() if name != "clip_id"})
+    for row in source.rows():
+        if isinstance(row.fields, ValueError) or len(row.fields) != len(source.names):
+            message = str(row.fields) if isinstance(row.fields, ValueError) else source.uneven(row)
+            imported.leave_out(row, "clip_info", message)
+        elif (track := imported.rows.get(row.fields[places["clip_id"]])) is not None:
+            track.update({name: row.fields[place] for name, place in places.items() if name != "clip_id"})
 
 
 def import_fma(tracks: str, genres: str, subset: str | None = None) -> CatalogBuilder:
@@ -180,14 +194,17 @@ def import_fma(tracks: str, genres: str, subset: str | None = None) -> CatalogBu
     imported = CatalogBuilder(kinds={"top_genre": "multiclass"})
     ids = _fma_genres(imported, genres)
     source = read_table(tracks, headers=2)
+    imported.sources.append(source.text)
     columns = {name: source.place(column) for name, column in _FMA_COLUMNS.items()}
     wanted = _fma_subsets(subset)
-    for number, fields in source.rows:
-        if not fields[0].isdigit():  # the third header line, which names the index
+    for row in imported.rows_of(source):
+        values = {name: row.values[place].strip() for name, place in columns.items()}
+        if row.values[0] == "track_id":  # the third header line, which names the index
             continue
-        row = {name: fields[place].strip() for name, place in columns.items()}
-        if row["subset"] in wanted:
-            _add_fma(imported, source, number, {**row, "track_id": fields[0]}, ids)
+        if not row.values[0].isdecimal():
+            imported.lose(row, f"{shown(row.values[0])} is not the number of a track")
+        elif values["subset"] in wanted:
+            _add_fma(imported, row, {**values, "track_id": row.values[0]}, ids)
     return imported
 
 
@@ -219,32 +236,30 @@ def _fma_genres(imported: CatalogBuilder, url: str) -> dict[str, str]:
     """Genre number -> tag. Adds names and parents to the catalog's taxonomy."""
     source = read_table(url)
     number, title, parent = (source.place(name) for name in ("genre_id", "title", "parent"))
-    slugs = [slug(fields[title]) for _, fields in source.rows]
+    rows = [row.values for row in source.whole_rows()]
+    slugs = [slug(fields[title]) for fields in rows]
     ids = {
         fields[number]: f"genre/{one}" if slugs.count(one) == 1 else f"genre/{one}_{fields[number]}"
-        for (_, fields), one in zip(source.rows, slugs, strict=True)
+        for fields, one in zip(rows, slugs, strict=True)
     }
-    for _, fields in source.rows:
+    for fields in rows:
         imported.names[ids[fields[number]]] = fields[title].strip()
         if fields[parent] not in ("", "0"):
             imported.parents[ids[fields[number]]] = (ids[fields[parent]],)
     return ids
 
 
-def _add_fma(
-    imported: CatalogBuilder, source: SourceTable, number: int, row: dict[str, Any], ids: Mapping[str, str]
-) -> None:
+def _add_fma(imported: CatalogBuilder, row: SourceRow, values: dict[str, Any], ids: Mapping[str, str]) -> None:
+    genres, top, released = (values.pop(name) for name in ("genres", "genre_top", "released"))
     try:
-        tags = _fma_tags(row.pop("genres"), row.pop("genre_top"), ids)
-    except (ValueError, SyntaxError, KeyError) as e:
-        imported.problems.append(source.problem(number, f"genres cannot be read ({e})", "genres"))
-        return
-    key = int(row["track_id"])
-    released = row.pop("released")[:4]
-    year = released if released.isdigit() and released >= "1000" else None
-    split = _FMA_SPLITS.get(row[SPLIT], "none")
+        tags = _fma_tags(genres, top, ids)
+    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as e:
+        imported.leave_out(row, "genres", f"genres cannot be read ({e})")
+        tags = {}
+    key = int(values["track_id"])
     uri = f"{key // 1000:03d}/{key:06d}.mp3"
-    imported.add(source, number, {**row, "uri": uri, "year": year, SPLIT: split, "tags": tags})
+    split = _FMA_SPLITS.get(values[SPLIT], "none")
+    imported.add(row, {**values, "uri": uri, "year": released, SPLIT: split, "tags": tags})
 
 
 def _fma_tags(genres: str, top: str, ids: Mapping[str, str]) -> RowTags:

@@ -1,0 +1,45 @@
+"""The door to the terminal: text from data is printed without control characters, and text for people without secrets.
+
+A title or a path may contain escape sequences that change the terminal, or marks that reverse the direction of text.
+"""
+
+import re
+
+from transforms.storage import redact
+
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and line feed, DEL, C1
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # marks of direction, line and paragraph separators
+    "\ufeff\ufff9-\ufffb\ud800-\udfff]"  # byte order mark, annotations, lone surrogates
+)
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_INNER_FORMULA = re.compile(r"(?<=[;\t\r\n])(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+
+
+def printable(text: str) -> str:
+    r"""The text with visible escapes for characters that act on a terminal. Tabs and line ends stay.
+
+    >>> printable("calm \x1b]0;owned\x07")
+    'calm \\x1b]0;owned\\x07'
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def for_people(text: str) -> str:
+    """Messages and answers as they are printed: printable and without secrets."""
+    return printable(redact(text))
+
+
+def printable_json(document: str) -> str:
+    """The same JSON document with escapes for characters that act on a terminal. Its values do not change."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+def safe_field(text: str) -> str:
+    """A field of a CSV file that no spreadsheet takes for a formula: such text gets an apostrophe.
+
+    >>> [safe_field(text) for text in ("=1+1", "calm", "-")]
+    ["'=1+1", 'calm', "'-"]
+    """
+    escaped = _INNER_FORMULA.sub("'", printable(text))
+    return f"'{escaped}" if _FORMULA.match(escaped) else escaped

@@ -1,0 +1,172 @@
+"""Streams of frames are found where they begin in mid-frame, behind padding or a wrong tag; other bytes are none."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from tests.support.odd_files import id3
+from tests.support.synth import AV_FORMATS, FORMATS, OTHER_AV_FORMATS, SPEC, av_file, music_file
+from transforms.audio.containers.coded_pcm import swapped
+from transforms.audio.containers.contents import identify
+from transforms.audio.containers.sniff import locate
+from transforms.audio.containers.streams import find_stream, stream_at
+from transforms.audio.errors import FormatNotAllowed, TrackError, UnknownFormat
+from transforms.audio.limits import Limits
+from transforms.features.extract import extract
+
+SECONDS = 1.2
+
+
+def file_of(kind):
+    return music_file(kind, SECONDS) if kind in FORMATS else av_file(kind, SECONDS)
+
+
+def facts(data):
+    return extract(data, SPEC, Limits()).facts
+
+
+FRAMED = ("mp3", "flac", "aac", "aac-latm", "ac3", "eac3", "mp2", "wavpack", "mpeg-program", "mpeg-transport")
+"""Kinds whose frames can be found again."""
+WITH_HEADER = ("wav", "aiff", "caf", "vorbis", "opus", "tta", "mp4 alac", "avi")
+
+
+@pytest.mark.parametrize("kind", FRAMED)
+def test_a_stream_that_begins_in_mid_frame_is_read(kind):
+    whole = file_of(kind)
+    for cut in (97, 1200, len(whole) // 3):
+        got = facts(whole[cut:])
+        left = SECONDS * (1 - cut / len(whole))
+        assert got.format == kind
+        assert got.duration_s == pytest.approx(left, abs=0.5), cut
+
+
+@pytest.mark.parametrize("kind", [*FRAMED, *WITH_HEADER])
+@pytest.mark.parametrize(
+    "size", [500, pytest.param(1, marks=pytest.mark.long), pytest.param(1 << 20, marks=pytest.mark.long)]
+)
+def test_padding_in_front_is_skipped(kind, size):
+    want, got = facts(file_of(kind)), facts(bytes(size) + file_of(kind))
+    assert (got.format, got.duration_s, got.damage) == (want.format, want.duration_s, want.damage)
+
+
+WRONG_TAGS = {
+    "uncounted padding": lambda audio: id3(100, bytes(100)) + bytes(500) + audio,
+    "uncounted picture": lambda audio: id3(100, bytes(100) + b"\xff\xd8\xff\xe0" + bytes(range(256)) * 700) + audio,
+    "too large for the file": lambda audio: id3(1 << 27, b"TIT2" + b"x" * 300) + audio,
+    "into the audio": lambda audio: id3(900, b"TIT2" + b"x" * 300) + audio,
+}
+
+
+@pytest.mark.parametrize("name", WRONG_TAGS)
+@pytest.mark.parametrize("kind", [*FRAMED, *WITH_HEADER])
+def test_a_tag_of_a_wrong_size_hides_no_audio(kind, name):
+    if kind == "mp4 alac":
+        pytest.skip("the offsets in an MP4 count from the file's start: no tag may precede it")
+    got = facts(WRONG_TAGS[name](file_of(kind)))
+    assert got.format == kind and got.duration_s == pytest.approx(facts(file_of(kind)).duration_s, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "flac", "aac", "ac3", "mp2", "vorbis", "opus", "wavpack", "tta"])
+def test_other_bytes_in_front_are_skipped(kind):
+    junk = np.random.default_rng(1).integers(1, 255, 5000, np.uint8).tobytes()
+    got = facts(junk + file_of(kind))
+    assert got.format == kind and got.duration_s == pytest.approx(facts(file_of(kind)).duration_s, abs=0.1)
+
+
+def test_skipped_bytes_are_told_and_padding_is_not():
+    audio = file_of("aac")
+    assert identify(audio[97:])[1].notes[0].startswith("skipped: ")
+    assert identify(bytes(97) + audio)[1].notes == ()
+
+
+@pytest.mark.parametrize("kind", OTHER_AV_FORMATS)
+def test_a_container_is_told_before_the_frames_in_it(kind):
+    assert locate(file_of(kind)).kind.name == kind
+    assert facts(file_of(kind)).duration_s == pytest.approx(SECONDS, abs=0.06)
+
+
+@pytest.mark.parametrize("codec", ["mp2", "mp3", "ac3"])
+@pytest.mark.parametrize("chunk", [700, 2000, 4000])
+def test_frames_within_an_unknown_container_are_no_stream(codec, chunk):
+    frames = file_of(codec)
+    head = b"\x13PACKET\x91" * 60
+    packed = head + b"".join(head + frames[i : i + chunk] for i in range(0, len(frames), chunk))
+    with pytest.raises(UnknownFormat):
+        locate(packed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_bytes_are_no_stream(seed):
+    rng = np.random.default_rng(seed)
+    data = rng.bytes(1 << 17)
+    if seed % 2:  # many sync words
+        data = data.translate(bytes((0xFF, 0xFB, 0x0B, 0x77)) + bytes(range(4, 256)))
+    assert find_stream(data, 0, len(data)) is None
+
+
+@pytest.mark.parametrize("headers", [2, 3])
+def test_a_few_headers_among_other_bytes_are_no_mp3(headers):
+    frame = b"\xff\xfb\x90\x00" + bytes(413)
+    data = bytes(range(1, 255)) * 20 + frame * headers + bytes(range(1, 255)) * 200
+    with pytest.raises(UnknownFormat):
+        locate(data)
+
+
+def test_an_ogg_without_its_beginning_is_refused_by_name():
+    with pytest.raises(FormatNotAllowed, match="Ogg without the beginning"):
+        locate(file_of("vorbis")[97:])
+
+
+def test_an_ogg_that_begins_in_mid_stream_is_read_from_the_next_stream_on():
+    assert facts(file_of("vorbis")[4500:] + file_of("vorbis")).duration_s == pytest.approx(SECONDS, abs=0.01)
+
+
+def test_a_transport_stream_of_any_packet_size_is_one():
+    packets = file_of("mpeg-transport")
+    with_errors = b"".join(packets[i : i + 188] + bytes(16) for i in range(0, len(packets) - 187, 188))
+    timed = b"".join(bytes(4) + packets[i : i + 188] for i in range(0, len(packets) - 187, 188))
+    assert [locate(data).kind.name for data in (packets, with_errors, timed)] == ["mpeg-transport"] * 3
+
+
+def dts_frames(count, size=2048):
+    """Core frames that hold nothing: sync word, 512 samples, size."""
+    fields = [(0x7FFE8001, 32), (1, 1), (31, 5), (0, 1), (15, 7), (size - 1, 14)]
+    bits = "".join(f"{value:0{width}b}" for value, width in fields).ljust(8 * size, "0")
+    return int(bits, 2).to_bytes(size) * count
+
+
+def in_14_bits(frames, size=2048):
+    """The same bits, 14 of them in each word of 16, sign-extended."""
+    packed = []
+    for at in range(0, len(frames), size):
+        bits = np.unpackbits(np.frombuffer(frames[at : at + size], np.uint8))
+        words = np.pad(bits, (0, -len(bits) % 14)).reshape(-1, 14)
+        packed.append(np.packbits(np.hstack([words[:, :1], words[:, :1], words]), axis=1).tobytes())
+    return b"".join(packed)
+
+
+@pytest.mark.parametrize("size", [1024, 2012, 2048])
+def test_dts_is_known_in_each_coding(size):
+    frames = dts_frames(6, size)
+    narrow = in_14_bits(frames, size)
+    for coded in (frames, swapped(frames), narrow, swapped(narrow)):
+        assert stream_at(coded, 0) == ("dts", 0)
+        found = find_stream(coded[50:], 0, 9000)
+        assert found is not None and found.kind == "dts" and found.at + 50 == len(coded) // 6
+
+
+@pytest.mark.parametrize("kind", [*AV_FORMATS, *OTHER_AV_FORMATS])
+def test_no_cut_of_the_front_ends_in_anything_but_features_or_a_reason(kind):
+    whole = av_file(kind, 1.0)
+    for cut in (1, 190):
+        try:
+            facts(whole[cut:])
+        except TrackError as error:
+            assert error.reason not in ("unknown", "crash")
+
+
+def test_ffmpeg_agrees_about_what_a_transport_stream_holds():
+    with av.open(io.BytesIO(file_of("mpeg-transport")), format="mpegts") as container:
+        assert [stream.codec_context.name for stream in container.streams.audio] == ["aac"]
