@@ -1,9 +1,9 @@
 """Launches Beam jobs: Beam's flags pass through unchanged, and the default is a local runner without a download."""
 
 import contextlib
+import copy
 import io
 import os
-from collections.abc import Iterator
 
 import apache_beam as beam
 import yaml
@@ -22,7 +22,6 @@ from pipelines.launch.dataflow import fill_dataflow_options
 from pipelines.launch.flink import fill_flink_options
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
-from pipelines.terminal.progress import show_extraction
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_NAMES = {"FnApiRunner", LOCAL}
@@ -135,13 +134,22 @@ def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
         raise UsageError(" ".join(str(error).split())) from error
 
 
-def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None = None) -> PipelineResult | None:
+def worker_threads(options: PipelineOptions) -> int:
+    """Number of workers of a local job, threads or processes."""
+    return int(options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1)
+
+
+def with_workers(options: PipelineOptions, count: int) -> PipelineOptions:
+    """The options of a local job with another number of workers."""
+    changed = copy.deepcopy(options)
+    changed.view_as(DirectOptions).direct_num_workers = count
+    return changed
+
+
+def run_pipeline(root: beam.Pipeline, *, wait: bool = True) -> PipelineResult | None:
     """Runs the job; waits for its end if `wait`.
 
     A dry run launches nothing, but for Dataflow it translates the job.
-
-    Args:
-      tracks: number of tracks to extract, if it is known; for the progress bar of a local job.
 
     Raises:
       CommandFailed: the job failed; finished work is kept, so that the next run resumes.
@@ -149,9 +157,10 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None =
     if is_dry_run(root.options):
         return _dry_run(root)
     try:
-        with _local_run(tracks) if is_local(root.options) else contextlib.nullcontext():
-            result = root.run()
-            state = result.wait_until_finish() if wait else None
+        if is_local(root.options):
+            _avoid_fragments()
+        result = root.run()
+        state = result.wait_until_finish() if wait else None
     except (RuntimeError, OSError) as error:
         raise CommandFailed(
             f"the job failed: {_root_cause(error)}\nFinished chunks are kept: run it again to resume."
@@ -172,17 +181,14 @@ def _dry_run(root: beam.Pipeline) -> PipelineResult | None:
     return root.run() if type(root.runner).__name__ == "DataflowRunner" else None
 
 
-@contextlib.contextmanager
-def _local_run(tracks: int | None) -> Iterator[None]:
-    """Shows progress, and prevents a race in the runner that corrupts elements.
+def _avoid_fragments() -> None:
+    """Prevents a race in the local runner that corrupts elements.
 
     Beam's embedded workers (seen in 2.77) flush their output every second from a second thread, without a lock against
     the writing thread. On a busy machine, elements arrive in fragments; their reader loses rows or fills the memory.
     With 0, only the writer flushes, between elements.
     """
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-    with show_extraction(tracks):
-        yield
 
 
 def _root_cause(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """Temporary files of one run on this machine: lists of records, each list under a name.
 
-A killed run cannot remove its files. The next run that opens scratch space removes them: the system releases the lock of
-a process that has ended.
+A killed run cannot remove its files. The next run that opens scratch space does: the system releases the lock of a
+process that has ended.
 """
 
 import contextlib

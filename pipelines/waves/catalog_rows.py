@@ -1,0 +1,47 @@
+"""The catalog of a local run, grouped by bucket on disk."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pyarrow as pa
+
+from transforms.catalog.problems import ProblemTally
+from transforms.catalog.reader import CatalogShard, read_shard, repeated_ids
+from transforms.formats.arrow import group_numbers, to_ipc
+from transforms.formats.grouped_rows import GroupedRows, GroupWriter
+from transforms.tagging.source_versions import VersionedOnDisk
+
+
+def group_catalog(shards: Sequence[CatalogShard], rows: GroupedRows, buckets: int, problems: ProblemTally) -> None:
+    """Reads a catalog, gives its rows source versions, and writes them to disk by bucket. Invalid rows are left out.
+
+    Args:
+      shards: all shards of the catalog.
+      rows: where the rows are written.
+      buckets: number of buckets.
+      problems: gets the problems of all rows, repeated ids included.
+    """
+    versioned = VersionedOnDisk(rows.scratch, shards[0].root, buckets)
+    with GroupWriter(rows) as writer:
+        for batch in versioned.fill(_valid_rows(shards, problems)):
+            writer.add(batch, group_numbers(batch["track_id"].to_pylist(), buckets))
+    for bucket in rows.numbers():
+        problems.add(repeated_ids(_group(rows, bucket)))
+
+
+def _valid_rows(shards: Iterable[CatalogShard], problems: ProblemTally) -> Iterator[pa.Table]:
+    for shard in shards:
+        for batch, found in read_shard(shard):
+            problems.add(found)
+            yield pa.Table.from_batches([batch])
+
+
+def sorted_bucket(bucket: int, rows: GroupedRows) -> bytes:
+    """Arrow IPC of a bucket's rows, sorted by track_id."""
+    return to_ipc(_group(rows, bucket).sort_by("track_id"))
+
+
+def _group(rows: GroupedRows, bucket: int) -> pa.Table:
+    found = rows.group(bucket)
+    if found is None:
+        raise RuntimeError(f"bucket {bucket} has no rows")
+    return found
