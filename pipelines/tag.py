@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags
+from pipelines.launch.allocators import return_freed_memory
 from pipelines.terminal.command import Command
 
 
@@ -50,6 +51,7 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Plans, runs the Beam job and publishes."""
+    return_freed_memory()
     from pipelines.jobs.tag import run
 
     return answer(run, flags)
