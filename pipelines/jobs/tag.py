@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections.abc import Callable
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -38,7 +39,7 @@ from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Bucke
 from transforms.audio.errors import DUE_AGAIN
 from transforms.audio.limits import Limits
 from transforms.catalog.reader import CatalogShard
-from transforms.embed_chunks import EmbedChunks, EmbedSettings, EmbedTarget
+from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
 from transforms.features.spec import FeatureSpec
 from transforms.find_duplicates import FindDuplicates
 from transforms.list_digests import ListDigests
@@ -84,7 +85,8 @@ class Options:
       launch: path of this launch's receipt, relative to the table root.
       allow_weak_sandbox: whether audio is decoded if seccomp is missing.
       also: other bundles that embed the extracted tracks.
-      children: sandboxed child processes per worker process; 0 means one per core of the worker.
+      children: sandboxed child processes per worker process, and batches of a trunk at the same time; 0 means one per
+        core of the worker.
     """
 
     shards: list[CatalogShard]
@@ -108,11 +110,15 @@ def stages_of(options: Options) -> TagStages:
     """The settings of all stages."""
     known, publication = options.known, options.publication
     load_tagger = functools.partial(load_bundle, options.model)
+
+    def embedder_of(model: str) -> Callable[[], Embedder]:
+        return functools.partial(load_embedder, model, inference=options.inference, parallel=options.children)
+
     embed = EmbedSettings(
         target=EmbedTarget(
             root=known.root,
             embedding_id=known.ids.embedding_id,
-            load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
+            load_embedder=embedder_of(options.model),
         ),
         catalog_root=options.catalog_root,
         spec=options.spec,
@@ -122,7 +128,7 @@ def stages_of(options: Options) -> TagStages:
             EmbedTarget(
                 root=other.table,
                 embedding_id=other.embedding_id,
-                load_embedder=functools.partial(load_embedder, other.model, inference=options.inference),
+                load_embedder=embedder_of(other.model),
             )
             for other in options.also
         ),

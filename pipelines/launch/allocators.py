@@ -5,7 +5,7 @@ import ctypes
 import os
 
 _LARGE_BYTES = 2**20
-_MALLOPT = {-8: 2, -3: _LARGE_BYTES, -1: 4 * _LARGE_BYTES}
+_MALLOPT = {-8: 1, -3: _LARGE_BYTES, -1: 4 * _LARGE_BYTES}
 """Options of glibc (M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD in malloc.h) -> value."""
 
 

@@ -129,11 +129,12 @@ def _slots(array: pa.Array) -> memoryview:
     return memoryview(values.buffers()[1])[values.offset * width : (values.offset + len(values)) * width]
 
 
-def _filled(array: pa.Array) -> bytes:
+def _filled(array: pa.Array) -> bytes | memoryview:
     if pa.types.is_boolean(array.type):
         return np.packbits(array.fill_null(False).to_numpy(zero_copy_only=False)).tobytes()
     if pa.types.is_null(array.type):
         return b""
     if pa.types.is_temporal(array.type):
         array = array.cast(pa.int64()) if array.type.bit_width == 64 else array.cast(pa.int32())
-    return bytes(array.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+    values = (array.fill_null(0) if array.null_count else array).to_numpy(zero_copy_only=False)
+    return memoryview(np.ascontiguousarray(values).view(np.uint8))
