@@ -78,6 +78,8 @@ class VersionedOnDisk:
         unlisted = self._list_all()
         for number in self._rows.numbers():
             yield from self._join(number, unlisted)
+        for number in self._listings.numbers():
+            self._listings.remove(number)
 
     def _put_off(self, batch: pa.Table, rows: GroupWriter, folders: GroupWriter) -> None:
         places = [place_of(uri, self._root) for uri in batch["uri"].to_pylist()]
@@ -123,4 +125,3 @@ class VersionedOnDisk:
                 piece, [UNLISTED if place[0] in unlisted else versions.get(place, MISSING) for place in places]
             )
         self._rows.remove(number)
-        self._listings.remove(number)
