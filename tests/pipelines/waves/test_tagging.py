@@ -1,5 +1,6 @@
 """`tag` in waves: the same rows as one pipeline, whatever the waves, and a kill between two of them costs no work."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -55,7 +56,7 @@ def test_the_same_content_in_however_many_waves(
     assert snapshot.run.measured["counters"].keys() == expected.measured["counters"].keys()
     assert snapshot.run.reasons == expected.reasons and snapshot.run.gates == expected.gates
     assert len(waves) == 2 * -(-BUCKETS // buckets) and max(map(len, waves)) == buckets
-    assert sorted(sum(waves, [])) == sorted(2 * list(range(BUCKETS)))
+    assert sorted(itertools.chain(*waves)) == sorted(2 * list(range(BUCKETS)))
     assert not list((table / "launches").iterdir()) and len(list((table / "snapshots").iterdir())) == 1
     assert list(scratch_in.iterdir()) == []
 
