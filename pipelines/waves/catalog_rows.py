@@ -25,7 +25,7 @@ def group_catalog(shards: Sequence[CatalogShard], rows: GroupedRows, buckets: in
         for batch in versioned.fill(_valid_rows(shards, problems)):
             writer.add(batch, group_numbers(batch["track_id"].to_pylist(), buckets))
     for bucket in rows.numbers():
-        problems.add(repeated_ids(_group(rows, bucket)))
+        problems.add(repeated_ids(rows.group(bucket)))
 
 
 def _valid_rows(shards: Iterable[CatalogShard], problems: ProblemTally) -> Iterator[pa.Table]:
@@ -37,11 +37,4 @@ def _valid_rows(shards: Iterable[CatalogShard], problems: ProblemTally) -> Itera
 
 def sorted_bucket(bucket: int, rows: GroupedRows) -> bytes:
     """Arrow IPC of a bucket's rows, sorted by track_id."""
-    return to_ipc(_group(rows, bucket).sort_by("track_id"))
-
-
-def _group(rows: GroupedRows, bucket: int) -> pa.Table:
-    found = rows.group(bucket)
-    if found is None:
-        raise RuntimeError(f"bucket {bucket} has no rows")
-    return found
+    return to_ipc(rows.group(bucket).sort_by("track_id"))

@@ -1,8 +1,6 @@
 """`tag` on this machine: waves of buckets, so that memory does not depend on the number of tracks."""
 
 import dataclasses
-import gc
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,17 +8,17 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.launch.beam import new_pipeline, run_pipeline, with_workers, worker_threads
+from pipelines.launch.beam import with_workers, worker_threads
 from pipelines.waves.catalog_rows import group_catalog, sorted_bucket
+from pipelines.waves.running import Results, WaveRunner, waves_of
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
-from transforms.catalog.problems import ProblemTally
+from transforms.catalog.problems import ProblemSample, ProblemTally
 from transforms.catalog.reader import CatalogShard
 from transforms.embed_chunks import EmbedChunks, EmbedSettings, PartEntry
 from transforms.find_duplicates import duplicates
 from transforms.formats.arrow import from_ipc, group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.formats.hashing import combine
-from transforms.keep_elements import KeepElements, kept_elements
 from transforms.list_digests import ListDigests
 from transforms.name_run import run_id_of
 from transforms.plan_buckets import PlanBuckets
@@ -64,73 +62,78 @@ def tag_in_waves(stages: TagStages, options: PipelineOptions) -> None:
     part files.
     """
     with open_scratch() as scratch:
-        run = _Waves(stages, options, scratch)
-        problems = ProblemTally()
-        group_catalog(stages.shards, run.rows, stages.buckets, problems)
-        if problems.sample().count:
-            run_id = ""
-        else:
+        run, run_id = _TagRun(stages, options, scratch), ""
+        if not run.read().count:
             run.extract()
             run_id = run.settle()
             run.assemble(run_id)
-        results = RunResults(run.reports, run.extracted, problems.sample(), run.work)
-        record_run(run_id, results, stages.record)
+        record_run(run_id, run.results(), stages.record)
 
 
-class _Waves:
+class _TagRun:
     """What the waves of one run have done so far. What grows with the number of tracks is on disk."""
 
     def __init__(self, stages: TagStages, options: PipelineOptions, scratch: Scratch) -> None:
         self._stages, self._options, self._scratch = stages, options, scratch
-        self.rows = GroupedRows(scratch, "rows")
-        self._joins = _Joins(*(GroupedRows(scratch, name) for name in ("rows", "parts", "duplicates")))
+        self._inputs = _Inputs(*(GroupedRows(scratch, name) for name in ("rows", "parts", "duplicates")))
         self._sources = GroupedRows(scratch, "sources")
         self._outcomes: list[str] = []
-        self.reports: list[BucketReport] = []
-        self.extracted = (0, 0)
-        self.work = WorkTotals()
+        self._problems = ProblemTally()
+        self._reports: list[BucketReport] = []
+        self._extracted = (0, 0)
+        self._work = WorkTotals()
+
+    def read(self) -> ProblemSample:
+        """Reads the catalog; returns its problems."""
+        group_catalog(self._stages.shards, self._inputs.rows, self._stages.buckets, self._problems)
+        return self._problems.sample()
 
     def extract(self) -> None:
         """Extracts the tracks of all buckets."""
+        runner = WaveRunner(self._options, self._scratch)
         for wave in self._waves(worker_threads(self._options)):
-            self._run(wave, self._options, self._extraction)
-            for entry in self._kept("parts"):
+            runner.run(wave, self._extraction)
+            for entry in runner.kept("parts"):
                 self._add_part(entry)
             with GroupWriter(self._sources) as writer:
-                for data in self._kept("sources"):
+                for data in runner.kept("sources"):
                     sources = from_ipc(data)
-                    numbers = group_numbers(sources["source_sha256"].to_pylist(), self._stages.buckets)
-                    writer.add(sources, numbers)
-            self._outcomes += self._kept("outcomes")
+                    writer.add(sources, group_numbers(sources["source_sha256"].to_pylist(), self._stages.buckets))
+            self._outcomes += runner.kept("outcomes")
+            self._add_work(runner)
 
-    def _extraction(self, buckets: beam.PCollection[int]) -> Iterator[tuple[str, beam.PCollection[Any]]]:
-        known, joins = self._stages.assemble.known, self._joins
-        rows = buckets | "OpenRows" >> beam.Map(joins.keyed_rows)
+    def _extraction(self, buckets: beam.PCollection[int]) -> Results:
+        known, inputs = self._stages.assemble.known, self._inputs
+        rows = buckets | "OpenRows" >> beam.Map(inputs.sorted_rows)
         plan = rows | "PlanBuckets" >> PlanBuckets(known, self._stages.chunk_tracks)
         embedded = plan.chunks | "EmbedChunks" >> EmbedChunks(self._stages.embed)
         parts = embedded.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
-        ready = {"buckets": buckets | "KeyBuckets" >> beam.Map(lambda b: (b, b)), "parts": parts}
-        waited = ready | "AwaitParts" >> beam.CoGroupByKey()
-        opened = waited | "OpenBuckets" >> beam.Map(joins.with_rows)
-        digests = opened | "ListDigests" >> ListDigests(known)
+        numbers = buckets | "KeyNumbers" >> beam.Map(lambda bucket: (bucket, bucket))
+        waited = {"numbers": numbers, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
+        digests = waited | "OpenBuckets" >> beam.Map(inputs.with_rows) | "ListDigests" >> ListDigests(known)
         yield "parts", embedded.parts
         yield "sources", digests.sources
         yield "outcomes", digests.outcomes
         yield "work", (embedded.work,) | "SumWork" >> SumWork()
 
     def _add_part(self, entry: PartEntry) -> None:
-        tracks, decoded = self.extracted
-        self.extracted = tracks + entry.tracks, decoded + entry.decoded
-        self._joins.parts.append(entry.bucket, to_ipc(pa.table({"url": [entry.url]})))
+        tracks, decoded = self._extracted
+        self._extracted = tracks + entry.tracks, decoded + entry.decoded
+        self._inputs.parts.append(entry.bucket, to_ipc(pa.table({"url": [entry.url]})))
+
+    def _add_work(self, runner: WaveRunner) -> None:
+        for work in runner.kept("work"):
+            self._work.merge(work)
+
+    def _waves(self, workers: int) -> Iterator[list[int]]:
+        return waves_of(self._inputs.rows.numbers(), max(WAVE_BUCKETS, workers))
 
     def settle(self) -> str:
         """Finds tracks with the same bytes in all buckets; returns the run's id."""
-        with GroupWriter(self._joins.duplicates) as writer:
+        with GroupWriter(self._inputs.duplicates) as writer:
             for number in self._sources.numbers():
-                sources = self._sources.group(number)
-                if sources is not None:
-                    pairs = duplicates(sources)
-                    writer.add(pairs.drop_columns("bucket"), pairs["bucket"].to_numpy())
+                pairs = duplicates(self._sources.group(number))
+                writer.add(pairs.drop_columns("bucket"), pairs["bucket"].to_numpy())
                 self._sources.remove(number)
         record = self._stages.record
         return run_id_of(record.known, record.publication, combine(self._outcomes))
@@ -138,49 +141,34 @@ class _Waves:
     def assemble(self, run_id: str) -> None:
         """Writes the tables of all buckets."""
         workers = max(1, worker_threads(self._options) // THREADS_PER_ASSEMBLY)
-        options = with_workers(self._options, workers)
+        runner = WaveRunner(with_workers(self._options, workers), self._scratch)
 
-        def assembly(buckets: beam.PCollection[int]) -> Iterator[tuple[str, beam.PCollection[Any]]]:
-            groups = buckets | "OpenBuckets" >> beam.Map(self._joins.open)
+        def assembly(buckets: beam.PCollection[int]) -> Results:
+            groups = buckets | "OpenBuckets" >> beam.Map(self._inputs.open)
             named = buckets.pipeline | "NameRun" >> beam.Create([run_id])
             done = Buckets(groups, named) | "AssembleBuckets" >> AssembleBuckets(self._stages.assemble)
             yield "reports", done.reports
             yield "work", (done.work,) | "SumWork" >> SumWork()
 
         for wave in self._waves(workers):
-            self._run(wave, options, assembly)
-            self.reports += self._kept("reports")
+            runner.run(wave, assembly)
+            self._reports += runner.kept("reports")
+            self._add_work(runner)
 
-    def _waves(self, workers: int) -> Iterator[list[int]]:
-        buckets = iter(self.rows.numbers())
-        while wave := list(itertools.islice(buckets, max(WAVE_BUCKETS, workers))):
-            yield wave
-
-    def _run(self, wave: list[int], options: PipelineOptions, build: Any) -> None:
-        """Runs one pipeline over the buckets of a wave, and adds its work."""
-        root = new_pipeline(options)
-        buckets = root | "ListBuckets" >> beam.Create(wave)
-        for name, elements in build(buckets):
-            _ = elements | f"Keep {name}" >> KeepElements(self._scratch, f"kept-{name}")
-        run_pipeline(root)
-        for work in self._kept("work"):
-            self.work.merge(work)
-        del root, buckets
-        gc.collect()  # a pipeline and its runner are in reference cycles
-
-    def _kept(self, name: str) -> Iterator[Any]:
-        return kept_elements(self._scratch, f"kept-{name}")
+    def results(self) -> RunResults:
+        """The results of all waves."""
+        return RunResults(self._reports, self._extracted, self._problems.sample(), self._work)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Joins:
+class _Inputs:
     """The inputs of buckets on disk, which workers open by the number of the bucket."""
 
     rows: GroupedRows
     parts: GroupedRows
     duplicates: GroupedRows
 
-    def keyed_rows(self, bucket: int) -> tuple[int, bytes]:
+    def sorted_rows(self, bucket: int) -> tuple[int, bytes]:
         """(bucket, Arrow IPC of its catalog rows, sorted by track_id)."""
         return bucket, sorted_bucket(bucket, self.rows)
 

@@ -9,8 +9,9 @@ import sys
 
 from pipelines.cli import main
 from pipelines.waves import tagging
+from pipelines.waves.running import WaveRunner
 
-_run = tagging._Waves._run
+_run = WaveRunner.run
 
 
 def _run_and_count(self, *wave) -> None:
@@ -24,5 +25,5 @@ def _run_and_count(self, *wave) -> None:
 if __name__ == "__main__":
     left = int(sys.argv.pop(1))
     tagging.WAVE_BUCKETS = 1
-    tagging._Waves._run = _run_and_count
+    WaveRunner.run = _run_and_count
     sys.exit(main())

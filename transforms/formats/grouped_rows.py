@@ -31,10 +31,9 @@ class GroupedRows:
         """The rows of a group, one piece after the other, in the order of writing."""
         return map(from_ipc, self.scratch.records(self._place(number)))
 
-    def group(self, number: int) -> pa.Table | None:
-        """All rows of a group; None if it has none."""
-        records = list(self.scratch.records(self._place(number)))
-        return concat(records) if records else None
+    def group(self, number: int) -> pa.Table:
+        """All rows of a group, which must have rows."""
+        return concat(list(self.scratch.records(self._place(number))))
 
     def append(self, number: int, record: bytes) -> None:
         """Adds rows, as an Arrow IPC stream, to a group. All rows must have the same schema."""

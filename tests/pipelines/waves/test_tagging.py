@@ -15,6 +15,7 @@ import pytest
 
 from pipelines.jobs import tag as job
 from pipelines.waves import tagging
+from pipelines.waves.running import WaveRunner
 from tests.support.world import World, ledger, tag, tag_code
 from transforms.storage.scratch import PREFIX
 from transforms.table.snapshots import current_snapshot
@@ -46,9 +47,9 @@ def test_the_same_content_in_however_many_waves(
     world: World, in_one, table: Path, monkeypatch: pytest.MonkeyPatch, scratch_in: Path, buckets: int
 ) -> None:
     waves: list[list[int]] = []
-    run = tagging._Waves._run
+    run = WaveRunner.run
     monkeypatch.setattr(tagging, "WAVE_BUCKETS", buckets)
-    monkeypatch.setattr(tagging._Waves, "_run", lambda self, wave, *rest: (waves.append(wave), run(self, wave, *rest)))
+    monkeypatch.setattr(WaveRunner, "run", lambda self, wave, *rest: (waves.append(wave), run(self, wave, *rest)))
     snapshot = tag(world, table, "--direct_num_workers=1", *FLAGS)
     expected = in_one[1].run
     assert snapshot.run.content_hash == expected.content_hash
@@ -64,7 +65,7 @@ def test_the_same_content_in_however_many_waves(
 def test_problems_in_any_bucket_stop_the_first_wave(
     world: World, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tagging._Waves, "_run", lambda *_: pytest.fail("a wave was run"))
+    monkeypatch.setattr(WaveRunner, "run", lambda *_: pytest.fail("a wave was run"))
     rows = world.rows()
     pq.write_table(pa.concat_tables([rows, rows.slice(0, 2)]), tmp_path / "twice.parquet")
     assert tag_code(world, table, *FLAGS, catalog=tmp_path / "twice.parquet") == 1
