@@ -172,7 +172,7 @@ INTERFACES = {
     | {"upload", "write_bytes"},
     "transforms/audio/containers/": {"claimed_samples", "counted_samples", "with_samples"},
     "pipelines/launch/": {"submit"},
-    "pipelines/": {"Options", "build", "command", "main", "make_options", "run", "summary"},
+    "pipelines/": {"Options", "build", "command", "main", "make_options", "run", "stages_of", "summary"},
     "transforms/extraction/child.py": {"main"},
 }
 """Where a name is one interface that several modules implement, and which names are."""

@@ -43,13 +43,14 @@ class SplitTracks(beam.PTransform[beam.PCollection[bytes], LabelledPlan]):
         """Groups rows so that rows with the same id are in one group, then plans each group."""
         split = batches | "SplitByHash" >> beam.FlatMap(split_by_bucket, self._buckets)
         groups = split | "GroupRows" >> beam.GroupByKey()
-        planned = groups | "PlanGroup" >> beam.FlatMap(_plan, self._plan).with_outputs(
+        planned = groups | "PlanGroup" >> beam.FlatMap(plan_group, self._plan).with_outputs(
             "left_out", "problems", "work", main="chunks"
         )
         return LabelledPlan(planned.chunks, planned.left_out, planned.problems, planned.work)
 
 
-def _plan(group: tuple[int, Iterable[bytes]], plan: SplitPlan) -> Iterator[Any]:
+def plan_group(group: tuple[int, Iterable[bytes]], plan: SplitPlan) -> Iterator[Any]:
+    """Plans a group of rows, given as Arrow IPC. Yields its chunks, and the other outputs of `SplitTracks` by name."""
     rows = concat(list(group[1]))
     planned = plan_labelled(rows, plan)
     work = Work()

@@ -1,38 +1,52 @@
 """The catalog of a local run, grouped by bucket on disk."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from transforms.catalog.problems import ProblemTally
+from transforms.catalog.problems import Problem, ProblemTally
 from transforms.catalog.reader import CatalogShard, read_shard, repeated_ids
 from transforms.formats.arrow import group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.tagging.source_versions import VersionedOnDisk
 
 
-def group_catalog(shards: Sequence[CatalogShard], rows: GroupedRows, buckets: int, problems: ProblemTally) -> None:
+def group_catalog(
+    shards: Sequence[CatalogShard],
+    rows: GroupedRows,
+    buckets: int,
+    problems: ProblemTally,
+    *,
+    check: Callable[[pa.Table], list[Problem]] = repeated_ids,
+    see: Callable[[pa.Table], None] = lambda batch: None,
+) -> None:
     """Reads a catalog, gives its rows source versions, and writes them to disk by bucket. Invalid rows are left out.
 
     Args:
       shards: all shards of the catalog.
       rows: where the rows are written.
       buckets: number of buckets.
-      problems: gets the problems of all rows, repeated ids included.
+      problems: gets the problems of all rows.
+      check: returns the problems of a bucket.
+      see: is called with each batch of valid rows, before they have source versions.
     """
     versioned = VersionedOnDisk(rows.scratch, shards[0].root, buckets)
     with GroupWriter(rows) as writer:
-        for batch in versioned.fill(_valid_rows(shards, problems)):
+        for batch in versioned.fill(_valid_rows(shards, problems, see)):
             writer.add(batch, group_numbers(batch["track_id"].to_pylist(), buckets))
     for bucket in rows.numbers():
-        problems.add(repeated_ids(rows.group(bucket)))
+        problems.add(check(rows.group(bucket)))
 
 
-def _valid_rows(shards: Iterable[CatalogShard], problems: ProblemTally) -> Iterator[pa.Table]:
+def _valid_rows(
+    shards: Iterable[CatalogShard], problems: ProblemTally, see: Callable[[pa.Table], None]
+) -> Iterator[pa.Table]:
     for shard in shards:
         for batch, found in read_shard(shard):
             problems.add(found)
-            yield pa.Table.from_batches([batch])
+            table = pa.Table.from_batches([batch])
+            see(table)
+            yield table
 
 
 def sorted_bucket(bucket: int, rows: GroupedRows) -> bytes:

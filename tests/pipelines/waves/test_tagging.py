@@ -42,7 +42,7 @@ def scratch_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("buckets", [1, 2, BUCKETS])
+@pytest.mark.parametrize("buckets", [1, pytest.param(2, marks=pytest.mark.long), BUCKETS])
 def test_the_same_content_in_however_many_waves(
     world: World, in_one, table: Path, monkeypatch: pytest.MonkeyPatch, scratch_in: Path, buckets: int
 ) -> None:
@@ -109,6 +109,7 @@ def _buckets(table: Path, snapshot) -> dict[str, int]:
     }
 
 
+@pytest.mark.long
 def test_the_next_run_of_a_large_table_carries_everything(world: World, in_one, tmp_path: Path) -> None:
     table = shutil.copytree(in_one[0], tmp_path / "table")
     second = tag(world, table, *FLAGS)
