@@ -205,8 +205,10 @@ class DecodeTally:
 
 def as_pcm(block: Float32) -> npt.NDArray[np.int16]:
     """All samples of a block in a row, in 16 bits."""
+    scaled = block * np.float32(32_768)
+    np.rint(scaled, out=scaled)
     with np.errstate(invalid="ignore"):
-        pcm: npt.NDArray[np.int16] = np.rint(block * np.float32(32_768)).astype("<i2").reshape(-1)
+        pcm: npt.NDArray[np.int16] = scaled.astype("<i2").reshape(-1)
     return pcm
 
 
