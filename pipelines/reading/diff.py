@@ -19,7 +19,7 @@ from pipelines.terminal.answer import Answer
 from transforms import storage
 from transforms.comparison.buckets import Pair, compare
 from transforms.comparison.report import document, to_text
-from transforms.comparison.tag_changes import TagChanges, tag_table
+from transforms.comparison.tag_changes import TagChanges, tag_changes_table
 from transforms.comparison.track_changes import TrackCounts
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
@@ -32,7 +32,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     pair = Pair(open_snapshot(args.table, args.before), open_snapshot(args.table, args.after))
     with _track_rows(args.output) as keep:
         tracks, changes = _compared(pair, keep)
-    tags = tag_table(pair.tags(), changes)
+    tags = tag_changes_table(pair.tags(), changes)
     found = document(pair, tracks, tags)
     text = to_text(found)
     if args.output is not None:

@@ -16,7 +16,7 @@ from transforms.table.reader import published_numbers
 from transforms.table.snapshots import Run, Snapshot, read_snapshot
 from transforms.table.versions import TableError
 
-Facts = dict[str, Any]
+_Facts = dict[str, Any]
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -35,7 +35,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     )
 
 
-def listing(root: str, now: datetime.datetime) -> Iterator[Facts]:
+def listing(root: str, now: datetime.datetime) -> Iterator[_Facts]:
     """Yields one JSON object per published snapshot, oldest first.
 
     Raises:
@@ -51,7 +51,7 @@ def listing(root: str, now: datetime.datetime) -> Iterator[Facts]:
         yield {**_facts(snapshot, now), **_sizes(snapshot.run, seen)}
 
 
-def _facts(snapshot: Snapshot, now: datetime.datetime) -> Facts:
+def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
     run = snapshot.run
     age = now - datetime.datetime.fromisoformat(snapshot.created)
     return {
@@ -69,7 +69,7 @@ def _facts(snapshot: Snapshot, now: datetime.datetime) -> Facts:
     }
 
 
-def _sizes(run: Run, seen: set[str]) -> Facts:
+def _sizes(run: Run, seen: set[str]) -> _Facts:
     """Sizes of a snapshot's files; `new_bytes` are those of files that no earlier one has. Adds its files to `seen`."""
     new = [file for file in run.files if file.path not in seen]
     seen |= {file.path for file in new}
@@ -80,7 +80,7 @@ def _sizes(run: Run, seen: set[str]) -> Facts:
     }
 
 
-def _row(facts: Facts) -> Facts:
+def _row(facts: _Facts) -> _Facts:
     counts = facts.get("counts", {})
     return {
         "snapshot": facts["number"],
@@ -108,7 +108,7 @@ def age_text(seconds: int) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _gates(gates: Facts) -> str:
+def _gates(gates: _Facts) -> str:
     """How many gates passed, and which did not; runs of version 0.1 recorded none."""
     if not gates:
         return "not recorded"
@@ -116,7 +116,7 @@ def _gates(gates: Facts) -> str:
     return f"{len(gates) - len(failed)} passed" + (f", failed: {', '.join(failed)}" if failed else "")
 
 
-def _note(facts: Facts) -> str | None:
+def _note(facts: _Facts) -> str | None:
     if facts["rolled_back_to"] is None:
         return None
     reason = facts["rollback_reason"]

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.comparison.buckets import Pair
-from transforms.comparison.track_changes import KINDS, TrackCounts
+from transforms.comparison.track_changes import CHANGES, TrackCounts
 from transforms.table.reader import SnapshotReader
 
-MOST_TAGS = 20
+LISTED_TAGS = 20
 """Number of tags that the text lists."""
 
 SUMMED = ("positives_before", "positives_after", "kept", "gained", "lost", "entered", "left")
@@ -27,7 +27,7 @@ def document(pair: Pair, counts: TrackCounts, tags: pa.Table) -> dict[str, Any]:
     """
     rows = tags.to_pylist()
     before, after = ({(f.name, str(f.type)) for f in side.schema("tracks")} for side in pair)
-    names = ("before", "after", "added", "removed", "changed", "unchanged", *KINDS)
+    names = ("before", "after", "added", "removed", "changed", "unchanged", *CHANGES)
     return {
         "table": pair.after.root,
         "before": _side(pair.before),
@@ -39,7 +39,7 @@ def document(pair: Pair, counts: TrackCounts, tags: pa.Table) -> dict[str, Any]:
         ],
         "columns_added": sorted(name for name, _ in after - before),
         "columns_removed": sorted(name for name, _ in before - after),
-        "categories": categories(rows),
+        "categories": category_sums(rows),
         "tags": rows,
     }
 
@@ -55,7 +55,7 @@ def _side(snapshot: SnapshotReader) -> dict[str, Any]:
     }
 
 
-def categories(tags: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def category_sums(tags: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Sums per category, and its churn: gained and lost, divided by kept, gained and lost; None if there are none."""
     sums: dict[str, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(SUMMED, 0))
     for row in tags:
@@ -117,9 +117,9 @@ def _most_changed(tags: Sequence[Mapping[str, Any]]) -> str:
     names = ("tag", "side", *counts, "mean_shift", "mean_distance", "stability_index")
     text = _table(
         tuple(name.replace("positives_", "") for name in names),
-        [tuple(row[name] for name in names) for row in changed[:MOST_TAGS]],
+        [tuple(row[name] for name in names) for row in changed[:LISTED_TAGS]],
     )
-    hidden = len(changed) - MOST_TAGS
+    hidden = len(changed) - LISTED_TAGS
     return text + (f"\n\n{hidden} more changed tags are left out." if hidden > 0 else "")
 
 

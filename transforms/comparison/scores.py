@@ -16,7 +16,7 @@ UNIT = 10_000
 """Published scores are multiples of 1 / UNIT. Integers make sums independent of their order."""
 
 NO_ROW = -1
-COLUMNS = ("track_id", "tag", "score", "is_positive")
+SCORE_COLUMNS = ("track_id", "tag", "score", "is_positive")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +86,7 @@ def read_scores(snapshot: SnapshotReader, bucket: int, tags: ComparedTags, track
       TableError: a row has a tag that the taxonomy lacks, or a track that the ledger lacks.
       storage.StorageError: a file is missing, unreadable or damaged.
     """
-    batches = snapshot.batches("track_tags", COLUMNS, bucket=bucket)
+    batches = snapshot.batches("track_tags", SCORE_COLUMNS, bucket=bucket)
     try:
         return scores_of(batches, tags, tracks)
     except KeyError as error:
@@ -101,7 +101,7 @@ def scores_of(batches: Iterable[pa.RecordBatch], tags: ComparedTags, tracks: pa.
     """The matrices of rows of `track_tags`.
 
     Args:
-      batches: rows with the columns `COLUMNS`.
+      batches: rows with the columns `SCORE_COLUMNS`.
       tags: gives the rows of the matrices.
       tracks: ids of the matrices' columns.
 

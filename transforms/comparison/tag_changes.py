@@ -17,7 +17,7 @@ BINS = 10
 LEAST_SHARE = 1e-4
 """Least share of a bin in the population stability index, which has no value for empty bins."""
 
-COUNTS = (
+TAG_COUNTS = (
     *("positives_before", "positives_after", "kept", "gained", "lost", "entered", "left"),
     *("compared", "shifted", "shift", "distance"),
 )
@@ -31,7 +31,7 @@ class TagChanges:
     """Sums over any number of tracks.
 
     Attributes:
-      counts: name of `COUNTS` -> int64 [tags].
+      counts: name of `TAG_COUNTS` -> int64 [tags].
       furthest: greatest size of a score difference, times UNIT: int64 [tags].
       scores_before: int64 [tags, BINS], number of compared scores per bin in the earlier snapshot.
       scores_after: the same of the later snapshot.
@@ -46,13 +46,13 @@ class TagChanges:
     def none(cls, tags: int) -> Self:
         """Sums over no track."""
         zeros = np.zeros((tags, BINS), np.int64)
-        counts = {name: np.zeros(tags, np.int64) for name in COUNTS}
+        counts = {name: np.zeros(tags, np.int64) for name in TAG_COUNTS}
         return cls(counts=counts, furthest=np.zeros(tags, np.int64), scores_before=zeros, scores_after=zeros)
 
     def __add__(self, other: Self) -> Self:
         return dataclasses.replace(
             self,
-            counts={name: self.counts[name] + other.counts[name] for name in COUNTS},
+            counts={name: self.counts[name] + other.counts[name] for name in TAG_COUNTS},
             furthest=np.maximum(self.furthest, other.furthest),
             scores_before=self.scores_before + other.scores_before,
             scores_after=self.scores_after + other.scores_after,
@@ -112,7 +112,7 @@ def _tag_row(
     new: Integers,
     shift: Integers,
 ) -> tuple[list[int], int, Integers, Integers]:
-    """The counts of one tag, in the order of `COUNTS`; the furthest shift; the scores per bin on each side."""
+    """The counts of one tag, in the order of `TAG_COUNTS`; the furthest shift; the scores per bin on each side."""
     size = np.abs(shift)
     masks = (was, is_, common & was & is_, common & ~was & is_, common & was & ~is_, is_ & ~common, was & ~common)
     counts = [int(np.count_nonzero(mask)) for mask in (*masks, both, shift)]
@@ -126,7 +126,7 @@ def _sum_rows(rows: list[tuple[list[int], int, Integers, Integers]], tags: int) 
     counts, furthest, before, after = zip(*rows, strict=True)
     columns = np.array(counts, np.int64).T
     return TagChanges(
-        counts=dict(zip(COUNTS, columns, strict=True)),
+        counts=dict(zip(TAG_COUNTS, columns, strict=True)),
         furthest=np.array(furthest, np.int64),
         scores_before=np.stack(before).astype(np.int64),
         scores_after=np.stack(after).astype(np.int64),
@@ -145,7 +145,7 @@ def stability_index(before: Integers, after: Integers) -> npt.NDArray[np.float64
     return index
 
 
-def tag_table(tags: ComparedTags, changes: TagChanges) -> pa.Table:
+def tag_changes_table(tags: ComparedTags, changes: TagChanges) -> pa.Table:
     """The table `DIFF_TAGS` with one row per tag."""
     counts = changes.counts
     rows = np.maximum(counts["compared"], 1) * UNIT
@@ -156,7 +156,7 @@ def tag_table(tags: ComparedTags, changes: TagChanges) -> pa.Table:
         "side": tags.side,
         "threshold_before": tags.before,
         "threshold_after": tags.after,
-        **{name: counts[name] for name in COUNTS[:-2]},
+        **{name: counts[name] for name in TAG_COUNTS[:-2]},
         "mean_shift": np.where(known, counts["shift"] / rows, np.nan),
         "mean_distance": np.where(known, counts["distance"] / rows, np.nan),
         "max_distance": np.where(known, changes.furthest / UNIT, np.nan),

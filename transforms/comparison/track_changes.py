@@ -16,7 +16,7 @@ from transforms.schemas.reports import DIFF_TRACKS
 
 LEDGER_COLUMNS = ("track_id", "uri", "status", "reason", "source_version", "source_sha256")
 
-KINDS = ("source", "outcome", "metadata", "tags", "scores")
+CHANGES = ("source", "outcome", "metadata", "tags", "scores")
 """What can differ in a track of both snapshots."""
 
 Bools = npt.NDArray[np.bool_]
@@ -91,7 +91,7 @@ class TrackCounts:
     """Numbers of tracks.
 
     Attributes:
-      changes: `before`, `after`, `added`, `removed`, `changed`, `unchanged`; `source` and so on of `KINDS`.
+      changes: `before`, `after`, `added`, `removed`, `changed`, `unchanged`; `source` and so on of `CHANGES`.
       outcomes: (status and reason before, status and reason after) -> tracks; None for tracks that a side lacks.
     """
 

@@ -10,7 +10,7 @@ from tests.support.rows import publish_rows
 from tests.support.world import read_table
 from transforms.comparison.buckets import Pair, compare
 from transforms.comparison.report import document, to_text
-from transforms.comparison.tag_changes import TagChanges, tag_table
+from transforms.comparison.tag_changes import TagChanges, tag_changes_table
 from transforms.comparison.track_changes import TrackCounts
 from transforms.table.reader import open_snapshot
 from transforms.table.versions import TableError
@@ -26,7 +26,7 @@ def compared(root, before=1, after=2, workers=2):
     for difference in compare(pair, workers):
         tracks, changes = tracks + difference.tracks, changes + difference.tags
         rows += difference.rows.to_pylist()
-    return document(pair, tracks, tag_table(pair.tags(), changes)), {row["track_id"]: row for row in rows}
+    return document(pair, tracks, tag_changes_table(pair.tags(), changes)), {row["track_id"]: row for row in rows}
 
 
 class Oracle:
