@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.processes import Usage, catalog_tagger
-from benchmarks.report import Row
 from transforms.formats.hashing import bucket_of
 from transforms.publishing.commit import publish
 from transforms.publishing.gates import GateLimits
@@ -27,26 +26,9 @@ TRACKS, TAGS, BUCKET_TRACKS = 200_000, 110, 20_000
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def rows(work: Path, root: Path) -> list[Row]:
-    """Compares two snapshots in which every score differs, and a snapshot with itself."""
-    table = made_table(work / f"compared-{TRACKS}", TRACKS)
-    return [
-        *_figures("every score differs", compare(table, 1, 2, root)),
-        *_figures("nothing differs", compare(table, 2, 2, root)),
-    ]
-
-
 def compare(table: Path, before: int, after: int, root: Path) -> Usage:
     with tempfile.TemporaryDirectory() as output:
         return catalog_tagger(["diff", str(table), str(before), str(after), "--output", output], root)
-
-
-def _figures(what: str, usage: Usage) -> list[Row]:
-    name = f"`diff`, {TRACKS:,} tracks with {TAGS} tags, {what}"
-    return [
-        Row(benchmark="comparison", name=f"{name}: peak memory", value=usage.parent_mib, unit="MiB", target=4096),
-        Row(benchmark="comparison", name=f"{name}: processor time", value=usage.cpu_s, unit="s"),
-    ]
 
 
 def made_table(folder: Path, tracks: int) -> Path:

@@ -3,11 +3,14 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
+from pipelines.synthesis.catalog import taxonomy
 from tests.support.published import fake_bundle, publish_table
-from tests.support.world import make_world, other_bundle, tag, tag_other
+from transforms.features.spec import FeatureSpec
 from transforms.table.snapshots import read_snapshot
 from transforms.tagging.assembly import PublishedRows
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 @pytest.fixture
@@ -48,16 +51,29 @@ def test_without_a_folder_nothing_is_written(table, capsys):
     assert sorted(table.rglob("*")) == before
 
 
-def test_another_bundle_with_another_trunk(tmp_path, capsys):
-    world = make_world(tmp_path / "world", 6)
-    tag(world, tmp_path / "table")
-    tag_other(world, other_bundle(world, tmp_path / "other"), tmp_path / "table")
-    capsys.readouterr()
+def test_another_bundle_with_another_trunk_and_taxonomy(tmp_path, capsys):
+    categories = taxonomy()["categories"]
+    voice = next(category for category in categories if category["name"] == "voice")
+    others = [category for category in categories if category["name"] not in ("voice", "tempo")]
+    moved = {**voice, "name": "sound", "tags": [tag_id.replace("voice/", "sound/") for tag_id in ids_of(voice)]}
+    known = Taxonomy.from_json({"categories": [*others, moved]})
+    other = write_fake_bundle(str(tmp_path / "other"), known, FeatureSpec(patches_per_track=4), seed=1, patch_dim=3)
+    publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 12)
+    publish_table(tmp_path / "table", other, 12)
     assert main(["diff", str(tmp_path / "table"), "1", "2", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["before"]["ids"]["embedding_id"] != answer["after"]["ids"]["embedding_id"]
-    assert answer["tracks"]["scores"] > 0 and answer["tracks"]["source"] == 0
-    assert any(category["churn"] > 0 for category in answer["categories"].values())
+    assert all(answer["before"]["ids"][name] != value for name, value in answer["after"]["ids"].items())
+    assert answer["tracks"]["scores"] == 12 and answer["tracks"]["source"] == answer["tracks"]["outcome"] == 0
+    sides = {row["tag"]: row["side"] for row in answer["tags"]}
+    assert {side for tag_id, side in sides.items() if tag_id.startswith("sound/")} == {"after"}
+    assert {side for tag_id, side in sides.items() if tag_id.startswith(("voice/", "tempo/"))} == {"before"}
+    churn = {name: category["churn"] for name, category in answer["categories"].items()}
+    assert churn["sound"] == churn["voice"] == churn["tempo"] == 1 and 0 < churn["mood"] < 1
+    assert all(row["mean_shift"] is None for row in answer["tags"] if row["side"] != "both")
+
+
+def ids_of(category):
+    return [tag if isinstance(tag, str) else tag["id"] for tag in category["tags"]]
 
 
 def test_a_damaged_file_is_named_and_leaves_no_comparison(table, tmp_path, capsys):

@@ -6,11 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.cli import main
 from tests.support.manifests import edit_manifest
 from tests.support.published import fake_bundle, publish_table
-from tests.support.world import ledger, make_world, tag
+from tests.support.rows import publish_rows
+from tests.support.world import ledger, tag
 from transforms import storage
 from transforms.table.reader import open_history, open_snapshot, published_numbers
 from transforms.table.snapshots import current_snapshot, read_snapshot
@@ -18,17 +21,23 @@ from transforms.table.snapshots import current_snapshot, read_snapshot
 V0_1 = Path(__file__).parents[1] / "compatibility" / "v0_1" / "table"
 
 
-@pytest.fixture
-def bundle(tmp_path):
-    return fake_bundle(tmp_path / "bundle")
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return fake_bundle(tmp_path_factory.mktemp("bundles") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, bundle):
+    """Snapshot 1 with 6 tracks and 2 rejects, snapshot 2 with 12 and 2."""
+    table = tmp_path_factory.mktemp("tables") / "table"
+    publish_table(table, bundle, 6)
+    publish_table(table, bundle, 12)
+    return table
 
 
 @pytest.fixture
-def table(tmp_path, bundle):
-    """Snapshot 1 with 8 tracks (10 with the broken ones), snapshot 2 with 12."""
-    publish_table(tmp_path / "table", bundle, 6)
-    publish_table(tmp_path / "table", bundle, 12)
-    return tmp_path / "table"
+def table(tmp_path, published):
+    return Path(shutil.copytree(published, tmp_path / "table"))
 
 
 def rollback(table, number, *flags):
@@ -80,8 +89,8 @@ def test_every_reader_and_the_commands_see_it(table, capsys):
     assert json.loads(capsys.readouterr().out)["tracks"]["removed"] == 6
 
 
-def test_tag_goes_on_from_the_rollback(tmp_path, capsys):
-    world, table = make_world(tmp_path / "world", 8), tmp_path / "table"
+def test_tag_goes_on_from_the_rollback(world, tmp_path, capsys):
+    table = tmp_path / "table"
     half = tmp_path / "half.csv"
     half.write_text("track_id,uri\n" + "".join(f"{r['track_id']},{r['uri']}\n" for r in world.rows().to_pylist()[:4]))
     first = tag(world, table, "--buckets", "2")
@@ -139,6 +148,29 @@ def test_there_and_back(table):
     assert [rollback(table, number) for number in (1, 2, 3, 4)] == [0, 0, 0, 0]
     hashes = [reader.manifest.run.content_hash for reader in open_history(str(table))]
     assert hashes[2:] == [hashes[0], hashes[1], hashes[0], hashes[1]]
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=6))
+def test_any_sequence_of_publications_and_rollbacks(tmp_path_factory, steps):
+    """0 publishes other rows; any other number rolls back to the snapshot of this number, if it is an earlier one."""
+    table, wanted = tmp_path_factory.mktemp("sequence") / "table", []
+    for step, number in enumerate([0, *steps]):
+        if number == 0:
+            taxonomy = [{"tag": "mood/calm", "category": "mood", "threshold": 0.5}]
+            row = {"track_id": f"t{step}", "tag": "mood/calm", "score": 0.5, "is_positive": True}
+            wanted.append(publish_rows(table, taxonomy, [{"track_id": f"t{step}"}], [row], buckets=1).run.files)
+        elif number < len(wanted) and read_snapshot(str(table), len(wanted)).run.rolled_back_to != number:
+            assert rollback(table, number) == 0
+            wanted.append(wanted[number - 1])
+        else:
+            assert rollback(table, number) == (0 if number < len(wanted) else 1)
+        found = [reader.manifest for reader in open_history(str(table))]
+        assert [(one.number, one.run.parent or 0, one.run.files) for one in found] == [
+            (i + 1, i, files) for i, files in enumerate(wanted)
+        ]
+        assert len({one.run.run_id for one in found}) == len(found)
+        assert [one.created for one in found] == sorted(one.created for one in found)
 
 
 @pytest.mark.parametrize(("number", "words"), [(2, "is the newest one"), (7, "no snapshot 7; snapshots are 1 to 2")])
@@ -205,7 +237,7 @@ def test_killed_at_any_write_it_resumes(table, tmp_path, monkeypatch, after, cap
         assert rollback(copy, 1) == 0
         assert published_numbers(str(copy)) == [1, 2, 3]
         capsys.readouterr()
-        assert main(["verify", str(copy), "--all"]) == 0, capsys.readouterr().out
+        assert main(["verify", str(copy)]) == 0, capsys.readouterr().out
     assert step == 9  # the run, the commit, five lists, two hints
 
 

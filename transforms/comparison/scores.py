@@ -124,4 +124,5 @@ def _places(values: pa.Array, known: pa.Array, what: str) -> npt.NDArray[np.int6
     if places.null_count:
         stranger = values.filter(pc.is_null(places))[0].as_py()
         raise KeyError(f"rows of the unknown {what} {stranger!r}")
-    return places.to_numpy().astype(np.int64)
+    found: npt.NDArray[np.int64] = places.to_numpy().astype(np.int64)
+    return found

@@ -199,7 +199,7 @@ def publish_side(root, side, number):
     )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(first=sides, second=sides)
 def test_any_two_snapshots(tmp_path_factory, first, second):
     check_both_ways(tmp_path_factory, first, second)
