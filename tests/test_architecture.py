@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
-PURE = f"audio features extraction taxonomy catalog splits dataset table tagging publishing telemetry {GROUND}"
+PURE = (
+    f"audio features extraction taxonomy catalog splits dataset table tagging publishing comparison telemetry {GROUND}"
+)
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
 
 MAY_IMPORT = {
@@ -36,6 +38,7 @@ MAY_IMPORT = {
     "transforms.table": GROUND,
     "transforms.tagging": f"table taxonomy extraction audio {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",
+    "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,
     "models.embedding": "features formats telemetry",
     "models.scoring": "taxonomy formats",

@@ -69,6 +69,8 @@ class Run:
         snapshot, those of the publisher. Empty for runs of earlier versions.
       measured: measured work by stage: `core_seconds`, `counters`, `distributions`. Differs between equal runs. Empty
         for runs of earlier versions.
+      rolled_back_to: number of the snapshot whose content a rollback published again; None for other runs.
+      rollback_reason: why, as the user says; None if no reason was given.
     """
 
     run_id: str
@@ -82,6 +84,8 @@ class Run:
     changes: dict[str, int] = dataclasses.field(default_factory=dict)
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rolled_back_to: int | None = None
+    rollback_reason: str | None = None
 
     @property
     def content_hash(self) -> str:
