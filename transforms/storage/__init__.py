@@ -19,6 +19,7 @@ from transforms.storage.errors import (
     StorageError,
     TooLarge,
     Unavailable,
+    UnsupportedUrl,
 )
 from transforms.storage.names import is_absolute, join
 from transforms.storage.redaction import redact
@@ -36,6 +37,7 @@ __all__ = [
     "StorageError",
     "TooLarge",
     "Unavailable",
+    "UnsupportedUrl",
     "create",
     "delete",
     "exists",
@@ -73,7 +75,7 @@ def _backend(url: str) -> _Backend:
 
         return gcs
     if "://" in url:
-        raise ValueError(f"{url!r}: give a local path or a gs:// URL")
+        raise UnsupportedUrl(f"{url!r}: give a local path or a gs:// URL")
     return local
 
 

@@ -17,6 +17,10 @@ class NotFound(StorageError):
     """No file or object has this name."""
 
 
+class UnsupportedUrl(StorageError, ValueError):
+    """The URL has a scheme that no backend serves."""
+
+
 class OutsideRoots(StorageError):
     """The file is outside of the roots that the user allows, and was not opened."""
 
