@@ -58,7 +58,8 @@ COMMANDS = {
     ),
     "query": Entry(
         "query",
-        "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy, previous_*. "
+        "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy; with previous_ "
+        "in front those of the snapshot before, with snapshot_3_ those of snapshot 3. "
         "The SQL `-` reads the query from standard input.",
     ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),

@@ -9,6 +9,7 @@ import math
 import apache_beam as beam
 
 from models.bundles.trunk_bundle import load_trunks
+from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
@@ -122,7 +123,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     check_beam_places(beam_options, catalog=args.catalog, catalog_root=args.catalog_root, output=args.output)
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
-    options = make_options(args)
+    require_engine(beam_options)
+    options = make_options(args, dry_run=is_dry_run(beam_options))
     if (finished := _finished(options)) is not None:
         return _answer(finished, options.output, f"{options.output} is already finished, nothing to do\n")
 
@@ -139,7 +141,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return _report(options)
 
 
-def make_options(args: Arguments) -> Options:
+def make_options(args: Arguments, *, dry_run: bool = False) -> Options:
     """Checks the arguments against catalog and taxonomy.
 
     Raises:
@@ -167,7 +169,7 @@ def make_options(args: Arguments) -> Options:
         ),
         limits=limits,
         buckets=math.ceil(count / BUCKET_ROWS),
-        launch=receipts.begin(args.output),
+        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.output),
         allow_weak_sandbox=args.allow_weak_sandbox,
     )
 

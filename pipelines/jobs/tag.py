@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.trunks.loading import format_for, load_embedder
+from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
@@ -166,6 +167,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         check_beam_places(beam_options, also=place)
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
+    require_engine(beam_options)
     deadline = time.monotonic() + args.publish_deadline
     for attempt in itertools.count():
         try:
@@ -190,10 +192,8 @@ def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
     options = make_options(args, beam_options)
     root = new_pipeline(beam_options)
     build(root, options)
-    first = options.known.parent is None
-    run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
+    run_pipeline(root, wait=not args.no_wait, tracks=None if options.known.parent else options.tracks)
     if is_dry_run(beam_options):
-        receipts.forget(args.table, options.launch)
         return dry_run_answer(beam_options)
     if args.no_wait:
         text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
@@ -215,7 +215,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_catalog(args.catalog, args.catalog_root)
-    buckets = _buckets(args, count)
+    dry_run = is_dry_run(beam_options)
+    buckets = _buckets(args, count, dry_run)
     return Options(
         shards=shards,
         tracks=count,
@@ -229,20 +230,20 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
         limits=limits,
-        launch=receipts.begin(args.table, known.parent),
+        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.table, known.parent),
         allow_weak_sandbox=args.allow_weak_sandbox,
-        also=_all_also(args, bundle, buckets),
+        also=_all_also(args, bundle, buckets, dry_run),
     )
 
 
-def _buckets(args: Arguments, tracks: int) -> int:
-    buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
+def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:
+    buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS), create=not dry_run)
     if args.buckets not in (None, buckets):
         raise UsageError(f"--buckets={args.buckets}: {args.table} has {buckets} buckets: leave the flag out")
     return buckets
 
 
-def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]:
+def _all_also(args: Arguments, bundle: Bundle, buckets: int, dry_run: bool) -> tuple[Also, ...]:
     """Checks and returns every `--also`.
 
     Raises:
@@ -251,7 +252,7 @@ def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]
     given = {(args.table.rstrip("/"), bundle.embedding_id)}
     also = []
     for model, table in args.also:
-        other = _also(args, bundle.feature_id, model, table, buckets)
+        other = _also(args, bundle.feature_id, model, table, open_table(table, buckets, create=not dry_run), buckets)
         if (place := (table.rstrip("/"), other.embedding_id)) in given:
             raise UsageError(f"--also {model} {table}: that table already gets these embeddings: give it once")
         given.add(place)
@@ -259,7 +260,7 @@ def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]
     return tuple(also)
 
 
-def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int) -> Also:
+def _also(args: Arguments, feature_id: str, model: str, table: str, found: int, buckets: int) -> Also:
     """Checks and returns one `--also`.
 
     Raises:
@@ -270,7 +271,7 @@ def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int
         raise UsageError(f"--also {model} takes features {bundle.feature_id}, not {feature_id}: tag with it alone")
     for trunk in bundle.trunks:
         format_for(trunk, model, args.inference)
-    if (found := open_table(table, buckets)) != buckets:
+    if found != buckets:
         raise UsageError(f"--also: {table} has {found} buckets, {args.table} has {buckets}: tag with it alone")
     return Also(model=model, table=table, embedding_id=bundle.embedding_id)
 

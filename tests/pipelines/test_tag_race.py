@@ -29,7 +29,21 @@ def overtaken(world, monkeypatch):
                 with monkeypatch.context() as patch:
                     patch.setattr("pipelines.jobs.publish.publish", publish)
                     words = ["--catalog", str(other), "--catalog-root", str(world.folder), "--table", str(table)]
-                    assert main(["tag", *words, "--model", str(world.bundle), "--max-reject-ratio", "1"]) == 0
+                    assert (
+                        main(
+                            [
+                                "tag",
+                                *words,
+                                "--model",
+                                str(world.bundle),
+                                "--max-reject-ratio",
+                                "1",
+                                "--max-removed-ratio",
+                                "1",
+                            ]
+                        )
+                        == 0
+                    )
             return publish(root, run, limits)
 
         monkeypatch.setattr("pipelines.jobs.publish.publish", late)
@@ -41,7 +55,7 @@ def test_the_loser_plans_again_and_publishes(world, tmp_path, overtaken, monkeyp
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     alone = tag(world, tmp_path / "alone")
     overtaken(tmp_path / "table", 1)
-    snapshot = tag(world, tmp_path / "table")
+    snapshot = tag(world, tmp_path / "table", "--max-removed-ratio", "1")
     assert snapshot.number == 2 and snapshot.run.content_hash == alone.run.content_hash
     assert snapshot.run.counts["decoded"] == 0  # the part files of the first attempt were found
 
@@ -51,4 +65,4 @@ def test_without_a_deadline_the_loser_gives_up_and_keeps_its_work(world, tmp_pat
     assert tag_code(world, tmp_path / "table", "--publish-deadline", "0") == 4
     assert "snapshot 1 is already published" in capsys.readouterr().err
     assert current_snapshot(str(tmp_path / "table")).number == 1
-    assert tag(world, tmp_path / "table").run.counts["decoded"] == 0
+    assert tag(world, tmp_path / "table", "--max-removed-ratio", "1").run.counts["decoded"] == 0

@@ -5,7 +5,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _WORDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}
@@ -22,8 +22,7 @@ def check_types(record: Any) -> None:
 
 
 @functools.cache
-def _hints(cls: Hashable) -> dict[str, Any]:
-    assert isinstance(cls, type)
+def _hints(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 

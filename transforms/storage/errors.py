@@ -17,10 +17,6 @@ class NotFound(StorageError):
     """No file or object has this name."""
 
 
-class UnsupportedUrl(StorageError, ValueError):
-    """The URL has a scheme that no backend serves."""
-
-
 class OutsideRoots(StorageError):
     """The file is outside of the roots that the user allows, and was not opened."""
 
@@ -35,6 +31,10 @@ class PermissionDenied(StorageError):
 
 class Unavailable(StorageError):
     """A network error, throttling or a server error persists after all retries: try again later."""
+
+
+class UnknownScheme(StorageError, ValueError):
+    """The URL is of a kind of storage that this program does not support, such as `s3://`."""
 
 
 class TooLarge(StorageError):

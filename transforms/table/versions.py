@@ -85,12 +85,20 @@ def is_sealed(root: str) -> bool:
         return False
 
 
-def open_table(root: str, buckets: int) -> int:
+def open_table(root: str, buckets: int, *, create: bool = True) -> int:
     """Returns the bucket count of a table to write to. The first run writes `buckets`; later runs read it.
+
+    Args:
+      create: whether a table that does not exist is created; a dry run does not.
 
     Raises:
       TableError: the table needs a newer reader or writer, or its `table.json` is damaged.
     """
+    try:
+        return read_table_metadata(root, writing=True).buckets
+    except storage.NotFound:
+        if not create:
+            return buckets
     with contextlib.suppress(storage.AlreadyExists):
         storage.create(storage.join(root, "table.json"), sealed_bytes(TableMetadata(buckets=buckets).to_json()))
     return read_table_metadata(root, writing=True).buckets
