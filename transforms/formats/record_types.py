@@ -16,9 +16,14 @@ def check_types(record: Any) -> None:
 
     Whole numbers are allowed as floats. NaN and infinity are not allowed. All items of a tuple have one type.
     """
-    for name, hint in _hints(type(record)).items():
+    for name, hint in _declared(record).items():
         for place, wanted, value in _wrong(name, hint, getattr(record, name)):
             raise TypeError(f"{place} is {_shown(value)} instead of {wanted}")
+
+
+def _declared(record: Any) -> dict[str, Any]:
+    cls: Any = type(record)
+    return _hints(cls)
 
 
 @functools.cache
@@ -42,7 +47,7 @@ def _wrong(place: str, hint: Any, value: Any) -> Iterator[tuple[str, str, Any]]:
     elif kind in (dict, Mapping):
         yield from _wrong_values(place, args[1], value)
     elif dataclasses.is_dataclass(value):
-        for name, own in _hints(type(value)).items():
+        for name, own in _declared(value).items():
             yield from _wrong(f"{place}.{name}", own, getattr(value, name))
 
 

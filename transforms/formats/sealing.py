@@ -108,7 +108,11 @@ def naming(url: str, what: str, error: type[ValueError]) -> Iterator[None]:
     except BrokenSeal as broken:
         raise error(f"{url} {broken}") from broken
     except error as known:
-        raise error(f"{url}: {known}") from known
+        raise error(f"{url}: {_shortened(str(known))}") from known
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as other:
-        reason = " ".join(str(other).split())
+        reason = _shortened(" ".join(str(other).split()))
         raise error(f"{url}: not {what} ({type(other).__name__}: {reason})") from other
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 1000 else f"{text[:1000]} ..."
