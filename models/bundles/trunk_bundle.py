@@ -13,6 +13,7 @@ from transforms import storage
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes, sha256_hex, short_id
 from transforms.formats.inner_paths import inner_path
+from transforms.formats.record_types import check_types
 from transforms.formats.sealing import naming, read_record
 
 BUNDLE_VERSION = 3
@@ -157,6 +158,7 @@ def trunks_from_manifest(url: str, manifest: Mapping[str, Any]) -> TrunkBundle:
             trunks=tuple(TrunkFile.from_json(trunk) for trunk in trunks),
             files=manifest["files"],
         )
+        check_types(bundle)
         ids = {name: manifest[name] for name in ("feature_id", "embedding_id")}
     _check(bundle, ids)
     return bundle
@@ -230,8 +232,11 @@ def read_manifest_of(url: str) -> dict[str, Any]:
 
 def _checked_names(manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest, if it names no file outside of the bundle."""
-    for name in manifest.get("files", ()):
+    files = manifest["files"]
+    for name in files:
         inner_path(name)
+        if not isinstance(files[name], str):
+            raise TypeError(f"the SHA-256 of {name} is {files[name]!a} instead of a text")
     return manifest
 
 
