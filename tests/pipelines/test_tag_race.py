@@ -44,6 +44,7 @@ def test_the_loser_plans_again_and_publishes(world, tmp_path, overtaken, monkeyp
     snapshot = tag(world, tmp_path / "table")
     assert snapshot.number == 2 and snapshot.run.content_hash == alone.run.content_hash
     assert snapshot.run.counts["decoded"] == 0  # the part files of the first attempt were found
+    assert not list((tmp_path / "table" / "launches").iterdir())
 
 
 def test_without_a_deadline_the_loser_gives_up_and_keeps_its_work(world, tmp_path, overtaken, capsys):
@@ -51,4 +52,6 @@ def test_without_a_deadline_the_loser_gives_up_and_keeps_its_work(world, tmp_pat
     assert tag_code(world, tmp_path / "table", "--publish-deadline", "0") == 4
     assert "snapshot 1 is already published" in capsys.readouterr().err
     assert current_snapshot(str(tmp_path / "table")).number == 1
+    assert main(["publish", str(tmp_path / "table")]) == 1
+    assert "no finished run to publish" in capsys.readouterr().err
     assert tag(world, tmp_path / "table").run.counts["decoded"] == 0
