@@ -62,6 +62,7 @@ setup(
         "threadpoolctl>=3.1,<4",
         "tinytag>=2.0,<3",
         "tqdm>=4.66,<5",
+        "urllib3>=2,<3",
     ],
     extras_require={
         "tensorflow": [*TENSORFLOW_CPU, *EXPORT, "tensorboard>=2.20,<3"],

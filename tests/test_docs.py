@@ -44,6 +44,14 @@ def test_every_reason_has_a_row():
     assert all(f"| `{reason}` |" in text for reason in REASONS)
 
 
+def test_every_promise_names_a_test_that_exists():
+    text = (DOCS / "reference" / "threats.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line and "promise" not in line]
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)`", row.split(" | ")[2])
+        assert named and all((DOCS.parent / name).is_file() for name in named), row
+
+
 def test_the_questions_are_numbered():
     assert [int(title.split(".")[0]) for title in QUERIES] == list(range(1, len(QUERIES) + 1)) and len(QUERIES) >= 10
 

@@ -26,7 +26,7 @@ from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
 from transforms.publishing.receipts import Receipt
 from transforms.splits.by_artist import SplitRatios
-from transforms.table.snapshots import Run, Snapshot
+from transforms.table.snapshots import DataFile, Run, Snapshot
 from transforms.table.versions import TableMetadata
 from transforms.tagging.assembly import PublishedRows
 from transforms.taxonomy.categories import Category, Tag
@@ -89,7 +89,10 @@ def values(cls: type, **chosen: SearchStrategy[Any]) -> SearchStrategy[Any]:
 
 PLAIN = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | FINITE, max_size=3)
 NESTED = st.dictionaries(st.text(max_size=5), PLAIN, max_size=2)
-RUNS = values(Run, options=PLAIN, gates=NESTED, measured=NESTED)
+PATHS = st.from_regex(r"[a-z]{1,5}(/[a-z0-9=.-]{0,4}[a-z]){0,2}", fullmatch=True)
+FILES = st.lists(values(DataFile, path=PATHS), max_size=3, unique_by=lambda file: file.path).map(tuple)
+RUNS = values(Run, run_id=PATHS, files=FILES, options=PLAIN, gates=NESTED, measured=NESTED)
+SHARDS = values(ShardEntry, path=PATHS, checksums=st.just(""))
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
 OUTCOMES = values(TrackOutcome)
 
@@ -115,7 +118,7 @@ CASES = {
             feature_spec=SPECS,
             taxonomy=TAXONOMIES,
             split_ratios=RATIOS,
-            shards=st.lists(values(ShardEntry), max_size=2).map(tuple),
+            shards=st.lists(SHARDS, max_size=2).map(tuple),
             mel_mean=st.lists(FINITE, max_size=3).map(tuple),
             mel_std=st.lists(FINITE, max_size=3).map(tuple),
             tag_positive=ROWS,
@@ -125,8 +128,15 @@ CASES = {
         DatasetManifest.from_json,
     ),
     ChunkReport: Case(
-        values(ChunkReport, outcomes=st.lists(OUTCOMES, max_size=2).map(tuple), stats=STATS), ChunkReport.from_json
+        values(
+            ChunkReport,
+            shard=st.none() | values(ShardEntry, path=PATHS),
+            outcomes=st.lists(OUTCOMES, max_size=2).map(tuple),
+            stats=STATS,
+        ),
+        ChunkReport.from_json,
     ),
+    DataFile: Case(values(DataFile, path=PATHS, checksums=st.just("")), lambda obj: DataFile(**obj)),
     DatasetStats: Case(STATS, DatasetStats.from_json),
     Estimate: Case(
         values(Estimate, value=st.none() | FINITE, low=st.none() | FINITE, high=st.none() | FINITE),
@@ -141,7 +151,11 @@ CASES = {
         values(PublishedRows, min_score=st.floats(0, 1), top_k=st.none() | st.integers(1)),
         lambda obj: PublishedRows(**obj),
     ),
-    Receipt: Case(values(Receipt, counts=NUMBERS, measured=NESTED), Receipt.from_json, dataclasses.asdict),
+    Receipt: Case(
+        values(Receipt, run_id=st.none() | PATHS, counts=NUMBERS, measured=NESTED),
+        Receipt.from_json,
+        dataclasses.asdict,
+    ),
     Row: Case(
         values(Row, value=FINITE, low=st.none(), high=st.none(), target=st.none() | FINITE)
         | st.lists(FINITE, min_size=1, max_size=5).map(lambda v: Row.of(v, benchmark="b", name="n", unit="s")),
@@ -149,6 +163,7 @@ CASES = {
     ),
     Run: Case(RUNS, Run.from_json),
     Snapshot: Case(values(Snapshot, run=RUNS), Snapshot.from_json),
+    ShardEntry: Case(SHARDS, lambda obj: ShardEntry(**obj)),
     SplitRatios: Case(RATIOS, lambda obj: SplitRatios(**obj)),
     TableMetadata: Case(values(TableMetadata), TableMetadata.from_json),
     Taxonomy: Case(TAXONOMIES, Taxonomy.from_json),

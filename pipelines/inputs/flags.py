@@ -144,7 +144,7 @@ gate_flags = combined(
 
 removed_flag = click.option(
     "--max-removed-ratio",
-    type=float,
+    type=RATIO,
     default=0.2,
     show_default=True,
     metavar="RATIO",

@@ -35,7 +35,7 @@ def open_closed_streams() -> None:
             pass
         os.close(descriptor)
     if sys.stderr is None:  # stdout stays None: an answer that nobody can read is an error
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the end)
 
 
 def json_text(out: TextIO, value: Any, **layout: Any) -> str:

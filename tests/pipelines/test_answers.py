@@ -32,7 +32,10 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
     catalog = str(world.folder / "imported.parquet")
     return {
         "synthesize": (["--output", str(world.folder / "more"), "--tracks", "2", "--duration", "1"], {"rows"}),
-        "import": (["folder", str(world.folder / "audio"), "--output", catalog], {"catalog", "tracks", "problems"}),
+        "import": (
+            ["folder", str(world.folder / "audio"), "--output", catalog, "--max-lost-ratio", "1"],
+            {"catalog", "tracks", "problems"},
+        ),
         "labels": ([*labels, "--output", made["labels"]], {"tracks", "artists", "categories"}),
         "split": ([*labels, "--output", str(world.folder / "split.parquet")], {"tracks", "mean_deviation"}),
         "prepare": ([*labels, "--output", made["dataset"], *root], {"dataset", "counts", "splits", "feature_id"}),

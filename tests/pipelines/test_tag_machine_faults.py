@@ -31,7 +31,10 @@ def test_an_entry_that_cannot_be_looked_at_is_that_entry_s_problem(world: World,
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket.mp3"))
         uris = ("ok.flac", "loop.mp3", "socket.mp3", "beneath.mp3", "loop.mp3/x.mp3")
-        rows = ledger(tmp_path / "table", tag(world, tmp_path / "table", catalog=_catalog(tmp_path, *uris)))
+        rows = ledger(
+            tmp_path / "table",
+            tag(world, tmp_path / "table", "--allow-root", str(tmp_path), catalog=_catalog(tmp_path, *uris)),
+        )
     assert [rows[f"t{number}"]["reason"] for number in range(5)] == [None, *["not_found"] * 4]
 
 

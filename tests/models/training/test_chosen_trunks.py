@@ -22,6 +22,7 @@ from models.trunks.loading import load_embedder
 from pipelines.cli import main
 from pipelines.terminal.errors import UsageError
 from tests.models.conftest import build
+from tests.support.manifests import edit_manifest
 from tests.support.tiny import SPEC, SPLITS, TAXONOMY, example, write_dataset
 from transforms.features.spec import FeatureSpec
 
@@ -163,8 +164,7 @@ def test_statistics_are_a_tagger_without_a_network(dataset, tmp_path):
 def test_tied_tracks_are_named_by_the_bundle(tmp_path, capsys):
     sides = {"train": range(30), "validation": range(30, 36), "test": range(36, 42)}
     folder = write_dataset(tmp_path / "data", {s: [example(n) for n in ns] for s, ns in sides.items()}, SPEC, TAXONOMY)
-    manifest = json.loads((folder / "dataset.json").read_bytes())
-    (folder / "dataset.json").write_text(json.dumps({**manifest, "none": {"tied": 1}}))
+    edit_manifest(folder / "dataset.json", lambda fields: fields.update(none={"tied": 1}))
     assert train(folder, tmp_path / "new", "--trunk", "statistics") == 1
     assert "rejects.parquet is missing" in capsys.readouterr().err
     rejects = pa.table({"track_id": ["copy", "broken"], "reason": ["tied", "empty"]})

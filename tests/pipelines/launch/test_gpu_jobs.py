@@ -127,7 +127,7 @@ def sample(option) -> list[str]:
         return [flag]
     if isinstance(option.type, click.Choice):
         return [f"{flag}={next(c for c in option.type.choices if c != option.default)}"]
-    kind = {"integer": int, "float": float}.get(option.type.name)
+    kind = {"integer": int, "float": float, "number": float}.get(option.type.name)
     value = (
         "gs://music/some where"
         if kind is None
