@@ -28,6 +28,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
             run_id = receipt.run_id
             published = publish_receipt(args.table, receipt, limits)
     except RaceLost as lost:
+        receipts.forget_run(args.table, run_id)
         raise race_lost(lost) from lost
     receipts.forget_run(args.table, run_id)
     return published

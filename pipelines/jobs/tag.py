@@ -328,6 +328,10 @@ def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
     receipt = receipts.read(table, launch)
     if receipt.run_id is None:  # reported below; `publish` cannot fix this
         receipts.forget(table, launch)
-    published = publish_receipt(table, receipt, limits)
+    try:
+        published = publish_receipt(table, receipt, limits)
+    except RaceLost:  # its run follows an older snapshot for good: `publish` is not to find it
+        receipts.forget(table, launch)
+        raise
     receipts.forget(table, launch)  # only this one: another launch may still need its own
     return published

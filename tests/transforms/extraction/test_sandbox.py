@@ -215,6 +215,17 @@ def test_an_answer_that_cannot_be_true_is_a_crash(poisoned, forgery):
     assert len(bad.exception().detail) < 3000
 
 
+def test_a_second_answer_is_not_the_next_track_s():
+    with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
+        pills = [b"good", b"two answers", b"good", b"good"] * 2
+        assert [reason_of(sandbox.submit(pill)) for pill in pills] == ["tagged", "silent", "tagged", "tagged"] * 2
+
+
+def test_last_words_are_printable(poisoned):
+    detail = poisoned.submit(b"last words").exception().detail
+    assert detail.startswith("\\x1b]0;title") and detail.isprintable()
+
+
 def test_children_import_neither_librosa_nor_beam(poisoned):
     modules = poisoned.submit(b"modules").exception().detail.split()
     assert "soundfile" in modules
