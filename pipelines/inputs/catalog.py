@@ -57,7 +57,9 @@ _MOST = 1_000_000
 
 
 def check_at_least_one(**values: int | None) -> None:
-    """Refuses counts below 1 and above 1,000,000; `values` are the values of flags by name, None for flags that are not given.
+    """Refuses counts below 1 and above 1,000,000.
+
+    `values` are the values of flags by name, None for flags that are not given.
 
     Raises:
       UsageError: a count is outside of this range.
