@@ -53,15 +53,22 @@ def gate_limits(args: Arguments) -> GateLimits:
     return checked(GateLimits, **{name: getattr(args, name) for name in names})
 
 
+_MOST = 1_000_000
+
+
 def check_at_least_one(**values: int | None) -> None:
-    """Refuses counts below 1; `values` are the values of flags by name, None for flags that are not given.
+    """Refuses counts below 1 and above 1,000,000.
+
+    `values` are the values of flags by name, None for flags that are not given.
 
     Raises:
-      UsageError: a count is below 1.
+      UsageError: a count is outside of this range.
     """
     for name, value in values.items():
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')}={value}: at least 1")
+        if value is not None and value > _MOST:
+            raise UsageError(f"--{name.replace('_', '-')}={value}: at most {_MOST}")
 
 
 def check_split_column(name: str | None, shard: CatalogShard) -> None:

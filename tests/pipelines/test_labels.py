@@ -133,6 +133,7 @@ def test_the_report_does_not_depend_on_the_order_of_the_catalog(tmp_path):
     ("flags", "code", "message"),
     [
         (("--min-artists", "0"), 2, "--min-artists=0: at least 1"),
+        (("--min-artists", str(10**21)), 2, f"--min-artists={10**21}: at most 1000000"),
         (("--min-artists", "9"), 1, "no category has enough tags with 9 artists"),
         (("--split-column", "side"), 2, "the catalog's further columns are fold"),
         (("--split-column", "fold", "--catalog", "none.csv"), 1, "no such file"),
