@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.synth import SPEC
 from transforms.audio.errors import TrackError
 from transforms.audio.limits import Limits
-from transforms.extraction.answers import MOST_TEXT, PARENTS_REASONS, parse_answer
+from transforms.extraction.answers import MOST_TEXT, PARENTS_REASONS, parse_answer, printable_detail
 from transforms.extraction.protocol import Garbled
 
 LIMITS, NUMBER = Limits(), 7
