@@ -17,7 +17,7 @@ from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
 from pipelines.terminal.old_spellings import new_spelling
 from pipelines.terminal.signals import end_on_signals, end_process, sentence, stop_signal
-from pipelines.terminal.standard_output import OutputFailed, accept_every_text
+from pipelines.terminal.standard_output import OutputFailed, accept_every_text, open_closed_streams
 from pipelines.terminal.tracebacks import error_line, keep_traceback, show_traceback
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
 
@@ -132,8 +132,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         it in order.
     """
     if argv is None:
+        open_closed_streams()
         end_on_signals()
-    code = _run(list(sys.argv[1:] if argv is None else argv))
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+    except MemoryError as error:
+        code = _failed(error, "memory is exhausted: give this process more, or raise `ulimit -v`", FAILED)
     if (number := stop_signal()) is None:
         return code
     print_error(sentence(number))
@@ -163,6 +167,8 @@ def _run(words: Sequence[str]) -> int:
         return FAILED if error.reader_left else _failed(error, str(error), FAILED)
     except SystemExit as stop:  # click raises this if the reader of stdout has closed it
         return stop.code if isinstance(stop.code, int) else FAILED
+    except MemoryError:  # what follows needs memory itself
+        raise
     except Exception as error:  # noqa: BLE001 - the end of every command, which no bug may leave with a traceback
         if isinstance(error, input_errors()):
             return _failed(error, str(error), FAILED)

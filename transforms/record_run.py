@@ -61,7 +61,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
             | "SumCounts" >> beam.CombineGlobally(beam.combiners.TupleCombineFn(sum, sum))
         )
         recorded: beam.PCollection[None] = run_id | "RecordRun" >> beam.Map(
-            lambda run_id, settings, **sides: _record(run_id, _Sides(**sides), settings),
+            lambda run_id, settings, **sides: record_run(run_id, RunResults(**sides), settings),
             reports=beam.pvalue.AsList(reports),
             extracted=beam.pvalue.AsSingleton(extracted),
             problems=beam.pvalue.AsSingleton(problems | "SampleProblems" >> SampleProblems()),
@@ -71,8 +71,8 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
         return recorded
 
 
-class _Sides(NamedTuple):
-    """Side inputs of the last step; `extracted`: tracks in this launch's part files, and how many were decoded."""
+class RunResults(NamedTuple):
+    """Results of a run: `extracted` is (tracks in this launch's part files, how many of them were decoded)."""
 
     reports: list[BucketReport]
     extracted: tuple[int, int]
@@ -80,7 +80,12 @@ class _Sides(NamedTuple):
     work: WorkTotals
 
 
-def _record(run_id: str, sides: _Sides, settings: RecordRunSettings) -> None:
+def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> None:
+    """Writes the run's manifest and the receipt; if the catalog has problems, only the receipt.
+
+    Args:
+      run_id: id of the run; not used if the catalog has problems.
+    """
     if sides.problems.count:
         receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
     else:
@@ -101,7 +106,7 @@ def _finish(run: Run, settings: RecordRunSettings) -> Receipt:
     return Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured)
 
 
-def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
+def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     rows = settings.load_tagger().taxonomy_rows().sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files = sorted((f for report in sides.reports for f in report.files), key=lambda f: (f.table, f.bucket))

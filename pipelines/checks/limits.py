@@ -9,8 +9,8 @@ from pipelines.checks.finding import Finding
 from pipelines.terminal.errors import CommandFailed
 
 GIB = 1024**3
-LEAST_ADDRESS_SPACE = 4 * GIB
-"""Address space that a job needs: its libraries and threads alone reserve 3 GiB."""
+LEAST_ADDRESS_SPACE = 6 * GIB
+"""Address space that a job needs: a small one reserves 4.2 GiB on 2 cores, most of it for libraries and threads."""
 
 LEAST_FILES = 256
 LEAST_THREADS = 128

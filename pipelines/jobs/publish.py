@@ -13,9 +13,7 @@ from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.receipts import Receipt
-
-COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", "reused")
-"""Counts of a run, in the order in which they are printed."""
+from transforms.table.snapshots import COUNTS
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -30,6 +28,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
             run_id = receipt.run_id
             published = publish_receipt(args.table, receipt, limits)
     except RaceLost as lost:
+        receipts.forget_run(args.table, run_id)
         raise race_lost(lost) from lost
     receipts.forget_run(args.table, run_id)
     return published

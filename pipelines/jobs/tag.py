@@ -10,6 +10,7 @@ import logging
 import math
 import random
 import time
+from collections.abc import Callable
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -38,12 +39,17 @@ from pipelines.launch.beam import (
 )
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError, checked
+from pipelines.terminal.progress import show_extraction
+from pipelines.waves.tagging import TagStages, tag_in_waves
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.audio.errors import DUE_AGAIN
 from transforms.audio.limits import Limits
 from transforms.catalog.reader import CatalogShard
-from transforms.embed_chunks import EmbedChunks, EmbedSettings, EmbedTarget
+from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
 from transforms.features.spec import FeatureSpec
+from transforms.find_duplicates import FindDuplicates
+from transforms.list_digests import ListDigests
+from transforms.name_run import NameRun
 from transforms.plan_buckets import PlanBuckets
 from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost
@@ -51,6 +57,7 @@ from transforms.publishing.gates import GateLimits
 from transforms.read_catalog import ReadCatalog
 from transforms.record_run import RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
+from transforms.sort_buckets import SortBuckets
 from transforms.storage import SourceRoots
 from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
@@ -92,7 +99,8 @@ class Options:
       launch: path of this launch's receipt, relative to the table root.
       allow_weak_sandbox: whether audio is decoded if seccomp is missing.
       also: other bundles that embed the extracted tracks.
-      children: sandboxed child processes per worker process; 0 means one per core of the worker.
+      children: sandboxed child processes per worker process, and batches of a trunk at the same time; 0 means one per
+        core of the worker.
     """
 
     shards: list[CatalogShard]
@@ -112,15 +120,19 @@ class Options:
     also: tuple[Also, ...] = ()
 
 
-def build(root: beam.Pipeline, options: Options) -> None:
-    """Builds the graph of the whole job."""
+def stages_of(options: Options) -> TagStages:
+    """The settings of all stages."""
     known, publication = options.known, options.publication
     load_tagger = functools.partial(load_bundle, options.model)
+
+    def embedder_of(model: str) -> Callable[[], Embedder]:
+        return functools.partial(load_embedder, model, inference=options.inference, parallel=options.children)
+
     embed = EmbedSettings(
         target=EmbedTarget(
             root=known.root,
             embedding_id=known.ids.embedding_id,
-            load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
+            load_embedder=embedder_of(options.model),
         ),
         roots=options.roots,
         spec=options.spec,
@@ -130,31 +142,48 @@ def build(root: beam.Pipeline, options: Options) -> None:
             EmbedTarget(
                 root=other.table,
                 embedding_id=other.embedding_id,
-                load_embedder=functools.partial(load_embedder, other.model, inference=options.inference),
+                load_embedder=embedder_of(other.model),
             )
             for other in options.also
         ),
     )
-    assemble = AssembleSettings(known=known, load_tagger=load_tagger, publication=publication)
-    record = RecordRunSettings(
-        known=known,
-        load_tagger=load_tagger,
-        publication=publication,
-        counted=options.tracks,
-        limits=options.limits,
-        launch=options.launch,
+    return TagStages(
+        shards=options.shards,
+        buckets=options.buckets,
+        chunk_tracks=options.chunk_tracks,
+        embed=embed,
+        assemble=AssembleSettings(known=known, load_tagger=load_tagger, publication=publication),
+        record=RecordRunSettings(
+            known=known,
+            load_tagger=load_tagger,
+            publication=publication,
+            counted=options.tracks,
+            limits=options.limits,
+            launch=options.launch,
+        ),
     )
 
+
+def build(root: beam.Pipeline, options: Options) -> None:
+    """Builds the graph of the whole job. Local runs use the same stages in waves, see `tag_in_waves`."""
+    known, stages = options.known, stages_of(options)
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     versioned = catalog.batches | "VersionSources" >> VersionSources(options.roots)
-    plan = versioned | "PlanBuckets" >> PlanBuckets(known, options.roots, options.buckets, options.chunk_tracks)
+    sorted_rows = versioned | "SortBuckets" >> SortBuckets(options.buckets)
+    plan = sorted_rows | "PlanBuckets" >> PlanBuckets(known, options.roots, options.chunk_tracks)
     problems = (catalog.problems, plan.problems) | "JoinProblems" >> beam.Flatten()
     chunks = plan.chunks | "HoldChunks" >> RequireValid(problems)
-    rows = plan.rows | "HoldRows" >> RequireValid(problems)
-    embedded = chunks | "EmbedChunks" >> EmbedChunks(embed)
-    done = Buckets(rows, embedded.parts) | "AssembleBuckets" >> AssembleBuckets(assemble)
+    rows = sorted_rows | "HoldRows" >> RequireValid(problems)
+    embedded = chunks | "EmbedChunks" >> EmbedChunks(stages.embed)
+    parts = embedded.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
+    ready = {"rows": rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
+    digests = ready | "ListDigests" >> ListDigests(known)
+    run_id = digests.outcomes | "NameRun" >> NameRun(known, options.publication)
+    groups = {"rows": rows, "parts": parts, "duplicates": digests.sources | "FindDuplicates" >> FindDuplicates()}
+    joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
+    done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
     work = (embedded.work, done.work) | "SumWork" >> SumWork()
-    _ = (done.reports, embedded.parts, problems, work, done.run_id) | "RecordRun" >> RecordRun(record)
+    _ = (done.reports, embedded.parts, problems, work, run_id) | "RecordRun" >> RecordRun(stages.record)
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -190,9 +219,14 @@ def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
     if is_local(beam_options):
         require_limits()
     options = make_options(args, beam_options)
-    root = new_pipeline(beam_options)
-    build(root, options)
-    run_pipeline(root, wait=not args.no_wait, tracks=None if options.known.parent else options.tracks)
+    if is_local(beam_options) and not is_dry_run(beam_options):
+        first = options.known.parent is None
+        with show_extraction(options.tracks if first else None):
+            tag_in_waves(stages_of(options), beam_options)
+    else:
+        root = new_pipeline(beam_options)
+        build(root, options)
+        run_pipeline(root, wait=not args.no_wait)
     if is_dry_run(beam_options):
         return dry_run_answer(beam_options)
     if args.no_wait:
@@ -294,6 +328,10 @@ def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
     receipt = receipts.read(table, launch)
     if receipt.run_id is None:  # reported below; `publish` cannot fix this
         receipts.forget(table, launch)
-    published = publish_receipt(table, receipt, limits)
+    try:
+        published = publish_receipt(table, receipt, limits)
+    except RaceLost:  # its run follows an older snapshot for good: `publish` is not to find it
+        receipts.forget(table, launch)
+        raise
     receipts.forget(table, launch)  # only this one: another launch may still need its own
     return published

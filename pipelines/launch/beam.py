@@ -1,6 +1,7 @@
 """Launches Beam jobs: Beam's flags pass through unchanged, and the default is a local runner without a download."""
 
 import contextlib
+import copy
 import io
 import os
 from collections.abc import Iterator
@@ -34,7 +35,6 @@ from pipelines.launch.runner_names import (
 )
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
-from pipelines.terminal.progress import show_extraction
 from pipelines.terminal.signals import raise_if_stopped
 from pipelines.terminal.watchdog import ended_if_stalled
 from transforms.storage import redact
@@ -167,13 +167,22 @@ def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
         raise UsageError(" ".join(str(error).split())) from error
 
 
-def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None = None) -> PipelineResult | None:
+def worker_threads(options: PipelineOptions) -> int:
+    """Number of workers of a local job, threads or processes."""
+    return int(options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1)
+
+
+def with_workers(options: PipelineOptions, count: int) -> PipelineOptions:
+    """The options of a local job with another number of workers."""
+    changed = copy.deepcopy(options)
+    changed.view_as(DirectOptions).direct_num_workers = count
+    return changed
+
+
+def run_pipeline(root: beam.Pipeline, *, wait: bool = True) -> PipelineResult | None:
     """Runs the job; waits for its end if `wait`.
 
     A dry run launches nothing, but for Dataflow it translates the job.
-
-    Args:
-      tracks: number of tracks to extract, if it is known; for the progress bar of a local job.
 
     Raises:
       CommandFailed: the job failed; finished work is kept, so that the next run resumes.
@@ -181,7 +190,7 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None =
     if is_dry_run(root.options):
         return _dry_run(root)
     try:
-        with _local_run(tracks) if is_local(root.options) else contextlib.nullcontext():
+        with _local_run() if is_local(root.options) else contextlib.nullcontext():
             result = root.run()
             state = result.wait_until_finish() if wait else None
     except (RuntimeError, OSError) as error:
@@ -205,8 +214,8 @@ def _dry_run(root: beam.Pipeline) -> PipelineResult | None:
 
 
 @contextlib.contextmanager
-def _local_run(tracks: int | None) -> Iterator[None]:
-    """Shows progress, keeps the runner from printing tracebacks, and prevents a race that corrupts elements.
+def _local_run() -> Iterator[None]:
+    """Keeps the local runner from printing tracebacks, prevents a race in it, and ends it if it stalls.
 
     Embedded workers print the traceback of every error with the function `print`, whatever the log level is. The error
     that ends the job has it too.
@@ -217,7 +226,7 @@ def _local_run(tracks: int | None) -> Iterator[None]:
     """
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
     vars(sdk_worker)["print"] = lambda *values, **options: None
-    with show_extraction(tracks), ended_if_stalled():
+    with ended_if_stalled():
         yield
 
 

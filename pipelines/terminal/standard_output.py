@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 from pipelines.terminal.visible import printable_json
@@ -25,6 +26,16 @@ def accept_every_text() -> None:
         reconfigure = getattr(stream, "reconfigure", None)  # a test's stream may lack it
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def open_closed_streams() -> None:
+    """Opens the null device where the caller has closed stdin, stdout or stderr: other files would take their place."""
+    with contextlib.suppress(OSError):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
+    if sys.stderr is None:  # stdout stays None: an answer that nobody can read is an error
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the end)
 
 
 def json_text(out: TextIO, value: Any, **layout: Any) -> str:

@@ -29,8 +29,9 @@ def keep_traceback(error: BaseException) -> str:
     if Tracebacks.shown:
         return "the traceback is above"
     now = datetime.datetime.now(datetime.UTC)
-    path = Path(tempfile.gettempdir()) / f"catalog-tagger-{now:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.log"
+    path = Path(f"catalog-tagger-{now:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.log")
     try:
+        path = tempfile.gettempdir() / path
         # The name is new: a file or link that another user put there is not followed.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", errors="backslashreplace") as file:

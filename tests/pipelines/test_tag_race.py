@@ -3,6 +3,7 @@
 import pytest
 
 from pipelines.cli import main
+from pipelines.terminal.answer import Answer
 from tests.support.world import make_world, tag, tag_code
 from transforms.publishing import commit
 from transforms.table.snapshots import current_snapshot
@@ -29,21 +30,8 @@ def overtaken(world, monkeypatch):
                 with monkeypatch.context() as patch:
                     patch.setattr("pipelines.jobs.publish.publish", publish)
                     words = ["--catalog", str(other), "--catalog-root", str(world.folder), "--table", str(table)]
-                    assert (
-                        main(
-                            [
-                                "tag",
-                                *words,
-                                "--model",
-                                str(world.bundle),
-                                "--max-reject-ratio",
-                                "1",
-                                "--max-removed-ratio",
-                                "1",
-                            ]
-                        )
-                        == 0
-                    )
+                    words += ["--model", str(world.bundle), "--max-reject-ratio", "1", "--max-removed-ratio", "1"]
+                    assert main(["tag", *words]) == 0
             return publish(root, run, limits)
 
         monkeypatch.setattr("pipelines.jobs.publish.publish", late)
@@ -58,6 +46,7 @@ def test_the_loser_plans_again_and_publishes(world, tmp_path, overtaken, monkeyp
     snapshot = tag(world, tmp_path / "table", "--max-removed-ratio", "1")
     assert snapshot.number == 2 and snapshot.run.content_hash == alone.run.content_hash
     assert snapshot.run.counts["decoded"] == 0  # the part files of the first attempt were found
+    assert not list((tmp_path / "table" / "launches").iterdir())
 
 
 def test_without_a_deadline_the_loser_gives_up_and_keeps_its_work(world, tmp_path, overtaken, capsys):
@@ -65,4 +54,19 @@ def test_without_a_deadline_the_loser_gives_up_and_keeps_its_work(world, tmp_pat
     assert tag_code(world, tmp_path / "table", "--publish-deadline", "0") == 4
     assert "snapshot 1 is already published" in capsys.readouterr().err
     assert current_snapshot(str(tmp_path / "table")).number == 1
+    assert main(["publish", str(tmp_path / "table")]) == 1
+    assert "no finished run to publish" in capsys.readouterr().err
     assert tag(world, tmp_path / "table", "--max-removed-ratio", "1").run.counts["decoded"] == 0
+
+
+def test_publish_names_an_overtaken_run_once(world, tmp_path, capsys, monkeypatch):
+    table = tmp_path / "table"
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.jobs.tag._finish", lambda *_: Answer(text="not published", document={}))
+        assert tag_code(world, table) == 0
+    other = tmp_path / "other.csv"
+    other.write_text("track_id,uri\nother,none.flac\n")
+    assert tag_code(world, table, "--max-reject-ratio", "1", catalog=other) == 0
+    capsys.readouterr()
+    assert [main(["publish", str(table)]) for _ in range(2)] == [4, 1]
+    assert "no finished run to publish" in capsys.readouterr().err

@@ -17,6 +17,9 @@ from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
 
 _LEFT = []
+_NUMBERS = []
+"""Numbers of the requests of this child so far: the parent counts down."""
+
 _FACTS = {
     "duration_s": 3.0,
     "sample_rate": 44_100,
@@ -30,6 +33,7 @@ _FACTS = {
 def extract(data, spec, limits):
     """Features of nothing, unless the first line is a poison pill's name."""
     name = data.decode().partition("\n")[0]
+    _NUMBERS.append(limits.tracks_per_child - len(_NUMBERS) - 1)
     if name != "good":
         PILLS[name]()
     return _features(spec)
@@ -52,8 +56,28 @@ def _features(spec):
     return Features(patches=patches, starts_s=starts_s, facts=AudioFacts(**_FACTS))
 
 
-def _signal_self(number):
-    return lambda: os.kill(os.getpid(), number)
+def _killer():
+    """A process that ends this one with SIGKILL, as the kernel does without memory; what is written to wakes it."""
+    victim = os.getpid()
+    wait, wake = os.pipe()
+    if (starter := os.fork()) == 0:
+        if os.fork() == 0:  # not a child of this process, which may have none
+            os.dup2(wait, 0)
+            os.closerange(1, 1024)
+            if os.read(0, 1):
+                os.kill(victim, signal.SIGKILL)
+        os._exit(0)
+    os.waitpid(starter, 0)
+    os.close(wait)
+    return wake
+
+
+_WAKE = _killer() if "transforms.extraction.child" in sys.orig_argv else None
+
+
+def _killed_from_outside():
+    os.write(_WAKE, b"x")
+    time.sleep(60)
 
 
 def _busy_loop():
@@ -104,7 +128,12 @@ def _write():
 
 
 def _say(head):
-    return lambda: wire.send(int(sys.argv[2]), head)
+    return lambda: _answer(head)
+
+
+def _answer(head, body=b"", after=0):
+    """Sends an answer to the present request, or to one `after` it."""
+    wire.send(int(sys.argv[2]), {"number": _NUMBERS[-1] - after} | head, body)
 
 
 def _say_bytes(text):
@@ -116,7 +145,7 @@ def _forge(head=None, facts=None, shape=None, starts=(0.0,), patch=0.0, spare=0)
     shape = [len(starts), *_SHAPE] if shape is None else shape
     head = {"shape": shape, "facts": _FACTS | (facts or {})} if head is None else head
     body = np.array(starts, "<f4").tobytes() + np.full((len(starts), *_SHAPE), patch, "<f2").tobytes() + bytes(spare)
-    return lambda: wire.send(int(sys.argv[2]), head, body)
+    return lambda: _answer(head, body)
 
 
 _SHAPE = FeatureSpec().patch_shape
@@ -162,6 +191,8 @@ FORGERIES = {
     "no detail": _forge({"reason": "silent", "core_us": 0}),
     "a detail of a megabyte": _forge({"reason": "silent", "detail": "x" * (1 << 20), "core_us": 0}),
     "a head of nothing": _forge({}),
+    "an answer without a number": _forge({"number": None, "shape": [1, *_SHAPE], "facts": _FACTS}),
+    "the answer to another request": _forge({"number": -1, "shape": [1, *_SHAPE], "facts": _FACTS}),
 }
 """Answers that cannot be true -> how a child gives them."""
 
@@ -193,10 +224,19 @@ class Told(DecodeError):
 
 HEAVY = ("librosa", "numba", "scipy", "apache_beam", "tensorflow", "pyarrow")
 
+
+def _last_words():
+    os.write(2, b"\x1b]0;title\x07\x1b[2J\0\xff" + "\u202e\u2028\u200b".encode())
+    os._exit(1)
+
+
 PILLS = {
+    "two answers": lambda: _answer({"reason": "silent", "detail": "forged", "core_us": 0}),
+    "last words": _last_words,
     "segfault": lambda: ctypes.string_at(0),
     "abort": os.abort,
-    "sigkill": _signal_self(signal.SIGKILL),
+    "kill itself": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "sigkill": _killed_from_outside,
     "exit": lambda: os._exit(3),
     "endless loop": lambda: time.sleep(3600),
     "busy loop": _busy_loop,

@@ -1,7 +1,7 @@
 """A child's answer about one track. The parent checks all of it: a file may have taken over its decoder."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,8 @@ MOST_HEAD_BYTES = 1 << 16
 PARENTS_REASONS = frozenset(error.reason for error in (Crash, SourceNotFound, SourceUnavailable, Timeout, Unknown))
 """Reasons that the parent alone finds: a child that names one of them is not believed."""
 
-_MOST_COST = 1 << 53
+_MOST_COST = 1 << 40
+"""Highest cost of one track: 12 days in microseconds, 1 TiB in bytes. The sums of a run stay within 64 bits."""
 
 
 def most_body_bytes(spec: FeatureSpec) -> int:
@@ -37,36 +38,46 @@ def most_body_bytes(spec: FeatureSpec) -> int:
     return spec.patches_per_track * (4 + 2 * frames * mels)
 
 
-def send_features(fd: int, features: Features) -> None:
+class Recipient(NamedTuple):
+    """Where an answer goes: the pipe, and the number of the request that it answers."""
+
+    fd: int
+    number: int
+
+
+def send_features(to: Recipient, features: Features) -> None:
     """Answers with a track's features."""
-    head: dict[str, Any] = {"shape": features.patches.shape, "facts": dataclasses.asdict(features.facts)}
+    facts = dataclasses.asdict(features.facts)
+    head: dict[str, Any] = {"number": to.number, "shape": features.patches.shape, "facts": facts}
     if features.facts.damage is not None:
-        head["facts"]["damage"] = _shortened(features.facts.damage)
+        facts["damage"] = printable(features.facts.damage)
     if features.cost is not None:
         head["cost"] = dataclasses.asdict(features.cost)
     body = features.starts_s.astype("<f4").tobytes() + features.patches.astype("<f2").tobytes()
-    send(fd, head, body)
+    send(to.fd, head, body)
 
 
-def send_error(fd: int, error: TrackError) -> None:
+def send_error(to: Recipient, error: TrackError) -> None:
     """Answers with the reason why a track has no features."""
-    send(fd, {"reason": error.reason, "detail": _shortened(str(error)), "core_us": error.core_us})
+    head = {"number": to.number, "reason": error.reason, "detail": printable(str(error)), "core_us": error.core_us}
+    send(to.fd, head)
 
 
-def _shortened(text: str) -> str:
+def printable(text: str) -> str:
     """Valid, printable text of at most `MOST_TEXT` characters."""
     shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text[:MOST_TEXT])
     return shown if len(shown) <= MOST_TEXT and len(text) <= MOST_TEXT else f"{shown[: MOST_TEXT - 3]}..."
 
 
-def parse_answer(head: dict[str, Any], body: bytes, spec: FeatureSpec, limits: Limits) -> Features:
-    """The features of an answer.
+def parse_answer(number: int, head: dict[str, Any], body: bytes, spec: FeatureSpec, limits: Limits) -> Features:
+    """The features of the answer to the request of this number.
 
     Raises:
       TrackError: the answer names it.
       Garbled: the answer cannot be true: a shape, a range, a number or a text is not what extraction gives.
     """
     try:
+        _check_number("number", head["number"], int, number, number)  # a second answer is not the next track's
         answer = _error(head) if "reason" in head else _features(head, body, spec, limits)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise Garbled(f"{type(error).__name__}: {error}"[:MOST_TEXT]) from error

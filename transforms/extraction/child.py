@@ -12,6 +12,7 @@ import io
 import os
 import pkgutil
 import resource
+import signal
 import sys
 from collections.abc import Callable
 
@@ -22,7 +23,7 @@ import soundfile
 from transforms.audio.errors import MemoryLimit, ResourceLimit, TrackError
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction import protocol as wire
-from transforms.extraction.answers import send_error, send_features
+from transforms.extraction.answers import Recipient, send_error, send_features
 from transforms.extraction.confinement import confine, is_weak
 from transforms.features.extract import Features, core_seconds
 from transforms.features.extract import extract as run_extract
@@ -56,13 +57,13 @@ def main(request_fd: int, answer_fd: int) -> None:
     wire.send(answer_fd, {"confinement": measures})
     while True:
         try:
-            _, data = wire.receive(request_fd)
+            head, data = wire.receive(request_fd)
         except wire.Closed:
             return
         except MemoryError:
             sys.exit(wire.NO_MEMORY)
         _renew_cpu_time(limits)
-        _answer(answer_fd, extract, data, spec, limits, is_weak(measures))
+        _answer(Recipient(answer_fd, head["number"]), extract, data, spec, limits, is_weak(measures))
         del data  # its memory is the next file's
 
 
@@ -95,6 +96,8 @@ def lower_limits(limits: Limits) -> None:
     ):
         most = _granted(kind, value)
         resource.setrlimit(kind, (most, most))
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))  # it counts over the process's life, not per track
 
 
 def _granted(kind: int, value: int) -> int:
@@ -104,36 +107,37 @@ def _granted(kind: int, value: int) -> int:
 
 
 def _renew_cpu_time(limits: Limits) -> None:
-    """Grant each track its own processor time: the kernel counts over the process's life."""
-    used = int(core_seconds()) + 1
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (_granted(resource.RLIMIT_CPU, used + limits.cpu_s), hard))
+    """Grants each track its own processor time, by a timer: at its end comes SIGPROF.
+
+    A process may lower its hard limit of processor time, and is then killed as by the machine.
+    """
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
 
 
-def _answer(fd: int, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits, weak: bool) -> None:
+def _answer(to: Recipient, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits, weak: bool) -> None:
     pid, open_files, start = os.getpid(), _open_files() if weak else 0, core_seconds()
     try:
         features = extract(data, spec, limits)
         if weak:  # else the kernel has refused to open a file or to start a process
             _check_left_behind(pid, open_files)
     except TrackError as error:
-        _refuse(fd, pid, error, start)
+        _refuse(to, pid, error, start)
     except MemoryError:
-        _refuse(fd, pid, MemoryLimit(f"more than {limits.address_space_bytes} bytes of address space"), start)
+        _refuse(to, pid, MemoryLimit(f"more than {limits.address_space_bytes} bytes of address space"), start)
     except OSError as error:
         _only_in(pid)
         if error.errno not in _OUT_OF_RESOURCES:
             raise
-        _refuse(fd, pid, ResourceLimit(os.strerror(error.errno)), start)
+        _refuse(to, pid, ResourceLimit(os.strerror(error.errno)), start)
     else:
-        send_features(fd, features)
+        send_features(to, features)
 
 
-def _refuse(fd: int, pid: int, error: TrackError, start: float) -> None:
+def _refuse(to: Recipient, pid: int, error: TrackError, start: float) -> None:
     """Answers with an error and the processor time since `start`."""
     _only_in(pid)
     error.core_us = round(1e6 * (core_seconds() - start))
-    send_error(fd, error)
+    send_error(to, error)
 
 
 def _open_files() -> int:

@@ -15,7 +15,7 @@ import time
 from transforms.audio.errors import Crash, MemoryLimit, ResourceLimit, Timeout, TrackError, Unknown
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction import protocol as wire
-from transforms.extraction.answers import MOST_HEAD_BYTES, most_body_bytes, parse_answer
+from transforms.extraction.answers import MOST_HEAD_BYTES, most_body_bytes, parse_answer, printable
 from transforms.extraction.confinement import SECCOMP, is_weak
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
@@ -131,9 +131,9 @@ class ChildProcess:
         self.tracks_left -= 1
         core, deadline = self._core_seconds(), time.monotonic() + self._limits.wall_s
         try:
-            wire.send(self._request, {}, data, deadline)
+            wire.send(self._request, {"number": self.tracks_left}, data, deadline)
             answer = wire.receive(self._answer, deadline, most_head=MOST_HEAD_BYTES, most_body=self._most_body)
-            return parse_answer(*answer, self._spec, self._limits)
+            return parse_answer(self.tracks_left, *answer, self._spec, self._limits)
         except wire.Late:
             spent = self._core_seconds() - core
             self.end()
@@ -168,7 +168,7 @@ class ChildProcess:
     def _post_mortem(self) -> TrackError | ChildLost:
         """What ended the child."""
         status = self._wait()
-        if status == -signal.SIGXCPU:
+        if status == -signal.SIGPROF:
             return Timeout(f"more than {self._limits.cpu_s} s of processor time")
         if status == -signal.SIGXFSZ:
             return ResourceLimit("the decoder wrote files")
@@ -185,7 +185,7 @@ class ChildProcess:
     def _last_words(self) -> str:
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - 2000))
-        return self._stderr.read().decode(errors="replace").strip()
+        return printable(self._stderr.read().decode(errors="replace").strip())
 
     def is_spent(self) -> bool:
         """Whether the child is dead or has served its number of tracks."""

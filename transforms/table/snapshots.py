@@ -11,6 +11,9 @@ from transforms.schemas.tables import SCHEMA_VERSION
 from transforms.table.layout import snapshot_path
 from transforms.table.versions import TableError, check_version, is_sealed
 
+COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", "reused")
+"""Counts of a run, in the order in which they are printed."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataFile:
@@ -78,7 +81,7 @@ class Run:
     ids: Ids
     counts: dict[str, int]
     reasons: dict[str, int]
-    options: dict[str, Any]
+    options: dict[str, float | None]
     files: tuple[DataFile, ...]
     counted: int | None = None
     changes: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -109,7 +112,7 @@ class Run:
 
         Raises:
           TableError: written by another schema version.
-          ValueError: the run's id or the path of a file is not a plain name.
+          ValueError: the run's id or the path of a file is not a plain name, or a count is missing.
         """
         if obj["schema_version"] != SCHEMA_VERSION:
             raise TableError(
@@ -117,6 +120,8 @@ class Run:
                 "upgrade catalog-tagger"
             )
         inner_path(obj["run_id"])
+        if missing := [name for name in COUNTS if name not in obj["counts"]]:
+            raise ValueError(f"it does not count {missing[0]} tracks")
         names = {f.name for f in dataclasses.fields(cls)}
         fields = {k: v for k, v in obj.items() if k in names}
         checksums = obj.get("checksums", {})

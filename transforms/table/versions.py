@@ -34,6 +34,10 @@ class TableMetadata:
     min_reader_version: int = READER_VERSION
     min_writer_version: int = WRITER_VERSION
 
+    def __post_init__(self) -> None:
+        if self.buckets < 1:
+            raise ValueError(f"buckets={self.buckets}: a table has at least one")
+
     def to_json(self) -> dict[str, Any]:
         """The file as a JSON object."""
         return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}

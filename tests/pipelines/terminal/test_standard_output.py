@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli import main
 from tests.support.published import fake_bundle, publish_table
 
 
@@ -55,6 +56,27 @@ def test_a_closed_output_is_one_line(table):
     shell = f'exec "{sys.executable}" -m pipelines.cli query "{table}" "SELECT 1" >&-'
     done = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 1 and done.stderr == "catalog-tagger: standard output cannot be written: it is closed\n"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", pytest.param("<&- 2>&-", marks=pytest.mark.long)])
+def test_without_stderr_a_command_ends_as_ever(table, closed):
+    """No other file gets the number of a closed stream, so nothing writes into it."""
+    words = f'"{sys.executable}" -m pipelines.cli'
+    shell = f'{words} query "{table}" "SELECT 1 AS x" --json {closed} && exec {words} query "{table}" "SELECT" {closed}'
+    done = subprocess.run(["sh", "-c", shell], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert json.loads(done.stdout) == [{"x": 1}] and done.returncode == 2
+
+
+def test_no_memory_and_no_place_for_a_traceback_are_told_in_a_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("pipelines.cli.program.main", lambda *_, **__: bytes(1 << 62))
+    assert main(["describe", "x"]) == 1
+    assert capsys.readouterr().err == (
+        "catalog-tagger: memory is exhausted: give this process more, or raise `ulimit -v`\n"
+    )
+    monkeypatch.setattr("pipelines.cli.program.main", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: (tmp_path / "missing").read_text())
+    assert main(["describe", "x"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])

@@ -2,11 +2,13 @@
 
 import os
 import platform
+import re
 import sys
 
 import pytest
 
 from tests.support.attempts import ATTEMPTS, SYSCALLS
+from tests.support.own_attempts import OWN_ATTEMPTS
 from tests.support.synth import SPEC
 from transforms.audio.limits import Limits
 from transforms.extraction.child_process import SandboxError
@@ -17,8 +19,11 @@ from transforms.extraction.seccomp import ALLOWED_CALLS, load_libseccomp
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or isinstance(load_libseccomp(), str), reason="the kernel or libseccomp has no allow-list"
 )
-BY_NUMBER = {f"system call {name}" for name in SYSCALLS} | {"swap off", "log to the kernel"}
-REFUSALS = {"PermissionError", "OSError", "RuntimeError", "ModuleNotFoundError", "ValueError"}
+BY_NUMBER = {
+    *(f"system call {name}" for name in SYSCALLS),
+    *("swap off", "log to the kernel", "kill its thread by another call"),
+}
+REFUSALS = {"PermissionError", "OSError", "RuntimeError", "ModuleNotFoundError", "ValueError", "itimer_error"}
 """EPERM as it is; threads that cannot start, limits that cannot be raised and modules that cannot be read by others."""
 
 
@@ -44,6 +49,17 @@ def test_an_attempt_is_refused(sandbox, published, attempt):
     argument = str(os.getpid()) if "sibling" in attempt or "another" in attempt else str(published)
     assert sandbox.submit(f"{attempt}\n{argument}".encode()).exception().detail in REFUSALS
     assert published.read_bytes() == b"PAR1" and [path.name for path in published.parent.iterdir()] == [published.name]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are those of x86-64")
+def test_no_attempt_of_another_author_succeeds(published):
+    """Calls by another table, such as those of i386, end the child."""
+    with Sandbox(SPEC, Limits(), 1, extractor="tests.support.own_attempts:tried") as sandbox:
+        asked = {name: sandbox.submit(f"{name}\n{published}".encode()) for name in OWN_ATTEMPTS}
+        told = {name: str(future.exception()) for name, future in asked.items()}
+    refused = re.compile(r"(Permission|OS|Runtime|ModuleNotFound)Error|itimer_error|ended by SIGSYS")
+    assert {name: text for name, text in told.items() if not refused.match(text)} == {}
+    assert len(told) > 130 and published.read_bytes() == b"PAR1" and len(list(published.parent.iterdir())) == 1
 
 
 def test_more_attempts_than_a_reviewer_made():

@@ -115,6 +115,11 @@ def test_a_poison_pill_is_one_reject_with_its_reason(poisoned, pill):
     assert reason_of(bad) == REASONS[pill]
 
 
+def test_what_a_child_does_to_itself_is_a_crash_and_no_fault_of_the_machine(poisoned):
+    assert poisoned.submit(b"abort").exception().detail == "ended by SIGABRT"
+    assert poisoned.submit(b"kill itself").exception().detail == "Operation not permitted"
+
+
 @pytest.mark.parametrize("pill", [b"surprise", b"busy reject", b"busy crash", b"busy loop"], ids=bytes.decode)
 def test_the_processor_time_of_a_reject_is_told(poisoned, pill):
     spent_us = poisoned.submit(pill).exception().core_us
@@ -208,6 +213,17 @@ def test_an_answer_that_cannot_be_true_is_a_crash(poisoned, forgery):
     bad, good = poisoned.submit(forgery.encode()), poisoned.submit(b"good")
     assert (reason_of(bad), reason_of(good)) == ("crash", "tagged")
     assert len(bad.exception().detail) < 3000
+
+
+def test_a_second_answer_is_not_the_next_track_s():
+    with Sandbox(SPEC, LIMITS, 1, extractor=POISON) as sandbox:
+        pills = [b"good", b"two answers", b"good", b"good"] * 2
+        assert [reason_of(sandbox.submit(pill)) for pill in pills] == ["tagged", "silent", "tagged", "tagged"] * 2
+
+
+def test_last_words_are_printable(poisoned):
+    detail = poisoned.submit(b"last words").exception().detail
+    assert detail.startswith("\\x1b]0;title") and detail.isprintable()
 
 
 def test_children_import_neither_librosa_nor_beam(poisoned):
