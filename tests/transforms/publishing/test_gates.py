@@ -30,14 +30,28 @@ def test_a_good_run_passes_and_every_value_is_recorded() -> None:
     results = judge(FACTS, GateLimits())
     assert refusal(results) is None
     recorded = gates_json(results)
-    assert list(recorded) == [gate.name for gate in GATES if gate.name not in ("labels", "examples")]
+    assert list(recorded) == [gate.name for gate in GATES if gate.name not in ("labels", "examples", "rollback")]
     assert recorded["removed"] == {"value": 0.2, "limit": 0.2, "passed": True}
     assert recorded["rejected"] == {"value": 0.1, "limit": 0.1, "passed": True}
     assert recorded["unavailable"] == {"value": 0.0, "limit": 0.0005, "passed": True}
 
 
 def test_a_dataset_is_judged_by_every_gate() -> None:
-    assert list(gates_json(judge(DATASET, GateLimits()))) == [gate.name for gate in GATES]
+    found = list(gates_json(judge(DATASET, GateLimits())))
+    assert found == [gate.name for gate in GATES if gate.name != "rollback"]
+
+
+def test_a_rollback_is_judged_by_its_files_and_not_by_ratios() -> None:
+    again = dataclasses.replace(FACTS, rolled_back_to=3, restored=True, rejected=9, unavailable=9, before=None)
+    results = judge(again, GateLimits())
+    assert refusal(results) is None
+    left = ("removed", "rejected", "unavailable", "labels", "examples")
+    assert list(gates_json(results)) == [gate.name for gate in GATES if gate.name not in left]
+    assert re.search(
+        r"other files than snapshot 3", refusal(judge(dataclasses.replace(again, restored=False), GateLimits())) or ""
+    )
+    missing = dataclasses.replace(again, wrong_files=("a: 1 bytes",))
+    assert re.search(r"^a: 1 bytes: restore it from a copy, or roll back", refusal(judge(missing, GateLimits())) or "")
 
 
 @pytest.mark.parametrize(
