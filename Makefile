@@ -6,7 +6,7 @@ EXTRAS := tensorflow,onnx,report,query,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark musicnn bench docs structure constraints clean
+.PHONY: help setup demo test test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark musicnn bench docs structure constraints wheel image clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -80,6 +80,15 @@ structure: setup  ## count folders, circles, functions and the modules that `tag
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate setup.py $(foreach extra,tensorflow onnx report query dataflow test dev,--extra $(extra)) -o constraints.txt
+
+wheel: setup  ## build the wheel into dist/
+	rm -rf build  # setuptools would ship modules that are gone
+	$(BIN)/uv build --quiet --wheel --out-dir dist .
+
+IMAGE ?= catalog-tagger:0.1.0-worker
+TARGET ?= worker
+image:  ## build the image with docker (IMAGE=name, TARGET=worker, dataflow or trainer)
+	docker build --file deploy/Dockerfile --target $(TARGET) --tag $(IMAGE) .
 
 clean:  ## remove what the targets made, the environment excepted
 	rm -rf demo .bench .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -49,6 +49,7 @@ setup(
         "google-auth>=2.35,<3",
         "google-cloud-storage>=3.0,<4",
         "google-crc32c>=1.5,<2",
+        "grpcio>=1.67,<2",
         "librosa>=0.11,<2",
         "numpy>=2.0,<2.5",
         "pyarrow>=25,<26",

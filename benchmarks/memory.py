@@ -1,4 +1,7 @@
-"""Peak memory of `tag`, cost of an unchanged track and size of the tables, on catalogs of many tiny files."""
+"""Peak memory of `tag`, cost of an unchanged track and size of the tables, on catalogs of many tiny files.
+
+Memory at a million rows is measured on part files of ready embeddings.
+"""
 
 import shutil
 from collections.abc import Sequence
@@ -6,11 +9,14 @@ from pathlib import Path
 
 from benchmarks import corpus
 from benchmarks.processes import Usage, catalog_tagger
+from benchmarks.ready import write_ready
 from benchmarks.report import Row
 from transforms.schemas.tables import TABLES
 from transforms.table.snapshots import Snapshot, current_snapshot
 
 SMALL, LARGE = 1_000, 20_000
+READY = (20_000, 1_000_000)
+MOST_GROWTH = 1.2
 
 
 def rows(work: Path, root: Path, repetitions: int = 3) -> list[Row]:
@@ -25,7 +31,35 @@ def rows(work: Path, root: Path, repetitions: int = 3) -> list[Row]:
         first[count] = catalog_tagger(command, root)
     again = [catalog_tagger(command, root) for _ in range(repetitions)]
     snapshot = _checked(current_snapshot(str(table)))
-    return [*_memory(first), *_unchanged(again, snapshot), _size(snapshot)]
+    measured = [*_memory(first), *_unchanged(again, snapshot), _size(snapshot)]
+    return [*measured, *_ready(work, root, bundle)]
+
+
+def _ready(work: Path, root: Path, bundle: Path) -> list[Row]:
+    """Peak memory over part files of ready embeddings, of few and of many rows."""
+    peaks = {}
+    for count in READY:
+        folder = work / f"ready-{count}"
+        shutil.rmtree(folder, ignore_errors=True)
+        catalog, table = write_ready(folder, str(bundle), count)
+        command = ["tag", "--catalog", str(catalog), "--model", str(bundle), "--table", str(table)]
+        peaks[count] = catalog_tagger(command, root).tree_mib
+        shutil.rmtree(folder)
+    few, many = READY
+    note = "part files of ready embeddings, buckets of 20,000"
+    rows = [
+        Row(benchmark="memory", name=f"Peak memory of `tag`, {count:,} rows, nothing decoded", value=peak, unit="MiB")
+        for count, peak in peaks.items()
+    ]
+    ratio = Row(
+        benchmark="memory",
+        name=f"Peak memory of `tag`: {many:,} rows over {few:,}",
+        value=peaks[many] / peaks[few],
+        unit="x",
+        note=note,
+        target=MOST_GROWTH,
+    )
+    return [*rows, ratio]
 
 
 def _checked(snapshot: Snapshot | None) -> Snapshot:

@@ -16,7 +16,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.report import Row, performance, render, replace_between_markers, summary, write_results
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = ("extraction", "pipeline", "memory", "inference", "trunks")
+BENCHMARKS = ("extraction", "pipeline", "memory", "heavy", "inference", "trunks")
 """Modules with `rows(work, root) -> list[Row]`, in the table's order."""
 
 

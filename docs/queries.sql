@@ -1,5 +1,6 @@
 -- Typical questions, for DuckDB: run them with catalog-tagger query TABLE "...",
--- or after catalog-tagger sql TABLE --engine duckdb.
+-- or after catalog-tagger sql TABLE --engine duckdb. Questions 6 and 7 compare with the snapshot before (previous_...),
+-- and in catalog-tagger query, snapshot_3_tracks and so on are the tables of snapshot 3.
 -- Tags and ids are those of `make demo`; replace them with your own.
 
 -- 1. Which tags are most frequent?
@@ -10,7 +11,7 @@ GROUP BY tag
 ORDER BY tracks DESC, tag
 LIMIT 20;
 
--- 2. All calm instrumental tracks, the calmest first. A parent includes its children: calm includes dreamy and warm.
+-- 2. All calm instrumental tracks, the calmest first. A parent's score is at least its child's: that of calm, of warm.
 SELECT t.track_id, t.title, t.artist, calm.score AS calm, voice.score AS instrumental
 FROM tracks AS t
 JOIN track_tags AS calm ON calm.track_id = t.track_id AND calm.tag = 'mood/calm' AND calm.is_positive
@@ -49,17 +50,23 @@ FULL JOIN previous_ledger AS before USING (track_id)
 GROUP BY ALL
 ORDER BY tracks DESC, before, now;
 
--- 7. Which tags did tracks gain or lose since the snapshot before?
+-- 7. Which tags did tracks gain or lose since the snapshot before? Only tracks of both snapshots count. A tag that left
+-- the taxonomy is lost by all its tracks; a new one is gained.
+WITH kept AS (SELECT track_id FROM tracks SEMI JOIN previous_tracks USING (track_id)),
+  now AS (SELECT track_id, tag, score, is_positive FROM track_tags SEMI JOIN kept USING (track_id)),
+  before AS (SELECT track_id, tag, score, is_positive FROM previous_track_tags SEMI JOIN kept USING (track_id))
 SELECT tag,
-  count(*) FILTER (now.is_positive AND NOT before.is_positive) AS gained,
-  count(*) FILTER (before.is_positive AND NOT now.is_positive) AS lost,
+  CASE WHEN tag NOT IN (SELECT tag FROM taxonomy) THEN 'removed'
+    WHEN tag NOT IN (SELECT tag FROM previous_taxonomy) THEN 'new' ELSE 'kept' END AS in_taxonomy,
+  count(*) FILTER (now.is_positive AND NOT coalesce(before.is_positive, false)) AS gained,
+  count(*) FILTER (before.is_positive AND NOT coalesce(now.is_positive, false)) AS lost,
   round(max(abs(now.score - before.score)), 4) AS largest_move
-FROM track_tags AS now
-JOIN previous_track_tags AS before USING (track_id, tag)
+FROM now
+FULL JOIN before USING (track_id, tag)
 GROUP BY tag
 ORDER BY gained + lost DESC, tag;
 
--- 8. Which tags co-occur? Lift: how many times more often than if they were independent.
+-- 8. Which tags of different categories co-occur? Lift: how many times more often than if they were independent.
 WITH positive AS (SELECT track_id, tag, category FROM track_tags WHERE is_positive),
   single AS (SELECT tag, count(*) AS tracks FROM positive GROUP BY tag),
   pairs AS (
@@ -75,14 +82,35 @@ JOIN single AS b ON b.tag = tag_b
 ORDER BY together DESC, lift DESC, tag_a, tag_b
 LIMIT 20;
 
--- 9. How does the share of positive tracks compare with the share of annotated tracks?
-SELECT x.tag, x.threshold, round(avg(t.is_positive::INT), 3) AS positive_share, round(avg(t.score), 3) AS mean_score,
-  round(avg((t.expert_weight > 0)::INT) FILTER (a.track_id IS NOT NULL), 3) AS annotated_share
+-- 9. How does the share of positive tracks compare with the share of annotated tracks? A track is annotated in a category
+-- if one of its tags there has a weight. Then every tag of the category counts: given if it, or a tag under it, has a
+-- weight above 0, and otherwise not given.
+WITH RECURSIVE under AS (
+    SELECT tag, tag AS broader FROM taxonomy
+    UNION
+    SELECT u.tag, parent.tag FROM under AS u JOIN taxonomy AS x ON x.tag = u.broader, unnest(x.parents) AS parent(tag)
+  ),
+  given AS (
+    SELECT u.broader AS tag, count(DISTINCT t.track_id) AS tracks
+    FROM track_tags AS t JOIN under AS u ON u.tag = t.tag
+    WHERE t.expert_weight > 0
+    GROUP BY u.broader
+  ),
+  annotated AS (
+    SELECT category, count(DISTINCT track_id) AS tracks FROM track_tags WHERE expert_weight IS NOT NULL GROUP BY category
+  ),
+  scored AS (
+    SELECT tag, count(*) FILTER (is_positive) AS positive, avg(score) AS mean_score FROM track_tags GROUP BY tag
+  )
+SELECT x.tag, x.threshold,
+  round(coalesce(s.positive, 0) / tagged.tracks, 3) AS positive_share,
+  round(s.mean_score, 3) AS mean_score,
+  round(coalesce(g.tracks, 0) / a.tracks, 3) AS annotated_share
 FROM taxonomy AS x
-JOIN track_tags AS t USING (tag)
-LEFT JOIN (SELECT DISTINCT track_id, category FROM track_tags WHERE expert_weight IS NOT NULL) AS a
-  ON a.track_id = t.track_id AND a.category = t.category
-GROUP BY ALL
+CROSS JOIN (SELECT count(*) AS tracks FROM tracks) AS tagged
+LEFT JOIN scored AS s ON s.tag = x.tag
+LEFT JOIN given AS g ON g.tag = x.tag
+LEFT JOIN annotated AS a ON a.category = x.category
 ORDER BY abs(positive_share - annotated_share) DESC NULLS LAST, x.tag;
 
 -- 10. Which tracks sound most like this one? Cosine of the embeddings.
@@ -103,7 +131,7 @@ ORDER BY l.track_id;
 
 -- 12. Which tracks should be annotated next? Those whose scores are closest to the thresholds.
 SELECT t.track_id, k.title, round(avg(abs(t.score - x.threshold)), 4) AS mean_distance,
-  arg_min(t.tag, abs(t.score - x.threshold)) AS least_sure_of
+  arg_min(t.tag, (abs(t.score - x.threshold), t.tag)) AS least_sure_of
 FROM track_tags AS t
 JOIN taxonomy AS x USING (tag)
 JOIN tracks AS k USING (track_id)
@@ -125,12 +153,12 @@ WHERE expert_weight IS NOT NULL
 ORDER BY abs(expert_weight - model_score) DESC, track_id, tag
 LIMIT 10;
 
--- 15. A playlist: energetic, at most one track per artist.
+-- 15. A playlist: energetic, at most one track per artist. Tracks without an artist_id all count as of other artists.
 SELECT t.track_id, t.artist, t.title, m.score
 FROM track_tags AS m
 JOIN tracks AS t USING (track_id)
 WHERE m.tag = 'mood/energetic'
-QUALIFY row_number() OVER (PARTITION BY t.artist_id ORDER BY m.score DESC, t.track_id) = 1
+QUALIFY row_number() OVER (PARTITION BY t.artist_id, if(t.artist_id IS NULL, t.track_id, NULL) ORDER BY m.score DESC, t.track_id) = 1
 ORDER BY m.score DESC, t.track_id
 LIMIT 10;
 

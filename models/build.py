@@ -14,7 +14,7 @@ from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import Embedding
 from models.bundles.writing import check_output
 from models.draft import BundleDraft
-from models.embedding.embedder import TrackEmbedder
+from models.embedding.embedder import LoadedTrunk, TrackEmbedder
 from models.embedding.pooling import Pooling
 from models.evaluation.intervals import with_intervals
 from models.fitting.gain import Gain
@@ -161,7 +161,8 @@ def _embedded(
     manifest: DatasetManifest, paths: Mapping[str, list[str]], chosen: Sequence[ChosenTrunk], pooling: Pooling
 ) -> dict[str, SplitRows]:
     """Embeds the tracks of each split exactly as the new bundle will."""
-    embedder = TrackEmbedder([(trunk.run, trunk.facts.patch_dim) for trunk in chosen], manifest.feature_spec, pooling)
+    loaded = [LoadedTrunk(trunk.run, trunk.facts.patch_dim, trunk.facts.batch) for trunk in chosen]
+    embedder = TrackEmbedder(loaded, manifest.feature_spec, pooling)
     size = len(manifest.taxonomy.tags)
     return {
         split: embed_split(_tracks(manifest, paths, split), embedder, size, manifest.splits.get(split, 0), split)

@@ -56,9 +56,15 @@ COMMANDS = {
     "publish": Entry(
         "publish", "Audit a finished run (default: that of the last launch) and commit it as the next snapshot."
     ),
+    "rollback": Entry("rollback", "Publish the content of an earlier snapshot as the next snapshot."),
+    "snapshots": Entry("snapshots", "List the snapshots of a table: age, sizes, gates, rejects and rollbacks."),
+    "diff": Entry(
+        "diff", "Compare two snapshots: tracks added, removed and changed, tags gained and lost, shifts of scores."
+    ),
     "query": Entry(
         "query",
-        "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy, previous_*. "
+        "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy; with previous_ "
+        "in front those of the snapshot before, with snapshot_3_ those of snapshot 3. "
         "The SQL `-` reads the query from standard input.",
     ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, split_flags, taxonomy_flag
+from pipelines.launch.allocators import return_freed_memory
 from pipelines.terminal.command import Command
 
 
@@ -32,6 +33,7 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Plans, runs the Beam job and reports."""
+    return_freed_memory()
     from pipelines.jobs.prepare import run
 
     return answer(run, flags)

@@ -16,6 +16,13 @@ from pipelines.terminal.command import Command
 @click.option(
     "--engine", type=click.Choice(["duckdb", "bigquery", "spark"]), required=True, help="Engine to open the tables in."
 )
+@click.option(
+    "--also-snapshot",
+    type=int,
+    multiple=True,
+    metavar="N",
+    help="Also open the tables of snapshot N, under the names snapshot_N_tracks and so on; repeat for more.",
+)
 @answer_flags
 def command(**flags: Any) -> int:
     """Prints the statements."""

@@ -9,6 +9,7 @@ import click
 
 from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, removed_flag
 from pipelines.inputs.numbers import RATIO, Number
+from pipelines.launch.allocators import return_freed_memory
 from pipelines.terminal.command import Command
 
 
@@ -60,6 +61,7 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Plans, runs the Beam job and publishes."""
+    return_freed_memory()
     from pipelines.jobs.tag import run
 
     return answer(run, flags)

@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
-PURE = f"audio features extraction taxonomy catalog splits dataset table tagging publishing telemetry {GROUND}"
+PURE = (
+    f"audio features extraction taxonomy catalog splits dataset table tagging publishing comparison telemetry {GROUND}"
+)
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
 
 MAY_IMPORT = {
@@ -36,8 +38,9 @@ MAY_IMPORT = {
     "transforms.table": GROUND,
     "transforms.tagging": f"table taxonomy extraction audio {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",
+    "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,
-    "models.embedding": "features formats",
+    "models.embedding": "features formats telemetry",
     "models.scoring": "taxonomy formats",
     "models.bundles": f"embedding scoring features taxonomy splits {GROUND}",
     "models.trunks": f"bundles embedding scoring features taxonomy {GROUND}",
@@ -50,9 +53,10 @@ MAY_IMPORT = {
     "pipelines.inputs": f"terminal models {MODELS} {PURE}",
     "pipelines.launch": "terminal inputs storage",
     "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
-    "pipelines.jobs": f"terminal synthesis inputs launch checks transforms models {MODELS} {PURE}",
+    "pipelines.waves": f"launch transforms {PURE}",
+    "pipelines.jobs": f"terminal synthesis inputs launch checks waves transforms models {MODELS} {PURE}",
     "pipelines.reading": f"terminal inputs launch checks models.bundles models.trunks {PURE}",
-    "pipelines": f"terminal inputs jobs reading {PURE} models.bundles",
+    "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal {PURE}",
 }
@@ -173,7 +177,7 @@ INTERFACES = {
     | {"upload", "write_bytes"},
     "transforms/audio/containers/": {"claimed_samples", "counted_samples", "with_samples"},
     "pipelines/launch/": {"submit"},
-    "pipelines/": {"Options", "build", "command", "main", "make_options", "run", "summary"},
+    "pipelines/": {"Options", "build", "command", "main", "make_options", "run", "stages_of", "summary"},
     "transforms/extraction/child.py": {"main"},
 }
 """Where a name is one interface that several modules implement, and which names are."""

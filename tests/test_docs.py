@@ -1,4 +1,4 @@
-"""The documents that are generated, and the statements that analysts are told to use."""
+"""The documents that are generated, and the pages."""
 
 import functools
 import re
@@ -12,25 +12,9 @@ from pipelines.docs.tables import dictionary
 from tests.support.published import fake_bundle, publish_table
 from transforms.audio.errors import REASONS
 from transforms.schemas.tables import TABLES
-from transforms.table.duckdb_views import check_question, connect
-from transforms.table.reader import open_snapshot
 from transforms.taxonomy.hierarchy import Taxonomy
 
 DOCS = Path(__file__).parents[1] / "docs"
-QUERIES = {
-    match["title"]: match["sql"]
-    for match in re.finditer(r"^-- (?P<title>\d+\. .+)\n(?P<sql>[^;]+);", (DOCS / "queries.sql").read_text(), re.M)
-}
-
-
-@pytest.fixture(scope="module")
-def connection(tmp_path_factory):
-    root = tmp_path_factory.mktemp("tables")
-    bundle = fake_bundle(root / "bundle")
-    publish_table(root / "table", bundle, 18)
-    publish_table(root / "table", bundle, 36, carried={"track-0001"})
-    with connect(open_snapshot(str(root / "table"), 2), previous=True) as connection:
-        yield connection
 
 
 def test_tables_md_is_what_the_schemas_say():
@@ -50,23 +34,6 @@ def test_every_promise_names_a_test_that_exists():
     for row in rows:
         named = re.findall(r"`([\w/]+\.py)`", row.split(" | ")[2])
         assert named and all((DOCS.parent / name).is_file() for name in named), row
-
-
-def test_the_questions_are_numbered():
-    assert [int(title.split(".")[0]) for title in QUERIES] == list(range(1, len(QUERIES) + 1)) and len(QUERIES) >= 10
-
-
-@pytest.mark.parametrize("title", QUERIES)
-def test_each_question_has_an_answer(connection, title):
-    check_question(connection, QUERIES[title])
-    assert connection.sql(QUERIES[title]).fetchall()
-
-
-@pytest.mark.parametrize("title", QUERIES)
-def test_each_answer_has_one_order(connection, title):
-    if "ORDER BY" in QUERIES[title]:
-        first, second = (connection.sql(QUERIES[title]).fetchall() for _ in range(2))
-        assert first == second
 
 
 ROOT = DOCS.parent

@@ -1,6 +1,7 @@
 """Every JSON manifest, whoever reads it: hostile paths are not opened; files without their seal are refused."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -187,3 +188,33 @@ def test_another_mean_of_the_mels_is_refused(sealed_dataset: Path, tmp_path: Pat
     edit_manifest(path, lambda fields: None)
     with pytest.raises(Refusal, match="mel_mean differs from the training examples"):
         verify(folder)
+
+
+@pytest.mark.parametrize("command", ["query", "verify", "describe"])
+@pytest.mark.parametrize("buckets", [0, -1, "x", None, [], 1e400])
+def test_a_table_without_buckets_is_refused(sealed_tables: Path, tmp_path: Path, command: str, buckets: object) -> None:
+    table = copied(sealed_tables / "table", tmp_path)
+    edit_manifest(table / "table.json", lambda fields: fields.update(buckets=buckets))
+    with pytest.raises(REFUSALS, match=r"table\.json") as refusal:
+        COMMANDS[command][1](table)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("pattern", [snapshot_path(1), RUN])
+def test_counts_that_are_missing_or_no_numbers_are_named(sealed_tables: Path, tmp_path: Path, pattern: str) -> None:
+    table = copied(sealed_tables / "table", tmp_path)
+    (manifest,) = table.glob(pattern)
+    before = manifest.read_bytes()
+    read = publish if pattern == RUN else COMMANDS["query"][1]
+    changes: list[Change] = [
+        *(lambda fields, value=value: fields["counts"].update(tagged=value) for value in ([], None, "1", 1.5, True)),
+        lambda fields: fields["counts"].pop("catalog"),
+        lambda fields: fields.update(options={"top_k": "x"}),
+        lambda fields: fields.update(counts=None),
+    ]
+    for change in changes:
+        manifest.write_bytes(before)
+        edit_manifest(manifest, change)
+        with pytest.raises(REFUSALS, match=re.escape(manifest.name)) as refusal:
+            read(table)
+        assert len(str(refusal.value).splitlines()) == 1

@@ -22,7 +22,7 @@ from tests.support.schemas import assert_has_schema
 from transforms.catalog.importers.folder import folder_schema
 from transforms.schemas.bundle import BUNDLE_SPLITS
 from transforms.schemas.catalog import split_column
-from transforms.schemas.reports import LABEL_CONFLICTS, LABELS, TAG_METRICS
+from transforms.schemas.reports import DIFF_TAGS, DIFF_TRACKS, LABEL_CONFLICTS, LABELS, TAG_METRICS
 from transforms.schemas.tables import PART, TABLES
 from transforms.table.snapshots import Ids
 from transforms.tagging.outcomes import PriorOutcomes
@@ -80,6 +80,15 @@ def test_catalog_of_a_folder(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "music" / "a.wav", np.zeros(800), 8000)
     assert main(["import", "folder", str(tmp_path / "music"), "--output", str(tmp_path / "c.parquet")]) == 0
     assert_has_schema(tmp_path / "c.parquet", folder_schema())
+
+
+def test_diff(tmp_path: Path) -> None:
+    bundle, table = fake_bundle(tmp_path / "bundle"), tmp_path / "table"
+    publish_table(table, bundle, 6)
+    publish_table(table, bundle, 9)
+    assert main(["diff", str(table), "1", "2", "--output", str(tmp_path / "diff")]) == 0
+    assert_has_schema(tmp_path / "diff" / "tracks.parquet", DIFF_TRACKS)
+    assert_has_schema(tmp_path / "diff" / "tags.parquet", DIFF_TAGS)
 
 
 def test_catalog_with_a_split(labelled: list[str], tmp_path: Path) -> None:

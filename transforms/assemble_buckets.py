@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
-from transforms.embed_chunks import PartEntry
-from transforms.find_duplicates import FindDuplicates
 from transforms.formats.arrow import concat, from_ipc
-from transforms.name_run import NameRun
 from transforms.sum_work import count_work
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import BucketReport, write_bucket
@@ -22,17 +19,21 @@ from transforms.telemetry.work import Work
 
 
 class Buckets(NamedTuple):
-    """Input of `AssembleBuckets`: rows as (bucket, IPC), and one `PartEntry` per chunk."""
+    """Input of `AssembleBuckets`.
 
-    rows: beam.PCollection[tuple[int, bytes]]
-    parts: beam.PCollection[PartEntry]
+    Attributes:
+      groups: (bucket, {"rows": [IPC], "parts": [url], "duplicates": [IPC of track_id and duplicate_of]}).
+      run_id: the run's id as one element.
+    """
+
+    groups: beam.PCollection[tuple[int, dict[str, Any]]]
+    run_id: beam.PCollection[str]
 
 
 class AssembledBuckets(NamedTuple):
-    """Output of `AssembleBuckets`: one `BucketReport` per bucket, the run's id as one element, and `Work`."""
+    """Output of `AssembleBuckets`: one `BucketReport` per bucket, and `Work`."""
 
     reports: beam.PCollection[BucketReport]
-    run_id: beam.PCollection[str]
     work: beam.PCollection[Work]
 
 
@@ -58,16 +59,10 @@ class AssembleBuckets(beam.PTransform[Buckets, AssembledBuckets]):
 
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, buckets: Buckets) -> AssembledBuckets:
-        """Waits for the chunks, finds duplicates across buckets, names the run, then writes each bucket's tables."""
-        parts = buckets.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
-        ready = {"rows": buckets.rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
-        digests = ready | "FindDuplicates" >> FindDuplicates(self._settings.known)
-        run_id = digests.outcomes | "NameRun" >> NameRun(self._settings.known, self._settings.publication)
-        groups = {"rows": buckets.rows, "parts": parts, "duplicates": digests.duplicates}
-        inputs = groups | "JoinBuckets" >> beam.CoGroupByKey()
-        assemble = beam.ParDo(_AssembleBucket(self._settings), beam.pvalue.AsSingleton(run_id))
-        done = inputs | "AssembleBucket" >> assemble.with_outputs("work", main="reports")
-        return AssembledBuckets(done.reports, run_id, done.work)
+        """Writes each bucket's tables."""
+        assemble = beam.ParDo(_AssembleBucket(self._settings), beam.pvalue.AsSingleton(buckets.run_id))
+        done = buckets.groups | "AssembleBucket" >> assemble.with_outputs("work", main="reports")
+        return AssembledBuckets(done.reports, done.work)
 
 
 class _AssembleBucket(beam.DoFn):

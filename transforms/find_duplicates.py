@@ -1,68 +1,36 @@
-"""FindDuplicates: finds tracks with the same source bytes in all buckets, and computes a digest of the outcomes."""
+"""FindDuplicates: finds tracks with the same source bytes in all buckets."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.typehints import no_annotations
 
 from transforms.formats.arrow import concat, from_ipc, to_ipc
-from transforms.name_run import outcome_digest
-from transforms.tagging.outcomes import PriorOutcomes, assembled
 
 SHARD_DIGITS = 2
 """Number of leading hex digits of a digest that form its group; digests are compared within a group."""
 
-_COLUMNS = ("track_id", "source_version", "reason", "detail", "stage", "source_sha256", "carried", "run_id")
 
-
-class Duplicates(NamedTuple):
-    """Output of `FindDuplicates`.
-
-    Attributes:
-      duplicates: (bucket, IPC of track_id and duplicate_of).
-      outcomes: one digest per bucket, of its catalog rows and their outcomes.
-    """
-
-    duplicates: beam.PCollection[tuple[int, bytes]]
-    outcomes: beam.PCollection[str]
-
-
-class FindDuplicates(beam.PTransform[beam.PCollection[tuple[int, dict[str, Any]]], Duplicates]):
-    """Takes (bucket, {"rows": [IPC], "parts": [url]}), returns `Duplicates`.
+class FindDuplicates(beam.PTransform[beam.PCollection[bytes], beam.PCollection[tuple[int, bytes]]]):
+    """Takes IPC of (track_id, source_sha256, bucket), returns (bucket, IPC of track_id and duplicate_of).
 
     Among tracks with the same bytes, the one with the smallest id is the original and has no entry. Only digests and
-    ids are shuffled. Grouping with `parts` delays the stage until the chunks of the bucket are done.
+    ids are shuffled.
     """
 
-    def __init__(self, known: PriorOutcomes) -> None:
-        super().__init__()
-        self._known = known
-
-    @no_annotations  # Beam cannot check a tuple of collections
-    def expand(self, buckets: beam.PCollection[tuple[int, dict[str, Any]]]) -> Duplicates:
-        """Lists the digests of each bucket and matches them with one shuffle."""
-        listed = buckets | "ListDigests" >> beam.FlatMap(_list_digests, self._known).with_outputs(
-            "outcomes", main="digests"
-        )
-        pairs = listed.digests | "GroupDigests" >> beam.GroupByKey() | "MatchDigests" >> beam.FlatMap(_match)
-        return Duplicates(pairs, listed.outcomes)
+    def expand(self, sources: beam.PCollection[bytes]) -> beam.PCollection[tuple[int, bytes]]:
+        """Matches the digests with one shuffle."""
+        groups = sources | "SplitDigests" >> beam.FlatMap(_split) | "GroupDigests" >> beam.GroupByKey()
+        pairs: beam.PCollection[tuple[int, bytes]] = groups | "MatchDigests" >> beam.FlatMap(_match)
+        return pairs
 
 
-def _list_digests(item: tuple[int, dict[str, Any]], known: PriorOutcomes) -> Iterator[Any]:
-    bucket, group = item
-    for data in group["rows"]:
-        rows = from_ipc(data)
-        outcomes = assembled(known, bucket, rows, _COLUMNS, latest=group["parts"])
-        yield beam.pvalue.TaggedOutput("outcomes", outcome_digest(rows, outcomes))
-        digests = outcomes.select(["track_id", "source_sha256"])
-        digests = digests.filter(pc.is_valid(digests["source_sha256"]))
-        digests = digests.append_column("bucket", pa.array([bucket] * digests.num_rows, pa.int32()))
-        shards = pc.utf8_slice_codeunits(digests["source_sha256"], 0, SHARD_DIGITS)
-        for shard in shards.unique().to_pylist():
-            yield shard, to_ipc(digests.filter(pc.equal(shards, shard)).combine_chunks())
+def _split(data: bytes) -> Iterator[tuple[str, bytes]]:
+    digests = from_ipc(data)
+    shards = pc.utf8_slice_codeunits(digests["source_sha256"], 0, SHARD_DIGITS)
+    for shard in shards.unique().to_pylist():
+        yield shard, to_ipc(digests.filter(pc.equal(shards, shard)).combine_chunks())
 
 
 def _match(item: tuple[str, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:

@@ -69,12 +69,12 @@ class RecordDataset(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCol
             | "SumStats" >> beam.CombineGlobally(_SumStats())
         )
         recorded: beam.PCollection[None] = digest | "RecordDataset" >> beam.Map(
-            lambda digest, settings, **sides: _record(digest, _Sides(**sides), settings),
+            lambda digest, settings, **sides: record_dataset(digest, DatasetResults(**sides), settings),
             stats=beam.pvalue.AsSingleton(stats),
             groups=beam.pvalue.AsDict(groups),
             shards=beam.pvalue.AsList(reports | "ListShards" >> beam.FlatMap(_shards)),
-            rejects=beam.pvalue.AsList(reports | "ListRejects" >> beam.FlatMap(_rejects)),
-            conflicts=beam.pvalue.AsList(reports | "ListConflicts" >> beam.FlatMap(_conflicts)),
+            rejects=beam.pvalue.AsList(reports | "ListRejects" >> beam.FlatMap(rejects_of)),
+            conflicts=beam.pvalue.AsList(reports | "ListConflicts" >> beam.FlatMap(conflicts_of)),
             problems=beam.pvalue.AsSingleton(problems | "SampleProblems" >> SampleProblems()),
             work=beam.pvalue.AsSingleton(work),
             settings=self._settings,
@@ -102,22 +102,24 @@ def _shards(report: ChunkReport) -> Iterator[ShardEntry]:
         yield report.shard
 
 
-def _rejects(report: ChunkReport) -> Iterator[dict[str, Any]]:
+def rejects_of(report: ChunkReport) -> Iterator[dict[str, Any]]:
+    """Yields the rows of the rejects of a chunk."""
     for outcome in report.outcomes:
         if outcome.reason is not None:
             row = dataclasses.asdict(outcome)
             yield {**{name: row[name] for name in DATASET_REJECTS.names if name in row}, "split": report.split}
 
 
-def _conflicts(report: ChunkReport) -> Iterator[dict[str, Any]]:
+def conflicts_of(report: ChunkReport) -> Iterator[dict[str, Any]]:
+    """Yields the rows of the contradictory annotations of a chunk."""
     for outcome in report.outcomes:
         if outcome.reason is None:
             for category in outcome.conflicts:
                 yield {"track_id": outcome.track_id, "split": report.split, "category": category}
 
 
-class _Sides(NamedTuple):
-    """Side inputs of the last step; `groups`: whether artists are on more than one side -> number of artists."""
+class DatasetResults(NamedTuple):
+    """Results of a run; `groups`: whether artists are on more than one side -> number of artists."""
 
     stats: DatasetStats
     groups: dict[bool, int]
@@ -128,7 +130,12 @@ class _Sides(NamedTuple):
     work: WorkTotals
 
 
-def _record(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> None:
+def record_dataset(digest: str, sides: DatasetResults, settings: RecordDatasetSettings) -> None:
+    """Finishes the dataset unless a gate fails, and writes the receipt; if the catalog has problems, only the receipt.
+
+    Args:
+      digest: digest of the catalog's rows.
+    """
     if sides.problems.count:
         receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
     else:
@@ -136,7 +143,7 @@ def _record(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> None
     receipts.write(settings.shards.dataset, settings.launch, receipt)
 
 
-def _finish(digest: str, sides: _Sides, settings: RecordDatasetSettings) -> Receipt:
+def _finish(digest: str, sides: DatasetResults, settings: RecordDatasetSettings) -> Receipt:
     """Lists rejects and conflicts, and writes `dataset.json` unless a gate fails."""
     dataset = settings.shards.dataset
     lists = {

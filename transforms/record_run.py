@@ -8,18 +8,14 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.typehints import no_annotations
 
-from transforms import storage
 from transforms.catalog.problems import ProblemSample
-from transforms.formats.sealing import sealed_bytes
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
-from transforms.publishing.commit import read_run
+from transforms.publishing.commit import write_run
 from transforms.publishing.gates import GateLimits, gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
-from transforms.table.layout import run_path
 from transforms.table.snapshots import Run
-from transforms.table.versions import TableError
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
@@ -65,7 +61,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
             | "SumCounts" >> beam.CombineGlobally(beam.combiners.TupleCombineFn(sum, sum))
         )
         recorded: beam.PCollection[None] = run_id | "RecordRun" >> beam.Map(
-            lambda run_id, settings, **sides: _record(run_id, _Sides(**sides), settings),
+            lambda run_id, settings, **sides: record_run(run_id, RunResults(**sides), settings),
             reports=beam.pvalue.AsList(reports),
             extracted=beam.pvalue.AsSingleton(extracted),
             problems=beam.pvalue.AsSingleton(problems | "SampleProblems" >> SampleProblems()),
@@ -75,8 +71,8 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
         return recorded
 
 
-class _Sides(NamedTuple):
-    """Side inputs of the last step; `extracted`: tracks in this launch's part files, and how many were decoded."""
+class RunResults(NamedTuple):
+    """Results of a run: `extracted` is (tracks in this launch's part files, how many of them were decoded)."""
 
     reports: list[BucketReport]
     extracted: tuple[int, int]
@@ -84,7 +80,12 @@ class _Sides(NamedTuple):
     work: WorkTotals
 
 
-def _record(run_id: str, sides: _Sides, settings: RecordRunSettings) -> None:
+def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> None:
+    """Writes the run's manifest and the receipt; if the catalog has problems, only the receipt.
+
+    Args:
+      run_id: id of the run; not used if the catalog has problems.
+    """
     if sides.problems.count:
         receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
     else:
@@ -101,11 +102,11 @@ def _finish(run: Run, settings: RecordRunSettings) -> Receipt:
     results = judge(run_facts(settings.known.root, run, hashed=False), settings.limits)
     if (lost := refusal(result for result in results if result.name == "counted")) is not None:
         return Receipt(run_id=None, counts=run.counts, refused=lost, measured=run.measured)
-    written = _write_run(settings.known.root, dataclasses.replace(run, gates=gates_json(results)))
+    written = write_run(settings.known.root, dataclasses.replace(run, gates=gates_json(results)))
     return Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured)
 
 
-def _run(run_id: str, sides: _Sides, settings: RecordRunSettings) -> Run:
+def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     rows = settings.load_tagger().taxonomy_rows().sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files = sorted((f for report in sides.reports for f in report.files), key=lambda f: (f.table, f.bucket))
@@ -136,16 +137,3 @@ def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> di
     counts = {name: total[name] for name in ("catalog", "tagged", "carried", "rejected", "unavailable", "fresh")}
     fresh = counts.pop("fresh")
     return {**counts, "decoded": decoded, "reused": fresh - extracted}
-
-
-def _write_run(table: str, run: Run) -> Run:
-    """Writes the run unless an earlier launch has finished it; returns the run that is stored under its id."""
-    url, data = storage.join(table, run_path(run.run_id)), sealed_bytes(run.to_json())
-    try:
-        storage.create(url, data)
-    except storage.AlreadyExists:
-        try:
-            return read_run(table, run.run_id)
-        except TableError:  # damaged: nobody can publish it, and the id leaves no other name
-            storage.write_bytes(url, data)
-    return read_run(table, run.run_id)

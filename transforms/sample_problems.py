@@ -2,7 +2,7 @@
 
 import apache_beam as beam
 
-from transforms.catalog.problems import MOST_PROBLEMS, Problem, ProblemSample
+from transforms.catalog.problems import MOST_PROBLEMS, Problem, ProblemSample, by_place
 
 
 class SampleProblems(beam.PTransform[beam.PCollection[Problem], beam.PCollection[ProblemSample]]):
@@ -19,4 +19,4 @@ class SampleProblems(beam.PTransform[beam.PCollection[Problem], beam.PCollection
 
 
 def _sorted(count: int, few: list[Problem]) -> ProblemSample:
-    return ProblemSample(count=count, problems=tuple(sorted(few, key=lambda p: (p.file, p.row or 0))))
+    return ProblemSample(count=count, problems=by_place(few))

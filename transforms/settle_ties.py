@@ -1,6 +1,6 @@
 """SettleTies: removes tied tracks, whose bytes are on more than one side of the split, from all sides."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -13,7 +13,7 @@ from transforms.sum_work import count_work
 from transforms.telemetry.counters import SPLIT_TIED
 from transforms.telemetry.work import Work
 
-_Entry = tuple[str, str, str, str]
+SourceDigest = tuple[str, str, str, str]
 """(digest of the bytes, split, fingerprint of the chunk, track_id)"""
 
 
@@ -36,9 +36,9 @@ class SettleTies(beam.PTransform[beam.PCollection[ChunkReport], SettledChunks]):
         """Compares digests in groups by their first digits, and sends the ids of tied tracks back to their chunk."""
         tied = (
             reports
-            | "ListDigests" >> beam.FlatMap(_list_digests)
+            | "ListDigests" >> beam.FlatMap(source_digests)
             | "GroupDigests" >> beam.GroupByKey()
-            | "FindTied" >> beam.FlatMap(_find_tied)
+            | "FindTied" >> beam.FlatMap(_match)
         )
         keyed = reports | "KeyReports" >> beam.Map(lambda report: (report.fingerprint, report))
         joined = {"reports": keyed, "tied": tied} | "JoinTied" >> beam.CoGroupByKey()
@@ -46,8 +46,9 @@ class SettleTies(beam.PTransform[beam.PCollection[ChunkReport], SettledChunks]):
         return SettledChunks(settled.reports, settled.work)
 
 
-def _list_digests(report: ChunkReport) -> Iterator[tuple[str, list[_Entry]]]:
-    groups: dict[str, list[_Entry]] = {}
+def source_digests(report: ChunkReport) -> Iterator[tuple[str, list[SourceDigest]]]:
+    """Yields the digests of a chunk's examples in groups: (first digits, digests)."""
+    groups: dict[str, list[SourceDigest]] = {}
     for outcome in report.outcomes:
         if outcome.reason is None and outcome.sha256 is not None:
             entry = (outcome.sha256, report.split, report.fingerprint, outcome.track_id)
@@ -55,8 +56,12 @@ def _list_digests(report: ChunkReport) -> Iterator[tuple[str, list[_Entry]]]:
     yield from groups.items()
 
 
-def _find_tied(group: tuple[str, Iterable[list[_Entry]]]) -> Iterator[tuple[str, str]]:
-    entries = [entry for part in group[1] for entry in part]
+def _match(group: tuple[str, Iterable[list[SourceDigest]]]) -> Iterator[tuple[str, str]]:
+    return find_tied([entry for part in group[1] for entry in part])
+
+
+def find_tied(entries: Sequence[SourceDigest]) -> Iterator[tuple[str, str]]:
+    """Yields (fingerprint of the chunk, track_id) of each track whose bytes are on more than one side."""
     tied = tied_sides((sha256, split) for sha256, split, _, _ in entries)
     for sha256, _, fingerprint, track_id in entries:
         if sha256 in tied:

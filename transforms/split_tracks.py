@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.typehints import no_annotations
 
 from transforms.catalog.problems import Problem
 from transforms.catalog.sources import refused_sources
-from transforms.dataset.plan import LabelledChunk, SplitPlan, plan_labelled
+from transforms.dataset.plan import LabelledChunk, PlannedChunks, SplitPlan, plan_labelled
 from transforms.dataset.stats import DatasetStats
 from transforms.formats.arrow import concat, split_by_bucket
 from transforms.storage import SourceRoots
@@ -46,17 +47,23 @@ class SplitTracks(beam.PTransform[beam.PCollection[bytes], LabelledPlan]):
         """Groups rows so that rows with the same id are in one group, then plans each group."""
         split = batches | "SplitByHash" >> beam.FlatMap(split_by_bucket, self._buckets)
         groups = split | "GroupRows" >> beam.GroupByKey()
-        planned = groups | "PlanGroup" >> beam.FlatMap(_plan, self._plan, self._roots).with_outputs(
+        planned = groups | "PlanGroup" >> beam.FlatMap(plan_group, self._plan, self._roots).with_outputs(
             "left_out", "problems", "work", main="chunks"
         )
         return LabelledPlan(planned.chunks, planned.left_out, planned.problems, planned.work)
 
 
-def _plan(group: tuple[int, Iterable[bytes]], plan: SplitPlan, roots: SourceRoots) -> Iterator[Any]:
+def group_problems(rows: pa.Table, planned: PlannedChunks, roots: SourceRoots) -> list[Problem]:
+    """The problems of planned rows, among them those of tracks to be read that are outside of the roots."""
+    tracks = [track.source.track_id for chunk in planned.chunks for track in chunk.tracks]
+    return [*planned.problems, *refused_sources(rows, tracks, roots)]
+
+
+def plan_group(group: tuple[int, Iterable[bytes]], plan: SplitPlan, roots: SourceRoots) -> Iterator[Any]:
+    """Plans a group of rows, given as Arrow IPC. Yields its chunks, and the other outputs of `SplitTracks` by name."""
     rows = concat(list(group[1]))
     planned = plan_labelled(rows, plan)
-    tracks = [track.source.track_id for chunk in planned.chunks for track in chunk.tracks]
-    problems = [*planned.problems, *refused_sources(rows, tracks, roots)]
+    problems = group_problems(rows, planned, roots)
     work = Work()
     work.add(SPLIT_ROWS, rows.num_rows)
     work.add(SPLIT_CHUNKS, len(planned.chunks))

@@ -11,9 +11,7 @@ from transforms import storage
 from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.storage import SourceRoots
 from transforms.tagging.outcomes import MISSING
-
-UNLISTED = "unlisted"
-"""Source version of a file in a folder that the job has no permission to list, or that is outside of the roots."""
+from transforms.tagging.source_versions import UNLISTED, listed_versions, place_of, with_versions
 
 
 class VersionSources(beam.PTransform[beam.PCollection[bytes], beam.PCollection[bytes]]):
@@ -44,38 +42,24 @@ def _split(batch: bytes, roots: SourceRoots) -> Iterator[Any]:
     if pc.any(known).as_py():
         yield to_ipc(rows.filter(known).combine_chunks())
     unknown = rows.filter(pc.invert(known))
-    folders = pa.array([_place(uri, roots)[0] for uri in unknown["uri"].to_pylist()], pa.string())
+    folders = pa.array([place_of(uri, roots)[0] for uri in unknown["uri"].to_pylist()], pa.string())
     for folder in folders.unique().to_pylist():
         part = unknown.filter(pc.equal(folders, folder)).combine_chunks()
         yield beam.pvalue.TaggedOutput("unknown", (folder, to_ipc(part)))
-
-
-def _place(uri: str, roots: SourceRoots) -> tuple[str, str]:
-    """Folder and name of a source. Files are matched by name, because a folder can be written in several ways."""
-    folder, slash, name = roots.url(uri).rpartition("/")
-    # Keep the slash: `gs://bucket/a//` and `gs://bucket/a/` are different folders, and `/` is not the current folder.
-    return folder + slash, name
 
 
 def _from_listing(group: tuple[str, Iterable[bytes]], roots: SourceRoots) -> bytes:
     folder, batches = group
     versions, otherwise = _listing(folder, roots)
     rows = concat(list(batches))
-    filled = [versions.get(_place(uri, roots)[1], otherwise) for uri in rows["uri"].to_pylist()]
-    index = rows.column_names.index("source_version")
-    return to_ipc(rows.set_column(index, rows.schema.field("source_version"), pa.array(filled, pa.string())))
+    return to_ipc(
+        with_versions(rows, [versions.get(place_of(uri, roots)[1], otherwise) for uri in rows["uri"].to_pylist()])
+    )
 
 
 def _listing(folder: str, roots: SourceRoots) -> tuple[dict[str, str], str]:
-    """Returns versions by name, and the version of names that are not in the listing.
-
-    If a bucket does not exist or a folder may not be listed, only its rows are affected: each is tried and rejected
-    with its reason. If the storage is unavailable, the job fails, because otherwise all its files would look changed.
-    """
+    """Returns versions by name, and the version of names that are not in the listing."""
     try:
-        files = storage.list_folder(folder, roots=roots.check())
-        return {file.url.rpartition("/")[2]: file.version for file in files}, MISSING
-    except storage.NotFound:
-        return {}, MISSING
+        return dict(listed_versions(folder, roots)), MISSING
     except (storage.PermissionDenied, storage.OutsideRoots):
         return {}, UNLISTED

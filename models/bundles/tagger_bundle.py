@@ -21,6 +21,7 @@ from models.scoring import heads as heads_
 from models.scoring.heads import Heads, Layout, layout_of
 from transforms import storage
 from transforms.formats.hashing import short_id
+from transforms.formats.record_types import check_types
 from transforms.formats.sealing import naming
 from transforms.schemas.tables import TAXONOMY
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -141,6 +142,8 @@ def load_bundle(url: str) -> Bundle:
         raise BundleError(
             f"{url} holds a trunk without tags: run `catalog-tagger train --trunk {url}` to fit heads on it"
         )
+    with naming(storage.join(url, HEADS), "the heads of a bundle", BundleError):
+        heads = Heads.from_npz(contents[HEADS])
     with naming(storage.join(url, BUNDLE_FILE), "a bundle's manifest", BundleError):
         bundle = Bundle(
             url=url,
@@ -149,9 +152,10 @@ def load_bundle(url: str) -> Bundle:
             trunks=trunks.trunks,
             files=trunks.files,
             taxonomy=Taxonomy.from_json(manifest["taxonomy"]),
-            heads=Heads.from_npz(contents[HEADS]),
+            heads=heads,
             tags=tuple(TagFacts(**facts) for facts in manifest["tags"]),
         )
+        check_types(bundle)
         ids = {name: manifest[name] for name in ("taxonomy_id", "tagger_id")}
     _check(bundle, ids)
     return bundle

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
 from transforms import storage
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes, sha256_hex, short_id
 from transforms.formats.inner_paths import inner_path
+from transforms.formats.record_types import check_types
 from transforms.formats.sealing import naming, read_record
 
-BUNDLE_VERSION = 2
-READABLE_SCHEMAS = (1, 2)
+BUNDLE_VERSION = 3
+READABLE_SCHEMAS = (1, 2, 3)
 BUNDLE_FILE = "bundle.json"
 
 
@@ -36,6 +38,8 @@ class TrunkFile:
       learned: whether it was trained or fine-tuned on labelled tracks. The bundle's `splits.parquet` lists them.
       source: origin of a ready-made trunk, for people.
       licence: licence of its weights. The first line is the name; the text follows if copies must include it.
+      batch: number of patches that go through it at once; shorter batches are padded. Results depend on it, in the last
+        bits.
     """
 
     name: str
@@ -45,14 +49,29 @@ class TrunkFile:
     learned: bool
     source: str = ""
     licence: str = ""
+    batch: int = BATCH
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"trunk {self.name!r}: batch={self.batch} is not positive")
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Self:
-        """The trunk of a manifest of schema 1 (one file, trained with the bundle) or 2."""
+        """The trunk of a manifest of schema 1 (one file, trained with the bundle), 2 (all batches are 32) or 3."""
         if "format" not in obj:
             return cls(**obj)
         kept = {name: obj[name] for name in ("name", "digest", "patch_dim")}
         return cls(**kept, files={obj["format"]: obj["file"]}, learned=obj["format"] == "keras")
+
+    def to_json(self) -> dict[str, Any]:
+        """The trunk as a JSON object, as `from_json` reads it. A batch of 32 is left out, as in schema 2."""
+        obj = dataclasses.asdict(self)
+        return {name: value for name, value in obj.items() if name != "batch" or value != BATCH}
+
+    @property
+    def batch_parts(self) -> tuple[str, ...]:
+        """What `embedding_id` hashes of the batch: nothing if it is 32, as in bundles without this field."""
+        return () if self.batch == BATCH else (f"batch={self.batch}",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,8 +97,13 @@ class Embedding:
     @property
     def embedding_id(self) -> str:
         """Hash of feature spec, trunks and pooling. It is independent of file formats and of the inference engine."""
-        named = (part for trunk in self.trunks for part in (trunk.name, trunk.digest))
+        named = (part for trunk in self.trunks for part in (trunk.name, trunk.digest, *trunk.batch_parts))
         return short_id("em", self.feature_id, *named, json_bytes(self.pooling.to_json()))
+
+    @property
+    def schema_version(self) -> int:
+        """Version of the bundle's schema: the earliest that can state the batches of the trunks."""
+        return BUNDLE_VERSION if any(trunk.batch_parts for trunk in self.trunks) else 2
 
     @property
     def embedding_dim(self) -> int:
@@ -134,6 +158,7 @@ def trunks_from_manifest(url: str, manifest: Mapping[str, Any]) -> TrunkBundle:
             trunks=tuple(TrunkFile.from_json(trunk) for trunk in trunks),
             files=manifest["files"],
         )
+        check_types(bundle)
         ids = {name: manifest[name] for name in ("feature_id", "embedding_id")}
     _check(bundle, ids)
     return bundle
@@ -200,15 +225,18 @@ def read_manifest_of(url: str) -> dict[str, Any]:
     if manifest.get("schema_version") not in READABLE_SCHEMAS:
         raise BundleError(
             f"{url}: bundle schema {manifest.get('schema_version')}, but this version reads "
-            f"{' and '.join(map(str, READABLE_SCHEMAS))}: train again"
+            f"{', '.join(map(str, READABLE_SCHEMAS))}: train again"
         )
     return manifest
 
 
 def _checked_names(manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest, if it names no file outside of the bundle."""
-    for name in manifest.get("files", ()):
+    files = manifest["files"]
+    for name in files:
         inner_path(name)
+        if not isinstance(files[name], str):
+            raise TypeError(f"the SHA-256 of {name} is {files[name]!a} instead of a text")
     return manifest
 
 

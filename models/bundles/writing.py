@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from models.bundles.tagger_bundle import HEADS, Bundle, Tagging, load_bundle
-from models.bundles.trunk_bundle import BUNDLE_FILE, BUNDLE_VERSION, BundleError, Embedding, TrunkBundle, load_trunks
+from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, Embedding, TrunkBundle, load_trunks
 from transforms import storage
 from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
@@ -61,7 +61,8 @@ def _embedding_fields(embedding: Embedding) -> dict[str, Any]:
         "embedding_id": embedding.embedding_id,
         "feature_spec": embedding.spec.to_json(),
         "pooling": embedding.pooling.to_json(),
-        "trunks": [dataclasses.asdict(trunk) for trunk in embedding.trunks],
+        "trunks": [trunk.to_json() for trunk in embedding.trunks],
+        "schema_version": embedding.schema_version,
     }
 
 
@@ -69,7 +70,6 @@ def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> N
     check_output(url)
     manifest = {
         **fields,
-        "schema_version": BUNDLE_VERSION,
         "created_by": f"catalog-tagger {version('catalog-tagger')}",
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }

@@ -74,7 +74,7 @@ def examine_table(
     ids, durations_s, positives = _read_tracks(snapshot, sorted(found), bundle.taxonomy.tag_ids)
     if not ids:
         raise BundleError(f"{snapshot.root} has none of the {len(found)} labelled tracks of split {split!r}")
-    cut = float(snapshot.manifest.run.options["min_score"])
+    cut = snapshot.manifest.run.options.get("min_score") or 0.0
     prevalence = _prevalence(bundle, len(ids))
     examined = ExaminedTracks(
         groups=tuple(found[track].group for track in ids),

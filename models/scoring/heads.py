@@ -122,13 +122,19 @@ class Heads:
         arrays = read_npz(data)
         if missing := [f.name for f in dataclasses.fields(cls) if f.name not in arrays]:
             raise ValueError(f"heads: no array {missing[0]!r}")
-        return cls(**{f.name: arrays[f.name].astype(np.float64) for f in dataclasses.fields(cls)})
+        return cls(**{f.name: _finite(f.name, arrays[f.name]) for f in dataclasses.fields(cls)})
 
     @property
     def digest(self) -> str:
         """SHA-256 of all values."""
         arrays = [np.ascontiguousarray(getattr(self, f.name), "<f8") for f in dataclasses.fields(self)]
         return digest(*(part for array in arrays for part in (str(array.shape), array.tobytes())))
+
+
+def _finite(name: str, values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        raise ValueError(f"heads: {name} holds other values than finite numbers")
+    return values.astype(np.float64)
 
 
 def raw_logits(embeddings: np.ndarray, heads: Heads, dtype: type[np.floating] = np.float64) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.bundles.trunk_bundle import BundleError, TrunkFile
+from models.trunks.batch_size import chosen_batch
 from models.trunks.onnx_trunk import OnnxTrunk
 from transforms.formats.hashing import digest
 
@@ -75,6 +76,7 @@ def export_trunk(
         name=name,
         digest=digest_of(model),
         patch_dim=int(model.output_shape[-1]),
+        batch=chosen_batch(files[FILES["onnx"]], model.input_shape[1:]),
         files=dict(FILES),
         learned=learned,
         source=source,

@@ -1,32 +1,34 @@
 """Loads the trunks of a bundle for inference."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from models.bundles.trunk_bundle import BundleError, TrunkFile, load_trunks, local_copy
-from models.embedding.embedder import TrackEmbedder, Trunk
+from models.embedding.embedder import LoadedTrunk, TrackEmbedder, Trunk
 from models.trunks.onnx_file import check_self_contained
 from transforms.formats.hashing import sha256_hex
 
 
-def load_embedder(bundle_url: str, *, inference: str = "auto", threads: int | None = 1) -> TrackEmbedder:
+def load_embedder(
+    bundle_url: str, *, inference: str = "auto", threads: int | None = 1, parallel: int = 1
+) -> TrackEmbedder:
     """The embedder of a bundle. Every file is checked first.
 
     Args:
       bundle_url: folder of the bundle, local or gs://.
       inference: the engine that runs the trunks, a key of `INFERENCE_ENGINES`.
-      threads: threads of the engine (TensorFlow: of each of its two pools); None: the engine's default.
+      threads: threads of one call of the engine; None: the engine's default.
+      parallel: batches that are computed at the same time; 0: one per core. The bits do not depend on it.
 
     Raises:
       BundleError: a file is missing or was changed, or the engine cannot run a trunk.
     """
     bundle = load_trunks(bundle_url)
     with local_copy(bundle_url, bundle) as folder:
-        trunks = [
-            (load_trunk(trunk, folder, bundle_url, inference=inference, threads=threads), trunk.patch_dim)
-            for trunk in bundle.trunks
-        ]
-    return TrackEmbedder(trunks, bundle.spec, bundle.pooling)
+        runs = [load_trunk(trunk, folder, bundle_url, inference=inference, threads=threads) for trunk in bundle.trunks]
+    trunks = [LoadedTrunk(run, trunk.patch_dim, trunk.batch) for run, trunk in zip(runs, bundle.trunks, strict=True)]
+    return TrackEmbedder(trunks, bundle.spec, bundle.pooling, parallel=parallel or os.cpu_count() or 1)
 
 
 def load_trunk(

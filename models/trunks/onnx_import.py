@@ -6,6 +6,7 @@ from models.bundles.trunk_bundle import BundleError, Embedding, TrunkBundle, Tru
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
+from models.trunks.batch_size import chosen_batch
 from models.trunks.onnx_trunk import OnnxTrunk
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import sha256_hex
@@ -37,6 +38,7 @@ def write_onnx_bundle(
         name=name,
         digest=sha256_hex(onnx),
         patch_dim=embedding_length(OnnxTrunk(onnx), spec),
+        batch=chosen_batch(onnx, spec.patch_shape),
         files={"onnx": TRUNK_FILE},
         learned=False,
         source=source,

@@ -1,6 +1,7 @@
 """Runs trunks that are ONNX files with ONNX Runtime, without TensorFlow."""
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -16,18 +17,15 @@ class OnnxTrunk:
     Args:
       model: the file's bytes. It must contain all its weights, because a path would let it name other files.
       threads: threads of one call; None: one per core.
+      options: ONNX Runtime's options, instead of those of `session_options`.
 
     Raises:
       BundleError: ONNX Runtime is not installed, or cannot run this file, or it takes data from another file.
     """
 
-    def __init__(self, model: bytes, threads: int | None = 1) -> None:
+    def __init__(self, model: bytes, threads: int | None = 1, options: Any = None) -> None:
         check_self_contained(model)
-        runtime = _runtime()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # warnings are about the graph, which users of `tag` cannot change
+        runtime, options = _runtime(), options or session_options(threads)
         try:
             self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         # Exceptions of ONNX Runtime have no common base class except Exception.
@@ -44,9 +42,22 @@ class OnnxTrunk:
         pieces = [_padded(batch[start : start + size], size) for start in range(0, len(batch), size)]
         return np.concatenate([self._run(piece) for piece in pieces])[: len(batch)]
 
+    def end_profiling(self) -> str:
+        """Ends the profile that the options asked for; returns its file."""
+        return str(self._session.end_profiling())
+
     def _run(self, batch: np.ndarray) -> np.ndarray:
         found: np.ndarray = self._session.run([self.outputs[0].name], {self.inputs[0].name: batch})[0]
         return found
+
+
+def session_options(threads: int | None) -> Any:
+    """Options of ONNX Runtime for a trunk: `threads` of one call; None: one per core."""
+    options = _runtime().SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # warnings are about the graph, which users of `tag` cannot change
+    return options
 
 
 def _padded(batch: np.ndarray, size: int) -> np.ndarray:

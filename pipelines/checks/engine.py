@@ -1,37 +1,92 @@
 """What a job needs of the engine that Beam's flags name: addresses that answer, and credentials."""
 
 import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from threading import Thread
 
+import grpc
 from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
     GoogleCloudOptions,
     PipelineOptions,
     PortableOptions,
     StandardOptions,
+    TestOptions,
 )
 
 from pipelines.checks.finding import Finding
 from pipelines.checks.places import place_findings
+from pipelines.terminal.errors import CommandFailed
 
 CONNECT_S = 5.0
 """Longest time that an address may take to accept a connection."""
 
-DATAFLOW = "dataflow.googleapis.com:443"
+ENGINE_S = 15.0
+"""Longest time that one question to an engine may take, with the look-up of its address."""
+
+DATAFLOW_API = "dataflow.googleapis.com:443"
 
 
 def engine_findings(options: PipelineOptions) -> list[Finding]:
     """The findings about the runner of these options."""
     runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
-    named = Finding(name="runner", state="ok", text=runner)
+    google = options.view_as(GoogleCloudOptions)
+    places = place_findings(google.temp_location) if "Dataflow" in runner else []
+    name = "DirectRunner" if runner == "FnApiRunner" else runner
+    return [Finding(name="runner", state="ok", text=name), *_answers(options), *places]
+
+
+def require_engine(options: PipelineOptions) -> None:
+    """Refuses a job whose engine does not answer, in less than 20 s. A dry run needs no engine.
+
+    Raises:
+      CommandFailed: the engine does not answer, or there are no credentials for it.
+    """
+    for finding in () if options.view_as(TestOptions).dry_run else _answers(options):
+        if finding.state == "failed":
+            raise CommandFailed(f"{finding.name}: {finding.text}: {finding.remedy}")
+
+
+def _answers(options: PipelineOptions) -> Iterator[Finding]:
+    """Yields whether the engine answers, one finding per question, and asks only when it is asked for the next one."""
+    runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
     if "Dataflow" in runner:
-        google = options.view_as(GoogleCloudOptions)
-        return [named, _credentials(), address_finding("Dataflow", DATAFLOW), *place_findings(google.temp_location)]
-    endpoint = options.view_as(PortableOptions).job_endpoint
+        yield _in_time("Dataflow", DATAFLOW_API, lambda: address_finding("Dataflow", DATAFLOW_API))
+        yield _in_time("credentials", "Google's metadata server", _credentials)
+    if endpoint := options.view_as(PortableOptions).job_endpoint:
+        yield _in_time("job server", endpoint, lambda: job_server_finding(endpoint))
     flink = options.view_as(FlinkRunnerOptions).flink_master
-    findings = [address_finding("job server", endpoint)] if endpoint else []
     if runner == "FlinkRunner" and ":" in flink:
-        findings.append(address_finding("Flink", flink))
-    return [named, *findings]
+        yield _in_time("Flink", flink, lambda: address_finding("Flink", flink))
+
+
+def _in_time(name: str, address: str, ask: Callable[[], Finding]) -> Finding:
+    """Asks in a thread that is left behind if it takes too long: the look-up of a name has no limit of its own."""
+    answer: Future[Finding] = Future()
+    Thread(target=lambda: answer.set_result(ask()), daemon=True).start()
+    try:
+        return answer.result(timeout=ENGINE_S)
+    except TimeoutError:
+        text = f"no answer from {address} within {ENGINE_S:.0f} s"
+        return Finding(name=name, state="failed", text=text, remedy=_REMEDY)
+
+
+_REMEDY = "start it, or correct the address or the network"
+
+
+def job_server_finding(address: str) -> Finding:
+    """Whether HOST:PORT is a gRPC server, as Beam's job servers are: another server may accept connections too."""
+    found = address_finding("job server", address)
+    if found.state == "failed":
+        return found
+    with grpc.insecure_channel(address.rpartition("://")[2]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=CONNECT_S)
+        except grpc.FutureTimeoutError:
+            text = f"{address} accepts connections, but does not answer as a job server of Beam"
+            return Finding(name="job server", state="failed", text=text, remedy=_REMEDY)
+    return found
 
 
 def address_finding(name: str, address: str) -> Finding:
@@ -40,8 +95,7 @@ def address_finding(name: str, address: str) -> Finding:
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
     except (OSError, ValueError) as error:
-        remedy = "start it, or correct the address"
-        return Finding(name=name, state="failed", text=f"{address} does not answer ({error})", remedy=remedy)
+        return Finding(name=name, state="failed", text=f"{address} does not answer ({error})", remedy=_REMEDY)
     return Finding(name=name, state="ok", text=f"{address} answers")
 
 

@@ -14,7 +14,7 @@ from transforms.formats.parquet import SORTED_BY
 from transforms.schemas.bundle import BUNDLE_SPLITS
 from transforms.schemas.catalog import CATALOG
 from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
-from transforms.schemas.reports import LABEL_CONFLICTS, LABELS, TAG_METRICS
+from transforms.schemas.reports import DIFF_TAGS, DIFF_TRACKS, LABEL_CONFLICTS, LABELS, TAG_METRICS
 from transforms.schemas.tables import PART, SCHEMA_VERSION, TABLES
 
 ROW_SENTENCES = {
@@ -59,6 +59,15 @@ OTHER_FILES = {
         "Written by `labels`. One row per track and category with contradictory annotations, in the order of the "
         "catalog.",
         LABEL_CONFLICTS,
+    ),
+    "Diff: tracks.parquet": (
+        "Written by `diff TABLE A B`. One row per track that differs between snapshots A and B, bucket by bucket, "
+        "sorted by `track_id` inside a bucket.",
+        DIFF_TRACKS,
+    ),
+    "Diff: tags.parquet": (
+        "Written by `diff TABLE A B`. One row per tag of snapshot A or B, sorted by `category`, `tag`.",
+        DIFF_TAGS,
     ),
     "Evaluation: tags.parquet": (
         "Written by `evaluate`. One row per model, slice, tag and metric.",

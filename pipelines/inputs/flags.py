@@ -187,7 +187,11 @@ def extraction_flags(*, unit: str, late: str) -> Decorator:
             is_flag=True,
             help="Decode also where the system cannot restrict decoders to a list of system calls (seccomp).",
         ),
-        click.option("--no-wait", is_flag=True, help=f"Launch the job and return at once; {late}."),
+        click.option(
+            "--no-wait",
+            is_flag=True,
+            help=f"Launch the job and return at once, with DirectRunner when it has ended; {late}.",
+        ),
     )
 
 

@@ -69,7 +69,7 @@ def _import_table(args: Arguments, read: Callable[[], CatalogBuilder]) -> Answer
     _print_examples("rows lost", imported.lost)
     _print_examples("values left out", imported.values_left_out)
     if not imported.read:
-        raise CommandFailed("no rows in these tables")
+        raise CommandFailed(f"no rows in {', '.join(source.url for source in imported.sources)}")
     _check_lost(args.max_lost_ratio, imported.lost.count, imported.read, "rows")
     storage.write_bytes(args.output, parquet_bytes(rows, ids={}))
     if taxonomy is not None:

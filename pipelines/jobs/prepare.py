@@ -9,6 +9,7 @@ import math
 import apache_beam as beam
 
 from models.bundles.trunk_bundle import load_trunks
+from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
@@ -32,6 +33,8 @@ from pipelines.launch.beam import (
 )
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
+from pipelines.terminal.progress import show_extraction
+from pipelines.waves.preparing import PrepareStages, prepare_in_waves
 from transforms import storage
 from transforms.audio.limits import Limits
 from transforms.catalog.reader import CatalogShard, read_shard
@@ -89,8 +92,8 @@ class Options:
     children: int = 0
 
 
-def build(root: beam.Pipeline, options: Options) -> None:
-    """Builds the graph of the whole job."""
+def stages_of(options: Options) -> PrepareStages:
+    """The settings of all stages."""
     shards = ShardSettings(dataset=options.output, spec=options.spec, taxonomy=options.plan.taxonomy)
     write = WriteSettings(
         shards=shards,
@@ -101,19 +104,24 @@ def build(root: beam.Pipeline, options: Options) -> None:
     record = RecordDatasetSettings(
         shards=shards, plan=options.plan, counted=options.tracks, limits=options.limits, launch=options.launch
     )
+    return PrepareStages(shards=options.shards, groups=options.buckets, write=write, record=record)
 
+
+def build(root: beam.Pipeline, options: Options) -> None:
+    """Builds the graph of the whole job. Local runs use the same stages in waves, see `prepare_in_waves`."""
+    stages = stages_of(options)
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     digest = catalog.batches | "DigestCatalog" >> DigestCatalog(options.plan.column)
     versioned = catalog.batches | "VersionSources" >> VersionSources(options.roots)
     planned = versioned | "SplitTracks" >> SplitTracks(options.plan, options.roots, options.buckets)
     problems = (catalog.problems, planned.problems) | "JoinProblems" >> beam.Flatten()
     chunks = planned.chunks | "HoldChunks" >> RequireValid(problems)
-    written = chunks | "WriteExamples" >> WriteExamples(write)
-    settled = written.reports | "SettleTies" >> SettleTies(shards)
+    written = chunks | "WriteExamples" >> WriteExamples(stages.write)
+    settled = written.reports | "SettleTies" >> SettleTies(stages.write.shards)
     groups = chunks | "CountGroups" >> CountGroups()
     work = (planned.work, written.work, settled.work) | "SumWork" >> SumWork()
     inputs = (settled.reports, groups, planned.left_out, problems, work, digest)
-    _ = inputs | "RecordDataset" >> RecordDataset(record)
+    _ = inputs | "RecordDataset" >> RecordDataset(stages.record)
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -122,15 +130,21 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     check_beam_places(beam_options, catalog=args.catalog, catalog_root=args.catalog_root, output=args.output)
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
-    options = make_options(args)
+    require_engine(beam_options)
+    options = make_options(args, dry_run=is_dry_run(beam_options))
     if (finished := _finished(options)) is not None:
         return _answer(finished, options.output, f"{options.output} is already finished, nothing to do\n")
 
-    root = new_pipeline(beam_options)
-    build(root, dataclasses.replace(options, children=children_per_process(beam_options)))
     if is_local(beam_options):
         require_limits()
-    run_pipeline(root, wait=not args.no_wait)
+    options = dataclasses.replace(options, children=children_per_process(beam_options))
+    if is_local(beam_options) and not is_dry_run(beam_options):
+        with show_extraction(None):
+            prepare_in_waves(stages_of(options), beam_options)
+    else:
+        root = new_pipeline(beam_options)
+        build(root, options)
+        run_pipeline(root, wait=not args.no_wait)
     if is_dry_run(beam_options):
         return dry_run_answer(beam_options)
     if args.no_wait:
@@ -139,7 +153,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return _report(options)
 
 
-def make_options(args: Arguments) -> Options:
+def make_options(args: Arguments, *, dry_run: bool = False) -> Options:
     """Checks the arguments against catalog and taxonomy.
 
     Raises:
@@ -167,7 +181,7 @@ def make_options(args: Arguments) -> Options:
         ),
         limits=limits,
         buckets=math.ceil(count / BUCKET_ROWS),
-        launch=receipts.begin(args.output),
+        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.output),
         allow_weak_sandbox=args.allow_weak_sandbox,
     )
 

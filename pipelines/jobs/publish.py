@@ -13,9 +13,7 @@ from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.receipts import Receipt
-
-COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", "reused")
-"""Counts of a run, in the order in which they are printed."""
+from transforms.table.snapshots import COUNTS
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:

@@ -18,6 +18,7 @@ from pipelines.inputs.source_roots import record_roots, recorded_roots
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError
 from transforms import storage
+from transforms.catalog.limits import listed
 from transforms.catalog.reader import CatalogShard, list_shards
 from transforms.formats.hashing import json_bytes
 from transforms.splits.by_artist import split_of
@@ -58,7 +59,7 @@ def _check_columns(shards: list[CatalogShard], args: Arguments) -> None:
     if args.column in names:
         raise UsageError(f"--column={args.column}: the catalog already has this column, choose another name")
     if args.bytes_column and args.bytes_column not in names:
-        raise UsageError(f"--bytes-column={args.bytes_column}: the columns are {', '.join(names[:-2])}")
+        raise UsageError(f"--bytes-column={args.bytes_column}: the columns are {listed(names[:-2])}")
 
 
 def _previous(args: Arguments) -> list[CatalogShard]:

@@ -10,12 +10,14 @@ import logging
 import math
 import random
 import time
+from collections.abc import Callable
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.trunks.loading import format_for, load_embedder
+from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
@@ -37,12 +39,17 @@ from pipelines.launch.beam import (
 )
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError, checked
+from pipelines.terminal.progress import show_extraction
+from pipelines.waves.tagging import TagStages, tag_in_waves
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.audio.errors import DUE_AGAIN
 from transforms.audio.limits import Limits
 from transforms.catalog.reader import CatalogShard
-from transforms.embed_chunks import EmbedChunks, EmbedSettings, EmbedTarget
+from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
 from transforms.features.spec import FeatureSpec
+from transforms.find_duplicates import FindDuplicates
+from transforms.list_digests import ListDigests
+from transforms.name_run import NameRun
 from transforms.plan_buckets import PlanBuckets
 from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost
@@ -50,6 +57,7 @@ from transforms.publishing.gates import GateLimits
 from transforms.read_catalog import ReadCatalog
 from transforms.record_run import RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
+from transforms.sort_buckets import SortBuckets
 from transforms.storage import SourceRoots
 from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
@@ -91,7 +99,8 @@ class Options:
       launch: path of this launch's receipt, relative to the table root.
       allow_weak_sandbox: whether audio is decoded if seccomp is missing.
       also: other bundles that embed the extracted tracks.
-      children: sandboxed child processes per worker process; 0 means one per core of the worker.
+      children: sandboxed child processes per worker process, and batches of a trunk at the same time; 0 means one per
+        core of the worker.
     """
 
     shards: list[CatalogShard]
@@ -111,15 +120,19 @@ class Options:
     also: tuple[Also, ...] = ()
 
 
-def build(root: beam.Pipeline, options: Options) -> None:
-    """Builds the graph of the whole job."""
+def stages_of(options: Options) -> TagStages:
+    """The settings of all stages."""
     known, publication = options.known, options.publication
     load_tagger = functools.partial(load_bundle, options.model)
+
+    def embedder_of(model: str) -> Callable[[], Embedder]:
+        return functools.partial(load_embedder, model, inference=options.inference, parallel=options.children)
+
     embed = EmbedSettings(
         target=EmbedTarget(
             root=known.root,
             embedding_id=known.ids.embedding_id,
-            load_embedder=functools.partial(load_embedder, options.model, inference=options.inference),
+            load_embedder=embedder_of(options.model),
         ),
         roots=options.roots,
         spec=options.spec,
@@ -129,31 +142,48 @@ def build(root: beam.Pipeline, options: Options) -> None:
             EmbedTarget(
                 root=other.table,
                 embedding_id=other.embedding_id,
-                load_embedder=functools.partial(load_embedder, other.model, inference=options.inference),
+                load_embedder=embedder_of(other.model),
             )
             for other in options.also
         ),
     )
-    assemble = AssembleSettings(known=known, load_tagger=load_tagger, publication=publication)
-    record = RecordRunSettings(
-        known=known,
-        load_tagger=load_tagger,
-        publication=publication,
-        counted=options.tracks,
-        limits=options.limits,
-        launch=options.launch,
+    return TagStages(
+        shards=options.shards,
+        buckets=options.buckets,
+        chunk_tracks=options.chunk_tracks,
+        embed=embed,
+        assemble=AssembleSettings(known=known, load_tagger=load_tagger, publication=publication),
+        record=RecordRunSettings(
+            known=known,
+            load_tagger=load_tagger,
+            publication=publication,
+            counted=options.tracks,
+            limits=options.limits,
+            launch=options.launch,
+        ),
     )
 
+
+def build(root: beam.Pipeline, options: Options) -> None:
+    """Builds the graph of the whole job. Local runs use the same stages in waves, see `tag_in_waves`."""
+    known, stages = options.known, stages_of(options)
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     versioned = catalog.batches | "VersionSources" >> VersionSources(options.roots)
-    plan = versioned | "PlanBuckets" >> PlanBuckets(known, options.roots, options.buckets, options.chunk_tracks)
+    sorted_rows = versioned | "SortBuckets" >> SortBuckets(options.buckets)
+    plan = sorted_rows | "PlanBuckets" >> PlanBuckets(known, options.roots, options.chunk_tracks)
     problems = (catalog.problems, plan.problems) | "JoinProblems" >> beam.Flatten()
     chunks = plan.chunks | "HoldChunks" >> RequireValid(problems)
-    rows = plan.rows | "HoldRows" >> RequireValid(problems)
-    embedded = chunks | "EmbedChunks" >> EmbedChunks(embed)
-    done = Buckets(rows, embedded.parts) | "AssembleBuckets" >> AssembleBuckets(assemble)
+    rows = sorted_rows | "HoldRows" >> RequireValid(problems)
+    embedded = chunks | "EmbedChunks" >> EmbedChunks(stages.embed)
+    parts = embedded.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
+    ready = {"rows": rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
+    digests = ready | "ListDigests" >> ListDigests(known)
+    run_id = digests.outcomes | "NameRun" >> NameRun(known, options.publication)
+    groups = {"rows": rows, "parts": parts, "duplicates": digests.sources | "FindDuplicates" >> FindDuplicates()}
+    joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
+    done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
     work = (embedded.work, done.work) | "SumWork" >> SumWork()
-    _ = (done.reports, embedded.parts, problems, work, done.run_id) | "RecordRun" >> RecordRun(record)
+    _ = (done.reports, embedded.parts, problems, work, run_id) | "RecordRun" >> RecordRun(stages.record)
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -166,6 +196,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         check_beam_places(beam_options, also=place)
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
+    require_engine(beam_options)
     deadline = time.monotonic() + args.publish_deadline
     for attempt in itertools.count():
         try:
@@ -188,12 +219,15 @@ def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
     if is_local(beam_options):
         require_limits()
     options = make_options(args, beam_options)
-    root = new_pipeline(beam_options)
-    build(root, options)
-    first = options.known.parent is None
-    run_pipeline(root, wait=not args.no_wait, tracks=options.tracks if first else None)
+    if is_local(beam_options) and not is_dry_run(beam_options):
+        first = options.known.parent is None
+        with show_extraction(options.tracks if first else None):
+            tag_in_waves(stages_of(options), beam_options)
+    else:
+        root = new_pipeline(beam_options)
+        build(root, options)
+        run_pipeline(root, wait=not args.no_wait)
     if is_dry_run(beam_options):
-        receipts.forget(args.table, options.launch)
         return dry_run_answer(beam_options)
     if args.no_wait:
         text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
@@ -215,7 +249,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_catalog(args.catalog, args.catalog_root)
-    buckets = _buckets(args, count)
+    dry_run = is_dry_run(beam_options)
+    buckets = _buckets(args, count, dry_run)
     return Options(
         shards=shards,
         tracks=count,
@@ -229,20 +264,20 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
         limits=limits,
-        launch=receipts.begin(args.table, known.parent),
+        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.table, known.parent),
         allow_weak_sandbox=args.allow_weak_sandbox,
-        also=_all_also(args, bundle, buckets),
+        also=_all_also(args, bundle, buckets, dry_run),
     )
 
 
-def _buckets(args: Arguments, tracks: int) -> int:
-    buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS))
+def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:
+    buckets = open_table(args.table, args.buckets or math.ceil(tracks / BUCKET_TRACKS), create=not dry_run)
     if args.buckets not in (None, buckets):
         raise UsageError(f"--buckets={args.buckets}: {args.table} has {buckets} buckets: leave the flag out")
     return buckets
 
 
-def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]:
+def _all_also(args: Arguments, bundle: Bundle, buckets: int, dry_run: bool) -> tuple[Also, ...]:
     """Checks and returns every `--also`.
 
     Raises:
@@ -251,7 +286,7 @@ def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]
     given = {(args.table.rstrip("/"), bundle.embedding_id)}
     also = []
     for model, table in args.also:
-        other = _also(args, bundle.feature_id, model, table, buckets)
+        other = _also(args, bundle.feature_id, model, table, open_table(table, buckets, create=not dry_run), buckets)
         if (place := (table.rstrip("/"), other.embedding_id)) in given:
             raise UsageError(f"--also {model} {table}: that table already gets these embeddings: give it once")
         given.add(place)
@@ -259,7 +294,7 @@ def _all_also(args: Arguments, bundle: Bundle, buckets: int) -> tuple[Also, ...]
     return tuple(also)
 
 
-def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int) -> Also:
+def _also(args: Arguments, feature_id: str, model: str, table: str, found: int, buckets: int) -> Also:
     """Checks and returns one `--also`.
 
     Raises:
@@ -270,7 +305,7 @@ def _also(args: Arguments, feature_id: str, model: str, table: str, buckets: int
         raise UsageError(f"--also {model} takes features {bundle.feature_id}, not {feature_id}: tag with it alone")
     for trunk in bundle.trunks:
         format_for(trunk, model, args.inference)
-    if (found := open_table(table, buckets)) != buckets:
+    if found != buckets:
         raise UsageError(f"--also: {table} has {found} buckets, {args.table} has {buckets}: tag with it alone")
     return Also(model=model, table=table, embedding_id=bundle.embedding_id)
 

@@ -1,6 +1,7 @@
 """Launches Beam jobs: Beam's flags pass through unchanged, and the default is a local runner without a download."""
 
 import contextlib
+import copy
 import io
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from apache_beam.options.pipeline_options import (
     DebugOptions,
     DirectOptions,
     PipelineOptions,
+    PrismRunnerOptions,
     SetupOptions,
     StandardOptions,
     TestOptions,
@@ -22,50 +24,49 @@ from apache_beam.runners.worker import sdk_worker
 from pipelines.launch.dataflow import fill_dataflow_options
 from pipelines.launch.flink import fill_flink_options
 from pipelines.launch.job_failure import job_failed
+from pipelines.launch.runner_names import (
+    DATAFLOW,
+    DIRECT,
+    FLINK,
+    PORTABLE,
+    PRISM,
+    check_flags_mean_something,
+    runner_name,
+)
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
-from pipelines.terminal.progress import show_extraction
 from pipelines.terminal.signals import raise_if_stopped
 from pipelines.terminal.watchdog import ended_if_stalled
 from transforms.storage import redact
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-_LOCAL_NAMES = {"FnApiRunner", LOCAL}
-_REFUSED = {
-    "DaskRunner": "it reports success with rows missing: use FnApiRunner, FlinkRunner or DataflowRunner",
-    "DirectRunner": "it tries to download a runner first: use FnApiRunner, which is the default",
-    "InteractiveRunner": "it keeps every intermediate collection: use FnApiRunner, which is the default",
-}
 
 
 def parse_beam_args(beam_args: list[str], command: str) -> PipelineOptions:
     """Parses and checks Beam's options, and sets defaults for the runner.
 
-    Without `--runner`, the job uses the local runner with one worker thread per core.
+    Without `--runner`, and with `--runner=DirectRunner`, the job runs on this machine, with one worker thread per core.
 
     Args:
       command: name of the command, such as `tag`, after which jobs are named.
 
     Raises:
-      UsageError: an option is missing or malformed, or the runner is unknown or refused: it loses rows, needs a
-        download or keeps every collection.
+      UsageError: an option is missing, malformed or without effect on the runner, or the runner is unknown or refused:
+        it loses rows, needs a download or keeps every collection.
     """
+    runner = checked(runner_name, _given(beam_args, "--runner"))
+    checked(check_flags_mean_something, beam_args, runner)
+    dry_run = _dry_run_given(beam_args)
     options = _parsed(beam_args)
+    options.view_as(TestOptions).dry_run = dry_run
     if options.view_as(SetupOptions).save_main_session is None:
         # Workers can import all code. By default Beam would pickle the console script's module for Dataflow.
         options.view_as(SetupOptions).save_main_session = False
-    standard, direct = options.view_as(StandardOptions), options.view_as(DirectOptions)
-    named = _given(beam_args, "--runner")
-    if named in _REFUSED:
-        raise UsageError(f"--runner={named}: {_REFUSED[named]}")
-    if named is None or named in _LOCAL_NAMES:
-        standard.runner = LOCAL
-        if _given(beam_args, "--direct_running_mode") is None:
-            direct.direct_running_mode = "multi_threading"
-        if _given(beam_args, "--direct_num_workers") is None:
-            direct.direct_num_workers = os.cpu_count() or 1
+    if runner == DIRECT:
+        _fill_local_options(options, beam_args)
     else:
-        _fill_cluster_options(options, named, command)
+        options.view_as(StandardOptions).runner = runner
+        _fill_cluster_options(options, runner, command)
     return options
 
 
@@ -80,14 +81,40 @@ def _parsed(beam_args: list[str]) -> PipelineOptions:
     return options
 
 
+def _dry_run_given(beam_args: list[str]) -> bool:
+    """The value of `--dry_run`. For Beam it is a text, and every text but the empty one is a dry run, `False` too."""
+    values = {"true": True, "false": False}
+    given = _given(beam_args, "--dry_run")
+    if given is None and "--dry_run" not in beam_args:
+        return False
+    if (text := str(given).lower()) not in values:
+        raise UsageError("--dry_run needs a value: give --dry_run=True or --dry_run=False")
+    return values[text]
+
+
+def _fill_local_options(options: PipelineOptions, beam_args: list[str]) -> None:
+    options.view_as(StandardOptions).runner = LOCAL
+    direct = options.view_as(DirectOptions)
+    if direct.direct_num_workers < 0:
+        raise UsageError(f"--direct_num_workers={direct.direct_num_workers}: give 1 or more, or 0 for one per core")
+    if _given(beam_args, "--direct_running_mode") is None:
+        direct.direct_running_mode = "multi_threading"
+    if _given(beam_args, "--direct_num_workers") is None:
+        direct.direct_num_workers = 1 if direct.direct_running_mode == "in_memory" else os.cpu_count() or 1
+    elif direct.direct_running_mode == "in_memory" and direct.direct_num_workers != 1:
+        raise UsageError("--direct_running_mode=in_memory has one worker: leave --direct_num_workers out")
+
+
 def _fill_cluster_options(options: PipelineOptions, name: str, command: str) -> None:
     try:
         runner = type(checked(create_runner, name)).__name__
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise UsageError(f"--runner={name}: {error}") from error
-    if runner == "DataflowRunner":
+    if runner == PRISM and options.view_as(PrismRunnerOptions).prism_location is None:
+        raise UsageError("--prism_location is missing: give the program prism, which Beam would download")
+    if runner == DATAFLOW:
         checked(fill_dataflow_options, options, command)
-    elif runner in ("FlinkRunner", "PortableRunner"):
+    elif runner in (FLINK, PORTABLE):
         checked(fill_flink_options, options, command, runner)
 
 
@@ -140,13 +167,22 @@ def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
         raise UsageError(" ".join(str(error).split())) from error
 
 
-def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None = None) -> PipelineResult | None:
+def worker_threads(options: PipelineOptions) -> int:
+    """Number of workers of a local job, threads or processes."""
+    return int(options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1)
+
+
+def with_workers(options: PipelineOptions, count: int) -> PipelineOptions:
+    """The options of a local job with another number of workers."""
+    changed = copy.deepcopy(options)
+    changed.view_as(DirectOptions).direct_num_workers = count
+    return changed
+
+
+def run_pipeline(root: beam.Pipeline, *, wait: bool = True) -> PipelineResult | None:
     """Runs the job; waits for its end if `wait`.
 
     A dry run launches nothing, but for Dataflow it translates the job.
-
-    Args:
-      tracks: number of tracks to extract, if it is known; for the progress bar of a local job.
 
     Raises:
       CommandFailed: the job failed; finished work is kept, so that the next run resumes.
@@ -154,7 +190,7 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None =
     if is_dry_run(root.options):
         return _dry_run(root)
     try:
-        with _local_run(tracks) if is_local(root.options) else contextlib.nullcontext():
+        with _local_run() if is_local(root.options) else contextlib.nullcontext():
             result = root.run()
             state = result.wait_until_finish() if wait else None
     except (RuntimeError, OSError) as error:
@@ -167,7 +203,7 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True, tracks: int | None =
 
 def dry_run_answer(options: PipelineOptions) -> Answer:
     """The answer of a dry run: the options of the job, which a person reads as YAML."""
-    options_given = options.get_all_options(drop_default=True)
+    options_given = options.get_all_options(drop_default=True) | ({"runner": DIRECT} if is_local(options) else {})
     given = {name: redact(value) if isinstance(value, str) else value for name, value in options_given.items()}
     return Answer(text=yaml.safe_dump(given).rstrip("\n"), document={"launched": False, "options": given})
 
@@ -178,8 +214,8 @@ def _dry_run(root: beam.Pipeline) -> PipelineResult | None:
 
 
 @contextlib.contextmanager
-def _local_run(tracks: int | None) -> Iterator[None]:
-    """Shows progress, keeps the runner from printing tracebacks, and prevents a race that corrupts elements.
+def _local_run() -> Iterator[None]:
+    """Keeps the local runner from printing tracebacks, prevents a race in it, and ends it if it stalls.
 
     Embedded workers print the traceback of every error with the function `print`, whatever the log level is. The error
     that ends the job has it too.
@@ -190,15 +226,16 @@ def _local_run(tracks: int | None) -> Iterator[None]:
     """
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
     vars(sdk_worker)["print"] = lambda *values, **options: None
-    with show_extraction(tracks), ended_if_stalled():
+    with ended_if_stalled():
         yield
 
 
 def _given(beam_args: list[str], flag: str) -> str | None:
-    """Value of a flag on Beam's command line; None if it is not given."""
+    """Value of a flag on Beam's command line, the last one if there are several; None if it is not given."""
+    value = None
     for i, word in enumerate(beam_args):
         if word == flag and i + 1 < len(beam_args):
-            return beam_args[i + 1]
-        if word.startswith(flag + "="):
-            return word.split("=", 1)[1]
-    return None
+            value = beam_args[i + 1]
+        elif word.startswith(flag + "="):
+            value = word.partition("=")[2]
+    return value

@@ -45,6 +45,8 @@ def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
         "counts": run.counts,
         "reasons": run.reasons,
         "options": run.options,
+        "rolled_back_to": run.rolled_back_to,
+        "rollback_reason": run.rollback_reason,
         "ids": dataclasses.asdict(run.ids),
         "tables": {
             name: {"files": len(own), "rows": sum(f.rows for f in own), "bytes": sum(f.bytes for f in own)}

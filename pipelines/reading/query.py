@@ -14,7 +14,7 @@ from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
 from pipelines.terminal.printing import plain_rows, unique_names, write_json, write_table
 from pipelines.terminal.standard_output import standard_output
 from transforms.storage import StorageError
-from transforms.table.duckdb_views import NotReadOnly, check_question, connect
+from transforms.table.duckdb_views import NotReadOnly, check_question, connect, other_snapshots
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,8 +29,9 @@ def run(args: Arguments, form: str) -> int:
     except ModuleNotFoundError as error:
         raise CommandFailed(f"{error.name} is not installed: pip install 'catalog-tagger[query]'") from error
 
+    previous, numbers = other_snapshots(sql)
     try:
-        with connect(snapshot, previous="previous_" in sql.lower()) as connection:
+        with connect(snapshot, previous=previous, numbers=numbers) as connection:
             _answer(connection, sql, form)
     except NotReadOnly as error:
         raise CommandFailed(str(error), USAGE) from error

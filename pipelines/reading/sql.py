@@ -7,14 +7,17 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.table import chosen_snapshot
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError
+from transforms.table.reader import open_snapshot
 from transforms.table.sql import SQL_ENGINES
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Returns the statements."""
     snapshot = chosen_snapshot(args)
+    others = [(f"snapshot_{number}_", open_snapshot(args.table, number)) for number in args.also_snapshot]
+    opened = [("", snapshot), *others]
     try:
-        statements = SQL_ENGINES[args.engine](snapshot)
+        statements = "".join(SQL_ENGINES[args.engine](reader, prefix) for prefix, reader in opened)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return Answer(

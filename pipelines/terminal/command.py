@@ -1,6 +1,7 @@
 """Commands on click. A wrong command line gives one line with the flag and the remedy; Beam's flags pass through."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -80,7 +81,7 @@ class Command(_Helped):
             known = [*self._flags(ctx), *beam_flags()] if self.beam else self._flags(ctx)
             for flag in flags:
                 if flag not in known:
-                    raise unknown_flag(flag, known)
+                    raise (self.beam and dry_run_meant(flag, known)) or unknown_flag(flag, known)
         if rest and not rest[0].startswith("--"):
             raise UsageError(f"unexpected argument {rest[0]!r}; see `{ctx.command_path} --help`")
 
@@ -140,6 +141,21 @@ class CommandGroup(_Helped, click.Group):
         if not ctx.resilient_parsing and not (ctx._protected_args or ctx.args):
             raise UsageError(f"missing COMMAND: choose from {', '.join(self.list_commands(ctx))}")
         return rest
+
+
+_DRY_RUN_WORDS = {"dry", "dryrun", "plan", "planonly", "preview", "simulate", "noop", "whatif", "checkonly", "testrun"}
+"""What people type for a run without effects, without the dashes."""
+
+
+def dry_run_meant(flag: str, known: Iterable[str]) -> UsageError | None:
+    """The error for another spelling of a dry run, which names the flag that exists; None for other flags."""
+    if re.sub("[-_]", "", flag.lower()) not in _DRY_RUN_WORDS:
+        return None
+    if "--plan" in known:
+        return UsageError(f"unknown flag {flag}: --plan shows what a run would do, and changes nothing")
+    return UsageError(
+        f"unknown flag {flag}: --dry_run=True checks the command line, prints the options of the job and starts nothing"
+    )
 
 
 def unknown_flag(flag: str, known: Iterable[str]) -> UsageError:

@@ -45,6 +45,9 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
         ),
         "tag": (tagging, {"table", "snapshot", "content_hash", "counts"}),
         "publish": ([made["table"]], {"table", "snapshot", "run_id"}),
+        "snapshots": ([made["table"]], {"table", "bytes", "snapshots"}),
+        "diff": ([made["table"], "1", "2"], {"before", "after", "tracks", "categories", "tags"}),
+        "rollback": ([made["table"], "1"], {"snapshot", "rolled_back_to", "content_hash"}),
         "describe": ([made["table"]], {"table", "snapshots"}),
         "verify": ([made["table"]], {"snapshot", "files", "rows", "problems"}),
         "doctor": ([made["table"]], {"failed", "checks"}),
@@ -84,7 +87,7 @@ def test_documents(world: World, capsys: pytest.CaptureFixture[str]) -> None:
 
 def _same_as_csv(todo: dict[str, tuple[list[str], set[str]]], capsys: pytest.CaptureFixture[str]) -> None:
     """CSV of the commands that may be asked twice."""
-    for name in ("describe", "sql", "query", "prepare"):
+    for name in ("describe", "snapshots", "sql", "query", "prepare"):
         words, _ = todo[name]
         rows = list(csv.DictReader(io.StringIO(run(name, words, capsys, "--format", "csv"))))
         assert rows and None not in rows[0] and all(rows[0]), name

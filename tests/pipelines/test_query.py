@@ -10,6 +10,7 @@ from pipelines.reading.query import one_line
 from tests.support.manifests import edit_manifest
 from tests.support.published import fake_bundle, publish_table
 from transforms.table.layout import snapshot_path
+from transforms.table.reader import open_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,39 @@ def test_an_older_snapshot_and_what_changed_since(table, capsys):
     assert json.loads(ask(capsys, table, sql, "--snapshot", "1", "--format", "json")[1]) == [{"n": 18}]
     sql = "SELECT count(*) AS n FROM ledger ANTI JOIN previous_ledger USING (track_id)"
     assert json.loads(ask(capsys, table, sql, "--format", "json")[1]) == [{"n": 6}]
+
+
+def test_snapshots_by_number(table, capsys):
+    sql = "SELECT (SELECT count(*) FROM snapshot_1_tracks), (SELECT count(*) FROM SNAPSHOT_2_Tracks)"
+    assert ask(capsys, table, sql, "--format", "csv")[1].splitlines()[1] == "18,24"
+    assert ask(capsys, table, sql, "--snapshot", "1", "--format", "csv")[1].splitlines()[1] == "18,24"
+    sql = "SELECT count(*) AS n FROM track_tags ANTI JOIN snapshot_1_track_tags AS old USING (track_id, tag, score)"
+    now, then = (open_snapshot(table, number).scan("track_tags").to_pylist() for number in (2, 1))
+    known = {(row["track_id"], row["tag"], row["score"]) for row in then}
+    new = [row for row in now if (row["track_id"], row["tag"], row["score"]) not in known]
+    assert new and json.loads(ask(capsys, table, sql, "--format", "json")[1]) == [{"n": len(new)}]
+
+
+def test_snapshots_by_number_are_read_only(table, capsys):
+    code, out, err = ask(capsys, table, "SELECT * FROM snapshot_7_tracks")
+    assert (code, out) == (1, "") and "no snapshot 7; snapshots are 1 to 2" in err
+    assert ask(capsys, table, "SELECT 'snapshot_7_tracks' -- snapshot_8_tracks")[0] == 0
+    for sql in (
+        "DROP VIEW snapshot_1_tracks",
+        "CREATE TABLE a AS FROM snapshot_1_tracks",
+        "DELETE FROM snapshot_1_tracks",
+    ):
+        code, out, err = ask(capsys, table, sql)
+        assert (code, out) == (2, "") and "read-only" in err
+    other = open_snapshot(table, 1).files("tracks")[0]
+    assert ask(capsys, table, f"SELECT * FROM snapshot_1_ledger, read_parquet('{other}')")[0] == 1
+    assert "does not exist" in ask(capsys, table, "SELECT * FROM snapshot_01_tracks")[2]
+
+
+@pytest.mark.parametrize("number", ["0", "00", "99999999999999999999"])
+def test_numbers_that_are_none(table, capsys, number):
+    code, out, err = ask(capsys, table, f"SELECT * FROM snapshot_{number}_tracks")
+    assert code in (1, 2) and out == "" and err.count("\n") == 1
 
 
 def test_the_snapshot_of_a_day(table, tmp_path, capsys):

@@ -19,6 +19,20 @@ def test_duckdb_opens_what_is_printed(table, capsys):
         assert connection.sql("SELECT count(*) FROM ledger").fetchall() == [(14,)]
 
 
+def test_other_snapshots_have_views_with_their_number(table, capsys):
+    for engine in ("duckdb", "spark"):
+        assert main(["sql", table, "--engine", engine, "--also-snapshot", "1"]) == 0
+        printed = capsys.readouterr().out
+        assert "snapshot_1_tracks" in printed
+        if engine == "duckdb":
+            with duckdb.connect(":memory:") as connection:
+                connection.execute(printed)
+                sql = "SELECT (SELECT count(*) FROM ledger), (SELECT count(*) FROM snapshot_1_ledger)"
+                assert connection.sql(sql).fetchall() == [(14, 14)]
+    assert main(["sql", table, "--engine", "duckdb", "--also-snapshot", "9"]) == 1
+    assert "no snapshot 9; snapshots are 1" in capsys.readouterr().err
+
+
 def test_bigquery_of_a_local_table_is_refused(table, capsys):
     assert main(["sql", table, "--engine", "bigquery"]) == 2
     assert "only from gs://" in capsys.readouterr().err

@@ -31,6 +31,20 @@ def test_query_describe_verify_sql(table, capsys):
     assert f"{table}/manifests/0000000002/ledger.txt" in capsys.readouterr().out
 
 
+def test_snapshots_diff_rollback(table, gcs, capsys):
+    assert main(["rollback", table, "1"]) == 0
+    capsys.readouterr()
+    assert main(["snapshots", table, "--json"]) == 0
+    assert [one["rolled_back_to"] for one in json.loads(capsys.readouterr().out)["snapshots"]] == [None, None, 1]
+    out = storage.join(gcs, "diff")
+    for after in ("2", "3"):  # the second comparison replaces the first one
+        assert main(["diff", table, "1", after, "--output", out]) == 0
+    assert json.loads(storage.read_bytes(storage.join(out, "diff.json")))["tracks"]["unchanged"] == 8
+    assert storage.exists(storage.join(out, "tracks.parquet"))
+    storage.delete(storage.join(table, read_snapshot(table, 2).files("tracks")[0].path))
+    assert main(["rollback", table, "2"]) == 3
+
+
 def test_a_missing_object_is_one_line(table, capsys):
     storage.delete(storage.join(table, read_snapshot(table, 2).files("tracks")[0].path))
     assert main(["query", table, "SELECT count(*) FROM tracks"]) == 1

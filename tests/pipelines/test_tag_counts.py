@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import transforms.read_catalog
+import pipelines.waves.catalog_rows
 from pipelines.cli import main
 from tests.support.world import World, tag_code
 from transforms.catalog.reader import read_shard
@@ -77,7 +77,7 @@ def test_text_that_shrinks_after_it_was_counted_publishes_nothing(
         url.write_text(header + row.format(0))
         yield from read_shard(shard)
 
-    monkeypatch.setattr(transforms.read_catalog, "read_shard", shrunken)
+    monkeypatch.setattr(pipelines.waves.catalog_rows, "read_shard", shrunken)
     assert run(world, tmp_path / "table", url) == 1
     assert "1 rows were read, but 4 were counted at first" in capsys.readouterr().err
 
@@ -88,7 +88,7 @@ def test_a_runner_that_loses_rows_publishes_nothing_and_blocks_nothing(
     table, path = tmp_path / "table", catalog(tmp_path / "all.parquet")
     with monkeypatch.context() as patched:
         patched.setattr(
-            transforms.read_catalog, "read_shard", lambda shard: read_shard(shard) if shard.part.number else []
+            pipelines.waves.catalog_rows, "read_shard", lambda shard: read_shard(shard) if shard.part.number else []
         )
         assert run(world, table, path) == 3
     error = capsys.readouterr().err

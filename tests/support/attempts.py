@@ -53,6 +53,8 @@ SYSCALLS = {
 }
 """Numbers on x86-64: attempts by number run there alone."""
 
+_TKILL = 200
+
 
 def tried(data, spec, limits):
     """Does what the input names; the reject's detail is the error, or `succeeded`."""
@@ -89,6 +91,24 @@ def _connect(family, address):
         connection.connect(address)
 
 
+def _signal_itself(send):
+    """Every signal but SIGABRT, which is for abort(): SIGKILL would look like the kernel's without memory."""
+    refused = 0
+    for number in sorted(signal.valid_signals() - {signal.SIGABRT}):
+        try:
+            send(number)
+        except PermissionError:
+            refused += 1
+    if refused == len(signal.valid_signals()) - 1:
+        raise PermissionError
+
+
+def _lower_own_hard_limit():
+    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    while True:
+        pass  # the kernel would end it by SIGKILL
+
+
 ATTEMPTS = {
     "read the parent's memory": lambda _: Path(f"/proc/{os.getppid()}/mem").open("rb"),
     "write the parent's memory": lambda _: Path(f"/proc/{os.getppid()}/mem").open("r+b"),
@@ -115,6 +135,13 @@ ATTEMPTS = {
     "look for the parent": lambda _: os.kill(os.getppid(), 0),
     "kill a sibling": lambda pid: os.kill(int(pid), signal.SIGKILL),
     "kill its group": lambda _: os.killpg(0, 0),
+    "kill everything": lambda _: os.kill(-1, signal.SIGKILL),
+    "kill itself": lambda _: _signal_itself(lambda number: os.kill(os.getpid(), number)),
+    "kill its thread": lambda _: _signal_itself(lambda number: signal.pthread_kill(threading.get_ident(), number)),
+    "kill its thread by another call": lambda _: _signal_itself(lambda number: _call(_TKILL, os.getpid(), number)),
+    "abort its parent": lambda _: os.kill(os.getppid(), signal.SIGABRT),
+    "be killed for its processor time": lambda _: _lower_own_hard_limit(),
+    "set an alarm": lambda _: signal.setitimer(signal.ITIMER_REAL, 0.01),
     "outlive the parent": lambda _: _prctl(1, 0),
     "be dumpable": lambda _: _prctl(4, 1),
     "become root": lambda _: os.setresuid(0, 0, 0),

@@ -56,8 +56,28 @@ def _features(spec):
     return Features(patches=patches, starts_s=starts_s, facts=AudioFacts(**_FACTS))
 
 
-def _signal_self(number):
-    return lambda: os.kill(os.getpid(), number)
+def _killer():
+    """A process that ends this one with SIGKILL, as the kernel does without memory; what is written to wakes it."""
+    victim = os.getpid()
+    wait, wake = os.pipe()
+    if (starter := os.fork()) == 0:
+        if os.fork() == 0:  # not a child of this process, which may have none
+            os.dup2(wait, 0)
+            os.closerange(1, 1024)
+            if os.read(0, 1):
+                os.kill(victim, signal.SIGKILL)
+        os._exit(0)
+    os.waitpid(starter, 0)
+    os.close(wait)
+    return wake
+
+
+_WAKE = _killer() if "transforms.extraction.child" in sys.orig_argv else None
+
+
+def _killed_from_outside():
+    os.write(_WAKE, b"x")
+    time.sleep(60)
 
 
 def _busy_loop():
@@ -215,7 +235,8 @@ PILLS = {
     "last words": _last_words,
     "segfault": lambda: ctypes.string_at(0),
     "abort": os.abort,
-    "sigkill": _signal_self(signal.SIGKILL),
+    "kill itself": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "sigkill": _killed_from_outside,
     "exit": lambda: os._exit(3),
     "endless loop": lambda: time.sleep(3600),
     "busy loop": _busy_loop,

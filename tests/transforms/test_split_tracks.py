@@ -15,7 +15,7 @@ def test_labelled_tracks_outside_of_the_roots_are_problems_of_their_rows(tmp_pat
     uris = ["1.mp3", "/etc/shadow", "link.mp3", "../x.mp3", "gs://bucket/a.mp3"]
     rows = [row(number, uri=uri) for number, uri in enumerate(uris, 1)]
     rows.append(row(6, uri="/etc/shadow") | {"tags": None})  # without a label: not read
-    found = split_tracks._plan((0, [to_ipc(table(rows))]), plan(), SourceRoots(str(tmp_path)))
+    found = split_tracks.plan_group((0, [to_ipc(table(rows))]), plan(), SourceRoots(str(tmp_path)))
     tagged = [one.value for one in found if isinstance(one, beam.pvalue.TaggedOutput) and one.tag == "problems"]
     assert [(problem.row, problem.column) for problem in tagged] == [(n, "uri") for n in (2, 3, 4, 5)]
     assert "'link.mp3' leads to '/etc/passwd', outside of the allowed roots: give --allow-root /etc" in str(tagged[1])

@@ -88,6 +88,28 @@ class ProblemTally:
         return [problem for problem in self.kept if problem.column == column][:most]
 
 
+class FirstProblems:
+    """Counts the problems of a catalog, and keeps the first `MOST_PROBLEMS` of them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: list[Problem] = []
+
+    def add(self, problems: Sequence[Problem]) -> None:
+        """Counts further problems."""
+        self._count += len(problems)
+        self._first += problems[: MOST_PROBLEMS - len(self._first)]
+
+    def sample(self) -> ProblemSample:
+        """The number of problems so far, and those that were kept, by file and row."""
+        return ProblemSample(count=self._count, problems=by_place(self._first))
+
+
+def by_place(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The problems in the order of file and row."""
+    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.row or 0)))
+
+
 class CatalogError(ValueError):
     """A catalog that cannot be read: files are missing, have no known format, or lack required columns.
 

@@ -13,6 +13,7 @@ from transforms.catalog.files import RawBatch
 from transforms.catalog.limits import ID_CHARS, TEXT_CHARS
 from transforms.catalog.problems import Problem
 from transforms.catalog.stored_types import stored_values
+from transforms.formats.dates import python_values
 from transforms.schemas.catalog import CATALOG, TAG_WEIGHT
 from transforms.taxonomy.tag_ids import TagWeights
 
@@ -163,10 +164,9 @@ def _python_values(values: pa.Array | list[Any]) -> list[Any]:
     if isinstance(values, list):
         return values
     try:
-        found: list[Any] = values.to_pylist()
+        return python_values(values)
     except UnicodeDecodeError:
         return [_python_value(scalar) for scalar in values]
-    return found
 
 
 def _python_value(scalar: pa.Scalar) -> Any:

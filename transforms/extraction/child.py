@@ -12,6 +12,7 @@ import io
 import os
 import pkgutil
 import resource
+import signal
 import sys
 from collections.abc import Callable
 
@@ -95,6 +96,8 @@ def lower_limits(limits: Limits) -> None:
     ):
         most = _granted(kind, value)
         resource.setrlimit(kind, (most, most))
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))  # it counts over the process's life, not per track
 
 
 def _granted(kind: int, value: int) -> int:
@@ -104,10 +107,11 @@ def _granted(kind: int, value: int) -> int:
 
 
 def _renew_cpu_time(limits: Limits) -> None:
-    """Grant each track its own processor time: the kernel counts over the process's life."""
-    used = int(core_seconds()) + 1
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (_granted(resource.RLIMIT_CPU, used + limits.cpu_s), hard))
+    """Grants each track its own processor time, by a timer: at its end comes SIGPROF.
+
+    A process may lower its hard limit of processor time, and is then killed as by the machine.
+    """
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
 
 
 def _answer(to: Recipient, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits, weak: bool) -> None:

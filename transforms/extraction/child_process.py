@@ -168,7 +168,7 @@ class ChildProcess:
     def _post_mortem(self) -> TrackError | ChildLost:
         """What ended the child."""
         status = self._wait()
-        if status == -signal.SIGXCPU:
+        if status == -signal.SIGPROF:
             return Timeout(f"more than {self._limits.cpu_s} s of processor time")
         if status == -signal.SIGXFSZ:
             return ResourceLimit("the decoder wrote files")

@@ -7,12 +7,10 @@ threads, signals to others, new executable memory, and whatever a later kernel a
 import errno
 import mmap
 import os
-import resource
+import signal
 import types
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-
-_PRLIMIT_SELF = 0
 
 
 class AllowedCall(NamedTuple):
@@ -36,9 +34,9 @@ ALLOWED_CALLS = (
         for name in ("clock_gettime", "clock_getres", "clock_nanosleep", "gettimeofday", "nanosleep", "time")
     ),
     *(AllowedCall(name, "", "read the child's own numbers and cost") for name in ("getpid", "gettid", "getrusage")),
-    AllowedCall("prlimit64", "own RLIMIT_CPU", "grant each track its own processor time"),
+    AllowedCall("setitimer", "of processor time", "grant each track its own: at its end comes SIGPROF"),
     *(AllowedCall(name, "", "end") for name in ("exit", "exit_group")),
-    *(AllowedCall(name, "to itself", "abort()") for name in ("kill", "tgkill")),
+    AllowedCall("tgkill", "SIGABRT to itself", "abort(); SIGKILL would look like the kernel's"),
     *(AllowedCall(name, "", "abort() and interrupted calls") for name in ("rt_sigprocmask", "rt_sigreturn")),
     AllowedCall("restart_syscall", "", "go on with an interrupted sleep"),
 )
@@ -76,8 +74,8 @@ def _arguments(seccomp: types.ModuleType, call: AllowedCall) -> Iterator[Any]:
     match call.condition:
         case "not executable":
             yield seccomp.Arg(2, seccomp.MASKED_EQ, mmap.PROT_EXEC, 0)
-        case "own RLIMIT_CPU":
-            yield seccomp.Arg(0, seccomp.EQ, _PRLIMIT_SELF)
-            yield seccomp.Arg(1, seccomp.EQ, resource.RLIMIT_CPU)
-        case "to itself":
+        case "of processor time":
+            yield seccomp.Arg(0, seccomp.EQ, signal.ITIMER_PROF)
+        case "SIGABRT to itself":
             yield seccomp.Arg(0, seccomp.EQ, os.getpid())
+            yield seccomp.Arg(2, seccomp.EQ, signal.SIGABRT)

@@ -19,6 +19,7 @@ from transforms.features.patches import plan_patches
 from transforms.features.sample_reader import (
     BLOCK_FRAMES,
     LAST_PACKET,
+    MOST_PEAK,
     SMALL_BLOCK_FRAMES,
     DecodeTally,
     PatchSamples,
@@ -137,6 +138,8 @@ def read_packets(track: AudioFile) -> Reading | None:
     except DecodeError:
         return None
     if tally.failure is not None or tally.bad or source.energy.choice() is not None:
+        return None
+    if gather.peak() > MOST_PEAK:  # most likely the noise of a damaged frame, which every decoder makes in its own way
         return None
     notes = _notes(packets.frames, tally.frames, 0, gather)
     return _reading(source, gather, tally, packets.frames, tally.frames, notes)

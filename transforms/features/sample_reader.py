@@ -27,7 +27,7 @@ LAST_PACKET = 4096
 _CODED_CHANNELS, _BEGINNING = 2, 256
 """Channels of samples that may be frames of a codec, and the frames in which most files begin to sound."""
 
-_LEAST_PEAK, _MOST_PEAK, _MOST_OFFSET = 1e-3, 4.0, 0.5
+_LEAST_PEAK, MOST_PEAK, _MOST_OFFSET = 1e-3, 4.0, 0.5
 """Levels beyond which a note is made: -60 and +12 dB of full scale, and half of full scale.
 
 Of 750 real recordings, the peaks are from -34 to +5 dB (decoders exceed full scale), and the largest offset is 0.36.
@@ -151,7 +151,7 @@ class PatchSamples:
 
     def odd_level(self, peak: float) -> str | None:
         """What no recording has: a `peak` far over or under full scale, or a large constant offset; else None."""
-        if peak > _MOST_PEAK:
+        if peak > MOST_PEAK:
             return "the peak is more than 12 dB over full scale"
         if peak < _LEAST_PEAK:
             return "the peak is more than 60 dB under full scale"
@@ -205,8 +205,10 @@ class DecodeTally:
 
 def as_pcm(block: Float32) -> npt.NDArray[np.int16]:
     """All samples of a block in a row, in 16 bits."""
+    scaled = block * np.float32(32_768)
+    np.rint(scaled, out=scaled)
     with np.errstate(invalid="ignore"):
-        pcm: npt.NDArray[np.int16] = np.rint(block * np.float32(32_768)).astype("<i2").reshape(-1)
+        pcm: npt.NDArray[np.int16] = scaled.astype("<i2").reshape(-1)
     return pcm
 
 

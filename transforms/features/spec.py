@@ -11,6 +11,9 @@ EXTRACTOR_VERSION = 1
 MOST_PATCHES = 1024
 """Most patches per track: with the default spec, all of 51 minutes, and 200 MB while they are made."""
 
+MOST_VALUE = 1_000_000
+"""Largest value of a number: hertz, samples, frames or seconds."""
+
 Compression = Literal["db", "log10p1"]
 
 
@@ -44,8 +47,13 @@ class FeatureSpec:
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "patch_frames", "patches_per_track"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not positive")
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= MOST_VALUE:
+                raise ValueError(f"{name}={str(value)[:60]!a}: a whole number from 1 to {MOST_VALUE} is needed")
+        for name in ("fmin", "fmax", "min_duration_s"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 <= value <= MOST_VALUE:
+                raise ValueError(f"{name}={str(value)[:60]!a}: a number from 0 to {MOST_VALUE} is needed")
         if self.patches_per_track > MOST_PATCHES:
             raise ValueError(
                 f"patches_per_track={self.patches_per_track}: at most {MOST_PATCHES}, to bound the memory of a track"
@@ -83,7 +91,11 @@ class FeatureSpec:
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
-        """Reads the spec that `to_json` wrote. Raises ValueError for an unknown or missing field."""
+        """Reads the spec that `to_json` wrote.
+
+        Raises:
+          ValueError: a field is unknown or missing, or its value is not allowed.
+        """
         names = {f.name for f in dataclasses.fields(cls)}
         if set(obj) != names:
             raise ValueError(

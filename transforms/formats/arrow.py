@@ -1,7 +1,7 @@
 """Arrow tables as bytes. Beam shuffles them instead of one element per row."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +31,21 @@ def concat(parts: list[bytes]) -> pa.Table:
 def split_by_bucket(batch: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
     """(bucket, rows of the bucket) for each bucket of an IPC stream whose rows have a `track_id`; rows keep order."""
     rows = from_ipc(batch)
-    numbers = pa.array([bucket_of(track_id, buckets) for track_id in rows["track_id"].to_pylist()], pa.int32())
-    for bucket in numbers.unique().to_pylist():
-        yield bucket, to_ipc(rows.filter(pc.equal(numbers, bucket)).combine_chunks())
+    return numbered_parts(rows, group_numbers(rows["track_id"].to_pylist(), buckets))
+
+
+def group_numbers(keys: Iterable[str], groups: int) -> np.ndarray:
+    """`bucket_of` each key: int64 [keys]."""
+    return np.fromiter((bucket_of(key, groups) for key in keys), np.int64)
+
+
+def numbered_parts(rows: pa.Table, numbers: np.ndarray) -> Iterator[tuple[int, bytes]]:
+    """(number, its rows as an IPC stream) for each number, ascending; `numbers` has one per row; rows keep order."""
+    order = np.argsort(numbers, kind="stable")
+    ordered = rows.take(pa.array(order)).combine_chunks()
+    found, starts = np.unique(numbers[order], return_index=True)
+    for number, start, stop in zip(found.tolist(), starts, np.append(starts, len(order))[1:], strict=True):
+        yield number, to_ipc(ordered.slice(start, stop - start))
 
 
 def content_digest(table: pa.Table) -> str:
@@ -117,11 +129,12 @@ def _slots(array: pa.Array) -> memoryview:
     return memoryview(values.buffers()[1])[values.offset * width : (values.offset + len(values)) * width]
 
 
-def _filled(array: pa.Array) -> bytes:
+def _filled(array: pa.Array) -> bytes | memoryview:
     if pa.types.is_boolean(array.type):
         return np.packbits(array.fill_null(False).to_numpy(zero_copy_only=False)).tobytes()
     if pa.types.is_null(array.type):
         return b""
     if pa.types.is_temporal(array.type):
         array = array.cast(pa.int64()) if array.type.bit_width == 64 else array.cast(pa.int32())
-    return bytes(array.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+    values = (array.fill_null(0) if array.null_count else array).to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(values).view(np.uint8).data

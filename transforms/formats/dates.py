@@ -38,6 +38,8 @@ def python_values(column: pa.Array) -> list[Any]:
     """`to_pylist`, with text for each date or timestamp that Python's calendar lacks, nested ones too."""
     try:
         found: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        raise
     except (ValueError, OverflowError):
         return [_python_value(value) for value in column]
     return found

@@ -79,7 +79,8 @@ def parse_yaml(data: bytes) -> Any:
         raise DocumentError(f"{len(data)} bytes, at most {YAML_BYTES} are read")
     try:
         return yaml.load(data, Loader=_strict_loader())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a number or a date that does not exist
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # PyYAML's constructors of numbers, dates and truth values expect texts of the right form.
         text = " ".join(str(error).split())
         raise DocumentError(text if len(text) <= 500 else f"{text[:497]}...") from error
 

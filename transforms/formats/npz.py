@@ -2,6 +2,7 @@
 
 import io
 import math
+import tokenize
 import zipfile
 
 import numpy as np
@@ -27,8 +28,12 @@ def _check(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> None:
     if info.file_size > size or info.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"its array {info.filename[:60]!r} claims {info.file_size} bytes, the file has {size}")
     with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
+        try:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+        except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
+            # NumPy evaluates the header as Python: its messages show syntax trees.
+            raise ValueError(f"its array {info.filename[:60]!r} has no header that can be read") from error
     if dtype.itemsize * math.prod(shape) > info.file_size:
         raise ValueError(f"its array {info.filename[:60]!r} claims the shape {str(shape)[:60]}, which is too large")

@@ -5,6 +5,7 @@ Files of version 0.1 have neither. The digest finds damage and edits by hand; it
 """
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from transforms import storage
 from transforms.formats.documents import parse_json
 from transforms.formats.hashing import digest, json_bytes
+from transforms.formats.record_types import check_types
 
 Record = TypeVar("Record")
 
@@ -91,6 +93,8 @@ def read_record(
     with naming(url, what, error):
         fields, sealed = open_sealed(data)
         record = build(fields)
+        if dataclasses.is_dataclass(record):
+            check_types(record)
         if not sealed and must_be_sealed():
             raise BrokenSeal("was changed since it was written: its digest is missing; restore it from a copy")
         return record
@@ -104,7 +108,11 @@ def naming(url: str, what: str, error: type[ValueError]) -> Iterator[None]:
     except BrokenSeal as broken:
         raise error(f"{url} {broken}") from broken
     except error as known:
-        raise error(f"{url}: {known}") from known
+        raise error(f"{url}: {_shortened(str(known))}") from known
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as other:
-        reason = " ".join(str(other).split())
+        reason = _shortened(" ".join(str(other).split()))
         raise error(f"{url}: not {what} ({type(other).__name__}: {reason})") from other
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 1000 else f"{text[:1000]} ..."

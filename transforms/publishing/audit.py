@@ -5,7 +5,7 @@ from transforms.publishing.committed import wrong_bytes
 from transforms.publishing.gates import GateLimits, GateResult, RunFacts, judge, refusal
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path
-from transforms.table.snapshots import Run
+from transforms.table.snapshots import Run, read_snapshot
 
 
 class Refused(Exception):
@@ -49,6 +49,8 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
         unavailable=counts["unavailable"],
         reasons=run.reasons,
         rejects=run_path(run.run_id),
+        rolled_back_to=run.rolled_back_to,
+        restored=_restored(root, run),
         **_changes(run),
     )
 
@@ -61,8 +63,22 @@ def _changes(run: Run) -> dict[str, int]:
     return {"removed": removed, "before": run.counts["catalog"] - added + removed}
 
 
+def _restored(root: str, run: Run) -> bool | None:
+    """Whether a rollback has exactly the files of the snapshot that it names; None for other runs."""
+    if run.rolled_back_to is None:
+        return None
+    try:
+        old = read_snapshot(root, run.rolled_back_to).run
+    except storage.NotFound:  # removed since
+        return False
+    return (old.files, old.ids, old.options, old.reasons) == (run.files, run.ids, run.options, run.reasons)
+
+
 def _wrong_files(root: str, run: Run, *, hashed: bool) -> tuple[str, ...]:
-    stored = {file.url: file for file in storage.list_files(storage.join(root, f"data/run={run.run_id}"))}
+    # A rollback has files of other runs.
+    folders = sorted({"/".join(file.path.split("/")[:2]) for file in run.files} | {f"data/run={run.run_id}"})
+    listed = (file for folder in folders for file in storage.list_files(storage.join(root, folder)))
+    stored = {file.url: file for file in listed}
     pairs = [(stored.get(storage.join(root, file.path)), file) for file in run.files]
     wrong = [
         f"{file.path}: {found and found.size} bytes in storage, {file.bytes} in the run"

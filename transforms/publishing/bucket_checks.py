@@ -64,7 +64,7 @@ def bucket_problems(
 
 def _complete(options: dict[str, Any]) -> bool:
     """Whether all tags of all tracks are published."""
-    return options.get("min_score", 0) == 0 and options.get("top_k") is None
+    return not options.get("min_score") and options.get("top_k") is None
 
 
 def _ledger_problems(ledger: pa.Table, bucket: int, buckets: int) -> Iterator[str]:
@@ -121,7 +121,7 @@ def _tag_row_problems(track_tags: pa.Table, tags: CheckedTags, options: dict[str
     if unknown:
         yield f"track_tags: tags that are not in the taxonomy: {sorted(unknown)[:3]}"
     for name, low, high in (
-        ("score", options.get("min_score", 0), 1),
+        ("score", options.get("min_score") or 0, 1),
         ("model_score", 0, 1),
         ("expert_weight", 0, 1),
         ("rank", 1, options.get("top_k") or len(tags.ids)),

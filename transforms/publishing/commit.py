@@ -40,6 +40,19 @@ def unpublished_runs(root: str) -> list[Run]:
     return [run for run in runs if run.parent == (latest.number if latest else None)]
 
 
+def write_run(root: str, run: Run) -> Run:
+    """Writes the manifest of a run unless it exists already; returns the run that is stored under its id."""
+    url, data = storage.join(root, run_path(run.run_id)), sealed_bytes(run.to_json())
+    try:
+        storage.create(url, data)
+    except storage.AlreadyExists:
+        try:
+            return read_run(root, run.run_id)
+        except TableError:  # damaged: nobody can publish it, and the id leaves no other name
+            storage.write_bytes(url, data)
+    return read_run(root, run.run_id)
+
+
 def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
     """Audits a finished run and commits it as the next snapshot; publishing it again returns the same snapshot.
 
@@ -53,7 +66,18 @@ def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
     published = _published_as(root, run)
     if published is None:
         gates = gates_json(audit(root, run, limits))
-        published = _commit(root, dataclasses.replace(run, gates=gates))
+        return commit_run(root, dataclasses.replace(run, gates=gates))
+    write_hints(root, published)
+    return published
+
+
+def commit_run(root: str, run: Run) -> Snapshot:
+    """Commits an audited run as the next snapshot and writes its hints.
+
+    Raises:
+      RaceLost: another run was published since this one was planned.
+    """
+    published = _commit(root, run)
     write_hints(root, published)
     return published
 
@@ -71,7 +95,7 @@ def _published_as(root: str, run: Run) -> Snapshot | None:
     if snapshot is None or snapshot.run.run_id != run.run_id:
         raise RaceLost(
             f"{run.run_id} follows snapshot {run.parent}, but snapshot {numbers[-1]} is already published: "
-            "run `tag` again"
+            f"run `{'tag' if run.rolled_back_to is None else 'rollback'}` again"
         )
     return snapshot
 
@@ -90,7 +114,7 @@ def _commit(root: str, run: Run) -> Snapshot:
 def _commit_time(root: str, parent: int | None) -> str:
     """The time now, or that of the parent if the clock is behind it: times of snapshots never decrease."""
     now = datetime.datetime.now(datetime.UTC)
-    with contextlib.suppress(storage.NotFound):  # the parent may have been removed
+    with contextlib.suppress(storage.NotFound, TableError):  # the parent may have been removed, or be damaged
         if parent is not None:
             now = max(now, datetime.datetime.fromisoformat(read_snapshot(root, parent).created))
     return now.isoformat(timespec="seconds")

@@ -47,6 +47,8 @@ class RunFacts:
       unavailable: number of rejected tracks whose storage did not answer or whose decoder the machine ended.
       reasons: reason -> number of rejected tracks.
       rejects: place where rejected tracks are listed.
+      rolled_back_to: number of the snapshot that a rollback publishes again; None for other runs.
+      restored: whether a rollback has the files of that snapshot; None for other runs.
       labelled: `prepare`: tracks with a tag of the taxonomy; None for `tag`.
       examples: `prepare`: examples of the dataset; None for `tag`.
     """
@@ -64,6 +66,8 @@ class RunFacts:
     counted: int | None = None
     before: int | None = None
     removed: int = 0
+    rolled_back_to: int | None = None
+    restored: bool | None = None
     labelled: int | None = None
     examples: int | None = None
 
@@ -102,8 +106,20 @@ class RunFacts:
         """The outcomes with their numbers of tracks, as text, the most frequent first."""
         return _listed(self.outcomes)
 
-    def share(self, count: int) -> float:
-        """A count divided by the number of tracks that were tried; 0 if there are none."""
+    @property
+    def remedy(self) -> str:
+        """What to do about a wrong file."""
+        if self.rolled_back_to is None:
+            return "run the job again"
+        return "restore it from a copy, or roll back to another snapshot"
+
+    def share(self, count: int) -> float | None:
+        """A count divided by the number of tracks that were tried; 0 if there are none.
+
+        None for a rollback: its tracks passed the limits that were given when they were first published.
+        """
+        if self.rolled_back_to is not None:
+            return None
         return count / self.tried if self.tried else 0.0
 
 
@@ -167,7 +183,13 @@ GATES = (
     Gate(
         name="files",
         measure=lambda facts: len(facts.wrong_files),
-        words="{facts.wrong_files[0]}: run the job again",
+        words="{facts.wrong_files[0]}: {facts.remedy}",
+    ),
+    Gate(
+        name="rollback",
+        measure=lambda facts: None if facts.restored is None else int(not facts.restored),
+        words="this rollback has other files than snapshot {facts.rolled_back_to}, or that snapshot was removed: run "
+        "`rollback` again",
     ),
     Gate(
         name="labels",

@@ -13,6 +13,9 @@ from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.table.versions import TableError
 
 FOLDER = "launches"
+OF_DRY_RUN = f"{FOLDER}/dry-run.json"
+"""Path of the receipt of a job that is built and not launched. Nobody writes it."""
+
 _BEGUN, _ENDED = ".begun", ".json"
 
 

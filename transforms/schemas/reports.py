@@ -66,3 +66,69 @@ TAG_METRICS = pa.schema(
     ]
 )
 """`tags.parquet` of `evaluate`: one row per model, slice, tag and metric."""
+
+DIFF_TRACKS = pa.schema(
+    [
+        column("track_id", pa.string(), "Catalog key."),
+        column("change", pa.string(), "`added`, `removed` or `changed`."),
+        column(
+            "status_before", pa.string(), "`tagged` or `rejected` in snapshot A; null if it is added.", nullable=True
+        ),
+        column(
+            "status_after", pa.string(), "`tagged` or `rejected` in snapshot B; null if it is removed.", nullable=True
+        ),
+        column("reason_before", pa.string(), "Why the track is rejected in snapshot A.", nullable=True),
+        column("reason_after", pa.string(), "Why the track is rejected in snapshot B.", nullable=True),
+        column("source_changed", pa.bool_(), "Whether `source_version` or the bytes of the source differ."),
+        column("outcome_changed", pa.bool_(), "Whether status or reason differ. `carried` counts as `tagged`."),
+        column("metadata_changed", pa.bool_(), "Whether `uri` or a column of `tracks` that both have differs."),
+        column("tags_changed", pa.bool_(), "Whether a tag was gained or lost."),
+        column(
+            "scores_changed",
+            pa.bool_(),
+            "Whether the score of a tag that both snapshots have differs, or only one of them publishes its row.",
+        ),
+        column(
+            "gained",
+            pa.list_(pa.field("element", pa.string(), nullable=False)),
+            "Tags that are positive in snapshot B only. Empty unless both snapshots tagged the track.",
+        ),
+        column(
+            "lost",
+            pa.list_(pa.field("element", pa.string(), nullable=False)),
+            "Tags that are positive in snapshot A only. Empty unless both snapshots tagged the track.",
+        ),
+        column("max_distance", pa.float32(), "Greatest difference of a score, 0 to 1."),
+    ]
+)
+"""`tracks.parquet` of `diff`: one row per track that differs."""
+
+DIFF_TAGS = pa.schema(
+    [
+        column("tag", pa.string(), "Tag id."),
+        column("category", pa.string(), "Category of the tag."),
+        column("side", pa.string(), "Which snapshots have the tag: `both`, `before` or `after`."),
+        column("threshold_before", pa.float32(), "Threshold in snapshot A.", nullable=True),
+        column("threshold_after", pa.float32(), "Threshold in snapshot B.", nullable=True),
+        column("positives_before", pa.int64(), "Tracks with the tag in snapshot A: `kept`, `lost` and `left`."),
+        column("positives_after", pa.int64(), "Tracks with the tag in snapshot B: `kept`, `gained` and `entered`."),
+        column("kept", pa.int64(), "Tracks with the tag in both snapshots."),
+        column("gained", pa.int64(), "Tracks that both snapshots tagged, with the tag in B only."),
+        column("lost", pa.int64(), "Tracks that both snapshots tagged, with the tag in A only."),
+        column("entered", pa.int64(), "Tracks with the tag in B that A lacks or rejected."),
+        column("left", pa.int64(), "Tracks with the tag in A that B lacks or rejected."),
+        column("compared", pa.int64(), "Tracks for which both snapshots publish a score of the tag."),
+        column("shifted", pa.int64(), "Tracks of `compared` whose scores differ."),
+        column("mean_shift", pa.float64(), "Mean of score in B minus score in A over `compared`.", nullable=True),
+        column("mean_distance", pa.float64(), "Mean size of this difference.", nullable=True),
+        column("max_distance", pa.float64(), "Greatest size of this difference.", nullable=True),
+        column(
+            "stability_index",
+            pa.float64(),
+            "Population stability index of the compared scores in 10 bins of equal width: 0 if the shares of the bins "
+            "are equal; above 0.25 is usually taken for a different distribution.",
+            nullable=True,
+        ),
+    ]
+)
+"""`tags.parquet` of `diff`: one row per tag of either snapshot."""

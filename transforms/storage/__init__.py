@@ -19,6 +19,7 @@ from transforms.storage.errors import (
     StorageError,
     TooLarge,
     Unavailable,
+    UnknownScheme,
 )
 from transforms.storage.names import is_absolute, join
 from transforms.storage.redaction import redact
@@ -36,6 +37,7 @@ __all__ = [
     "StorageError",
     "TooLarge",
     "Unavailable",
+    "UnknownScheme",
     "create",
     "delete",
     "exists",
@@ -73,7 +75,8 @@ def _backend(url: str) -> _Backend:
 
         return gcs
     if "://" in url:
-        raise ValueError(f"{url!r}: give a local path or a gs:// URL")
+        scheme = url.partition("://")[0]
+        raise UnknownScheme(f"{url}: {scheme}:// is not supported: give a local path or a gs:// URL")
     return local
 
 

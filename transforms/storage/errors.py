@@ -33,6 +33,10 @@ class Unavailable(StorageError):
     """A network error, throttling or a server error persists after all retries: try again later."""
 
 
+class UnknownScheme(StorageError, ValueError):
+    """The URL is of a kind of storage that this program does not support, such as `s3://`."""
+
+
 class TooLarge(StorageError):
     """The file has more bytes than the caller allows."""
 

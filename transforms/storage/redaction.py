@@ -15,11 +15,13 @@ _SECRET = (
     r"|googleaccessid|awsaccesskeyid|key-pair-id"
 )
 _VALUE = r"[^\s&]+?(?=['\"]?[:;,.)\]}>]*(?:[\s&]|$))"
+_START = r"((?i://|\b[a-z][a-z\d+.-]+:/(?!/)))"
+"""What comes before the user in a URL. A URL that was taken for a path has lost a slash."""
 _RULES = (
     # Up to the last @ of the word, because users write passwords with / and @ as they are.
-    (r"(//)[^\s:/?#<>@]*:(?!\d+(?:[/?#\s'\"]|$))[^\s<>]{0,1000}@", rf"\1{HIDDEN}@"),
+    (rf"{_START}[^\s:/?#<>@]*:(?!\d+(?:[/?#\s'\"]|$))[^\s<>]{{0,1000}}@", rf"\1{HIDDEN}@"),
     # A user without a password is a secret too: many services take a token for the user's name.
-    (r"(//)[^\s/?#<>]{0,1000}@", rf"\1{HIDDEN}@"),
+    (rf"{_START}[^\s/?#<>]{{0,1000}}@", rf"\1{HIDDEN}@"),
     (r"(?i)(%2f%2f)(?:(?!%2f)[^\s&/?#]){0,1000}%40", rf"\1{HIDDEN}%40"),
     # Outside of a URL, only before what looks like a host.
     (

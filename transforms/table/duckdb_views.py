@@ -7,11 +7,12 @@ column pruning.
 
 import contextlib
 import datetime
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from transforms.schemas.tables import TABLES
-from transforms.table.reader import SnapshotReader
+from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
 from transforms.table.sql import duckdb_view, quoted
@@ -42,7 +43,7 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
 
     # fsspec has no stubs: its classes are Any.
     class SnapshotFiles(AbstractFileSystem):  # type: ignore[misc]
-        """The files of one or two snapshots, under the names that `_files` returns."""
+        """The files of the snapshots, under the names that `_files` returns."""
 
         protocol = PROTOCOL
         cachable = False
@@ -82,26 +83,40 @@ def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
         yield duckdb_view(prefix + name, files, schema)
 
 
+def other_snapshots(sql: str) -> tuple[bool, list[int]]:
+    """Whether a query names a table of the snapshot before, and the numbers of the snapshots whose tables it names.
+
+    >>> other_snapshots("SELECT 'snapshot_9_tracks' FROM Snapshot_3_tracks JOIN snapshot_12_ledger USING (track_id)")
+    (False, [3, 12])
+    """
+    names = re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).lower()
+    numbers = re.findall(rf"\bsnapshot_([1-9][0-9]*)_(?:{'|'.join(TABLES)})\b", names)
+    return "previous_" in names, sorted(set(map(int, numbers)))
+
+
 @contextlib.contextmanager
-def connect(snapshot: SnapshotReader, *, previous: bool = False) -> Iterator["duckdb.DuckDBPyConnection"]:
+def connect(
+    snapshot: SnapshotReader, *, previous: bool = False, numbers: Iterable[int] = ()
+) -> Iterator["duckdb.DuckDBPyConnection"]:
     """A DuckDB connection with one view per table of the snapshot, locked down.
 
     Args:
       previous: also create `previous_<table>` views of the parent snapshot; without a parent they are empty.
+      numbers: also create `snapshot_<number>_<table>` views of these snapshots of the same table.
 
     Raises:
       ModuleNotFoundError: DuckDB is not installed.
-      TableError: `previous` is set and the parent snapshot was removed.
+      TableError: there is no such snapshot, or `previous` is set and the parent snapshot was removed.
       duckdb.Error: a file of the snapshot cannot be read.
     """
     import duckdb
 
-    files = _files(snapshot)
-    statements = list(_views(snapshot, ""))
+    opened: dict[str, SnapshotReader | None] = {"": snapshot}
     if previous:
-        parent = snapshot.previous()
-        files |= _files(parent) if parent else {}
-        statements += _views(parent, "previous_")
+        opened["previous_"] = snapshot.previous()
+    opened |= {f"snapshot_{number}_": open_snapshot(snapshot.root, number) for number in numbers}
+    files = {name: file for reader in opened.values() if reader for name, file in _files(reader).items()}
+    statements = [view for prefix, reader in opened.items() for view in _views(reader, prefix)]
     connection = duckdb.connect(":memory:")
     try:
         connection.register_filesystem(_file_system(files))

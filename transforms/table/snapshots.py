@@ -11,6 +11,9 @@ from transforms.schemas.tables import SCHEMA_VERSION
 from transforms.table.layout import snapshot_path
 from transforms.table.versions import TableError, check_version, is_sealed
 
+COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", "reused")
+"""Counts of a run, in the order in which they are printed."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataFile:
@@ -69,6 +72,8 @@ class Run:
         snapshot, those of the publisher. Empty for runs of earlier versions.
       measured: measured work by stage: `core_seconds`, `counters`, `distributions`. Differs between equal runs. Empty
         for runs of earlier versions.
+      rolled_back_to: number of the snapshot whose content a rollback published again; None for other runs.
+      rollback_reason: why, as the user says; None if no reason was given.
     """
 
     run_id: str
@@ -76,12 +81,14 @@ class Run:
     ids: Ids
     counts: dict[str, int]
     reasons: dict[str, int]
-    options: dict[str, Any]
+    options: dict[str, float | None]
     files: tuple[DataFile, ...]
     counted: int | None = None
     changes: dict[str, int] = dataclasses.field(default_factory=dict)
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rolled_back_to: int | None = None
+    rollback_reason: str | None = None
 
     @property
     def content_hash(self) -> str:
@@ -105,7 +112,7 @@ class Run:
 
         Raises:
           TableError: written by another schema version.
-          ValueError: the run's id or the path of a file is not a plain name.
+          ValueError: the run's id or the path of a file is not a plain name, or a count is missing.
         """
         if obj["schema_version"] != SCHEMA_VERSION:
             raise TableError(
@@ -113,6 +120,8 @@ class Run:
                 "upgrade catalog-tagger"
             )
         inner_path(obj["run_id"])
+        if missing := [name for name in COUNTS if name not in obj["counts"]]:
+            raise ValueError(f"it does not count {missing[0]} tracks")
         names = {f.name for f in dataclasses.fields(cls)}
         fields = {k: v for k, v in obj.items() if k in names}
         checksums = obj.get("checksums", {})

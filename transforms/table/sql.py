@@ -65,8 +65,8 @@ def _check(snapshot: SnapshotReader) -> str:
     )
 
 
-def duckdb_statements(snapshot: SnapshotReader) -> str:
-    """Statements that create a view per table of a snapshot, for DuckDB."""
+def duckdb_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
+    """Statements that create a view per table of a snapshot, for DuckDB; `prefix` begins the names of the views."""
     lines = [_header(snapshot, "--"), _check(snapshot)]
     if "://" in snapshot.root:
         lines.append(
@@ -74,11 +74,11 @@ def duckdb_statements(snapshot: SnapshotReader) -> str:
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
     for name, schema in TABLES.items():
-        lines.append(duckdb_view(name, [_in_brackets(file) for file in snapshot.files(name)], schema))
+        lines.append(duckdb_view(prefix + name, [_in_brackets(file) for file in snapshot.files(name)], schema))
     return "\n".join(lines) + "\n"
 
 
-def bigquery_statements(snapshot: SnapshotReader) -> str:
+def bigquery_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
     """Statements that create external tables from a snapshot's file lists, for BigQuery.
 
     Raises:
@@ -98,9 +98,8 @@ def bigquery_statements(snapshot: SnapshotReader) -> str:
     ]
     for name in TABLES:
         if snapshot.files(name):
-            lines.append(
-                _external_table(name, storage.join(snapshot.root, manifest_path(snapshot.manifest.number, name)))
-            )
+            manifest = storage.join(snapshot.root, manifest_path(snapshot.manifest.number, name))
+            lines.append(_external_table(prefix + name, manifest))
         else:
             lines.append(f"-- {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
@@ -121,7 +120,7 @@ OPTIONS (
 );"""
 
 
-def spark_statements(snapshot: SnapshotReader) -> str:
+def spark_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
     """PySpark statements that create temporary views, because Spark SQL cannot name a list of files."""
     lines = [
         _header(snapshot, "#"),
@@ -134,7 +133,7 @@ def spark_statements(snapshot: SnapshotReader) -> str:
         files = snapshot.files(name)
         if files:
             listed = ",\n    ".join(json.dumps(_escaped(file)) for file in files)
-            lines.append(f"tables.parquet(\n    {listed},\n).createOrReplaceTempView({json.dumps(name)})")
+            lines.append(f"tables.parquet(\n    {listed},\n).createOrReplaceTempView({json.dumps(prefix + name)})")
         else:
             lines.append(f"# {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
@@ -145,9 +144,9 @@ def _escaped(path: str) -> str:
     return re.sub(r"[{}\[\]*?\\]", r"\\\g<0>", path)
 
 
-SQL_ENGINES: dict[str, Callable[[SnapshotReader], str]] = {
+SQL_ENGINES: dict[str, Callable[[SnapshotReader, str], str]] = {
     "duckdb": duckdb_statements,
     "bigquery": bigquery_statements,
     "spark": spark_statements,
 }
-"""Engine name -> function that returns its statements."""
+"""Engine name -> function of a snapshot and the beginning of its views' names that returns the statements."""

@@ -34,6 +34,10 @@ class TableMetadata:
     min_reader_version: int = READER_VERSION
     min_writer_version: int = WRITER_VERSION
 
+    def __post_init__(self) -> None:
+        if self.buckets < 1:
+            raise ValueError(f"buckets={self.buckets}: a table has at least one")
+
     def to_json(self) -> dict[str, Any]:
         """The file as a JSON object."""
         return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
@@ -85,12 +89,20 @@ def is_sealed(root: str) -> bool:
         return False
 
 
-def open_table(root: str, buckets: int) -> int:
+def open_table(root: str, buckets: int, *, create: bool = True) -> int:
     """Returns the bucket count of a table to write to. The first run writes `buckets`; later runs read it.
+
+    Args:
+      create: whether a table that does not exist is created; a dry run does not.
 
     Raises:
       TableError: the table needs a newer reader or writer, or its `table.json` is damaged.
     """
+    try:
+        return read_table_metadata(root, writing=True).buckets
+    except storage.NotFound:
+        if not create:
+            return buckets
     with contextlib.suppress(storage.AlreadyExists):
         storage.create(storage.join(root, "table.json"), sealed_bytes(TableMetadata(buckets=buckets).to_json()))
     return read_table_metadata(root, writing=True).buckets

@@ -3,8 +3,12 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
+
+_Values = ParamSpec("_Values")
+_Made = TypeVar("_Made")
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -52,15 +56,22 @@ class _LibraryTime:
             block.library_s += spent / _TICKS_PER_S / len(self._running)
         self._last = now
 
+    def add(self, block: "CoreTime", seconds: float) -> None:
+        """Adds the time of a Python thread that worked for a block."""
+        with self._lock:
+            block.library_s += seconds
+
 
 _library_time = _LibraryTime()
+_current = threading.local()
 
 
 class CoreTime:
     """Context manager that measures the processor time of its block, in this thread and in library threads.
 
     Attributes:
-      library_s: seconds of library threads, in the resolution of the system's clock tick.
+      library_s: seconds of library threads, in the resolution of the system's clock tick, and of Python threads that
+        run functions of `counted_here`.
     """
 
     def __init__(self) -> None:
@@ -74,9 +85,27 @@ class CoreTime:
 
     def __enter__(self) -> Self:
         _library_time.begin(self)
+        self._outer, _current.block = getattr(_current, "block", None), self
         self._start = time.thread_time()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._thread_s = time.thread_time() - self._start
+        _current.block = self._outer
         _library_time.end(self)
+
+
+def counted_here(function: Callable[_Values, _Made]) -> Callable[_Values, _Made]:
+    """The function, whose processor time in another thread is counted for the block that this thread is in."""
+    block: CoreTime | None = getattr(_current, "block", None)
+    if block is None:
+        return function
+
+    def run(*values: _Values.args, **named: _Values.kwargs) -> _Made:
+        start = time.thread_time()
+        try:
+            return function(*values, **named)
+        finally:
+            _library_time.add(block, time.thread_time() - start)
+
+    return run

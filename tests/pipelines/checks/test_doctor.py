@@ -5,12 +5,15 @@ import resource
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 
 from pipelines.checks import limits
-from pipelines.checks.engine import address_finding
+from pipelines.checks.engine import address_finding, job_server_finding
 from pipelines.checks.machine import sandbox_findings
 from pipelines.checks.places import place_findings
 from pipelines.cli import main
@@ -105,6 +108,72 @@ def test_addresses():
         assert address_finding("job server", address).state == "ok"
     for wrong in (address, "nowhere", "host:port", ""):
         assert address_finding("job server", wrong).state == "failed"
+
+
+DATAFLOW = (
+    "--runner=DataflowRunner --project=music --region=europe-west1 --temp_location=gs://beam/x/temp "
+    "--sdk_container_image=reg/tagger:1"
+)
+
+
+@pytest.fixture
+def silent():
+    """Address of a server that accepts connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def launch(tmp_path, *flags):
+    """Exit code of `tag` with places that would be looked up next; they do not exist."""
+    places = ["--catalog", str(tmp_path / "c.csv"), "--model", str(tmp_path / "b"), "--table", str(tmp_path / "t")]
+    places = [place.replace(str(tmp_path), "gs://m") for place in places] if "Dataflow" in flags[0] else places
+    return main(["tag", *places, *flags])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:8099", "silent"])
+def test_a_job_server_that_does_not_answer(address, silent, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pipelines.checks.engine.CONNECT_S", 0.5)
+    address = address.replace("silent", silent)
+    for runner in ("FlinkRunner", "PortableRunner"):
+        flags = [f"--runner={runner}", f"--job_endpoint={address}", "--environment_type=LOOPBACK"]
+        assert launch(tmp_path, *flags) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"catalog-tagger: job server: {address} ") and error.count("\n") == 1
+        assert "answer" in error and "start it, or correct" in error and list(tmp_path.iterdir()) == []
+
+
+def test_a_job_server_that_answers(tmp_path):
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    assert job_server_finding(f"127.0.0.1:{port}").state == "ok"
+    server.stop(None)
+
+
+def test_dataflow_without_a_network_or_credentials(tmp_path, capsys, monkeypatch, silent):
+    monkeypatch.setattr("pipelines.checks.engine.DATAFLOW_API", "127.0.0.1:1")
+    assert launch(tmp_path, *DATAFLOW.split()) == 1
+    assert "catalog-tagger: Dataflow: 127.0.0.1:1 does not answer" in capsys.readouterr().err
+    monkeypatch.setattr("pipelines.checks.engine.DATAFLOW_API", silent)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    assert launch(tmp_path, *DATAFLOW.split()) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("catalog-tagger: credentials: ") and "none.json" in error and error.count("\n") == 1
+
+
+def test_a_question_without_an_answer_ends(monkeypatch, tmp_path, capsys):
+    """As the look-up of a name whose server does not answer, which Python cannot end."""
+    monkeypatch.setattr("pipelines.checks.engine.ENGINE_S", 0.1)
+    monkeypatch.setattr("pipelines.checks.engine.address_finding", lambda name, address: time.sleep(5))
+    assert launch(tmp_path, *DATAFLOW.split()) == 1
+    assert "no answer from dataflow.googleapis.com:443 within" in capsys.readouterr().err
+
+
+def test_a_dry_run_asks_no_engine(tmp_path, capsys):
+    assert launch(tmp_path, *DATAFLOW.split(), "--dry_run=True") == 1
+    assert "Dataflow:" not in capsys.readouterr().err
 
 
 def test_flags_of_an_engine_are_checked(capsys):

@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from pipelines.cli import main, program
-from pipelines.launch.beam import parse_beam_args
+from pipelines.launch.beam import LOCAL, is_dry_run, is_local, parse_beam_args
+from pipelines.launch.runner_names import check_flags_mean_something
+from pipelines.terminal.command import beam_flags, dry_run_meant
 from tests.support.world import World
 
 ROOT = Path(__file__).parents[3]
@@ -142,6 +144,18 @@ def test_values_with_spaces_stay_whole() -> None:
         (f"{TAG} {FLINK} --sdk_container_image=a --no_use_public_ips", "--no_use_public_ips"),
         (f"{TAG} {FLINK} --environment_type=EXTERNAL --environment_config=pool", "--environment_config=pool"),
         (f"{TAG} --runner=FlinkRunner --job_endpoint=jobs {POOL}", "HOST:PORT"),
+        (f"{TAG} --dry_run", "--dry_run=True"),
+        (f"{TAG} --dry_run --runner=DirectRunner", "--dry_run=True"),
+        (f"{TAG} --dry_run=maybe", "--dry_run=True"),
+        (f"{TAG} --direct_num_workers=-1", "--direct_num_workers=-1"),
+        (f"{TAG} --direct_running_mode=in_memory --direct_num_workers=2", "in_memory"),
+        (f"{TAG} --direct_running_mode=fast", "--direct_running_mode"),
+        (f"{TAG} --runner=PrismRunner", "--prism_location is missing"),
+        (f"{TAG} --runner=DirectRunner --runner=Sparkle", "Sparkle: unknown; use DirectRunner"),
+        (f"{TAG} --runner=daskrunner", "rows missing: use DirectRunner"),
+        (f"{TAG} --runner=interactive", "use DirectRunner"),
+        (f"{TAG} --runner=SwitchingDirectRunner", "use DirectRunner"),
+        (f"{TAG} --runner=os.path.Own", "Own"),
     ],
 )
 def test_refusals_name_what_is_wrong(line: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,15 +171,67 @@ def test_refusals_have_one_line(line: str, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("runner", [f"{FLINK} {POOL}", "--runner=FnApiRunner"])
+FLAGS = sorted(set(beam_flags()) - {"--runner"})
+LOCAL_FLAGS = {"--direct_num_workers", "--direct_running_mode", "--dry_run", "--pickle_library", "--auto_unique_labels"}
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_every_flag_means_something_or_is_refused_by_name(flag: str) -> None:
+    """A flag of the local runner is of no engine; a flag that every runner refuses is none of a batch job's."""
+    refused = {runner for runner in RUNNERS if refusal(flag, runner)}
+    if flag.startswith("--direct_"):
+        assert refused >= set(RUNNERS) - {"DirectRunner"}
+    if flag in LOCAL_FLAGS:
+        assert "DirectRunner" not in refused
+    owner = re.match(
+        "--(project|region|temp_location|flink|spark|prism|job_endpoint|environment|worker|s3_|hdfs_)", flag
+    )
+    assert not owner or "DirectRunner" in refused
+
+
+RUNNERS = ("DirectRunner", "DataflowRunner", "FlinkRunner", "PortableRunner", "SparkRunner", "PrismRunner")
+
+
+def refusal(flag: str, runner: str) -> str | None:
+    try:
+        check_flags_mean_something([f"--runner={runner}", f"{flag}=x"], runner)
+    except ValueError as error:
+        assert str(error).startswith(f"{flag} is not an option of {runner}: ")
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", ["DirectRunner", "direct", "DIRECTRUNNER", "FnApiRunner", LOCAL])
+def test_the_local_runner_has_several_names_and_none_of_them_downloads(name: str) -> None:
+    assert (
+        parse_beam_args([f"--runner={name}"], "tag").get_all_options() == parse_beam_args([], "tag").get_all_options()
+    )
+    assert is_local(parse_beam_args(["--runner", name, "--direct_running_mode=multi_processing"], "tag"))
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "--plan", "--dryrun", "--noop", "--dry", "--what-if", "--preview"])
+def test_near_misses_of_a_dry_run_name_what_exists(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in (TAG, PREPARE):
+        assert main([*shlex.split(line), flag]) == 2
+        assert re.fullmatch(
+            f"catalog-tagger: unknown flag {flag}: --dry_run=True .*starts nothing\n", capsys.readouterr().err
+        )
+    assert "--plan shows" in str(dry_run_meant(flag.replace("--plan", "--dry-run"), ["--plan"]))
+
+
+def test_a_dry_run_that_is_false_is_none() -> None:
+    for value, dry in (("False", False), ("false", False), ("True", True), ("true", True)):
+        assert is_dry_run(parse_beam_args([f"--dry_run={value}"], "tag")) is dry
+
+
+@pytest.mark.parametrize("runner", [f"{FLINK} {POOL}", "--runner=DirectRunner"])
 def test_a_dry_run_prints_the_options_and_runs_nothing(
     runner: str, world: World, table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = f"tag --catalog {world.catalog} --model {world.bundle} --table {table} --dry_run=True {runner}"
     assert main(shlex.split(line)) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
-    assert printed["dry_run"] == "True"
-    assert printed["runner"].rpartition(".")[2] in runner
-    assert {path.name for path in table.iterdir()} == {"table.json"}
+    assert printed["dry_run"] is True and f"--runner={printed['runner']}" in runner
+    assert not table.exists()
     assert main([*shlex.split(line), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"launched": False, "options": printed}

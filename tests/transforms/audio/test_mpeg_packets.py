@@ -221,6 +221,28 @@ def test_silence_within_frames_is_no_clean_audio(by_both):
     assert facts == expected and np.array_equal(patches, reference)
 
 
+def louder(data, frames, decibels):
+    """The gain of these frames, in both granules and both channels, is raised."""
+    made, scan = bytearray(data), scan_mpeg(data)
+    steps = round(decibels / (20 * np.log10(2) / 4))
+    for start in (scan.starts[i] + 4 for i in frames):
+        side = int.from_bytes(made[start : start + scan.head.side_info])
+        for part in range(4):
+            side += steps << 8 * scan.head.side_info - (20 + 59 * part + 12 + 9 + 8)
+        made[start : start + scan.head.side_info] = side.to_bytes(scan.head.side_info)
+    return bytes(made)
+
+
+@pytest.mark.parametrize("frames", [range(100, 101), range(1, 200)], ids=["one frame", "most frames"])
+def test_a_level_that_no_recording_has_is_that_of_libsndfile(frames, by_both):
+    """It is mostly the noise of a damaged frame, of which each decoder makes its own."""
+    data, within = louder(WHOLE, frames, 30.0), louder(WHOLE, frames, 6.0)
+    assert by_packets(within) is not None and by_packets(data) is None
+    (facts, patches), (expected, reference) = by_both(data)
+    assert facts == expected and np.array_equal(patches, reference)
+    assert facts.damage == "level: the peak is more than 12 dB over full scale"
+
+
 def flip_a_bit(data, rng):
     data[int(rng.integers(BODY, len(data)))] ^= 1 << int(rng.integers(8))
 

@@ -11,7 +11,7 @@ from tests.support.synth import AV_FORMATS, FORMATS, OTHER_AV_FORMATS, SPEC, av_
 from transforms.audio.containers.coded_pcm import swapped
 from transforms.audio.containers.contents import identify
 from transforms.audio.containers.sniff import locate
-from transforms.audio.containers.streams import find_stream, stream_at
+from transforms.audio.containers.streams import _FAMILIES, _first, find_stream, stream_at
 from transforms.audio.errors import FormatNotAllowed, TrackError, UnknownFormat
 from transforms.audio.limits import Limits
 from transforms.features.extract import extract
@@ -85,6 +85,18 @@ def test_skipped_bytes_are_told_and_padding_is_not():
 def test_a_container_is_told_before_the_frames_in_it(kind):
     assert locate(file_of(kind)).kind.name == kind
     assert facts(file_of(kind)).duration_s == pytest.approx(SECONDS, abs=0.06)
+
+
+def test_the_first_of_several_streams_is_found_as_if_each_kind_were_sought_alone():
+    rng, found = np.random.default_rng(7), set()
+    files = [file_of(kind) for kind in ("mp3", "aac", "aac-latm", "ac3", "mp2", "wav")]
+    for _ in range(150):
+        parts = [files[i] for i in rng.integers(len(files), size=2)]
+        data = b"".join(rng.bytes(int(rng.integers(300))) + part[int(rng.integers(len(part))) :] for part in parts)
+        alone = [stream for family in _FAMILIES if (stream := _first(data, 0, len(data), family)) is not None]
+        assert find_stream(data, 0, len(data)) == min(alone, key=lambda stream: stream.at, default=None)
+        found.add(len(alone))
+    assert {0, 1, 2} <= found
 
 
 @pytest.mark.parametrize("codec", ["mp2", "mp3", "ac3"])

@@ -360,3 +360,14 @@ def test_globs_below_the_working_folder(tmp_path, monkeypatch, glob):
     (tmp_path / "1.csv").write_text("track_id,uri\na,a.flac\n")
     (shard,) = list_shards(glob)
     assert Path(shard.file.url).resolve() == tmp_path / "1.csv" and Path(shard.root).resolve() == tmp_path
+
+
+@pytest.mark.parametrize("column", ["track_id", "title", "year", "tags"])
+@pytest.mark.parametrize("kind", [pa.date64(), pa.timestamp("us", "Europe/Berlin")])
+def test_a_date_beyond_the_calendar_in_a_known_column_is_text_or_that_rows_problem(tmp_path, column, kind):
+    columns = {"track_id": ["a", "b"], "uri": ["a.mp3", "b.mp3"]}
+    count = 2**62 if pa.types.is_timestamp(kind) else 86_400_000 * 10**7
+    dates = pa.array([count, None], pa.int64()).cast(kind)
+    rows, problems = read(parquet(tmp_path, pa.table(columns | {column: dates})))
+    refused = (1, column) in [(problem.row, problem.column) for problem in problems]
+    assert refused if column in ("year", "tags") else rows[column][0].as_py()[:4].isdigit()

@@ -115,6 +115,11 @@ def test_a_poison_pill_is_one_reject_with_its_reason(poisoned, pill):
     assert reason_of(bad) == REASONS[pill]
 
 
+def test_what_a_child_does_to_itself_is_a_crash_and_no_fault_of_the_machine(poisoned):
+    assert poisoned.submit(b"abort").exception().detail == "ended by SIGABRT"
+    assert poisoned.submit(b"kill itself").exception().detail == "Operation not permitted"
+
+
 @pytest.mark.parametrize("pill", [b"surprise", b"busy reject", b"busy crash", b"busy loop"], ids=bytes.decode)
 def test_the_processor_time_of_a_reject_is_told(poisoned, pill):
     spent_us = poisoned.submit(pill).exception().core_us

@@ -47,3 +47,10 @@ def test_every_field_moves_the_id():
 
 def test_the_length_of_a_patch():
     assert SPEC.patch_shape == (187, 96) and SPEC.patch_s == pytest.approx(2.992)
+
+
+@pytest.mark.parametrize("value", [None, "x", [], True, float("nan"), -1, 10**400, 10**9])
+@pytest.mark.parametrize("name", ["n_mels", "sample_rate", "fmin", "min_duration_s"])
+def test_other_values_than_numbers_in_range_are_named(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{name}="):
+        FeatureSpec(**{name: value})  # type: ignore[arg-type]

@@ -79,3 +79,9 @@ for name in sys.argv[1:]:
         names.append(str(path))
     lengths = run_bounded(code, *names, megabytes=400, imports="import yaml, transforms.taxonomy.hierarchy").split()
     assert len(lengths) == len(names) and all(int(length) < 8000 for length in lengths), lengths
+
+
+@pytest.mark.parametrize("tag", ["bool", "int", "float", "timestamp", "binary", "omap", "pairs", "set"])
+def test_a_yaml_tag_that_does_not_fit_its_value_is_refused(tag: str) -> None:
+    with pytest.raises(DocumentError):
+        parse_yaml(f"categories: !!{tag} x".encode())

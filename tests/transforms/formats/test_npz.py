@@ -49,3 +49,14 @@ def test_objects_are_refused() -> None:
     np.savez(buffer, a=np.array([{}], object))
     with pytest.raises(ValueError, match="pickle"):
         read_npz(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    "header", [b"(" * 3000 + b"\n", b"{'descr': [('a','<f8')]*9, 'x': 1}\n", b"\xff\xfe\n", b"", b"'\n"]
+)
+def test_headers_that_are_no_description_are_refused_in_plain_words(header: bytes) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("mean.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(ValueError, match=r"'mean\.npy' has no header that can be read"):
+        read_npz(buffer.getvalue())

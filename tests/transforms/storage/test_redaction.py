@@ -101,3 +101,9 @@ def test_a_secret_that_the_cut_would_part_is_hidden() -> None:
 @pytest.mark.parametrize("part", ["//a:", "//a:@", "a-", "token", "x:", "%2f%2f", "'sig':", "bearer ", "a@", "sig='"])
 def test_no_text_takes_long(part: str) -> None:
     redact(part * 20_000)
+
+
+@pytest.mark.parametrize("text", ["https:/anna:p4ssw0rd@host/x", "https:/p4ssw0rd@host/x.whl: no such wheel"])
+def test_a_url_that_was_taken_for_a_path_shows_no_user(text: str) -> None:
+    assert "p4ssw0rd" not in redact(text)
+    assert redact("C:/a@b") == "C:/a@b"

@@ -471,3 +471,10 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     calls._client_of.cache_clear()
     with pytest.raises(storage.PermissionDenied, match="application-default login"):
         storage.read_bytes("gs://bucket/x")
+
+
+@pytest.mark.parametrize("url", ["https://host/a.parquet", "s3://bucket/a", "file:///etc/passwd"])
+def test_another_scheme_is_an_error_of_storage(url: str) -> None:
+    for use in (storage.read_bytes, storage.exists, storage.delete):
+        with pytest.raises(storage.StorageError, match="give a local path or a gs:// URL"):
+            use(url)

@@ -179,8 +179,11 @@ def _sought(data: bytes, begin: int) -> Located | None:
     is_tag = begins_tag(data, 0)
     start = 10 if is_tag else begin
     stop = min(len(data), start + (_TAG_SEARCH_BYTES if is_tag else SEARCH_BYTES))
-    stream = find_stream(data, start, stop)
-    matches = (_RESYNC_IN_TAG if is_tag else _RESYNC).finditer(data, start, len(data) if _is_ogg(data, begin) else stop)
+    if (stream := find_stream(data, start, stop)) is not None:
+        end = min(stop, stream.at + HEAD_BYTES)  # only what begins before the stream matters
+    else:
+        end = len(data) if _is_ogg(data, begin) else stop
+    matches = (_RESYNC_IN_TAG if is_tag else _RESYNC).finditer(data, start, end)
     headers = ((match.start(), kind) for match in matches if (kind := _known(data, match.start())))
     header = next(headers, None)
     frames = flac.find_frames(data, start, stop)

@@ -64,8 +64,12 @@ def stream_at(data: bytes, at: int, least: int = 0) -> Stream | None:
 
 def find_stream(data: bytes, start: int, stop: int) -> Stream | None:
     """The first stream that begins in [start, stop) and goes on, by several frames in a row; None if there is none."""
-    found = [stream for family in _FAMILIES if (stream := _first(data, start, stop, family)) is not None]
-    return min(found, key=lambda stream: stream.at, default=None)
+    found: Stream | None = None
+    for family in _FAMILIES:
+        earlier = _first(data, start, stop, family)
+        if earlier is not None:
+            found, stop = earlier, earlier.at
+    return found
 
 
 def find_dts(data: bytes) -> int | None:
@@ -75,7 +79,8 @@ def find_dts(data: bytes) -> int | None:
 
 def _first(data: bytes, start: int, stop: int, family: _Family) -> Stream | None:
     """The first frames in a row decide: if too few of the bytes after them are frames, they are in a container."""
-    places = (match.start() for match in family.sync.finditer(data, start, stop))
+    matches = family.sync.finditer(data, start, stop + _LONGEST_SYNC - 1)
+    places = (match.start() for match in matches if match.start() < stop)
     at = next((at for at in places if _is_in_row(data, at, family)), None)
     frame = family.frame(data, at) if at is not None else None
     if at is None or frame is None or _share(data, at, family) < _LEAST_SHARE:
@@ -179,10 +184,12 @@ DTS_SYNC = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xf
 
 _DTS = _Family(re.compile(b"|".join(re.escape(sync) for sync in DTS_SYNC)), _dts, in_row=2)
 
-_FAMILIES = (
+_LONGEST_SYNC = max(len(sync) for sync in DTS_SYNC)
+
+_FAMILIES = (  # the most common first: where it is found, the others are sought before it only
+    _Family(re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xeb]"), _mpeg),
     _Family(re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), _adts),
     _Family(re.compile(rb"\x0b\x77"), _ac3, in_row=3),
     _DTS,
-    _Family(re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xeb]"), _mpeg),
     _Family(re.compile(rb"\x56[\xe0-\xff]"), _latm, in_row=8, at_start=4),
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from transforms.catalog.delimited.table import TextTable, open_text_table
+from transforms.catalog.limits import listed
 from transforms.catalog.problems import Problem
 
 
@@ -82,7 +83,7 @@ class SourceTable:
           ValueError: no column has this name.
         """
         if name not in self.names:
-            raise ValueError(f"{self.text.url}: no column {name!r}: the columns are {', '.join(self.names)}")
+            raise ValueError(f"{self.text.url}: no column {name!r}: the columns are {listed(self.names)}")
         return self.names.index(name)
 
 

@@ -1,0 +1,38 @@
+"""Publishes the content of an earlier snapshot as the next snapshot.
+
+catalog-tagger rollback table 41 --reason "heads of the new bundle were swapped"
+"""
+
+from pipelines.inputs.flags import Arguments
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed
+from transforms.publishing.audit import RaceLost, Refused
+from transforms.publishing.rollback import roll_back
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Checks the files of the earlier snapshot and publishes them again.
+
+    Raises:
+      CommandFailed: a file is missing or damaged, or another run was published meanwhile.
+    """
+    try:
+        snapshot = roll_back(args.table, args.number, args.reason)
+    except Refused as refused:
+        raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
+    except RaceLost as lost:
+        raise CommandFailed(f"nothing was published: {lost}", RACE_LOST) from lost
+    made = snapshot.run
+    return Answer(
+        text=f"snapshot {snapshot.number} of {args.table} has the content of snapshot {made.rolled_back_to}: "
+        f"{made.counts['catalog']} tracks\ncontent hash {made.content_hash}",
+        document={
+            "table": args.table,
+            "snapshot": snapshot.number,
+            "rolled_back_to": made.rolled_back_to,
+            "reason": made.rollback_reason,
+            "run_id": made.run_id,
+            "content_hash": made.content_hash,
+            "counts": made.counts,
+        },
+    )

@@ -1,0 +1,1 @@
+"""Local runs: one pipeline after the other, each for a few buckets."""

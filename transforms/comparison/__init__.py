@@ -1,0 +1,1 @@
+"""What differs between two snapshots: tracks, tags and scores, bucket by bucket."""

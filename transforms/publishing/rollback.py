@@ -1,0 +1,51 @@
+"""Rollback: a new snapshot with the files of an earlier one. History only grows."""
+
+import contextlib
+import dataclasses
+
+from transforms.formats.hashing import short_id
+from transforms.publishing.audit import audit
+from transforms.publishing.commit import commit_run, publish, write_run
+from transforms.publishing.gates import GateLimits, gates_json
+from transforms.table.reader import open_snapshot, published_numbers
+from transforms.table.snapshots import Run, Snapshot, read_snapshot
+from transforms.table.versions import TableError, read_table_metadata
+
+
+def roll_back(root: str, number: int, reason: str | None = None) -> Snapshot:
+    """Publishes the content of snapshot `number` as the next snapshot.
+
+    Nothing is published if the newest snapshot is already a rollback to it, which a repeated command finds.
+
+    Raises:
+      Refused: a file of the snapshot is missing or has other bytes.
+      RaceLost: another run was published meanwhile.
+      TableError: there is no such snapshot, it is the newest one, or the table needs a newer writer.
+      storage.NotFound: the table's `table.json` is missing.
+    """
+    read_table_metadata(root, writing=True)
+    old, newest = open_snapshot(root, number).manifest, published_numbers(root)[-1]
+    if newest == number:
+        raise TableError(f"{root}: snapshot {number} is the newest one: name an earlier one to roll back to")
+    with contextlib.suppress(TableError):  # the newest one may be damaged, and this is the way back
+        if (last := read_snapshot(root, newest).run).rolled_back_to == number:
+            return publish(root, last, GateLimits())
+    run = rollback_run(old, newest, reason)
+    run = dataclasses.replace(run, gates=gates_json(audit(root, run, GateLimits())))
+    write_run(root, run)
+    return commit_run(root, run)
+
+
+def rollback_run(old: Snapshot, parent: int, reason: str | None = None) -> Run:
+    """The run of a rollback to a snapshot: its files and counts, no work, and no comparison with the parent."""
+    return dataclasses.replace(
+        old.run,
+        run_id=short_id("run", "rollback", str(parent), str(old.number), reason or ""),
+        parent=parent,
+        counts={**old.run.counts, "decoded": 0, "reused": 0},
+        changes={},
+        gates={},
+        measured={},
+        rolled_back_to=old.number,
+        rollback_reason=reason,
+    )
