@@ -15,7 +15,7 @@ from pipelines.checks.finding import Finding
 from pipelines.checks.limits import GIB, limit_findings
 from pipelines.terminal.command import PROGRAM
 from transforms.audio.limits import Limits
-from transforms.extraction.child_process import ChildProcess, SandboxError
+from transforms.extraction.child_process import ChildLost, ChildProcess, SandboxError
 from transforms.extraction.confinement import IN_FORCE, SECCOMP, is_weak
 from transforms.extraction.sandbox import EXTRACTOR
 from transforms.features.spec import FeatureSpec
@@ -141,8 +141,8 @@ def sandbox_findings(*, allow_weak: bool) -> list[Finding]:
     """One finding for each measure that confines decoders, as a child process of this machine reports them."""
     try:
         child = ChildProcess(FeatureSpec(), Limits(allow_weak_sandbox=True), EXTRACTOR)
-    except (SandboxError, OSError) as error:
-        text = " ".join(str(error).split())
+    except (SandboxError, ChildLost, OSError) as error:
+        text = " ".join(str(error).split())[-300:]  # of a traceback, its end
         return [Finding(name="sandbox", state="failed", text=text, remedy="decoders need child processes")]
     try:
         return [_measure(name, state, allow_weak) for name, state in child.confinement.items()]

@@ -25,7 +25,7 @@ The run manifest counts for each measure how many tracks were decoded under it
 shape, ranges, finite values, bounded and printable text. An answer that cannot be true is the
 reject reason `crash`, and a child cannot report a reason that only the parent can find. Each answer
 has the number of its request: a second answer is not taken for that of the next track. But a file
-that has taken over its decoder can forge the answers of the later tracks of that child, at most 499.
+that has taken over its decoder can forge the answers of later tracks of that child, at most 499.
 
 ## System calls
 

@@ -50,7 +50,7 @@ def send_features(to: Recipient, features: Features) -> None:
     facts = dataclasses.asdict(features.facts)
     head: dict[str, Any] = {"number": to.number, "shape": features.patches.shape, "facts": facts}
     if features.facts.damage is not None:
-        facts["damage"] = printable_detail(features.facts.damage)
+        facts["damage"] = plain_text(features.facts.damage)
     if features.cost is not None:
         head["cost"] = dataclasses.asdict(features.cost)
     body = features.starts_s.astype("<f4").tobytes() + features.patches.astype("<f2").tobytes()
@@ -59,16 +59,11 @@ def send_features(to: Recipient, features: Features) -> None:
 
 def send_error(to: Recipient, error: TrackError) -> None:
     """Answers with the reason why a track has no features."""
-    head = {
-        "number": to.number,
-        "reason": error.reason,
-        "detail": printable_detail(str(error)),
-        "core_us": error.core_us,
-    }
+    head = {"number": to.number, "reason": error.reason, "detail": plain_text(str(error)), "core_us": error.core_us}
     send(to.fd, head)
 
 
-def printable_detail(text: str) -> str:
+def plain_text(text: str) -> str:
     """Valid, printable text of at most `MOST_TEXT` characters."""
     shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text[:MOST_TEXT])
     return shown if len(shown) <= MOST_TEXT and len(text) <= MOST_TEXT else f"{shown[: MOST_TEXT - 3]}..."

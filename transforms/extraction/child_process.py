@@ -15,7 +15,7 @@ import time
 from transforms.audio.errors import Crash, MemoryLimit, ResourceLimit, Timeout, TrackError, Unknown
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction import protocol as wire
-from transforms.extraction.answers import MOST_HEAD_BYTES, most_body_bytes, parse_answer, printable_detail
+from transforms.extraction.answers import MOST_HEAD_BYTES, most_body_bytes, parse_answer, plain_text
 from transforms.extraction.confinement import SECCOMP, is_weak
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
@@ -185,7 +185,7 @@ class ChildProcess:
     def _last_words(self) -> str:
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - 2000))
-        return printable_detail(self._stderr.read().decode(errors="replace").strip())
+        return plain_text(self._stderr.read().decode(errors="replace").strip())
 
     def is_spent(self) -> bool:
         """Whether the child is dead or has served its number of tracks."""

@@ -6,6 +6,7 @@ Samples, mel powers and results are float32. Only the Fourier transform is float
 
 import functools
 import itertools
+import types
 
 import numpy as np
 import numpy.typing as npt
@@ -41,12 +42,23 @@ def hand_over_mel_matrix(spec: FeatureSpec, matrix: Float32) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _mel_by_librosa(spec: FeatureSpec) -> Float32:
-    import librosa.filters  # takes seconds: only the parent process imports it, once
-
-    bank = librosa.filters.mel(
+    bank = _librosa_filters().mel(
         sr=spec.sample_rate, n_fft=spec.n_fft, n_mels=spec.n_mels, fmin=spec.fmin, fmax=spec.fmax
     )
     return np.ascontiguousarray(bank.T, dtype=np.float32)
+
+
+def _librosa_filters() -> types.ModuleType:
+    """The module takes seconds to import: only the parent process does it, once."""
+    try:
+        import librosa.filters
+    except RuntimeError:  # numba cannot write its cache anywhere; filters do not need what it compiles
+        import numba
+
+        numba.config.DISABLE_JIT = 1  # type: ignore[attr-defined]
+        import librosa.filters
+    filters: types.ModuleType = librosa.filters
+    return filters
 
 
 @functools.lru_cache(maxsize=8)

@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.checks import limits
 from pipelines.checks.engine import address_finding, job_server_finding
+from pipelines.checks.machine import sandbox_findings
 from pipelines.checks.places import place_findings
 from pipelines.cli import main
 from pipelines.reading.doctor import parted
@@ -182,3 +183,9 @@ def test_flags_of_an_engine_are_checked(capsys):
     assert main(["doctor", "--runnr=FlinkRunner"]) == 2
     assert "did you mean --runner?" in capsys.readouterr().err
     assert parted(["a", "--runner", "X", "b"]) == (["a", "b"], ["--runner", "X"])
+
+
+def test_a_child_that_does_not_start_is_a_finding(monkeypatch):
+    monkeypatch.setattr("pipelines.checks.machine.EXTRACTOR", "tests.support.poison:nothing")
+    (finding,) = sandbox_findings(allow_weak=False)
+    assert (finding.name, finding.state) == ("sandbox", "failed") and "nothing" in finding.text

@@ -182,3 +182,10 @@ def test_no_cut_of_the_front_ends_in_anything_but_features_or_a_reason(kind):
 def test_ffmpeg_agrees_about_what_a_transport_stream_holds():
     with av.open(io.BytesIO(file_of("mpeg-transport")), format="mpegts") as container:
         assert [stream.codec_context.name for stream in container.streams.audio] == ["aac"]
+
+
+@pytest.mark.parametrize("kind", [*AV_FORMATS, *OTHER_AV_FORMATS])
+def test_a_tag_of_a_true_size_before_any_format_changes_nothing(kind):
+    data = av_file(kind, 2.0)
+    plain, tagged = (extract(file, SPEC, Limits()) for file in (data, id3(500, bytes(500)) * 2 + data))
+    assert (plain.patches == tagged.patches).all() and plain.facts == tagged.facts

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.synth import SPEC
 from transforms.audio.errors import TrackError
 from transforms.audio.limits import Limits
-from transforms.extraction.answers import MOST_TEXT, PARENTS_REASONS, parse_answer, printable_detail
+from transforms.extraction.answers import MOST_TEXT, PARENTS_REASONS, parse_answer, plain_text
 from transforms.extraction.protocol import Garbled
 
 LIMITS, NUMBER = Limits(), 7
@@ -76,14 +76,14 @@ def test_any_head(head):
         assert len(str(error)) <= MOST_TEXT
     except TrackError as error:
         assert head["number"] == NUMBER and error.reason not in PARENTS_REASONS
-        assert len(str(error)) <= MOST_TEXT and printable_detail(str(error)) == str(error)
+        assert len(str(error)) <= MOST_TEXT and plain_text(str(error)) == str(error)
         assert 0 <= error.core_us * 1_000_000 < 1 << 63
     else:
         facts, cost = features.facts, features.cost
         assert head["number"] == NUMBER and 0 <= facts.duration_s <= LIMITS.max_duration_s
         assert 0 <= facts.decoded_fraction <= 1 <= facts.channels <= LIMITS.max_channels
         assert LIMITS.min_rate_hz <= facts.sample_rate <= LIMITS.max_rate_hz
-        assert all(printable_detail(text) == text for text in (facts.format, facts.damage) if text is not None)
+        assert all(plain_text(text) == text for text in (facts.format, facts.damage) if text is not None)
         assert cost is None or all(0 <= value * 1_000_000 < 1 << 63 for value in vars(cost).values())
 
 

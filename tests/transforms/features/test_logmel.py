@@ -1,6 +1,9 @@
 """Log-mel: librosa's values, by a shorter way."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -75,3 +78,22 @@ def test_a_frame_is_the_same_alone_and_in_bulk():
 def test_a_handed_over_matrix_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"expected float32 \(257, 96\)"):
         hand_over_mel_matrix(SPEC, np.zeros((96, 257), np.float32))
+
+
+@pytest.mark.long
+def test_the_filters_are_the_same_where_numba_has_no_folder_for_its_cache():
+    code = """if True:
+        import numba.core.caching
+        for kind in (numba.core.caching.CacheImpl, *numba.core.caching.CacheImpl.__subclasses__()):
+            kind._locator_classes = []
+        import numba
+        try:
+            numba.njit(cache=True)(lambda: 1)
+        except RuntimeError:
+            from transforms.features.logmel import mel_matrix
+            from transforms.features.spec import FeatureSpec
+            print(mel_matrix(FeatureSpec()).tobytes().hex())
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.strip() == mel_matrix(SPEC).tobytes().hex(), done.stderr

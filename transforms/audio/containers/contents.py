@@ -85,12 +85,10 @@ def identify(data: bytes) -> tuple[AudioKind, Contents]:
 
 def inspect(data: bytes, kind: AudioKind) -> Contents:
     """Checks what a file claims about its length. Never raises: the decoder rejects unreadable files."""
-    inspector = _INSPECTORS.get(kind)
-    if inspector is None:
-        return Contents(data=data)
-    if kind not in (MP3, MP4) and (start := id3_size(data)):  # these formats do not allow ID3 tags in front
+    if kind != MP3 and (start := id3_size(data)):  # other formats do not allow ID3 tags in front
         data = data[start:]
-    return inspector(data)
+    inspector = _INSPECTORS.get(kind)
+    return Contents(data=data) if inspector is None else inspector(data)
 
 
 def _wav(data: bytes) -> Contents:
