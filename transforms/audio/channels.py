@@ -1,7 +1,6 @@
 """Which channels of a track are mixed down: all of them, unless some are empty or they cancel each other."""
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,8 +15,11 @@ _EMPTY = 1e-5
 _AS_LOUD = 0.9
 """Of channels that cancel, the first one with at least this share of the loudest one's energy is read."""
 
-_STRIDE = 61
+STRIDE = 61
 """One in so many samples is enough. No usual rate is a multiple of it: no tone of whole hertz is missed."""
+
+_BLOCKS = 32
+"""Blocks whose energies are taken together."""
 
 _CANCELLED = 0.02
 """Channels cancel if their mean has at most this share of the energy that it would have if they were unrelated.
@@ -44,16 +46,29 @@ class ChannelEnergy:
     of_channels: list[float] = dataclasses.field(default_factory=list)
     of_mean: float = 0.0
     frames: int = 0
+    _kept: list[Float32] = dataclasses.field(default_factory=list, init=False)
 
-    def add(self, channels: Iterable[Float32], mean: Float32) -> None:
-        """Adds a block: its channels, and their mean."""
-        energies = [_energy(channel) for channel in channels]
+    def add(self, some: Float32) -> None:
+        """Adds a block: one in `STRIDE` samples of each channel, float32 [channels, samples], which is kept."""
+        self._kept.append(some)
+        if len(self._kept) == _BLOCKS:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Takes the energies of several blocks at once: of one, the calls take longer than the arithmetic."""
+        if not self._kept:
+            return
+        some = np.concatenate(self._kept, axis=1)
+        self._kept.clear()
+        mean = np.add.reduce(some) / np.float32(len(some))
+        energies = [float(np.dot(channel, channel)) for channel in some]
         self.of_channels = [a + b for a, b in zip(self.of_channels or [0.0] * len(energies), energies, strict=True)]
-        self.of_mean += _energy(mean)
-        self.frames += -(-len(mean) // _STRIDE)
+        self.of_mean += float(np.dot(mean, mean))
+        self.frames += len(mean)
 
     def choice(self) -> ChannelChoice | None:
         """What to mix down instead of all channels; None if their mean is right, or if all of them are silent."""
+        self._sum_up()
         count, loudest = len(self.of_channels), max(self.of_channels, default=0.0)
         if loudest <= SILENCE**2 * self.frames:
             return None
@@ -68,8 +83,3 @@ class ChannelEnergy:
         weights = tuple(1 / len(used) if i in used else 0.0 for i in range(count))
         named = ", ".join(str(i + 1) for i in used)
         return ChannelChoice(weights=weights, note=f"channels: no. {named} of {count} read, the rest are empty")
-
-
-def _energy(samples: Float32) -> float:
-    some = samples[::_STRIDE]
-    return float(np.dot(some, some))

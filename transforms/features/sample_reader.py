@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from transforms.audio.channels import ChannelEnergy
+from transforms.audio.channels import STRIDE, ChannelEnergy
 from transforms.audio.containers.coded_pcm import LOOKED_AT, coded_frames
 from transforms.audio.decoders.source import AudioSource, downmix
 from transforms.audio.errors import TrackError
@@ -32,9 +32,6 @@ _LEAST_PEAK, MOST_PEAK, _MOST_OFFSET = 1e-3, 4.0, 0.5
 
 Of 750 real recordings, the peaks are from -34 to +5 dB (decoders exceed full scale), and the largest offset is 0.36.
 """
-
-_STRIDE = 61
-"""One in so many samples is enough for an offset."""
 
 MARGIN_S = 0.1
 """Seconds of audio decoded before and after a run: longer than the resampling filter."""
@@ -155,7 +152,7 @@ class PatchSamples:
             return "the peak is more than 12 dB over full scale"
         if peak < _LEAST_PEAK:
             return "the peak is more than 60 dB under full scale"
-        some = [buffer.samples[::_STRIDE] for buffer in self.buffers]
+        some = [buffer.samples[::STRIDE] for buffer in self.buffers]
         offset = float(sum(np.add.reduce(samples) for samples in some)) / sum(len(samples) for samples in some)
         return "there is a constant offset of more than half of full scale" if abs(offset) > _MOST_OFFSET else None
 
@@ -188,7 +185,7 @@ class DecodeTally:
         mono = downmix(block, self.weights)
         if np.isfinite(np.dot(mono, mono)):
             if block.shape[1] > 1 and self.weights is None:
-                self.energy.add(block.T, mono)
+                self.energy.add(block[::STRIDE].T.copy())
             return mono
         good = np.abs(mono) < 1e9  # false for NaN, too
         self.bad += int(len(mono) - np.count_nonzero(good))

@@ -10,7 +10,7 @@ import av
 import av.logging
 import numpy as np
 
-from transforms.audio.channels import ChannelEnergy
+from transforms.audio.channels import STRIDE, ChannelEnergy
 from transforms.audio.containers.mpeg_packets import PACKET_FRAMES, Packets, feed_of
 from transforms.audio.errors import DecodeError
 from transforms.audio.samples import Float32
@@ -98,7 +98,7 @@ class MpegSource:
         if right:
             np.add(left, right[0], out=mixed)
             mixed *= np.float32(0.5)
-            self.energy.add((left, *right), mixed)
+            self.energy.add(np.array([channel[::STRIDE] for channel in (left, *right)]))
         else:
             mixed[:] = left
         self._count = end
