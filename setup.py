@@ -51,6 +51,7 @@ setup(
         "google-crc32c>=1.5,<2",
         "grpcio>=1.67,<2",
         "librosa>=0.11,<2",
+        "numba>=0.61,<1",
         "numpy>=2.0,<2.5",
         "pyarrow>=25,<26",
         "pyseccomp>=0.1.2,<0.2; sys_platform == 'linux'",
