@@ -12,7 +12,7 @@ from models.bundles.tagger_bundle import Bundle, load_bundle
 from transforms.formats.hashing import bucket_of, sha256_hex
 from transforms.schemas.tables import PART
 from transforms.table.versions import open_table
-from transforms.tagging.outcomes import write_part
+from transforms.tagging.part_files import write_part
 
 ROW_GROUP = 65_536
 CHUNK = 64

@@ -26,7 +26,7 @@ from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
 from transforms.publishing.receipts import Receipt
 from transforms.splits.by_artist import SplitRatios
-from transforms.table.snapshots import DataFile, Run, Snapshot
+from transforms.table.snapshots import COUNTS, DataFile, Run, Snapshot
 from transforms.table.versions import TableMetadata
 from transforms.tagging.assembly import PublishedRows
 from transforms.taxonomy.categories import Category, Tag
@@ -91,7 +91,8 @@ PLAIN = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | FINITE,
 NESTED = st.dictionaries(st.text(max_size=5), PLAIN, max_size=2)
 PATHS = st.from_regex(r"[a-z]{1,5}(/[a-z0-9=.-]{0,4}[a-z]){0,2}", fullmatch=True)
 FILES = st.lists(values(DataFile, path=PATHS), max_size=3, unique_by=lambda file: file.path).map(tuple)
-RUNS = values(Run, run_id=PATHS, files=FILES, options=PLAIN, gates=NESTED, measured=NESTED)
+COUNTED = st.fixed_dictionaries({name: st.integers(0, 2**40) for name in COUNTS})
+RUNS = values(Run, run_id=PATHS, counts=COUNTED, files=FILES, options=PLAIN, gates=NESTED, measured=NESTED)
 SHARDS = values(ShardEntry, path=PATHS, checksums=st.just(""))
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
 OUTCOMES = values(TrackOutcome)
@@ -165,7 +166,7 @@ CASES = {
     Snapshot: Case(values(Snapshot, run=RUNS), Snapshot.from_json),
     ShardEntry: Case(SHARDS, lambda obj: ShardEntry(**obj)),
     SplitRatios: Case(RATIOS, lambda obj: SplitRatios(**obj)),
-    TableMetadata: Case(values(TableMetadata), TableMetadata.from_json),
+    TableMetadata: Case(values(TableMetadata, buckets=st.integers(1, 10**6)), TableMetadata.from_json),
     Taxonomy: Case(TAXONOMIES, Taxonomy.from_json),
     TrackOutcome: Case(OUTCOMES, TrackOutcome.from_json, dataclasses.asdict),
     # Where checkpoints and logs go is not part of its JSON: equal training runs may differ in it.
@@ -186,7 +187,7 @@ CASES = {
         lambda obj: TrainingOptions(**{**obj, "sampling": Sampling(**obj["sampling"])}),
     ),
     TrunkFile: Case(
-        values(TrunkFile, files=st.dictionaries(st.text(max_size=5), st.text())),
+        values(TrunkFile, batch=st.integers(1, 1024), files=st.dictionaries(st.text(max_size=5), st.text())),
         TrunkFile.from_json,
         dataclasses.asdict,
     ),

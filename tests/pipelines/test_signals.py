@@ -56,7 +56,7 @@ def wait_for(condition, process, seconds=120):
     ],
 )
 def test_tag_is_ended_in_the_middle(tmp_path, number, code, word):
-    world, table = make_world(tmp_path / "w", 24), tmp_path / "table"
+    world, table = make_world(tmp_path / "w", 60), tmp_path / "table"
     words = ["tag", "--catalog", str(world.catalog), "--catalog-root", str(world.folder), "--model", str(world.bundle)]
     process = start([*words, "--table", str(table), "--chunk-tracks", "2", "--max-reject-ratio", "0.9"])
     wait_for(lambda: len(list(table.glob("work/*/*.parquet"))) >= 2, process)

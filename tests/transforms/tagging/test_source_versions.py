@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms import storage
+from transforms.storage import SourceRoots
 from transforms.storage.scratch import open_scratch
 from transforms.tagging import source_versions
 from transforms.tagging.outcomes import MISSING
@@ -43,11 +44,11 @@ def test_every_row_gets_its_version_and_every_folder_one_listing(root: str, rows
     listed: list[str] = []
     list_folder = storage.list_folder
 
-    def watched(url: str):
+    def watched(url: str, roots=None):
         listed.append(url)
         if url.rstrip("/").endswith("secret"):
             raise storage.PermissionDenied(url)
-        return list_folder(url)
+        return list_folder(url, roots=roots)
 
     table = pa.table(
         {
@@ -59,7 +60,8 @@ def test_every_row_gets_its_version_and_every_folder_one_listing(root: str, rows
         patch.setattr(storage, "list_folder", watched)
         patch.setattr(source_versions, "_LISTED_AT_ONCE", 2)
         batches = [table.slice(start, size) for start in range(0, len(rows), size)]
-        filled = [row for part in VersionedOnDisk(scratch, root, groups).fill(batches) for row in part.to_pylist()]
+        versioned = VersionedOnDisk(scratch, SourceRoots(root), groups)
+        filled = [row for part in versioned.fill(batches) for row in part.to_pylist()]
         assert all(scratch.names(name) == [] for name in ("unversioned", "folders", "listings"))
     found = sorted((row["uri"], row["source_version"]) for row in filled)
     assert found == sorted((uri, _expected(uri, version, root)) for uri, version in rows)
