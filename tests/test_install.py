@@ -18,7 +18,8 @@ BUILT_FROM = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "Makefile", 
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
     """Output of a command that sees nothing of this environment or of the checkout."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    hidden = ("PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     done = subprocess.run(command, cwd=folder, env=kept | environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
