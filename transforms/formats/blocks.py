@@ -4,13 +4,13 @@ Page checksums of Parquet cover neither footers nor indexes, and DuckDB does not
 byte, whichever engine reads, and a reader that needs few columns still reads few blocks.
 """
 
-import io
 import os
 from typing import Any, BinaryIO
 
 import google_crc32c
 
 from transforms.storage import StorageError
+from transforms.storage.positioned import PositionedReader
 
 BLOCK_BYTES = 256 << 10
 _DIGITS = 8
@@ -32,7 +32,7 @@ def whole_crc32c(checksums: str) -> str:
     return checksums[:_DIGITS]
 
 
-class BlockReader(io.RawIOBase):
+class BlockReader(PositionedReader):
     """A seekable reader of a file that compares each block with its checksum before it returns a byte of it.
 
     Args:
@@ -46,35 +46,14 @@ class BlockReader(io.RawIOBase):
     """
 
     def __init__(self, stream: BinaryIO, url: str, size: int, checksums: str) -> None:
-        super().__init__()
-        self._stream, self._url, self._size = stream, url, size
+        super().__init__(size)
+        self._stream, self._url = stream, url
         self._sums = [checksums[at : at + _DIGITS] for at in range(_DIGITS, len(checksums), _DIGITS)]
         self._checked = bytearray(len(self._sums))
-        self._position = 0
         if (found := stream.seek(0, os.SEEK_END)) != size:
             raise StorageError(f"{url}: {found} bytes, the snapshot has {size}: the file is damaged")
         if len(self._sums) != -(-size // BLOCK_BYTES):
             raise StorageError(f"{url}: {len(self._sums)} checksums for {size} bytes: the snapshot is damaged")
-
-    def readable(self) -> bool:
-        """Always true."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always true."""
-        return True
-
-    def tell(self) -> int:
-        """The position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Changes the position. Raises ValueError for a negative position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"seek to {base + offset}: before the start of the file")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Fills the buffer as far as the file lasts, and returns the number of bytes."""

@@ -1,15 +1,15 @@
 """A seekable reader on range requests, for files of which only parts are read."""
 
-import io
-import os
 from collections.abc import Callable
 from typing import Any
+
+from transforms.storage.positioned import PositionedReader
 
 MIN_FETCH_BYTES = 256 << 10
 MAX_FETCH_BYTES = 8 << 20
 
 
-class RangeReader(io.RawIOBase):
+class RangeReader(PositionedReader):
     """Reads `fetch(start, end)` as a file of `size` bytes.
 
     A read at a new position fetches the requested bytes, at least 256 KiB (a Parquet footer, a neighbouring column
@@ -17,31 +17,10 @@ class RangeReader(io.RawIOBase):
     """
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
-        super().__init__()
-        self._fetch, self._size = fetch, size
-        self._position = 0
+        super().__init__(size)
+        self._fetch = fetch
         self._window, self._window_start = b"", 0
         self._ahead = MIN_FETCH_BYTES
-
-    def readable(self) -> bool:
-        """Always true."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always true."""
-        return True
-
-    def tell(self) -> int:
-        """The position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Changes the position without a request. Raises ValueError for a negative position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"seek to {base + offset}: before the start of the file")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Fills the buffer as far as the file lasts, and returns the number of bytes."""
