@@ -71,7 +71,10 @@ class EmbedSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PartEntry:
-    """The part file of one chunk: its number of tracks, and how many of them were read and handed to the decoder."""
+    """The part file of one chunk: its number of outcomes, and how many tracks were read and handed to the decoder.
+
+    Tracks whose bytes are known have no outcome in the file: theirs is in the last snapshot.
+    """
 
     bucket: int
     url: str
@@ -235,6 +238,7 @@ def _row(track: ExtractedTrack, vector: np.ndarray | None) -> dict[str, object]:
 def _write(embedding: _Embedding, target: EmbedTarget) -> Iterator[Any]:
     rows = pa.Table.from_pylist(embedding.rows, schema=PART)
     url = write_part(target.root, embedding.bucket, rows, target.embedding_id)
-    decoded = sum(row["stage"] != "read" for row in embedding.rows)
-    yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(embedding.rows), decoded=decoded)
+    outcomes = [row for row in embedding.rows if row["reason"] is not None or row["embedding"] is not None]
+    decoded = sum(row["stage"] != "read" for row in outcomes)
+    yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(outcomes), decoded=decoded)
     yield count_work(embedding.work)

@@ -320,6 +320,7 @@ def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
         retry_rejects=args.retry_rejects,
         buckets=buckets,
         dim=bundle.embedding_dim,
+        compare_bytes=not args.also,  # the other table needs the embedding
     )
 
 

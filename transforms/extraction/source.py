@@ -13,6 +13,7 @@ class Source:
     Attributes:
       retried: the last snapshot holds it as one that could not be read.
       history: `detail` of earlier runs in which the machine ended its decoding process; empty if there are none.
+      known_sha256: SHA-256 of the bytes whose outcome is known and is kept; empty if none is.
     """
 
     track_id: str
@@ -20,6 +21,7 @@ class Source:
     source_version: str
     retried: bool = False
     history: str = ""
+    known_sha256: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -153,7 +153,13 @@ PART = pa.schema(
             "`channels`, `level` or `coded`, joined by `; `.",
             nullable=True,
         ),
-        column("stage", pa.string(), "Stage in which the track was rejected.", nullable=True),
+        column(
+            "stage",
+            pa.string(),
+            "Stage in which the track was rejected; `read` without a reason: the source has the bytes that the last "
+            "snapshot names, and was not decoded.",
+            nullable=True,
+        ),
         column("source_bytes", pa.int64(), "Size of the source in bytes.", nullable=True),
         column("source_sha256", pa.string(), "SHA-256 of the source's bytes.", nullable=True),
         column(

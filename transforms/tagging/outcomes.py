@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -41,6 +41,7 @@ class PriorOutcomes:
       retry_rejects: whether this run retries all rejected tracks.
       buckets: number of buckets of the table; None: the ids in part files are not compared with their bucket.
       dim: length of an embedding; None: it is not compared with the part files.
+      compare_bytes: whether a changed source with the same bytes as in the parent snapshot is not decoded.
     """
 
     root: str
@@ -50,6 +51,7 @@ class PriorOutcomes:
     retry_rejects: bool = False
     buckets: int | None = None
     dim: int | None = None
+    compare_bytes: bool = True
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns only the fields: the cached `snapshot` is not sent to workers."""
@@ -68,6 +70,18 @@ class PriorOutcomes:
         """Returns which outcomes are rejects that every run retries: bool [rows]."""
         again = pc.is_in(outcomes["reason"], value_set=pa.array(sorted(self.due_again), pa.string()))
         return pc.and_(again, pc.not_equal(outcomes["source_version"], MISSING))
+
+    def reusable(self, ledger: pa.Table) -> pa.Table:
+        """Rows of the parent's ledger that are reused if their sources are unchanged: columns `reason` and more.
+
+        Embeddings with another id are not, nor are rejects with other features.
+        """
+        earlier = self.snapshot.manifest.run.ids if self.snapshot is not None else None
+        if earlier is None or earlier.feature_id != self.ids.feature_id:
+            return ledger.slice(0, 0)
+        if earlier.embedding_id != self.ids.embedding_id:
+            ledger = ledger.filter(pc.is_valid(ledger["reason"]))
+        return self.keeps(ledger)
 
 
 def assembled(
@@ -111,14 +125,17 @@ class Unsettled(NamedTuple):
       rows: the rows whose tracks need extraction.
       due: ids of the tracks whose reject in the parent snapshot is retried although the source is unchanged.
       histories: track_id -> `detail` that says in which earlier runs the machine ended the track's decoding process.
+      digests: track_id -> SHA-256 of the bytes whose outcome is reused, although the source has another version now.
     """
 
     rows: pa.Table
     due: frozenset[str]
     histories: dict[str, str]
+    digests: dict[str, str]
 
 
 _PLANNED = ("track_id", "source_version", "reason", "detail", "carried")
+_LEDGER = (*_PLANNED[:4], "source_sha256")
 
 
 def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
@@ -127,10 +144,20 @@ def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
     done = known.keeps(_best(candidates))
     todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
     if todo.num_rows == 0 or known.snapshot is None:
-        return Unsettled(todo, frozenset(), _histories(candidates))
-    ledger = _same_source(known.snapshot.scan("ledger", list(_PLANNED[:4]), bucket=bucket), todo)
-    due = frozenset(ledger.filter(known.due(ledger))["track_id"].to_pylist())
-    return Unsettled(todo, due, _histories(ledger) | _histories(candidates))
+        return Unsettled(todo, frozenset(), _histories(candidates), {})
+    ledger = known.snapshot.scan("ledger", list(_LEDGER), bucket=bucket)
+    same = _same_source(ledger, todo)
+    due = frozenset(same.filter(known.due(same))["track_id"].to_pylist())
+    return Unsettled(todo, due, _histories(same) | _histories(candidates), _digests(known, ledger, todo))
+
+
+def _digests(known: PriorOutcomes, ledger: pa.Table, todo: pa.Table) -> dict[str, str]:
+    """SHA-256 of each track whose outcome in the parent snapshot is reused if its bytes are the same."""
+    if not known.compare_bytes:
+        return {}
+    earlier = ledger.filter(pc.is_in(ledger["track_id"], value_set=todo["track_id"].combine_chunks()))
+    earlier = known.reusable(earlier.filter(pc.is_valid(earlier["source_sha256"])))
+    return dict(zip(earlier["track_id"].to_pylist(), earlier["source_sha256"].to_pylist(), strict=True))
 
 
 def _histories(outcomes: pa.Table) -> dict[str, str]:
@@ -154,8 +181,14 @@ def _candidates(
         embedded = carried.filter(pc.is_null(carried["reason"]))["track_id"].combine_chunks()
         left = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=embedded)))
         names = {url.rpartition("/")[2] for url in latest}
-        for name, part in _parts(known, bucket, left, columns):
+        same: dict[str, str] = {}
+        for name, part in _parts(known, bucket, left, (*columns, "reason", "stage", "source_sha256")):
+            only_read = pc.and_(pc.is_null(part["reason"]), pc.is_valid(part["stage"]))
+            read, part = part.filter(only_read), part.filter(pc.invert(only_read)).select(columns)
+            same |= zip(read["track_id"].to_pylist(), read["source_sha256"].to_pylist(), strict=True)
             ranked.append(_ranked(part, 1, 3 if name in names else pc.if_else(known.due(part), 5, 4)))
+        if same:
+            ranked.append(_ranked(_carried_by_bytes(known, bucket, left, columns, same), 0, 2))
     return pa.concat_tables(ranked)
 
 
@@ -182,6 +215,7 @@ def _same_source(outcomes: pa.Table, rows: pa.Table) -> pa.Table:
 
 def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Yields the name of each of the bucket's part files, and its outcomes of these rows."""
+    columns = list(dict.fromkeys(columns))
     promised = Promised(bucket, known.buckets, known.ids.embedding_id, known.dim)
     stored = [name for name in {*columns, "track_id", "source_version"} if name in PART.names]
     # A look-up of its own for each of hundreds of small files would hash all rows again.
@@ -195,14 +229,38 @@ def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[
 
 
 def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Outcomes of these rows in the parent snapshot: embeddings with the same id, rejects with the same features."""
+    """Outcomes in the parent snapshot that are reused: those of rows whose source version is unchanged."""
+    return _of_parent(known, bucket, columns, lambda ledger: _same_source(ledger, rows))
+
+
+def _carried_by_bytes(
+    known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str], digests: dict[str, str]
+) -> pa.Table:
+    """Outcomes in the parent snapshot that are reused because the sources were read and have the same bytes.
+
+    They get the source versions of the rows.
+    """
+
+    def same_bytes(ledger: pa.Table) -> pa.Table:
+        found = pa.array(map(digests.get, ledger["track_id"].to_pylist()), pa.string())
+        ledger = ledger.filter(pc.fill_null(pc.equal(ledger["source_sha256"], found), False))
+        index = pc.index_in(ledger["track_id"], value_set=rows["track_id"].combine_chunks())
+        place = ledger.column_names.index("source_version")
+        return ledger.set_column(place, LEDGER.field("source_version"), rows["source_version"].take(index))
+
+    return _of_parent(known, bucket, columns, same_bytes)
+
+
+def _of_parent(
+    known: PriorOutcomes, bucket: int, columns: Sequence[str], choose: Callable[[pa.Table], pa.Table]
+) -> pa.Table:
+    """Outcomes in the parent snapshot that may be reused, among the rows of its ledger that `choose` returns."""
     parent = known.snapshot
-    if parent is None or parent.manifest.run.ids.feature_id != known.ids.feature_id:
+    if parent is None:
         return _schema(columns).empty_table()
-    names = [name for name in LEDGER.names if name in {*columns, "track_id", "source_version", "reason"}]
-    ledger = known.keeps(_same_source(parent.scan("ledger", names, bucket=bucket), rows))
-    if parent.manifest.run.ids.embedding_id != known.ids.embedding_id:
-        ledger = ledger.filter(pc.is_valid(ledger["reason"]))
+    needed = {*columns, "track_id", "source_version", "source_sha256", "reason"}
+    names = [name for name in LEDGER.names if name in needed]
+    ledger = known.reusable(choose(parent.scan("ledger", names, bucket=bucket)))
     ledger = ledger.append_column("carried", pa.array([True] * ledger.num_rows, pa.bool_()))
     for name in ("tracks", "embeddings"):
         ledger = _look_up(parent, bucket, ledger, name, columns)

@@ -173,7 +173,10 @@ def _check_digests(digests: pa.ChunkedArray) -> None:
 
 def _check_embeddings(rows: pa.Table, dim: int | None) -> None:
     embeddings = rows["embedding"]
-    if not pc.all(pc.xor(pc.is_valid(embeddings), pc.is_valid(rows["reason"])), min_count=0).as_py():
+    told = pc.xor(pc.is_valid(embeddings), pc.is_valid(rows["reason"]))
+    silent = pc.invert(pc.or_(pc.is_valid(embeddings), pc.is_valid(rows["reason"])))
+    read = pc.and_(pc.fill_null(pc.equal(rows["stage"], "read"), False), pc.is_valid(rows["source_sha256"]))
+    if not pc.all(pc.or_(told, pc.and_(silent, read)), min_count=0).as_py():
         raise _Damaged("a row has both a reason and an embedding, or neither")
     kept = embeddings.drop_null().combine_chunks()
     lengths = set(pc.unique(pc.list_value_length(kept)).to_pylist())

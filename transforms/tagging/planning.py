@@ -10,10 +10,16 @@ from transforms.tagging.outcomes import PriorOutcomes, unsettled
 
 def plan_chunks(known: PriorOutcomes, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> list[Chunk]:
     """Returns chunks of the rows that no earlier run, published or killed, has an outcome for."""
-    todo, due, histories = unsettled(known, bucket, rows)
+    todo, due, histories, digests = unsettled(known, bucket, rows)
     keys = todo.select(["track_id", "uri", "source_version"]).to_pylist()
     unordered = (
-        Source(**key, retried=key["track_id"] in due, history=histories.get(key["track_id"], "")) for key in keys
+        Source(
+            **key,
+            retried=key["track_id"] in due,
+            history=histories.get(key["track_id"], ""),
+            known_sha256=digests.get(key["track_id"], ""),
+        )
+        for key in keys
     )
     sources = sorted(unordered, key=lambda s: hashlib.sha256(s.track_id.encode()).digest())
     return [

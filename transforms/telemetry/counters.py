@@ -61,6 +61,13 @@ TRACKS_READ = _declare(
     "extract", "tracks_read", "counter", "tracks", "Tracks that were processed, whether accepted or rejected."
 )
 TRACKS_REJECTED = _declare("extract", "tracks_rejected", "counter", "tracks", "Processed tracks that were rejected.")
+TRACKS_SAME = _declare(
+    "extract",
+    "tracks_same_bytes",
+    "counter",
+    "tracks",
+    "Tracks whose source version changed and whose bytes did not: read, and not decoded.",
+)
 TRACKS_CONFINED = {
     name: _declare(
         "extract",

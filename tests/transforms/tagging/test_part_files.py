@@ -175,6 +175,8 @@ BROKEN: dict[str, Callable[[], pa.Table]] = {
     "an unknown reason": lambda: _table([_reject(IDS[0][0]) | {"reason": "tired"}]),
     "an unknown stage": lambda: _table([_reject(IDS[0][0]) | {"stage": "lunch"}]),
     "neither reason nor embedding": lambda: _table([_row(IDS[0][0], embedding=None)]),
+    "read, but no SHA-256": lambda: _table([_row(IDS[0][0], embedding=None, stage="read", source_sha256=None)]),
+    "decoded, but no embedding": lambda: _table([_row(IDS[0][0], embedding=None, stage="decode")]),
     "reason and embedding": lambda: _table([_row(IDS[0][0], reason="silent")]),
     "a short embedding": lambda: _table([_row(IDS[0][0], embedding=[1.0])]),
     "an empty embedding": lambda: _table([_row(IDS[0][0], embedding=[])]),
