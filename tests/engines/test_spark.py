@@ -37,11 +37,12 @@ def test_spark_reads_what_is_printed(tmp_path):
     table = tmp_path / "live {a,b} [2024]*?"
     publish_table(table, fake_bundle(tmp_path / "bundle"), 12)
     script = spark_statements(open_snapshot(str(table))) + (
-        "counts = {n: spark.table(n).count() for n in ('tracks', 'track_tags', 'ledger', 'taxonomy')}\n"
+        "names = ('tracks', 'embeddings', 'track_tags', 'ledger', 'taxonomy')\n"
+        "counts = {name: len(spark.table(name).collect()) for name in names}\n"
         "print(json.dumps([counts, spark.table('tracks').columns]))\n"
     )
     counts, columns = spark_answer(script)
-    assert counts == {"tracks": 12, "track_tags": 12 * 33, "ledger": 14, "taxonomy": 33}
+    assert counts == {"tracks": 12, "embeddings": 12, "track_tags": 12 * 33, "ledger": 14, "taxonomy": 33}
     assert "bucket" not in columns and "run" not in columns
 
 
@@ -51,7 +52,7 @@ def test_spark_verifies_the_pages_that_it_reads(tmp_path):
     path = Path(snapshot.files("embeddings")[0])
     column = pq.read_metadata(path).row_group(0).column(2)
     data = bytearray(path.read_bytes())
-    data[column.data_page_offset + column.total_compressed_size - 5] ^= 1
+    data[column.dictionary_page_offset + column.total_compressed_size - 5] ^= 1
     path.write_bytes(data)
     script = spark_statements(snapshot) + (
         "try:\n    spark.table('embeddings').collect()\n    print(json.dumps('not noticed'))\n"

@@ -12,6 +12,7 @@ from transforms import storage
 from transforms.schemas.tables import EMBEDDINGS, SCHEMA_VERSION
 
 ROW_GROUP_ROWS = 262_144
+_DICTIONARY_BYTES = 4 << 20
 SORTED_BY: dict[str, list[tuple[str, str]]] = {
     "track_tags": [("category", "ascending"), ("tag", "ascending"), ("score", "descending")],
     "tracks": [("track_id", "ascending")],
@@ -33,7 +34,7 @@ def parquet_bytes(table: pa.Table, *, name: str = "", ids: dict[str, str] | None
     metadata = {**(table.schema.metadata or {}), "schema_version": str(SCHEMA_VERSION), **(ids or {})}
     table = table.replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
-    options = _encodings(table.schema) | _bloom(table, name)
+    options = _encodings(table.schema, name) | _bloom(table, name)
     sorting = [pq.SortingColumn.from_ordering(table.schema, SORTED_BY[name])] if name in SORTED_BY else None
     with pq.ParquetWriter(
         sink,
@@ -50,8 +51,14 @@ def parquet_bytes(table: pa.Table, *, name: str = "", ids: dict[str, str] | None
     return bytes(sink.getvalue())
 
 
-def _encodings(schema: pa.Schema) -> dict[str, Any]:
-    """Byte-stream split for embeddings (their low mantissa bytes are zero), dictionaries for all other columns."""
+def _encodings(schema: pa.Schema, name: str) -> dict[str, Any]:
+    """Dictionaries, but byte-stream split for the embeddings of part files, which only this program reads.
+
+    Embeddings have at most 65,536 different values, because they are rounded to float16. A dictionary of all of them
+    makes files of tables 2 % larger than byte-stream split, which Spark 3.5 does not read, and those of parts 38 %.
+    """
+    if name in SORTED_BY:
+        return {"dictionary_pagesize_limit": _DICTIONARY_BYTES}
     # A column of the catalog may have this name, too.
     if "embedding" not in schema.names or schema.field("embedding").type != EMBEDDINGS.field("embedding").type:
         return {}

@@ -104,7 +104,7 @@ def test_page_checksums_are_read_too(table):
     path = Path(table) / file.path
     data = bytearray(path.read_bytes())
     column = pq.read_metadata(path).row_group(0).column(2)
-    data[column.data_page_offset + column.total_compressed_size - 5] ^= 1
+    data[column.dictionary_page_offset + column.total_compressed_size - 5] ^= 1
     path.write_bytes(data)
     found = problems(table, changed_file(snapshot, "embeddings", sha256=sha256_hex(bytes(data))))
     assert any("CRC checksum" in problem for problem in found)
