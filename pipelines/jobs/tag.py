@@ -59,6 +59,7 @@ from transforms.record_run import RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
 from transforms.sort_buckets import SortBuckets
 from transforms.storage import SourceRoots
+from transforms.sum_evidence import SumEvidence
 from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
 from transforms.table.versions import open_table
@@ -183,7 +184,8 @@ def build(root: beam.Pipeline, options: Options) -> None:
     joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
     done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
     work = (embedded.work, done.work) | "SumWork" >> SumWork()
-    _ = (done.reports, embedded.parts, problems, work, run_id) | "RecordRun" >> RecordRun(stages.record)
+    evidence = done.evidence | "SumEvidence" >> SumEvidence()
+    _ = (done.reports, embedded.parts, problems, work, evidence, run_id) | "RecordRun" >> RecordRun(stages.record)
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:

@@ -44,6 +44,7 @@ def rollback_run(old: Snapshot, parent: int, reason: str | None = None) -> Run:
         parent=parent,
         counts={**old.run.counts, "decoded": 0, "reused": 0},
         changes={},
+        evidence={},
         gates={},
         measured={},
         rolled_back_to=old.number,
