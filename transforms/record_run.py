@@ -13,7 +13,8 @@ from transforms.catalog.problems import ProblemSample
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
 from transforms.publishing.commit import write_run
-from transforms.publishing.gates import GateLimits, gates_json, judge, refusal
+from transforms.publishing.gates import GateLimits
+from transforms.publishing.judging import gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
 from transforms.table.snapshots import Run

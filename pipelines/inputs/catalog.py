@@ -1,15 +1,16 @@
 """Opens catalogs, and checks flags, for the commands that read a catalog."""
 
-import dataclasses
 import logging
 
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.numbers import number_in
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
 from transforms.catalog.limits import MOST_ROWS
 from transforms.catalog.problems import MOST_PROBLEMS, Problem
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
-from transforms.publishing.gates import GateLimits
+from transforms.publishing.gates import RATIO_FIELDS, GateLimits
+from transforms.publishing.gates_file import GatesFile, checked_limit
 from transforms.splits.by_artist import SplitRatios
 
 _log = logging.getLogger(__name__)
@@ -43,14 +44,32 @@ def split_ratios(args: Arguments) -> SplitRatios:
     return checked(SplitRatios.parse, args.split_ratios)
 
 
-def gate_limits(args: Arguments) -> GateLimits:
-    """The limits in `--max-reject-ratio`, `--max-unavailable-ratio` and, if the command has it, `--max-removed-ratio`.
+def gate_limits(args: Arguments, file: GatesFile | None = None) -> GateLimits:
+    """The limits of the gates: those of the flags, else those of the table's gates file, else the defaults.
 
     Raises:
-      UsageError: a limit is not from 0 to 1.
+      UsageError: a limit is out of its range, there is no such gate, or one gate gets two limits.
     """
-    names = [field.name for field in dataclasses.fields(GateLimits) if hasattr(args, field.name)]
-    return checked(GateLimits, **{name: getattr(args, name) for name in names})
+    given = dict(checked(_flag_limit, text) for text in getattr(args, "gate", ()))
+    for gate, field in RATIO_FIELDS.items():
+        if (value := getattr(args, field, None)) is not None:
+            if gate in given:
+                raise UsageError(f"--gate {gate} and --{field.replace('_', '-')} set the same limit: give one of them")
+            given[gate] = checked(checked_limit, gate, value)
+    merged = {**(file.limits if file else {}), **given}
+    ratios = {field: merged.pop(gate) for gate, field in RATIO_FIELDS.items() if gate in merged}
+    return checked(GateLimits, **ratios, others=merged)
+
+
+def _flag_limit(text: str) -> tuple[str, float]:
+    """The gate and the limit in a value of `--gate`."""
+    name, equals, limit = text.partition("=")
+    if not equals:
+        raise ValueError(f"--gate {text!r}: give NAME=LIMIT, for example removed=0.05")
+    try:
+        return name, checked_limit(name, number_in(limit, 0))
+    except ValueError as error:
+        raise ValueError(f"--gate {text!r}: {error}") from error
 
 
 _MOST = 1_000_000

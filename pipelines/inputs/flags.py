@@ -125,32 +125,36 @@ gate_flags = combined(
     click.option(
         "--max-reject-ratio",
         type=RATIO,
-        default=0.1,
-        show_default=True,
         metavar="RATIO",
-        help="Fail without publishing if more than this fraction of tracks is rejected.",
+        help="Fail without publishing if more than this fraction of tracks is rejected (default: 0.1).",
     ),
     click.option(
         "--max-unavailable-ratio",
         type=RATIO,
-        default=0.0005,
-        show_default=True,
         metavar="RATIO",
         help="Fail without publishing if, for more than this fraction of tracks, the storage did not answer or the "
-        "machine ended the decoder.",
+        "machine ended the decoder (default: 0.0005).",
     ),
 )
 """Limits of the gates of every job that decodes audio."""
 
-removed_flag = click.option(
-    "--max-removed-ratio",
-    type=RATIO,
-    default=0.2,
-    show_default=True,
-    metavar="RATIO",
-    help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot.",
+removed_flag = combined(
+    click.option(
+        "--max-removed-ratio",
+        type=RATIO,
+        metavar="RATIO",
+        help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot "
+        "(default: 0.2).",
+    ),
+    click.option(
+        "--gate",
+        multiple=True,
+        metavar="NAME=LIMIT",
+        help="Limit of a gate, for example removed=0.05. Without a flag, the limit is that of gates.yaml in the table, "
+        "or the default. Repeatable.",
+    ),
 )
-"""Limit of the gate of jobs that follow a snapshot."""
+"""Limits of the gates of jobs that follow a snapshot."""
 
 
 def extraction_flags(*, unit: str, late: str) -> Decorator:

@@ -54,6 +54,7 @@ from transforms.plan_buckets import PlanBuckets
 from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost
 from transforms.publishing.gates import GateLimits
+from transforms.publishing.gates_file import read_gates_file
 from transforms.read_catalog import ReadCatalog
 from transforms.record_run import RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
@@ -244,7 +245,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
       UsageError: a value is out of its range.
       CommandFailed: catalog, bundle or table cannot be read.
     """
-    limits = gate_limits(args)
+    gates_file = read_gates_file(args.table)
+    limits = gate_limits(args, gates_file)
     publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
     bundle = load_bundle(args.model)

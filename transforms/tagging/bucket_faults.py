@@ -89,7 +89,7 @@ def score_faults(track_tags: pa.Table) -> Iterator[Fault]:
 def _per_tag(track_tags: pa.Table, name: str) -> dict[str, int]:
     column = track_tags[name]
     bounds = pc.min_max(column).as_py()
-    inside = bounds["min"] is None or (0 <= bounds["min"] and bounds["max"] <= 1)
+    inside = bounds["min"] is None or (bounds["min"] >= 0 and bounds["max"] <= 1)
     values: npt.NDArray[np.float32] = column.to_numpy()
     wrong = np.zeros(len(values), bool) if inside else (values < 0) | (values > 1)
     if name == "score":

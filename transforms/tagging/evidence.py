@@ -56,9 +56,7 @@ class Evidence:
                 gate: first_offenders((*self.tracks.get(gate, ()), *other.tracks.get(gate, ())))
                 for gate in {*self.tracks, *other.tracks}
             },
-            tags={
-                gate: _sums(self.tags.get(gate, {}), other.tags.get(gate, {})) for gate in {*self.tags, *other.tags}
-            },
+            tags={gate: _sums(self.tags.get(gate, {}), other.tags.get(gate, {})) for gate in {*self.tags, *other.tags}},
             drift=self.drift + other.drift if self.drift and other.drift else self.drift or other.drift,
         )
 

@@ -78,7 +78,7 @@ class BucketExaminer:
     def examine_absent(self, bucket: int) -> Evidence:
         """The evidence of a bucket of the last snapshot of which the catalog has no track."""
         nobody = pa.array([], pa.string())
-        ledger = pa.table({name: nobody for name in _LEDGER})
+        ledger = pa.table(dict.fromkeys(_LEDGER, nobody))
         return self._compare(bucket, ledger, nobody, scores_of([], self._tags, nobody))
 
     def _known_rows(self, rows: pa.Table, tagged: pa.Array) -> tuple[pa.Table, list[Fault]]:
