@@ -93,7 +93,8 @@ def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> N
       run_id: id of the run; not used if the catalog has problems.
     """
     if sides.problems.count:
-        receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
+        found = sides.problems
+        receipt = Receipt(run_id=None, problem_count=found.count, problems=found.lines, gates=found.gates)
     else:
         receipt = _finish(_run(run_id, sides, settings), settings)
     receipts.write(settings.known.root, settings.launch, receipt)

@@ -4,10 +4,10 @@ import logging
 
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.numbers import number_in
-from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
 from transforms.catalog.limits import MOST_ROWS
-from transforms.catalog.problems import MOST_PROBLEMS, Problem
+from transforms.catalog.problems import MOST_PROBLEMS, CatalogError, Problem, gates_of
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
 from transforms.publishing.gates import RATIO_FIELDS, GateLimits
 from transforms.publishing.gates_file import GatesFile, checked_limit
@@ -23,13 +23,37 @@ def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard],
       CatalogError: the catalog cannot be read at all.
       CommandFailed: the catalog has no rows, or too many.
     """
+    shards, count = _list_catalog(url, root)
+    if not count:
+        raise CommandFailed(f"{url}: the catalog has no rows")
+    return shards, count
+
+
+def open_gated_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard], int]:
+    """Like `open_catalog`, for a catalog that gates judge: their names are in the messages.
+
+    Raises:
+      CatalogError: the catalog cannot be read at all.
+      CommandFailed: the catalog has too many rows; or, with the exit code of gates, no rows, or a file that cannot tell
+        its number of rows.
+    """
+    try:
+        shards, count = _list_catalog(url, root)
+    except CatalogError as error:
+        if not (gates := gates_of(error.problems)):
+            raise
+        raise CommandFailed(f"nothing was tagged: gate {', '.join(gates)}: {error}", REFUSED) from error
+    if not count:
+        raise CommandFailed(f"nothing was tagged: gate empty: {url}: the catalog has no rows", REFUSED)
+    return shards, count
+
+
+def _list_catalog(url: str, root: str | None) -> tuple[list[CatalogShard], int]:
     shards = list_shards(url, root)
     for shard in shards:
         if (table := shard.file.table) is not None and not table.form.is_usual(table.url):
             _log.warning("%s: read as %s", table.url, table.form)
     count = count_rows(shards)
-    if not count:
-        raise CommandFailed(f"{url}: the catalog has no rows")
     if count > MOST_ROWS:
         raise CommandFailed(f"{url}: the catalog has {count} rows, at most {MOST_ROWS} are read: divide it")
     return shards, count

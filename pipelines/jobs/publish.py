@@ -9,7 +9,7 @@ import socket
 from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError, checked
+from pipelines.terminal.errors import FAILED, RACE_LOST, REFUSED, CommandFailed, UsageError, checked
 from transforms import storage
 from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost, Refused
@@ -71,7 +71,7 @@ def publish_receipt(table: str, receipt: Receipt, limits: GateLimits, override: 
     if receipt.refused is not None:
         raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
     if receipt.run_id is None:
-        raise CommandFailed(receipt.problem_report("tagged"))
+        raise CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
     return publish_run(table, receipt.run_id, limits, counts=receipt.counts, override=override)
 
 

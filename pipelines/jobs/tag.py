@@ -22,7 +22,7 @@ from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
     gate_limits,
-    open_catalog,
+    open_gated_catalog,
 )
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.source_roots import source_roots
@@ -252,7 +252,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     bundle = load_bundle(args.model)
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
-    shards, count = open_catalog(args.catalog, args.catalog_root)
+    shards, count = open_gated_catalog(args.catalog, args.catalog_root)
     dry_run = is_dry_run(beam_options)
     buckets = _buckets(args, count, dry_run)
     return Options(

@@ -1,8 +1,8 @@
 """Drift per tag between two snapshots, from integer counts of their buckets: the order of the buckets is free.
 
 The population stability index compares the shares of the scores in bins that hold about equal numbers of the earlier
-scores (Siddiqi, Credit Risk Scorecards, 2006). It is about 0 for equal distributions, and above 0.25 it is usually taken
-for another distribution. Of n and m independent scores of one distribution, its mean is about (B - 1) (1/n + 1/m) with B
+scores (Siddiqi, Credit Risk Scorecards, 2006). It is about 0 for equal distributions, and above 0.25 it is usually
+taken for another distribution. Of n and m independent scores of one distribution, its mean is about (B - 1) (1/n + 1/m) with B
 bins (Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of Risk Model Validation
 14(4), 2020).
 """
@@ -18,8 +18,12 @@ from transforms.comparison.scores import NO_ROW, UNIT, TagScores
 from transforms.comparison.tag_changes import Integers, stability_index
 
 FINE_BINS = 32
-"""Bins in which scores are counted. Their edges have equal distances in the logit, because scores of rare tags are
-small. They are joined to at most `COARSE_BINS`."""
+"""Bins in which scores are counted. Their edges have equal distances in the logit, because most scores are near 0 or 1.
+They are joined to at most `COARSE_BINS`."""
+
+LAST_LOGIT = 4.0
+"""Logit of the last edge. Scores under 0.018, and those over 0.982, are not told apart: they differ between two fits of
+one head on the same labels, and have no effect."""
 
 COARSE_BINS = 10
 """Most bins of the population stability index."""
@@ -30,7 +34,7 @@ BEFORE, AFTER, SAME_BEFORE, SAME_AFTER = range(4)
 
 def _bin_of_scores() -> npt.NDArray[np.int8]:
     """Bin of each published score, which is a multiple of 1 / UNIT: int8 [UNIT + 1]."""
-    logits = np.linspace(-7, 7, FINE_BINS - 1)
+    logits = np.linspace(-LAST_LOGIT, LAST_LOGIT, FINE_BINS - 1)
     edges = np.rint(UNIT / (1 + np.exp(-logits))).astype(np.int64)
     found: npt.NDArray[np.int8] = np.searchsorted(edges, np.arange(UNIT + 1), side="right").astype(np.int8)
     return found

@@ -40,7 +40,8 @@ class Override:
                 raise OverrideError(f"no gate {name!r}: gates are {', '.join(overridable())}")
             if GATE_BY_NAME[name].is_fixed:
                 raise OverrideError(
-                    f"gate {name} cannot be overridden, because readers rely on it: gates are {', '.join(overridable())}"
+                    f"gate {name} cannot be overridden, because readers rely on it; others can: "
+                    f"{', '.join(overridable())}"
                 )
         for what, text in (("reason", self.reason), ("name", self.by)):
             if not text.strip() or len(text) > REASON_CHARS:
