@@ -3,6 +3,8 @@
 Imports nothing that is slow to import.
 """
 
+import getpass
+import socket
 import types
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +23,11 @@ Decorator = Callable[[Any], Any]
 
 class Arguments(types.SimpleNamespace):
     """The values of a command's flags, by name."""
+
+
+def user_and_host() -> str:
+    """Who runs this command, for records: `user@host`."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]) -> int:

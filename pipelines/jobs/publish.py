@@ -3,11 +3,8 @@
 catalog-tagger publish table
 """
 
-import getpass
-import socket
-
 from pipelines.inputs.catalog import gate_limits
-from pipelines.inputs.flags import Arguments
+from pipelines.inputs.flags import Arguments, user_and_host
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import FAILED, RACE_LOST, REFUSED, CommandFailed, UsageError, checked
 from transforms import storage
@@ -56,7 +53,7 @@ def _override(args: Arguments) -> Override | None:
         return None
     if args.reason is None:
         raise UsageError("--override needs --reason: say why the run is published although a gate refuses it")
-    by = args.by if args.by is not None else f"{getpass.getuser()}@{socket.gethostname()}"
+    by = args.by if args.by is not None else user_and_host()
     return checked(Override, gates=tuple(dict.fromkeys(args.override)), reason=args.reason, by=by)
 
 

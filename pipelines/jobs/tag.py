@@ -15,7 +15,9 @@ from collections.abc import Callable
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from models.bundles.blessing import read_blessing
 from models.bundles.tagger_bundle import Bundle, load_bundle
+from models.bundles.trunk_bundle import BundleError
 from models.trunks.loading import format_for, load_embedder
 from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
@@ -38,7 +40,7 @@ from pipelines.launch.beam import (
     run_pipeline,
 )
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import UsageError, checked
+from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
 from pipelines.waves.tagging import TagStages, tag_in_waves
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
@@ -250,6 +252,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
     bundle = load_bundle(args.model)
+    if args.require_blessed or gates_file.require_blessed:
+        _require_blessed(args.model)
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_gated_catalog(args.catalog, args.catalog_root)
@@ -272,6 +276,18 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets, dry_run),
     )
+
+
+def _require_blessed(model: str) -> None:
+    """Refuses a bundle that `evaluate --bless` has not blessed.
+
+    Raises:
+      CommandFailed: the bundle has no blessing, or that of another bundle.
+    """
+    try:
+        read_blessing(model)
+    except BundleError as error:
+        raise CommandFailed(f"nothing was tagged: gate blessed: {error}", REFUSED) from error
 
 
 def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:

@@ -14,19 +14,18 @@ from models.fitting import calibration
 from models.fitting.head_fitting import fit_heads
 from models.fitting.labelled import LabelledRows
 from models.scoring.heads import layout_of, published
+from transforms.catalog.problems import FirstProblems
 from transforms.features.spec import FeatureSpec
-from transforms.formats.hashing import short_id
 from transforms.formats.arrow import group_numbers
+from transforms.formats.hashing import short_id
 from transforms.publishing.commit import publish, read_run
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.overrides import Override
 from transforms.record_run import RecordRunSettings, RunResults, record_run
 from transforms.schemas.catalog import CATALOG
-from transforms.schemas.tables import TABLES
 from transforms.sum_evidence import add_evidence
 from transforms.table.snapshots import Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
-from transforms.catalog.problems import FirstProblems
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket
 from transforms.tagging.examination import BucketExaminer

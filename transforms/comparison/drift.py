@@ -2,9 +2,9 @@
 
 The population stability index compares the shares of the scores in bins that hold about equal numbers of the earlier
 scores (Siddiqi, Credit Risk Scorecards, 2006). It is about 0 for equal distributions, and above 0.25 it is usually
-taken for another distribution. Of n and m independent scores of one distribution, its mean is about (B - 1) (1/n + 1/m) with B
-bins (Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of Risk Model Validation
-14(4), 2020).
+taken for another distribution. Of n and m independent scores of one distribution, its mean is about
+(B - 1) (1/n + 1/m) with B bins (Yurdakul and Naranjo, Statistical properties of the population stability index, Journal
+of Risk Model Validation 14(4), 2020).
 """
 
 import dataclasses
