@@ -123,7 +123,7 @@ def compare_with_snapshot(
         raise BundleError(f"{snapshot.root} has none of the {len(ids)} labelled tracks, or none of the bundle's tags")
     kept = np.array([rows[track] for track in theirs.track_ids])
     others = [place[bundle.taxonomy.tag_ids[column]] for column in columns]
-    cells = np.ix_(kept, columns)
+    cells = np.ix_(kept, np.array(columns))
     own = (examined.scores[TAGGER][cells], examined.positives[TAGGER][cells])
     found = [
         metrics.macro(metrics.tag_metrics(examined.targets[cells], examined.mask[cells], *pair))

@@ -82,8 +82,8 @@ def _bless(
         if not compared.wins:
             own, theirs = (side[DECISIVE] for side in (compared.own, compared.theirs))
             refused.append(
-                f"{DECISIVE} is {own}, that of snapshot {snapshot.manifest.number} of {args.against} is {theirs} on the "
-                f"same {compared.tracks} tracks and {compared.tags} tags"
+                f"{DECISIVE} is {own}, that of snapshot {snapshot.manifest.number} of {args.against} is {theirs} on "
+                f"the same {compared.tracks} tracks and {compared.tags} tags"
             )
     if not refused:
         write_blessing(
