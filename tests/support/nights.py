@@ -138,7 +138,9 @@ def record_night(
         root=root, parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset(), buckets=BUCKETS
     )
     rows, outcomes = _catalog(tracks, versions or {}), _outcomes(tracks, set(rejected), versions or {})
-    run_id = short_id("run", str(known.parent), repr((list(tracks), list(rejected), versions)), bundle.tagger_id)
+    run_id = short_id(
+        "run", str(known.parent), repr((list(tracks), list(rejected), versions, publication)), bundle.tagger_id
+    )
     examiner = BucketExaminer(known=known, publication=publication, taxonomy=bundle.taxonomy_rows())
     place = group_numbers(rows["track_id"].to_pylist(), BUCKETS)
     reports, evidence = [], []
