@@ -137,7 +137,7 @@ def record_night(
     known = PriorOutcomes(
         root=root, parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset(), buckets=BUCKETS
     )
-    rows, outcomes = _catalog(tracks, versions or {}), _outcomes(tracks, set(rejected), versions or {})
+    rows, outcomes = night_inputs(tracks, rejected, versions)
     run_id = short_id(
         "run", str(known.parent), repr((list(tracks), list(rejected), versions, publication)), bundle.tagger_id
     )
@@ -175,6 +175,13 @@ def publish_night(
     """Records one run and publishes it, see `record_night`."""
     run = record_night(table, bundle, tracks, limits=limits, **changes)
     return publish(str(table), run, limits or GateLimits(), override)
+
+
+def night_inputs(
+    tracks: Sequence[int], rejected: Sequence[int] = (), versions: Mapping[int, str] | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """The catalog's rows and the outcomes of these tracks, both sorted by id."""
+    return _catalog(tracks, versions or {}), _outcomes(tracks, set(rejected), versions or {})
 
 
 def track_id(number: int) -> str:
