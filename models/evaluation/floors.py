@@ -9,7 +9,7 @@ import numpy as np
 
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError
-from models.evaluation.averages import ALL, category_columns
+from models.evaluation.averages import ALL
 from models.evaluation.examined import ExaminedTracks
 from models.evaluation.published_scores import read_predictions
 from models.fitting.tagger import TAGGER
@@ -112,12 +112,7 @@ def compare_with_snapshot(
     """
     theirs = read_predictions(snapshot, ids)
     place = {tag: column for column, tag in enumerate(theirs.tag_ids)}
-    columns = [
-        column
-        for group in bundle.layout.groups
-        for column in category_columns(group)
-        if bundle.taxonomy.tag_ids[column] in place
-    ]
+    columns = [column for column, tag in enumerate(bundle.taxonomy.tag_ids) if tag in place]
     rows = {track: row for row, track in enumerate(ids)}
     if not theirs.track_ids or not columns:
         raise BundleError(f"{snapshot.root} has none of the {len(ids)} labelled tracks, or none of the bundle's tags")
