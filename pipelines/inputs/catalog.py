@@ -2,7 +2,7 @@
 
 import logging
 
-from pipelines.inputs.flags import Arguments
+from pipelines.inputs.flags import Arguments, is_given
 from pipelines.inputs.numbers import number_in
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
@@ -76,7 +76,7 @@ def gate_limits(args: Arguments, file: GatesFile | None = None) -> GateLimits:
     """
     given = dict(checked(_flag_limit, text) for text in getattr(args, "gate", ()))
     for gate, field in RATIO_FIELDS.items():
-        if (value := getattr(args, field, None)) is not None:
+        if (value := getattr(args, field, None)) is not None and is_given(field):
             if gate in given:
                 raise UsageError(f"--gate {gate} and --{field.replace('_', '-')} set the same limit: give one of them")
             given[gate] = checked(checked_limit, gate, value)

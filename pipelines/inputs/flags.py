@@ -25,6 +25,12 @@ class Arguments(types.SimpleNamespace):
     """The values of a command's flags, by name."""
 
 
+def is_given(flag: str) -> bool:
+    """Whether a flag was given, by the name of its value, or has its default; True outside of a command."""
+    context = click.get_current_context(silent=True)
+    return context is None or context.get_parameter_source(flag) is not ParameterSource.DEFAULT
+
+
 def user_and_host() -> str:
     """Who runs this command, for records: `user@host`."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
@@ -132,15 +138,19 @@ gate_flags = combined(
     click.option(
         "--max-reject-ratio",
         type=RATIO,
+        default=0.1,
+        show_default=True,
         metavar="RATIO",
-        help="Fail without publishing if more than this fraction of tracks is rejected (default: 0.1).",
+        help="Fail without publishing if more than this fraction of tracks is rejected.",
     ),
     click.option(
         "--max-unavailable-ratio",
         type=RATIO,
+        default=0.0005,
+        show_default=True,
         metavar="RATIO",
         help="Fail without publishing if, for more than this fraction of tracks, the storage did not answer or the "
-        "machine ended the decoder (default: 0.0005).",
+        "machine ended the decoder.",
     ),
 )
 """Limits of the gates of every job that decodes audio."""
@@ -149,16 +159,17 @@ removed_flag = combined(
     click.option(
         "--max-removed-ratio",
         type=RATIO,
+        default=0.2,
+        show_default=True,
         metavar="RATIO",
-        help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot "
-        "(default: 0.2).",
+        help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot.",
     ),
     click.option(
         "--gate",
         multiple=True,
         metavar="NAME=LIMIT",
-        help="Limit of a gate, for example removed=0.05. Without a flag, the limit is that of gates.yaml in the table, "
-        "or the default. Repeatable.",
+        help="Limit of a gate, for example removed=0.05. Without a flag, limits are those of gates.yaml in the table, "
+        "or the defaults. Repeatable.",
     ),
 )
 """Limits of the gates of jobs that follow a snapshot."""
