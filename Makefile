@@ -69,6 +69,7 @@ docs: setup  ## regenerate the generated documents
 	$(BIN)/python -m pipelines.docs.tables > docs/reference/tables.md
 	$(BIN)/python -m pipelines.docs.commands > docs/reference/commands.md
 	$(BIN)/python -m pipelines.docs.counters > docs/reference/counters.md
+	$(BIN)/python -m pipelines.docs.gates > docs/reference/gates.md
 	$(BIN)/python -m pipelines.docs.formats > docs/reference/formats.md
 	$(BIN)/python -m pipelines.docs.sandbox > docs/reference/sandbox.md
 	$(BIN)/python -m pipelines.docs.decisions docs/decisions > docs/decisions/README.md

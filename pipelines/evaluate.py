@@ -61,6 +61,24 @@ from pipelines.terminal.command import Command
     metavar="S,S,...",
     help="Track lengths in seconds at which results are sliced.",
 )
+@click.option(
+    "--bless",
+    is_flag=True,
+    help="Record in the bundle that it passed every --floor and --against; `tag --require-blessed` takes no others. If "
+    "it did not, the exit code is 3.",
+)
+@click.option(
+    "--floor",
+    multiple=True,
+    metavar="[CATEGORY/]METRIC=VALUE",
+    help="With --bless: least macro average of roc_auc, pr_auc, f1, precision or recall, over all tags or those of one "
+    "category. Repeatable.",
+)
+@click.option(
+    "--against",
+    metavar="TABLE",
+    help="With --bless: the newest snapshot of this table must have a lower PR-AUC on the same tracks and tags.",
+)
 @answer_flags
 def command(**flags: Any) -> int:
     """Scores the tracks, or reads their scores, rates them and writes the files."""

@@ -16,6 +16,14 @@ from pipelines.terminal.command import Command
 @click.argument("run", metavar="[RUN]", required=False)
 @gate_flags
 @removed_flag
+@click.option(
+    "--override",
+    multiple=True,
+    metavar="GATE",
+    help="Publish the run although this gate refuses it. Needs --reason; the snapshot records both. Repeatable.",
+)
+@click.option("--reason", metavar="TEXT", help="Why a gate is overridden; `describe` and `snapshots` show it.")
+@click.option("--by", metavar="NAME", help="Who overrides a gate (default: user@host).")
 @answer_flags
 def command(**flags: Any) -> int:
     """Publishes one run: the one that is named, or that of the last launch."""

@@ -56,6 +56,12 @@ from pipelines.terminal.command import Command
     metavar="SECONDS",
     help="If another run is published first, plan again and publish until this time has passed; 0: give up at once.",
 )
+@click.option(
+    "--require-blessed",
+    is_flag=True,
+    help="Start only with a bundle that `evaluate --bless` has blessed; `require_blessed: true` in the table's "
+    "gates.yaml does the same.",
+)
 @removed_flag
 @extraction_flags(unit="unit of work", late="`publish` commits the run later")
 @answer_flags

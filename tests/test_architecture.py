@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "transforms.splits": "catalog taxonomy schemas",
     "transforms.dataset": f"splits catalog taxonomy extraction features audio {GROUND}",
     "transforms.table": GROUND,
-    "transforms.tagging": f"table taxonomy extraction audio {GROUND}",
+    "transforms.tagging": f"comparison table taxonomy extraction audio {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,

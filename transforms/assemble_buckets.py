@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.typehints import no_annotations
 
 from transforms.formats.arrow import concat, from_ipc
 from transforms.sum_work import count_work
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import BucketReport, write_bucket
+from transforms.tagging.evidence import Evidence
+from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.counters import ASSEMBLE_BYTES, ASSEMBLE_CORE, ASSEMBLED
@@ -31,10 +34,11 @@ class Buckets(NamedTuple):
 
 
 class AssembledBuckets(NamedTuple):
-    """Output of `AssembleBuckets`: one `BucketReport` per bucket, and `Work`."""
+    """Output of `AssembleBuckets`: one `BucketReport` and one `Evidence` per bucket, and `Work`."""
 
     reports: beam.PCollection[BucketReport]
     work: beam.PCollection[Work]
+    evidence: beam.PCollection[Evidence]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +65,8 @@ class AssembleBuckets(beam.PTransform[Buckets, AssembledBuckets]):
     def expand(self, buckets: Buckets) -> AssembledBuckets:
         """Writes each bucket's tables."""
         assemble = beam.ParDo(_AssembleBucket(self._settings), beam.pvalue.AsSingleton(buckets.run_id))
-        done = buckets.groups | "AssembleBucket" >> assemble.with_outputs("work", main="reports")
-        return AssembledBuckets(done.reports, done.work)
+        done = buckets.groups | "AssembleBucket" >> assemble.with_outputs("work", "evidence", main="reports")
+        return AssembledBuckets(done.reports, done.work, done.evidence)
 
 
 class _AssembleBucket(beam.DoFn):
@@ -71,23 +75,30 @@ class _AssembleBucket(beam.DoFn):
 
     def setup(self) -> None:
         self._tagger = self._settings.load_tagger()
+        self._examiner = BucketExaminer(
+            known=self._settings.known,
+            publication=self._settings.publication,
+            taxonomy=self._tagger.taxonomy_rows(),
+        )
 
     def process(self, item: tuple[int, dict[str, Any]], run_id: str) -> Iterator[Any]:
         bucket, group = item
         for data in group["rows"]:
             with CoreTime() as core:
-                report = self._assemble(bucket, data, group, run_id)
+                tables = self._assemble(bucket, data, group, run_id)
+                report = write_bucket(self._settings.known, bucket, tables, run_id)
+                evidence = self._examiner.examine(bucket, tables)
             work = Work()
             work.add_all({ASSEMBLED[status]: count for status, count in report.counts.items()})
             work.add(ASSEMBLE_BYTES, sum(file.bytes for file in report.files))
             work.add(ASSEMBLE_CORE, core.microseconds)
             yield report
+            yield beam.pvalue.TaggedOutput("evidence", evidence)
             yield count_work(work)
 
-    def _assemble(self, bucket: int, data: bytes, group: dict[str, Any], run_id: str) -> BucketReport:
+    def _assemble(self, bucket: int, data: bytes, group: dict[str, Any], run_id: str) -> dict[str, pa.Table]:
         known, rows, duplicates = self._settings.known, from_ipc(data), list(group["duplicates"])
         pairs = concat(duplicates).to_pydict() if duplicates else {"track_id": [], "duplicate_of": []}
         firsts = dict(zip(pairs["track_id"], pairs["duplicate_of"], strict=True))
         outcomes = assembled(known, bucket, rows, latest=group["parts"])
-        tables = assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, self._settings.publication)
-        return write_bucket(known, bucket, tables, run_id)
+        return assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, self._settings.publication)

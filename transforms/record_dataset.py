@@ -22,7 +22,9 @@ from transforms.dataset.stats import DatasetStats, split_columns
 from transforms.formats.parquet import parquet_bytes
 from transforms.publishing import receipts
 from transforms.publishing.committed import wrong_bytes
-from transforms.publishing.gates import GateLimits, RunFacts, gates_json, judge, refusal
+from transforms.publishing.facts import RunFacts
+from transforms.publishing.gates import GateLimits
+from transforms.publishing.judging import gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
 from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS

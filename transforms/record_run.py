@@ -6,18 +6,22 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.typehints import no_annotations
 
 from transforms.catalog.problems import ProblemSample
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
 from transforms.publishing.commit import write_run
-from transforms.publishing.gates import GateLimits, gates_json, judge, refusal
+from transforms.publishing.gates import GateLimits
+from transforms.publishing.judging import gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
 from transforms.table.snapshots import Run
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
+from transforms.tagging.evidence import Evidence
+from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.work import WorkTotals
@@ -42,9 +46,9 @@ class RecordRunSettings:
 
 
 class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
-    """Takes (reports, parts, problems, work, run_id); writes the run's manifest and this launch's receipt.
+    """Takes (reports, parts, problems, work, evidence, run_id); writes the run's manifest and this launch's receipt.
 
-    `work` is one `WorkTotals`.
+    `work` is one `WorkTotals`, `evidence` one `Evidence`.
     """
 
     def __init__(self, settings: RecordRunSettings) -> None:
@@ -54,7 +58,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
         """Records the run as one element; sums and one report per bucket are side inputs."""
-        reports, parts, problems, work, run_id = inputs
+        reports, parts, problems, work, evidence, run_id = inputs
         extracted = (
             parts
             | "TakeCounts" >> beam.Map(lambda entry: (entry.tracks, entry.decoded))
@@ -66,6 +70,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
             extracted=beam.pvalue.AsSingleton(extracted),
             problems=beam.pvalue.AsSingleton(problems | "SampleProblems" >> SampleProblems()),
             work=beam.pvalue.AsSingleton(work),
+            evidence=beam.pvalue.AsSingleton(evidence),
             settings=self._settings,
         )
         return recorded
@@ -78,6 +83,7 @@ class RunResults(NamedTuple):
     extracted: tuple[int, int]
     problems: ProblemSample
     work: WorkTotals
+    evidence: Evidence
 
 
 def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> None:
@@ -87,7 +93,8 @@ def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> N
       run_id: id of the run; not used if the catalog has problems.
     """
     if sides.problems.count:
-        receipt = Receipt(run_id=None, problem_count=sides.problems.count, problems=sides.problems.lines)
+        found = sides.problems
+        receipt = Receipt(run_id=None, problem_count=found.count, problems=found.lines, gates=found.gates)
     else:
         receipt = _finish(_run(run_id, sides, settings), settings)
     receipts.write(settings.known.root, settings.launch, receipt)
@@ -107,7 +114,9 @@ def _finish(run: Run, settings: RecordRunSettings) -> Receipt:
 
 
 def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
-    rows = settings.load_tagger().taxonomy_rows().sort_by("tag")
+    rows = settings.load_tagger().taxonomy_rows()
+    evidence = sides.evidence + _absent(sides.reports, settings, rows)
+    rows = rows.sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files = sorted((f for report in sides.reports for f in report.files), key=lambda f: (f.table, f.bucket))
     return Run(
@@ -118,6 +127,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         reasons=dict(sum((Counter(report.reasons) for report in sides.reports), Counter())),
         counted=settings.counted,
         changes=_changes(sides.reports, settings.known),
+        evidence={**evidence.to_json(), "before": _before(settings.known)},
         options=settings.publication.to_json(),
         files=(*files, taxonomy),
         measured=sides.work.to_json(),
@@ -129,6 +139,22 @@ def _changes(reports: list[BucketReport], known: PriorOutcomes) -> dict[str, int
     added = sum(report.added for report in reports)
     before = known.snapshot.manifest.run.counts["catalog"] if known.snapshot is not None else 0
     return {"added": added, "removed": before - sum(report.counts["catalog"] - report.added for report in reports)}
+
+
+def _absent(reports: list[BucketReport], settings: RecordRunSettings, taxonomy: pa.Table) -> Evidence:
+    """The evidence of buckets that only the last snapshot has. There are some if the catalog became tiny."""
+    known = settings.known
+    if known.snapshot is None:
+        return Evidence()
+    done = {file.bucket for report in reports for file in report.files}
+    lacking = [file.bucket for file in known.snapshot.manifest.files("ledger") if file.bucket not in done]
+    examiner = BucketExaminer(known=known, publication=settings.publication, taxonomy=taxonomy)
+    return sum((examiner.examine_absent(bucket) for bucket in lacking), start=Evidence())
+
+
+def _before(known: PriorOutcomes) -> dict[str, int]:
+    """The counts of the last snapshot; empty if there is none."""
+    return {} if known.snapshot is None else known.snapshot.manifest.run.counts
 
 
 def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> dict[str, int]:

@@ -41,11 +41,13 @@ class BundlePredictions:
     Attributes:
       bundle: the bundle.
       examined: the tracks, with the scores of the bundle and of its baselines.
+      track_ids: ids of these tracks.
       seen: number of tracks that were left out, because the bundle was fitted on them or on their artists.
     """
 
     bundle: Bundle
     examined: ExaminedTracks
+    track_ids: tuple[str, ...]
     seen: int
 
     def notes(self) -> list[str]:
@@ -78,7 +80,8 @@ def predict(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str
             "other artists"
         )
     examined = examine(rows, bundle.heads, bundle.thresholds, kept_baselines(bundle), bundle.layout)
-    return BundlePredictions(bundle=bundle, examined=examined, seen=manifest.splits[split] - len(rows.track_ids))
+    seen = manifest.splits[split] - len(rows.track_ids)
+    return BundlePredictions(bundle=bundle, examined=examined, track_ids=rows.track_ids, seen=seen)
 
 
 def examine(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -30,12 +31,14 @@ class PublishedScores:
 
     Attributes:
       examined: the tracks that are in the snapshot.
+      track_ids: their ids.
       cut: lowest published score; lower scores count as 0.
       absent: number of labelled tracks of the side that are not in the snapshot.
       unseen: number of examined tracks whose artist is not in the bundle's split.
     """
 
     examined: ExaminedTracks
+    track_ids: tuple[str, ...]
     cut: float
     absent: int
     unseen: int
@@ -90,7 +93,42 @@ def examine_table(
             },
         },
     )
-    return PublishedScores(examined=examined, cut=cut, absent=len(found) - len(ids), unseen=len(unseen & set(ids)))
+    return PublishedScores(
+        examined=examined,
+        track_ids=tuple(ids),
+        cut=cut,
+        absent=len(found) - len(ids),
+        unseen=len(unseen & set(ids)),
+    )
+
+
+class PublishedPredictions(NamedTuple):
+    """The predictions of a snapshot, whichever bundle made them.
+
+    Attributes:
+      track_ids: the wanted tracks that it has.
+      tag_ids: its tags.
+      scores: float64 [n, T], 0 if below `--min-score`.
+      positives: bool [n, T].
+    """
+
+    track_ids: list[str]
+    tag_ids: list[str]
+    scores: np.ndarray
+    positives: np.ndarray
+
+
+def read_predictions(snapshot: SnapshotReader, wanted: Sequence[str]) -> PublishedPredictions:
+    """The predictions of a snapshot for some tracks.
+
+    Raises:
+      BundleError: the table was tagged with `--top-k`, or lacks scores.
+    """
+    _check_complete(snapshot)
+    tag_ids = snapshot.scan("taxonomy", ["tag"])["tag"].to_pylist()
+    ids, _, positives = _read_tracks(snapshot, sorted(wanted), tag_ids)
+    cut = snapshot.manifest.run.options.get("min_score") or 0.0
+    return PublishedPredictions(ids, tag_ids, _read_scores(snapshot, ids, tag_ids, cut), positives)
 
 
 def without_calibration(evaluation: Evaluation) -> Evaluation:
@@ -111,7 +149,12 @@ def _check(bundle: Bundle, snapshot: SnapshotReader) -> None:
             f"{snapshot.root} was tagged with {run.ids.tagger_id}, but {bundle.url} is {bundle.tagger_id}: give the "
             "bundle that the table was tagged with, or first tag with this one"
         )
-    if run.options["top_k"] is not None:
+    _check_complete(snapshot)
+
+
+def _check_complete(snapshot: SnapshotReader) -> None:
+    run = snapshot.manifest.run
+    if run.options.get("top_k") is not None:
         raise BundleError(
             f"{snapshot.root} was tagged with --top-k {run.options['top_k']}: whether it has a score depends on the "
             "other tags of the track, so metrics would be wrong; tag without --top-k, or give only --dataset"

@@ -1,15 +1,16 @@
 """Opens catalogs, and checks flags, for the commands that read a catalog."""
 
-import dataclasses
 import logging
 
-from pipelines.inputs.flags import Arguments
-from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from pipelines.inputs.flags import Arguments, is_given
+from pipelines.inputs.numbers import number_in
+from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
 from transforms.catalog.limits import MOST_ROWS
-from transforms.catalog.problems import MOST_PROBLEMS, Problem
+from transforms.catalog.problems import MOST_PROBLEMS, CatalogError, Problem, gates_of
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
-from transforms.publishing.gates import GateLimits
+from transforms.publishing.gates import RATIO_FIELDS, GateLimits
+from transforms.publishing.gates_file import GatesFile, checked_limit
 from transforms.splits.by_artist import SplitRatios
 
 _log = logging.getLogger(__name__)
@@ -22,13 +23,37 @@ def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard],
       CatalogError: the catalog cannot be read at all.
       CommandFailed: the catalog has no rows, or too many.
     """
+    shards, count = _list_catalog(url, root)
+    if not count:
+        raise CommandFailed(f"{url}: the catalog has no rows")
+    return shards, count
+
+
+def open_gated_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard], int]:
+    """Like `open_catalog`, for a catalog that gates judge: their names are in the messages.
+
+    Raises:
+      CatalogError: the catalog cannot be read at all.
+      CommandFailed: the catalog has too many rows; or, with the exit code of gates, no rows, or a file that cannot tell
+        its number of rows.
+    """
+    try:
+        shards, count = _list_catalog(url, root)
+    except CatalogError as error:
+        if not (gates := gates_of(error.problems)):
+            raise
+        raise CommandFailed(f"nothing was tagged: gate {', '.join(gates)}: {error}", REFUSED) from error
+    if not count:
+        raise CommandFailed(f"nothing was tagged: gate empty: {url}: the catalog has no rows", REFUSED)
+    return shards, count
+
+
+def _list_catalog(url: str, root: str | None) -> tuple[list[CatalogShard], int]:
     shards = list_shards(url, root)
     for shard in shards:
         if (table := shard.file.table) is not None and not table.form.is_usual(table.url):
             _log.warning("%s: read as %s", table.url, table.form)
     count = count_rows(shards)
-    if not count:
-        raise CommandFailed(f"{url}: the catalog has no rows")
     if count > MOST_ROWS:
         raise CommandFailed(f"{url}: the catalog has {count} rows, at most {MOST_ROWS} are read: divide it")
     return shards, count
@@ -43,14 +68,32 @@ def split_ratios(args: Arguments) -> SplitRatios:
     return checked(SplitRatios.parse, args.split_ratios)
 
 
-def gate_limits(args: Arguments) -> GateLimits:
-    """The limits in `--max-reject-ratio`, `--max-unavailable-ratio` and, if the command has it, `--max-removed-ratio`.
+def gate_limits(args: Arguments, file: GatesFile | None = None) -> GateLimits:
+    """The limits of the gates: those of the flags, else those of the table's gates file, else the defaults.
 
     Raises:
-      UsageError: a limit is not from 0 to 1.
+      UsageError: a limit is out of its range, there is no such gate, or one gate gets two limits.
     """
-    names = [field.name for field in dataclasses.fields(GateLimits) if hasattr(args, field.name)]
-    return checked(GateLimits, **{name: getattr(args, name) for name in names})
+    given = dict(checked(_flag_limit, text) for text in getattr(args, "gate", ()))
+    for gate, field in RATIO_FIELDS.items():
+        if (value := getattr(args, field, None)) is not None and is_given(field):
+            if gate in given:
+                raise UsageError(f"--gate {gate} and --{field.replace('_', '-')} set the same limit: give one of them")
+            given[gate] = checked(checked_limit, gate, value)
+    merged = {**(file.limits if file else {}), **given}
+    ratios = {field: merged.pop(gate) for gate, field in RATIO_FIELDS.items() if gate in merged}
+    return checked(GateLimits, **ratios, others=merged)
+
+
+def _flag_limit(text: str) -> tuple[str, float]:
+    """The gate and the limit in a value of `--gate`."""
+    name, equals, limit = text.partition("=")
+    if not equals:
+        raise ValueError(f"--gate {text!r}: give NAME=LIMIT, for example removed=0.05")
+    try:
+        return name, checked_limit(name, number_in(limit, 0))
+    except ValueError as error:
+        raise ValueError(f"--gate {text!r}: {error}") from error
 
 
 _MOST = 1_000_000

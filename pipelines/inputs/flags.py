@@ -3,6 +3,8 @@
 Imports nothing that is slow to import.
 """
 
+import getpass
+import socket
 import types
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +23,17 @@ Decorator = Callable[[Any], Any]
 
 class Arguments(types.SimpleNamespace):
     """The values of a command's flags, by name."""
+
+
+def is_given(flag: str) -> bool:
+    """Whether a flag was given, by the name of its value, or has its default; True outside of a command."""
+    context = click.get_current_context(silent=True)
+    return context is None or context.get_parameter_source(flag) is not ParameterSource.DEFAULT
+
+
+def user_and_host() -> str:
+    """Who runs this command, for records: `user@host`."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]) -> int:
@@ -142,15 +155,24 @@ gate_flags = combined(
 )
 """Limits of the gates of every job that decodes audio."""
 
-removed_flag = click.option(
-    "--max-removed-ratio",
-    type=RATIO,
-    default=0.2,
-    show_default=True,
-    metavar="RATIO",
-    help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot.",
+removed_flag = combined(
+    click.option(
+        "--max-removed-ratio",
+        type=RATIO,
+        default=0.2,
+        show_default=True,
+        metavar="RATIO",
+        help="Fail without publishing if the catalog lacks more than this fraction of the tracks of the last snapshot.",
+    ),
+    click.option(
+        "--gate",
+        multiple=True,
+        metavar="NAME=LIMIT",
+        help="Limit of a gate, for example removed=0.05. Without a flag, limits are those of gates.yaml in the table, "
+        "or the defaults. Repeatable.",
+    ),
 )
-"""Limit of the gate of jobs that follow a snapshot."""
+"""Limits of the gates of jobs that follow a snapshot."""
 
 
 def extraction_flags(*, unit: str, late: str) -> Decorator:

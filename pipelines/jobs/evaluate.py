@@ -4,22 +4,26 @@ catalog-tagger evaluate --model bundle --dataset dataset --output evaluation
 catalog-tagger evaluate --model bundle --table table --catalog catalog.parquet --output evaluation
 """
 
+import dataclasses
+import datetime
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from models.bundles.blessing import Blessing, manifest_sha256, write_blessing
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.evaluation.examined import ExaminedTracks
 from models.evaluation.files import evaluation_files, subject_of
+from models.evaluation.floors import DECISIVE, Floor, compare_with_snapshot
 from models.evaluation.predictions import check_taxonomy, predict
 from models.evaluation.published_scores import examine_table, without_calibration
 from models.evaluation.summary import Resampling, evaluate
 from models.scoring.formatting import with_interval
-from pipelines.inputs.flags import Arguments
+from pipelines.inputs.flags import Arguments, user_and_host
 from pipelines.inputs.labelled_tracks import catalog_labels
 from pipelines.inputs.numbers import number_in
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import CommandFailed, UsageError, checked
+from pipelines.terminal.errors import DONE, REFUSED, CommandFailed, UsageError, checked
 from transforms import storage
 from transforms.dataset.labels import dataset_labels
 from transforms.dataset.manifest import read_manifest
@@ -38,15 +42,64 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
     if storage.exists(storage.join(args.output, EVALUATION)):
         raise CommandFailed(f"{args.output} already contains an evaluation: choose another folder")
-    files, averages, notes = _evaluate(args, resampling, edges)
+    floors = [checked(Floor.parse, text) for text in args.floor]
+    given = _of_table(args) if args.table else _of_dataset(args)
+    files, averages, notes = _evaluate(given, args, resampling, edges)
     for name, data in files.items():
         storage.write_bytes(storage.join(args.output, name), data)
     report = storage.join(args.output, REPORT)
+    refused = _bless(args, given, averages, floors) if args.bless else []
+    blessed = {"blessed": not refused, "refused": refused} if args.bless else {}
+    said = [f"not blessed: {text}" for text in refused] or ([f"{args.model} is blessed"] if args.bless else [])
     return Answer(
-        text="\n".join([*average_lines(averages), *notes, f"report: {report}"]),
-        document={"averages": averages, "notes": list(notes), "report": report},
+        text="\n".join([*average_lines(averages), *notes, f"report: {report}", *said]),
+        document={"averages": averages, "notes": list(notes), "report": report, **blessed},
         rows=[_flat(row) for row in averages],
+        code=REFUSED if refused else DONE,
     )
+
+
+def _bless(
+    args: Arguments, given: "_Found", averages: Sequence[Mapping[str, Any]], floors: Sequence[Floor]
+) -> list[str]:
+    """Blesses the bundle if it passes; returns one sentence for each thing that it does not pass."""
+    values = {floor: checked(floor.value, averages) for floor in floors}
+    refused = [
+        f"{floor.name} is {'undefined' if value is None else f'{value:.4g}'}, its floor {floor.least:g}"
+        for floor, value in values.items()
+        if value is None or value < floor.least
+    ]
+    against: dict[str, Any] = {}
+    if args.against is not None:
+        snapshot = open_snapshot(args.against)
+        compared = compare_with_snapshot(given.bundle, given.examined, given.track_ids, snapshot)
+        against = {
+            "table": storage.redact(args.against),
+            "snapshot": snapshot.manifest.number,
+            "tagger_id": snapshot.manifest.run.ids.tagger_id,
+            **dataclasses.asdict(compared),
+        }
+        if not compared.wins:
+            own, theirs = (side[DECISIVE] for side in (compared.own, compared.theirs))
+            refused.append(
+                f"{DECISIVE} is {own}, that of snapshot {snapshot.manifest.number} of {args.against} is {theirs} on "
+                f"the same {compared.tracks} tracks and {compared.tags} tags"
+            )
+    if not refused:
+        write_blessing(
+            args.model,
+            Blessing(
+                bundle_sha256=manifest_sha256(args.model),
+                tagger_id=given.bundle.tagger_id,
+                labels={**given.source, "split": args.split},
+                tracks=len(given.track_ids),
+                floors={f.name: {"floor": f.least, "value": value or 0.0} for f, value in values.items()},
+                against=against,
+                by=user_and_host(),
+                when=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            ),
+        )
+    return refused
 
 
 def _flat(average: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,8 +114,17 @@ def check_sources(args: Arguments) -> None:
     """Refuses flags that exclude or require each other.
 
     Raises:
-      UsageError: labels are missing, or come from two places.
+      UsageError: labels are missing, or come from two places; or `--bless` lacks a condition.
     """
+    conditions = [flag for flag, value in (("floor", args.floor), ("against", args.against)) if value]
+    if args.bless and not conditions:
+        raise UsageError("--bless needs --floor or --against: say what the bundle must reach")
+    if conditions and not args.bless:
+        raise UsageError(f"--{conditions[0]} needs --bless")
+    if args.bless and args.split != "test":
+        raise UsageError(
+            f"--bless needs --split test: thresholds were chosen on {args.split} tracks, or weights fitted"
+        )
     if args.table is None:
         if others := [flag for flag in ("catalog", "split_column") if getattr(args, flag) is not None]:
             raise UsageError(f"--{others[0].replace('_', '-')} needs --table")
@@ -90,10 +152,9 @@ def parse_edges(text: str) -> tuple[float, ...]:
 
 
 def _evaluate(
-    args: Arguments, resampling: Resampling, edges: Sequence[float]
+    given: "_Found", args: Arguments, resampling: Resampling, edges: Sequence[float]
 ) -> tuple[dict[str, bytes], list[dict[str, Any]], Sequence[str]]:
     """Returns the files by name, the averages and the notes. The last file marks that the evaluation is complete."""
-    given = _of_table(args) if args.table else _of_dataset(args)
     tag_ids = given.bundle.taxonomy.tag_ids
     evaluation = evaluate(given.examined, given.bundle.layout, tag_ids, resampling, edges)
     if given.cut:
@@ -108,6 +169,7 @@ class _Found(NamedTuple):
     Attributes:
       bundle: the bundle to evaluate.
       examined: scores and labels of the tracks.
+      track_ids: their ids.
       source: origin of scores and labels.
       notes: remarks for readers of the metrics.
       cut: whether the table lacks low scores, so that calibration cannot be measured.
@@ -115,6 +177,7 @@ class _Found(NamedTuple):
 
     bundle: Bundle
     examined: ExaminedTracks
+    track_ids: tuple[str, ...]
     source: Mapping[str, str]
     notes: Sequence[str] = ()
     cut: bool = False
@@ -124,7 +187,8 @@ def _of_dataset(args: Arguments) -> _Found:
     """Embeds and scores a split of a dataset."""
     manifest = read_manifest(args.dataset)
     predicted = predict(args.model, args.dataset, manifest, args.split)
-    return _Found(predicted.bundle, predicted.examined, {"catalog": manifest.catalog_digest}, predicted.notes())
+    source = {"catalog": manifest.catalog_digest}
+    return _Found(predicted.bundle, predicted.examined, predicted.track_ids, source, predicted.notes())
 
 
 def _of_table(args: Arguments) -> _Found:
@@ -142,7 +206,8 @@ def _of_table(args: Arguments) -> _Found:
         "table": storage.redact(args.table),
         "snapshot": f"{snapshot.manifest.number}, content {snapshot.manifest.run.content_hash}",
     }
-    return _Found(bundle, published.examined, source, published.notes(), bool(published.cut))
+    ids = published.track_ids
+    return _Found(bundle, published.examined, ids, source, published.notes(), bool(published.cut))
 
 
 def average_lines(averages: Sequence[Mapping[str, Any]]) -> Iterator[str]:

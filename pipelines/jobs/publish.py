@@ -4,29 +4,31 @@ catalog-tagger publish table
 """
 
 from pipelines.inputs.catalog import gate_limits
-from pipelines.inputs.flags import Arguments
+from pipelines.inputs.flags import Arguments, user_and_host
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError
+from pipelines.terminal.errors import FAILED, RACE_LOST, REFUSED, CommandFailed, UsageError, checked
 from transforms import storage
 from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
 from transforms.publishing.gates import GateLimits
+from transforms.publishing.gates_file import read_gates_file
+from transforms.publishing.overrides import Override, OverrideError, overridable
 from transforms.publishing.receipts import Receipt
 from transforms.table.snapshots import COUNTS
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Publishes one run."""
-    limits = gate_limits(args)
+    limits, override = gate_limits(args, read_gates_file(args.table)), _override(args)
     receipt = None if args.run else receipts.newest(args.table)
     try:
         if receipt is None:
             run_id = args.run or _only_run(args.table)
-            published = publish_run(args.table, run_id, limits)
+            published = publish_run(args.table, run_id, limits, override=override)
         else:
             run_id = receipt.run_id
-            published = publish_receipt(args.table, receipt, limits)
+            published = publish_receipt(args.table, receipt, limits, override)
     except RaceLost as lost:
         receipts.forget_run(args.table, run_id)
         raise race_lost(lost) from lost
@@ -39,7 +41,23 @@ def race_lost(lost: RaceLost) -> CommandFailed:
     return CommandFailed(f"nothing was published: {lost}; its work is kept", RACE_LOST)
 
 
-def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
+def _override(args: Arguments) -> Override | None:
+    """The override in `--override`, `--reason` and `--by`; None without one.
+
+    Raises:
+      UsageError: the reason is missing, a gate does not exist or cannot be overridden, or there is nothing to explain.
+    """
+    if not args.override:
+        if given := [flag for flag in ("reason", "by") if getattr(args, flag) is not None]:
+            raise UsageError(f"--{given[0]} explains --override: name the gate to override")
+        return None
+    if args.reason is None:
+        raise UsageError("--override needs --reason: say why the run is published although a gate refuses it")
+    by = args.by if args.by is not None else user_and_host()
+    return checked(Override, gates=tuple(dict.fromkeys(args.override)), reason=args.reason, by=by)
+
+
+def publish_receipt(table: str, receipt: Receipt, limits: GateLimits, override: Override | None = None) -> Answer:
     """Publishes the run of one launch.
 
     Raises:
@@ -50,24 +68,33 @@ def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
     if receipt.refused is not None:
         raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
     if receipt.run_id is None:
-        raise CommandFailed(receipt.problem_report("tagged"))
-    return publish_run(table, receipt.run_id, limits, counts=receipt.counts)
+        raise CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
+    return publish_run(table, receipt.run_id, limits, counts=receipt.counts, override=override)
 
 
-def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, int] | None = None) -> Answer:
+def publish_run(
+    table: str,
+    run_id: str,
+    limits: GateLimits,
+    counts: dict[str, int] | None = None,
+    override: Override | None = None,
+) -> Answer:
     """Publishes a run and returns its counts; `counts` are those of this launch, if it is known.
 
     Raises:
       CommandFailed: there is no such run, or a gate refuses it.
+      UsageError: a gate to be overridden did not fail.
       RaceLost: another run was published since it was planned.
     """
     try:
         finished = read_run(table, run_id)
-        snapshot = publish(table, finished, limits)
+        snapshot = publish(table, finished, limits, override)
     except storage.NotFound as error:
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:
-        raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
+        raise CommandFailed(f"nothing was published: {refused}{_way_out(table, run_id, refused)}", REFUSED) from refused
+    except OverrideError as error:
+        raise UsageError(str(error)) from error
     counts = counts or finished.counts
     counted = ", ".join(f"{name} {counts[name]}" for name in COUNTS)
     return Answer(
@@ -80,6 +107,16 @@ def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, i
             "counts": {name: counts[name] for name in COUNTS},
             "reasons": snapshot.run.reasons,
         },
+    )
+
+
+def _way_out(table: str, run_id: str, refused: Refused) -> str:
+    """How to publish a refused run all the same, on a line of its own; "" if a gate cannot be overridden."""
+    if not refused.gates or not set(refused.gates) <= set(overridable()):
+        return ""
+    flags = " ".join(f"--override {gate}" for gate in refused.gates)
+    return (
+        f"\nits work is kept; to publish it all the same: catalog-tagger publish {table} {run_id} {flags} --reason TEXT"
     )
 
 

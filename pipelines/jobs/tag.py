@@ -15,14 +15,16 @@ from collections.abc import Callable
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from models.bundles.blessing import read_blessing
 from models.bundles.tagger_bundle import Bundle, load_bundle
+from models.bundles.trunk_bundle import BundleError
 from models.trunks.loading import format_for, load_embedder
 from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
 from pipelines.inputs.catalog import (
     check_at_least_one,
     gate_limits,
-    open_catalog,
+    open_gated_catalog,
 )
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.source_roots import source_roots
@@ -38,7 +40,7 @@ from pipelines.launch.beam import (
     run_pipeline,
 )
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import UsageError, checked
+from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
 from pipelines.waves.tagging import TagStages, tag_in_waves
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
@@ -54,11 +56,13 @@ from transforms.plan_buckets import PlanBuckets
 from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost
 from transforms.publishing.gates import GateLimits
+from transforms.publishing.gates_file import read_gates_file
 from transforms.read_catalog import ReadCatalog
 from transforms.record_run import RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
 from transforms.sort_buckets import SortBuckets
 from transforms.storage import SourceRoots
+from transforms.sum_evidence import SumEvidence
 from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
 from transforms.table.versions import open_table
@@ -183,7 +187,8 @@ def build(root: beam.Pipeline, options: Options) -> None:
     joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
     done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
     work = (embedded.work, done.work) | "SumWork" >> SumWork()
-    _ = (done.reports, embedded.parts, problems, work, run_id) | "RecordRun" >> RecordRun(stages.record)
+    evidence = done.evidence | "SumEvidence" >> SumEvidence()
+    _ = (done.reports, embedded.parts, problems, work, evidence, run_id) | "RecordRun" >> RecordRun(stages.record)
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -242,13 +247,16 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
       UsageError: a value is out of its range.
       CommandFailed: catalog, bundle or table cannot be read.
     """
-    limits = gate_limits(args)
+    gates_file = read_gates_file(args.table)
+    limits = gate_limits(args, gates_file)
     publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
     bundle = load_bundle(args.model)
+    if args.require_blessed or gates_file.require_blessed:
+        _require_blessed(args.model)
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
-    shards, count = open_catalog(args.catalog, args.catalog_root)
+    shards, count = open_gated_catalog(args.catalog, args.catalog_root)
     dry_run = is_dry_run(beam_options)
     buckets = _buckets(args, count, dry_run)
     return Options(
@@ -268,6 +276,18 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets, dry_run),
     )
+
+
+def _require_blessed(model: str) -> None:
+    """Refuses a bundle that `evaluate --bless` has not blessed.
+
+    Raises:
+      CommandFailed: the bundle has no blessing, or that of another bundle.
+    """
+    try:
+        read_blessing(model)
+    except BundleError as error:
+        raise CommandFailed(f"nothing was tagged: gate blessed: {error}", REFUSED) from error
 
 
 def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:

@@ -47,12 +47,22 @@ def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
         "options": run.options,
         "rolled_back_to": run.rolled_back_to,
         "rollback_reason": run.rollback_reason,
+        "overrides": list(run.overrides),
         "ids": dataclasses.asdict(run.ids),
         "tables": {
             name: {"files": len(own), "rows": sum(f.rows for f in own), "bytes": sum(f.bytes for f in own)}
             for name, own in files.items()
         },
     }
+
+
+def override_text(override: dict[str, Any]) -> str:
+    """One recorded override in one line."""
+    value, limit = (f"{override[name]:.6g}" for name in ("value", "limit"))
+    return (
+        f"snapshot {override['snapshot']}: gate {override['gate']} (value {value}, limit {limit}) was overridden by "
+        f"{override['by']} at {override['when']}: {override['reason']}"
+    )
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:
@@ -68,5 +78,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield f"\nTables of snapshot {newest['number']}"
     tables = [[name, t["files"], t["rows"], t["bytes"]] for name, t in newest["tables"].items()]
     yield table_text(["table", "files", "rows", "bytes"], tables)
+    if newest["overrides"]:
+        yield "\nOverridden gates, in all snapshots up to this one"
+        yield from map(override_text, newest["overrides"])
     yield f"\ncontent_hash  {newest['content_hash']}"
     yield from (f"{name:12}  {value}" for name, value in newest["ids"].items())

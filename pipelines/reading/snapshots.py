@@ -64,6 +64,7 @@ def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
         "counts": run.counts,
         "reasons": run.reasons,
         "gates": run.gates,
+        "overrides": [entry for entry in run.overrides if entry["snapshot"] == snapshot.number],
         "rolled_back_to": run.rolled_back_to,
         "rollback_reason": run.rollback_reason,
     }
@@ -117,7 +118,8 @@ def _gates(gates: _Facts) -> str:
 
 
 def _note(facts: _Facts) -> str | None:
-    if facts["rolled_back_to"] is None:
-        return None
-    reason = facts["rollback_reason"]
-    return f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else "")
+    notes = [f"{entry['by']} overrode {entry['gate']}: {entry['reason']}" for entry in facts["overrides"]]
+    if facts["rolled_back_to"] is not None:
+        reason = facts["rollback_reason"]
+        notes.insert(0, f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else ""))
+    return "; ".join(notes) or None

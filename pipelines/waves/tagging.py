@@ -25,8 +25,10 @@ from transforms.name_run import run_id_of
 from transforms.plan_buckets import PlanBuckets
 from transforms.record_run import RecordRunSettings, RunResults, record_run
 from transforms.storage.scratch import Scratch, open_scratch
+from transforms.sum_evidence import SumEvidence, add_evidence
 from transforms.sum_work import SumWork
 from transforms.tagging.bucket_files import BucketReport
+from transforms.tagging.evidence import Evidence
 from transforms.tagging.planning import plan_chunks
 from transforms.telemetry.work import WorkTotals
 
@@ -84,6 +86,7 @@ class _TagRun:
         self._reports: list[BucketReport] = []
         self._extracted = (0, 0)
         self._work = WorkTotals()
+        self._evidence = Evidence()
 
     def read(self) -> ProblemSample:
         """Reads the catalog; returns its problems."""
@@ -165,15 +168,17 @@ class _TagRun:
             done = Buckets(groups, named) | "AssembleBuckets" >> AssembleBuckets(self._stages.assemble)
             yield "reports", done.reports
             yield "work", (done.work,) | "SumWork" >> SumWork()
+            yield "evidence", done.evidence | "SumEvidence" >> SumEvidence()
 
         for wave in self._waves(workers):
             runner.run(wave, assembly)
             self._reports += runner.kept("reports")
+            self._evidence = add_evidence([self._evidence, *runner.kept("evidence")])
             self._add_work(runner)
 
     def results(self) -> RunResults:
         """The results of all waves."""
-        return RunResults(self._reports, self._extracted, self._problems.sample(), self._work)
+        return RunResults(self._reports, self._extracted, self._problems.sample(), self._work, self._evidence)
 
 
 @dataclasses.dataclass(frozen=True)

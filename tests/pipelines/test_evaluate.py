@@ -4,12 +4,14 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from models.bundles import split_record as split_file
+from models.bundles.blessing import read_blessing
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from tests.support.manifests import edit_manifest
@@ -147,6 +149,15 @@ def test_a_split_that_the_bundle_was_fitted_on_altogether_is_refused(folder, tmp
     assert evaluate(folder, tmp_path / "out", model=model) == 1
     assert "was fitted on all 6 tracks of split 'test'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dataset_blesses_a_bundle(folder, tmp_path, capsys):
+    shutil.copytree(folder / "bundle", tmp_path / "bundle")
+    words = ("--bless", "--floor", "genre/f1=0")
+    assert evaluate(folder, tmp_path / "out", *words, model=str(tmp_path / "bundle")) == 0
+    found = read_blessing(str(tmp_path / "bundle"))
+    assert (found.tracks, found.labels["split"], list(found.floors)) == (6, "test", ["genre/f1"])
+    assert set(found.labels) == {"catalog", "split"} and found.against == {}
 
 
 @pytest.mark.parametrize(

@@ -249,8 +249,8 @@ def test_without_waiting_publish_takes_the_last_launch_or_tells_its_problems(
     few = _write(rows.slice(0, 3), tmp_path / "few.parquet")
     assert tag_code(world, table, "--no-wait", catalog=few) == 0
     assert tag_code(world, table, "--no-wait", catalog=twice) == 0
-    assert main(["publish", str(table)]) == 1
-    assert "1 problems in the catalog" in capsys.readouterr().err
+    assert main(["publish", str(table)]) == 3
+    assert "gate unique: 1 problems in the catalog" in capsys.readouterr().err
     assert tag_code(world, table, "--no-wait") == 0
     assert main(["publish", str(table), "--max-reject-ratio", "0.9"]) == 0
     snapshot = current_snapshot(str(table))

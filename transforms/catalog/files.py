@@ -134,8 +134,8 @@ def probe(url: str, kind: Format) -> CatalogFile:
     except storage.NotFound as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no such file ({e})")]) from e
     except (ValueError, ParquetError) as e:
-        message = str(e).removeprefix(f"{url}: ")
-        raise CatalogError([Problem(file=url, row=None, column=None, message=message)]) from e
+        message, gate = str(e).removeprefix(f"{url}: "), "counted" if isinstance(e, ParquetError) else None
+        raise CatalogError([Problem(file=url, row=None, column=None, message=message, gate=gate)]) from e
 
 
 def _probe_parquet(url: str) -> CatalogFile:

@@ -20,6 +20,7 @@ class Problem:
       column: name of the column; None if the problem concerns the whole row.
       message: the problem and what to do.
       line: line of the text file on which the row ends, from 1; None for Parquet.
+      gate: name of the gate of `tag` that refuses the catalog for it; None for all other problems.
     """
 
     file: str
@@ -27,6 +28,7 @@ class Problem:
     column: str | None
     message: str
     line: int | None = None
+    gate: str | None = None
 
     def __post_init__(self) -> None:
         # Many problems are kept in memory, and their texts can come from the catalog.
@@ -59,6 +61,11 @@ class ProblemSample:
         """The problems as a user reads them."""
         return tuple(map(str, self.problems))
 
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Names of the gates that refuse the catalog; empty if it has other problems too."""
+        return gates_of(self.problems)
+
 
 @dataclasses.dataclass(kw_only=True)
 class ProblemTally:
@@ -86,6 +93,12 @@ class ProblemTally:
     def examples(self, column: str | None, most: int) -> list[Problem]:
         """The first problems of a column."""
         return [problem for problem in self.kept if problem.column == column][:most]
+
+
+def gates_of(problems: Sequence[Problem]) -> tuple[str, ...]:
+    """Names of the gates of all these problems, sorted; empty if one of them has none."""
+    found = {problem.gate for problem in problems}
+    return () if None in found else tuple(sorted(gate for gate in found if gate is not None))
 
 
 class FirstProblems:

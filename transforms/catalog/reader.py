@@ -172,5 +172,5 @@ def repeated_ids(table: pa.Table) -> list[Problem]:
         key, place = row["track_id"], f"{row[FILE]}, row {row[ROW]}"
         if first.setdefault(key, place) != place:
             message = f"track_id {key!r} is already used in {first[key]}: ids must be unique"
-            problems.append(Problem(file=row[FILE], row=row[ROW], column="track_id", message=message))
+            problems.append(Problem(file=row[FILE], row=row[ROW], column="track_id", message=message, gate="unique"))
     return problems

@@ -133,7 +133,7 @@ def _sum_rows(rows: list[tuple[list[int], int, Integers, Integers]], tags: int) 
     )
 
 
-def stability_index(before: Integers, after: Integers) -> npt.NDArray[np.float64]:
+def stability_index(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Population stability index of counts per bin [tags, bins]: 0 for equal shares; NaN for tags without counts.
 
     >>> stability_index(np.array([[5, 5]]), np.array([[9, 1]])).round(3)

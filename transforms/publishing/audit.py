@@ -1,30 +1,46 @@
 """The audit of a finished run of `tag`: compares facts, measured in the table, with the gates."""
 
+from collections.abc import Collection
+
 from transforms import storage
 from transforms.publishing.committed import wrong_bytes
-from transforms.publishing.gates import GateLimits, GateResult, RunFacts, judge, refusal
+from transforms.publishing.facts import RunFacts
+from transforms.publishing.gates import GateLimits
+from transforms.publishing.judging import GateResult, judge, refusal
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path
 from transforms.table.snapshots import Run, read_snapshot
 
 
 class Refused(Exception):
-    """The run stays unpublished, because a gate failed. The message says what to do."""
+    """The run stays unpublished, because a gate failed. The message says what to do.
+
+    Attributes:
+      gates: names of the gates that failed and are not overridden.
+    """
+
+    def __init__(self, message: str, gates: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.gates = gates
 
 
 class RaceLost(Exception):
     """The run stays unpublished, because another one was published since it was planned."""
 
 
-def audit(root: str, run: Run, limits: GateLimits) -> tuple[GateResult, ...]:
+def audit(root: str, run: Run, limits: GateLimits, overridden: Collection[str] = ()) -> tuple[GateResult, ...]:
     """Returns the results of all gates if the run may be published.
 
+    Args:
+      overridden: names of gates that may fail.
+
     Raises:
-      Refused: a gate failed.
+      Refused: another gate failed.
     """
-    results = judge(run_facts(root, run, hashed=True), limits)
+    results = judge(run_facts(root, run, hashed=True), limits, overridden)
     if (failure := refusal(results)) is not None:
-        raise Refused(f"{run.run_id}: {failure}")
+        failed = tuple(result.name for result in results if result.failure is not None and not result.overridden)
+        raise Refused(f"{run.run_id}: {failure}", failed)
     return results
 
 
@@ -51,6 +67,7 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
         rejects=run_path(run.run_id),
         rolled_back_to=run.rolled_back_to,
         restored=_restored(root, run),
+        evidence=run.evidence,
         **_changes(run),
     )
 

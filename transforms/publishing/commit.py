@@ -9,7 +9,9 @@ from transforms.formats.hashing import json_bytes
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.publishing.audit import RaceLost, audit
-from transforms.publishing.gates import GateLimits, gates_json
+from transforms.publishing.gates import GateLimits
+from transforms.publishing.judging import gates_json
+from transforms.publishing.overrides import Override, check_recorded, earlier_overrides, override_records
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
@@ -53,11 +55,15 @@ def write_run(root: str, run: Run) -> Run:
     return read_run(root, run.run_id)
 
 
-def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
+def publish(root: str, run: Run, limits: GateLimits, override: Override | None = None) -> Snapshot:
     """Audits a finished run and commits it as the next snapshot; publishing it again returns the same snapshot.
 
+    Args:
+      override: gates that may fail, and why; the snapshot records it.
+
     Raises:
-      Refused: a gate failed.
+      Refused: a gate failed that is not overridden.
+      OverrideError: a gate to be overridden did not fail, or the run is already published without it.
       RaceLost: another run was published since this one was planned.
       TableError: the table needs a newer writer.
       storage.NotFound: its `table.json` is missing.
@@ -65,8 +71,11 @@ def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
     read_table_metadata(root, writing=True)
     published = _published_as(root, run)
     if published is None:
-        gates = gates_json(audit(root, run, limits))
-        return commit_run(root, dataclasses.replace(run, gates=gates))
+        results = audit(root, run, limits, override.gates if override else ())
+        overrides = override_records(override, results, run) if override else ()
+        return commit_run(root, dataclasses.replace(run, gates=gates_json(results), overrides=overrides))
+    if override is not None:
+        check_recorded(override, published)
     write_hints(root, published)
     return published
 
@@ -74,10 +83,13 @@ def publish(root: str, run: Run, limits: GateLimits) -> Snapshot:
 def commit_run(root: str, run: Run) -> Snapshot:
     """Commits an audited run as the next snapshot and writes its hints.
 
+    The snapshot gets the overrides of all snapshots before it, so that they are known when those are removed.
+
     Raises:
       RaceLost: another run was published since this one was planned.
     """
-    published = _commit(root, run)
+    overrides = (*earlier_overrides(root, run.parent), *run.overrides)
+    published = _commit(root, dataclasses.replace(run, overrides=overrides))
     write_hints(root, published)
     return published
 

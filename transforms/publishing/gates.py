@@ -1,130 +1,39 @@
 """Gates: conditions that a run of `tag` or `prepare` must meet before its result is used. `GATES` lists all."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
 
-from transforms.audio.errors import Unknown
+from transforms.publishing import drifted_tags
+from transforms.publishing.drifted_tags import Drift, greatest, worst_first
+from transforms.publishing.facts import RunFacts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GateLimits:
-    """The limits that a user sets, as ratios from 0 to 1.
+    """The limits that a user sets.
 
     Attributes:
-      max_reject_ratio: rejected tracks, divided by tracks that were tried.
+      max_reject_ratio: rejected tracks, divided by tracks that were tried, from 0 to 1.
       max_unavailable_ratio: tracks whose storage did not answer or whose decoder the machine ended, divided by tracks
-        that were tried.
-      max_removed_ratio: tracks of the last snapshot that the catalog no longer has, divided by its tracks.
+        that were tried, from 0 to 1.
+      max_removed_ratio: tracks of the last snapshot that the catalog no longer has, divided by its tracks, from 0 to 1.
+      others: name of a gate -> its limit, for other gates.
     """
 
     max_reject_ratio: float = 0.1
     max_unavailable_ratio: float = 0.0005
     max_removed_ratio: float = 0.2
+    others: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if not 0 <= value <= 1:
+        for name in RATIO_FIELDS.values():
+            if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ValueError(f"{name}={value} is not between 0 and 1")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunFacts:
-    """The facts that gates check.
-
-    Attributes:
-      catalog: number of tracks in the catalog.
-      counted: number of rows of the catalog that the launcher counted; None for runs of earlier versions.
-      before: number of tracks in the last snapshot; None if there is none, for `prepare`, and for runs of earlier
-        versions.
-      removed: number of these tracks that the catalog no longer has.
-      outcomes: outcome -> number of tracks; the numbers add up to `catalog`.
-      expected: table or `examples` -> number of rows according to the counts.
-      written: the same keys -> number of rows in the files.
-      wrong_files: one sentence per file that is missing or has another size or other bytes.
-      tried: number of tracks that ratios refer to. `tag`: all of the catalog; `prepare`: those with labels.
-      rejected: number of rejected tracks.
-      unavailable: number of rejected tracks whose storage did not answer or whose decoder the machine ended.
-      reasons: reason -> number of rejected tracks.
-      rejects: place where rejected tracks are listed.
-      rolled_back_to: number of the snapshot that a rollback publishes again; None for other runs.
-      restored: whether a rollback has the files of that snapshot; None for other runs.
-      labelled: `prepare`: tracks with a tag of the taxonomy; None for `tag`.
-      examples: `prepare`: examples of the dataset; None for `tag`.
-    """
-
-    catalog: int
-    outcomes: Mapping[str, int]
-    expected: Mapping[str, int]
-    written: Mapping[str, int]
-    wrong_files: tuple[str, ...]
-    tried: int
-    rejected: int
-    unavailable: int
-    reasons: Mapping[str, int]
-    rejects: str
-    counted: int | None = None
-    before: int | None = None
-    removed: int = 0
-    rolled_back_to: int | None = None
-    restored: bool | None = None
-    labelled: int | None = None
-    examples: int | None = None
-
-    @property
-    def lost(self) -> int:
-        """Number of tracks without an outcome, or of outcomes without a track."""
-        return abs(self.catalog - sum(self.outcomes.values()))
-
-    @property
-    def miscounted(self) -> int:
-        """Number of rows or examples that the files have too many or too few."""
-        return sum(abs(count - self.written[name]) for name, count in self.expected.items())
-
-    @property
-    def miscounted_rows(self) -> int | None:
-        """Number of rows that the job read too many or too few; None if the launcher did not count them."""
-        return None if self.counted is None else abs(self.catalog - self.counted)
-
-    @property
-    def removed_share(self) -> float | None:
-        """Removed tracks, divided by the tracks of the last snapshot; None if it has none."""
-        return self.removed / self.before if self.before else None
-
-    @property
-    def unknown(self) -> int:
-        """Number of tracks that failed for an unknown reason."""
-        return self.reasons.get(Unknown.reason, 0)
-
-    @property
-    def listed(self) -> str:
-        """The reasons with their numbers of tracks, as text, the most frequent first."""
-        return _listed(self.reasons)
-
-    @property
-    def counts(self) -> str:
-        """The outcomes with their numbers of tracks, as text, the most frequent first."""
-        return _listed(self.outcomes)
-
-    @property
-    def remedy(self) -> str:
-        """What to do about a wrong file."""
-        if self.rolled_back_to is None:
-            return "run the job again"
-        return "restore it from a copy, or roll back to another snapshot"
-
-    def share(self, count: int) -> float | None:
-        """A count divided by the number of tracks that were tried; 0 if there are none.
-
-        None for a rollback: its tracks passed the limits that were given when they were first published.
-        """
-        if self.rolled_back_to is not None:
-            return None
-        return count / self.tried if self.tried else 0.0
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+RATIO_FIELDS = {"rejected": "max_reject_ratio", "unavailable": "max_unavailable_ratio", "removed": "max_removed_ratio"}
+"""Name of a gate -> the field of `GateLimits` with its limit, and the flag of this name."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,121 +41,226 @@ class Gate:
     """One condition: the measured value must not exceed the limit.
 
     Attributes:
-      name: name of the gate in manifests.
-      measure: returns the value; None if the gate does not apply to the command.
-      limit: returns the largest value that passes.
-      words: message for a failure, with what to do; `{facts}` and `{limit}` are filled in.
+      name: name of the gate in manifests, flags and the gates file.
+      what: the measured value, for the documentation.
+      measure: returns the value; None if the gate does not apply to the command, or has nothing to compare.
+      words: message for a failure, with what to do; `{facts}`, `{limit}` and `{name}` are filled in.
+      default: the largest value that passes, if no other limit is set.
+      most: the largest limit that makes sense; 0 for a gate whose limit cannot be set and that cannot be overridden,
+        because readers rely on it.
+      offenders: returns what the gate refuses, the worst first.
     """
 
     name: str
+    what: str
     measure: Callable[[RunFacts], float | None]
-    limit: Callable[[GateLimits], float] = lambda limits: 0
     words: str
+    default: float = 0
+    most: float = 0
+    offenders: Callable[[RunFacts], Sequence[str]] = lambda facts: ()
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the limit cannot be set, and the gate cannot be overridden."""
+        return self.most == 0
+
+    def limit(self, limits: GateLimits) -> float:
+        """The largest value that passes."""
+        if (field := RATIO_FIELDS.get(self.name)) is not None:
+            found: float = getattr(limits, field)
+            return found
+        return limits.others.get(self.name, self.default)
+
+
+def _fault_gate(name: str, what: str, words: str, *, most: float = math.inf) -> Gate:
+    """A gate on faults that were counted while the rows were assembled."""
+    return Gate(
+        name=name,
+        what=what,
+        measure=lambda facts: facts.faults(name),
+        words=words,
+        most=most,
+        offenders=lambda facts: facts.offenders(name),
+    )
+
+
+def _drift_gate(name: str, what: str, drift: Drift, *, default: float) -> Gate:
+    """A gate on the tag that drifted most since the last snapshot."""
+    return Gate(
+        name=name,
+        what=what,
+        measure=lambda facts: greatest(drift, facts.drift),
+        words="a tag drifted more than {limit:.4g} since the last snapshot: look at the bundle and at the catalog, for "
+        "example with `diff` after a run into another table, or raise --gate {name}=LIMIT",
+        default=default,
+        most=math.inf,
+        offenders=lambda facts: [tag.text for tag in worst_first(drift, facts.drift)],
+    )
 
 
 GATES = (
     Gate(
         name="conservation",
+        what="catalog ids without an outcome, or outcomes without an id",
         measure=lambda facts: facts.lost,
         words="{facts.catalog} catalog ids, but the outcomes add up to another number ({facts.counts}): "
         "this is a bug in the program",
     ),
     Gate(
         name="counted",
+        what="rows that the job read, minus the rows that the catalog's files had at the launch",
         measure=lambda facts: facts.miscounted_rows,
         words="the catalog had {facts.counted} rows when the job was launched, but the job read {facts.catalog}: the "
         "catalog was changed meanwhile, or the runner lost rows: run the job again",
     ),
     Gate(
         name="empty",
+        what="1 if the catalog has no tracks",
         measure=lambda facts: int(facts.catalog == 0),
         words="the catalog has no tracks: look at the catalog",
     ),
     Gate(
         name="removed",
+        what="tracks of the last snapshot that the catalog lacks, divided by its tracks",
         measure=lambda facts: facts.removed_share,
-        limit=lambda limits: limits.max_removed_ratio,
         words="{facts.removed} of {facts.before} tracks of the last snapshot are not in the catalog, more than the "
         "fraction {limit:.4g}: look at the catalog, or raise --max-removed-ratio",
+        default=GateLimits.max_removed_ratio,
+        most=1,
+        offenders=lambda facts: facts.offenders("removed"),
     ),
     Gate(
         name="written",
+        what="rows that the files have too many or too few",
         measure=lambda facts: facts.miscounted,
         words="the files have {facts.written}, but the counts are {facts.expected}: run the job again",
     ),
+    _fault_gate(
+        "unique",
+        "repeated ids in `tracks`, `embeddings` and `ledger`, ids in a wrong bucket, repeated tags of a track",
+        "ids are repeated, or are in a wrong bucket: this is a bug in the program",
+        most=0,
+    ),
+    _fault_gate(
+        "schema",
+        "missing or wrong columns, nulls where none are allowed, and NaN",
+        "the rows do not have the schema of their tables: this is a bug in the program or its model",
+        most=0,
+    ),
+    _fault_gate(
+        "scores",
+        "scores and weights outside of 0 to 1, and scores that are no multiple of 0.0001",
+        "scores are out of range: look at the bundle",
+    ),
+    _fault_gate(
+        "known_tags",
+        "rows of `track_tags` whose tag is not in the taxonomy, or whose track was not tagged",
+        "rows have tags that the taxonomy lacks: look at the bundle",
+    ),
+    _fault_gate(
+        "hierarchy",
+        "pairs of track and tag whose score exceeds that of a broader tag",
+        "tracks have higher scores for a tag than for its broader tag: look at the bundle",
+    ),
     Gate(
         name="unknown",
+        what="tracks that failed for an unknown reason",
         measure=lambda facts: facts.unknown,
         words="{facts.unknown} tracks failed for an unknown reason, because of a bug in the program or its model: look "
         "at `detail` of these tracks under {facts.rejects}",
+        most=math.inf,
+        offenders=lambda facts: facts.offenders("unknown"),
     ),
     Gate(
         name="files",
+        what="files that are missing, or have another size or other bytes",
         measure=lambda facts: len(facts.wrong_files),
         words="{facts.wrong_files[0]}: {facts.remedy}",
+        offenders=lambda facts: facts.wrong_files[1:],
     ),
     Gate(
         name="rollback",
+        what="1 if a rollback has other files than the snapshot that it names",
         measure=lambda facts: None if facts.restored is None else int(not facts.restored),
         words="this rollback has other files than snapshot {facts.rolled_back_to}, or that snapshot was removed: run "
         "`rollback` again",
     ),
     Gate(
         name="labels",
+        what="`prepare`: 1 if no track has a tag of the taxonomy",
         measure=lambda facts: None if facts.labelled is None else int(facts.labelled == 0),
         words="none of the {facts.catalog} tracks has a tag of the taxonomy: compare the tags of the catalog with the "
         "taxonomy",
     ),
     Gate(
         name="unavailable",
+        what="tracks that could not be read, or whose decoder the machine ended, divided by all tracks",
         measure=lambda facts: facts.share(facts.unavailable),
-        limit=lambda limits: limits.max_unavailable_ratio,
         words="{facts.unavailable} of {facts.tried} tracks unavailable, more than the fraction {limit:.4g} "
         "({facts.listed}): run it again when the storage answers and memory is free, or "
         "raise --max-unavailable-ratio",
+        default=GateLimits.max_unavailable_ratio,
+        most=1,
+        offenders=lambda facts: facts.offenders("unavailable"),
     ),
     Gate(
         name="rejected",
+        what="rejected tracks, divided by all tracks",
         measure=lambda facts: facts.share(facts.rejected),
-        limit=lambda limits: limits.max_reject_ratio,
         words="{facts.rejected} of {facts.tried} tracks rejected, more than the fraction {limit:.4g} "
         "({facts.listed}): look at the tracks and their reasons under {facts.rejects}, or raise --max-reject-ratio",
+        default=GateLimits.max_reject_ratio,
+        most=1,
+        offenders=lambda facts: facts.offenders("rejected"),
+    ),
+    Gate(
+        name="more_rejected",
+        what="share of rejected tracks, minus that of the last snapshot; both need 1,000 tracks",
+        measure=lambda facts: facts.more_rejected,
+        words="{facts.rejected} of {facts.tried} tracks rejected ({facts.listed}), a share that grew by more than "
+        "{limit:.4g} since the last snapshot: look at the tracks and their reasons under {facts.rejects}, or raise "
+        "--gate {name}=LIMIT",
+        default=0.02,
+        most=1,
+        offenders=lambda facts: facts.offenders("rejected"),
     ),
     Gate(
         name="examples",
+        what="`prepare`: 1 if no track has an example",
         measure=lambda facts: None if facts.examples is None else int(facts.examples == 0),
         words="no track has an example ({facts.listed}): look at {facts.rejects}",
     ),
+    _drift_gate(
+        "drift_prevalence",
+        "greatest factor by which the odds of a tag changed, over all tracks",
+        drifted_tags.prevalence,
+        default=3,
+    ),
+    _drift_gate(
+        "drift_scores",
+        "greatest population stability index of the scores of a tag, over all tracks",
+        drifted_tags.scores,
+        default=0.25,
+    ),
+    _drift_gate(
+        "drift_prevalence_unchanged",
+        "the same as `drift_prevalence`, over tracks whose source did not change",
+        drifted_tags.unchanged_prevalence,
+        default=3,
+    ),
+    _drift_gate(
+        "drift_scores_unchanged",
+        "the same as `drift_scores`, over tracks whose source did not change",
+        drifted_tags.unchanged_scores,
+        default=0.25,
+    ),
+    _drift_gate(
+        "drift_order_unchanged",
+        "1 minus the lowest correlation of the scores of a tag with its last scores, over the same tracks",
+        drifted_tags.unchanged_order,
+        default=0.5,
+    ),
 )
-"""Every gate. A refusal names the first one that fails, in this order."""
+"""Every gate. A refusal names all that fail, in this order."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GateResult:
-    """The result of one gate: measured value, limit, and why it failed (None if it passed)."""
-
-    name: str
-    value: float
-    limit: float
-    failure: str | None
-
-
-def judge(facts: RunFacts, limits: GateLimits) -> tuple[GateResult, ...]:
-    """Returns the results of all gates that apply."""
-    results = []
-    for gate in GATES:
-        value, limit = gate.measure(facts), gate.limit(limits)
-        if value is not None:
-            failure = gate.words.format(facts=facts, limit=limit) if value > limit else None
-            results.append(GateResult(name=gate.name, value=value, limit=limit, failure=failure))
-    return tuple(results)
-
-
-def refusal(results: Iterable[GateResult]) -> str | None:
-    """The message of the first gate that failed; None if all passed."""
-    return next((result.failure for result in results if result.failure is not None), None)
-
-
-def gates_json(results: Iterable[GateResult]) -> dict[str, dict[str, Any]]:
-    """The results in the form used in manifests: name -> value, limit, passed."""
-    return {r.name: {"value": r.value, "limit": r.limit, "passed": r.failure is None} for r in results}
+GATE_BY_NAME = {gate.name: gate for gate in GATES}

@@ -28,6 +28,7 @@ class Receipt:
       counts: counts of this launch, including what it decoded and what it reused.
       problem_count: number of problems of the catalog.
       problems: the first of the problems.
+      gates: names of the gates that refuse the catalog for its problems; empty if it has other problems too.
       refused: why `prepare` did not finish the dataset, or `tag` did not finish the run; None if no gate failed. For
         `tag`, this is only the gate `counted`: `publish` checks the others.
       measured: measured work of the launch, see `WorkTotals.to_json`.
@@ -37,6 +38,7 @@ class Receipt:
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     problem_count: int = 0
     problems: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
     refused: str | None = None
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -46,11 +48,13 @@ class Receipt:
         if obj["run_id"] is not None:
             inner_path(obj["run_id"])
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{**{name: obj[name] for name in names & obj.keys()}, "problems": tuple(obj["problems"])})
+        lists = {"problems": tuple(obj["problems"]), "gates": tuple(obj.get("gates", ()))}
+        return cls(**{name: obj[name] for name in names & obj.keys()} | lists)
 
     def problem_report(self, done: str) -> str:
         """The problems as text for a user. `done` is the participle of what was not done, such as `tagged`."""
-        return "\n".join([f"{self.problem_count} problems in the catalog, nothing was {done}:", *self.problems])
+        gates = "".join(f"gate {gate}: " for gate in self.gates)
+        return "\n".join([f"{gates}{self.problem_count} problems in the catalog, nothing was {done}:", *self.problems])
 
 
 def begin(root: str, parent: int | None = None) -> str:

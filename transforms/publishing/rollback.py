@@ -6,7 +6,8 @@ import dataclasses
 from transforms.formats.hashing import short_id
 from transforms.publishing.audit import audit
 from transforms.publishing.commit import commit_run, publish, write_run
-from transforms.publishing.gates import GateLimits, gates_json
+from transforms.publishing.gates import GateLimits
+from transforms.publishing.judging import gates_json
 from transforms.table.reader import open_snapshot, published_numbers
 from transforms.table.snapshots import Run, Snapshot, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
@@ -44,6 +45,8 @@ def rollback_run(old: Snapshot, parent: int, reason: str | None = None) -> Run:
         parent=parent,
         counts={**old.run.counts, "decoded": 0, "reused": 0},
         changes={},
+        evidence={},
+        overrides=(),
         gates={},
         measured={},
         rolled_back_to=old.number,

@@ -68,6 +68,10 @@ class Run:
       changes: `added`: tracks that the last snapshot lacks; `removed`: tracks that only it has. Empty for runs of
         earlier versions.
       options: options that select the published rows (`min_score`, `top_k`).
+      evidence: what the gates need to know of the rows, measured while they were assembled, see `Evidence.to_json`;
+        `before`: counts of the last snapshot. Empty for runs of earlier versions, and for a rollback.
+      overrides: what was published although a gate refused it, in this snapshot and in all before it: `snapshot`,
+        `run_id`, `gate`, `value`, `limit`, `reason`, `by`, `when`. Empty in `runs/<run_id>.json`.
       gates: name -> `value`, `limit`, `passed`. In `runs/<run_id>.json`, the limits are those of the launch; in a
         snapshot, those of the publisher. Empty for runs of earlier versions.
       measured: measured work by stage: `core_seconds`, `counters`, `distributions`. Differs between equal runs. Empty
@@ -85,6 +89,8 @@ class Run:
     files: tuple[DataFile, ...]
     counted: int | None = None
     changes: dict[str, int] = dataclasses.field(default_factory=dict)
+    evidence: dict[str, Any] = dataclasses.field(default_factory=dict)
+    overrides: tuple[dict[str, Any], ...] = ()
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
     rolled_back_to: int | None = None
@@ -126,7 +132,8 @@ class Run:
         fields = {k: v for k, v in obj.items() if k in names}
         checksums = obj.get("checksums", {})
         files = tuple(DataFile(**file, checksums=checksums.get(file["path"], "")) for file in obj["files"])
-        return cls(**fields | {"ids": Ids(**obj["ids"]), "files": files})
+        overrides = tuple(obj.get("overrides", ()))
+        return cls(**fields | {"ids": Ids(**obj["ids"]), "files": files, "overrides": overrides})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -68,8 +68,8 @@ def test_problems_in_any_bucket_stop_the_first_wave(
     monkeypatch.setattr(WaveRunner, "run", lambda *_: pytest.fail("a wave was run"))
     rows = world.rows()
     pq.write_table(pa.concat_tables([rows, rows.slice(0, 2)]), tmp_path / "twice.parquet")
-    assert tag_code(world, table, *FLAGS, catalog=tmp_path / "twice.parquet") == 1
-    assert "2 problems in the catalog" in capsys.readouterr().err
+    assert tag_code(world, table, *FLAGS, catalog=tmp_path / "twice.parquet") == 3
+    assert "gate unique: 2 problems in the catalog" in capsys.readouterr().err
 
 
 def _killed_after(waves: int, world: World, table: Path, folder: Path) -> None:
