@@ -104,8 +104,8 @@ def _labelled(tracks: np.ndarray) -> LabelledRows:
 
 def swapped(bundle: Bundle, first: str, second: str) -> Bundle:
     """The bundle, but each of two tags has the head of the other."""
-    order = np.arange(len(TAXONOMY.tags))
-    one, other = TAXONOMY.index[first], TAXONOMY.index[second]
+    order = np.arange(len(bundle.tags))
+    one, other = bundle.taxonomy.index[first], bundle.taxonomy.index[second]
     order[[one, other]] = other, one
     columns = {name: getattr(bundle.heads, name)[..., order] for name in ("weights", "bias", "slope", "offset")}
     facts = tuple(

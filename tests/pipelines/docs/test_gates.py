@@ -17,7 +17,9 @@ def test_gates_md_is_what_is_declared() -> None:
 def test_every_gate_has_a_row_with_its_limit() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .+ \| ([\d.]+)(, fixed)? \| (.*) \|$", gates_page(), re.M)
     assert [(name, float(limit)) for name, limit, _, _ in rows] == [(gate.name, gate.default) for gate in GATES]
-    assert all(bool(fixed) == gate.is_fixed == (flag == "") for (_, _, fixed, flag), gate in zip(rows, GATES, strict=True))
+    assert all(
+        bool(fixed) == gate.is_fixed == (flag == "") for (_, _, fixed, flag), gate in zip(rows, GATES, strict=True)
+    )
 
 
 def test_the_guide_s_gates_file_is_valid(tmp_path: Path) -> None:
