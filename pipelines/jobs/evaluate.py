@@ -36,17 +36,27 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     edges = checked(parse_edges, args.durations)
     if importlib.util.find_spec("matplotlib") is None:
         raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
-    if storage.exists(storage.join(args.output, EVALUATION)):
-        raise CommandFailed(f"{args.output} already contains an evaluation: choose another folder")
     files, averages, notes = _evaluate(args, resampling, edges)
-    for name, data in files.items():
-        storage.write_bytes(storage.join(args.output, name), data)
+    _write(args.output, files)
     report = storage.join(args.output, REPORT)
     return Answer(
         text="\n".join([*average_lines(averages), *notes, f"report: {report}"]),
         document={"averages": averages, "notes": list(notes), "report": report},
         rows=[_flat(row) for row in averages],
     )
+
+
+def _write(output: str, files: Mapping[str, bytes]) -> None:
+    """Writes the files. The same evaluation may be there already, because a scheduler may start a command again.
+
+    Raises:
+      CommandFailed: the folder contains another evaluation.
+    """
+    document = storage.join(output, EVALUATION)
+    if storage.exists(document) and storage.read_bytes(document) != files[EVALUATION]:
+        raise CommandFailed(f"{output} already contains another evaluation: choose another folder")
+    for name, data in files.items():
+        storage.write_bytes(storage.join(output, name), data)
 
 
 def _flat(average: Mapping[str, Any]) -> dict[str, Any]:
