@@ -183,7 +183,7 @@ class _Labels:
         for row in self.rows():
             sha.update(json.dumps(row).encode())
         for values in (self.targets, self.mask):
-            sha.update(values.ravel().view(np.uint8))
+            sha.update(values.ravel().view(np.uint8).data)
         return sha.hexdigest()
 
     def rows(self) -> Iterator[tuple[str, str, str | None]]:

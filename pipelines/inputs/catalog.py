@@ -7,7 +7,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
 from transforms.catalog.limits import MOST_ROWS
-from transforms.catalog.problems import MOST_PROBLEMS, Problem
+from transforms.catalog.problems import ProblemSample
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
 from transforms.publishing.gates import GateLimits
 from transforms.splits.by_artist import SplitRatios
@@ -82,12 +82,12 @@ def check_split_column(name: str | None, shard: CatalogShard) -> None:
         raise UsageError(f"--split-column={name}: the catalog's further columns are {', '.join(known) or 'none'}")
 
 
-def fail_on_problems(problems: list[Problem], done: str) -> None:
+def fail_on_problems(found: ProblemSample, done: str) -> None:
     """Ends a command if the catalog has problems. `done` is the participle of what was not done, such as `split`.
 
     Raises:
       CommandFailed: there are problems; the message lists the first of them.
     """
-    if problems:
-        shown = "\n".join(map(str, problems[:MOST_PROBLEMS]))
-        raise CommandFailed(f"{len(problems)} problems in the catalog, nothing was {done}:\n{shown}")
+    if found.count:
+        shown = "\n".join(found.lines)
+        raise CommandFailed(f"{found.count} problems in the catalog, nothing was {done}:\n{shown}")

@@ -248,10 +248,10 @@ def _stated(
 ) -> tuple[bytes, bytes] | None:
     """Minimum and maximum in the statistics of a column of this type, from the first of these fields that is there."""
     stated = _within(facts, 12)
-    ends = [next((stated[number] for number in numbers if number in stated), None) for numbers in (low, high)]
-    if facts.get(1) != kind or not all(isinstance(end, bytes) for end in ends):
+    least, most = (next((stated[number] for number in numbers if number in stated), None) for numbers in (low, high))
+    if facts.get(1) != kind or not isinstance(least, bytes) or not isinstance(most, bytes):
         return None
-    return ends[0], ends[1]
+    return least, most
 
 
 def page_sizes(stream: BinaryIO, chunk: ColumnChunk) -> Iterator[PageSize]:
