@@ -1,6 +1,8 @@
 """Fits new heads for a bundle on published embeddings: without audio, patches or TensorFlow."""
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
@@ -11,7 +13,7 @@ from models.bundles import split_record as split_file
 from models.bundles.split_record import Sides
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError, TrunkBundle, files_of, load_trunks, read_file
-from models.bundles.writing import check_output
+from models.bundles.writing import made_by, open_output
 from models.draft import BundleDraft
 from models.evaluation.intervals import with_intervals
 from models.fitting.kept_split import KeptSplit, keep_split
@@ -19,6 +21,7 @@ from models.fitting.row_files import EMBEDDING_TYPE, LabelledFiles, RowFile
 from models.fitting.rows import SplitRows, pairs_of
 from models.fitting.tagger import HeadOptions, build_tagger
 from models.scoring.heads import layout_of
+from transforms.formats.hashing import digest
 from transforms.splits.by_artist import NONE, SPLITS, SplitRatios
 from transforms.splits.track_labels import TrackLabels
 from transforms.table.reader import SnapshotReader
@@ -33,6 +36,7 @@ class RefittedBundle:
       absent: tracks that are not in the table.
       kept_out: tracks that are excluded by the split, or because the same bytes are also on another side.
       unsplit: tracks that are used although the bundle's split does not contain them.
+      is_old: whether the bundle was already there, made from the same inputs.
     """
 
     bundle: Bundle
@@ -40,6 +44,7 @@ class RefittedBundle:
     absent: int
     kept_out: int
     unsplit: int
+    is_old: bool = False
 
 
 def refit(
@@ -65,7 +70,6 @@ def refit(
     Raises:
       BundleError: the bundle cannot be used or makes other embeddings, or no labelled training track has an embedding.
     """
-    check_output(output)
     base = load_trunks(url)
     if (own := snapshot.manifest.run.ids.embedding_id) != base.embedding_id:
         raise BundleError(
@@ -73,6 +77,10 @@ def refit(
             "bundle that the table was tagged with, or first tag with this one"
         )
     labelled = _Labels.of(labels, len(taxonomy.tags))
+    request = _request(base, snapshot, labelled, taxonomy, options, ratios)
+    if (finished := _finished(output, request)) is not None:
+        return finished
+    open_output(output)
     embedded = read_embeddings(snapshot, sorted(labelled.places), base.embedding_dim)
     split = split_file.read_rows(base)
     known, learned = Sides.of_rows(split), split_file.learned_rows(base, split)
@@ -91,12 +99,40 @@ def refit(
         trunk_files=_trunk_files(base),
         taxonomy=taxonomy,
         tagger=tagger,
-        history={"heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.manifest.number}, "epochs": []},
+        history={
+            "heads_only": {"embedding_id": base.embedding_id, "snapshot": snapshot.manifest.number},
+            "epochs": [],
+            "request": request,
+            "tracks_left_out": {"absent": absent, "kept_out": kept_out, "unsplit": unsplit},
+        },
         splits={**pairs_of(splits), NONE: _out(known, kept)},
         learned=learned,
     )
     bundle = draft.write(output)
     return RefittedBundle(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)
+
+
+def _request(
+    base: TrunkBundle,
+    snapshot: SnapshotReader,
+    labelled: "_Labels",
+    taxonomy: Taxonomy,
+    options: HeadOptions,
+    ratios: SplitRatios,
+) -> str:
+    """Digest of everything that the new bundle depends on."""
+    files = sorted(base.files.items())
+    names = (base.embedding_id, snapshot.manifest.run.content_hash, taxonomy.taxonomy_id)
+    return digest(*map(str, names), repr(files), repr(options), repr(ratios), labelled.digest())
+
+
+def _finished(output: str, request: str) -> RefittedBundle | None:
+    """The bundle at this place if it was made from the same inputs."""
+    found = made_by(output, request)
+    if found is None:
+        return None
+    bundle, metrics, history = found
+    return RefittedBundle(bundle=bundle, metrics=metrics, is_old=True, **history["tracks_left_out"])
 
 
 def read_embeddings(
@@ -140,6 +176,15 @@ class _Labels:
             targets.append(track.targets)
             mask.append(track.mask)
         return cls(places=places, groups=groups, official=official, targets=targets.mapped(), mask=mask.mapped())
+
+    def digest(self) -> str:
+        """Digest of all labels."""
+        sha = hashlib.sha256()
+        for row in self.rows():
+            sha.update(json.dumps(row).encode())
+        for values in (self.targets, self.mask):
+            sha.update(values.ravel().view(np.uint8).data)
+        return sha.hexdigest()
 
     def rows(self) -> Iterator[tuple[str, str, str | None]]:
         """track_id, group and official side of each track."""

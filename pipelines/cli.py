@@ -15,6 +15,7 @@ import click
 
 from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
+from pipelines.terminal.machine_errors import machine_fault
 from pipelines.terminal.old_spellings import new_spelling
 from pipelines.terminal.signals import end_on_signals, end_process, sentence, stop_signal
 from pipelines.terminal.standard_output import OutputFailed, accept_every_text, open_closed_streams
@@ -172,6 +173,8 @@ def _run(words: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the end of every command, which no bug may leave with a traceback
         if isinstance(error, input_errors()):
             return _failed(error, str(error), FAILED)
+        if (fault := machine_fault(error)) is not None:
+            return _failed(error, fault, FAILED)
         report = f"internal error: {error_line(error)}; {keep_traceback(error)}: please report it"
         return _failed(error, report, FAILED)
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from models.bundles.tagger_bundle import HEADS, Bundle, Tagging, load_bundle
-from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, Embedding, TrunkBundle, load_trunks
+from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, Embedding, TrunkBundle, load_trunks, read_file
 from transforms import storage
 from transforms.formats.documents import parse_json
 from transforms.formats.hashing import json_bytes
@@ -17,6 +17,8 @@ from transforms.formats.sealing import naming, sealed_bytes
 _UNFINISHED = "bundle.unfinished"
 """List of the files of a bundle that is being written. After a kill, only these may be removed."""
 
+_HISTORY, _METRICS = "history.json", "metrics.json"
+
 
 def write_bundle(
     url: str,
@@ -25,7 +27,7 @@ def write_bundle(
     files: Mapping[str, bytes],
     input_statistics: Mapping[str, list[float]] | None = None,
 ) -> Bundle:
-    """Writes a bundle create-only, with the manifest last, and reads it back.
+    """Writes a bundle create-only, with the manifest last, and reads it back. The same bundle may be there already.
 
     Args:
       url: empty folder, local or gs://.
@@ -35,7 +37,7 @@ def write_bundle(
       input_statistics: `mean` and `std` of each mel band over the training split.
 
     Raises:
-      BundleError: the folder is not empty.
+      BundleError: the folder contains anything else.
     """
     fields = {
         "tagger_id": tagging.tagger_id_of(embedding),
@@ -67,6 +69,9 @@ def _embedding_fields(embedding: Embedding) -> dict[str, Any]:
 
 
 def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes the files and the manifest, unless the same bundle is there. Its ids are hashes of what it does."""
+    if _is_there(url, fields):
+        return
     check_output(url)
     manifest = {
         **fields,
@@ -81,6 +86,14 @@ def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> N
     storage.delete(marker)
 
 
+def _is_there(url: str, fields: Mapping[str, Any]) -> bool:
+    """Whether the folder contains a bundle with these fields. Times in exported files may differ."""
+    if not storage.exists(manifest := storage.join(url, BUNDLE_FILE)):
+        return False
+    found, own = parse_json(storage.read_bytes(manifest)), parse_json(json_bytes(fields))
+    return isinstance(found, dict) and {name: found.get(name) for name in own} == own
+
+
 def check_output(url: str) -> None:
     """Raises BundleError unless a new bundle can be written to this folder."""
     if storage.exists(storage.join(url, BUNDLE_FILE)):
@@ -90,6 +103,34 @@ def check_output(url: str) -> None:
             f"{url} is not empty and holds no {BUNDLE_FILE} (found {found.url}): remove the files of an "
             "interrupted run, or choose another folder"
         )
+
+
+def open_output(url: str) -> None:
+    """Makes a folder ready for a new bundle: removes what a killed run wrote of one.
+
+    Raises:
+      BundleError: the folder contains a bundle, or anything else.
+    """
+    clear_unfinished(url)
+    check_output(url)
+
+
+def made_by(url: str, request: str) -> tuple[Bundle, dict[str, Any], dict[str, Any]] | None:
+    """The bundle at this place, its metrics and its history if this request made it; None if another one did.
+
+    A scheduler may start a finished command again.
+
+    Args:
+      url: the folder.
+      request: digest of everything that the bundle depends on.
+    """
+    if not storage.exists(storage.join(url, BUNDLE_FILE)):
+        return None
+    bundle = load_bundle(url)
+    if not {_HISTORY, _METRICS} <= bundle.files.keys():  # imported, not trained
+        return None
+    history, metrics = (parse_json(read_file(url, name, bundle.files[name])) for name in (_HISTORY, _METRICS))
+    return (bundle, metrics, history) if history.get("request") == request else None
 
 
 def clear_unfinished(url: str) -> None:

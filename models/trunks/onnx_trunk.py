@@ -30,7 +30,7 @@ class OnnxTrunk:
             self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         # Exceptions of ONNX Runtime have no common base class except Exception.
         except Exception as error:
-            raise BundleError(f"ONNX Runtime {runtime.__version__} cannot run this trunk: {error}") from error
+            raise BundleError(f"ONNX Runtime {runtime.__version__} cannot run this trunk: {told(error)}") from error
         self.inputs = tuple(self._session.get_inputs())
         self.outputs = tuple(self._session.get_outputs())
 
@@ -51,12 +51,17 @@ class OnnxTrunk:
         return found
 
 
+def told(error: Exception) -> str:
+    """An error of ONNX Runtime as one line of at most 500 characters."""
+    return " ".join(str(error).split())[:500]
+
+
 def session_options(threads: int | None) -> Any:
     """Options of ONNX Runtime for a trunk: `threads` of one call; None: one per core."""
     options = _runtime().SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # warnings are about the graph, which users of `tag` cannot change
+    options.log_severity_level = 4  # warnings are about the graph, and errors are raised
     return options
 
 

@@ -7,7 +7,7 @@ from pipelines.inputs.numbers import number_in
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
 from transforms.catalog.limits import MOST_ROWS
-from transforms.catalog.problems import MOST_PROBLEMS, CatalogError, Problem, gates_of
+from transforms.catalog.problems import CatalogError, ProblemSample, gates_of
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
 from transforms.publishing.gates import RATIO_FIELDS, GateLimits
 from transforms.publishing.gates_file import GatesFile, checked_limit
@@ -125,12 +125,12 @@ def check_split_column(name: str | None, shard: CatalogShard) -> None:
         raise UsageError(f"--split-column={name}: the catalog's further columns are {', '.join(known) or 'none'}")
 
 
-def fail_on_problems(problems: list[Problem], done: str) -> None:
+def fail_on_problems(found: ProblemSample, done: str) -> None:
     """Ends a command if the catalog has problems. `done` is the participle of what was not done, such as `split`.
 
     Raises:
       CommandFailed: there are problems; the message lists the first of them.
     """
-    if problems:
-        shown = "\n".join(map(str, problems[:MOST_PROBLEMS]))
-        raise CommandFailed(f"{len(problems)} problems in the catalog, nothing was {done}:\n{shown}")
+    if found.count:
+        shown = "\n".join(found.lines)
+        raise CommandFailed(f"{found.count} problems in the catalog, nothing was {done}:\n{shown}")

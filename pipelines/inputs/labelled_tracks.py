@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pipelines.inputs.catalog import check_split_column, fail_on_problems, open_catalog
-from transforms.catalog.problems import Problem
+from transforms.catalog.problems import FirstProblems
 from transforms.splits.track_labels import TrackLabels, labels_of_rows
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -23,6 +23,6 @@ def catalog_labels(catalog: str, taxonomy: Taxonomy, column: str | None, done: s
     """
     shards, _ = open_catalog(catalog)
     check_split_column(column, shards[0])
-    problems: list[Problem] = []
+    problems = FirstProblems()
     yield from labels_of_rows(shards, taxonomy, column, problems)
-    fail_on_problems(problems, done)
+    fail_on_problems(problems.sample(), done)

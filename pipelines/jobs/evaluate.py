@@ -40,13 +40,10 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     edges = checked(parse_edges, args.durations)
     if importlib.util.find_spec("matplotlib") is None:
         raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
-    if storage.exists(storage.join(args.output, EVALUATION)):
-        raise CommandFailed(f"{args.output} already contains an evaluation: choose another folder")
     floors = [checked(Floor.parse, text) for text in args.floor]
     given = _of_table(args) if args.table else _of_dataset(args)
     files, averages, notes = _evaluate(given, args, resampling, edges)
-    for name, data in files.items():
-        storage.write_bytes(storage.join(args.output, name), data)
+    _write(args.output, files)
     report = storage.join(args.output, REPORT)
     refused = _bless(args, given, averages, floors) if args.bless else []
     blessed = {"blessed": not refused, "refused": refused} if args.bless else {}
@@ -100,6 +97,19 @@ def _bless(
             ),
         )
     return refused
+
+
+def _write(output: str, files: Mapping[str, bytes]) -> None:
+    """Writes the files. The same evaluation may be there already, because a scheduler may start a command again.
+
+    Raises:
+      CommandFailed: the folder contains another evaluation.
+    """
+    document = storage.join(output, EVALUATION)
+    if storage.exists(document) and storage.read_bytes(document) != files[EVALUATION]:
+        raise CommandFailed(f"{output} already contains another evaluation: choose another folder")
+    for name, data in files.items():
+        storage.write_bytes(storage.join(output, name), data)
 
 
 def _flat(average: Mapping[str, Any]) -> dict[str, Any]:

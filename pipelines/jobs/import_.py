@@ -180,9 +180,11 @@ def run_folder(args: Arguments, beam_args: list[str]) -> Answer:
     _check_lost(args.max_lost_ratio, over.lost, rows.num_rows + over.lost, "files and folders")
     if not rows.num_rows:
         raise CommandFailed(f"{folder}: no audio files here{_passed_over_text(over)}")
+    taxonomy = None if args.taxonomy is None else _genres(rows)
     storage.write_bytes(output, parquet_bytes(rows, ids={}))
-    genres = None if args.taxonomy is None else _write_taxonomy(rows, args.taxonomy)
-    return _folder_answer(args, found, genres)
+    if taxonomy is not None:
+        storage.write_bytes(args.taxonomy, taxonomy.to_yaml().encode())
+    return _folder_answer(args, found, None if taxonomy is None else len(taxonomy.tags))
 
 
 def _folder_answer(args: Arguments, found: ImportedFolder, genres: int | None) -> Answer:
@@ -246,12 +248,10 @@ def _uri_root(folder: Path, output: str) -> Path | None:
     return above if Path(os.path.normpath(folder.absolute())).is_relative_to(os.path.normpath(above)) else Path("/")
 
 
-def _write_taxonomy(rows: pa.Table, url: str) -> int:
-    """Writes a taxonomy of the genres in the files' metadata; returns the number of genres."""
+def _genres(rows: pa.Table) -> Taxonomy:
+    """A taxonomy of the genres in the files' metadata."""
     ids = sorted({entry["tag"] for tags in rows["tags"].to_pylist() for entry in tags or ()})
     if not ids:
         raise CommandFailed("no file names its genre: leave out --taxonomy, or add genres to the files' metadata")
     tags = tuple(Tag(id=tag, name=readable_name(tag)) for tag in ids)
-    genres = Taxonomy(categories=(Category(name="genre", kind="multilabel", tags=tags),))
-    storage.write_bytes(url, genres.to_yaml().encode())
-    return len(ids)
+    return Taxonomy(categories=(Category(name="genre", kind="multilabel", tags=tags),))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError
-from models.bundles.writing import check_output
+from models.bundles.writing import clear_unfinished
 from models.trunks.musicnn_package import PackageError, read_package
 from models.trunks.onnx_import import write_onnx_bundle
 from pipelines.inputs.feature_spec import read_feature_spec
@@ -21,8 +21,8 @@ def run_musicnn(args: Arguments, beam_args: list[str]) -> Answer:
             storage.join(args.output, f"musicnn-{one.dataset}"): one for one in read_package(Path(args.package))
         }
         for url in checkpoints:
-            check_output(url)
-        # This imports TensorFlow, which takes seconds, so all checks come first.
+            clear_unfinished(url)
+        # This imports TensorFlow, which takes seconds, so all checks that do without come first.
         from models.trunks.musicnn import write_musicnn_bundle
 
         bundles = {url: write_musicnn_bundle(url, checkpoint) for url, checkpoint in checkpoints.items()}
@@ -40,7 +40,7 @@ def _row(url: str, bundle: Bundle) -> dict[str, str | int]:
 
 def run_onnx(args: Arguments, beam_args: list[str]) -> Answer:
     """Writes a bundle that contains a network and no tags."""
-    check_output(args.output)
+    clear_unfinished(args.output)
     spec = read_feature_spec(args.feature_spec)
     try:
         data = storage.read_bytes(args.onnx)

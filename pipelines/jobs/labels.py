@@ -16,6 +16,7 @@ from pipelines.inputs.catalog import (
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
+from pipelines.terminal.visible import printable
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
@@ -68,7 +69,7 @@ def _write(
         "labels.parquet": parquet_bytes(table),
         "conflicts.parquet": parquet_bytes(catalog.conflicts),
         "labels.json": json_bytes(found),
-        "labels.md": to_markdown(found, table, catalog.conflicts).encode(),
+        "labels.md": printable(to_markdown(found, table, catalog.conflicts)).encode(),
         **({"taxonomy.yaml": reduced.taxonomy.to_yaml().encode()} if reduced else {}),
     }
     for name, data in files.items():

@@ -31,7 +31,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         (found.kept_out, "labelled tracks are left out by the split, or have the same bytes on two sides"),
         (found.unsplit, f"tracks are by artists that {args.model} has not seen: split like the labels' source"),
     )
-    before = [f"{count} {meaning}" for count, meaning in counts if count]
+    before = ["the same command has already fitted this bundle"] if found.is_old else []
+    before += [f"{count} {meaning}" for count, meaning in counts if count]
     return bundle_answer(args.output, found.bundle, found.metrics, before=before)
 
 

@@ -50,8 +50,6 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 def _check_output(output: str) -> None:
     if not output.endswith(".parquet"):
         raise UsageError(f"--output={output}: the output is a Parquet file, use a name that ends in .parquet")
-    if storage.exists(output):
-        raise CommandFailed(f"{output} already exists: choose another --output")
 
 
 def _check_columns(shards: list[CatalogShard], args: Arguments) -> None:
@@ -72,7 +70,13 @@ def _previous(args: Arguments) -> list[CatalogShard]:
 
 
 def _write(batches: Iterable[pa.RecordBatch], output: str) -> None:
-    """Writes the batches one by one, so that memory does not grow with the catalog."""
+    """Writes the batches one by one, so that memory does not grow with the catalog.
+
+    The same file may be there already, because a scheduler may start a finished command again.
+
+    Raises:
+      CommandFailed: another file has the name.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "catalog.parquet"
         writer = None
@@ -81,7 +85,10 @@ def _write(batches: Iterable[pa.RecordBatch], output: str) -> None:
             writer.write_batch(batch)
         if writer is not None:
             writer.close()
-            storage.upload(path, output)
+            try:
+                storage.ensure_upload(path, output)
+            except storage.AlreadyExists as error:
+                raise CommandFailed(f"{output} already exists with other content: choose another --output") from error
 
 
 def summary(found: dict[str, Any]) -> str:

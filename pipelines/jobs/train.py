@@ -5,9 +5,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from models.bundles.tagger_bundle import load_bundle
 from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError
-from models.bundles.writing import check_output, clear_unfinished
+from models.bundles.writing import check_output, clear_unfinished, made_by
 from models.embedding.pooling import Pooling
 from models.embedding.statistics import STATISTICS
 from models.training import checkpoints
@@ -79,18 +78,13 @@ def _finished(args: Arguments) -> Answer | None:
     """
     if not is_chief() or not storage.exists(storage.join(args.output, BUNDLE_FILE)):
         return None
-    bundle = load_bundle(args.output)
-    if not {"history.json", "metrics.json"} <= bundle.files.keys():  # imported, not trained
-        return None
-    history, metrics = (
-        json.loads(storage.read_bytes(storage.join(args.output, name))) for name in ("history.json", "metrics.json")
-    )
     try:
-        request = _request(args, read_manifest(args.dataset))
+        found = made_by(args.output, _request(args, read_manifest(args.dataset)))
     except DatasetError:
         return None
-    if history.get("request") != request:
+    if found is None:
         return None
+    bundle, metrics, _ = found
     return bundle_answer(args.output, bundle, metrics, before=["the same command has already trained this bundle"])
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import storage
+from transforms.formats.parquet_structure import StructureError, read_chunks
 from transforms.schemas.tables import EMBEDDINGS, SCHEMA_VERSION
 
 ROW_GROUP_ROWS = 262_144
@@ -106,6 +107,7 @@ class CheckedFile(pq.ParquetFile):  # type: ignore[misc]
 
     def __init__(self, source: Any, **options: Any) -> None:
         super().__init__(source, page_checksum_verification=True, **options)
+        self._source = source
         self.group_rows = tuple(self.metadata.row_group(i).num_rows for i in range(self.num_row_groups))
         if min(self.group_rows, default=0) < 0 or sum(self.group_rows) != self.metadata.num_rows:
             raise pa.ArrowInvalid(
@@ -131,12 +133,37 @@ class CheckedFile(pq.ParquetFile):  # type: ignore[misc]
             return batch
         raise pa.ArrowInvalid(f"row group {group} has no rows: {_DAMAGED}")
 
+    def groups_with(self, column: str, values: Sequence[str]) -> list[int]:
+        """Row groups that may contain one of the sorted `values`, according to their minimum and maximum.
+
+        pyarrow ends the process if a program looks at damaged statistics, so they are read without it.
+        """
+        names, wanted = [field.path for field in self._leaves()], [value.encode() for value in values]
+        if column not in names:
+            raise pa.ArrowInvalid(f"no column {column}: {_DAMAGED}")
+        chunks = read_chunks(self._source, _LONGEST_BOUND)
+        if len(chunks) != self.num_row_groups:
+            raise pa.ArrowInvalid(f"{len(chunks)} row groups, the footer lists {self.num_row_groups}: {_DAMAGED}")
+        found = []
+        for group, own in enumerate(chunks):
+            low, high = own[names.index(column)].texts or (b"", None)
+            end = len(wanted) if high is None else bisect.bisect_right(wanted, high)
+            if bisect.bisect_left(wanted, low) < end:
+                found.append(group)
+        return found
+
+    def _leaves(self) -> list[Any]:
+        return [self.schema.column(place) for place in range(len(self.schema))]
+
     def read(self, *args: Any, **options: Any) -> pa.Table:
         """See `pyarrow.parquet.ParquetFile.read`."""
         table = super().read(*args, **options)
         _check_rows(table.num_rows, self.metadata.num_rows)
         return table
 
+
+_LONGEST_BOUND = 4096
+"""Longest bound of texts that is compared, in bytes; writers cut longer ones."""
 
 _DAMAGED = "the file is damaged, write it again"
 
@@ -166,17 +193,5 @@ def open_parquet(
             yield CheckedFile(source, pre_buffer=True, read_dictionary=list(dictionaries))
     except storage.StorageError:
         raise
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError, StructureError) as error:
         raise ParquetError(f"{url}: {' '.join(str(error).split())}") from error
-
-
-def row_groups_with(parquet: pq.ParquetFile, column: str, values: Sequence[str]) -> list[int]:
-    """Row groups that may contain one of the sorted `values`, according to their minimum and maximum."""
-    place = parquet.schema.names.index(column)
-    found = []
-    for group in range(parquet.num_row_groups):
-        stated = parquet.metadata.row_group(group).column(place).statistics
-        known = stated is not None and stated.has_min_max
-        if not known or bisect.bisect_left(values, stated.min) < bisect.bisect_right(values, stated.max):
-            found.append(group)
-    return found

@@ -54,19 +54,21 @@ class ColumnChunk(NamedTuple):
       length: bytes of its pages in the file.
       values: number of its values.
       ends: least and greatest value of a column of integers, if the file tells them.
+      texts: bounds of the values of a column of texts, in UTF-8, if the file tells them and they are short enough.
     """
 
     start: int
     length: int
     values: int
     ends: tuple[int, int] | None
+    texts: tuple[bytes, bytes] | None
 
 
 class _Compact:
-    """Thrift's compact protocol; of a text of more than 8 bytes, only its length is returned."""
+    """Thrift's compact protocol; of a text of more than `longest` bytes, only its length is returned."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: bytes, longest: int = 8) -> None:
+        self.data, self.at, self._longest = data, 0, longest
 
     def byte(self) -> int:
         self.at += 1
@@ -126,7 +128,7 @@ class _Compact:
         if kind == 8:
             length = self.varint()
             self.at += length
-            return self.data[self.at - length : self.at] if length <= 8 else length
+            return self.data[self.at - length : self.at] if length <= self._longest else length
         if kind == 12 and levels:
             return self.struct(levels - 1)
         if kind == 9 and levels:
@@ -134,8 +136,12 @@ class _Compact:
         raise StructureError(f"an unexpected field of type {kind}")
 
 
-def read_chunks(stream: BinaryIO) -> tuple[tuple[ColumnChunk, ...], ...]:
+def read_chunks(stream: BinaryIO, longest: int = 8) -> tuple[tuple[ColumnChunk, ...], ...]:
     """Returns the columns of each row group, and refuses a footer that pyarrow cannot read safely.
+
+    Args:
+      stream: the file.
+      longest: most bytes of a bound of texts that is kept.
 
     Raises:
       StructureError: there is no footer, it is damaged, or the schema has too many columns or levels.
@@ -147,7 +153,7 @@ def read_chunks(stream: BinaryIO) -> tuple[tuple[ColumnChunk, ...], ...]:
     if tail[4:] != b"PAR1" or length + 8 > size:
         raise StructureError("no Parquet footer at its end: the file is cut, or no Parquet file")
     stream.seek(size - 8 - length)
-    footer, columns = _Compact(stream.read(length)), 0
+    footer, columns = _Compact(stream.read(length), longest), 0
     groups: tuple[tuple[ColumnChunk, ...], ...] = ()
     try:
         for number, kind in footer.fields():
@@ -196,20 +202,56 @@ def _row_groups(footer: _Compact, columns: int) -> tuple[tuple[ColumnChunk, ...]
     return tuple(groups)
 
 
+def _whole(fields: dict[int, Any], number: int, default: int) -> int:
+    """The integer in a field. A damaged struct can have any type there."""
+    value = fields.get(number, default)
+    if type(value) is not int:
+        raise StructureError(f"no integer in field {number} of a struct: the file is damaged")
+    return value
+
+
+def _within(fields: dict[int, Any], number: int) -> dict[int, Any]:
+    """The struct in a field; empty if the field is missing."""
+    value = fields.get(number, {})
+    if type(value) is not dict:
+        raise StructureError(f"no struct in field {number} of a struct: the file is damaged")
+    return value
+
+
 def _chunk(obj: dict[int, Any]) -> ColumnChunk:
-    facts = obj.get(3) or {}
-    start, dictionary = facts.get(9, -1), facts.get(11, 0)
+    facts = _within(obj, 3)
+    start, dictionary = _whole(facts, 9, -1), _whole(facts, 11, 0)
     start = min(start, dictionary) if dictionary > 0 else start
-    return ColumnChunk(start=start, length=facts.get(7, -1), values=facts.get(5, -1), ends=_ends(facts))
+    return ColumnChunk(
+        start=start,
+        length=_whole(facts, 7, -1),
+        values=_whole(facts, 5, -1),
+        ends=_ends(facts),
+        texts=_stated(facts, _TEXT, (6,), (5,)),
+    )
+
+
+_INT32, _INT64, _TEXT = 1, 2, 6
 
 
 def _ends(facts: dict[int, Any]) -> tuple[int, int] | None:
     """Least and greatest value of a column of type INT32 or INT64."""
-    stated = facts.get(12) or {}
-    low, high = (stated.get(new, stated.get(old)) for new, old in ((6, 2), (5, 1)))
-    if facts.get(1) not in (1, 2) or not isinstance(low, bytes) or not isinstance(high, bytes):
+    stated = _stated(facts, _INT32, (6, 2), (5, 1)) or _stated(facts, _INT64, (6, 2), (5, 1))
+    if stated is None or max(map(len, stated)) > 8:
         return None
-    return int.from_bytes(low, "little", signed=True), int.from_bytes(high, "little", signed=True)
+    low, high = (int.from_bytes(value, "little", signed=True) for value in stated)
+    return low, high
+
+
+def _stated(
+    facts: dict[int, Any], kind: int, low: tuple[int, ...], high: tuple[int, ...]
+) -> tuple[bytes, bytes] | None:
+    """Minimum and maximum in the statistics of a column of this type, from the first of these fields that is there."""
+    stated = _within(facts, 12)
+    least, most = (next((stated[number] for number in numbers if number in stated), None) for numbers in (low, high))
+    if facts.get(1) != kind or not isinstance(least, bytes) or not isinstance(most, bytes):
+        return None
+    return least, most
 
 
 def page_sizes(stream: BinaryIO, chunk: ColumnChunk) -> Iterator[PageSize]:
@@ -221,18 +263,18 @@ def page_sizes(stream: BinaryIO, chunk: ColumnChunk) -> Iterator[PageSize]:
     place, end, done = chunk.start, chunk.start + chunk.length, 0
     while place < end and done < chunk.values:
         header, header_length = _page_header(stream, place)
-        kind, size, stored = (header.get(number, -1) for number in (1, 2, 3))
+        kind, size, stored = (_whole(header, number, -1) for number in (1, 2, 3))
         if size < 0 or stored < 0:
             raise StructureError(f"no page header at byte {place}: the file is damaged")
         place += header_length + stored
         if kind in _HEADERS:
             own, encoding = _HEADERS[kind]
-            facts = header.get(own) or {}
-            is_dictionary = kind == _DICTIONARY_PAGE
-            done += 0 if is_dictionary else facts.get(1, 0)
+            facts = _within(header, own)
+            is_dictionary, values = kind == _DICTIONARY_PAGE, _whole(facts, 1, 0)
+            done += 0 if is_dictionary else max(values, 0)
             yield PageSize(
                 size=size,
-                values=facts.get(1, 0),
+                values=values,
                 is_dictionary=is_dictionary,
                 repeats_prefixes=facts.get(encoding) == _DELTA_BYTE_ARRAY,
             )

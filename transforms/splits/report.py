@@ -1,5 +1,7 @@
 """The report on a catalog's labels: support, artists and co-occurring tags of each tag, conflicts, rare tags."""
 
+import html
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -122,8 +124,6 @@ def overview(catalog: CatalogLabels, taxonomy: Taxonomy) -> dict[str, Any]:
     """Counts for the catalog and for each category, as a JSON object."""
     _, group = np.unique(catalog.groups, return_inverse=True)
     on = np.stack([np.bincount(group[catalog.sides == side], minlength=group.max() + 1) for side in range(len(SPLITS))])
-    conflicts = catalog.conflicts.group_by("category").aggregate([("track_id", "count")]).to_pylist()
-    counted = {row["category"]: row["track_id_count"] for row in conflicts}
     known = catalog.known.sum(axis=0)
     return {
         "tracks": len(catalog.tracks),
@@ -136,7 +136,7 @@ def overview(catalog: CatalogLabels, taxonomy: Taxonomy) -> dict[str, Any]:
                 "kind": category.kind,
                 "tags": len(category.tags),
                 "known": int(known[i]),
-                "conflicts": counted.get(category.name, 0),
+                "conflicts": catalog.conflict_counts[category.name],
             }
             for i, category in enumerate(taxonomy.categories)
         },
@@ -187,4 +187,8 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|").replace("\n", " ")
+    """A value as text of a Markdown table. Names come from catalogs, so they must not act as markup."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    plain = html.escape(" ".join(str(value).split()), quote=False)
+    return re.sub(r"([\\`\[\]|])", r"\\\1", plain)

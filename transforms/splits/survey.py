@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.catalog.problems import Problem
+from transforms.catalog import limits
+from transforms.catalog.problems import FirstProblems, Problem, ProblemSample
 from transforms.catalog.reader import CatalogShard, read_shard
 from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.reports import LABEL_CONFLICTS
@@ -20,6 +21,12 @@ from transforms.taxonomy.targets import encode_targets
 
 SIDES = (*SPLITS, NONE)
 """Names of the sides, in the order of their numbers."""
+
+MOST_UNKNOWN = 10_000
+"""Most names of unknown tags that are counted."""
+
+MOST_CONFLICTS = 1_000_000
+"""Most conflicts that are listed. All of them are counted."""
 
 _BATCH = 10_000
 
@@ -77,9 +84,10 @@ class CatalogLabels:
       carried: tags of each track with a target over 0.
       known: bool [tracks, categories], whether the category is known for the track.
       weights: float64 [tags], sum of the targets.
-      conflicts: `CONFLICTS` rows.
-      unknown: tags that the taxonomy does not have -> number of tracks.
-      problems: problems of rows that cannot be read.
+      conflicts: `LABEL_CONFLICTS` rows of the first conflicts.
+      conflict_counts: category -> number of all its conflicts.
+      unknown: tags that the taxonomy does not have -> number of tracks; the first `MOST_UNKNOWN` names, cut if long.
+      problems: number of the problems of rows that cannot be read, and the first of them.
     """
 
     tracks: Hashes
@@ -91,8 +99,9 @@ class CatalogLabels:
     known: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.float64]
     conflicts: pa.Table
+    conflict_counts: Counter[str]
     unknown: Counter[str]
-    problems: list[Problem]
+    problems: ProblemSample
 
 
 def read_labels(
@@ -112,7 +121,7 @@ def read_labels(
     reader = _Reader(taxonomy, side_of, bytes_column)
     for shard in shards:
         for batch, problems in read_shard(shard):
-            reader.problems += problems
+            reader.problems.add(problems)
             for row in batch.to_pylist():
                 reader.add(row)
     return reader.labels()
@@ -134,14 +143,15 @@ class _Reader:
         self._weights = np.zeros(len(taxonomy.tags))
         self._conflicts: list[dict[str, Any]] = []
         self._conflict_batches: list[pa.RecordBatch] = []
+        self._conflict_counts: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
-        self.problems: list[Problem] = []
+        self.problems = FirstProblems()
 
     def add(self, row: dict[str, Any]) -> None:
         try:
             side = self._side_of(row)
         except ValueError as error:
-            self.problems.append(Problem(file=row[FILE], row=row[ROW], column=None, message=str(error)))
+            self.problems.add([Problem(file=row[FILE], row=row[ROW], column=None, message=str(error))])
             return
         said = [(entry["tag"], entry["weight"]) for entry in row["tags"] or ()]
         labels = encode_targets(said, self._taxonomy)
@@ -153,13 +163,22 @@ class _Reader:
         self._tags.append(np.flatnonzero(labels.targets).astype(self._type))
         self._known.append((labels.mask[self._starts] > 0).tobytes())
         self._weights += labels.targets
-        self._unknown.update(labels.unknown)
+        for tag in labels.unknown:
+            self._count_unknown(tag)
         for name in labels.conflicts:
             self._add_conflict(row, name, said)
 
+    def _count_unknown(self, tag: str) -> None:
+        name = _cut(tag, limits.NAME_CHARS)
+        if name in self._unknown or len(self._unknown) < MOST_UNKNOWN:
+            self._unknown[name] += 1
+
     def _add_conflict(self, row: dict[str, Any], name: str, said: list[tuple[str, float | None]]) -> None:
+        self._conflict_counts[name] += 1
+        if self._conflict_counts.total() > MOST_CONFLICTS:
+            return
         kind = next(category.kind for category in self._taxonomy.categories if category.name == name)
-        tags = "|".join(tag if weight is None else f"{tag}:{weight:g}" for tag, weight in said)
+        tags = _cut("|".join(tag if weight is None else f"{tag}:{weight:g}" for tag, weight in said), limits.NAME_CHARS)
         place = {"file": row[FILE], "row": row[ROW]}
         self._conflicts.append({"track_id": row["track_id"], "category": name, "kind": kind, "tags": tags, **place})
         if len(self._conflicts) == _BATCH:
@@ -185,9 +204,14 @@ class _Reader:
             known=known,
             weights=self._weights,
             conflicts=pa.Table.from_batches([*self._conflict_batches, rest], LABEL_CONFLICTS),
+            conflict_counts=self._conflict_counts,
             unknown=self._unknown,
-            problems=self.problems,
+            problems=self.problems.sample(),
         )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def hash_of(text: str) -> int:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.catalog.problems import Problem
+from transforms.catalog.problems import FirstProblems, Problem
 from transforms.catalog.reader import CatalogShard, read_shard
+from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import SplitRatios, group_of, split_of
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
@@ -32,7 +33,7 @@ class TrackLabels(NamedTuple):
 
 
 def labels_of_rows(
-    shards: Iterable[CatalogShard], taxonomy: Taxonomy, column: str | None, problems: list[Problem]
+    shards: Iterable[CatalogShard], taxonomy: Taxonomy, column: str | None, problems: FirstProblems
 ) -> Iterator[TrackLabels]:
     """Labels of the catalog rows in which a category of the taxonomy is known. Other tags are ignored.
 
@@ -41,15 +42,18 @@ def labels_of_rows(
       taxonomy: defines the tags.
       column: further column with the official split; None: no track has one.
       problems: receives the problems of the rows that are left out.
-
-    Raises:
-      ValueError: a value of `column` is not the name of a side.
+    A value of `column` that is not the name of a side is a problem of its row.
     """
     for shard in shards:
         for batch, faults in read_shard(shard):
-            problems.extend(faults)
+            problems.add(faults)
             for row in batch.to_pylist():
                 labels = encode_targets([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
-                if labels.mask.any():
+                if not labels.mask.any():
+                    continue
+                try:
                     official = split_of(row, SplitRatios(), column) if column else None
-                    yield TrackLabels(row["track_id"], group_of(row), labels.targets, labels.mask, official)
+                except ValueError as error:
+                    problems.add([Problem(file=row[FILE], row=row[ROW], column=column, message=str(error))])
+                    continue
+                yield TrackLabels(row["track_id"], group_of(row), labels.targets, labels.mask, official)

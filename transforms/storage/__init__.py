@@ -40,6 +40,8 @@ __all__ = [
     "UnknownScheme",
     "create",
     "delete",
+    "ensure",
+    "ensure_upload",
     "exists",
     "is_absolute",
     "join",
@@ -114,6 +116,26 @@ def create(url: str, data: bytes) -> None:
     _backend(url).create(url, data)
 
 
+def ensure(url: str, data: bytes) -> None:
+    """Like `create`, but a file with the same bytes counts as created.
+
+    Raises:
+      AlreadyExists: the name is taken by other bytes.
+    """
+    try:
+        create(url, data)
+    except AlreadyExists:
+        if not _holds(url, data):
+            raise
+
+
+def _holds(url: str, data: bytes) -> bool:
+    try:
+        return read_bytes(url, max_bytes=len(data)) == data
+    except TooLarge:
+        return False
+
+
 def write_bytes(url: str, data: bytes) -> None:
     """Writes or replaces a file atomically: a reader sees the old bytes or the new ones, never a mixture."""
     _backend(url).write_bytes(url, data)
@@ -125,6 +147,30 @@ def upload(local_path: Path, url: str) -> None:
     A local target may be a hard link to `local_path`: delete the source or leave it, but do not write to it.
     """
     _backend(url).upload(local_path, url)
+
+
+def ensure_upload(local_path: Path, url: str) -> None:
+    """Like `upload`, but a file with the same bytes counts as uploaded.
+
+    Raises:
+      AlreadyExists: the name is taken by other bytes.
+    """
+    try:
+        upload(local_path, url)
+    except AlreadyExists:
+        with open_input(str(local_path)) as own, open_input(url) as other:
+            if not _same_bytes(own, other):
+                raise
+
+
+def _same_bytes(one: BinaryIO, other: BinaryIO) -> bool:
+    while (piece := one.read(_PIECE)) == other.read(_PIECE):
+        if not piece:
+            return True
+    return False
+
+
+_PIECE = 1 << 22
 
 
 def list_files(url: str) -> Iterator[FileInfo]:

@@ -8,6 +8,7 @@ column pruning.
 import contextlib
 import datetime
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -117,22 +118,29 @@ def connect(
     opened |= {f"snapshot_{number}_": open_snapshot(snapshot.root, number) for number in numbers}
     files = {name: file for reader in opened.values() if reader for name, file in _files(reader).items()}
     statements = [view for prefix, reader in opened.items() for view in _views(reader, prefix)]
-    connection = duckdb.connect(":memory:")
-    try:
-        connection.register_filesystem(_file_system(files))
-        for statement in [*statements, *_locks(files)]:
-            connection.execute(statement)
-        yield connection
-    finally:
-        connection.unregister_filesystem(PROTOCOL)
-        connection.close()
+    with tempfile.TemporaryDirectory(prefix="catalog-tagger-query-") as folder:
+        connection = duckdb.connect(":memory:")
+        try:
+            connection.register_filesystem(_file_system(files))
+            for statement in [*statements, *_locks(files, folder)]:
+                connection.execute(statement)
+            yield connection
+        finally:
+            connection.unregister_filesystem(PROTOCOL)
+            connection.close()
 
 
-def _locks(files: Iterable[str]) -> list[str]:
-    """Statements after which the connection opens only these files."""
+def _locks(files: Iterable[str], folder: str) -> list[str]:
+    """Statements after which the connection opens only these files, and its own ones in `folder`.
+
+    DuckDB lets every query read the folder of its temporary files, by default `.tmp` in the working folder.
+    """
     return [
         "SET python_enable_replacements = false",
         "SET TimeZone = 'UTC'",
+        f"SET temp_directory = {quoted(folder)}",
+        "SET autoinstall_known_extensions = false",
+        "SET autoload_known_extensions = false",
         f"SET allowed_paths = [{', '.join(quoted(name) for name in files)}]",
         "SET enable_external_access = false",
         "SET lock_configuration = true",

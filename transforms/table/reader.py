@@ -22,11 +22,10 @@ from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.formats.hashing import bucket_of
-from transforms.formats.parquet import open_parquet, row_groups_with
+from transforms.formats.parquet import CheckedFile, open_parquet
 from transforms.schemas.tables import TABLES
 from transforms.table.as_of import moment_of
 from transforms.table.checked import open_published
@@ -141,7 +140,7 @@ class SnapshotReader:
             elif file.bucket in wanted:
                 yield from self._read(file, columns, wanted[file.bucket])
 
-    def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[pq.ParquetFile]:
+    def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[CheckedFile]:
         return open_parquet(self.url(file), open_file=lambda _: self.open(file))
 
     def previous(self) -> "SnapshotReader | None":
@@ -189,9 +188,7 @@ class SnapshotReader:
         with self._parquet(file) as parquet:
             self._check_columns(file.table, parquet.schema_arrow, columns)
             names = parquet.schema_arrow.names if columns is None else list(columns)
-            groups = (
-                range(parquet.num_row_groups) if track_ids is None else row_groups_with(parquet, TRACK_ID, track_ids)
-            )
+            groups = range(parquet.num_row_groups) if track_ids is None else parquet.groups_with(TRACK_ID, track_ids)
             read = names if track_ids is None else [TRACK_ID, *names]
             wanted = pa.array(track_ids or (), pa.string())
             # One row group per call, because a call fetches the columns of all its groups before the first batch.

@@ -172,14 +172,15 @@ def _candidates(
 ) -> pa.Table:
     """Outcomes of the rows in the parent snapshot and in all part files, with `preference`: the smallest is chosen.
 
-    The order of preference is: embedding of the snapshot, embedding of a part file, reject of the snapshot, reject of
-    this launch, older reject, older reject that every run retries.
+    What is carried from the snapshot is used: an embedding, or a reject that is not retried. For other rows, the order
+    of preference is: embedding of a part file, reject of this launch, older reject, older reject that is due again.
+    Part files never replace a carried reject: otherwise an interrupted run, or another track of the bucket, would
+    change the result.
     """
     carried = _carried(known, bucket, rows, columns)
-    ranked = [_ranked(carried, 0, 2)]
+    ranked = [_ranked(carried, 0, 0)]
     if carried.num_rows < rows.num_rows:  # else the parent snapshot has an outcome of every track
-        embedded = carried.filter(pc.is_null(carried["reason"]))["track_id"].combine_chunks()
-        left = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=embedded)))
+        left = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=carried["track_id"].combine_chunks())))
         names = {url.rpartition("/")[2] for url in latest}
         same: dict[str, str] = {}
         for name, part in _parts(known, bucket, left, (*columns, "reason", "stage", "source_sha256")):

@@ -65,18 +65,10 @@ def write_part(root: str, bucket: int, rows: pa.Table, embedding_id: str) -> str
     data = parquet_bytes(rows.select(PART.names).cast(PART), ids={"embedding_id": embedding_id})
     url = storage.join(part_folder(root, bucket), f"{digest(data)[:_NAME_DIGITS]}.parquet")
     try:
-        storage.create(url, data)
-    except storage.AlreadyExists:  # an earlier attempt wrote it
-        if not _holds(url, data):
-            storage.write_bytes(url, data)
-    return url
-
-
-def _holds(url: str, data: bytes) -> bool:
-    try:
-        return storage.read_bytes(url, max_bytes=len(data)) == data
+        storage.ensure(url, data)  # an earlier attempt may have written it
     except storage.StorageError:
-        return False
+        storage.write_bytes(url, data)
+    return url
 
 
 def read_parts(

@@ -118,7 +118,7 @@ def test_no_bundle_is_said_so(tmp_path):
 
 def test_a_bundle_is_never_overwritten(bundle):
     with pytest.raises(BundleError, match="already holds a bundle"):
-        write_fake_bundle(bundle.url, TAXONOMY, SPEC)
+        write_fake_bundle(bundle.url, TAXONOMY, SPEC, seed=1)
 
 
 def test_leftovers_are_not_mixed_with_a_new_bundle(bundle):

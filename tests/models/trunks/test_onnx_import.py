@@ -194,3 +194,65 @@ def test_a_missing_file_is_named(tmp_path, capsys):
     places = ["--onnx", "nowhere.onnx", "--feature-spec", str(tmp_path / "spec.json")]
     assert main(["import-model", "onnx", *places, "--output", str(tmp_path / "net")]) == 1
     assert "nowhere.onnx: no such file" in capsys.readouterr().err
+
+
+def odd_network(kind: int = FLOAT, values: int = 4, constant: bool = False) -> bytes:
+    """A network whose output is of a type, has a number of values per patch, or does not depend on the patches."""
+    from onnx import helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.random.default_rng(0).normal(size=(MELS, values)).astype(np.float32), "w")
+    nodes = [
+        helper.make_node("ReduceMean", ["patch"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w"], ["product"]),
+        helper.make_node("Sub", ["product", "product" if constant else "zero"], ["values"]),
+        helper.make_node("Cast", ["values"], ["embedding"], to=kind),
+    ]
+    zero = numpy_helper.from_array(np.float32(0), "zero")
+    patch = helper.make_tensor_value_info("patch", FLOAT, ("n", FRAMES, MELS))
+    found = helper.make_tensor_value_info("embedding", kind, ("n", values))
+    graph = helper.make_graph(nodes, "net", [patch], [found], [weights, zero])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "odd, words",
+    [
+        ({"kind": 7}, "returns tensor(int64): a trunk must return floating-point numbers"),
+        ({"kind": 8}, "returns tensor(string): a trunk must return floating-point numbers"),
+        ({"values": 0}, "a row of 1 to 65536 values for each patch"),
+        ({"values": 65_537}, "a row of 1 to 65536 values for each patch"),
+        ({"constant": True}, "gives all patches the same embedding"),
+    ],
+)
+def test_outputs_that_are_no_embeddings_are_one_line(imported, odd, words, capfd):
+    assert imported(odd_network(**odd))[0] == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert words in line and "internal error" not in line
+
+
+def test_a_network_that_fails_is_one_line(imported, capfd):
+    """ONNX Runtime logs an error that it also raises."""
+    from onnx import helper, numpy_helper
+
+    size = numpy_helper.from_array(np.array([1 << 60]), "size")
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["large"]),
+        helper.make_node("ReduceSum", ["large"], ["sum"], keepdims=0),
+        helper.make_node("ReduceMean", ["patch"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("Add", ["mean", "sum"], ["embedding"]),
+    ]
+    patch = helper.make_tensor_value_info("patch", FLOAT, ("n", FRAMES, MELS))
+    found = helper.make_tensor_value_info("embedding", FLOAT, None)
+    graph = helper.make_graph(nodes, "net", [patch], [found], [size])
+    onnx = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+    assert imported(onnx)[0] == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "net.onnx: " in line and "internal error" not in line
+
+
+def test_an_import_can_be_started_again(imported):
+    code, url = imported(network())
+    before = {path.name: path.read_bytes() for path in Path(url).iterdir()}
+    assert code == 0 and imported(network())[0] == 0
+    assert {path.name: path.read_bytes() for path in Path(url).iterdir()} == before
+    assert imported(network(op="ReduceMax"))[0] == 1

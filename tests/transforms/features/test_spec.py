@@ -27,6 +27,26 @@ def test_a_spec_that_cannot_be_is_refused_by_name(wrong):
         dataclasses.replace(SPEC, **wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n_mels": 1_000_000},
+        {"n_fft": 1_000_000, "min_duration_s": 100},
+        {"n_fft": 65_536, "n_mels": 4096, "min_duration_s": 10},
+        {"patch_frames": 1_000_000, "patches_per_track": 1024},
+        {"patch_frames": 100_000, "patches_per_track": 64},
+    ],
+)
+def test_a_spec_that_would_fill_the_memory_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"would take [0-9.]+ GiB of memory, at most 1 GiB"):
+        dataclasses.replace(SPEC, **wrong)
+
+
+def test_usual_specs_are_far_below_the_limit():
+    large = dataclasses.replace(SPEC, n_fft=8192, n_mels=512, patches_per_track=128, min_duration_s=1)
+    assert SPEC.memory_bytes < 1 << 22 and large.memory_bytes < 1 << 28
+
+
 def test_json_and_back():
     assert FeatureSpec.from_json(SPEC.to_json()) == SPEC
 

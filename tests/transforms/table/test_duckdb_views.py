@@ -1,3 +1,4 @@
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -55,6 +56,11 @@ def test_folders_do_not_become_columns(connection):
         "COPY tracks TO 'stolen.csv'",
         "ATTACH 'other.db'",
         "INSTALL httpfs",
+        "FROM sqlite_scan('other.db', 'table')",
+        "FROM query('COPY (SELECT 1) TO ''stolen.csv''')",
+        "FROM json_execute_serialized_sql(json_serialize_sql('FROM read_csv(''/etc/passwd'')'))",
+        "FROM enable_logging(storage = 'file', storage_path = 'log')",
+        "FROM enable_profiling(save_location = 'profile')",
         "SET enable_external_access = true",
         "SET allowed_paths = ['/etc/passwd']",
     ],
@@ -62,6 +68,25 @@ def test_folders_do_not_become_columns(connection):
 def test_nothing_else_can_be_opened(connection, sql):
     with pytest.raises(duckdb.Error):
         connection.sql(sql).fetchall()
+
+
+def test_no_folder_of_the_user_is_open_to_queries(table, tmp_path, monkeypatch):
+    """DuckDB opens the folder of its temporary files to every query; by default it is `.tmp` in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".tmp").mkdir()
+    (tmp_path / ".tmp" / "secret.csv").write_text("secret")
+    with connect(open_snapshot(table, 2)) as connection:
+        for sql in ("FROM read_text('.tmp/secret.csv')", f"FROM read_text('{tmp_path}/.tmp/secret.csv')"):
+            with pytest.raises(duckdb.PermissionException):
+                connection.sql(sql).fetchall()
+
+
+def test_the_folder_of_temporary_files_is_removed(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with connect(open_snapshot(table, 2)) as connection:
+        ((folder,),) = connection.sql("SELECT current_setting('temp_directory')").fetchall()
+        assert Path(folder).parent == tmp_path
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("statement", ["{}", "WITH written AS ({}) SELECT * FROM written"])

@@ -223,8 +223,8 @@ def test_row_groups_are_skipped_by_their_statistics(root, tmp_path, monkeypatch)
     ids = [f"track-{n:04d}" for n in range(10)]
     path.write_bytes(parquet.parquet_bytes(pa.table({"track_id": ids})))
     with parquet.open_parquet(str(path)) as file:
-        assert parquet.row_groups_with(file, "track_id", ["track-0000", "track-0005"]) == [0, 2]
-        assert parquet.row_groups_with(file, "track_id", ["nobody", "track-0004x", "zebra"]) == [2]
+        assert file.groups_with("track_id", ["track-0000", "track-0005"]) == [0, 2]
+        assert file.groups_with("track_id", ["nobody", "track-0004x", "zebra"]) == [2]
 
 
 def test_rows_are_read_across_row_groups(tmp_path, monkeypatch):

@@ -146,3 +146,23 @@ def test_the_parent_is_read_once_and_never_sent(tmp_path: Path) -> None:
     before = pickle.dumps(known)
     assert known.snapshot is known.snapshot and known.snapshot.manifest.number == number
     assert pickle.dumps(known) == before and pickle.loads(before) == known
+
+
+@pytest.mark.parametrize("neighbours", [(), ("new",)])
+def test_a_carried_reject_does_not_depend_on_the_tracks_of_its_bucket(
+    tmp_path: Path, neighbours: tuple[str, ...]
+) -> None:
+    """A killed run that retried rejects left an embedding. Part files are read only if some track has no outcome."""
+    bundle, table = fake_bundle(tmp_path / "bundle"), tmp_path / "table"
+    number = publish_table(table, bundle, 3).number
+    ids, bucket = ids_of(bundle), bucket_of("broken-b", BUCKETS)
+    known = PriorOutcomes(root=str(table), parent=number, ids=ids, due_again=frozenset())
+    done = [{"track_id": track, "source_version": "1", "embedding": [1.0]} for track in ("broken-b", "new")]
+    write_part(str(table), bucket, pa.Table.from_pylist(done, schema=PART), ids.embedding_id)
+    rows = _rows(("broken-b", "1"), *((track, "1") for track in neighbours))
+    found = assembled(known, bucket, rows, ["track_id", "source_version", "reason", "carried"]).to_pylist()
+    assert found[0]["track_id"] == "broken-b" and found[0]["reason"] and found[0]["carried"]
+    assert [row["track_id"] for row in found[1:]] == list(neighbours)
+    again = PriorOutcomes(root=str(table), parent=number, ids=ids, due_again=frozenset(), retry_rejects=True)
+    (first, *_) = assembled(again, bucket, rows, ["track_id", "source_version", "reason", "carried"]).to_pylist()
+    assert first["reason"] is None and not first["carried"]
