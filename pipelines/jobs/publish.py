@@ -3,8 +3,11 @@
 catalog-tagger publish table
 """
 
+from typing import Any
+
 from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments
+from pipelines.planning.outcome import outcome_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError
 from transforms import storage
@@ -51,11 +54,17 @@ def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
         raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
     if receipt.run_id is None:
         raise CommandFailed(receipt.problem_report("tagged"))
-    return publish_run(table, receipt.run_id, limits, counts=receipt.counts)
+    return publish_run(table, receipt.run_id, limits, counts=receipt.counts, plan=receipt.plan)
 
 
-def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, int] | None = None) -> Answer:
-    """Publishes a run and returns its counts; `counts` are those of this launch, if it is known.
+def publish_run(
+    table: str,
+    run_id: str,
+    limits: GateLimits,
+    counts: dict[str, int] | None = None,
+    plan: dict[str, Any] | None = None,
+) -> Answer:
+    """Publishes a run and returns its counts; `counts` and `plan` are those of this launch, if it is known.
 
     Raises:
       CommandFailed: there is no such run, or a gate refuses it.
@@ -69,9 +78,16 @@ def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, i
     except Refused as refused:
         raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
     counts = counts or finished.counts
+    plan = plan or finished.plan
     counted = ", ".join(f"{name} {counts[name]}" for name in COUNTS)
     return Answer(
-        text=f"snapshot {snapshot.number} of {table}: {counted}\ncontent hash {snapshot.run.content_hash}",
+        text="\n".join(
+            [
+                f"snapshot {snapshot.number} of {table}: {counted}",
+                *outcome_lines(plan),
+                f"content hash {snapshot.run.content_hash}",
+            ]
+        ),
         document={
             "table": table,
             "snapshot": snapshot.number,
@@ -79,6 +95,7 @@ def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, i
             "content_hash": snapshot.run.content_hash,
             "counts": {name: counts[name] for name in COUNTS},
             "reasons": snapshot.run.reasons,
+            "plan": plan,
         },
     )
 

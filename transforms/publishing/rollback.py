@@ -46,6 +46,7 @@ def rollback_run(old: Snapshot, parent: int, reason: str | None = None) -> Run:
         changes={},
         gates={},
         measured={},
+        plan={},
         rolled_back_to=old.number,
         rollback_reason=reason,
     )

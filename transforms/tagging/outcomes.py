@@ -60,6 +60,11 @@ class PriorOutcomes:
         """The parent snapshot. It is opened once, because all buckets of a worker need it."""
         return None if self.parent is None else open_snapshot(self.root, self.parent)
 
+    @property
+    def tracks_before(self) -> int:
+        """Number of tracks of the parent snapshot; 0 if there is none."""
+        return 0 if self.snapshot is None else self.snapshot.manifest.run.counts["catalog"]
+
     def keeps(self, outcomes: pa.Table) -> pa.Table:
         """Returns the outcomes that are reused: embedded tracks, and rejected tracks that are not retried."""
         return outcomes.filter(pc.invert(pc.is_valid(outcomes["reason"]) if self.retry_rejects else self.due(outcomes)))
@@ -109,11 +114,14 @@ class Unsettled(NamedTuple):
 
     Attributes:
       rows: the rows whose tracks need extraction.
+      settled: the outcomes that are reused for the other rows: `track_id`, `source_version`, `reason`, `detail`,
+        `carried`.
       due: ids of the tracks whose reject in the parent snapshot is retried although the source is unchanged.
       histories: track_id -> `detail` that says in which earlier runs the machine ended the track's decoding process.
     """
 
     rows: pa.Table
+    settled: pa.Table
     due: frozenset[str]
     histories: dict[str, str]
 
@@ -127,10 +135,10 @@ def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
     done = known.keeps(_best(candidates))
     todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
     if todo.num_rows == 0 or known.snapshot is None:
-        return Unsettled(todo, frozenset(), _histories(candidates))
+        return Unsettled(todo, done, frozenset(), _histories(candidates))
     ledger = _same_source(known.snapshot.scan("ledger", list(_PLANNED[:4]), bucket=bucket), todo)
     due = frozenset(ledger.filter(known.due(ledger))["track_id"].to_pylist())
-    return Unsettled(todo, due, _histories(ledger) | _histories(candidates))
+    return Unsettled(todo, done, due, _histories(ledger) | _histories(candidates))
 
 
 def _histories(outcomes: pa.Table) -> dict[str, str]:
