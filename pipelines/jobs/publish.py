@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.planning.outcome import outcome_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError
@@ -21,6 +22,7 @@ from transforms.table.snapshots import COUNTS
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Publishes one run."""
+    check_writes("TABLE", args.table, "table")
     limits = gate_limits(args)
     receipt = None if args.run else receipts.newest(args.table)
     try:

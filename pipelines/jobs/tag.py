@@ -25,6 +25,7 @@ from pipelines.inputs.catalog import (
     open_catalog,
 )
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.source_roots import source_roots
 from pipelines.jobs.publish import publish_receipt, race_lost
 from pipelines.launch.beam import (
@@ -261,6 +262,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
       UsageError: a value is out of its range.
       CommandFailed: catalog, bundle or table cannot be read.
     """
+    for flag, table in (("--table", args.table), *(("--also", table) for _, table in args.also)):
+        check_writes(flag, table, "table")
     limits = gate_limits(args)
     publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
     check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets, workers=args.workers, measure=args.measure)
