@@ -7,6 +7,7 @@ from models.bundles.trunk_bundle import TrunkBundle, load_trunks, read_manifest_
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.dataset.manifest import read_manifest
+from transforms.splits.by_artist import SPLITS
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
@@ -69,7 +70,7 @@ def describe_dataset(url: str) -> Answer:
     lines = [
         f"dataset {url}: {len(manifest.shards)} shards, {document['bytes']} bytes",
         "tracks: " + ", ".join(f"{name} {count}" for name, count in manifest.counts.items()),
-        "examples: " + ", ".join(f"{name} {count}" for name, count in manifest.splits.items()),
+        "examples: " + ", ".join(f"{name} {manifest.splits.get(name, 0)}" for name in SPLITS),
         *_category_lines(categories),
         *_id_lines(ids),
     ]

@@ -55,7 +55,7 @@ def test_new_heads_tag_a_table_again_without_its_audio(told, tmp_path, capsys):
     gone.folder.mkdir()
     shutil.copy(world.catalog, gone.catalog)
     shutil.copytree(new, gone.bundle)
-    snapshot = tag(gone, tmp_path / "table")
+    snapshot = tag(gone, tmp_path / "table", "--accept-changes")
     assert snapshot.run.counts["decoded"] == 0 and snapshot.run.counts["carried"] > 20
     tags = set(read_table(tmp_path / "table", snapshot, "track_tags")["tag"].to_pylist())
     assert tags == set(load_bundle(new).taxonomy.tag_ids)
