@@ -84,11 +84,11 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     follows = "which has no snapshot yet" if parent is None else f"after snapshot {parent}"
     yield f"plan for {document['table']}, {follows}; nothing was written"
     tracks = document["tracks"]
-    rows = [["catalog", "all", tracks["catalog"]]]
-    rows += [["why", text, forecast.causes[cause]] for cause, text in _CAUSES.items()]
-    rows += [["what", text, forecast.actions[action]] for action, text in _ACTIONS.items()]
+    rows = [["all", "in the catalog", tracks["catalog"]]]
+    rows += [["cause", text, forecast.causes[cause]] for cause, text in _CAUSES.items()]
+    rows += [["action", text, forecast.actions[action]] for action, text in _ACTIONS.items()]
     rows += [["removed", "not in the catalog any more", tracks["removed"]]]
-    yield table_text(["", "tracks", "count"], rows, most_rows=len(rows))
+    yield table_text(["", "tracks", "number"], rows, most_rows=len(rows))
     yield from (f"also embedded for {also['table']}: {also['tracks']} tracks" for also in document["also"])
     yield from _costs(document)
     changes = document["changes"]
