@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-from pipelines.inputs.catalog import check_split_column, fail_on_problems, open_catalog
-from transforms.catalog.problems import Problem
+from pipelines.inputs.catalog import check_split_column, open_catalog
+from pipelines.terminal.errors import CommandFailed
+from transforms.catalog.problems import FirstProblems
 from transforms.splits.track_labels import TrackLabels, UnknownTags, labels_of_rows
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
 def catalog_labels(
-    catalog: str, taxonomy: Taxonomy, column: str | None, done: str, unknown_tags: UnknownTags
+    catalog: str, taxonomy: Taxonomy, column: str | None, done: str, unknown_tags: UnknownTags = "drop"
 ) -> Iterator[TrackLabels]:
     """Yields the labels of a catalog, see `labels_of_rows`. Problems are raised after the last row, all in one error.
 
@@ -26,6 +27,8 @@ def catalog_labels(
     """
     shards, _ = open_catalog(catalog)
     check_split_column(column, shards[0])
-    problems: list[Problem] = []
+    problems = FirstProblems()
     yield from labels_of_rows(shards, taxonomy, column, problems, unknown_tags)
-    fail_on_problems(problems, done)
+    if (found := problems.sample()).count:
+        lines = (f"{found.count} problems in the catalog, nothing was {done}:", *found.lines)
+        raise CommandFailed("\n".join(lines))

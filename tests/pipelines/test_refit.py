@@ -48,7 +48,7 @@ def test_new_heads_tag_a_table_again_without_its_audio(told, tmp_path, capsys):
     world, table = told
     (tmp_path / "tags.yaml").write_text(WIDER)
     new = str(tmp_path / "new")
-    assert refit(world, table, new, "--taxonomy", str(tmp_path / "tags.yaml")) == 0
+    assert refit(world, table, new, "--taxonomy", str(tmp_path / "tags.yaml"), "--unknown-tags=drop") == 0
     assert "tagger" in capsys.readouterr().out
     shutil.copytree(table, tmp_path / "table")
     gone = dataclasses.replace(world, folder=tmp_path / "no-audio")

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.catalog.problems import Problem
+from transforms.catalog.problems import FirstProblems, Problem
 from transforms.catalog.reader import CatalogShard, read_shard
 from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import SplitRatios, group_of, split_of
@@ -50,7 +50,7 @@ def labels_of_rows(
     shards: Iterable[CatalogShard],
     taxonomy: Taxonomy,
     column: str | None,
-    problems: list[Problem],
+    problems: FirstProblems,
     unknown_tags: UnknownTags = "drop",
 ) -> Iterator[TrackLabels]:
     """Labels of the catalog rows in which a category of the taxonomy is known.
@@ -67,10 +67,10 @@ def labels_of_rows(
     """
     for shard in shards:
         for batch, faults in read_shard(shard):
-            problems.extend(faults)
+            problems.add(faults)
             for row in batch.to_pylist():
                 if unknown_tags == "fail":
-                    problems.extend(unknown_tags_of(row, taxonomy))
+                    problems.add(list(unknown_tags_of(row, taxonomy)))
                 labels = encode_targets([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
                 if labels.mask.any():
                     official = split_of(row, SplitRatios(), column) if column else None

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.bundles.fake import write_fake_bundle
-from tests.support.simulated import SimulatedTable, load
+from tests.support.simulated import BUCKETS, SimulatedTable, load
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms.audio.errors import DUE_AGAIN
+from transforms.formats.hashing import bucket_of
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.forecast import ACTIONS, CAUSES
 from transforms.tagging.tagger import ids_of
@@ -20,6 +21,7 @@ from transforms.taxonomy.hierarchy import Taxonomy
 
 TRACKS = [f"t{i}" for i in range(9)]
 VERSIONS = ("1", "2", "missing")
+CARRIED = ("taxonomy", "heads", "unchanged")
 REASONS = (None, None, "silent", "unavailable", "not_found")
 FEWER = Taxonomy(categories=TAXONOMY.categories[:2])
 OTHER_SPEC = dataclasses.replace(SPEC, patches_per_track=5)
@@ -72,11 +74,20 @@ class Memory:
         self.ids = None
         self.parts: dict[tuple[str, str, str], set[str | None]] = {}
 
-    def decide(self, track: str, version: str, ids, retry: bool) -> tuple[str, str]:
-        """Cause and action of a track."""
-        cause = self._cause(track, version, ids, retry)
+    def decide(self, catalog: dict[str, str], ids, retry: bool) -> list[tuple[str, str]]:
+        """Cause and action of each track. Part files are not opened for a bucket of which the snapshot has all."""
+        causes = {track: self._cause(track, version, ids, retry) for track, version in catalog.items()}
+        opened = {bucket_of(track, BUCKETS) for track, cause in causes.items() if cause not in (*CARRIED, "remembered")}
+        return [
+            ("remembered", "remember")
+            if cause == "remembered" and bucket_of(track, BUCKETS) not in opened
+            else self._decide(track, catalog[track], cause, ids, retry)
+            for track, cause in causes.items()
+        ]
+
+    def _decide(self, track: str, version: str, cause: str, ids, retry: bool) -> tuple[str, str]:
         kept = {r for r in self.parts.get((track, version, ids.embedding_id), set()) if self._stays(r, version, retry)}
-        if cause in ("taxonomy", "heads", "unchanged"):
+        if cause in CARRIED:
             return cause, "carry"
         if None in kept:
             return cause, "reuse"
@@ -110,7 +121,7 @@ def check(launch: Launch, memory: Memory, table: SimulatedTable, model: str) -> 
     ids = ids_of(load(model))
     options = {"retry_rejects": launch.retry, "publication": PublishedRows(top_k=launch.top_k)}
     stages = table.stages(launch.catalog, model, **options)
-    decided = [memory.decide(track, version, ids, launch.retry) for track, version in launch.catalog.items()]
+    decided = memory.decide(launch.catalog, ids, launch.retry)
     expected = [Counter(names) for names in zip(*decided, strict=True)]
     found = table.plan(stages).forecast
     assert [+found.causes, +found.actions] == expected
