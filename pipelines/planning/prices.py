@@ -7,7 +7,7 @@ from pipelines.terminal.errors import CommandFailed
 from transforms import storage
 from transforms.formats.documents import YAML_BYTES, parse_yaml
 from transforms.formats.record_types import check_types
-from transforms.tagging.costs import Estimate
+from transforms.tagging.costs import RunEstimate
 
 GIGABYTE = 1e9
 
@@ -55,7 +55,7 @@ class Prices:
             text = str(error).removeprefix(f"{url}: ")
             raise CommandFailed(f"--prices {url}: {text}: see deploy/prices.yaml for an example") from error
 
-    def of(self, estimate: Estimate) -> dict[str, Any]:
+    def of(self, estimate: RunEstimate) -> dict[str, Any]:
         """The cost of a run; a part is None if it is not known. `storage_month`: one month of what the run writes."""
         stored = _sum(estimate.table_bytes, estimate.part_bytes)
         parts = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
-from transforms.tagging.costs import STAGES, Estimate, UnitCosts
+from transforms.tagging.costs import STAGES, RunEstimate, UnitCosts
 from transforms.tagging.forecast import Forecast
 
 _CAUSES = {
@@ -32,7 +32,7 @@ def plan_answer(
     facts: Mapping[str, Any],
     forecast: Forecast,
     before: int,
-    estimate: Estimate,
+    estimate: RunEstimate,
     units: UnitCosts,
     *,
     workers: int | None,
@@ -146,7 +146,7 @@ def duration_text(seconds: float) -> str:
     """A time for people.
 
     >>> duration_text(5), duration_text(150), duration_text(7_300)
-    ('5 s', '2 min 30 s', '2 h 2 min')
+    ('5 s', '2 min 30 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.3g} s"

@@ -61,7 +61,7 @@ class UnitCosts:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Estimate:
+class RunEstimate:
     """Expected cost of a run.
 
     Attributes:
@@ -84,14 +84,14 @@ class Estimate:
         return None if self.unknown else sum(self.core_seconds.values()) / 3600
 
 
-def estimated(forecast: Forecast, units: UnitCosts, bundles: int = 1) -> Estimate:
+def estimated(forecast: Forecast, units: UnitCosts, bundles: int = 1) -> RunEstimate:
     """The cost of what is forecast; `bundles` is the number of bundles that embed each track."""
     extract, catalog = forecast.actions["extract"], forecast.catalog
     tracks = {"plan": catalog, "read": extract, "extract": extract, "embed": extract * bundles, "assemble": catalog}
     known = units.core_seconds
     unsized = extract - forecast.sized
     rest = _times(units.source_bytes, unsized)
-    return Estimate(
+    return RunEstimate(
         core_seconds={stage: known.get(stage, 0.0) * tracks[stage] for stage in STAGES},
         unknown=tuple(stage for stage in STAGES if tracks[stage] and stage not in known),
         read_bytes=None if rest is None else forecast.read_bytes + rest,
