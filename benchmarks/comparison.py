@@ -76,12 +76,17 @@ def _tables(tracks: list[str], ids: Ids, run_id: str, number: int, bucket: int) 
     base = np.random.default_rng(bucket).beta(0.5, 2, (TAGS, len(tracks)))
     moved = np.random.default_rng((bucket, number)).normal(0, 0.05, base.shape) if number else 0
     scores = np.round(np.clip(base + moved, 0, 1), 4)
+    return {**made_tables(tracks, ids, run_id), "track_tags": _tag_rows(pa.array(tracks), scores)}
+
+
+def made_tables(tracks: list[str], ids: Ids, run_id: str) -> dict[str, pa.Table]:
+    """Rows of `tracks`, `embeddings` and `ledger`, equal but for their ids."""
     constant = {
         **{"uri": "x.flac", "status": "tagged", "source_version": "1", "run_id": run_id},
         **{"duration_s": 180.0, "sample_rate": 44_100, "channels": 2, "top_tags": [], "title": "Title"},
         **{"embedding": [0.0, 1.0], "artist": "Artist", **dataclasses.asdict(ids)},
     }
-    made = {
+    return {
         name: pa.table(
             [
                 pa.array(tracks) if f.name == "track_id" else _repeated(constant.get(f.name), f.type, len(tracks))
@@ -91,7 +96,6 @@ def _tables(tracks: list[str], ids: Ids, run_id: str, number: int, bucket: int) 
         )
         for name in ("tracks", "embeddings", "ledger")
     }
-    return {**made, "track_tags": _tag_rows(pa.array(tracks), scores)}
 
 
 def _repeated(value: object, kind: pa.DataType, count: int) -> pa.Array:

@@ -69,7 +69,7 @@ COMMANDS = {
         "The SQL `-` reads the query from standard input.",
     ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
-    "describe": Entry("describe", "Show the snapshots of a table: counts, ids and content hashes."),
+    "describe": Entry("describe", "Show the snapshots of a table, or what a bundle or dataset is."),
     "verify": Entry("verify", "Check every hash and count of a published snapshot, and that its tables agree."),
     "doctor": Entry("doctor", "Check whether a job can run: this machine, and the places and engine that are named."),
     "synthesize": Entry("synthesize", "Synthesise a catalog with audio and known tags."),

@@ -1,4 +1,4 @@
-"""Shows the snapshots of a table: when, how many tracks, made with what, and the hash of their content.
+"""Shows the snapshots of a table (when, how many tracks, made with what), or what a bundle or dataset is.
 
 catalog-tagger describe table
 """
@@ -12,10 +12,10 @@ from pipelines.terminal.command import Command
 
 
 @click.command(cls=Command)
-@click.argument("table", metavar="TABLE")
+@click.argument("table", metavar="TABLE|BUNDLE|DATASET")
 @answer_flags
 def command(**flags: Any) -> int:
-    """Prints all snapshots, the newest last."""
+    """Prints all snapshots of a table, the newest last; or the ids and tags of a bundle or dataset."""
     from pipelines.reading.describe import run
 
     return answer(run, flags)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags
+from pipelines.inputs.flags import answer, answer_flags, unknown_tags_flag
 from pipelines.terminal.command import Command
 
 
@@ -31,6 +31,7 @@ from pipelines.terminal.command import Command
     metavar="COLUMN",
     help="With --catalog: column with an official split, for artists that the bundle has not seen.",
 )
+@unknown_tags_flag
 @click.option(
     "--split",
     type=click.Choice(["test", "validation", "train"]),

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, split_flags, taxonomy_flag
+from pipelines.inputs.flags import (
+    answer,
+    answer_flags,
+    catalog_flag,
+    extraction_flags,
+    split_flags,
+    taxonomy_flag,
+    unknown_tags_flag,
+)
 from pipelines.launch.allocators import return_freed_memory
 from pipelines.terminal.command import Command
 
@@ -21,14 +29,7 @@ from pipelines.terminal.command import Command
     "--trunk", metavar="BUNDLE", help="Bundle whose feature spec is used, so that heads can be trained on its trunk."
 )
 @split_flags
-@click.option(
-    "--unknown-tags",
-    type=click.Choice(["fail", "drop"]),
-    default="fail",
-    show_default=True,
-    help="What to do with tags that a category of the taxonomy does not have: report them as problems, or drop and "
-    "count them.",
-)
+@unknown_tags_flag
 @extraction_flags(unit="shard", late="the job finishes the dataset")
 @answer_flags
 def command(**flags: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, combined, head_flags
+from pipelines.inputs.flags import answer, answer_flags, combined, head_flags, unknown_tags_flag
 from pipelines.terminal.command import Command
 
 refit_flags = combined(
@@ -27,6 +27,7 @@ refit_flags = combined(
         help="With --catalog: column with an official split. Ignored for artists already assigned by the bundle's "
         "split, except the value `none`, which always excludes a track.",
     ),
+    unknown_tags_flag,
     head_flags,
 )
 """Flags of `refit`, in this process or in a job."""

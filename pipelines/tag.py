@@ -7,10 +7,36 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, removed_flag
+from pipelines.inputs.flags import answer, answer_flags, catalog_flag, combined, extraction_flags, removed_flag
 from pipelines.inputs.numbers import RATIO, Number
 from pipelines.launch.allocators import return_freed_memory
 from pipelines.terminal.command import Command
+
+plan_flags = combined(
+    click.option(
+        "--plan",
+        is_flag=True,
+        help="Show what a run would do and cost, and change nothing. The plan is made on this machine, whatever "
+        "--runner is.",
+    ),
+    click.option(
+        "--measure",
+        type=int,
+        metavar="N",
+        help="With --plan: decode, embed and tag N of the tracks to measure what one costs (default: use what earlier "
+        "runs of this table measured).",
+    ),
+    click.option(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="With --plan: number of cores of the job, for the wall time (default for a local run: its workers).",
+    ),
+    click.option(
+        "--prices", metavar="YAML", help="With --plan: prices of a provider, such as deploy/prices.yaml, for the cost."
+    ),
+)
+"""Flags of `--plan`."""
 
 
 @click.command(cls=Command, beam=True)
@@ -47,6 +73,13 @@ from pipelines.terminal.command import Command
     help="Also compute embeddings for a second bundle with the same feature spec, so that tagging the catalog with it "
     "later needs no decoding. Repeatable.",
 )
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Run also if the bundle drops, renames or redefines tags of the table, or changes its thresholds, features or "
+    "trunk.",
+)
+@plan_flags
 @click.option("--retry-rejects", is_flag=True, help="Try every rejected track again.")
 @click.option(
     "--publish-deadline",

@@ -228,6 +228,26 @@ def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
     return _Embedding(chunk.bucket, rows, work)
 
 
+def try_chunk(chunk: Chunk, settings: EmbedSettings, embedders: Sequence[Embedder]) -> tuple[pa.Table, Work]:
+    """Extracts and embeds a chunk as a job does, and writes nothing.
+
+    Args:
+      chunk: the tracks.
+      settings: settings of the job.
+      embedders: its loaded trunks.
+
+    Returns:
+      Rows of a part file with the embeddings of the first trunk, and the work of all trunks.
+    """
+    extractor = ChunkExtractor(settings.roots, settings.spec, settings.limits, settings.children)
+    work = Work()
+    extraction = _Extraction(chunk.bucket, list(counted(extractor.extract(chunk), work)))
+    results = [_embed(extraction, embedder) for embedder in embedders]
+    for measure in (EMBED_TRACKS, EMBED_CORE):
+        work.add(measure, sum(value for result in results for value in result.work.values[measure]))
+    return pa.Table.from_pylist(results[0].rows, schema=PART), work
+
+
 def _row(track: ExtractedTrack, vector: np.ndarray | None) -> dict[str, object]:
     if vector is not None and not np.isfinite(vector).all():  # reject the track, so that no table contains NaN
         track = dataclasses.replace(track, features=None, error=Unknown("the trunk's values are not finite"))

@@ -1,6 +1,7 @@
 """RecordRun: the last step of `tag` writes the run manifest, unless the catalog has problems, and a receipt."""
 
 import dataclasses
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import pyarrow as pa
 from apache_beam.typehints import no_annotations
 
 from transforms.catalog.problems import ProblemSample
+from transforms.plan_buckets import forecast_of
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
 from transforms.publishing.commit import write_run
@@ -20,11 +22,29 @@ from transforms.sample_problems import SampleProblems
 from transforms.table.snapshots import Run
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
+from transforms.tagging.costs import STAGES, UnitCosts, estimated
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
+from transforms.tagging.forecast import ACTIONS
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
+from transforms.telemetry.counters import SOURCE_BYTES
 from transforms.telemetry.work import WorkTotals
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expectations:
+    """What the launcher knows about the cost of the run.
+
+    Attributes:
+      units: costs of a track.
+      bundles: bundles that embed each track.
+      began: time of the launch, seconds since 1970.
+    """
+
+    units: UnitCosts = dataclasses.field(default_factory=UnitCosts)
+    bundles: int = 1
+    began: float = dataclasses.field(default_factory=time.time)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +55,7 @@ class RecordRunSettings:
       counted: number of rows of the catalog that the launcher counted.
       limits: limits of the gates for this launch; `publish` can use others.
       launch: path of this launch's receipt, relative to the table root.
+      expectations: what the run is expected to cost.
     """
 
     known: PriorOutcomes
@@ -43,6 +64,7 @@ class RecordRunSettings:
     counted: int
     limits: GateLimits
     launch: str
+    expectations: Expectations = dataclasses.field(default_factory=Expectations)
 
 
 class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
@@ -108,9 +130,9 @@ def _finish(run: Run, settings: RecordRunSettings) -> Receipt:
     """
     results = judge(run_facts(settings.known.root, run, hashed=False), settings.limits)
     if (lost := refusal(result for result in results if result.name == "counted")) is not None:
-        return Receipt(run_id=None, counts=run.counts, refused=lost, measured=run.measured)
+        return Receipt(run_id=None, counts=run.counts, refused=lost, measured=run.measured, plan=run.plan)
     written = write_run(settings.known.root, dataclasses.replace(run, gates=gates_json(results)))
-    return Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured)
+    return Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured, plan=run.plan)
 
 
 def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
@@ -119,26 +141,61 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     rows = rows.sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files = sorted((f for report in sides.reports for f in report.files), key=lambda f: (f.table, f.bucket))
+    counts, changes = _counts(sides.reports, *sides.extracted), _changes(sides.reports, settings.known)
     return Run(
         run_id=run_id,
         parent=settings.known.parent,
         ids=settings.known.ids,
-        counts=_counts(sides.reports, *sides.extracted),
+        counts=counts,
         reasons=dict(sum((Counter(report.reasons) for report in sides.reports), Counter())),
         counted=settings.counted,
-        changes=_changes(sides.reports, settings.known),
+        changes=changes,
         evidence={**evidence.to_json(), "before": _before(settings.known)},
         options=settings.publication.to_json(),
         files=(*files, taxonomy),
         measured=sides.work.to_json(),
+        plan=_plan(sides, settings, counts, changes),
     )
+
+
+def _plan(
+    sides: RunResults, settings: RecordRunSettings, counts: dict[str, int], changes: dict[str, int]
+) -> dict[str, Any]:
+    """The plan and the outcome of a run, in the form of `Run.plan`."""
+    expectations, work, before = settings.expectations, sides.work, settings.known.tracks_before
+    forecast, measured = forecast_of(work), work.to_json()["core_seconds"]
+    expected = estimated(forecast, expectations.units, expectations.bundles)
+    fresh = sides.extracted[0] + counts["reused"]
+    return {
+        "causes": dict(forecast.causes),
+        "expected": {
+            "new": forecast.causes["new"],
+            "removed": forecast.removed(before),
+            **{action: forecast.actions[action] for action in ACTIONS},
+            "read_bytes": expected.read_bytes,
+            "core_seconds": {stage: expected.core_seconds[stage] for stage in STAGES if stage not in expected.unknown},
+        },
+        "happened": {
+            "new": changes["added"],
+            "removed": changes["removed"],
+            "extract": sides.extracted[0],
+            "reuse": counts["reused"],
+            "carry": counts["carried"],
+            "remember": counts["catalog"] - fresh - counts["carried"],
+            "read_bytes": work.total(SOURCE_BYTES),
+            "core_seconds": {stage: measured.get(stage, 0.0) for stage in STAGES},
+            "wall_seconds": round(time.time() - expectations.began, 3),
+        },
+    }
 
 
 def _changes(reports: list[BucketReport], known: PriorOutcomes) -> dict[str, int]:
     """Tracks that the last snapshot lacks, and those that only it has. Buckets without rows have no report."""
     added = sum(report.added for report in reports)
-    before = known.snapshot.manifest.run.counts["catalog"] if known.snapshot is not None else 0
-    return {"added": added, "removed": before - sum(report.counts["catalog"] - report.added for report in reports)}
+    return {
+        "added": added,
+        "removed": known.tracks_before - sum(report.counts["catalog"] - report.added for report in reports),
+    }
 
 
 def _absent(reports: list[BucketReport], settings: RecordRunSettings, taxonomy: pa.Table) -> Evidence:

@@ -14,7 +14,7 @@ from transforms.formats.hashing import json_bytes
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import naming, sealed_bytes
 
-_UNFINISHED = "bundle.unfinished"
+UNFINISHED = "bundle.unfinished"
 """List of the files of a bundle that is being written. After a kill, only these may be removed."""
 
 _HISTORY, _METRICS = "history.json", "metrics.json"
@@ -78,7 +78,7 @@ def _write(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> N
         "created_by": f"catalog-tagger {version('catalog-tagger')}",
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
-    marker = storage.join(url, _UNFINISHED)
+    marker = storage.join(url, UNFINISHED)
     storage.create(marker, json_bytes(sorted(files)))
     for name, data in sorted(files.items()):
         storage.create(storage.join(url, name), data)
@@ -135,7 +135,7 @@ def made_by(url: str, request: str) -> tuple[Bundle, dict[str, Any], dict[str, A
 
 def clear_unfinished(url: str) -> None:
     """Removes the files that a killed run wrote of a bundle. A complete bundle and all other files are kept."""
-    marker = storage.join(url, _UNFINISHED)
+    marker = storage.join(url, UNFINISHED)
     if storage.exists(storage.join(url, BUNDLE_FILE)) or not storage.exists(marker):
         return
     data = storage.read_bytes(marker)

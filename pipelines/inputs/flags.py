@@ -105,6 +105,15 @@ catalog_flag = click.option(
 
 taxonomy_flag = click.option("--taxonomy", required=True, metavar="YAML", help="Categories and tags.")
 
+unknown_tags_flag = click.option(
+    "--unknown-tags",
+    type=click.Choice(["fail", "drop"]),
+    default="fail",
+    show_default=True,
+    help="What to do with tags of the catalog that a category of the taxonomy does not have: report them as problems, "
+    "or drop them.",
+)
+
 split_ratios_flag = click.option(
     "--split-ratios",
     default="0.8,0.1,0.1",

@@ -20,6 +20,7 @@ from models.evaluation.published_scores import examine_table, without_calibratio
 from models.evaluation.summary import Resampling, evaluate
 from models.scoring.formatting import with_interval
 from pipelines.inputs.flags import Arguments, user_and_host
+from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.labelled_tracks import catalog_labels
 from pipelines.inputs.numbers import number_in
 from pipelines.terminal.answer import Answer
@@ -36,6 +37,7 @@ EVALUATION, REPORT = "evaluation.json", "report.html"
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Scores the split or reads its scores, computes the metrics and writes the files."""
     check_sources(args)
+    check_writes("--output", args.output)
     resampling = checked(Resampling, resamples=args.resamples, seed=args.seed)
     edges = checked(parse_edges, args.durations)
     if importlib.util.find_spec("matplotlib") is None:
@@ -209,7 +211,7 @@ def _of_table(args: Arguments) -> _Found:
         check_taxonomy(bundle, manifest)
         labels: Iterable[TrackLabels] = dataset_labels(args.dataset, manifest)
     else:
-        labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated")
+        labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated", args.unknown_tags)
     published = examine_table(bundle, snapshot, labels, args.split)
     source = {
         "labels": storage.redact(args.dataset or args.catalog),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.source_roots import record_roots
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import ROWS_LOST, CommandFailed, UsageError, print_problems
@@ -54,6 +55,7 @@ def run_csv(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def _check_output(output: str) -> None:
+    check_writes("--output", output)
     if not output.endswith(".parquet"):
         raise UsageError(f"--output={output}: the output is a Parquet file, use a name that ends in .parquet")
 

@@ -9,6 +9,7 @@ from models.trunks.musicnn_package import PackageError, read_package
 from models.trunks.onnx_import import write_onnx_bundle
 from pipelines.inputs.feature_spec import read_feature_spec
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from transforms import storage
@@ -16,6 +17,7 @@ from transforms import storage
 
 def run_musicnn(args: Arguments, beam_args: list[str]) -> Answer:
     """Writes one bundle per data set that the package's networks were trained on."""
+    check_writes("--output", args.output)
     try:
         checkpoints = {
             storage.join(args.output, f"musicnn-{one.dataset}"): one for one in read_package(Path(args.package))
@@ -40,6 +42,7 @@ def _row(url: str, bundle: Bundle) -> dict[str, str | int]:
 
 def run_onnx(args: Arguments, beam_args: list[str]) -> Answer:
     """Writes a bundle that contains a network and no tags."""
+    check_writes("--output", args.output, "bundle")
     clear_unfinished(args.output)
     spec = read_feature_spec(args.feature_spec)
     try:

@@ -14,6 +14,7 @@ from pipelines.inputs.catalog import (
     split_ratios,
 )
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.visible import printable
@@ -30,6 +31,7 @@ from transforms.taxonomy.pruning import PrunedTaxonomy, without_rare
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Reads the catalog once and writes the report."""
     check_at_least_one(min_artists=args.min_artists)
+    check_writes("--output", args.output)
     ratios, taxonomy = split_ratios(args), load_taxonomy(args.taxonomy)
     shards, _ = open_catalog(args.catalog)
     check_split_column(args.split_column, shards[0])

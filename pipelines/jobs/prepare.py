@@ -20,6 +20,7 @@ from pipelines.inputs.catalog import (
 )
 from pipelines.inputs.feature_spec import read_feature_spec
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.source_roots import source_roots
 from pipelines.launch.beam import (
     check_beam_places,
@@ -162,6 +163,7 @@ def make_options(args: Arguments, *, dry_run: bool = False) -> Options:
       CommandFailed: the feature spec cannot be read, or the catalog has no rows.
     """
     check_at_least_one(chunk_tracks=args.chunk_tracks)
+    check_writes("--output", args.output, "dataset")
     ratios, limits = split_ratios(args), gate_limits(args)
     taxonomy, spec = load_taxonomy(args.taxonomy), _spec(args.feature_spec, args.trunk)
     shards, count = open_catalog(args.catalog, args.catalog_root)

@@ -3,8 +3,12 @@
 catalog-tagger publish table
 """
 
+from typing import Any
+
 from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments, user_and_host
+from pipelines.inputs.kinds import check_writes
+from pipelines.planning.outcome import outcome_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import FAILED, RACE_LOST, REFUSED, CommandFailed, UsageError, checked
 from transforms import storage
@@ -20,6 +24,7 @@ from transforms.table.snapshots import COUNTS
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Publishes one run."""
+    check_writes("TABLE", args.table, "table")
     limits, override = gate_limits(args, read_gates_file(args.table)), _override(args)
     receipt = None if args.run else receipts.newest(args.table)
     try:
@@ -69,7 +74,7 @@ def publish_receipt(table: str, receipt: Receipt, limits: GateLimits, override: 
         raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
     if receipt.run_id is None:
         raise CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
-    return publish_run(table, receipt.run_id, limits, counts=receipt.counts, override=override)
+    return publish_run(table, receipt.run_id, limits, counts=receipt.counts, plan=receipt.plan, override=override)
 
 
 def publish_run(
@@ -78,8 +83,9 @@ def publish_run(
     limits: GateLimits,
     counts: dict[str, int] | None = None,
     override: Override | None = None,
+    plan: dict[str, Any] | None = None,
 ) -> Answer:
-    """Publishes a run and returns its counts; `counts` are those of this launch, if it is known.
+    """Publishes a run and returns its counts; `counts` and `plan` are those of this launch, if it is known.
 
     Raises:
       CommandFailed: there is no such run, or a gate refuses it.
@@ -96,9 +102,16 @@ def publish_run(
     except OverrideError as error:
         raise UsageError(str(error)) from error
     counts = counts or finished.counts
+    plan = plan or finished.plan
     counted = ", ".join(f"{name} {counts[name]}" for name in COUNTS)
     return Answer(
-        text=f"snapshot {snapshot.number} of {table}: {counted}\ncontent hash {snapshot.run.content_hash}",
+        text="\n".join(
+            [
+                f"snapshot {snapshot.number} of {table}: {counted}",
+                *outcome_lines(plan),
+                f"content hash {snapshot.run.content_hash}",
+            ]
+        ),
         document={
             "table": table,
             "snapshot": snapshot.number,
@@ -106,6 +119,7 @@ def publish_run(
             "content_hash": snapshot.run.content_hash,
             "counts": {name: counts[name] for name in COUNTS},
             "reasons": snapshot.run.reasons,
+            "plan": plan,
         },
     )
 

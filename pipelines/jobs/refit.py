@@ -7,6 +7,7 @@ from models.bundles.trunk_bundle import BundleError
 from models.refit import RefittedBundle, refit
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.heads import head_options
+from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.labelled_tracks import catalog_labels
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.bundle_answer import bundle_answer
@@ -22,6 +23,7 @@ from transforms.taxonomy.hierarchy import Taxonomy, load_taxonomy
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Fits the heads and writes the bundle."""
     check_label_sources(args)
+    check_writes("--output", args.output, "bundle")
     try:
         found = _refit(args)
     except (BundleError, DatasetError) as error:
@@ -62,4 +64,4 @@ def _labels(args: Arguments) -> tuple[Taxonomy, Iterable[TrackLabels]]:
         manifest = read_manifest(args.dataset)
         return manifest.taxonomy, dataset_labels(args.dataset, manifest)
     taxonomy = load_taxonomy(args.taxonomy) if args.taxonomy else load_bundle(args.model).taxonomy
-    return taxonomy, catalog_labels(args.catalog, taxonomy, args.split_column, "trained")
+    return taxonomy, catalog_labels(args.catalog, taxonomy, args.split_column, "trained", args.unknown_tags)

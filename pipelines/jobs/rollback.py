@@ -4,6 +4,7 @@ catalog-tagger rollback table 41 --reason "heads of the new bundle were swapped"
 """
 
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed
 from transforms.publishing.audit import RaceLost, Refused
@@ -16,6 +17,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     Raises:
       CommandFailed: a file is missing or damaged, or another run was published meanwhile.
     """
+    check_writes("TABLE", args.table, "table")
     try:
         snapshot = roll_back(args.table, args.number, args.reason)
     except Refused as refused:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines.inputs.catalog import fail_on_problems, open_catalog, split_ratios
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.source_roots import record_roots, recorded_roots
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError
@@ -31,6 +32,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Reads the catalog twice: to assign the sides, and to write the rows with their sides."""
     ratios = split_ratios(args)
     _check_output(args.output)
+    check_writes("--output", args.output)
+    check_writes("--report", args.report)
     taxonomy = load_taxonomy(args.taxonomy)
     shards, _ = open_catalog(args.catalog)
     _check_columns(shards, args)

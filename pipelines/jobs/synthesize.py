@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.synthesis.catalog import SyntheticTrack, make_tracks, taxonomy
 from pipelines.synthesis.song import render
 from pipelines.terminal.answer import Answer
@@ -42,6 +43,7 @@ BROKEN = ("empty.flac", "truncated.ogg", "text.mp3", "header-only.wav", "missing
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Writes the catalog."""
+    check_writes("--output", args.output)
     if args.tracks < 1:
         raise UsageError(f"--tracks {args.tracks}: at least 1")
     if args.seed < 0:

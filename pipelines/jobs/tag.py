@@ -27,6 +27,7 @@ from pipelines.inputs.catalog import (
     open_gated_catalog,
 )
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.source_roots import source_roots
 from pipelines.jobs.publish import publish_receipt, race_lost
 from pipelines.launch.beam import (
@@ -39,6 +40,7 @@ from pipelines.launch.beam import (
     parse_beam_args,
     run_pipeline,
 )
+from pipelines.planning.job import check_plan_flags, planned, require_accepted
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from pipelines.terminal.progress import show_extraction
@@ -58,7 +60,7 @@ from transforms.publishing.audit import RaceLost
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.gates_file import read_gates_file
 from transforms.read_catalog import ReadCatalog
-from transforms.record_run import RecordRun, RecordRunSettings
+from transforms.record_run import Expectations, RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
 from transforms.sort_buckets import SortBuckets
 from transforms.storage import SourceRoots
@@ -67,6 +69,8 @@ from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
+from transforms.tagging.changes import TableChanges, table_changes
+from transforms.tagging.costs import UnitCosts, costs_of_history
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import ids_of
 from transforms.version_sources import VersionSources
@@ -101,6 +105,8 @@ class Options:
       known: outcomes of earlier runs.
       limits: limits of the gates.
       launch: path of this launch's receipt, relative to the table root.
+      units: costs of a track in earlier runs.
+      changes: what the run changes in the table; None for a table without snapshots.
       allow_weak_sandbox: whether audio is decoded if seccomp is missing.
       also: other bundles that embed the extracted tracks.
       children: sandboxed child processes per worker process, and batches of a trunk at the same time; 0 means one per
@@ -120,6 +126,8 @@ class Options:
     children: int
     limits: GateLimits
     launch: str
+    units: UnitCosts = dataclasses.field(default_factory=UnitCosts)
+    changes: TableChanges | None = None
     allow_weak_sandbox: bool = False
     also: tuple[Also, ...] = ()
 
@@ -164,6 +172,7 @@ def stages_of(options: Options) -> TagStages:
             counted=options.tracks,
             limits=options.limits,
             launch=options.launch,
+            expectations=Expectations(units=options.units, bundles=1 + len(options.also)),
         ),
     )
 
@@ -186,7 +195,7 @@ def build(root: beam.Pipeline, options: Options) -> None:
     groups = {"rows": rows, "parts": parts, "duplicates": digests.sources | "FindDuplicates" >> FindDuplicates()}
     joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
     done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
-    work = (embedded.work, done.work) | "SumWork" >> SumWork()
+    work = (plan.work, embedded.work, done.work) | "SumWork" >> SumWork()
     evidence = done.evidence | "SumEvidence" >> SumEvidence()
     _ = (done.reports, embedded.parts, problems, work, evidence, run_id) | "RecordRun" >> RecordRun(stages.record)
 
@@ -201,6 +210,9 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         check_beam_places(beam_options, also=place)
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
+    check_plan_flags(args, beam_options)
+    if args.plan:
+        return _planned(args, beam_options)
     require_engine(beam_options)
     deadline = time.monotonic() + args.publish_deadline
     for attempt in itertools.count():
@@ -240,6 +252,14 @@ def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
     return _finish(args.table, options.launch, options.limits)
 
 
+def _planned(args: Arguments, beam_options: PipelineOptions) -> Answer:
+    """What a run would do and cost."""
+    require_limits()
+    options = make_options(args, beam_options)
+    also = [{"model": one.model, "table": one.table} for one in options.also]
+    return planned(args, beam_options, stages_of(options), also=also, changes=options.changes)
+
+
 def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     """Checks the arguments against catalog, bundle and table.
 
@@ -247,25 +267,30 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
       UsageError: a value is out of its range.
       CommandFailed: catalog, bundle or table cannot be read.
     """
+    for flag, table in (("--table", args.table), *(("--also", table) for _, table in args.also)):
+        check_writes(flag, table, "table")
     gates_file = read_gates_file(args.table)
     limits = gate_limits(args, gates_file)
     publication = checked(PublishedRows, min_score=args.min_score, top_k=args.top_k)
-    check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets)
+    check_at_least_one(chunk_tracks=args.chunk_tracks, buckets=args.buckets, workers=args.workers, measure=args.measure)
     bundle = load_bundle(args.model)
     if args.require_blessed or gates_file.require_blessed:
         _require_blessed(args.model)
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_gated_catalog(args.catalog, args.catalog_root)
-    dry_run = is_dry_run(beam_options)
+    dry_run = args.plan or is_dry_run(beam_options)
     buckets = _buckets(args, count, dry_run)
+    known = _known(args, bundle, buckets)
+    changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication)
+    require_accepted(args.table, args.model, changes, accepted=args.plan or args.accept_changes)
     return Options(
         shards=shards,
         tracks=count,
         roots=source_roots(args.allow_root, shards),
         model=args.model,
         inference=args.inference,
-        known=(known := _known(args, bundle, buckets)),
+        known=known,
         spec=bundle.spec,
         publication=publication,
         buckets=buckets,
@@ -273,6 +298,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         children=children_per_process(beam_options),
         limits=limits,
         launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.table, known.parent),
+        units=costs_of_history(args.table, snapshot_numbers(args.table), known.ids),
+        changes=changes,
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets, dry_run),
     )

@@ -15,6 +15,7 @@ from models.training.cluster import is_chief
 from models.training.errors import TrainingError
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.heads import head_options
+from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.places import checkpoints_folder, with_places
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.bundle_answer import bundle_answer
@@ -40,6 +41,9 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def _train(args: Arguments) -> Answer:
+    check_writes("--output", args.output, "bundle")
+    check_writes("--checkpoints", checkpoints_folder(args))
+    check_writes("--logs", args.logs)
     try:
         # Check before TensorFlow is imported, so that errors appear at once and not after half a minute.
         if (finished := _finished(args)) is not None:

@@ -56,7 +56,7 @@ def parse_beam_args(beam_args: list[str], command: str) -> PipelineOptions:
     """
     runner = checked(runner_name, _given(beam_args, "--runner"))
     checked(check_flags_mean_something, beam_args, runner)
-    dry_run = _dry_run_given(beam_args)
+    dry_run = _dry_run_given(beam_args, command)
     options = _parsed(beam_args)
     options.view_as(TestOptions).dry_run = dry_run
     if options.view_as(SetupOptions).save_main_session is None:
@@ -81,14 +81,15 @@ def _parsed(beam_args: list[str]) -> PipelineOptions:
     return options
 
 
-def _dry_run_given(beam_args: list[str]) -> bool:
+def _dry_run_given(beam_args: list[str], command: str) -> bool:
     """The value of `--dry_run`. For Beam it is a text, and every text but the empty one is a dry run, `False` too."""
     values = {"true": True, "false": False}
     given = _given(beam_args, "--dry_run")
     if given is None and "--dry_run" not in beam_args:
         return False
     if (text := str(given).lower()) not in values:
-        raise UsageError("--dry_run needs a value: give --dry_run=True or --dry_run=False")
+        plan = "; --plan shows what a run would do" if command == "tag" else ""
+        raise UsageError(f"--dry_run needs a value: give --dry_run=True or --dry_run=False{plan}")
     return values[text]
 
 

@@ -1,4 +1,4 @@
-"""Shows the snapshots of a table: time, numbers of tracks, ids and content hash.
+"""Shows the snapshots of a table, or what a bundle or dataset is.
 
 catalog-tagger describe table
 """
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import kind_of
+from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.schemas.tables import TABLES
@@ -15,7 +17,12 @@ from transforms.table.reader import SnapshotReader, open_history
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Returns all snapshots, the newest last."""
+    """Returns all snapshots of a table, the newest last; or what a bundle or dataset is."""
+    kind = kind_of(args.table)
+    if kind == "bundle":
+        return describe_bundle(args.table)
+    if kind == "dataset":
+        return describe_dataset(args.table)
     document = describe(args.table)
     rows = [
         {"snapshot": s["number"], "created": s["created"], **s["counts"], "content_hash": s["content_hash"]}
@@ -30,7 +37,7 @@ def describe(root: str) -> dict[str, Any]:
     Raises:
       TableError: no snapshot is published there.
     """
-    return {"table": root, "snapshots": [_summary(snapshot) for snapshot in open_history(root)]}
+    return {"kind": "table", "table": root, "snapshots": [_summary(snapshot) for snapshot in open_history(root)]}
 
 
 def _summary(snapshot: SnapshotReader) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from transforms import storage
 from transforms.comparison.buckets import Pair, compare
@@ -29,6 +30,7 @@ from transforms.table.reader import open_snapshot
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Compares the snapshots and writes the comparison if a folder is given."""
+    check_writes("--output", args.output)
     pair = Pair(open_snapshot(args.table, args.before), open_snapshot(args.table, args.after))
     with _track_rows(args.output) as keep:
         tracks, changes = _compared(pair, keep)

@@ -21,6 +21,7 @@ def group_catalog(
     *,
     check: Callable[[int, pa.Table], list[Problem]],
     see: Callable[[pa.Table], None] = lambda batch: None,
+    sizes: bool = False,
 ) -> None:
     """Reads a catalog, gives its rows source versions, and writes them to disk by bucket. Invalid rows are left out.
 
@@ -32,8 +33,9 @@ def group_catalog(
       problems: gets the problems of all rows.
       check: returns the problems of a bucket, given its number and rows.
       see: is called with each batch of valid rows, before they have source versions.
+      sizes: whether the rows get the column `LISTED_BYTES`, for plans.
     """
-    versioned = VersionedOnDisk(rows.scratch, roots, buckets)
+    versioned = VersionedOnDisk(rows.scratch, roots, buckets, sizes=sizes)
     with GroupWriter(rows) as writer:
         for batch in versioned.fill(_valid_rows(shards, problems, see)):
             writer.add(batch, group_numbers(batch["track_id"].to_pylist(), buckets))

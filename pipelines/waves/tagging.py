@@ -1,6 +1,7 @@
 """`tag` on this machine: waves of buckets, so that memory does not depend on the number of tracks."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -74,6 +75,18 @@ def tag_in_waves(stages: TagStages, options: PipelineOptions) -> None:
         record_run(run_id, run.results(), stages.record)
 
 
+def problems_of_bucket(stages: TagStages, bucket: int, rows: pa.Table) -> list[Problem]:
+    """Repeated ids, and tracks to be read that are outside of the roots."""
+    roots, known = stages.embed.roots, stages.assemble.known
+    if problems := repeated_ids(rows):
+        return problems
+    if not refused_sources(rows, rows["track_id"].to_pylist(), roots):
+        return []
+    # Unchanged tracks are not read, so they may be anywhere; only such a bucket is planned twice.
+    chunks = plan_chunks(known, bucket, rows.sort_by("track_id"), stages.chunk_tracks)
+    return refused_sources(rows, [source.track_id for chunk in chunks for source in chunk.tracks], roots)
+
+
 class _TagRun:
     """What the waves of one run have done so far. What grows with the number of tracks is on disk."""
 
@@ -91,21 +104,9 @@ class _TagRun:
     def read(self) -> ProblemSample:
         """Reads the catalog; returns its problems."""
         stages = self._stages
-        group_catalog(
-            stages.shards, self._inputs.rows, stages.embed.roots, stages.buckets, self._problems, check=self._check
-        )
+        check = functools.partial(problems_of_bucket, stages)
+        group_catalog(stages.shards, self._inputs.rows, stages.embed.roots, stages.buckets, self._problems, check=check)
         return self._problems.sample()
-
-    def _check(self, bucket: int, rows: pa.Table) -> list[Problem]:
-        """Repeated ids, and tracks to be read that are outside of the roots."""
-        roots, known = self._stages.embed.roots, self._stages.assemble.known
-        if problems := repeated_ids(rows):
-            return problems
-        if not refused_sources(rows, rows["track_id"].to_pylist(), roots):
-            return []
-        # Unchanged tracks are not read, so they may be anywhere; only such a bucket is planned twice.
-        chunks = plan_chunks(known, bucket, rows.sort_by("track_id"), self._stages.chunk_tracks)
-        return refused_sources(rows, [source.track_id for chunk in chunks for source in chunk.tracks], roots)
 
     def extract(self) -> None:
         """Extracts the tracks of all buckets."""
@@ -133,7 +134,7 @@ class _TagRun:
         yield "parts", embedded.parts
         yield "sources", digests.sources
         yield "outcomes", digests.outcomes
-        yield "work", (embedded.work,) | "SumWork" >> SumWork()
+        yield "work", (plan.work, embedded.work) | "SumWork" >> SumWork()
 
     def _add_part(self, entry: PartEntry) -> None:
         tracks, decoded = self._extracted

@@ -32,7 +32,7 @@ def old(tmp_path: Path) -> Path:
 def tag(old: Path, table: str, model: str) -> Snapshot:
     """Tags the catalog, whose audio is gone, and returns the snapshot."""
     command = ["tag", "--catalog", str(old / "catalog.parquet"), "--model", str(old / model)]
-    assert main([*command, "--table", str(old / table), "--max-reject-ratio", "0.5"]) == 0
+    assert main([*command, "--table", str(old / table), "--max-reject-ratio", "0.5", "--accept-changes"]) == 0
     snapshot = current_snapshot(str(old / table))
     assert snapshot is not None
     return snapshot

@@ -48,18 +48,34 @@ def test_new_heads_tag_a_table_again_without_its_audio(told, tmp_path, capsys):
     world, table = told
     (tmp_path / "tags.yaml").write_text(WIDER)
     new = str(tmp_path / "new")
-    assert refit(world, table, new, "--taxonomy", str(tmp_path / "tags.yaml")) == 0
+    assert refit(world, table, new, "--taxonomy", str(tmp_path / "tags.yaml"), "--unknown-tags=drop") == 0
     assert "tagger" in capsys.readouterr().out
     shutil.copytree(table, tmp_path / "table")
     gone = dataclasses.replace(world, folder=tmp_path / "no-audio")
     gone.folder.mkdir()
     shutil.copy(world.catalog, gone.catalog)
     shutil.copytree(new, gone.bundle)
-    snapshot = tag(gone, tmp_path / "table")
+    snapshot = tag(gone, tmp_path / "table", "--accept-changes")
     assert snapshot.run.counts["decoded"] == 0 and snapshot.run.counts["carried"] > 20
     tags = set(read_table(tmp_path / "table", snapshot, "track_tags")["tag"].to_pylist())
     assert tags == set(load_bundle(new).taxonomy.tag_ids)
     assert load_bundle(new).embedding_id == load_bundle(str(world.bundle)).embedding_id
+
+
+@pytest.mark.parametrize("command", ["refit", "evaluate"])
+def test_tags_that_the_taxonomy_does_not_have_stop_the_command(told, tmp_path, capsys, command):
+    world, table = told
+    rows = world.rows()
+    tags = [["mood/unheard"] if number in (1, 3) else tags for number, tags in enumerate(rows["tags"].to_pylist())]
+    changed = rows.set_column(rows.column_names.index("tags"), "tags", pa.array(tags, pa.list_(pa.string())))
+    pq.write_table(changed, tmp_path / "catalog.parquet")
+    words = [command, "--table", table, "--model", str(world.bundle), "--catalog", str(tmp_path / "catalog.parquet")]
+    assert main([*words, "--output", str(tmp_path / "new")]) == 1
+    said = capsys.readouterr().err
+    assert "2 problems in the catalog" in said and not (tmp_path / "new").exists()
+    for row in (2, 4):
+        assert f"row {row}, column tags: tag 'mood/unheard' is not in the taxonomy" in said
+    assert main([*words, "--output", str(tmp_path / "new"), "--unknown-tags=drop"]) == 0
 
 
 def test_a_table_of_other_embeddings_is_refused(told, tmp_path, capsys):

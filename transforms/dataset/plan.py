@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 
@@ -16,10 +16,10 @@ from transforms.extraction.source import Source
 from transforms.formats.hashing import digest
 from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import NONE, SplitRatios, group_of, split_of
+from transforms.splits.track_labels import UnknownTags, unknown_tags_of
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
 
-UnknownTags = Literal["fail", "drop"]
 _DIGEST_COLUMNS = ("track_id", "uri", "artist_id", "album_id", "artist", "source_version", "tags")
 
 
@@ -97,18 +97,11 @@ def plan_labelled(rows: pa.Table, plan: SplitPlan) -> PlannedChunks:
 
 
 def _side(row: dict[str, Any], plan: SplitPlan) -> tuple[str, list[Problem]]:
-    problems = list(_tag_problems(row, plan)) if plan.unknown_tags == "fail" else []
+    problems = list(unknown_tags_of(row, plan.taxonomy)) if plan.unknown_tags == "fail" else []
     try:
         return split_of(row, plan.ratios, plan.column), problems
     except ValueError as e:
         return NONE, [*problems, _row_problem(row, plan.column, str(e))]
-
-
-def _tag_problems(row: dict[str, Any], plan: SplitPlan) -> Iterator[Problem]:
-    for tag, _ in _tags(row):
-        if tag.partition("/")[0] in plan.taxonomy.slices and not plan.taxonomy.knows(tag):
-            message = f"tag {tag!r} is not in the taxonomy: add it, make it an alias, or give --unknown-tags=drop"
-            yield _row_problem(row, "tags", message)
 
 
 def _row_problem(row: dict[str, Any], column: str | None, message: str) -> Problem:

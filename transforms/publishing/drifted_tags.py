@@ -49,7 +49,7 @@ def _prevalence(tag: str, positives: tuple[int, int], tracks: tuple[int, int]) -
     return DriftedTag(value, f"{tag}: {was} of {before} tracks, now {is_} of {after}: odds by a factor of {value:.3g}")
 
 
-def prevalence(measured: Measured) -> Iterator[DriftedTag]:
+def all_prevalence(measured: Measured) -> Iterator[DriftedTag]:
     """Yields the factor by which the odds of each tag changed, over all tracks."""
     for tag, found in measured.items():
         if min(found["tracks"]) >= LEAST_TRACKS:
@@ -71,7 +71,7 @@ def _unchanged(measured: Measured) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def unchanged_prevalence(measured: Measured) -> Iterator[DriftedTag]:
-    """Like `prevalence`, over the tracks whose source did not change."""
+    """Like `all_prevalence`, over the tracks whose source did not change."""
     for tag, found in _unchanged(measured):
         yield _prevalence(tag, tuple(found["positives"]), (found["tracks"], found["tracks"]))
 

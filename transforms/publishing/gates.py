@@ -233,7 +233,7 @@ GATES = (
     _drift_gate(
         "drift_prevalence",
         "greatest factor by which the odds of a tag changed, over all tracks",
-        drifted_tags.prevalence,
+        drifted_tags.all_prevalence,
         default=3,
     ),
     _drift_gate(

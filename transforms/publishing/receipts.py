@@ -32,6 +32,7 @@ class Receipt:
       refused: why `prepare` did not finish the dataset, or `tag` did not finish the run; None if no gate failed. For
         `tag`, this is only the gate `counted`: `publish` checks the others.
       measured: measured work of the launch, see `WorkTotals.to_json`.
+      plan: what the launch of `tag` expected and what happened, see `Run.plan`; empty for `prepare`.
     """
 
     run_id: str | None
@@ -41,6 +42,7 @@ class Receipt:
     gates: tuple[str, ...] = ()
     refused: str | None = None
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
+    plan: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:

@@ -49,6 +49,7 @@ def rollback_run(old: Snapshot, parent: int, reason: str | None = None) -> Run:
         overrides=(),
         gates={},
         measured={},
+        plan={},
         rolled_back_to=old.number,
         rollback_reason=reason,
     )

@@ -1,7 +1,7 @@
 """Labels of single tracks, for heads that are fitted to embeddings or scores of a table."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,22 +32,44 @@ class TrackLabels(NamedTuple):
     official: str | None = None
 
 
+UnknownTags = Literal["fail", "drop"]
+"""Whether a tag that its category in the taxonomy lacks is a problem (`fail`) or dropped (`drop`). Tags of categories
+that the taxonomy does not have are always dropped."""
+
+
+def unknown_tags_of(row: Mapping[str, Any], taxonomy: Taxonomy) -> Iterator[Problem]:
+    """The problems of a catalog row whose tags the taxonomy does not have, although it has their category."""
+    for entry in row["tags"] or ():
+        tag = entry["tag"]
+        if tag.partition("/")[0] in taxonomy.slices and not taxonomy.knows(tag):
+            message = f"tag {tag!r} is not in the taxonomy: add it, make it an alias, or give --unknown-tags=drop"
+            yield Problem(file=row[FILE], row=row[ROW], column="tags", message=message)
+
+
 def labels_of_rows(
-    shards: Iterable[CatalogShard], taxonomy: Taxonomy, column: str | None, problems: FirstProblems
+    shards: Iterable[CatalogShard],
+    taxonomy: Taxonomy,
+    column: str | None,
+    problems: FirstProblems,
+    unknown_tags: UnknownTags = "drop",
 ) -> Iterator[TrackLabels]:
-    """Labels of the catalog rows in which a category of the taxonomy is known. Other tags are ignored.
+    """Labels of the catalog rows in which a category of the taxonomy is known.
 
     Args:
       shards: shards of the catalog.
       taxonomy: defines the tags.
       column: further column with the official split; None: no track has one.
-      problems: receives the problems of the rows that are left out.
+      problems: receives the problems of the rows that are left out, and of unknown tags.
+      unknown_tags: what to do with tags that the taxonomy does not have.
+
     A value of `column` that is not the name of a side is a problem of its row.
     """
     for shard in shards:
         for batch, faults in read_shard(shard):
             problems.add(faults)
             for row in batch.to_pylist():
+                if unknown_tags == "fail":
+                    problems.add(list(unknown_tags_of(row, taxonomy)))
                 labels = encode_targets([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
                 if not labels.mask.any():
                     continue

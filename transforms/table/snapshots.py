@@ -76,6 +76,8 @@ class Run:
         snapshot, those of the publisher. Empty for runs of earlier versions.
       measured: measured work by stage: `core_seconds`, `counters`, `distributions`. Differs between equal runs. Empty
         for runs of earlier versions.
+      plan: `expected`: numbers of tracks and costs that were planned when the run began; `happened`: the same numbers
+        after it; `causes`: why, see the counters of the stage `plan`. Empty for runs of earlier versions and rollbacks.
       rolled_back_to: number of the snapshot whose content a rollback published again; None for other runs.
       rollback_reason: why, as the user says; None if no reason was given.
     """
@@ -93,6 +95,7 @@ class Run:
     overrides: tuple[dict[str, Any], ...] = ()
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
+    plan: dict[str, Any] = dataclasses.field(default_factory=dict)
     rolled_back_to: int | None = None
     rollback_reason: str | None = None
 

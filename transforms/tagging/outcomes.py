@@ -62,6 +62,11 @@ class PriorOutcomes:
         """The parent snapshot. It is opened once, because all buckets of a worker need it."""
         return None if self.parent is None else open_snapshot(self.root, self.parent)
 
+    @property
+    def tracks_before(self) -> int:
+        """Number of tracks of the parent snapshot; 0 if there is none."""
+        return 0 if self.snapshot is None else self.snapshot.manifest.run.counts["catalog"]
+
     def keeps(self, outcomes: pa.Table) -> pa.Table:
         """Returns the outcomes that are reused: embedded tracks, and rejected tracks that are not retried."""
         return outcomes.filter(pc.invert(pc.is_valid(outcomes["reason"]) if self.retry_rejects else self.due(outcomes)))
@@ -123,12 +128,15 @@ class Unsettled(NamedTuple):
 
     Attributes:
       rows: the rows whose tracks need extraction.
+      settled: the outcomes that are reused for the other rows: `track_id`, `source_version`, `reason`, `detail`,
+        `carried`.
       due: ids of the tracks whose reject in the parent snapshot is retried although the source is unchanged.
       histories: track_id -> `detail` that says in which earlier runs the machine ended the track's decoding process.
       digests: track_id -> SHA-256 of the bytes whose outcome is reused, although the source has another version now.
     """
 
     rows: pa.Table
+    settled: pa.Table
     due: frozenset[str]
     histories: dict[str, str]
     digests: dict[str, str]
@@ -144,11 +152,11 @@ def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
     done = known.keeps(_best(candidates))
     todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
     if todo.num_rows == 0 or known.snapshot is None:
-        return Unsettled(todo, frozenset(), _histories(candidates), {})
+        return Unsettled(todo, done, frozenset(), _histories(candidates), {})
     ledger = known.snapshot.scan("ledger", list(_LEDGER), bucket=bucket)
     same = _same_source(ledger, todo)
     due = frozenset(same.filter(known.due(same))["track_id"].to_pylist())
-    return Unsettled(todo, due, _histories(same) | _histories(candidates), _digests(known, ledger, todo))
+    return Unsettled(todo, done, due, _histories(same) | _histories(candidates), _digests(known, ledger, todo))
 
 
 def _digests(known: PriorOutcomes, ledger: pa.Table, todo: pa.Table) -> dict[str, str]:

@@ -1,23 +1,41 @@
 """Plans the work of a bucket: the tracks that need extraction, in chunks, in the order of a hash of their ids."""
 
 import hashlib
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from transforms.extraction.source import CHUNK_TRACKS, Chunk, Source
-from transforms.tagging.outcomes import PriorOutcomes, unsettled
+from transforms.tagging.forecast import Forecast, forecast_bucket
+from transforms.tagging.outcomes import PriorOutcomes, Unsettled, unsettled
+
+
+class BucketPlan(NamedTuple):
+    """The chunks of a bucket to extract, and the counts of what the run does with all its tracks."""
+
+    chunks: list[Chunk]
+    forecast: Forecast
+
+
+def plan_bucket(known: PriorOutcomes, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> BucketPlan:
+    """Decides for each row of a bucket whether an earlier run, published or killed, has an outcome that is reused."""
+    left = unsettled(known, bucket, rows)
+    return BucketPlan(_chunks(bucket, left, chunk_tracks), forecast_bucket(known, bucket, rows, left))
 
 
 def plan_chunks(known: PriorOutcomes, bucket: int, rows: pa.Table, chunk_tracks: int = CHUNK_TRACKS) -> list[Chunk]:
-    """Returns chunks of the rows that no earlier run, published or killed, has an outcome for."""
-    todo, due, histories, digests = unsettled(known, bucket, rows)
-    keys = todo.select(["track_id", "uri", "source_version"]).to_pylist()
+    """The chunks of `plan_bucket` alone."""
+    return _chunks(bucket, unsettled(known, bucket, rows), chunk_tracks)
+
+
+def _chunks(bucket: int, left: Unsettled, chunk_tracks: int) -> list[Chunk]:
+    keys = left.rows.select(["track_id", "uri", "source_version"]).to_pylist()
     unordered = (
         Source(
             **key,
-            retried=key["track_id"] in due,
-            history=histories.get(key["track_id"], ""),
-            known_sha256=digests.get(key["track_id"], ""),
+            retried=key["track_id"] in left.due,
+            history=left.histories.get(key["track_id"], ""),
+            known_sha256=left.digests.get(key["track_id"], ""),
         )
         for key in keys
     )

@@ -12,6 +12,7 @@ from transforms.formats.arrow import group_numbers
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.storage import SourceRoots
 from transforms.storage.scratch import Scratch
+from transforms.tagging.forecast import LISTED_BYTES
 from transforms.tagging.outcomes import MISSING
 
 UNLISTED = "unlisted"
@@ -28,7 +29,12 @@ def place_of(uri: str, roots: SourceRoots) -> tuple[str, str]:
 
 
 def listed_versions(folder: str, roots: SourceRoots) -> Iterator[tuple[str, str]]:
-    """Yields name and version of each file of a folder; nothing if the folder or its bucket does not exist.
+    """Yields name and version of each file of a folder, see `listed_sources`."""
+    return ((name, version) for name, version, _ in listed_sources(folder, roots))
+
+
+def listed_sources(folder: str, roots: SourceRoots) -> Iterator[tuple[str, str, int | None]]:
+    """Yields name, version and size of each file of a folder; nothing if the folder or its bucket does not exist.
 
     If the storage is unavailable, the job fails, because otherwise all its files would look changed.
 
@@ -39,9 +45,14 @@ def listed_versions(folder: str, roots: SourceRoots) -> Iterator[tuple[str, str]
     """
     try:
         for file in storage.list_folder(folder, roots=roots.check()):
-            yield file.url.rpartition("/")[2], file.version
+            yield file.url.rpartition("/")[2], file.version, file.size
     except storage.NotFound:
         return
+
+
+def with_sizes(rows: pa.Table, sizes: Iterable[int | None]) -> pa.Table:
+    """The rows with the column `LISTED_BYTES`."""
+    return rows.append_column(LISTED_BYTES, pa.array(sizes, pa.int64()))
 
 
 def with_versions(rows: pa.Table, versions: Iterable[str]) -> pa.Table:
@@ -60,10 +71,11 @@ class VersionedOnDisk:
       scratch: place for the rows and listings.
       roots: where relative uris start, and which folders may be listed.
       groups: number of groups, about one per 20,000 rows.
+      sizes: whether the rows get the column `LISTED_BYTES`, for plans.
     """
 
-    def __init__(self, scratch: Scratch, roots: SourceRoots, groups: int) -> None:
-        self._roots, self._groups = roots, groups
+    def __init__(self, scratch: Scratch, roots: SourceRoots, groups: int, *, sizes: bool = False) -> None:
+        self._roots, self._groups, self._sizes = roots, groups, sizes
         self._rows = GroupedRows(scratch, "unversioned")
         self._folders = GroupedRows(scratch, "folders")
         self._listings = GroupedRows(scratch, "listings")
@@ -77,7 +89,8 @@ class VersionedOnDisk:
                 if unknown.num_rows:
                     self._put_off(unknown, rows, folders)
                 if unknown.num_rows < batch.num_rows:
-                    yield batch.filter(known)
+                    versioned = batch.filter(known)
+                    yield with_sizes(versioned, [None] * versioned.num_rows) if self._sizes else versioned
         unlisted = self._list_all()
         for number in self._rows.numbers():
             yield from self._join(number, unlisted)
@@ -105,10 +118,11 @@ class VersionedOnDisk:
         return frozenset(unlisted)
 
     def _list(self, folder: str, writer: GroupWriter) -> None:
-        entries = listed_versions(folder, self._roots)
+        entries = listed_sources(folder, self._roots)
         while some := list(itertools.islice(entries, _LISTED_AT_ONCE)):
-            names, versions = zip(*some, strict=True)
-            table = pa.table({"folder": pa.repeat(folder, len(some)), "name": names, "version": versions})
+            names, versions, sizes = zip(*some, strict=True)
+            columns = {"folder": pa.repeat(folder, len(some)), "name": names, "version": versions}
+            table = pa.table({**columns, "size": pa.array(sizes, pa.int64())})
             writer.add(table, self._numbers((folder, name) for name in names))
 
     def _numbers(self, places: Iterable[tuple[str, str]]) -> np.ndarray:
@@ -116,15 +130,15 @@ class VersionedOnDisk:
 
     def _join(self, number: int, unlisted: frozenset[str]) -> Iterator[pa.Table]:
         wanted = {place_of(uri, self._roots) for piece in self._rows.pieces(number) for uri in piece["uri"].to_pylist()}
-        versions = {
-            (row["folder"], row["name"]): row["version"]
+        listed = {
+            (row["folder"], row["name"]): (row["version"], row["size"])
             for piece in self._listings.pieces(number)
             for row in piece.to_pylist()
             if (row["folder"], row["name"]) in wanted
         }
         for piece in self._rows.pieces(number):
             places = [place_of(uri, self._roots) for uri in piece["uri"].to_pylist()]
-            yield with_versions(
-                piece, [UNLISTED if place[0] in unlisted else versions.get(place, MISSING) for place in places]
-            )
+            found = [(UNLISTED, None) if place[0] in unlisted else listed.get(place, (MISSING, 0)) for place in places]
+            versioned = with_versions(piece, [version for version, _ in found])
+            yield with_sizes(versioned, [size for _, size in found]) if self._sizes else versioned
         self._rows.remove(number)

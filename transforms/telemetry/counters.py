@@ -52,6 +52,36 @@ SPLIT_TIED = _declare(
     "Tracks left out because the same bytes are on more than one side of the split.",
 )
 
+PLAN_CAUSES = {
+    cause: _declare("plan", f"tracks_{cause}", "counter", "tracks", sentence)
+    for cause, sentence in {
+        "new": "Tracks that the last snapshot does not have.",
+        "source": "Tracks whose audio file changed since the last snapshot.",
+        "features": "Tracks whose outcome in the last snapshot is from other features.",
+        "due": "Rejected tracks that are tried again.",
+        "remembered": "Rejected tracks whose reject is kept.",
+        "trunk": "Tracks whose embedding in the last snapshot is from another trunk.",
+        "taxonomy": "Tracks whose embedding is kept and whose tags are of another taxonomy.",
+        "heads": "Tracks whose embedding is kept and whose tags are from other heads, calibration or thresholds.",
+        "unchanged": "Tracks of which nothing changed since the last snapshot.",
+    }.items()
+}
+"""Why a run treats a track as it does -> counter. A track counts for the first cause that applies, in this order."""
+PLAN_ACTIONS = {
+    "extract": _declare("plan", "tracks_to_extract", "counter", "tracks", "Tracks to read, decode and embed."),
+    "reuse": _declare(
+        "plan", "tracks_to_reuse", "counter", "tracks", "Tracks whose outcome is in a part file of an earlier run."
+    ),
+    "carry": _declare(
+        "plan", "tracks_to_carry", "counter", "tracks", "Tracks whose embedding is carried over from the last snapshot."
+    ),
+    "remember": _declare(
+        "plan", "tracks_to_remember", "counter", "tracks", "Tracks whose reject is carried over from the last snapshot."
+    ),
+}
+"""What a run does with a track -> counter."""
+PLAN_CORE = _core_time("plan", "Processor time to compare the rows of the catalog with earlier outcomes; `tag` only.")
+
 READ_MS = _declare("extract", "read_ms", "distribution", "milliseconds", "Time to read one source from storage.")
 SOURCE_BYTES = _declare(
     "extract", "source_bytes", "distribution", "bytes", "Size of one source; 0 if it could not be read."

@@ -1,0 +1,1 @@
+"""`tag --plan`: what a run would do and cost. Reads and decides, writes nothing."""

@@ -1,0 +1,102 @@
+"""Runs `tag --plan`, and stops runs that would change a table in ways that nobody accepted."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.inputs.flags import Arguments
+from pipelines.launch.beam import is_dry_run, is_local, worker_threads
+from pipelines.planning.catalog import plan_catalog
+from pipelines.planning.prices import Prices
+from pipelines.planning.sample import measured_costs
+from pipelines.planning.text import plan_answer
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import UsageError
+from pipelines.waves.tagging import TagStages
+from transforms.tagging.changes import TableChanges
+from transforms.tagging.costs import estimated
+
+MOST_THREADS = 8
+"""Most buckets that are decided at the same time."""
+
+_ONLY_WITH_PLAN = ("workers", "prices", "measure")
+
+
+def check_plan_flags(args: Arguments, options: PipelineOptions) -> None:
+    """Refuses flags that have no effect with or without `--plan`.
+
+    Raises:
+      UsageError: there is such a flag.
+    """
+    if args.plan and is_dry_run(options):
+        raise UsageError("--plan and --dry_run=True: --plan starts no job: leave --dry_run out")
+    for name in () if args.plan else _ONLY_WITH_PLAN:
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name}={getattr(args, name)}: this is a flag of --plan: add it, or leave the flag out")
+
+
+def planned(
+    args: Arguments,
+    options: PipelineOptions,
+    stages: TagStages,
+    *,
+    also: Sequence[Mapping[str, Any]],
+    changes: TableChanges | None,
+) -> Answer:
+    """Plans the run on this machine, whatever the runner is.
+
+    Args:
+      args: flags of `tag`.
+      options: Beam's options.
+      stages: settings of the run.
+      also: `model` and `table` of each further bundle.
+      changes: what the run would change in the table; None for a table without snapshots.
+
+    Raises:
+      CommandFailed: the catalog has problems, or the file of prices is wrong.
+    """
+    prices = None if args.prices is None else Prices.load(args.prices)
+    threads = min(worker_threads(options), MOST_THREADS)
+    plan = plan_catalog(stages, threads=threads, sample=args.measure or 0)
+    expectations, known = stages.record.expectations, stages.record.known
+    units = expectations.units.with_sample(measured_costs(stages, plan))
+    estimate = estimated(plan.forecast, units, expectations.bundles)
+    tracks = plan.forecast.actions["extract"]
+    facts = {
+        "table": args.table,
+        "catalog": args.catalog,
+        "model": args.model,
+        "snapshot": known.parent,
+        "also": [{**one, "tracks": tracks} for one in also],
+        "changes": None if changes is None else changes.to_json(),
+    }
+    return plan_answer(
+        facts,
+        plan.forecast,
+        known.tracks_before,
+        estimate,
+        units,
+        workers=args.workers or (worker_threads(options) if is_local(options) else None),
+        money=None if prices is None else prices.of(estimate),
+    )
+
+
+def require_accepted(table: str, model: str, changes: TableChanges | None, *, accepted: bool) -> None:
+    """Stops a run, before it starts, that would change tags, thresholds, features or trunk of a table.
+
+    Args:
+      table: the table.
+      model: the bundle of the run.
+      changes: what would change; None for a table without snapshots.
+      accepted: whether the user, or a gate that rated the bundle, accepts it.
+
+    Raises:
+      UsageError: something would change that is not accepted. The message lists it.
+    """
+    if changes is None or accepted or not changes.must_be_accepted:
+        return
+    raise UsageError(
+        f"{model} differs from what snapshot {changes.snapshot} of {table} was made with: "
+        f"{'; '.join(changes.sentences())}. Nothing was started: look at it with --plan, then give --accept-changes"
+    )

@@ -1,0 +1,34 @@
+"""What a run was planned to do, and what it did, in lines of text."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines.planning.text import duration_text
+
+_COUNTED = {
+    "new": "new",
+    "removed": "removed",
+    "extract": "extracted",
+    "reuse": "reused",
+    "carry": "carried",
+    "remember": "remembered as rejected",
+}
+
+
+def outcome_lines(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the lines of a run's plan, see `Run.plan`; nothing if it is empty."""
+    if not plan:
+        return
+    expected, happened = plan["expected"], plan["happened"]
+    counts = ", ".join(f"{text} {expected[name]}" for name, text in _COUNTED.items())
+    differing = [
+        f"{text} {happened[name]} instead of {expected[name]}"
+        for name, text in _COUNTED.items()
+        if happened[name] != expected[name]
+    ]
+    yield f"planned: {counts}; " + (f"but {', '.join(differing)}" if differing else "all as planned")
+    took, hoped = happened["core_seconds"], expected["core_seconds"]
+    text = duration_text(sum(took.values()))
+    if all(stage in hoped for stage, seconds in took.items() if seconds):
+        text += f", planned {duration_text(sum(hoped.values()))}"
+    yield f"processor time: {text}; wall time: {duration_text(happened['wall_seconds'])}"

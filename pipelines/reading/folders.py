@@ -1,0 +1,93 @@
+"""What `describe` says about a bundle or a dataset."""
+
+from typing import Any
+
+from models.bundles.tagger_bundle import HEADS, load_bundle
+from models.bundles.trunk_bundle import TrunkBundle, load_trunks, read_manifest_of
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.printing import table_text
+from transforms.dataset.manifest import read_manifest
+from transforms.splits.by_artist import SPLITS
+from transforms.taxonomy.hierarchy import Taxonomy
+
+
+def describe_bundle(url: str) -> Answer:
+    """Ids, trunks and tags of a bundle. One that `import-model onnx` made has no tags.
+
+    Raises:
+      BundleError: it is damaged, unfinished or of another version.
+    """
+    manifest = read_manifest_of(url)
+    tagger = load_bundle(url) if HEADS in manifest["files"] else None
+    bundle: TrunkBundle = tagger or load_trunks(url)
+    ids = {"feature_id": bundle.feature_id, "embedding_id": bundle.embedding_id}
+    if tagger is not None:
+        ids |= {"tagger_id": tagger.tagger_id, "taxonomy_id": tagger.taxonomy.taxonomy_id}
+    categories = [] if tagger is None else _categories(tagger.taxonomy)
+    document: dict[str, Any] = {
+        "kind": "bundle",
+        "bundle": url,
+        "created_by": manifest["created_by"],
+        "schema_version": bundle.schema_version,
+        "ids": ids,
+        "embedding_dim": bundle.embedding_dim,
+        "trunks": [
+            {"name": trunk.name, "patch_dim": trunk.patch_dim, "formats": list(trunk.files)} for trunk in bundle.trunks
+        ],
+        "categories": categories,
+    }
+    names = ", ".join(trunk.name for trunk in bundle.trunks) or "none, statistics alone"
+    lines = [
+        f"bundle {url}, made by {document['created_by']}",
+        f"trunks: {names}; {bundle.embedding_dim} values per track",
+        *_category_lines(categories),
+        *_id_lines(ids),
+    ]
+    return Answer(text="\n".join(lines), document=document, all=True)
+
+
+def describe_dataset(url: str) -> Answer:
+    """Ids, splits and tags of a dataset.
+
+    Raises:
+      DatasetError: it is damaged or of another version.
+    """
+    manifest = read_manifest(url)
+    ids = {"feature_id": manifest.feature_id, "taxonomy_id": manifest.taxonomy_id}
+    categories = _categories(manifest.taxonomy)
+    document = {
+        "kind": "dataset",
+        "dataset": url,
+        "ids": ids,
+        "counts": manifest.counts,
+        "splits": manifest.splits,
+        "rejects": manifest.rejects,
+        "none": manifest.none,
+        "shards": len(manifest.shards),
+        "bytes": sum(shard.bytes for shard in manifest.shards),
+        "categories": categories,
+    }
+    lines = [
+        f"dataset {url}: {len(manifest.shards)} shards, {document['bytes']} bytes",
+        "tracks: " + ", ".join(f"{name} {count}" for name, count in manifest.counts.items()),
+        "examples: " + ", ".join(f"{name} {manifest.splits.get(name, 0)}" for name in SPLITS),
+        *_category_lines(categories),
+        *_id_lines(ids),
+    ]
+    return Answer(text="\n".join(lines), document=document, all=True)
+
+
+def _categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
+    return [{"name": one.name, "kind": one.kind, "tags": len(one.tags)} for one in taxonomy.categories]
+
+
+def _category_lines(categories: list[dict[str, Any]]) -> list[str]:
+    if not categories:
+        return ["no tags: fit heads on it with `train --trunk`"]
+    return [
+        table_text(["category", "kind", "tags"], [list(row.values()) for row in categories], most_rows=len(categories))
+    ]
+
+
+def _id_lines(ids: dict[str, str]) -> list[str]:
+    return [f"{name:12}  {value}" for name, value in ids.items()]

@@ -1,0 +1,185 @@
+"""Runs of `tag` without audio and without Beam: the plan, the assembly, the record and the commit of production.
+
+Only extraction is simulated: it writes the part files of the planned chunks, with outcomes that a test chooses.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.bundles.tagger_bundle import load_bundle
+from pipelines.planning.catalog import CatalogPlan, plan_catalog
+from pipelines.waves.tagging import TagStages
+from transforms.assemble_buckets import AssembleSettings
+from transforms.audio.errors import DUE_AGAIN
+from transforms.audio.limits import Limits
+from transforms.catalog.problems import FirstProblems
+from transforms.catalog.reader import list_shards, read_shard
+from transforms.embed_chunks import EmbedSettings, EmbedTarget
+from transforms.extraction.source import Chunk, Source
+from transforms.formats.hashing import bucket_of, digest
+from transforms.list_digests import _COLUMNS as DIGESTED
+from transforms.name_run import outcome_digest, run_id_of
+from transforms.plan_buckets import planning_work
+from transforms.publishing import receipts
+from transforms.publishing.commit import publish, read_run
+from transforms.publishing.gates import GateLimits
+from transforms.record_run import Expectations, RecordRunSettings, RunResults, record_run
+from transforms.schemas.tables import PART
+from transforms.storage import SourceRoots
+from transforms.table.snapshots import Run, current_snapshot, snapshot_numbers
+from transforms.table.versions import open_table
+from transforms.tagging.assembly import PublishedRows, assemble_bucket
+from transforms.tagging.bucket_files import write_bucket
+from transforms.tagging.costs import costs_of_history
+from transforms.tagging.evidence import Evidence
+from transforms.tagging.examination import BucketExaminer
+from transforms.tagging.outcomes import PriorOutcomes, assembled
+from transforms.tagging.part_files import write_part
+from transforms.tagging.planning import plan_bucket
+from transforms.tagging.tagger import ids_of
+from transforms.telemetry.work import WorkTotals
+
+BUCKETS = 2
+CHUNK_TRACKS = 3
+ALL_PASS = GateLimits(max_reject_ratio=1, max_unavailable_ratio=1, max_removed_ratio=1)
+
+Outcome = Callable[[Source], str | None]
+"""A track that is extracted -> the reason of its reject, or None."""
+
+load = functools.cache(load_bundle)
+
+
+class SimulatedTable:
+    """A table and its catalog in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self._catalog = str(folder / "table"), folder / "catalog.parquet"
+
+    def stages(
+        self,
+        catalog: Mapping[str, str],
+        model: str,
+        *,
+        retry_rejects: bool = False,
+        publication: PublishedRows | None = None,
+    ) -> TagStages:
+        """Settings of a run over a catalog: track_id -> source version."""
+        ids, versions = list(catalog), list(catalog.values())
+        columns = {"track_id": ids, "uri": [f"{i}.wav" for i in ids], "source_version": versions}
+        pq.write_table(pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}), self._catalog)
+        open_table(self.root, BUCKETS)
+        bundle, numbers, publication = load(model), snapshot_numbers(self.root), publication or PublishedRows()
+        known = PriorOutcomes(
+            root=self.root,
+            parent=numbers[-1] if numbers else None,
+            ids=ids_of(bundle),
+            due_again=DUE_AGAIN,
+            retry_rejects=retry_rejects,
+            buckets=BUCKETS,
+            dim=bundle.embedding_dim,
+        )
+        target = EmbedTarget(root=self.root, embedding_id=bundle.embedding_id, load_embedder=lambda: None)
+        shards = list_shards(str(self._catalog), None)
+        return TagStages(
+            shards=shards,
+            buckets=BUCKETS,
+            chunk_tracks=CHUNK_TRACKS,
+            embed=EmbedSettings(
+                target=target, roots=SourceRoots(shards[0].root), spec=bundle.spec, limits=Limits(), children=1
+            ),
+            assemble=AssembleSettings(known=known, load_tagger=lambda: bundle, publication=publication),
+            record=RecordRunSettings(
+                known=known,
+                load_tagger=lambda: bundle,
+                publication=publication,
+                counted=len(catalog),
+                limits=ALL_PASS,
+                launch=receipts.begin(self.root, known.parent),
+                expectations=Expectations(units=costs_of_history(self.root, numbers, known.ids)),
+            ),
+        )
+
+    def plan(self, stages: TagStages) -> CatalogPlan:
+        """What `tag --plan` finds."""
+        return plan_catalog(stages, threads=2)
+
+    def run(self, stages: TagStages, outcome: Outcome, *, killed_after: int | None = None) -> Run | None:
+        """Runs and publishes; None if it is killed after some chunks."""
+        known, left = stages.assemble.known, killed_after
+        buckets, work, extracted, parts = self._rows(stages), WorkTotals(), 0, {}
+        for bucket, rows in buckets.items():
+            plan = plan_bucket(known, bucket, rows, CHUNK_TRACKS)
+            work.add(planning_work(plan.forecast, 1))
+            parts[bucket] = []
+            for chunk in plan.chunks:
+                if left == 0:
+                    return None
+                left = None if left is None else left - 1
+                parts[bucket].append(_extract(known, chunk, outcome))
+                extracted += len(chunk.tracks)
+        if killed_after is not None:
+            return None
+        return self._publish(stages, buckets, parts, work, extracted)
+
+    def _rows(self, stages: TagStages) -> dict[int, pa.Table]:
+        batches = [batch for shard in stages.shards for batch, _ in read_shard(shard)]
+        rows = pa.Table.from_batches(batches).sort_by("track_id")
+        numbers = pa.array([bucket_of(track, BUCKETS) for track in rows["track_id"].to_pylist()])
+        return {n: rows.filter(pa.compute.equal(numbers, n)) for n in sorted(set(numbers.to_pylist()))}
+
+    def _publish(
+        self,
+        stages: TagStages,
+        buckets: dict[int, pa.Table],
+        parts: dict[int, list[str]],
+        work: WorkTotals,
+        tracks: int,
+    ) -> Run:
+        known, record = stages.assemble.known, stages.record
+        found = {n: assembled(known, n, rows, DIGESTED, latest=parts[n]) for n, rows in buckets.items()}
+        digests = "".join(sorted(outcome_digest(rows, found[n]) for n, rows in buckets.items()))
+        run_id = run_id_of(known, record.publication, digests)
+        reports, evidence = [], Evidence()
+        taxonomy = record.load_tagger().taxonomy_rows()
+        examiner = BucketExaminer(known=known, publication=record.publication, taxonomy=taxonomy)
+        for n, rows in buckets.items():
+            outcomes = assembled(known, n, rows, latest=parts[n])
+            tables = assemble_bucket(rows, outcomes, {}, record.load_tagger(), run_id, record.publication)
+            reports.append(write_bucket(known, n, tables, run_id))
+            evidence += examiner.examine(n, tables)
+        record_run(run_id, RunResults(reports, (tracks, tracks), FirstProblems().sample(), work, evidence), record)
+        receipt = receipts.read(self.root, record.launch)
+        receipts.forget(self.root, record.launch)
+        assert receipt.run_id is not None and receipt.plan
+        publish(self.root, read_run(self.root, receipt.run_id), ALL_PASS)
+        snapshot = current_snapshot(self.root)
+        assert snapshot is not None
+        return snapshot.run
+
+
+def _extract(known: PriorOutcomes, chunk: Chunk, outcome: Outcome) -> str:
+    rows = []
+    for source in chunk.tracks:
+        reason = outcome(source)
+        rng = np.random.default_rng(list(source.track_id.encode()))
+        embedding = rng.normal(size=known.dim).astype(np.float16).astype(np.float32).tolist()
+        rows.append(
+            {
+                "track_id": source.track_id,
+                "source_version": source.source_version,
+                "reason": reason,
+                "stage": reason and "read",
+                "source_bytes": None if reason == "not_found" else 1000 + len(source.track_id),
+                "source_sha256": None if reason else digest(source.track_id, source.source_version),
+                **({} if reason else {"duration_s": 8.0, "sample_rate": 44_100, "channels": 2}),
+                "decoded_fraction": None if reason else 1.0,
+                "embedding": None if reason else embedding,
+            }
+        )
+    table = pa.Table.from_pylist(rows, schema=PART)
+    return write_part(known.root, chunk.bucket, table, known.ids.embedding_id)

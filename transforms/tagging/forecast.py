@@ -1,0 +1,165 @@
+"""What a run does with the tracks of a catalog, and why: counted before anything is extracted."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.tagging.outcomes import MISSING, PriorOutcomes, Unsettled
+
+CAUSES = ("new", "source", "features", "due", "remembered", "trunk", "taxonomy", "heads", "unchanged")
+"""Why a run treats a track as it does. A track counts for the first cause that applies, in this order. The counters of
+the stage `plan` have these names and their meanings."""
+
+ACTIONS = ("extract", "reuse", "carry", "remember")
+"""What a run does with a track; the counters of the stage `plan` have the meanings."""
+
+LISTED_BYTES = "_listed_bytes"
+"""Column of catalog rows that are only planned: size of the source in the listing of its folder."""
+
+_LEDGER = ("track_id", "source_version", "reason", "source_bytes")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Forecast:
+    """Numbers of tracks by cause and by action, and the bytes to read.
+
+    Attributes:
+      causes: cause -> number of tracks; the numbers add up to the rows of the catalog.
+      actions: action -> number of tracks; they add up to the same number.
+      sized: tracks to extract whose size is known.
+      read_bytes: sum of these sizes.
+      missing: tracks to extract whose file is not in the listing of its folder.
+    """
+
+    causes: Counter[str] = dataclasses.field(default_factory=Counter)
+    actions: Counter[str] = dataclasses.field(default_factory=Counter)
+    sized: int = 0
+    read_bytes: int = 0
+    missing: int = 0
+
+    @property
+    def catalog(self) -> int:
+        """Rows of the catalog."""
+        return self.causes.total()
+
+    @property
+    def kept(self) -> int:
+        """Tracks that will have tags if no track to extract is rejected."""
+        return self.catalog - self.actions["remember"]
+
+    def add(self, other: "Forecast") -> None:
+        """Includes the counts of other tracks."""
+        self.causes += other.causes
+        self.actions += other.actions
+        self.sized += other.sized
+        self.read_bytes += other.read_bytes
+        self.missing += other.missing
+
+    def removed(self, before: int) -> int:
+        """Tracks of the last snapshot that the catalog no longer has; `before` is the number of its tracks."""
+        return before - (self.catalog - self.causes["new"])
+
+    @classmethod
+    def of_counts(cls, causes: Mapping[str, int], actions: Mapping[str, int]) -> Self:
+        """A forecast without sizes."""
+        return cls(causes=Counter(causes), actions=Counter(actions))
+
+    def to_json(self, before: int) -> dict[str, Any]:
+        """The counts as a JSON object; `before` is the number of tracks of the last snapshot."""
+        stale = ("source", "features", "trunk", "heads", "taxonomy")
+        return {
+            "catalog": self.catalog,
+            "new": self.causes["new"],
+            "changed": self.causes["source"],
+            "stale": {name: self.causes[name] for name in stale},
+            "unchanged": self.causes["unchanged"],
+            "removed": self.removed(before),
+            "rejected": {"due_again": self.causes["due"], "remembered": self.causes["remembered"]},
+            "actions": {name: self.actions[name] for name in ACTIONS},
+        }
+
+
+def forecast_bucket(known: PriorOutcomes, bucket: int, rows: pa.Table, left: Unsettled) -> Forecast:
+    """Counts what the run does with the rows of a bucket, from the same decision that its chunks are made of.
+
+    Args:
+      known: outcomes of earlier runs.
+      bucket: number of the bucket.
+      rows: its catalog rows. With the column `LISTED_BYTES`, the sizes of listed files are used.
+      left: the decision, see `unsettled`.
+    """
+    earlier = _earlier(known, bucket, rows)
+    found = Forecast(causes=_causes(known, earlier), actions=_actions(left))
+    sizes = _sizes(rows, earlier).filter(pc.is_in(rows["track_id"], value_set=left.rows["track_id"].combine_chunks()))
+    found.sized = len(sizes) - sizes.null_count
+    found.read_bytes = pc.sum(sizes).as_py() or 0
+    found.missing = pc.sum(pc.equal(left.rows["source_version"], MISSING)).as_py() or 0
+    return found
+
+
+def _actions(left: Unsettled) -> Counter[str]:
+    carried, rejected = (
+        np.asarray(mask, bool)
+        for mask in (left.settled["carried"].combine_chunks(), pc.is_valid(left.settled["reason"]).combine_chunks())
+    )
+    return Counter(
+        extract=left.rows.num_rows,
+        reuse=int((~carried).sum()),
+        carry=int((carried & ~rejected).sum()),
+        remember=int((carried & rejected).sum()),
+    )
+
+
+def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
+    """Facts of each row's track in the parent snapshot: `listed`, `same` (source), `rejected`, `due`, `bytes`."""
+    none = pa.nulls(rows.num_rows, pa.int64())
+    if known.snapshot is None:
+        never = pa.array(np.zeros(rows.num_rows, bool))
+        return pa.table({"listed": never, "same": never, "rejected": never, "due": never, "bytes": none})
+    ledger = known.snapshot.scan("ledger", list(_LEDGER), bucket=bucket)
+    place = pc.index_in(rows["track_id"], value_set=ledger["track_id"].combine_chunks())
+    own = ledger.take(place)
+    due = pc.is_valid(own["reason"]) if known.retry_rejects else known.due(own)
+    return pa.table(
+        {
+            "listed": pc.is_valid(place),
+            "same": pc.fill_null(pc.equal(own["source_version"], rows["source_version"]), False),
+            "rejected": pc.is_valid(own["reason"]),
+            "due": pc.fill_null(due, False),
+            "bytes": own["source_bytes"].cast(pa.int64()),
+        }
+    )
+
+
+def _causes(known: PriorOutcomes, earlier: pa.Table) -> Counter[str]:
+    listed, same, rejected, due = (
+        earlier[name].to_numpy().astype(bool) for name in ("listed", "same", "rejected", "due")
+    )
+    before = None if known.snapshot is None else known.snapshot.manifest.run.ids
+    other = {
+        name: np.full(len(listed), before is not None and getattr(before, name) != getattr(known.ids, name))
+        for name in ("feature_id", "embedding_id", "taxonomy_id", "tagger_id")
+    }
+    conditions = {
+        "new": ~listed,
+        "source": ~same,
+        "features": other["feature_id"],
+        "due": rejected & due,
+        "remembered": rejected,
+        "trunk": other["embedding_id"],
+        "taxonomy": other["taxonomy_id"],
+        "heads": other["tagger_id"],
+    }
+    first = np.select(list(conditions.values()), range(len(conditions)), len(conditions))
+    return Counter(dict(zip(CAUSES, np.bincount(first, minlength=len(CAUSES)).tolist(), strict=True)))
+
+
+def _sizes(rows: pa.Table, earlier: pa.Table) -> pa.ChunkedArray:
+    """Size of each row's source: as listed, or as read when the parent snapshot was made; null if it is not known."""
+    sizes = pc.if_else(earlier["same"], earlier["bytes"], pa.scalar(None, pa.int64()))
+    return pc.coalesce(rows[LISTED_BYTES], sizes) if LISTED_BYTES in rows.column_names else sizes
