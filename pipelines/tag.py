@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags, catalog_flag, extraction_flags, removed_flag
-from pipelines.inputs.numbers import RATIO, Number
+from pipelines.inputs.numbers import RATIO, Duration, Number
 from pipelines.launch.allocators import return_freed_memory
 from pipelines.terminal.command import Command
 
@@ -56,6 +56,18 @@ from pipelines.terminal.command import Command
     metavar="SECONDS",
     help="If another run is published first, plan again and publish until this time has passed; 0: give up at once.",
 )
+@click.option(
+    "--notify",
+    metavar="URL|COMMAND",
+    help="Tell somebody if the run is blocked by a gate, fails or is late: a JSON document by POST to a URL, or on "
+    "standard input of a command. A notification that fails is a warning.",
+)
+@click.option(
+    "--late-after",
+    type=Duration(),
+    metavar="TIME",
+    help="With --notify: tell once if the run has not ended after this time, such as 6h.",
+)
 @removed_flag
 @extraction_flags(unit="unit of work", late="`publish` commits the run later")
 @answer_flags
@@ -63,5 +75,6 @@ def command(**flags: Any) -> int:
     """Plans, runs the Beam job and publishes."""
     return_freed_memory()
     from pipelines.jobs.tag import run
+    from pipelines.launch.notification import notifying
 
-    return answer(run, flags)
+    return answer(notifying(run), flags)

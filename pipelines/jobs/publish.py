@@ -8,6 +8,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError
 from transforms import storage
+from transforms.maintenance.leases import Busy, held
 from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
@@ -18,6 +19,14 @@ from transforms.table.snapshots import COUNTS
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Publishes one run."""
+    try:
+        with held(args.table, "publish"):
+            return _publish(args)
+    except Busy as busy:
+        raise CommandFailed(f"nothing was published: {busy}", RACE_LOST) from busy
+
+
+def _publish(args: Arguments) -> Answer:
     limits = gate_limits(args)
     receipt = None if args.run else receipts.newest(args.table)
     try:

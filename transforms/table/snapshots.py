@@ -74,6 +74,7 @@ class Run:
         for runs of earlier versions.
       rolled_back_to: number of the snapshot whose content a rollback published again; None for other runs.
       rollback_reason: why, as the user says; None if no reason was given.
+      purged: takedowns that rewrote the snapshot: name -> `tracks` that were taken out, and `when`.
     """
 
     run_id: str
@@ -89,6 +90,7 @@ class Run:
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
     rolled_back_to: int | None = None
     rollback_reason: str | None = None
+    purged: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def content_hash(self) -> str:
