@@ -19,8 +19,8 @@ PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
 PURE = (
-    "audio features extraction taxonomy catalog splits dataset table tagging publishing maintenance comparison telemetry "
-    + GROUND
+    "audio features extraction taxonomy catalog splits dataset table tagging publishing maintenance comparison "
+    f"telemetry {GROUND}"
 )
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
 

@@ -61,9 +61,8 @@ class Duration(click.ParamType[float]):
         try:
             return number_in(text[:-1], 0, 1e9) * _UNITS[text[-1:]]
         except (ValueError, KeyError):
-            self.fail(
-                f"{text!r} is not a length of time: give a number with a unit, such as 7d, 36h, 10m or 30s", param, ctx
-            )
+            message = f"{text!r} is not a length of time: give a number with a unit, such as 7d, 36h, 10m or 30s"
+            self.fail(message, param, ctx)
 
 
 RATIO = Number(0, 1)

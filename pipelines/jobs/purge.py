@@ -68,10 +68,8 @@ def _apply(args: Arguments, ids: frozenset[str], lease: HeldLease) -> Answer:
             f"the tracks are still in {receipt['checked']['found']} rows, and {receipt['checked']['unreadable']} files "
             f"cannot be read: run it again; {receipt['receipt']} lists what was done"
         )
-    checked = f"{receipt['checked']['rows']:,} rows and {receipt['checked']['examples']:,} examples"
-    return _answer(
-        args, ids, found, datasets, receipt, f"were taken out; none is left in {checked} that were read again"
-    )
+    again = f"{receipt['checked']['rows']:,} rows and {receipt['checked']['examples']:,} examples that were read again"
+    return _answer(args, ids, found, datasets, receipt, f"were taken out; none is left in {again}")
 
 
 def _answer(
@@ -84,7 +82,7 @@ def _answer(
 ) -> Answer:
     known = found.search.ids.union(*(one.ids for one in datasets))
     rows = found.search.found + sum(sum((*one.shards.values(), *one.listed.values())) for one in datasets)
-    places = {
+    places: dict[str, Any] = {
         "snapshots": sorted(found.snapshots),
         "data_files": len(found.search.data),
         "part_files": len(found.search.parts),

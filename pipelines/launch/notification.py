@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def notifying(body: Body) -> Body:
-    """The same body of a command, which notifies `--notify` if it is blocked, fails or takes longer than `--late-after`.
+    """The same body of a command, which tells `--notify` if it is blocked, fails or takes longer than `--late-after`.
 
     The exit code does not depend on it: a notification that fails is a warning.
     """

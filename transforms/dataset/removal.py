@@ -1,6 +1,7 @@
 """Takes tracks out of a finished dataset: shards and lists are written again, and the manifest with its sums.
 
-New shards come first, then the manifest, then the old shards and the reports of chunks go. A stopped removal is repeated.
+New shards come first, then the manifest; then the old shards and the reports of chunks go. A stopped removal is
+repeated.
 What the manifest counts of tracks by name cannot be told afterwards, and stays: `unknown_tags`, `groups`,
 `catalog_digest`.
 """

@@ -1,7 +1,7 @@
 """Garbage collection: removes what no retained snapshot and no run to come needs.
 
-The order makes every stop harmless. A snapshot first leaves the listing, and its record is kept in `retired/`; its files
-go with a later execution, when nobody can still read them. A run's manifest goes before its files. Every step is
+The order makes every stop harmless. A snapshot first leaves the listing, and its record is kept in `retired/`. Its
+files go with a later execution, when nobody can still read them. A run's manifest goes before its files. Every step is
 recorded in the log before it is done. Nothing is removed that was not recognised by its path.
 """
 

@@ -1,4 +1,4 @@
-"""The condition of a table, for a monitor: newest snapshot, last launch, gates, tracks to be tried again, disk, leases."""
+"""The condition of a table, for a monitor: newest snapshot, last launch, gates, tracks due again, disk, leases."""
 
 import datetime
 from collections import defaultdict
@@ -60,8 +60,8 @@ def _snapshot_facts(snapshot: Snapshot, now: float) -> dict[str, Any]:
 def _last_launch(root: str, running: bool) -> dict[str, Any] | None:
     """The launch that began last and is not published; None if there is none.
 
-    Its state is `running`, `stopped` (killed, or it has failed), `blocked` (a gate failed, or the catalog has problems),
-    or `finished` (its run can be published).
+    Its state is `running`, `stopped` (killed, or it has failed), `blocked` (rows are missing, or the catalog has
+    problems), or `finished` (its run can be published, if the gates let it).
     """
     files = list(files_of(root, "launches"))
     if not files:

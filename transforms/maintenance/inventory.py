@@ -15,7 +15,7 @@ from transforms.table.snapshots import Run, Snapshot, listed_numbers, read_snaps
 from transforms.table.versions import TableError, is_sealed, read_table_metadata
 
 READER_GRACE_S = 3_600.0
-"""Shortest time that the files of a snapshot stay after it was listed for the last time: readers have just opened it."""
+"""Shortest time that the files of a snapshot stay after it was listed for the last time, for those who opened it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -148,9 +148,7 @@ class HeldLease:
     def check(self) -> None:
         """Raises `Busy` if the lease was not renewed for so long that others may take it for dead."""
         if max(now - then for now, then in zip(self._now(), self._renewed, strict=True)) > EXPIRES_S / 2:
-            raise Busy(
-                f"the lease {self.url} could not be renewed in time, so another job may have begun: run it again"
-            )
+            raise Busy(f"the lease {self.url} was not renewed in time, so another job may have begun: run it again")
 
     def release(self, *, detached: bool) -> None:
         """Ends the heartbeats, and removes the lease; the lease of a job that nobody waits for stays."""

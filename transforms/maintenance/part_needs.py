@@ -1,7 +1,7 @@
 """Which part files a later run of `tag` can still use.
 
 A row of a part file is an outcome of (track, source version, embedding). A later run uses it if the track's source is
-still that one, and the newest snapshot has no such outcome itself: `tag` carries outcomes from there. So it is needed if
+still that one, and the newest snapshot has no such outcome itself: `tag` carries outcomes from there. It is needed if
 
 - a ledger that the next run may follow names this source version: the newest one's, or that of a snapshot that a
   rollback undid, because the tracks come back with the next good run; and

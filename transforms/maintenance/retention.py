@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Sequence
 
 from transforms.table.snapshots import Snapshot
@@ -39,7 +40,7 @@ class Retention:
         kept = {snapshot.number for snapshot in snapshots[-(self.keep_last or 1) :]}
         if self.keep_days is not None:
             since = now - self.keep_days * DAY_S
-            pairs = zip(snapshots, snapshots[1:], strict=False)
+            pairs = itertools.pairwise(snapshots)
             kept |= {older.number for older, newer in pairs if published_s(newer) >= since}
         return kept
 

@@ -1,8 +1,8 @@
 """Takedown: takes tracks out of every file of a table, and proves by reading again that they are gone.
 
-Snapshots keep their numbers and times. Their records are replaced, each by one atomic write, and say what was taken out.
-Files that named the tracks are removed only after every record names new ones. A stopped takedown is repeated: it finds
-what is left.
+Snapshots keep their numbers and times. Their records are replaced, each by one atomic write, and say what was taken
+out. Files that named the tracks are removed only after every record names new ones. A stopped takedown is repeated: it
+finds what is left.
 """
 
 import dataclasses
@@ -93,7 +93,9 @@ class Takedown:
             storage.delete(storage.join(self._root, path))
         self.log.record("remove", {"kind": "parts", "files": sorted(found.search.parts)})
         parts = [self._part(file) for file in found.search.parts.values()]
-        unfinished = [storage.delete(info.url) for info in storage.list_unfinished(self._root)]
+        unfinished = list(storage.list_unfinished(self._root))
+        for info in unfinished:
+            storage.delete(info.url)
         return {
             "snapshots": [{"number": one.snapshot.number, "tracks": one.tracks, "files": one.files} for one in done],
             "data_files_removed": gone,

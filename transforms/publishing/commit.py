@@ -121,7 +121,7 @@ def _commit_time(root: str, parent: int | None) -> str:
 
 
 def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None:
-    """Writes the plain file lists of the snapshot (create-only unless `replace`) and `current.{json,sql}` (replaced)."""
+    """Writes the plain file lists of a snapshot (create-only unless `replace`) and `current.{json,sql}` (replaced)."""
     write = storage.write_bytes if replace else storage.create
     reader = open_snapshot(root, snapshot.number)
     for name in TABLES:
