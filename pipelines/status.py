@@ -24,7 +24,7 @@ from pipelines.terminal.errors import UsageError
 @click.option("--prometheus", is_flag=True, help="Write metrics in the text format of Prometheus.")
 @answer_flags
 def command(**flags: Any) -> int:
-    """Prints age and gates of the newest snapshot, the last launch, tracks that are due again, disk and running jobs."""
+    """Prints age and gates of the newest snapshot, the last launch, tracks due again, disk and running jobs."""
     from pipelines.reading.status import run
 
     if flags["prometheus"] and (flags["format"] != "table" or flags["safe_csv"]):

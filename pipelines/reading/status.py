@@ -14,9 +14,23 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, OVERDUE
 from transforms.maintenance.condition import condition_of
 
-Facts = dict[str, Any]
+_Facts = dict[str, Any]
 _PREFIX = "catalog_tagger_"
 _STATES = ("running", "stopped", "blocked", "finished")
+
+
+class _Metric(NamedTuple):
+    """One gauge.
+
+    Attributes:
+      name: without the program's prefix.
+      help: what it measures, with its unit.
+      samples: (labels, value) of each sample.
+    """
+
+    name: str
+    help: str
+    samples: Iterable[tuple[Mapping[str, str], float]]
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -34,7 +48,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     )
 
 
-def _lines(facts: Facts) -> Iterator[str]:
+def _lines(facts: _Facts) -> Iterator[str]:
     snapshot, launch = facts["snapshot"], facts["last_launch"]
     if snapshot is None:
         yield "no snapshot is published"
@@ -56,7 +70,7 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield f"{lease['job']} on {lease['host']} since {lease['started']}: {state}"
 
 
-def _metrics(facts: Facts) -> Iterator[_Metric]:
+def _metrics(facts: _Facts) -> Iterator[_Metric]:
     table, snapshot, launch = {"table": facts["table"]}, facts["snapshot"], facts["last_launch"]
     yield _Metric("snapshots", "Published snapshots.", [(table, facts["snapshots"])])
     if snapshot is not None:
@@ -72,7 +86,7 @@ def _metrics(facts: Facts) -> Iterator[_Metric]:
     yield _Metric("live_leases", "Running jobs that write to the table.", live)
 
 
-def _snapshot_metrics(table: dict[str, str], snapshot: Facts) -> Iterator[_Metric]:
+def _snapshot_metrics(table: dict[str, str], snapshot: _Facts) -> Iterator[_Metric]:
     yield _Metric("snapshot_number", "Number of the newest snapshot.", [(table, snapshot["number"])])
     created = [(table, snapshot["created_s"])]
     yield _Metric("snapshot_created_timestamp_seconds", "When the newest snapshot was published.", created)
@@ -88,22 +102,8 @@ def _snapshot_metrics(table: dict[str, str], snapshot: Facts) -> Iterator[_Metri
         yield _Metric(f"gate_{name}", f"{words} of each gate of the newest snapshot.", samples)
 
 
-class _Metric(NamedTuple):
-    """One gauge.
-
-    Attributes:
-      name: without the program's prefix.
-      help: what it measures, with its unit.
-      samples: (labels, value) of each sample.
-    """
-
-    name: str
-    help: str
-    samples: Iterable[tuple[Mapping[str, str], float]]
-
-
 def _exposition(metrics: Iterable[_Metric]) -> str:
-    """The metrics in the text format of Prometheus (version 0.0.4), without the final line end; metrics without samples are left out."""
+    """The metrics in the text format of Prometheus, version 0.0.4; those without samples are left out."""
     lines = []
     for metric in metrics:
         samples = [f"{_PREFIX}{metric.name}{_labels(labels)} {_number(value)}" for labels, value in metric.samples]

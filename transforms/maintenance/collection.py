@@ -15,13 +15,13 @@ from typing import Any
 from transforms import storage
 from transforms.maintenance.inventory import Inventory
 from transforms.maintenance.job_log import JobLog
-from transforms.maintenance.kinds import RETIRED, KnownFile, files_of
+from transforms.maintenance.kinds import RETIRED, KnownFile, known_files
 from transforms.maintenance.leases import HeldLease
 from transforms.publishing.commit import read_run
 from transforms.table.layout import part_folder, snapshot_path
 from transforms.table.versions import TableError, read_table_metadata
 
-BATCH = 500
+MOST_AT_ONCE = 500
 """Files that are removed between two looks at the lease, and listed in one record of the log."""
 
 _AT_ONCE = 16
@@ -54,11 +54,11 @@ def _removal(kind: str, file: KnownFile) -> Removal:
 
 def _snapshots(inventory: Inventory) -> Iterator[Removal]:
     wanted = {snapshot_path(number) for number in inventory.retiring}
-    yield from (_removal("snapshots", file) for file in files_of(inventory.root, "snapshots") if file.path in wanted)
+    yield from (_removal("snapshots", file) for file in known_files(inventory.root, "snapshots") if file.path in wanted)
 
 
 def _runs(inventory: Inventory) -> Iterator[Removal]:
-    for file in files_of(inventory.root, "runs"):
+    for file in known_files(inventory.root, "runs"):
         if file.match[1] not in inventory.runs and file.is_older(inventory.old) and _is_run(inventory.root, file):
             yield _removal("runs", file)
 
@@ -73,13 +73,13 @@ def _is_run(root: str, file: KnownFile) -> bool:
 
 def _launches(inventory: Inventory) -> Iterator[Removal]:
     """Marks and receipts of launches; those that follow the newest snapshot can still be published."""
-    for file in files_of(inventory.root, "launches"):
+    for file in known_files(inventory.root, "launches"):
         if int(file.match[1]) != (inventory.newest or 0) and file.is_older(inventory.old):
             yield _removal("launches", file)
 
 
 def _data(inventory: Inventory) -> Iterator[Removal]:
-    for file in files_of(inventory.root, "data"):
+    for file in known_files(inventory.root, "data"):
         run = file.path.split("/")[1].removeprefix("run=")
         if file.path not in inventory.referenced and run not in inventory.unreadable and file.is_older(inventory.old):
             yield _removal("data", file)
@@ -93,7 +93,7 @@ def _parts(inventory: Inventory) -> Iterator[Removal]:
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as readers:
         for bucket in range(read_table_metadata(inventory.root).buckets):
             folder = part_folder("", bucket).removeprefix("/")
-            listed = files_of(inventory.root, "parts", folder)
+            listed = known_files(inventory.root, "parts", folder)
             old = [file for file in listed if file.is_older(min(inventory.old, lineage.published))]
             if old:
                 needs = lineage.of_bucket(bucket)
@@ -103,7 +103,7 @@ def _parts(inventory: Inventory) -> Iterator[Removal]:
 
 def _lists(inventory: Inventory) -> Iterator[Removal]:
     numbers = {one.number for one in inventory.snapshots} | inventory.leaving
-    for file in files_of(inventory.root, "lists"):
+    for file in known_files(inventory.root, "lists"):
         number = int(file.match[1])
         if number not in numbers and number < (inventory.newest or 0) and file.is_older(inventory.old):
             yield _removal("lists", file)
@@ -111,7 +111,7 @@ def _lists(inventory: Inventory) -> Iterator[Removal]:
 
 def _retired(inventory: Inventory) -> Iterator[Removal]:
     """Records of retired snapshots whose files are gone, or that are published all the same: a stopped execution."""
-    for file in files_of(inventory.root, "retired"):
+    for file in known_files(inventory.root, "retired"):
         if int(file.match[1]) not in inventory.leaving | set(inventory.retiring):
             yield _removal("retired", file)
 
@@ -164,7 +164,7 @@ def collect(inventory: Inventory, lease: HeldLease, facts: dict[str, Any]) -> di
 
 
 def _batches(group: Iterator[Removal]) -> Iterator[tuple[Removal, ...]]:
-    while batch := tuple(itertools.islice(group, BATCH)):
+    while batch := tuple(itertools.islice(group, MOST_AT_ONCE)):
         yield batch
 
 

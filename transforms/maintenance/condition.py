@@ -6,7 +6,7 @@ from typing import Any
 
 from transforms import storage
 from transforms.audio.errors import DUE_AGAIN, SourceUnavailable
-from transforms.maintenance.kinds import files_of, kind_of
+from transforms.maintenance.kinds import kind_of, known_files
 from transforms.maintenance.leases import all_leases
 from transforms.maintenance.retention import published_s
 from transforms.publishing import receipts
@@ -63,7 +63,7 @@ def _last_launch(root: str, running: bool) -> dict[str, Any] | None:
     Its state is `running`, `stopped` (killed, or it has failed), `blocked` (rows are missing, or the catalog has
     problems), or `finished` (its run can be published, if the gates let it).
     """
-    files = list(files_of(root, "launches"))
+    files = list(known_files(root, "launches"))
     if not files:
         return None
     name = max(file.path for file in files).rpartition(".")[0]

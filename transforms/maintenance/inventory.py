@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from transforms import storage
 from transforms.formats.sealing import read_record
 from transforms.maintenance.job_log import last_begin
-from transforms.maintenance.kinds import KnownFile, files_of
+from transforms.maintenance.kinds import KnownFile, known_files
 from transforms.maintenance.part_needs import Lineage
 from transforms.maintenance.retention import Retention, published_s
 from transforms.publishing.commit import read_run
@@ -96,7 +96,7 @@ def _leaving(root: str, grace: float, retained: set[int]) -> list[Snapshot]:
     """The retired snapshots whose files stay."""
     return [
         _read_retired(root, file)
-        for file in files_of(root, "retired")
+        for file in known_files(root, "retired")
         if int(file.match[1]) not in retained and not file.is_older(grace)
     ]
 
@@ -113,7 +113,7 @@ def _kept_runs(
     """Runs that are published, can still be published, or are young; and the ids of unreadable manifests."""
     newest = snapshots[-1].number if snapshots else None
     kept, unreadable = [], []
-    for file in files_of(root, "runs"):
+    for file in known_files(root, "runs"):
         try:
             run = read_run(root, file.match[1])
         except TableError:

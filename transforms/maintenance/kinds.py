@@ -10,7 +10,7 @@ from transforms.storage import FileInfo
 RETIRED = "retired"
 """Folder of the records of snapshots that are no longer listed, and whose files are removed later."""
 
-KINDS = {
+FILE_KINDS = {
     "table": r"table\.json",
     "snapshots": r"snapshots/(\d{10,})\.json",
     "retired": rf"{RETIRED}/(\d{{10,}})\.json",
@@ -36,7 +36,7 @@ FOLDERS = {
 }
 """Kind -> folder of its files."""
 
-_FORMS = {kind: re.compile(form) for kind, form in KINDS.items()}
+_FORMS = {kind: re.compile(form) for kind, form in FILE_KINDS.items()}
 
 
 class KnownFile(NamedTuple):
@@ -65,7 +65,7 @@ def kind_of(path: str) -> str | None:
     return next((kind for kind, form in _FORMS.items() if form.fullmatch(path)), None)
 
 
-def files_of(root: str, kind: str, folder: str | None = None) -> Iterator[KnownFile]:
+def known_files(root: str, kind: str, folder: str | None = None) -> Iterator[KnownFile]:
     """The recognised files of a kind, in the order of a listing; `folder` limits it to a part of the kind's folder."""
     start = root.removesuffix("/") + "/"
     for info in storage.list_files(storage.join(root, folder or FOLDERS[kind])):

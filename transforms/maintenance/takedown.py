@@ -19,7 +19,7 @@ from transforms.formats.hashing import digest
 from transforms.formats.parquet import CheckedFile
 from transforms.formats.sealing import sealed_bytes
 from transforms.maintenance.job_log import JobLog
-from transforms.maintenance.kinds import files_of
+from transforms.maintenance.kinds import known_files
 from transforms.maintenance.leases import HeldLease
 from transforms.maintenance.rewriting import Rewritten, rewritten
 from transforms.maintenance.track_search import Search, SearchedFile, search
@@ -127,7 +127,7 @@ class Takedown:
         """Removes manifests of runs that were not published and lose files. Their part files stay."""
         published = {read_snapshot(self._root, number).run.run_id for number in listed_numbers(self._root)}
         forgotten = []
-        for file in files_of(self._root, "runs"):
+        for file in known_files(self._root, "runs"):
             try:
                 run = read_run(self._root, file.match[1])
             except TableError:  # nobody can publish it
@@ -154,7 +154,7 @@ class Takedown:
     def _forget_receipts(self) -> int:
         """Removes receipts whose problems of the catalog name one of the tracks."""
         removed = 0
-        for file in files_of(self._root, "launches"):
+        for file in known_files(self._root, "launches"):
             if not file.path.endswith(".json"):
                 continue
             try:

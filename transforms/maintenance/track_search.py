@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.formats.hashing import bucket_of
 from transforms.formats.parquet import ParquetError, read_parquet
-from transforms.maintenance.kinds import KnownFile, files_of
+from transforms.maintenance.kinds import KnownFile, known_files
 from transforms.table.layout import part_folder
 
 _AT_ONCE = 8
@@ -81,7 +81,7 @@ def search(root: str, ids: frozenset[str], buckets: int) -> Search:
 
 
 def _data_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:
-    for file in files_of(root, "data"):
+    for file in known_files(root, "data"):
         bucket, table = file.match.groups()
         if table == "ledger" or (bucket is not None and int(bucket) in numbers):
             yield file
@@ -89,7 +89,7 @@ def _data_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:
 
 def _part_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:
     for number in sorted(numbers):
-        yield from files_of(root, "parts", part_folder("", number).removeprefix("/"))
+        yield from known_files(root, "parts", part_folder("", number).removeprefix("/"))
 
 
 def _searched(file: KnownFile, wanted: pa.Array) -> SearchedFile:
