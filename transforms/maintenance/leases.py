@@ -79,8 +79,9 @@ class Lease:
         return now - self.modified <= EXPIRES_S
 
     def __str__(self) -> str:
-        place = f" (process {self.facts['pid']} on {self.facts['host']}, since {self.facts['started']})"
-        return self.job + (place if {"pid", "host", "started"} <= self.facts.keys() else "")
+        if not {"pid", "host", "started"} <= self.facts.keys():
+            return self.job
+        return f"{self.job} (process {self.facts['pid']} on {self.facts['host']}, since {self.facts['started']})"
 
 
 def all_leases(root: str) -> list[Lease]:

@@ -8,7 +8,7 @@ finds what is left.
 import dataclasses
 import datetime
 import hashlib
-import threading
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +31,8 @@ from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
 from transforms.tagging.part_files import write_part
+
+_sleep = time.sleep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ class Takedown:
         gone = sorted(found.unlisted.union(*found.snapshots.values()))
         runs = self._forget_runs(frozenset(gone))
         if gone and self._grace:
-            threading.Event().wait(self._grace)
+            _sleep(self._grace)
         self._lease.check()
         self.log.record("remove", {"kind": "data", "files": gone})
         for path in gone:
