@@ -133,7 +133,7 @@ def test_each_sort_of_write_fails_once(job, scene, copied, monkeypatch):
     first = sorted({sort: at for at, sort in reversed(list(enumerate(sorts)))}.items(), key=lambda item: item[1])
     wanted = {
         "gc": {"leases", "log", "retired", "snapshots", "runs", "launches", "data", "parts", "lists", ".partial-"},
-        "purge": {"leases", "log", "data", "snapshots", "lists", "hints", "parts", ".partial-"},
+        "purge": {"leases", "log", "data", "snapshots", "runs", "lists", "hints", "parts", ".partial-"},
     }
     assert {kind for (_, kind), _ in first} == wanted[job]
     for turn, (_, at) in enumerate(first):
