@@ -3,10 +3,10 @@
 What a track sounds like depends on its id and its version alone, so a run that decodes it again gets the same rows.
 """
 
+import collections
 import contextlib
 import dataclasses
 import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -131,7 +131,7 @@ def _written(known, buckets, outcomes, bundle, run_id, decoded) -> Run:
     files.append(write_table_file(known, -1, "taxonomy", bundle.taxonomy_rows().sort_by("tag"), run_id))
     names = ("catalog", "tagged", "carried", "rejected", "unavailable")
     counts = {name: sum(report.counts.get(name, 0) for report in reports) for name in names}
-    reasons = {"silent": counts["rejected"]} if counts["rejected"] else {}
+    reasons = dict(sum((collections.Counter(report.reasons) for report in reports), collections.Counter()))
     return Run(
         run_id=run_id,
         parent=known.parent,
@@ -197,8 +197,3 @@ def age(root: Path, seconds: float) -> None:
         if path.is_file():
             then = path.stat().st_mtime - seconds
             os.utime(path, (then, then))
-
-
-def now() -> float:
-    """Seconds since 1970."""
-    return time.time()
