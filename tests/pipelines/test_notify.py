@@ -109,9 +109,7 @@ def test_secrets_are_not_told(server, caplog):
     assert "notification" in caplog.text and "geheim" not in caplog.text and "abcdef123" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "target", ["http://127.0.0.1:9/nobody", "/no/such/program", "false", "python3 -c 'while 1: 0'"]
-)
+@pytest.mark.parametrize("target", ["http://127.0.0.1:9/nobody", "/no/such/program", "false", "sleep 60"])
 def test_a_notification_that_fails_is_a_warning(target, caplog, monkeypatch):
     monkeypatch.setattr(notification, "COMMAND_TIMEOUT_S", 0.3)
     with pytest.raises(CommandFailed) as failed:
@@ -135,11 +133,8 @@ def test_a_late_run_is_told_once_while_it_goes_on(server):
 
     assert run(slow, server.url, 0.05) is DONE
     ((_, found),) = server.got
-    assert (found["event"], found["exit_code"], found["message"]) == (
-        "late",
-        None,
-        "the run has not ended after 0.05 s",
-    )
+    assert (found["event"], found["exit_code"]) == ("late", None)
+    assert found["message"] == "the run has not ended after 0.05 s"
     assert run(lambda args, words: DONE, server.url, 60.0) is DONE and len(server.got) == 1
 
 

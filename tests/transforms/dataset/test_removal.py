@@ -26,7 +26,8 @@ GONE = frozenset({"track-003", "track-025", "lost-1", "tied-1"})
 def made(folder, left_out=frozenset()):
     """A dataset of 34 examples, two rejects, a tied track and a conflict, without some tracks."""
     sides = {
-        split: [example(n) for n in numbers if f"track-{n:03d}" not in left_out] for split, numbers in SIDES.items()
+        split: [example(number) for number in numbers if f"track-{number:03d}" not in left_out]
+        for split, numbers in SIDES.items()
     }
     write_dataset(folder, sides, SPEC, TAXONOMY)
     reasons = {"lost-1": "silent", "lost-2": "silent", "tied-1": "tied"}
