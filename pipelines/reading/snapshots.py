@@ -66,6 +66,7 @@ def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
         "gates": run.gates,
         "rolled_back_to": run.rolled_back_to,
         "rollback_reason": run.rollback_reason,
+        "purged": run.purged,
     }
 
 
@@ -117,7 +118,10 @@ def _gates(gates: _Facts) -> str:
 
 
 def _note(facts: _Facts) -> str | None:
-    if facts["rolled_back_to"] is None:
-        return None
-    reason = facts["rollback_reason"]
-    return f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else "")
+    notes = []
+    if facts["rolled_back_to"] is not None:
+        reason = facts["rollback_reason"]
+        notes.append(f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else ""))
+    if gone := sum(one["tracks"] for one in facts["purged"].values()):
+        notes.append(f"{gone} tracks taken out by {', '.join(facts['purged'])}")
+    return "; ".join(notes) or None

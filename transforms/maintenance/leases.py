@@ -206,7 +206,8 @@ def held(root: str, job: str, *, launch: Launch | None = None, detached: bool = 
         else:
             _await_exclusive(lease)
         yield lease
-        goes_on = detached
+        # A runner on this machine has ended the job already.
+        goes_on = detached and launch is not None and receipts.is_pending(launch.table or root, launch.receipt)
     finally:
         lease.release(detached=goes_on)
 

@@ -149,6 +149,13 @@ def test_a_job_that_nobody_waits_for_keeps_its_lease_until_it_has_ended(root):
         assert jobs(root) == ["gc"]
 
 
+def test_nor_does_its_lease_stay_if_the_launcher_ran_it_to_the_end(root):
+    launch = receipts.begin(root, None)
+    with held(root, "tag", launch=Launch(launch), detached=True):
+        receipts.write(root, launch, receipts.Receipt(run_id=None))
+    assert jobs(root) == []
+
+
 def test_its_lease_ends_if_the_launcher_fails_or_after_days(root, table):
     launch = receipts.begin(root, None)
     with pytest.raises(KeyError), held(root, "tag", launch=Launch(launch), detached=True):

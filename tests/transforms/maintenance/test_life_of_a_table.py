@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -36,6 +36,7 @@ class LifeOfATable(RuleBasedStateMachine):
         self.catalog = {"t0": "1"}
         self.snapshots: dict[int, dict[str, str]] = {}
         self.gone: set[str] = set()
+        self.without_lists: set[int] = set()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(os, "fsync", lambda descriptor: None)
         self.patch.setattr(leases, "OBSERVED_S", 0.0)
@@ -76,6 +77,7 @@ class LifeOfATable(RuleBasedStateMachine):
         numbers = listed_numbers(str(self.table)) if self.table.exists() else []
         if numbers and numbers[-1] > max(self.snapshots, default=0):  # it was stopped after its commit
             self.snapshots[numbers[-1]] = dict(self.catalog)
+            self.without_lists.add(numbers[-1])
         self.expire()
 
     @precondition(lambda self: len(self.snapshots) > 1)
@@ -83,7 +85,8 @@ class LifeOfATable(RuleBasedStateMachine):
     def rollback(self, data: st.DataObject) -> None:
         *earlier, newest = sorted(self.snapshots)
         number = data.draw(st.sampled_from(earlier))
-        assert main(["rollback", str(self.table), str(number)]) == 0
+        # A snapshot of which all tracks were taken down is empty, and a gate refuses it.
+        assert main(["rollback", str(self.table), str(number)]) == (0 if self.snapshots[number] else 3)
         if (after := listed_numbers(str(self.table))[-1]) != newest:
             self.snapshots[after] = dict(self.snapshots[number])
 
@@ -136,7 +139,10 @@ class LifeOfATable(RuleBasedStateMachine):
             return
         found = {}
         for reader in open_history(str(self.table)):
-            assert [problem for step in verify(reader) for problem in step.problems] == []
+            problems = [problem for step in verify(reader) for problem in step.problems]
+            if reader.manifest.number in self.without_lists:
+                problems = [problem for problem in problems if not problem.startswith("manifests/")]
+            assert problems == []
             keys = reader.scan("ledger", ["track_id", "source_version"]).to_pylist()
             found[reader.manifest.number] = {row["track_id"]: row["source_version"] for row in keys}
         assert found == self.snapshots
@@ -158,7 +164,11 @@ def _run(folder: Path, examples: int, steps: int) -> None:
 
     LifeOfATable.bundle = nightly_bundle(folder / "bundle")
     chosen = settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate],  # to shrink an example takes minutes
     )
     run_state_machine_as_test(LifeOfATable, settings=chosen)
 

@@ -1,6 +1,7 @@
 """A takedown: the tracks are in no file any more, and everything else is as it was."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from transforms.publishing.receipts import Receipt
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Run, read_snapshot
 
+V0_1 = Path(__file__).parents[2] / "compatibility" / "v0_1" / "table"
 FIRST = {"a": "1", "b": "1", "bad-c": "1", "twin-1": "1", "twin-2": "1", "twin-3": "1"}
 SECOND = {**FIRST, "b": "2", "e": "1"}
 TABLES = ("tracks", "track_tags", "embeddings", "ledger", "taxonomy")
@@ -236,6 +238,27 @@ def test_a_rollback_to_a_purged_snapshot(table, capsys):
     newest = open_snapshot(str(table))
     assert newest.manifest.number == 4 and "b" not in newest.scan("ledger")["track_id"].to_pylist()
     assert newest.manifest.run.purged["purge-000001"]["tracks"] == 1
+    age(table, 30 * 86_400.0)
+    assert main(["gc", str(table), "--keep-last", "1", "--apply"]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(table), "--all"]) == 0, capsys.readouterr().out
+
+
+def test_the_list_of_snapshots_shows_it(table, capsys):
+    assert purge(table, "--track-id", "a", "--track-id", "b", "--apply") == 0
+    capsys.readouterr()
+    assert main(["snapshots", str(table)]) == 0
+    shown = capsys.readouterr().out
+    assert "snapshot 2: 2 tracks taken out by purge-000001" in shown
+    assert "snapshot 3: rollback to 1; 2 tracks taken out by purge-000001" in shown
+
+
+@pytest.mark.parametrize("rows", ["ledger", "embeddings"])
+def test_a_table_of_version_0_1(tmp_path, capsys, rows):
+    table = Path(shutil.copytree(V0_1, tmp_path / "table"))
+    track = open_snapshot(str(table)).scan(rows, ["track_id"])["track_id"][0].as_py()
+    assert purge(table, "--track-id", track, "--apply") == 0
+    assert track not in texts_of(table)
     age(table, 30 * 86_400.0)
     assert main(["gc", str(table), "--keep-last", "1", "--apply"]) == 0
     capsys.readouterr()
