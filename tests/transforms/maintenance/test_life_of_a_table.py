@@ -60,7 +60,13 @@ class LifeOfATable(RuleBasedStateMachine):
         else:
             self.catalog[track] = version
             self.gone.discard(track)
-        self.catalog = self.catalog or {"t0": "1"}
+        self.fill_catalog("t0")
+
+    def fill_catalog(self, track: str) -> None:
+        """A gate refuses an empty catalog."""
+        if not self.catalog:
+            self.catalog[track] = "1"
+            self.gone.discard(track)
 
     @rule()
     def night(self) -> None:
@@ -109,7 +115,7 @@ class LifeOfATable(RuleBasedStateMachine):
     @rule(track=st.sampled_from(TRACKS), at=st.none() | st.integers(0, 30), how=st.sampled_from(HOWS))
     def purge(self, track: str, at: int | None, how: str) -> None:
         self.catalog.pop(track, None)
-        self.catalog = self.catalog or {"t5" if track == "t0" else "t0": "1"}
+        self.fill_catalog("t5" if track == "t0" else "t0")
         words = ["purge", str(self.table), "--track-id", track, "--reader-grace", "0s", "--apply"]
         if at is not None:
             with contextlib.suppress(Killed), faults(self.patch, at, how):
