@@ -62,6 +62,9 @@ COMMANDS = {
     "diff": Entry(
         "diff", "Compare two snapshots: tracks added, removed and changed, tags gained and lost, shifts of scores."
     ),
+    "status": Entry("status", "Show for a monitor how a table is: last run, age, gates, disk, running jobs."),
+    "gc": Entry("gc", "Remove files of a table that no retained snapshot and no run to come needs."),
+    "purge": Entry("purge", "Take tracks out of all snapshots, part files and datasets (a takedown)."),
     "query": Entry(
         "query",
         "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy; with previous_ "

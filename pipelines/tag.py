@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags, catalog_flag, combined, extraction_flags, removed_flag
-from pipelines.inputs.numbers import RATIO, Number
+from pipelines.inputs.numbers import RATIO, Duration, Number
 from pipelines.launch.allocators import return_freed_memory
 from pipelines.terminal.command import Command
 
@@ -95,6 +95,18 @@ plan_flags = combined(
     help="Start only with a bundle that `evaluate --bless` has blessed; `require_blessed: true` in the table's "
     "gates.yaml does the same.",
 )
+@click.option(
+    "--notify",
+    metavar="URL|COMMAND",
+    help="Tell somebody if the run is blocked by a gate, fails or is late: a JSON document by POST to a URL, or on "
+    "standard input of a command. A notification that fails is a warning.",
+)
+@click.option(
+    "--late-after",
+    type=Duration(),
+    metavar="TIME",
+    help="With --notify: tell once if the run has not ended after this time, such as 6h.",
+)
 @removed_flag
 @extraction_flags(unit="unit of work", late="`publish` commits the run later")
 @answer_flags
@@ -102,5 +114,6 @@ def command(**flags: Any) -> int:
     """Plans, runs the Beam job and publishes."""
     return_freed_memory()
     from pipelines.jobs.tag import run
+    from pipelines.launch.notification import notifying
 
-    return answer(run, flags)
+    return answer(notifying(run), flags)

@@ -19,7 +19,8 @@ PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
 PURE = (
-    f"audio features extraction taxonomy catalog splits dataset table tagging publishing comparison telemetry {GROUND}"
+    "audio features extraction taxonomy catalog splits dataset table tagging publishing maintenance comparison "
+    f"telemetry {GROUND}"
 )
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
 
@@ -38,6 +39,7 @@ MAY_IMPORT = {
     "transforms.table": GROUND,
     "transforms.tagging": f"comparison table taxonomy extraction audio {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",
+    "transforms.maintenance": f"publishing table tagging extraction audio {GROUND}",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,
     "models.embedding": "features formats telemetry",
@@ -175,7 +177,7 @@ def test_folders_are_small_and_file_names_do_not_repeat_their_folder() -> None:
 
 INTERFACES = {
     "transforms/storage/": {"create", "delete", "exists", "list_files", "list_folder", "open_input", "read_bytes"}
-    | {"upload", "write_bytes"},
+    | {"upload", "write_bytes", "list_unfinished", "delete_empty_folder"},
     "transforms/audio/containers/": {"claimed_samples", "counted_samples", "with_samples"},
     "pipelines/launch/": {"submit"},
     "pipelines/": {"Options", "build", "command", "main", "make_options", "run", "stages_of", "summary"},

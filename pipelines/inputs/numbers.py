@@ -45,5 +45,25 @@ class Number(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Duration(click.ParamType[float]):
+    """The type of flags that take a length of time, such as `7d`, `36h`, `10m` or `30s`; in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The time in seconds."""
+        if isinstance(value, float):
+            return value
+        text = str(value)
+        try:
+            return number_in(text[:-1], 0, 1e9) * _UNITS[text[-1:]]
+        except (ValueError, KeyError):
+            message = f"{text!r} is not a length of time: give a number with a unit, such as 7d, 36h, 10m or 30s"
+            self.fail(message, param, ctx)
+
+
 RATIO = Number(0, 1)
 """The type of flags that take a share of a whole."""

@@ -12,6 +12,7 @@ from pipelines.planning.outcome import outcome_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import FAILED, RACE_LOST, REFUSED, CommandFailed, UsageError, checked
 from transforms import storage
+from transforms.maintenance.leases import Busy, held
 from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
@@ -25,6 +26,14 @@ from transforms.table.snapshots import COUNTS
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Publishes one run."""
     check_writes("TABLE", args.table, "table")
+    try:
+        with held(args.table, "publish"):
+            return _publish(args)
+    except Busy as busy:
+        raise CommandFailed(f"nothing was published: {busy}", RACE_LOST) from busy
+
+
+def _publish(args: Arguments) -> Answer:
     limits, override = gate_limits(args, read_gates_file(args.table)), _override(args)
     receipt = None if args.run else receipts.newest(args.table)
     try:

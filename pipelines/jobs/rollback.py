@@ -7,6 +7,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed
+from transforms.maintenance.leases import Busy, held
 from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.rollback import roll_back
 
@@ -19,10 +20,11 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """
     check_writes("TABLE", args.table, "table")
     try:
-        snapshot = roll_back(args.table, args.number, args.reason)
+        with held(args.table, "rollback"):
+            snapshot = roll_back(args.table, args.number, args.reason)
     except Refused as refused:
         raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
-    except RaceLost as lost:
+    except (RaceLost, Busy) as lost:
         raise CommandFailed(f"nothing was published: {lost}", RACE_LOST) from lost
     made = snapshot.run
     return Answer(

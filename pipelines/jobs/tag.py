@@ -53,6 +53,7 @@ from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedT
 from transforms.features.spec import FeatureSpec
 from transforms.find_duplicates import FindDuplicates
 from transforms.list_digests import ListDigests
+from transforms.maintenance.run_leases import held_for_run
 from transforms.name_run import NameRun
 from transforms.plan_buckets import PlanBuckets
 from transforms.publishing import receipts
@@ -236,6 +237,13 @@ def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
     if is_local(beam_options):
         require_limits()
     options = make_options(args, beam_options)
+    tables, dry_run = [args.table, *(other.table for other in options.also)], is_dry_run(beam_options)
+    with held_for_run(tables, options.launch, options.known.parent, detached=args.no_wait, dry_run=dry_run):
+        return _launch(args, options, beam_options)
+
+
+def _launch(args: Arguments, options: Options, beam_options: PipelineOptions) -> Answer:
+    """Runs the planned job, and publishes its run."""
     if is_local(beam_options) and not is_dry_run(beam_options):
         first = options.known.parent is None
         with show_extraction(options.tracks if first else None):

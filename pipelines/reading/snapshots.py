@@ -67,6 +67,7 @@ def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
         "overrides": [entry for entry in run.overrides if entry["snapshot"] == snapshot.number],
         "rolled_back_to": run.rolled_back_to,
         "rollback_reason": run.rollback_reason,
+        "purged": run.purged,
     }
 
 
@@ -122,4 +123,6 @@ def _note(facts: _Facts) -> str | None:
     if facts["rolled_back_to"] is not None:
         reason = facts["rollback_reason"]
         notes.insert(0, f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else ""))
+    if gone := sum(one["tracks"] for one in facts["purged"].values()):
+        notes.append(f"{gone} tracks taken out by {', '.join(facts['purged'])}")
     return "; ".join(notes) or None

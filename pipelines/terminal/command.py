@@ -13,8 +13,8 @@ from pipelines.terminal.standard_output import standard_output
 PROGRAM = "catalog-tagger"
 
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate, 4 another run was published first, "
-    "5 an import lost too many rows, 130 interrupted, 143 ended by SIGTERM."
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate, 4 another job was first, "
+    "5 an import lost too many rows, 6 the newest snapshot is overdue, 130 interrupted, 143 ended by SIGTERM."
 )
 
 BEAM_FLAGS = (

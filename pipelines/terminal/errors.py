@@ -9,9 +9,9 @@ from pipelines.terminal.visible import for_people
 _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
 
-DONE, FAILED, USAGE, REFUSED, RACE_LOST, ROWS_LOST = 0, 1, 2, 3, 4, 5
-"""Exit codes: done; failed; wrong usage; a gate refused the result; another run was published first; an import lost too
-many rows.
+DONE, FAILED, USAGE, REFUSED, RACE_LOST, ROWS_LOST, OVERDUE = 0, 1, 2, 3, 4, 5, 6
+"""Exit codes: done; failed; wrong usage; a gate refused the result; another job was first, as it published a run or
+writes to the table; an import lost too many rows; the newest snapshot is too old for a monitor.
 
 A command that a signal ended exits with 128 and the signal's number.
 """

@@ -132,14 +132,15 @@ def _commit_time(root: str, parent: int | None) -> str:
     return now.isoformat(timespec="seconds")
 
 
-def write_hints(root: str, snapshot: Snapshot) -> None:
-    """Writes the plain file lists of the snapshot (create-only) and `current.{json,sql}` (replaced)."""
+def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None:
+    """Writes the plain file lists of a snapshot (create-only unless `replace`) and `current.{json,sql}` (replaced)."""
+    write = storage.write_bytes if replace else storage.create
     reader = open_snapshot(root, snapshot.number)
     for name in TABLES:
         paths = "".join(f"{url}\n" for url in reader.files(name))
         url = storage.join(root, manifest_path(snapshot.number, name))
         with contextlib.suppress(storage.AlreadyExists):
-            storage.create(url, paths.encode())
+            write(url, paths.encode())
     numbers = snapshot_numbers(root)
     if numbers[-1] == snapshot.number:
         hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number)}

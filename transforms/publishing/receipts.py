@@ -112,6 +112,12 @@ def newest(root: str) -> Receipt | None:
         raise TableError(f"{error}; or remove it, and give `publish` the id of the run") from error
 
 
+def is_pending(root: str, path: str) -> bool:
+    """Whether a launch has begun, and has neither ended nor been forgotten."""
+    begun = storage.join(root, path.removesuffix(_ENDED) + _BEGUN)
+    return storage.exists(begun) and not storage.exists(storage.join(root, path))
+
+
 def forget(root: str, path: str) -> None:
     """Removes one receipt, and the mark that its launch has begun."""
     storage.delete(storage.join(root, path))

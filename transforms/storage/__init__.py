@@ -40,6 +40,7 @@ __all__ = [
     "UnknownScheme",
     "create",
     "delete",
+    "delete_empty_folder",
     "ensure",
     "ensure_upload",
     "exists",
@@ -47,6 +48,7 @@ __all__ = [
     "join",
     "list_files",
     "list_folder",
+    "list_unfinished",
     "open_input",
     "read_bytes",
     "redact",
@@ -67,6 +69,8 @@ class _Backend(Protocol):
     def list_folder(self, url: str) -> Iterator[FileInfo]: ...
     def exists(self, url: str) -> bool: ...
     def delete(self, url: str) -> None: ...
+    def list_unfinished(self, url: str) -> Iterator[FileInfo]: ...
+    def delete_empty_folder(self, url: str) -> None: ...
 
 
 def _backend(url: str) -> _Backend:
@@ -201,3 +205,16 @@ def exists(url: str) -> bool:
 def delete(url: str) -> None:
     """Deletes a file. A missing file is not an error."""
     _backend(url).delete(url)
+
+
+def list_unfinished(url: str) -> Iterator[FileInfo]:
+    """Temporary files of unfinished writes under a folder, which no other listing has: those of killed programs, too.
+
+    Only names that this module makes are listed.
+    """
+    return _backend(url).list_unfinished(url)
+
+
+def delete_empty_folder(url: str) -> None:
+    """Deletes a folder that is empty. Nothing happens if it is not, or if the storage has no folders."""
+    _backend(url).delete_empty_folder(url)

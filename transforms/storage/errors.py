@@ -81,9 +81,12 @@ class FileInfo:
       version: changes whenever the bytes change: the generation of an object, the time and size of a local file;
         `UNKNOWN_VERSION` if the system does not describe the file.
       crc32c: the store's own checksum of its bytes, 8 hex digits; "" for local files.
+      modified: when its bytes were written, in seconds since 1970 by the clock of the storage; None if the system does
+        not describe the file. Two descriptions of one version are equal.
     """
 
     url: str
     size: int | None
     version: str
     crc32c: str = ""
+    modified: float | None = dataclasses.field(default=None, compare=False)

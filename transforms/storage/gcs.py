@@ -170,6 +170,7 @@ def _listed(url: str, delimiter: str | None) -> Iterator[FileInfo]:
                     size=int(blob.size),
                     version=str(blob.generation),
                     crc32c=base64.b64decode(blob.crc32c or "").hex(),
+                    modified=blob.updated.timestamp() if blob.updated else None,
                 )
         if token is None:
             return
@@ -183,7 +184,7 @@ def _page(bucket: str, prefix: str, delimiter: str | None, token: str | None) ->
         delimiter=delimiter,
         page_token=token,
         page_size=PAGE_OBJECTS,
-        fields="items(name,size,generation,crc32c),nextPageToken",
+        fields="items(name,size,generation,crc32c,updated),nextPageToken",
         timeout=TIMEOUT_S,
         retry=None,
     )
@@ -202,3 +203,14 @@ def delete(url: str) -> None:
         call(url, lambda: _blob(url).delete(timeout=TIMEOUT_S, retry=None))
     except NotFound:
         return
+
+
+def list_unfinished(url: str) -> Iterator[FileInfo]:
+    """See `storage.list_unfinished`. An object appears whole or not at all."""
+    _split(url)
+    return iter(())
+
+
+def delete_empty_folder(url: str) -> None:
+    """See `storage.delete_empty_folder`. Folders are only parts of the names of objects."""
+    _split(url)

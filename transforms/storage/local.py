@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -24,6 +25,8 @@ from transforms.storage.errors import (
 
 PARTIAL = ".partial-"
 """Prefix of the names of unfinished files. Listings skip them."""
+
+_UNFINISHED = re.compile(re.escape(PARTIAL) + "[0-9a-f]{16}")
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -191,6 +194,16 @@ def list_folder(url: str, place: Beneath | None = None) -> Iterator[FileInfo]:
     return iter(())
 
 
+def list_unfinished(url: str) -> Iterator[FileInfo]:
+    """See `storage.list_unfinished`."""
+    for folder, _, names in os.walk(url):
+        for name in sorted(names):
+            path = f"{folder.removesuffix('/')}/{name}"
+            with contextlib.suppress(FileNotFoundError):
+                if _UNFINISHED.fullmatch(name) and stat.S_ISREG((facts := os.lstat(path)).st_mode):
+                    yield FileInfo(url=path, size=facts.st_size, version=UNKNOWN_VERSION, modified=facts.st_mtime)
+
+
 def _listed(url: str, *, deep: bool) -> Iterator[FileInfo]:
     # Linked folders are not entered: a link to a parent would lead to an endless listing.
     for entry in _entries(url):
@@ -235,7 +248,8 @@ def _info(path: str, entry: os.DirEntry[str]) -> FileInfo | None:
         return FileInfo(url=path, size=None, version=UNKNOWN_VERSION)
     if not stat.S_ISREG(facts.st_mode):
         return None
-    return FileInfo(url=path, size=facts.st_size, version=f"{facts.st_mtime_ns}-{facts.st_size}")
+    version = f"{facts.st_mtime_ns}-{facts.st_size}"
+    return FileInfo(url=path, size=facts.st_size, version=version, modified=facts.st_mtime)
 
 
 def exists(url: str) -> bool:
@@ -251,3 +265,9 @@ def delete(url: str) -> None:
     """See `storage.delete`."""
     with contextlib.suppress(NotFound), _named_errors(url):
         Path(url).unlink()
+
+
+def delete_empty_folder(url: str) -> None:
+    """See `storage.delete_empty_folder`."""
+    with contextlib.suppress(OSError):
+        Path(url).rmdir()

@@ -80,6 +80,7 @@ class Run:
         after it; `causes`: why, see the counters of the stage `plan`. Empty for runs of earlier versions and rollbacks.
       rolled_back_to: number of the snapshot whose content a rollback published again; None for other runs.
       rollback_reason: why, as the user says; None if no reason was given.
+      purged: takedowns that rewrote the snapshot: name -> `tracks` that were taken out, and `when`.
     """
 
     run_id: str
@@ -98,6 +99,7 @@ class Run:
     plan: dict[str, Any] = dataclasses.field(default_factory=dict)
     rolled_back_to: int | None = None
     rollback_reason: str | None = None
+    purged: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def content_hash(self) -> str:

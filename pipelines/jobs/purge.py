@@ -1,0 +1,111 @@
+"""Takes tracks out of all snapshots of a table, its part files and TFRecord datasets.
+
+catalog-tagger purge table --from takedown.txt --dataset dataset --apply
+"""
+
+from typing import Any
+
+from pipelines.inputs.flags import Arguments
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import RACE_LOST, CommandFailed, UsageError
+from transforms import storage
+from transforms.dataset.removal import DatasetFindings, find_examples, take_out
+from transforms.maintenance.leases import Busy, HeldLease, held
+from transforms.maintenance.takedown import TableFindings, Takedown, find_tracks
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Counts where the tracks are, and takes them out with --apply.
+
+    Raises:
+      UsageError: no track is named.
+      CommandFailed: another job writes to the table, or a track is still somewhere after all.
+    """
+    ids = _track_ids(args)
+    if not args.apply:
+        found, datasets = _found(args, ids)
+        return _answer(args, ids, found, datasets, {}, "were found; nothing was changed: give --apply to take them out")
+    try:
+        with held(args.table, "purge") as lease:
+            return _apply(args, ids, lease)
+    except Busy as busy:
+        raise CommandFailed(f"not all tracks were taken out: {busy}", RACE_LOST) from busy
+
+
+def _track_ids(args: Arguments) -> frozenset[str]:
+    ids = set(args.track_id)
+    if args.from_ is not None:
+        try:
+            ids.update(storage.read_bytes(args.from_).decode("utf-8-sig").splitlines())
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--from {args.from_}: not UTF-8 ({error}): write one track id per line") from error
+    if not ids - {""}:
+        raise UsageError("no track is named: give --track-id ID or --from FILE")
+    return frozenset(ids - {""})
+
+
+def _found(args: Arguments, ids: frozenset[str]) -> tuple[TableFindings, list[DatasetFindings]]:
+    return find_tracks(args.table, ids), [find_examples(dataset, ids) for dataset in args.dataset]
+
+
+def _apply(args: Arguments, ids: frozenset[str], lease: HeldLease) -> Answer:
+    found, datasets = _found(args, ids)
+    takedown = Takedown(args.table, ids, lease, args.reader_grace)
+    receipt: dict[str, Any] = takedown.take_out(found)
+    pairs = zip(args.dataset, datasets, strict=True)
+    receipt["datasets"] = [take_out(dataset, ids, one) for dataset, one in pairs]
+    left, left_in_datasets = _found(args, ids)
+    receipt["checked"] = {
+        "files": left.search.files,
+        "rows": left.search.rows,
+        "examples": sum(one.examples for one in left_in_datasets),
+        "found": left.search.found + sum(one.found for one in left_in_datasets),
+        "unreadable": left.search.damaged,
+    }
+    receipt["receipt"] = takedown.log.record("receipt", receipt)
+    if receipt["checked"]["found"] or receipt["checked"]["unreadable"]:
+        raise CommandFailed(
+            f"the tracks are still in {receipt['checked']['found']} rows, and {receipt['checked']['unreadable']} files "
+            f"cannot be read: run it again; {receipt['receipt']} lists what was done"
+        )
+    again = f"{receipt['checked']['rows']:,} rows and {receipt['checked']['examples']:,} examples that were read again"
+    return _answer(args, ids, found, datasets, receipt, f"were taken out; none is left in {again}")
+
+
+def _answer(
+    args: Arguments,
+    ids: frozenset[str],
+    found: TableFindings,
+    datasets: list[DatasetFindings],
+    receipt: dict[str, Any],
+    what: str,
+) -> Answer:
+    known = found.search.ids.union(*(one.ids for one in datasets))
+    rows = found.search.found + sum(sum((*one.shards.values(), *one.listed.values())) for one in datasets)
+    places: dict[str, Any] = {
+        "snapshots": sorted(found.snapshots),
+        "data_files": len(found.search.data),
+        "part_files": len(found.search.parts),
+        "shards": sum(len(one.shards) for one in datasets),
+    }
+    missing = sorted(ids - known)
+    lines = [
+        f"{len(known)} of {len(ids)} tracks {what}",
+        f"{rows:,} rows in {len(places['snapshots'])} snapshots, {places['data_files']} data files, "
+        f"{places['part_files']} part files and {places['shards']} shards",
+        *([f"in no file: {', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}"] if missing else []),
+        *([f"receipt: {storage.join(args.table, receipt['receipt'])}"] if receipt else []),
+    ]
+    return Answer(
+        text="\n".join(lines),
+        document={
+            "table": args.table,
+            "applied": args.apply,
+            "tracks": len(ids),
+            "found": len(known),
+            "rows": rows,
+            **places,
+            "not_found": missing,
+            "receipt": receipt or None,
+        },
+    )

@@ -1,0 +1,151 @@
+"""`status`: what a monitor reads of a table."""
+
+import json
+import re
+
+import pytest
+
+from pipelines.cli import main
+from tests.support.nightly import age, nightly_bundle, tag_nightly
+from transforms import storage
+from transforms.audio.errors import SourceUnavailable
+from transforms.maintenance import leases
+from transforms.maintenance.leases import held
+from transforms.publishing import receipts
+from transforms.publishing.gates import GateLimits
+from transforms.publishing.receipts import Receipt
+from transforms.table.versions import open_table
+
+CATALOG = {"a": "1", "b": "1", "bad-c": "1"}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return nightly_bundle(tmp_path_factory.mktemp("status") / "bundle")
+
+
+@pytest.fixture
+def root(table, bundle):
+    tag_nightly(str(table), CATALOG, bundle)
+    return str(table)
+
+
+def status(root, capsys, *flags, code=0):
+    capsys.readouterr()
+    assert main(["status", root, *flags]) == code
+    return capsys.readouterr().out
+
+
+def facts(root, capsys, *flags, code=0):
+    return json.loads(status(root, capsys, "--json", *flags, code=code))
+
+
+def test_the_newest_snapshot(root, capsys):
+    found = facts(root, capsys)
+    snapshot = found["snapshot"]
+    assert (snapshot["number"], found["snapshots"], snapshot["counts"]["tagged"]) == (1, 1, 2)
+    assert snapshot["reasons"] == {"silent": 1} and (snapshot["due"], snapshot["unavailable"]) == (0, 0)
+    assert snapshot["failed_gates"] == [] and snapshot["gates"]["rejected"]["value"] == pytest.approx(1 / 3)
+    assert 0 <= snapshot["age_s"] < 600 and found["last_launch"] is None and found["leases"] == []
+
+
+def test_tracks_that_are_due_again(table, bundle, capsys, monkeypatch):
+    from tests.support import nightly
+
+    heard, reason = nightly.heard, SourceUnavailable.reason
+    changed = {"bad-c": {"reason": reason, "stage": "read"}}
+    monkeypatch.setattr(nightly, "heard", lambda *words: {**heard(*words), **changed.get(words[0], {})})
+    monkeypatch.setattr(nightly, "LIMITS", GateLimits(max_reject_ratio=1, max_unavailable_ratio=1))
+    tag_nightly(str(table), CATALOG, bundle)
+    snapshot = facts(str(table), capsys)["snapshot"]
+    assert snapshot["reasons"] == {reason: 1} and snapshot["due"] == snapshot["unavailable"] == 1
+
+
+@pytest.mark.parametrize(("max_age", "code"), [(None, 0), ("26h", 0), ("0s", 6), ("1d", 0)])
+def test_the_exit_code_tells_that_it_is_overdue(root, capsys, max_age, code, monkeypatch):
+    from pipelines.reading import status as module
+
+    now = module.time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now + 7_200)
+    found = facts(root, capsys, *(["--max-age", max_age] if max_age else []), code=code)
+    assert found["overdue"] == (code == 6) and found["snapshot"]["age_s"] >= 7_100
+
+
+def test_a_table_without_a_snapshot_is_overdue(table, capsys):
+    open_table(str(table), 1)
+    assert facts(str(table), capsys)["snapshot"] is None
+    assert "no snapshot is published" in status(str(table), capsys, "--max-age", "1d", code=6)
+
+
+def test_a_folder_that_is_no_table(tmp_path, capsys):
+    assert main(["status", str(tmp_path)]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_disk_by_kind(root, table, capsys):
+    (table / "mine.txt").write_bytes(b"12345")
+    (table / "work" / ".partial-0123456789abcdef").write_bytes(b"123")
+    disk = facts(root, capsys)["disk"]
+    assert disk["other"] == {"files": 1, "bytes": 5} and disk["unfinished"] == {"files": 1, "bytes": 3}
+    assert disk["data"]["files"] == 5 and disk["snapshots"]["files"] == 1 and disk["lists"]["files"] == 5
+    total = sum(path.stat().st_size for path in table.rglob("*") if path.is_file())
+    assert sum(size["bytes"] for size in disk.values()) == total
+
+
+def test_running_and_killed_jobs(root, table, capsys):
+    with held(root, "tag"):
+        (lease,) = facts(root, capsys)["leases"]
+        assert (lease["job"], lease["live"]) == ("tag", True) and "running" in status(root, capsys)
+        age(table / "leases", leases.EXPIRES_S + 60)
+        (lease,) = facts(root, capsys)["leases"]
+        assert not lease["live"] and lease["heartbeat_s"] > leases.EXPIRES_S
+        assert "it was killed" in status(root, capsys)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "state", "problem"),
+    [
+        (None, "stopped", None),
+        (Receipt(run_id="run-1"), "finished", None),
+        (Receipt(run_id=None, refused="rows are missing"), "blocked", "rows are missing"),
+        (Receipt(run_id=None, problem_count=1, problems=("row 7",)), "blocked", "row 7"),
+    ],
+)
+def test_the_last_launch(root, capsys, receipt, state, problem):
+    receipts.begin(root, 1)
+    launch = receipts.begin(root, 1)
+    if receipt is not None:
+        receipts.write(root, launch, receipt)
+    found = facts(root, capsys)["last_launch"]
+    assert (found["launch"] + ".json", found["state"]) == (launch, state)
+    assert (problem is None) == (found["problem"] is None) and (problem or "") in (found["problem"] or "")
+    if receipt is None:
+        with held(root, "tag"):
+            assert facts(root, capsys)["last_launch"]["state"] == "running"
+
+
+def test_prometheus(root, capsys):
+    text = status(root, capsys, "--prometheus", "--max-age", "1d")
+    values = dict(re.findall(r"^(catalog_tagger_\w+(?:\{.*\})?) (\S+)$", text, re.M))
+    label = f'table="{root}"'
+    assert values[f"catalog_tagger_snapshot_number{{{label}}}"] == "1"
+    assert values[f'catalog_tagger_tracks{{{label},count="tagged"}}'] == "2"
+    assert values[f'catalog_tagger_rejected_tracks{{{label},reason="silent"}}'] == "1"
+    assert values[f'catalog_tagger_gate_passed{{{label},gate="rejected"}}'] == "1"
+    assert values[f'catalog_tagger_disk_files{{{label},kind="data"}}'] == "5"
+    assert values[f"catalog_tagger_overdue{{{label}}}"] == "0"
+    for line in text.splitlines():
+        assert re.fullmatch(r"# (HELP|TYPE) \w+ .+|catalog_tagger_\w+(\{.+\})? -?\d+(\.\d+)?(e[+-]?\d+)?", line), line
+    names = re.findall(r"^# TYPE (\w+) gauge$", text, re.M)
+    assert len(names) == len(set(names)) and {re.split(r"[ {]", line)[0] for line in values} == set(names)
+
+
+def test_prometheus_is_a_format_of_its_own(root, capsys):
+    assert main(["status", root, "--prometheus", "--json"]) == 2
+    assert "leave --format" in capsys.readouterr().err
+
+
+def test_on_cloud_storage(gcs, bundle, capsys):
+    root = storage.join(gcs, "table")
+    tag_nightly(root, CATALOG, bundle)
+    assert facts(root, capsys)["disk"]["data"]["files"] == 5

@@ -1,0 +1,188 @@
+"""Any order of nights, crashes, rollbacks, gc, takedowns and jumps of the clock, against a model of what must be."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pipelines.cli import main
+from tests.support.nightly import HOWS, Killed, age, faults, nightly_bundle, tag_nightly
+from tests.transforms.maintenance.test_collection import DAY
+from transforms import storage
+from transforms.maintenance import leases
+from transforms.publishing.manifest_checks import table_problems
+from transforms.publishing.verification import verify
+from transforms.table.reader import open_history
+from transforms.table.snapshots import listed_numbers
+
+TRACKS = [f"t{number}" for number in range(6)] + ["bad-1", "twin-1", "twin-2"]
+
+
+class LifeOfATable(RuleBasedStateMachine):
+    """The model: the tracks of each published snapshot, the catalog, and what was taken down."""
+
+    bundle = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.table = self.folder / "table"
+        self.catalog = {"t0": "1"}
+        self.snapshots: dict[int, dict[str, str]] = {}
+        self.gone: set[str] = set()
+        self.without_lists: set[int] = set()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(os, "fsync", lambda descriptor: None)
+        self.patch.setattr(leases, "OBSERVED_S", 0.0)
+        self.patch.setattr(leases, "_POLL_S", 0.01)
+
+    def teardown(self) -> None:
+        self.patch.undo()
+        shutil.rmtree(self.folder)
+
+    def expire(self) -> None:
+        """The leases of killed processes grow old."""
+        age(self.table / "leases", leases.EXPIRES_S + 60)
+
+    def newest(self) -> dict[str, str]:
+        return self.snapshots[max(self.snapshots)] if self.snapshots else {}
+
+    @rule(track=st.sampled_from(TRACKS), version=st.sampled_from(["1", "2", None]))
+    def catalog_changes(self, track: str, version: str | None) -> None:
+        if version is None:
+            self.catalog.pop(track, None)
+        else:
+            self.catalog[track] = version
+            self.gone.discard(track)
+        self.fill_catalog("t0")
+
+    def fill_catalog(self, track: str) -> None:
+        """A gate refuses an empty catalog."""
+        if not self.catalog:
+            self.catalog[track] = "1"
+            self.gone.discard(track)
+
+    @rule()
+    def night(self) -> None:
+        before = self.newest()
+        snapshot, decoded = tag_nightly(str(self.table), self.catalog, self.bundle)
+        self.snapshots[snapshot.number] = dict(self.catalog)
+        assert decoded <= {track for track, version in self.catalog.items() if before.get(track) != version}
+        assert tag_nightly_decodes_nothing_of(decoded, before, self.catalog)
+
+    @rule(at=st.integers(0, 40), how=st.sampled_from(HOWS))
+    def night_is_stopped(self, at: int, how: str) -> None:
+        with contextlib.suppress(Killed, storage.Unavailable), faults(self.patch, at, how):
+            tag_nightly(str(self.table), self.catalog, self.bundle)
+        numbers = listed_numbers(str(self.table)) if self.table.exists() else []
+        if numbers and numbers[-1] > max(self.snapshots, default=0):  # it was stopped after its commit
+            self.snapshots[numbers[-1]] = dict(self.catalog)
+            self.without_lists.add(numbers[-1])
+        self.expire()
+
+    @precondition(lambda self: len(self.snapshots) > 1)
+    @rule(data=st.data())
+    def rollback(self, data: st.DataObject) -> None:
+        *earlier, newest = sorted(self.snapshots)
+        number = data.draw(st.sampled_from(earlier))
+        # A snapshot of which all tracks were taken down is empty, and a gate refuses it.
+        assert main(["rollback", str(self.table), str(number)]) == (0 if self.snapshots[number] else 3)
+        if (after := listed_numbers(str(self.table))[-1]) != newest:
+            self.snapshots[after] = dict(self.snapshots[number])
+
+    @precondition(lambda self: bool(self.snapshots))
+    @rule(keep=st.integers(1, 3), older=st.sampled_from(["0s", "1d", "30d"]), at=st.none() | st.integers(0, 30),
+          how=st.sampled_from(HOWS))  # fmt: skip
+    def gc(self, keep: int, older: str, at: int | None, how: str) -> None:
+        words = ["gc", str(self.table), "--keep-last", str(keep), "--older-than", older, "--apply"]
+        if at is not None:
+            with contextlib.suppress(Killed), faults(self.patch, at, how):
+                main(words)
+            left = set(listed_numbers(str(self.table)))
+            assert left <= self.snapshots.keys() and set(sorted(self.snapshots)[-keep:]) <= left
+            self.expire()
+        assert main(words) == 0
+        self.snapshots = {number: self.snapshots[number] for number in sorted(self.snapshots)[-keep:]}
+        assert listed_numbers(str(self.table)) == sorted(self.snapshots)
+
+    @precondition(lambda self: bool(self.snapshots))
+    @rule(track=st.sampled_from(TRACKS), at=st.none() | st.integers(0, 30), how=st.sampled_from(HOWS))
+    def purge(self, track: str, at: int | None, how: str) -> None:
+        self.catalog.pop(track, None)
+        self.fill_catalog("t5" if track == "t0" else "t0")
+        words = ["purge", str(self.table), "--track-id", track, "--reader-grace", "0s", "--apply"]
+        if at is not None:
+            with contextlib.suppress(Killed), faults(self.patch, at, how):
+                main(words)
+            for reader in open_history(str(self.table)):
+                ids = set(reader.scan("ledger", ["track_id"])["track_id"].to_pylist())
+                assert ids | {track} == self.snapshots[reader.manifest.number].keys() | {track}
+            self.expire()
+        assert main(words) == 0
+        for content in self.snapshots.values():
+            content.pop(track, None)
+        self.gone.add(track)
+
+    @rule(days=st.sampled_from([-3, -0.02, 0.02, 2, 9]))
+    def clock_jumps(self, days: float) -> None:
+        """All files look older, or as if they came from the future."""
+        if self.table.exists():
+            age(self.table, days * DAY)
+            self.expire()
+            for path in (self.table / "leases").glob("*"):
+                path.touch()
+            self.expire()
+
+    @invariant()
+    def every_listed_snapshot_is_whole_and_is_the_model_s(self) -> None:
+        if not self.snapshots:
+            return
+        found = {}
+        for reader in open_history(str(self.table)):
+            problems = [problem for step in verify(reader) for problem in step.problems]
+            if reader.manifest.number in self.without_lists:
+                problems = [problem for problem in problems if not problem.startswith("manifests/")]
+            assert problems == []
+            keys = reader.scan("ledger", ["track_id", "source_version"]).to_pylist()
+            found[reader.manifest.number] = {row["track_id"]: row["source_version"] for row in keys}
+        assert found == self.snapshots
+        assert list(table_problems(str(self.table))) == []
+
+    @invariant()
+    def what_was_taken_down_is_gone(self) -> None:
+        for content in self.snapshots.values():
+            assert not self.gone & content.keys()
+
+
+def tag_nightly_decodes_nothing_of(decoded: set[str], before: dict[str, str], catalog: dict[str, str]) -> bool:
+    """Whether no track was decoded that the newest snapshot had with the same source."""
+    return not decoded & {track for track, version in before.items() if catalog.get(track) == version}
+
+
+def _run(folder: Path, examples: int, steps: int) -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    LifeOfATable.bundle = nightly_bundle(folder / "bundle")
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate],  # to shrink an example takes minutes
+    )
+    run_state_machine_as_test(LifeOfATable, settings=chosen)
+
+
+def test_any_life(tmp_path: Path) -> None:
+    _run(tmp_path, 6, 12)
+
+
+@pytest.mark.long
+def test_any_long_life(tmp_path: Path) -> None:
+    _run(tmp_path, 200, 50)

@@ -1,0 +1,110 @@
+"""The condition of a table, for a monitor: newest snapshot, last launch, gates, tracks due again, disk, leases."""
+
+import datetime
+from collections import defaultdict
+from typing import Any
+
+from transforms import storage
+from transforms.audio.errors import DUE_AGAIN, SourceUnavailable
+from transforms.maintenance.kinds import kind_of, known_files
+from transforms.maintenance.leases import all_leases
+from transforms.maintenance.retention import published_s
+from transforms.publishing import receipts
+from transforms.table.snapshots import Snapshot, listed_numbers, read_snapshot
+from transforms.table.versions import TableError, read_table_metadata
+
+
+def condition_of(root: str, now: float) -> dict[str, Any]:
+    """Facts about a table as one JSON object.
+
+    Args:
+      root: folder or gs:// prefix of the table.
+      now: seconds since 1970.
+
+    Raises:
+      TableError, storage.StorageError: the table or its newest snapshot cannot be read.
+    """
+    read_table_metadata(root)
+    numbers = listed_numbers(root)
+    leases = [_lease(root, lease, now) for lease in all_leases(root)]
+    return {
+        "table": root,
+        "snapshots": len(numbers),
+        "snapshot": _snapshot_facts(read_snapshot(root, numbers[-1]), now) if numbers else None,
+        "last_launch": _last_launch(root, any(one["live"] and one["job"] == "tag" for one in leases)),
+        "disk": _disk(root),
+        "leases": leases,
+    }
+
+
+def _snapshot_facts(snapshot: Snapshot, now: float) -> dict[str, Any]:
+    run = snapshot.run
+    return {
+        "number": snapshot.number,
+        "created": snapshot.created,
+        "created_s": published_s(snapshot),
+        "age_s": max(int(now - published_s(snapshot)), 0),
+        "run_id": run.run_id,
+        "content_hash": run.content_hash,
+        "counts": run.counts,
+        "reasons": run.reasons,
+        "unavailable": run.reasons.get(SourceUnavailable.reason, 0),
+        "due": sum(count for reason, count in run.reasons.items() if reason in DUE_AGAIN),
+        "gates": run.gates,
+        "failed_gates": [name for name, result in run.gates.items() if not result["passed"]],
+        "rolled_back_to": run.rolled_back_to,
+        "purged": run.purged,
+    }
+
+
+def _last_launch(root: str, running: bool) -> dict[str, Any] | None:
+    """The launch that began last and is not published; None if there is none.
+
+    Its state is `running`, `stopped` (killed, or it has failed), `blocked` (rows are missing, or the catalog has
+    problems), or `finished` (its run can be published, if the gates let it).
+    """
+    files = list(known_files(root, "launches"))
+    if not files:
+        return None
+    name = max(file.path for file in files).rpartition(".")[0]
+    mine = [file for file in files if file.path.startswith(f"{name}.")]
+    modified = max(file.info.modified or 0.0 for file in mine)
+    when = datetime.datetime.fromtimestamp(modified, datetime.UTC).isoformat(timespec="seconds")
+    facts = {
+        "launch": name,
+        "state": "running" if running else "stopped",
+        "when": when,
+        "run_id": None,
+        "problem": None,
+    }
+    if f"{name}.json" not in {file.path for file in mine}:
+        return facts
+    try:
+        receipt = receipts.read(root, f"{name}.json")
+    except TableError as error:
+        return {**facts, "problem": str(error)}
+    problem = receipt.refused or (receipt.problem_report("tagged") if receipt.problem_count else None)
+    return {**facts, "state": "blocked" if problem else "finished", "run_id": receipt.run_id, "problem": problem}
+
+
+def _disk(root: str) -> dict[str, dict[str, int]]:
+    """Kind of file -> number and bytes. `other` are files that are not of this program."""
+    disk: dict[str, dict[str, int]] = defaultdict(lambda: {"files": 0, "bytes": 0})
+    start = root.removesuffix("/") + "/"
+    for info in storage.list_files(root):
+        entry = disk[kind_of(info.url.removeprefix(start)) or "other"]
+        entry["files"] += 1
+        entry["bytes"] += info.size or 0
+    for info in storage.list_unfinished(root):
+        disk["unfinished"]["files"] += 1
+        disk["unfinished"]["bytes"] += info.size or 0
+    return dict(sorted(disk.items()))
+
+
+def _lease(root: str, lease: Any, now: float) -> dict[str, Any]:
+    return {
+        "job": lease.job,
+        "live": lease.looks_live(root, now),
+        "heartbeat_s": max(int(now - lease.modified), 0),
+        **{name: lease.facts.get(name) for name in ("host", "pid", "started")},
+    }

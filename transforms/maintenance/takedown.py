@@ -1,0 +1,185 @@
+"""Takedown: takes tracks out of every file of a table, and proves by reading again that they are gone.
+
+Snapshots keep their numbers and times. Their records are replaced, each by one atomic write, and say what was taken
+out. Files that named the tracks are removed only after every record names new ones. A stopped takedown is repeated: it
+finds what is left.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import storage
+from transforms.formats.hashing import digest
+from transforms.formats.parquet import CheckedFile
+from transforms.formats.sealing import sealed_bytes
+from transforms.maintenance.job_log import JobLog
+from transforms.maintenance.kinds import known_files
+from transforms.maintenance.leases import HeldLease
+from transforms.maintenance.rewriting import Rewritten, rewritten
+from transforms.maintenance.track_search import Search, SearchedFile, search
+from transforms.publishing import receipts
+from transforms.publishing.commit import read_run, write_hints
+from transforms.publishing.manifest_checks import list_problems
+from transforms.table.layout import snapshot_path
+from transforms.table.reader import SnapshotReader
+from transforms.table.snapshots import listed_numbers, read_snapshot
+from transforms.table.versions import TableError, read_table_metadata
+from transforms.tagging.part_files import write_part
+
+_sleep = time.sleep
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableFindings:
+    """Where tracks are in a table.
+
+    Attributes:
+      search: what was found in files.
+      snapshots: number -> paths of its files that name one of the tracks.
+      unlisted: paths of data files that name one, or are damaged, and that no snapshot lists.
+    """
+
+    search: Search
+    snapshots: dict[int, frozenset[str]]
+    unlisted: frozenset[str]
+
+
+def find_tracks(root: str, ids: frozenset[str]) -> TableFindings:
+    """Looks for tracks in all files of a table.
+
+    Raises:
+      TableError: a file of a snapshot is damaged, so that nobody can take tracks out of it.
+    """
+    found = search(root, ids, read_table_metadata(root).buckets)
+    snapshots, listed = {}, set[str]()
+    for number in listed_numbers(root):
+        paths = {file.path for file in read_snapshot(root, number).run.files}
+        for path in sorted(paths & found.data.keys()):
+            if found.data[path].found is None:
+                raise TableError(
+                    f"{root}: {path} of snapshot {number} is damaged: restore it from a copy, or let `gc` retire the "
+                    "snapshot first"
+                )
+        if own := paths & found.data.keys():
+            snapshots[number] = frozenset(own)
+        listed |= paths
+    return TableFindings(search=found, snapshots=snapshots, unlisted=frozenset(found.data.keys() - listed))
+
+
+class Takedown:
+    """One takedown of a table, under an exclusive lease."""
+
+    def __init__(self, root: str, ids: frozenset[str], lease: HeldLease, reader_grace_s: float) -> None:
+        self._root, self._ids, self._lease, self._grace = root, ids, lease, reader_grace_s
+        self._buckets = read_table_metadata(root).buckets
+        self._when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.log = JobLog.begin(root, "purge", {"ids_sha256": sorted(map(sha256_of_id, ids))})
+
+    def take_out(self, found: TableFindings) -> dict[str, Any]:
+        """Takes the tracks out of the table; returns what was rewritten and removed."""
+        done = [self._snapshot(number, paths) for number, paths in found.snapshots.items()]
+        self._write_lists()
+        gone = sorted(found.unlisted.union(*found.snapshots.values()))
+        runs = self._forget_runs(frozenset(gone))
+        if gone and self._grace:
+            _sleep(self._grace)
+        self._lease.check()
+        self.log.record("remove", {"kind": "data", "files": gone})
+        for path in gone:
+            storage.delete(storage.join(self._root, path))
+        self.log.record("remove", {"kind": "parts", "files": sorted(found.search.parts)})
+        parts = [self._part(file) for file in found.search.parts.values()]
+        unfinished = list(storage.list_unfinished(self._root))
+        for info in unfinished:
+            storage.delete(info.url)
+        return {
+            "snapshots": [{"number": one.snapshot.number, "tracks": one.tracks, "files": one.files} for one in done],
+            "data_files_removed": gone,
+            "part_files": dict(parts),
+            "runs_removed": runs,
+            "unfinished_removed": len(unfinished),
+            "receipts_removed": self._forget_receipts(),
+        }
+
+    def _snapshot(self, number: int, paths: frozenset[str]) -> Rewritten:
+        reader = SnapshotReader(root=self._root, manifest=read_snapshot(self._root, number), buckets=self._buckets)
+        one = rewritten(reader, self._ids, paths, self.log.name, self._when)
+        self._lease.check()
+        self.log.record("rewrite", {"snapshot": number, "tracks": one.tracks, "files": one.files})
+        url = storage.join(self._root, snapshot_path(number))
+        storage.write_bytes(url, sealed_bytes(one.snapshot.to_json()))
+        return one
+
+    def _write_lists(self) -> None:
+        """Writes the plain lists of all snapshots that have other files now, also those of a stopped takedown."""
+        numbers = listed_numbers(self._root)
+        for number in numbers:
+            snapshot = read_snapshot(self._root, number)
+            reader = SnapshotReader(root=self._root, manifest=snapshot, buckets=self._buckets)
+            if number == numbers[-1] or any(list_problems(reader)):
+                write_hints(self._root, snapshot, replace=True)
+
+    def _forget_runs(self, gone: frozenset[str]) -> list[str]:
+        """Removes manifests of runs that were not published and lose files. Their part files stay."""
+        published = {read_snapshot(self._root, number).run.run_id for number in listed_numbers(self._root)}
+        forgotten = []
+        for file in known_files(self._root, "runs"):
+            try:
+                run = read_run(self._root, file.match[1])
+            except TableError:  # nobody can publish it
+                continue
+            if run.run_id not in published and gone & {one.path for one in run.files}:
+                receipts.forget_run(self._root, run.run_id)
+                storage.delete(file.info.url)
+                forgotten.append(run.run_id)
+        return forgotten
+
+    def _part(self, file: SearchedFile) -> tuple[str, str | None]:
+        """Writes a part file again without the tracks; returns its old and its new path, None if nothing is left."""
+        self._lease.check()
+        url, new = storage.join(self._root, file.path), None
+        # A damaged file is used by nobody, and cannot be shown to be without the tracks.
+        if file.found is not None and (kept := _part_rows(url, self._ids)) is not None:
+            rows, embedding_id = kept
+            bucket = int(file.path.split("/")[1].removeprefix("bucket="))
+            start = self._root.removesuffix("/") + "/"
+            new = write_part(self._root, bucket, rows, embedding_id).removeprefix(start)
+        storage.delete(url)
+        return file.path, new
+
+    def _forget_receipts(self) -> int:
+        """Removes receipts whose problems of the catalog name one of the tracks."""
+        removed = 0
+        for file in known_files(self._root, "launches"):
+            if not file.path.endswith(".json"):
+                continue
+            try:
+                problems = receipts.read(self._root, file.path).problems
+            except TableError:
+                continue
+            if any(track in line for line in problems for track in self._ids):
+                receipts.forget(self._root, file.path)
+                removed += 1
+        return removed
+
+
+def sha256_of_id(track_id: str) -> str:
+    """What the log records of a track, so that it does not name it."""
+    return hashlib.sha256(track_id.encode()).hexdigest()
+
+
+def _part_rows(url: str, ids: frozenset[str]) -> tuple[pa.Table, str] | None:
+    """The rows of a part file without the tracks, and its embedding; None if nothing is left that a run would use."""
+    data = storage.read_bytes(url)
+    if not url.endswith(f"/{digest(data)[:24]}.parquet"):
+        return None
+    with CheckedFile(pa.BufferReader(data)) as file:
+        rows, metadata = file.read(use_threads=False), file.schema_arrow.metadata or {}
+    kept = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=pa.array(sorted(ids), pa.string()))))
+    return (kept, metadata.get(b"embedding_id", b"").decode()) if kept.num_rows else None

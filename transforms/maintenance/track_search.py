@@ -1,0 +1,106 @@
+"""Finds tracks in all files of a table, also in those that no snapshot lists, by reading them."""
+
+import concurrent.futures
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import storage
+from transforms.formats.hashing import bucket_of
+from transforms.formats.parquet import ParquetError, read_parquet
+from transforms.maintenance.kinds import KnownFile, known_files
+from transforms.table.layout import part_folder
+
+_AT_ONCE = 8
+_NAMES = ("track_id", "duplicate_of")
+"""Columns that hold ids of tracks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchedFile:
+    """A file that was read.
+
+    Attributes:
+      path: relative to the root of the table.
+      rows: number of its rows.
+      found: number of rows that name one of the tracks; None if the file is damaged.
+      ids: those of the tracks that have a row.
+    """
+
+    path: str
+    rows: int
+    found: int | None
+    ids: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search:
+    """What was read, and where tracks were found or could not be excluded."""
+
+    files: int
+    rows: int
+    data: dict[str, SearchedFile]
+    parts: dict[str, SearchedFile]
+
+    @property
+    def found(self) -> int:
+        """Number of rows that name one of the tracks, in all files."""
+        return sum(file.found or 0 for file in (*self.data.values(), *self.parts.values()))
+
+    @property
+    def damaged(self) -> int:
+        """Number of files that cannot be read."""
+        return sum(file.found is None for file in (*self.data.values(), *self.parts.values()))
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The tracks that were found."""
+        return frozenset().union(*(file.ids for file in (*self.data.values(), *self.parts.values())))
+
+
+def search(root: str, ids: frozenset[str], buckets: int) -> Search:
+    """Reads every data file and part file that may name one of the tracks: those of their buckets, and all ledgers.
+
+    Raises:
+      storage.StorageError: a file cannot be read now; a damaged one is reported.
+    """
+    wanted = pa.array(sorted(ids), pa.string())
+    numbers = {bucket_of(track, buckets) for track in ids}
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as readers:
+        data = list(readers.map(lambda file: _searched(file, wanted), _data_files(root, numbers)))
+        parts = list(readers.map(lambda file: _searched(file, wanted), _part_files(root, numbers)))
+    return Search(
+        files=len(data) + len(parts),
+        rows=sum(file.rows for file in (*data, *parts)),
+        data={file.path: file for file in data if file.found != 0},
+        parts={file.path: file for file in parts if file.found != 0},
+    )
+
+
+def _data_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:
+    for file in known_files(root, "data"):
+        bucket, table = file.match.groups()
+        if table == "ledger" or (bucket is not None and int(bucket) in numbers):
+            yield file
+
+
+def _part_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:
+    for number in sorted(numbers):
+        yield from known_files(root, "parts", part_folder("", number).removeprefix("/"))
+
+
+def _searched(file: KnownFile, wanted: pa.Array) -> SearchedFile:
+    names = _NAMES if re.search(r"/ledger-[0-9a-f]+\.parquet$", file.path) else _NAMES[:1]
+    try:
+        rows = read_parquet(file.info.url, names)
+    except (ParquetError, pa.ArrowException, KeyError, ValueError) as error:
+        if isinstance(error, storage.StorageError) and not isinstance(error, ParquetError):
+            raise
+        return SearchedFile(path=file.path, rows=0, found=None)
+    named = [pc.is_in(rows[name], value_set=wanted) for name in names]
+    found = named[0] if len(named) == 1 else pc.or_(*named)
+    own = frozenset(pc.unique(rows["track_id"].filter(named[0])).to_pylist())
+    return SearchedFile(path=file.path, rows=rows.num_rows, found=pc.sum(found).as_py() or 0, ids=own)
