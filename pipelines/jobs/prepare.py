@@ -33,7 +33,6 @@ from pipelines.launch.beam import (
 )
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
-from pipelines.terminal.progress import show_extraction
 from pipelines.waves.preparing import PrepareStages, prepare_in_waves
 from transforms import storage
 from transforms.audio.limits import Limits
@@ -139,8 +138,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         require_limits()
     options = dataclasses.replace(options, children=children_per_process(beam_options))
     if is_local(beam_options) and not is_dry_run(beam_options):
-        with show_extraction(None):
-            prepare_in_waves(stages_of(options), beam_options)
+        prepare_in_waves(stages_of(options), beam_options)
     else:
         root = new_pipeline(beam_options)
         build(root, options)

@@ -3,8 +3,12 @@
 catalog-tagger publish table
 """
 
+import dataclasses
+
 from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments
+from pipelines.reports.rejects import refused_run_lines
+from pipelines.reports.run_report import published_answer
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError
 from transforms import storage
@@ -13,7 +17,7 @@ from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.commit import publish, read_run, unpublished_runs
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.receipts import Receipt
-from transforms.table.snapshots import COUNTS
+from transforms.telemetry.phases import phase
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -39,8 +43,8 @@ def race_lost(lost: RaceLost) -> CommandFailed:
     return CommandFailed(f"nothing was published: {lost}; its work is kept", RACE_LOST)
 
 
-def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
-    """Publishes the run of one launch.
+def publish_receipt(table: str, receipt: Receipt, limits: GateLimits, started: float | None = None) -> Answer:
+    """Publishes the run of one launch; `started` is when its command began, by the clock `time.monotonic`.
 
     Raises:
       CommandFailed: the catalog has problems, which the message lists; the job read other rows than counted; or see
@@ -51,11 +55,13 @@ def publish_receipt(table: str, receipt: Receipt, limits: GateLimits) -> Answer:
         raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
     if receipt.run_id is None:
         raise CommandFailed(receipt.problem_report("tagged"))
-    return publish_run(table, receipt.run_id, limits, counts=receipt.counts)
+    return publish_run(table, receipt.run_id, limits, receipt, started)
 
 
-def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, int] | None = None) -> Answer:
-    """Publishes a run and returns its counts; `counts` are those of this launch, if it is known.
+def publish_run(
+    table: str, run_id: str, limits: GateLimits, receipt: Receipt | None = None, started: float | None = None
+) -> Answer:
+    """Publishes a run and reports on it; the receipt has the counts and the work of this launch, if it is known.
 
     Raises:
       CommandFailed: there is no such run, or a gate refuses it.
@@ -63,24 +69,16 @@ def publish_run(table: str, run_id: str, limits: GateLimits, counts: dict[str, i
     """
     try:
         finished = read_run(table, run_id)
-        snapshot = publish(table, finished, limits)
+        with phase("auditing and publishing"):
+            snapshot = publish(table, finished, limits)
     except storage.NotFound as error:
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:
-        raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
-    counts = counts or finished.counts
-    counted = ", ".join(f"{name} {counts[name]}" for name in COUNTS)
-    return Answer(
-        text=f"snapshot {snapshot.number} of {table}: {counted}\ncontent hash {snapshot.run.content_hash}",
-        document={
-            "table": table,
-            "snapshot": snapshot.number,
-            "run_id": snapshot.run.run_id,
-            "content_hash": snapshot.run.content_hash,
-            "counts": {name: counts[name] for name in COUNTS},
-            "reasons": snapshot.run.reasons,
-        },
-    )
+        text = "\n".join([f"nothing was published: {refused}", *refused_run_lines(table, finished, limits)])
+        raise CommandFailed(text, REFUSED) from refused
+    if receipt is not None:
+        finished = dataclasses.replace(finished, counts=receipt.counts, measured=receipt.measured or finished.measured)
+    return published_answer(table, snapshot, finished, started)
 
 
 def _only_run(table: str) -> str:

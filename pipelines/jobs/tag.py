@@ -39,7 +39,6 @@ from pipelines.launch.beam import (
 )
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError, checked
-from pipelines.terminal.progress import show_extraction
 from pipelines.waves.tagging import TagStages, tag_in_waves
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.audio.errors import DUE_AGAIN
@@ -65,6 +64,7 @@ from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import ids_of
+from transforms.telemetry.phases import phase
 from transforms.version_sources import VersionSources
 
 _log = logging.getLogger(__name__)
@@ -197,10 +197,11 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
     require_engine(beam_options)
-    deadline = time.monotonic() + args.publish_deadline
+    started = time.monotonic()
+    deadline = started + args.publish_deadline
     for attempt in itertools.count():
         try:
-            return _run_once(args, beam_options)
+            return _run_once(args, beam_options, started)
         except RaceLost as lost:
             pause = random.uniform(0, min(LONGEST_PAUSE_S, 2**attempt))
             if time.monotonic() + pause > deadline:
@@ -210,19 +211,18 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     raise AssertionError("unreachable")
 
 
-def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
-    """Plans on the newest snapshot, runs the job, and publishes its run.
+def _run_once(args: Arguments, beam_options: PipelineOptions, started: float) -> Answer:
+    """Plans on the newest snapshot, runs the job, and publishes its run. The command began at the time `started`.
 
     Raises:
       RaceLost: another run was published since this one was planned.
     """
     if is_local(beam_options):
         require_limits()
-    options = make_options(args, beam_options)
+    with phase("opening catalog, bundle and table"):
+        options = make_options(args, beam_options)
     if is_local(beam_options) and not is_dry_run(beam_options):
-        first = options.known.parent is None
-        with show_extraction(options.tracks if first else None):
-            tag_in_waves(stages_of(options), beam_options)
+        tag_in_waves(stages_of(options), beam_options)
     else:
         root = new_pipeline(beam_options)
         build(root, options)
@@ -232,7 +232,7 @@ def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
     if args.no_wait:
         text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
         return Answer(text=text, document={"table": args.table, "launched": True})
-    return _finish(args.table, options.launch, options.limits)
+    return _finish(args.table, options.launch, options.limits, started)
 
 
 def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
@@ -323,13 +323,13 @@ def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
     )
 
 
-def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
+def _finish(table: str, launch: str, limits: GateLimits, started: float) -> Answer:
     """Reads the launch's receipt and publishes the run that it names."""
     receipt = receipts.read(table, launch)
     if receipt.run_id is None:  # reported below; `publish` cannot fix this
         receipts.forget(table, launch)
     try:
-        published = publish_receipt(table, receipt, limits)
+        published = publish_receipt(table, receipt, limits, started)
     except RaceLost:  # its run follows an older snapshot for good: `publish` is not to find it
         receipts.forget(table, launch)
         raise

@@ -17,8 +17,8 @@ from models.training.errors import TrainingError
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.heads import head_options
 from pipelines.inputs.places import checkpoints_folder, with_places
+from pipelines.reports.bundle_answer import bundle_answer
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.bundle_answer import bundle_answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest

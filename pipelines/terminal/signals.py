@@ -12,6 +12,7 @@ import threading
 import time
 from types import FrameType
 
+from pipelines.terminal.log_lines import error_text
 from pipelines.terminal.processes import end_children
 
 GRACE_S = 3.0
@@ -81,7 +82,7 @@ def end_process(code: int, message: str | None = None) -> None:
     end_children()
     with contextlib.suppress(OSError, ValueError):
         if message is not None:
-            os.write(2, f"catalog-tagger: {message}\n".encode(errors="backslashreplace"))
+            os.write(2, f"{error_text(message)}\n".encode(errors="backslashreplace"))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.launch.beam import with_workers, worker_threads
 from pipelines.waves.catalog_rows import group_catalog, sorted_bucket
-from pipelines.waves.running import Results, WaveRunner, waves_of
+from pipelines.waves.running import Results, WaveCounts, WaveRunner, waves_of
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.catalog.problems import FirstProblems, Problem, ProblemSample
 from transforms.catalog.reader import CatalogShard, repeated_ids
@@ -28,6 +28,7 @@ from transforms.storage.scratch import Scratch, open_scratch
 from transforms.sum_work import SumWork
 from transforms.tagging.bucket_files import BucketReport
 from transforms.tagging.planning import plan_chunks
+from transforms.telemetry.phases import phase
 from transforms.telemetry.work import WorkTotals
 
 WAVE_BUCKETS = 4
@@ -69,7 +70,8 @@ def tag_in_waves(stages: TagStages, options: PipelineOptions) -> None:
             run.extract()
             run_id = run.settle()
             run.assemble(run_id)
-        record_run(run_id, run.results(), stages.record)
+        with phase("recording the run"):
+            record_run(run_id, run.results(), stages.record)
 
 
 class _TagRun:
@@ -84,6 +86,7 @@ class _TagRun:
         self._reports: list[BucketReport] = []
         self._extracted = (0, 0)
         self._work = WorkTotals()
+        self._progress = WaveCounts(self._work)
 
     def read(self) -> ProblemSample:
         """Reads the catalog; returns its problems."""
@@ -95,6 +98,7 @@ class _TagRun:
 
     def _check(self, bucket: int, rows: pa.Table) -> list[Problem]:
         """Repeated ids, and tracks to be read that are outside of the roots."""
+        self._progress.add_group(bucket, rows.num_rows)
         roots, known = self._stages.embed.roots, self._stages.assemble.known
         if problems := repeated_ids(rows):
             return problems
@@ -107,7 +111,8 @@ class _TagRun:
     def extract(self) -> None:
         """Extracts the tracks of all buckets."""
         runner = WaveRunner(self._options, self._scratch)
-        for wave in self._waves(worker_threads(self._options)):
+        waves = self._waves(worker_threads(self._options))
+        for wave in self._progress.waves("extracting", waves, extracts=True):
             runner.run(wave, self._extraction)
             for entry in runner.kept("parts"):
                 self._add_part(entry)
@@ -146,7 +151,7 @@ class _TagRun:
 
     def settle(self) -> str:
         """Finds tracks with the same bytes in all buckets; returns the run's id."""
-        with GroupWriter(self._inputs.duplicates) as writer:
+        with phase("finding duplicates"), GroupWriter(self._inputs.duplicates) as writer:
             for number in self._sources.numbers():
                 pairs = duplicates(self._sources.group(number))
                 writer.add(pairs.drop_columns("bucket"), pairs["bucket"].to_numpy())
@@ -166,7 +171,7 @@ class _TagRun:
             yield "reports", done.reports
             yield "work", (done.work,) | "SumWork" >> SumWork()
 
-        for wave in self._waves(workers):
+        for wave in self._progress.waves("scoring and writing tables", self._waves(workers), extracts=False):
             runner.run(wave, assembly)
             self._reports += runner.kept("reports")
             self._add_work(runner)

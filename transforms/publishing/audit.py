@@ -4,7 +4,6 @@ from transforms import storage
 from transforms.publishing.committed import wrong_bytes
 from transforms.publishing.gates import GateLimits, GateResult, RunFacts, judge, refusal
 from transforms.schemas.tables import TABLES
-from transforms.table.layout import run_path
 from transforms.table.snapshots import Run, read_snapshot
 
 
@@ -48,7 +47,7 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
         rejected=counts["rejected"],
         unavailable=counts["unavailable"],
         reasons=run.reasons,
-        rejects=run_path(run.run_id),
+        rejects=f"the ledger of the run (`catalog-tagger query {root} --run {run.run_id}`)",
         rolled_back_to=run.rolled_back_to,
         restored=_restored(root, run),
         **_changes(run),

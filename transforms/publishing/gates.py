@@ -178,7 +178,7 @@ GATES = (
         name="unknown",
         measure=lambda facts: facts.unknown,
         words="{facts.unknown} tracks failed for an unknown reason, because of a bug in the program or its model: look "
-        "at `detail` of these tracks under {facts.rejects}",
+        "at `detail` of these tracks in {facts.rejects}",
     ),
     Gate(
         name="files",
@@ -210,7 +210,7 @@ GATES = (
         measure=lambda facts: facts.share(facts.rejected),
         limit=lambda limits: limits.max_reject_ratio,
         words="{facts.rejected} of {facts.tried} tracks rejected, more than the fraction {limit:.4g} "
-        "({facts.listed}): look at the tracks and their reasons under {facts.rejects}, or raise --max-reject-ratio",
+        "({facts.listed}): look at the tracks and their reasons in {facts.rejects}, or raise --max-reject-ratio",
     ),
     Gate(
         name="examples",

@@ -60,6 +60,10 @@ class WorkTotals:
         else:
             self._spreads[measure] = dataclasses.replace(spread)
 
+    def sum_of(self, measure: Measure) -> int:
+        """Sum of the values of a measure."""
+        return self._spreads[measure].sum if measure in self._spreads else 0
+
     def to_json(self) -> dict[str, Any]:
         """Returns the sums in the form used in manifests and receipts.
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from models.bundles.tagger_bundle import Bundle
+from pipelines.reports.metrics_table import metrics_lines
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.metrics_table import metrics_lines
 
 
 def bundle_answer(
