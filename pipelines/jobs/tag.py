@@ -10,15 +10,17 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.trunks.loading import format_for, load_embedder
 from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
+from pipelines.checks.sources import require_sources
 from pipelines.inputs.catalog import (
     check_at_least_one,
     gate_limits,
@@ -43,7 +45,7 @@ from pipelines.waves.tagging import TagStages, tag_in_waves
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.audio.errors import DUE_AGAIN
 from transforms.audio.limits import Limits
-from transforms.catalog.reader import CatalogShard
+from transforms.catalog.reader import CatalogShard, default_root
 from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
 from transforms.features.spec import FeatureSpec
 from transforms.find_duplicates import FindDuplicates
@@ -62,7 +64,7 @@ from transforms.sum_work import SumWork
 from transforms.table.snapshots import snapshot_numbers
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes import PriorOutcomes, unsettled_ids
 from transforms.tagging.tagger import ids_of
 from transforms.telemetry.phases import phase
 from transforms.version_sources import VersionSources
@@ -249,12 +251,14 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_catalog(args.catalog, args.catalog_root)
-    dry_run = is_dry_run(beam_options)
+    dry_run, roots = is_dry_run(beam_options), source_roots(args.allow_root, shards)
+    if not dry_run:
+        _require_sources(args, bundle, shards, roots, count, local=is_local(beam_options))
     buckets = _buckets(args, count, dry_run)
     return Options(
         shards=shards,
         tracks=count,
-        roots=source_roots(args.allow_root, shards),
+        roots=roots,
         model=args.model,
         inference=args.inference,
         known=(known := _known(args, bundle, buckets)),
@@ -268,6 +272,23 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets, dry_run),
     )
+
+
+def _require_sources(
+    args: Arguments, bundle: Bundle, shards: list[CatalogShard], roots: SourceRoots, tracks: int, *, local: bool
+) -> None:
+    """Ends a run that would reject every track that it reads. A table that does not exist is not created.
+
+    Raises:
+      UsageError: none of the sources is there.
+    """
+
+    def needed(rows: pa.Table) -> Iterator[str]:
+        buckets = _buckets(args, tracks, dry_run=True)
+        return unsettled_ids(_known(args, bundle, buckets), rows, buckets)
+
+    refuse = args.max_reject_ratio < 1 and (local or "://" in roots.catalog_root)
+    require_sources(shards, roots, default_root=default_root(args.catalog), refuse=refuse, needed=needed)
 
 
 def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:
