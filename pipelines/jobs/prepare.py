@@ -32,6 +32,7 @@ from pipelines.launch.beam import (
     parse_beam_args,
     run_pipeline,
 )
+from pipelines.reports.rejects import refused_dataset_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
 from pipelines.waves.preparing import PrepareStages, prepare_in_waves
@@ -254,7 +255,8 @@ def _report(options: Options) -> Answer:
     if receipt.problem_count:
         raise CommandFailed(receipt.problem_report("prepared"))
     if receipt.refused:
-        raise CommandFailed(f"not finished: {receipt.refused}; finished shards are kept", REFUSED)
+        refused = f"not finished: {receipt.refused}; finished shards are kept"
+        raise CommandFailed("\n".join([refused, *refused_dataset_lines(options.output)]), REFUSED)
     return _answer(read_manifest(options.output), options.output)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms import storage
+from transforms.dataset.manifest import REJECTS
+from transforms.formats.parquet import ParquetError, read_parquet
 from transforms.publishing.finished import open_run
 from transforms.publishing.gates import GateLimits
-from transforms.storage import StorageError
 from transforms.table.snapshots import Run
 from transforms.table.versions import TableError
 
@@ -66,10 +68,20 @@ def refused_run_lines(table: str, run: Run, limits: GateLimits) -> Iterator[str]
         return
     try:
         yield from reject_lines(run.reasons, open_run(table, run.run_id).batches("ledger", _COLUMNS))
-    except (StorageError, TableError) as error:  # the reason of the refusal matters more
+    except (storage.StorageError, TableError) as error:  # the reason of the refusal matters more
         yield f"its ledger cannot be read: {error}"
         return
     yield f"all of them: {query_words(table, REJECTED_SQL, run.run_id)}"
+
+
+def refused_dataset_lines(dataset: str) -> Iterator[str]:
+    """Yields the reasons of an unfinished dataset with examples; nothing if no track was rejected."""
+    try:
+        rows = read_parquet(storage.join(dataset, REJECTS), _COLUMNS)
+    except (storage.StorageError, ParquetError):  # the reason of the refusal matters more
+        return
+    counted = rows["reason"].value_counts().to_pylist()
+    yield from reject_lines({entry["values"]: entry["counts"] for entry in counted}, rows.to_batches())
 
 
 def query_words(table: str, sql: str, run_id: str | None = None) -> str:

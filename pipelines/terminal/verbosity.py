@@ -26,9 +26,15 @@ def start_logging() -> None:
     Tracebacks.shown = LogForm.json = False
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
+    handler.addFilter(_is_wanted)
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     _set_level(logging.ERROR, own=logging.WARNING)
     listen(shown_phases())
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Whether a message is shown; some libraries give their loggers a level that is lower than the root's."""
+    return record.name.partition(".")[0] in OWN or record.levelno >= logging.getLogger().level
 
 
 def _set_level(level: int, own: int) -> None:
