@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "models.embedding": "features formats telemetry",
     "models.scoring": "taxonomy formats",
     "models.bundles": f"embedding scoring features taxonomy splits {GROUND}",
-    "models.trunks": f"bundles embedding scoring features taxonomy {GROUND}",
+    "models.trunks": f"bundles embedding scoring features taxonomy telemetry {GROUND}",
     "models.fitting": f"bundles embedding scoring splits table telemetry {GROUND}",
     "models.training": f"trunks bundles embedding scoring dataset features telemetry {GROUND}",
     "models.evaluation": f"training fitting trunks bundles embedding scoring dataset splits table telemetry {GROUND}",
