@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 import apache_beam as beam
+import grpc
 import yaml
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -23,7 +24,7 @@ from apache_beam.runners.worker import sdk_worker
 
 from pipelines.launch.dataflow import fill_dataflow_options
 from pipelines.launch.flink import fill_flink_options
-from pipelines.launch.job_failure import job_failed
+from pipelines.launch.job_failure import engine_refused, job_failed
 from pipelines.launch.job_progress import JobProgress, announce_job
 from pipelines.launch.runner_names import (
     DATAFLOW,
@@ -198,6 +199,8 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True) -> PipelineResult | 
                 state = result.wait_until_finish() if wait else None
         else:
             result, state = _run_on_engine(root, wait=wait)
+    except grpc.RpcError as error:
+        raise engine_refused(error) from error
     except (RuntimeError, OSError) as error:
         raise job_failed(error) from error
     raise_if_stopped()
