@@ -25,7 +25,7 @@ class Nearby(NamedTuple):
       root: the folder that uris start from; None if they have a beginning that no folder explains.
       found: number of the tried uris that are there.
       tried: number of uris that were tried.
-      base: the root in which they are.
+      base: the folder in which they are.
       dropped: beginning of the uris that has to be left out in this root; "" if there is none.
     """
 
@@ -98,7 +98,7 @@ class _Search:
                 if end is not None and self._exists(file.url):
                     root = file.url.removesuffix(end)
                     found = sum(self._exists(storage.join(root, uri)) for uri in self._relative)
-                    return Nearby(root, found, len(self._relative), base, "")
+                    return Nearby(root, found, len(self._relative), root, "")
         return None
 
     def _exists(self, url: str) -> bool:
