@@ -28,6 +28,7 @@ from models.training.shards import local_shards
 from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest, tied_tracks
 from transforms.splits.by_artist import NONE, SPLITS
+from transforms.telemetry.phases import phase
 
 FineTune = Literal["tested", "always"]
 """When fine-tuned trunks are published: only if they are better on validation tracks (`tested`), or always."""
@@ -99,7 +100,8 @@ def build_bundle(
         learned=learned,
         input_statistics={"mean": list(manifest.mel_mean), "std": list(manifest.mel_std)},
     )
-    bundle = draft.write(output)
+    with phase("writing the bundle"):
+        bundle = draft.write(output)
     _forget_checkpoints(options.checkpoints, trained, apart=apart)
     return BuiltBundle(bundle=bundle, metrics=draft.tagger.metrics)
 

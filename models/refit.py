@@ -26,6 +26,7 @@ from transforms.splits.by_artist import NONE, SPLITS, SplitRatios
 from transforms.splits.track_labels import TrackLabels
 from transforms.table.reader import SnapshotReader
 from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.telemetry.phases import phase
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,8 @@ def refit(
             f"{snapshot.root} has embeddings {own}, but {url} makes {base.embedding_id}: give the "
             "bundle that the table was tagged with, or first tag with this one"
         )
-    labelled = _Labels.of(labels, len(taxonomy.tags))
+    with phase("reading the labels"):
+        labelled = _Labels.of(labels, len(taxonomy.tags))
     request = _request(base, snapshot, labelled, taxonomy, options, ratios)
     if (finished := _finished(output, request)) is not None:
         return finished
@@ -85,7 +87,8 @@ def refit(
     split = split_file.read_rows(base)
     known, learned = Sides.of_rows(split), split_file.learned_rows(base, split)
     kept = keep_split(labelled.rows(), known, learned, snapshot, ratios)
-    splits, absent, kept_out, unsplit = _split(labelled, embedded, kept, base.embedding_dim)
+    with phase("reading the embeddings"):
+        splits, absent, kept_out, unsplit = _split(labelled, embedded, kept, base.embedding_dim)
     if not splits["train"].track_ids:
         raise BundleError(
             f"{snapshot.root} has no embedding of a labelled training track, so heads cannot be fitted: label tracks "
@@ -108,7 +111,8 @@ def refit(
         splits={**pairs_of(splits), NONE: _out(known, kept)},
         learned=learned,
     )
-    bundle = draft.write(output)
+    with phase("writing the bundle"):
+        bundle = draft.write(output)
     return RefittedBundle(bundle=bundle, metrics=tagger.metrics, absent=absent, kept_out=kept_out, unsplit=unsplit)
 
 

@@ -176,6 +176,8 @@ def _run(words: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the end of every command, which no bug may leave with a traceback
         if isinstance(error, input_errors()):
             return _failed(error, str(error), FAILED)
+        if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
+            return _failed(error, "no temporary folder can be written: set TMPDIR to a folder with free space", FAILED)
         if (fault := machine_fault(error)) is not None:
             return _failed(error, fault, FAILED)
         report = f"internal error: {error_line(error)}; {keep_traceback(error)}: please report it"

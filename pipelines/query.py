@@ -13,6 +13,7 @@ from pipelines.terminal.command import Command
 
 @click.command(cls=Command)
 @snapshot_flags
+@click.option("--run", metavar="RUN", help="Query a finished run that is not published, by its id.")
 @click.argument("sql", metavar="SQL")
 @answer_flags
 def command(**flags: Any) -> int:

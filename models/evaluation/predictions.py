@@ -16,6 +16,7 @@ from models.fitting.rows import SplitRows, embed_split
 from models.fitting.tagger import TAGGER
 from models.scoring import heads
 from models.scoring.heads import Heads, Layout
+from models.trunks.quiet_start import start_tensorflow
 from transforms.dataset.manifest import DatasetError, DatasetManifest
 
 
@@ -119,6 +120,7 @@ def decisions(model: str, scores: np.ndarray, thresholds: np.ndarray, layout: La
 def _embed(bundle_url: str, dataset: str, manifest: DatasetManifest, split: str, sides: Sides) -> SplitRows:
     """Embeds the tracks that the bundle's split allows on this side."""
     # Local imports: TensorFlow loads slowly, and input errors are reported before that.
+    start_tensorflow()
     from models.training import data
     from models.training.shards import local_shards
     from models.trunks.loading import load_embedder

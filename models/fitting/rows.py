@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from models.embedding.embedder import TrackEmbedder
 from models.fitting import baselines
 from models.fitting.labelled import LabelledRows
 from models.fitting.row_files import LabelledFiles, RowFile
+from transforms.telemetry.phases import passing
 
 TRACKS_TOGETHER = 32
 
@@ -64,16 +64,16 @@ def embed_split(tracks: Iterable[PatchedTrack], embedder: TrackEmbedder, tags: i
       tracks: the tracks.
       embedder: embedder of the bundle.
       tags: number of tags.
-      total: number of tracks, for the progress bar.
-      name: name of the split, for the progress bar.
+      total: number of tracks, for the progress.
+      name: name of the split, for the progress.
     """
     ids: list[str] = []
     groups: list[str] = []
     durations: list[float] = []
     rows, moments = LabelledFiles(embedder.dim, tags), RowFile(2 * embedder.mels, np.float32)
-    bar = tqdm(tracks, f"embedding {name}", total=total, unit="track", disable=None, leave=False)
+    passed = passing(tracks, f"embedding {name} tracks", unit="tracks", total=total)
     # Several tracks share the padded batches of a trunk. This does not change the bits.
-    for some in _grouped(bar, TRACKS_TOGETHER):
+    for some in _grouped(passed, TRACKS_TOGETHER):
         embeddings = embedder.embed([track.patches for track in some])
         rows.append(embeddings, [track.targets for track in some], [track.mask for track in some])
         moments.append([baselines.mel_moments(track.patches) for track in some])

@@ -20,6 +20,7 @@ from models.fitting.rows import SplitRows
 from models.scoring import metrics
 from models.scoring.heads import SCORE_DECIMALS, Heads, Layout, positives, published, score
 from transforms.splits.by_artist import SPLITS
+from transforms.telemetry.phases import phase
 
 RATED = ("validation", "test")
 
@@ -103,7 +104,7 @@ def build_tagger(
     Raises:
       ValueError: a precision is requested for a tag that does not exist.
     """
-    with single_threaded_if_small(len(splits["train"].track_ids)):
+    with phase("fitting heads and baselines"), single_threaded_if_small(len(splits["train"].track_ids)):
         return _build_tagger(splits, layout, tag_ids, blocks, options or HeadOptions())
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from tqdm import tqdm
-
 from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest, ShardEntry
+from transforms.telemetry.phases import passing
 
 _PIECE = 1 << 22
 
@@ -31,7 +30,7 @@ def local_shards(dataset: str, manifest: DatasetManifest, splits: Sequence[str])
             copies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shards-")))
         shards = [(split, shard) for split in splits for shard in manifest.shards_of(split)]
         found: dict[str, list[str]] = {split: [] for split in splits}
-        for split, shard in tqdm(shards, "checking shards", unit="shard", disable=None, leave=False):
+        for split, shard in passing(shards, "checking shards", unit="shards", total=len(shards)):
             found[split].append(_checked(dataset, shard, copies))
         yield found
 

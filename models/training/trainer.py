@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from models.scoring.heads import layout_of
 from models.training import checkpoints, cluster, data, placement
@@ -25,6 +24,7 @@ from models.trunks.keras_trunk import digest_of
 from models.trunks.networks import build_network
 from transforms.dataset.manifest import DatasetManifest
 from transforms.formats.hashing import digest, json_bytes
+from transforms.telemetry.phases import announce, phase
 
 __all__ = ["TrainedTrunk", "TrainingOptions", "seed_everything", "train_trunk"]
 
@@ -137,6 +137,7 @@ class _Run:
             self._model = self._compiled()
         self._step = _step_function(self._model, spread, options)
         self._logits = logits_function(self._model)
+        self._done_steps = 0
 
     def _compiled(self) -> keras.Model:
         options, layout = self._options, layout_of(self._manifest.taxonomy)
@@ -161,15 +162,23 @@ class _Run:
         progress, first_step = self._restored()
         options, epochs = self._options, self._options.epochs
         writer = tf.summary.create_file_writer(options.logs) if options.logs and cluster.is_chief() else None
-        bar = tqdm(desc="training the trunk", total=epochs, initial=len(progress.history), unit="epoch", disable=None)
-        while len(progress.history) < epochs and not progress.is_over(options.patience):
-            self._fit_epoch(progress, first_step)
-            first_step = 0
-            facts = {"loss": self._loss(), "learning_rate": self._rate_after(progress), **self._validated(held)}
-            progress.add(facts, self._trunk.get_weights, self._unrated)
-            self._save(progress, 0)
-            _log(writer, bar, progress.history[-1])
-        bar.close()
+        restored = len(progress.history)
+        if restored or first_step:
+            _announce_resumed(restored, first_step, self._steps, epochs)
+        with phase(
+            "training the trunk",
+            total=epochs - restored,
+            unit="epochs",
+            count=lambda: len(progress.history) - restored,
+            further=self._epoch_facts,
+        ):
+            while len(progress.history) < epochs and not progress.is_over(options.patience):
+                self._fit_epoch(progress, first_step)
+                first_step = 0
+                facts = {"loss": self._loss(), "learning_rate": self._rate_after(progress), **self._validated(held)}
+                progress.add(facts, self._trunk.get_weights, self._unrated)
+                self._save(progress, 0)
+                _log(writer, progress, epochs)
         return progress
 
     def _fit_epoch(self, progress: Progress, first_step: int) -> None:
@@ -179,8 +188,12 @@ class _Run:
         batches = self._batches(epoch, first_step)
         for step in range(first_step + 1, self._steps + 1):
             self._step(batches)
+            self._done_steps = step
             if self._options.checkpoint_steps and step % self._options.checkpoint_steps == 0 and step < self._steps:
                 self._save(progress, step)
+
+    def _epoch_facts(self) -> dict[str, int]:
+        return {"steps in this epoch": self._done_steps} if self._done_steps < self._steps else {}
 
     def _batches(self, epoch: int, first_step: int) -> Iterator[Any]:
         def read(_: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -257,10 +270,22 @@ def _step_function(
     return compiled
 
 
-def _log(writer: tf.summary.SummaryWriter | None, bar: tqdm, facts: dict[str, float]) -> None:
+def _announce_resumed(epochs_done: int, step: int, steps: int, epochs: int) -> None:
+    done = epochs_done * steps + step
+    announce(
+        f"resumed at step {done:,} of {epochs * steps:,}, in epoch {epochs_done + 1} of {epochs}",
+        resumed_at_step=done,
+        epoch=epochs_done + 1,
+    )
+
+
+def _log(writer: tf.summary.SummaryWriter | None, progress: Progress, epochs: int) -> None:
+    """Announces the last epoch, and writes its values for TensorBoard."""
+    facts = progress.history[-1]
     values = {name: value for name, value in facts.items() if name != "epoch"}
-    bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
-    bar.update()
+    listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    best = "the best so far" if progress.best_epoch == facts["epoch"] else f"the best is {progress.best_epoch + 1}"
+    announce(f"epoch {int(facts['epoch']) + 1} of at most {epochs}: {listed} ({best})", **facts)
     if writer:
         with writer.as_default():
             for name, value in values.items():

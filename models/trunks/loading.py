@@ -7,6 +7,7 @@ from pathlib import Path
 from models.bundles.trunk_bundle import BundleError, TrunkFile, load_trunks, local_copy
 from models.embedding.embedder import LoadedTrunk, TrackEmbedder, Trunk
 from models.trunks.onnx_file import check_self_contained
+from models.trunks.quiet_start import start_tensorflow
 from transforms.formats.hashing import sha256_hex
 
 
@@ -56,7 +57,7 @@ def format_for(trunk: TrunkFile, bundle_url: str, inference: str) -> str:
 
 def _load_keras(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
     try:
-        import tensorflow  # noqa: F401
+        start_tensorflow()
     except ImportError as error:
         raise BundleError(
             f"trunk {trunk.name!r} needs TensorFlow, which is not installed: pip install "

@@ -2,8 +2,6 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from threading import Thread
 
 import grpc
 from apache_beam.options.pipeline_options import (
@@ -16,6 +14,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipelines.checks.finding import Finding
+from pipelines.checks.in_time import answer_in_time
 from pipelines.checks.places import place_findings
 from pipelines.terminal.errors import CommandFailed
 
@@ -62,11 +61,8 @@ def _answers(options: PipelineOptions) -> Iterator[Finding]:
 
 
 def _in_time(name: str, address: str, ask: Callable[[], Finding]) -> Finding:
-    """Asks in a thread that is left behind if it takes too long: the look-up of a name has no limit of its own."""
-    answer: Future[Finding] = Future()
-    Thread(target=lambda: answer.set_result(ask()), daemon=True).start()
     try:
-        return answer.result(timeout=ENGINE_S)
+        return answer_in_time(ask, ENGINE_S)
     except TimeoutError:
         text = f"no answer from {address} within {ENGINE_S:.0f} s"
         return Finding(name=name, state="failed", text=text, remedy=_REMEDY)

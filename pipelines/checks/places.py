@@ -9,21 +9,31 @@ from pathlib import Path
 from models.bundles.tagger_bundle import load_bundle
 from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError
 from pipelines.checks.finding import Finding
+from pipelines.checks.in_time import answer_in_time
 from pipelines.checks.limits import disk_finding
+from pipelines.checks.sources import look_up_sources
 from pipelines.inputs.source_roots import source_roots
 from transforms import storage
 from transforms.catalog.problems import CatalogError
-from transforms.catalog.reader import CatalogShard, count_rows, list_shards, read_shard
+from transforms.catalog.reader import count_rows, list_shards
 from transforms.dataset.manifest import DATASET_FILE, DatasetError, read_manifest
 from transforms.table.snapshots import current_snapshot
 from transforms.table.versions import TableError, read_table_metadata
 
-SAMPLED = 20
-"""Sources of a catalog that are looked up."""
+PLACE_S = 60.0
+"""Longest time that the checks of one place may take. A catalog is counted, which takes long if it is large."""
 
 
 def place_findings(url: str, catalog_root: str | None = None) -> list[Finding]:
     """The findings about a place: a bundle, a dataset, a table, a catalog, or the folder of a new table."""
+    try:
+        return answer_in_time(lambda: _findings(url, catalog_root), PLACE_S)
+    except TimeoutError:
+        text, remedy = f"no answer within {PLACE_S:.0f} s", "correct the name or the network, or try again"
+        return [Finding(name=url, state="failed", text=text, remedy=remedy)]
+
+
+def _findings(url: str, catalog_root: str | None) -> list[Finding]:
     try:
         if storage.exists(storage.join(url, BUNDLE_FILE)):
             return [_bundle(url)]
@@ -116,32 +126,19 @@ def _catalog(url: str, root: str | None) -> list[Finding]:
     try:
         shards = list_shards(url, root)
         rows = count_rows(shards)
-        found, refused = _sampled_sources(shards)
+        looked_up = look_up_sources(shards, source_roots((), shards))
     except (CatalogError, storage.StorageError) as error:
         return [Finding(name=url, state="failed", text=_line(error), remedy="correct the catalog")]
     if not rows:
         return [Finding(name=url, state="failed", text="a catalog without rows", remedy="name another catalog")]
-    sources = f"{sum(found)} of the first {len(found)} sources are there"
+    found, refused = list(looked_up.there.values()), looked_up.refused
+    sources = f"{sum(found)} of {len(found)} sampled sources are there"
     catalog = Finding(name=url, state="ok", text=f"a catalog of {rows} rows")
     if refused:
-        text = f"{len(refused)} of the first {len(refused) + len(found)} sources are outside of the allowed roots"
+        text = f"{len(refused)} of {len(refused) + len(found)} sampled sources are outside of the allowed roots"
         return [catalog, Finding(name=f"{url}, audio", state="failed", text=text, remedy=f"for `tag`: {refused[0]}")]
     if all(found):
         return [catalog, Finding(name=f"{url}, audio", state="ok", text=sources)]
     remedy = f"uris start from {shards[0].root}: give --catalog-root"
     state = "warning" if any(found) else "failed"
     return [catalog, Finding(name=f"{url}, audio", state=state, text=sources, remedy=remedy)]  # type: ignore[arg-type]
-
-
-def _sampled_sources(shards: list[CatalogShard]) -> tuple[list[bool], list[str]]:
-    """For the first rows: whether each file exists, and the remedies for those that `tag` refuses."""
-    for shard in shards:
-        for batch, _ in read_shard(shard, batch_rows=SAMPLED):
-            uris = batch["uri"].to_pylist()[:SAMPLED]
-            if uris:
-                roots = source_roots((), shards)
-                check = roots.check()
-                refusals = {uri: check.refusal(roots.url(uri)) for uri in uris}
-                found = [storage.exists(roots.url(uri)) for uri in uris if refusals[uri] is None]
-                return found, [refused.remedy for refused in refusals.values() if refused is not None]
-    return [], []

@@ -22,7 +22,7 @@ FREQUENT_TAGS = (
     "SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score FROM track_tags WHERE is_positive "
     "GROUP BY tag ORDER BY tracks DESC, tag LIMIT 12",
 )
-"""Heading and SQL of a query that both demos run."""
+"""Heading and SQL of a query."""
 
 FOLDER_QUESTIONS = (
     (

@@ -20,6 +20,7 @@ def open_catalog(url: str, root: str | None = None) -> tuple[list[CatalogShard],
     """The shards of a catalog, and its number of rows. Logs the form of a CSV that its name does not promise.
 
     Raises:
+      UsageError: the root is in a storage that is not supported.
       CatalogError: the catalog cannot be read at all.
       CommandFailed: the catalog has no rows, or too many.
     """
@@ -49,6 +50,8 @@ def open_gated_catalog(url: str, root: str | None = None) -> tuple[list[CatalogS
 
 
 def _list_catalog(url: str, root: str | None) -> tuple[list[CatalogShard], int]:
+    if root is not None and "://" in root and not root.startswith("gs://"):
+        raise UsageError(f"--catalog-root={root}: give a local folder or a gs:// prefix")
     shards = list_shards(url, root)
     for shard in shards:
         if (table := shard.file.table) is not None and not table.form.is_usual(table.url):

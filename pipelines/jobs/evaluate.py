@@ -30,6 +30,7 @@ from transforms.dataset.labels import dataset_labels
 from transforms.dataset.manifest import read_manifest
 from transforms.splits.track_labels import TrackLabels
 from transforms.table.reader import open_snapshot
+from transforms.telemetry.phases import phase
 
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
@@ -43,7 +44,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     if importlib.util.find_spec("matplotlib") is None:
         raise CommandFailed("the report's plots need matplotlib: pip install 'catalog-tagger[report]'")
     floors = [checked(Floor.parse, text) for text in args.floor]
-    given = _of_table(args) if args.table else _of_dataset(args)
+    with phase("scoring the tracks" if args.table is None else "reading scores and labels"):
+        given = _of_table(args) if args.table else _of_dataset(args)
     files, averages, notes = _evaluate(given, args, resampling, edges)
     _write(args.output, files)
     report = storage.join(args.output, REPORT)
@@ -168,11 +170,14 @@ def _evaluate(
 ) -> tuple[dict[str, bytes], list[dict[str, Any]], Sequence[str]]:
     """Returns the files by name, the averages and the notes. The last file marks that the evaluation is complete."""
     tag_ids = given.bundle.taxonomy.tag_ids
-    evaluation = evaluate(given.examined, given.bundle.layout, tag_ids, resampling, edges)
+    with phase("computing metrics and intervals"):
+        evaluation = evaluate(given.examined, given.bundle.layout, tag_ids, resampling, edges)
     if given.cut:
         evaluation = without_calibration(evaluation)
     subject = subject_of(given.bundle, given.source, args.split, resampling, given.notes)
-    return evaluation_files(subject, given.examined, evaluation, tag_ids), evaluation.averages, subject.notes
+    with phase("writing the report"):
+        files = evaluation_files(subject, given.examined, evaluation, tag_ids)
+    return files, evaluation.averages, subject.notes
 
 
 class _Found(NamedTuple):

@@ -7,12 +7,14 @@ from models.bundles.trunk_bundle import BundleError
 from models.bundles.writing import clear_unfinished
 from models.trunks.musicnn_package import PackageError, read_package
 from models.trunks.onnx_import import write_onnx_bundle
+from models.trunks.quiet_start import start_tensorflow
 from pipelines.inputs.feature_spec import read_feature_spec
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from transforms import storage
+from transforms.telemetry.phases import passing, phase
 
 
 def run_musicnn(args: Arguments, beam_args: list[str]) -> Answer:
@@ -24,10 +26,13 @@ def run_musicnn(args: Arguments, beam_args: list[str]) -> Answer:
         }
         for url in checkpoints:
             clear_unfinished(url)
-        # This imports TensorFlow, which takes seconds, so all checks that do without come first.
+        # TensorFlow takes seconds to import, so all checks come first.
+        with phase("starting TensorFlow"):
+            start_tensorflow()
         from models.trunks.musicnn import write_musicnn_bundle
 
-        bundles = {url: write_musicnn_bundle(url, checkpoint) for url, checkpoint in checkpoints.items()}
+        networks = passing(checkpoints.items(), "converting networks", unit="bundles", total=len(checkpoints))
+        bundles = {url: write_musicnn_bundle(url, checkpoint) for url, checkpoint in networks}
     except PackageError as error:
         raise CommandFailed(str(error)) from error
     rows = [_row(url, bundle) for url, bundle in bundles.items()]

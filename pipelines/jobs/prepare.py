@@ -11,6 +11,7 @@ import apache_beam as beam
 from models.bundles.trunk_bundle import load_trunks
 from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
+from pipelines.checks.sources import require_sources
 from pipelines.inputs.catalog import (
     check_at_least_one,
     check_split_column,
@@ -32,13 +33,13 @@ from pipelines.launch.beam import (
     parse_beam_args,
     run_pipeline,
 )
+from pipelines.reports.rejects import refused_dataset_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError
-from pipelines.terminal.progress import show_extraction
 from pipelines.waves.preparing import PrepareStages, prepare_in_waves
 from transforms import storage
 from transforms.audio.limits import Limits
-from transforms.catalog.reader import CatalogShard, read_shard
+from transforms.catalog.reader import CatalogShard, default_root, read_shard
 from transforms.count_groups import CountGroups
 from transforms.dataset.manifest import DATASET_FILE, DatasetError, DatasetManifest, read_manifest
 from transforms.dataset.plan import SplitPlan, add_digests, rows_digest
@@ -55,6 +56,7 @@ from transforms.split_tracks import SplitTracks
 from transforms.storage import SourceRoots
 from transforms.sum_work import SumWork
 from transforms.taxonomy.hierarchy import load_taxonomy
+from transforms.telemetry.phases import phase
 from transforms.version_sources import VersionSources
 from transforms.write_examples import WriteExamples, WriteSettings
 
@@ -88,7 +90,7 @@ class Options:
     plan: SplitPlan
     limits: GateLimits
     buckets: int
-    launch: str
+    launch: str = receipts.OF_DRY_RUN
     allow_weak_sandbox: bool = False
     children: int = 0
 
@@ -132,16 +134,19 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
     require_engine(beam_options)
-    options = make_options(args, dry_run=is_dry_run(beam_options))
+    with phase("opening the catalog"):
+        options = make_options(args)
     if (finished := _finished(options)) is not None:
         return _answer(finished, options.output, f"{options.output} is already finished, nothing to do\n")
 
     if is_local(beam_options):
         require_limits()
+    if not is_dry_run(beam_options):
+        _require_sources(args, options, local=is_local(beam_options))
+        options = dataclasses.replace(options, launch=receipts.begin(args.output))
     options = dataclasses.replace(options, children=children_per_process(beam_options))
     if is_local(beam_options) and not is_dry_run(beam_options):
-        with show_extraction(None):
-            prepare_in_waves(stages_of(options), beam_options)
+        prepare_in_waves(stages_of(options), beam_options)
     else:
         root = new_pipeline(beam_options)
         build(root, options)
@@ -154,7 +159,18 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return _report(options)
 
 
-def make_options(args: Arguments, *, dry_run: bool = False) -> Options:
+def _require_sources(args: Arguments, options: Options, *, local: bool) -> None:
+    """Ends a run whose labelled tracks would all be rejected.
+
+    Raises:
+      UsageError: none of the sources is there.
+    """
+    refuse = args.max_reject_ratio < 1 and (local or "://" in options.roots.catalog_root)
+    base = default_root(args.catalog)
+    require_sources(options.shards, options.roots, default_root=base, labelled=True, refuse=refuse)
+
+
+def make_options(args: Arguments) -> Options:
     """Checks the arguments against catalog and taxonomy.
 
     Raises:
@@ -183,7 +199,6 @@ def make_options(args: Arguments, *, dry_run: bool = False) -> Options:
         ),
         limits=limits,
         buckets=math.ceil(count / BUCKET_ROWS),
-        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.output),
         allow_weak_sandbox=args.allow_weak_sandbox,
     )
 
@@ -242,7 +257,8 @@ def _report(options: Options) -> Answer:
     if receipt.problem_count:
         raise CommandFailed(receipt.problem_report("prepared"))
     if receipt.refused:
-        raise CommandFailed(f"not finished: {receipt.refused}; finished shards are kept", REFUSED)
+        refused = f"not finished: {receipt.refused}; finished shards are kept"
+        raise CommandFailed("\n".join([refused, *refused_dataset_lines(options.output)]), REFUSED)
     return _answer(read_manifest(options.output), options.output)
 
 

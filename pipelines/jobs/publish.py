@@ -3,12 +3,13 @@
 catalog-tagger publish table
 """
 
-from typing import Any
+import dataclasses
 
 from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments, user_and_host
 from pipelines.inputs.kinds import check_writes
-from pipelines.planning.outcome import outcome_lines
+from pipelines.reports.rejects import refused_run_lines
+from pipelines.reports.run_report import published_answer
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import FAILED, RACE_LOST, REFUSED, CommandFailed, UsageError, checked
 from transforms import storage
@@ -20,7 +21,7 @@ from transforms.publishing.gates import GateLimits
 from transforms.publishing.gates_file import read_gates_file
 from transforms.publishing.overrides import Override, OverrideError, overridable
 from transforms.publishing.receipts import Receipt
-from transforms.table.snapshots import COUNTS
+from transforms.telemetry.phases import phase
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -42,7 +43,7 @@ def _publish(args: Arguments) -> Answer:
             published = publish_run(args.table, run_id, limits, override=override)
         else:
             run_id = receipt.run_id
-            published = publish_receipt(args.table, receipt, limits, override)
+            published = publish_receipt(args.table, receipt, limits, override=override)
     except RaceLost as lost:
         receipts.forget_run(args.table, run_id)
         raise race_lost(lost) from lost
@@ -71,8 +72,15 @@ def _override(args: Arguments) -> Override | None:
     return checked(Override, gates=tuple(dict.fromkeys(args.override)), reason=args.reason, by=by)
 
 
-def publish_receipt(table: str, receipt: Receipt, limits: GateLimits, override: Override | None = None) -> Answer:
-    """Publishes the run of one launch.
+def publish_receipt(
+    table: str,
+    receipt: Receipt,
+    limits: GateLimits,
+    *,
+    override: Override | None = None,
+    started: float | None = None,
+) -> Answer:
+    """Publishes the run of one launch; `started` is when its command began, by the clock `time.monotonic`.
 
     Raises:
       CommandFailed: the catalog has problems, which the message lists; the job read other rows than counted; or see
@@ -83,18 +91,19 @@ def publish_receipt(table: str, receipt: Receipt, limits: GateLimits, override: 
         raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
     if receipt.run_id is None:
         raise CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
-    return publish_run(table, receipt.run_id, limits, counts=receipt.counts, plan=receipt.plan, override=override)
+    return publish_run(table, receipt.run_id, limits, receipt=receipt, override=override, started=started)
 
 
 def publish_run(
     table: str,
     run_id: str,
     limits: GateLimits,
-    counts: dict[str, int] | None = None,
+    *,
+    receipt: Receipt | None = None,
     override: Override | None = None,
-    plan: dict[str, Any] | None = None,
+    started: float | None = None,
 ) -> Answer:
-    """Publishes a run and returns its counts; `counts` and `plan` are those of this launch, if it is known.
+    """Publishes a run and reports on it; the receipt has the counts and the work of this launch, if it is known.
 
     Raises:
       CommandFailed: there is no such run, or a gate refuses it.
@@ -103,44 +112,34 @@ def publish_run(
     """
     try:
         finished = read_run(table, run_id)
-        snapshot = publish(table, finished, limits, override)
+        with phase("auditing and publishing"):
+            snapshot = publish(table, finished, limits, override)
     except storage.NotFound as error:
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:
-        raise CommandFailed(f"nothing was published: {refused}{_way_out(table, run_id, refused)}", REFUSED) from refused
+        way_out = _way_out(table, run_id, refused)
+        lines = [f"nothing was published: {refused}", *refused_run_lines(table, finished, limits), *way_out]
+        raise CommandFailed("\n".join(lines), REFUSED) from refused
     except OverrideError as error:
         raise UsageError(str(error)) from error
-    counts = counts or finished.counts
-    plan = plan or finished.plan
-    counted = ", ".join(f"{name} {counts[name]}" for name in COUNTS)
-    return Answer(
-        text="\n".join(
-            [
-                f"snapshot {snapshot.number} of {table}: {counted}",
-                *outcome_lines(plan),
-                f"content hash {snapshot.run.content_hash}",
-            ]
-        ),
-        document={
-            "table": table,
-            "snapshot": snapshot.number,
-            "run_id": snapshot.run.run_id,
-            "content_hash": snapshot.run.content_hash,
-            "counts": {name: counts[name] for name in COUNTS},
-            "reasons": snapshot.run.reasons,
-            "plan": plan,
-        },
-    )
+    if receipt is not None:
+        finished = dataclasses.replace(
+            finished,
+            counts=receipt.counts,
+            measured=receipt.measured or finished.measured,
+            plan=receipt.plan or finished.plan,
+        )
+    return published_answer(table, snapshot, finished, started)
 
 
-def _way_out(table: str, run_id: str, refused: Refused) -> str:
-    """How to publish a refused run all the same, on a line of its own; "" if a gate cannot be overridden."""
+def _way_out(table: str, run_id: str, refused: Refused) -> list[str]:
+    """How to publish a refused run all the same, in a line; nothing if a gate cannot be overridden."""
     if not refused.gates or not set(refused.gates) <= set(overridable()):
-        return ""
+        return []
     flags = " ".join(f"--override {gate}" for gate in refused.gates)
-    return (
-        f"\nits work is kept; to publish it all the same: catalog-tagger publish {table} {run_id} {flags} --reason TEXT"
-    )
+    return [
+        f"its work is kept; to publish it all the same: catalog-tagger publish {table} {run_id} {flags} --reason TEXT"
+    ]
 
 
 def _only_run(table: str) -> str:

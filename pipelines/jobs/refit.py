@@ -9,8 +9,8 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.heads import head_options
 from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.reports.bundle_answer import bundle_answer
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.bundle_answer import bundle_answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.dataset.labels import dataset_labels
 from transforms.dataset.manifest import DatasetError, read_manifest

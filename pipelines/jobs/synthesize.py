@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import soundfile
 import yaml
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
@@ -24,6 +23,7 @@ from pipelines.synthesis.song import render
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError
 from transforms.audio.containers.ogg_pages import with_serial
+from transforms.telemetry.phases import passing
 
 FORMATS = (
     ("mp3", "MP3", "MPEG_LAYER_III", 44_100, 2),
@@ -60,7 +60,7 @@ def synthesize(output: Path, *, tracks: int = 120, seed: int = 0, duration_s: fl
     songs = make_tracks(tracks, seed)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = pool.map(lambda item: _write_track(audio, item[1], item[0], duration_s), enumerate(songs))
-        rows = list(tqdm(made, desc="synthesize", total=tracks, unit="track", leave=False, disable=None))
+        rows = list(passing(made, "synthesizing", unit="tracks", total=tracks))
     rows.append(_copy_first(audio, rows[0]))
     rows += _write_broken(audio, songs, max(1, tracks // 12))
     _write_catalog(output / "catalog.parquet", rows)

@@ -10,9 +10,10 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.bundles.blessing import read_blessing
@@ -21,6 +22,7 @@ from models.bundles.trunk_bundle import BundleError
 from models.trunks.loading import format_for, load_embedder
 from pipelines.checks.engine import require_engine
 from pipelines.checks.limits import require_limits
+from pipelines.checks.sources import require_sources
 from pipelines.inputs.catalog import (
     check_at_least_one,
     gate_limits,
@@ -43,12 +45,11 @@ from pipelines.launch.beam import (
 from pipelines.planning.job import check_plan_flags, planned, require_accepted
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
-from pipelines.terminal.progress import show_extraction
 from pipelines.waves.tagging import TagStages, tag_in_waves
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.audio.errors import DUE_AGAIN
 from transforms.audio.limits import Limits
-from transforms.catalog.reader import CatalogShard
+from transforms.catalog.reader import CatalogShard, default_root
 from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
 from transforms.features.spec import FeatureSpec
 from transforms.find_duplicates import FindDuplicates
@@ -72,8 +73,9 @@ from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.changes import TableChanges, table_changes
 from transforms.tagging.costs import UnitCosts, costs_of_history
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes import PriorOutcomes, unsettled_ids
 from transforms.tagging.tagger import ids_of
+from transforms.telemetry.phases import phase
 from transforms.version_sources import VersionSources
 
 _log = logging.getLogger(__name__)
@@ -215,10 +217,11 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     if args.plan:
         return _planned(args, beam_options)
     require_engine(beam_options)
-    deadline = time.monotonic() + args.publish_deadline
+    started = time.monotonic()
+    deadline = started + args.publish_deadline
     for attempt in itertools.count():
         try:
-            return _run_once(args, beam_options)
+            return _run_once(args, beam_options, started)
         except RaceLost as lost:
             pause = random.uniform(0, min(LONGEST_PAUSE_S, 2**attempt))
             if time.monotonic() + pause > deadline:
@@ -228,26 +231,25 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     raise AssertionError("unreachable")
 
 
-def _run_once(args: Arguments, beam_options: PipelineOptions) -> Answer:
-    """Plans on the newest snapshot, runs the job, and publishes its run.
+def _run_once(args: Arguments, beam_options: PipelineOptions, started: float) -> Answer:
+    """Plans on the newest snapshot, runs the job, and publishes its run. The command began at the time `started`.
 
     Raises:
       RaceLost: another run was published since this one was planned.
     """
     if is_local(beam_options):
         require_limits()
-    options = make_options(args, beam_options)
+    with phase("opening catalog, bundle and table"):
+        options = make_options(args, beam_options)
     tables, dry_run = [args.table, *(other.table for other in options.also)], is_dry_run(beam_options)
     with held_for_run(tables, options.launch, options.known.parent, detached=args.no_wait, dry_run=dry_run):
-        return _launch(args, options, beam_options)
+        return _launch(args, options, beam_options, started)
 
 
-def _launch(args: Arguments, options: Options, beam_options: PipelineOptions) -> Answer:
-    """Runs the planned job, and publishes its run."""
+def _launch(args: Arguments, options: Options, beam_options: PipelineOptions, started: float) -> Answer:
+    """Runs the planned job, and publishes its run. The command began at the time `started`."""
     if is_local(beam_options) and not is_dry_run(beam_options):
-        first = options.known.parent is None
-        with show_extraction(options.tracks if first else None):
-            tag_in_waves(stages_of(options), beam_options)
+        tag_in_waves(stages_of(options), beam_options)
     else:
         root = new_pipeline(beam_options)
         build(root, options)
@@ -257,7 +259,7 @@ def _launch(args: Arguments, options: Options, beam_options: PipelineOptions) ->
     if args.no_wait:
         text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
         return Answer(text=text, document={"table": args.table, "launched": True})
-    return _finish(args.table, options.launch, options.limits)
+    return _finish(args.table, options.launch, options.limits, started)
 
 
 def _planned(args: Arguments, beam_options: PipelineOptions) -> Answer:
@@ -287,7 +289,9 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
     shards, count = open_gated_catalog(args.catalog, args.catalog_root)
-    dry_run = args.plan or is_dry_run(beam_options)
+    dry_run, roots = args.plan or is_dry_run(beam_options), source_roots(args.allow_root, shards)
+    if not dry_run:
+        _require_sources(args, bundle, shards, roots, count, local=is_local(beam_options))
     buckets = _buckets(args, count, dry_run)
     known = _known(args, bundle, buckets)
     changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication)
@@ -295,7 +299,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     return Options(
         shards=shards,
         tracks=count,
-        roots=source_roots(args.allow_root, shards),
+        roots=roots,
         model=args.model,
         inference=args.inference,
         known=known,
@@ -323,6 +327,23 @@ def _require_blessed(model: str) -> None:
         read_blessing(model)
     except BundleError as error:
         raise CommandFailed(f"nothing was tagged: gate blessed: {error}", REFUSED) from error
+
+
+def _require_sources(
+    args: Arguments, bundle: Bundle, shards: list[CatalogShard], roots: SourceRoots, tracks: int, *, local: bool
+) -> None:
+    """Ends a run that would reject every track that it reads. A table that does not exist is not created.
+
+    Raises:
+      UsageError: none of the sources is there.
+    """
+
+    def needed(rows: pa.Table) -> Iterator[str]:
+        buckets = _buckets(args, tracks, dry_run=True)
+        return unsettled_ids(_known(args, bundle, buckets), rows, buckets)
+
+    refuse = args.max_reject_ratio < 1 and (local or "://" in roots.catalog_root)
+    require_sources(shards, roots, default_root=default_root(args.catalog), refuse=refuse, needed=needed)
 
 
 def _buckets(args: Arguments, tracks: int, dry_run: bool) -> int:
@@ -379,13 +400,13 @@ def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
     )
 
 
-def _finish(table: str, launch: str, limits: GateLimits) -> Answer:
+def _finish(table: str, launch: str, limits: GateLimits, started: float) -> Answer:
     """Reads the launch's receipt and publishes the run that it names."""
     receipt = receipts.read(table, launch)
     if receipt.run_id is None:  # reported below; `publish` cannot fix this
         receipts.forget(table, launch)
     try:
-        published = publish_receipt(table, receipt, limits)
+        published = publish_receipt(table, receipt, limits, started=started)
     except RaceLost:  # its run follows an older snapshot for good: `publish` is not to find it
         receipts.forget(table, launch)
         raise

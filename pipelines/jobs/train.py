@@ -13,16 +13,18 @@ from models.training import checkpoints
 from models.training.chosen_trunks import bundles_among
 from models.training.cluster import is_chief
 from models.training.errors import TrainingError
+from models.trunks.quiet_start import start_tensorflow
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.heads import head_options
 from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.places import checkpoints_folder, with_places
+from pipelines.reports.bundle_answer import bundle_answer
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.bundle_answer import bundle_answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms import storage
 from transforms.dataset.manifest import DatasetError, DatasetManifest, read_manifest
 from transforms.formats.hashing import digest
+from transforms.telemetry.phases import phase
 
 if TYPE_CHECKING:
     from models.build import BuiltBundle
@@ -137,7 +139,9 @@ def _check_trunks(args: Arguments, dataset: DatasetManifest) -> list[str]:
 
 
 def _build(args: Arguments, names: Sequence[str], dataset: DatasetManifest) -> "BuiltBundle | None":
-    # These import TensorFlow, which takes seconds: after everything that can be refused without it.
+    # TensorFlow takes seconds to import: after everything that can be refused without it.
+    with phase("starting TensorFlow"):
+        start_tensorflow()
     from models.build import build_bundle
     from pipelines.inputs.training import training_options
 

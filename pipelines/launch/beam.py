@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 import apache_beam as beam
+import grpc
 import yaml
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -23,7 +24,8 @@ from apache_beam.runners.worker import sdk_worker
 
 from pipelines.launch.dataflow import fill_dataflow_options
 from pipelines.launch.flink import fill_flink_options
-from pipelines.launch.job_failure import job_failed
+from pipelines.launch.job_failure import engine_refused, job_failed
+from pipelines.launch.job_progress import JobProgress, announce_job
 from pipelines.launch.runner_names import (
     DATAFLOW,
     DIRECT,
@@ -38,6 +40,7 @@ from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.signals import raise_if_stopped
 from pipelines.terminal.watchdog import ended_if_stalled
 from transforms.storage import redact
+from transforms.telemetry.phases import phase
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -191,15 +194,31 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True) -> PipelineResult | 
     if is_dry_run(root.options):
         return _dry_run(root)
     try:
-        with _local_run() if is_local(root.options) else contextlib.nullcontext():
-            result = root.run()
-            state = result.wait_until_finish() if wait else None
+        if is_local(root.options):
+            with _local_run():
+                result = root.run()
+                state = result.wait_until_finish() if wait else None
+        else:
+            result, state = _run_on_engine(root, wait=wait)
+    except grpc.RpcError as error:
+        raise engine_refused(error) from error
     except (RuntimeError, OSError) as error:
         raise job_failed(error) from error
     raise_if_stopped()
     if wait and state not in (PipelineState.DONE, None):
         raise CommandFailed(f"the job ended as {state}; finished chunks are kept: run it again to resume")
     return result
+
+
+def _run_on_engine(root: beam.Pipeline, *, wait: bool) -> tuple[PipelineResult, str | None]:
+    runner = type(root.runner).__name__
+    with phase(f"launching the job on {runner}"):
+        result = root.run()
+    announce_job(result, root.options, runner)
+    if not wait:
+        return result, None
+    with phase(f"running the job on {runner}", further=JobProgress(result).facts):
+        return result, result.wait_until_finish()
 
 
 def dry_run_answer(options: PipelineOptions) -> Answer:

@@ -4,6 +4,8 @@ import dataclasses
 import re
 from typing import Self
 
+import grpc
+
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.tracebacks import keep_traceback
 from transforms.storage import redact
@@ -81,3 +83,13 @@ def job_failed(error: BaseException) -> CommandFailed:
         message = f"{cause.kind}: {message}"
     again = "Finished chunks are kept: run it again to resume"
     return CommandFailed(f"the job failed: {message}{where}\n{again}; {keep_traceback(error)}.")
+
+
+def engine_refused(error: grpc.RpcError) -> CommandFailed:
+    """The error for a user if the job server of an engine ends a request with an error."""
+    code, details = (getattr(error, name, lambda: None)() for name in ("code", "details"))
+    answer = redact(" ".join(f"{code.name if code else type(error).__name__}: {details or 'no details'}".split()))
+    return CommandFailed(
+        f"the job server answered {answer[:_LONGEST]}: correct --job_endpoint, or look at the log of the job server. "
+        f"Finished chunks are kept: run it again to resume; {keep_traceback(error)}."
+    )

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
+from pipelines.terminal.progress import duration_text
 from transforms.tagging.costs import STAGES, RunEstimate, UnitCosts
 from transforms.tagging.forecast import Forecast
 
@@ -140,16 +141,3 @@ def size_text(count: float | None) -> str:
         return "unknown"
     unit, name = next(((unit, name) for unit, name in _UNITS if count >= unit), (1, "bytes"))
     return f"{count / unit:.3g} {name}"
-
-
-def duration_text(seconds: float) -> str:
-    """A time for people.
-
-    >>> duration_text(5), duration_text(150), duration_text(7_300)
-    ('5 s', '2 min 30 s', '2 h 1 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"

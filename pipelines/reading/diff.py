@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
@@ -26,6 +25,7 @@ from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
 from transforms.schemas.reports import DIFF_TRACKS
 from transforms.table.reader import open_snapshot
+from transforms.telemetry.phases import passing
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -48,7 +48,7 @@ def _compared(pair: Pair, keep: Callable[[pa.Table], None]) -> tuple[TrackCounts
     """The sums over all buckets, whose rows are given to `keep`."""
     tracks, changes = TrackCounts(), TagChanges.none(len(pair.tags().ids))
     buckets = compare(pair, os.cpu_count() or 1)
-    for difference in tqdm(buckets, desc="diff", total=pair.after.buckets, unit="bucket", leave=False, disable=None):
+    for difference in passing(buckets, "comparing", unit="buckets", total=pair.after.buckets):
         keep(difference.rows)
         tracks, changes = tracks + difference.tracks, changes + difference.tags
     return tracks, changes

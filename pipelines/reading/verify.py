@@ -5,8 +5,6 @@ catalog-tagger verify table
 
 from typing import Any
 
-from tqdm import tqdm
-
 from models.bundles.trunk_bundle import BUNDLE_FILE, read_manifest_of
 from models.trunks.verification import bundle_problems
 from pipelines.inputs.flags import Arguments
@@ -20,6 +18,7 @@ from transforms.publishing.manifest_checks import table_problems
 from transforms.publishing.verification import steps, verify
 from transforms.table.reader import SnapshotReader, open_snapshot, published_numbers
 from transforms.table.versions import TableError
+from transforms.telemetry.phases import passing
 
 Facts = dict[str, Any]
 
@@ -43,8 +42,8 @@ def _checked(snapshot: SnapshotReader) -> tuple[Facts, list[str]]:
     """What was read of a snapshot, and its problems."""
     files = rows = 0
     problems: list[str] = []
-    name = f"verify {snapshot.manifest.number}"
-    for step in tqdm(verify(snapshot), desc=name, total=steps(snapshot), unit="bucket", leave=False, disable=None):
+    name = f"verifying snapshot {snapshot.manifest.number}"
+    for step in passing(verify(snapshot), name, unit="buckets", total=steps(snapshot)):
         files, rows = files + step.files, rows + step.rows
         problems += step.problems
     manifest = snapshot.manifest
@@ -119,7 +118,7 @@ def _opened(root: str, number: int) -> tuple[Facts, list[str]]:
 
 def _bundle(url: str) -> Answer:
     files = len(read_manifest_of(url)["files"])
-    problems = list(tqdm(bundle_problems(url), desc="verify", unit="file", leave=False, disable=None))
+    problems = list(bundle_problems(url))
     return _answer({"bundle": url, "files": files}, problems, f"bundle {url}: {files} files: {_verdict(problems)}")
 
 
@@ -127,11 +126,7 @@ def _dataset(dataset: str) -> Answer:
     manifest = read_manifest(dataset)
     checked = dataset_problems(dataset, manifest)
     total = dataset_steps(manifest)
-    problems = [
-        problem
-        for step in tqdm(checked, desc="verify", total=total, unit="shard", leave=False, disable=None)
-        for problem in step
-    ]
+    problems = [problem for step in passing(checked, "verifying", unit="shards", total=total) for problem in step]
     shards = len(manifest.shards)
     return _answer(
         {"dataset": dataset, "shards": shards, "examples": sum(manifest.splits.values())},

@@ -131,6 +131,13 @@ class CommandGroup(_Helped, click.Group):
             raise UsageError(f"unknown command {args[0]!r}: {hint}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. For Ctrl-C, click would print an empty line before it raises the same error."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuses a command line without a command."""
         try:

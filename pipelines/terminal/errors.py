@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
-from pipelines.terminal.visible import for_people
+from pipelines.terminal.log_lines import LogForm, error_text, json_line
+from pipelines.terminal.visible import bounded, for_people
 
 _Values = ParamSpec("_Values")
 _Made = TypeVar("_Made")
@@ -47,18 +48,19 @@ def checked(build: Callable[_Values, _Made], *values: _Values.args, **named: _Va
 def print_problems(problems: Iterable[object]) -> None:
     """Writes problems that do not end the command to stderr, one per line."""
     for problem in problems:
-        print(for_people(str(problem)), file=sys.stderr)
+        text = str(problem)
+        print(json_line("warning", text) if LogForm.json else bounded(for_people(text)), file=sys.stderr)
 
 
 def print_error(message: str) -> None:
     """Writes an error to stderr; on a terminal, the program's name is in colour."""
-    message = for_people(message)
-    if not sys.stderr.isatty():
-        print(f"catalog-tagger: {message}", file=sys.stderr)
+    line = error_text(message)
+    if LogForm.json or not sys.stderr.isatty():
+        print(line, file=sys.stderr)
         return
     from rich.console import Console
     from rich.text import Text
 
     Console(stderr=True, highlight=False).print(
-        Text.assemble(("catalog-tagger:", "bold red"), f" {message}"), soft_wrap=True
+        Text.assemble(("catalog-tagger:", "bold red"), line.removeprefix("catalog-tagger:")), soft_wrap=True
     )

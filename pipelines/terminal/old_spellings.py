@@ -29,7 +29,7 @@ def _command_at(words: Sequence[str]) -> int:
     """Position of the command's name, after the flags of the program."""
     start = 0
     while start < len(words) and words[start].startswith("-"):
-        start += 2 if words[start] == "--log-level" else 1
+        start += 2 if words[start] in ("--log-level", "--log-format") else 1
     return start
 
 

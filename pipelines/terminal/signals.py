@@ -12,9 +12,11 @@ import threading
 import time
 from types import FrameType
 
+from pipelines.terminal.log_lines import error_text
 from pipelines.terminal.processes import end_children
+from transforms.telemetry.error_stream import ErrorStream
 
-GRACE_S = 3.0
+GRACE_S = 2.0
 """Seconds that the main thread has for an orderly end."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -81,7 +83,7 @@ def end_process(code: int, message: str | None = None) -> None:
     end_children()
     with contextlib.suppress(OSError, ValueError):
         if message is not None:
-            os.write(2, f"catalog-tagger: {message}\n".encode(errors="backslashreplace"))
+            os.write(ErrorStream.descriptor, f"{error_text(message)}\n".encode(errors="backslashreplace"))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -29,16 +29,28 @@ def keep_traceback(error: BaseException) -> str:
     if Tracebacks.shown:
         return "the traceback is above"
     now = datetime.datetime.now(datetime.UTC)
-    path = Path(f"catalog-tagger-{now:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.log")
     try:
-        path = tempfile.gettempdir() / path
+        path = Path(tempfile.gettempdir(), f"catalog-tagger-{now:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.log")
         # The name is new: a file or link that another user put there is not followed.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", errors="backslashreplace") as file:
             file.write(_text(error))
-    except OSError as problem:
-        return f"--debug prints the traceback ({path} cannot be written: {problem.strerror})"
+    except OSError:  # no folder, no space, no permission
+        return f"it happened {_place(error)}; run it again with --debug, because no temporary file can be written"
     return f"the traceback is in {path}"
+
+
+def _place(error: BaseException) -> str:
+    """The last line of this project's code that the traceback names."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if any(part in _OWN for part in Path(frame.filename).parts)] or frames
+    if not own:
+        return "outside of this project's code"
+    last = own[-1]
+    return f"in {'/'.join(Path(last.filename).parts[-3:])}, line {last.lineno}, in {last.name}"
+
+
+_OWN = {"pipelines", "transforms", "models"}
 
 
 def _text(error: BaseException) -> str:

@@ -1,35 +1,40 @@
-"""The flags for what is printed to stderr: --log-level, --quiet, --verbose, --debug; before or after the command."""
+"""The flags for what is printed to stderr: --log-level, --log-format, --quiet, --verbose, --debug.
+
+They may be given before or after the command.
+"""
 
 import logging
-import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from pipelines.terminal.log_lines import LineFormatter, LogForm
+from pipelines.terminal.progress import shown_phases
 from pipelines.terminal.tracebacks import Tracebacks
-from pipelines.terminal.visible import for_people
+from transforms.telemetry.phases import listen
 
 OWN = ("pipelines", "transforms", "models")
 """Packages of this project. Their warnings are shown by default; those of libraries only on request."""
 
 _LEVELS = ("debug", "info", "warning", "error")
-
-
-class _PrintableFormatter(logging.Formatter):
-    """Formats records, tracebacks included, for the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return for_people(super().format(record))
+_QUIET = "quiet"
 
 
 def start_logging() -> None:
-    """Sets the default: errors of libraries, and warnings of this project; no tracebacks."""
-    Tracebacks.shown = False
+    """Sets the default: phases, errors of libraries, and warnings of this project; no tracebacks."""
+    Tracebacks.shown = LogForm.json = False
     handler = logging.StreamHandler()
-    handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(LineFormatter())
+    handler.addFilter(_is_wanted)
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     _set_level(logging.ERROR, own=logging.WARNING)
+    listen(shown_phases())
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Whether a message is shown; some libraries give their loggers a level that is lower than the root's."""
+    return record.name.partition(".")[0] in OWN or record.levelno >= logging.getLogger().level
 
 
 def _set_level(level: int, own: int) -> None:
@@ -49,7 +54,15 @@ def _log_level(ctx: click.Context, param: click.Parameter, value: str | None) ->
 def _quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         _set_level(logging.CRITICAL, own=logging.ERROR)
-        os.environ["TQDM_DISABLE"] = "1"
+        ctx.find_root().meta[_QUIET] = True
+        listen(None)
+
+
+def _log_format(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        LogForm.json = value == "json"
+        if not ctx.find_root().meta.get(_QUIET):
+            listen(shown_phases())
 
 
 def _verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -74,6 +87,13 @@ def verbosity_flags(function: Callable[..., Any]) -> Callable[..., Any]:
             expose_value=False,
             callback=_log_level,
             help="Log messages of this level and above, of this project and of libraries.",
+        ),
+        click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            expose_value=False,
+            callback=_log_format,
+            help="How lines are written to stderr: text, or one JSON object per line (default: text).",
         ),
     ):
         function = option(function)

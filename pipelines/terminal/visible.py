@@ -30,6 +30,29 @@ def for_people(text: str) -> str:
     return printable(redact(text))
 
 
+_LONGEST_WORD, _LONGEST_LINE = 400, 2_000
+
+
+def bounded(text: str) -> str:
+    """Messages as they are printed: the middle of very long words, such as paths, and of very long lines is left out.
+
+    >>> bounded("a" * 5_000 + ": no such file")[170:230]
+    'aaaaaaaaaa...(4641 characters left out)...aaaaaaaaaaaaaaaaaa'
+    """
+    lines = (_LONG_WORD.sub(lambda found: _shortened(found[0], _LONGEST_WORD), line) for line in text.split("\n"))
+    return "\n".join(_shortened(line, _LONGEST_LINE) for line in lines)
+
+
+_LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
+
+
+def _shortened(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    kept = (most - len("...(1000000 characters left out)...") - 5) // 2
+    return f"{text[:kept]}...({len(text) - 2 * kept} characters left out)...{text[-kept:]}"
+
+
 def printable_json(document: str) -> str:
     """The same JSON document with escapes for characters that act on a terminal. Its values do not change."""
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", document)

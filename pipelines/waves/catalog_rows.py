@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import pyarrow as pa
 
 from transforms.catalog.problems import FirstProblems, Problem
-from transforms.catalog.reader import CatalogShard, read_shard
+from transforms.catalog.reader import CatalogShard, count_rows, read_shard
 from transforms.formats.arrow import group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.storage import SourceRoots
 from transforms.tagging.source_versions import VersionedOnDisk
+from transforms.telemetry.phases import phase
 
 
 def group_catalog(
@@ -36,11 +37,13 @@ def group_catalog(
       sizes: whether the rows get the column `LISTED_BYTES`, for plans.
     """
     versioned = VersionedOnDisk(rows.scratch, roots, buckets, sizes=sizes)
-    with GroupWriter(rows) as writer:
+    with phase("reading the catalog", total=count_rows(shards), unit="rows") as reading, GroupWriter(rows) as writer:
         for batch in versioned.fill(_valid_rows(shards, problems, see)):
             writer.add(batch, group_numbers(batch["track_id"].to_pylist(), buckets))
-    for bucket in rows.numbers():
-        problems.add(check(bucket, rows.group(bucket)))
+            reading.add(batch.num_rows)
+    with phase("checking the catalog"):
+        for bucket in rows.numbers():
+            problems.add(check(bucket, rows.group(bucket)))
 
 
 def _valid_rows(

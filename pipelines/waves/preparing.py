@@ -12,8 +12,8 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.waves.catalog_rows import group_catalog
-from pipelines.waves.running import Results, WaveRunner, waves_of
-from transforms.catalog.problems import FirstProblems, ProblemSample
+from pipelines.waves.running import Results, WaveCounts, WaveRunner, waves_of
+from transforms.catalog.problems import FirstProblems, Problem, ProblemSample
 from transforms.catalog.reader import CatalogShard
 from transforms.dataset.manifest import ShardEntry
 from transforms.dataset.plan import ChunkReport, LabelledChunk, add_digests, plan_labelled, rows_digest
@@ -27,6 +27,7 @@ from transforms.split_tracks import group_problems, plan_group
 from transforms.storage.scratch import Scratch, open_scratch
 from transforms.sum_work import SumWork
 from transforms.telemetry.counters import SPLIT_TIED
+from transforms.telemetry.phases import phase
 from transforms.telemetry.work import Work, WorkTotals
 from transforms.write_examples import WriteExamples, WriteSettings
 
@@ -62,8 +63,10 @@ def prepare_in_waves(stages: PrepareStages, options: PipelineOptions) -> None:
         run = _PrepareRun(stages, scratch)
         if not run.read().count:
             run.write(WaveRunner(options, scratch))
-            run.settle()
-        record_dataset(run.digest, run.results(), stages.record)
+            with phase("finding tracks with equal bytes"):
+                run.settle()
+        with phase("recording the dataset"):
+            record_dataset(run.digest, run.results(), stages.record)
 
 
 class _PrepareRun:
@@ -75,6 +78,7 @@ class _PrepareRun:
             GroupedRows(scratch, name) for name in ("rows", "digests", "sides", "tied")
         )
         self._problems, self._stats, self._work = FirstProblems(), DatasetStats(), WorkTotals()
+        self._progress = WaveCounts(self._work)
         self._shared: Counter[bool] = Counter()
         self._shards: list[ShardEntry] = []
         self._rejects: list[dict[str, Any]] = []
@@ -83,24 +87,28 @@ class _PrepareRun:
 
     def read(self) -> ProblemSample:
         """Reads the catalog; returns its problems."""
-        plan = self._stages.record.plan
         group_catalog(
             self._stages.shards,
             self._rows,
             self._stages.write.roots,
             self._groups,
             self._problems,
-            check=lambda _, rows: group_problems(rows, plan_labelled(rows, plan), self._stages.write.roots),
+            check=self._check,
             see=self._add_digest,
         )
         return self._problems.sample()
+
+    def _check(self, number: int, rows: pa.Table) -> list[Problem]:
+        self._progress.add_group(number, rows.num_rows)
+        return group_problems(rows, plan_labelled(rows, self._stages.record.plan), self._stages.write.roots)
 
     def _add_digest(self, batch: pa.Table) -> None:
         self.digest = add_digests([self.digest, rows_digest(batch, self._stages.record.plan.column)])
 
     def write(self, runner: WaveRunner) -> None:
         """Extracts all labelled tracks and writes their shards."""
-        for wave in waves_of(self._rows.numbers(), WAVE_GROUPS):
+        waves = waves_of(self._rows.numbers(), WAVE_GROUPS)
+        for wave in self._progress.waves("extracting", waves, extracts=True):
             runner.run(wave, self._writing)
             with GroupWriter(self._digests) as digests, GroupWriter(self._sides) as sides:
                 for report in runner.kept("reports"):

@@ -1,7 +1,6 @@
 """`tag` on this machine: waves of buckets, so that memory does not depend on the number of tracks."""
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.launch.beam import with_workers, worker_threads
 from pipelines.waves.catalog_rows import group_catalog, sorted_bucket
-from pipelines.waves.running import Results, WaveRunner, waves_of
+from pipelines.waves.running import Results, WaveCounts, WaveRunner, waves_of
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.catalog.problems import FirstProblems, Problem, ProblemSample
 from transforms.catalog.reader import CatalogShard, repeated_ids
@@ -31,6 +30,7 @@ from transforms.sum_work import SumWork
 from transforms.tagging.bucket_files import BucketReport
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.planning import plan_chunks
+from transforms.telemetry.phases import phase
 from transforms.telemetry.work import WorkTotals
 
 WAVE_BUCKETS = 4
@@ -72,7 +72,8 @@ def tag_in_waves(stages: TagStages, options: PipelineOptions) -> None:
             run.extract()
             run_id = run.settle()
             run.assemble(run_id)
-        record_run(run_id, run.results(), stages.record)
+        with phase("recording the run"):
+            record_run(run_id, run.results(), stages.record)
 
 
 def problems_of_bucket(stages: TagStages, bucket: int, rows: pa.Table) -> list[Problem]:
@@ -100,18 +101,25 @@ class _TagRun:
         self._extracted = (0, 0)
         self._work = WorkTotals()
         self._evidence = Evidence()
+        self._progress = WaveCounts(self._work)
 
     def read(self) -> ProblemSample:
         """Reads the catalog; returns its problems."""
         stages = self._stages
-        check = functools.partial(problems_of_bucket, stages)
-        group_catalog(stages.shards, self._inputs.rows, stages.embed.roots, stages.buckets, self._problems, check=check)
+        group_catalog(
+            stages.shards, self._inputs.rows, stages.embed.roots, stages.buckets, self._problems, check=self._check
+        )
         return self._problems.sample()
+
+    def _check(self, bucket: int, rows: pa.Table) -> list[Problem]:
+        self._progress.add_group(bucket, rows.num_rows)
+        return problems_of_bucket(self._stages, bucket, rows)
 
     def extract(self) -> None:
         """Extracts the tracks of all buckets."""
         runner = WaveRunner(self._options, self._scratch)
-        for wave in self._waves(worker_threads(self._options)):
+        waves = self._waves(worker_threads(self._options))
+        for wave in self._progress.waves("extracting", waves, extracts=True):
             runner.run(wave, self._extraction)
             for entry in runner.kept("parts"):
                 self._add_part(entry)
@@ -150,7 +158,7 @@ class _TagRun:
 
     def settle(self) -> str:
         """Finds tracks with the same bytes in all buckets; returns the run's id."""
-        with GroupWriter(self._inputs.duplicates) as writer:
+        with phase("finding duplicates"), GroupWriter(self._inputs.duplicates) as writer:
             for number in self._sources.numbers():
                 pairs = duplicates(self._sources.group(number))
                 writer.add(pairs.drop_columns("bucket"), pairs["bucket"].to_numpy())
@@ -171,7 +179,7 @@ class _TagRun:
             yield "work", (done.work,) | "SumWork" >> SumWork()
             yield "evidence", done.evidence | "SumEvidence" >> SumEvidence()
 
-        for wave in self._waves(workers):
+        for wave in self._progress.waves("scoring and writing tables", self._waves(workers), extracts=False):
             runner.run(wave, assembly)
             self._reports += runner.kept("reports")
             self._evidence = add_evidence([self._evidence, *runner.kept("evidence")])

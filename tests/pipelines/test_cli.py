@@ -16,6 +16,7 @@ import pytest
 from pipelines.cli import COMMANDS, main
 from tests.support.processes import imported_by
 from tests.support.world import tag
+from transforms.telemetry.phases import announce
 
 
 def _run(code: str) -> str:
@@ -117,12 +118,13 @@ def levels():
     ],
 )
 @pytest.mark.parametrize("before", [True, False])
-def test_how_much_is_logged(flags, root, own, before, levels, monkeypatch, capsys) -> None:
-    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+def test_how_much_is_logged(flags, root, own, before, levels, capsys) -> None:
     words = ["describe", "no such table"]
     assert main([*flags, *words] if before else [*words, *flags]) == 1
     assert (logging.getLogger().level, logging.getLogger("transforms").level) == (root, own)
-    assert (os.environ.pop("TQDM_DISABLE", None) == "1") == (flags == ["--quiet"])
+    capsys.readouterr()
+    announce("said to whoever listens")
+    assert ("said to whoever listens" in capsys.readouterr().err) == (flags != ["--quiet"])
 
 
 def test_answers_in_three_formats(world, tmp_path, capsys) -> None:

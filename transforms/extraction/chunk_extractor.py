@@ -16,7 +16,7 @@ from transforms.extraction.confinement import in_force
 from transforms.extraction.kill_history import with_history
 from transforms.extraction.sandbox import shared_sandbox
 from transforms.extraction.source import Chunk, Source
-from transforms.extraction.tally import EXTRACTED
+from transforms.extraction.tally import EXTRACTED, EXTRACTION_REJECTS
 from transforms.features.extract import Features
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import FACT_NAMES
@@ -142,6 +142,7 @@ class ChunkExtractor:
                 error = refused
             confined_by = in_force(self._sandbox().confinement())
         EXTRACTED.add()
+        EXTRACTION_REJECTS.add(int(error is not None))
         return ExtractedTrack(
             source=source,
             size=None if data is None else len(data),

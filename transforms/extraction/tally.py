@@ -1,4 +1,4 @@
-"""A count that worker threads of this process add to and a progress bar reads."""
+"""Counts that worker threads of this process add to, and that progress is read from."""
 
 import threading
 
@@ -23,3 +23,6 @@ class Tally:
 
 EXTRACTED = Tally()
 """Tracks that this process has extracted or rejected since it started."""
+
+EXTRACTION_REJECTS = Tally()
+"""Tracks that this process has rejected since it started."""

@@ -8,7 +8,6 @@ from transforms.publishing.facts import RunFacts
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import GateResult, judge, refusal
 from transforms.schemas.tables import TABLES
-from transforms.table.layout import run_path
 from transforms.table.snapshots import Run, read_snapshot
 
 
@@ -64,7 +63,7 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
         rejected=counts["rejected"],
         unavailable=counts["unavailable"],
         reasons=run.reasons,
-        rejects=run_path(run.run_id),
+        rejects=f"the ledger of the run (`catalog-tagger query {root} --run {run.run_id}`)",
         rolled_back_to=run.rolled_back_to,
         restored=_restored(root, run),
         evidence=run.evidence,

@@ -167,7 +167,7 @@ GATES = (
         what="tracks that failed for an unknown reason",
         measure=lambda facts: facts.unknown,
         words="{facts.unknown} tracks failed for an unknown reason, because of a bug in the program or its model: look "
-        "at `detail` of these tracks under {facts.rejects}",
+        "at `detail` of these tracks in {facts.rejects}",
         most=math.inf,
         offenders=lambda facts: facts.offenders("unknown"),
     ),
@@ -208,7 +208,7 @@ GATES = (
         what="rejected tracks, divided by all tracks",
         measure=lambda facts: facts.share(facts.rejected),
         words="{facts.rejected} of {facts.tried} tracks rejected, more than the fraction {limit:.4g} "
-        "({facts.listed}): look at the tracks and their reasons under {facts.rejects}, or raise --max-reject-ratio",
+        "({facts.listed}): look at the tracks and their reasons in {facts.rejects}, or raise --max-reject-ratio",
         default=GateLimits.max_reject_ratio,
         most=1,
         offenders=lambda facts: facts.offenders("rejected"),
@@ -218,7 +218,7 @@ GATES = (
         what="share of rejected tracks, minus that of the last snapshot; both need 1,000 tracks",
         measure=lambda facts: facts.more_rejected,
         words="{facts.rejected} of {facts.tried} tracks rejected ({facts.listed}), a share that grew by more than "
-        "{limit:.4g} since the last snapshot: look at the tracks and their reasons under {facts.rejects}, or raise "
+        "{limit:.4g} since the last snapshot: look at the tracks and their reasons in {facts.rejects}, or raise "
         "--gate {name}=LIMIT",
         default=0.02,
         most=1,

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.extraction.kill_history import KILLED, last_run
+from transforms.formats.arrow import group_numbers
 from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import Ids
@@ -166,6 +167,22 @@ def _digests(known: PriorOutcomes, ledger: pa.Table, todo: pa.Table) -> dict[str
     earlier = ledger.filter(pc.is_in(ledger["track_id"], value_set=todo["track_id"].combine_chunks()))
     earlier = known.reusable(earlier.filter(pc.is_valid(earlier["source_sha256"])))
     return dict(zip(earlier["track_id"].to_pylist(), earlier["source_sha256"].to_pylist(), strict=True))
+
+
+def unsettled_ids(known: PriorOutcomes, rows: pa.Table, buckets: int) -> Iterator[str]:
+    """Yields the ids of those rows whose tracks need extraction; sources without a version are taken as missing.
+
+    Args:
+      known: outcomes of earlier runs.
+      rows: catalog rows of any buckets.
+      buckets: number of buckets of the table.
+    """
+    index = rows.column_names.index("source_version")
+    versions = pc.fill_null(rows["source_version"], MISSING)
+    rows = rows.set_column(index, "source_version", versions).sort_by("track_id")
+    numbers = pa.array(group_numbers(rows["track_id"].to_pylist(), buckets))
+    for bucket in pc.unique(numbers).to_pylist():
+        yield from unsettled(known, bucket, rows.filter(pc.equal(numbers, bucket))).rows["track_id"].to_pylist()
 
 
 def _histories(outcomes: pa.Table) -> dict[str, str]:

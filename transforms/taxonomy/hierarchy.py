@@ -203,7 +203,7 @@ def load_taxonomy(url: str) -> Taxonomy:
         return Taxonomy.from_json(parse_yaml(storage.read_bytes(url, max_bytes=YAML_BYTES)))
     except storage.NotFound as e:
         raise TaxonomyError([f"{url}: no such taxonomy file ({e})"]) from e
-    except storage.TooLarge as e:
+    except (storage.TooLarge, storage.UnknownScheme) as e:
         raise TaxonomyError([str(e)]) from e
     except TaxonomyError as e:
         raise TaxonomyError(f"{url}: {problem}" for problem in e.problems) from e

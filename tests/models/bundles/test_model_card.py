@@ -1,7 +1,7 @@
 """The sentence of a model card about the artists of the test tracks."""
 
 from models.bundles.model_card import model_card
-from pipelines.terminal.metrics_table import metrics_lines
+from pipelines.reports.metrics_table import metrics_lines
 
 SHARED = "1 of 8 artists of test tracks also have training or validation tracks"
 

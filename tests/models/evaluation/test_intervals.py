@@ -10,7 +10,7 @@ from models.evaluation.averages import ALL
 from models.evaluation.intervals import with_intervals
 from models.evaluation.predictions import examine
 from models.evaluation.summary import Resampling, evaluate
-from pipelines.terminal.metrics_table import metrics_lines
+from pipelines.reports.metrics_table import metrics_lines
 from tests.models.fitting.test_tagger import LAYOUT, build, split_rows
 from tests.support.tiny import TAXONOMY
 

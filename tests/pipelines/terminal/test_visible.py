@@ -16,8 +16,8 @@ from pipelines.cli import main
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.errors import print_error, print_problems
+from pipelines.terminal.log_lines import LineFormatter
 from pipelines.terminal.printing import table_lines, write_json, write_table
-from pipelines.terminal.verbosity import _PrintableFormatter
 from pipelines.terminal.visible import printable, printable_json, safe_field
 from tests.support.published import fake_bundle, publish_table
 from transforms.catalog.problems import Problem
@@ -140,7 +140,7 @@ def test_errors_problems_and_logs_are_printable_and_without_secrets(capsys: pyte
         raise ValueError(text)
     except ValueError:
         record = logging.LogRecord("n", logging.ERROR, "f", 1, "%s", (text,), sys.exc_info())
-    logged = _PrintableFormatter("%(message)s").format(record)
+    logged = LineFormatter().format(record)
     assert "Traceback" in logged and not any(map(_acts, logged)) and "hunter2" not in logged and "0aff" not in logged
 
 

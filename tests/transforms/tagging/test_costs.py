@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.planning.outcome import outcome_lines
+from pipelines.reports.plan_outcome import outcome_lines
 from transforms.formats.sealing import sealed_bytes
 from transforms.table.layout import snapshot_path
 from transforms.table.snapshots import DataFile, Ids, Run, Snapshot

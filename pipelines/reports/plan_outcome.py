@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.planning.text import duration_text
+from pipelines.terminal.progress import duration_text
 
 _COUNTED = {
     "new": "new",
@@ -28,7 +28,6 @@ def outcome_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     ]
     yield f"planned: {counts}; " + (f"but {', '.join(differing)}" if differing else "all as planned")
     took, hoped = happened["core_seconds"], expected["core_seconds"]
-    text = duration_text(sum(took.values()))
     if all(stage in hoped for stage, seconds in took.items() if seconds):
-        text += f", planned {duration_text(sum(hoped.values()))}"
-    yield f"processor time: {text}; wall time: {duration_text(happened['wall_seconds'])}"
+        text = f"{duration_text(sum(took.values()))}, planned {duration_text(sum(hoped.values()))}"
+        yield f"processor time: {text}; wall time: {duration_text(happened['wall_seconds'])}"
