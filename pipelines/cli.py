@@ -14,8 +14,7 @@ from typing import NamedTuple
 import click
 
 from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
-from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, print_error
-from pipelines.terminal.machine_errors import machine_fault
+from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, machine_fault, print_error
 from pipelines.terminal.old_spellings import new_spelling
 from pipelines.terminal.signals import end_on_signals, end_process, sentence, stop_signal
 from pipelines.terminal.standard_output import OutputFailed, accept_every_text, open_closed_streams

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from transforms.audio.errors import TooShort
 from transforms.audio.samples import Float32
-from transforms.features.spec import MEL_BLOCK_FRAMES, FeatureSpec
+from transforms.features.spec import STFT_FRAMES, FeatureSpec
 
 _AMIN = np.float32(1e-10)
 _BANDS = 4
@@ -86,8 +86,8 @@ def log_mel_of_frames(padded: Float32, spec: FeatureSpec) -> Float32:
     windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
     power = _Power(spec)
     out = np.empty((len(windows), spec.n_mels), np.float32)
-    for start in range(0, len(windows), MEL_BLOCK_FRAMES):
-        block = slice(start, start + MEL_BLOCK_FRAMES)
+    for start in range(0, len(windows), STFT_FRAMES):
+        block = slice(start, start + STFT_FRAMES)
         power.mel(windows[block], out[block])
     return _compress(out, spec)
 
@@ -98,9 +98,9 @@ class _Power:
     def __init__(self, spec: FeatureSpec) -> None:
         bins = spec.n_fft // 2 + 1
         self._bands, self._window = _bands(mel_matrix(spec)), _window(spec.n_fft)
-        self._windowed = np.empty((MEL_BLOCK_FRAMES, spec.n_fft))
-        self._spectrum = np.empty((MEL_BLOCK_FRAMES, bins), np.complex128)
-        self._power = np.empty((MEL_BLOCK_FRAMES, bins), np.float32)
+        self._windowed = np.empty((STFT_FRAMES, spec.n_fft))
+        self._spectrum = np.empty((STFT_FRAMES, bins), np.complex128)
+        self._power = np.empty((STFT_FRAMES, bins), np.float32)
 
     def mel(self, windows: Float32, out: Float32) -> None:
         """float32 [frames, n_fft] -> `out`, float32 [frames, n_mels]."""

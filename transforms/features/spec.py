@@ -14,10 +14,10 @@ MOST_PATCHES = 1024
 MOST_VALUE = 1_000_000
 """Largest value of a number: hertz, samples, frames or seconds."""
 
-MOST_SPEC_BYTES = 1 << 30
+MOST_FEATURE_BYTES = 1 << 30
 """Most memory for a track's features: mel bank, a block of windows, and patches."""
 
-MEL_BLOCK_FRAMES = 128
+STFT_FRAMES = 128
 """Frames transformed at a time: few enough for a windowed block and its spectrum to stay in the processor's cache."""
 
 Compression = Literal["db", "log10p1"]
@@ -64,11 +64,11 @@ class FeatureSpec:
             raise ValueError(
                 f"patches_per_track={self.patches_per_track}: at most {MOST_PATCHES}, to bound the memory of a track"
             )
-        if self.memory_bytes > MOST_SPEC_BYTES:
+        if self.memory_bytes > MOST_FEATURE_BYTES:
             raise ValueError(
                 f"n_fft={self.n_fft}, n_mels={self.n_mels}, patch_frames={self.patch_frames}, "
                 f"patches_per_track={self.patches_per_track}: the features of a track would take "
-                f"{self.memory_bytes / 2**30:.1f} GiB of memory, at most {MOST_SPEC_BYTES >> 30} GiB"
+                f"{self.memory_bytes / 2**30:.1f} GiB of memory, at most {MOST_FEATURE_BYTES >> 30} GiB"
             )
         if self.hop_length > self.n_fft:
             raise ValueError(f"hop_length={self.hop_length} exceeds n_fft={self.n_fft}: frames would skip samples")
@@ -90,7 +90,7 @@ class FeatureSpec:
     def memory_bytes(self) -> int:
         """Estimated memory for the features of a track, besides its samples."""
         bank = 24 * (self.n_fft // 2 + 1) * self.n_mels  # librosa makes it in float64
-        windows = 20 * MEL_BLOCK_FRAMES * self.n_fft
+        windows = 20 * STFT_FRAMES * self.n_fft
         return bank + windows + 6 * self.patches_per_track * self.patch_frames * self.n_mels
 
     @property

@@ -27,6 +27,7 @@ _FONT = "DejaVu Sans"
 _STYLE: "Mapping[RcKeyType, Any]" = {
     "svg.fonttype": "none",
     "svg.hashsalt": "catalog-tagger",
+    "text.parse_math": False,  # a tag between dollar signs is no formula
     "font.family": _FONT,
     "font.size": 8,
     "axes.titlesize": 8,

@@ -102,6 +102,16 @@ def test_text_is_escaped(text):
     assert "<title>A &lt;title&gt;</title>" in text
 
 
+def test_names_of_tags_are_neither_markup_nor_formulas():
+    """matplotlib reads text between dollar signs as a formula, and fails if it is none."""
+    odd = ['a/<img src=x onerror="1">', r"a/$\badmath{$", 'a/"onmouseover=x', "a/&lt;b", "a/$x_1$"]
+    names = [odd[i] if i < len(odd) else tag for i, tag in enumerate(TAGS)]
+    outline, text = Outline(), write(examined(), tags=names)
+    outline.feed(text)
+    assert not [found for found in outline.attributes if found[0] == "img" or found[1].startswith("on")]
+    assert r"a/$\badmath{$" in text
+
+
 def test_without_a_network_there_are_no_training_curves(bare):
     assert "<h2>Training</h2>" not in bare
 

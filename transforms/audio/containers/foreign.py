@@ -1,5 +1,7 @@
 """Formats that are refused by their names: no audio, or audio that no decoder reads."""
 
+import re
+
 from transforms.audio.errors import FormatNotAllowed, UnsupportedCodec
 
 _TEXT = (
@@ -90,6 +92,10 @@ NO_DECODER = (
 """Offset, bytes, and the name of a format of audio that is not read."""
 
 
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+"""Bytes that no text has. A stream that begins in mid-frame begins with any byte, for example with `<`."""
+
+
 def refuse_foreign(data: bytes, at: int) -> None:
     """Refuses a known format whose header is at this offset.
 
@@ -100,7 +106,7 @@ def refuse_foreign(data: bytes, at: int) -> None:
     head = data[at : at + 2048]
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     for magic, what in _TEXT:
-        if text.startswith(magic):
+        if text.startswith(magic) and not _BINARY.search(text[:64].rstrip(b"\0")):
             raise FormatNotAllowed(f"it is {what}")
     for offset, magic, what in NO_AUDIO:
         if head.startswith(magic, offset):

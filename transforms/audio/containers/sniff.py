@@ -106,17 +106,17 @@ _OGG_MAGIC = (
 _RESYNC = re.compile(
     rb"fLaC[\x00\x80]\x00\x00\x22|OggS\x00[\x02\x06]|wvpk..\x00\x00[\x02-\x10]\x04|TTA1[\x01\x02]\x00"
     rb"|MAC [\x00-\xff][\x0e\x0f]|MP\+[\x07\x17]|MPCKSH|tBaK[\x00-\x7f]|\x00\x00\x01\xba[\x21-\x2f\x44-\x7f]"
-    rb"|\x47(?=.{187}\x47.{187}\x47.{187}\x47.{187}\x47)",
+    rb"|\x47(?=.{187}\x47.{187}\x47.{187}\x47.{187}\x47)"
+    rb"|RI(?:FF|FX)....(?:WAVE|AVI )|(?:RF|BW)64....WAVE|FORM....AIF[FC]|caff\x00\x01\x00\x00|DSD \x1c\x00"
+    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c",
     re.DOTALL,
 )
-"""Beginnings of framed formats that are unlikely enough to be sought among other bytes."""
+"""Beginnings of formats that are unlikely enough to be sought among other bytes.
 
-_RESYNC_IN_TAG = re.compile(
-    _RESYNC.pattern
-    + rb"|RI(?:FF|FX)....(?:WAVE|AVI )|(?:RF|BW)64....WAVE|FORM....AIF[FC]|caff\x00\x01\x00\x00|DSD \x1c\x00"
-    rb"|\x00\x00\x00[\x08-\x80]ftyp",
-    re.DOTALL,
-)
+An MP4 is not among them: its offsets count from the start of the file, so bytes in front of it leave nothing to read.
+"""
+
+_RESYNC_IN_TAG = re.compile(_RESYNC.pattern + rb"|\x00\x00\x00[\x08-\x80]ftyp", re.DOTALL)
 """The same within a tag of a wrong size, which no audio precedes."""
 
 _LEADING_ZEROS = 3
