@@ -18,7 +18,9 @@ from transforms.audio.errors import TrackError, UnknownFormat
 from transforms.audio.limits import Limits
 from transforms.storage import RootsCheck
 
-_SUFFIXES = frozenset(f".{suffix}" for kind in KINDS for suffix in kind.suffixes)
+AUDIO_SUFFIXES = tuple(sorted({f".{suffix}" for kind in KINDS for suffix in kind.suffixes}))
+"""Suffixes of names of audio files, with the point, in lower case."""
+
 _MOST_EXAMPLES = 1000
 _MOST_BYTES = Limits().max_bytes
 
@@ -116,7 +118,7 @@ def _is_utf8(name: str) -> bool:
 
 
 def _is_named_audio(path: Path) -> bool:
-    return path.suffix.lower() in _SUFFIXES
+    return path.suffix.lower() in AUDIO_SUFFIXES
 
 
 def _is_audio(path: Path, stream: BinaryIO, passed_over: PassedOver) -> bool:

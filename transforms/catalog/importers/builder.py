@@ -66,6 +66,7 @@ class CatalogBuilder:
       unmapped: the rows that became no track because nothing maps their path of Windows.
       passed_over: what a library has that is not an audio file, such as streams.
       values_left_out: values that are missing in their tracks because they cannot be used.
+      warnings: what a user should look at, in one line each.
       joined: number of rows whose tags were added to a track of an earlier row.
       kinds: category -> kind, for categories that are not `multilabel`.
       names: tag -> display name, if it is not derived from the slug.
@@ -81,6 +82,7 @@ class CatalogBuilder:
     unmapped: UnmappedPaths = dataclasses.field(default_factory=UnmappedPaths)
     passed_over: PassedOver = dataclasses.field(default_factory=PassedOver)
     values_left_out: ProblemTally = dataclasses.field(default_factory=ProblemTally)
+    warnings: list[str] = dataclasses.field(default_factory=list)
     joined: int = 0
     kinds: dict[str, CategoryKind] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -13,9 +13,9 @@ import pyarrow as pa
 from transforms.catalog import values as track_values
 from transforms.catalog.importers.audio_search import PassedOver, audio_files
 from transforms.catalog.importers.builder import further_column
-from transforms.catalog.importers.embedded import EmbeddedTags, UnreadableTags, read_embedded
-from transforms.catalog.importers.path_pattern import PathPattern
 from transforms.catalog.limits import URI_CHARS
+from transforms.catalog.metadata.embedded import EmbeddedTags, UnreadableTags, read_embedded
+from transforms.catalog.metadata.path_pattern import PathPattern
 from transforms.catalog.problems import Problem, ProblemTally
 from transforms.formats.hashing import short_id
 from transforms.schemas.catalog import ALBUM, CATALOG

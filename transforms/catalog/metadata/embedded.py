@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from transforms.catalog import values as track_values
-from transforms.catalog.importers import further_values
-from transforms.catalog.importers.genres import genre_names
-from transforms.catalog.importers.id3_genres import id3_genres, id3_recording_id
-from transforms.catalog.importers.mp4_genres import mp4_genres
+from transforms.catalog.metadata import further_values
+from transforms.catalog.metadata.genres import genre_names
+from transforms.catalog.metadata.id3_genres import id3_genres, id3_recording_id
+from transforms.catalog.metadata.mp4_genres import mp4_genres
 
 _OPENING = {"\u202a": "\u202c", "\u202b": "\u202c", "\u202d": "\u202c", "\u202e": "\u202c"} | dict.fromkeys(
     "\u2066\u2067\u2068", "\u2069"
