@@ -79,7 +79,7 @@ def import_folder(
     rows = []
     for path, stream in audio_files(root, check, found.passed_over):
         relative = os.fspath(path.relative_to(root))
-        uri = relative if uri_root is None else _uri(path, uri_root)
+        uri = relative if uri_root is None else file_uri(path, uri_root)
         if len(uri) > URI_CHARS:
             found.passed_over.add(uri, f"path of more than {URI_CHARS} characters", lost=True)
             continue
@@ -139,7 +139,8 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
     return known
 
 
-def _uri(path: Path, uri_root: Path) -> str:
+def file_uri(path: Path, uri_root: Path) -> str:
+    """How a catalog names a file: relative to a folder above it, or absolute if that is `/`."""
     absolute = os.path.normpath(path.absolute())
     return absolute if uri_root == Path("/") else os.path.relpath(absolute, uri_root)
 

@@ -59,6 +59,11 @@ class CsvImport:
         """How the table is written."""
         return str(self._source.text.form)
 
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return self._source.text.rows
+
     def _survey(self) -> None:
         watched = [(place, self._surveys[name], self._lists.get(name)) for place, name in self._places().items()]
         width = len(self._source.names)

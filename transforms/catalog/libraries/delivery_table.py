@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from transforms.catalog.importers.assignments import missing_column, plain_name
-from transforms.catalog.importers.builder import Value
+from transforms.catalog.importers.column_types import Cell
 from transforms.catalog.importers.layout import CsvLayout
 from transforms.catalog.importers.source_table import read_table
 from transforms.catalog.metadata import further_values
@@ -46,7 +46,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 """Column of the catalog -> names of columns, in lower case and without spaces and marks."""
 _GENRES = ("genre", "genretext", "subgenre", "primarygenre", "secondarygenre")
-_READERS: dict[str, tuple[str, Callable[[str], Value]]] = {
+_READERS: dict[str, tuple[str, Callable[[str], Cell]]] = {
     "isrc": ("ISRC", further_values.isrc),
     "release_date": ("date", further_values.date),
     "original_release_date": ("date", further_values.date),

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from transforms.catalog import values as track_values
+from transforms.catalog.delimited.encoding import is_utf8
 from transforms.catalog.importers.builder import CatalogBuilder, RowTags, Value
 from transforms.catalog.importers.folder import folder_track_id, genre_tag
 from transforms.catalog.metadata.embedded import cleaned
 from transforms.catalog.metadata.genres import genre_names
 from transforms.catalog.problems import Problem
+from transforms.taxonomy.tag_ids import shown
 
 Fields = Mapping[str, tuple[str, Callable[[str], Value]]]
 """Name of a field in the library -> column of the catalog, and how the field's text is read."""
@@ -34,6 +36,8 @@ class LibraryRow(NamedTuple):
 
 def text(value: str) -> str | None:
     """Text without control characters; None if nothing is left."""
+    if not is_utf8(value):
+        raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8, or give its encoding")
     return cleaned(value)
 
 

@@ -14,34 +14,8 @@ from transforms.catalog.metadata import further_values
 
 _BEST = 255
 """The rating of five stars; each star is 51."""
-_KEYS = tuple(
-    [
-        "C",
-        "Db",
-        "D",
-        "Eb",
-        "E",
-        "F",
-        "Gb",
-        "G",
-        "Ab",
-        "A",
-        "Bb",
-        "B",
-        "Cm",
-        "Dbm",
-        "Dm",
-        "Ebm",
-        "Em",
-        "Fm",
-        "Gbm",
-        "Gm",
-        "Abm",
-        "Am",
-        "Bbm",
-        "Bm",
-    ]
-)
+_NOTES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+_KEYS = (*_NOTES, *(f"{note}m" for note in _NOTES))
 """Musical key of each value of `MUSICAL_KEY`."""
 _FOLDERS_OF_THE_SYSTEM = ("Users", "Library", "Applications", "Volumes", "private", "System")
 """First folders of paths on the volume that a Mac starts from. Other volumes are below `/Volumes`."""

@@ -1,0 +1,65 @@
+"""Where the audio of a new catalog is: what is recorded on this machine, and which flags `tag` needs."""
+
+import os
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pipelines.inputs.source_roots import record_roots
+from transforms.storage import SourceRoots
+
+_MOST_FLAGS = 5
+
+
+def record_folders(output: str, folders: Sequence[str]) -> tuple[str, ...]:
+    """Records folders that the user named for the catalog; returns those that `tag` needs a flag for.
+
+    A folder beneath the catalog's own is read in any case.
+    """
+    if "://" in output:
+        return ()
+    check = SourceRoots(os.path.dirname(output)).check()  # noqa: PTH120 - the empty name is the working folder
+    outside = [folder for folder in dict.fromkeys(folders) if check.refusal(folder) is not None]
+    local = [folder for folder in outside if "://" not in folder]
+    recorded = record_roots(output, local)
+    return tuple(folder for folder in outside if folder not in local or not recorded)
+
+
+def root_lines(output: str, uris: Iterable[str], folders: Sequence[str]) -> Iterator[str]:
+    """What a user does so that `tag` reads all uris of a catalog.
+
+    Args:
+      output: URL of the catalog.
+      uris: its uris.
+      folders: those that `record_folders` has recorded, or was given.
+    """
+    needed = dict.fromkeys(record_folders(output, folders))
+    needed |= dict.fromkeys(_common(_outside(output, uris, folders)))
+    if flags := [f"--allow-root {shlex.quote(folder)}" for folder in needed]:
+        shown = " ".join(flags[:_MOST_FLAGS])
+        more = f" and {len(flags) - _MOST_FLAGS} more" if len(flags) > _MOST_FLAGS else ""
+        yield f"files are outside of the catalog's folder: give `tag` and `prepare` {shown}{more}"
+
+
+def _outside(output: str, uris: Iterable[str], folders: Sequence[str]) -> Iterator[str]:
+    """Folders and buckets of the uris that may not be read without a flag."""
+    root = output.rpartition("/")[0] if "://" in output else os.path.dirname(output)  # noqa: PTH120 - see above
+    roots = SourceRoots(root, tuple(folders))
+    check = roots.check()
+    for folder in sorted({os.path.dirname(uri) for uri in uris}):  # noqa: PTH120 - URLs, too
+        url = roots.url(folder or ".")
+        if check.refusal(url if "://" not in url else f"{url}/file") is not None:
+            yield url
+
+
+def _common(folders: Iterable[str]) -> Iterator[str]:
+    """The buckets, and the folder above all local folders; below `/`, the first folder of each."""
+    first: dict[str, list[str]] = defaultdict(list)
+    for folder in folders:
+        if folder.startswith("gs://"):
+            first["/".join(folder.split("/")[:3])] = ["/".join(folder.split("/")[:3])]
+        else:
+            first["/".join(Path(folder).absolute().parts[:2])].append(os.path.abspath(folder))  # noqa: PTH100
+    for group in first.values():
+        yield group[0] if group[0].startswith("gs://") else os.path.commonpath(group)
