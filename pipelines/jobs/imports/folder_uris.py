@@ -8,7 +8,7 @@ from pipelines.terminal.errors import UsageError
 
 def local_folder(folder: str) -> Path:
     """The folder; raises UsageError if there is none."""
-    if "://" in folder or not Path(folder).is_dir():
+    if "://" in folder or not os.path.isdir(folder):  # noqa: PTH112 - pathlib raises for names that are too long
         raise UsageError(f"{folder}: no such local folder")
     return Path(folder)
 

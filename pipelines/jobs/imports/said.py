@@ -82,7 +82,7 @@ def print_columns(columns: Sequence[ColumnUse], rows: int) -> None:
 def _cells(use: ColumnUse, rows: int) -> tuple[str, ...]:
     share = f"{use.filled / rows:.0%}" if rows else ""
     kind = f"{use.type} ({use.note})" if use.note else use.type
-    return _short(use.column), _short(use.becomes), kind, share, ", ".join(_short(text) for text in use.examples)
+    return _short(use.column), _short(use.becomes), kind, share, " | ".join(_short(text) for text in use.examples)
 
 
 def _short(text: str) -> str:

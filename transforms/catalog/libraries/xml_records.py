@@ -67,7 +67,7 @@ def xml_records(url: str, path: Sequence[str], what: str) -> Iterator[XmlElement
         except expat.ExpatError as e:
             reason = expat.errors.messages.get(e.code, str(e))
             raise ValueError(f"{url}, line {e.lineno}: this is not whole XML ({reason}): export the file again") from e
-        except ValueError as e:
+        except (ValueError, LookupError) as e:  # an encoding that is unknown is a LookupError
             raise ValueError(f"{url}: {e}") from e
 
 
