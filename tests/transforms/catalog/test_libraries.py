@@ -150,9 +150,7 @@ def test_playlists(tmp_path):
     second = written(tmp_path, b"/abs/d.mp3\n/abs/d.mp3\n", "Second list.m3u")
     found = import_playlists([first, second], WINDOWS)
     by_uri = {row["uri"]: row for row in rows(found)}
-    assert list(sorted(by_uri)) == sorted(
-        [f"{tmp_path}/a/ü.mp3", "/mnt/music/b.mp3", f"{tmp_path}/sub/c.mp3", "/abs/d.mp3"]
-    )
+    assert sorted(by_uri) == sorted([f"{tmp_path}/a/ü.mp3", "/mnt/music/b.mp3", f"{tmp_path}/sub/c.mp3", "/abs/d.mp3"])
     blue = by_uri[f"{tmp_path}/a/ü.mp3"]
     assert (blue["artist"], blue["title"], blue["stated_duration_s"]) == ("Anna", "Blue - Live", 181.0)
     assert blue["tags"] == tagged("genre/pop") and by_uri["/mnt/music/b.mp3"]["title"] == "No Artist"

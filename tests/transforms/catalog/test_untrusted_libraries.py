@@ -78,7 +78,7 @@ def test_a_declared_document_type_is_not_fetched(tmp_path):
     ],
 )
 def test_what_is_no_library_is_one_sentence(tmp_path, data, message):
-    with pytest.raises(ValueError, match="x.xml") as caught:
+    with pytest.raises(ValueError, match=r"x\.xml") as caught:
         import_rekordbox(written(tmp_path, data), HERE)
     assert message in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
@@ -151,6 +151,12 @@ def test_what_the_database_defines_is_not_executed(tmp_path):
     connection = sqlite3.connect(url)
     connection.execute("CREATE VIEW items AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) "
                        "SELECT id, 'x' AS path FROM n")  # fmt: skip
+    connection.close()
+    with pytest.raises(ValueError, match="this is not a Beets library"):
+        import_beets(url, HERE)
+    url = str(tmp_path / "virtual.db")
+    connection = sqlite3.connect(url)
+    connection.execute("CREATE VIRTUAL TABLE items USING rtree(id, path, other)")
     connection.close()
     with pytest.raises(ValueError, match="this is not a Beets library"):
         import_beets(url, HERE)

@@ -101,9 +101,9 @@ class ColumnSurvey:
             return "time", _value(further_values.moment)
         if fits("day_first"):
             return "date", _value(_day_first)
-        if fits("day/month") or fits("day/month", "slashes"):
+        if forms["day/month"] and not forms["month/day"] and fits("day/month", "slashes"):
             return "date", _value(_day_first)
-        if fits("month/day") or fits("month/day", "slashes"):
+        if forms["month/day"] and not forms["day/month"] and fits("month/day", "slashes"):
             return "date", _value(_month_first)
         return ("boolean", _value(_boolean)) if fits("boolean") else ("text", str)
 

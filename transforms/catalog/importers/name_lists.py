@@ -15,7 +15,7 @@ _LEAST_SHARE = 0.05
 """Least share of the values that contain a weak separator."""
 _WARNED_SHARE = 0.5
 _BRACKETS = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
-_QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,]+)""")
+_QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,]+))""")
 
 NAMED = {"|": "bars", ";": "semicolons", ",": "commas", "\n": "line ends", "\\\\": "double backslashes"}
 """Names of separators for people."""

@@ -41,10 +41,10 @@ class SqliteTables:
         return self._looks > _MOST_LOOKS
 
     def columns(self, table: str) -> list[str]:
-        """Names of the stored columns of a table; none if there is no such table. Views are none."""
+        """Names of the stored columns of a table; none if there is no such table. Views and virtual tables are none."""
         self._looks = 0
-        found = self._connection.execute("SELECT type FROM sqlite_master WHERE name = ?", (table,)).fetchall()
-        if found != [(b"table",)]:
+        stored = "SELECT count(*) FROM sqlite_master WHERE name = ? AND type = 'table' AND rootpage > 0"
+        if self._connection.execute(stored, (table,)).fetchone() != (1,):
             return []
         rows = self._connection.execute(f"PRAGMA table_xinfo({_quoted(table)})").fetchmany(MOST_COLUMNS)
         return [row[1].decode() for row in rows if row[6] == 0]  # others are computed by what the file defines

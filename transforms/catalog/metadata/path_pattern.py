@@ -41,9 +41,10 @@ class PathPattern:
         for text, name, form, conversion in parts:
             expression += _literal(text)
             texts += [0] * text.count("/")
+            joined = joined and not text
             if name is None:
                 continue
-            if joined and not text:
+            if joined:
                 raise ValueError(f"--pattern={pattern}: nothing separates {{{name}}} from the name before it")
             if name not in FIELDS or form or conversion:
                 raise ValueError(f"--pattern={pattern}: {{{name}}} is unknown: choose from {', '.join(FIELDS)}")
