@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from transforms import storage
-from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, open_text, text_lines
+from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, open_text, sniff_encoding, text_lines
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.catalog.importers.places import PathMap
 from transforms.catalog.libraries.tracks import Fields, LibraryRow, genre_tags, path_id, read_fields, text
@@ -102,8 +102,11 @@ def _folder(url: str) -> str:
 def _lines(url: str, encoding: str | None) -> Iterator[str]:
     with storage.open_input(url) as stream:
         try:
-            if _HLS.encode() in stream.read(FORM_BYTES):
+            head = stream.read(FORM_BYTES)
+            if _HLS.encode() in head:
                 raise ValueError("this is an HLS playlist of a stream, not of files")
+            if b"\0" in head and (encoding or sniff_encoding(head)) == "utf-8":
+                raise ValueError("this is not a playlist: it is not text")
             stream.seek(0)
             for line in text_lines(open_text(stream, encoding)):
                 yield line.strip()[:TEXT_CHARS]
