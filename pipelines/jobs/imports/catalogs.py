@@ -37,7 +37,7 @@ class Imported:
     reports: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
 
-def check_output(output: str) -> None:
+def check_catalog_name(output: str) -> None:
     """Raises UsageError for a catalog that is not a Parquet file."""
     if not output.endswith(".parquet"):
         raise UsageError(f"--output={output}: the output is a Parquet file, use a name that ends in .parquet")
@@ -45,7 +45,7 @@ def check_output(output: str) -> None:
 
 def write_import(args: Arguments, read: Callable[[], Imported]) -> Answer:
     """Reads, checks and writes an import. With `--plan`, nothing is written."""
-    check_output(args.output)
+    check_catalog_name(args.output)
     try:
         imported = read()
         catalog = imported.catalog

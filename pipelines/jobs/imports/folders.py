@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from pipelines.inputs.flags import Arguments
 from pipelines.jobs.imports import said
-from pipelines.jobs.imports.catalogs import check_output
+from pipelines.jobs.imports.catalogs import check_catalog_name
 from pipelines.jobs.imports.folder_uris import local_folder, uri_root
 from pipelines.jobs.imports.places import root_lines
 from pipelines.terminal.answer import Answer
@@ -30,7 +30,7 @@ def run_picard(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def _import_folder(args: Arguments, *, musicbrainz: bool) -> Answer:
-    check_output(args.output)
+    check_catalog_name(args.output)
     folder, output = local_folder(args.folder), args.output
     pattern = checked(PathPattern, args.pattern) if args.pattern else None
     try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.terminal.comma_separated import write_csv
-from transforms.catalog.importers.matching import MOST_ENTRIES, Entry, MatchReport
+from transforms.catalog.importers.matching import MOST_ENTRIES, MatchReport, Unmatched
 
 _EXAMPLES = 3
 
@@ -22,12 +22,12 @@ def report_url(output: str) -> str:
 def report_bytes(report: MatchReport) -> bytes:
     """The report as CSV, safe for spreadsheets: rows and files without a partner, at most 10,000 of a kind."""
     text = io.StringIO()
-    rows: list[Entry] = sorted(report.entries, key=_kind)
-    write_csv(text, Entry._fields, rows, safe=True)
+    rows: list[Unmatched] = sorted(report.entries, key=_kind)
+    write_csv(text, Unmatched._fields, rows, safe=True)
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _kind(entry: Entry) -> tuple[str, str]:
+def _kind(entry: Unmatched) -> tuple[str, str]:
     return entry.side, entry.reason
 
 

@@ -223,7 +223,7 @@ def test_a_path_of_5000_characters_is_counted_and_ends_nothing(tmp_path, monkeyp
         (further_values.isrc, "007", "007"),
         (lambda text: further_values.stars(text, 255), "51", 1.0),
         (lambda text: further_values.stars(text, 100), "0", None),
-        (further_values.count, "3.0", 3),
+        (further_values.natural_number, "3.0", 3),
     ],
 )
 def test_values_of_libraries(read, text, value):
@@ -238,9 +238,9 @@ def test_values_of_libraries(read, text, value):
         (further_values.tempo, "1001"),
         (further_values.tempo, "-5"),
         (further_values.tempo, "inf"),
-        (further_values.count, "-1"),
-        (further_values.count, "9" * 19),
-        (further_values.count, "3.5"),
+        (further_values.natural_number, "-1"),
+        (further_values.natural_number, "9" * 19),
+        (further_values.natural_number, "3.5"),
         (further_values.date, "2004"),
         (further_values.date, "2004-13-01"),
         (further_values.moment, "yesterday"),

@@ -31,7 +31,7 @@ class Assignment(NamedTuple):
         return swapped if fits_only_swapped else self
 
     def _fits(self, names: Collection[str]) -> bool:
-        return all(name in names for name in columns_of(self.source))
+        return all(name in names for name in source_columns(self.source))
 
 
 def parse_assignment(text: str) -> Assignment:
@@ -56,7 +56,7 @@ def _unquoted(name: str) -> str:
     return stripped[1:-1] if len(stripped) > 2 and stripped[0] == stripped[-1] == '"' else stripped
 
 
-def columns_of(source: str) -> list[str]:
+def source_columns(source: str) -> list[str]:
     """The table's columns that a name or a template with columns in braces uses."""
     names = [name for _, name, _, _ in string.Formatter().parse(source) if name is not None] if "{" in source else []
     return names or [source]
@@ -64,7 +64,7 @@ def columns_of(source: str) -> list[str]:
 
 def field_reader(source: SourceTable, column: str) -> Callable[[Sequence[str]], str]:
     """The function from the fields of a row to the text of a column or template."""
-    places = {name: source.place(name) for name in columns_of(column)}
+    places = {name: source.place(name) for name in source_columns(column)}
     if column in places:
         return lambda fields: fields[places[column]]
     return lambda fields: column.format_map({name: fields[place].strip() for name, place in places.items()})

@@ -23,7 +23,7 @@ from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 RowTags = dict[str, float | None]
 """Tag id -> weight, or None if no weight was given."""
 
-Value = str | int | float | bool | datetime.date | list[str] | None
+FurtherValue = str | int | float | bool | datetime.date | list[str] | None
 """A value of a further column. All values of a column that are not None should have one type."""
 
 _REQUIRED = ("track_id", "uri")
@@ -218,7 +218,7 @@ class CatalogBuilder:
             yield Category(name=name, kind=kind, tags=tuple(members))
 
 
-def _further(value: Value) -> Value:
+def _further(value: FurtherValue) -> FurtherValue:
     """A value of a further column; raises ValueError for one that cannot be stored."""
     if isinstance(value, list):
         return [found for text in value if (found := track_values.text(text)) is not None]

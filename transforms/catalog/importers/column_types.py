@@ -6,6 +6,7 @@ leading zeros or more digits than a float holds, and columns that are named like
 
 import dataclasses
 import datetime
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -26,6 +27,8 @@ _LEAST_WITH_FAULTS = 100
 _DECIDED = 1000
 """Values that fit no type, after which a column is text without a look at the others."""
 _EXAMPLES = 3
+_RECENT = 4096
+"""Values of a column that are kept with what they mean."""
 _ID_NAME = re.compile(
     r"(?:^|[^a-z])(?:ids?|isrc|iswc|upc|ean|gtin|icpn|grid|barcode|code|catno|catalog(?:ue)?|sku|uuid|guid|hash|md5)"
     r"(?:$|[^a-z])|(?<=[a-z])Id$"
@@ -49,11 +52,13 @@ class ColumnSurvey:
 
     Attributes:
       name: its name.
+      typed: whether a type is to be found.
       filled: number of values that are not empty.
       examples: the first different values.
     """
 
     name: str
+    typed: bool = True
     filled: int = 0
     examples: list[str] = dataclasses.field(default_factory=list)
     _forms: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -67,7 +72,7 @@ class ColumnSurvey:
         self.filled += 1
         if len(self.examples) < _EXAMPLES and value not in self.examples:
             self.examples.append(value)
-        if self._forms["text"] < _DECIDED:
+        if self.typed and self._forms["text"] < _DECIDED:
             if value.lower() in _NOTHING:
                 self._nothing += 1
             else:
@@ -92,7 +97,7 @@ class ColumnSurvey:
             return found == values or (values >= _LEAST_WITH_FAULTS and found >= _LEAST_SHARE * values)
 
         if fits("integer"):
-            return "integer", _value(further_values.whole)
+            return "integer", _value(further_values.whole_number)
         if fits("integer", "number") or fits("integer", "comma"):
             return "number", _value(further_values.decimal)
         if fits("date"):
@@ -125,7 +130,7 @@ def typed_reader(kind: ColumnType, survey: ColumnSurvey) -> Callable[[str], Cell
         return survey.reader()
     readers: dict[ColumnType, Callable[[str], Cell]] = {
         "text": str,
-        "integer": _value(further_values.whole),
+        "integer": _value(further_values.whole_number),
         "number": _value(further_values.decimal),
         "date": _value(_any_date),
         "time": _value(further_values.moment),
@@ -157,7 +162,8 @@ def _slashes(value: str) -> str:
 
 
 def _value(read: Callable[[str], Cell]) -> Callable[[str], Cell]:
-    return lambda text: None if text.strip().lower() in _NOTHING else read(text)
+    """The function that reads a value, or None where a program wrote that there is none. Most values recur."""
+    return functools.lru_cache(_RECENT)(lambda text: None if text.strip().lower() in _NOTHING else read(text))
 
 
 def _day_first(text: str) -> datetime.date:

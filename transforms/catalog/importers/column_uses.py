@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from transforms.catalog.importers.assignments import columns_of
+from transforms.catalog.importers.assignments import source_columns
 from transforms.catalog.importers.column_types import ColumnSurvey
 from transforms.catalog.importers.layout import CsvLayout
 from transforms.catalog.importers.name_lists import NameList
@@ -55,7 +55,7 @@ def column_use(layout: CsvLayout, survey: ColumnSurvey, names: NameList | None) 
 
 def _columns(layout: CsvLayout, name: str) -> Iterator[str]:
     """The catalog's columns that are made of a column."""
-    yield from (target for target, column in layout.renamed.items() if name in columns_of(column))
+    yield from (target for target, column in layout.renamed.items() if name in source_columns(column))
     others = {*layout.renamed, *layout.renamed.values(), *layout.tag_columns}
     if name not in others and not layout.takes_all_tags and not layout.reads_tags_of(name):
         yield name

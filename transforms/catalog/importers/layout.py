@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from transforms.catalog.importers.assignments import Assignment, columns_of, missing_column
+from transforms.catalog.importers.assignments import Assignment, missing_column, source_columns
 from transforms.catalog.importers.column_types import Cell, ColumnType
 from transforms.catalog.importers.matching import MatchBy
 from transforms.catalog.importers.places import PathMap
@@ -81,7 +81,7 @@ class CsvLayout:
     @property
     def used_columns(self) -> set[str]:
         """Columns of the table that columns of the catalog are made of by name."""
-        return {name for column in self.renamed.values() for name in columns_of(column)}
+        return {name for column in self.renamed.values() for name in source_columns(column)}
 
     @property
     def takes_all_tags(self) -> bool:

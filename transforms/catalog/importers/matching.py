@@ -56,7 +56,7 @@ def find_audio(root: Path, uri_of: Callable[[Path], str], passed_over: PassedOve
     return found
 
 
-class Entry(NamedTuple):
+class Unmatched(NamedTuple):
     """A row or a file that has no partner.
 
     Attributes:
@@ -84,9 +84,9 @@ class MatchReport:
 
     matched: int = 0
     counts: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
-    entries: list[Entry] = dataclasses.field(default_factory=list)
+    entries: list[Unmatched] = dataclasses.field(default_factory=list)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Unmatched) -> None:
         """Counts a row or file."""
         self.counts[entry.side, entry.reason] += 1
         if self.counts[entry.side, entry.reason] <= MOST_ENTRIES:
@@ -187,21 +187,23 @@ def match_rows(index: FileIndex, rows: Iterable[tuple[int, RowKey]], report: Mat
         if found is not None and len(found) == 1:
             claims[found[0]].append((number, row))
         elif found is None:
-            report.add(Entry("row", str(number), "no key", str(row)))
+            report.add(Unmatched("row", str(number), "no key", str(row)))
         else:
             names = ", ".join(index.files[n].relative for n in found[:5])
-            report.add(Entry("row", str(number), "ambiguous" if found else "no file", names or str(row)))
+            report.add(Unmatched("row", str(number), "ambiguous" if found else "no file", names or str(row)))
     matched: dict[int, FoundFile] = {}
     for place, claiming in claims.items():
         if index.is_exact or len({row.track_id for _, row in claiming}) == 1:
             matched |= {number: index.files[place] for number, _ in claiming}
             continue
         for number, row in claiming:
-            report.add(Entry("row", str(number), "ambiguous", f"{row} fits {index.files[place].relative} like others"))
+            report.add(
+                Unmatched("row", str(number), "ambiguous", f"{row} fits {index.files[place].relative} like others")
+            )
     used = {file.relative for file in matched.values()}
     for file in index.files:
         if file.relative not in used:
-            report.add(Entry("file", file.relative, "no row", ""))
+            report.add(Unmatched("file", file.relative, "no row", ""))
     report.matched = len(matched)
     return matched
 

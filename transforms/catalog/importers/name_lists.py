@@ -14,6 +14,8 @@ _IN_NAMES = ("/", "&", "+")
 _LEAST_SHARE = 0.05
 """Least share of the values that contain a weak separator."""
 _WARNED_SHARE = 0.5
+_MOST_LOOKED_AT = 100_000
+"""Names that are searched for other separators."""
 _BRACKETS = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
 _QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,]+))""")
 
@@ -55,6 +57,9 @@ class NameList:
         """The text between two names; None if every value is one name."""
         if self.given is not None:
             return self.given
+        return self._found()
+
+    def _found(self) -> str | None:
         best = max(_STRONG, key=lambda mark: self._with[mark])
         if self._with[best]:
             return best
@@ -63,10 +68,11 @@ class NameList:
     def names(self, text: str) -> Iterator[str]:
         """The names in a value."""
         for name in self._split(text):
-            if name.strip():
-                self._names += 1
-                self._names_with.update(mark for mark in (*_STRONG, _WEAK, *_IN_NAMES) if mark in name)
-                yield name.strip()
+            if stripped := name.strip():
+                if self._names < _MOST_LOOKED_AT:
+                    self._names += 1
+                    self._names_with.update(mark for mark in (*_STRONG, _WEAK, *_IN_NAMES) if mark in name)
+                yield stripped
 
     def _split(self, text: str) -> list[str]:
         if self.is_bracketed:

@@ -15,6 +15,8 @@ from transforms.taxonomy.tag_ids import shown
 
 _DRIVE = re.compile(r"/*([A-Za-z]:)(?=[\\/]|$)")
 _SHARE = re.compile(r"(?:\\\\|//)(?=[^\\/])")
+_PLAIN = re.compile(r"(?![A-Za-z]:|file:|//)[^\\]*\Z", re.IGNORECASE)
+"""A path that is the same here."""
 _LOCAL_HOSTS = ("", "localhost")
 _MOST_PLACES = 1000
 """Most folders that are kept to find what Windows paths have in common."""
@@ -53,8 +55,9 @@ class PathMap:
           UnmappedPath: it is an absolute path of Windows.
           ValueError: it is a wrong `file://` URL, or leaves the folder that a prefix maps.
         """
-        path = _decoded(text) if text[:5].lower() == "file:" else text
-        path = _with_slashes(path)
+        if not self.prefixes and _PLAIN.match(text):  # nearly all paths of tables
+            return storage.join(base, text)
+        path = _with_slashes(_decoded(text) if text[:5].lower() == "file:" else text)
         fitting = [(source, here, rest) for source, here in self.prefixes if (rest := _rest(path, source)) is not None]
         if fitting:
             _, here, rest = max(fitting, key=lambda entry: len(entry[0]))

@@ -46,7 +46,9 @@ class CsvImport:
     def __init__(self, url: str, layout: CsvLayout) -> None:
         self._source = source = read_table(url, names=layout.names, encoding=layout.encoding)
         self._layout = layout = layout.resolved(url, source.names)
-        self._surveys = {name: ColumnSurvey(name=name) for name in source.names if name}
+        known = {column for name, column in layout.renamed.items() if name in CATALOG.names}
+        untyped = {*CATALOG.names, *known, *layout.tag_columns} if layout.typed else set(source.names)
+        self._surveys = {name: ColumnSurvey(name=name, typed=name not in untyped) for name in source.names if name}
         self._lists = {column: NameList(column=column, given=layout.separator) for _, column in layout.lists}
         for column in self._lists:
             source.place(column)
@@ -106,6 +108,14 @@ class CsvImport:
         return imported
 
     def _values(self, row: SourceRow, imported: CatalogBuilder) -> dict[str, Any]:
+        fields = row.values
+        try:
+            return {name: read(fields) for name, read in self._plain.items()}
+        except ValueError:
+            return self._sound_values(row, imported)
+
+    def _sound_values(self, row: SourceRow, imported: CatalogBuilder) -> dict[str, Any]:
+        """The values that can be read; the others are counted."""
         values: dict[str, Any] = {}
         for name, read in self._plain.items():
             try:

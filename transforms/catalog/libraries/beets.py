@@ -10,41 +10,48 @@ from typing import Any
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.catalog.importers.places import PathMap
 from transforms.catalog.libraries.sqlite_file import SqliteTables, open_sqlite
-from transforms.catalog.libraries.tracks import Fields, LibraryRow, genre_tags, read_fields, text, year
+from transforms.catalog.libraries.tracks import (
+    LibraryFields,
+    LibraryRow,
+    clean_text,
+    genre_tags,
+    known_year,
+    read_fields,
+)
 from transforms.catalog.metadata import further_values
 
 _BEST = 1
 """The best rating that the plugin `mpdstats` writes."""
-_FIELDS: Fields = {
-    "title": ("title", text),
-    "artist": ("artist", text),
-    "album": ("album", text),
-    "albumartist": ("album_artist", text),
-    "mb_artistid": ("artist_id", text),
-    "mb_albumid": ("album_id", text),
-    "year": ("year", year),
-    "country": ("country", text),
-    "language": ("language", text),
+_FIELDS: LibraryFields = {
+    "title": ("title", clean_text),
+    "artist": ("artist", clean_text),
+    "album": ("album", clean_text),
+    "albumartist": ("album_artist", clean_text),
+    "mb_artistid": ("artist_id", clean_text),
+    "mb_albumid": ("album_id", clean_text),
+    "year": ("year", known_year),
+    "country": ("country", clean_text),
+    "language": ("language", clean_text),
     "bpm": ("bpm", further_values.tempo),
-    "initial_key": ("musical_key", text),
+    "initial_key": ("musical_key", clean_text),
     "rating": ("rating", lambda value: further_values.stars(value, _BEST)),
-    "play_count": ("play_count", further_values.count),
-    "skip_count": ("skip_count", further_values.count),
+    "play_count": ("play_count", further_values.natural_number),
+    "skip_count": ("skip_count", further_values.natural_number),
     "last_played": ("last_played", further_values.unix_moment),
     "added": ("added", further_values.unix_moment),
     "length": ("stated_duration_s", further_values.seconds),
     "isrc": ("isrc", further_values.isrc),
-    "label": ("label", text),
-    "catalognum": ("catalog_number", text),
-    "barcode": ("barcode", text),
-    "composer": ("composer", text),
-    "remixer": ("remixer", text),
-    "grouping": ("grouping", text),
-    "comments": ("comment", text),
+    "label": ("label", clean_text),
+    "catalognum": ("catalog_number", clean_text),
+    "barcode": ("barcode", clean_text),
+    "composer": ("composer", clean_text),
+    "remixer": ("remixer", clean_text),
+    "grouping": ("grouping", clean_text),
+    "comments": ("comment", clean_text),
     "track": ("track_number", further_values.position),
     "disc": ("disc_number", further_values.position),
-    "mb_trackid": ("musicbrainz_recording_id", text),
-    "mb_releasetrackid": ("musicbrainz_track_id", text),
+    "mb_trackid": ("musicbrainz_recording_id", clean_text),
+    "mb_releasetrackid": ("musicbrainz_track_id", clean_text),
     "release_date": ("release_date", further_values.date),
 }
 _GENRES = ("genres", "genre")

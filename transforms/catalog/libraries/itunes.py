@@ -5,29 +5,36 @@ Source: Apple, property list DTD 1.0; the keys of a track are those of the expor
 
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.catalog.importers.places import PathMap
-from transforms.catalog.libraries.tracks import Fields, LibraryRow, genre_tags, read_fields, text, year
+from transforms.catalog.libraries.tracks import (
+    LibraryFields,
+    LibraryRow,
+    clean_text,
+    genre_tags,
+    known_year,
+    read_fields,
+)
 from transforms.catalog.libraries.xml_records import XmlElement, xml_records
 from transforms.catalog.metadata import further_values
 
 _BEST = 100
 """The rating of five stars; each star is 20."""
-_FIELDS: Fields = {
-    "Name": ("title", text),
-    "Artist": ("artist", text),
-    "Album": ("album", text),
-    "Album Artist": ("album_artist", text),
-    "Year": ("year", year),
+_FIELDS: LibraryFields = {
+    "Name": ("title", clean_text),
+    "Artist": ("artist", clean_text),
+    "Album": ("album", clean_text),
+    "Album Artist": ("album_artist", clean_text),
+    "Year": ("year", known_year),
     "Release Date": ("released", further_values.moment),
     "BPM": ("bpm", further_values.tempo),
     "Rating": ("rating", lambda value: further_values.stars(value, _BEST)),
-    "Play Count": ("play_count", further_values.count),
-    "Skip Count": ("skip_count", further_values.count),
+    "Play Count": ("play_count", further_values.natural_number),
+    "Skip Count": ("skip_count", further_values.natural_number),
     "Play Date UTC": ("last_played", further_values.moment),
     "Date Added": ("added", further_values.moment),
     "Total Time": ("stated_duration_s", further_values.milliseconds),
-    "Composer": ("composer", text),
-    "Grouping": ("grouping", text),
-    "Comments": ("comment", text),
+    "Composer": ("composer", clean_text),
+    "Grouping": ("grouping", clean_text),
+    "Comments": ("comment", clean_text),
     "Track Number": ("track_number", further_values.position),
     "Disc Number": ("disc_number", further_values.position),
     "Loved": ("loved", lambda value: value == "true"),

@@ -13,18 +13,18 @@ from transforms import storage
 from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, open_text, sniff_encoding, text_lines
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.catalog.importers.places import PathMap
-from transforms.catalog.libraries.tracks import Fields, LibraryRow, genre_tags, path_id, read_fields, text
+from transforms.catalog.libraries.tracks import LibraryFields, LibraryRow, clean_text, genre_tags, path_id, read_fields
 from transforms.catalog.limits import TEXT_CHARS
 from transforms.catalog.metadata import further_values
 
 _STREAM = re.compile(r"(?!file:|gs:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _EXTENSION = re.compile(r"#(EXT[A-Z0-9]+|PLAYLIST):\s*(.*)")
 _HLS = "#EXT-X-"
-_FIELDS: Fields = {
-    "title": ("title", text),
-    "EXTART": ("artist", text),
-    "artist": ("artist", text),
-    "EXTALB": ("album", text),
+_FIELDS: LibraryFields = {
+    "title": ("title", clean_text),
+    "EXTART": ("artist", clean_text),
+    "artist": ("artist", clean_text),
+    "EXTALB": ("album", clean_text),
     "length": ("stated_duration_s", further_values.seconds),
 }
 

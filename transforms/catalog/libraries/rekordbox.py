@@ -5,31 +5,38 @@ Source: AlphaTheta, rekordbox developer information, "Format list of the XML", v
 
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.catalog.importers.places import PathMap
-from transforms.catalog.libraries.tracks import Fields, LibraryRow, genre_tags, read_fields, text, year
+from transforms.catalog.libraries.tracks import (
+    LibraryFields,
+    LibraryRow,
+    clean_text,
+    genre_tags,
+    known_year,
+    read_fields,
+)
 from transforms.catalog.libraries.xml_records import xml_records
 from transforms.catalog.metadata import further_values
 
 _BEST = 255
 """The rating of five stars; each star is 51."""
-_FIELDS: Fields = {
-    "Name": ("title", text),
-    "Artist": ("artist", text),
-    "Album": ("album", text),
-    "Year": ("year", year),
+_FIELDS: LibraryFields = {
+    "Name": ("title", clean_text),
+    "Artist": ("artist", clean_text),
+    "Album": ("album", clean_text),
+    "Year": ("year", known_year),
     "AverageBpm": ("bpm", further_values.tempo),
-    "Tonality": ("musical_key", text),
+    "Tonality": ("musical_key", clean_text),
     "Rating": ("rating", lambda value: further_values.stars(value, _BEST)),
-    "PlayCount": ("play_count", further_values.count),
+    "PlayCount": ("play_count", further_values.natural_number),
     "DateAdded": ("added", further_values.date),
     "LastPlayed": ("last_played", further_values.date),
     "TotalTime": ("stated_duration_s", further_values.seconds),
-    "Composer": ("composer", text),
-    "Remixer": ("remixer", text),
-    "Label": ("label", text),
-    "Mix": ("mix", text),
-    "Grouping": ("grouping", text),
-    "Comments": ("comment", text),
-    "Colour": ("colour", text),
+    "Composer": ("composer", clean_text),
+    "Remixer": ("remixer", clean_text),
+    "Label": ("label", clean_text),
+    "Mix": ("mix", clean_text),
+    "Grouping": ("grouping", clean_text),
+    "Comments": ("comment", clean_text),
+    "Colour": ("colour", clean_text),
     "TrackNumber": ("track_number", further_values.position),
     "DiscNumber": ("disc_number", further_values.position),
 }

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 from transforms.catalog import values as track_values
 from transforms.catalog.delimited.encoding import is_utf8
-from transforms.catalog.importers.builder import CatalogBuilder, RowTags, Value
+from transforms.catalog.importers.builder import CatalogBuilder, FurtherValue, RowTags
 from transforms.catalog.importers.folder import folder_track_id, genre_tag
 from transforms.catalog.metadata.embedded import cleaned
 from transforms.catalog.metadata.genres import genre_names
 from transforms.catalog.problems import Problem
 from transforms.taxonomy.tag_ids import shown
 
-Fields = Mapping[str, tuple[str, Callable[[str], Value]]]
+LibraryFields = Mapping[str, tuple[str, Callable[[str], FurtherValue]]]
 """Name of a field in the library -> column of the catalog, and how the field's text is read."""
 
 
@@ -34,19 +34,21 @@ class LibraryRow(NamedTuple):
         return Problem(file=self.url, row=self.number, column=column, message=message, line=self.line)
 
 
-def text(value: str) -> str | None:
+def clean_text(value: str) -> str | None:
     """Text without control characters; None if nothing is left."""
     if not is_utf8(value):
         raise ValueError(f"{shown(value)} is not UTF-8: save the file as UTF-8, or give its encoding")
     return cleaned(value)
 
 
-def year(value: str) -> int | None:
+def known_year(value: str) -> int | None:
     """A year; 0 means that it is unknown."""
     return track_values.year(value) if value.strip(" 0") else None
 
 
-def read_fields(imported: CatalogBuilder, row: LibraryRow, given: Mapping[str, str], fields: Fields) -> dict[str, Any]:
+def read_fields(
+    imported: CatalogBuilder, row: LibraryRow, given: Mapping[str, str], fields: LibraryFields
+) -> dict[str, Any]:
     """The columns that are made of a track's fields. A value that cannot be read is left out and counted."""
     values: dict[str, Any] = {}
     for name, (column, read) in fields.items():

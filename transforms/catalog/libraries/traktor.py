@@ -8,7 +8,15 @@ from collections.abc import Mapping
 
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.catalog.importers.places import PathMap
-from transforms.catalog.libraries.tracks import Fields, LibraryRow, genre_tags, path_id, read_fields, text, year
+from transforms.catalog.libraries.tracks import (
+    LibraryFields,
+    LibraryRow,
+    clean_text,
+    genre_tags,
+    known_year,
+    path_id,
+    read_fields,
+)
 from transforms.catalog.libraries.xml_records import XmlElement, xml_records
 from transforms.catalog.metadata import further_values
 
@@ -19,27 +27,27 @@ _KEYS = (*_NOTES, *(f"{note}m" for note in _NOTES))
 """Musical key of each value of `MUSICAL_KEY`."""
 _FOLDERS_OF_THE_SYSTEM = ("Users", "Library", "Applications", "Volumes", "private", "System")
 """First folders of paths on the volume that a Mac starts from. Other volumes are below `/Volumes`."""
-_FIELDS: Fields = {
-    "TITLE": ("title", text),
-    "ARTIST": ("artist", text),
-    "ALBUM.TITLE": ("album", text),
+_FIELDS: LibraryFields = {
+    "TITLE": ("title", clean_text),
+    "ARTIST": ("artist", clean_text),
+    "ALBUM.TITLE": ("album", clean_text),
     "ALBUM.TRACK": ("track_number", further_values.position),
     "INFO.RELEASE_DATE": ("release_date", further_values.date),
     "TEMPO.BPM": ("bpm", further_values.tempo),
-    "INFO.KEY": ("musical_key", text),
+    "INFO.KEY": ("musical_key", clean_text),
     "MUSICAL_KEY.VALUE": ("musical_key", lambda value: _key(value)),
     "INFO.RANKING": ("rating", lambda value: further_values.stars(value, _BEST)),
-    "INFO.PLAYCOUNT": ("play_count", further_values.count),
+    "INFO.PLAYCOUNT": ("play_count", further_values.natural_number),
     "INFO.IMPORT_DATE": ("added", further_values.date),
     "INFO.LAST_PLAYED": ("last_played", further_values.date),
     "INFO.PLAYTIME_FLOAT": ("stated_duration_s", further_values.seconds),
     "INFO.PLAYTIME": ("stated_duration_s", further_values.seconds),
-    "INFO.LABEL": ("label", text),
-    "INFO.CATALOG_NO": ("catalog_number", text),
-    "INFO.COMMENT": ("comment", text),
-    "INFO.REMIXER": ("remixer", text),
-    "INFO.PRODUCER": ("producer", text),
-    "INFO.MIX": ("mix", text),
+    "INFO.LABEL": ("label", clean_text),
+    "INFO.CATALOG_NO": ("catalog_number", clean_text),
+    "INFO.COMMENT": ("comment", clean_text),
+    "INFO.REMIXER": ("remixer", clean_text),
+    "INFO.PRODUCER": ("producer", clean_text),
+    "INFO.MIX": ("mix", clean_text),
 }
 
 
@@ -55,7 +63,7 @@ def import_traktor(url: str, paths: PathMap) -> CatalogBuilder:
         row, given = LibraryRow(url, number, entry.line), _flat(entry)
         values = read_fields(imported, row, given, _FIELDS)
         if released := given.get("INFO.RELEASE_DATE", "").partition("/")[0]:
-            values |= read_fields(imported, row, {"year": released}, {"year": ("year", year)})
+            values |= read_fields(imported, row, {"year": released}, {"year": ("year", known_year)})
         values["tags"] = genre_tags(imported, row, [given.get("INFO.GENRE", "")])
         path = _path(given)
         imported.add(row, {"track_id": path_id(path) if path else "", "uri": path, **values})
@@ -85,7 +93,7 @@ def _path(given: Mapping[str, str]) -> str:
 
 
 def _key(value: str) -> str | None:
-    number = further_values.whole(value)
+    number = further_values.whole_number(value)
     if number is None:
         return None
     if not 0 <= number < len(_KEYS):

@@ -24,7 +24,7 @@ _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?=$|[T ])")
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")
 
 
-def whole(text: str) -> int | None:
+def whole_number(text: str) -> int | None:
     """A whole number of 64 bits."""
     if not text.strip():
         return None
@@ -36,9 +36,9 @@ def whole(text: str) -> int | None:
     return number
 
 
-def count(text: str) -> int | None:
+def natural_number(text: str) -> int | None:
     """A number that is not negative, such as of plays."""
-    number = whole(text)
+    number = whole_number(text)
     if number is not None and number < 0:
         raise ValueError(f"{shown(text)} is negative")
     return number
@@ -46,7 +46,7 @@ def count(text: str) -> int | None:
 
 def position(text: str) -> int | None:
     """A number from 1, such as of a track in its album. 0 and -1 mean that it is unknown; `3/12` means 3."""
-    number = whole(text.partition("/")[0])
+    number = whole_number(text.partition("/")[0])
     return number if number is not None and number > 0 else None
 
 
