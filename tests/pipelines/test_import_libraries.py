@@ -136,9 +136,9 @@ def test_what_columns_are_taken_for_is_said_before_anything_is_written(here, cap
 def test_a_column_that_is_missing_is_proposed(here, capsys):
     (here / "t.csv").write_text(CSV)
     code, _, err = run(capsys, "csv", "t.csv", "--column", "track_id=ISRC", "--output", "c.parquet")
-    assert code == 1 and "no column 'uri'" in err and "give --column 'FilePath AS uri' if that is it" in err
-    code, _, err = run(capsys, "csv", "t.csv", "--column", "uri=FilePath", "--output", "c.parquet")
-    assert code == 1 and "give --column 'ISRC AS track_id' if that is it" in err
+    assert code == 1 and "no column 'uri'" in err and "give --column 'FilePath AS uri' if that is right" in err
+    code, _, err = run(capsys, "csv", "t.csv", "--output", "c.parquet")
+    assert code == 1 and "give --column 'ISRC AS track_id' --column 'FilePath AS uri' if that is right" in err
 
 
 def test_names_with_another_separator_are_a_warning(here, capsys):

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from transforms.catalog.importers.source_table import SourceTable
 from transforms.catalog.limits import listed
-from transforms.schemas.catalog import CATALOG
 
 _SQL = re.compile(r"(.+)\s+AS\s+(.+)", re.IGNORECASE | re.DOTALL)
 _EQUALS = re.compile(r"\w+=")
@@ -113,9 +112,9 @@ def plain_name(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
-def missing_column(url: str, name: str, names: Sequence[str]) -> ValueError:
-    """The error for a table in which no column has the name that the catalog requires."""
-    hint = ""
-    if name in CATALOG.names and (likely := spelled(name, names)):
-        hint = f": give --column '{likely[0]} AS {name}' if that is it"
-    return ValueError(f"{url}: no column {name!r}: the columns are {listed(names)}{hint}")
+def missing_columns(url: str, missing: Sequence[str], names: Sequence[str]) -> ValueError:
+    """The error for a table that lacks columns which the catalog requires. Proposes columns that have other names."""
+    likely = {name: found[0] for name in missing if (found := spelled(name, names))}
+    flags = " ".join(f"--column '{column} AS {name}'" for name, column in likely.items())
+    hint = f": give {flags} if that is right" if flags else ""
+    return ValueError(f"{url}: no column {' and '.join(map(repr, missing))}: the columns are {listed(names)}{hint}")

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from transforms.catalog.importers.assignments import Assignment, missing_column, source_columns
+from transforms.catalog.importers.assignments import Assignment, missing_columns, source_columns
 from transforms.catalog.importers.column_types import Cell, ColumnType
 from transforms.catalog.importers.matching import MatchBy
 from transforms.catalog.importers.places import PathMap
@@ -65,11 +65,10 @@ class CsvLayout:
           ValueError: it has no column for the track's id or its file.
         """
         renamed = dict(Assignment(*pair).resolved(names) for pair in self.renamed.items())
-        for name in REQUIRED:
-            if name in names:
-                renamed.setdefault(name, name)
-            elif name not in renamed and self.match is None:
-                raise missing_column(url, name, names)
+        renamed = {name: name for name in REQUIRED if name in names} | renamed
+        missing = [name for name in REQUIRED if name not in renamed]
+        if missing and self.match is None:
+            raise missing_columns(url, missing, names)
         return dataclasses.replace(self, renamed=renamed)
 
     @property

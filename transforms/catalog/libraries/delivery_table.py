@@ -7,7 +7,7 @@ ISO 8601). DDEX defines messages and no such table: the names are compared witho
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from transforms.catalog.importers.assignments import missing_column, plain_name
+from transforms.catalog.importers.assignments import missing_columns, plain_name
 from transforms.catalog.importers.column_types import Cell
 from transforms.catalog.importers.layout import CsvLayout
 from transforms.catalog.importers.source_table import read_table
@@ -68,7 +68,7 @@ def delivery_layout(url: str, given: CsvLayout) -> CsvLayout:
     names = [name for name in read_table(url, names=given.names, encoding=given.encoding).names if name]
     columns = _columns(names)
     if "isrc" not in columns and "track_id" not in given.renamed:
-        raise ValueError(f"{missing_column(url, 'isrc', names)}: a table of a delivery has one ISRC in each row")
+        raise ValueError(f"{missing_columns(url, ['isrc'], names)}: a table of a delivery has one ISRC in each row")
     if "isrc" in columns:
         columns = {"track_id": columns["isrc"], **columns}
     renamed = {**columns, **given.renamed}
