@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.inputs.source_roots import recorded_roots
+from pipelines.jobs.imports.places import root_lines
 from tests.pipelines.test_import import catalog_rows
 from tests.support import libraries
 from tests.transforms.catalog.test_import_folder import write_audio
@@ -94,6 +95,18 @@ def test_paths_of_windows_are_one_message_with_the_flag_that_helps(here, capsys)
 def test_wrong_maps_are_named(here, capsys, flag):
     code, _, err = run(capsys, "traktor", "x.nml", "--output", "c.parquet", "--map", flag)
     assert code == 2 and f"--map={flag}" in err
+
+
+def test_what_tag_needs_to_read_the_uris_of_a_catalog(here):
+    """Folders that the user named are recorded, those that only the library names are not."""
+    (here / "named").mkdir()
+    named = str(here / "named")
+    uris = [f"{named}/a.mp3", "/m/one/b.mp3", "/m/two/c.mp3", "gs://bucket/x/d.mp3", "beside.mp3"]
+    (line,) = root_lines(str(here / "c" / "c.parquet"), uris, [named])
+    assert line.endswith("give `tag` and `prepare` --allow-root /m --allow-root gs://bucket")
+    assert list(root_lines(str(here / "c.parquet"), [f"{named}/a.mp3", "beside.mp3"], [named])) == []
+    first, second = root_lines("gs://mine/c.parquet", ["/m/b.mp3", "gs://other/d.mp3", "gs://mine/e.mp3"], [])
+    assert first.startswith("1 uris are local paths") and second.endswith("--allow-root gs://other")
 
 
 def test_what_has_no_file_is_passed_over_and_counted(here, capsys):

@@ -26,7 +26,7 @@ def record_folders(output: str, folders: Sequence[str]) -> tuple[str, ...]:
     return tuple(folder for folder in outside if folder not in local or not recorded)
 
 
-def root_lines(output: str, uris: Iterable[str], folders: Sequence[str]) -> Iterator[str]:
+def root_lines(output: str, uris: Sequence[str], folders: Sequence[str]) -> Iterator[str]:
     """What a user does so that `tag` reads all uris of a catalog.
 
     Args:
@@ -34,6 +34,9 @@ def root_lines(output: str, uris: Iterable[str], folders: Sequence[str]) -> Iter
       uris: its uris.
       folders: those that `record_folders` has recorded, or was given.
     """
+    if "://" in output and (local := sum(uri.startswith("/") for uri in uris)):
+        yield f"{local} uris are local paths, which a catalog in a bucket cannot have: copy the files and --map them"
+        uris = [uri for uri in uris if not uri.startswith("/")]
     needed = dict.fromkeys(record_folders(output, folders))
     needed |= dict.fromkeys(_common(_outside(output, uris, folders)))
     if flags := [f"--allow-root {shlex.quote(folder)}" for folder in needed]:

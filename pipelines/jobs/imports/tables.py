@@ -85,7 +85,7 @@ def _audio_files(args: Arguments) -> list[FoundFile]:
     folder = local_folder(args.files)
     root, over = uri_root(folder, args.output) or folder, PassedOver()
     try:
-        found = find_audio(folder, lambda path: file_uri(path, root), over)
+        found = find_audio(folder, lambda path: file_uri(path, root), args.match, over)
     except OSError as e:
         raise CommandFailed(f"{folder}: {e.strerror or e}") from e
     said.print_passed_over(over)

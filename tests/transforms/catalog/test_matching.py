@@ -151,9 +151,10 @@ def test_a_table_is_joined_with_a_folder(tmp_path, header, lengths):
     (tmp_path / "t.csv").write_text(
         f"Title,Artist,BPM,{header}\nBlue,Anna,120,{lengths[0]}\nRed,Anna,90,{lengths[1]}\n", encoding="utf-8"
     )
-    files = find_audio(tmp_path / "m", lambda path: file_uri(path, tmp_path), PassedOver())
+    way = "title+artist+duration"
+    files = find_audio(tmp_path / "m", lambda path: file_uri(path, tmp_path), way, PassedOver())
     report = MatchReport()
-    table = CsvImport(str(tmp_path / "t.csv"), CsvLayout(renamed={"title": "Title"}, match="title+artist+duration"))
+    table = CsvImport(str(tmp_path / "t.csv"), CsvLayout(renamed={"title": "Title"}, match=way))
     found = table.read(files, report)
     assert [(r["uri"], r["title"], r["BPM"]) for r in found.rows.values()] == [("m/one.flac", "Blue", 120)]
     assert found.lost.count == 1 and report.counts == {("row", "no file"): 1, ("file", "no row"): 1}

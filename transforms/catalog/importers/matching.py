@@ -40,8 +40,14 @@ class FoundFile(NamedTuple):
     tags: EmbeddedTags
 
 
-def find_audio(root: Path, uri_of: Callable[[Path], str], passed_over: PassedOver) -> list[FoundFile]:
+def find_audio(root: Path, uri_of: Callable[[Path], str], way: MatchBy, passed_over: PassedOver) -> list[FoundFile]:
     """All audio files below a folder, in order of their paths, with metadata if it can be read.
+
+    Args:
+      root: the folder.
+      uri_of: how the catalog names a file.
+      way: what rows will be compared by. Lengths are only read if they are.
+      passed_over: gets what is no audio.
 
     Raises:
       OSError: the folder cannot be listed.
@@ -49,7 +55,7 @@ def find_audio(root: Path, uri_of: Callable[[Path], str], passed_over: PassedOve
     found = []
     for path, stream in audio_files(root, SourceRoots(os.fspath(root)).check(), passed_over):
         try:
-            tags = read_embedded(stream, path.name, duration=True)
+            tags = read_embedded(stream, path.name, duration=way == "title+artist+duration")
         except UnreadableTags:
             tags = EmbeddedTags()
         found.append(FoundFile(os.fspath(path.relative_to(root)), uri_of(path), tags))
