@@ -48,7 +48,10 @@ def test_rekordbox(tmp_path):
         "PlayCount": 0,
         "Location": "file:///m/b.mp3",
     }
-    found = import_rekordbox(written(tmp_path, libraries.rekordbox(track, unknown)), WINDOWS)
+    streams = [
+        {"TrackID": place, "Location": place} for place in ("file://localhostsoundcloud:tracks:9", "tidal:tracks:9")
+    ]
+    found = import_rekordbox(written(tmp_path, libraries.rekordbox(track, unknown, *streams)), WINDOWS)
     assert rows(found) == [
         {
             **{"track_id": "0071", "uri": "/mnt/music/A & B/ü.mp3", "title": "Blue & <Green>", "artist": "Anna"},
@@ -61,7 +64,7 @@ def test_rekordbox(tmp_path):
     assert types(found) | {"bpm": "double", "play_count": "int64", "rating": "double", "added": "date32[day]"} == types(
         found
     )
-    assert found.sources[0].rows == 2 and found.lost_count == 0
+    assert found.sources[0].rows == 4 and found.lost_count == 0 and found.passed_over.counts == {"stream": 2}
 
 
 def test_traktor(tmp_path):

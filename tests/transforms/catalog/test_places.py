@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from transforms.catalog.importers.places import PathMap, UnmappedPath, UnmappedPaths, parse_maps
 
 MAPS = parse_maps(
-    [r"D:\Music=/mnt/music", r"D:\Music\Live=/mnt/live", r"\\nas\share=gs://bucket/x", "/Users/a=/home/a"]
+    [r"D:\Music=/mnt/music", r"D:\Music\Live=/mnt/live", r"\\nas\share=gs://bucket/x", "/Users/a=/home/a", r"\Old=/old"]
 )
+UNMAPPED = [r"E:\a.mp3", "E:/a.mp3", "file:///E:/a.mp3", r"\\other\x\a.mp3", r"D:\Musical\a.mp3", r"\Music\a.mp3"]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,7 @@ MAPS = parse_maps(
         ("/Users/anna/b.mp3", "/Users/anna/b.mp3"),
         ("gs://other/b.mp3", "gs://other/b.mp3"),
         ("http://host/b.mp3", "http://host/b.mp3"),
+        (r"\Old\a\b.mp3", "/old/a/b.mp3"),
         ("A/b.mp3", "/base/A/b.mp3"),
         (r"A\b.mp3", "/base/A/b.mp3"),
         (r"A/b\c.mp3", r"/base/A/b\c.mp3"),
@@ -44,7 +46,7 @@ def test_paths_of_other_machines(text, place):
     assert MAPS.place(text, "/base") == place
 
 
-@pytest.mark.parametrize("text", [r"E:\a.mp3", "E:/a.mp3", "file:///E:/a.mp3", r"\\other\x\a.mp3", r"D:\Musical\a.mp3"])
+@pytest.mark.parametrize("text", UNMAPPED)
 def test_paths_of_windows_that_nothing_maps(text):
     with pytest.raises(UnmappedPath) as caught:
         MAPS.place(text)

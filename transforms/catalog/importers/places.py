@@ -62,7 +62,7 @@ class PathMap:
         if fitting:
             _, here, rest = max(fitting, key=lambda entry: len(entry[0]))
             return storage.join(here, _within(rest, text))
-        if _is_windows(path):
+        if _is_windows(path) or (path.startswith("/") and text.startswith("\\")):  # from the root of some drive
             raise UnmappedPath(path.replace("/", "\\"))
         return storage.join(base, path)
 

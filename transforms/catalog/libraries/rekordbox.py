@@ -3,6 +3,8 @@
 Source: AlphaTheta, rekordbox developer information, "Format list of the XML", version 1.0.0.
 """
 
+import re
+
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.catalog.importers.places import PathMap
 from transforms.catalog.libraries.tracks import (
@@ -16,6 +18,10 @@ from transforms.catalog.libraries.tracks import (
 from transforms.catalog.libraries.xml_records import xml_records
 from transforms.catalog.metadata import further_values
 
+_STREAM = re.compile(
+    r"(?:file://localhost/*)?(?:soundcloud|tidal|beatport|beatsource|spotify|applemusic|deezer)[\w-]*:"
+)
+"""The location of a track of a streaming service."""
 _BEST = 255
 """The rating of five stars; each star is 51."""
 _FIELDS: LibraryFields = {
@@ -52,6 +58,9 @@ def import_rekordbox(url: str, paths: PathMap) -> CatalogBuilder:
     number = 0
     for number, track in enumerate(xml_records(url, ("DJ_PLAYLISTS", "COLLECTION", "TRACK"), "a Rekordbox XML"), 1):
         row, given = LibraryRow(url, number, track.line), track.attributes
+        if _STREAM.match(given.get("Location", "")):
+            imported.passed_over.add(f"{url}, row {number}: {given.get('Name', '')}", "stream")
+            continue
         values = read_fields(imported, row, given, _FIELDS)
         values["tags"] = genre_tags(imported, row, [given.get("Genre", "")])
         imported.add(row, {"track_id": given.get("TrackID", ""), "uri": given.get("Location", ""), **values})
