@@ -146,6 +146,12 @@ def test_what_columns_are_taken_for_is_said_before_anything_is_written(here, cap
     assert (stored["Tempo"], stored["Released"]) == ("string", "date32[day]")
 
 
+def test_quiet_shows_no_columns(here, capsys):
+    (here / "t.csv").write_text(CSV)
+    flags = ["--column", "FilePath AS uri", "--column", "ISRC=track_id", "--quiet"]
+    assert run(capsys, "csv", "t.csv", *flags, "--output", "c.parquet")[2] == ""
+
+
 def test_a_column_that_is_missing_is_proposed(here, capsys):
     (here / "t.csv").write_text(CSV)
     code, _, err = run(capsys, "csv", "t.csv", "--column", "track_id=ISRC", "--output", "c.parquet")

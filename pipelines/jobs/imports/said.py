@@ -1,5 +1,6 @@
 """What an import says: what was lost, left out and passed over, and what columns were taken for."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -69,14 +70,16 @@ def passed_over_document(over: PassedOver) -> dict[str, Any]:
     return {kind: {"count": count, "examples": over.examples[kind]} for kind, count in over.counts.items()}
 
 
-def print_columns(columns: Sequence[ColumnUse], rows: int) -> None:
-    """Writes to stderr what each column of a table was taken for."""
+def print_columns(form: str, columns: Sequence[ColumnUse], rows: int) -> None:
+    """Writes to stderr, unless only errors are wanted, how a table is written and what its columns were taken for."""
+    if not logging.getLogger(__name__).isEnabledFor(logging.WARNING):
+        return
     cells = [_HEADS, *(_cells(use, rows) for use in columns[:_MOST_COLUMNS])]
     widths = [max(len(row[place]) for row in cells) for place in range(len(_HEADS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     if len(columns) > _MOST_COLUMNS:
         lines.append(f"({len(columns) - _MOST_COLUMNS} more columns; --format json lists them)")
-    print_problems(lines)
+    print_problems([form, *lines])
 
 
 def _cells(use: ColumnUse, rows: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pipelines.jobs.imports.catalogs import Imported, write_import
 from pipelines.jobs.imports.folder_uris import local_folder, uri_root
 from pipelines.jobs.imports.match_report import report_bytes, report_document, report_lines, report_url
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import CommandFailed, UsageError, checked, print_problems
+from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.catalog.delimited.encoding import known_encoding
 from transforms.catalog.importers import published
 from transforms.catalog.importers.assignments import parse_assignment
@@ -63,8 +63,7 @@ def _import_text_table(args: Arguments, layout: CsvLayout) -> Imported:
     """Reads a table, and says what its columns were taken for before its rows are read."""
     table = CsvImport(args.table, layout)
     columns = table.columns()
-    print_problems([f"{args.table}: read as {table.form}"])
-    said.print_columns(columns, table.count)
+    said.print_columns(f"{args.table}: read as {table.form}", columns, table.count)
     folders = [here for _, here in layout.paths.prefixes]
     document: dict[str, Any] = {"columns": [dataclasses.asdict(column) for column in columns]}
     if layout.match is None:
