@@ -7,6 +7,8 @@ from pathlib import PurePosixPath
 _TEXTS = ("title", "artist", "album", "album_artist", "genre", "language", "country", "label", "isrc")
 _NUMBERS = {"track": ("track_number", r"\d{1,4}"), "disc": ("disc_number", r"\d{1,3}"), "year": ("year", r"\d{4}")}
 _SKIPPED = "_"
+_TEXT = "([^/]+?)"
+"""The expression of text."""
 
 _MOST_TEXTS = 4
 """Most names of text within one part of a path: with more, some names of files would take seconds."""
@@ -36,30 +38,33 @@ class PathPattern:
             parts = list(string.Formatter().parse(pattern))
         except ValueError as e:
             raise ValueError(f"--pattern={pattern}: {e}: write {{{{ for a brace") from e
-        expression, joined = "", False
-        texts = [0]
+        expression, joined, texts = "", False, [0]
         for text, name, form, conversion in parts:
             expression += _literal(text)
             texts += [0] * text.count("/")
             joined = joined and not text
-            if name is None:
-                continue
-            if joined:
-                raise ValueError(f"--pattern={pattern}: nothing separates {{{name}}} from the name before it")
-            if name not in FIELDS or form or conversion:
-                raise ValueError(f"--pattern={pattern}: {{{name}}} is unknown: choose from {', '.join(FIELDS)}")
-            column, digits = _NUMBERS.get(name, (name, None))
-            if column in self._columns:
-                raise ValueError(f"--pattern={pattern}: {{{name}}} is repeated: write {{_}} for text that is not used")
-            self._columns.append(None if name == _SKIPPED else column)
-            expression += f"({digits})" if digits else "([^/]+?)"
-            texts[-1] += digits is None
-            joined = True
+            if name is not None:
+                if joined:
+                    raise ValueError(f"--pattern={pattern}: nothing separates {{{name}}} from the name before it")
+                group = self._group(name, is_plain=not form and not conversion)
+                expression += group
+                texts[-1] += group == _TEXT
+                joined = True
         if max(texts) > _MOST_TEXTS:
             raise ValueError(f"--pattern={pattern}: more than {_MOST_TEXTS} names of text between two slashes")
         if not any(self._columns):
             raise ValueError(f"--pattern={pattern}: no name in braces: choose from {', '.join(FIELDS)}")
         return expression
+
+    def _group(self, name: str, *, is_plain: bool) -> str:
+        """The expression of a name in braces, whose column is kept."""
+        if name not in FIELDS or not is_plain:
+            raise ValueError(f"--pattern={self.text}: {{{name}}} is unknown: choose from {', '.join(FIELDS)}")
+        column, digits = _NUMBERS.get(name, (name, None))
+        if column in self._columns:
+            raise ValueError(f"--pattern={self.text}: {{{name}}} is repeated: write {{_}} for text that is not used")
+        self._columns.append(None if name == _SKIPPED else column)
+        return f"({digits})" if digits else _TEXT
 
     def read(self, relative: str) -> dict[str, str | int] | None:
         """Column -> value for a path below the folder; None if the path does not have this form.
