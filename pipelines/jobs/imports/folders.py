@@ -8,7 +8,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.jobs.imports import said
 from pipelines.jobs.imports.catalogs import check_catalog_name
 from pipelines.jobs.imports.folder_uris import local_folder, uri_root
-from pipelines.jobs.imports.places import root_lines
+from pipelines.jobs.imports.places import copy_line, root_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, checked
 from transforms import storage
@@ -97,8 +97,7 @@ def _place_lines(args: Arguments, rows: pa.Table) -> list[str]:
     if args.plan:
         return ["--plan: nothing was written"]
     if "://" in args.output:
-        place = args.folder
-        return [f"uris are relative to {place}: copy the folder to storage and give the copy as --catalog-root"]
+        return [copy_line(args.folder)]
     return list(root_lines(args.output, rows["uri"].to_pylist(), [args.folder]))
 
 

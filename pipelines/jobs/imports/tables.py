@@ -9,6 +9,7 @@ from pipelines.jobs.imports import said
 from pipelines.jobs.imports.catalogs import Imported, write_import
 from pipelines.jobs.imports.folder_uris import local_folder, uri_root
 from pipelines.jobs.imports.match_report import report_bytes, report_document, report_lines, report_url
+from pipelines.jobs.imports.places import copy_line
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from transforms.catalog.delimited.encoding import known_encoding
@@ -75,7 +76,7 @@ def _import_text_table(args: Arguments, layout: CsvLayout) -> Imported:
         catalog=catalog,
         folders=[*folders, args.files],
         document={**document, "match": report_document(report, url, plan=args.plan)},
-        lines=list(report_lines(report, url, plan=args.plan)),
+        lines=[*report_lines(report, url, plan=args.plan), *([copy_line(args.files)] if "://" in args.output else [])],
         reports={url: report_bytes(report)},
     )
 
