@@ -99,7 +99,7 @@ def test_a_table_becomes_a_catalog_and_a_taxonomy(tmp_path, capsys):
     shown = capsys.readouterr()
     assert "1 tracks, 1 with tags, 1 rows lost" in shown.out and "row 2 (line 3): empty uri" in shown.err
     (row,) = catalog_rows(tmp_path / "c.parquet")
-    assert (row["track_id"], row["bpm"]) == ("007", "120")
+    assert (row["track_id"], row["bpm"]) == ("007", 120)
     assert load_taxonomy(str(tmp_path / "t.yaml")).tag_ids == ("genre/hip_hop", "genre/rock")
 
 
@@ -125,7 +125,7 @@ def test_the_other_sources_are_commands(tmp_path):
     ("flags", "code", "message"),
     [
         (("nowhere.csv",), 1, "nowhere.csv"),
-        (("nowhere.csv", "--column", "uri"), 2, "write CATEGORY=COLUMN"),
+        (("nowhere.csv", "--column", "uri"), 2, "write COLUMN AS NAME or NAME=COLUMN"),
         (("nowhere.csv", "--kind", "genre"), 2, "write CATEGORY=COLUMN"),
     ],
 )

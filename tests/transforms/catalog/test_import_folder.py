@@ -16,8 +16,8 @@ from tests.support.world import SHARED
 from transforms import storage
 from transforms.audio.containers.sniff import sniff
 from transforms.audio.errors import TrackError
-from transforms.catalog.importers.embedded import cleaned
 from transforms.catalog.importers.folder import folder_track_id, genre_tag, import_folder
+from transforms.catalog.metadata.embedded import cleaned
 from transforms.taxonomy.tag_ids import tag_id
 
 AWKWARD = [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.catalog.importers.genres import genre_code, genre_names
-from transforms.catalog.importers.id3_genres import id3_genres
+from transforms.catalog.metadata.genres import genre_code, genre_names
+from transforms.catalog.metadata.id3_genres import id3_genres
 from transforms.taxonomy.tag_ids import slug
 
 

@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
+from transforms.catalog.importers.layout import CsvLayout
 from transforms.catalog.importers.published import import_magnatagatune, import_mtg_jamendo
-from transforms.catalog.importers.tabular import CsvLayout, import_csv
+from transforms.catalog.importers.tabular import import_csv
 
 SUBSETS = {"genre": (55_094, 87), "instrument": (24_976, 40), "moodtheme": (17_982, 56), "top50tags": (54_380, 50)}
 """Tracks and tags of MTG-Jamendo's official subsets, the same in all splits."""

@@ -18,7 +18,9 @@ from transforms.audio.errors import TrackError, UnknownFormat
 from transforms.audio.limits import Limits
 from transforms.storage import RootsCheck
 
-_SUFFIXES = frozenset(f".{suffix}" for kind in KINDS for suffix in kind.suffixes)
+AUDIO_SUFFIXES = tuple(sorted({f".{suffix}" for kind in KINDS for suffix in kind.suffixes}))
+"""Suffixes of names of audio files, with the point, in lower case."""
+
 _MOST_EXAMPLES = 1000
 _MOST_BYTES = Limits().max_bytes
 
@@ -73,13 +75,18 @@ def _closed_folder(error: OSError, root: Path, passed_over: PassedOver) -> None:
 
 
 def _is_entered(path: Path, passed_over: PassedOver) -> bool:
-    if path.is_symlink():
+    if _is_link(path):
         passed_over.add(os.fspath(path), "link to a folder")
     elif _is_hidden(path):
         passed_over.add(os.fspath(path), "hidden folder")
     else:
         return True
     return False
+
+
+def _is_link(path: Path) -> bool:
+    """Whether this is a link. What cannot be looked at, because its path is too long for the system, is none."""
+    return os.path.islink(path)  # noqa: PTH114 - pathlib raises
 
 
 def _is_hidden(path: Path) -> bool:
@@ -102,7 +109,7 @@ def _is_candidate(path: Path, check: RootsCheck, passed_over: PassedOver) -> boo
                 return True
             passed_over.add(name, "pipe, socket or device")
         except OSError as e:
-            kind = "broken link" if path.is_symlink() else "unreadable file"
+            kind = "broken link" if _is_link(path) else "unreadable file"
             passed_over.add(f"{name}: {e.strerror}", kind, lost=_is_named_audio(path))
     return False
 
@@ -116,7 +123,7 @@ def _is_utf8(name: str) -> bool:
 
 
 def _is_named_audio(path: Path) -> bool:
-    return path.suffix.lower() in _SUFFIXES
+    return path.suffix.lower() in AUDIO_SUFFIXES
 
 
 def _is_audio(path: Path, stream: BinaryIO, passed_over: PassedOver) -> bool:

@@ -1,16 +1,21 @@
-"""Builds a catalog row by row from other tables, and a taxonomy of the tags in them."""
+"""Builds a catalog row by row from other tables and libraries, and a taxonomy of the tags in them."""
 
 import dataclasses
+import datetime
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from transforms.catalog import limits
 from transforms.catalog import values as track_values
 from transforms.catalog.delimited.table import TextTable
+from transforms.catalog.importers.audio_search import PassedOver
+from transforms.catalog.importers.places import PathMap, UnmappedPath, UnmappedPaths
 from transforms.catalog.importers.source_table import SourceRow, SourceTable
-from transforms.catalog.problems import ProblemTally
+from transforms.catalog.problems import Problem, ProblemTally
 from transforms.schemas.catalog import CATALOG
 from transforms.taxonomy.categories import Category, CategoryKind, Tag
 from transforms.taxonomy.hierarchy import Taxonomy, readable_name
@@ -18,8 +23,34 @@ from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 RowTags = dict[str, float | None]
 """Tag id -> weight, or None if no weight was given."""
 
+FurtherValue = str | int | float | bool | datetime.date | list[str] | None
+"""A value of a further column. All values of a column that are not None should have one type."""
+
 _REQUIRED = ("track_id", "uri")
 _KNOWN = [name for name in CATALOG.names if name != "tags"]
+
+
+class Row(Protocol):
+    """A row of a table, or a track of a library: where it is."""
+
+    def problem(self, message: str, column: str | None = None) -> Problem:
+        """A problem of this row."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Library:
+    """A file of another program that was read.
+
+    Attributes:
+      url: URL of the file.
+      form: what it is, such as `Rekordbox XML`.
+      rows: number of its tracks.
+    """
+
+    url: str
+    form: str
+    rows: int
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -28,10 +59,14 @@ class CatalogBuilder:
 
     Attributes:
       rows: track_id -> columns; `tags` is a `RowTags`.
-      sources: the tables that were read, with the form in which each is written.
+      paths: where the folders of other machines are here.
+      sources: the tables and libraries that were read, with the form in which each is written.
       read: number of rows that were read.
-      lost: the rows that became no track.
+      lost: the rows that became no track, without those of `unmapped`.
+      unmapped: the rows that became no track because nothing maps their path of Windows.
+      passed_over: what a library has that is not an audio file, such as streams.
       values_left_out: values that are missing in their tracks because they cannot be used.
+      warnings: what a user should look at, in one line each.
       joined: number of rows whose tags were added to a track of an earlier row.
       kinds: category -> kind, for categories that are not `multilabel`.
       names: tag -> display name, if it is not derived from the slug.
@@ -40,10 +75,14 @@ class CatalogBuilder:
     """
 
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    sources: list[TextTable] = dataclasses.field(default_factory=list)
+    paths: PathMap = dataclasses.field(default_factory=PathMap)
+    sources: list[TextTable | Library] = dataclasses.field(default_factory=list)
     read: int = 0
     lost: ProblemTally = dataclasses.field(default_factory=ProblemTally)
+    unmapped: UnmappedPaths = dataclasses.field(default_factory=UnmappedPaths)
+    passed_over: PassedOver = dataclasses.field(default_factory=PassedOver)
     values_left_out: ProblemTally = dataclasses.field(default_factory=ProblemTally)
+    warnings: list[str] = dataclasses.field(default_factory=list)
     joined: int = 0
     kinds: dict[str, CategoryKind] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -65,23 +104,37 @@ class CatalogBuilder:
             else:
                 yield row
 
-    def lose(self, row: SourceRow, message: str) -> None:
+    @property
+    def lost_count(self) -> int:
+        """Number of all rows that became no track."""
+        return self.lost.count + self.unmapped.count
+
+    def lose(self, row: Row, message: str) -> None:
         """Counts a row that becomes no track."""
         self.read += 1
         self.lost.add(row.problem(message))
 
-    def leave_out(self, row: SourceRow, column: str, message: str) -> None:
+    def leave_out(self, row: Row, column: str, message: str) -> None:
         """Counts a value that is left out of its track."""
         self.values_left_out.add(row.problem(message, column))
 
-    def add(self, row: SourceRow, values: Mapping[str, Any]) -> None:
+    def add(self, row: Row, values: Mapping[str, Any], base: str = "") -> None:
         """Adds a track, or adds tags to an earlier row of the same track.
 
         A row with a wrong track_id or uri is lost. Another value that is wrong is left out.
+
+        Args:
+          row: where the values are from.
+          values: catalog column -> value.
+          base: what a relative uri starts from, if that is not the catalog root.
         """
         try:
             key = track_values.track_id(values["track_id"])
-            uri = track_values.uri(values["uri"], remote_root=False)
+            uri = track_values.uri(self.paths.place(values["uri"] or "", base), remote_root=False)
+        except UnmappedPath as e:
+            self.read += 1
+            self.unmapped.add(e.path)
+            return
         except ValueError as e:
             self.lose(row, str(e))
             return
@@ -97,11 +150,13 @@ class CatalogBuilder:
             self.joined += 1
             known["tags"] = {**known["tags"], **optional["tags"]}
 
-    def _optional(self, row: SourceRow, name: str, value: Any) -> Any:
+    def _optional(self, row: Row, name: str, value: Any) -> Any:
         if name == "tags":
             return value
         try:
-            return track_values.year(value) if name == "year" else track_values.text(value)
+            if name == "year":
+                return track_values.year(value)
+            return track_values.text(value) if name in _KNOWN else _further(value)
         except ValueError as e:
             self.leave_out(row, name, str(e))
             return None
@@ -117,12 +172,17 @@ class CatalogBuilder:
             row["tags"] = {tag: weight for tag, weight in row["tags"].items() if tag in wanted}
 
     def table(self) -> pa.Table:
-        """The catalog, sorted by track_id: known columns that have values, then other columns with values as text."""
+        """The catalog, sorted by track_id: known columns that have values, then other columns that have values.
+
+        Raises:
+          ValueError: there are too many columns.
+        """
         rows = [self.rows[key] for key in sorted(self.rows)]
-        used = {name for row in rows for name, value in row.items() if value not in (None, "")}
+        used = {name for row in rows for name, value in row.items() if value not in (None, "", [])}
         names = [name for name in _KNOWN if name in used]
         names += sorted(used - set(CATALOG.names))
-        columns = {name: pa.array([row.get(name) or None for row in rows], _type(name)) for name in names}
+        limits.check_columns(names)
+        columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
         tags = [[{"tag": tag, "weight": weight} for tag, weight in sorted(row["tags"].items())] or None for row in rows]
         return pa.table({**columns, "tags": pa.array(tags, CATALOG.field("tags").type)})
 
@@ -158,5 +218,38 @@ class CatalogBuilder:
             yield Category(name=name, kind=kind, tags=tuple(members))
 
 
-def _type(name: str) -> pa.DataType:
-    return CATALOG.field(name).type if name in CATALOG.names else pa.string()
+def _further(value: FurtherValue) -> FurtherValue:
+    """A value of a further column; raises ValueError for one that cannot be stored."""
+    if isinstance(value, list):
+        return [found for text in value if (found := track_values.text(text)) is not None]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    return track_values.text(value) if isinstance(value, str) else value
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    values = [None if value in ("", []) else value for value in values]
+    return pa.array(values, CATALOG.field(name).type) if name in CATALOG.names else further_column(values)
+
+
+def further_column(values: list[Any]) -> pa.Array:
+    """A further column, in the one type that its values share, or as text."""
+    kind = _type({type(value) for value in values} - {type(None)})
+    if kind == pa.string():
+        values = [value if value is None or isinstance(value, str) else str(value) for value in values]
+    return pa.array(values, kind)
+
+
+def _type(kinds: set[type]) -> pa.DataType:
+    """The type of a column with values of these types; text if no single type fits."""
+    if kinds == {int, float}:
+        return pa.float64()
+    (kind,) = kinds if len(kinds) == 1 else (str,)
+    return {
+        bool: pa.bool_(),
+        int: pa.int64(),
+        float: pa.float64(),
+        datetime.date: pa.date32(),
+        datetime.datetime: pa.timestamp("us", "UTC"),
+        list: pa.list_(pa.string()),
+    }.get(kind, pa.string())

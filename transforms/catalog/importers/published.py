@@ -6,8 +6,9 @@ from typing import Any
 
 from transforms import storage
 from transforms.catalog.importers.builder import CatalogBuilder, RowTags
+from transforms.catalog.importers.layout import CsvLayout
 from transforms.catalog.importers.source_table import SourceRow, SourceTable, read_table
-from transforms.catalog.importers.tabular import CsvLayout, import_csv
+from transforms.catalog.importers.tabular import import_csv
 from transforms.taxonomy.tag_ids import shown, slug, tag_id
 
 SPLIT = "split"
@@ -152,8 +153,10 @@ def import_magnatagatune(
 
 def _magna_layout(url: str) -> CsvLayout:
     if "tags" in read_table(url).names:
-        return CsvLayout(renamed={"track_id": "clip_id", "uri": "path"}, lists=[("tag", "tags")])
-    return CsvLayout(renamed={"track_id": "clip_id", "uri": "mp3_path"}, wide=[("tag", ["*"])])
+        return CsvLayout(
+            renamed={"track_id": "clip_id", "uri": "path"}, lists=[("tag", "tags")], separator="|", typed=False
+        )
+    return CsvLayout(renamed={"track_id": "clip_id", "uri": "mp3_path"}, wide=[("tag", ["*"])], typed=False)
 
 
 def _merge_synonyms(imported: CatalogBuilder) -> None:

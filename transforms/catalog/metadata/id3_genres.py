@@ -1,6 +1,6 @@
-"""The genres in the ID3 tags of a file, as they are written there.
+"""The genres and the MusicBrainz id in the ID3 tags of a file, as they are written there.
 
-Libraries convert a genre's code to a name, and lose the text and the codes after the first one.
+Libraries convert a genre's code to a name, and lose the text and the codes after the first one. Few read frames of ids.
 """
 
 import struct
@@ -13,20 +13,40 @@ _MOST_TAG = 1 << 28
 """Most bytes of a tag; the format allows no more."""
 _MOST_TEXT = 1 << 16
 """Most bytes of a frame with genres."""
+_MUSICBRAINZ = b"http://musicbrainz.org\0"
+"""Owner of the frame in which MusicBrainz Picard writes the id of the recording."""
 _CODECS = {0: "latin-1", 1: "utf-16", 2: "utf-16-be", 3: "utf-8"}
 
 
 def id3_genres(stream: BinaryIO) -> list[str]:
     """The texts of the genre frames at the start of a file, or in a chunk of WAV and AIFF; else the code of ID3v1."""
+    found = [
+        text
+        for name, content in _file_frames(stream)
+        if name in (b"TCON", b"TCO") and content[:1]
+        for text in _texts(content)
+    ]
+    stream.seek(0)
+    return found or ([] if stream.read(4) in (b"RIFF", b"FORM") else _v1_genre(stream))
+
+
+def id3_recording_id(stream: BinaryIO) -> str | None:
+    """The MusicBrainz id of the recording in a frame `UFID`."""
+    for name, content in _file_frames(stream):
+        if name in (b"UFID", b"UFI") and content.startswith(_MUSICBRAINZ):
+            return content[len(_MUSICBRAINZ) :].decode("ascii", "replace").strip("\0 ")
+    return None
+
+
+def _file_frames(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The frames of the tag at the start of a file, or in a chunk of WAV and AIFF."""
     stream.seek(0)
     start = stream.read(12)
     if start[:3] == b"ID3":
         stream.seek(0)
-        found = list(_tag_genres(stream))
-        return found or _v1_genre(stream)
-    if start[:4] == b"RIFF" or start[:4] == b"FORM":
-        return list(_chunk_genres(stream, "<I" if start[:4] == b"RIFF" else ">I"))
-    return _v1_genre(stream)
+        yield from _tag_frames(stream)
+    elif start[:4] in (b"RIFF", b"FORM"):
+        yield from _chunk_frames(stream, "<I" if start[:4] == b"RIFF" else ">I")
 
 
 def _v1_genre(stream: BinaryIO) -> list[str]:
@@ -35,18 +55,18 @@ def _v1_genre(stream: BinaryIO) -> list[str]:
     return [str(tag[127])] if len(tag) == _V1 and tag[:3] == b"TAG" else []
 
 
-def _chunk_genres(stream: BinaryIO, size_format: str) -> Iterator[str]:
+def _chunk_frames(stream: BinaryIO, size_format: str) -> Iterator[tuple[bytes, bytes]]:
     stream.seek(12)
     while len(head := stream.read(8)) == 8:
         size = struct.unpack(size_format, head[4:])[0]
         after = stream.tell() + size + size % 2
         if head[:4] in (b"id3 ", b"ID3 "):
-            yield from _tag_genres(stream)
+            yield from _tag_frames(stream)
         stream.seek(after)
 
 
-def _tag_genres(stream: BinaryIO) -> Iterator[str]:
-    """The genres of the tag that begins at the stream's position."""
+def _tag_frames(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The frames of the tag that begins at the stream's position."""
     head = stream.read(10)
     if len(head) < 10 or head[:3] != b"ID3" or head[3] not in (2, 3, 4):
         return
@@ -54,9 +74,7 @@ def _tag_genres(stream: BinaryIO) -> Iterator[str]:
     body = stream.read(min(_synchsafe(head[6:]), _MOST_TAG))
     if flags & 0x80 and version < 4:
         body = body.replace(b"\xff\x00", b"\xff")
-    for name, content in _frames(body, version, extended=bool(flags & 0x40)):
-        if name in (b"TCON", b"TCO") and content[:1]:
-            yield from _texts(content)
+    yield from _frames(body, version, extended=bool(flags & 0x40))
 
 
 def _frames(body: bytes, version: int, *, extended: bool) -> Iterator[tuple[bytes, bytes]]:

@@ -1,0 +1,1 @@
+"""The bodies of `import`: one module per kind of source."""

@@ -1,0 +1,1 @@
+"""Libraries of other programs: DJ software, players, playlists, delivery tables."""
