@@ -162,9 +162,9 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def upload(local_path: Path, url: str) -> None:
+def upload(local_path: Path, url: str, replace: bool = False) -> None:
     """See `storage.upload`."""
-    _commit(url, lambda partial: _link_or_copy(local_path, partial), _link)
+    _commit(url, lambda partial: _link_or_copy(local_path, partial), _replace if replace else _link)
 
 
 def _link_or_copy(source: Path, partial: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from transforms.schemas.tables import TABLES
+from transforms.storage.scratch import open_scratch
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
@@ -96,13 +97,16 @@ def other_snapshots(sql: str) -> tuple[bool, list[int]]:
 
 @contextlib.contextmanager
 def connect(
-    snapshot: SnapshotReader, *, previous: bool = False, numbers: Iterable[int] = ()
+    snapshot: SnapshotReader, *, previous: bool = False, numbers: Iterable[int] = (), memory_bytes: int | None = None
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """A DuckDB connection with one view per table of the snapshot, locked down.
+
+    What does not fit in memory is spilled to a temporary folder, which is new, empty and removed at the end.
 
     Args:
       previous: also create `previous_<table>` views of the parent snapshot; without a parent they are empty.
       numbers: also create `snapshot_<number>_<table>` views of these snapshots of the same table.
+      memory_bytes: most memory of a query; by default 80 % of the machine's.
 
     Raises:
       ModuleNotFoundError: DuckDB is not installed.
@@ -117,20 +121,22 @@ def connect(
     opened |= {f"snapshot_{number}_": open_snapshot(snapshot.root, number) for number in numbers}
     files = {name: file for reader in opened.values() if reader for name, file in _files(reader).items()}
     statements = [view for prefix, reader in opened.items() for view in _views(reader, prefix)]
-    connection = duckdb.connect(":memory:")
-    try:
+    with open_scratch() as scratch, duckdb.connect(":memory:") as connection:
         connection.register_filesystem(_file_system(files))
-        for statement in [*statements, *_locks(files)]:
-            connection.execute(statement)
-        yield connection
-    finally:
-        connection.unregister_filesystem(PROTOCOL)
-        connection.close()
+        try:
+            for statement in [*statements, *_locks(files, scratch.folder, memory_bytes)]:
+                connection.execute(statement)
+            yield connection
+        finally:
+            connection.unregister_filesystem(PROTOCOL)
 
 
-def _locks(files: Iterable[str]) -> list[str]:
-    """Statements after which the connection opens only these files."""
+def _locks(files: Iterable[str], scratch: str, memory_bytes: int | None) -> list[str]:
+    """Statements after which the connection opens only these files, and its own temporary ones."""
     return [
+        *([] if memory_bytes is None else [f"SET memory_limit = '{memory_bytes}B'"]),
+        # DuckDB may read this folder: its default is `.tmp` in the working folder, which others may have filled.
+        f"SET temp_directory = {quoted(scratch)}",
         "SET python_enable_replacements = false",
         "SET TimeZone = 'UTC'",
         f"SET allowed_paths = [{', '.join(quoted(name) for name in files)}]",

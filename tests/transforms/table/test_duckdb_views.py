@@ -57,11 +57,30 @@ def test_folders_do_not_become_columns(connection):
         "INSTALL httpfs",
         "SET enable_external_access = true",
         "SET allowed_paths = ['/etc/passwd']",
+        "SET temp_directory = '/etc'",
+        "SET memory_limit = '1TB'",
+        "PRAGMA temp_directory = '/etc'",
     ],
 )
 def test_nothing_else_can_be_opened(connection, sql):
     with pytest.raises(duckdb.Error):
         connection.sql(sql).fetchall()
+
+
+def test_only_a_new_folder_takes_what_is_spilled(table, tmp_path, monkeypatch):
+    (tmp_path / ".tmp").mkdir()
+    (tmp_path / ".tmp" / "secret.txt").write_text("secret")
+    monkeypatch.chdir(tmp_path)
+    with connect(open_snapshot(table, 2), memory_bytes=100_000_000) as connection:
+        with pytest.raises(duckdb.PermissionException):  # DuckDB may read its temporary folder, by default `.tmp`
+            connection.sql("SELECT * FROM read_text('.tmp/secret.txt')").fetchall()
+        ((folder, limit),) = connection.sql(
+            "SELECT current_setting('temp_directory'), current_setting('memory_limit')"
+        ).fetchall()
+        assert list(Path(folder).iterdir()) == [] and limit == "95.3 MiB"
+        many = "SELECT count(*) FROM (SELECT hash(i) AS h, count(*) FROM range(4000000) t(i) GROUP BY h)"
+        assert connection.sql(many).fetchall() == [(4_000_000,)]
+    assert not Path(folder).exists()
 
 
 @pytest.mark.parametrize("statement", ["{}", "WITH written AS ({}) SELECT * FROM written"])
@@ -81,7 +100,16 @@ def test_python_variables_are_not_tables(connection):
 
 
 @pytest.mark.parametrize(
-    "sql", ["SELECT 1", "FROM tracks", "WITH a AS (SELECT 1) FROM a", "DESCRIBE tracks", "VALUES (1)"]
+    "sql",
+    [
+        "SELECT 1",
+        "FROM tracks",
+        "WITH a AS (SELECT 1) FROM a",
+        "DESCRIBE tracks",
+        "SHOW TABLES",
+        "SUMMARIZE tracks",
+        "VALUES (1)",
+    ],
 )
 def test_questions_are_allowed(connection, sql):
     check_question(connection, sql)
