@@ -16,11 +16,11 @@ from transforms.storage import StorageError
 from transforms.table.duckdb_views import NotReadOnly, check_question, connect, other_snapshots
 from transforms.table.reader import SnapshotReader
 
-BATCH_ROWS = 10_000
+_BATCH_ROWS = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Limits:
+class QueryLimits:
     """What a query may use.
 
     Attributes:
@@ -52,7 +52,7 @@ class Reply:
 class Session:
     """Answers questions about a snapshot, one at a time."""
 
-    def __init__(self, snapshot: SnapshotReader, limits: Limits) -> None:
+    def __init__(self, snapshot: SnapshotReader, limits: QueryLimits) -> None:
         self.snapshot, self.limits = snapshot, limits
         self._interrupt: Callable[[], None] = lambda: None
 
@@ -80,7 +80,7 @@ class Session:
                 described = description(connection, self.snapshot, sql)
                 with limit.running():
                     reader = (
-                        connection.sql(sql).to_arrow_reader(BATCH_ROWS) if described is None else described.to_reader()
+                        connection.sql(sql).to_arrow_reader(_BATCH_ROWS) if described is None else described.to_reader()
                     )
             names = unique_names(reader.schema.names)
             schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])

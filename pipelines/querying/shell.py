@@ -11,7 +11,7 @@ from types import ModuleType
 from pipelines.inputs.user_state import state_folder
 from pipelines.querying.completions import DELIMITERS, Words, is_complete, words_of
 from pipelines.querying.session import Reply, Session
-from pipelines.querying.time_limit import GRACE_S
+from pipelines.querying.time_limit import REACTION_S
 from pipelines.terminal.errors import DONE, CommandFailed, print_error
 from pipelines.terminal.signals import ctrl_c_raises, end_process
 from pipelines.terminal.standard_output import standard_output
@@ -104,8 +104,8 @@ def _wait(ended: threading.Event, session: Session) -> bool:
             cancelled_s = cancelled_s or time.monotonic()
         if cancelled_s is not None:
             session.interrupt()
-            if time.monotonic() - cancelled_s > GRACE_S:
-                end_process(130, f"the query does not react to Ctrl-C within {GRACE_S:g} s: the shell was ended")
+            if time.monotonic() - cancelled_s > REACTION_S:
+                end_process(130, f"the query does not react to Ctrl-C within {REACTION_S:g} s: the shell was ended")
 
 
 @contextlib.contextmanager

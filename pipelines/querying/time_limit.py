@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pipelines.terminal.errors import FAILED, CommandFailed
 from pipelines.terminal.signals import end_process
 
-GRACE_S = 5.0
+REACTION_S = 5.0
 """Seconds in which a query has to react. DuckDB does not look for an interrupt within one call of a function."""
 
 _AGAIN_S = 0.1
@@ -20,7 +20,7 @@ class TimeLimit:
     Args:
       seconds: most seconds; None for no limit.
       interrupt: asks the query to stop.
-      end: is called if it does not stop within `GRACE_S`; by default it ends this process.
+      end: is called if it does not stop within `REACTION_S`; by default it ends this process.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class TimeLimit:
             return
         expired.set()
         # Once may be too early: an interrupt between two steps of a query is forgotten.
-        for _ in range(round(GRACE_S / _AGAIN_S)):
+        for _ in range(round(REACTION_S / _AGAIN_S)):
             self._interrupt()
             if ended.wait(_AGAIN_S):
                 return

@@ -8,9 +8,9 @@ from typing import Any
 from pipelines.terminal.comma_separated import flat_text
 from pipelines.terminal.errors import CommandFailed
 
-MOST_ROWS = 1_048_576
-MOST_COLUMNS = 16_384
-MOST_CHARS = 32_767
+SHEET_ROWS = 1_048_576
+SHEET_COLUMNS = 16_384
+CELL_CHARS = 32_767
 """Limits of one sheet: rows with the header, columns, and characters of a cell in UTF-16."""
 
 _EXACT = 10**15
@@ -34,8 +34,8 @@ def write_workbook(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any
         raise CommandFailed(
             f"{error.name} is not installed, which writes xlsx: pip install 'catalog-tagger[xlsx]', or write .csv"
         ) from error
-    if len(names) > MOST_COLUMNS:
-        raise CommandFailed(f"the answer has {len(names)} columns, a sheet has at most {MOST_COLUMNS}: {_OTHERS}")
+    if len(names) > SHEET_COLUMNS:
+        raise CommandFailed(f"the answer has {len(names)} columns, a sheet has at most {SHEET_COLUMNS}: {_OTHERS}")
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": folder})
         book.use_zip64()
@@ -45,9 +45,9 @@ def write_workbook(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any
         for column, name in enumerate(names):
             sheet.write_string(0, column, _checked(name, name, 0), bold)
         for number, row in enumerate(rows, start=1):
-            if number >= MOST_ROWS:
+            if number >= SHEET_ROWS:
                 raise CommandFailed(
-                    f"the answer has more than {MOST_ROWS - 1} rows, a sheet has no more besides its header: "
+                    f"the answer has more than {SHEET_ROWS - 1} rows, a sheet has no more besides its header: "
                     f"{_OTHERS}, or add a LIMIT"
                 )
             for column, value in enumerate(row):
@@ -68,8 +68,8 @@ def _write_cell(sheet: Any, row: int, column: int, value: Any, name: str) -> Non
 
 def _checked(text: str, name: str, row: int) -> str:
     size = len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
-    if size > MOST_CHARS:
+    if size > CELL_CHARS:
         raise CommandFailed(
-            f"column {name!r}, row {row}: {size} characters, a cell of a sheet has at most {MOST_CHARS}: {_OTHERS}"
+            f"column {name!r}, row {row}: {size} characters, a cell of a sheet has at most {CELL_CHARS}: {_OTHERS}"
         )
     return text

@@ -8,7 +8,7 @@ import sys
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.table import chosen_snapshot
 from pipelines.querying.output_files import checked_target, write_file
-from pipelines.querying.session import Limits, Reply, Session
+from pipelines.querying.session import QueryLimits, Reply, Session
 from pipelines.querying.shell import run_shell
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.comma_separated import write_csv
@@ -25,7 +25,7 @@ def run(args: Arguments, form: str, *, is_chosen: bool) -> int:
       form: `table`, `csv`, `safe-csv` or `json`.
       is_chosen: whether the user has chosen that.
     """
-    session = Session(chosen_snapshot(args), Limits(timeout_s=args.timeout, memory_bytes=args.memory_limit))
+    session = Session(chosen_snapshot(args), QueryLimits(timeout_s=args.timeout, memory_bytes=args.memory_limit))
     if args.sql is None and _is_interactive():
         if args.output is not None:
             raise UsageError("--output: give the SQL too, or leave --output out to get the interactive shell")

@@ -75,7 +75,7 @@ def test_the_limits_of_a_workbook_are_told(tmp_path, monkeypatch):
         write_workbook(tmp_path / "a.xlsx", ["c"], [["a" * 32_767], ["😀" * 16_384]])
     with pytest.raises(CommandFailed, match="16385 columns, a sheet has at most 16384"):
         write_workbook(tmp_path / "b.xlsx", ["c"] * 16_385, [])
-    monkeypatch.setattr(workbook, "MOST_ROWS", 11)
+    monkeypatch.setattr(workbook, "SHEET_ROWS", 11)
     write_workbook(tmp_path / "c.xlsx", ["c"], ([n] for n in range(10)))
     with pytest.raises(CommandFailed, match="more than 10 rows, a sheet has no more besides its header: "):
         write_workbook(tmp_path / "d.xlsx", ["c"], ([n] for n in range(11)))

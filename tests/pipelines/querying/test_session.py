@@ -1,4 +1,4 @@
-"""Limits on time and memory, and what SHOW TABLES and DESCRIBE say."""
+"""QueryLimits on time and memory, and what SHOW TABLES and DESCRIBE say."""
 
 import json
 import threading
@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.querying import time_limit
-from pipelines.querying.session import Limits, Session
+from pipelines.querying.session import QueryLimits, Session
 from pipelines.querying.time_limit import TimeLimit
 from pipelines.terminal.errors import CommandFailed
 from tests.support.published import fake_bundle, publish_table
@@ -45,7 +45,7 @@ def test_a_query_within_its_limit_is_not(table, capsys):
 
 
 def test_a_query_that_does_not_react_ends_the_process(monkeypatch):
-    monkeypatch.setattr(time_limit, "GRACE_S", 0.2)
+    monkeypatch.setattr(time_limit, "REACTION_S", 0.2)
     asked, ended = [], threading.Event()
     limit = TimeLimit(0.05, lambda: asked.append(1), lambda message: ended.set())
     with pytest.raises(CommandFailed, match=r"interrupted after 0\.05 s"), limit.running():
@@ -115,7 +115,7 @@ def test_nothing_hides_behind_them(table, capsys, sql):
 
 
 def test_one_session_answers_about_several_snapshots(table):
-    session = Session(open_snapshot(table), Limits())
+    session = Session(open_snapshot(table), QueryLimits())
     for sql, count in (
         ("SELECT count(*) AS n FROM tracks", 12),
         ("SELECT count(*) AS n FROM snapshot_1_tracks", 6),
