@@ -18,9 +18,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
-PURE = (
-    f"audio features extraction taxonomy catalog splits dataset table tagging publishing comparison telemetry {GROUND}"
-)
+PURE = f"audio features extraction taxonomy catalog splits dataset table tagging publishing comparison telemetry embedded_tags {GROUND}"
+WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
 
 MAY_IMPORT = {
@@ -38,6 +37,7 @@ MAY_IMPORT = {
     "transforms.table": GROUND,
     "transforms.tagging": f"table taxonomy extraction audio {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",
+    "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,
     "models.embedding": "features formats telemetry",
@@ -54,8 +54,9 @@ MAY_IMPORT = {
     "pipelines.launch": "terminal inputs storage",
     "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
     "pipelines.querying": f"terminal inputs table {GROUND}",
+    "pipelines.exporting": f"terminal inputs querying table embedded_tags taxonomy audio {GROUND}",
     "pipelines.waves": f"launch transforms {PURE}",
-    "pipelines.jobs": f"terminal synthesis inputs launch checks waves transforms models {MODELS} {PURE}",
+    "pipelines.jobs": f"terminal synthesis inputs launch checks waves {WRITERS} transforms models {MODELS} {PURE}",
     "pipelines.reading": f"terminal inputs querying launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",

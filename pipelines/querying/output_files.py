@@ -1,7 +1,7 @@
 """Writes an answer into a file: Parquet, CSV or an Excel workbook, chosen by the suffix of its name."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -57,17 +57,24 @@ def write_file(target: Target, reply: Reply) -> int:
       CommandFailed: the query fails, or the format cannot have this answer.
       StorageError: the file cannot be written.
     """
+    counted = _Counted(reply)
+    finish_file(target, lambda path: _WRITERS[target.suffix](path, counted.reply, target))
+    return counted.rows
+
+
+def finish_file(target: Target, write: Callable[[Path], None]) -> None:
+    """Lets `write` make a local file, which then gets the target's name. See `write_file` for errors."""
     with open_scratch() as scratch:
         path = Path(scratch.folder, f"answer.{target.suffix}")
-        counted = _Counted(reply)
         try:
-            _WRITERS[target.suffix](path, counted.reply, target)
+            write(path)
         except pa.ArrowNotImplementedError as error:
             raise CommandFailed(f"{target.url}: {error}: cast the column to VARCHAR") from error
+        except storage.StorageError:
+            raise
         except OSError as error:
             raise storage.StorageError(f"{path}: {error.strerror or error}: let TMPDIR name another folder") from error
         storage.upload(path, target.url, replace=target.replace)
-        return counted.rows
 
 
 class _Counted:
@@ -85,8 +92,23 @@ class _Counted:
 
 def _write_parquet(path: Path, reply: Reply, target: Target) -> None:
     with pq.ParquetWriter(path, reply.schema, compression="zstd", write_page_checksum=True) as writer:
-        for batch in reply.batches:
-            writer.write_batch(batch)
+        for group in _row_groups(reply.batches):
+            writer.write_table(pa.Table.from_batches(group))
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Batches of about `_GROUP_BYTES` together."""
+    group: list[pa.RecordBatch] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(one.nbytes for one in group) >= _GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+_GROUP_BYTES = 32 << 20
 
 
 def _write_csv(path: Path, reply: Reply, target: Target) -> None:
