@@ -15,6 +15,25 @@ from pipelines.terminal.command import Command
 @snapshot_flags
 @click.option("--wide", is_flag=True, help="Write one row per track and one column per tag to --output.")
 @click.option(
+    "--into-files",
+    metavar="FOLDER",
+    help="Write copies of the audio files there, with the positive tags in ID3v2, Vorbis comments or MP4 items.",
+)
+@click.option(
+    "--in-place",
+    metavar="UNDO",
+    help="Write the fields into the audio files themselves. UNDO is a new folder: the list of what was there before.",
+)
+@click.option("--restore", metavar="UNDO", help="Give the files of such a list their earlier bytes.")
+@click.option(
+    "--rekordbox", is_flag=True, help="Write the tracks and a playlist per tag as XML for Rekordbox to --output."
+)
+@click.option(
+    "--beets",
+    metavar="LIBRARY",
+    help="Write a copy of this Beets library to --output (.db), with the tags as attributes such as tags_mood.",
+)
+@click.option(
     "--output",
     metavar="FILE",
     help="With --wide: .parquet or .csv. With --rekordbox: .xml. With --beets: the copy of the library.",
@@ -43,6 +62,21 @@ from pipelines.terminal.command import Command
     multiple=True,
     metavar="PATTERN",
     help="Only these tags: mood/calm, or mood/* for a category. Repeatable (default: all).",
+)
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="CATEGORY=NAME",
+    help="Name of the field of a category, such as mood=MOOD or genre=GENRE (default: TAGS_MOOD). Repeatable.",
+)
+@click.option(
+    "--catalog-root",
+    metavar="FOLDER",
+    help="Folder or gs:// prefix that the relative uris of the catalog start from; for all forms but --wide.",
+)
+@click.option(
+    "--allow-root", multiple=True, metavar="PREFIX", help="Also read audio beneath this folder or prefix. Repeatable."
 )
 @force_flag
 @answer_flags

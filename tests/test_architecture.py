@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
-PURE = f"audio features extraction taxonomy catalog splits dataset table tagging publishing comparison telemetry embedded_tags {GROUND}"
+PURE = (
+    "audio features extraction taxonomy catalog splits dataset table tagging publishing comparison telemetry "
+    f"embedded_tags {GROUND}"
+)
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
 
@@ -54,7 +57,7 @@ MAY_IMPORT = {
     "pipelines.launch": "terminal inputs storage",
     "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
     "pipelines.querying": f"terminal inputs table {GROUND}",
-    "pipelines.exporting": f"terminal inputs querying table embedded_tags taxonomy audio {GROUND}",
+    "pipelines.exporting": f"terminal inputs querying table embedded_tags audio {GROUND}",
     "pipelines.waves": f"launch transforms {PURE}",
     "pipelines.jobs": f"terminal synthesis inputs launch checks waves {WRITERS} transforms models {MODELS} {PURE}",
     "pipelines.reading": f"terminal inputs querying launch checks models.bundles models.trunks {PURE}",

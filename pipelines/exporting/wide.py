@@ -144,7 +144,7 @@ def write_wide_csv(path: Path, reply: Reply, metadata: int, *, safe: bool) -> No
 
 def _is_exact(type_: pa.DataType) -> bool:
     """Whether Arrow writes the values as this project does."""
-    return pa.types.is_integer(type_) or pa.types.is_boolean(type_)
+    return bool(pa.types.is_integer(type_) or pa.types.is_boolean(type_))
 
 
 def _texts(column: pa.Array, *, safe: bool) -> pa.Array:

@@ -2,13 +2,21 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import tqdm
 
 from transforms.extraction.tally import EXTRACTED
 
 INTERVAL_S = 0.2
+
+Track = TypeVar("Track")
+
+
+def shown_progress(tracks: Iterable[Track], what: str, total: int) -> Iterator[Track]:
+    """The same tracks, which are counted on stderr while they are taken, if stderr is a terminal."""
+    yield from tqdm.tqdm(tracks, total=total, unit=" tracks", desc=what, disable=None, leave=False)
 
 
 @contextlib.contextmanager

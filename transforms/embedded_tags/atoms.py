@@ -4,10 +4,10 @@ A field becomes an item `----` with its name, but GENRE has one of its own. If t
 offsets of the audio's chunks are shifted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from transforms.embedded_tags.splices import Fields, NotWritable, Splice
+from transforms.embedded_tags.splices import SEPARATOR, Fields, NotWritable, Splice
 
 _GENRE, _OLD_GENRE, _FREE_FORM = b"\xa9gen", b"gnre", b"----"
 _MEAN = b"com.apple.iTunes"
@@ -34,16 +34,17 @@ def mp4_splices(data: bytes, fields: Fields) -> list[Splice]:
     """
     top = list(_atoms(data, 0, len(data)))
     moov = _one(top, b"moov")
-    if moov is None or any(atom.name == b"moof" for atom in top) or _child(data, moov, b"mvex"):
+    if moov is None or any(atom.name == b"moof" for atom in top) or _one(_children(data, moov), b"mvex"):
         raise NotWritable("it is a fragmented MP4, or has no list of its contents")
-    parents, place = _place(data, moov)
-    old = data[place.body : place.end] if place.name == b"ilst" else b""
-    new = _with_items(old, fields)
-    inserted = _wrapped(new, len(parents))
-    start, end = (place.at, place.end) if place.name == b"ilst" else (place.end, place.end)
+    parents, found = _place(data, moov)
+    if found is None:
+        # Behind the last child: QuickTime may end the list by four zero bytes.
+        start = end = max((child.end for child in _children(data, parents[-1])), default=parents[-1].body)
+        inserted = _wrapped(_with_items(b"", fields), len(parents)) if any(fields.values()) else b""
+    else:
+        start, end = found.at, found.end
+        inserted = _atom(b"ilst", _with_items(data[found.body : end], fields))
     growth = len(inserted) - (end - start)
-    if not growth and data[start:end] == inserted:
-        return []
     sizes = [_resized(data, parent, growth) for parent in parents]
     return [Splice(start, end, inserted), *sizes, *_shifted(data, moov, end, growth)]
 
@@ -65,25 +66,21 @@ def _one(atoms: list[_Atom], name: bytes) -> _Atom | None:
     return next((atom for atom in atoms if atom.name == name), None)
 
 
-def _child(data: bytes, parent: _Atom, name: bytes) -> _Atom | None:
+def _children(data: bytes, parent: _Atom) -> list[_Atom]:
     # `meta` has four bytes of version and flags; in QuickTime files it has none, and its first child comes at once.
     skip = 4 if parent.name == b"meta" and data[parent.body + 4 : parent.body + 8] != b"hdlr" else 0
-    stop = parent.end
-    if parent.name == b"udta" and data[stop - 4 : stop] == bytes(4):  # QuickTime ends the list by a zero
-        stop -= 4
-    return _one(list(_atoms(data, parent.body + skip, stop)), name)
+    return list(_atoms(data, parent.body + skip, parent.end))
 
 
-def _place(data: bytes, moov: _Atom) -> tuple[list[_Atom], _Atom]:
-    """The atoms around the list of items, from the outside, and the list or, if there is none, the innermost atom."""
-    parents, place = [], moov
-    for name in (b"udta", b"meta", b"ilst"):
-        parents.append(place)
-        found = _child(data, place, name)
+def _place(data: bytes, moov: _Atom) -> tuple[list[_Atom], _Atom | None]:
+    """The atoms around the list of items that exist, from the outside, and the list; None if there is none."""
+    parents = [moov]
+    for name in (b"udta", b"meta"):
+        found = _one(_children(data, parents[-1]), name)
         if found is None:
-            return parents, place
-        place = found
-    return parents, place
+            return parents, None
+        parents.append(found)
+    return parents, _one(_children(data, parents[-1]), b"ilst")
 
 
 def _wrapped(items: bytes, depth: int) -> bytes:
@@ -115,8 +112,8 @@ def _field(items: bytes, item: _Atom) -> str | None:
     return parts.get(b"name", b"").decode("utf-8", errors="replace").upper()
 
 
-def _item(field: str, values: object) -> bytes:
-    data = b"".join(_atom(b"data", _UTF_8.to_bytes(4) + bytes(4) + str(value).encode()) for value in values)  # type: ignore[attr-defined]
+def _item(field: str, values: Sequence[str]) -> bytes:
+    data = _atom(b"data", _UTF_8.to_bytes(4) + bytes(4) + SEPARATOR.join(values).encode())
     if field == "GENRE":
         return _atom(_GENRE, data)
     return _atom(_FREE_FORM, _atom(b"mean", bytes(4) + _MEAN) + _atom(b"name", bytes(4) + field.encode()) + data)

@@ -8,7 +8,7 @@ from transforms.embedded_tags.atoms import mp4_splices
 from transforms.embedded_tags.id3 import id3_splices
 from transforms.embedded_tags.native_flac import flac_splices
 from transforms.embedded_tags.ogg import ogg_splices
-from transforms.embedded_tags.splices import Fields, NotWritable, Splice
+from transforms.embedded_tags.splices import Fields, NotWritable, Splice, trimmed
 
 
 def field_splices(data: bytes, fields: Fields) -> list[Splice]:
@@ -21,6 +21,14 @@ def field_splices(data: bytes, fields: Fields) -> list[Splice]:
     Raises:
       NotWritable: the file has another format, or is damaged.
     """
+    return [
+        found
+        for found in (trimmed(data, splice) for splice in _splices(data, fields))
+        if found.data or found.start < found.end
+    ]
+
+
+def _splices(data: bytes, fields: Fields) -> list[Splice]:
     try:
         kind = sniff(data)
     except TrackError as error:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from transforms.embedded_tags.splices import Fields, NotWritable, Splice
+from transforms.embedded_tags.splices import SEPARATOR, Fields, NotWritable, Splice
 
 _UNSYNCHRONISED, _EXTENDED, _FOOTER = 0x80, 0x40, 0x10
 _MOST_BYTES = (1 << 28) - 1
@@ -26,7 +26,7 @@ class _Frame(NamedTuple):
 
 
 def id3_splices(data: bytes, fields: Fields) -> list[Splice]:
-    """The change of an MPEG audio file with or without an ID3v2 tag: the whole tag.
+    """The changes of an MPEG audio file with or without an ID3v2 tag.
 
     Raises:
       NotWritable: the tag is damaged or of another version.
@@ -37,7 +37,7 @@ def id3_splices(data: bytes, fields: Fields) -> list[Splice]:
     if version not in _OWN or (version == 2 and flags & _EXTENDED):
         raise NotWritable(f"its ID3 tag has version 2.{version} or is compressed")
     end = 10 + _syncsafe(data[6:10])
-    body, padding = data[10:end], b""
+    body = data[10:end]
     if end > len(data):
         raise NotWritable("its ID3 tag is longer than the file")
     if flags & _UNSYNCHRONISED and version < 4:
@@ -46,14 +46,19 @@ def id3_splices(data: bytes, fields: Fields) -> list[Splice]:
     frames, at = _frames(body, version)
     padding = body[at:]
     kept = [frame for frame in frames if _field(frame, version) not in fields]
-    new = _tag(version, [*kept, *_new_frames(version, fields)], padding)
-    return [Splice(0, end + (10 if flags & _FOOTER and version == 4 else 0), new)]
+    stop = end + (10 if flags & _FOOTER and version == 4 else 0)
+    frames = [*kept, *_new_frames(version, fields)]
+    if not frames and not padding:  # some decoders do not take an empty tag for one
+        return [Splice(0, stop, b"")]
+    # In version 2.4, the flag tells about frames that stay; what is added has no byte to which it applies.
+    new = _tag(version, frames, padding, flags & _UNSYNCHRONISED if version == 4 else 0)
+    return [Splice(0, 10, new[:10]), Splice(10, stop, new[10:])]
 
 
 def _syncsafe(size: bytes) -> int:
     if any(byte & 0x80 for byte in size):
         raise NotWritable("its ID3 tag is damaged: its size has set bits that must be 0")
-    return int.from_bytes(bytes(size)) if not any(size) else size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3]
+    return size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3]
 
 
 def _to_syncsafe(size: int) -> bytes:
@@ -114,9 +119,8 @@ def _new_frames(version: int, fields: Fields) -> list[_Frame]:
     made = []
     for field, values in fields.items():
         own = _OWN[version].get(field)
-        # Before version 2.4, a frame has one text.
-        joined = "\0".join(values) if version == 4 else "; ".join(values)
         if values:
+            joined = SEPARATOR.join(values)
             text = joined if own else f"{field}\0{joined}"
             made.append(_Frame(own or _USER[version], b"" if version == 2 else b"\0\0", _encoded(text, version)))
     return made
@@ -132,9 +136,9 @@ def _encoded(text: str, version: int) -> bytes:
     return bytes([_UTF_16]) + b"\0\0".join(parts)
 
 
-def _tag(version: int, frames: list[_Frame], padding: bytes = b"") -> bytes:
+def _tag(version: int, frames: list[_Frame], padding: bytes = b"", flags: int = 0) -> bytes:
     body = b"".join(_frame_bytes(frame, version) for frame in frames) + padding
-    return b"ID3" + bytes([version, 0, 0]) + _to_syncsafe(len(body)) + body
+    return b"ID3" + bytes([version, 0, flags]) + _to_syncsafe(len(body)) + body
 
 
 def _frame_bytes(frame: _Frame, version: int) -> bytes:

@@ -51,6 +51,8 @@ def _pages(data: bytes, at: int) -> Iterator[_Page]:
             raise NotWritable("it has several Ogg streams")
         yield _Page(at, at + length)
         at += length
+    if data.find(b"OggS", at) >= 0:
+        raise NotWritable("it has bytes between its Ogg pages")
 
 
 def _header(data: bytes, pages: list[_Page]) -> tuple[list[bytes], int]:

@@ -6,6 +6,9 @@ from typing import NamedTuple
 Fields = Mapping[str, Sequence[str]]
 """Name of a field in capitals, such as MOOD -> its values. Without values, the field is removed."""
 
+SEPARATOR = "; "
+"""Between the values of a field in ID3 and MP4. Both can have several texts, of which many readers show the first."""
+
 
 class NotWritable(ValueError):
     """Fields cannot be written into this file; the message says why."""
@@ -17,6 +20,30 @@ class Splice(NamedTuple):
     start: int
     end: int
     data: bytes
+
+
+def trimmed(data: bytes, splice: Splice) -> Splice:
+    """The same change without the bytes that are equal at its beginning and at its end.
+
+    >>> trimmed(b"abcdef", Splice(0, 6, b"abXYef"))
+    Splice(start=2, end=4, data=b'XY')
+    """
+    old, new = data[splice.start : splice.end], splice.data
+    first = _equal(old, new)
+    last = _equal(old[first:][::-1], new[first:][::-1])
+    return Splice(splice.start + first, splice.end - last, new[first : len(new) - last])
+
+
+def _equal(one: bytes, other: bytes) -> int:
+    """The number of equal bytes at the beginning, by bisection."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def spliced(data: bytes, splices: Iterable[Splice]) -> bytes:

@@ -155,6 +155,9 @@ def write_bytes(url: str, data: bytes) -> None:
 
 
 def _replace(partial: Path, target: Path) -> None:
+    """Replaces a file, whose permissions stay."""
+    with contextlib.suppress(FileNotFoundError):
+        partial.chmod(stat.S_IMODE(target.stat().st_mode))
     partial.replace(target)
 
 

@@ -123,7 +123,7 @@ def test_renamed_columns_are_told(table, tmp_path, capsys):
     ("words", "code", "message"),
     [
         (["--wide"], 2, "missing --output"),
-        ([], 2, "missing"),
+        ([], 2, "give exactly one of --wide, --into-files"),
         (["--wide", "--output", "a.xlsx"], 2, "end the name with .parquet, .csv"),
         (["--wide", "--output", "a.csv", "--tag", "moods/*"], 2, "--tag moods/*: no tag of snapshot 1 matches"),
         (["--wide", "--output", "a.csv", "--columns", "titel"], 1, "has no column 'titel'; columns are track_id, "),
