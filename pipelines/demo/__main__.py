@@ -24,7 +24,7 @@ DEMO_FOLDER = Path("demo")
 QUESTIONS = (
     (
         "Tags with scores: the positive tags of some tracks, best first",
-        "SELECT track_id, title, top_tags AS tags FROM tracks ORDER BY track_id LIMIT 10",
+        "SELECT track_id, title, top_tags[:3] AS tags FROM tracks ORDER BY track_id LIMIT 10",
     ),
     FREQUENT_TAGS,
     (

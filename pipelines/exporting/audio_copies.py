@@ -78,7 +78,7 @@ def write_copies(
     def one(track: TaggedTrack) -> tuple[str, str]:
         url = places.roots.url(track.uri)
         try:
-            target = storage.join(folder, inner_path(url, places.roots))
+            target = storage.join(folder, path_of_copy(url, places.roots))
             if not replace and storage.exists(target):
                 return EXISTS, ""
             if "://" not in url + target and os.path.realpath(url) == os.path.realpath(target):
@@ -101,7 +101,7 @@ def write_copies(
     return tally
 
 
-def inner_path(url: str, roots: SourceRoots) -> str:
+def path_of_copy(url: str, roots: SourceRoots) -> str:
     """The path of a source beneath the root that it is in.
 
     Raises:

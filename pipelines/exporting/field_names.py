@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.exporting.tagged_tracks import TaggedTrack
 from pipelines.terminal.errors import UsageError
-from transforms.embedded_tags.splices import Fields
+from transforms.embedded_tags.splices import FieldValues
 
-OWN = "TAGS_"
+OWN_PREFIX = "TAGS_"
 """Prefix of the fields that only this program writes."""
 
 
@@ -21,7 +21,7 @@ def field_names(categories: Sequence[str], given: Sequence[str]) -> dict[str, st
     Raises:
       UsageError: a value has another form, or names an unknown category; or a category needs a name.
     """
-    names = {category: OWN + re.sub(r"[^A-Z0-9]+", "_", category.upper()).strip("_") for category in categories}
+    names = {category: OWN_PREFIX + re.sub(r"[^A-Z0-9]+", "_", category.upper()).strip("_") for category in categories}
     for text in given:
         category, equals, name = text.partition("=")
         if not equals or not re.fullmatch(r"[A-Z][A-Z0-9_ ]*", name.upper()):
@@ -30,15 +30,15 @@ def field_names(categories: Sequence[str], given: Sequence[str]) -> dict[str, st
             raise UsageError(f"--field {text}: no category {category}; categories are {', '.join(categories)}")
         names[category] = name.upper()
     for category, name in names.items():
-        if name == OWN:
+        if name == OWN_PREFIX:
             raise UsageError(f"category {category} has no letter for the name of a field: give --field {category}=NAME")
     return names
 
 
-def fields_of(track: TaggedTrack, names: Mapping[str, str]) -> Fields:
+def fields_of(track: TaggedTrack, names: Mapping[str, str]) -> FieldValues:
     """The fields of a track. A field of this program without a tag is removed; another one stays as it is."""
     found = track.names()
     values: dict[str, list[str]] = {}
     for category, name in names.items():
         values.setdefault(name, []).extend(found.get(category, []))
-    return {name: texts for name, texts in values.items() if texts or name.startswith(OWN)}
+    return {name: texts for name, texts in values.items() if texts or name.startswith(OWN_PREFIX)}

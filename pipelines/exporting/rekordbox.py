@@ -17,7 +17,7 @@ from pipelines.exporting.tagged_tracks import TaggedTrack
 from transforms.storage import SourceRoots
 from transforms.storage.scratch import Scratch
 
-COLUMNS = ("title", "artist", "album", "year", "duration_s", "sample_rate", "bpm", "tempo_bpm")
+TRACK_FACTS = ("title", "artist", "album", "year", "duration_s", "sample_rate", "bpm", "tempo_bpm")
 """Columns of `tracks` that the XML has, if the table has them."""
 
 _GENRE = "genre"

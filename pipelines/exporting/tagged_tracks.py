@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.exporting.wide import TRACK_ID
-from transforms.table.reader import SnapshotReader
+from transforms.table.reader import TRACK_ID, SnapshotReader
 
 
 class PositiveTag(NamedTuple):

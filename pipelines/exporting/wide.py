@@ -15,9 +15,8 @@ from pipelines.terminal.comma_separated import flat_text
 from pipelines.terminal.printing import plain
 from pipelines.terminal.visible import safe_field
 from transforms.formats.dates import python_values
-from transforms.table.reader import SnapshotReader
+from transforms.table.reader import TRACK_ID, SnapshotReader
 
-TRACK_ID = "track_id"
 VALUES = {"score": ("score", pa.float32()), "flag": ("is_positive", pa.int8())}
 """What a cell has -> the column of `track_tags`, and its type in the wide table."""
 

@@ -11,7 +11,7 @@ from pipelines.exporting.beets import write_beets
 from pipelines.exporting.chosen_tags import chosen_tags
 from pipelines.exporting.field_names import field_names
 from pipelines.exporting.in_place import restore, write_in_place
-from pipelines.exporting.rekordbox import COLUMNS, write_rekordbox
+from pipelines.exporting.rekordbox import TRACK_FACTS, write_rekordbox
 from pipelines.exporting.tagged_tracks import TaggedTrack, tagged_tracks
 from pipelines.exporting.wide import wide_batches, wide_columns, wide_schema, write_wide_csv
 from pipelines.inputs.flags import Arguments
@@ -85,7 +85,7 @@ def _restore(args: Arguments) -> Answer:
 def _rekordbox(args: Arguments) -> Answer:
     snapshot = chosen_snapshot(args)
     target, roots = _target(args, "xml"), _places(args).roots
-    tracks = _shown(tagged_tracks(snapshot, chosen_tags(snapshot, args.tags), COLUMNS), snapshot)
+    tracks = _shown(tagged_tracks(snapshot, chosen_tags(snapshot, args.tags), TRACK_FACTS), snapshot)
     tallies: list[FileTally] = []
     with open_scratch() as scratch:
         finish_file(target, lambda path: tallies.append(write_rekordbox(path, tracks, roots, scratch)))

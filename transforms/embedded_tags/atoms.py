@@ -1,4 +1,4 @@
-"""Fields of an MP4 file: items of the list `moov/udta/meta/ilst`, as iTunes writes them (ISO 14496-12, QuickTime).
+"""FieldValues of an MP4 file: items of the list `moov/udta/meta/ilst`, as iTunes writes them (ISO 14496-12, QuickTime).
 
 A field becomes an item `----` with its name, but GENRE has one of its own. If the list grows before the audio, the
 offsets of the audio's chunks are shifted.
@@ -7,7 +7,7 @@ offsets of the audio's chunks are shifted.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from transforms.embedded_tags.splices import SEPARATOR, Fields, NotWritable, Splice
+from transforms.embedded_tags.splices import SEPARATOR, FieldValues, NotWritable, Splice
 
 _GENRE, _OLD_GENRE, _FREE_FORM = b"\xa9gen", b"gnre", b"----"
 _MEAN = b"com.apple.iTunes"
@@ -26,7 +26,7 @@ class _Atom(NamedTuple):
     end: int
 
 
-def mp4_splices(data: bytes, fields: Fields) -> list[Splice]:
+def mp4_splices(data: bytes, fields: FieldValues) -> list[Splice]:
     """The changes of an MP4 file.
 
     Raises:
@@ -95,7 +95,7 @@ def _atom(name: bytes, body: bytes) -> bytes:
     return (len(body) + 8).to_bytes(4) + name + body
 
 
-def _with_items(items: bytes, fields: Fields) -> bytes:
+def _with_items(items: bytes, fields: FieldValues) -> bytes:
     kept = [items[item.at : item.end] for item in _atoms(items, 0, len(items)) if _field(items, item) not in fields]
     return b"".join([*kept, *(_item(field, values) for field, values in fields.items() if values)])
 

@@ -2,17 +2,17 @@
 
 import struct
 
-from transforms.embedded_tags.splices import Fields, NotWritable
+from transforms.embedded_tags.splices import FieldValues, NotWritable
 
 VENDOR = b"catalog-tagger"
 
 
-def new_comments(fields: Fields) -> bytes:
+def new_comments(fields: FieldValues) -> bytes:
     """A block for a file that has none."""
     return with_comments(struct.pack("<I", len(VENDOR)) + VENDOR + bytes(4), fields)
 
 
-def with_comments(block: bytes, fields: Fields) -> bytes:
+def with_comments(block: bytes, fields: FieldValues) -> bytes:
     """The block with these fields in place of those of the same names. All others stay, byte for byte.
 
     Raises:

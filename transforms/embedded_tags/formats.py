@@ -8,10 +8,10 @@ from transforms.embedded_tags.atoms import mp4_splices
 from transforms.embedded_tags.id3 import id3_splices
 from transforms.embedded_tags.native_flac import flac_splices
 from transforms.embedded_tags.ogg import ogg_splices
-from transforms.embedded_tags.splices import Fields, NotWritable, Splice, trimmed
+from transforms.embedded_tags.splices import FieldValues, NotWritable, Splice, trimmed
 
 
-def field_splices(data: bytes, fields: Fields) -> list[Splice]:
+def field_splices(data: bytes, fields: FieldValues) -> list[Splice]:
     """The changes that write fields into a file: ID3v2, Vorbis comments or MP4 items.
 
     Args:
@@ -28,7 +28,7 @@ def field_splices(data: bytes, fields: Fields) -> list[Splice]:
     ]
 
 
-def _splices(data: bytes, fields: Fields) -> list[Splice]:
+def _splices(data: bytes, fields: FieldValues) -> list[Splice]:
     try:
         kind = sniff(data)
     except TrackError as error:

@@ -1,4 +1,4 @@
-"""Fields of an MPEG audio file: frames of the ID3v2 tag at its start (id3.org: 2.2.0, 2.3.0, 2.4.0).
+"""FieldValues of an MPEG audio file: frames of the ID3v2 tag at its start (id3.org: 2.2.0, 2.3.0, 2.4.0).
 
 A field becomes a frame `TXXX`, but GENRE and MOOD have frames of their own. Frames that are not replaced keep their
 bytes, and the tag its version; a file without a tag gets one of version 2.4.
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from transforms.embedded_tags.splices import SEPARATOR, Fields, NotWritable, Splice
+from transforms.embedded_tags.splices import SEPARATOR, FieldValues, NotWritable, Splice
 
 _UNSYNCHRONISED, _EXTENDED, _FOOTER = 0x80, 0x40, 0x10
 _MOST_BYTES = (1 << 28) - 1
@@ -25,7 +25,7 @@ class _Frame(NamedTuple):
     body: bytes
 
 
-def id3_splices(data: bytes, fields: Fields) -> list[Splice]:
+def id3_splices(data: bytes, fields: FieldValues) -> list[Splice]:
     """The changes of an MPEG audio file with or without an ID3v2 tag.
 
     Raises:
@@ -115,7 +115,7 @@ def _field(frame: _Frame, version: int) -> str | None:
     return text.partition("\0")[0].lstrip("\ufeff").upper()
 
 
-def _new_frames(version: int, fields: Fields) -> list[_Frame]:
+def _new_frames(version: int, fields: FieldValues) -> list[_Frame]:
     made = []
     for field, values in fields.items():
         own = _OWN[version].get(field)

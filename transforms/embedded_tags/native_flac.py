@@ -1,10 +1,10 @@
-"""Fields of a FLAC file: one metadata block before the frames (RFC 9639)."""
+"""FieldValues of a FLAC file: one metadata block before the frames (RFC 9639)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from transforms.embedded_tags.comments import new_comments, with_comments
-from transforms.embedded_tags.splices import Fields, NotWritable, Splice
+from transforms.embedded_tags.splices import FieldValues, NotWritable, Splice
 
 _COMMENTS = 4
 _LAST = 0x80
@@ -18,7 +18,7 @@ class _Block(NamedTuple):
     is_last: bool
 
 
-def flac_splices(data: bytes, at: int, fields: Fields) -> list[Splice]:
+def flac_splices(data: bytes, at: int, fields: FieldValues) -> list[Splice]:
     """The changes of a FLAC stream that begins at `at`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Fields of an Ogg file with one stream: Vorbis, Opus or FLAC (RFC 3533, 5334, 7845).
+"""FieldValues of an Ogg file with one stream: Vorbis, Opus or FLAC (RFC 3533, 5334, 7845).
 
 The second packet has the fields. The pages of the header packets are made anew. If their number changes, the pages of
 the audio get new numbers and checksums, and nothing else of them changes.
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from transforms.audio.containers.ogg_pages import page_length, with_checksum
 from transforms.embedded_tags.comments import with_comments
-from transforms.embedded_tags.splices import Fields, NotWritable, Splice
+from transforms.embedded_tags.splices import FieldValues, NotWritable, Splice
 
 _CONTINUED, _FIRST = 1, 2
 _MOST_SEGMENTS = 255
@@ -24,7 +24,7 @@ class _Page(NamedTuple):
     end: int
 
 
-def ogg_splices(data: bytes, at: int, fields: Fields) -> list[Splice]:
+def ogg_splices(data: bytes, at: int, fields: FieldValues) -> list[Splice]:
     """The changes of an Ogg stream that begins at `at`.
 
     Raises:
@@ -86,7 +86,7 @@ def _count(first: bytes) -> int:
     raise NotWritable("its Ogg stream is neither Vorbis, Opus nor FLAC of a known number of headers")
 
 
-def _with_fields(first: bytes, packet: bytes, fields: Fields) -> bytes:
+def _with_fields(first: bytes, packet: bytes, fields: FieldValues) -> bytes:
     for begins, mark in ((b"\x01vorbis", b"\x03vorbis"), (b"OpusHead", b"OpusTags")):
         if first.startswith(begins) and packet.startswith(mark):
             return mark + with_comments(packet[len(mark) :], fields)

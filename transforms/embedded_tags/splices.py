@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-Fields = Mapping[str, Sequence[str]]
+FieldValues = Mapping[str, Sequence[str]]
 """Name of a field in capitals, such as MOOD -> its values. Without values, the field is removed."""
 
 SEPARATOR = "; "
@@ -11,7 +11,7 @@ SEPARATOR = "; "
 
 
 class NotWritable(ValueError):
-    """Fields cannot be written into this file; the message says why."""
+    """FieldValues cannot be written into this file; the message says why."""
 
 
 class Splice(NamedTuple):

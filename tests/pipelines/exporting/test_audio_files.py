@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.exporting import in_place
-from pipelines.exporting.audio_copies import inner_path
+from pipelines.exporting.audio_copies import path_of_copy
 from pipelines.exporting.field_names import field_names
 from pipelines.terminal.errors import UsageError
 from transforms import storage
@@ -171,9 +171,9 @@ def test_places_of_copies(url, path):
     roots = SourceRoots("/music", ("/other/",))
     if path is None:
         with pytest.raises(NotWritable):
-            inner_path(url, roots)
+            path_of_copy(url, roots)
     else:
-        assert inner_path(url, roots) == path
+        assert path_of_copy(url, roots) == path
 
 
 def test_names_of_fields():
