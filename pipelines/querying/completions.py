@@ -1,10 +1,10 @@
 """What the interactive shell completes: keywords, tables, columns, and tags within quotes."""
 
 import dataclasses
-import re
 from collections.abc import Iterable, Sequence
 
 from transforms.schemas.tables import TABLES
+from transforms.table.duckdb_views import without_texts
 from transforms.table.reader import SnapshotReader
 
 DELIMITERS = " \t\n()',;=<>.\""
@@ -68,14 +68,11 @@ def _numbered(snapshot: SnapshotReader) -> Iterable[str]:
     return () if parent is None else (f"snapshot_{parent}_",)
 
 
-_TEXTS = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
-
-
 def is_complete(sql: str) -> bool:
     """Whether a statement has ended: by a semicolon outside of texts and comments.
 
     >>> [is_complete(sql) for sql in ("SELECT ';'", "SELECT 1; -- one", "SELECT 'a;")]
     [False, True, False]
     """
-    rest = _TEXTS.sub(" ", sql).rstrip()
+    rest = without_texts(sql).rstrip()
     return rest.endswith(";") and "'" not in rest

@@ -13,7 +13,7 @@ from pipelines.querying.time_limit import TimeLimit
 from pipelines.terminal.errors import FAILED, USAGE, CommandFailed
 from pipelines.terminal.printing import plain_rows, unique_names
 from transforms.storage import StorageError
-from transforms.table.duckdb_views import NotReadOnly, check_question, connect, other_snapshots
+from transforms.table.duckdb_views import NotReadOnly, check_question, connect, other_snapshots, without_texts
 from transforms.table.reader import SnapshotReader
 
 _BATCH_ROWS = 10_000
@@ -75,6 +75,7 @@ class Session:
                     connect(self.snapshot, previous=previous, numbers=numbers, memory_bytes=memory)
                 )
                 self._interrupt = connection.interrupt
+                _refuse_call(sql)
                 limit = TimeLimit(self.limits.timeout_s, connection.interrupt)
                 check_question(connection, sql)
                 described = description(connection, self.snapshot, sql)
@@ -85,6 +86,14 @@ class Session:
             names = unique_names(reader.schema.names)
             schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
             yield Reply(schema, _batches(reader, schema, limit))
+
+
+def _refuse_call(sql: str) -> None:
+    """Names the tables of another snapshot for those who write it as a function."""
+    if found := re.search(r"\bsnapshot\s*\(\s*([1-9][0-9]*)\s*\)", without_texts(sql), re.IGNORECASE):
+        raise CommandFailed(
+            f"{found[0]}: write snapshot_{found[1]}_tracks for the table tracks of snapshot {found[1]}", USAGE
+        )
 
 
 def _batches(reader: pa.RecordBatchReader, schema: pa.Schema, limit: TimeLimit) -> Iterator[pa.RecordBatch]:

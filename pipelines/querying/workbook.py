@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.terminal.comma_separated import flat_text
 from pipelines.terminal.errors import CommandFailed
+from transforms.storage import StorageError
 
 SHEET_ROWS = 1_048_576
 SHEET_COLUMNS = 16_384
@@ -52,7 +53,10 @@ def write_workbook(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any
                 )
             for column, value in enumerate(row):
                 _write_cell(sheet, number, column, value, names[column])
-        book.close()
+        try:
+            book.close()
+        except xlsxwriter.exceptions.FileCreateError as error:
+            raise StorageError(f"{path}: {error}: let TMPDIR name a folder with more space") from error
 
 
 def _write_cell(sheet: Any, row: int, column: int, value: Any, name: str) -> None:

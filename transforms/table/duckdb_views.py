@@ -90,9 +90,14 @@ def other_snapshots(sql: str) -> tuple[bool, list[int]]:
     >>> other_snapshots("SELECT 'snapshot_9_tracks' FROM Snapshot_3_tracks JOIN snapshot_12_ledger USING (track_id)")
     (False, [3, 12])
     """
-    names = re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).lower()
+    names = without_texts(sql).lower()
     numbers = re.findall(rf"\bsnapshot_([1-9][0-9]*)_(?:{'|'.join(TABLES)})\b", names)
     return "previous_" in names, sorted(set(map(int, numbers)))
+
+
+def without_texts(sql: str) -> str:
+    """SQL with a space in place of each text and each comment."""
+    return re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from pipelines.querying import workbook
 from pipelines.querying.workbook import write_workbook
 from pipelines.terminal.errors import CommandFailed
 from tests.support.published import fake_bundle, publish_table
+from transforms.storage import StorageError
 
 SQL = (
     "SELECT track_id, title, top_tags, '=1+1' AS formula, NULL AS nothing, 0.1::FLOAT AS score, 2::HUGEINT AS n, "
@@ -125,6 +126,15 @@ def test_wrong_flags(table, tmp_path, monkeypatch, capsys, words, code, message)
     monkeypatch.chdir(tmp_path)
     assert main(["query", table, "SELECT 1", *words]) == code
     assert message in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_an_error_with_the_folder(tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("xlsxwriter.workbook.ZipFile", full)
+    with pytest.raises(StorageError, match=r"No space left on device.*let TMPDIR name a folder"):
+        write_workbook(tmp_path / "a.xlsx", ["c"], [["x"]])
 
 
 def test_an_interval_has_no_type_in_parquet(table, tmp_path, capsys):

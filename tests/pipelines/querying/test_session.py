@@ -114,6 +114,12 @@ def test_nothing_hides_behind_them(table, capsys, sql):
     assert answer[0] == 2 if sql != "SHOW ALL" else isinstance(answer, list | tuple)
 
 
+def test_snapshot_as_a_function_gets_the_right_name(table, capsys):
+    assert ask(table, capsys, "SELECT 'snapshot(3)' AS n") == [{"n": "snapshot(3)"}]
+    code, err = ask(table, capsys, "SELECT * FROM snapshot(1)")
+    assert code == 2 and "snapshot(1): write snapshot_1_tracks for the table tracks of snapshot 1" in err
+
+
 def test_one_session_answers_about_several_snapshots(table):
     session = Session(open_snapshot(table), QueryLimits())
     for sql, count in (
