@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.synth import av_file, music, music_file
+from tests.support.world import SHARED
 from transforms.audio.containers.ogg_pages import page_length, with_checksum
 from transforms.embedded_tags.formats import field_splices
 from transforms.embedded_tags.splices import NotWritable, Splice, reversed_splices, spliced
@@ -158,6 +159,24 @@ def test_writing_twice_is_writing_once_and_fields_can_be_removed(name):
     same_audio(before, none)
     if "of ffmpeg" not in name and "ID3" not in name and not name.startswith(("mp3", "mp2", "adts", "mp4", "alac")):
         assert len(none) == len(before)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "flac", "ogg", "opus", "m4a"])
+def test_real_recordings(suffix):
+    paths = sorted((SHARED / "dev").rglob(f"*.{suffix}"))[::12] if (SHARED / "dev").exists() else []
+    if not paths:
+        pytest.skip("no real recordings beside the repository")
+    for path in paths:
+        before = path.read_bytes()
+        changes = field_splices(before, FIELDS)
+        after = spliced(before, changes)
+        assert packets(before) == packets(after), path
+        found, old = ffmpeg_metadata(after), ffmpeg_metadata(before)
+        assert "静か" in found["TAGS_MOOD"] and found["GENRE"] == "Jazz"
+        assert {name: found.get(name) for name in old.keys() - {"GENRE", "MOOD", "TMOO"}} == {
+            name: value for name, value in old.items() if name not in {"GENRE", "MOOD", "TMOO"}
+        }
+        assert spliced(after, reversed_splices(before, changes)) == before
 
 
 @pytest.mark.parametrize("name", ["mp3", "flac", "vorbis", "opus", "ogg flac", "mp4, list in front"])
