@@ -13,7 +13,7 @@ from pipelines.querying.completions import DELIMITERS, Words, is_complete, words
 from pipelines.querying.session import Reply, Session
 from pipelines.querying.time_limit import REACTION_S
 from pipelines.terminal.errors import DONE, CommandFailed, print_error
-from pipelines.terminal.signals import ctrl_c_raises, end_process
+from pipelines.terminal.signals import ctrl_c_raises, ctrl_c_sets, end_process
 from pipelines.terminal.standard_output import standard_output
 from pipelines.terminal.visible import for_people
 from transforms.storage import StorageError
@@ -41,14 +41,27 @@ def run_shell(session: Session, show: Callable[[Reply], None]) -> int:
     manifest = session.snapshot.manifest
     _say(f"snapshot {manifest.number} of {session.snapshot.root}, read-only; .help shows more, Ctrl-D leaves\n")
     with ctrl_c_raises(), _line_editor(words_of(session.snapshot)) as remember:
-        while (sql := _statement()) is not None:
-            if sql.strip() in (".help", "help", "help;"):
-                _say(HELP)
-            elif sql.strip(" ;\n\t"):
-                remember(sql)
-                _answer(session, sql, show)
+        is_open = True
+        while is_open:
+            try:
+                is_open = _one_statement(session, show, remember)
+            except KeyboardInterrupt:  # between a line and a query
+                _say("\n")
     _say("\n")
     return DONE
+
+
+def _one_statement(session: Session, show: Callable[[Reply], None], remember: Callable[[str], None]) -> bool:
+    """Reads and answers one statement; returns whether there are more."""
+    sql = _statement()
+    if sql is None:
+        return False
+    if sql.strip() in (".help", "help", "help;"):
+        _say(HELP)
+    elif sql.strip(" ;\n\t"):
+        remember(sql)
+        _answer(session, sql, show)
+    return True
 
 
 def _statement() -> str | None:
@@ -83,8 +96,11 @@ def _answer(session: Session, sql: str, show: Callable[[Reply], None]) -> None:
         finally:
             ended.set()
 
-    threading.Thread(target=work, daemon=True, name="query").start()
-    if _wait(ended, session):
+    cancel = threading.Event()
+    with ctrl_c_sets(cancel):
+        threading.Thread(target=work, daemon=True, name="query").start()
+        _wait(ended, cancel, session)
+    if cancel.is_set():
         _say("cancelled\n")
     elif failed and isinstance(failed[0], CommandFailed | StorageError | TableError):
         print_error(str(failed[0]))
@@ -92,19 +108,14 @@ def _answer(session: Session, sql: str, show: Callable[[Reply], None]) -> None:
         raise failed[0]
 
 
-def _wait(ended: threading.Event, session: Session) -> bool:
-    """Waits until the query has ended; returns whether Ctrl-C has cancelled it."""
-    cancelled_s = None
-    while True:
-        try:
-            # Not Thread.join: Python 3.11 takes a thread for ended if Ctrl-C interrupts that.
-            if ended.wait(_POLL_S):
-                return cancelled_s is not None
-        except KeyboardInterrupt:
-            cancelled_s = cancelled_s or time.monotonic()
-        if cancelled_s is not None:
+def _wait(ended: threading.Event, cancel: threading.Event, session: Session) -> None:
+    """Waits until the query has ended, and interrupts it if it is cancelled."""
+    since = None
+    while not ended.wait(_POLL_S):
+        if cancel.is_set():
+            since = since or time.monotonic()
             session.interrupt()
-            if time.monotonic() - cancelled_s > REACTION_S:
+            if time.monotonic() - since > REACTION_S:
                 end_process(130, f"the query does not react to Ctrl-C within {REACTION_S:g} s: the shell was ended")
 
 

@@ -89,6 +89,16 @@ def ctrl_c_raises() -> Iterator[None]:
         _State.ctrl_c_cancels = False
 
 
+@contextlib.contextmanager
+def ctrl_c_sets(event: threading.Event) -> Iterator[None]:
+    """While the block runs, Ctrl-C sets an event and raises nothing; call it within `ctrl_c_raises`."""
+    before = signal.signal(signal.SIGINT, lambda number, frame: event.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def sentence(number: int) -> str:
     """What a command says when it was asked to end."""
     cause = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"

