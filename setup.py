@@ -21,6 +21,7 @@ TEST = [
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "imageio-ffmpeg>=0.6",
+    "openpyxl>=3.1",
     "pandas>=2.2",
     "polars>=1.20",
     "scikit-learn>=1.5",
@@ -72,6 +73,7 @@ setup(
         "onnx": ONNX,
         "report": ["matplotlib>=3.9,<4"],
         "query": QUERY,
+        "xlsx": ["XlsxWriter>=3.2,<4"],
         "dataflow": ["apache-beam[gcp]>=2.77,<3"],
         "test": TEST,
         "dev": [

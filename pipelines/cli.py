@@ -68,7 +68,13 @@ COMMANDS = {
         "query",
         "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy; with previous_ "
         "in front those of the snapshot before, with snapshot_3_ those of snapshot 3. "
-        "The SQL `-` reads the query from standard input.",
+        "Without SQL, it opens an interactive shell, or reads the query from standard input. SHOW TABLES and DESCRIBE "
+        "explain tables and columns.",
+    ),
+    "export": Entry(
+        "export",
+        "Write the tags in other forms: a table with one column per tag, copies of the audio files with the tags in "
+        "them, or a library for Rekordbox or Beets.",
     ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table, or what a bundle or dataset is."),

@@ -20,8 +20,9 @@ PACKAGES = ("pipelines", "transforms", "models")
 GROUND = "schemas storage formats"
 PURE = (
     "audio features extraction taxonomy catalog splits dataset table tagging publishing maintenance comparison "
-    f"telemetry {GROUND}"
+    f"telemetry embedded_tags {GROUND}"
 )
+WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
 
 MAY_IMPORT = {
@@ -40,6 +41,7 @@ MAY_IMPORT = {
     "transforms.tagging": f"comparison table taxonomy extraction audio {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",
     "transforms.maintenance": f"publishing table tagging extraction audio {GROUND}",
+    "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,
     "models.embedding": "features formats telemetry",
@@ -56,12 +58,14 @@ MAY_IMPORT = {
     "pipelines.inputs": f"terminal models {MODELS} {PURE}",
     "pipelines.launch": "terminal inputs storage telemetry",
     "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
+    "pipelines.querying": f"terminal inputs table {GROUND}",
+    "pipelines.exporting": f"terminal inputs querying table embedded_tags audio {GROUND}",
     "pipelines.waves": f"launch transforms {PURE}",
     "pipelines.planning": f"terminal inputs launch waves transforms {PURE}",
     "pipelines.jobs": (
-        f"terminal reports synthesis inputs launch checks waves planning transforms models {MODELS} {PURE}"
+        f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
     ),
-    "pipelines.reading": f"terminal reports inputs launch checks models.bundles models.trunks {PURE}",
+    "pipelines.reading": f"terminal reports inputs querying launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal {PURE}",

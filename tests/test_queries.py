@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from models.bundles.fake import write_fake_bundle
-from pipelines.synthesis.catalog import taxonomy
+from pipelines.synthesis.catalog import make_tracks, taxonomy
 from tests.support.oracles import ORACLES
 from tests.support.published import fake_bundle, publish_table
 from transforms.features.spec import FeatureSpec
@@ -69,6 +69,30 @@ def test_a_tag_that_left_the_taxonomy_is_shown(published):
     connection, _ = published
     (row,) = (row for row in connection.sql(QUERIES[7]).fetchall() if row[0] == GONE)
     assert row[1:3] == ("removed", 0) and row[3] > 0
+
+
+def test_shares_of_annotated_tracks_are_those_of_the_catalog(published):
+    """Question 9 against the labels that the catalog was made with, not against the published rows."""
+    connection, _ = published
+    document, labels = taxonomy(), [weighted_tags(track) for track in make_tracks(36, 0)]
+    parents = {tag["id"]: tag.get("parents", []) for category in document["categories"] for tag in category["tags"]}
+
+    def with_broader(tags):
+        return tags | {above for tag in tags for above in with_broader(set(parents[tag]))}
+
+    given = [with_broader({tag for tag, weight in found.items() if weight > 0 and tag != GONE}) for found in labels]
+    known = [{tag.partition("/")[0] for tag in found if tag != GONE} for found in labels]
+    shares = {row[0]: row[4] for row in connection.sql(QUERIES[9]).fetchall()}
+    assert len(shares) == len(parents) - 1 and any(share not in (None, 0, 1) for share in shares.values())
+    for tag, share in shares.items():
+        of = sum(tag.partition("/")[0] in categories for categories in known)
+        assert share == (pytest.approx(sum(tag in tags for tags in given) / of, abs=6e-4) if of else None), tag
+
+
+def weighted_tags(track):
+    """Tag -> weight, of the labels of a synthetic track."""
+    parts = [tag.partition(":") for tag in track.tags]
+    return {tag: float(weight) if weight else 1.0 for tag, _, weight in parts}
 
 
 @pytest.mark.parametrize("seed", range(6))

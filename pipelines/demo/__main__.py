@@ -196,11 +196,11 @@ def _rounded(value: float | None) -> float | None:
 
 def print_metrics(metrics: dict[str, Any]) -> None:
     """Prints the comparison on the test split as a table, and how often the tagger is better."""
-    from pipelines.terminal.printing import table_lines
+    from pipelines.terminal.printing import value_lines
 
     names, rows = metric_rows(metrics, "pr_auc")
     print("PR-AUC on the test split by category:")
-    print("\n".join(table_lines(names, rows, 100)))
+    print("\n".join(value_lines(names, rows, 100)))
     compared = [row for row in rows[:-1] if None not in row]
     ahead = sum(row[1] >= max(row[2:], default=0) for row in compared)
     print(

@@ -15,18 +15,7 @@ from transforms.schemas.bundle import BUNDLE_SPLITS
 from transforms.schemas.catalog import CATALOG
 from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
 from transforms.schemas.reports import DIFF_TAGS, DIFF_TRACKS, LABEL_CONFLICTS, LABELS, TAG_METRICS
-from transforms.schemas.tables import PART, SCHEMA_VERSION, TABLES
-
-ROW_SENTENCES = {
-    "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
-    "Further catalog columns follow under their own names.",
-    "track_tags": "One row per track and tag: every tag of the taxonomy for every tagged track, unless `--min-score` "
-    "or `--top-k` left some out (see the snapshot's `options`).",
-    "embeddings": "One row per tagged track: the input of the heads and of similarity search.",
-    "ledger": "One row per catalog id, with its outcome.",
-    "taxonomy": "One row per tag.",
-}
-"""Table -> sentence about its rows."""
+from transforms.schemas.tables import PART, ROW_SENTENCES, SCHEMA_VERSION, TABLES
 
 OTHER_FILES = {
     "Catalog": (

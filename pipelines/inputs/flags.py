@@ -143,6 +143,8 @@ snapshot_flags = combined(
 )
 """Flags that select a snapshot of a table."""
 
+force_flag = click.option("--force", is_flag=True, help="Replace the output if it exists.")
+
 gate_flags = combined(
     click.option(
         "--max-reject-ratio",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pipelines.inputs.user_state import state_folder
 from pipelines.terminal.errors import UsageError
 from transforms import storage
 from transforms.catalog.reader import CatalogShard
@@ -90,14 +91,11 @@ def record_roots(catalog: str, roots: Sequence[str]) -> bool:
 
 def _record_of(catalog: str) -> Path | None:
     """The record of a catalog file; None for remote files, and for users without a home folder."""
-    try:
-        state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
-    except RuntimeError:
-        return None
-    if "://" in catalog or not state.is_absolute():
+    state = state_folder()
+    if "://" in catalog or state is None:
         return None
     key = hashlib.sha256(os.fsencode(_real(catalog))).hexdigest()[:32]
-    return state / "catalog-tagger" / "roots" / f"{key}.json"
+    return state / "roots" / f"{key}.json"
 
 
 def _real(catalog: str) -> str:

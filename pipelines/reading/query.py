@@ -3,50 +3,67 @@
 catalog-tagger query table "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag"
 """
 
-import re
 import sys
-from typing import TYPE_CHECKING
 
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.table import chosen_snapshot
+from pipelines.querying.output_files import checked_target, write_file
+from pipelines.querying.session import QueryLimits, Reply, Session
+from pipelines.querying.shell import run_shell
+from pipelines.terminal.answer import Answer
 from pipelines.terminal.comma_separated import write_csv
-from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed
-from pipelines.terminal.printing import plain_rows, unique_names, write_json, write_table
+from pipelines.terminal.errors import DONE, UsageError
+from pipelines.terminal.printing import write_json, write_table
 from pipelines.terminal.standard_output import standard_output
-from transforms.storage import StorageError
-from transforms.table.duckdb_views import NotReadOnly, check_question, connect, other_snapshots
-
-if TYPE_CHECKING:
-    import duckdb
 
 
-def run(args: Arguments, form: str) -> int:
-    """Streams the rows to stdout, so that memory does not grow with the result; returns the exit code."""
-    snapshot = chosen_snapshot(args)
-    sql = sys.stdin.read() if args.sql == "-" else args.sql
-    try:
-        import duckdb  # an optional dependency: the other commands work without it
-    except ModuleNotFoundError as error:
-        raise CommandFailed(f"{error.name} is not installed: pip install 'catalog-tagger[query]'") from error
+def run(args: Arguments, form: str, *, is_chosen: bool) -> int:
+    """Streams the rows to stdout or into a file, so that memory does not grow with the result; returns the exit code.
 
-    previous, numbers = other_snapshots(sql)
-    try:
-        with connect(snapshot, previous=previous, numbers=numbers) as connection:
-            _answer(connection, sql, form)
-    except NotReadOnly as error:
-        raise CommandFailed(str(error), USAGE) from error
-    except duckdb.ProgrammingError as error:
-        raise CommandFailed(one_line(error), USAGE) from error
-    except (duckdb.Error, StorageError) as error:
-        raise CommandFailed(one_line(error), FAILED) from error
+    Args:
+      args: the flags.
+      form: `table`, `csv`, `safe-csv` or `json`.
+      is_chosen: whether the user has chosen that.
+    """
+    session = Session(chosen_snapshot(args), QueryLimits(timeout_s=args.timeout, memory_bytes=args.memory_limit))
+    if args.sql is None and _is_interactive():
+        if args.output is not None:
+            raise UsageError("--output: give the SQL too, or leave --output out to get the interactive shell")
+        return run_shell(session, lambda reply: _print(reply, form))
+    sql = _read_sql() if args.sql in (None, "-") else args.sql
+    if args.output is not None:
+        return _write(session, sql, args, form, is_chosen=is_chosen)
+    with session.ask(sql) as reply:
+        _print(reply, form)
     return DONE
 
 
-def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, form: str) -> None:
-    check_question(connection, sql)
-    reader = connection.sql(sql).to_arrow_reader(10_000)
-    names = unique_names(reader.schema.names)
-    rows = plain_rows(reader, reader.schema)
+def _is_interactive() -> bool:
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def _read_sql() -> str:
+    sql = "" if sys.stdin is None else sys.stdin.read()
+    if not sql.strip():
+        raise UsageError("no SQL: give it after TABLE, or on standard input")
+    return sql
+
+
+def _write(session: Session, sql: str, args: Arguments, form: str, *, is_chosen: bool) -> int:
+    safe = form == "safe-csv"
+    if is_chosen and not safe:
+        raise UsageError(f"--format {form}: with --output, the suffix of the file decides: leave --format out")
+    target = checked_target(args.output, replace=args.force, safe=safe)
+    with session.ask(sql) as reply:
+        columns = len(reply.schema)
+        rows = write_file(target, reply)
+    document = {"output": args.output, "rows": rows, "columns": columns}
+    Answer(text=f"{args.output}: {rows} rows, {columns} columns", document=document).write("table")
+    return DONE
+
+
+def _print(reply: Reply, form: str) -> None:
+    names, rows = reply.schema.names, reply.rows()
     with standard_output() as out:
         if form == "table":
             write_table(out, names, rows)
@@ -54,11 +71,3 @@ def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, form: str) -> Non
             write_json(out, names, rows)
         else:
             write_csv(out, names, rows, safe=form == "safe-csv")
-
-
-def one_line(error: Exception) -> str:
-    """DuckDB's message in one line, without the marked excerpt of the SQL and without a traceback of the storage."""
-    text = str(error).split("\n\nLINE ")[0]
-    if text.startswith("Traceback"):
-        text = text.strip().splitlines()[-1]
-    return re.sub(r"\s+", " ", text).strip()

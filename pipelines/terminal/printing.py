@@ -4,6 +4,7 @@ import datetime
 import io
 import math
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, TextIO
@@ -13,11 +14,11 @@ import pyarrow as pa
 
 from pipelines.terminal.comma_separated import flat_text
 from pipelines.terminal.standard_output import json_text
+from pipelines.terminal.tables.layout import table_lines
 from pipelines.terminal.visible import printable
 from transforms.formats.dates import python_values
 
 Convert = Callable[[Any], Any]
-GAP = "  "
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -118,11 +119,19 @@ def write_table(
     width: int | None = None,
     most_rows: int = 40,
 ) -> None:
-    """Writes a table with at most `width` characters per line (default: the terminal's width).
+    """Writes a table that fits the terminal, see `tables.layout`; if `out` is none, every cell whole.
 
     Its last line states how many rows are shown and left out.
+
+    Args:
+      out: where to write.
+      names: names of the columns.
+      rows: one value per column.
+      width: characters per line (default: those of the terminal).
+      most_rows: further rows are counted and left out.
     """
-    width = width or shutil.get_terminal_size((120, 40)).columns
+    if width is None and out.isatty():
+        width = shutil.get_terminal_size().columns
     shown: list[Sequence[Any]] = []
     left_out = 0
     for row in rows:
@@ -130,10 +139,11 @@ def write_table(
             shown.append(row)
         else:
             left_out += 1
+    lines = value_lines(names, shown, width)
     if out.isatty():
-        _print_in_colour(out, names, shown, width)
+        _print_in_colour(out, lines)
     else:
-        for line in table_lines(names, shown, width):
+        for line in lines:
             out.write(line + "\n")
     if left_out:
         out.write(f"({len(shown)} of {len(shown) + left_out} rows; {left_out} left out: --format csv prints all)\n")
@@ -141,62 +151,37 @@ def write_table(
         out.write(f"({len(shown)} {'row' if len(shown) == 1 else 'rows'})\n")
 
 
-def _print_in_colour(out: TextIO, names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> None:
-    """Writes the table for a terminal: the same columns and cells, with the header in bold."""
+def value_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None) -> Iterator[str]:
+    """Yields the lines of a table of values, see `table_lines`."""
+    numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(names))]
+    return table_lines([_cell(name) for name in names], [[_cell(v) for v in row] for row in rows], numeric, width)
+
+
+def _is_numeric(values: Iterable[object]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+
+
+def _print_in_colour(out: TextIO, lines: Iterator[str]) -> None:
+    """Writes the table for a terminal: the same lines, the header in bold."""
     from rich.console import Console
     from rich.text import Text
 
-    header, rule, *lines = table_lines(names, rows, width)
-    console = Console(file=out, width=width, highlight=False)
-    console.print(Text(header, style="bold"), Text(f"\n{rule}", style="dim"), sep="", soft_wrap=True)
+    console = Console(file=out, width=_NO_WRAP, highlight=False)
+    style = "bold"
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        is_rule = style == "bold" and set(line) <= {"-", " "}
+        console.print(Text(line, style="dim" if is_rule else style), soft_wrap=True)
+        style = "" if is_rule else style
+
+
+_NO_WRAP = 1_000_000
 
 
 def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]], *, most_rows: int = 40) -> str:
-    """Returns the text that `write_table` writes."""
+    """Returns the text that `write_table` writes to stdout."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else None
     out = io.StringIO()
-    write_table(out, names, rows, most_rows=most_rows)
+    write_table(out, names, rows, width=width, most_rows=most_rows)
     return out.getvalue().rstrip("\n")
-
-
-def table_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Iterator[str]:
-    """Yields header, rule and rows. Columns that do not fit are shortened or left out."""
-    names = [_cell(name) for name in names]
-    cells = [[_cell(value) for value in row] for row in rows]
-    wanted = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
-    kept = fitting_columns(len(names), width)
-    widths = shrink([wanted[i] for i in kept], width - len(GAP) * (len(kept) - 1))
-    right = [any(isinstance(row[i], int | float) for row in rows) for i in kept]
-    for line in ([names[i] for i in kept], ["-" * w for w in widths], *([row[i] for i in kept] for row in cells)):
-        yield GAP.join(_fit(text, w, r) for text, w, r in zip(line, widths, right, strict=True)).rstrip()
-    if len(kept) < len(names):
-        hidden = [name for i, name in enumerate(names) if i not in kept]
-        yield f"({len(hidden)} columns left out: {', '.join(hidden)})"
-
-
-def fitting_columns(count: int, width: int, least: int = 8) -> list[int]:
-    """Positions of the first columns that fit if each is shortened to `least` characters; at least one column."""
-    return list(range(min(count, max((width + len(GAP)) // (least + len(GAP)), 1))))
-
-
-def shrink(wanted: Sequence[int], total: int) -> list[int]:
-    """Reduces the widths of columns so that their sum is at most `total`; the widest columns are reduced first.
-
-    >>> shrink([4, 30, 50], 44)
-    [4, 20, 20]
-    """
-    widths = list(wanted)
-    while sum(widths) > max(total, len(widths)):
-        widest = max(widths)
-        below = max((w for w in widths if w < widest), default=1)
-        many = widths.count(widest)
-        cut = min(widest - below, max((sum(widths) - total) // many, 1))
-        widths = [w - cut if w == widest else w for w in widths]
-    return widths
-
-
-def _fit(text: str, width: int, right: bool) -> str:
-    if len(text) > width:
-        text = text[: max(width - 1, 0)] + "…"
-    return text.rjust(width) if right else text.ljust(width)

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 from pipelines.terminal.log_lines import error_text
@@ -30,6 +31,7 @@ class _State:
     """The signal that arrived first; None if there was none."""
 
     number: int | None = None
+    ctrl_c_cancels = False
 
 
 def stop_signal() -> int | None:
@@ -63,13 +65,40 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _end_late(reader: int) -> None:
     """Waits for a signal, then for the main thread, and then ends the process."""
-    while (arrived := os.read(reader, 1)) and arrived[0] not in _ENDING:
+    while (arrived := os.read(reader, 1)) and not _ends(arrived[0]):
         pass
     if not arrived:
         return
     _State.number = _State.number or arrived[0]
     time.sleep(GRACE_S)
     end_process(128 + arrived[0], sentence(arrived[0]))
+
+
+def _ends(number: int) -> bool:
+    return number in _ENDING and not (number == signal.SIGINT and _State.ctrl_c_cancels)
+
+
+@contextlib.contextmanager
+def ctrl_c_raises() -> Iterator[None]:
+    """While the block runs, Ctrl-C raises KeyboardInterrupt, which the block handles, and does not end the process."""
+    before = signal.getsignal(signal.SIGINT)
+    _State.ctrl_c_cancels = True
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _State.ctrl_c_cancels = False
+
+
+@contextlib.contextmanager
+def ctrl_c_sets(event: threading.Event) -> Iterator[None]:
+    """While the block runs, Ctrl-C sets an event and raises nothing; call it within `ctrl_c_raises`."""
+    before = signal.signal(signal.SIGINT, lambda number, frame: event.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def sentence(number: int) -> str:

@@ -56,6 +56,10 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
         "doctor": ([made["table"]], {"failed", "checks"}),
         "sql": ([made["table"], "--engine", "duckdb"], {"engine", "statements"}),
         "query": ([made["table"], "SELECT count(*) AS tracks FROM tracks"], {"tracks"}),
+        "export": (
+            [made["table"], "--wide", "--output", str(world.folder / "wide.parquet")],
+            {"output", "rows", "tags", "renamed"},
+        ),
         "refit": (
             ["--table", made["table"], "--model", str(world.bundle), "--output", made["new"], *labels],
             {"bundle", "tagger_id", "metrics"},

@@ -6,7 +6,9 @@ import pytest
 
 from pipelines.cli import main
 from tests.support.published import fake_bundle, publish_table
+from tests.support.synth import music_file
 from transforms import storage
+from transforms.formats.parquet import parquet_table
 from transforms.table.snapshots import read_snapshot
 
 
@@ -43,6 +45,25 @@ def test_snapshots_diff_rollback(table, gcs, capsys):
     assert storage.exists(storage.join(out, "tracks.parquet"))
     storage.delete(storage.join(table, read_snapshot(table, 2).files("tracks")[0].path))
     assert main(["rollback", table, "2"]) == 3
+
+
+def test_answers_and_exports_are_written_there(table, gcs, capsys):
+    answer = storage.join(gcs, "answers/tracks.csv")
+    for flags, code in (([], 0), ([], 2), (["--force"], 0)):
+        assert main(["query", table, "SELECT count(*) AS n FROM tracks", "--output", answer, *flags]) == code
+        assert storage.read_bytes(answer) == b"n\n12\n"
+    wide = storage.join(gcs, "wide.parquet")
+    assert main(["export", table, "--wide", "--output", wide]) == 0
+    found = parquet_table(storage.read_bytes(wide))
+    assert (found.num_rows, found.num_columns) == (12, 34)
+    data = music_file("flac", 0.5)
+    storage.create(storage.join(gcs, "music/audio/track-0003.flac"), data)
+    capsys.readouterr()
+    words = ["--into-files", storage.join(gcs, "copies"), "--catalog-root", storage.join(gcs, "music"), "--json"]
+    assert main(["export", table, *words]) == 1
+    assert json.loads(capsys.readouterr().out)["tracks"] == {"written": 1, "failed": 11}
+    copy = storage.read_bytes(storage.join(gcs, "copies/audio/track-0003.flac"))
+    assert b"TAGS_MOOD=" in copy and copy.endswith(data[-1000:])
 
 
 def test_a_missing_object_is_one_line(table, capsys):

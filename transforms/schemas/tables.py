@@ -177,3 +177,14 @@ PART = pa.schema(
 """A part file, the result of one chunk: one row per track, embedded or rejected."""
 
 TABLES = {"tracks": TRACKS, "track_tags": TRACK_TAGS, "embeddings": EMBEDDINGS, "ledger": LEDGER, "taxonomy": TAXONOMY}
+
+ROW_SENTENCES = {
+    "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
+    "Further catalog columns follow under their own names.",
+    "track_tags": "One row per track and tag: every tag of the taxonomy for every tagged track, unless `--min-score` "
+    "or `--top-k` left some out (see the snapshot's `options`).",
+    "embeddings": "One row per tagged track: the input of the heads and of similarity search.",
+    "ledger": "One row per catalog id, with its outcome.",
+    "taxonomy": "One row per tag.",
+}
+"""Table -> sentence about its rows."""

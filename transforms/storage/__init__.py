@@ -64,7 +64,7 @@ class _Backend(Protocol):
     def open_input(self, url: str) -> BinaryIO: ...
     def create(self, url: str, data: bytes) -> None: ...
     def write_bytes(self, url: str, data: bytes) -> None: ...
-    def upload(self, local_path: Path, url: str) -> None: ...
+    def upload(self, local_path: Path, url: str, replace: bool) -> None: ...
     def list_files(self, url: str) -> Iterator[FileInfo]: ...
     def list_folder(self, url: str) -> Iterator[FileInfo]: ...
     def exists(self, url: str) -> bool: ...
@@ -145,12 +145,17 @@ def write_bytes(url: str, data: bytes) -> None:
     _backend(url).write_bytes(url, data)
 
 
-def upload(local_path: Path, url: str) -> None:
+def upload(local_path: Path, url: str, *, replace: bool = False) -> None:
     """Like `create`, from a finished local file that is not loaded into memory.
 
     A local target may be a hard link to `local_path`: delete the source or leave it, but do not write to it.
+
+    Args:
+      local_path: the finished file.
+      url: its name in the end.
+      replace: whether a file of this name is replaced, atomically, like `write_bytes`.
     """
-    _backend(url).upload(local_path, url)
+    _backend(url).upload(local_path, url, replace)
 
 
 def ensure_upload(local_path: Path, url: str) -> None:

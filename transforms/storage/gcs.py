@@ -106,16 +106,20 @@ def _send(blob: Any, data: bytes, if_generation_match: int | None) -> None:
     )
 
 
-def upload(local_path: Path, url: str) -> None:
+def upload(local_path: Path, url: str, replace: bool = False) -> None:
     """See `storage.upload`."""
+    generation = None if replace else 0
 
     def send(blob: Any) -> None:
         blob.chunk_size = UPLOAD_CHUNK_BYTES
         blob.upload_from_filename(
-            local_path, "application/octet-stream", if_generation_match=0, timeout=TIMEOUT_S, retry=None
+            local_path, "application/octet-stream", if_generation_match=generation, timeout=TIMEOUT_S, retry=None
         )
 
-    _create(url, send, lambda: local_path.open("rb"))
+    if replace:
+        call(url, lambda: send(_blob(url)))
+    else:
+        _create(url, send, lambda: local_path.open("rb"))
 
 
 def _create(url: str, send: Callable[[Any], None], source: Callable[[], io.BytesIO | io.BufferedReader]) -> None:

@@ -158,6 +158,9 @@ def write_bytes(url: str, data: bytes) -> None:
 
 
 def _replace(partial: Path, target: Path) -> None:
+    """Replaces a file, whose permissions stay."""
+    with contextlib.suppress(FileNotFoundError):
+        partial.chmod(stat.S_IMODE(target.stat().st_mode))
     partial.replace(target)
 
 
@@ -165,9 +168,9 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def upload(local_path: Path, url: str) -> None:
+def upload(local_path: Path, url: str, replace: bool = False) -> None:
     """See `storage.upload`."""
-    _commit(url, lambda partial: _link_or_copy(local_path, partial), _link)
+    _commit(url, lambda partial: _link_or_copy(local_path, partial), _replace if replace else _link)
 
 
 def _link_or_copy(source: Path, partial: Path) -> None:

@@ -8,11 +8,11 @@ column pruning.
 import contextlib
 import datetime
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from transforms.schemas.tables import TABLES
+from transforms.storage.scratch import open_scratch
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
@@ -90,20 +90,28 @@ def other_snapshots(sql: str) -> tuple[bool, list[int]]:
     >>> other_snapshots("SELECT 'snapshot_9_tracks' FROM Snapshot_3_tracks JOIN snapshot_12_ledger USING (track_id)")
     (False, [3, 12])
     """
-    names = re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).lower()
+    names = without_texts(sql).lower()
     numbers = re.findall(rf"\bsnapshot_([1-9][0-9]*)_(?:{'|'.join(TABLES)})\b", names)
     return "previous_" in names, sorted(set(map(int, numbers)))
 
 
+def without_texts(sql: str) -> str:
+    """SQL with a space in place of each text and each comment."""
+    return re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL)
+
+
 @contextlib.contextmanager
 def connect(
-    snapshot: SnapshotReader, *, previous: bool = False, numbers: Iterable[int] = ()
+    snapshot: SnapshotReader, *, previous: bool = False, numbers: Iterable[int] = (), memory_bytes: int | None = None
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """A DuckDB connection with one view per table of the snapshot, locked down.
+
+    What does not fit in memory is spilled to a temporary folder, which is new, empty and removed at the end.
 
     Args:
       previous: also create `previous_<table>` views of the parent snapshot; without a parent they are empty.
       numbers: also create `snapshot_<number>_<table>` views of these snapshots of the same table.
+      memory_bytes: most memory of a query; by default 80 % of the machine's.
 
     Raises:
       ModuleNotFoundError: DuckDB is not installed.
@@ -118,27 +126,24 @@ def connect(
     opened |= {f"snapshot_{number}_": open_snapshot(snapshot.root, number) for number in numbers}
     files = {name: file for reader in opened.values() if reader for name, file in _files(reader).items()}
     statements = [view for prefix, reader in opened.items() for view in _views(reader, prefix)]
-    with tempfile.TemporaryDirectory(prefix="catalog-tagger-query-") as folder:
-        connection = duckdb.connect(":memory:")
+    with open_scratch() as scratch, duckdb.connect(":memory:") as connection:
+        connection.register_filesystem(_file_system(files))
         try:
-            connection.register_filesystem(_file_system(files))
-            for statement in [*statements, *_locks(files, folder)]:
+            for statement in [*statements, *_locks(files, scratch.folder, memory_bytes)]:
                 connection.execute(statement)
             yield connection
         finally:
             connection.unregister_filesystem(PROTOCOL)
-            connection.close()
 
 
-def _locks(files: Iterable[str], folder: str) -> list[str]:
-    """Statements after which the connection opens only these files, and its own ones in `folder`.
-
-    DuckDB lets every query read the folder of its temporary files, by default `.tmp` in the working folder.
-    """
+def _locks(files: Iterable[str], scratch: str, memory_bytes: int | None) -> list[str]:
+    """Statements after which the connection opens only these files, and its own temporary ones."""
     return [
+        *([] if memory_bytes is None else [f"SET memory_limit = '{memory_bytes}B'"]),
+        # DuckDB may read this folder: its default is `.tmp` in the working folder, which others may have filled.
+        f"SET temp_directory = {quoted(scratch)}",
         "SET python_enable_replacements = false",
         "SET TimeZone = 'UTC'",
-        f"SET temp_directory = {quoted(folder)}",
         "SET autoinstall_known_extensions = false",
         "SET autoload_known_extensions = false",
         f"SET allowed_paths = [{', '.join(quoted(name) for name in files)}]",

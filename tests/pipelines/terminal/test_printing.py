@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 
 from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.printing import (
-    fitting_columns,
     plain,
     plain_rows,
-    shrink,
-    table_lines,
     unique_names,
+    value_lines,
     write_json,
     write_table,
 )
@@ -83,30 +81,6 @@ def test_csv_tells_null_from_empty_text():
     assert out.getvalue() == 'a,b\n,""\n"say ""hi""",[1]\n'
 
 
-@given(st.lists(st.integers(1, 80), min_size=1, max_size=12), st.integers(1, 200))
-def test_shrunk_columns_fit_and_none_grows(wanted, total):
-    widths = shrink(wanted, total)
-    assert sum(widths) <= max(total, len(wanted))
-    assert all(1 <= width <= before for width, before in zip(widths, wanted, strict=True))
-
-
-def test_columns_that_fit_stay_as_they_are():
-    assert shrink([4, 30, 10], 44) == [4, 30, 10]
-
-
-@given(st.integers(1, 60), st.integers(1, 200))
-def test_columns_that_cannot_fit_are_left_out(count, width):
-    kept = fitting_columns(count, width)
-    assert 1 <= len(kept) <= count and (len(kept) == 1 or 10 * len(kept) - 2 <= width)
-
-
-def test_a_table_fits_and_names_what_it_left_out():
-    names = [f"column{i}" for i in range(20)]
-    lines = list(table_lines(names, [["x" * 50] * 20], 60))
-    assert max(map(len, lines[:-1])) <= 60
-    assert lines[-1].startswith("(14 columns left out: column6, ")
-
-
 def test_a_long_table_says_how_many_rows_it_left_out():
     out = io.StringIO()
     write_table(out, ["n"], ([n] for n in range(100)), width=80, most_rows=3)
@@ -114,5 +88,5 @@ def test_a_long_table_says_how_many_rows_it_left_out():
 
 
 def test_null_numbers_and_nested_values_in_a_table():
-    lines = list(table_lines(["n", "tags"], [[1.5, [{"tag": "a/b", "score": 0.5}]], [None, "x\ny"]], 40))
+    lines = list(value_lines(["n", "tags"], [[1.5, [{"tag": "a/b", "score": 0.5}]], [None, "x\ny"]], 40))
     assert lines == ["  n  tags", "---  -------", "1.5  a/b 0.5", "  -  x y"]

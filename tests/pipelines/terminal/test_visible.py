@@ -17,7 +17,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.errors import print_error, print_problems
 from pipelines.terminal.log_lines import LineFormatter
-from pipelines.terminal.printing import table_lines, write_json, write_table
+from pipelines.terminal.printing import value_lines, write_json, write_table
 from pipelines.terminal.visible import printable, printable_json, safe_field
 from tests.support.published import fake_bundle, publish_table
 from transforms.catalog.problems import Problem
@@ -65,7 +65,7 @@ def test_json_keeps_its_values_and_acts_on_no_terminal(value: dict) -> None:
 
 @given(st.lists(st.tuples(ANY | ACTIVE, ANY | ACTIVE), max_size=3))
 def test_tables_and_csv_on_a_terminal_act_on_nothing(rows: list) -> None:
-    assert not any(_acts(char) for line in table_lines(["a\x1b", "b\u202e"], rows, 60) for char in line)
+    assert not any(_acts(char) for line in value_lines(["a\x1b", "b\u202e"], rows, 60) for char in line)
     terminal, out = Terminal(), io.StringIO()
     write_csv(terminal, ["a\x1b", "b"], rows)
     write_json(out, ["a", "b"], rows)

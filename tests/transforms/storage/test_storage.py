@@ -156,6 +156,24 @@ def test_upload(store: str, tmp_path: Path, size: int) -> None:
         storage.upload(source, store + "/a/target")
 
 
+def test_upload_replaces_on_request(store: str, tmp_path: Path) -> None:
+    for content in (b"old", b"newer", b""):
+        source = tmp_path / "source"
+        source.unlink(missing_ok=True)
+        source.write_bytes(content)
+        storage.upload(source, store + "/a/target", replace=True)
+        source.unlink()
+        assert storage.read_bytes(store + "/a/target") == content
+    assert len(list(storage.list_files(store))) == 1
+
+
+def test_a_replaced_local_file_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "a").chmod(0o640)
+    storage.write_bytes(str(tmp_path / "a"), b"new")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640 and (tmp_path / "a").read_bytes() == b"new"
+
+
 def test_uploaded_file_outlives_its_source(store: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"kept")

@@ -1,4 +1,3 @@
-import tempfile
 from pathlib import Path
 
 import duckdb
@@ -63,6 +62,9 @@ def test_folders_do_not_become_columns(connection):
         "FROM enable_profiling(save_location = 'profile')",
         "SET enable_external_access = true",
         "SET allowed_paths = ['/etc/passwd']",
+        "SET temp_directory = '/etc'",
+        "SET memory_limit = '1TB'",
+        "PRAGMA temp_directory = '/etc'",
     ],
 )
 def test_nothing_else_can_be_opened(connection, sql):
@@ -70,23 +72,20 @@ def test_nothing_else_can_be_opened(connection, sql):
         connection.sql(sql).fetchall()
 
 
-def test_no_folder_of_the_user_is_open_to_queries(table, tmp_path, monkeypatch):
-    """DuckDB opens the folder of its temporary files to every query; by default it is `.tmp` in the working folder."""
-    monkeypatch.chdir(tmp_path)
+def test_only_a_new_folder_takes_what_is_spilled(table, tmp_path, monkeypatch):
     (tmp_path / ".tmp").mkdir()
-    (tmp_path / ".tmp" / "secret.csv").write_text("secret")
-    with connect(open_snapshot(table, 2)) as connection:
-        for sql in ("FROM read_text('.tmp/secret.csv')", f"FROM read_text('{tmp_path}/.tmp/secret.csv')"):
-            with pytest.raises(duckdb.PermissionException):
-                connection.sql(sql).fetchall()
-
-
-def test_the_folder_of_temporary_files_is_removed(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with connect(open_snapshot(table, 2)) as connection:
-        ((folder,),) = connection.sql("SELECT current_setting('temp_directory')").fetchall()
-        assert Path(folder).parent == tmp_path
-    assert not list(tmp_path.iterdir())
+    (tmp_path / ".tmp" / "secret.txt").write_text("secret")
+    monkeypatch.chdir(tmp_path)
+    with connect(open_snapshot(table, 2), memory_bytes=100_000_000) as connection:
+        with pytest.raises(duckdb.PermissionException):  # DuckDB may read its temporary folder, by default `.tmp`
+            connection.sql("SELECT * FROM read_text('.tmp/secret.txt')").fetchall()
+        ((folder, limit),) = connection.sql(
+            "SELECT current_setting('temp_directory'), current_setting('memory_limit')"
+        ).fetchall()
+        assert list(Path(folder).iterdir()) == [] and limit == "95.3 MiB"
+        many = "SELECT count(*) FROM (SELECT hash(i) AS h, count(*) FROM range(4000000) t(i) GROUP BY h)"
+        assert connection.sql(many).fetchall() == [(4_000_000,)]
+    assert not Path(folder).exists()
 
 
 @pytest.mark.parametrize("statement", ["{}", "WITH written AS ({}) SELECT * FROM written"])
@@ -106,7 +105,16 @@ def test_python_variables_are_not_tables(connection):
 
 
 @pytest.mark.parametrize(
-    "sql", ["SELECT 1", "FROM tracks", "WITH a AS (SELECT 1) FROM a", "DESCRIBE tracks", "VALUES (1)"]
+    "sql",
+    [
+        "SELECT 1",
+        "FROM tracks",
+        "WITH a AS (SELECT 1) FROM a",
+        "DESCRIBE tracks",
+        "SHOW TABLES",
+        "SUMMARIZE tracks",
+        "VALUES (1)",
+    ],
 )
 def test_questions_are_allowed(connection, sql):
     check_question(connection, sql)

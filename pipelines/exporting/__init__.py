@@ -1,0 +1,1 @@
+"""Exports of a snapshot: wide tables, tags within audio files, libraries of other programs."""
