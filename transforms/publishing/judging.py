@@ -6,9 +6,7 @@ from typing import Any
 
 from transforms.publishing.facts import RunFacts
 from transforms.publishing.gates import GATES, GateLimits
-
-OFFENDERS = 10
-"""Most tracks, tags or files that a refusal names for each gate."""
+from transforms.tagging.evidence import OFFENDERS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

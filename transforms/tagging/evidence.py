@@ -12,7 +12,7 @@ from transforms.comparison.drift import TagDrift
 from transforms.tagging.bucket_faults import FAULT_GATES, Fault
 
 OFFENDERS = 10
-"""Most tracks or tags that are named for one gate."""
+"""Most tracks, tags or files that are named for one gate."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
