@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from benchmarks.report import Row
+from models.bundles.blessing import Blessing
 from models.bundles.trunk_bundle import TrunkFile
 from models.embedding.pooling import LATEST, Pooling
 from models.evaluation.resampling import Estimate
@@ -37,6 +38,8 @@ PACKAGES = ("pipelines", "transforms", "models", "benchmarks")
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NUMBERS = st.dictionaries(st.text(max_size=5), st.integers(0), max_size=3)
+TEXTS = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
+FLOORS = st.fixed_dictionaries({"floor": st.floats(0, 1), "value": st.floats(0, 1)})
 ROWS = st.dictionaries(st.text(max_size=5), st.lists(st.integers(0), max_size=3).map(tuple), max_size=3)
 ARRAYS = st.dictionaries(
     st.text(max_size=5),
@@ -92,7 +95,18 @@ NESTED = st.dictionaries(st.text(max_size=5), PLAIN, max_size=2)
 PATHS = st.from_regex(r"[a-z]{1,5}(/[a-z0-9=.-]{0,4}[a-z]){0,2}", fullmatch=True)
 FILES = st.lists(values(DataFile, path=PATHS), max_size=3, unique_by=lambda file: file.path).map(tuple)
 COUNTED = st.fixed_dictionaries({name: st.integers(0, 2**40) for name in COUNTS})
-RUNS = values(Run, run_id=PATHS, counts=COUNTED, files=FILES, options=PLAIN, gates=NESTED, measured=NESTED)
+OVERRIDES = st.lists(PLAIN, max_size=2).map(tuple)
+RUNS = values(
+    Run,
+    run_id=PATHS,
+    counts=COUNTED,
+    files=FILES,
+    options=PLAIN,
+    evidence=NESTED,
+    overrides=OVERRIDES,
+    gates=NESTED,
+    measured=NESTED,
+)
 SHARDS = values(ShardEntry, path=PATHS, checksums=st.just(""))
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
 OUTCOMES = values(TrackOutcome)
@@ -113,6 +127,11 @@ class Case(NamedTuple):
 
 
 CASES = {
+    Blessing: Case(
+        values(Blessing, labels=TEXTS, floors=st.dictionaries(st.text(max_size=5), FLOORS, max_size=2), against=NESTED),
+        Blessing.from_json,
+        dataclasses.asdict,
+    ),
     DatasetManifest: Case(
         values(
             DatasetManifest,
@@ -216,7 +235,7 @@ def plain(value: Any) -> Any:
     return (name, [plain(item) for item in value]) if isinstance(value, tuple | list) else (name, value)
 
 
-WRITTEN_ONLY = {"WorkTotals"}
+WRITTEN_ONLY = {"Evidence", "TagDrift", "WorkTotals"}
 """Classes whose JSON is for readers of manifests and is never read back."""
 
 

@@ -22,7 +22,7 @@ def overtaken(world, monkeypatch):
         left = [rounds]
         publish = commit.publish
 
-        def late(root, run, limits):
+        def late(root, run, limits, override):
             if left[0]:
                 left[0] -= 1
                 other = world.folder / f"other-{left[0]}.csv"
@@ -32,7 +32,7 @@ def overtaken(world, monkeypatch):
                     words = ["--catalog", str(other), "--catalog-root", str(world.folder), "--table", str(table)]
                     words += ["--model", str(world.bundle), "--max-reject-ratio", "1", "--max-removed-ratio", "1"]
                     assert main(["tag", *words]) == 0
-            return publish(root, run, limits)
+            return publish(root, run, limits, override)
 
         monkeypatch.setattr("pipelines.jobs.publish.publish", late)
 

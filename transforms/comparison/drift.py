@@ -142,7 +142,7 @@ def coarse_stability(before: Integers, after: Integers) -> npt.NDArray[np.float6
 
     >>> counts = np.array([[60, 40] + [0] * 30])
     >>> coarse_stability(counts, counts[:, ::-1]).round(2), coarse_stability(counts, 2 * counts)
-    (array([9.42]), array([0.]))
+    (array([9.78]), array([0.]))
     """
     index = np.full(len(before), np.nan)
     for tag in np.flatnonzero((before.sum(axis=1) > 0) & (after.sum(axis=1) > 0)):

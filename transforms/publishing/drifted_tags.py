@@ -49,14 +49,14 @@ def _prevalence(tag: str, positives: tuple[int, int], tracks: tuple[int, int]) -
     return DriftedTag(value, f"{tag}: {was} of {before} tracks, now {is_} of {after}: odds by a factor of {value:.3g}")
 
 
-def all_prevalence(measured: Measured) -> Iterator[DriftedTag]:
+def prevalence_drift(measured: Measured) -> Iterator[DriftedTag]:
     """Yields the factor by which the odds of each tag changed, over all tracks."""
     for tag, found in measured.items():
         if min(found["tracks"]) >= LEAST_TRACKS:
             yield _prevalence(tag, tuple(found["positives"]), tuple(found["tracks"]))
 
 
-def scores(measured: Measured) -> Iterator[DriftedTag]:
+def score_drift(measured: Measured) -> Iterator[DriftedTag]:
     """Yields the population stability index of the scores of each tag, over all tracks."""
     for tag, found in measured.items():
         if min(found["tracks"]) >= LEAST_TRACKS and (index := found["stability_index"]) is not None:
@@ -70,20 +70,20 @@ def _unchanged(measured: Measured) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield tag, found["unchanged"]
 
 
-def unchanged_prevalence(measured: Measured) -> Iterator[DriftedTag]:
-    """Like `all_prevalence`, over the tracks whose source did not change."""
+def unchanged_prevalence_drift(measured: Measured) -> Iterator[DriftedTag]:
+    """Like `prevalence_drift`, over the tracks whose source did not change."""
     for tag, found in _unchanged(measured):
         yield _prevalence(tag, tuple(found["positives"]), (found["tracks"], found["tracks"]))
 
 
-def unchanged_scores(measured: Measured) -> Iterator[DriftedTag]:
-    """Like `scores`, over the tracks whose source did not change."""
+def unchanged_score_drift(measured: Measured) -> Iterator[DriftedTag]:
+    """Like `score_drift`, over the tracks whose source did not change."""
     for tag, found in _unchanged(measured):
         if (index := found["stability_index"]) is not None:
             yield DriftedTag(index, f"{tag}: stability index {index:.3g}, over {found['tracks']} unchanged tracks")
 
 
-def unchanged_order(measured: Measured) -> Iterator[DriftedTag]:
+def unchanged_order_drift(measured: Measured) -> Iterator[DriftedTag]:
     """Yields 1 minus the correlation of the scores of each tag, over the tracks whose source did not change.
 
     Two tags with equally distributed scores that are swapped change neither prevalence nor stability index.

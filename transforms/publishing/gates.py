@@ -4,8 +4,16 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from transforms.publishing import drifted_tags
-from transforms.publishing.drifted_tags import Drift, greatest, worst_first
+from transforms.publishing.drifted_tags import (
+    Drift,
+    greatest,
+    prevalence_drift,
+    score_drift,
+    unchanged_order_drift,
+    unchanged_prevalence_drift,
+    unchanged_score_drift,
+    worst_first,
+)
 from transforms.publishing.facts import RunFacts
 
 
@@ -233,31 +241,31 @@ GATES = (
     _drift_gate(
         "drift_prevalence",
         "greatest factor by which the odds of a tag changed, over all tracks",
-        drifted_tags.all_prevalence,
+        prevalence_drift,
         default=3,
     ),
     _drift_gate(
         "drift_scores",
         "greatest population stability index of the scores of a tag, over all tracks",
-        drifted_tags.scores,
+        score_drift,
         default=0.25,
     ),
     _drift_gate(
         "drift_prevalence_unchanged",
         "the same as `drift_prevalence`, over tracks whose source did not change",
-        drifted_tags.unchanged_prevalence,
+        unchanged_prevalence_drift,
         default=3,
     ),
     _drift_gate(
         "drift_scores_unchanged",
         "the same as `drift_scores`, over tracks whose source did not change",
-        drifted_tags.unchanged_scores,
+        unchanged_score_drift,
         default=0.25,
     ),
     _drift_gate(
         "drift_order_unchanged",
         "1 minus the lowest correlation of the scores of a tag with its last scores, over the same tracks",
-        drifted_tags.unchanged_order,
+        unchanged_order_drift,
         default=0.5,
     ),
 )

@@ -1,5 +1,6 @@
 """`tag` in waves: the same rows as one pipeline, whatever the waves, and a kill between two of them costs no work."""
 
+import dataclasses
 import itertools
 import os
 import shutil
@@ -13,12 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models.bundles.fake import write_fake_bundle
 from pipelines.jobs import tag as job
 from pipelines.waves import tagging
 from pipelines.waves.running import WaveRunner
 from tests.support.world import World, ledger, tag, tag_code
+from transforms.features.spec import FeatureSpec
+from transforms.formats.arrow import group_numbers
 from transforms.storage.scratch import PREFIX
 from transforms.table.snapshots import current_snapshot
+from transforms.taxonomy.hierarchy import load_taxonomy
 
 BUCKETS = 5
 FLAGS = ("--buckets", str(BUCKETS), "--chunk-tracks", "2")
@@ -60,6 +65,34 @@ def test_the_same_content_in_however_many_waves(
     assert sorted(itertools.chain(*waves)) == sorted(2 * list(range(BUCKETS)))
     assert not list((table / "launches").iterdir()) and len(list((table / "snapshots").iterdir())) == 1
     assert list(scratch_in.iterdir()) == []
+
+
+def test_evidence_for_the_gates_is_that_of_one_pipeline(
+    world: World, in_one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second night with other heads, and without a bucket, is compared with the first one alike."""
+    rows = world.rows()
+    numbers = group_numbers(rows["track_id"].to_pylist(), BUCKETS)
+    pq.write_table(rows.filter(pa.array(numbers != numbers[0])), tmp_path / "less.parquet")
+    taxonomy = load_taxonomy(str(world.folder / "taxonomy.yaml"))
+    write_fake_bundle(str(tmp_path / "bundle"), taxonomy, FeatureSpec(patches_per_track=4), head_seed=1)
+    found = []
+    for local in (True, False):
+        table = shutil.copytree(in_one[0], tmp_path / f"table-{local}")
+        with monkeypatch.context() as patch:
+            patch.setattr(job, "is_local", lambda options, local=local: local)
+            words = ("--catalog-root", str(world.folder), "--max-removed-ratio", "1")
+            snapshot = tag(
+                dataclasses.replace(world, folder=tmp_path), table, *words, catalog=tmp_path / "less.parquet"
+            )
+        found.append((snapshot.run.run_id, snapshot.run.evidence, snapshot.run.gates))
+    assert found[0] == found[1]
+    before = in_one[1].run.counts
+    drift = found[0][1]["drift"].values()
+    assert {tuple(own["tracks"]) for own in drift} == {
+        (before["tagged"], snapshot.run.counts["tagged"] + snapshot.run.counts["carried"])
+    }
+    assert found[0][1]["before"] == before and min(own["unchanged"]["correlation"] or 0 for own in drift) < 0.9
 
 
 def test_problems_in_any_bucket_stop_the_first_wave(
