@@ -47,9 +47,7 @@ def test_a_catalog_is_grouped_in_less_memory_than_it_takes(tmp_path: Path) -> No
             names = [f"track-{number}" for number in range(start, start + 4_000)]
             titles = [name.ljust(TITLE_BYTES, ".") for name in names]
             writer.write_table(pa.table([names, names, titles, ["1"] * len(names)], schema=schema))
-    found = run_bounded(
-        GROUPING, str(tmp_path / "catalog.parquet"), str(BUCKETS), megabytes=MEGABYTES, imports=IMPORTS
-    )
+    found = run_bounded(GROUPING, str(tmp_path / "catalog.parquet"), str(BUCKETS), megabytes=MEGABYTES, imports=IMPORTS)
     assert MEGABYTES << 20 < ROWS * TITLE_BYTES
     assert found.split() == ["0", str(ROWS)]
 

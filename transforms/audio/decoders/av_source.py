@@ -124,13 +124,14 @@ class AvSource:
         return self._block[:, :count].T
 
     def _advance(self, wanted: int) -> bool:
-        """Takes the next frames, none after the one with the last of the `wanted` samples; returns whether there are any.
+        """Takes the next frames, up to the one with the last of the `wanted` samples; returns whether there are any.
 
         A failure after some frames is raised when the frames are used up.
         """
         if self._failure is not None:
             raise self._failure
-        taken, skipped, count = [], 0, 0
+        taken: list[Any] = []
+        skipped = count = 0
         try:
             while count < wanted and len(taken) < _JOINED and (following := next(self._frames, None)) is not None:
                 frame, skip = following  # only the first frame after a seek is not taken as a whole
