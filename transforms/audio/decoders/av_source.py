@@ -200,7 +200,7 @@ class AvSource:
             return 0
         if frame.pts is None or (frame.pts - self._origin > self._skip_to and self._skip_to > 0):
             raise DecodeError(f"frame {self._skip_to} cannot be sought")
-        skipped = max(0, self._skip_to - (frame.pts - self._origin))
+        skipped: int = max(0, self._skip_to - (frame.pts - self._origin))
         if skipped < frame.samples:
             self._skip_to = None
         return skipped
