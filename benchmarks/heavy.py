@@ -1,12 +1,16 @@
 """`tag` with two MusiCNN networks: peak memory, and how many cores it keeps busy. Needs `make musicnn`.
 
-python -m benchmarks.heavy FOLDER    # writes the bundle with both networks
+python -m benchmarks.heavy FOLDER          # writes the bundle with both networks
+python -m benchmarks.heavy FOLDER speed    # patches/s of each network with its batch and with 32: JSON
 """
 
+import json
 import os
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,8 @@ from benchmarks.report import Row
 WHEELS = Path(".tools/musicnn")
 TRACKS = 192
 """Songs of 30 s, up to 9 patches each, in three chunks: an odd number for two cores."""
+
+FIXED_BATCH, ROUNDS = 32, 5
 
 
 def rows(work: Path, root: Path) -> list[Row]:
@@ -49,7 +55,50 @@ def rows(work: Path, root: Path) -> list[Row]:
             unit=f"of {os.cpu_count()} cores",
             note=note,
         ),
+        *_speeds(run_python(["-m", "benchmarks.heavy", str(bundle), "speed"], root).output),
     ]
+
+
+def _speeds(output: str) -> list[Row]:
+    """A row for each network, of the JSON that `measure_speed` printed last."""
+    return [
+        Row.of(
+            found["ratios"],
+            benchmark="heavy",
+            name=f"`{name}` with its batch of {found['batch']} against batches of {FIXED_BATCH}",
+            unit="x",
+            note="patches/s of processor time, one thread, in turns",
+            target=1.0,
+            at_least=True,
+        )
+        for name, found in json.loads(output.splitlines()[-1]).items()
+    ]
+
+
+def measure_speed(url: str) -> dict[str, dict]:
+    """By the name of each network: its batch, and its speed with it over that with 32, in rounds that take turns."""
+    from models.bundles.trunk_bundle import load_trunks
+    from models.trunks.onnx_trunk import OnnxTrunk
+
+    bundle, measured = load_trunks(url), {}
+    patches = np.random.default_rng(0).normal(-40, 9, (FIXED_BATCH, *bundle.spec.patch_shape)).astype(np.float32)
+    for trunk in bundle.trunks:
+        run = OnnxTrunk(Path(url, trunk.files["onnx"]).read_bytes(), 1)
+        run(patches[: trunk.batch])
+        ratios = []
+        for number in range(ROUNDS):
+            sizes = (trunk.batch, FIXED_BATCH) if number % 2 else (FIXED_BATCH, trunk.batch)
+            seconds = {size: _processor_s(run, patches, size) for size in sizes}
+            ratios.append(seconds[FIXED_BATCH] / seconds[trunk.batch])
+        measured[trunk.name] = {"batch": trunk.batch, "ratios": ratios}
+    return measured
+
+
+def _processor_s(run: Callable[[np.ndarray], np.ndarray], patches: np.ndarray, size: int) -> float:
+    start = time.process_time()
+    for first in range(0, len(patches), size):
+        run(patches[first : first + size])
+    return time.process_time() - start
 
 
 def write_pair(url: str) -> None:
@@ -94,4 +143,7 @@ def _never(name: str, model: object) -> None:
 
 
 if __name__ == "__main__":
-    write_pair(sys.argv[1])
+    if sys.argv[2:] == ["speed"]:
+        print(json.dumps(measure_speed(sys.argv[1])))
+    else:
+        write_pair(sys.argv[1])

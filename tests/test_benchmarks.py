@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from benchmarks import corpus, machine, memory, pipeline, processes, report, run
+from benchmarks import corpus, heavy, machine, memory, pipeline, processes, report, run
 from benchmarks.report import Row, number, replace_between_markers
 
 MACHINE = {
@@ -281,3 +281,10 @@ def test_the_bare_loop_takes_every_track(tmp_path, monkeypatch):
 def test_memory_has_a_row_for_each_size_and_kind_of_process():
     found = memory._memory({1000: usage(), 20_000: usage()})
     assert [row.value for row in found] == [400, 90, 490, 400, 90, 490]
+
+
+def test_networks_are_compared_with_batches_of_32():
+    printed = json.dumps({"one": {"batch": 1, "ratios": [1.1, 0.9, 1.3]}, "two": {"batch": 4, "ratios": [0.5]}})
+    one, two = heavy._speeds(f"a warning\n{printed}\n")
+    assert one.name == "`one` with its batch of 1 against batches of 32" and "batch of 4" in two.name
+    assert (one.value, two.value, one.target, one.at_least) == (1.1, 0.5, 1.0, True)

@@ -11,6 +11,7 @@ import numpy as np
 from models.bundles.tagger_bundle import Bundle, TagFacts, Tagging
 from models.bundles.trunk_bundle import Embedding, TrunkFile
 from models.bundles.writing import write_bundle
+from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
 from models.scoring.heads import Heads
 from transforms.features.spec import FeatureSpec
@@ -53,6 +54,7 @@ def write_fake_bundle(
     head_seed: int = 0,
     patch_dim: int = 8,
     thresholds: Sequence[float] | None = None,
+    batch: int = BATCH,
 ) -> Bundle:
     """Writes a bundle with random trunk and heads. The same arguments give the same ids and scores.
 
@@ -60,6 +62,7 @@ def write_fake_bundle(
       seed: seed of the trunk. Another seed changes `embedding_id` and `tagger_id`.
       head_seed: seed of the heads. Another seed changes only `tagger_id`.
       thresholds: one per tag; default 0.5.
+      batch: batch of the trunk. Another batch changes `embedding_id` and `tagger_id`.
     """
     pooling = Pooling(statistics="none")
     # Log-mels are some tens of dB. The scale brings embeddings and logits to about 1.
@@ -75,6 +78,7 @@ def write_fake_bundle(
         patch_dim=patch_dim,
         files={"projection": _TRUNK_FILE},
         learned=False,
+        batch=batch,
     )
     return write_bundle(
         url,

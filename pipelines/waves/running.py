@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.launch.allocators import trim_heap
 from pipelines.launch.beam import new_pipeline, run_pipeline
 from transforms.extraction.tally import EXTRACTED, EXTRACTION_REJECTS
 from transforms.keep_elements import KeepElements, kept_elements
@@ -38,6 +39,7 @@ class WaveRunner:
         run_pipeline(root)
         del root, elements
         gc.collect()  # a pipeline and its runner are in reference cycles
+        trim_heap()
 
     def kept(self, name: str) -> Iterator[Any]:
         """Yields and removes the elements of a result, in any order."""

@@ -48,6 +48,8 @@ def test_equal_bundles_have_equal_bytes(bundle, tmp_path):
     ("change", "embedding", "tagger"),
     [
         ({"seed": 1}, False, False),
+        ({"batch": 8}, False, False),
+        ({"batch": 32}, True, True),
         ({"head_seed": 1}, True, False),
         ({"thresholds": [0.4] * 8}, True, False),
         ({"spec": FeatureSpec(n_mels=16, patch_frames=25)}, False, False),

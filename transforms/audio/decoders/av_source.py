@@ -4,7 +4,8 @@ ffmpeg gets bytes and the name of one demuxer. It never guesses a format, and it
 """
 
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +33,9 @@ _LONGEST_BAD_RUN = 200
 _PREROLL = 4096
 """Samples decoded and dropped before the target of a seek: the first frames lack the overlap of earlier ones."""
 
+_JOINED = 16
+"""Most frames that are taken at a time: a call for each frame takes longer than its copy, and more leave the cache."""
+
 _FORMATS = {
     "u8": ("u1", 128.0, 128.0),
     "s16": ("i2", 0.0, 32_768.0),
@@ -42,7 +46,7 @@ _FORMATS = {
 """NumPy type, zero level and full scale of the supported sample formats, packed or planar."""
 
 Rows = list[Float32]
-"""Samples of each channel. They may be those of the decoder's frame."""
+"""Samples of each channel."""
 
 
 def _refuse(url: str, flags: int, options: dict[str, Any]) -> Any:
@@ -92,7 +96,8 @@ class AvSource:
 
     def _restart(self, skip_to: int | None) -> None:
         """Decodes from the container's position on and drops the samples before `skip_to`."""
-        self._blocks = self._decode()
+        self._frames = self._decode()
+        self._failure: DecodeError | None = None
         self._rest: Rows = [np.empty(0, np.float32)] * self._stream.channels
         self._skip_to = skip_to
 
@@ -109,7 +114,7 @@ class AvSource:
             self._block = np.empty((self.channels, frames), np.float32)
         count = 0
         while count < frames:
-            if not len(self._rest[0]) and not self._advance():
+            if not len(self._rest[0]) and not self._advance(frames - count):
                 break
             taken = min(len(self._rest[0]), frames - count)
             for row, samples in zip(self._block, self._rest, strict=True):
@@ -118,13 +123,27 @@ class AvSource:
             count += taken
         return self._block[:, :count].T
 
-    def _advance(self) -> bool:
-        """Takes the next decoded samples; returns whether there are any."""
-        rows = next(self._blocks, None)
-        if rows is None:
-            return False
-        self._rest = rows
-        return True
+    def _advance(self, wanted: int) -> bool:
+        """Takes the next frames, up to the one with the last of the `wanted` samples; returns whether there are any.
+
+        A failure after some frames is raised when the frames are used up.
+        """
+        if self._failure is not None:
+            raise self._failure
+        taken: list[Any] = []
+        skipped = count = 0
+        try:
+            while count < wanted and len(taken) < _JOINED and (following := next(self._frames, None)) is not None:
+                frame, skip = following  # only the first frame after a seek is not taken as a whole
+                taken.append(frame)
+                skipped, count = skipped + skip, count + frame.samples - skip
+        except DecodeError as error:
+            if not taken:
+                raise
+            self._failure = error
+        if taken:
+            self._rest = [row[skipped:] for row in _joined(taken, self.channels)]
+        return bool(taken)
 
     def seek(self, frame: int) -> None:
         """See AudioSource."""
@@ -143,8 +162,10 @@ class AvSource:
         """See AudioSource."""
         self._container.close()
 
-    def _decode(self) -> Iterator[Rows]:
-        """Yields samples from the container's position on; counts and skips packets that fail."""
+    def _decode(self) -> Iterator[tuple[Any, int]]:
+        """Yields frames from the container's position on, and the samples to be skipped of each; counts and skips
+        packets that fail.
+        """
         bad_run = 0
         for packet in self._packets():
             try:
@@ -157,9 +178,9 @@ class AvSource:
                 continue
             for frame in decoded:
                 bad_run = 0
-                rows = self._place(frame)
-                if len(rows[0]):
-                    yield rows
+                skipped = self._skipped(frame)
+                if skipped < frame.samples:
+                    yield frame, skipped
 
     def _packets(self) -> Iterator[Any]:
         while True:
@@ -171,35 +192,52 @@ class AvSource:
                 raise DecodeError(str(error.strerror)) from error
             return
 
-    def _place(self, frame: Any) -> Rows:
-        """A frame's samples without those before the target of the last seek."""
+    def _skipped(self, frame: Any) -> int:
+        """The number of samples of a frame before the target of the last seek."""
         if frame.sample_rate != self.rate_hz or frame.layout.nb_channels != self.channels:
             raise DecodeError("the sample rate or the channels change in the middle")
-        rows = _to_float(frame, self.channels)
         if self._skip_to is None:
-            return rows
+            return 0
         if frame.pts is None or (frame.pts - self._origin > self._skip_to and self._skip_to > 0):
             raise DecodeError(f"frame {self._skip_to} cannot be sought")
-        skipped = max(0, self._skip_to - (frame.pts - self._origin))
-        if skipped < len(rows[0]):
+        skipped: int = max(0, self._skip_to - (frame.pts - self._origin))
+        if skipped < frame.samples:
             self._skip_to = None
-        return [row[skipped:] for row in rows]
+        return skipped
 
 
-def _to_float(frame: Any, channels: int) -> Rows:
-    """Samples of each channel of a decoded frame, with full scale 1."""
-    name = frame.format.name.removesuffix("p")
-    if name not in _FORMATS:
-        raise UnsupportedCodec(f"samples of format {frame.format.name}")
-    dtype, zero, scale = _FORMATS[name]
+def _joined(frames: Sequence[Any], channels: int) -> Rows:
+    """Samples of each channel of decoded frames, with full scale 1."""
+    runs = [_to_float(name, list(run), channels) for name, run in itertools.groupby(frames, lambda f: f.format.name)]
+    return runs[0] if len(runs) == 1 else [np.concatenate(rows) for rows in zip(*runs, strict=True)]
+
+
+def _to_float(name: str, frames: Sequence[Any], channels: int) -> Rows:
+    """Samples of each channel of frames of one format."""
+    stem = name.removesuffix("p")
+    if stem not in _FORMATS:
+        raise UnsupportedCodec(f"samples of format {name}")
+    dtype, zero, scale = _FORMATS[stem]
     rows: list[npt.NDArray[Any]]
-    if frame.format.is_planar:  # with 8 channels, PyAV lists a ninth plane that is invalid: to_ndarray would read it
-        rows = [np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes[:channels]]
+    if stem != name:  # planar. With 8 channels, PyAV lists a ninth plane that is invalid: to_ndarray would read it
+        planes = [frame.planes for frame in frames]
+        sizes = [frame.samples * np.dtype(dtype).itemsize for frame in frames]
+        rows = [_samples([of_frame[i] for of_frame in planes], sizes, dtype) for i in range(channels)]
     else:
-        rows = list(np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels).T)
+        sizes = [frame.samples * channels * np.dtype(dtype).itemsize for frame in frames]
+        rows = list(_samples([frame.planes[0] for frame in frames], sizes, dtype).reshape(-1, channels).T)
     if scale == 1.0:
         return [row.astype(np.float32, copy=False) for row in rows]
-    return [(row.astype(np.float32) - np.float32(zero)) * np.float32(1 / scale) for row in rows]
+    if zero:
+        rows = [row.astype(np.float32) - np.float32(zero) for row in rows]
+    return [np.multiply(row, np.float32(1 / scale), dtype=np.float32, casting="unsafe") for row in rows]
+
+
+def _samples(planes: Sequence[Any], sizes: Sequence[int], dtype: str) -> npt.NDArray[Any]:
+    """The samples of planes in a row. A plane may be longer than its samples; `sizes` are theirs in bytes."""
+    parts = zip(planes, sizes, strict=True)
+    data = b"".join([plane if plane.buffer_size == size else memoryview(plane)[:size] for plane, size in parts])
+    return np.frombuffer(data, dtype)
 
 
 def _open_error(error: av.error.FFmpegError) -> TrackError:
