@@ -23,17 +23,22 @@ _log = logging.getLogger(__name__)
 MOST_THREADS = 8
 """Most buckets that are decided at the same time."""
 
+MOST_MEASURED = 10_000
+"""Most tracks of a sample, which is in memory without its audio."""
+
 _ONLY_WITH_PLAN = ("workers", "prices", "measure")
 
 
 def check_plan_flags(args: Arguments, options: PipelineOptions) -> None:
-    """Refuses flags that have no effect with or without `--plan`.
+    """Refuses flags that have no effect with or without `--plan`, and samples that are too large.
 
     Raises:
       UsageError: there is such a flag.
     """
     if args.plan and is_dry_run(options):
         raise UsageError("--plan and --dry_run=True: --plan starts no job: leave --dry_run out")
+    if args.measure is not None and args.measure > MOST_MEASURED:
+        raise UsageError(f"--measure={args.measure}: at most {MOST_MEASURED}: costs of a track need no more")
     for name in () if args.plan else _ONLY_WITH_PLAN:
         if getattr(args, name) is not None:
             raise UsageError(f"--{name}={getattr(args, name)}: this is a flag of --plan: add it, or leave the flag out")
