@@ -1,5 +1,6 @@
 """What a folder holds: a bundle, a dataset or a table. No command writes into a folder of another kind."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -34,8 +35,9 @@ def check_writes(flag: str, url: str | None, kind: str | None = None) -> None:
     if (found := kind_of(url)) not in (None, kind):
         raise CommandFailed(f"{flag} {url} holds a {found}: choose another folder for {_words(kind)}")
     for above in _folders_above(url):
-        if (found := kind_of(above)) is not None:
-            raise CommandFailed(f"{flag} {url} is inside of the {found} {above}: choose a place outside of it")
+        with contextlib.suppress(storage.PermissionDenied):  # the right may end at a folder
+            if (found := kind_of(above)) is not None:
+                raise CommandFailed(f"{flag} {url} is inside of the {found} {above}: choose a place outside of it")
 
 
 def _words(kind: str | None) -> str:

@@ -295,7 +295,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     buckets = _buckets(args, count, dry_run)
     known = _known(args, bundle, buckets)
     changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication)
-    require_accepted(args.table, args.model, changes, accepted=args.plan or args.accept_changes)
+    if not args.plan:
+        require_accepted(args.table, args.model, changes, accepted=args.accept_changes)
     return Options(
         shards=shards,
         tracks=count,

@@ -1,5 +1,6 @@
 """Runs `tag --plan`, and stops runs that would change a table in ways that nobody accepted."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,20 +18,27 @@ from pipelines.waves.tagging import TagStages
 from transforms.tagging.changes import TableChanges
 from transforms.tagging.costs import estimated
 
+_log = logging.getLogger(__name__)
+
 MOST_THREADS = 8
 """Most buckets that are decided at the same time."""
+
+MOST_MEASURED = 10_000
+"""Most tracks of a sample, which is in memory without its audio."""
 
 _ONLY_WITH_PLAN = ("workers", "prices", "measure")
 
 
 def check_plan_flags(args: Arguments, options: PipelineOptions) -> None:
-    """Refuses flags that have no effect with or without `--plan`.
+    """Refuses flags that have no effect with or without `--plan`, and samples that are too large.
 
     Raises:
       UsageError: there is such a flag.
     """
     if args.plan and is_dry_run(options):
         raise UsageError("--plan and --dry_run=True: --plan starts no job: leave --dry_run out")
+    if args.measure is not None and args.measure > MOST_MEASURED:
+        raise UsageError(f"--measure={args.measure}: at most {MOST_MEASURED}: costs of a track need no more")
     for name in () if args.plan else _ONLY_WITH_PLAN:
         if getattr(args, name) is not None:
             raise UsageError(f"--{name}={getattr(args, name)}: this is a flag of --plan: add it, or leave the flag out")
@@ -83,7 +91,7 @@ def planned(
 
 
 def require_accepted(table: str, model: str, changes: TableChanges | None, *, accepted: bool) -> None:
-    """Stops a run, before it starts, that would change tags, thresholds, features or trunk of a table.
+    """Says before a run starts what it changes in a table; stops it if that is not accepted.
 
     Args:
       table: the table.
@@ -92,11 +100,16 @@ def require_accepted(table: str, model: str, changes: TableChanges | None, *, ac
       accepted: whether the user, or a gate that rated the bundle, accepts it.
 
     Raises:
-      UsageError: something would change that is not accepted. The message lists it.
+      UsageError: tags, thresholds, features or trunk would change, and that is not accepted. The message lists it.
     """
-    if changes is None or accepted or not changes.must_be_accepted:
+    if changes is None or not (sentences := changes.sentences()):
+        return
+    if accepted or not changes.must_be_accepted:
+        _log.warning(
+            "%s differs from what snapshot %d was made with: %s", model, changes.snapshot, "; ".join(sentences)
+        )
         return
     raise UsageError(
         f"{model} differs from what snapshot {changes.snapshot} of {table} was made with: "
-        f"{'; '.join(changes.sentences())}. Nothing was started: look at it with --plan, then give --accept-changes"
+        f"{'; '.join(sentences)}. Nothing was started: look at it with --plan, then give --accept-changes"
     )

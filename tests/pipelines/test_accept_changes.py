@@ -117,7 +117,7 @@ def two(world: World, tmp_path: Path) -> tuple[World, World]:
 
 
 def test_a_run_that_is_not_accepted_starts_nothing(
-    world: World, two: tuple[World, World], table: Path, tmp_path: Path, capsys
+    world: World, two: tuple[World, World], table: Path, capsys, caplog
 ) -> None:
     first, other = two
     flags = ["--catalog-root", str(world.folder)]
@@ -133,6 +133,7 @@ def test_a_run_that_is_not_accepted_starts_nothing(
     said = capsys.readouterr().out
     assert "changes to the table: 1 tags dropped (mood/wild)" in said and "a run needs --accept-changes" in said
     snapshot = tag(other, table, *flags, "--accept-changes", catalog=world.catalog)
+    assert "differs from what snapshot 1 was made with: 1 tags dropped (mood/wild)" in caplog.text
     assert snapshot.run.counts["decoded"] == 0 and snapshot.run.plan["causes"]["taxonomy"] > 10
     assert tag_code(first, table, *flags, catalog=world.catalog) == 2
     assert snapshot_numbers(str(table)) == [1, 2]

@@ -97,6 +97,24 @@ def test_places_on_gs(gcs: str) -> None:
         check_writes("--output", f"{gcs}/b")
 
 
+def test_folders_above_that_may_not_be_looked_at_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists = storage.exists
+
+    def refusing(url: str) -> bool:
+        if not url.startswith(str(tmp_path / "own")):
+            raise storage.PermissionDenied(f"{url}: 403")
+        return exists(url)
+
+    monkeypatch.setattr(storage, "exists", refusing)
+    check_writes("--output", str(tmp_path / "own" / "dataset"), "dataset")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "table.json").write_text("{}")
+    with pytest.raises(CommandFailed, match="inside of the table"):
+        check_writes("--output", str(tmp_path / "own" / "dataset"), "dataset")
+
+
 def describe(place: Path, capsys) -> dict:
     capsys.readouterr()
     assert main(["describe", str(place), "--json"]) == 0
