@@ -36,7 +36,7 @@ class PhaseLines:
 
     def begin(self, phase: Phase) -> None:
         """Writes the first line about a phase."""
-        total = "" if phase.total is None or not phase.unit else f": {phase.total:,} {phase.unit}"
+        total = "" if phase.total is None or not phase.unit else f": {_amount(phase.total, phase.unit)}"
         self._write(phase.name + total, {"phase": phase.name, "state": "begun", **_counts(phase)})
         self._running.append((phase, stop := threading.Event()))
         threading.Thread(target=self._follow, args=(phase, stop), daemon=True, name="progress").start()
@@ -87,13 +87,13 @@ _SPELLED = ("elapsed_s", "done", "total", "unit", "per_s", "remaining_s")
 def progress_parts(facts: Mapping[str, Any], unit: str, state: str) -> Iterator[str]:
     """The values of `progress_facts` as parts of a line."""
     if state == "done":
-        yield f"done: {facts['done']:,} {unit} in {duration_text(facts['elapsed_s'])}"
+        yield f"done: {_amount(facts['done'], unit)} in {duration_text(facts['elapsed_s'])}"
     elif not unit:
         yield f"for {duration_text(facts['elapsed_s'])}"
     elif facts["total"]:
-        yield f"{facts['done']:,} of {facts['total']:,} {unit} ({100 * facts['done'] / facts['total']:.0f} %)"
+        yield f"{facts['done']:,} of {_amount(facts['total'], unit)} ({100 * facts['done'] / facts['total']:.0f} %)"
     else:
-        yield f"{facts['done']:,} {unit}"
+        yield _amount(facts["done"], unit)
     if unit and facts["done"]:
         yield f"{facts['per_s']:.4g} per s"
     if state != "done" and "remaining_s" in facts:
@@ -101,6 +101,11 @@ def progress_parts(facts: Mapping[str, Any], unit: str, state: str) -> Iterator[
     for name, value in facts.items():
         if name not in _SPELLED:
             yield f"{value:,} {name}" if isinstance(value, int) else f"{name} {value}"
+
+
+def _amount(count: int, unit: str) -> str:
+    """A number with its unit, which is given in the plural."""
+    return f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"
 
 
 def duration_text(seconds: float) -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli import main
+from tests.support.published import fake_bundle, publish_table
+from tests.support.tiny import tiny_dataset
 from tests.support.world import make_world
 
 FIVE_SECONDS = 5.0
@@ -58,17 +61,62 @@ def wait_for(condition, process, seconds=120):
 def test_tag_is_ended_in_the_middle(tmp_path, number, code, word):
     world, table = make_world(tmp_path / "w", 60), tmp_path / "table"
     words = ["tag", "--catalog", str(world.catalog), "--catalog-root", str(world.folder), "--model", str(world.bundle)]
-    process = start([*words, "--table", str(table), "--chunk-tracks", "2", "--max-reject-ratio", "0.9"])
+    process = start([*words, "--table", str(table), "--chunk-tracks", "2", "--max-reject-ratio", "0.9", "--quiet"])
     wait_for(lambda: len(list(table.glob("work/*/*.parquet"))) >= 2, process)
     children, before = below(process.pid), time.monotonic()
     assert children
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert time.monotonic() - before < FIVE_SECONDS and process.returncode == code
-    assert [line for line in err.splitlines() if line] == [
-        f"catalog-tagger: {word}; finished work is kept: run the same command again to resume"
-    ]
+    assert err == f"catalog-tagger: {word}; finished work is kept: run the same command again to resume\n"
     assert not [child for child in children if is_alive(child)] and not list(table.glob("snapshots/*"))
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def check_ended(words: list[str], cpu: float, number: signal.Signals) -> None:
+    """Ends a command once it has used so many seconds of processor time."""
+    process = start([*words, "--quiet"])
+    wait_for(lambda: cpu_s(process.pid) >= cpu, process)
+    before = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - before < FIVE_SECONDS and process.returncode == 128 + number
+    word = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    assert err == f"catalog-tagger: {word}; finished work is kept: run the same command again to resume\n"
+
+
+ENDLESS = "SELECT count(*) FROM range(1000000000000) AS a WHERE hash(a.range) % 7 = 3"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processor time is read from /proc")
+def test_a_query_is_ended(tmp_path):
+    publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 6)
+    check_ended(["query", str(tmp_path / "table"), ENDLESS], 3.0, signal.SIGINT)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="processor time is read from /proc")
+@pytest.mark.parametrize("cpu", [0.8, 2.0, 4.0, 6.0])
+@pytest.mark.parametrize("command", ["train", "evaluate", "refit"])
+def test_commands_of_models_are_ended_also_while_tensorflow_starts(tmp_path, command, cpu):
+    dataset = tiny_dataset(tmp_path / "dataset", 90)
+    bundle = str(tmp_path / "bundle")
+    train = ["train", "--dataset", str(dataset), "--output", bundle]
+    if command == "train":
+        return check_ended([*train, "--epochs", "500", "--patience", "500"], cpu, signal.SIGTERM)
+    if command == "refit":
+        many = tmp_path / "many.csv"  # reading the labels takes long
+        many.write_text("track_id,uri,tags\n" + "".join(f"t{n},{n}.mp3,mood/calm\n" for n in range(2_000_000)))
+        publish_table(tmp_path / "table", fake_bundle(tmp_path / "fake"), 6)
+        words = ["refit", "--table", str(tmp_path / "table"), "--model", str(tmp_path / "fake"), "--output", bundle]
+        return check_ended([*words, "--catalog", str(many)], cpu, signal.SIGTERM)
+    assert main([*train, "--epochs", "1"]) == 0
+    words = ["--model", bundle, "--dataset", str(dataset), "--output", str(tmp_path / "evaluation")]
+    return check_ended(["evaluate", *words, "--resamples", "100000"], cpu, signal.SIGTERM)
 
 
 def test_a_command_that_does_not_react_is_ended(tmp_path):
