@@ -96,7 +96,7 @@ def tag_nightly(root: str, catalog: Mapping[str, str], bundle, *, chunk_tracks: 
         dim=bundle.embedding_dim,
     )
     launch = receipts.begin(root, known.parent)
-    with held_for_run([root], launch, known.parent, detached=False, dry_run=False):
+    with held_for_run([root], launch, known.parent, detached=False, elsewhere=False, dry_run=False):
         return _tagged(known, rows_of(catalog), bundle, launch, chunk_tracks)
 
 
