@@ -165,13 +165,13 @@ class Faults:
             number, self.count = self.count, self.count + 1
             if number != self.at:
                 return write(*words)
+            if self.how in ("answer lost", "kill after"):
+                with contextlib.suppress(storage.AlreadyExists):
+                    write(*words)
             if self.how == "answer lost":
-                write(*words)
                 raise storage.Unavailable("the answer was lost")
             if self.how == "raise":
                 raise storage.Unavailable("down")
-            if self.how == "kill after":
-                write(*words)
             self.dead = True
             raise Killed
 
