@@ -241,8 +241,14 @@ def _run_once(args: Arguments, beam_options: PipelineOptions, started: float) ->
         require_limits()
     with phase("opening catalog, bundle and table"):
         options = make_options(args, beam_options)
-    tables, dry_run = [args.table, *(other.table for other in options.also)], is_dry_run(beam_options)
-    with held_for_run(tables, options.launch, options.known.parent, detached=args.no_wait, dry_run=dry_run):
+    with held_for_run(
+        [args.table, *(other.table for other in options.also)],
+        options.launch,
+        options.known.parent,
+        detached=args.no_wait,
+        elsewhere=not is_local(beam_options),
+        dry_run=is_dry_run(beam_options),
+    ):
         return _launch(args, options, beam_options, started)
 
 

@@ -96,7 +96,7 @@ def tag_nightly(root: str, catalog: Mapping[str, str], bundle, *, chunk_tracks: 
         dim=bundle.embedding_dim,
     )
     launch = receipts.begin(root, known.parent)
-    with held_for_run([root], launch, known.parent, detached=False, dry_run=False):
+    with held_for_run([root], launch, known.parent, detached=False, elsewhere=False, dry_run=False):
         return _tagged(known, rows_of(catalog), bundle, launch, chunk_tracks)
 
 
@@ -165,13 +165,13 @@ class Faults:
             number, self.count = self.count, self.count + 1
             if number != self.at:
                 return write(*words)
+            if self.how in ("answer lost", "kill after"):
+                with contextlib.suppress(storage.AlreadyExists):
+                    write(*words)
             if self.how == "answer lost":
-                write(*words)
                 raise storage.Unavailable("the answer was lost")
             if self.how == "raise":
                 raise storage.Unavailable("down")
-            if self.how == "kill after":
-                write(*words)
             self.dead = True
             raise Killed
 

@@ -67,16 +67,18 @@ class Lease:
 
     def ended(self, root: str, now: float) -> bool:
         """Whether this is the lease of a job that nobody waits for, and the job has ended."""
-        if not self.facts.get("detached"):
-            return False
+        return bool(self.facts.get("detached")) and not self._goes_on(root, now)
+
+    def _goes_on(self, root: str, now: float) -> bool:
+        """Whether the launch of the job has not ended, as far as its table tells."""
         place, launch = self.facts.get("launch_table") or root, self.facts.get("launch")
-        return now - self.modified > DETACHED_S or not (launch and receipts.is_pending(place, launch))
+        return now - self.modified <= DETACHED_S and bool(launch) and receipts.is_pending(place, str(launch))
 
     def looks_live(self, root: str, now: float) -> bool:
-        """Whether its last heartbeat is young, or the job that nobody waits for has not ended."""
-        if self.facts.get("detached"):
-            return not self.ended(root, now)
-        return now - self.modified <= EXPIRES_S
+        """Whether its last heartbeat is young, or its job goes on without its launcher."""
+        if not self.facts.get("detached") and now - self.modified <= EXPIRES_S:
+            return True
+        return bool(self.facts.get("detached") or self.facts.get("elsewhere")) and self._goes_on(root, now)
 
     def __str__(self) -> str:
         if not {"pid", "host", "started"} <= self.facts.keys():
@@ -116,7 +118,7 @@ class HeldLease:
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._facts = {"host": socket.gethostname(), "pid": os.getpid(), "started": started}
         if launch is not None:
-            self._facts |= {"launch": launch.receipt, "launch_table": launch.table}
+            self._facts |= {"launch": launch.receipt, "launch_table": launch.table, "elsewhere": launch.elsewhere}
         self._beats, self._lock, self._closed = 0, threading.Lock(), threading.Event()
         self._renewed = self._now()
         storage.create(self.url, self._bytes(detached=False))
@@ -172,15 +174,17 @@ class HeldLease:
 
 
 class Launch(NamedTuple):
-    """A job that goes on after its launcher.
+    """A job that may go on after its launcher.
 
     Attributes:
       receipt: path of the receipt with which it ends, see `receipts`.
       table: the table that the receipt is in; None: that of the lease.
+      elsewhere: whether the job runs on other machines, so that it outlives its launcher.
     """
 
     receipt: str
     table: str | None = None
+    elsewhere: bool = False
 
 
 @contextlib.contextmanager

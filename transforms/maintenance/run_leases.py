@@ -11,7 +11,7 @@ from transforms.table.snapshots import snapshot_numbers
 
 @contextlib.contextmanager
 def held_for_run(
-    tables: Sequence[str], launch: str, parent: int | None, *, detached: bool, dry_run: bool
+    tables: Sequence[str], launch: str, parent: int | None, *, detached: bool, elsewhere: bool, dry_run: bool
 ) -> Iterator[None]:
     """Holds a lease of each table during the block; none for a dry run.
 
@@ -20,6 +20,8 @@ def held_for_run(
       launch: path of the receipt with which the job ends.
       parent: number of the snapshot that the run was planned on.
       detached: whether nobody waits for the job.
+      elsewhere: whether the job runs on other machines.
+      dry_run: whether no job is started.
 
     Raises:
       RaceLost: another run was published since this one was planned, or an exclusive job does not end.
@@ -29,7 +31,7 @@ def held_for_run(
         return
     with contextlib.ExitStack() as stack:
         for number, table in enumerate(tables):
-            own = Launch(launch, _absolute(tables[0]) if number else None)
+            own = Launch(launch, _absolute(tables[0]) if number else None, elsewhere)
             try:
                 stack.enter_context(held(table, "tag", launch=own, detached=detached))
             except Busy as busy:

@@ -16,6 +16,9 @@ from transforms.publishing import receipts
 from transforms.publishing.audit import RaceLost
 from transforms.table.versions import open_table
 
+AWAITED = {"detached": False, "elsewhere": False, "dry_run": False}
+"""A run on this machine that its launcher waits for."""
+
 
 @pytest.fixture
 def root(table):
@@ -78,7 +81,10 @@ def test_they_do_not_wait_for_ever(root, monkeypatch):
     with held(root, "purge"):
         with pytest.raises(Busy, match=r"purge .* for too long"), held(root, "tag"):
             pytest.fail("it began")
-        with pytest.raises(RaceLost), held_for_run([root], "launches/x.json", None, detached=False, dry_run=False):
+        with (
+            pytest.raises(RaceLost),
+            held_for_run([root], "launches/x.json", None, **AWAITED),
+        ):
             pytest.fail("it began")
 
 
@@ -149,6 +155,19 @@ def test_a_job_that_nobody_waits_for_keeps_its_lease_until_it_has_ended(root):
         assert jobs(root) == ["gc"]
 
 
+def test_a_job_on_other_machines_outlives_its_killed_launcher(root, table, monkeypatch):
+    launch = receipts.begin(root, None)
+    run = held_for_run([root], launch, None, **{**AWAITED, "elsewhere": True})
+    with faults(monkeypatch, 1, "kill before"), pytest.raises(Killed), run:
+        pass
+    age(table / "leases", leases.EXPIRES_S + 60)
+    with pytest.raises(Busy, match="tag"), held(root, "gc"):
+        pass
+    receipts.write(root, launch, receipts.Receipt(run_id=None))
+    with held(root, "gc"):
+        assert jobs(root) == ["gc"]
+
+
 def test_nor_does_its_lease_stay_if_the_launcher_ran_it_to_the_end(root):
     launch = receipts.begin(root, None)
     with held(root, "tag", launch=Launch(launch), detached=True):
@@ -172,19 +191,19 @@ def test_a_run_has_a_lease_of_each_of_its_tables(root, tmp_path):
     other = str(tmp_path / "other")
     open_table(other, 1)
     launch = receipts.begin(root, None)
-    with held_for_run([root, other], launch, None, detached=True, dry_run=False):
+    with held_for_run([root, other], launch, None, detached=True, elsewhere=False, dry_run=False):
         assert jobs(root) == jobs(other) == ["tag"]
     with pytest.raises(Busy), held(other, "gc"):
         pass
     receipts.forget(root, launch)
     with held(other, "gc"):
         assert jobs(other) == ["gc"]
-    with held_for_run([root, other], launch, None, detached=False, dry_run=True):
+    with held_for_run([root, other], launch, None, detached=False, elsewhere=False, dry_run=True):
         assert jobs(other) == []
 
 
 def test_a_run_that_was_overtaken_before_it_had_its_lease_plans_again(root):
-    run = held_for_run([root], "launches/x.json", 3, detached=False, dry_run=False)
+    run = held_for_run([root], "launches/x.json", 3, **AWAITED)
     with pytest.raises(RaceLost, match="planned on snapshot 3"), run:
         pytest.fail("it began")
     assert jobs(root) == []

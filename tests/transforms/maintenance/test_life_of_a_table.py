@@ -180,7 +180,7 @@ def _run(folder: Path, examples: int, steps: int) -> None:
 
 
 def test_any_life(tmp_path: Path) -> None:
-    _run(tmp_path, 6, 12)
+    _run(tmp_path, 5, 12)
 
 
 @pytest.mark.long
