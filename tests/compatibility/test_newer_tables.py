@@ -66,7 +66,7 @@ def run(old: Path, words: list[str]) -> int:
     places = {"TABLE": "table", "BUNDLE": "trained", "FAKE": "fake", "CATALOG": "catalog.parquet", "NEW": "new"}
     named = {name: str(old / place) for name, place in {**places, "OTHER": "further"}.items()}
     (named["RUN"],) = runs - {published}
-    return main([named.get(word, word) for word in words])
+    return main([*(named.get(word, word) for word in words), "--quiet"])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
