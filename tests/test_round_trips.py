@@ -106,6 +106,8 @@ RUNS = values(
     overrides=OVERRIDES,
     gates=NESTED,
     measured=NESTED,
+    plan=NESTED,
+    purged=NESTED,
 )
 SHARDS = values(ShardEntry, path=PATHS, checksums=st.just(""))
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
@@ -172,7 +174,7 @@ CASES = {
         lambda obj: PublishedRows(**obj),
     ),
     Receipt: Case(
-        values(Receipt, run_id=st.none() | PATHS, counts=NUMBERS, measured=NESTED),
+        values(Receipt, run_id=st.none() | PATHS, counts=NUMBERS, measured=NESTED, plan=NESTED),
         Receipt.from_json,
         dataclasses.asdict,
     ),
@@ -235,7 +237,7 @@ def plain(value: Any) -> Any:
     return (name, [plain(item) for item in value]) if isinstance(value, tuple | list) else (name, value)
 
 
-WRITTEN_ONLY = {"Evidence", "TagDrift", "WorkTotals"}
+WRITTEN_ONLY = {"Evidence", "Forecast", "TableChanges", "TagDrift", "WorkTotals"}
 """Classes whose JSON is for readers of manifests and is never read back."""
 
 

@@ -18,7 +18,7 @@ def start_tensorflow() -> None:
     Raises:
       ImportError: TensorFlow is not installed.
     """
-    if "tensorflow" in sys.modules:
+    if sys.modules.get("tensorflow") is not None:
         return
     with filtered_stderr(_REMARK.match):
         import keras  # noqa: F401

@@ -66,7 +66,7 @@ def test_no_command_writes_into_a_folder_of_another_kind(
     before = files(folders[kind])
     places = [folders[kind] / "inner" / "deep", *([] if kind == writes else [folders[kind]])]
     for place in places:
-        assert main([word.format(place) for word in words]) == 1
+        assert main([*(word.format(place) for word in words), "--quiet"]) == 1
         said = capsys.readouterr().err
         assert kind in said and str(place) in said and "choose " in said and len(said.splitlines()) == 1
     assert files(folders[kind]) == before and not list(tmp_path.iterdir())

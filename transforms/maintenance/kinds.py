@@ -56,10 +56,10 @@ class KnownFile(NamedTuple):
         return self.info.modified is not None and self.info.modified < moment
 
 
-def kind_of(path: str) -> str | None:
+def kind_of_file(path: str) -> str | None:
     """The kind of a file; None if it is not recognised.
 
-    >>> kind_of("work/bucket=0007/0123456789abcdef01234567.parquet"), kind_of("work/notes.txt")
+    >>> kind_of_file("work/bucket=0007/0123456789abcdef01234567.parquet"), kind_of_file("work/notes.txt")
     ('parts', None)
     """
     return next((kind for kind, form in _FORMS.items() if form.fullmatch(path)), None)

@@ -219,7 +219,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path):
 def test_no_other_module_reads_csv():
     root = Path(__file__).parents[3]
     found = [path for package in ("pipelines", "transforms", "models") for path in (root / package).rglob("*.py")]
-    readers = re.compile(r"csv\.reader|DictReader|pyarrow\.csv|read_csv|csv\.Sniffer")
+    readers = re.compile(r"csv\.reader|DictReader|read_csv|open_csv|csv\.Sniffer")
     assert {path.parent.name for path in found if readers.search(path.read_text("utf-8"))} == {"delimited"}
 
 
