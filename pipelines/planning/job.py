@@ -20,7 +20,7 @@ from transforms.tagging.costs import estimated
 MOST_THREADS = 8
 """Most buckets that are decided at the same time."""
 
-_ONLY_WITH_PLAN = ("workers", "prices", "measure")
+_ONLY_WITH_PLAN = ("workers", "measure")
 
 
 def check_plan_flags(args: Arguments, options: PipelineOptions) -> None:

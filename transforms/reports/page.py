@@ -6,9 +6,9 @@ from transforms.reports.markup import Html, escaped
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --paper: #ffffff; --card: #f6f8fa; --line: #d1d9e0;
-  --first: #0969da; --second: #bc4c00; }
+  --first: #0969da; --second: #bc4c00; --good: #1a7f37; --bad: #cf222e; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --paper: #0d1117; --card: #151b23;
-  --line: #3d444d; --first: #58a6ff; --second: #f0883e; } }
+  --line: #3d444d; --first: #58a6ff; --second: #f0883e; --good: #3fb950; --bad: #f85149; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
@@ -32,6 +32,11 @@ figure { margin: 1rem 0; overflow-x: auto; } figure svg { width: 100%; height: a
 .pair { display: flex; flex-wrap: wrap; gap: 1.5rem; } .pair > svg { flex: 0 1 auto; }
 summary { cursor: pointer; font-weight: 600; padding: .3rem 0; } dl { display: grid; gap: .2rem 1rem;
   grid-template-columns: max-content 1fr; } dt { color: var(--soft); } dd { margin: 0; }
+.state { display: inline-block; border: 1px solid currentColor; border-radius: 1rem; padding: 0 .6rem;
+  font-size: .9rem; font-weight: 600; vertical-align: middle; }
+.good { color: var(--good); } .bad { color: var(--bad); }
+.words { display: inline-block; min-width: 12rem; max-width: 40rem; text-align: left; white-space: normal;
+  overflow-wrap: anywhere; } li { overflow-wrap: anywhere; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .key { display: inline-block; width: 1.1em; height: .25em; vertical-align: middle; border-radius: .1em; }
 """
 """Style of all reports: light or dark as the reader's system is, also on narrow screens."""
