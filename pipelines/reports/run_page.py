@@ -37,18 +37,20 @@ def run_page(summary: Summary) -> str:
 
 
 def _title(summary: Summary) -> str:
-    run = summary["run"]
-    name = "Run" if run is None else f"Run {run['run_id']}"
-    if summary["status"] == PUBLISHED:
-        return f"{name}: snapshot {summary['snapshot']}"
-    return f"{name}: {summary['status']}"
+    told = f"snapshot {summary['snapshot']}" if summary["status"] == PUBLISHED else summary["status"]
+    return f"{_name(summary)}: {told}"
+
+
+def _name(summary: Summary) -> str:
+    return "Run of tag" if summary["run"] is None else f"Run {summary['run']['run_id']}"
 
 
 def _body(summary: Summary) -> Iterator[Html]:
     colour = "good" if summary["status"] == PUBLISHED else "bad"
-    state = element("span", summary["status"], class_=f"state {colour}")
-    told = element("p", f"{summary['table']}, {summary['when']}", class_="soft")
-    yield element("header", element("h1", _title(summary), " ", state), told)
+    told = summary["status"] if summary["snapshot"] is None else f"published as snapshot {summary['snapshot']}"
+    state = element("span", told, class_=f"state {colour}")
+    place = element("p", f"{summary['table']}, {summary['when']}", class_="soft")
+    yield element("header", element("h1", _name(summary), " ", state), place)
     if summary["cause"]:
         yield element("p", element("b", "Blocked: " if summary["status"] == BLOCKED else "Failed: "), summary["cause"])
         if summary["details"]:
@@ -90,7 +92,7 @@ def _tiles(summary: Summary, run: Summary) -> Html:
     if work["seconds"] is not None:
         tiles.append((duration_text(work["seconds"]), "wall time", _rate(catalog, work["seconds"])))
     if work["core_hours"] is not None:
-        tiles.append((f"{work['core_hours']:.3g}", "core-hours", _per_core_hour(work)))
+        tiles.append((duration_text(work["core_hours"] * 3600), "processor time", _per_core_hour(work)))
     if (money := work["money"]) is not None:
         parts = (f"{name.replace('_', ' ')} {_price(money[name])}" for name in ("compute", "read", "storage_month"))
         tiles.append((_price(money["total"]), money["currency"], ", ".join(parts)))
@@ -107,8 +109,12 @@ def _rate(tracks: int, seconds: float) -> str:
 
 def _per_core_hour(work: Summary) -> str:
     decoded, every = (work[f"{name}_tracks_per_core_hour"] for name in ("decoded", "catalog"))
-    found = [f"{decoded:,.0f} decoded tracks each"] if decoded is not None else []
-    return ", ".join([*found, f"{every:,.0f} of the catalog"] if every is not None else found)
+    found = [f"{work['core_hours']:.3g} core-hours"]
+    if decoded is not None:
+        found.append(f"{decoded:,.0f} decoded tracks per core-hour")
+    elif every is not None:
+        found.append(f"{every:,.0f} tracks per core-hour")
+    return ", ".join(found)
 
 
 def _price(value: float | None) -> str:
@@ -121,6 +127,10 @@ def _gates(run: Summary) -> Iterator[Html]:
         yield element("p", "No gate was measured.", class_="soft")
         return
     yield gate_table(run["gates"])
+    for name, gate in sorted(run["gates"].items()):
+        if gate.get("offenders"):
+            worst = element("ul", *(element("li", one) for one in gate["offenders"]))
+            yield folded(f"Worst of gate {name}", worst, opened=True)
     if not run["overrides"]:
         return
     lines = (

@@ -43,23 +43,16 @@ def cause_table(causes: Mapping[str, int]) -> Html:
 
 
 def gate_table(gates: Mapping[str, Mapping[str, Any]]) -> Html:
-    """All gates, those that failed first, with what they refuse."""
+    """All gates, those that failed first."""
     order = sorted(gates.items(), key=lambda item: (item[1]["passed"], item[0]))
-    rows = [[name, f"{one['value']:.6g}", f"{one['limit']:.6g}", _result(one), _offenders(one)] for name, one in order]
-    return html_table(["gate", "value", "limit", "result", "worst"], rows, "A value above its limit blocks the run")
+    rows = [[name, f"{one['value']:.6g}", f"{one['limit']:.6g}", _result(one)] for name, one in order]
+    return html_table(["gate", "value", "limit", "result"], rows, "A value above its limit blocks the run")
 
 
 def _result(gate: Mapping[str, Any]) -> Html:
     if gate["passed"]:
         return element("span", "passed", class_="good")
     return element("span", "overridden" if gate.get("overridden") else "failed", class_="bad")
-
-
-def _offenders(gate: Mapping[str, Any]) -> Html:
-    lines: list[object] = []
-    for offender in gate.get("offenders", ()):
-        lines += [Html("<br>"), offender] if lines else [offender]
-    return element("span", *lines, class_="words") if lines else Html("")
 
 
 def stage_table(stages: Sequence[Mapping[str, Any]]) -> Html:

@@ -18,7 +18,8 @@ small { font-size: .8em; white-space: nowrap; } code { font-size: .85em; overflo
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem 1rem; }
 .tile b { display: block; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .75rem 0; }
+.tile small { white-space: normal; } .scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .75rem 0; }
 caption { text-align: left; padding-bottom: .35rem; font-size: .9em; }
 caption span { display: block; max-width: min(46rem, calc(100vw - 2.5rem)); }
 th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
@@ -35,8 +36,7 @@ summary { cursor: pointer; font-weight: 600; padding: .3rem 0; } dl { display: g
 .state { display: inline-block; border: 1px solid currentColor; border-radius: 1rem; padding: 0 .6rem;
   font-size: .9rem; font-weight: 600; vertical-align: middle; }
 .good { color: var(--good); } .bad { color: var(--bad); }
-.words { display: inline-block; min-width: 12rem; max-width: 40rem; text-align: left; white-space: normal;
-  overflow-wrap: anywhere; } li { overflow-wrap: anywhere; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+li { overflow-wrap: anywhere; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .key { display: inline-block; width: 1.1em; height: .25em; vertical-align: middle; border-radius: .1em; }
 """
 """Style of all reports: light or dark as the reader's system is, also on narrow screens."""
