@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "transforms.catalog": f"audio taxonomy {GROUND}",
     "transforms.extraction": "features audio schemas storage telemetry",
     "transforms.splits": "catalog taxonomy schemas",
-    "transforms.dataset": f"splits catalog taxonomy extraction features audio {GROUND}",
+    "transforms.dataset": f"splits catalog taxonomy extraction features audio transforms.reports {GROUND}",
     "transforms.table": GROUND,
     "transforms.tagging": f"comparison table taxonomy extraction audio {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",

@@ -15,14 +15,14 @@ from pipelines.reports.run_tables import (
 )
 from pipelines.terminal.progress import duration_text
 from transforms.reports.dots import Dots, dot_plot
-from transforms.reports.markup import Html, element, escaped, joined
+from transforms.reports.markup import Html, element, escaped, html_joined
 from transforms.reports.page import html_page
 from transforms.reports.parts import captioned, fact_list, folded, html_table, tile_row
 
 MOST_DOTS = 40
 """Most tags in the plot: those whose prevalence changed most."""
 
-MOST_TAGS = 500
+LISTED_TAGS = 500
 """Most tags in the table below the plot."""
 
 MOST_OVERRIDES = 50
@@ -137,7 +137,7 @@ def _gates(run: Summary) -> Iterator[Html]:
         element("li", f"Snapshot {one['snapshot']}: {one['gate']}, by {one['by']} at {one['when']}: {one['reason']}")
         for one in run["overrides"][-MOST_OVERRIDES:]
     )
-    yield joined(element("p", "Overrides of this table, oldest first:"), element("ul", *lines))
+    yield html_joined(element("p", "Overrides of this table, oldest first:"), element("ul", *lines))
 
 
 def _work(summary: Summary, run: Summary) -> Iterator[Html]:
@@ -164,10 +164,10 @@ def _prevalence(found: Mapping[str, Any]) -> Iterator[Html]:
             f"{row.after:.3%}",
             _index(found[row.name]["stability_index"]),
         ]
-        for row in rows[:MOST_TAGS]
+        for row in rows[:LISTED_TAGS]
     ]
     head = ["tag", "tracks before", "tracks now", "share before", "share now", "stability index of the scores"]
-    rest = "" if len(rows) <= MOST_TAGS else f" (the {MOST_TAGS} of {len(rows)} that changed most)"
+    rest = "" if len(rows) <= LISTED_TAGS else f" (the {LISTED_TAGS} of {len(rows)} that changed most)"
     yield folded(f"Every tag{rest}", html_table(head, body, "Prevalence per tag"))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.terminal.progress import duration_text, size_text
-from transforms.reports.markup import Html, element, joined
+from transforms.reports.markup import Html, element, html_joined
 from transforms.reports.parts import barred_number, html_table
 
 _COUNTED = {
@@ -101,7 +101,7 @@ def track_table(tracks: Sequence[Mapping[str, Any]], caption: str) -> Html:
     """Tracks with what they took."""
     rows = [
         [
-            joined(element("code", one["track_id"])),
+            html_joined(element("code", one["track_id"])),
             f"{one['core_seconds']:.2f}",
             size_text(one["child_bytes"] or None),
             size_text(one["source_bytes"] or None),

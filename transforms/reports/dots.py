@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from transforms.reports.markup import Html, element, joined
+from transforms.reports.markup import Html, element, html_joined
 
 _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 680, 190, 90, 20, 26
 _LONGEST_NAME = 28
@@ -76,7 +76,7 @@ def _row(row: Dots, most: float, number: int) -> Html:
     y = _TOP + _ROW * number + _ROW // 2
     before, after = _x(row.before, most), _x(row.after, most)
     name = row.name if len(row.name) <= _LONGEST_NAME else f"{row.name[: _LONGEST_NAME - 1]}…"
-    return joined(
+    return html_joined(
         element("text", name, element("title", row.name), **_at(_LEFT - 12, y + 4, "end")),
         element("line", x1=before, x2=after, y1=y, y2=y, style="stroke:var(--soft);stroke-width:1.5"),
         element("circle", cx=before, cy=y, r=4, style="fill:var(--paper);stroke:var(--soft);stroke-width:1.5"),

@@ -24,7 +24,7 @@ def escaped(value: object) -> Html:
     return Html(html.escape(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value))))
 
 
-def joined(*parts: object) -> Html:
+def html_joined(*parts: object) -> Html:
     """The parts, one after the other, each as `escaped` returns it."""
     return Html("".join(escaped(part) for part in parts))
 
@@ -36,4 +36,4 @@ def element(name: str, *content: object, **attributes: object) -> Html:
     '<a class="soft">x &lt; y</a>'
     """
     given = "".join(f' {key.rstrip("_").replace("_", "-")}="{escaped(str(v))}"' for key, v in attributes.items())
-    return Html(f"<{name}{given}>{joined(*content)}</{name}>")
+    return Html(f"<{name}{given}>{html_joined(*content)}</{name}>")

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from transforms.reports.markup import Html, element, escaped, joined
+from transforms.reports.markup import Html, element, escaped, html_joined
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -> Html:
     """A table whose first column has the row headers. It scrolls if the screen is narrower."""
-    titles = joined(*(element("th", title, scope="col") for title in head))
-    body = joined(
+    titles = html_joined(*(element("th", title, scope="col") for title in head))
+    body = html_joined(
         *(
-            joined(element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])), "\n")
+            html_joined(
+                element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])), "\n"
+            )
             for row in rows
         )
     )
@@ -35,7 +37,7 @@ def tile_row(tiles: Iterable[tuple[object, object, object]]) -> Html:
 
 def fact_list(facts: Mapping[str, object]) -> Html:
     """Names and values that identify something, as a list of two columns."""
-    pairs = (joined(element("dt", name), element("dd", element("code", value))) for name, value in facts.items())
+    pairs = (html_joined(element("dt", name), element("dd", element("code", value))) for name, value in facts.items())
     return element("dl", *pairs)
 
 

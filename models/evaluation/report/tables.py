@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.scoring.formatting import UNDEFINED, show, show_range
-from transforms.reports.markup import Html, element, escaped, joined
+from transforms.reports.markup import Html, element, escaped, html_joined
 from transforms.reports.parts import barred_number, html_table
 
 METRIC_NAMES = {
@@ -27,7 +27,7 @@ def interval(found: AverageRow | None) -> Html:
     if found is None or found["value"] is None:
         return escaped(UNDEFINED)
     known = show_range(found)
-    return joined(show(found["value"]), *([" ", element("small", known)] if known else []))
+    return html_joined(show(found["value"]), *([" ", element("small", known)] if known else []))
 
 
 def barred(found: AverageRow | None) -> Html:
@@ -41,7 +41,10 @@ def comparison_table(averages: Sequence[AverageRow]) -> Html:
     """Macro and micro averages of all models on all tracks."""
     shown = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
     rows = [
-        [joined(row["model"], " ", element("small", row["average"])), *(interval(row["metrics"][m]) for m in shown)]
+        [
+            html_joined(row["model"], " ", element("small", row["average"])),
+            *(interval(row["metrics"][m]) for m in shown),
+        ]
         for average in ("macro", "micro")
         for row in averages
         if (row["slice"], row["category"], row["average"]) == ("all", "all", average)
@@ -107,5 +110,5 @@ def _tag_cells(metrics: Mapping[str, AverageRow], threshold: tuple[float, str]) 
         barred(one),
         barred(metrics["pr_auc"]),
         *(show(metrics[m]["value"]) for m in ("f1", "precision", "recall", "ece")),
-        joined(f"{threshold[0]:.4f} ", element("small", threshold[1].replace("_", " "))),
+        html_joined(f"{threshold[0]:.4f} ", element("small", threshold[1].replace("_", " "))),
     ]
