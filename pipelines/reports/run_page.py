@@ -22,7 +22,7 @@ from transforms.reports.parts import captioned, fact_list, folded, html_table, t
 MOST_DOTS = 40
 """Most tags in the plot: those whose prevalence changed most."""
 
-LISTED_TAGS = 500
+MOST_TABLE_TAGS = 500
 """Most tags in the table below the plot."""
 
 MOST_OVERRIDES = 50
@@ -164,10 +164,10 @@ def _prevalence(found: Mapping[str, Any]) -> Iterator[Html]:
             f"{row.after:.3%}",
             _index(found[row.name]["stability_index"]),
         ]
-        for row in rows[:LISTED_TAGS]
+        for row in rows[:MOST_TABLE_TAGS]
     ]
     head = ["tag", "tracks before", "tracks now", "share before", "share now", "stability index of the scores"]
-    rest = "" if len(rows) <= LISTED_TAGS else f" (the {LISTED_TAGS} of {len(rows)} that changed most)"
+    rest = "" if len(rows) <= MOST_TABLE_TAGS else f" (the {MOST_TABLE_TAGS} of {len(rows)} that changed most)"
     yield folded(f"Every tag{rest}", html_table(head, body, "Prevalence per tag"))
 
 
