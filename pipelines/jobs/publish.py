@@ -91,9 +91,10 @@ def publish_receipt(
       RaceLost: see `publish_run`.
     """
     if receipt.refused is not None:
-        raise reporter.told(CommandFailed(f"nothing was published: {receipt.refused}", REFUSED))
+        raise reporter.told(CommandFailed(f"nothing was published: {receipt.refused}", REFUSED), receipt)
     if receipt.run_id is None:
-        raise reporter.told(CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED))
+        problems = CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
+        raise reporter.told(problems, receipt)
     return publish_run(table, receipt.run_id, limits, reporter, receipt=receipt, override=override)
 
 

@@ -58,6 +58,8 @@ def _body(summary: Summary) -> Iterator[Html]:
         yield element("p", f"Nothing was published. Exit code {summary['exit_code']}.", class_="soft")
     if (run := summary["run"]) is not None:
         yield from _of_run(summary, run)
+    elif summary["launch"] is not None and summary["launch"]["counts"]:
+        yield from _of_launch(summary, summary["launch"])
     if summary["phases"]:
         yield element("h2", "Phases of the command")
         yield phase_table(summary["phases"])
@@ -78,6 +80,15 @@ def _of_run(summary: Summary, run: Summary) -> Iterator[Html]:
     yield from _prevalence(summary["prevalence"])
     yield from _costly(summary)
     yield from _rejects(summary)
+
+
+def _of_launch(summary: Summary, launch: Summary) -> Iterator[Html]:
+    """What a job did whose run was not written."""
+    yield tile_row((f"{count:,}", name, "") for name, count in launch["counts"].items())
+    if launch["plan"]:
+        yield element("h2", "Plan and outcome")
+        yield plan_table(launch["plan"])
+    yield from _costly(summary)
 
 
 def _tiles(summary: Summary, run: Summary) -> Html:

@@ -77,9 +77,9 @@ class RunReporter:
                     announce(line, report=self.url)
                 raise
 
-    def told(self, failed: CommandFailed) -> CommandFailed:
+    def told(self, failed: CommandFailed, receipt: Receipt | None = None) -> CommandFailed:
         """Writes the report of a command that ends without a finished run; the error that also names the page."""
-        self._stopped(BLOCKED if failed.code == REFUSED else FAILED, failed.code, str(failed))
+        self._stopped(BLOCKED if failed.code == REFUSED else FAILED, failed.code, str(failed), receipt)
         return CommandFailed("\n".join([str(failed), *self.lines]), failed.code)
 
     def published(self, snapshot: Snapshot, receipt: Receipt | None) -> None:
@@ -95,11 +95,11 @@ class RunReporter:
         judged = dataclasses.replace(of_launch(run, receipt), gates=gates_json(results))
         self._write(run.run_id, self._summary(end, judged, receipt))
 
-    def _stopped(self, status: str, code: int, message: str) -> None:
+    def _stopped(self, status: str, code: int, message: str, receipt: Receipt | None = None) -> None:
         cause, *details = _lines(message)
         end = RunEnd(status=status, when=_now(), exit_code=code, cause=cause, details=tuple(details))
         name = f"{end.when[:19].replace('-', '').replace(':', '')}Z-{secrets.token_hex(4)}"
-        self._write(name, self._summary(end, None, None))
+        self._write(name, self._summary(end, None, receipt))
 
     def _summary(self, end: RunEnd, run: Run | None, receipt: Receipt | None) -> dict[str, Any]:
         return run_summary(
@@ -107,7 +107,7 @@ class RunReporter:
             end,
             self._phases,
             run=run,
-            tracks=None if receipt is None else receipt.tracks,
+            receipt=receipt,
             priced=self._priced,
             seconds=self.seconds,
         )

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from transforms.publishing.receipts import Receipt
 from transforms.table.snapshots import Run
 from transforms.tagging.costs import STAGES, RunEstimate, cost_of
 from transforms.telemetry.phases import PhaseRecord
@@ -44,7 +45,7 @@ def run_summary(
     phases: Collection[PhaseRecord],
     *,
     run: Run | None = None,
-    tracks: Mapping[str, Any] | None = None,
+    receipt: Receipt | None = None,
     priced: Priced | None = None,
     seconds: float | None = None,
 ) -> dict[str, Any]:
@@ -55,16 +56,17 @@ def run_summary(
       end: how it ended.
       phases: the phases of the command that have ended.
       run: the finished run, with the counts and the work of this launch, and the gates by which it was judged.
-      tracks: the tracks that are named, see `Receipt.tracks`.
+      receipt: the receipt of the launch. It is all that is known of a job whose run was not written.
       priced: the prices; None if there are none.
       seconds: duration of the command.
     """
-    named = {} if tracks is None else tracks
+    named = {} if receipt is None else receipt.tracks
     return {
         "summary_version": SUMMARY_VERSION,
         **facts,
         **dataclasses.asdict(end),
         "run": None if run is None else _run_facts(run),
+        "launch": None if receipt is None else _launch_facts(receipt),
         "stages": [] if run is None else _stages(run),
         "work": None if run is None else _work(run, priced, seconds),
         "phases": [dataclasses.asdict(phase) for phase in phases],
@@ -93,6 +95,10 @@ def _run_facts(run: Run) -> dict[str, Any]:
         "measured": run.measured,
         "tables": _tables(run),
     }
+
+
+def _launch_facts(receipt: Receipt) -> dict[str, Any]:
+    return {"counts": receipt.counts, "plan": receipt.plan, "measured": receipt.measured}
 
 
 def _tables(run: Run) -> dict[str, dict[str, int]]:

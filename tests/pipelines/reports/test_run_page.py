@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.planning.prices import Prices
-from pipelines.reports.run_page import MOST_TABLE_TAGS, MOST_DOTS, run_page
+from pipelines.reports.run_page import MOST_DOTS, MOST_TABLE_TAGS, run_page
 from pipelines.reports.run_summary import BLOCKED, PUBLISHED, RunEnd, run_summary
 from tests.support.outlines import PageOutline
+from transforms.publishing.receipts import Receipt
 from transforms.table.snapshots import COUNTS, DataFile, Ids, Run
 from transforms.tagging.costs import STAGES
 from transforms.telemetry.phases import PhaseRecord
@@ -57,13 +58,14 @@ def summary_of(text: str = "x", tags: int = 2, status: str = BLOCKED) -> dict:
     cost = {"track_id": text, "core_seconds": 1.5, "child_bytes": 80_000_000, "source_bytes": 5_000_000}
     example = {"track_id": text, "uri": f"{text}y", "detail": f"{text}z"}
     named = {"slowest": [cost], "heaviest": [cost], "rejects": {"silent": [example]}}
+    receipt = Receipt(run_id="run-1", tracks=named)
     end = RunEnd(status=PUBLISHED, when=WHEN, snapshot=4)
     if status == BLOCKED:
         end = RunEnd(status=BLOCKED, when=WHEN, exit_code=3, cause=f"{text}!", details=(text,))
     phase = PhaseRecord(name=text, seconds=2.0, done=8, total=8, unit="tracks", completed=True)
     priced = Prices(currency="EUR", core_hour=0.5, read_gb=1.0).of
     facts = {"table": text, "catalog": text, "model": text}
-    return run_summary(facts, end, [phase], run=run_of(text, tags), tracks=named, priced=priced, seconds=90.0)
+    return run_summary(facts, end, [phase], run=run_of(text, tags), receipt=receipt, priced=priced, seconds=90.0)
 
 
 PLAIN = PageOutline(run_page(summary_of()))
@@ -121,3 +123,11 @@ def test_a_run_of_an_earlier_version_has_a_page() -> None:
     texts = PageOutline(run_page(summary)).texts
     assert {"The run has no plan.", "No gate was measured.", "silent: 1"} <= set(texts)
     assert summary["work"]["core_hours"] is None and summary["work"]["money"] is None
+
+
+def test_a_job_whose_run_was_not_written_shows_its_counts() -> None:
+    end = RunEnd(status=BLOCKED, when=WHEN, exit_code=3, cause="gate counted")
+    receipt = Receipt(run_id=None, counts={"catalog": 7_654, "tagged": 321}, plan=run_of().plan, refused="gate counted")
+    summary = run_summary({"table": "t"}, end, [], receipt=receipt)
+    assert summary["launch"]["counts"] == receipt.counts and summary["run"] is None
+    assert {"7,654", "321", "remembered as rejected"} <= set(PageOutline(run_page(summary)).texts)
