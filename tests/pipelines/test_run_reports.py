@@ -135,6 +135,11 @@ def test_wrong_usage_has_no_report(world: World, table: Path) -> None:
     assert not (table / "none").exists()
 
 
+def test_prices_are_read_before_anything_starts(world: World, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tag_code(world, table, "--prices", "none.yaml") == 1
+    assert "--prices none.yaml: " in capsys.readouterr().err and not list((table / "launches").glob("*"))
+
+
 def test_a_report_that_cannot_be_written_changes_nothing(
     world: World, table: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
