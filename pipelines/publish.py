@@ -24,6 +24,11 @@ from pipelines.terminal.command import Command
 )
 @click.option("--reason", metavar="TEXT", help="Why a gate is overridden; `describe` and `snapshots` show it.")
 @click.option("--by", metavar="NAME", help="Who overrides a gate (default: user@host).")
+@click.option(
+    "--prices",
+    metavar="YAML",
+    help="Prices of a provider, such as deploy/prices.yaml: the report shows what the run has cost.",
+)
 @answer_flags
 def command(**flags: Any) -> int:
     """Publishes one run: the one that is named, or that of the last launch."""

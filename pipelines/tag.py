@@ -33,10 +33,12 @@ plan_flags = combined(
         help="With --plan: number of cores of the job, for the wall time (default for a local run: its workers).",
     ),
     click.option(
-        "--prices", metavar="YAML", help="With --plan: prices of a provider, such as deploy/prices.yaml, for the cost."
+        "--prices",
+        metavar="YAML",
+        help="Prices of a provider, such as deploy/prices.yaml: plan and report show what the run costs.",
     ),
 )
-"""Flags of `--plan`."""
+"""Flags of `--plan`; the report of a run has prices, too."""
 
 
 @click.command(cls=Command, beam=True)

@@ -20,7 +20,7 @@ PACKAGES = ("pipelines", "transforms", "models")
 GROUND = "schemas storage formats"
 PURE = (
     "audio features extraction taxonomy catalog splits dataset table tagging publishing maintenance comparison "
-    f"telemetry embedded_tags {GROUND}"
+    f"telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
@@ -31,12 +31,13 @@ MAY_IMPORT = {
     "transforms.storage": "",
     "transforms.formats": "schemas storage",
     "transforms.telemetry": "",
+    "transforms.reports": "",
     "transforms.features": "audio",
     "transforms.taxonomy": "formats storage",
     "transforms.catalog": f"audio taxonomy {GROUND}",
     "transforms.extraction": "features audio schemas storage telemetry",
     "transforms.splits": "catalog taxonomy schemas",
-    "transforms.dataset": f"splits catalog taxonomy extraction features audio {GROUND}",
+    "transforms.dataset": f"splits catalog taxonomy extraction features audio transforms.reports {GROUND}",
     "transforms.table": GROUND,
     "transforms.tagging": f"comparison table taxonomy extraction audio {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",
@@ -50,7 +51,9 @@ MAY_IMPORT = {
     "models.trunks": f"bundles embedding scoring features taxonomy telemetry {GROUND}",
     "models.fitting": f"bundles embedding scoring splits table telemetry {GROUND}",
     "models.training": f"trunks bundles embedding scoring dataset features telemetry {GROUND}",
-    "models.evaluation": f"training fitting trunks bundles embedding scoring dataset splits table telemetry {GROUND}",
+    "models.evaluation": (
+        f"training fitting trunks bundles embedding scoring dataset splits table telemetry transforms.reports {GROUND}"
+    ),
     "models": f"{MODELS} {PURE}",
     "pipelines.terminal": "extraction storage formats telemetry",
     "pipelines.reports": f"terminal models.bundles models.scoring {PURE}",

@@ -16,6 +16,7 @@ from transforms import storage
 from transforms.audio.errors import SourceUnavailable
 from transforms.catalog.problems import ProblemSample
 from transforms.dataset.manifest import CONFLICTS_FILE, REJECTS, TIED, DatasetManifest, ShardEntry, list_digest
+from transforms.dataset.page import write_dataset_page
 from transforms.dataset.plan import ChunkReport, SplitPlan
 from transforms.dataset.shards import ShardSettings
 from transforms.dataset.stats import DatasetStats, split_columns
@@ -237,7 +238,8 @@ def manifest_of(
 
 
 def commit(manifest: DatasetManifest, dataset: str) -> None:
-    """Creates `dataset.json` and removes shards that it does not list."""
+    """Writes the page, creates `dataset.json`, and removes shards that it does not list."""
+    write_dataset_page(dataset, manifest)
     manifest.write(dataset)
     sweep(manifest, dataset)
 

@@ -118,8 +118,13 @@ def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> N
         found = sides.problems
         receipt = Receipt(run_id=None, problem_count=found.count, problems=found.lines, gates=found.gates)
     else:
-        receipt = _finish(_run(run_id, sides, settings), settings)
+        receipt = dataclasses.replace(_finish(_run(run_id, sides, settings), settings), tracks=_named_tracks(sides))
     receipts.write(settings.known.root, settings.launch, receipt)
+
+
+def _named_tracks(sides: RunResults) -> dict[str, Any]:
+    """The tracks that the report of the run names, in the form of `Receipt.tracks`."""
+    return {**sides.work.costly.to_json(), "rejects": sides.evidence.examples()}
 
 
 def _finish(run: Run, settings: RecordRunSettings) -> Receipt:

@@ -3,13 +3,13 @@
 catalog-tagger publish table
 """
 
-import dataclasses
-
 from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments, user_and_host
 from pipelines.inputs.kinds import check_writes
+from pipelines.planning.prices import Prices
 from pipelines.reports.rejects import refused_run_lines
 from pipelines.reports.run_report import published_answer
+from pipelines.reports.run_reporter import RunReporter, of_launch
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import FAILED, RACE_LOST, REFUSED, CommandFailed, UsageError, checked
 from transforms import storage
@@ -27,23 +27,26 @@ from transforms.telemetry.phases import phase
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Publishes one run."""
     check_writes("TABLE", args.table, "table")
+    priced = None if args.prices is None else Prices.load(args.prices).of
+    reporter = RunReporter(args.table, facts={}, priced=priced, runs_job=False)
     try:
         with held(args.table, "publish"):
-            return _publish(args)
+            return _publish(args, reporter)
     except Busy as busy:
         raise CommandFailed(f"nothing was published: {busy}", RACE_LOST) from busy
 
 
-def _publish(args: Arguments) -> Answer:
+def _publish(args: Arguments, reporter: RunReporter) -> Answer:
     limits, override = gate_limits(args, read_gates_file(args.table)), _override(args)
     receipt = None if args.run else receipts.newest(args.table)
     try:
         if receipt is None:
             run_id = args.run or _only_run(args.table)
-            published = publish_run(args.table, run_id, limits, override=override)
+            found = receipts.of_run(args.table, run_id)
+            published = publish_run(args.table, run_id, limits, reporter, receipt=found, override=override)
         else:
             run_id = receipt.run_id
-            published = publish_receipt(args.table, receipt, limits, override=override)
+            published = publish_receipt(args.table, receipt, limits, reporter, override=override)
     except RaceLost as lost:
         receipts.forget_run(args.table, run_id)
         raise race_lost(lost) from lost
@@ -76,11 +79,11 @@ def publish_receipt(
     table: str,
     receipt: Receipt,
     limits: GateLimits,
+    reporter: RunReporter,
     *,
     override: Override | None = None,
-    started: float | None = None,
 ) -> Answer:
-    """Publishes the run of one launch; `started` is when its command began, by the clock `time.monotonic`.
+    """Publishes the run of one launch, and writes its report.
 
     Raises:
       CommandFailed: the catalog has problems, which the message lists; the job read other rows than counted; or see
@@ -88,22 +91,23 @@ def publish_receipt(
       RaceLost: see `publish_run`.
     """
     if receipt.refused is not None:
-        raise CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
+        raise reporter.told(CommandFailed(f"nothing was published: {receipt.refused}", REFUSED), receipt)
     if receipt.run_id is None:
-        raise CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
-    return publish_run(table, receipt.run_id, limits, receipt=receipt, override=override, started=started)
+        problems = CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
+        raise reporter.told(problems, receipt)
+    return publish_run(table, receipt.run_id, limits, reporter, receipt=receipt, override=override)
 
 
 def publish_run(
     table: str,
     run_id: str,
     limits: GateLimits,
+    reporter: RunReporter,
     *,
     receipt: Receipt | None = None,
     override: Override | None = None,
-    started: float | None = None,
 ) -> Answer:
-    """Publishes a run and reports on it; the receipt has the counts and the work of this launch, if it is known.
+    """Publishes a run, or not, and reports on it; the receipt, if known, has counts and work of this launch.
 
     Raises:
       CommandFailed: there is no such run, or a gate refuses it.
@@ -117,19 +121,19 @@ def publish_run(
     except storage.NotFound as error:
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:
+        reporter.blocked(finished, refused.results, receipt, f"nothing was published: {refused}")
         way_out = _way_out(table, run_id, refused)
-        lines = [f"nothing was published: {refused}", *refused_run_lines(table, finished, limits), *way_out]
+        lines = [
+            f"nothing was published: {refused}",
+            *refused_run_lines(table, finished, limits),
+            *way_out,
+            *reporter.lines,
+        ]
         raise CommandFailed("\n".join(lines), REFUSED) from refused
     except OverrideError as error:
         raise UsageError(str(error)) from error
-    if receipt is not None:
-        finished = dataclasses.replace(
-            finished,
-            counts=receipt.counts,
-            measured=receipt.measured or finished.measured,
-            plan=receipt.plan or finished.plan,
-        )
-    return published_answer(table, snapshot, finished, started)
+    reporter.published(snapshot, receipt)
+    return published_answer(table, snapshot, of_launch(finished, receipt), reporter)
 
 
 def _way_out(table: str, run_id: str, refused: Refused) -> list[str]:

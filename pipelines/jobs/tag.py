@@ -43,6 +43,8 @@ from pipelines.launch.beam import (
     run_pipeline,
 )
 from pipelines.planning.job import check_plan_flags, planned, require_accepted
+from pipelines.planning.prices import Prices
+from pipelines.reports.run_reporter import RunReporter
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from pipelines.waves.tagging import TagStages, tag_in_waves
@@ -217,11 +219,23 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     if args.plan:
         return _planned(args, beam_options)
     require_engine(beam_options)
-    started = time.monotonic()
-    deadline = started + args.publish_deadline
+    if is_dry_run(beam_options):
+        return _run_once(args, beam_options, _reporter(args))
+    reporter = _reporter(args)
+    with reporter.following():
+        return _run_until_published(args, beam_options, reporter)
+
+
+def _reporter(args: Arguments) -> RunReporter:
+    priced = None if args.prices is None else Prices.load(args.prices).of
+    return RunReporter(args.table, facts={"catalog": args.catalog, "model": args.model}, priced=priced)
+
+
+def _run_until_published(args: Arguments, beam_options: PipelineOptions, reporter: RunReporter) -> Answer:
+    deadline = time.monotonic() + args.publish_deadline
     for attempt in itertools.count():
         try:
-            return _run_once(args, beam_options, started)
+            return _run_once(args, beam_options, reporter)
         except RaceLost as lost:
             pause = random.uniform(0, min(LONGEST_PAUSE_S, 2**attempt))
             if time.monotonic() + pause > deadline:
@@ -231,8 +245,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     raise AssertionError("unreachable")
 
 
-def _run_once(args: Arguments, beam_options: PipelineOptions, started: float) -> Answer:
-    """Plans on the newest snapshot, runs the job, and publishes its run. The command began at the time `started`.
+def _run_once(args: Arguments, beam_options: PipelineOptions, reporter: RunReporter) -> Answer:
+    """Plans on the newest snapshot, runs the job, publishes its run, and writes its report.
 
     Raises:
       RaceLost: another run was published since this one was planned.
@@ -249,11 +263,11 @@ def _run_once(args: Arguments, beam_options: PipelineOptions, started: float) ->
         elsewhere=not is_local(beam_options),
         dry_run=is_dry_run(beam_options),
     ):
-        return _launch(args, options, beam_options, started)
+        return _launch(args, options, beam_options, reporter)
 
 
-def _launch(args: Arguments, options: Options, beam_options: PipelineOptions, started: float) -> Answer:
-    """Runs the planned job, and publishes its run. The command began at the time `started`."""
+def _launch(args: Arguments, options: Options, beam_options: PipelineOptions, reporter: RunReporter) -> Answer:
+    """Runs the planned job, and publishes its run."""
     if is_local(beam_options) and not is_dry_run(beam_options):
         tag_in_waves(stages_of(options), beam_options)
     else:
@@ -265,7 +279,7 @@ def _launch(args: Arguments, options: Options, beam_options: PipelineOptions, st
     if args.no_wait:
         text = f"launched; after the job has ended, run: catalog-tagger publish {args.table}"
         return Answer(text=text, document={"table": args.table, "launched": True})
-    return _finish(args.table, options.launch, options.limits, started)
+    return _finish(args.table, options.launch, options.limits, reporter)
 
 
 def _planned(args: Arguments, beam_options: PipelineOptions) -> Answer:
@@ -407,13 +421,13 @@ def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
     )
 
 
-def _finish(table: str, launch: str, limits: GateLimits, started: float) -> Answer:
+def _finish(table: str, launch: str, limits: GateLimits, reporter: RunReporter) -> Answer:
     """Reads the launch's receipt and publishes the run that it names."""
     receipt = receipts.read(table, launch)
     if receipt.run_id is None:  # reported below; `publish` cannot fix this
         receipts.forget(table, launch)
     try:
-        published = publish_receipt(table, receipt, limits, started=started)
+        published = publish_receipt(table, receipt, limits, reporter)
     except RaceLost:  # its run follows an older snapshot for good: `publish` is not to find it
         receipts.forget(table, launch)
         raise

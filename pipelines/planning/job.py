@@ -26,7 +26,7 @@ MOST_THREADS = 8
 MOST_MEASURED = 10_000
 """Most tracks of a sample, which is in memory without its audio."""
 
-_ONLY_WITH_PLAN = ("workers", "prices", "measure")
+_ONLY_WITH_PLAN = ("workers", "measure")
 
 
 def check_plan_flags(args: Arguments, options: PipelineOptions) -> None:

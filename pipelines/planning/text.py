@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
-from pipelines.terminal.progress import duration_text
+from pipelines.terminal.progress import duration_text, size_text
 from transforms.tagging.costs import STAGES, RunEstimate, UnitCosts
 from transforms.tagging.forecast import Forecast
 
@@ -26,7 +26,6 @@ _ACTIONS = {
     "carry": "carry the embedding over",
     "remember": "keep the reject",
 }
-_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def plan_answer(
@@ -129,15 +128,3 @@ def _origin(measured: Mapping[str, Any]) -> str:
 
 def _price(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4g}"
-
-
-def size_text(count: float | None) -> str:
-    """A number of bytes for people.
-
-    >>> size_text(1_234_567), size_text(12), size_text(None)
-    ('1.23 MB', '12 bytes', 'unknown')
-    """
-    if count is None:
-        return "unknown"
-    unit, name = next(((unit, name) for unit, name in _UNITS if count >= unit), (1, "bytes"))
-    return f"{count / unit:.3g} {name}"

@@ -1,11 +1,11 @@
-"""The last lines of `tag`: counts by reason, duration, rate, processor time, the run's manifest, what to run next."""
+"""The last lines of `tag`: counts by reason, duration, rate, processor time, the run's report, what to run next."""
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.reports.plan_outcome import outcome_lines
 from pipelines.reports.rejects import REJECTED_SQL, query_words
+from pipelines.reports.run_reporter import RunReporter
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.progress import duration_text
 from transforms import storage
@@ -16,14 +16,14 @@ from transforms.telemetry.counters import TRACKS_READ
 FREQUENT_SQL = "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag ORDER BY tracks DESC"
 
 
-def published_answer(table: str, snapshot: Snapshot, run: Run, started: float | None = None) -> Answer:
+def published_answer(table: str, snapshot: Snapshot, run: Run, reporter: RunReporter) -> Answer:
     """The answer about a published run.
 
     Args:
       table: the table.
       snapshot: the snapshot that publishes the run.
       run: the run, with the counts and the measured work of this launch.
-      started: when the command began, by the clock `time.monotonic`; None if it did not run the job.
+      reporter: has written the report of the run.
     """
     document = {
         "table": table,
@@ -33,8 +33,9 @@ def published_answer(table: str, snapshot: Snapshot, run: Run, started: float | 
         "counts": {name: run.counts[name] for name in COUNTS},
         "reasons": run.reasons,
         "plan": run.plan,
-        **_measured(run, None if started is None else time.monotonic() - started),
-        "report": storage.join(table, run_path(run.run_id)),
+        **_measured(run, reporter.seconds),
+        "manifest": storage.join(table, run_path(run.run_id)),
+        "report": reporter.url,
         "next": query_words(table, REJECTED_SQL if run.reasons else FREQUENT_SQL),
     }
     return Answer(text="\n".join(_lines(document)), document=document)
@@ -62,7 +63,9 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"rejected: {', '.join(f'{reason} {count}' for reason, count in reasons)}"
     if work := ", ".join(_work(document)):
         yield work
-    yield f"report: {document['report']}"
+    yield f"manifest: {document['manifest']}"
+    if document["report"] is not None:
+        yield f"report: {document['report']}"
     yield f"next: {document['next']}"
 
 

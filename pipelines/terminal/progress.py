@@ -13,6 +13,8 @@ from transforms.telemetry.phases import Listener, Phase
 LINE_S, BAR_S = 30.0, 0.2
 """Seconds between two lines about a phase, and between two states of a bar."""
 
+_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
 Write = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -162,3 +164,15 @@ def _follow_bar(phase: Phase, bar: Any, stop: threading.Event) -> None:
             bar.set_postfix(further, refresh=False)
         bar.refresh()
     bar.close()
+
+
+def size_text(count: float | None) -> str:
+    """A number of bytes for people.
+
+    >>> size_text(1_234_567), size_text(12), size_text(None)
+    ('1.23 MB', '12 bytes', 'unknown')
+    """
+    if count is None:
+        return "unknown"
+    unit, name = next(((unit, name) for unit, name in _UNITS if count >= unit), (1, "bytes"))
+    return f"{count / unit:.3g} {name}"

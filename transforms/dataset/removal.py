@@ -31,6 +31,7 @@ from transforms.dataset.manifest import (
     read_list,
     read_manifest,
 )
+from transforms.dataset.page import write_dataset_page
 from transforms.dataset.shards import WORK_FOLDER
 from transforms.dataset.stats import DatasetStats, split_columns
 from transforms.formats.documents import parse_json
@@ -141,6 +142,7 @@ def take_out(dataset: str, ids: frozenset[str], found: DatasetFindings) -> dict[
         changed = _summed(stats, manifest, _without_listed(dataset, manifest, ids))
         changed = dataclasses.replace(changed, shards=tuple(sorted(shards, key=lambda one: one.path)))
         storage.write_bytes(storage.join(dataset, DATASET_FILE), sealed_bytes(changed.to_json()))
+        write_dataset_page(dataset, changed)
         storage.delete(storage.join(dataset, INTENT))
     current = {one.path for one in shards}
     removed = [path for path in (*found.shards, *found.unlisted, *found.reports) if path not in current]

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from transforms import storage
 from transforms.audio import errors
@@ -22,6 +22,7 @@ from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import FACT_NAMES
 from transforms.storage import SourceRoots
 from transforms.telemetry import counters
+from transforms.telemetry.costly_tracks import CostlyTracks, TrackCost
 from transforms.telemetry.counters import Measure
 from transforms.telemetry.work import Work
 
@@ -98,8 +99,19 @@ class ExtractedTrack:
 def counted(tracks: Iterable[ExtractedTrack], work: Work) -> Iterator[ExtractedTrack]:
     """The tracks as they come; what each took is added to `work`."""
     for track in tracks:
-        work.add_all(track.work)
+        values = track.work
+        work.add_all(values)
+        work.costly += CostlyTracks.of([_cost(track, values)])
         yield track
+
+
+def _cost(track: ExtractedTrack, values: Mapping[Measure, int]) -> TrackCost:
+    return TrackCost(
+        track_id=track.source.track_id,
+        core_us=values.get(counters.EXTRACT_CORE, 0),
+        child_bytes=values.get(counters.CHILD_BYTES, 0),
+        source_bytes=values[counters.SOURCE_BYTES],
+    )
 
 
 class ChunkExtractor:

@@ -40,6 +40,7 @@ def removals(inventory: Inventory) -> Iterator[Removal]:
     """Yields everything that is not needed, in the order in which it has to be removed."""
     yield from _snapshots(inventory)
     yield from _runs(inventory)
+    yield from _reports(inventory)
     yield from _launches(inventory)
     yield from _data(inventory)
     yield from _parts(inventory)
@@ -69,6 +70,14 @@ def _is_run(root: str, file: KnownFile) -> bool:
         return read_run(root, file.match[1]).run_id == file.match[1]
     except TableError:
         return False
+
+
+def _reports(inventory: Inventory) -> Iterator[Removal]:
+    """Reports of runs that are gone, and of launches that ended without a run."""
+    for file in known_files(inventory.root, "reports"):
+        kept = file.match[1] in inventory.runs or file.match[1] in inventory.unreadable
+        if not kept and file.is_older(inventory.old):
+            yield _removal("reports", file)
 
 
 def _launches(inventory: Inventory) -> Iterator[Removal]:
@@ -176,8 +185,8 @@ def _remove(root: str, one: Removal) -> None:
 
 
 def _tidy(root: str, batch: Iterable[Removal]) -> None:
-    """Removes the folders of runs and lists that have become empty."""
-    folders = {one.path.rpartition("/")[0] for one in batch if one.kind in ("data", "lists")}
+    """Removes the folders of runs, reports and lists that have become empty."""
+    folders = {one.path.rpartition("/")[0] for one in batch if one.kind in ("data", "lists", "reports")}
     parents = {folder.rpartition("/")[0] for folder in folders if folder.count("/") > 1}
     for folder in (*sorted(folders), *sorted(parents)):
         storage.delete_empty_folder(storage.join(root, folder))

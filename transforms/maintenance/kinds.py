@@ -17,6 +17,7 @@ FILE_KINDS = {
     "data": r"data/run=[^/]+/(?:bucket=(\d{4,})/)?([a-z_]+)-[0-9a-f]{16}\.parquet",
     "parts": r"work/bucket=(\d{4,})/[0-9a-f]{24}\.parquet",
     "runs": r"runs/([^/]+)\.json",
+    "reports": r"reports/([^/]+)/(?:report\.html|run_summary\.json)",
     "launches": r"launches/launch-(\d{10,})-\d{6,}\.(?:begun|json)",
     "lists": r"manifests/(\d{10,})/[a-z_]+\.txt",
     "hints": r"current\.(?:json|sql)",
@@ -31,6 +32,7 @@ FOLDERS = {
     "data": "data",
     "parts": "work",
     "runs": "runs",
+    "reports": "reports",
     "launches": "launches",
     "lists": "manifests",
 }

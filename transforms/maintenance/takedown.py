@@ -8,6 +8,7 @@ finds what is left.
 import dataclasses
 import datetime
 import hashlib
+import re
 import time
 from typing import Any
 
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.formats.hashing import digest
 from transforms.formats.parquet import CheckedFile
-from transforms.formats.sealing import sealed_bytes
+from transforms.formats.sealing import open_sealed, sealed_bytes
 from transforms.maintenance.job_log import JobLog
 from transforms.maintenance.kinds import known_files
 from transforms.maintenance.leases import HeldLease
@@ -26,7 +27,7 @@ from transforms.maintenance.track_search import Search, SearchedFile, search
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run, write_hints
 from transforms.publishing.manifest_checks import list_problems
-from transforms.table.layout import snapshot_path
+from transforms.table.layout import report_paths, snapshot_path
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
@@ -105,6 +106,7 @@ class Takedown:
             "runs_removed": runs,
             "unfinished_removed": len(unfinished),
             "receipts_removed": self._forget_receipts(),
+            "reports_removed": self._forget_reports(),
         }
 
     def _snapshot(self, number: int, paths: frozenset[str]) -> Rewritten:
@@ -154,19 +156,51 @@ class Takedown:
         return file.path, new
 
     def _forget_receipts(self) -> int:
-        """Removes receipts whose problems of the catalog name one of the tracks."""
+        """Removes receipts that name one of the tracks."""
         removed = 0
         for file in known_files(self._root, "launches"):
             if not file.path.endswith(".json"):
                 continue
             try:
-                problems = receipts.read(self._root, file.path).problems
+                receipt = receipts.read(self._root, file.path)
             except TableError:
                 continue
-            if any(track in line for line in problems for track in self._ids):
+            named = named_in(self._ids, receipt.tracks)
+            if named or any(track in line for line in receipt.problems for track in self._ids):
                 receipts.forget(self._root, file.path)
                 removed += 1
         return removed
+
+    def _forget_reports(self) -> int:
+        """Removes reports that name one of the tracks, and those that cannot be read; returns the number of files."""
+        names = {file.match[1] for file in known_files(self._root, "reports")}
+        removed = 0
+        for name in sorted(names):
+            page, summary = (storage.join(self._root, path) for path in report_paths(name))
+            try:
+                named = named_in(self._ids, open_sealed(storage.read_bytes(summary)).fields)
+            except (storage.NotFound, ValueError, TypeError):
+                named = True
+            if named:
+                self._lease.check()
+                for url in filter(storage.exists, (page, summary)):
+                    storage.delete(url)
+                    removed += 1
+                storage.delete_empty_folder(storage.join(self._root, "reports", name))
+        return removed
+
+
+def named_in(ids: frozenset[str], value: Any) -> bool:
+    """Whether a text of a JSON value names one of the tracks, as a word or as the whole text.
+
+    >>> named_in(frozenset({"a.1"}), {"offenders": ["a.1: not_found"]}), named_in(frozenset({"a.1"}), ["a.12", 1])
+    (True, False)
+    """
+    if isinstance(value, str):
+        return any(re.search(rf"(?<!\w){re.escape(track)}(?!\w)", value) for track in ids)
+    if isinstance(value, dict):
+        return any(named_in(ids, one) for one in value.values())
+    return isinstance(value, list) and any(named_in(ids, one) for one in value)
 
 
 def sha256_of_id(track_id: str) -> str:

@@ -16,11 +16,12 @@ class Refused(Exception):
 
     Attributes:
       gates: names of the gates that failed and are not overridden.
+      results: results of all gates, by the limits of the publisher.
     """
 
-    def __init__(self, message: str, gates: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, gates: tuple[str, ...] = (), results: tuple[GateResult, ...] = ()) -> None:
         super().__init__(message)
-        self.gates = gates
+        self.gates, self.results = gates, results
 
 
 class RaceLost(Exception):
@@ -39,7 +40,7 @@ def audit(root: str, run: Run, limits: GateLimits, overridden: Collection[str] =
     results = judge(run_facts(root, run, hashed=True), limits, overridden)
     if (failure := refusal(results)) is not None:
         failed = tuple(result.name for result in results if result.failure is not None and not result.overridden)
-        raise Refused(f"{run.run_id}: {failure}", failed)
+        raise Refused(f"{run.run_id}: {failure}", failed, results)
     return results
 
 

@@ -1,9 +1,10 @@
 """Checks the JSON and text files of a table: records, plain file lists, runs and receipts."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from transforms import storage
-from transforms.formats.sealing import open_sealed
+from transforms.formats.sealing import open_sealed, read_record
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run
 from transforms.schemas.tables import TABLES
@@ -52,7 +53,7 @@ def _again(snapshot: SnapshotReader) -> str:
 
 
 def table_problems(root: str) -> Iterator[str]:
-    """Checks every run and every receipt of a table: whether it can be read, and has its digest."""
+    """Checks every run, receipt and report of a table: whether it can be read, and has its digest."""
     for folder, read in (("runs", _read_run), (receipts.FOLDER, _read_receipt)):
         for file in storage.list_folder(storage.join(root, folder)):
             name = file.url.rpartition("/")[2]
@@ -61,6 +62,17 @@ def table_problems(root: str) -> Iterator[str]:
                     read(root, name)
                 except (TableError, storage.StorageError) as error:
                     yield str(error)
+
+    for file in storage.list_files(storage.join(root, "reports")):
+        if file.url.endswith("/run_summary.json"):
+            try:
+                read_record(file.url, "a summary of a run", _status, TableError)
+            except (TableError, storage.StorageError) as error:
+                yield str(error)
+
+
+def _status(fields: dict[str, Any]) -> str:
+    return str(fields["status"])
 
 
 def _read_run(root: str, name: str) -> None:

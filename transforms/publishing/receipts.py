@@ -33,6 +33,9 @@ class Receipt:
         `tag`, this is only the gate `counted`: `publish` checks the others.
       measured: measured work of the launch, see `WorkTotals.to_json`.
       plan: what the launch of `tag` expected and what happened, see `Run.plan`; empty for `prepare`.
+      tracks: what the report of the run names: `slowest` and `heaviest` tracks of this launch, see
+        `CostlyTracks.to_json`, and `rejects`, see `Evidence.examples`. They are in no manifest, so that a takedown
+        leaves no id behind. Empty for `prepare` and for launches of earlier versions.
     """
 
     run_id: str | None
@@ -43,6 +46,7 @@ class Receipt:
     refused: str | None = None
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
     plan: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tracks: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
@@ -110,6 +114,12 @@ def newest(root: str) -> Receipt | None:
         return read(root, paths[-1])
     except TableError as error:
         raise TableError(f"{error}; or remove it, and give `publish` the id of the run") from error
+
+
+def of_run(root: str, run_id: str) -> Receipt | None:
+    """The receipt of the latest launch that finished a run; None if there is none, or it is damaged."""
+    paths = [path for path in _paths(root) if _run_of(root, path) == run_id]
+    return read(root, paths[-1]) if paths else None
 
 
 def is_pending(root: str, path: str) -> bool:

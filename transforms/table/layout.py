@@ -13,6 +13,15 @@ def run_path(run_id: str) -> str:
     return f"runs/{run_id}.json"
 
 
+def report_paths(name: str) -> tuple[str, str]:
+    """Paths of the page and of the summary of a run's report; `name` is the run's id, or the time of a failed launch.
+
+    >>> report_paths("run-1")
+    ('reports/run-1/report.html', 'reports/run-1/run_summary.json')
+    """
+    return f"reports/{name}/report.html", f"reports/{name}/run_summary.json"
+
+
 def part_folder(root: str, bucket: int) -> str:
     """Folder of a bucket's part files."""
     return storage.join(root, f"work/bucket={bucket:04d}")

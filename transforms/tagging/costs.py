@@ -100,6 +100,19 @@ def estimated(forecast: Forecast, units: UnitCosts, bundles: int = 1) -> RunEsti
     )
 
 
+def cost_of(run: Run) -> RunEstimate:
+    """What a finished run has cost. The size of its part files follows from that of its tables, as in a plan."""
+    measured = run.measured.get("core_seconds", {})
+    sources: Mapping[str, Any] = run.measured.get("distributions", {}).get("extract", {}).get("source_bytes", {})
+    return RunEstimate(
+        core_seconds={stage: measured.get(stage, 0.0) for stage in STAGES},
+        unknown=() if measured else STAGES,
+        read_bytes=sources.get("sum", 0) if measured else None,
+        table_bytes=sum(file.bytes for file in run.files),
+        part_bytes=_times(_bytes_per_track(run).get("parts"), run.counts["decoded"]),
+    )
+
+
 def _times(unit: float | None, count: int) -> int | None:
     return 0 if not count else None if unit is None else round(unit * count)
 
@@ -126,7 +139,7 @@ def costs_of_history(root: str, numbers: Iterable[int], ids: Ids) -> UnitCosts:
             seconds[stage] += core
         _add_sources(snapshot.run, sizes)
         if not files:
-            files = _bytes_per_track(snapshot)
+            files = _bytes_per_track(snapshot.run)
         if all(tracks[stage] >= ENOUGH_TRACKS for stage in STAGES):
             break
     return UnitCosts(
@@ -167,13 +180,13 @@ def _add_sources(run: Run, sizes: Counter[str]) -> None:
     sizes["bytes"] += spread.get("sum", 0)
 
 
-def _bytes_per_track(snapshot: Snapshot) -> dict[str, float]:
+def _bytes_per_track(run: Run) -> dict[str, float]:
     """Sizes of the tables, and of the two whose columns a part file has, by tracks with tags."""
-    kept = snapshot.run.counts["tagged"] + snapshot.run.counts["carried"]
+    kept = run.counts["tagged"] + run.counts["carried"]
     if not kept:
         return {}
     of_parts = ("embeddings", "ledger")
     return {
-        "tables": sum(file.bytes for file in snapshot.run.files) / kept,
-        "parts": sum(file.bytes for file in snapshot.run.files if file.table in of_parts) / kept,
+        "tables": sum(file.bytes for file in run.files) / kept,
+        "parts": sum(file.bytes for file in run.files if file.table in of_parts) / kept,
     }

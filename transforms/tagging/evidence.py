@@ -1,18 +1,27 @@
 """What the gates need to know of the rows of a run: faults and drift, measured bucket by bucket while it is assembled.
 
-All values are sums of integers, or the first of sorted texts. So they do not depend on the order of the buckets.
+All values are sums of integers, or the first of sorted texts and tracks. So they do not depend on the order of the
+buckets.
 """
 
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from transforms.comparison.drift import TagDrift
 from transforms.tagging.bucket_faults import FAULT_GATES, Fault
 
 OFFENDERS = 10
 """Most tracks, tags or files that are named for one gate."""
+
+
+class RejectedTrack(NamedTuple):
+    """A rejected track, as an example of its reason."""
+
+    track_id: str
+    uri: str
+    detail: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,12 +33,14 @@ class Evidence:
       tracks: name of a gate -> the first tracks that it may refuse, sorted, with what is wrong.
       tags: name of a gate -> tag, pair of tags or column -> number of faults.
       drift: None if there is no snapshot to compare with.
+      rejects: reason -> the first rejected tracks by their ids, for the report of the run; not in manifests.
     """
 
     faults: dict[str, int] = dataclasses.field(default_factory=dict)
     tracks: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     tags: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     drift: TagDrift | None = None
+    rejects: dict[str, tuple[RejectedTrack, ...]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_faults(cls, faults: Iterable[Fault]) -> Self:
@@ -58,7 +69,15 @@ class Evidence:
             },
             tags={gate: _sums(self.tags.get(gate, {}), other.tags.get(gate, {})) for gate in {*self.tags, *other.tags}},
             drift=self.drift + other.drift if self.drift and other.drift else self.drift or other.drift,
+            rejects={
+                reason: tuple(sorted({*self.rejects.get(reason, ()), *other.rejects.get(reason, ())})[:OFFENDERS])
+                for reason in {*self.rejects, *other.rejects}
+            },
         )
+
+    def examples(self) -> dict[str, list[dict[str, str]]]:
+        """Reason -> rejected tracks, in the form used in receipts and reports."""
+        return {reason: [track._asdict() for track in self.rejects[reason]] for reason in sorted(self.rejects)}
 
     def to_json(self) -> dict[str, Any]:
         """The form used in a run's manifest."""

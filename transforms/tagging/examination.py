@@ -20,11 +20,14 @@ from transforms.tagging.bucket_faults import (
     schema_faults,
     score_faults,
 )
-from transforms.tagging.evidence import OFFENDERS, Evidence
+from transforms.tagging.evidence import OFFENDERS, Evidence, RejectedTrack
 from transforms.tagging.outcomes import PriorOutcomes
 
 REJECTED, UNAVAILABLE, UNKNOWN, REMOVED = "rejected", "unavailable", "unknown", "removed"
 """Names of the gates that count tracks of the ledger."""
+
+_LONGEST = 300
+"""Characters that are kept of the uri and of the detail of an example."""
 
 _LEDGER = ("track_id", "status", "source_version")
 
@@ -132,7 +135,8 @@ def _tagged(ledger: pa.Table) -> pa.Array:
 
 def _rejects(ledger: pa.Table) -> Evidence:
     """The first rejected tracks, with their reasons."""
-    rows = ledger.select(["track_id", "reason"]).filter(pc.is_valid(ledger["reason"])).sort_by("track_id")
+    columns = ["track_id", "uri", "reason", "detail"]
+    rows = ledger.select(columns).filter(pc.is_valid(ledger["reason"])).sort_by("track_id")
     chosen = {
         REJECTED: rows,
         UNAVAILABLE: rows.filter(pc.equal(rows["reason"], SourceUnavailable.reason)),
@@ -142,8 +146,21 @@ def _rejects(ledger: pa.Table) -> Evidence:
         tracks={
             gate: tuple(f"{row['track_id']}: {row['reason']}" for row in found.slice(0, OFFENDERS).to_pylist())
             for gate, found in chosen.items()
-        }
+        },
+        rejects={reason: _examples(rows, reason) for reason in pc.unique(rows["reason"]).to_pylist()},
     )
+
+
+def _examples(rejected: pa.Table, reason: str) -> tuple[RejectedTrack, ...]:
+    found = rejected.filter(pc.equal(rejected["reason"], reason)).slice(0, OFFENDERS).to_pylist()
+    return tuple(
+        RejectedTrack(row["track_id"], *(_shortened(row[name] or "") for name in ("uri", "detail"))) for row in found
+    )
+
+
+def _shortened(text: str) -> str:
+    """The beginning of a text of any length."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _unchanged(earlier: pa.Table, before: pa.Array, ledger: pa.Table, tagged: pa.Array) -> UnchangedPairs:

@@ -1,10 +1,15 @@
-"""What a command is doing: its phases with their counts, for one listener. Without a listener, nothing happens."""
+"""What a command is doing: its phases with their counts, for one listener that shows them and for records of them."""
 
+import collections
 import contextlib
+import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
+
+MOST_RECORDS = 100
+"""Most phases of a command that are recorded."""
 
 _Item = TypeVar("_Item")
 
@@ -58,11 +63,66 @@ class Listener(Protocol):
 
 
 _listeners: list[Listener] = []
+_recorders: list[Listener] = []
 
 
 def listen(listener: Listener | None) -> None:
-    """Makes this listener the only one; None: nobody listens."""
+    """Makes this listener the only one that shows something; None: nothing is shown."""
     _listeners[:] = [] if listener is None else [listener]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseRecord:
+    """A phase that has ended.
+
+    Attributes:
+      seconds: how long it took.
+      done: number of units that are done.
+      completed: whether it ended without an error.
+    """
+
+    name: str
+    seconds: float
+    done: int
+    total: int | None
+    unit: str
+    completed: bool
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        self.records: collections.deque[PhaseRecord] = collections.deque(maxlen=MOST_RECORDS)
+
+    def begin(self, phase: Phase) -> None:
+        """Nothing: a phase is recorded at its end."""
+
+    def end(self, phase: Phase, *, completed: bool) -> None:
+        """Records the phase."""
+        seconds = round(time.monotonic() - phase.started, 3)
+        self.records.append(
+            PhaseRecord(
+                name=phase.name,
+                seconds=seconds,
+                done=phase.done,
+                total=phase.total,
+                unit=phase.unit,
+                completed=completed,
+            )
+        )
+
+    def tell(self, sentence: str, facts: Mapping[str, Any]) -> None:
+        """Nothing: sentences are no phases."""
+
+
+@contextlib.contextmanager
+def recorded_phases() -> Iterator[Collection[PhaseRecord]]:
+    """The phases that end within the block, in order: the last `MOST_RECORDS` of them."""
+    recorder = _Recorder()
+    _recorders.append(recorder)
+    try:
+        yield recorder.records
+    finally:
+        _recorders.remove(recorder)
 
 
 @contextlib.contextmanager
@@ -84,7 +144,7 @@ def phase(
       further: returns other values.
     """
     begun = Phase(name, total, unit, count, further)
-    listeners = list(_listeners)
+    listeners = [*_listeners, *_recorders]
     for listener in listeners:
         listener.begin(begun)
     completed = False

@@ -4,14 +4,20 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from transforms.telemetry.costly_tracks import CostlyTracks
 from transforms.telemetry.counters import CORE_TIME, Measure
 
 
 class Work:
-    """All measured values of one element of a stage. Single values are kept so that engines can show distributions."""
+    """All measured values of one element of a stage. Single values are kept so that engines can show distributions.
+
+    Attributes:
+      costly: the most costly tracks of the element.
+    """
 
     def __init__(self) -> None:
         self.values: dict[Measure, list[int]] = {}
+        self.costly = CostlyTracks()
 
     def add(self, measure: Measure, value: int) -> None:
         """Adds one value."""
@@ -39,20 +45,27 @@ class Spread:
 
 
 class WorkTotals:
-    """Sums of the work of many elements. The order in which they are added does not matter."""
+    """Sums of the work of many elements. The order in which they are added does not matter.
+
+    Attributes:
+      costly: the most costly tracks of all elements.
+    """
 
     def __init__(self) -> None:
         self._spreads: dict[Measure, Spread] = {}
+        self.costly = CostlyTracks()
 
     def add(self, work: Work) -> None:
         """Adds the work of one element."""
         for measure, values in work.values.items():
             self._merge(measure, Spread(count=len(values), sum=sum(values), min=min(values), max=max(values)))
+        self.costly += work.costly
 
     def merge(self, other: "WorkTotals") -> None:
         """Adds other totals to these."""
         for measure, spread in other._spreads.items():
             self._merge(measure, spread)
+        self.costly += other.costly
 
     def _merge(self, measure: Measure, spread: Spread) -> None:
         if measure in self._spreads:

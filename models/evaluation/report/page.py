@@ -14,37 +14,9 @@ from models.evaluation.resampling import LEVEL, MIN_GROUPS
 from models.evaluation.summary import Evaluation
 from models.fitting import baselines
 from models.scoring.formatting import show, show_range
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --paper: #ffffff; --card: #f6f8fa; --line: #d1d9e0;
-  --first: #0969da; --second: #bc4c00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --paper: #0d1117; --card: #151b23;
-  --line: #3d444d; --first: #58a6ff; --second: #f0883e; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.7rem; margin: 0 0 .25rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; }
-p { max-width: 46rem; } .soft, small, caption, figcaption { color: var(--soft); }
-small { font-size: .8em; white-space: nowrap; } code { font-size: .85em; overflow-wrap: anywhere; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
-.tile { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem 1rem; }
-.tile b { display: block; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .75rem 0; }
-caption { text-align: left; padding-bottom: .35rem; font-size: .9em; }
-caption span { display: block; max-width: min(46rem, calc(100vw - 2.5rem)); }
-th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child { text-align: left; } thead th { font-weight: 600; border-bottom-width: 2px; vertical-align: bottom;
-  white-space: normal; } details caption { position: absolute; clip-path: inset(50%); }
-tbody th { font-weight: 500; } details table { width: 100%; } details th:first-child { width: 99%; }
-.bar { display: inline-block; min-width: 8.5rem; padding: 0 .25rem; text-align: left;
-  background: linear-gradient(color-mix(in srgb, var(--first) 22%, transparent) 0 0) no-repeat;
-  background-size: calc(var(--share) * 100%) 100%; border-radius: .2rem; }
-figure { margin: 1rem 0; overflow-x: auto; } figure svg { width: 100%; height: auto; display: block; }
-.pair { display: flex; flex-wrap: wrap; gap: 1.5rem; } .pair > svg { flex: 0 1 auto; }
-summary { cursor: pointer; font-weight: 600; padding: .3rem 0; } dl { display: grid; gap: .2rem 1rem;
-  grid-template-columns: max-content 1fr; } dt { color: var(--soft); } dd { margin: 0; }
-.key { display: inline-block; width: 1.1em; height: .25em; vertical-align: middle; border-radius: .1em; }
-"""
+from transforms.reports.markup import Html, element
+from transforms.reports.page import html_page
+from transforms.reports.parts import captioned, fact_list, folded, tile_row
 
 BASELINES = {
     baselines.PREVALENCE: "gives every track the same score: the share of training tracks that carry the tag",
@@ -83,13 +55,7 @@ class Subject:
 def page(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, tag_ids: Sequence[str]) -> str:
     """The whole page."""
     with report_svg.styled():
-        body = "\n".join(_body(subject, examined, evaluation, tag_ids))
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{html.escape(subject.title)}</title>\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+        return html_page(subject.title, map(Html, _body(subject, examined, evaluation, tag_ids)))
 
 
 def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, tag_ids: Sequence[str]) -> Iterator[str]:
@@ -106,7 +72,7 @@ def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, ta
     yield _explained(others)
     yield "<h2>Categories</h2>"
     yield _legend(model, others)
-    yield _figure(_category_plots(evaluation), "Mean over the tags of each category, with confidence intervals.")
+    yield captioned(_category_plots(evaluation), "Mean over the tags of each category, with confidence intervals.")
     yield report_tables.categories(evaluation.averages, model)
     yield from _curves(examined, rows, tag_ids)
     yield from _reliability(evaluation)
@@ -115,19 +81,16 @@ def _body(subject: Subject, examined: ExaminedTracks, evaluation: Evaluation, ta
     yield from _slices(examined, evaluation)
     yield f"<h2>Every tag</h2><p>{COLUMNS}</p>"
     for category in dict.fromkeys(row["category"] for row in rows):
-        found = report_tables.tag_table(rows, category, subject.thresholds)
-        yield f"<details open><summary>{html.escape(category)}</summary>{found}</details>"
+        yield folded(category, report_tables.tag_table(rows, category, subject.thresholds), opened=True)
     yield from _method(subject)
 
 
-def _tiles(evaluation: Evaluation) -> str:
+def _tiles(evaluation: Evaluation) -> Html:
     mean = evaluation.averages[0]["metrics"]
-    tiles = "".join(
-        f'<div class="tile"><b>{show(mean[name]["value"])}</b>{report_tables.METRIC_NAMES[name]}'
-        f"<br><small>{_range(mean[name])}</small></div>"
+    return tile_row(
+        (show(mean[name]["value"]), report_tables.METRIC_NAMES[name], _range(mean[name]))
         for name in ("roc_auc", "pr_auc", "f1", "ece")
     )
-    return f'<div class="tiles">{tiles}</div>'
 
 
 def _range(found: Mapping[str, float | None]) -> str:
@@ -172,11 +135,7 @@ def _legend(model: str, others: Sequence[str]) -> str:
     return f'<p class="soft">{" &nbsp; ".join(keys)}</p>'
 
 
-def _figure(plot: str, caption: str) -> str:
-    return f"<figure>{plot}<figcaption>{html.escape(caption)}</figcaption></figure>"
-
-
-def _category_plots(evaluation: Evaluation) -> str:
+def _category_plots(evaluation: Evaluation) -> Html:
     found = []
     for name in ("roc_auc", "pr_auc"):
         rows: dict[str, dict[str, Any]] = {}
@@ -184,7 +143,7 @@ def _category_plots(evaluation: Evaluation) -> str:
             if row["slice"] == ALL and row["average"] == "macro":
                 rows.setdefault(row["category"], {})[row["model"]] = row["metrics"][name]
         found.append(report_plots.average_plot(rows, report_tables.METRIC_NAMES[name], f"categories-{name}"))
-    return f'<div class="pair">{"".join(found)}</div>'
+    return element("div", *found, class_="pair")
 
 
 def _curves(examined: ExaminedTracks, rows: Sequence[Mapping[str, Any]], tag_ids: Sequence[str]) -> Iterator[str]:
@@ -199,7 +158,7 @@ def _curves(examined: ExaminedTracks, rows: Sequence[Mapping[str, Any]], tag_ids
         name = "ROC curves" if kind == "roc" else "Precision and recall"
         which = "best first" if len(columns) == len(ratable) else f"best and worst of {len(ratable)} tags, best first"
         yield f"<h2>{name}</h2>"
-        yield _figure(
+        yield captioned(
             report_plots.curve_grid(examined, columns, tag_ids, kind, values),
             f"One panel per tag, {which}. The number is the area under the curve.{thin} Dotted line: chance.",
         )
@@ -209,7 +168,7 @@ def _reliability(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.reliability:
         return
     yield "<h2>Are scores probabilities?</h2>"
-    yield _figure(
+    yield captioned(
         report_plots.reliability_grid(evaluation.reliability),
         "Scores are in ten bins with equal numbers of (track, tag) pairs. Below the diagonal, scores are too high.",
     )
@@ -220,16 +179,16 @@ def _confusions(evaluation: Evaluation) -> Iterator[str]:
     if not known:
         return
     yield "<h2>Confusion matrices</h2>"
-    plots = "".join(report_plots.confusion_plot(name, matrix) for name, matrix in known.items())
+    plots = (report_plots.confusion_plot(name, matrix) for name, matrix in known.items())
     caption = f"{', '.join(known)}: rows are true classes, columns predicted classes, shades are shares of the row."
-    yield _figure(f'<div class="pair">{plots}</div>', caption)
+    yield captioned(element("div", *plots, class_="pair"), caption)
 
 
 def _training(subject: Subject) -> Iterator[str]:
     if not subject.history or not subject.history.get("epochs"):
         return
     yield "<h2>Training</h2>"
-    yield _figure(
+    yield captioned(
         report_plots.training_plot(subject.history), "Each epoch. The dotted line is the epoch that was kept."
     )
 
@@ -251,7 +210,4 @@ def _method(subject: Subject) -> Iterator[str]:
         "Confidence intervals are a bootstrap over artists, because tracks of an artist resemble each other. A tag has "
         f"none if fewer than {MIN_GROUPS} artists have it, or lack it. Differences are computed in each resample.</p>"
     )
-    facts = "".join(
-        f"<dt>{html.escape(k)}</dt><dd><code>{html.escape(v)}</code></dd>" for k, v in subject.facts.items()
-    )
-    yield f"<dl>{facts}</dl>"
+    yield fact_list(subject.facts)

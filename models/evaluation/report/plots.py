@@ -8,6 +8,7 @@ import numpy as np
 from models.evaluation.examined import ExaminedTracks
 from models.evaluation.report.svg import FIRST, INK, SECOND, figure, svg
 from models.scoring import metrics
+from transforms.reports.markup import Html
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +36,7 @@ def curve_grid(
     tag_ids: Sequence[str],
     kind: str,
     values: Mapping[int, float | None],
-) -> str:
+) -> Html:
     """ROC (`kind="roc"`) or precision-recall curves, one panel per tag, with the first model above the last."""
     across = min(6, len(columns))
     down = -(-len(columns) // across)
@@ -86,7 +87,7 @@ def _short(tag: str, most: int = 15) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def reliability_grid(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+def reliability_grid(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Html:
     """Mean target over mean score in equal-mass bins, one panel per category. Dot size grows with the pairs."""
     known = {name: points for name, points in curves.items() if points}
     across = min(4, len(known))
@@ -106,7 +107,7 @@ def reliability_grid(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str
     return svg(made, "reliability", f"Reliability diagrams of {', '.join(known)}: the diagonal is ideal")
 
 
-def confusion_plot(category: str, matrix: Mapping[str, Any]) -> str:
+def confusion_plot(category: str, matrix: Mapping[str, Any]) -> Html:
     """Confusion matrix: rows are true, columns predicted classes; colours are shares of the row, numbers are tracks."""
     counts = np.array(matrix["counts"])
     kept = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:MOST_CLASSES])
@@ -146,7 +147,7 @@ CURVES = {"loss": "training loss", "val_loss": "validation loss", "val_pr_auc": 
 """Names of the training curves."""
 
 
-def training_plot(history: Mapping[str, Any]) -> str:
+def training_plot(history: Mapping[str, Any]) -> Html:
     """Metrics of each epoch: losses on the left, validation metrics on the right, with the kept epoch marked."""
     epochs = history["epochs"]
     names = sorted({key for epoch in epochs for key, value in epoch.items() if isinstance(value, int | float)})
@@ -169,7 +170,7 @@ def training_plot(history: Mapping[str, Any]) -> str:
     return svg(made, "training", f"Training curves over {len(epochs)} epochs; epoch {history['best_epoch']} was kept")
 
 
-def average_plot(rows: Mapping[str, Mapping[str, Mapping[str, float | None]]], label: str, name: str) -> str:
+def average_plot(rows: Mapping[str, Mapping[str, Mapping[str, float | None]]], label: str, name: str) -> Html:
     """A dot plot with confidence intervals. `rows` is category -> model -> value, low and high."""
     categories = list(rows)
     models = list(next(iter(rows.values())))

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from transforms.reports.markup import Html
+
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
@@ -74,7 +76,7 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tup
     return made, made.subplots(rows, columns, squeeze=False)
 
 
-def svg(made: "Figure", name: str, alt: str) -> str:
+def svg(made: "Figure", name: str, alt: str) -> Html:
     """The figure as an SVG element.
 
     Args:
@@ -98,4 +100,4 @@ def svg(made: "Figure", name: str, alt: str) -> str:
     width = made.get_figwidth() * 96
     size = f"max-width:{width:.0f}px;min-width:{SHRINK_LIMIT * width:.0f}px"
     label = f'role="img" aria-label="{html.escape(alt)}" style="{size}"'
-    return text.replace("<svg ", f"<svg {label} ", 1).strip()
+    return Html(text.replace("<svg ", f"<svg {label} ", 1).strip())

@@ -1,10 +1,11 @@
 """The tables of an evaluation report, as HTML."""
 
-import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.scoring.formatting import UNDEFINED, show, show_range
+from transforms.reports.markup import Html, element, escaped, html_joined
+from transforms.reports.parts import barred_number, html_table
 
 METRIC_NAMES = {
     "roc_auc": "ROC-AUC",
@@ -21,70 +22,61 @@ AverageRow = Mapping[str, Any]
 """A row of `averages` in `evaluation.json`, or a row of `tags.parquet`."""
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
-    """An HTML table. Cells are HTML; the first column has the row headers."""
-    titles = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n' for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><caption><span>{html.escape(caption)}</span></caption>\n'
-        f"<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
-    )
-
-
-def interval(found: AverageRow | None) -> str:
+def interval(found: AverageRow | None) -> Html:
     """`0.873` with its interval in small print, or a dash if undefined."""
     if found is None or found["value"] is None:
-        return UNDEFINED
+        return escaped(UNDEFINED)
     known = show_range(found)
-    return show(found["value"]) + (f" <small>{known}</small>" if known else "")
+    return html_joined(show(found["value"]), *([" ", element("small", known)] if known else []))
 
 
-def barred(found: AverageRow | None) -> str:
+def barred(found: AverageRow | None) -> Html:
     """A value from 0 to 1 with its interval, and a bar whose length is the value."""
     if found is None or found["value"] is None:
-        return UNDEFINED
-    return f'<span class="bar" style="--share:{max(found["value"], 0):.3f}">{interval(found)}</span>'
+        return escaped(UNDEFINED)
+    return barred_number(interval(found), max(found["value"], 0))
 
 
-def comparison_table(averages: Sequence[AverageRow]) -> str:
+def comparison_table(averages: Sequence[AverageRow]) -> Html:
     """Macro and micro averages of all models on all tracks."""
     shown = ("roc_auc", "pr_auc", "f1", "precision", "recall", "ece")
     rows = [
-        [f"{html.escape(row['model'])} <small>{row['average']}</small>", *(interval(row["metrics"][m]) for m in shown)]
+        [
+            html_joined(row["model"], " ", element("small", row["average"])),
+            *(interval(row["metrics"][m]) for m in shown),
+        ]
         for average in ("macro", "micro")
         for row in averages
         if (row["slice"], row["category"], row["average"]) == ("all", "all", average)
     ]
-    return table(
+    return html_table(
         ["model", *(METRIC_NAMES[m] for m in shown)],
         rows,
         "All tags: macro is the mean over tags, micro pools all (track, tag) pairs",
     )
 
 
-def categories(averages: Sequence[AverageRow], model: str, slice_name: str = "all") -> str:
+def categories(averages: Sequence[AverageRow], model: str, slice_name: str = "all") -> Html:
     """Macro averages of one model for each category."""
     shown = ("roc_auc", "pr_auc", "f1", "ece", "accuracy")
     rows = [
-        [html.escape(row["category"]), str(row["tags"]), *(interval(row["metrics"].get(m)) for m in shown)]
+        [row["category"], str(row["tags"]), *(interval(row["metrics"].get(m)) for m in shown)]
         for row in averages
         if (row["slice"], row["model"], row["average"]) == (slice_name, model, "macro") and row["category"] != "all"
     ]
-    return table(
+    return html_table(
         ["category", "tags rated", *(METRIC_NAMES[m] for m in shown)],
         rows,
         f"{model}: means over the tags of each category",
     )
 
 
-def by_slice(averages: Sequence[AverageRow], model: str, tracks: Mapping[str, int]) -> str:
+def by_slice(averages: Sequence[AverageRow], model: str, tracks: Mapping[str, int]) -> Html:
     """Macro averages of one model for every slice."""
     shown = ("roc_auc", "pr_auc", "f1", "ece")
     rows = [
         [
-            html.escape(row["slice"]),
+            row["slice"],
             str(tracks[row["slice"]]),
             str(row["tags"]),
             *(interval(row["metrics"][m]) for m in shown),
@@ -92,21 +84,21 @@ def by_slice(averages: Sequence[AverageRow], model: str, tracks: Mapping[str, in
         for row in averages
         if (row["model"], row["category"], row["average"]) == (model, "all", "macro")
     ]
-    return table(
+    return html_table(
         ["length", "tracks", "tags rated", *(METRIC_NAMES[m] for m in shown)], rows, f"{model} by length of the track"
     )
 
 
-def tag_table(rows: Sequence[AverageRow], category: str, thresholds: Mapping[str, tuple[float, str]]) -> str:
+def tag_table(rows: Sequence[AverageRow], category: str, thresholds: Mapping[str, tuple[float, str]]) -> Html:
     """Every tag of one category, best ROC-AUC first. `rows` are the rows of one model and slice."""
     found: dict[str, dict[str, AverageRow]] = {}
     for row in rows:
         if row["category"] == category:
             found.setdefault(row["tag"], {})[row["metric"]] = row
     order = sorted(found, key=lambda tag: (-(found[tag]["roc_auc"]["value"] or 0), tag))
-    body = [[html.escape(tag), *_tag_cells(found[tag], thresholds[tag])] for tag in order]
+    body = [[tag, *_tag_cells(found[tag], thresholds[tag])] for tag in order]
     head = ["tag", "positives", "known", "artists", *(METRIC_NAMES[m] for m in ("roc_auc", "pr_auc", "f1"))]
-    return table([*head, "precision", "recall", "calibration error", "threshold"], body, f"Tags of {category}")
+    return html_table([*head, "precision", "recall", "calibration error", "threshold"], body, f"Tags of {category}")
 
 
 def _tag_cells(metrics: Mapping[str, AverageRow], threshold: tuple[float, str]) -> list[str]:
@@ -118,5 +110,5 @@ def _tag_cells(metrics: Mapping[str, AverageRow], threshold: tuple[float, str]) 
         barred(one),
         barred(metrics["pr_auc"]),
         *(show(metrics[m]["value"]) for m in ("f1", "precision", "recall", "ece")),
-        f"{threshold[0]:.4f} <small>{html.escape(threshold[1].replace('_', ' '))}</small>",
+        html_joined(f"{threshold[0]:.4f} ", element("small", threshold[1].replace("_", " "))),
     ]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from models.evaluation.report.plots import curve, ranked_tags
 from models.evaluation.summary import Resampling, evaluate
 from models.scoring.heads import Group, Layout
 from tests.models.evaluation.test_summary import LAYOUT, TAGS, examined
+from tests.support.outlines import PageOutline
 
 HISTORY = {"best_epoch": 1, "epochs": [{"epoch": n, "loss": 1 / (n + 1), "val_pr_auc": n / 4} for n in range(3)]}
 
@@ -35,33 +35,9 @@ def text():
     return write(examined())
 
 
-class Outline(HTMLParser):
-    """Open tags and all attributes of a page."""
-
-    void = frozenset({"meta", "br"})
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.attributes = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 @pytest.fixture(scope="module")
 def outline(text):
-    found = Outline()
-    found.feed(text)
-    found.close()
-    return found
+    return PageOutline(text)
 
 
 def test_every_element_is_closed(outline):
@@ -106,9 +82,8 @@ def test_names_of_tags_are_neither_markup_nor_formulas():
     """matplotlib reads text between dollar signs as a formula, and fails if it is none."""
     odd = ['a/<img src=x onerror="1">', r"a/$\badmath{$", 'a/"onmouseover=x', "a/&lt;b", "a/$x_1$"]
     names = [odd[i] if i < len(odd) else tag for i, tag in enumerate(TAGS)]
-    outline, text = Outline(), write(examined(), tags=names)
-    outline.feed(text)
-    assert not [found for found in outline.attributes if found[0] == "img" or found[1].startswith("on")]
+    text = write(examined(), tags=names)
+    assert not [found for found in PageOutline(text).attributes if found[0] == "img" or found[1].startswith("on")]
     assert r"a/$\badmath{$" in text
 
 

@@ -174,7 +174,6 @@ def _csv(rows: pa.Table) -> bytes:
     [
         (["--measure", "50"], "--measure=50: this is a flag of --plan"),
         (["--workers", "2"], "--workers=2: this is a flag of --plan"),
-        (["--prices", "p.yaml"], "--prices=p.yaml: this is a flag of --plan"),
         (["--plan", "--workers", "0"], "--workers=0: at least 1"),
         (["--plan", "--measure", "10001"], "--measure=10001: at most 10000"),
         (["--plan", "--measure", "0"], "--measure=0: at least 1"),

@@ -95,14 +95,17 @@ def test_a_run_has_all_tables_of_a_snapshot(table: Path, capsys) -> None:
 def test_the_last_lines_of_tag(world: World, table: Path, capsys) -> None:
     assert tag_code(world, table) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"snapshot 1 of {table}: catalog ") and lines[1].startswith("content hash ")
+    assert lines[0].startswith(f"snapshot 1 of {table}: catalog ") and lines[1].startswith("planned: ")
+    assert [line.partition(":")[0] for line in lines[-3:]] == ["manifest", "report", "next"]
+    (rejected,) = [line for line in lines if line.startswith("rejected: ")]
     assert tag_code(world, table, "--retry-rejects", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["snapshot"] == 2 and sum(found["reasons"].values()) == found["counts"]["rejected"]
-    reasons = dict(part.rsplit(" ", 1) for part in lines[2].removeprefix("rejected: ").split(", "))
+    reasons = dict(part.rsplit(" ", 1) for part in rejected.removeprefix("rejected: ").split(", "))
     assert {name: int(count) for name, count in reasons.items()} == found["reasons"]
     assert found["tracks_per_s"] == pytest.approx(found["counts"]["catalog"] / found["duration_s"], rel=0.2)
     assert found["extracted"] == found["counts"]["rejected"] and found["core_seconds"] >= 0
     assert found["core_seconds_per_extracted"] == pytest.approx(found["core_seconds"] / found["extracted"], abs=0.01)
-    assert json.loads(Path(found["report"]).read_text())["run_id"] == found["run_id"]
+    assert json.loads(Path(found["manifest"]).read_text())["run_id"] == found["run_id"]
+    assert found["run_id"] in Path(found["report"]).read_text()
     assert main(shlex.split(found["next"].removeprefix("catalog-tagger "))) == 0

@@ -1,0 +1,1 @@
+"""One HTML kit for all reports: escaped text, tables, plots and the page that holds them."""
