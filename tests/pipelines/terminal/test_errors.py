@@ -49,7 +49,7 @@ def test_other_errors_are_bugs(error: Exception) -> None:
 
 
 def test_a_limit_on_file_sizes_ends_in_one_sentence(tmp_path: Path) -> None:
-    words = f'"{sys.executable}" -m pipelines.cli synthesize --output "{tmp_path}/new" --tracks 2 --duration 30'
+    words = f'"{sys.executable}" -m pipelines.cli synthesize --quiet --output "{tmp_path}/new" --tracks 2 --duration 30'
     done = subprocess.run(["sh", "-c", f"ulimit -f 64; exec {words}"], capture_output=True, text=True, timeout=120)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1 and "File too large" in line and "internal error" not in line

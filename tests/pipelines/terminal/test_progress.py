@@ -105,7 +105,7 @@ def test_bars_are_shown_on_a_terminal(monkeypatch) -> None:
         current.add(7)
         announce("epoch 1")
         for _ in range(2000):
-            if "rejected=4" in screen.getvalue():
+            if "7/10" in screen.getvalue() and "rejected=4" in screen.getvalue():
                 break
             threading.Event().wait(0.01)
     listen(None)

@@ -200,7 +200,9 @@ def test_a_path_of_5000_characters_is_counted_and_ends_nothing(tmp_path, monkeyp
     uris = found.table["uri"].to_pylist()
     shutil.rmtree("d" * 200)
     assert "ok.wav" in uris and max(map(len, uris)) <= 4096 and 10 < len(uris) < 26
-    assert found.passed_over.lost == found.passed_over.counts["closed folder"] == 1
+    # Where exactly the system's limit is reached depends on the length of the folder above.
+    assert found.passed_over.counts["closed folder"] == 1
+    assert found.passed_over.lost == found.passed_over.counts.total() <= 2
 
 
 @pytest.mark.parametrize(
