@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from transforms import storage
 from transforms.storage import FileInfo
+from transforms.table.versions import TableError
 
 RETIRED = "retired"
 """Folder of the records of snapshots that are no longer listed, and whose files are removed later."""
@@ -54,6 +55,21 @@ class KnownFile(NamedTuple):
     def is_older(self, moment: float) -> bool:
         """Whether it was written before a moment, in seconds since 1970; a file without a time was not."""
         return self.info.modified is not None and self.info.modified < moment
+
+
+def require_no_links(root: str) -> None:
+    """Checks that all folders of a table are in it.
+
+    Raises:
+      TableError: a folder is a link. What is behind it may belong to another table, and no listing enters it.
+    """
+    own = {*FOLDERS.values(), "leases", "log"}
+    for path in storage.linked_folders(root):
+        if path.split("/")[0] in own:
+            raise TableError(
+                f"{storage.join(root, path)} is a link to a folder, which may belong to others: nothing was removed; "
+                "move the folder itself to this place, or remove the link"
+            )
 
 
 def kind_of(path: str) -> str | None:

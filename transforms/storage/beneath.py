@@ -50,6 +50,17 @@ def open_file(place: Beneath) -> int:
         return descriptor
 
 
+def unlink(place: Beneath) -> None:
+    """Removes the name of a file.
+
+    Raises:
+      OSError: it does not exist, or a folder of the path is a link.
+    """
+    *folders, name = place.path.split("/")
+    with _folder(place.root, folders) as parent:
+        os.unlink(name, dir_fd=parent)
+
+
 @contextlib.contextmanager
 def open_folder(place: Beneath) -> Iterator[int]:
     """A descriptor for listing a folder, closed at the end of the block.
