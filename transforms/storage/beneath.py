@@ -57,8 +57,11 @@ def unlink(place: Beneath) -> None:
       OSError: it does not exist, or a folder of the path is a link.
     """
     *folders, name = place.path.split("/")
-    with _folder(place.root, folders) as parent:
-        os.unlink(name, dir_fd=parent)
+    try:
+        with _folder(place.root, folders) as parent:
+            os.unlink(name, dir_fd=parent)
+    except NotADirectoryError as error:  # Linux says this of a link, too
+        raise PermissionError(errno.EPERM, "a folder of the path is a link or a file") from error
 
 
 @contextlib.contextmanager

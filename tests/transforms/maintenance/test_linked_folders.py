@@ -52,7 +52,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(
-    "command", [("gc", "--keep-last", "1", "--apply"), ("purge", "--track-id", "a", "--apply", "--reader-grace", "0")]
+    "command", [("gc", "--keep-last", "1", "--apply"), ("purge", "--track-id", "a", "--apply", "--reader-grace", "0s")]
 )
 @pytest.mark.parametrize(("folder", "depth"), PLACES)
 def test_nothing_behind_a_link_is_removed(command, folder, depth, nights, copied, capsys):
@@ -66,7 +66,9 @@ def test_nothing_behind_a_link_is_removed(command, folder, depth, nights, copied
     assert "is a link to a folder" in last and "nothing was removed" in last
     after = files(outside) | files(table)
     new = {path for path in after if path not in before}
-    assert {path: after.get(path) for path in before} == before and all("lease" in path or "/" not in path for path in new)
+    assert {path: after.get(path) for path in before} == before and all(
+        "lease" in path or "/" not in path for path in new
+    )
 
 
 def test_a_link_among_what_is_not_the_tables_own_is_no_matter(nights, copied):
