@@ -128,6 +128,7 @@ class _Run:
         self._identity = {
             **_identity(manifest, options, self._share),
             "initial weights": None if is_new else digest_of(trunk),
+            "network": digest(trunk.to_json()),
         }
         self._rate = _rate(options, self._steps, is_new=is_new)
         # The score of the first epochs of a new trunk is noise. A pretrained trunk may be best after the first one.
@@ -236,9 +237,13 @@ class _Run:
         )
         if found is None:
             return Progress(), 0
-        for i, variable in enumerate(self._variables()):
+        variables = self._variables()
+        shapes = [tuple(variable.shape) for variable in variables]
+        best = [weights.shape for weights in self._trunk.get_weights()]
+        progress, step = checkpoints.restored(self._options.checkpoints, found, shapes, best, self._steps)
+        for i, variable in enumerate(variables):
             variable.assign(found.arrays[f"state/{i}"])
-        return Progress.of(found.facts, found.arrays), found.facts["step"]
+        return progress, step
 
 
 def _identity(manifest: DatasetManifest, options: TrainingOptions, share: data.Share) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Tables whose folders are links: nothing outside of the table is removed, and no search passes tracks over."""
 
-import os
-
 import pytest
 
 from pipelines.cli import main
@@ -91,7 +89,7 @@ def test_a_folder_that_becomes_a_link_while_files_are_removed(nights, copied, mo
     batches = collection._batches
     monkeypatch.setattr(collection, "_batches", lambda group: map(swapped, batches(group)))
     assert main(["gc", str(table), "--keep-last", "1", "--apply"]) == 1
-    assert sorted(os.listdir(outside[0] / "folder")) == ["0000000001.json", "0000000002.json"]
+    assert sorted(files(outside[0])) == ["folder/0000000001.json", "folder/0000000002.json"]
 
 
 def test_deleting_beneath_a_folder_follows_no_link_below_it(tmp_path):
