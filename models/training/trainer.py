@@ -230,17 +230,14 @@ class _Run:
 
     def _restored(self) -> tuple[Progress, int]:
         """Progress of an earlier run and the finished steps of its next epoch; without a checkpoint, the start."""
-        found = (
-            checkpoints.load_checkpoint(self._options.checkpoints, self._identity)
-            if self._options.checkpoints
-            else None
-        )
-        if found is None:
+        folder = self._options.checkpoints
+        found = checkpoints.load_checkpoint(folder, self._identity) if folder else None
+        if folder is None or found is None:
             return Progress(), 0
         variables = self._variables()
         shapes = [tuple(variable.shape) for variable in variables]
         best = [weights.shape for weights in self._trunk.get_weights()]
-        progress, step = checkpoints.restored(self._options.checkpoints, found, shapes, best, self._steps)
+        progress, step = checkpoints.restored(folder, found, shapes, best, self._steps)
         for i, variable in enumerate(variables):
             variable.assign(found.arrays[f"state/{i}"])
         return progress, step

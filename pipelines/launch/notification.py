@@ -1,6 +1,7 @@
 """Notifies a URL or a command if a run is blocked, fails or is late."""
 
 import base64
+import concurrent.futures
 import contextlib
 import json
 import logging
@@ -14,7 +15,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipelines.checks.in_time import answer_in_time
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import FAILED, REFUSED, CommandFailed, UsageError
@@ -108,8 +108,7 @@ def notify(target: str, fields: dict[str, Any]) -> None:
     document = json.dumps(safe, ensure_ascii=False).encode(errors="backslashreplace")
     try:
         if _is_url(target):
-            # The limit of `urlopen` is one of each read: a server that sends a byte now and then would never end it.
-            answer_in_time(lambda: _post(target, document), URL_TIMEOUT_S)
+            _in_time(lambda: _post(target, document))
             return
         subprocess.run(
             shlex.split(target),
@@ -121,6 +120,23 @@ def notify(target: str, fields: dict[str, Any]) -> None:
         )
     except Exception as error:  # noqa: BLE001 - whatever fails, the run ends as it would have ended
         _log.warning("the notification of a run that is %s failed: %s", fields["event"], _without_target(error, target))
+
+
+def _in_time(post: Callable[[], None]) -> None:
+    """Calls a function in a thread that is left behind after `URL_TIMEOUT_S`.
+
+    The limit of `urlopen` is one of each read: a server that sends a byte now and then would never end it.
+    """
+    answer: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(post())
+        except Exception as error:  # noqa: BLE001 - the caller gets it
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    answer.result(timeout=URL_TIMEOUT_S)
 
 
 def _post(target: str, document: bytes) -> None:

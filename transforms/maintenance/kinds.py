@@ -72,10 +72,10 @@ def require_no_links(root: str) -> None:
             )
 
 
-def kind_of(path: str) -> str | None:
+def kind_of_path(path: str) -> str | None:
     """The kind of a file; None if it is not recognised.
 
-    >>> kind_of("work/bucket=0007/0123456789abcdef01234567.parquet"), kind_of("work/notes.txt")
+    >>> kind_of_path("work/bucket=0007/0123456789abcdef01234567.parquet"), kind_of_path("work/notes.txt")
     ('parts', None)
     """
     return next((kind for kind, form in _FORMS.items() if form.fullmatch(path)), None)

@@ -225,7 +225,7 @@ def delete(url: str, *, beneath: str | None = None) -> None:
 
 def linked_folders(url: str) -> Iterator[str]:
     """Paths, relative to a local folder, of the links to folders below it, at any depth. No link is followed."""
-    return iter(()) if "://" in url else local.linked_folders(url)
+    return iter(()) if "://" in url else local.folder_links(url)
 
 
 def list_unfinished(url: str) -> Iterator[FileInfo]:

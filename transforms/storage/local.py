@@ -277,7 +277,7 @@ def delete_beneath(url: str, folder: str) -> None:
         unlink(Beneath(os.path.realpath(folder), path))
 
 
-def linked_folders(url: str) -> Iterator[str]:
+def folder_links(url: str) -> Iterator[str]:
     """See `storage.linked_folders`."""
     for folder, names, _ in os.walk(url):
         for path in (f"{folder.removesuffix('/')}/{name}" for name in names):
