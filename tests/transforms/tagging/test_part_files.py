@@ -245,3 +245,9 @@ def test_what_is_remembered_of_checked_files_is_bounded(root: str, monkeypatch: 
     for _ in range(2):
         assert sum(part.num_rows for _, part in _parts(root)) == 120
         assert len(part_files._sound) <= 3
+
+
+def test_a_file_that_has_a_column_twice_is_absent(root: str, caplog: pytest.LogCaptureFixture) -> None:
+    twice = _sound().append_column("track_id", _sound()["track_id"])
+    _place(root, parquet_bytes(twice, ids={"embedding_id": PROMISED.embedding_id}))
+    assert _ids(root) == [] and "a column occurs more than once" in caplog.text
