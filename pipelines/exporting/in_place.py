@@ -158,10 +158,10 @@ def _undone(record: Any) -> _Undone:
         if type(start) is not int or type(end) is not int or not 0 <= start <= end:
             raise ValueError("a place that no file has")
         splices.append(Splice(start, end, base64.b64decode(text, validate=True)))
-    texts = [record[name] for name in ("url", "before", "after")]
-    if not all(isinstance(text, str) for text in texts):
+    url, before, after = (record[name] for name in ("url", "before", "after"))
+    if not all(isinstance(text, str) for text in (url, before, after)):
         raise TypeError("a value that is no text")
-    return _Undone(*texts, splices)
+    return _Undone(url, before, after, splices)
 
 
 def _restore_one(record: _Undone, tally: FileTally) -> None:

@@ -131,7 +131,8 @@ def _in_time(post: Callable[[], None]) -> None:
 
     def run() -> None:
         try:
-            answer.set_result(post())
+            post()
+            answer.set_result(None)
         except Exception as error:  # noqa: BLE001 - the caller gets it
             answer.set_exception(error)
 
