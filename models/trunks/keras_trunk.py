@@ -127,6 +127,8 @@ def load_model(path: Path, facts: TrunkFile) -> keras.Model:
     check_archive(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except ImportError:  # TensorFlow is not installed
+        raise
     except Exception as error:  # Keras passes on whatever its layers raise
         raise BundleError(f"{path}: Keras cannot load this network: {' '.join(str(error).split())[:500]}") from error
     if (found := digest_of(model)) != facts.digest:
