@@ -174,7 +174,7 @@ CASES = {
         lambda obj: PublishedRows(**obj),
     ),
     Receipt: Case(
-        values(Receipt, run_id=st.none() | PATHS, counts=NUMBERS, measured=NESTED, plan=NESTED),
+        values(Receipt, run_id=st.none() | PATHS, counts=NUMBERS, measured=NESTED, plan=NESTED, tracks=NESTED),
         Receipt.from_json,
         dataclasses.asdict,
     ),
@@ -237,7 +237,7 @@ def plain(value: Any) -> Any:
     return (name, [plain(item) for item in value]) if isinstance(value, tuple | list) else (name, value)
 
 
-WRITTEN_ONLY = {"Evidence", "Forecast", "TableChanges", "TagDrift", "WorkTotals"}
+WRITTEN_ONLY = {"CostlyTracks", "Evidence", "Forecast", "TableChanges", "TagDrift", "TrackCost", "WorkTotals"}
 """Classes whose JSON is for readers of manifests and is never read back."""
 
 

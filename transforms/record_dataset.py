@@ -232,7 +232,7 @@ def manifest_of(
         rejects=dict(stats.rejects),
         none=dict(stats.none),
         conflicts=dict(stats.conflicts),
-        unknown_tags=dict(stats.unknown),
+        unknown_tags=stats.unknown_tags(),
         groups={"all": sum(groups.values()), "shared": groups.get(True, 0)},
     )
 

@@ -4,16 +4,19 @@ import contextlib
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.training.errors import CheckpointError
+from models.training.progress import Progress
 from transforms import storage
+from transforms.formats.documents import parse_json
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.npz import read_npz
+from transforms.formats.record_types import check_types
 from transforms.storage.local import PARTIAL
 
 CHECKPOINT_FILE = "training.checkpoint"
@@ -80,14 +83,58 @@ def _decode(url: str, data: bytes) -> Checkpoint:
         raise CheckpointError(
             f"{url} is damaged: its SHA-256 differs from the one at its start. Remove it to start again"
         )
-    try:
+    with _refusing(url):
         arrays = read_npz(data)
-    except ValueError as error:
-        raise CheckpointError(f"{url} is not a checkpoint: {error}. Remove it to start again") from error
-    facts = json.loads(arrays.pop(_FACTS).tobytes())
-    if facts["version"] != VERSION:
-        raise CheckpointError(f"{url} has version {facts['version']}, but this version reads {VERSION}: remove it")
-    return Checkpoint(run=facts["run"], facts=facts["facts"], arrays=arrays)
+        facts = parse_json(arrays.pop(_FACTS).tobytes())
+        if (version := facts["version"]) == VERSION:
+            checkpoint = Checkpoint(run=facts["run"], facts=facts["facts"], arrays=arrays)
+            check_types(checkpoint)
+            return checkpoint
+    raise CheckpointError(
+        f"{url} has version {version!a:.60}, but this program reads {VERSION}: remove it to start again"
+    )
+
+
+@contextlib.contextmanager
+def _refusing(url: str) -> Iterator[None]:
+    """Converts errors of what a checkpoint contains to a CheckpointError."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{url} is not a checkpoint: {error!s:.500}. Remove it to start again") from error
+
+
+def restored(
+    folder: str,
+    checkpoint: Checkpoint,
+    shapes: Sequence[tuple[int, ...]],
+    best: Sequence[tuple[int, ...]],
+    steps: int,
+) -> tuple[Progress, int]:
+    """Progress of the run that left a checkpoint, and the number of finished steps of its next epoch.
+
+    Args:
+      folder: its folder, for messages.
+      shapes: shapes of the variables `state/0`, `state/1` and so on of this run.
+      best: shapes of the weights of the best epoch.
+      steps: steps of an epoch.
+
+    Raises:
+      CheckpointError: the checkpoint is not the state of this run.
+    """
+    with _refusing(storage.join(folder, CHECKPOINT_FILE)):
+        state = {name: array.shape for name, array in checkpoint.arrays.items() if name.startswith("state/")}
+        wanted = {f"state/{i}": shape for i, shape in enumerate(shapes)}
+        # Keras makes mean values of losses, which are single numbers, in the first step only.
+        if {**dict.fromkeys(state, ()), **wanted} != state:
+            raise ValueError("its variables are not those of this network")
+        step, progress = checkpoint.facts["step"], Progress.of(checkpoint.facts, checkpoint.arrays)
+        check_types(progress)
+        if progress.history and [weights.shape for weights in progress.best_weights] != list(best):
+            raise ValueError("its best weights are not those of this network")
+        if type(step) is not int or not 0 <= step < steps or not 0 <= progress.best_epoch <= len(progress.history):
+            raise ValueError("its numbers of steps and epochs contradict each other")
+        return progress, step
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -128,6 +128,7 @@ class _Run:
         self._identity = {
             **_identity(manifest, options, self._share),
             "initial weights": None if is_new else digest_of(trunk),
+            "network": digest(trunk.to_json()),
         }
         self._rate = _rate(options, self._steps, is_new=is_new)
         # The score of the first epochs of a new trunk is noise. A pretrained trunk may be best after the first one.
@@ -229,16 +230,17 @@ class _Run:
 
     def _restored(self) -> tuple[Progress, int]:
         """Progress of an earlier run and the finished steps of its next epoch; without a checkpoint, the start."""
-        found = (
-            checkpoints.load_checkpoint(self._options.checkpoints, self._identity)
-            if self._options.checkpoints
-            else None
-        )
-        if found is None:
+        folder = self._options.checkpoints
+        found = checkpoints.load_checkpoint(folder, self._identity) if folder else None
+        if folder is None or found is None:
             return Progress(), 0
-        for i, variable in enumerate(self._variables()):
+        variables = self._variables()
+        shapes = [tuple(variable.shape) for variable in variables]
+        best = [weights.shape for weights in self._trunk.get_weights()]
+        progress, step = checkpoints.restored(folder, found, shapes, best, self._steps)
+        for i, variable in enumerate(variables):
             variable.assign(found.arrays[f"state/{i}"])
-        return Progress.of(found.facts, found.arrays), found.facts["step"]
+        return progress, step
 
 
 def _identity(manifest: DatasetManifest, options: TrainingOptions, share: data.Share) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from models.bundles.trunk_bundle import BundleError, TrunkFile
 from models.trunks.batch_size import chosen_batch
+from models.trunks.keras_archive import check_archive
 from models.trunks.onnx_trunk import OnnxTrunk
 from transforms.formats.hashing import digest
 
@@ -117,12 +118,19 @@ def _check_onnx(model: keras.Model, onnx: bytes) -> None:
 
 
 def load_model(path: Path, facts: TrunkFile) -> keras.Model:
-    """Loads the network without pickle. Keras's safe mode refuses Lambda layers.
+    """Loads the network, without pickle and functions of its own.
 
     Raises:
-      BundleError: the weights differ from those that the bundle was written with.
+      BundleError: it is not a network of this program, see `check_archive`, or the weights differ from those that the
+        bundle was written with.
     """
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    check_archive(path)
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except ImportError:  # TensorFlow is not installed
+        raise
+    except Exception as error:  # Keras passes on whatever its layers raise
+        raise BundleError(f"{path}: Keras cannot load this network: {' '.join(str(error).split())[:500]}") from error
     if (found := digest_of(model)) != facts.digest:
         raise BundleError(f"{path}: trunk digest {found}, but the bundle's manifest has {facts.digest}")
     return model

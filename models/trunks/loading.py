@@ -58,15 +58,15 @@ def format_for(trunk: TrunkFile, bundle_url: str, inference: str) -> str:
 def _load_keras(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:
     try:
         start_tensorflow()
+        from models.trunks import keras_trunk
+
+        keras_trunk.limit_threads(threads)
+        return keras_trunk.load_keras_trunk(path, trunk)
     except ImportError as error:
         raise BundleError(
             f"trunk {trunk.name!r} needs TensorFlow, which is not installed: pip install "
             "'catalog-tagger[tensorflow]', or choose --inference onnx if the bundle has an ONNX file"
         ) from error
-    from models.trunks import keras_trunk
-
-    keras_trunk.limit_threads(threads)
-    return keras_trunk.load_keras_trunk(path, trunk)
 
 
 def _load_onnx(path: Path, trunk: TrunkFile, threads: int | None) -> Trunk:

@@ -7,8 +7,14 @@ import numpy as np
 
 from models.bundles.trunk_bundle import BundleError
 from models.trunks.onnx_file import check_self_contained
+from models.trunks.time_limit import CallMonitor
 
 INSTALL = "pip install 'catalog-tagger[onnx]'"
+
+CALL_S = 600.0
+"""Longest that one batch may take."""
+
+_MONITOR = CallMonitor()
 
 
 class OnnxTrunk:
@@ -26,6 +32,7 @@ class OnnxTrunk:
     def __init__(self, model: bytes, threads: int | None = 1, options: Any = None) -> None:
         check_self_contained(model)
         runtime, options = _runtime(), options or session_options(threads)
+        self._run_options = runtime.RunOptions
         try:
             self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         # Exceptions of ONNX Runtime have no common base class except Exception.
@@ -47,7 +54,17 @@ class OnnxTrunk:
         return str(self._session.end_profiling())
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        found: np.ndarray = self._session.run([self.outputs[0].name], {self.inputs[0].name: batch})[0]
+        options = self._run_options()
+        try:
+            with _MONITOR.ended_after(CALL_S, options):
+                found: np.ndarray = self._session.run([self.outputs[0].name], {self.inputs[0].name: batch}, options)[0]
+        except Exception as error:
+            if not options.terminate:
+                raise
+            raise BundleError(
+                f"a network was still running after {CALL_S:g} s with {len(batch)} patches, and was ended: use another "
+                "trunk"
+            ) from error
         return found
 
 

@@ -6,7 +6,7 @@ python -m pipelines.docs.formats > docs/reference/formats.md
 import sys
 import textwrap
 
-from transforms.audio.containers.foreign import NO_DECODER
+from transforms.audio.containers.foreign import NOT_READ
 from transforms.audio.containers.kinds import KINDS
 
 FORMATS_HEAD = """# Audio formats
@@ -36,7 +36,7 @@ def formats_page() -> str:
         f"| {kind.name} | {', '.join(f'`.{suffix}`' for suffix in kind.suffixes)} | {_LIBRARIES[kind.decoder]} |"
         for kind in KINDS
     ]
-    refused = ", ".join(dict.fromkeys(name for _, _, name in NO_DECODER))
+    refused = ", ".join(NOT_READ)
     table = ["| format | suffixes | decoder |", "|---|---|---|", *rows]
     return "\n".join([FORMATS_HEAD, *table, "", REFUSED_HEAD, "", *textwrap.wrap(f"{refused}.", 100)]) + "\n"
 

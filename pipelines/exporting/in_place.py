@@ -12,8 +12,10 @@ from pipelines.exporting.field_names import fields_of
 from pipelines.exporting.tagged_tracks import TaggedTrack
 from pipelines.terminal.errors import UsageError
 from transforms import storage
+from transforms.audio.limits import Limits
 from transforms.embedded_tags.formats import field_splices
 from transforms.embedded_tags.splices import NotWritable, Splice, reversed_splices, spliced
+from transforms.formats.documents import parse_json
 
 RESTORED, UNCHANGED, CHANGED_SINCE = "restored", "as before", "changed by others since"
 SAME_FILE = "file of another track too"
@@ -121,26 +123,65 @@ def restore(undo: str) -> FileTally:
     # The last record first: a file may have several.
     for file in sorted(storage.list_folder(undo), key=lambda file: file.url, reverse=True):
         if file.url.endswith(".jsonl"):
-            for line in reversed(storage.read_bytes(file.url).decode().splitlines()):
-                _restore_one(json.loads(line), tally)
+            for number, line in reversed(list(enumerate(storage.read_bytes(file.url).split(b"\n"), start=1))):
+                if line:
+                    _restore_line(line, f"{file.url}, line {number}", tally)
     return tally
 
 
-def _restore_one(record: Mapping[str, Any], tally: FileTally) -> None:
-    url = record["url"]
+def _restore_line(line: bytes, place: str, tally: FileTally) -> None:
     try:
-        data = storage.read_bytes(url)
+        undone = _undone(parse_json(line))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        tally.add(FAILED_FILES, f"{place}: no record of a changed file ({type(error).__name__}): the list is damaged")
+        return
+    _restore_one(undone, tally)
+
+
+class _Undone(NamedTuple):
+    """A record of the list: the file, SHA-256 of its bytes before and after the change, and what was replaced."""
+
+    url: str
+    before: str
+    after: str
+    splices: list[Splice]
+
+
+def _undone(record: Any) -> _Undone:
+    """The record of a line.
+
+    Raises:
+      ValueError, TypeError, LookupError, AttributeError: it is none.
+    """
+    splices = []
+    for start, end, text in record["splices"]:
+        if type(start) is not int or type(end) is not int or not 0 <= start <= end:
+            raise ValueError("a place that no file has")
+        splices.append(Splice(start, end, base64.b64decode(text, validate=True)))
+    url, before, after = (record[name] for name in ("url", "before", "after"))
+    if not all(isinstance(text, str) for text in (url, before, after)):
+        raise TypeError("a value that is no text")
+    return _Undone(url, before, after, splices)
+
+
+def _restore_one(record: _Undone, tally: FileTally) -> None:
+    url = record.url
+    try:
+        data = storage.read_bytes(url, max_bytes=Limits().max_bytes)
     except storage.StorageError as error:
         tally.add(FAILED_FILES, str(error))
         return
-    if _sha256(data) == record["before"]:
+    if _sha256(data) == record.before:
         tally.add(UNCHANGED, "")
         return
-    if _sha256(data) != record["after"]:
+    if _sha256(data) != record.after:
         tally.add(CHANGED_SINCE, url)
         return
-    before = spliced(data, [Splice(start, end, base64.b64decode(text)) for start, end, text in record["splices"]])
-    if _sha256(before) != record["before"]:
+    try:
+        before = spliced(data, record.splices)
+    except ValueError:  # they overlap
+        before = b""
+    if _sha256(before) != record.before:
         tally.add(FAILED_FILES, f"{url}: the list does not have its earlier bytes")
         return
     _write(url, before, RESTORED, tally)

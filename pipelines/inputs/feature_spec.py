@@ -5,6 +5,8 @@ from transforms import storage
 from transforms.features.spec import FeatureSpec
 from transforms.formats.documents import parse_json
 
+_MOST_BYTES = 1 << 20
+
 
 def read_feature_spec(url: str) -> FeatureSpec:
     """The feature spec in a JSON file.
@@ -13,6 +15,6 @@ def read_feature_spec(url: str) -> FeatureSpec:
       CommandFailed: the file does not exist or is not a feature spec.
     """
     try:
-        return FeatureSpec.from_json(parse_json(storage.read_bytes(url)))
-    except (ValueError, TypeError, storage.NotFound) as e:
+        return FeatureSpec.from_json(parse_json(storage.read_bytes(url, max_bytes=_MOST_BYTES)))
+    except (ValueError, TypeError, storage.NotFound, storage.TooLarge) as e:
         raise CommandFailed(f"{url}: not a feature spec: {e}") from e

@@ -9,9 +9,13 @@ from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, CommandFailed, UsageError
 from transforms import storage
+from transforms.catalog.limits import ID_CHARS
 from transforms.dataset.removal import DatasetFindings, find_examples, take_out
 from transforms.maintenance.leases import Busy, HeldLease, held
 from transforms.maintenance.takedown import TableFindings, Takedown, find_tracks
+
+_LIST_BYTES = 256 << 20
+"""Largest list of ids: some millions of tracks."""
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -35,13 +39,27 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 def _track_ids(args: Arguments) -> frozenset[str]:
     ids = set(args.track_id)
     if args.from_ is not None:
-        try:
-            ids.update(storage.read_bytes(args.from_).decode("utf-8-sig").splitlines())
-        except UnicodeDecodeError as error:
-            raise UsageError(f"--from {args.from_}: not UTF-8 ({error}): write one track id per line") from error
+        ids.update(_lines(args.from_))
     if not ids - {""}:
         raise UsageError("no track is named: give --track-id ID or --from FILE")
     return frozenset(ids - {""})
+
+
+def _lines(url: str) -> list[str]:
+    """The lines of a file. Only line feeds end one, because an id may contain the other separators of Unicode."""
+    try:
+        lines = storage.read_bytes(url, max_bytes=_LIST_BYTES).decode("utf-8-sig").split("\n")
+    except storage.TooLarge as error:
+        raise UsageError(f"--from {error}: split the list") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--from {url}: not UTF-8 ({error}): write one track id per line") from error
+    lines = [line.removesuffix("\r") for line in lines]
+    if too_long := [number for number, line in enumerate(lines, 1) if len(line) > ID_CHARS]:
+        raise UsageError(
+            f"--from {url}, line {too_long[0]}: more than {ID_CHARS} characters, which no id has: write one track "
+            "id per line"
+        )
+    return lines
 
 
 def _found(args: Arguments, ids: frozenset[str]) -> tuple[TableFindings, list[DatasetFindings]]:

@@ -1,12 +1,16 @@
 """Notifies a URL or a command if a run is blocked, fails or is late."""
 
+import base64
+import concurrent.futures
 import contextlib
 import json
 import logging
+import re
 import shlex
 import subprocess
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -60,7 +64,14 @@ def _check(target: str) -> None:
     scheme, found, _ = target.partition("://")
     if found and " " not in scheme and scheme.lower() not in ("http", "https"):
         raise UsageError(f"--notify {redact(target)}: give an http:// or https:// URL, or a command")
-    if not _is_url(target):
+    if _is_url(target):
+        try:
+            urllib.parse.urlsplit(target)
+            if re.search(r"[\x00-\x20\x7f]", target):
+                raise ValueError("a URL has no spaces and control characters")
+        except ValueError as error:
+            raise UsageError(f"--notify {redact(target)}: {error}") from error
+    else:
         try:
             words = shlex.split(target)
         except ValueError as error:
@@ -94,13 +105,11 @@ def notify(target: str, fields: dict[str, Any]) -> None:
     The command is started without a shell. Every failure is a warning.
     """
     safe = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
-    document = json.dumps(safe, ensure_ascii=False).encode()
+    document = json.dumps(safe, ensure_ascii=False).encode(errors="backslashreplace")
     try:
         if _is_url(target):
-            headers = {"Content-Type": "application/json"}
-            request = urllib.request.Request(target, data=document, headers=headers, method="POST")
-            with urllib.request.urlopen(request, timeout=URL_TIMEOUT_S):
-                return
+            _in_time(lambda: _post(target, document))
+            return
         subprocess.run(
             shlex.split(target),
             input=document,
@@ -109,6 +118,56 @@ def notify(target: str, fields: dict[str, Any]) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        words = f"{type(error).__name__}: {error}"
-        _log.warning("the notification of a run that is %s failed: %s", fields["event"], redact(words))
+    except Exception as error:  # noqa: BLE001 - whatever fails, the run ends as it would have ended
+        _log.warning("the notification of a run that is %s failed: %s", fields["event"], _without_target(error, target))
+
+
+def _in_time(post: Callable[[], None]) -> None:
+    """Calls a function in a thread that is left behind after `URL_TIMEOUT_S`.
+
+    The limit of `urlopen` is one of each read: a server that sends a byte now and then would never end it.
+    """
+    answer: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            post()
+            answer.set_result(None)
+        except Exception as error:  # noqa: BLE001 - the caller gets it
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    answer.result(timeout=URL_TIMEOUT_S)
+
+
+def _post(target: str, document: bytes) -> None:
+    """Posts a document; user and password of the URL become a header, and no redirection is followed."""
+    parts = urllib.parse.urlsplit(target)
+    user, found, host = parts.netloc.rpartition("@")
+    headers = {"Content-Type": "application/json"}
+    if found:
+        headers["Authorization"] = "Basic " + base64.b64encode(urllib.parse.unquote(user).encode()).decode()
+    request = urllib.request.Request(
+        urllib.parse.urlunsplit(parts._replace(netloc=host)), data=document, headers=headers, method="POST"
+    )
+    with urllib.request.build_opener(_NoRedirection).open(request, timeout=URL_TIMEOUT_S):
+        return
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """A redirection is an error: the document would be sent to a place that the user did not name, or not at all."""
+
+    def redirect_request(self, *args: Any) -> None:
+        return None
+
+
+def _without_target(error: Exception, target: str) -> str:
+    """What failed, without parts of the target: webhooks contain their key in the path, commands in their words."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"the command ended with exit status {error.returncode}"
+    if isinstance(error, TimeoutError | subprocess.TimeoutExpired):
+        return "there was no answer in time"
+    words = f"{type(error).__name__}: {error}"
+    for part in sorted(re.split(r"[/\s]", target)[1:], key=len, reverse=True):
+        words = words.replace(part, "***") if len(part) > 3 else words
+    return redact(" ".join(words.split()))

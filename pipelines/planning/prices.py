@@ -47,7 +47,7 @@ class Prices:
             if not isinstance(found, dict):
                 raise ValueError("it has no names and values")
             if unknown := [str(name) for name in found if name not in names]:
-                raise ValueError(f"{unknown[0]} is no price: known are {', '.join(names)}")
+                raise ValueError(f"{unknown[0]:.60} is no price: known are {', '.join(names)}")
             if missing := [name for name in ("currency", "core_hour") if name not in found]:
                 raise ValueError(f"{missing[0]} is missing")
             return cls(**found)

@@ -1,7 +1,9 @@
 """`tag --notify`: somebody is told of a run that is blocked, fails or is late; the exit code stays what it is."""
 
+import contextlib
 import http.server
 import json
+import socketserver
 import sys
 import threading
 import time
@@ -122,6 +124,72 @@ def test_a_server_that_refuses_is_a_warning(server, caplog):
     with pytest.raises(CommandFailed, match="blocked"):
         run(failing(CommandFailed("blocked", 3)), server.url)
     assert "HTTP Error 500" in caplog.text
+
+
+ODD_ANSWERS = [
+    b"\x00\xff no protocol\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: ftp://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 999999999999999999999 x\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 1000,
+    b"",
+]
+
+
+@pytest.fixture
+def odd_server():
+    """A server that answers with any bytes, one in each pause: its port and the answer to set."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        answer, pause_s = b"", 0.0
+
+        def handle(self):
+            self.request.recv(10_000)
+            with contextlib.suppress(OSError):
+                for start in range(0, len(self.answer), 1 if self.pause_s else len(self.answer)):
+                    self.request.send(self.answer[start : start + 1] if self.pause_s else self.answer)
+                    time.sleep(self.pause_s)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        Handler.url = f"http://127.0.0.1:{server.server_address[1]}/geheimer-schluessel"
+        yield Handler
+        server.shutdown()
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS, ids=["rubbish", "redirection", "status", "headers", "nothing"])
+def test_an_odd_answer_is_a_warning_without_the_target(answer, odd_server, caplog):
+    odd_server.answer = answer
+    with pytest.raises(CommandFailed, match="blocked"):
+        run(failing(CommandFailed("blocked \ud800", 3)), odd_server.url)
+    assert "the notification of a run that is blocked failed" in caplog.text and "geheim" not in caplog.text
+
+
+def test_a_server_that_answers_byte_by_byte_does_not_hold_the_run(odd_server, caplog, monkeypatch):
+    monkeypatch.setattr(notification, "URL_TIMEOUT_S", 0.5)
+    odd_server.answer, odd_server.pause_s = b"HTTP/1.1 200 OK\r\nA: " + b"a" * 1000, 0.1
+    with pytest.raises(CommandFailed, match="blocked"):
+        run(failing(CommandFailed("blocked", 3)), odd_server.url)
+    assert "there was no answer in time" in caplog.text
+
+
+def test_words_of_a_command_are_not_told(caplog):
+    with pytest.raises(CommandFailed, match="blocked"):
+        run(failing(CommandFailed("blocked", 3)), "false --key geheim")
+    assert "the command ended with exit status 1" in caplog.text and "geheim" not in caplog.text
+
+
+@pytest.mark.parametrize("target", ["http://[::1/hook", "http://host/a b", "https://host/\x01", "file:///etc/passwd"])
+def test_what_is_no_url_is_refused_before_the_run(target):
+    with pytest.raises(UsageError, match="--notify"):
+        run(lambda args, words: DONE, target)
+
+
+def test_user_and_password_of_a_url_are_sent_as_a_header(server):
+    port = server.url.rpartition(":")[2]
+    with pytest.raises(CommandFailed):
+        run(failing(CommandFailed("blocked", 3)), f"http://anna:geheim@127.0.0.1:{port}")
+    assert len(server.got) == 1
 
 
 def test_a_late_run_is_told_once_while_it_goes_on(server):

@@ -31,6 +31,13 @@ _FORMATS: dict[str, Format] = {
 CATALOG_SUFFIXES = tuple(_FORMATS)
 """Suffixes of catalog file names."""
 
+_PACKED = re.compile(
+    rf"({'|'.join(map(re.escape, _FORMATS))})\.(gz|gzip|bz2|xz|zst|zstd|lz4|br|zip|7z|rar|snappy|sz|z)$", re.IGNORECASE
+)
+_UNFINISHED = re.compile(
+    rf"({'|'.join(map(re.escape, _FORMATS))})\.(part|partial|filepart|tmp|temp|crdownload|download)$", re.IGNORECASE
+)
+
 _TEXT_BATCH_BYTES = limits.BATCH_BYTES // 4  # rows of text need several times their size as objects
 _CELL_BYTES = 16
 
@@ -70,7 +77,8 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     In a folder or glob, other files and names that start with `.` or `_` are skipped.
 
     Raises:
-      CatalogError: there is no catalog file, or one is a link out of the folder.
+      CatalogError: there is no catalog file, or one is a link out of the folder, compressed or unfinished: its rows
+        would be missing.
     """
     folder, glob = split_glob(url)
     if (kind := _format(url)) is not None and not glob:
@@ -79,11 +87,24 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     listed = [info.url for info in storage.list_files(folder)]
     names = sorted(name for name in listed if (pattern is None or pattern.fullmatch(name)) and not _hidden(name))
     check_links(names, folder)
+    _check_whole(names or [url])
     files = [(name, kind) for name in names if (kind := _format(name)) is not None]
     if not files:
         hint = f"name catalog files {', '.join(CATALOG_SUFFIXES)}"
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no catalog file here: {hint}")])
     return files
+
+
+def _check_whole(names: Sequence[str]) -> None:
+    """Raises CatalogError if files of a catalog are compressed, or were not copied to the end."""
+    problems = []
+    for name in names:
+        if _PACKED.search(name):
+            problems.append((name, "compressed files are not read: unpack it, or move it out of the catalog"))
+        elif _UNFINISHED.search(name):
+            problems.append((name, "its name says that it is not finished: finish it, or move it out of the catalog"))
+    if problems:
+        raise CatalogError([Problem(file=name, row=None, column=None, message=why) for name, why in problems[:20]])
 
 
 def split_glob(url: str) -> tuple[str, str]:

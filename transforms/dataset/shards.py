@@ -64,6 +64,7 @@ def _check(report: ChunkReport, fingerprint: str, settings: ShardSettings) -> No
     examples = sum(outcome.reason is None for outcome in report.outcomes)
     if report.fingerprint != fingerprint or examples != (report.shard.examples if report.shard else 0):
         raise ValueError("its fields contradict each other")
+    _check_stats(report, examples, settings)
     if report.shard is not None:
         try:
             data = storage.read_bytes(storage.join(settings.dataset, report.shard.path))
@@ -71,6 +72,25 @@ def _check(report: ChunkReport, fingerprint: str, settings: ShardSettings) -> No
             raise ValueError(f"{report.shard.path} is missing") from error
         if hashlib.sha256(data).hexdigest() != report.shard.sha256:
             raise ValueError(f"{report.shard.path} has another SHA-256")
+
+
+def _check_stats(report: ChunkReport, examples: int, settings: ShardSettings) -> None:
+    """Raises ValueError unless the sums of a report can be those of its examples."""
+    stats, tags, mels = report.stats, len(settings.taxonomy.tags), settings.spec.n_mels
+    rows = [*stats.positive.values(), *stats.known.values()]
+    own = {report.split: examples} if examples else {}
+    frames = report.shard.patches * settings.spec.patch_shape[0] if report.shard and report.split == "train" else 0
+    bands = mels if frames else 0
+    if (
+        dict(stats.splits) != own
+        or not set(stats.positive) == set(stats.known) == set(own)
+        or any(len(row) != tags or row.min() < 0 or row.max() > examples for row in rows)
+        or stats.frames != frames
+        or not len(stats.mel_sums) == len(stats.mel_squares) == bands
+        or any(type(value) is not int for value in (*stats.mel_sums, *stats.mel_squares))
+        or (report.shard is not None and report.shard.split != report.split)
+    ):
+        raise ValueError("its sums are not those of its examples")
 
 
 def _report_url(fingerprint: str, settings: ShardSettings) -> str:

@@ -1,6 +1,7 @@
 """Sums over the examples of a dataset that do not depend on the order of addition."""
 
 import dataclasses
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self
@@ -8,8 +9,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from transforms.catalog.limits import NAME_CHARS
 from transforms.dataset.example import Example
 from transforms.splits.by_artist import SPLITS
+from transforms.splits.survey import MOST_UNKNOWN
 
 _FIXED_POINT = 2**20
 """Mels are summed as whole multiples of 1 / _FIXED_POINT, so that totals do not depend on the order."""
@@ -29,7 +32,7 @@ class DatasetStats:
       mel_sums: fixed-point sums of the mels over these frames.
       mel_squares: fixed-point sums of their squares.
       conflicts: category -> number of examples with contradictory annotations.
-      unknown: tag that the taxonomy does not have -> number of examples.
+      unknown: tag that the taxonomy does not have -> number of examples, see `unknown_tags`.
       outcomes: `catalog`, `examples`, `rejected`, `none` -> number of tracks.
       rejects: reason -> number of tracks.
       none: reason for leaving tracks out -> number of tracks.
@@ -55,7 +58,7 @@ class DatasetStats:
         self.positive[split] = self.positive.get(split, zero) + (example.targets > 0)
         self.known[split] = self.known.get(split, zero) + (example.mask > 0)
         self.conflicts.update(conflicts)
-        self.unknown.update(unknown)
+        self.unknown.update(_cut_name(tag) for tag in unknown)
         if split == "train":
             self._add_mels(example.patches.astype(np.float64))
 
@@ -73,6 +76,14 @@ class DatasetStats:
         """Counts one track that is in no split."""
         self.outcomes.update(("catalog", "none"))
         self.none[why] += 1
+
+    def unknown_tags(self) -> dict[str, int]:
+        """Tags that the taxonomy does not have: the first `MOST_UNKNOWN` in order of their names, cut if long.
+
+        Their counts are exact and do not depend on the order of addition, because a name is left out only if so many
+        names come before it.
+        """
+        return {tag: self.unknown[tag] for tag in heapq.nsmallest(MOST_UNKNOWN, self.unknown)}
 
     def mel_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each mel band over the training split. Empty without training examples."""
@@ -115,6 +126,8 @@ class DatasetStats:
         """Adds another sum to this one."""
         for name in _COUNTERS:
             getattr(self, name).update(getattr(part, name))
+        if len(self.unknown) > 2 * MOST_UNKNOWN:  # rarely, because it takes time
+            self.unknown = Counter(self.unknown_tags())
         for split in part.positive:
             self.positive[split] = self.positive.get(split, 0) + part.positive[split]
             self.known[split] = self.known.get(split, 0) + part.known[split]
@@ -124,6 +137,10 @@ class DatasetStats:
 
 
 _COUNTERS = ("splits", "conflicts", "unknown", "outcomes", "rejects", "none")
+
+
+def _cut_name(tag: str) -> str:
+    return tag if len(tag) <= NAME_CHARS else f"{tag[: NAME_CHARS - 3]}..."
 
 
 def _fixed(values: npt.NDArray[np.float64]) -> list[int]:

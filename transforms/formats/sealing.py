@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from transforms import storage
-from transforms.formats.documents import parse_json
+from transforms.formats.documents import JSON_BYTES, parse_json
 from transforms.formats.hashing import digest, json_bytes
 from transforms.formats.record_types import check_types
 
@@ -89,7 +89,10 @@ def read_record(
       storage.StorageError: the file is missing, or the storage fails.
       ValueError: of the class `error`. The file is damaged, or is no such manifest. The message has the url.
     """
-    data = storage.read_bytes(url)
+    try:
+        data = storage.read_bytes(url, max_bytes=JSON_BYTES)
+    except storage.TooLarge as too_large:
+        raise error(f"{too_large}: not {what}") from too_large
     with naming(url, what, error):
         fields, sealed = open_sealed(data)
         record = build(fields)

@@ -181,7 +181,7 @@ def _remove(root: str, one: Removal) -> None:
     url = storage.join(root, one.path)
     if one.kind == "snapshots":  # the record stays, with the time, until nobody can still read the files
         storage.write_bytes(storage.join(root, RETIRED, one.path.rpartition("/")[2]), storage.read_bytes(url))
-    storage.delete(url)
+    storage.delete(url, beneath=root)
 
 
 def _tidy(root: str, batch: Iterable[Removal]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from transforms import storage
 from transforms.audio.errors import DUE_AGAIN, SourceUnavailable
-from transforms.maintenance.kinds import kind_of_file, known_files
+from transforms.maintenance.kinds import kind_of_path, known_files
 from transforms.maintenance.leases import all_leases
 from transforms.maintenance.retention import published_s
 from transforms.publishing import receipts
@@ -92,7 +92,7 @@ def _disk(root: str) -> dict[str, dict[str, int]]:
     disk: dict[str, dict[str, int]] = defaultdict(lambda: {"files": 0, "bytes": 0})
     start = root.removesuffix("/") + "/"
     for info in storage.list_files(root):
-        entry = disk[kind_of_file(info.url.removeprefix(start)) or "other"]
+        entry = disk[kind_of_path(info.url.removeprefix(start)) or "other"]
         entry["files"] += 1
         entry["bytes"] += info.size or 0
     for info in storage.list_unfinished(root):

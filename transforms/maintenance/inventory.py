@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from transforms import storage
 from transforms.formats.sealing import read_record
 from transforms.maintenance.job_log import last_begin
-from transforms.maintenance.kinds import KnownFile, known_files
+from transforms.maintenance.kinds import KnownFile, known_files, require_no_links
 from transforms.maintenance.part_needs import Lineage
 from transforms.maintenance.retention import Retention, published_s
 from transforms.publishing.commit import read_run
@@ -62,8 +62,9 @@ def take_inventory(root: str, retention: Retention, older_than_s: float, now: fl
       now: seconds since 1970, by the clock of the storage.
 
     Raises:
-      TableError: a snapshot is damaged: nobody knows what it needs, so nothing may be removed.
+      TableError: a snapshot is damaged: nobody knows what it needs, so nothing may be removed; or a folder is a link.
     """
+    require_no_links(root)
     referenced: set[str] = set()
     snapshots = [_noted(read_snapshot(root, number), referenced) for number in listed_numbers(root)]
     retained = retention.retained(snapshots, now)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from transforms import storage
 from transforms.storage import FileInfo
+from transforms.table.versions import TableError
 
 RETIRED = "retired"
 """Folder of the records of snapshots that are no longer listed, and whose files are removed later."""
@@ -58,10 +59,25 @@ class KnownFile(NamedTuple):
         return self.info.modified is not None and self.info.modified < moment
 
 
-def kind_of_file(path: str) -> str | None:
+def require_no_links(root: str) -> None:
+    """Checks that all folders of a table are in it.
+
+    Raises:
+      TableError: a folder is a link. What is behind it may belong to another table, and no listing enters it.
+    """
+    own = {*FOLDERS.values(), "leases", "log"}
+    for path in storage.linked_folders(root):
+        if path.split("/")[0] in own:
+            raise TableError(
+                f"{storage.join(root, path)} is a link to a folder, which may belong to others: nothing was removed; "
+                "move the folder itself to this place, or remove the link"
+            )
+
+
+def kind_of_path(path: str) -> str | None:
     """The kind of a file; None if it is not recognised.
 
-    >>> kind_of_file("work/bucket=0007/0123456789abcdef01234567.parquet"), kind_of_file("work/notes.txt")
+    >>> kind_of_path("work/bucket=0007/0123456789abcdef01234567.parquet"), kind_of_path("work/notes.txt")
     ('parts', None)
     """
     return next((kind for kind, form in _FORMS.items() if form.fullmatch(path)), None)

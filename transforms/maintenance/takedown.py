@@ -20,7 +20,7 @@ from transforms.formats.hashing import digest
 from transforms.formats.parquet import CheckedFile
 from transforms.formats.sealing import open_sealed, sealed_bytes
 from transforms.maintenance.job_log import JobLog
-from transforms.maintenance.kinds import known_files
+from transforms.maintenance.kinds import known_files, require_no_links
 from transforms.maintenance.leases import HeldLease
 from transforms.maintenance.rewriting import Rewritten, rewritten
 from transforms.maintenance.track_search import Search, SearchedFile, search
@@ -55,8 +55,10 @@ def find_tracks(root: str, ids: frozenset[str]) -> TableFindings:
     """Looks for tracks in all files of a table.
 
     Raises:
-      TableError: a file of a snapshot is damaged, so that nobody can take tracks out of it.
+      TableError: a file of a snapshot is damaged, so that nobody can take tracks out of it; or a folder is a link,
+        behind which no search finds the tracks.
     """
+    require_no_links(root)
     found = search(root, ids, read_table_metadata(root).buckets)
     snapshots, listed = {}, set[str]()
     for number in listed_numbers(root):
@@ -93,12 +95,12 @@ class Takedown:
         self._lease.check()
         self.log.record("remove", {"kind": "data", "files": gone})
         for path in gone:
-            storage.delete(storage.join(self._root, path))
+            storage.delete(storage.join(self._root, path), beneath=self._root)
         self.log.record("remove", {"kind": "parts", "files": sorted(found.search.parts)})
         parts = [self._part(file) for file in found.search.parts.values()]
         unfinished = list(storage.list_unfinished(self._root))
         for info in unfinished:
-            storage.delete(info.url)
+            storage.delete(info.url, beneath=self._root)
         return {
             "snapshots": [{"number": one.snapshot.number, "tracks": one.tracks, "files": one.files} for one in done],
             "data_files_removed": gone,
@@ -138,7 +140,7 @@ class Takedown:
                 continue
             if run.run_id not in published and gone & {one.path for one in run.files}:
                 receipts.forget_run(self._root, run.run_id)
-                storage.delete(file.info.url)
+                storage.delete(file.info.url, beneath=self._root)
                 forgotten.append(run.run_id)
         return forgotten
 
@@ -152,7 +154,7 @@ class Takedown:
             bucket = int(file.path.split("/")[1].removeprefix("bucket="))
             start = self._root.removesuffix("/") + "/"
             new = write_part(self._root, bucket, rows, embedding_id).removeprefix(start)
-        storage.delete(url)
+        storage.delete(url, beneath=self._root)
         return file.path, new
 
     def _forget_receipts(self) -> int:

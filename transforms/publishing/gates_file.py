@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transforms import storage
-from transforms.formats.documents import parse_yaml
+from transforms.formats.documents import YAML_BYTES, parse_yaml
 from transforms.publishing.gates import GATE_BY_NAME
 from transforms.table.versions import TableError
 
@@ -43,28 +43,31 @@ def read_gates_file(root: str) -> GatesFile:
     """
     url = storage.join(root, GATES_FILE)
     try:
-        data = storage.read_bytes(url)
+        data = storage.read_bytes(url, max_bytes=YAML_BYTES)
     except storage.NotFound:
         return GatesFile()
+    except storage.TooLarge as error:
+        raise TableError(str(error)) from error
     try:
         return _parsed(parse_yaml(data))
     except (ValueError, TypeError) as error:
-        raise TableError(f"{url}: {error}") from error
+        raise TableError(f"{url}: {error!s:.500}") from error
 
 
 def _parsed(document: Any) -> GatesFile:
     if not isinstance(document, dict):
         raise TypeError(f"a {type(document).__name__} instead of an object with `version` and `limits`")
     if (version := document.get("version")) != GATES_FILE_VERSION or isinstance(version, bool):
-        raise ValueError(f"version {version!r}, but this program reads version: {GATES_FILE_VERSION}")
+        raise ValueError(f"version {version!r:.60}, but this program reads version: {GATES_FILE_VERSION}")
     known = ("version", "limits", "require_blessed")
     if strangers := [key for key in document if key not in known]:
-        raise ValueError(f"unknown key {strangers[0]!r}: keys are {', '.join(known)}")
-    limits, required = document.get("limits") or {}, document.get("require_blessed", False)
+        raise ValueError(f"unknown key {strangers[0]!r:.60}: keys are {', '.join(known)}")
+    limits, required = document.get("limits"), document.get("require_blessed", False)
+    limits = {} if limits is None else limits
     if not isinstance(limits, dict):
         raise TypeError(f"limits: a {type(limits).__name__} instead of names of gates with their limits")
     if not isinstance(required, bool):
-        raise TypeError(f"require_blessed: {required!r} is not true or false")
+        raise TypeError(f"require_blessed: {required!r:.60} is not true or false")
     return GatesFile(
         limits={name: checked_limit(name, value) for name, value in limits.items()}, require_blessed=required
     )
@@ -79,9 +82,9 @@ def checked_limit(name: Any, value: Any) -> float:
     gate = GATE_BY_NAME.get(name)
     if gate is None:
         settable = [known.name for known in GATE_BY_NAME.values() if not known.is_fixed]
-        near = difflib.get_close_matches(str(name), settable, n=1)
+        near = difflib.get_close_matches(str(name)[:60], settable, n=1)
         raise ValueError(
-            f"no gate {name!r}" + (f": did you mean {near[0]}?" if near else f": gates are {', '.join(settable)}")
+            f"no gate {name!r:.60}" + (f": did you mean {near[0]}?" if near else f": gates are {', '.join(settable)}")
         )
     if gate.is_fixed:
         raise ValueError(f"gate {name} has the fixed limit {gate.default:g}, because readers rely on it")
@@ -92,7 +95,7 @@ def checked_limit(name: Any, value: Any) -> float:
         or value == float("inf")
     ):
         raise ValueError(
-            f"gate {name}: {value!r} is not a number from 0"
+            f"gate {name}: {value!r:.60} is not a number from 0"
             + (f" to {gate.most:g}" if gate.most < float("inf") else "")
         )
     return float(value)

@@ -12,7 +12,8 @@ from transforms.catalog.reader import CatalogShard
 from transforms.schemas.catalog import FILE, ROW, split_column
 from transforms.splits.by_artist import SPLITS, SplitRatios
 from transforms.splits.stratify import OPEN, OUT, count_tags, deviations, stratify
-from transforms.splits.survey import SIDES, CatalogLabels, SideCodes, hash_of, rows_of
+from transforms.splits.survey import SIDES, CatalogLabels, SideCodes, rows_of
+from transforms.splits.unique_ids import hash_of
 from transforms.taxonomy.hierarchy import Taxonomy
 
 

@@ -1,7 +1,6 @@
 """All labels of a catalog in memory, a few bytes per track, for splits and for the report on labels."""
 
 import dataclasses
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from transforms.catalog.reader import CatalogShard, read_shard
 from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.reports import LABEL_CONFLICTS
 from transforms.splits.by_artist import NONE, SPLITS, group_of
+from transforms.splits.unique_ids import hash_of, repeated_in
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
 
@@ -110,7 +110,7 @@ def read_labels(
     side_of: Callable[[dict[str, Any]], str],
     bytes_column: str | None = None,
 ) -> CatalogLabels:
-    """Reads a catalog once.
+    """Reads a catalog once; an id that occurs twice is a problem.
 
     Args:
       shards: shards of the catalog.
@@ -118,13 +118,15 @@ def read_labels(
       side_of: returns the side of a row. A ValueError becomes a problem of that row.
       bytes_column: further column with a digest of the audio's bytes. Tracks with the same digest are in one group.
     """
-    reader = _Reader(taxonomy, side_of, bytes_column)
+    reader, shards = _Reader(taxonomy, side_of, bytes_column), list(shards)
     for shard in shards:
         for batch, problems in read_shard(shard):
             reader.problems.add(problems)
             for row in batch.to_pylist():
                 reader.add(row)
-    return reader.labels()
+    labels = reader.labels()
+    reader.problems.add(repeated_in(shards, labels.tracks))
+    return dataclasses.replace(labels, problems=reader.problems.sample())
 
 
 class _Reader:
@@ -212,11 +214,6 @@ class _Reader:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def hash_of(text: str) -> int:
-    """A 64-bit hash of a text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def joined(groups: Hashes, digests: Hashes) -> Hashes:

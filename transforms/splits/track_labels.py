@@ -1,5 +1,6 @@
 """Labels of single tracks, for heads that are fitted to embeddings or scores of a table."""
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ from transforms.catalog.problems import FirstProblems, Problem
 from transforms.catalog.reader import CatalogShard, read_shard
 from transforms.schemas.catalog import FILE, ROW
 from transforms.splits.by_artist import SplitRatios, group_of, split_of
+from transforms.splits.unique_ids import hash_of, repeated_in
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.targets import encode_targets
 
@@ -62,12 +64,14 @@ def labels_of_rows(
       problems: receives the problems of the rows that are left out, and of unknown tags.
       unknown_tags: what to do with tags that the taxonomy does not have.
 
-    A value of `column` that is not the name of a side is a problem of its row.
+    A value of `column` that is not the name of a side is a problem of its row, and so is an id that occurs twice.
     """
+    shards, hashes = list(shards), array("Q")
     for shard in shards:
         for batch, faults in read_shard(shard):
             problems.add(faults)
             for row in batch.to_pylist():
+                hashes.append(hash_of(row["track_id"]))
                 if unknown_tags == "fail":
                     problems.add(list(unknown_tags_of(row, taxonomy)))
                 labels = encode_targets([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
@@ -79,3 +83,4 @@ def labels_of_rows(
                     problems.add([Problem(file=row[FILE], row=row[ROW], column=column, message=str(error))])
                     continue
                 yield TrackLabels(row["track_id"], group_of(row), labels.targets, labels.mask, official)
+    problems.add(repeated_in(shards, hashes))

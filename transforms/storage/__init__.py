@@ -46,6 +46,7 @@ __all__ = [
     "exists",
     "is_absolute",
     "join",
+    "linked_folders",
     "list_files",
     "list_folder",
     "list_unfinished",
@@ -207,9 +208,24 @@ def exists(url: str) -> bool:
     return _backend(url).exists(url)
 
 
-def delete(url: str) -> None:
-    """Deletes a file. A missing file is not an error."""
-    _backend(url).delete(url)
+def delete(url: str, *, beneath: str | None = None) -> None:
+    """Deletes a file. A missing file is not an error.
+
+    Args:
+      beneath: a folder that contains the file; no link below it is followed.
+
+    Raises:
+      StorageError: the file cannot be deleted, or a folder of its path below `beneath` is a link.
+    """
+    if beneath is None or "://" in url:
+        _backend(url).delete(url)
+    else:
+        local.delete_beneath(url, beneath)
+
+
+def linked_folders(url: str) -> Iterator[str]:
+    """Paths, relative to a local folder, of the links to folders below it, at any depth. No link is followed."""
+    return iter(()) if "://" in url else local.folder_links(url)
 
 
 def list_unfinished(url: str) -> Iterator[FileInfo]:

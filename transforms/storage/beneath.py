@@ -50,6 +50,20 @@ def open_file(place: Beneath) -> int:
         return descriptor
 
 
+def unlink(place: Beneath) -> None:
+    """Removes the name of a file.
+
+    Raises:
+      OSError: it does not exist, or a folder of the path is a link.
+    """
+    *folders, name = place.path.split("/")
+    try:
+        with _folder(place.root, folders) as parent:
+            os.unlink(name, dir_fd=parent)
+    except NotADirectoryError as error:  # Linux says this of a link, too
+        raise PermissionError(errno.EPERM, "a folder of the path is a link or a file") from error
+
+
 @contextlib.contextmanager
 def open_folder(place: Beneath) -> Iterator[int]:
     """A descriptor for listing a folder, closed at the end of the block.

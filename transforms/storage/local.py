@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from transforms.storage.beneath import Beneath, open_file, open_folder
+from transforms.storage.beneath import Beneath, open_file, open_folder, unlink
 from transforms.storage.errors import (
     UNKNOWN_VERSION,
     AlreadyExists,
@@ -268,6 +268,21 @@ def delete(url: str) -> None:
     """See `storage.delete`."""
     with contextlib.suppress(NotFound), _named_errors(url):
         Path(url).unlink()
+
+
+def delete_beneath(url: str, folder: str) -> None:
+    """See `storage.delete`."""
+    path = url.removeprefix(folder.removesuffix("/") + "/")
+    with contextlib.suppress(NotFound), _named_errors(url):
+        unlink(Beneath(os.path.realpath(folder), path))
+
+
+def folder_links(url: str) -> Iterator[str]:
+    """See `storage.linked_folders`."""
+    for folder, names, _ in os.walk(url):
+        for path in (f"{folder.removesuffix('/')}/{name}" for name in names):
+            if Path(path).is_symlink():
+                yield path.removeprefix(url.removesuffix("/") + "/")
 
 
 def delete_empty_folder(url: str) -> None:

@@ -116,7 +116,7 @@ def _read(url: str, promised: Promised, columns: Sequence[str], track_ids: Conta
         rows = file.read(columns=PART.names, use_threads=False)
         rows.validate(full=True)
         _check_rows(rows, promised)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
         raise _Damaged(" ".join(str(error).split())[:500]) from error
     _remember(name, promised)
     return rows.select(columns)
@@ -133,6 +133,8 @@ def _remember(name: str, promised: Promised) -> None:
 
 
 def _check_schema(schema: pa.Schema) -> None:
+    if len(set(schema.names)) < len(schema.names):
+        raise _Damaged("a column occurs more than once")
     for field in PART:
         if field.name not in schema.names or schema.field(field.name).type != field.type:
             raise _Damaged(f"column {field.name} is not {field.type}")

@@ -1,5 +1,7 @@
 """What a killed training run leaves, and what is made of it."""
 
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +78,70 @@ def test_foreign_files_beside_it_stay(tmp_path):
     checkpoints.remove(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
     checkpoints.remove(str(tmp_path / "nowhere"))
+
+
+def forged(folder: Path, facts: bytes | None, **arrays) -> None:
+    """A checkpoint with the right SHA-256, of another program."""
+    buffer = io.BytesIO()
+    named = {} if facts is None else {"facts.json": np.frombuffer(facts, np.uint8)}
+    np.savez(buffer, **named, **arrays)
+    data = buffer.getvalue()
+    (folder / checkpoints.CHECKPOINT_FILE).write_bytes(hashlib.sha256(data).hexdigest().encode() + data)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        None,
+        b"",
+        b"\xff",
+        b"[1]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"version": 1}',
+        b'{"version": 2, "run": {}, "facts": {}}',
+        b'{"version": "x", "run": {}, "facts": {}}',
+        b'{"version": 1, "run": [], "facts": {}}',
+        b'{"version": 1, "run": {}, "facts": 3}',
+    ],
+)
+def test_another_programs_checkpoint_is_refused_in_a_sentence(tmp_path, facts):
+    forged(tmp_path, facts)
+    with pytest.raises(CheckpointError, match=r"[Rr]emove it to start again") as refused:
+        checkpoints.load_checkpoint(str(tmp_path), {})
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 1000
+
+
+SOUND = {
+    "facts": {"step": 4, "history": [{"loss": 0.5}], "best_epoch": 0},
+    "arrays": {"state/0": np.zeros((2, 3)), "state/1": np.zeros(()), "best/0": np.zeros(5)},
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "arrays"),
+    [
+        ({"step": 5}, {}),
+        ({"step": -1}, {}),
+        ({"step": 1.5}, {}),
+        ({"step": True}, {}),
+        ({"history": 7}, {}),
+        ({"history": ["x"]}, {}),
+        ({"best_epoch": 2}, {}),
+        ({"best_epoch": "0"}, {}),
+        ({}, {"state/0": np.zeros((3, 2))}),
+        ({}, {"state/2": np.zeros(1)}),
+        ({}, {"state/x": np.zeros(1)}),
+        ({}, {"best/0": np.zeros(4)}),
+        ({}, {"best/1": np.zeros(4)}),
+    ],
+)
+def test_a_state_of_another_network_is_refused(facts, arrays):
+    def restored(facts, arrays):
+        found = Checkpoint(run={}, facts=facts, arrays=arrays)
+        return checkpoints.restored("c", found, [(2, 3), ()], [(5,)], 5)
+
+    progress, step = restored(**SOUND)
+    assert (step, progress.best_epoch, len(progress.history)) == (4, 0, 1)
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+        restored({**SOUND["facts"], **facts}, {**SOUND["arrays"], **arrays})

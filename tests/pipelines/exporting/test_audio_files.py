@@ -204,3 +204,36 @@ def test_flags_that_do_not_go_together(library, tmp_path, monkeypatch, capsys, w
     before = sorted(tmp_path.iterdir())
     assert main(["export", library.table, *words]) == 2
     assert message in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before
+
+
+DAMAGED_RECORDS = [
+    b"{",
+    b"[]",
+    b"7",
+    b"{}",
+    b"[" * 100_000,
+    b"\xff\xfe",
+    b'{"url": 1, "before": "", "after": "", "splices": []}',
+    b'{"url": "FILE", "before": "", "after": "", "splices": [[0, 1]]}',
+    b'{"url": "FILE", "before": "", "after": "", "splices": [[0, 1, "*"]]}',
+    b'{"url": "FILE", "before": "", "after": "", "splices": [[-1, 1, ""]]}',
+    b'{"url": "FILE", "before": "", "after": "", "splices": [["a", 1, ""]]}',
+    b'{"url": "FILE", "before": "", "after": "SHA", "splices": [[0, 3, ""], [1, 2, ""]]}',
+    b'{"url": "FILE", "before": "", "after": "SHA", "splices": [[0, 3, "AAAA"]]}',
+    b'{"url": "FILE\\u0000", "before": "", "after": "SHA", "splices": []}',
+]
+
+
+def test_a_damaged_list_restores_nothing_and_names_its_lines(library, tmp_path, capsys):
+    file, undo = tmp_path / "file.mp3", tmp_path / "undo"
+    file.write_bytes(b"content")
+    undo.mkdir()
+    (undo / "list.json").write_text("{}")
+    sha = hashlib.sha256(b"content").hexdigest().encode()
+    lines = [line.replace(b"FILE", str(file).encode()).replace(b"SHA", sha) for line in DAMAGED_RECORDS]
+    (undo / "00000001.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    assert main(["export", library.table, "--restore", str(undo), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["tracks"] == {"failed": len(DAMAGED_RECORDS)}
+    assert "Traceback" not in captured.err and file.read_bytes() == b"content"
+    assert any(f"{undo}/00000001.jsonl, line" in example for example in json.loads(captured.out)["examples"]["failed"])

@@ -32,6 +32,33 @@ FRAMED = ("mp3", "flac", "aac", "aac-latm", "ac3", "eac3", "mp2", "wavpack", "mp
 WITH_HEADER = ("wav", "aiff", "caf", "vorbis", "opus", "tta", "mp4 alac", "avi")
 
 
+SHORT_SIGNS = (b"MZ", b"\xac\x40", b"\xac\x41", b"\x1f\x8b")
+"""Signs of other formats that one of 16,384 streams begins with that are cut at random."""
+
+
+@pytest.mark.parametrize("kind", FRAMED)
+@pytest.mark.parametrize("sign", SHORT_SIGNS)
+def test_two_bytes_refuse_no_stream(kind, sign):
+    whole = file_of(kind)
+    assert facts(sign + whole[len(whole) // 3 :]).format == kind
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"MZ" + bytes(58) + (128).to_bytes(4, "little") + bytes(64) + b"PE\0\0" + bytes(900), "a program"),
+        ((b"\xac\x40\x00\x10" + bytes(16)) * 9, "AC-4"),
+        ((b"\xac\x41\x00\x10" + bytes(18)) * 9, "AC-4"),
+        ((b"\xac\x41\xff\xff\x00\x01\x00" + bytes(258)) * 3, "AC-4"),
+        (b"\xac\x40\x01\x00" + bytes(256), "AC-4"),
+        (b"\x1f\x8b\x08\x00" + bytes(900), "a gzip archive"),
+    ],
+)
+def test_signs_of_two_bytes_are_confirmed(data, said):
+    with pytest.raises(TrackError, match=said):
+        identify(data)
+
+
 @pytest.mark.parametrize("kind", FRAMED)
 def test_a_stream_that_begins_in_mid_frame_is_read(kind):
     whole = file_of(kind)

@@ -16,6 +16,7 @@ from transforms.extraction.kill_history import with_history
 from transforms.extraction.source import Source
 from transforms.features.extract import AudioFacts, Features
 from transforms.features.spec import FeatureSpec
+from transforms.formats.sealing import open_sealed, sealed_bytes
 from transforms.formats.tfrecord import frame, read_records
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -248,3 +249,30 @@ def test_without_killed_decoders_nothing_is_noted(tmp_path, settings):
     planned = chunk("genre/rock")
     note_killed(finish_chunk(planned, extracted(planned), settings), settings.dataset)
     assert len(list((tmp_path / "work").iterdir())) == 1
+
+
+FORGED = {
+    "more examples": lambda report: report["stats"]["splits"].update(train=99),
+    "a tag less": lambda report: report["stats"]["known"]["train"].pop(),
+    "negative": lambda report: report["stats"]["positive"]["train"].__setitem__(0, -1),
+    "more than all": lambda report: report["stats"]["positive"]["train"].__setitem__(0, 1000),
+    "frames": lambda report: report["stats"].update(frames=-5),
+    "a band less": lambda report: report["stats"]["mel_sums"].pop(),
+    "no number": lambda report: report["stats"]["mel_squares"].__setitem__(0, "x"),
+    "another split": lambda report: report.update(split="test"),
+    "another split of the shard": lambda report: report["shard"].update(split="test"),
+    "a path": lambda report: report["shard"].update(path="../../etc/passwd"),
+    "an example less": lambda report: report["outcomes"].pop(),
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_a_report_whose_sums_are_not_those_of_its_examples_is_absent(tmp_path, settings, forge, caplog):
+    planned = chunk("genre/rock", "genre/pop")
+    report = finish_chunk(planned, extracted(planned), settings)
+    assert read_report(report.fingerprint, settings).to_json() == report.to_json()
+    (path,) = (tmp_path / "work").glob("*.json")
+    fields = open_sealed(path.read_bytes()).fields
+    forge(fields)
+    path.write_bytes(sealed_bytes({name: value for name, value in fields.items() if name != "writer_version"}))
+    assert read_report(report.fingerprint, settings) is None and "ignored, its tracks are decoded again" in caplog.text

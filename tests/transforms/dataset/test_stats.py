@@ -1,9 +1,14 @@
 """Sums of a dataset: exact, and the same in any order."""
 
+from collections import Counter
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.catalog.limits import NAME_CHARS
+from transforms.dataset import stats as stats_module
 from transforms.dataset.example import Example
 from transforms.dataset.stats import DatasetStats
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -65,3 +70,25 @@ def test_sums_survive_json():
     stats = DatasetStats.total([stats_of(1)[0], stats_of(3, "test")[0]])
     stats.add_none("unlabelled")
     assert DatasetStats.from_json(stats.to_json()).to_json() == stats.to_json()
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=12), max_size=12), st.randoms())
+def test_unknown_tags_are_bounded_and_their_counts_exact(parts, random):
+    """Also if sums of sums are made in any order."""
+    most = 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stats_module, "MOST_UNKNOWN", most)
+        sums = [DatasetStats(unknown=Counter(f"x/{number:02}" for number in part)) for part in parts]
+        while len(sums) > 1:
+            random.shuffle(sums)
+            sums = [DatasetStats.total(sums[:3]), *sums[3:]]
+            assert len(sums[0].unknown) <= 2 * most + 12
+        counts = Counter(f"x/{number:02}" for part in parts for number in part)
+        assert DatasetStats.total(sums).unknown_tags() == {tag: counts[tag] for tag in sorted(counts)[:most]}
+
+
+def test_names_of_unknown_tags_are_cut():
+    _, example = stats_of(0)
+    stats = DatasetStats()
+    stats.add_example("train", example, (), ["x/" + "y" * 10_000])
+    assert [len(tag) for tag in stats.unknown_tags()] == [NAME_CHARS]

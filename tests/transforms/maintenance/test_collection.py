@@ -13,7 +13,7 @@ from tests.support.nightly import age, rows_of, tag_nightly
 from transforms import storage
 from transforms.formats.sealing import open_sealed
 from transforms.maintenance import inventory
-from transforms.maintenance.kinds import kind_of
+from transforms.maintenance.kinds import kind_of_path
 from transforms.maintenance.retention import Retention
 from transforms.publishing.audit import RaceLost
 from transforms.publishing.commit import read_run, write_run
@@ -248,12 +248,12 @@ def test_what_is_not_recognised_is_never_removed(table):
     age(table, 100 * DAY)
     assert gc(table, "--keep-last", "1", "--older-than", "0s", "--apply") == 0
     assert [name for name in STRANGERS if not (table / name).exists()] == []
-    assert [kind_of(name) for name in STRANGERS if name != "runs/mine.json"] == [None] * (len(STRANGERS) - 1)
+    assert [kind_of_path(name) for name in STRANGERS if name != "runs/mine.json"] == [None] * (len(STRANGERS) - 1)
 
 
 def test_every_file_of_a_table_is_recognised(table):
     gc(table, "--keep-last", "1", "--apply")
-    kinds = {name: kind_of(name) for name in names(table, ".")}
+    kinds = {name: kind_of_path(name) for name in names(table, ".")}
     assert None not in kinds.values() and {"data", "runs", "snapshots", "lists", "hints", "log"} <= set(kinds.values())
 
 

@@ -16,7 +16,7 @@ from tests.support.nightly import HOWS, Faults, Killed, age, faults, nightly_bun
 from tests.transforms.maintenance.test_collection import DAY, parts_of
 from tests.transforms.maintenance.test_takedown import texts_of
 from transforms import storage
-from transforms.maintenance.kinds import kind_of
+from transforms.maintenance.kinds import kind_of_path
 from transforms.maintenance.leases import EXPIRES_S
 from transforms.publishing.manifest_checks import table_problems
 from transforms.publishing.verification import verify
@@ -101,7 +101,7 @@ def points(job: str, table: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple
         around = write(state, function)
 
         def writes(url: str, *words: bytes) -> None:
-            sorts.append((function.__name__, kind_of(url.removeprefix(f"{table}/")) or url.rpartition("/")[2][:9]))
+            sorts.append((function.__name__, kind_of_path(url.removeprefix(f"{table}/")) or url.rpartition("/")[2][:9]))
             around(url, *words)
 
         return writes

@@ -273,3 +273,16 @@ def test_on_cloud_storage(gcs, bundle, capsys):
     assert purge(root, "--track-id", "a", "--track-id", "twin-1", "--json") == 0
     assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(("{", "")))["rows"] == 0
     assert main(["verify", root, "--all"]) == 0
+
+
+def test_a_list_of_tracks_is_bounded_and_its_lines_are_plain(table, tmp_path, capsys):
+    listed = tmp_path / "ids.txt"
+    with listed.open("wb") as file:
+        file.truncate(1 << 40)
+    assert purge(table, "--from", str(listed)) == 2 and "at most" in capsys.readouterr().err
+    listed.write_bytes(b"a\n" + b"x" * 2000 + b"\n")
+    assert purge(table, "--from", str(listed)) == 2 and "line 2: more than 1024 characters" in capsys.readouterr().err
+    listed.write_text("odd\u2028name\r\na\r\n", encoding="utf-8", newline="")
+    assert purge(table, "--from", str(listed), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["tracks"], found["found"], found["not_found"]) == (2, 1, ["odd\u2028name"])

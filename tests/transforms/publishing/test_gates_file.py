@@ -85,3 +85,38 @@ def test_mistakes_are_told_with_the_file(tmp_path: Path, text: str, said: str) -
 def test_flags_are_checked(flags: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         gate_limits(Arguments(**flags), None)
+
+
+ALIASES = "a0: &a0 [1]\n" + "".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 9)}]\n" for i in range(8))
+RUBBISH = {
+    "aliases": ALIASES,
+    "name": f"version: 1\nlimits: {{{'x' * 100_000}: 1}}",
+    "key": f"version: 1\n{'x' * 100_000}: 1",
+    "limit": f"version: 1\nlimits: {{removed: {'x' * 100_000}}}",
+    "version": f"version: {'x' * 100_000}",
+    "nan": "version: 1\nlimits: {removed: .nan}",
+    "infinity": "version: 1\nlimits: {removed: .inf}",
+    "digits": f"version: 1\nlimits: {{removed: {'9' * 10_000}}}",
+    "list": "version: 1\nlimits: []",
+    "false": "version: 1\nlimits: false",
+    "number": "version: 1\nlimits: {1: 1}",
+    "twice": "version: 1\nlimits: {removed: 0.1, removed: 1}",
+    "object": "version: 1\nlimits: !!python/object/apply:os.system [true]",
+    "deep": "[" * 10_000,
+    "nul": "version: 1\0",
+}
+
+
+@pytest.mark.parametrize("text", RUBBISH.values(), ids=RUBBISH)
+def test_rubbish_is_one_short_sentence(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TableError) as refused:
+        read_gates_file(write(tmp_path, text))
+    said = str(refused.value)
+    assert said.startswith(str(tmp_path)) and "\n" not in said and len(said) < 800
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "gates.yaml").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(TableError, match="at most"):
+        read_gates_file(str(tmp_path))

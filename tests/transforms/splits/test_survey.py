@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main
+from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.terminal.errors import CommandFailed
 from transforms.catalog.problems import MOST_PROBLEMS
 from transforms.catalog.reader import list_shards
 from transforms.splits import survey
@@ -72,3 +74,27 @@ def test_names_are_no_markup_in_the_report(tmp_path: Path) -> None:
     text = (tmp_path / "out" / "labels.md").read_text()
     assert "<" not in text and r"a](" not in text and not {"\x1b", "\u202e"} & set(text)
     assert r"mood/&lt;img src=x onerror=alert(1)&gt;\[a\](b)\`" in text
+
+
+@pytest.mark.parametrize("command", ["labels", "split"])
+def test_a_file_that_is_there_twice_is_refused(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, _, taxonomy = catalog(tmp_path, [["mood/calm"]] * 20)
+    (tmp_path / "folder").mkdir()
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / "folder" / name).write_bytes((tmp_path / "catalog.jsonl").read_bytes())
+    output = tmp_path / ("out.parquet" if command == "split" else "out")
+    flags = ["--catalog", str(tmp_path / "folder"), "--taxonomy", taxonomy, "--output", str(output)]
+    assert main([command, *flags]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("is already used in" in line for line in lines) == 20 and not output.exists()
+
+
+def test_labels_for_heads_are_refused_if_an_id_occurs_twice(tmp_path: Path) -> None:
+    catalog(tmp_path, [["mood/calm"]] * 3)
+    lines = (tmp_path / "catalog.jsonl").read_text()
+    (tmp_path / "catalog.jsonl").write_text(lines + "\n" + lines.splitlines()[1])
+    taxonomy = load_taxonomy(str(tmp_path / "taxonomy.yaml"))
+    with pytest.raises(CommandFailed, match=r"row 4.*'t1' is already used in .*row 2"):
+        list(catalog_labels(str(tmp_path / "catalog.jsonl"), taxonomy, None, "fitted"))

@@ -1,11 +1,13 @@
 """Part files are a cache: whatever is wrong with one, its tracks are decoded again, and one warning names it."""
 
+import io
 import logging
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from transforms import storage
@@ -245,3 +247,11 @@ def test_what_is_remembered_of_checked_files_is_bounded(root: str, monkeypatch: 
     for _ in range(2):
         assert sum(part.num_rows for _, part in _parts(root)) == 120
         assert len(part_files._sound) <= 3
+
+
+def test_a_file_that_has_a_column_twice_is_absent(root: str, caplog: pytest.LogCaptureFixture) -> None:
+    twice = _sound().append_column("track_id", _sound()["track_id"])
+    stream = io.BytesIO()
+    pq.write_table(twice.replace_schema_metadata({"embedding_id": PROMISED.embedding_id}), stream)
+    _place(root, stream.getvalue())
+    assert _ids(root) == [] and "a column occurs more than once" in caplog.text

@@ -34,7 +34,7 @@ NO_AUDIO = (
     (0, b"%PDF", "a PDF document"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document"),
     (0, b"PK\x03\x04", "a ZIP archive"),
-    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\x1f\x8b\x08", "a gzip archive"),
     (0, b"Rar!\x1a\x07", "a RAR archive"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (0, b"BZh", "a bzip2 archive"),
@@ -42,7 +42,6 @@ NO_AUDIO = (
     (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
     (257, b"ustar", "a tar archive"),
     (0, b"\x7fELF", "a program"),
-    (0, b"MZ", "a program"),
     (0, b"PAR1", "a Parquet table"),
     (0, b"SQLite format 3\0", "an SQLite database"),
     (0, b"MThd", "a MIDI file"),
@@ -70,8 +69,6 @@ NO_DECODER = (
     (0, b"RKA", "RKAU"),
     (0, b"OSQ ", "OSQ"),
     (0, b"BONK", "Bonk"),
-    (0, b"\xac\x40", "AC-4"),
-    (0, b"\xac\x41", "AC-4"),
     (0, b"ADIF", "AAC with an ADIF header"),
     (0, b"MP+", "Musepack of a version before 7"),
     (0, b"TWIN97012000", "TwinVQ (VQF)"),
@@ -95,6 +92,33 @@ NO_DECODER = (
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 """Bytes that no text has. A stream that begins in mid-frame begins with any byte, for example with `<`."""
 
+NOT_READ = tuple(dict.fromkeys([*(name for _, _, name in NO_DECODER), "AC-4"]))
+"""Names of the formats of audio that are not read."""
+
+_PROGRAMS = (b"PE\0\0", b"NE", b"LE", b"LX")
+_AC4 = {b"\xac\x40": 4, b"\xac\x41": 6}
+"""Sync word of a frame of AC-4 -> bytes of the frame besides its body: its size, and in the second form a checksum."""
+
+
+def _is_program(data: bytes, at: int) -> bool:
+    """Whether it is a program of Windows: `MZ`, and at offset 60 the place of another header."""
+    if not data.startswith(b"MZ", at):
+        return False
+    place = int.from_bytes(data[at + 60 : at + 64], "little")
+    return place >= 64 and data.startswith(_PROGRAMS, at + place)
+
+
+def _is_ac4(data: bytes, at: int) -> bool:
+    """Whether it is AC-4 (ETSI TS 103 190, annex G): two frames, the second where the first ends; or one whole file."""
+    sync = data[at : at + 2]
+    if sync not in _AC4:
+        return False
+    size, more = int.from_bytes(data[at + 2 : at + 4], "big"), 0
+    if size == 0xFFFF:
+        size, more = int.from_bytes(data[at + 4 : at + 7], "big"), 3
+    end = at + _AC4[sync] + more + size
+    return data[end : end + 2] == sync or end == len(data)
+
 
 def refuse_foreign(data: bytes, at: int) -> None:
     """Refuses a known format whose header is at this offset.
@@ -111,6 +135,10 @@ def refuse_foreign(data: bytes, at: int) -> None:
     for offset, magic, what in NO_AUDIO:
         if head.startswith(magic, offset):
             raise FormatNotAllowed(f"it is {what}")
+    if _is_program(data, at):
+        raise FormatNotAllowed("it is a program")
+    if _is_ac4(data, at):
+        raise UnsupportedCodec("it is AC-4, which is not read: convert it to FLAC")
     for offset, magic, name in NO_DECODER:
         if head.startswith(magic, offset):
             raise UnsupportedCodec(f"it is {name}, which is not read: convert it to FLAC")
