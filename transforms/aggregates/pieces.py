@@ -75,11 +75,11 @@ def add_pieces(pieces: Sequence[pa.Table], tags: int) -> tuple[pa.Array, npt.NDA
 
     The order of the pieces does not matter.
     """
-    ids = pa.chunked_array([piece["group_id"].combine_chunks() for piece in pieces], pa.string())
-    groups = pc.unique(ids)
+    table = pa.concat_tables([PIECE.empty_table(), *pieces]).combine_chunks()
+    groups = pc.unique(table["group_id"])
     groups = groups.take(pc.sort_indices(groups))
     counts, sums = np.zeros(len(groups), np.int64), np.zeros((len(groups), SUMS, tags), np.int64)
-    for piece in pa.concat_tables(pieces).combine_chunks().to_batches(_ROWS_AT_ONCE):
+    for piece in table.to_batches(_ROWS_AT_ONCE):
         codes, tracks = pc.index_in(piece["group_id"], value_set=groups).to_numpy(), piece["tracks"].to_numpy()
         np.add.at(counts, codes, tracks)
         one = tracks == 1
