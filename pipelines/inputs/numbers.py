@@ -70,7 +70,7 @@ RATIO = Number(0, 1)
 """The type of flags that take a share of a whole."""
 
 
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 class ByteSize(click.ParamType[int]):
@@ -84,9 +84,9 @@ class ByteSize(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number of bytes."""
         found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", str(value).strip())
-        if found is None or found[2].upper() not in _UNITS:
+        if found is None or found[2].upper() not in _SIZES:
             self.fail(f"{value!r} is not a size: give a number and a unit, such as 500MB or 2GB", param, ctx)
-        size = int(float(found[1]) * _UNITS[found[2].upper()])
+        size = int(float(found[1]) * _SIZES[found[2].upper()])
         if size < self._least:
             self.fail(f"{value!r} is too small: give at least {self._least // 10**6}MB", param, ctx)
         return size
