@@ -168,3 +168,11 @@ FROM ledger AS l
 LEFT JOIN tracks AS t USING (track_id)
 GROUP BY l.status
 ORDER BY tracks DESC;
+
+-- 17. Which artists sound calmest, and how alike are their tracks? A spread near 0 means that all have about this score.
+SELECT artist_id, tracks, round(mean_score, 3) AS mean_score, round(positive_share, 3) AS positive_share,
+  round(score_spread, 3) AS score_spread
+FROM artist_tags
+WHERE tag = 'mood/calm' AND tracks >= 2
+ORDER BY mean_score DESC, artist_id
+LIMIT 10;

@@ -19,8 +19,8 @@ PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
 PURE = (
-    "audio features extraction taxonomy catalog splits dataset table tagging publishing maintenance comparison "
-    f"telemetry embedded_tags transforms.reports {GROUND}"
+    "audio features extraction taxonomy catalog splits dataset table tagging aggregates publishing maintenance "
+    f"comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
@@ -40,8 +40,9 @@ MAY_IMPORT = {
     "transforms.dataset": f"splits catalog taxonomy extraction features audio transforms.reports {GROUND}",
     "transforms.table": GROUND,
     "transforms.tagging": f"comparison table taxonomy extraction audio {GROUND}",
+    "transforms.aggregates": f"tagging table taxonomy {GROUND}",
     "transforms.publishing": f"table tagging audio {GROUND}",
-    "transforms.maintenance": f"publishing table tagging extraction audio {GROUND}",
+    "transforms.maintenance": f"publishing aggregates table tagging extraction audio {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,

@@ -149,6 +149,7 @@ def invented(rng):
         ]
         rows[f"{prefix}ledger"] = [_ledger(rng, track_id, tracks) for track_id in tracks]
         rows[f"{prefix}ledger"] += [_reject(rng, i) for i in range(rng.randrange(5))]
+        rows[f"{prefix}artist_tags"] = list(_artist_tags(rng, taxonomy_rows))
         rows[f"{prefix}track_tags"] = [row for i in tracks for row in _tags(rng, i, taxonomy_rows, scores)]
     # As float32, which is what the engine and the tables hold.
     return {name: pa.Table.from_pylist(found, _schema(name)).to_pylist() for name, found in rows.items()}
@@ -177,6 +178,16 @@ def _track(rng, track_id):
         "top_tags": [],
         "tagger_id": "t",
     }
+
+
+def _artist_tags(rng, taxonomy_rows):
+    for artist in range(5):
+        tracks = rng.randrange(1, 4)
+        for tag in taxonomy_rows:
+            if rng.random() < 0.9:
+                numbers = {name: rng.random() for name in ("mean_score", "positive_share", "score_spread")}
+                names = {"artist_id": f"artist-{artist:03d}", "category": tag["category"], "tag": tag["tag"]}
+                yield {**names, **numbers, "tracks": tracks, "rank": 1}
 
 
 def _ledger(rng, track_id, tracks, **changes):

@@ -17,6 +17,7 @@ from transforms.schemas.tables import TABLES
 from transforms.table.reader import open_snapshot
 
 ROWS = {"tracks": 24, "track_tags": 24 * 33, "embeddings": 24, "ledger": 26, "taxonomy": 33}
+ROWS |= {"artist_tags": 8 * 33, "album_tags": 16 * 33}
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,18 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints import no_annotations
 
-from transforms.formats.arrow import concat, from_ipc
+from transforms.aggregates.files import pieces_of_bucket
+from transforms.aggregates.pieces import with_numbers
+from transforms.formats.arrow import concat, from_ipc, to_ipc
+from transforms.schemas.tables import GROUPED_BY
 from transforms.sum_work import count_work
-from transforms.tagging.assembly import PublishedRows, assemble_bucket
+from transforms.tagging.assembly import PublishedRows, ScoredTracks, assemble_bucket, score_bucket
 from transforms.tagging.bucket_files import BucketReport, write_bucket
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.tagger import Tagger
-from transforms.telemetry.counters import ASSEMBLE_BYTES, ASSEMBLE_CORE, ASSEMBLED
+from transforms.telemetry.counters import ASSEMBLE_BYTES, ASSEMBLE_CORE, ASSEMBLED, TRACKS_WITHOUT
 from transforms.telemetry.cpu import CoreTime
 from transforms.telemetry.work import Work
 
@@ -34,11 +37,16 @@ class Buckets(NamedTuple):
 
 
 class AssembledBuckets(NamedTuple):
-    """Output of `AssembleBuckets`: one `BucketReport` and one `Evidence` per bucket, and `Work`."""
+    """Output of `AssembleBuckets`: one `BucketReport` and one `Evidence` per bucket, and `Work`.
+
+    Attributes:
+      groups: `artist_tags` and `album_tags` -> what each bucket contributes: IPC of `with_numbers`.
+    """
 
     reports: beam.PCollection[BucketReport]
     work: beam.PCollection[Work]
     evidence: beam.PCollection[Evidence]
+    groups: dict[str, beam.PCollection[bytes]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,13 +73,17 @@ class AssembleBuckets(beam.PTransform[Buckets, AssembledBuckets]):
     def expand(self, buckets: Buckets) -> AssembledBuckets:
         """Writes each bucket's tables."""
         assemble = beam.ParDo(_AssembleBucket(self._settings), beam.pvalue.AsSingleton(buckets.run_id))
-        done = buckets.groups | "AssembleBucket" >> assemble.with_outputs("work", "evidence", main="reports")
-        return AssembledBuckets(done.reports, done.work, done.evidence)
+        outputs = assemble.with_outputs("work", "evidence", *GROUPED_BY, main="reports")
+        done = buckets.groups | "AssembleBucket" >> outputs
+        return AssembledBuckets(done.reports, done.work, done.evidence, {name: done[name] for name in GROUPED_BY})
 
 
 class _AssembleBucket(beam.DoFn):
     def __init__(self, settings: AssembleSettings) -> None:
         self._settings = settings
+        if settings.known.buckets is None:
+            raise ValueError("the number of buckets is not known")
+        self._buckets = settings.known.buckets
 
     def setup(self) -> None:
         self._tagger = self._settings.load_tagger()
@@ -85,20 +97,28 @@ class _AssembleBucket(beam.DoFn):
         bucket, group = item
         for data in group["rows"]:
             with CoreTime() as core:
-                tables = self._assemble(bucket, data, group, run_id)
+                tables, scored = self._assemble(bucket, data, group, run_id)
                 report = write_bucket(self._settings.known, bucket, tables, run_id)
                 evidence = self._examiner.examine(bucket, tables)
+                pieces = pieces_of_bucket(scored, self._tagger.taxonomy)
+                streams = {name: to_ipc(with_numbers(own, self._buckets)) for name, own in pieces.items()}
             work = Work()
+            work.add_all({TRACKS_WITHOUT[name]: scored.rows[key].null_count for name, key in GROUPED_BY.items()})
             work.add_all({ASSEMBLED[status]: count for status, count in report.counts.items()})
             work.add(ASSEMBLE_BYTES, sum(file.bytes for file in report.files))
             work.add(ASSEMBLE_CORE, core.microseconds)
             yield report
             yield beam.pvalue.TaggedOutput("evidence", evidence)
+            yield from (beam.pvalue.TaggedOutput(name, stream) for name, stream in streams.items())
             yield count_work(work)
 
-    def _assemble(self, bucket: int, data: bytes, group: dict[str, Any], run_id: str) -> dict[str, pa.Table]:
+    def _assemble(
+        self, bucket: int, data: bytes, group: dict[str, Any], run_id: str
+    ) -> tuple[dict[str, pa.Table], ScoredTracks]:
         known, rows, duplicates = self._settings.known, from_ipc(data), list(group["duplicates"])
         pairs = concat(duplicates).to_pydict() if duplicates else {"track_id": [], "duplicate_of": []}
         firsts = dict(zip(pairs["track_id"], pairs["duplicate_of"], strict=True))
         outcomes = assembled(known, bucket, rows, latest=group["parts"])
-        return assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, self._settings.publication)
+        scored = score_bucket(rows, outcomes, self._tagger)
+        publication = self._settings.publication
+        return assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, publication, scored), scored

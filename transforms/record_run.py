@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -19,7 +19,7 @@ from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
-from transforms.table.snapshots import Run
+from transforms.table.snapshots import DataFile, Run
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
 from transforms.tagging.costs import STAGES, UnitCosts, estimated
@@ -68,9 +68,9 @@ class RecordRunSettings:
 
 
 class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
-    """Takes (reports, parts, problems, work, evidence, run_id); writes the run's manifest and this launch's receipt.
+    """Takes (reports, groups, parts, problems, work, evidence, run_id); writes the run's manifest and the receipt.
 
-    `work` is one `WorkTotals`, `evidence` one `Evidence`.
+    `groups` are files of `artist_tags` and `album_tags`, `work` is one `WorkTotals`, `evidence` one `Evidence`.
     """
 
     def __init__(self, settings: RecordRunSettings) -> None:
@@ -80,7 +80,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
         """Records the run as one element; sums and one report per bucket are side inputs."""
-        reports, parts, problems, work, evidence, run_id = inputs
+        reports, groups, parts, problems, work, evidence, run_id = inputs
         extracted = (
             parts
             | "TakeCounts" >> beam.Map(lambda entry: (entry.tracks, entry.decoded))
@@ -89,6 +89,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
         recorded: beam.PCollection[None] = run_id | "RecordRun" >> beam.Map(
             lambda run_id, settings, **sides: record_run(run_id, RunResults(**sides), settings),
             reports=beam.pvalue.AsList(reports),
+            groups=beam.pvalue.AsList(groups),
             extracted=beam.pvalue.AsSingleton(extracted),
             problems=beam.pvalue.AsSingleton(problems | "SampleProblems" >> SampleProblems()),
             work=beam.pvalue.AsSingleton(work),
@@ -99,13 +100,17 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
 
 
 class RunResults(NamedTuple):
-    """Results of a run: `extracted` is (tracks in this launch's part files, how many of them were decoded)."""
+    """Results of a run: `extracted` is (tracks in this launch's part files, how many of them were decoded).
+
+    `groups` are the files of `artist_tags` and `album_tags`.
+    """
 
     reports: list[BucketReport]
     extracted: tuple[int, int]
     problems: ProblemSample
     work: WorkTotals
     evidence: Evidence
+    groups: Sequence[DataFile] = ()
 
 
 def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> None:
@@ -145,7 +150,10 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     evidence = sides.evidence + _absent(sides.reports, settings, rows)
     rows = rows.sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
-    files = sorted((f for report in sides.reports for f in report.files), key=lambda f: (f.table, f.bucket))
+    files, groups = (
+        sorted(found, key=lambda f: (f.table, f.bucket))
+        for found in ((f for report in sides.reports for f in report.files), sides.groups)
+    )
     counts, changes = _counts(sides.reports, *sides.extracted), _changes(sides.reports, settings.known)
     return Run(
         run_id=run_id,
@@ -157,7 +165,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         changes=changes,
         evidence={**evidence.to_json(), "before": _before(settings.known)},
         options=settings.publication.to_json(),
-        files=(*files, taxonomy),
+        files=(*files, taxonomy, *groups),
         measured=sides.work.to_json(),
         plan=_plan(sides, settings, counts, changes),
     )

@@ -63,17 +63,18 @@ OTHER_FILES = {
         TAG_METRICS,
     ),
 }
-"""Heading -> text about a file other than the five tables, and its schema."""
+"""Heading -> text about a file other than the tables, and its schema."""
 
 INTRODUCTION = f"""# Tables
 
 Generated from the schemas by `python -m pipelines.docs.tables`; schema version {SCHEMA_VERSION}.
 
-A snapshot is one complete, immutable version of the five tables below. Its file list is
+A snapshot is one complete, immutable version of the seven tables below. Its file list is
 `snapshots/<number>.json` under the root of the tables. Readers take the files from that list
 (`catalog-tagger sql TABLE --engine ...` prints statements that do), never from a folder listing,
 because folders also contain other versions. A bucket is a hash of `track_id`. Each bucket has one
-file of each table except `taxonomy`.
+file of each table except `taxonomy`. A file of `artist_tags` and `album_tags` contains artists and
+albums by the hash of their id; a bucket without any has no file.
 
 Files are Parquet: zstd, page checksums, page index, nested types with `list.element` names. The
 key-value metadata contains `schema_version`, `feature_id`, `embedding_id`, `tagger_id`,

@@ -48,6 +48,7 @@ from pipelines.reports.run_reporter import RunReporter
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from pipelines.waves.tagging import TagStages, tag_in_waves
+from transforms.aggregate_groups import AggregateGroups, GroupPieces
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.audio.errors import DUE_AGAIN
 from transforms.audio.limits import Limits
@@ -200,9 +201,11 @@ def build(root: beam.Pipeline, options: Options) -> None:
     groups = {"rows": rows, "parts": parts, "duplicates": digests.sources | "FindDuplicates" >> FindDuplicates()}
     joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
     done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
-    work = (plan.work, embedded.work, done.work) | "SumWork" >> SumWork()
+    aggregated = GroupPieces(done.groups, run_id) | "AggregateGroups" >> AggregateGroups(stages.assemble)
+    work = (plan.work, embedded.work, done.work, aggregated.work) | "SumWork" >> SumWork()
     evidence = done.evidence | "SumEvidence" >> SumEvidence()
-    _ = (done.reports, embedded.parts, problems, work, evidence, run_id) | "RecordRun" >> RecordRun(stages.record)
+    results = (done.reports, aggregated.files, embedded.parts, problems, work, evidence, run_id)
+    _ = results | "RecordRun" >> RecordRun(stages.record)
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:

@@ -12,7 +12,7 @@ from pipelines.inputs.kinds import kind_of
 from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
-from transforms.schemas.tables import TABLES
+from transforms.schemas.tables import GROUPED_BY, TABLES
 from transforms.table.reader import SnapshotReader, open_history
 
 
@@ -43,6 +43,7 @@ def describe(root: str) -> dict[str, Any]:
 def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
     manifest, run = snapshot.manifest, snapshot.manifest.run
     files = {name: manifest.files(name) for name in TABLES}
+    files = {name: own for name, own in files.items() if own or name not in GROUPED_BY}  # old snapshots lack these
     return {
         "number": manifest.number,
         "parent": run.parent,

@@ -1,5 +1,6 @@
 """`tag` on this machine: waves of buckets, so that memory does not depend on the number of tracks."""
 
+import concurrent.futures
 import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.launch.beam import with_workers, worker_threads
 from pipelines.waves.catalog_rows import group_catalog, sorted_bucket
 from pipelines.waves.running import Results, WaveCounts, WaveRunner, waves_of
+from transforms.aggregate_groups import aggregate_bucket
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.catalog.problems import FirstProblems, Problem, ProblemSample
 from transforms.catalog.reader import CatalogShard, repeated_ids
@@ -24,14 +26,16 @@ from transforms.list_digests import ListDigests
 from transforms.name_run import run_id_of
 from transforms.plan_buckets import PlanBuckets
 from transforms.record_run import RecordRunSettings, RunResults, record_run
+from transforms.schemas.tables import GROUPED_BY
 from transforms.storage.scratch import Scratch, open_scratch
 from transforms.sum_evidence import SumEvidence, add_evidence
 from transforms.sum_work import SumWork
+from transforms.table.snapshots import DataFile
 from transforms.tagging.bucket_files import BucketReport
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.planning import plan_chunks
 from transforms.telemetry.phases import phase
-from transforms.telemetry.work import WorkTotals
+from transforms.telemetry.work import Work, WorkTotals
 
 WAVE_BUCKETS = 4
 """Buckets of a wave, if there are fewer worker threads."""
@@ -72,6 +76,7 @@ def tag_in_waves(stages: TagStages, options: PipelineOptions) -> None:
             run.extract()
             run_id = run.settle()
             run.assemble(run_id)
+            run.aggregate(run_id)
         with phase("recording the run"):
             record_run(run_id, run.results(), stages.record)
 
@@ -98,6 +103,8 @@ class _TagRun:
         self._outcomes: list[str] = []
         self._problems = FirstProblems()
         self._reports: list[BucketReport] = []
+        self._groups = {name: GroupedRows(scratch, name) for name in GROUPED_BY}
+        self._group_files: list[DataFile] = []
         self._extracted = (0, 0)
         self._work = WorkTotals()
         self._evidence = Evidence()
@@ -178,16 +185,40 @@ class _TagRun:
             yield "reports", done.reports
             yield "work", (done.work,) | "SumWork" >> SumWork()
             yield "evidence", done.evidence | "SumEvidence" >> SumEvidence()
+            yield from done.groups.items()
 
         for wave in self._progress.waves("scoring and writing tables", self._waves(workers), extracts=False):
             runner.run(wave, assembly)
             self._reports += runner.kept("reports")
             self._evidence = add_evidence([self._evidence, *runner.kept("evidence")])
+            for name, groups in self._groups.items():
+                with GroupWriter(groups) as writer:
+                    for data in runner.kept(name):
+                        pieces = from_ipc(data)
+                        writer.add(pieces.drop_columns("bucket"), pieces["bucket"].to_numpy())
             self._add_work(runner)
+
+    def aggregate(self, run_id: str) -> None:
+        """Writes the tags of artists and albums: each thread has one of their buckets in memory."""
+        settings, work = self._stages.assemble, WorkTotals()
+        tagger = settings.load_tagger()
+
+        def aggregated(bucket: int) -> tuple[list[DataFile], Work]:
+            pieces = {name: map(to_ipc, groups.pieces(bucket)) for name, groups in self._groups.items()}
+            return aggregate_bucket(settings, tagger, bucket, pieces, run_id)
+
+        numbers = sorted({number for groups in self._groups.values() for number in groups.numbers()})
+        threads = max(1, worker_threads(self._options) // THREADS_PER_ASSEMBLY)
+        with phase("writing tags of artists and albums"), concurrent.futures.ThreadPoolExecutor(threads) as workers:
+            for files, done in workers.map(aggregated, numbers):
+                self._group_files += files
+                work.add(done)
+        self._work.merge(work)
 
     def results(self) -> RunResults:
         """The results of all waves."""
-        return RunResults(self._reports, self._extracted, self._problems.sample(), self._work, self._evidence)
+        problems = self._problems.sample()
+        return RunResults(self._reports, self._extracted, problems, self._work, self._evidence, self._group_files)
 
 
 @dataclasses.dataclass(frozen=True)

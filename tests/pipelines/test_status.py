@@ -87,7 +87,7 @@ def test_disk_by_kind(root, table, capsys):
     (table / "work" / ".partial-0123456789abcdef").write_bytes(b"123")
     disk = facts(root, capsys)["disk"]
     assert disk["other"] == {"files": 1, "bytes": 5} and disk["unfinished"] == {"files": 1, "bytes": 3}
-    assert disk["data"]["files"] == 5 and disk["snapshots"]["files"] == 1 and disk["lists"]["files"] == 5
+    assert disk["data"]["files"] == 8 and disk["snapshots"]["files"] == 1 and disk["lists"]["files"] == 7
     total = sum(path.stat().st_size for path in table.rglob("*") if path.is_file())
     assert sum(size["bytes"] for size in disk.values()) == total
 
@@ -132,7 +132,7 @@ def test_prometheus(root, capsys):
     assert values[f'catalog_tagger_tracks{{{label},count="tagged"}}'] == "2"
     assert values[f'catalog_tagger_rejected_tracks{{{label},reason="silent"}}'] == "1"
     assert values[f'catalog_tagger_gate_passed{{{label},gate="rejected"}}'] == "1"
-    assert values[f'catalog_tagger_disk_files{{{label},kind="data"}}'] == "5"
+    assert values[f'catalog_tagger_disk_files{{{label},kind="data"}}'] == "8"
     assert values[f"catalog_tagger_overdue{{{label}}}"] == "0"
     for line in text.splitlines():
         assert re.fullmatch(r"# (HELP|TYPE) \w+ .+|catalog_tagger_\w+(\{.+\})? -?\d+(\.\d+)?(e[+-]?\d+)?", line), line
@@ -148,4 +148,4 @@ def test_prometheus_is_a_format_of_its_own(root, capsys):
 def test_on_cloud_storage(gcs, bundle, capsys):
     root = storage.join(gcs, "table")
     tag_nightly(root, CATALOG, bundle)
-    assert facts(root, capsys)["disk"]["data"]["files"] == 5
+    assert facts(root, capsys)["disk"]["data"]["files"] == 8

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from models.bundles.fake import write_fake_bundle
 from models.bundles.tagger_bundle import load_bundle
+from tests.support.groups import group_files
 from transforms import storage
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import bucket_of, combine, short_id
@@ -28,7 +29,7 @@ from transforms.schemas.catalog import CATALOG
 from transforms.schemas.tables import PART
 from transforms.table.snapshots import Run, Snapshot, snapshot_numbers
 from transforms.table.versions import open_table
-from transforms.tagging.assembly import PublishedRows, assemble_bucket
+from transforms.tagging.assembly import PublishedRows, assemble_bucket, score_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table_file
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.part_files import write_part
@@ -55,7 +56,16 @@ def nightly_bundle(url: Path, seed: int = 0):
 
 def rows_of(catalog: Mapping[str, str]) -> pa.Table:
     """Catalog rows of track id -> source version."""
-    rows = [{"track_id": track, "uri": f"{track}.flac", "source_version": catalog[track]} for track in sorted(catalog)]
+    rows = [
+        {
+            "track_id": track,
+            "uri": f"{track}.flac",
+            "source_version": catalog[track],
+            "artist_id": f"artist-{track[-1]}",
+            "album_id": None if track[-1] in "02468" else f"album-{track[-1]}",
+        }
+        for track in sorted(catalog)
+    ]
     return pa.Table.from_pylist(rows, CATALOG)
 
 
@@ -123,12 +133,15 @@ def _tagged(known, rows, bundle, launch, chunk_tracks):
 def _written(known, buckets, outcomes, bundle, run_id, decoded) -> Run:
     twins = sorted(track for rows in buckets.values() for track in rows["track_id"].to_pylist() if "twin" in track)
     duplicates = dict.fromkeys(twins[1:], twins[0]) if twins else {}
-    reports = []
+    reports, found = [], []
     for bucket, rows in buckets.items():
-        tables = assemble_bucket(rows, outcomes[bucket], duplicates, bundle, run_id, PublishedRows())
+        scored = score_bucket(rows, outcomes[bucket], bundle)
+        found.append(scored)
+        tables = assemble_bucket(rows, outcomes[bucket], duplicates, bundle, run_id, PublishedRows(), scored)
         reports.append(write_bucket(known, bucket, tables, run_id))
     files = [file for report in reports for file in report.files]
     files.append(write_table_file(known, -1, "taxonomy", bundle.taxonomy_rows().sort_by("tag"), run_id))
+    files += group_files(known, found, bundle, PublishedRows(), run_id, BUCKETS)
     names = ("catalog", "tagged", "carried", "rejected", "unavailable")
     counts = {name: sum(report.counts.get(name, 0) for report in reports) for name in names}
     reasons = dict(sum((collections.Counter(report.reasons) for report in reports), collections.Counter()))

@@ -222,6 +222,13 @@ def amount_of_audio(tables):
     return sorted(rows, key=lambda row: -row[1])
 
 
+def calmest_artists(tables):
+    rows = [row for row in tables["artist_tags"] if row["tag"] == "mood/calm" and row["tracks"] >= 2]
+    rows.sort(key=lambda row: (-row["mean_score"], row["artist_id"]))
+    numbers = ("mean_score", "positive_share", "score_spread")
+    return [(row["artist_id"], row["tracks"], *(rounded(row[name], 3) for name in numbers)) for row in rows[:10]]
+
+
 ORACLES = {
     1: frequent_tags,
     2: calm_instrumentals,
@@ -239,5 +246,6 @@ ORACLES = {
     14: doubtful_labels,
     15: playlist,
     16: amount_of_audio,
+    17: calmest_artists,
 }
 """Number of a documented query -> its oracle."""

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from models.bundles.fake import write_fake_bundle
 from pipelines.synthesis.catalog import SyntheticTrack, make_tracks, taxonomy
+from tests.support.groups import group_files
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import bucket_of, short_id
 from transforms.publishing.commit import publish
@@ -14,7 +15,7 @@ from transforms.publishing.gates import GateLimits
 from transforms.schemas.catalog import CATALOG
 from transforms.table.snapshots import Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
-from transforms.tagging.assembly import PublishedRows, assemble_bucket
+from transforms.tagging.assembly import PublishedRows, assemble_bucket, score_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table_file
 from transforms.tagging.outcomes import OUTCOME, PriorOutcomes
 from transforms.tagging.tagger import ids_of
@@ -87,9 +88,11 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
     known = PriorOutcomes(root=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
     run_id = short_id("run", str(parent and parent.number), str(tracks), str(publication))
     open_table(str(table), BUCKETS)
-    reports = [_bucket(known, bundle, rows, bucket, set(carried), run_id, publication) for bucket in range(BUCKETS)]
+    found = [_bucket(known, bundle, rows, bucket, set(carried), run_id, publication) for bucket in range(BUCKETS)]
+    reports = [report for report, _ in found]
     files = [file for report in reports for file in report.files]
     files.append(write_table_file(known, -1, "taxonomy", bundle.taxonomy_rows().sort_by("tag"), run_id))
+    files += group_files(known, (scored for _, scored in found), bundle, publication, run_id, BUCKETS)
     names = ("catalog", "tagged", "carried", "rejected", "unavailable")
     counts = {name: sum(report.counts.get(name, 0) for report in reports) for name in names}
     run = Run(
@@ -107,8 +110,9 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
 def _bucket(known, bundle, rows, bucket, carried, run_id, publication):
     own = rows.filter(pa.array([bucket_of(track, BUCKETS) == bucket for track in rows["track_id"].to_pylist()]))
     outcomes = outcomes_of(own, bundle.embedding_dim, carried)
-    tables = assemble_bucket(own, outcomes, {"track-0003": "track-0001"}, bundle, run_id, publication)
-    return write_bucket(known, bucket, tables, run_id)
+    scored = score_bucket(own, outcomes, bundle)
+    tables = assemble_bucket(own, outcomes, {"track-0003": "track-0001"}, bundle, run_id, publication, scored)
+    return write_bucket(known, bucket, tables, run_id), scored
 
 
 def changed_file(snapshot: Snapshot, name: str, **fields) -> Snapshot:

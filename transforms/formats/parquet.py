@@ -20,6 +20,8 @@ SORTED_BY: dict[str, list[tuple[str, str]]] = {
     "embeddings": [("track_id", "ascending")],
     "ledger": [("track_id", "ascending")],
     "taxonomy": [("tag", "ascending")],
+    "artist_tags": [("artist_id", "ascending"), ("category", "ascending"), ("rank", "ascending")],
+    "album_tags": [("album_id", "ascending"), ("category", "ascending"), ("rank", "ascending")],
 }
 """Sort order within each file of a table."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.aggregates.without_tracks import rows_without_tracks
 from transforms.audio.errors import SourceUnavailable
 from transforms.formats.parquet import CheckedFile
 from transforms.schemas.tables import TABLES
@@ -34,7 +35,7 @@ class Rewritten:
 
 
 def rewritten(reader: SnapshotReader, ids: frozenset[str], paths: frozenset[str], mark: str, when: str) -> Rewritten:
-    """Writes those files of the snapshot that name one of the tracks again, without them.
+    """Writes those files of the snapshot that name one of the tracks, or tags of its artist or album, without them.
 
     Args:
       reader: the snapshot.
@@ -61,6 +62,7 @@ def rewritten(reader: SnapshotReader, ids: frozenset[str], paths: frozenset[str]
                 gone = pa.concat_tables([gone, lost.replace_schema_metadata().cast(gone.schema)])
                 kept = _with_originals(kept, originals)
             files[file.path] = _write(reader, file, kept)
+    files |= {file.path: _write(reader, file, rows) for file, rows in rows_without_tracks(reader, wanted)}
     marked = dataclasses.replace(
         _recounted(run, gone),
         files=tuple(files.get(file.path, file) for file in run.files),

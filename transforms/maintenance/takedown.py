@@ -23,10 +23,11 @@ from transforms.maintenance.job_log import JobLog
 from transforms.maintenance.kinds import known_files, require_no_links
 from transforms.maintenance.leases import HeldLease
 from transforms.maintenance.rewriting import Rewritten, rewritten
-from transforms.maintenance.track_search import Search, SearchedFile, search
+from transforms.maintenance.track_search import Search, SearchedFile, search, unlisted_groups
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run, write_hints
 from transforms.publishing.manifest_checks import list_problems
+from transforms.schemas.tables import GROUPED_BY
 from transforms.table.layout import report_paths, snapshot_path
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import listed_numbers, read_snapshot
@@ -43,7 +44,8 @@ class TableFindings:
     Attributes:
       search: what was found in files.
       snapshots: number -> paths of its files that name one of the tracks.
-      unlisted: paths of data files that name one, or are damaged, and that no snapshot lists.
+      unlisted: paths of data files that name one, or are damaged, and that no snapshot lists; and of all files of tags
+        of artists and albums that no snapshot lists, if a data file names one.
     """
 
     search: Search
@@ -72,7 +74,10 @@ def find_tracks(root: str, ids: frozenset[str]) -> TableFindings:
         if own := paths & found.data.keys():
             snapshots[number] = frozenset(own)
         listed |= paths
-    return TableFindings(search=found, snapshots=snapshots, unlisted=frozenset(found.data.keys() - listed))
+    unlisted = frozenset(found.data.keys() - listed)
+    if found.data:
+        unlisted |= unlisted_groups(root, frozenset(listed))
+    return TableFindings(search=found, snapshots=snapshots, unlisted=unlisted)
 
 
 class Takedown:
@@ -88,7 +93,9 @@ class Takedown:
         """Takes the tracks out of the table; returns what was rewritten and removed."""
         done = [self._snapshot(number, paths) for number, paths in found.snapshots.items()]
         self._write_lists()
-        gone = sorted(found.unlisted.union(*found.snapshots.values()))
+        replaced = {path for one in done for path in one.files}
+        # Tags of artists and albums first: as long as another file names a track, a repeated takedown finds them.
+        gone = sorted(found.unlisted | replaced, key=lambda path: (not _is_of_groups(path), path))
         runs = self._forget_runs(frozenset(gone))
         if gone and self._grace:
             _sleep(self._grace)
@@ -186,7 +193,7 @@ class Takedown:
             if named:
                 self._lease.check()
                 for url in filter(storage.exists, (page, summary)):
-                    storage.delete(url)
+                    storage.delete(url, beneath=self._root)
                     removed += 1
                 storage.delete_empty_folder(storage.join(self._root, "reports", name))
         return removed
@@ -203,6 +210,10 @@ def named_in(ids: frozenset[str], value: Any) -> bool:
     if isinstance(value, dict):
         return any(named_in(ids, one) for one in value.values())
     return isinstance(value, list) and any(named_in(ids, one) for one in value)
+
+
+def _is_of_groups(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(tuple(f"{name}-" for name in GROUPED_BY))
 
 
 def sha256_of_id(track_id: str) -> str:

@@ -12,6 +12,7 @@ from transforms import storage
 from transforms.formats.hashing import bucket_of
 from transforms.formats.parquet import ParquetError, read_parquet
 from transforms.maintenance.kinds import KnownFile, known_files
+from transforms.schemas.tables import GROUPED_BY
 from transforms.table.layout import part_folder
 
 _AT_ONCE = 8
@@ -83,8 +84,16 @@ def search(root: str, ids: frozenset[str], buckets: int) -> Search:
 def _data_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:
     for file in known_files(root, "data"):
         bucket, table = file.match.groups()
+        if table in GROUPED_BY:  # its rows name no track
+            continue
         if table == "ledger" or (bucket is not None and int(bucket) in numbers):
             yield file
+
+
+def unlisted_groups(root: str, listed: frozenset[str]) -> frozenset[str]:
+    """Paths of the files of tags of artists and albums that are not listed: nobody knows which tracks they sum."""
+    found = {file.path for file in known_files(root, "data") if file.match[2] in GROUPED_BY}
+    return frozenset(found - listed)
 
 
 def _part_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:

@@ -13,14 +13,13 @@ from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import SORTED_BY, CheckedFile
 from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
+from transforms.publishing.group_checks import GroupCounts
 from transforms.publishing.manifest_checks import list_problems, record_problems
-from transforms.schemas.tables import SCHEMA_VERSION, TABLES
+from transforms.schemas.tables import GROUPED_BY, PER_BUCKET, SCHEMA_VERSION, TABLES
 from transforms.table.content import has_content
 from transforms.table.layout import snapshot_path
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DataFile, Ids, Snapshot
-
-PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,11 +41,15 @@ class VerifiedStep:
 
 def steps(snapshot: SnapshotReader) -> int:
     """Number of `VerifiedStep`s that `verify` yields."""
-    return len(_buckets(snapshot)) + 2
+    return len(_buckets(snapshot)) + len(_group_files(snapshot)) + 2
 
 
 def _buckets(snapshot: SnapshotReader) -> list[int]:
-    return sorted({file.bucket for file in snapshot.manifest.run.files if file.bucket >= 0})
+    return sorted({file.bucket for file in snapshot.manifest.run.files if file.table in PER_BUCKET})
+
+
+def _group_files(snapshot: SnapshotReader) -> list[DataFile]:
+    return [file for name in GROUPED_BY for file in snapshot.manifest.files(name)]
 
 
 def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
@@ -56,7 +59,7 @@ def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
     """
     tags, taxonomy = _taxonomy(snapshot)
     yield taxonomy
-    counts: Counter[str] = Counter()
+    counts, groups = Counter[str](), GroupCounts(snapshot.manifest.run)
     for bucket in _buckets(snapshot):
         step, tables = _read_bucket(snapshot, bucket)
         if tags and set(tables) == set(PER_BUCKET):
@@ -65,9 +68,17 @@ def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
         if "ledger" in tables:
             counts.update(tables["ledger"]["status"].to_pylist())
             counts["catalog"] += tables["ledger"].num_rows
+        if "tracks" in tables:
+            groups.add_tracks(tables["tracks"])
         yield step
+    for file in _group_files(snapshot):
+        rows, found = read_published(snapshot, file)
+        if rows is not None and tags:
+            found += groups.row_problems(rows, file, tags, snapshot.buckets)
+        yield VerifiedStep(what=file.path, files=1, rows=rows.num_rows if rows else 0, problems=tuple(found))
     problems = [
         *_count_problems(snapshot.manifest, counts),
+        *groups.problems(),
         *record_problems(snapshot),
         *list_problems(snapshot),
     ]

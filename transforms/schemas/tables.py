@@ -176,7 +176,44 @@ PART = pa.schema(
 )
 """A part file, the result of one chunk: one row per track, embedded or rejected."""
 
-TABLES = {"tracks": TRACKS, "track_tags": TRACK_TAGS, "embeddings": EMBEDDINGS, "ledger": LEDGER, "taxonomy": TAXONOMY}
+
+def _group_tags(key: str, whose: str) -> pa.Schema:
+    """The columns of the tags of groups of tracks."""
+    return pa.schema(
+        [
+            column(key, pa.string(), f"{whose} key of the catalog."),
+            column("category", pa.string(), "Category of the tag, e.g. `mood`."),
+            column("tag", pa.string(), "Stable tag id, e.g. `mood/calm`."),
+            column("mean_score", pa.float32(), "Mean score of the tag over the tracks, 0 to 1."),
+            column("positive_share", pa.float32(), "Share of the tracks whose tag is positive, 0 to 1."),
+            column("tracks", pa.int32(), f"Tagged tracks of the {whose.lower()}."),
+            column("score_spread", pa.float32(), "Population standard deviation of the scores over the tracks."),
+            column(
+                "rank",
+                pa.int16(),
+                "Rank of the mean score among the tags of this category, from 1; of equal means, the first tag id has "
+                "the better rank.",
+            ),
+        ]
+    )
+
+
+GROUPED_BY = {"artist_tags": "artist_id", "album_tags": "album_id"}
+"""Table of tags of groups of tracks -> the column of `tracks` that names the group."""
+
+TABLES = {
+    "tracks": TRACKS,
+    "track_tags": TRACK_TAGS,
+    "embeddings": EMBEDDINGS,
+    "ledger": LEDGER,
+    "taxonomy": TAXONOMY,
+    "artist_tags": _group_tags("artist_id", "Artist"),
+    "album_tags": _group_tags("album_id", "Album"),
+}
+
+PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
+"""Tables with one file per bucket of tracks, whose rows make the content hash. The others follow from them and from the
+bundle."""
 
 ROW_SENTENCES = {
     "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
@@ -186,5 +223,8 @@ ROW_SENTENCES = {
     "embeddings": "One row per tagged track: the input of the heads and of similarity search.",
     "ledger": "One row per catalog id, with its outcome.",
     "taxonomy": "One row per tag.",
+    "artist_tags": "One row per artist and tag, over the artist's tagged tracks. A track without `artist_id` belongs "
+    "to none. `--min-score` and `--top-k` apply to `mean_score` and `rank`. Snapshots of version 0.1 have no rows.",
+    "album_tags": "One row per album and tag, over the album's tagged tracks, as in `artist_tags`.",
 }
 """Table -> sentence about its rows."""

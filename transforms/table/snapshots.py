@@ -7,7 +7,7 @@ from transforms import storage
 from transforms.formats.hashing import combine, digest
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record
-from transforms.schemas.tables import SCHEMA_VERSION
+from transforms.schemas.tables import GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
 from transforms.table.layout import snapshot_path
 from transforms.table.versions import TableError, check_version, is_sealed
 
@@ -21,8 +21,8 @@ class DataFile:
 
     Attributes:
       path: relative to the table root.
-      bucket: bucket of its tracks; -1 for the taxonomy.
-      content: digest of its rows, see `comparable_digest`; "" for the taxonomy.
+      bucket: bucket of its tracks, artists or albums; -1 for the taxonomy.
+      content: digest of its rows, see `comparable_digest`; "" for tables that follow from others.
       checksums: CRC-32C of the file and of its blocks, see `checksums_of`; "" in manifests of version 0.1.
     """
 
@@ -68,6 +68,7 @@ class Run:
       changes: `added`: tracks that the last snapshot lacks; `removed`: tracks that only it has. Empty for runs of
         earlier versions.
       options: options that select the published rows (`min_score`, `top_k`).
+      files: all data files, those of `artist_tags` and `album_tags` last. Runs of earlier versions have none of these.
       evidence: what the gates need to know of the rows, measured while they were assembled, see `Evidence.to_json`;
         `before`: counts of the last snapshot. Empty for runs of earlier versions, and for a rollback.
       overrides: what was published although a gate refused it, in this snapshot and in all before it: `snapshot`,
@@ -104,16 +105,17 @@ class Run:
     @property
     def content_hash(self) -> str:
         """Hash of the rows of `tracks`, `track_tags`, `embeddings` and `ledger`, independent of file names."""
-        parts = [digest(f.table, str(f.bucket), f.content) for f in self.files if f.table != "taxonomy"]
+        parts = [digest(f.table, str(f.bucket), f.content) for f in self.files if f.table in PER_BUCKET]
         return combine(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """The run as a JSON object."""
+        """The run as a JSON object. Tags of artists and albums are in a field of their own, unknown to version 0.1."""
         return {
             "schema_version": SCHEMA_VERSION,
             "content_hash": self.content_hash,
             **dataclasses.asdict(self),
-            "files": [file.to_json() for file in self.files],
+            "files": [file.to_json() for file in self.files if file.table not in GROUPED_BY],
+            "group_files": [file.to_json() for file in self.files if file.table in GROUPED_BY],
             "checksums": {file.path: file.checksums for file in self.files if file.checksums},
         }
 
@@ -136,7 +138,8 @@ class Run:
         names = {f.name for f in dataclasses.fields(cls)}
         fields = {k: v for k, v in obj.items() if k in names}
         checksums = obj.get("checksums", {})
-        files = tuple(DataFile(**file, checksums=checksums.get(file["path"], "")) for file in obj["files"])
+        listed = (*obj["files"], *obj.get("group_files", ()))
+        files = tuple(DataFile(**file, checksums=checksums.get(file["path"], "")) for file in listed)
         overrides = tuple(obj.get("overrides", ()))
         return cls(**fields | {"ids": Ids(**obj["ids"]), "files": files, "overrides": overrides})
 

@@ -1,9 +1,11 @@
 """Assembles the tables of one bucket from its catalog rows, the outcomes of its tracks and a tagger."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -38,6 +40,41 @@ class PublishedRows:
         """The options as a JSON object."""
         return dataclasses.asdict(self)
 
+    @classmethod
+    def from_json(cls, obj: Mapping[str, float | None]) -> Self:
+        """The options that `to_json` returned."""
+        top_k = obj.get("top_k")
+        return cls(min_score=obj.get("min_score") or 0.0, top_k=None if top_k is None else int(top_k))
+
+    def keeps(self, scores: np.ndarray, ranks: np.ndarray) -> npt.NDArray[np.bool_]:
+        """Which rows with these scores and ranks are published; all arrays have one shape."""
+        keep: npt.NDArray[np.bool_] = scores >= self.min_score
+        return keep if self.top_k is None else keep & (ranks <= self.top_k)
+
+
+class ScoredTracks(NamedTuple):
+    """The tracks of a bucket that have an embedding, in the order of the catalog rows.
+
+    Attributes:
+      rows: their catalog rows.
+      outcomes: their outcomes.
+      scores: float64 [tracks, tags], multiples of 0.0001.
+      positives: bool [tracks, tags].
+    """
+
+    rows: pa.Table
+    outcomes: pa.Table
+    scores: npt.NDArray[np.float64]
+    positives: npt.NDArray[np.bool_]
+
+
+def score_bucket(rows: pa.Table, outcomes: pa.Table, tagger: Tagger) -> ScoredTracks:
+    """Scores the tracks of a bucket, see `assemble_bucket`."""
+    embedded = pc.is_null(outcomes["reason"])
+    kept = outcomes.filter(embedded)
+    scores = np.round(_score(kept["embedding"], tagger), 4)
+    return ScoredTracks(rows.filter(embedded), kept, scores, tagger.positives(scores))
+
 
 def assemble_bucket(
     rows: pa.Table,
@@ -46,6 +83,7 @@ def assemble_bucket(
     tagger: Tagger,
     run_id: str,
     publication: PublishedRows,
+    scored: ScoredTracks | None = None,
 ) -> dict[str, pa.Table]:
     """Returns `tracks`, `track_tags`, `embeddings` and `ledger` of one bucket.
 
@@ -53,11 +91,9 @@ def assemble_bucket(
       rows: catalog rows sorted by track_id, one per id.
       outcomes: one outcome per row, in the same order.
       duplicates: track_id -> smallest id among the tracks with the same bytes.
+      scored: what `score_bucket` returns for them, if it was called before.
     """
-    embedded = pc.is_null(outcomes["reason"])
-    kept_rows, kept = rows.filter(embedded), outcomes.filter(embedded)
-    scores = np.round(_score(kept["embedding"], tagger), 4)
-    positives = tagger.positives(scores)
+    kept_rows, kept, scores, positives = score_bucket(rows, outcomes, tagger) if scored is None else scored
     return {
         "tracks": _tracks(kept_rows, kept, scores, positives, tagger),
         "track_tags": _track_tags(kept_rows, scores, positives, tagger, publication),
@@ -118,7 +154,7 @@ def _track_tags(
     for tag in sorted(categories, key=lambda tag: (categories[tag], tag)):
         column = taxonomy.index[tag]
         order = np.argsort(-scores[:, column], kind="stable")
-        order = order[_published(scores[order, column], ranks[order, column], publication)]
+        order = order[publication.keeps(scores[order, column], ranks[order, column])]
         score = pa.array(scores[order, column].astype(np.float32))
         values = {
             "track_id": track_ids.take(pa.array(order)),
@@ -136,11 +172,6 @@ def _track_tags(
         parts.append(pa.table(values).cast(TRACK_TAGS))
     # Keep one Arrow chunk per tag: a contiguous copy would double the memory of the largest table.
     return pa.concat_tables(parts) if parts else TRACK_TAGS.empty_table()
-
-
-def _published(scores: np.ndarray, ranks: np.ndarray, publication: PublishedRows) -> np.ndarray:
-    keep = scores >= publication.min_score
-    return keep if publication.top_k is None else keep & (ranks <= publication.top_k)
 
 
 def _expert_weights(rows: pa.Table, taxonomy: Taxonomy) -> dict[int, np.ndarray]:

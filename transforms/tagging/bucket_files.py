@@ -10,6 +10,7 @@ from transforms.audio.errors import SourceUnavailable
 from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
+from transforms.schemas.tables import PER_BUCKET
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
 from transforms.tagging.outcomes import PriorOutcomes, added_tracks
@@ -54,7 +55,7 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
         rows=table.num_rows,
         bytes=len(data),
         sha256=sha256,
-        content=comparable_digest(name, table) if bucket >= 0 else "",
+        content=comparable_digest(name, table) if name in PER_BUCKET else "",
         checksums=checksums_of(data),
     )
 

@@ -160,6 +160,22 @@ ASSEMBLED = {
         "fresh": "Tracks whose outcome is not in the last snapshot.",
     }.items()
 }
+TRACKS_WITHOUT = {
+    f"{group}_tags": _declare(
+        "assemble",
+        f"tracks_without_{group}",
+        "counter",
+        "tracks",
+        f"Tracks with tags whose catalog row has no `{group}_id`: they are in no row of `{group}_tags`.",
+    )
+    for group in ("artist", "album")
+}
+"""Table of tags of groups -> counter of the tracks without a group."""
+GROUP_ROWS = {
+    f"{group}_tags": _declare("assemble", f"{group}_tags_rows", "counter", "rows", f"Rows of `{group}_tags` written.")
+    for group in ("artist", "album")
+}
+"""Table of tags of groups -> counter of its rows."""
 ASSEMBLE_BYTES = _declare("assemble", "table_bytes", "counter", "bytes", "Size of the table files written.")
 ASSEMBLE_CORE = _core_time(
     "assemble", "Processor time to score tracks and write the tables of the buckets, including threads of libraries."

@@ -17,6 +17,7 @@ from transforms.maintenance.kinds import kind_of_path
 from transforms.maintenance.retention import Retention
 from transforms.publishing.audit import RaceLost
 from transforms.publishing.commit import read_run, write_run
+from transforms.schemas.tables import TABLES
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Ids, Run, Snapshot, listed_numbers
 from transforms.tagging.part_files import write_part
@@ -119,7 +120,7 @@ def test_the_files_of_a_retired_snapshot_stay_for_its_readers(table, monkeypatch
     assert gc(table, "--keep-last", "1", "--older-than", "0s", "--apply") == 0
     assert names(table, "data") == {file.path for file in open_snapshot(str(table)).manifest.run.files}
     assert names(table, "retired") == set() and len(names(table, "runs")) == 1
-    assert names(table, "manifests") == {f"manifests/0000000002/{name}.txt" for name in rows}
+    assert names(table, "manifests") == {f"manifests/0000000002/{name}.txt" for name in TABLES}
     assert len(list((table / "data").iterdir())) == 1  # no empty folder is left
     capsys.readouterr()
     assert main(["verify", str(table), "--all"]) == 0, capsys.readouterr().out

@@ -71,7 +71,7 @@ def test_a_published_snapshot_is_sound(table):
 def test_steps_are_as_many_as_announced(table):
     snapshot = open_snapshot(str(table), 1)
     found = list(verify(snapshot))
-    assert len(found) == steps(snapshot) == 5
+    assert len(found) == steps(snapshot) == 11
     assert sum(step.files for step in found) == len(snapshot.manifest.run.files)
 
 
