@@ -156,7 +156,10 @@ def test_what_the_database_defines_is_not_executed(tmp_path):
         import_beets(url, HERE)
     url = str(tmp_path / "virtual.db")
     connection = sqlite3.connect(url)
-    connection.execute("CREATE VIRTUAL TABLE items USING fts5(id, path, other)")
+    connection.execute("PRAGMA writable_schema = ON")  # whether or not this SQLite has the module
+    sql = "CREATE VIRTUAL TABLE items USING rtree(id, path, other)"
+    connection.execute("INSERT INTO sqlite_master VALUES ('table', 'items', 'items', 0, ?)", (sql,))
+    connection.commit()
     connection.close()
     with pytest.raises(ValueError, match="this is not a Beets library"):
         import_beets(url, HERE)
