@@ -172,15 +172,15 @@ class Faults:
     def around(self, write):
         """The same function of `storage`, with the fault."""
 
-        def writes(*words):
+        def writes(*words, **named):
             if self.dead:
                 raise Killed
             number, self.count = self.count, self.count + 1
             if number != self.at:
-                return write(*words)
+                return write(*words, **named)
             if self.how in ("answer lost", "kill after"):
                 with contextlib.suppress(storage.AlreadyExists):
-                    write(*words)
+                    write(*words, **named)
             if self.how == "answer lost":
                 raise storage.Unavailable("the answer was lost")
             if self.how == "raise":

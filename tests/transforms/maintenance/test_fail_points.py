@@ -100,9 +100,9 @@ def points(job: str, table: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple
     def listening(state: Faults, function: Callable[..., None]) -> Callable[..., None]:
         around = write(state, function)
 
-        def writes(url: str, *words: bytes) -> None:
+        def writes(url: str, *words: bytes, **named: str) -> None:
             sorts.append((function.__name__, kind_of_path(url.removeprefix(f"{table}/")) or url.rpartition("/")[2][:9]))
-            around(url, *words)
+            around(url, *words, **named)
 
         return writes
 

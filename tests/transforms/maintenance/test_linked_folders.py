@@ -55,7 +55,7 @@ PLACES = [
 @pytest.mark.parametrize(("folder", "depth"), PLACES)
 def test_nothing_behind_a_link_is_removed(command, folder, depth, nights, copied, capsys):
     table = copied(nights, "table")
-    for name in ("leases", "log"):
+    for name in ("leases", "log", "reports"):
         (table / name).mkdir(exist_ok=True)
     outside = moved(table, inner(table, folder, depth))
     before = files(outside) | files(table)
