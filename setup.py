@@ -68,8 +68,8 @@ setup(
         "urllib3>=2,<3",
     ],
     extras_require={
-        "tensorflow": [*TENSORFLOW_CPU, *EXPORT, "tensorboard>=2.20,<3"],
-        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22", "keras>=3.10,<4", *EXPORT, "tensorboard>=2.20,<3"],
+        "tensorflow": [*TENSORFLOW_CPU, *EXPORT, "h5py>=3.11", "tensorboard>=2.20,<3"],
+        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22", "keras>=3.10,<4", *EXPORT, "h5py>=3.11", "tensorboard>=2.20,<3"],
         "onnx": ONNX,
         "report": ["matplotlib>=3.9,<4"],
         "query": QUERY,
