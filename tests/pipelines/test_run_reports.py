@@ -13,7 +13,7 @@ from tests.support.world import World, make_world, tag, tag_code
 from transforms import storage
 from transforms.formats.sealing import open_sealed
 from transforms.maintenance import takedown
-from transforms.maintenance.kinds import kind_of
+from transforms.maintenance.kinds import kind_of_path
 from transforms.publishing.commit import read_run
 from transforms.table.layout import report_paths
 from transforms.table.snapshots import Snapshot, read_snapshot
@@ -158,7 +158,7 @@ def test_a_report_that_cannot_be_written_changes_nothing(
 
 def test_verify_knows_reports(first: tuple[Path, Snapshot], table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_id = first[1].run.run_id
-    assert {kind_of(path) for path in report_paths(run_id)} == {"reports"}
+    assert {kind_of_path(path) for path in report_paths(run_id)} == {"reports"}
     assert main(["verify", str(table), "--all"]) == 0
     summary = table / report_paths(run_id)[1]
     summary.write_bytes(summary.read_bytes().replace(b'"status": "published"', b'"status": "blocked"'))
