@@ -51,19 +51,23 @@ def killed(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_killed_in_three_runs_is_remembered_with_its_history(world: World, killed: Path, tmp_path: Path) -> None:
     """The first two runs are not published: their part files tell the third one."""
     table = tmp_path / "table"
-    assert [tag_code(world, table, catalog=killed) for _ in range(2)] == [3, 3]
-    snapshot = tag(world, table, catalog=killed)
+    assert [tag_code(world, table, "--allow-root", str(tmp_path), catalog=killed) for _ in range(2)] == [3, 3]
+    snapshot = tag(world, table, "--allow-root", str(tmp_path), catalog=killed)
     row = ledger(table, snapshot)["t1"]
     assert (row["reason"], row["stage"], snapshot.run.counts["tagged"]) == ("crash", "decode", 2)
     assert row["detail"] == KILLED + "; ".join(f"run {n} killed (SIGKILL, SIGKILL, SIGKILL)" for n in (1, 2, 3))
-    assert tag(world, table, catalog=killed).run.counts["decoded"] == 0
+    assert tag(world, table, "--allow-root", str(tmp_path), catalog=killed).run.counts["decoded"] == 0
 
 
 @pytest.mark.long
 def test_the_last_snapshot_tells_the_history_too(world: World, killed: Path, tmp_path: Path) -> None:
     table, reasons = tmp_path / "table", []
     for _ in range(3):
-        reasons.append(ledger(table, tag(world, table, "--max-unavailable-ratio", "1", catalog=killed))["t1"]["reason"])
+        reasons.append(
+            ledger(
+                table, tag(world, table, "--max-unavailable-ratio", "1", "--allow-root", str(tmp_path), catalog=killed)
+            )["t1"]["reason"]
+        )
         shutil.rmtree(table / "work", ignore_errors=True)
     assert reasons == ["unavailable", "unavailable", "crash"]
 
@@ -71,9 +75,11 @@ def test_the_last_snapshot_tells_the_history_too(world: World, killed: Path, tmp
 @pytest.mark.long
 def test_another_version_of_the_source_begins_anew(world: World, killed: Path, tmp_path: Path) -> None:
     table = tmp_path / "table"
-    assert [tag_code(world, table, catalog=killed) for _ in range(2)] == [3, 3]
+    assert [tag_code(world, table, "--allow-root", str(tmp_path), catalog=killed) for _ in range(2)] == [3, 3]
     (tmp_path / "b").write_bytes(b"sigkill\nanother version")
-    row = ledger(table, tag(world, table, "--max-unavailable-ratio", "1", catalog=killed))["t1"]
+    row = ledger(
+        table, tag(world, table, "--max-unavailable-ratio", "1", "--allow-root", str(tmp_path), catalog=killed)
+    )["t1"]
     assert (row["reason"], row["detail"]) == ("unavailable", f"{KILLED}run 1 killed (SIGKILL, SIGKILL, SIGKILL)")
 
 
@@ -89,5 +95,6 @@ def test_killed_decoders_are_not_the_storage_s_fault(
         (tmp_path / name).write_bytes(b"sigkill\n" + name.encode())
     (tmp_path / "c").write_bytes(b"good")
     catalog, table = _catalog(tmp_path, "a", "b", "c"), tmp_path / "table"
-    rows = ledger(table, tag(world, table, "--max-unavailable-ratio", "1", catalog=catalog))
+    flags = ("--max-unavailable-ratio", "1", "--allow-root", str(tmp_path))
+    rows = ledger(table, tag(world, table, *flags, catalog=catalog))
     assert [rows[f"t{number}"]["reason"] for number in range(3)] == ["unavailable", "unavailable", None]
