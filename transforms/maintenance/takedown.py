@@ -95,7 +95,9 @@ class Takedown:
         self._write_lists()
         replaced = {path for one in done for path in one.files}
         # Tags of artists and albums first: as long as another file names a track, a repeated takedown finds them.
-        gone = sorted(found.unlisted | replaced, key=lambda path: (not _is_of_groups(path), path))
+        # A stopped takedown left files that no snapshot listed when this one began, and that one lists now.
+        removable = (found.unlisted | replaced) - _listed(self._root)
+        gone = sorted(removable, key=lambda path: (not _is_of_groups(path), path))
         runs = self._forget_runs(frozenset(gone))
         if gone and self._grace:
             _sleep(self._grace)
@@ -210,6 +212,12 @@ def named_in(ids: frozenset[str], value: Any) -> bool:
     if isinstance(value, dict):
         return any(named_in(ids, one) for one in value.values())
     return isinstance(value, list) and any(named_in(ids, one) for one in value)
+
+
+def _listed(root: str) -> frozenset[str]:
+    """Paths of all files that a snapshot lists."""
+    runs = (read_snapshot(root, number).run for number in listed_numbers(root))
+    return frozenset(file.path for run in runs for file in run.files)
 
 
 def _is_of_groups(path: str) -> bool:
