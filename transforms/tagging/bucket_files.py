@@ -63,7 +63,6 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
 def _keep(url: str, data: bytes) -> None:
     """Creates the file. If an earlier attempt of this unpublished run left other bytes, they are damaged: replaced."""
     try:
-        storage.create(url, data)
+        storage.ensure(url, data)
     except storage.AlreadyExists:
-        if storage.read_bytes(url) != data:
-            storage.write_bytes(url, data)
+        storage.write_bytes(url, data)
