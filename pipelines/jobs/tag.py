@@ -313,13 +313,17 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         format_for(trunk, args.model, args.inference)
     shards, count = open_gated_catalog(args.catalog, args.catalog_root)
     dry_run, roots = args.plan or is_dry_run(beam_options), source_roots(args.allow_root, shards)
-    if not dry_run:
-        _require_sources(args, bundle, shards, roots, count, local=is_local(beam_options))
-    buckets = _buckets(args, count, dry_run)
+    buckets = _buckets(args, count, dry_run=True)
     known = _known(args, bundle, buckets)
+    if not dry_run:
+        needed = functools.partial(unsettled_ids, known, buckets=buckets)
+        _require_sources(args, shards, roots, needed, local=is_local(beam_options))
     changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication)
     if not args.plan:
         require_accepted(args.table, args.model, changes, accepted=args.accept_changes)
+    buckets = _buckets(args, count, dry_run)  # only now, a table that does not exist is created
+    if buckets != known.buckets:  # by another launch, meanwhile
+        known = dataclasses.replace(known, buckets=buckets)
     return Options(
         shards=shards,
         tracks=count,
@@ -354,18 +358,18 @@ def _require_blessed(model: str) -> None:
 
 
 def _require_sources(
-    args: Arguments, bundle: Bundle, shards: list[CatalogShard], roots: SourceRoots, tracks: int, *, local: bool
+    args: Arguments,
+    shards: list[CatalogShard],
+    roots: SourceRoots,
+    needed: Callable[[pa.Table], Iterator[str]],
+    *,
+    local: bool,
 ) -> None:
-    """Ends a run that would reject every track that it reads. A table that does not exist is not created.
+    """Ends a run that would reject every track that it reads.
 
     Raises:
       UsageError: none of the sources is there.
     """
-
-    def needed(rows: pa.Table) -> Iterator[str]:
-        buckets = _buckets(args, tracks, dry_run=True)
-        return unsettled_ids(_known(args, bundle, buckets), rows, buckets)
-
     refuse = args.max_reject_ratio < 1 and (local or "://" in roots.catalog_root)
     require_sources(shards, roots, default_root=default_root(args.catalog), refuse=refuse, needed=needed)
 
