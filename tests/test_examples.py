@@ -1,29 +1,12 @@
 """Every page of `docs/examples` is run command by command; what is printed has the lines of the page."""
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main
+from tests.support.pages import commands, run, save_files, shape
 
 PAGES = Path(__file__).parents[1] / "docs" / "examples"
-FILE = re.compile(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
-COMMAND = re.compile(r"```console\n\$ catalog-tagger (.*?)\n(.*?)```", re.DOTALL)
-
-
-def shape(line: str) -> str:
-    """A line without what varies: numbers, ids and gaps.
-
-    >>> shape("tagger   0.946 [0.927, 0.963]  tg-01ab")
-    'tagger # id'
-    """
-    # The ledger holds when files were written, so a content hash is another for the same songs made again.
-    line = re.sub(r"\b[a-z]{2}-[0-9a-f]{16}\b|\b[0-9a-f]{64}\b", "id", line)
-    line = re.sub(r" \[[\d., -]+\]", "", line)
-    line = re.sub(r"(?<![\w-])[-+]?\d[\d.]*", "#", line)
-    return re.sub(r"[\s#-]+", lambda gap: " # " if "#" in gap.group() else " ", line).strip()
 
 
 @pytest.mark.parametrize(
@@ -34,15 +17,14 @@ def test_a_page_can_be_run_command_by_command(name, tmp_path, monkeypatch, capsy
     page = (PAGES / name).read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    for file, text in FILE.findall(page):
-        Path(file).write_text(text, encoding="utf-8")
-    commands = COMMAND.findall(page)
-    assert [words.split()[0] for words, _ in commands] == ["synthesize", "prepare", "train", "evaluate", "tag", "query"]
-    for words, expected in commands:
-        assert main(shlex.split(words)) == 0, words
+    save_files(page, tmp_path)
+    several = list(commands(page))
+    assert [command.words[1] for command in several] == ["synthesize", "prepare", "train", "evaluate", "tag", "query"]
+    for command in several:
+        assert run(command) == command.exit_code, command.words
         printed = [shape(line) for line in capsys.readouterr().out.splitlines()]
-        for line in key_lines(expected.splitlines()):
-            assert shape(line) in printed, f"{words}: {line!r}"
+        for line in key_lines(command.printed):
+            assert shape(line) in printed, f"{command.words}: {line!r}"
 
 
 def key_lines(lines: list[str]) -> list[str]:

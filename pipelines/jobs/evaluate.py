@@ -81,7 +81,8 @@ def _bless(
             **dataclasses.asdict(compared),
         }
         if not compared.wins:
-            own, theirs = (side[DECISIVE] for side in (compared.own, compared.theirs))
+            sides = (side[DECISIVE] for side in (compared.own, compared.theirs))
+            own, theirs = ("undefined" if value is None else f"{value:.6g}" for value in sides)
             refused.append(
                 f"{DECISIVE} is {own}, that of snapshot {snapshot.manifest.number} of {args.against} is {theirs} on "
                 f"the same {compared.tracks} tracks and {compared.tags} tags"

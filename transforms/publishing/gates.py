@@ -56,7 +56,7 @@ class Gate:
       default: the largest value that passes, if no other limit is set.
       most: the largest limit that makes sense; 0 for a gate whose limit cannot be set and that cannot be overridden,
         because readers rely on it.
-      offenders: returns what the gate refuses, the worst first.
+      offenders: returns what the gate refuses with a limit, the worst first.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Gate:
     words: str
     default: float = 0
     most: float = 0
-    offenders: Callable[[RunFacts], Sequence[str]] = lambda facts: ()
+    offenders: Callable[[RunFacts, float], Sequence[str]] = lambda facts, limit: ()
 
     @property
     def is_fixed(self) -> bool:
@@ -88,7 +88,7 @@ def _fault_gate(name: str, what: str, words: str, *, most: float = math.inf) -> 
         measure=lambda facts: facts.faults(name),
         words=words,
         most=most,
-        offenders=lambda facts: facts.offenders(name),
+        offenders=lambda facts, limit: facts.offenders(name),
     )
 
 
@@ -102,7 +102,7 @@ def _drift_gate(name: str, what: str, drift: Drift, *, default: float) -> Gate:
         "example with `diff` after a run into another table, or raise --gate {name}=LIMIT",
         default=default,
         most=math.inf,
-        offenders=lambda facts: [tag.text for tag in worst_first(drift, facts.drift)],
+        offenders=lambda facts, limit: [tag.text for tag in worst_first(drift, facts.drift) if tag.value > limit],
     )
 
 
@@ -135,7 +135,7 @@ GATES = (
         "fraction {limit:.4g}: look at the catalog, or raise --max-removed-ratio",
         default=GateLimits.max_removed_ratio,
         most=1,
-        offenders=lambda facts: facts.offenders("removed"),
+        offenders=lambda facts, limit: facts.offenders("removed"),
     ),
     Gate(
         name="written",
@@ -177,14 +177,14 @@ GATES = (
         words="{facts.unknown} tracks failed for an unknown reason, because of a bug in the program or its model: look "
         "at `detail` of these tracks in {facts.rejects}",
         most=math.inf,
-        offenders=lambda facts: facts.offenders("unknown"),
+        offenders=lambda facts, limit: facts.offenders("unknown"),
     ),
     Gate(
         name="files",
         what="files that are missing, or have another size or other bytes",
         measure=lambda facts: len(facts.wrong_files),
         words="{facts.wrong_files[0]}: {facts.remedy}",
-        offenders=lambda facts: facts.wrong_files[1:],
+        offenders=lambda facts, limit: facts.wrong_files[1:],
     ),
     Gate(
         name="rollback",
@@ -209,7 +209,7 @@ GATES = (
         "raise --max-unavailable-ratio",
         default=GateLimits.max_unavailable_ratio,
         most=1,
-        offenders=lambda facts: facts.offenders("unavailable"),
+        offenders=lambda facts, limit: facts.offenders("unavailable"),
     ),
     Gate(
         name="rejected",
@@ -219,7 +219,7 @@ GATES = (
         "({facts.listed}): look at the tracks and their reasons in {facts.rejects}, or raise --max-reject-ratio",
         default=GateLimits.max_reject_ratio,
         most=1,
-        offenders=lambda facts: facts.offenders("rejected"),
+        offenders=lambda facts, limit: facts.offenders("rejected"),
     ),
     Gate(
         name="more_rejected",
@@ -230,7 +230,7 @@ GATES = (
         "--gate {name}=LIMIT",
         default=0.02,
         most=1,
-        offenders=lambda facts: facts.offenders("rejected"),
+        offenders=lambda facts, limit: facts.offenders("rejected"),
     ),
     Gate(
         name="examples",

@@ -49,7 +49,7 @@ def judge(facts: RunFacts, limits: GateLimits, overridden: Collection[str] = ())
                 value=value,
                 limit=limit,
                 failure=gate.words.format(facts=facts, limit=limit, name=gate.name) if failed else None,
-                offenders=tuple(gate.offenders(facts)[:OFFENDERS]) if failed else (),
+                offenders=tuple(gate.offenders(facts, limit)[:OFFENDERS]) if failed else (),
                 overridden=failed and gate.name in overridden,
             )
         )

@@ -211,6 +211,13 @@ def test_ten_offenders_at_most_are_told_the_worst_first() -> None:
     assert [text[:8] for text in failed.offenders] == [f"mood/m{i:02}" for i in range(13, 3, -1)]
 
 
+def test_tags_within_the_limit_are_no_offenders() -> None:
+    drift = {f"mood/m{i:02}": {**COMPARED, "stability_index": i / 10} for i in range(14)}
+    facts = dataclasses.replace(WHOLE, evidence={**EVIDENCE, "drift": drift})
+    (failed,) = (result for result in judge(facts, GateLimits(others={"drift_scores": 1.15})) if result.failure)
+    assert [text[:8] for text in failed.offenders] == ["mood/m13", "mood/m12"]
+
+
 def test_an_overridden_gate_fails_and_refuses_nothing() -> None:
     facts = dataclasses.replace(FACTS, rejected=9, removed=9)
     assert re.search("gate removed .*\n?gate rejected", refusal(judge(facts, GateLimits())) or "")
