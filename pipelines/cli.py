@@ -16,7 +16,7 @@ import click
 from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
 from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, machine_fault, print_error
 from pipelines.terminal.old_spellings import new_spelling
-from pipelines.terminal.signals import end_on_signals, end_process, sentence, stop_signal
+from pipelines.terminal.signals import end_on_signals, end_process, sentence, stop_signal, tells_the_end
 from pipelines.terminal.standard_output import OutputFailed, accept_every_text, open_closed_streams
 from pipelines.terminal.tracebacks import error_line, keep_traceback, show_traceback
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
@@ -149,7 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _failed(error, "memory is exhausted: give this process more, or raise `ulimit -v`", FAILED)
     if (number := stop_signal()) is None:
         return code
-    print_error(sentence(number))
+    if argv is not None or tells_the_end():
+        print_error(sentence(number))
     if argv is None:
         end_process(128 + number)
     return 128 + number

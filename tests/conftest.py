@@ -1,5 +1,6 @@
 """Fixtures that several test folders share."""
 
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +12,26 @@ from tests.support.gcs import gcs, gcs_server  # noqa: F401 - fixtures
 from tests.support.sealed import sealed_dataset, sealed_tables  # noqa: F401 - fixtures
 from tests.support.world import SHARED, World, make_world
 
-# A busy machine is no bug: examples are bounded in number, not in time.
-hypothesis.settings.register_profile("project", deadline=None)
+# A busy machine is no bug: examples are bounded in number, not in time. Each run tries the same examples, so that no
+# change is refused by chance; `make test-long` draws new ones (`--hypothesis-profile=explore`).
+BUSY = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("project", derandomize=True, **BUSY)
+hypothesis.settings.register_profile("explore", **BUSY)
 hypothesis.settings.load_profile("project")
+
+INHERITED = (
+    *("MAKE", "MFLAGS", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CI", "LANG", "LC_", "XDG_"),
+    *("GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_HOST", "AIP_", "TF_CONFIG", "AWS_", "PYTHONIOENCODING", "PYTHONUTF8"),
+)
+"""Beginnings of the variables of this shell that change what a command prints or reads."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Commands record nothing in the user's own folder of states."""
+    """Commands record nothing in the user's own folder, and see nothing of the shell that started the tests."""
     with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(INHERITED)]:
+            patch.delenv(name)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 

@@ -21,6 +21,8 @@ GRACE_S = 2.0
 """Seconds that the main thread has for an orderly end."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_telling = threading.Lock()
+"""Taken by the thread that says the last sentence, and never released."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -71,7 +73,7 @@ def _end_late(reader: int) -> None:
         return
     _State.number = _State.number or arrived[0]
     time.sleep(GRACE_S)
-    end_process(128 + arrived[0], sentence(arrived[0]))
+    end_process(128 + arrived[0], sentence(arrived[0]) if tells_the_end() else None)
 
 
 def _ends(number: int) -> bool:
@@ -105,6 +107,14 @@ def sentence(number: int) -> str:
     """What a command says when it was asked to end."""
     cause = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
     return f"{cause}; finished work is kept: run the same command again to resume"
+
+
+def tells_the_end() -> bool:
+    """Whether this thread says the last sentence. If another one does, that has a moment to end the process first."""
+    if _telling.acquire(blocking=False):
+        return True
+    time.sleep(GRACE_S)
+    return False
 
 
 def end_process(code: int, message: str | None = None) -> None:

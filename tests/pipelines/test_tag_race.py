@@ -40,7 +40,7 @@ def overtaken(world, monkeypatch):
 
 
 def test_the_loser_plans_again_and_publishes(world, tmp_path, overtaken, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("pipelines.jobs.tag.LONGEST_PAUSE_S", 0.0)
     alone = tag(world, tmp_path / "alone")
     overtaken(tmp_path / "table", 1)
     snapshot = tag(world, tmp_path / "table", "--max-removed-ratio", "1")

@@ -18,6 +18,7 @@ from pipelines.checks.machine import sandbox_findings
 from pipelines.checks.places import place_findings
 from pipelines.cli import main
 from pipelines.reading.doctor import parted
+from tests.support.waiting import PATIENCE_S
 from tests.support.world import make_world, tag
 
 
@@ -52,7 +53,7 @@ def test_a_limit_that_is_too_low_fails_doctor_and_tag(world, tmp_path, kind, lim
     tagging = ["tag", "--catalog", str(world.catalog), "--model", str(world.bundle), "--table", str(tmp_path / "t")]
     for words in [["doctor"]] if kind == resource.RLIMIT_NOFILE else [["doctor"], tagging]:
         command = [sys.executable, "-m", "pipelines.cli", *words]
-        done = subprocess.run(command, preexec_fn=lower, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, preexec_fn=lower, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 1 and name in done.stdout + done.stderr and "ulimit" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
 

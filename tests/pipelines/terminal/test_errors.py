@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.terminal.errors import machine_fault
+from tests.support.waiting import PATIENCE_S
 
 NUMBERS = [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOMEM]
 
@@ -50,7 +51,9 @@ def test_other_errors_are_bugs(error: Exception) -> None:
 
 def test_a_limit_on_file_sizes_ends_in_one_sentence(tmp_path: Path) -> None:
     words = f'"{sys.executable}" -m pipelines.cli synthesize --quiet --output "{tmp_path}/new" --tracks 2 --duration 30'
-    done = subprocess.run(["sh", "-c", f"ulimit -f 64; exec {words}"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -f 64; exec {words}"], capture_output=True, text=True, timeout=PATIENCE_S
+    )
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1 and "File too large" in line and "internal error" not in line
     assert not (tmp_path / "new" / "catalog.parquet").exists()

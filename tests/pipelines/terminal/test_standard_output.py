@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.cli import main
 from tests.support.published import fake_bundle, publish_table
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def table(tmp_path_factory):
 def run(words, stdout=subprocess.PIPE, **environment):
     command = [sys.executable, "-m", "pipelines.cli", *words]
     env = {**os.environ, **environment}
-    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=env, timeout=60)
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=env, timeout=PATIENCE_S)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -54,7 +55,7 @@ def test_a_command_that_made_something_has_done_it(tmp_path):
 
 def test_a_closed_output_is_one_line(table):
     shell = f'exec "{sys.executable}" -m pipelines.cli query "{table}" "SELECT 1" >&-'
-    done = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1 and done.stderr == "catalog-tagger: standard output cannot be written: it is closed\n"
 
 
@@ -63,7 +64,7 @@ def test_without_stderr_a_command_ends_as_ever(table, closed):
     """No other file gets the number of a closed stream, so nothing writes into it."""
     words = f'"{sys.executable}" -m pipelines.cli'
     shell = f'{words} query "{table}" "SELECT 1 AS x" --json {closed} && exec {words} query "{table}" "SELECT" {closed}'
-    done = subprocess.run(["sh", "-c", shell], stdout=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(["sh", "-c", shell], stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     assert json.loads(done.stdout) == [{"x": 1}] and done.returncode == 2
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.support.nightly import Killed, age, faults
+from tests.support.waiting import wait_until
 from transforms import storage
 from transforms.maintenance import leases
 from transforms.maintenance.leases import Busy, Launch, all_leases, held
@@ -68,9 +69,8 @@ def test_other_jobs_wait_for_an_exclusive_one(root):
     with held(root, "gc"):
         waiting = threading.Thread(target=tag)
         waiting.start()
-        while "tag" not in jobs(root):
-            time.sleep(0.01)
-        time.sleep(0.05)
+        wait_until(lambda: "tag" in jobs(root), "the other job has a lease")
+        time.sleep(0.05)  # what does not wait would be ahead here
         order.append("gc ends")
     waiting.join()
     assert order == ["gc ends", "tag"]
@@ -106,16 +106,27 @@ def test_the_lease_of_a_crashed_job_expires(root, table, monkeypatch, job):
 
 def test_a_lease_that_looks_dead_because_clocks_differ_is_seen_to_be_alive(root, table, monkeypatch):
     monkeypatch.setattr(leases, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(leases, "OBSERVED_S", 0.3)
+    beats = []
+
+    def beat_is_seen(event, seconds=None):
+        """In place of the observation, which takes long enough for a heartbeat: lasts until there was one."""
+        if seconds != leases.OBSERVED_S:
+            return wait(event, seconds)
+        count = len(beats)
+        wait_until(lambda: len(beats) > count + 1, "the lease gets another heartbeat")
+
     with held(root, "tag") as lease:
 
         def jump(*words):  # every heartbeat carries a time of long ago, as if this clock were behind
             write(*words)
-            age(table / "leases", 0) if lease.url not in words else os.utime(lease.url, (1, time.time() % 1e6))
+            if lease.url in words:
+                os.utime(lease.url, (1, len(beats) + 1))
+                beats.append(words)
 
-        write = storage.write_bytes
+        write, wait = storage.write_bytes, threading.Event.wait
         monkeypatch.setattr(storage, "write_bytes", jump)
-        time.sleep(0.1)
+        wait_until(lambda: beats, "a heartbeat carries a time of long ago")
+        monkeypatch.setattr(threading.Event, "wait", beat_is_seen)
         with pytest.raises(Busy, match=r"tag .* writes to"), held(root, "gc"):
             pytest.fail("it began")
         assert jobs(root) == ["tag"]
@@ -138,8 +149,7 @@ def test_a_heartbeat_that_fails_is_a_warning(root, monkeypatch, caplog):
 
     with held(root, "tag"):
         monkeypatch.setattr(storage, "write_bytes", down)
-        while "could not be renewed" not in caplog.text:
-            time.sleep(0.01)
+        wait_until(lambda: "could not be renewed" in caplog.text, "the warning is there")
     assert jobs(root) == []
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.cli import main
 from tests.support.nightly import Killed, age, faults, tag_nightly
+from tests.support.waiting import wait_until
 from transforms.maintenance import leases
 from transforms.table.reader import open_snapshot
 from transforms.table.sql import duckdb_statements
@@ -22,11 +23,13 @@ class Poller(threading.Thread):
     def __init__(self, table: Path) -> None:
         super().__init__(daemon=True)
         self.table, self.seen, self.problem, self.end = table, set[int](), "", threading.Event()
+        self.polls = 0
 
     def run(self) -> None:
         try:
             while not self.end.is_set():
                 self._poll()
+                self.polls += 1
         except Exception as error:  # noqa: BLE001 - whatever a reader meets is a problem
             self.problem = repr(error)
 
@@ -46,8 +49,12 @@ class Poller(threading.Thread):
         self.seen.add(reader.manifest.number)
 
     def wait_for(self, number: int) -> None:
-        while number not in self.seen and not self.problem:
-            self.end.wait(0.01)
+        wait_until(lambda: number in self.seen or self.problem, f"snapshot {number} is read")
+
+    def finish_poll(self, _: float) -> None:
+        """In place of the time that readers are given: returns when what is being read now has been read."""
+        now = self.polls
+        wait_until(lambda: self.polls > now or self.problem, "a reader ends")
 
 
 @pytest.fixture
@@ -70,6 +77,7 @@ def test_polling_readers(table, bundle, poller, monkeypatch):
             main(["gc", str(table), *words])
         age(table / "leases", leases.EXPIRES_S + 60)
         assert main(["gc", str(table), *words]) == 0
+    monkeypatch.setattr("transforms.maintenance.takedown._sleep", poller.finish_poll)
     gone = ["--track-id", "t0", "--track-id", "new-2", "--apply"]
     assert main(["purge", str(table), *gone, "--reader-grace", "2s"]) == 0
     assert main(["gc", str(table), *words]) == 0
