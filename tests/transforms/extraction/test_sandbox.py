@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.poison import FORGERIES, HEAVY
 from tests.support.synth import SPEC, encode, music_file, sine
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 from transforms.audio.errors import Empty, MemoryLimit, TrackError
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction.child_process import SandboxError, warn_once
@@ -60,7 +60,7 @@ def test_features_are_those_of_the_function(sandbox):
 
 def test_the_cost_is_told(sandbox):
     cost = sandbox.submit(music_file("mp3", 8.0)).result().cost
-    assert cost.decode_ms > 0 and 0 <= cost.features_ms < 5_000 and 20e6 < cost.peak_bytes < 300e6
+    assert cost.decode_ms > 0 and 0 <= cost.features_ms < 1e3 * PATIENCE_S and 20e6 < cost.peak_bytes < 300e6
     assert 1_000 < cost.core_us < 5_000_000
 
 
