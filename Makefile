@@ -28,7 +28,7 @@ test: setup  ## all tests that CI runs
 	$(PYTEST) -n 2 --dist worksteal -m 'not long'
 
 test-long: setup  ## fuzzing, chaos and scale runs that take long
-	$(PYTEST) -m long
+	$(PYTEST) -m long --hypothesis-profile=explore -o faulthandler_timeout=7200
 
 test-engines: setup engines  ## the same rows on Prism and a Flink job server; Spark reads the tables
 	$(PYTEST) tests/engines

@@ -17,7 +17,7 @@ QUERY = ["duckdb>=2,<3", "fsspec>=2024.6"]
 # `tfrecord` is another implementation that tests compare ours with. Nothing else uses it: it cannot be imported in one
 # process with TensorFlow, and it does not verify checksums (docs/decisions/0003-*.md). `psutil` is for benchmarks.
 TEST = [
-    "pytest>=8",
+    "pytest>=9",
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "imageio-ffmpeg>=0.6",

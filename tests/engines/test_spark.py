@@ -46,6 +46,7 @@ def test_spark_reads_what_is_printed(tmp_path):
     assert "bucket" not in columns and "run" not in columns
 
 
+@pytest.mark.long
 def test_spark_verifies_the_pages_that_it_reads(tmp_path):
     publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 12)
     snapshot = open_snapshot(str(tmp_path / "table"))
@@ -63,6 +64,7 @@ def test_spark_verifies_the_pages_that_it_reads(tmp_path):
     assert "CRC checksum verification failed" in spark_answer(script)
 
 
+@pytest.mark.long
 def test_spark_reads_every_further_column(tmp_path):
     stored = stored_rows(write_catalog(tmp_path))
     (tmp_path / "tracks.parquet").write_bytes(parquet_bytes(stored))

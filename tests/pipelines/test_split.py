@@ -179,6 +179,7 @@ def test_bad_rows_stop_it_and_outputs_are_not_replaced(tmp_path, capsys):
     assert (tmp_path / "s.parquet").read_bytes() == b"mine"
 
 
+@pytest.mark.long
 def test_real_jamendo_is_more_even_than_its_official_split(meta, tmp_path):
     folder = meta / "mtg-jamendo"
     tables = [str(folder / "autotagging_reconstructed.tsv")]

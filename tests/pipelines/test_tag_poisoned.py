@@ -1,6 +1,7 @@
 """`tag` in a process of its own among native poison pills: each costs its own track, and no process stays behind."""
 
 import collections
+import dataclasses
 import os
 import subprocess
 import sys
@@ -17,29 +18,45 @@ from transforms.table.snapshots import Snapshot, current_snapshot
 
 ROOT = Path(__file__).parents[2]
 PILLS = (b"segfault", b"abort", b"endless loop", b"8 GB", b"descriptor leak", b"fork bomb")
-TRACKS, EACH = 1_000, 5
 
 
-def _content(number: int) -> bytes:
+@dataclasses.dataclass(frozen=True)
+class Poisoned:
+    """A catalog of so many tracks, so many pills of each kind among them; the folder and the finished job."""
+
+    tracks: int
+    each: int
+    folder: Path
+    done: subprocess.CompletedProcess
+
+
+def _content(number: int, each: int) -> bytes:
     """What the file of a track holds: every 28th is a pill, one kind after the other."""
-    pill = number % 28 == 14 and number < 28 * len(PILLS) * EACH
+    pill = number % 28 == 14 and number < 28 * len(PILLS) * each
     return PILLS[number // 28 % len(PILLS)] if pill else b"good\n%d" % number
 
 
-def _write_catalog(folder: Path) -> Path:
-    ids = [f"track-{number:04d}" for number in range(TRACKS)]
+def _write_catalog(folder: Path, tracks: int, each: int) -> Path:
+    ids = [f"track-{number:04d}" for number in range(tracks)]
     (folder / "audio").mkdir()
     for number, name in enumerate(ids):
-        (folder / "audio" / name).write_bytes(_content(number))
+        (folder / "audio" / name).write_bytes(_content(number, each))
     pq.write_table(pa.table({"track_id": ids, "uri": [f"audio/{name}" for name in ids]}), folder / "catalog.parquet")
     return folder / "catalog.parquet"
 
 
-@pytest.fixture(scope="module")
-def poisoned(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess, Path]:
-    """The finished job, and the folder that it and its children have in their environment."""
-    folder = tmp_path_factory.mktemp("poisoned")
-    flags = ["--catalog", str(_write_catalog(folder)), "--model", str(world.bundle), "--table", str(folder / "table")]
+@pytest.fixture(scope="module", params=[(200, 1), pytest.param((1_000, 5), marks=pytest.mark.long)])
+def poisoned(world: World, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Poisoned:
+    """The job and its children have the folder in their environment."""
+    (tracks, each), folder = request.param, tmp_path_factory.mktemp("poisoned")
+    flags = [
+        "--catalog",
+        str(_write_catalog(folder, tracks, each)),
+        "--model",
+        str(world.bundle),
+        "--table",
+        str(folder / "table"),
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.poisoned_tag", "tag", *flags],
         cwd=ROOT,
@@ -47,7 +64,7 @@ def poisoned(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[su
         capture_output=True,
         text=True,
     )
-    return done, folder
+    return Poisoned(tracks, each, folder, done)
 
 
 def _snapshot(folder: Path) -> Snapshot:
@@ -56,19 +73,24 @@ def _snapshot(folder: Path) -> Snapshot:
     return snapshot
 
 
-def test_the_job_ends_well(poisoned) -> None:
-    done, folder = poisoned
-    assert done.returncode == 0, done.stderr
-    counts = _snapshot(folder).run.counts
-    assert (counts["catalog"], counts["tagged"], counts["rejected"]) == (TRACKS, TRACKS - 30, 30)
+def test_the_job_ends_well(poisoned: Poisoned) -> None:
+    assert poisoned.done.returncode == 0, poisoned.done.stderr
+    counts, pills = _snapshot(poisoned.folder).run.counts, len(PILLS) * poisoned.each
+    assert (counts["catalog"], counts["tagged"], counts["rejected"]) == (
+        poisoned.tracks,
+        poisoned.tracks - pills,
+        pills,
+    )
 
 
-def test_every_pill_is_one_reject_with_its_reason(poisoned) -> None:
-    rows = read_table(poisoned[1] / "table", _snapshot(poisoned[1]), "ledger").to_pylist()
-    contents = [_content(int(row["track_id"].removeprefix("track-"))) for row in rows]
+def test_every_pill_is_one_reject_with_its_reason(poisoned: Poisoned) -> None:
+    rows = read_table(poisoned.folder / "table", _snapshot(poisoned.folder), "ledger").to_pylist()
+    contents = [_content(int(row["track_id"].removeprefix("track-")), poisoned.each) for row in rows]
     assert [row["reason"] for row in rows] == [REASONS.get(content) for content in contents]
-    assert collections.Counter(content for content in contents if content in PILLS) == dict.fromkeys(PILLS, EACH)
+    assert collections.Counter(content for content in contents if content in PILLS) == dict.fromkeys(
+        PILLS, poisoned.each
+    )
 
 
-def test_no_process_is_left_after_the_end(poisoned) -> None:
-    wait_until(lambda: not processes_with(poisoned[1]), "no process is left")
+def test_no_process_is_left_after_the_end(poisoned: Poisoned) -> None:
+    wait_until(lambda: not processes_with(poisoned.folder), "no process is left")

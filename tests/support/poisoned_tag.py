@@ -14,7 +14,7 @@ from transforms.extraction import chunk_extractor as extraction
 from transforms.extraction.sandbox import Sandbox
 from transforms.features.spec import FeatureSpec
 
-WALL_S = 3.0
+WALL_S = 5.0
 
 
 @functools.cache

@@ -15,8 +15,8 @@ _SECRET = (
     r"|googleaccessid|awsaccesskeyid|key-pair-id"
 )
 _VALUE = r"[^\s&]+?(?=['\"]?[:;,.)\]}>]*(?:[\s&]|$))"
-_START = r"((?i://|\b[a-z][a-z\d+.-]+:/(?!/)))"
-"""What comes before the user in a URL. A URL that was taken for a path has lost a slash."""
+_START = r"((?i://|\b[a-z][a-z\d+.-]{1,40}:/(?!/)))"
+"""What comes before the user in a URL. A URL that was taken for a path has lost a slash. No scheme is longer."""
 _RULES = (
     # Up to the last @ of the word, because users write passwords with / and @ as they are.
     (rf"{_START}[^\s:/?#<>@]*:(?!\d+(?:[/?#\s'\"]|$))[^\s<>]{{0,1000}}@", rf"\1{HIDDEN}@"),

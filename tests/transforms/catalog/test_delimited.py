@@ -17,7 +17,9 @@ from transforms.catalog.delimited.table import open_text_table
 
 NAMES = ("id", "uri", "title", "genre")
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
-ONE_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+ONE_FOLDER = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=60
+)
 
 words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters='",;|\t'), min_size=1)
 """Text without separators, quotes and line ends."""

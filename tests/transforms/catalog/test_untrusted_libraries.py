@@ -84,7 +84,9 @@ def test_what_is_no_library_is_one_sentence(tmp_path, data, message):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_any_damage_gives_rows_or_one_error(tmp_path, data):
     read = data.draw(st.sampled_from(list(XML)))
     content = bytearray(XML[read])
@@ -196,7 +198,9 @@ def test_a_huge_value_is_refused_and_one_that_is_not_read_costs_nothing(tmp_path
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_any_damage_of_a_database_gives_rows_or_one_error(tmp_path, data):
     path = tmp_path / "library.db"
     if not path.exists():

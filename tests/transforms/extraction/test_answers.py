@@ -3,17 +3,28 @@
 import itertools
 import json
 import math
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import poison
 from tests.support.synth import SPEC
 from transforms.audio.errors import TrackError
 from transforms.audio.limits import Limits
-from transforms.extraction.answers import MOST_TEXT, PARENTS_REASONS, parse_answer, plain_text
-from transforms.extraction.protocol import Garbled
+from transforms.extraction.answers import (
+    MOST_HEAD_BYTES,
+    MOST_TEXT,
+    PARENTS_REASONS,
+    most_body_bytes,
+    parse_answer,
+    plain_text,
+)
+from transforms.extraction.protocol import Garbled, receive
 
 LIMITS, NUMBER = Limits(), 7
 COST = {"decode_ms": 1, "features_ms": 1, "peak_bytes": 1, "core_us": 1}
@@ -36,6 +47,24 @@ def body(starts=(0.0,), patch=0.0):
 
 def parsed(head, data=None):
     return parse_answer(NUMBER, json.loads(json.dumps(head)), body() if data is None else data, SPEC, LIMITS)
+
+
+@pytest.mark.parametrize("forgery", poison.FORGERIES)
+def test_an_answer_that_cannot_be_true_is_garbled(forgery, monkeypatch):
+    """As it comes out of the pipe that a child writes it to; `test_sandbox.py` lets children do so."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(sys, "argv", ["child", "0", str(writing)])
+    monkeypatch.setattr(poison, "_NUMBERS", [NUMBER])
+    with ThreadPoolExecutor(1) as child:
+        sent = child.submit(poison.FORGERIES[forgery])
+        try:
+            with pytest.raises(Garbled):
+                answer = receive(reading, most_head=MOST_HEAD_BYTES, most_body=most_body_bytes(SPEC))
+                parse_answer(NUMBER, *answer, SPEC, LIMITS)
+        finally:
+            os.close(reading)
+        assert sent.exception() is None or isinstance(sent.exception(), BrokenPipeError)
+    os.close(writing)
 
 
 ANYTHING = st.recursive(

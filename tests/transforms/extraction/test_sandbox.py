@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.poison import FORGERIES, HEAVY
 from tests.support.synth import SPEC, encode, music_file, sine
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 from transforms.audio.errors import Empty, MemoryLimit, TrackError
 from transforms.audio.limits import MIB, Limits
 from transforms.extraction.child_process import SandboxError, warn_once
@@ -60,7 +60,7 @@ def test_features_are_those_of_the_function(sandbox):
 
 def test_the_cost_is_told(sandbox):
     cost = sandbox.submit(music_file("mp3", 8.0)).result().cost
-    assert cost.decode_ms > 0 and 0 <= cost.features_ms < 5_000 and 20e6 < cost.peak_bytes < 300e6
+    assert cost.decode_ms > 0 and 0 <= cost.features_ms < 1e3 * PATIENCE_S and 20e6 < cost.peak_bytes < 300e6
     assert 1_000 < cost.core_us < 5_000_000
 
 
@@ -219,7 +219,13 @@ def test_where_the_kernel_cannot_confine_children_the_first_says_so(caplog):
     ]
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
+SOME = ("a fraction of 7", "more patches than planned", "the answer to another request", "a detail of a megabyte")
+"""`test_answers.py` gives every one of them to what reads answers."""
+
+
+@pytest.mark.parametrize(
+    "forgery", [name if name in SOME else pytest.param(name, marks=pytest.mark.long) for name in FORGERIES]
+)
 def test_an_answer_that_cannot_be_true_is_a_crash(poisoned, forgery):
     bad, good = poisoned.submit(forgery.encode()), poisoned.submit(b"good")
     assert (reason_of(bad), reason_of(good)) == ("crash", "tagged")
