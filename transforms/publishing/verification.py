@@ -177,6 +177,8 @@ def _row_problems(table: pa.Table, file: DataFile) -> Iterator[str]:
     if not sorted_.equals(table.select([name for name, _ in keys])):
         yield f"{file.path}: rows are not sorted by {', '.join(name for name, _ in keys)}"
     for field in TABLES[file.table]:
+        if field.name not in table.column_names:  # in files of earlier versions
+            continue
         column = table[field.name]
         if not field.nullable and column.null_count:
             yield f"{file.path}: column {field.name} has {column.null_count} nulls"

@@ -125,10 +125,13 @@ class Taxonomy:
 
     @functools.cached_property
     def other_ids(self) -> Mapping[str, tuple[str, ...]]:
-        """Tag id -> its aliases and the earlier ids that it replaces, sorted. An id of several tags was split."""
+        """Tag id -> its aliases and the earlier ids that it replaces, sorted. An id of several tags was split.
+
+        An id that was split so that a part of it is a dropped tag is omitted: no tags have all its tracks.
+        """
         found = {tag.id: set(tag.aliases) for tag in self.tags}
         for old, new in self.replaced.items():
-            for tag in found.keys() & set(new):
+            for tag in new if found.keys() >= set(new) else ():
                 found[tag].add(old)
         return {tag: tuple(sorted(names)) for tag, names in found.items()}
 
