@@ -49,7 +49,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         write_fake_bundle(str(folder / name), version, FeatureSpec())
         sides = {side: [example(n, SPEC, version) for n in ns] for side, ns in (("train", (0, 1)), ("test", (2,)))}
         found |= {f"{name}-bundle": str(folder / name)}
-        found |= {f"{name}-dataset": write_dataset(folder / f"{name}-data", sides, SPEC, version)}
+        found |= {f"{name}-dataset": str(write_dataset(folder / f"{name}-data", sides, SPEC, version))}
         publish_table(folder / "table", load_bundle(str(folder / name)), 12)
     return found | {"old-table": f"{folder / 'table'}@1", "new-table": str(folder / "table")}
 
