@@ -1,5 +1,6 @@
 """`taxonomy diff`: what a change of a taxonomy means, for files, bundles, datasets and tables."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from models.bundles.tagger_bundle import load_bundle
 from pipelines.cli import main
 from pipelines.synthesis.catalog import taxonomy
 from tests.support.published import publish_table
-from tests.support.tiny import SPEC, example, write_dataset
+from tests.transforms.dataset.test_manifest import manifest
 from transforms.features.spec import FeatureSpec
 from transforms.table.reader import open_snapshot
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -47,9 +48,10 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         found[f"{name}.yaml"] = str(folder / f"{name}.yaml")
         (folder / f"{name}.yaml").write_text(version.to_yaml())
         write_fake_bundle(str(folder / name), version, FeatureSpec())
-        sides = {side: [example(n, SPEC, version) for n in ns] for side, ns in (("train", (0, 1)), ("test", (2,)))}
+        dataset = folder / f"{name}-data"
+        dataclasses.replace(manifest(), taxonomy=version).write(str(dataset))
         found |= {f"{name}-bundle": str(folder / name)}
-        found |= {f"{name}-dataset": str(write_dataset(folder / f"{name}-data", sides, SPEC, version))}
+        found |= {f"{name}-dataset": str(dataset)}
         publish_table(folder / "table", load_bundle(str(folder / name)), 12)
     return found | {"old-table": f"{folder / 'table'}@1", "new-table": str(folder / "table")}
 
