@@ -6,11 +6,15 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from models.evaluation.floors import compare_with_snapshot
 from pipelines.cli import main
+from pipelines.inputs.flags import Arguments
 from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.jobs.evaluate import _of_table
 from pipelines.jobs.prepare import summary
 from pipelines.synthesis.catalog import make_tracks, taxonomy
 from tests.support.published import catalog_rows, fake_bundle, publish_table
@@ -20,6 +24,7 @@ from transforms.dataset.manifest import DatasetManifest
 from transforms.dataset.page import dataset_page
 from transforms.dataset.plan import TrackOutcome
 from transforms.dataset.stats import DatasetStats
+from transforms.table.reader import open_snapshot
 from transforms.taxonomy.hierarchy import Taxonomy, load_taxonomy
 
 YAML = """
@@ -96,21 +101,36 @@ def test_datasets() -> None:
     assert DatasetManifest.from_json(document).redirected_tags == {}
 
 
-def test_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document = taxonomy()
-    text = json.dumps(document).replace("instrument/drums", "instrument/kit")
-    version = Taxonomy.from_json({**json.loads(text), "redirects": {"instrument/drums": "instrument/kit"}})
-    bundle = fake_bundle(tmp_path / "bundle", version)
-    publish_table(tmp_path / "table", bundle, 24)
+RENAMED = {"instrument/drums": "instrument/kit", "mood/warm": "mood/cosy"}
+
+
+def test_evaluate(tmp_path: Path) -> None:
+    """Labels, and the scores of a table that was tagged under the earlier ids."""
+    text = json.dumps(taxonomy())
+    for old, new in RENAMED.items():
+        text = text.replace(old, new)
+    version = Taxonomy.from_json({**json.loads(text), "redirects": RENAMED})
+    earlier, bundle = fake_bundle(tmp_path / "earlier"), fake_bundle(tmp_path / "bundle", version)
+    publish_table(tmp_path / "old", earlier, 24)
+    publish_table(tmp_path / "new", bundle, 24)
     rows = catalog_rows(make_tracks(24, 0))
     pq.write_table(rows, tmp_path / "catalog.parquet")
-    words = [f"--{name}={tmp_path / place}" for name, place in (("table", "table"), ("model", "bundle"))]
-    words += [f"--catalog={tmp_path / 'catalog.parquet'}", f"--output={tmp_path / 'out'}", "--resamples=20"]
-    assert main(["evaluate", *words, "--json", "--quiet"]) == 0
-    annotated = sum(entry["tag"] == "instrument/drums" for tags in rows["tags"].to_pylist() for entry in tags or ())
-    notes = json.loads(capsys.readouterr().out)["notes"]
-    assert annotated > 5
-    assert f"earlier ids, counted for the tags that replace them: instrument/drums {annotated} tracks" in notes
-    rated = pq.read_table(tmp_path / "out" / "tags.parquet").to_pylist()
-    (positives,) = {row["positives"] for row in rated if row["tag"] == "instrument/kit" and row["slice"] == "all"}
-    assert positives == annotated
+    places = {name: str(tmp_path / name) for name in ("new", "bundle", "catalog.parquet")}
+    args = Arguments(
+        table=places["new"],
+        model=places["bundle"],
+        catalog=places["catalog.parquet"],
+        dataset=None,
+        split_column=None,
+        split="test",
+        unknown_tags="fail",
+    )
+    found = _of_table(args)
+    carried = Counter(entry["tag"] for tags in rows["tags"].to_pylist() for entry in tags or ())
+    drums, warm = (carried[old] for old in RENAMED)
+    line = f"earlier ids, counted for the tags that replace them: instrument/drums {drums}, mood/warm {warm} tracks"
+    assert drums > warm > 3 and line in found.notes
+    assert np.count_nonzero(found.examined.targets[:, version.index["instrument/kit"]]) == drums
+    compared = compare_with_snapshot(bundle, found.examined, found.track_ids, open_snapshot(str(tmp_path / "old")))
+    same = compare_with_snapshot(bundle, found.examined, found.track_ids, open_snapshot(places["new"]))
+    assert compared == same and compared.own == compared.theirs and compared.tags > 20
