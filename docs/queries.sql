@@ -1,6 +1,7 @@
 -- Typical questions, for DuckDB: run them with catalog-tagger query TABLE "...",
 -- or after catalog-tagger sql TABLE --engine duckdb. Questions 6 and 7 compare with the snapshot before (previous_...),
 -- and in catalog-tagger query, snapshot_3_tracks and so on are the tables of snapshot 3.
+-- The view tag_ids has each id of a tag, also earlier ones: JOIN tag_ids ON id = 'mood/old' finds the tag of today.
 -- Tags and ids are those of `make demo`; replace them with your own.
 
 -- 1. Which tags are most frequent?
@@ -51,13 +52,27 @@ GROUP BY ALL
 ORDER BY tracks DESC, before, now;
 
 -- 7. Which tags did tracks gain or lose since the snapshot before? Only tracks of both snapshots count. A tag that left
--- the taxonomy is lost by all its tracks; a new one is gained.
+-- the taxonomy is lost by all its tracks; a new one is gained. tag_ids follows a tag that was renamed or merged.
 WITH kept AS (SELECT track_id FROM tracks SEMI JOIN previous_tracks USING (track_id)),
+  renamed AS (
+    SELECT id, min(tag) AS tag
+    FROM tag_ids
+    WHERE id IN (SELECT tag FROM previous_taxonomy) AND id NOT IN (SELECT tag FROM taxonomy)
+    GROUP BY id
+    HAVING count(*) = 1
+  ),
   now AS (SELECT track_id, tag, score, is_positive FROM track_tags SEMI JOIN kept USING (track_id)),
-  before AS (SELECT track_id, tag, score, is_positive FROM previous_track_tags SEMI JOIN kept USING (track_id))
+  before AS (
+    SELECT p.track_id, coalesce(r.tag, p.tag) AS tag, max(p.score) AS score, bool_or(p.is_positive) AS is_positive
+    FROM previous_track_tags AS p
+    SEMI JOIN kept ON kept.track_id = p.track_id
+    LEFT JOIN renamed AS r ON r.id = p.tag
+    GROUP BY ALL
+  )
 SELECT tag,
   CASE WHEN tag NOT IN (SELECT tag FROM taxonomy) THEN 'removed'
-    WHEN tag NOT IN (SELECT tag FROM previous_taxonomy) THEN 'new' ELSE 'kept' END AS in_taxonomy,
+    WHEN tag IN (SELECT tag FROM previous_taxonomy) THEN 'kept'
+    WHEN tag IN (SELECT tag FROM renamed) THEN 'renamed' ELSE 'new' END AS in_taxonomy,
   count(*) FILTER (now.is_positive AND NOT coalesce(before.is_positive, false)) AS gained,
   count(*) FILTER (before.is_positive AND NOT coalesce(now.is_positive, false)) AS lost,
   round(max(abs(now.score - before.score)), 4) AS largest_move

@@ -37,6 +37,9 @@ COMMANDS = {
         "Report each tag's number of tracks and artists, the tags it co-occurs with, and contradictory annotations; "
         "drop tags that too few artists carry.",
     ),
+    "taxonomy": Entry(
+        "taxonomy", "Compare two versions of a taxonomy: what a change means for heads, tags and tables."
+    ),
     "split": Entry(
         "split", "Split a catalog by artist so that every tag gets its share, for `prepare --split-column`."
     ),

@@ -53,7 +53,8 @@ MAY_IMPORT = {
     "models.fitting": f"bundles embedding scoring splits table telemetry {GROUND}",
     "models.training": f"trunks bundles embedding scoring dataset features telemetry {GROUND}",
     "models.evaluation": (
-        f"training fitting trunks bundles embedding scoring dataset splits table telemetry transforms.reports {GROUND}"
+        f"training fitting trunks bundles embedding scoring dataset splits table taxonomy telemetry transforms.reports "
+        f"{GROUND}"
     ),
     "models": f"{MODELS} {PURE}",
     "pipelines.terminal": "extraction storage formats telemetry",

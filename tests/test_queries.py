@@ -18,6 +18,7 @@ from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import TABLES
 from transforms.table.duckdb_views import check_question, connect
 from transforms.table.reader import open_snapshot
+from transforms.table.sql import tag_ids_view
 from transforms.taxonomy.hierarchy import Taxonomy
 
 TEXT = (Path(__file__).parents[1] / "docs" / "queries.sql").read_text(encoding="utf-8")
@@ -102,6 +103,8 @@ def test_invented_tables(seed):
         connection.execute("SET TimeZone = 'UTC'")
         for name, found in rows.items():
             connection.register(name, pa.Table.from_pylist(found, _schema(name)))
+        for prefix in ("", "previous_"):
+            connection.execute(tag_ids_view(prefix))
         for number, sql in QUERIES.items():
             answer, wanted = connection.sql(sql).fetchall(), ORACLES[number](rows)
             assert _same(answer, wanted), (number, answer, wanted)
@@ -142,6 +145,9 @@ def invented(rng):
         for earlier, row in pairwise(taxonomy_rows):
             if row["kind"] == "multilabel" and earlier["category"] == row["category"] and rng.random() < 0.6:
                 row["parents"] = [earlier["tag"]]
+        gone = [tag for _, tags in KINDS.values() for tag in tags if tag not in {row["tag"] for row in taxonomy_rows}]
+        for row in taxonomy_rows:
+            row["other_ids"] = _maybe(rng, [tag for tag in gone if rng.random() < 0.15], 0.9)
         rows[f"{prefix}tracks"] = [_track(rng, track_id) for track_id in tracks]
         rows[f"{prefix}taxonomy"] = taxonomy_rows
         rows[f"{prefix}embeddings"] = [

@@ -233,6 +233,7 @@ def manifest_of(
         none=dict(stats.none),
         conflicts=dict(stats.conflicts),
         unknown_tags=stats.unknown_tags(),
+        redirected_tags=dict(sorted(stats.redirected.items())),
         groups={"all": sum(groups.values()), "shared": groups.get(True, 0)},
     )
 

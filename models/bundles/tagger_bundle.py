@@ -118,6 +118,7 @@ class Bundle(TrunkBundle, Tagging):
                 "calibration": json.dumps(self._calibration(index), sort_keys=True),
                 "support": facts.support,
                 "metrics": json.dumps(facts.metrics, sort_keys=True),
+                "other_ids": list(self.taxonomy.other_ids[tag.id]),
             }
             for index, (tag, facts) in enumerate(zip(self.taxonomy.tags, self.tags, strict=True))
         ]

@@ -15,6 +15,7 @@ from models.evaluation.published_scores import read_predictions
 from models.fitting.tagger import TAGGER
 from models.scoring import metrics
 from transforms.table.reader import SnapshotReader
+from transforms.taxonomy.versions import fates_of
 
 FLOOR_METRICS = ("roc_auc", "pr_auc", "f1", "precision", "recall")
 """Metrics of which more is better."""
@@ -101,7 +102,7 @@ class SnapshotComparison:
 def compare_with_snapshot(
     bundle: Bundle, examined: ExaminedTracks, ids: Sequence[str], snapshot: SnapshotReader
 ) -> SnapshotComparison:
-    """Rates the bundle and a snapshot on the labelled tracks that the snapshot has.
+    """Rates the bundle and a snapshot on the labelled tracks that the snapshot has. Renamed tags are the same tags.
 
     Args:
       examined: the labelled tracks with the bundle's scores.
@@ -111,7 +112,8 @@ def compare_with_snapshot(
       BundleError: the snapshot has none of the tracks or none of the tags, or was tagged with `--top-k`.
     """
     theirs = read_predictions(snapshot, ids)
-    place = {tag: column for column, tag in enumerate(theirs.tag_ids)}
+    now = fates_of(theirs.tag_ids, bundle.taxonomy).renamed
+    place = {now.get(tag, tag): column for column, tag in enumerate(theirs.tag_ids)}
     columns = [column for column, tag in enumerate(bundle.taxonomy.tag_ids) if tag in place]
     rows = {track: row for row, track in enumerate(ids)}
     if not theirs.track_ids or not columns:

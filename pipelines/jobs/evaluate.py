@@ -7,6 +7,7 @@ catalog-tagger evaluate --model bundle --table table --catalog catalog.parquet -
 import dataclasses
 import datetime
 import importlib.util
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from models.evaluation.summary import Resampling, evaluate
 from models.scoring.formatting import with_interval
 from pipelines.inputs.flags import Arguments, user_and_host
 from pipelines.inputs.kinds import check_writes
-from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.inputs.labelled_tracks import catalog_labels, redirected_lines
 from pipelines.inputs.numbers import number_in
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, REFUSED, CommandFailed, UsageError, checked
@@ -206,26 +207,30 @@ def _of_dataset(args: Arguments) -> _Found:
     manifest = read_manifest(args.dataset)
     predicted = predict(args.model, args.dataset, manifest, args.split)
     source = {"catalog": manifest.catalog_digest}
-    return _Found(predicted.bundle, predicted.examined, predicted.track_ids, source, predicted.notes())
+    notes = [*predicted.notes(), *redirected_lines(manifest.redirected_tags)]
+    return _Found(predicted.bundle, predicted.examined, predicted.track_ids, source, notes)
 
 
 def _of_table(args: Arguments) -> _Found:
     """Reads the scores of a table's newest snapshot, and the labels of its tracks."""
     bundle, snapshot = load_bundle(args.model), open_snapshot(args.table)
+    redirected: Counter[str] = Counter()
     if args.dataset is not None:
         manifest = read_manifest(args.dataset)
         check_taxonomy(bundle, manifest)
+        redirected.update(manifest.redirected_tags)
         labels: Iterable[TrackLabels] = dataset_labels(args.dataset, manifest)
     else:
-        labels = catalog_labels(args.catalog, bundle.taxonomy, args.split_column, "evaluated", args.unknown_tags)
+        given = args.catalog, bundle.taxonomy, args.split_column, "evaluated", args.unknown_tags
+        labels = catalog_labels(*given, redirected)
     published = examine_table(bundle, snapshot, labels, args.split)
     source = {
         "labels": storage.redact(args.dataset or args.catalog),
         "table": storage.redact(args.table),
         "snapshot": f"{snapshot.manifest.number}, content {snapshot.manifest.run.content_hash}",
     }
-    ids = published.track_ids
-    return _Found(bundle, published.examined, ids, source, published.notes(), bool(published.cut))
+    notes = [*published.notes(), *redirected_lines(redirected)]
+    return _Found(bundle, published.examined, published.track_ids, source, notes, bool(published.cut))
 
 
 def average_lines(averages: Sequence[Mapping[str, Any]]) -> Iterator[str]:

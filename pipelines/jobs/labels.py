@@ -15,6 +15,7 @@ from pipelines.inputs.catalog import (
 )
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
+from pipelines.inputs.labelled_tracks import redirected_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.visible import printable
@@ -89,4 +90,5 @@ def summary(found: dict[str, Any]) -> str:
         lines.append(f"{len(found['dropped'])} tags dropped, with fewer than {found['min_artists']} artists")
     if found["unknown_tags"]:
         lines.append(f"{len(found['unknown_tags'])} tags are not in the taxonomy")
+    lines += redirected_lines(found["redirected_tags"])
     return "\n".join(lines)

@@ -269,6 +269,7 @@ def _answer(manifest: DatasetManifest, output: str, before: str = "") -> Answer:
         "splits": manifest.splits,
         "shards": len(manifest.shards),
         "rejects": manifest.rejects,
+        "redirected_tags": manifest.redirected_tags,
         "feature_id": manifest.feature_id,
         "taxonomy_id": manifest.taxonomy_id,
     }
@@ -284,7 +285,7 @@ def summary(manifest: DatasetManifest) -> str:
         ", ".join(f"{split} {count}" for split, count in manifest.splits.items())
         + f" in {len(manifest.shards)} shards",
     ]
-    for name in ("rejects", "none", "conflicts", "unknown_tags"):
+    for name in ("rejects", "none", "conflicts", "unknown_tags", "redirected_tags"):
         counted = sorted(getattr(manifest, name).items(), key=lambda item: (-item[1], item[0]))
         if counted:
             lines.append(f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {count}" for key, count in counted[:20]))

@@ -1,5 +1,6 @@
 """Fits new heads on the embeddings of a published table."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from models.bundles.tagger_bundle import load_bundle
@@ -8,7 +9,7 @@ from models.refit import RefittedBundle, refit
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.heads import head_options
 from pipelines.inputs.kinds import check_writes
-from pipelines.inputs.labelled_tracks import catalog_labels
+from pipelines.inputs.labelled_tracks import catalog_labels, redirected_lines
 from pipelines.reports.bundle_answer import bundle_answer
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, checked
@@ -24,8 +25,9 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Fits the heads and writes the bundle."""
     check_label_sources(args)
     check_writes("--output", args.output, "bundle")
+    redirected: Counter[str] = Counter()
     try:
-        found = _refit(args)
+        found = _refit(args, redirected)
     except (BundleError, DatasetError) as error:
         raise CommandFailed(str(error)) from error
     counts = (
@@ -35,6 +37,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     )
     before = ["the same command has already fitted this bundle"] if found.is_old else []
     before += [f"{count} {meaning}" for count, meaning in counts if count]
+    before += redirected_lines(redirected)
     return bundle_answer(args.output, found.bundle, found.metrics, before=before)
 
 
@@ -50,18 +53,20 @@ def check_label_sources(args: Arguments) -> None:
         raise UsageError("--taxonomy and --split-column need --catalog")
 
 
-def _refit(args: Arguments) -> RefittedBundle:
+def _refit(args: Arguments, redirected: Counter[str]) -> RefittedBundle:
     options = head_options(args)
     snapshot = open_snapshot(args.table)
-    taxonomy, labels = _labels(args)
+    taxonomy, labels = _labels(args, redirected)
     checked(options.precisions, taxonomy.tag_ids)
     return refit(args.model, args.output, snapshot, labels, taxonomy, options, SplitRatios())
 
 
-def _labels(args: Arguments) -> tuple[Taxonomy, Iterable[TrackLabels]]:
-    """The taxonomy of the new heads, and the labels of tracks."""
+def _labels(args: Arguments, redirected: Counter[str]) -> tuple[Taxonomy, Iterable[TrackLabels]]:
+    """The taxonomy of the new heads, and the labels of tracks. Earlier ids are counted when the labels are read."""
     if args.catalog is None:
         manifest = read_manifest(args.dataset)
+        redirected.update(manifest.redirected_tags)
         return manifest.taxonomy, dataset_labels(args.dataset, manifest)
     taxonomy = load_taxonomy(args.taxonomy) if args.taxonomy else load_bundle(args.model).taxonomy
-    return taxonomy, catalog_labels(args.catalog, taxonomy, args.split_column, "trained", args.unknown_tags)
+    labels = catalog_labels(args.catalog, taxonomy, args.split_column, "trained", args.unknown_tags, redirected)
+    return taxonomy, labels

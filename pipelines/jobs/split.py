@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.inputs.catalog import fail_on_problems, open_catalog, split_ratios
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
+from pipelines.inputs.labelled_tracks import redirected_lines
 from pipelines.inputs.source_roots import record_roots, recorded_roots
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError
@@ -98,8 +99,10 @@ def summary(found: dict[str, Any]) -> str:
     """Summary of a split's report, as text of a few lines."""
     tracks = ", ".join(f"{side} {count}" for side, count in found["tracks"].items())
     plain = found["hash_split"]
-    return (
-        f"{tracks} tracks; {found['groups_on_several_sides']} artists on several sides\n"
+    lines = [
+        f"{tracks} tracks; {found['groups_on_several_sides']} artists on several sides",
         f"tag shares deviate by {found['mean_deviation']:.4f} on average and {found['worst_deviation']:.4f} at most "
-        f"(hash split: {plain['mean_deviation']:.4f}, {plain['worst_deviation']:.4f})"
-    )
+        f"(hash split: {plain['mean_deviation']:.4f}, {plain['worst_deviation']:.4f})",
+        *redirected_lines(found["redirected_tags"]),
+    ]
+    return "\n".join(lines)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from transforms.schemas.tables import TABLES
 from transforms.table.duckdb_views import without_texts
 from transforms.table.reader import SnapshotReader
+from transforms.table.sql import TAG_IDS
 
 DELIMITERS = " \t\n()',;=<>.\""
 """Characters that separate the words that are completed. The slash of a tag is not among them."""
@@ -56,7 +57,7 @@ def words_of(snapshot: SnapshotReader) -> Words:
     Raises:
       StorageError: the table cannot be read.
     """
-    tables = [prefix + name for prefix in ("", "previous_", *_numbered(snapshot)) for name in TABLES]
+    tables = [prefix + name for prefix in ("", "previous_", *_numbered(snapshot)) for name in (*TABLES, TAG_IDS)]
     columns = [column for name in TABLES for column in snapshot.schema(name).names]
     tags = sorted(snapshot.scan("taxonomy", ["tag"])["tag"].to_pylist())
     return Words(list(dict.fromkeys([*_KEYWORDS.split(), *tables, *columns])), tags)

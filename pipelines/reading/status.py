@@ -57,7 +57,10 @@ def _lines(facts: _Facts) -> Iterator[str]:
             f", older than {age_text(int(facts['max_age_s']))}" if facts["overdue"] else ""
         )
         yield ", ".join(f"{name} {count}" for name, count in snapshot["counts"].items())
-        yield f"due again {snapshot['due']}, of these unavailable {snapshot['unavailable']}"
+        yield (
+            f"due again {snapshot['due']}, unavailable {snapshot['unavailable']}; not found {snapshot['not_found']}, "
+            "tried again when the file is there"
+        )
         failed, passed = snapshot["failed_gates"], len(snapshot["gates"]) - len(snapshot["failed_gates"])
         yield f"gates: {passed} passed" + (f", failed: {', '.join(failed)}" if failed else "")
     if launch is not None:
@@ -95,8 +98,17 @@ def _snapshot_metrics(table: dict[str, str], snapshot: _Facts) -> Iterator[_Metr
     yield _Metric("tracks", "Tracks of the newest snapshot by outcome.", counts)
     reasons = [({**table, "reason": name}, count) for name, count in snapshot["reasons"].items()]
     yield _Metric("rejected_tracks", "Rejected tracks of the newest snapshot by reason.", reasons)
-    yield _Metric("due_tracks", "Rejected tracks that the next run tries again.", [(table, snapshot["due"])])
-    yield _Metric("unavailable_tracks", "Tracks that the storage did not deliver.", [(table, snapshot["unavailable"])])
+    yield _Metric(
+        "due_tracks",
+        "Rejected tracks that the next run tries again in any case.",
+        [(table, snapshot["due"])],
+    )
+    parts = {
+        "unavailable": "Tracks that the storage did not deliver, or whose decoder the machine ended.",
+        "not_found": "Tracks whose file did not exist; they are tried again when a listing contains it.",
+    }
+    for name, words in parts.items():
+        yield _Metric(f"{name}_tracks", words, [(table, snapshot[name])])
     for name, words in (("value", "Measured value"), ("limit", "Limit"), ("passed", "1 if passed")):
         samples = [({**table, "gate": gate}, result[name]) for gate, result in snapshot["gates"].items()]
         yield _Metric(f"gate_{name}", f"{words} of each gate of the newest snapshot.", samples)

@@ -8,7 +8,7 @@ import pytest
 from pipelines.cli import main
 from tests.support.nightly import age, nightly_bundle, tag_nightly
 from transforms import storage
-from transforms.audio.errors import SourceUnavailable
+from transforms.audio.errors import SourceNotFound, SourceUnavailable
 from transforms.maintenance import leases
 from transforms.maintenance.leases import held
 from transforms.publishing import receipts
@@ -49,16 +49,28 @@ def test_the_newest_snapshot(root, capsys):
     assert 0 <= snapshot["age_s"] < 86_400 and found["last_launch"] is None and found["leases"] == []
 
 
-def test_tracks_that_are_due_again(table, bundle, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("reason", "due", "unavailable", "not_found"),
+    [("silent", 0, 0, 0), (SourceUnavailable.reason, 1, 1, 0), (SourceNotFound.reason, 0, 0, 1)],
+)
+def test_due_unavailable_and_missing_tracks_are_told_apart(
+    table, bundle, capsys, monkeypatch, reason, due, unavailable, not_found
+):
     from tests.support import nightly
 
-    heard, reason = nightly.heard, SourceUnavailable.reason
+    heard = nightly.heard
     changed = {"bad-c": {"reason": reason, "stage": "read"}}
     monkeypatch.setattr(nightly, "heard", lambda *words: {**heard(*words), **changed.get(words[0], {})})
     monkeypatch.setattr(nightly, "LIMITS", GateLimits(max_reject_ratio=1, max_unavailable_ratio=1))
     tag_nightly(str(table), CATALOG, bundle)
     snapshot = facts(str(table), capsys)["snapshot"]
-    assert snapshot["reasons"] == {reason: 1} and snapshot["due"] == snapshot["unavailable"] == 1
+    wanted = {"due": due, "unavailable": unavailable, "not_found": not_found}
+    assert snapshot["reasons"] == {reason: 1} and {name: snapshot[name] for name in wanted} == wanted
+    line = f"due again {due}, unavailable {unavailable}; not found {not_found}, tried again when the file is there"
+    assert line in status(str(table), capsys).splitlines()
+    metrics = status(str(table), capsys, "--prometheus")
+    for name, count in wanted.items():
+        assert re.search(rf"^catalog_tagger_{name}_tracks{{.*}} {count}$", metrics, re.M)
 
 
 @pytest.mark.parametrize(("max_age", "code"), [(None, 0), ("26h", 0), ("0s", 6), ("1d", 0)])

@@ -91,11 +91,18 @@ def changes_of_status(tables):
 
 def gained_and_lost(tables):
     kept = by_id(tables["tracks"]).keys() & by_id(tables["previous_tracks"]).keys()
-    now, before = (
-        {(row["track_id"], row["tag"]): row for row in tables[f"{prefix}track_tags"] if row["track_id"] in kept}
-        for prefix in ("", "previous_")
-    )
     taxonomy, earlier = ({row["tag"] for row in tables[f"{prefix}taxonomy"]} for prefix in ("", "previous_"))
+    olds = [(old, row["tag"]) for row in tables["taxonomy"] for old in row["other_ids"] or ()]
+    times = Counter(old for old, _ in olds)
+    renamed = {old: tag for old, tag in olds if times[old] == 1 and old in earlier - taxonomy}
+    now = {(row["track_id"], row["tag"]): row for row in tables["track_tags"] if row["track_id"] in kept}
+    before = {}
+    for row in tables["previous_track_tags"]:
+        if row["track_id"] in kept:
+            key = row["track_id"], renamed.get(row["tag"], row["tag"])
+            other = before.get(key, {"score": -1, "is_positive": False})
+            either = row["is_positive"] or other["is_positive"]
+            before[key] = {"score": max(row["score"], other["score"]), "is_positive": either}
     rows = []
     for tag in sorted({tag for _, tag in now.keys() | before.keys()}):
         gained = lost = 0
@@ -106,7 +113,8 @@ def gained_and_lost(tables):
             gained, lost = gained + (is_now and not was), lost + (was and not is_now)
             if new and old:
                 moves.append(abs(float32(new["score"]) - float32(old["score"])))
-        state = "removed" if tag not in taxonomy else "kept" if tag in earlier else "new"
+        fresh = "renamed" if tag in renamed.values() else "new"
+        state = "removed" if tag not in taxonomy else "kept" if tag in earlier else fresh
         rows.append((tag, state, gained, lost, rounded(max(moves), 4) if moves else None))
     return sorted(rows, key=lambda row: (-row[2] - row[3], row[0]))
 

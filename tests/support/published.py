@@ -25,8 +25,8 @@ BUCKETS = 3
 BROKEN = {"broken-a": "empty", "broken-b": "not_found"}
 
 
-def fake_bundle(url):
-    return write_fake_bundle(str(url), Taxonomy.from_json(taxonomy()), FeatureSpec())
+def fake_bundle(url, version=None):
+    return write_fake_bundle(str(url), version or Taxonomy.from_json(taxonomy()), FeatureSpec())
 
 
 def catalog_rows(tracks: list[SyntheticTrack]) -> pa.Table:

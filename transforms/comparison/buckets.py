@@ -82,8 +82,9 @@ def compare_bucket(pair: Pair, bucket: int, tags: ComparedTags, metadata: list[s
     """Compares one bucket. A table whose rows are equal is read once."""
     before, after = pair
     ledgers = AlignedLedgers.of(*(side.scan("ledger", LEDGER_COLUMNS, bucket=bucket) for side in pair))
-    scores = read_scores(before, bucket, tags, ledgers.tracks)
-    later = scores if pair.equal("track_tags", bucket) else read_scores(after, bucket, tags, ledgers.tracks)
+    scores = read_scores(before, bucket, tags, ledgers.tracks, is_earlier=True)
+    same = pair.equal("track_tags", bucket) and not tags.present
+    later = scores if same else read_scores(after, bucket, tags, ledgers.tracks, is_earlier=False)
     common = ledgers.tagged(ledgers.before) & ledgers.tagged(ledgers.after)
     compared = compare_tags(scores, later, common, tags.in_before & tags.in_after)
     other = common & _other_metadata(pair, bucket, metadata, ledgers.tracks)

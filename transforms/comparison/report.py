@@ -101,6 +101,12 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
     for way in ("added", "removed"):
         if columns := found[f"columns_{way}"]:
             lines.append(f"- columns of `tracks` {way}: {', '.join(columns)}")
+    former = [(row["former_ids"].replace("|", " and "), row["tag"]) for row in found["tags"] if row["former_ids"]]
+    renamed = [f"{old} is now {tag}" for old, tag in former]
+    if renamed:
+        hidden = len(renamed) - LISTED_TAGS
+        rest = f", and {hidden} more" if hidden > 0 else ""
+        lines.append(f"- tags with another id: {', '.join(renamed[:LISTED_TAGS])}{rest}")
     return lines
 
 

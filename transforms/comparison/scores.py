@@ -1,8 +1,9 @@
 """Scores and positives of one bucket as matrices, read in batches."""
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Self
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +20,43 @@ NO_ROW = -1
 SCORE_COLUMNS = ("track_id", "tag", "score", "is_positive")
 
 
+def present_ids(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Id of each tag that only the earlier snapshot has under this id -> its id in the later one, if that has the tag.
+
+    Rows of the later snapshot name the ids that they replace. After a rollback, rows of the earlier one do: then a tag
+    is followed if it replaced a single one. A tag that was split is not followed.
+
+    Args:
+      before: rows of `taxonomy` of the earlier snapshot.
+      after: rows of the later snapshot.
+    """
+    sides = [{row["tag"]: row.get("other_ids") or () for row in rows} for rows in (before, after)]
+    replaced = {old: [tag for tag, olds in sides[1].items() if old in olds] for old in sides[0] if old not in sides[1]}
+    found = {old: tags[0] for old, tags in replaced.items() if len(tags) == 1}
+    backwards = {
+        tag: [old for old in olds if old in sides[1] and old not in sides[0]]
+        for tag, olds in sides[0].items()
+        if tag in replaced and tag not in found
+    }
+    claims = Counter(old for olds in backwards.values() for old in olds)
+    single = {tag: olds[0] for tag, olds in backwards.items() if len(olds) == 1 and claims[olds[0]] == 1}
+    return found | single
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ComparedTags:
     """The tags of both snapshots, joined by their ids and sorted by (category, tag).
 
+    A tag that was renamed is one tag, and so are tags that were merged, see `present_ids`.
+
     Attributes:
-      ids: tag ids.
+      ids: tag ids, of the later snapshot if it has the tag.
       categories: category of each tag, in the later snapshot if it has the tag.
       before: threshold of each tag in the earlier snapshot; NaN if it has none.
       after: the same of the later snapshot.
       in_before: whether the earlier snapshot has the tag: bool [tags].
       in_after: the same of the later snapshot.
+      present: id in the earlier snapshot -> id, for tags whose ids differ.
     """
 
     ids: tuple[str, ...]
@@ -38,11 +65,17 @@ class ComparedTags:
     after: npt.NDArray[np.float32]
     in_before: npt.NDArray[np.bool_]
     in_after: npt.NDArray[np.bool_]
+    present: Mapping[str, str]
 
     @classmethod
     def of(cls, before: pa.Table, after: pa.Table) -> Self:
         """Joins the `taxonomy` tables of two snapshots."""
-        sides = [{row["tag"]: row for row in table.to_pylist()} for table in (before, after)]
+        rows = [table.to_pylist() for table in (before, after)]
+        present = present_ids(*rows)
+        sides = [{row["tag"]: row for row in side} for side in rows]
+        for old, tag in present.items():
+            sides[0].setdefault(tag, sides[0][old])
+            del sides[0][old]
         category = {tag: row["category"] for side in sides for tag, row in side.items()}
         ids = tuple(sorted(category, key=lambda tag: (category[tag], tag)))
         return cls(
@@ -52,6 +85,7 @@ class ComparedTags:
             after=_thresholds(sides[1], ids),
             in_before=np.array([tag in sides[0] for tag in ids], bool),
             in_after=np.array([tag in sides[1] for tag in ids], bool),
+            present=present,
         )
 
     @property
@@ -59,6 +93,11 @@ class ComparedTags:
         """Which snapshots have each tag: `both`, `before` or `after`."""
         pairs = zip(self.in_before, self.in_after, strict=True)
         return tuple("both" if both == (True, True) else "before" if both[0] else "after" for both in pairs)
+
+    @property
+    def former(self) -> tuple[tuple[str, ...], ...]:
+        """The other ids that each tag has in the earlier snapshot."""
+        return tuple(tuple(sorted(old for old, new in self.present.items() if new == tag)) for tag in self.ids)
 
 
 def _thresholds(rows: dict[str, dict[str, float | None]], ids: Iterable[str]) -> npt.NDArray[np.float32]:
@@ -79,8 +118,10 @@ class TagScores:
     positive: npt.NDArray[np.bool_]
 
 
-def read_scores(snapshot: SnapshotReader, bucket: int, tags: ComparedTags, tracks: pa.Array) -> TagScores:
-    """Reads the bucket's `track_tags` of the given tracks.
+def read_scores(
+    snapshot: SnapshotReader, bucket: int, tags: ComparedTags, tracks: pa.Array, *, is_earlier: bool
+) -> TagScores:
+    """Reads the bucket's `track_tags` of the given tracks. `is_earlier`: whether this is the earlier snapshot.
 
     Raises:
       TableError: a row has a tag that the taxonomy lacks, or a track that the ledger lacks.
@@ -88,7 +129,7 @@ def read_scores(snapshot: SnapshotReader, bucket: int, tags: ComparedTags, track
     """
     batches = snapshot.batches("track_tags", SCORE_COLUMNS, bucket=bucket)
     try:
-        return scores_of(batches, tags, tracks)
+        return scores_of(batches, tags, tracks, tags.present if is_earlier else {})
     except KeyError as error:
         number = snapshot.manifest.number
         raise TableError(
@@ -97,25 +138,34 @@ def read_scores(snapshot: SnapshotReader, bucket: int, tags: ComparedTags, track
         ) from error
 
 
-def scores_of(batches: Iterable[pa.RecordBatch], tags: ComparedTags, tracks: pa.Array) -> TagScores:
+def scores_of(
+    batches: Iterable[pa.RecordBatch], tags: ComparedTags, tracks: pa.Array, present: Mapping[str, str] | None = None
+) -> TagScores:
     """The matrices of rows of `track_tags`.
 
     Args:
       batches: rows with the columns `SCORE_COLUMNS`.
       tags: gives the rows of the matrices.
       tracks: ids of the matrices' columns.
+      present: id in the rows -> id in `tags`, where they differ. Of several rows of a track, the highest score counts.
 
     Raises:
       KeyError: a row has a tag or a track that is not among them.
     """
-    ids = pa.array(tags.ids, pa.string())
-    scores = np.full(len(ids) * len(tracks), NO_ROW, np.int16)
-    positive = np.zeros(len(ids) * len(tracks), bool)
+    names = [*tags.ids, *(present or {})]
+    row = np.array([tags.ids.index((present or {}).get(name, name)) for name in names], np.int64)
+    ids = pa.array(names, pa.string())
+    scores = np.full(len(tags.ids) * len(tracks), NO_ROW, np.int16)
+    positive = np.zeros(len(tags.ids) * len(tracks), bool)
     for batch in batches:
-        cell = _places(batch["tag"], ids, "tag") * len(tracks) + _places(batch["track_id"], tracks, "track")
-        scores[cell] = np.rint(batch["score"].to_numpy() * UNIT)
-        positive[cell] = batch["is_positive"].to_numpy(zero_copy_only=False)
-    shape = (len(ids), len(tracks))
+        cell = row[_places(batch["tag"], ids, "tag")] * len(tracks) + _places(batch["track_id"], tracks, "track")
+        score, applies = np.rint(batch["score"].to_numpy() * UNIT), batch["is_positive"].to_numpy(zero_copy_only=False)
+        if present:  # several rows may have one cell
+            np.maximum.at(scores, cell, score.astype(np.int16))
+            np.logical_or.at(positive, cell, applies)
+        else:
+            scores[cell], positive[cell] = score, applies
+    shape = (len(tags.ids), len(tracks))
     return TagScores(scores=scores.reshape(shape), positive=positive.reshape(shape))
 
 

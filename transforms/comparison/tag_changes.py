@@ -161,6 +161,7 @@ def tag_changes_table(tags: ComparedTags, changes: TagChanges) -> pa.Table:
         "mean_distance": np.where(known, counts["distance"] / rows, np.nan),
         "max_distance": np.where(known, changes.furthest / UNIT, np.nan),
         "stability_index": stability_index(changes.scores_before, changes.scores_after),
+        "former_ids": ["|".join(ids) or None for ids in tags.former],
     }
     # NaN becomes null.
     return pa.table([pa.array(columns[f.name], f.type, from_pandas=True) for f in DIFF_TAGS], schema=DIFF_TAGS)

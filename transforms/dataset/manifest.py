@@ -19,7 +19,7 @@ DATASET_FILE = "dataset.json"
 REJECTS = "rejects.parquet"
 CONFLICTS_FILE = "conflicts.parquet"
 
-_LATER = ("groups", "gates", "lists")
+_LATER = ("groups", "gates", "lists", "redirected_tags")
 """Fields that older datasets do not have."""
 
 TIED = "tied"
@@ -90,6 +90,8 @@ class DatasetManifest:
         Empty in older datasets.
       gates: name of each gate -> `value`, `limit`, `passed`.
       lists: `rejects.parquet` and `conflicts.parquet` -> `list_digest`. Empty in older datasets.
+      redirected_tags: earlier id of a tag that was replaced -> number of examples that carry it. It counts for the tags
+        that replace it. Empty in older datasets.
     """
 
     feature_spec: FeatureSpec
@@ -112,6 +114,7 @@ class DatasetManifest:
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     lists: dict[str, str] = dataclasses.field(default_factory=dict)
+    redirected_tags: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_id(self) -> str:

@@ -47,6 +47,7 @@ def _body(manifest: DatasetManifest) -> Iterator[Html]:
         ("Rejected tracks", "reason", "tracks", manifest.rejects),
         ("Contradictory annotations", "category", "examples", manifest.conflicts),
         ("Annotations that the taxonomy does not have", "tag", "examples", manifest.unknown_tags),
+        ("Earlier ids, counted for the tags that replace them", "earlier id", "examples", manifest.redirected_tags),
     )
     for title, name, unit, found in problems:
         if found:

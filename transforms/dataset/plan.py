@@ -153,6 +153,7 @@ class TrackOutcome:
       reason: reason of a reject; None for an example. The same holds for `detail` and `stage`.
       conflicts: categories with contradictory annotations.
       unknown: tags that the taxonomy does not have.
+      redirected: earlier ids of tags that were replaced.
     """
 
     track_id: str
@@ -163,11 +164,13 @@ class TrackOutcome:
     stage: str | None = None
     conflicts: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    redirected: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Self:
         """Reads an outcome from the JSON of its `dataclasses.asdict`."""
-        return cls(**{**obj, "conflicts": tuple(obj["conflicts"]), "unknown": tuple(obj["unknown"])})
+        lists = {name: tuple(obj.get(name, ())) for name in ("conflicts", "unknown", "redirected")}
+        return cls(**{**obj, **lists})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

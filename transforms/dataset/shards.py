@@ -146,6 +146,7 @@ def _outcome(
         sha256=track.sha256,
         conflicts=labels.conflicts,
         unknown=labels.unknown,
+        redirected=labels.redirected,
     ), example
 
 
@@ -230,7 +231,7 @@ def _stats(split: str, examples: Iterable[Example], outcomes: Iterable[TrackOutc
     by_track = {outcome.track_id: outcome for outcome in outcomes}
     for example in examples:
         outcome = by_track[example.track_id]
-        stats.add_example(split, example, outcome.conflicts, outcome.unknown)
+        stats.add_example(split, example, outcome.conflicts, outcome.unknown, outcome.redirected)
     for outcome in by_track.values():
         if outcome.reason == TIED:
             stats.add_none("tied")

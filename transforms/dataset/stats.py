@@ -33,6 +33,7 @@ class DatasetStats:
       mel_squares: fixed-point sums of their squares.
       conflicts: category -> number of examples with contradictory annotations.
       unknown: tag that the taxonomy does not have -> number of examples, see `unknown_tags`.
+      redirected: earlier id of a tag that was replaced -> number of examples.
       outcomes: `catalog`, `examples`, `rejected`, `none` -> number of tracks.
       rejects: reason -> number of tracks.
       none: reason for leaving tracks out -> number of tracks.
@@ -46,12 +47,20 @@ class DatasetStats:
     mel_squares: list[int] = dataclasses.field(default_factory=list)
     conflicts: Counter[str] = dataclasses.field(default_factory=Counter)
     unknown: Counter[str] = dataclasses.field(default_factory=Counter)
+    redirected: Counter[str] = dataclasses.field(default_factory=Counter)
     outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
     rejects: Counter[str] = dataclasses.field(default_factory=Counter)
     none: Counter[str] = dataclasses.field(default_factory=Counter)
 
-    def add_example(self, split: str, example: Example, conflicts: Iterable[str], unknown: Iterable[str]) -> None:
-        """Counts one example, and the conflicts and unknown tags of its labels."""
+    def add_example(
+        self,
+        split: str,
+        example: Example,
+        conflicts: Iterable[str],
+        unknown: Iterable[str],
+        redirected: Iterable[str] = (),
+    ) -> None:
+        """Counts one example, and the conflicts, unknown tags and earlier ids of its labels."""
         self.splits[split] += 1
         self.outcomes.update(("catalog", "examples"))
         zero = np.zeros(len(example.targets), np.int64)
@@ -59,6 +68,7 @@ class DatasetStats:
         self.known[split] = self.known.get(split, zero) + (example.mask > 0)
         self.conflicts.update(conflicts)
         self.unknown.update(_cut_name(tag) for tag in unknown)
+        self.redirected.update(redirected)
         if split == "train":
             self._add_mels(example.patches.astype(np.float64))
 
@@ -108,7 +118,7 @@ class DatasetStats:
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
         """The sums that `to_json` wrote."""
-        counters = {name: Counter(obj[name]) for name in _COUNTERS}
+        counters = {name: Counter(obj.get(name, {}) if name in _LATER else obj[name]) for name in _COUNTERS}
         arrays = {
             name: {split: np.array(row, np.int64) for split, row in obj[name].items()} for name in ("positive", "known")
         }
@@ -136,7 +146,9 @@ class DatasetStats:
         self.mel_squares = _added(self.mel_squares, part.mel_squares)
 
 
-_COUNTERS = ("splits", "conflicts", "unknown", "outcomes", "rejects", "none")
+_COUNTERS = ("splits", "conflicts", "unknown", "redirected", "outcomes", "rejects", "none")
+_LATER = ("redirected",)
+"""Sums that reports of earlier versions do not have."""
 
 
 def _cut_name(tag: str) -> str:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Any
 
 from transforms import storage
-from transforms.audio.errors import DUE_AGAIN, SourceUnavailable
+from transforms.audio.errors import DUE_AGAIN, SourceNotFound, SourceUnavailable
 from transforms.maintenance.kinds import kind_of_path, known_files
 from transforms.maintenance.leases import all_leases
 from transforms.maintenance.retention import published_s
@@ -16,6 +16,9 @@ from transforms.table.versions import TableError, read_table_metadata
 
 def condition_of(root: str, now: float) -> dict[str, Any]:
     """Facts about a table as one JSON object.
+
+    `due` are tracks that the next run tries again in any case. A track that was `not_found` is tried again when a
+    listing of its folder contains the file; if the catalog states source versions, in every run.
 
     Args:
       root: folder or gs:// prefix of the table.
@@ -49,7 +52,8 @@ def _snapshot_facts(snapshot: Snapshot, now: float) -> dict[str, Any]:
         "counts": run.counts,
         "reasons": run.reasons,
         "unavailable": run.reasons.get(SourceUnavailable.reason, 0),
-        "due": sum(count for reason, count in run.reasons.items() if reason in DUE_AGAIN),
+        "not_found": run.reasons.get(SourceNotFound.reason, 0),
+        "due": sum(run.reasons.get(reason, 0) for reason in DUE_AGAIN - {SourceNotFound.reason}),
         "gates": run.gates,
         "failed_gates": [name for name, result in run.gates.items() if not result["passed"]],
         "rolled_back_to": run.rolled_back_to,

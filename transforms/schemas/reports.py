@@ -129,6 +129,13 @@ DIFF_TAGS = pa.schema(
             "are equal; above 0.25 is usually taken for a different distribution.",
             nullable=True,
         ),
+        column(
+            "former_ids",
+            pa.string(),
+            "Ids that the tag has in snapshot A and not in B, joined by a bar: it was renamed, or they were merged. Of "
+            "merged tags, the highest score counts.",
+            nullable=True,
+        ),
     ]
 )
 """`tags.parquet` of `diff`: one row per tag of either snapshot."""

@@ -138,8 +138,18 @@ TAXONOMY = pa.schema(
         ),
         column("support", pa.int64(), "Labelled training tracks that carry the tag.", nullable=True),
         column("metrics", pa.string(), "Metrics on the held-out splits, as JSON.", nullable=True),
+        column(
+            "other_ids",
+            pa.list_(pa.field("element", pa.string(), nullable=False)),
+            "Other ids of the tag: its aliases, and earlier ids that it replaces. An earlier id in several rows was "
+            "split. Snapshots of earlier versions do not have this column.",
+            nullable=True,
+        ),
     ]
 )
+
+LATER_COLUMNS = {"taxonomy": frozenset({"other_ids"})}
+"""Table -> columns that snapshots of earlier versions of this program do not have."""
 
 PART = pa.schema(
     [

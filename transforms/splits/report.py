@@ -140,8 +140,13 @@ def overview(catalog: CatalogLabels, taxonomy: Taxonomy) -> dict[str, Any]:
             }
             for i, category in enumerate(taxonomy.categories)
         },
-        "unknown_tags": dict(sorted(catalog.unknown.items(), key=lambda item: (-item[1], item[0]))),
+        "unknown_tags": _most_first(catalog.unknown),
+        "redirected_tags": _most_first(catalog.redirected),
     }
+
+
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def to_markdown(found: Mapping[str, Any], table: pa.Table, conflicts: pa.Table) -> str:
@@ -168,6 +173,9 @@ def to_markdown(found: Mapping[str, Any], table: pa.Table, conflicts: pa.Table) 
     if found["unknown_tags"]:
         unknown = list(found["unknown_tags"].items())[:50]
         parts += ["## Tags that the taxonomy does not know", _table(("tag", "tracks"), unknown)]
+    if found["redirected_tags"]:
+        earlier = list(found["redirected_tags"].items())[:50]
+        parts += ["## Earlier ids, counted for the tags that replace them", _table(("earlier id", "tracks"), earlier)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -73,6 +73,7 @@ def report(catalog: CatalogLabels, sides: SideCodes, taxonomy: Taxonomy, ratios:
         "groups_on_several_sides": int((on.sum(axis=0) > 1).sum()),
         **_summary(off),
         "hash_split": _summary(deviations(catalog.carried, catalog.sides, tags, ratios)),
+        "redirected_tags": dict(sorted(catalog.redirected.items())),
         "tags": {
             tag: {
                 "tracks": int(tracks[i]),

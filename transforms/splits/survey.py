@@ -87,6 +87,7 @@ class CatalogLabels:
       conflicts: `LABEL_CONFLICTS` rows of the first conflicts.
       conflict_counts: category -> number of all its conflicts.
       unknown: tags that the taxonomy does not have -> number of tracks; the first `MOST_UNKNOWN` names, cut if long.
+      redirected: earlier ids of tags that were replaced -> number of tracks.
       problems: number of the problems of rows that cannot be read, and the first of them.
     """
 
@@ -101,6 +102,7 @@ class CatalogLabels:
     conflicts: pa.Table
     conflict_counts: Counter[str]
     unknown: Counter[str]
+    redirected: Counter[str]
     problems: ProblemSample
 
 
@@ -147,6 +149,7 @@ class _Reader:
         self._conflict_batches: list[pa.RecordBatch] = []
         self._conflict_counts: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
+        self._redirected: Counter[str] = Counter()
         self.problems = FirstProblems()
 
     def add(self, row: dict[str, Any]) -> None:
@@ -163,8 +166,9 @@ class _Reader:
         self._digests.append(hash_of(str(digest)) if digest else 0)
         self._sides.append(SIDES.index(side))
         self._tags.append(np.flatnonzero(labels.targets).astype(self._type))
-        self._known.append((labels.mask[self._starts] > 0).tobytes())
+        self._known.append((np.maximum.reduceat(labels.mask, self._starts) > 0).tobytes())
         self._weights += labels.targets
+        self._redirected.update(labels.redirected)
         for tag in labels.unknown:
             self._count_unknown(tag)
         for name in labels.conflicts:
@@ -208,6 +212,7 @@ class _Reader:
             conflicts=pa.Table.from_batches([*self._conflict_batches, rest], LABEL_CONFLICTS),
             conflict_counts=self._conflict_counts,
             unknown=self._unknown,
+            redirected=self._redirected,
             problems=self.problems.sample(),
         )
 

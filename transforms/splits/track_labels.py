@@ -1,6 +1,7 @@
 """Labels of single tracks, for heads that are fitted to embeddings or scores of a table."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -54,6 +55,7 @@ def labels_of_rows(
     column: str | None,
     problems: FirstProblems,
     unknown_tags: UnknownTags = "drop",
+    redirected: Counter[str] | None = None,
 ) -> Iterator[TrackLabels]:
     """Labels of the catalog rows in which a category of the taxonomy is known.
 
@@ -63,6 +65,7 @@ def labels_of_rows(
       column: further column with the official split; None: no track has one.
       problems: receives the problems of the rows that are left out, and of unknown tags.
       unknown_tags: what to do with tags that the taxonomy does not have.
+      redirected: receives, for each earlier id, the number of tracks on which it counts for the tags that replace it.
 
     A value of `column` that is not the name of a side is a problem of its row, and so is an id that occurs twice.
     """
@@ -77,6 +80,8 @@ def labels_of_rows(
                 labels = encode_targets([(tag["tag"], tag["weight"]) for tag in row["tags"] or ()], taxonomy)
                 if not labels.mask.any():
                     continue
+                if redirected is not None:
+                    redirected.update(labels.redirected)
                 try:
                     official = split_of(row, SplitRatios(), column) if column else None
                 except ValueError as error:

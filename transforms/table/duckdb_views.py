@@ -16,7 +16,7 @@ from transforms.storage.scratch import open_scratch
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
-from transforms.table.sql import duckdb_view, quoted
+from transforms.table.sql import TAG_IDS, duckdb_view, quoted, tag_ids_view
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,9 +79,10 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
 
 
 def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
-    for name, schema in TABLES.items():
+    for name in TABLES:
         files = [_name(snapshot, file) for file in snapshot.manifest.files(name)] if snapshot else []
-        yield duckdb_view(prefix + name, files, schema)
+        yield duckdb_view(prefix, name, files)
+    yield tag_ids_view(prefix)
 
 
 def other_snapshots(sql: str) -> tuple[bool, list[int]]:
@@ -91,7 +92,7 @@ def other_snapshots(sql: str) -> tuple[bool, list[int]]:
     (False, [3, 12])
     """
     names = without_texts(sql).lower()
-    numbers = re.findall(rf"\bsnapshot_([1-9][0-9]*)_(?:{'|'.join(TABLES)})\b", names)
+    numbers = re.findall(rf"\bsnapshot_([1-9][0-9]*)_(?:{'|'.join((*TABLES, TAG_IDS))})\b", names)
     return "previous_" in names, sorted(set(map(int, numbers)))
 
 

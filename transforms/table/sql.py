@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from transforms import storage
-from transforms.schemas.tables import TABLES
+from transforms.schemas.tables import LATER_COLUMNS, TABLES
 from transforms.table.reader import SnapshotReader
 
 DUCKDB_TYPES: dict[pa.DataType, str] = {
@@ -36,16 +36,41 @@ def duckdb_type(type_: pa.DataType) -> str:
     return DUCKDB_TYPES[type_]
 
 
-def duckdb_view(name: str, files: Sequence[str], schema: pa.Schema) -> str:
-    """The statement that creates one view. A table without files becomes an empty view with the same columns."""
-    if files:
-        listed = ",\n  ".join(quoted(file) for file in files)
-        # By default DuckDB would add columns for the folders `run=...` and `bucket=...`.
-        return (
-            f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([\n  {listed}\n], hive_partitioning = false);"
-        )
-    columns = ", ".join(f"NULL::{duckdb_type(field.type)} AS {field.name}" for field in schema)
-    return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} WHERE false;"
+def duckdb_view(prefix: str, name: str, files: Sequence[str]) -> str:
+    """The statement that creates the view of a table. Without files, it becomes an empty view with the same columns.
+
+    Args:
+      prefix: beginning of the view's name.
+      name: the table.
+      files: its files. Those of earlier versions may lack columns, which the view has with nulls.
+    """
+    later = LATER_COLUMNS.get(name, frozenset())
+    missing = ", ".join(
+        f"NULL::{duckdb_type(field.type)} AS {field.name}" for field in TABLES[name] if not files or field.name in later
+    )
+    start = f"CREATE OR REPLACE VIEW {prefix}{name} AS SELECT"
+    if not files:
+        return f"{start} {missing} WHERE false;"
+    listed = ",\n  ".join(quoted(file) for file in files)
+    # By default DuckDB would add columns for the folders `run=...` and `bucket=...`.
+    found = f"{start} * FROM read_parquet([\n  {listed}\n], hive_partitioning = false)"
+    return f"{found} UNION ALL BY NAME SELECT {missing} WHERE false;" if later else f"{found};"
+
+
+TAG_IDS = "tag_ids"
+"""Name of the view that finds a tag by any of its ids."""
+
+
+def tag_ids_view(prefix: str = "") -> str:
+    """The statement that creates the view `tag_ids` in DuckDB: each id, also an earlier one, and the tag that has it.
+
+    An earlier id that was split has several rows.
+    """
+    table = f"{prefix}taxonomy"
+    return (
+        f"CREATE OR REPLACE VIEW {prefix}{TAG_IDS} AS SELECT tag AS id, tag FROM {table}"
+        f" UNION ALL SELECT unnest(other_ids) AS id, tag FROM {table};"
+    )
 
 
 def _in_brackets(path: str) -> str:
@@ -73,8 +98,9 @@ def duckdb_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
             "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
-    for name, schema in TABLES.items():
-        lines.append(duckdb_view(prefix + name, [_in_brackets(file) for file in snapshot.files(name)], schema))
+    for name in TABLES:
+        lines.append(duckdb_view(prefix, name, [_in_brackets(file) for file in snapshot.files(name)]))
+    lines.append(tag_ids_view(prefix))
     return "\n".join(lines) + "\n"
 
 

@@ -1,17 +1,18 @@
 """What a run would change in a table because its bundle differs from the one of the last snapshot."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import Ids
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.tagger import Tagger, ids_of
+from transforms.taxonomy.versions import fates_of
 
 _SHOWN = 3
 
-_DESCRIBED = ("category", "kind", "name", "parents")
+_DESCRIBED = ("category", "kind", "name")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,9 +23,11 @@ class TableChanges:
       snapshot: number of the last snapshot.
       tracks: number of its tracks.
       dropped: tags that would vanish.
-      renamed: (id in the snapshot, new id) of tags that the taxonomy knows as aliases.
+      renamed: (id in the snapshot, new id) of tags whose id is now an alias, or is redirected.
+      merged: the same for tags that are redirected to one tag with others, or to one that the snapshot has.
+      split: (id in the snapshot, new ids) of tags that are redirected to several tags.
       added: tags that the snapshot does not have.
-      redefined: tags whose category, kind, name or parents differ.
+      redefined: tags of both whose category, kind, name or parents differ; a parent that was renamed is the same.
       thresholds: tags whose threshold differs.
       before: ids of the snapshot.
       after: ids of the run.
@@ -35,6 +38,8 @@ class TableChanges:
     tracks: int
     dropped: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
+    merged: tuple[tuple[str, str], ...]
+    split: tuple[tuple[str, tuple[str, ...]], ...]
     added: tuple[str, ...]
     redefined: tuple[str, ...]
     thresholds: tuple[str, ...]
@@ -45,7 +50,7 @@ class TableChanges:
     @property
     def must_be_accepted(self) -> bool:
         """Whether tags, their meaning, their thresholds, the features or the trunk would change."""
-        tags = self.dropped or self.renamed or self.redefined or self.thresholds
+        tags = self.dropped or self.renamed or self.merged or self.split or self.redefined or self.thresholds
         return bool(tags) or any(self._differs(name) for name in ("taxonomy_id", "embedding_id", "feature_id"))
 
     def _differs(self, name: str) -> bool:
@@ -53,10 +58,11 @@ class TableChanges:
 
     def sentences(self) -> list[str]:
         """All differences, for people."""
-        renamed = [f"{old} to {new}" for old, new in self.renamed]
         counted = (
             (self.dropped, "tags dropped"),
-            (renamed, "tags renamed"),
+            ([f"{old} to {new}" for old, new in self.renamed], "tags renamed"),
+            ([f"{old} into {new}" for old, new in self.merged], "tags merged"),
+            ([f"{old} into {' and '.join(new)}" for old, new in self.split], "tags split"),
             (self.added, "tags added"),
             (self.redefined, "tags with another category, kind, name or parents"),
             (self.thresholds, "tags with another threshold"),
@@ -86,31 +92,39 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
 
 
+def _redefined(before: Mapping[str, Any], after: Mapping[str, Any], pairs: Mapping[str, str]) -> bool:
+    """Whether two rows of `taxonomy` describe their tag differently; of a renamed tag, id and name do not count."""
+    names = _DESCRIBED if before["tag"] == after["tag"] else ("kind",)
+    parents = [pairs.get(parent, parent) for parent in before["parents"]]
+    return parents != after["parents"] or any(before[name] != after[name] for name in names)
+
+
 def table_changes(snapshot: SnapshotReader, tagger: Tagger, publication: PublishedRows) -> TableChanges:
-    """Compares a snapshot with what a run with this tagger would publish. A tag is renamed if its id is now an alias.
+    """Compares a snapshot with what a run with this tagger would publish. Aliases and redirects tell what is renamed.
 
     Args:
       snapshot: the snapshot that the run follows.
       tagger: heads and taxonomy of the run's bundle.
       publication: which rows the run publishes.
     """
-    columns = ["tag", *_DESCRIBED, "threshold"]
+    columns = ["tag", *_DESCRIBED, "parents", "threshold"]
     old = {row["tag"]: row for row in snapshot.scan("taxonomy", columns).to_pylist()}
     new = {row["tag"]: row for row in tagger.taxonomy_rows().select(columns).to_pylist()}
-    gone = {tag: tagger.taxonomy.resolve(tag) for tag in sorted(old.keys() - new.keys())}
-    both = sorted(old.keys() & new.keys())
-    renamed = tuple((tag, now) for tag, now in gone.items() if now is not None)
-    arrived = {now for _, now in renamed}
+    fates = fates_of(old, tagger.taxonomy)
+    both = {tag: tag for tag in old.keys() & new.keys()} | dict(fates.renamed)
+    came = {*both.values(), *fates.merged, *(tag for tags in fates.split.values() for tag in tags)}
     options = publication.to_json()
     run = snapshot.manifest.run
     return TableChanges(
         snapshot=snapshot.manifest.number,
         tracks=run.counts["catalog"],
-        dropped=tuple(tag for tag, now in gone.items() if now is None),
-        renamed=renamed,
-        added=tuple(sorted(new.keys() - old.keys() - arrived)),
-        redefined=tuple(tag for tag in both if any(old[tag][name] != new[tag][name] for name in _DESCRIBED)),
-        thresholds=tuple(tag for tag in both if old[tag]["threshold"] != new[tag]["threshold"]),
+        dropped=tuple(sorted((*fates.removed, *fates.dropped))),
+        renamed=tuple(sorted(fates.renamed.items())),
+        merged=tuple(sorted((old_id, tag) for tag, olds in fates.merged.items() for old_id in olds)),
+        split=tuple(sorted(fates.split.items())),
+        added=tuple(sorted(new.keys() - came)),
+        redefined=tuple(sorted(tag for was, tag in both.items() if _redefined(old[was], new[tag], fates.pairs))),
+        thresholds=tuple(sorted(tag for was, tag in both.items() if old[was]["threshold"] != new[tag]["threshold"])),
         before=run.ids,
         after=ids_of(tagger),
         options={

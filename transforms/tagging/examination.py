@@ -116,7 +116,7 @@ class BucketExaminer:
         if parent is None or not self._comparable:
             return None
         before = _tagged(earlier)
-        old = read_scores(parent, bucket, self._tags, before)
+        old = read_scores(parent, bucket, self._tags, before, is_earlier=True)
         names = [self._tags.ids[place] for place in self._common]
         return measure_drift(
             names, self._of_common(old), self._of_common(scores), _unchanged(earlier, before, ledger, tagged)

@@ -19,8 +19,12 @@ _TAG_FIELDS = {"id", "name", *_TAG_LISTS}
 
 def check_shape(obj: object) -> list[str]:
     """Faults in the structure of a parsed file: missing or unknown fields, and fields of a wrong type."""
-    if not isinstance(obj, dict) or set(obj) != {"categories"} or not isinstance(obj["categories"], list):
-        return ["a taxonomy is one mapping with the key `categories`, a list of categories"]
+    if (
+        not isinstance(obj, dict)
+        or set(obj) - {"redirects"} != {"categories"}
+        or not isinstance(obj["categories"], list)
+    ):
+        return ["a taxonomy is one mapping with the key `categories`, a list of categories, and perhaps `redirects`"]
     return [fault for i, category in enumerate(obj["categories"], 1) for fault in _category_shape(i, category)]
 
 
@@ -56,14 +60,14 @@ def _tag_shape(place: str, obj: object) -> Iterator[str]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             yield f"{place}: {field} must be a list of tag ids, not {shown(value)}"
             continue
-        yield from (f"{place}: {field}: {fault}" for item in value if (fault := _id_fault(item)))
+        yield from (f"{place}: {field}: {fault}" for item in value if (fault := id_fault(item)))
 
 
 def _fields(place: str, obj: Mapping[str, Any], needed: set[str], known: set[str]) -> Iterator[str]:
     for name in sorted(needed - set(obj)):
         yield f"{place}: no {name}"
     for name in sorted(str(key) for key in set(obj) - known):
-        yield f"{place}: unknown field {shown(name)}{_meant(name, known)}"
+        yield f"{place}: unknown field {shown(name)}{meant_name(name, known)}"
 
 
 def _texts(place: str, obj: Mapping[str, Any], fields: Sequence[str]) -> Iterator[str]:
@@ -74,7 +78,8 @@ def _texts(place: str, obj: Mapping[str, Any], fields: Sequence[str]) -> Iterato
             yield f"{place}: {field} has {len(obj[field])} characters, at most {TAG_CHARS} are read: shorten it"
 
 
-def _id_fault(tag: str) -> str | None:
+def id_fault(tag: str) -> str | None:
+    """Why a text is no tag id; None if it is one."""
     try:
         tag_id(tag)
     except ValueError as e:
@@ -82,7 +87,8 @@ def _id_fault(tag: str) -> str | None:
     return None
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def meant_name(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the most similar known one, if there is any."""
     names = sorted(known)
     near = difflib.get_close_matches(name[:TAG_CHARS], names, n=1) if len(names) <= _COMPARED else []
     return f": did you mean {near[0]!r}?" if near else ""
@@ -128,7 +134,7 @@ def _category_faults(category: "Category") -> Iterator[str]:
 
 def _tag_faults(category: "Category", tag: "Tag") -> Iterator[str]:
     place = f"tag {tag.id!r}"
-    if fault := _id_fault(tag.id):
+    if fault := id_fault(tag.id):
         yield fault
     elif tag_id(tag.id) != tag.id or tag.category != category.name:
         yield f"{place}: listed in category {category.name!r}: its id must be {category.name}/<slug>"
@@ -151,7 +157,7 @@ def _alias_faults(tags: Sequence["Tag"]) -> Iterator[str]:
 def _parent_faults(tag: "Tag", known: set[str]) -> Iterator[str]:
     for parent in tag.parents:
         if parent not in known:
-            yield f"tag {tag.id!r}: parent {parent!r} does not exist{_meant(parent, known)}"
+            yield f"tag {tag.id!r}: parent {parent!r} does not exist{meant_name(parent, known)}"
         elif parent.partition("/")[0] != tag.category:
             yield f"tag {tag.id!r}: parent {parent!r} belongs to another category"
     yield from (f"tag {tag.id!r}: {fault}" for fault in _repeated("parent", tag.parents))

@@ -11,6 +11,14 @@ from transforms.formats.documents import YAML_BYTES, parse_yaml
 from transforms.formats.hashing import short_id
 from transforms.taxonomy.categories import Category, CategoryKind, Tag
 from transforms.taxonomy.checks import check, check_shape, parents_first
+from transforms.taxonomy.redirects import (
+    Redirect,
+    final_targets,
+    redirect_faults,
+    redirect_shape,
+    redirects_from_json,
+    redirects_to_json,
+)
 from transforms.taxonomy.tag_ids import tag_id
 
 _MOST_PROBLEMS, _MOST_CHARS = 1000, 500
@@ -37,14 +45,19 @@ class TaxonomyError(ValueError):
 class Taxonomy:
     """All categories. The constructor checks them and reports all faults, not only the first.
 
+    Attributes:
+      categories: the categories, in the order of the file.
+      redirects: earlier tag ids, and the ids that replace them.
+
     Raises:
       TaxonomyError: the taxonomy has faults.
     """
 
     categories: tuple[Category, ...]
+    redirects: tuple[Redirect, ...] = ()
 
     def __post_init__(self) -> None:
-        if problems := check(self.categories):
+        if problems := [*check(self.categories), *redirect_faults(self.redirects, self.categories)]:
             raise TaxonomyError(problems)
 
     @functools.cached_property
@@ -102,12 +115,31 @@ class Taxonomy:
     @functools.cached_property
     def _resolved(self) -> Mapping[str, str]:
         aliases = {alias: tag.id for tag in self.tags for alias in tag.aliases}
-        return aliases | {tag.id: tag.id for tag in self.tags}
+        known = aliases | {tag.id: tag.id for tag in self.tags}
+        return known | {old: new[0] for old, new in self.replaced.items() if len(new) == 1 and new[0] in known}
+
+    @functools.cached_property
+    def replaced(self) -> Mapping[str, tuple[str, ...]]:
+        """Earlier tag id -> ids of the tags that replace it, sorted, through all redirects. They may be dropped."""
+        return final_targets(self.redirects)
+
+    @functools.cached_property
+    def other_ids(self) -> Mapping[str, tuple[str, ...]]:
+        """Tag id -> its aliases and the earlier ids that it replaces, sorted. An id of several tags was split.
+
+        An id that was split so that a part of it is a dropped tag is omitted: no tags have all its tracks.
+        """
+        found = {tag.id: set(tag.aliases) for tag in self.tags}
+        for old, new in self.replaced.items():
+            for tag in new if found.keys() >= set(new) else ():
+                found[tag].add(old)
+        return {tag: tuple(sorted(names)) for tag, names in found.items()}
 
     @functools.cached_property
     def dropped(self) -> Mapping[str, Tag]:
-        """The dropped tags of all categories, by id and by alias."""
-        return {name: tag for c in self.categories for tag in c.dropped for name in (tag.id, *tag.aliases)}
+        """The dropped tags of all categories, by id, by alias and by earlier id."""
+        found = {name: tag for c in self.categories for tag in c.dropped for name in (tag.id, *tag.aliases)}
+        return found | {old: found[new[0]] for old, new in self.replaced.items() if len(new) == 1 and new[0] in found}
 
     @functools.cached_property
     def concerned(self) -> Mapping[str, tuple[str, ...]]:
@@ -124,15 +156,20 @@ class Taxonomy:
         return frozenset(name for tag in self.tags for name in (*tag.any_of, *tag.none_of))
 
     def resolve(self, tag: str) -> str | None:
-        """The tag id of a catalog's tag (an id or an alias), or None."""
+        """The tag id of a catalog's tag (an id, an alias or an earlier id that was not split), or None."""
         return self._resolved.get(tag)
 
     def knows(self, tag: str) -> bool:
-        """Whether the taxonomy has a catalog's tag: as an id, an alias, a dropped tag or in a rule of a binary tag."""
-        return tag in self._resolved or tag in self.dropped or tag in self._rule_tags
+        """Whether the taxonomy has a catalog's tag: an id, alias, earlier id, dropped tag, or in a rule of a tag."""
+        return any(tag in names for names in (self._resolved, self.dropped, self._rule_tags, self.replaced))
 
     def implied(self, tag: str) -> tuple[int, ...]:
-        """Positions of the tags that a catalog's tag implies: itself (unless it is dropped) and all broader tags."""
+        """Positions of the tags that a catalog's tag implies: itself (unless it is dropped) and all broader tags.
+
+        An earlier id that was split implies what all tags imply that replace it.
+        """
+        if len(new := self.replaced.get(tag, ())) > 1:
+            return tuple(sorted(set.intersection(*(set(self.implied(one)) for one in new))))
         if (resolved := self.resolve(tag)) is not None:
             place = self.index[resolved]
             return (place, *self.ancestors[place])
@@ -141,7 +178,8 @@ class Taxonomy:
 
     def to_json(self) -> dict[str, Any]:
         """The taxonomy as a JSON object, which is also the content of its YAML file."""
-        return {"categories": [_category_to_json(category) for category in self.categories]}
+        redirects = {"redirects": redirects_to_json(self.redirects)} if self.redirects else {}
+        return {"categories": [_category_to_json(category) for category in self.categories], **redirects}
 
     @classmethod
     def from_json(cls, obj: Any) -> Self:
@@ -150,9 +188,15 @@ class Taxonomy:
         Raises:
           TaxonomyError: the taxonomy has faults.
         """
-        if problems := check_shape(obj):
+        problems = check_shape(obj)
+        if isinstance(obj, dict) and "redirects" in obj:
+            problems += redirect_shape(obj["redirects"])
+        if problems:
             raise TaxonomyError(problems)
-        return cls(categories=tuple(_category(category) for category in obj["categories"]))
+        return cls(
+            categories=tuple(_category(category) for category in obj["categories"]),
+            redirects=redirects_from_json(obj.get("redirects", {})),
+        )
 
     def to_yaml(self) -> str:
         """The taxonomy as a YAML file that `load_taxonomy` reads."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.taxonomy.redirects import kept_redirects
 
 FEWEST_TAGS = {"binary": 1, "multiclass": 2, "multilabel": 1}
 """Fewest tags of a category of each kind."""
@@ -24,7 +25,7 @@ def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: in
     Every track that carries a tag carries its parents, so the parents of a kept tag are kept. A dropped tag stays in
     the category's `dropped` list, so that it still counts as evidence for the category and for its parents. A whole
     category is dropped if too few of its tags are kept: not all tags of a `binary` one, fewer than two classes of a
-    `multiclass` one, or none of a `multilabel` one.
+    `multiclass` one, or none of a `multilabel` one. Redirects to its tags are dropped with it.
 
     Args:
       taxonomy: all tags.
@@ -47,7 +48,9 @@ def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: in
             categories.append(_reduced(category, kept, rare))
     if not categories:
         raise ValueError(f"no category has enough tags with {min_artists} artists: give a lower --min-artists")
-    return PrunedTaxonomy(taxonomy=Taxonomy(categories=tuple(categories)), reasons=reasons)
+    left = {tag.id for category in categories for tag in (*category.tags, *category.dropped)}
+    redirects = kept_redirects(taxonomy.redirects, left)
+    return PrunedTaxonomy(taxonomy=Taxonomy(categories=tuple(categories), redirects=redirects), reasons=reasons)
 
 
 def _reduced(category: Category, kept: list[Tag], rare: set[str]) -> Category:

@@ -16,15 +16,35 @@ class Labels:
 
     Attributes:
       targets: float32 [tags], 0 to 1, in the order of `Taxonomy.tags`; 0 if the category is not known.
-      mask: float32 [tags], 1 if the tag's category is known for this track, else 0.
+      mask: float32 [tags], 1 if it is known whether the tag applies to this track, else 0. This is one value for all
+        tags of a category, but for tags that replace an earlier one that was split.
       conflicts: names of the categories whose annotations contradict their kind. They are masked.
       unknown: tags that the taxonomy does not have, sorted.
+      redirected: earlier ids among the tags, which count for the tags that replace them, sorted.
     """
 
     targets: npt.NDArray[np.float32]
     mask: npt.NDArray[np.float32]
     conflicts: tuple[str, ...]
     unknown: tuple[str, ...]
+    redirected: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Said:
+    """The annotations of a track.
+
+    Attributes:
+      weights: weight of each tag, including implied parents.
+      one_of: for each earlier id that was split, the tags of which at least one applies.
+      unknown: tags that the taxonomy does not have.
+      redirected: earlier ids.
+    """
+
+    weights: dict[str, float]
+    one_of: list[frozenset[str]]
+    unknown: set[str]
+    redirected: set[str]
 
 
 def encode_targets(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> Labels:
@@ -38,15 +58,19 @@ def encode_targets(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy)
     - A `binary` category follows from its own tags and from the rules `any_of` and `none_of`. Evidence for both sides
       that does not add up to 1 is a conflict.
 
+    An earlier id counts for the tag that replaces it. If it was split, at least one of several tags applies, and it is
+    not known which: they are masked, and what they all imply applies. One of them that is annotated, too, decides.
+
     Args:
-      tags: (id or alias, weight 0..1; None counts as 1).
-      taxonomy: defines the order, kinds, parents and rules.
+      tags: (id, alias or earlier id, weight 0..1; None counts as 1).
+      taxonomy: defines the order, kinds, parents, rules and redirects.
     """
-    said, unknown = _said(tags, taxonomy)
+    said = _said(tags, taxonomy)
     targets = np.zeros(len(taxonomy.tags), np.float32)
     mask = np.zeros(len(taxonomy.tags), np.float32)
     conflicts = []
-    concerned = {name for tag in said for name in taxonomy.concerned.get(tag, ())}
+    concerned = {name for tag in said.weights for name in taxonomy.concerned.get(tag, ())}
+    concerned |= {name for tags_ in said.one_of if (name := _category_of(tags_)) is not None}
     for category in taxonomy.categories:
         if category.name not in concerned:
             continue
@@ -56,34 +80,66 @@ def encode_targets(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy)
         if values is not None:
             targets[taxonomy.slices[category.name]] = values
             mask[taxonomy.slices[category.name]] = 1
-    return Labels(targets=targets, mask=mask, conflicts=tuple(conflicts), unknown=unknown)
+    mask[_undecided(said, taxonomy)] = 0
+    return Labels(
+        targets=targets,
+        mask=mask,
+        conflicts=tuple(conflicts),
+        unknown=tuple(sorted(said.unknown)),
+        redirected=tuple(sorted(said.redirected)),
+    )
 
 
-def _said(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Weights of all annotated tags, including implied parents; and the tags that the taxonomy does not have."""
-    said: dict[str, float] = {}
-    unknown = set()
+def _said(tags: Sequence[tuple[str, float | None]], taxonomy: Taxonomy) -> _Said:
+    said = _Said(weights={}, one_of=[], unknown=set(), redirected=set())
     for name, weight in tags:
         amount = 1.0 if weight is None else float(weight)
         if not taxonomy.knows(name):
-            unknown.add(name)
+            said.unknown.add(name)
             continue
-        dropped = [taxonomy.dropped[name].id] if name in taxonomy.dropped else []
-        for meant in {name, *dropped, *(taxonomy.tag_ids[i] for i in taxonomy.implied(name))}:
-            said[meant] = max(said.get(meant, 0.0), amount)
-    return said, tuple(sorted(unknown))
+        new = taxonomy.replaced.get(name, ())
+        if new:
+            said.redirected.add(name)
+        if len(new) > 1 and amount > 0:
+            said.one_of.append(frozenset(new))
+        for one in (name, *(new if amount == 0 else ())):  # without the earlier tag, none of those that replace it
+            for meant in _meant(one, taxonomy):
+                said.weights[meant] = max(said.weights.get(meant, 0.0), amount)
+    return said
 
 
-def _category_targets(category: Category, said: Mapping[str, float]) -> tuple[list[float] | None, bool]:
+def _meant(name: str, taxonomy: Taxonomy) -> set[str]:
+    """The annotated name itself, which rules may have, and the ids of the tags that it implies."""
+    dropped = [taxonomy.dropped[name].id] if name in taxonomy.dropped else []
+    return {name, *dropped, *(taxonomy.tag_ids[i] for i in taxonomy.implied(name))}
+
+
+def _category_of(tags: frozenset[str]) -> str | None:
+    """The category of all tags, in which one of them then applies; None if they have several."""
+    names = {tag.partition("/")[0] for tag in tags}
+    return names.pop() if len(names) == 1 else None
+
+
+def _undecided(said: _Said, taxonomy: Taxonomy) -> list[int]:
+    """Positions of the tags that may apply because an earlier id was split, and of which no annotation says it."""
+    places = set()
+    for tags in said.one_of:
+        if not any(said.weights.get(tag, 0.0) > 0 for tag in tags):
+            places |= {place for tag in tags for place in taxonomy.implied(tag)}
+    return sorted(place for place in places if said.weights.get(taxonomy.tag_ids[place], 0.0) == 0)
+
+
+def _category_targets(category: Category, said: _Said) -> tuple[list[float] | None, bool]:
     """Targets of the tags of an annotated category (None if unknown), and whether the annotations contradict."""
     if category.kind == "binary":
-        return _binary(category.tags, said)
-    amounts = [said.get(tag.id, 0.0) for tag in category.tags]
+        return _binary(category.tags, said.weights)
+    amounts = [said.weights.get(tag.id, 0.0) for tag in category.tags]
     if category.kind == "multilabel":
         return amounts, False
-    applying = sum(amount > 0 for amount in amounts)
-    several = applying + sum(said.get(tag.id, 0.0) > 0 for tag in category.dropped) > 1
-    return ([float(amount > 0) for amount in amounts] if applying and not several else None), several
+    applying = {tag.id for tag in (*category.tags, *category.dropped) if said.weights.get(tag.id, 0.0) > 0}
+    split = (tags for tags in said.one_of if _category_of(tags) == category.name)
+    clash = len(applying) > 1 or (bool(applying) and not all(applying <= tags for tags in split))
+    return ([float(amount > 0) for amount in amounts] if any(amounts) and not clash else None), clash
 
 
 def _binary(tags: Sequence[Tag], said: Mapping[str, float]) -> tuple[list[float] | None, bool]:
