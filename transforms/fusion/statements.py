@@ -101,7 +101,7 @@ def said_by(source: Source, stated: Floats, taxonomy: Taxonomy) -> Floats:
             found[:, columns][absent] = 0.5 - rule.absent_trust / 2
         if is_pair:
             found[:, columns] = _as_pair(found[:, columns])
-    return found
+    return found.astype(np.float32).astype(np.float64)  # as published, so that readers can combine them again
 
 
 def _as_pair(said: Floats) -> Floats:
