@@ -145,6 +145,9 @@ def policy_of(obj: object, taxonomy: Taxonomy) -> Policy:
 _FIELDS = tuple(field.name for field in dataclasses.fields(Rule))
 
 
+_NUMBERS = ("trust", "weight", "absent_trust")
+
+
 def _source(name: object, obj: object, taxonomy: Taxonomy, faults: list[str]) -> Source:
     if not isinstance(name, str) or not name.strip() or len(name) > _NAME_CHARS or not name.isprintable():
         faults.append(f"{shown(name)} is no name of a source: give a text of 1 to {_NAME_CHARS} characters")
@@ -173,7 +176,8 @@ def _source(name: object, obj: object, taxonomy: Taxonomy, faults: list[str]) ->
         wrong = list(_rule_faults(place, rule := {**common, **found}))
         faults += [fault for fault in wrong if fault not in faults]
         if not wrong:
-            rules[category] = Rule(**{"absent_trust": rule["trust"], **rule})
+            numbers = {name: float(rule[name]) for name in _NUMBERS if name in rule}
+            rules[category] = Rule(**{"absent_trust": numbers["trust"], **rule, **numbers})
     return Source(name=name, rules=rules)
 
 
