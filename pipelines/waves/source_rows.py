@@ -9,7 +9,7 @@ from transforms.fusion.joining import join_bucket, key_pairs, spread
 from transforms.fusion.settings import Fusion
 from transforms.fusion.source_files import KEYS, read_source
 from transforms.fusion.tally import Tally
-from transforms.telemetry.phases import phase
+from transforms.telemetry.phases import Phase, phase
 
 
 def join_sources(rows: GroupedRows, fusion: Fusion, buckets: int, problems: FirstProblems) -> tuple[GroupedRows, Tally]:
@@ -27,8 +27,8 @@ def join_sources(rows: GroupedRows, fusion: Fusion, buckets: int, problems: Firs
     scratch = rows.scratch
     said = {key: GroupedRows(scratch, f"said-{key}") for key in KEYS}
     further = GroupedRows(scratch, "said-spread")
-    with phase("reading sources", total=sum(shard.part.count for shard in fusion.shards), unit="rows"):
-        tally = _read(fusion, said, buckets, problems)
+    with phase("reading sources", total=sum(shard.part.count for shard in fusion.shards), unit="rows") as reading:
+        tally = _read(fusion, said, buckets, problems, reading)
     for key in fusion.group_keys:
         with phase(f"giving tracks what is said by {key}"):
             tally += _spread(rows, key, said[key], further, buckets)
@@ -53,7 +53,7 @@ def join_sources(rows: GroupedRows, fusion: Fusion, buckets: int, problems: Firs
     return joined, tally
 
 
-def _read(fusion: Fusion, said: dict[str, GroupedRows], buckets: int, problems: FirstProblems) -> Tally:
+def _read(fusion: Fusion, said: dict[str, GroupedRows], buckets: int, problems: FirstProblems, reading: Phase) -> Tally:
     """Reads all sources, and groups their rows by the hash of what they are about."""
     tally = Tally()
     for shard in fusion.shards:
@@ -61,6 +61,7 @@ def _read(fusion: Fusion, said: dict[str, GroupedRows], buckets: int, problems: 
             with GroupWriter(said[shard.key]) as writer:
                 for statements, counted in read_source(shard, fusion.policy, fusion.taxonomy):
                     tally += counted
+                    reading.add(statements.num_rows + counted.counts.total())
                     writer.add(statements, group_numbers(statements["key"].to_pylist(), buckets))
         except CatalogError as error:
             problems.add(error.problems)
