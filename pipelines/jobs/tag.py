@@ -212,25 +212,18 @@ def build(root: beam.Pipeline, options: Options) -> None:
     parts = embedded.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
     ready = {"rows": rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
     digests = ready | "ListDigests" >> ListDigests(known)
-    named = (digests.outcomes, *((sources.digest,) if sources else ()))
-    run_id = named | "JoinDigests" >> beam.Flatten() | "NameRun" >> NameRun(known, options.publication)
+    named = digests.outcomes
+    if sources is not None:
+        named = (named, sources.digest) | "JoinDigests" >> beam.Flatten()
+    run_id = named | "NameRun" >> NameRun(known, options.publication)
     groups = {"rows": rows, "parts": parts, "duplicates": digests.sources | "FindDuplicates" >> FindDuplicates()}
     joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
     done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
     aggregated = GroupPieces(done.groups, run_id) | "AggregateGroups" >> AggregateGroups(stages.assemble)
     work = (plan.work, embedded.work, done.work, aggregated.work) | "SumWork" >> SumWork()
     evidence = done.evidence | "SumEvidence" >> SumEvidence()
-    results = (
-        done.reports,
-        aggregated.files,
-        embedded.parts,
-        problems,
-        work,
-        evidence,
-        run_id,
-        *((sources.tally,) if sources else ()),
-    )
-    _ = results | "RecordRun" >> RecordRun(stages.record)
+    results = (done.reports, aggregated.files, embedded.parts, problems, work, evidence, run_id)
+    _ = (*results, *((sources.tally,) if sources else ())) | "RecordRun" >> RecordRun(stages.record)
 
 
 def _joined(rows: beam.PCollection[tuple[int, bytes]], options: Options) -> JoinedSources | None:
