@@ -19,7 +19,7 @@ class JoinedSources(NamedTuple):
     """Output of `JoinSources`.
 
     Attributes:
-      rows: (bucket, Arrow IPC of its catalog rows with the columns `SAID` and `FUSION_ID`).
+      rows: (bucket, Arrow IPC of its catalog rows with the columns `SAID` and `SAID_ID`).
       tally: what became of the rows of all sources, as one element.
       digest: digest of what the run records about the sources, which is part of its id.
       problems: files of sources that cannot be read.

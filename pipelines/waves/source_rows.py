@@ -22,7 +22,7 @@ def join_sources(rows: GroupedRows, fusion: Fusion, buckets: int, problems: Firs
       problems: gets the files that cannot be read.
 
     Returns:
-      The rows with the columns `SAID` and `FUSION_ID`, and what became of the rows of the sources.
+      The rows with the columns `SAID` and `SAID_ID`, and what became of the rows of the sources.
     """
     scratch = rows.scratch
     said = {key: GroupedRows(scratch, f"said-{key}") for key in KEYS}

@@ -12,12 +12,12 @@ from transforms.formats.hashing import short_id
 from transforms.fusion.policy import CATALOG_SOURCE, Policy
 from transforms.fusion.source_files import KEYS, STATEMENTS
 from transforms.fusion.tally import IGNORED, MOST_EXAMPLES, REPEATED, UNKNOWN_ID, UNKNOWN_TAG, USED, Tally
-from transforms.schemas.fusion import FUSION_ID, SAID, SAID_TYPE
+from transforms.schemas.fusion import SAID, SAID_ID, SAID_TYPE
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
 class Joined(NamedTuple):
-    """Catalog rows with the columns `SAID` and `FUSION_ID`, and what became of the rows of the sources.
+    """Catalog rows with the columns `SAID` and `SAID_ID`, and what became of the rows of the sources.
 
     `rows` is None for a bucket without catalog rows.
     """
@@ -83,7 +83,7 @@ def join_bucket(
     together = _sorted(pa.concat_tables([own, of_catalog, *spread_said]), ids, policy)
     lists, said_ids = _lists(len(ids), together), _fusion_ids(len(ids), together, policy)
     tally += counted + Tally(tracks=len(ids) - lists.null_count)
-    joined = rows.append_column(pa.field(SAID, SAID_TYPE), lists).append_column(FUSION_ID, said_ids)
+    joined = rows.append_column(pa.field(SAID, SAID_TYPE), lists).append_column(SAID_ID, said_ids)
     return Joined(joined, tally)
 
 

@@ -7,8 +7,11 @@ import pyarrow as pa
 from transforms.schemas.columns import column
 from transforms.schemas.tables import TABLES
 
-SAID, FUSION_ID = "_said", "fusion_id"
+SAID, SAID_ID = "_said", "_said_id"
 """Columns of catalog rows in a fused run: what sources say about the track, and a hash of it and of their rules."""
+
+FUSION_ID = "fusion_id"
+"""Column of the ledger of a fused run with this hash."""
 
 _SOURCE = pa.field("source", pa.string(), nullable=False)
 _WEIGHT = pa.field("weight", pa.float32(), nullable=False)

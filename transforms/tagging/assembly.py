@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 from transforms.fusion.policy import Policy
 from transforms.fusion.pooling import MODEL, ORIGINS, FusedScores, fuse
 from transforms.schemas.catalog import FILE, ROW
-from transforms.schemas.fusion import EXPERTS_TYPE, FUSED_COLUMNS, FUSION_ID, SAID
+from transforms.schemas.fusion import EXPERTS_TYPE, FUSED_COLUMNS, SAID, SAID_ID
 from transforms.schemas.tables import EMBEDDINGS, FACT_NAMES, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
 from transforms.tagging.tagger import Tagger
 from transforms.taxonomy.hierarchy import Taxonomy
 
 METADATA = ("artist_id", "album_id", "title", "artist", "year", "country", "language")
-NOT_PUBLISHED = frozenset({"track_id", "uri", "source_version", "tags", FILE, ROW, SAID, FUSION_ID})
+NOT_PUBLISHED = frozenset({"track_id", "uri", "source_version", "tags", FILE, ROW, SAID, SAID_ID})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -250,5 +250,5 @@ def _ledger(rows: pa.Table, outcomes: pa.Table, duplicates: dict[str, str], tagg
 
 def _with_fusion_ids(ledger: pa.Table, rows: pa.Table) -> pa.Table:
     """The ledger with the ids of what sources say about its tagged tracks."""
-    ids = pc.if_else(pc.is_null(ledger["reason"]), rows[FUSION_ID], pa.scalar(None, pa.string()))
+    ids = pc.if_else(pc.is_null(ledger["reason"]), rows[SAID_ID], pa.scalar(None, pa.string()))
     return ledger.append_column(FUSED_COLUMNS["ledger"][0], ids)

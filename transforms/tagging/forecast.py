@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.schemas.fusion import FUSION_ID
+from transforms.schemas.fusion import FUSION_ID, SAID_ID
 from transforms.tagging.outcomes import MISSING, PriorOutcomes, Unsettled
 
 CAUSES = ("new", "source", "features", "due", "remembered", "trunk", "taxonomy", "heads", "fusion", "unchanged")
@@ -145,8 +145,8 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
 def _other_fusion(rows: pa.Table, earlier: pa.Table) -> pa.ChunkedArray:
     """Whether sources say something else of each track than in the parent snapshot: bool [rows]."""
     now, before = (
-        pc.fill_null(table[FUSION_ID], "") if FUSION_ID in table.column_names else pa.array([""] * rows.num_rows)
-        for table in (rows, earlier)
+        pc.fill_null(table[name], "") if name in table.column_names else pa.array([""] * rows.num_rows)
+        for table, name in ((rows, SAID_ID), (earlier, FUSION_ID))
     )
     return pc.not_equal(now, before)
 

@@ -12,7 +12,7 @@ from transforms.formats.hashing import bucket_of
 from transforms.fusion.joining import Joined, join_bucket, key_pairs, spread
 from transforms.fusion.source_files import STATEMENTS
 from transforms.fusion.tally import ROW_OUTCOMES, Tally, add_tallies
-from transforms.schemas.fusion import FUSION_ID, SAID
+from transforms.schemas.fusion import SAID, SAID_ID
 
 RULES = policy(editors={"mode": "override"}, web={"mode": "blend", "trust": 0.5})
 
@@ -27,7 +27,7 @@ def said_of(joined: Joined) -> dict[str, list[tuple]]:
 
 def ids_of(joined: Joined) -> dict[str, str | None]:
     assert joined.rows is not None
-    return dict(zip(joined.rows["track_id"].to_pylist(), joined.rows[FUSION_ID].to_pylist(), strict=True))
+    return dict(zip(joined.rows["track_id"].to_pylist(), joined.rows[SAID_ID].to_pylist(), strict=True))
 
 
 def join(said: dict, rules=RULES, ids=("a", "b", "c"), **further) -> Joined:
@@ -41,7 +41,7 @@ def test_what_is_said_is_sorted_by_source_and_tag() -> None:
         "b": [],
         "c": [],
     }
-    assert found.rows is not None and found.rows[SAID].null_count == 2 and found.rows[FUSION_ID].null_count == 2
+    assert found.rows is not None and found.rows[SAID].null_count == 2 and found.rows[SAID_ID].null_count == 2
     assert found.tally.tracks == 1
 
 
