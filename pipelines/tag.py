@@ -40,6 +40,24 @@ plan_flags = combined(
 )
 """Flags of `--plan`; the report of a run has prices, too."""
 
+fusion_flags = combined(
+    click.option(
+        "--fusion",
+        metavar="YAML",
+        help="Combine the scores with annotations: the file says for each source and category how far it is trusted, "
+        "and whether it overrides the model, is blended with it or fills gaps. The source `catalog` are the tags of "
+        "the catalog.",
+    ),
+    click.option(
+        "--source",
+        multiple=True,
+        metavar="NAME=TABLE",
+        help="With --fusion: annotations as Parquet or CSV: tag, weight, and track_id, artist_id or album_id. "
+        "Repeatable.",
+    ),
+)
+"""Flags of sources."""
+
 
 @click.command(cls=Command, beam=True)
 @catalog_flag
@@ -75,6 +93,7 @@ plan_flags = combined(
     help="Also compute embeddings for a second bundle with the same feature spec, so that tagging the catalog with it "
     "later needs no decoding. Repeatable.",
 )
+@fusion_flags
 @click.option(
     "--accept-changes",
     is_flag=True,

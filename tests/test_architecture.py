@@ -19,7 +19,7 @@ PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
 PURE = (
-    "audio features extraction taxonomy catalog splits dataset table tagging aggregates publishing maintenance "
+    "audio features extraction taxonomy catalog splits dataset fusion table tagging aggregates publishing maintenance "
     f"comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
@@ -37,11 +37,12 @@ MAY_IMPORT = {
     "transforms.catalog": f"audio taxonomy {GROUND}",
     "transforms.extraction": "features audio schemas storage telemetry",
     "transforms.splits": "catalog taxonomy schemas",
+    "transforms.fusion": f"catalog taxonomy {GROUND}",
     "transforms.dataset": f"splits catalog taxonomy extraction features audio transforms.reports {GROUND}",
     "transforms.table": GROUND,
-    "transforms.tagging": f"comparison table taxonomy extraction audio {GROUND}",
+    "transforms.tagging": f"fusion comparison table taxonomy extraction audio {GROUND}",
     "transforms.aggregates": f"tagging table taxonomy {GROUND}",
-    "transforms.publishing": f"table tagging audio {GROUND}",
+    "transforms.publishing": f"fusion table tagging audio {GROUND}",
     "transforms.maintenance": f"publishing aggregates table tagging extraction audio {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
@@ -53,8 +54,8 @@ MAY_IMPORT = {
     "models.fitting": f"bundles embedding scoring splits table telemetry {GROUND}",
     "models.training": f"trunks bundles embedding scoring dataset features telemetry {GROUND}",
     "models.evaluation": (
-        f"training fitting trunks bundles embedding scoring dataset splits table taxonomy telemetry transforms.reports "
-        f"{GROUND}"
+        "training fitting trunks bundles embedding scoring dataset splits fusion taxonomy table telemetry "
+        f"transforms.reports {GROUND}"
     ),
     "models": f"{MODELS} {PURE}",
     "pipelines.terminal": "extraction storage formats telemetry",

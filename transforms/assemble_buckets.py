@@ -11,6 +11,7 @@ from apache_beam.typehints import no_annotations
 from transforms.aggregates.files import pieces_of_bucket
 from transforms.aggregates.pieces import with_numbers
 from transforms.formats.arrow import concat, from_ipc, to_ipc
+from transforms.fusion.policy import Policy
 from transforms.schemas.tables import GROUPED_BY
 from transforms.sum_work import count_work
 from transforms.tagging.assembly import PublishedRows, ScoredTracks, assemble_bucket, score_bucket
@@ -55,11 +56,13 @@ class AssembleSettings:
 
     Attributes:
       load_tagger: loads heads, calibration and taxonomy on the worker, once per process; needs no TensorFlow.
+      policy: how scores are combined with sources; None in a run without sources.
     """
 
     known: PriorOutcomes
     load_tagger: Callable[[], Tagger]
     publication: PublishedRows
+    policy: Policy | None = None
 
 
 class AssembleBuckets(beam.PTransform[Buckets, AssembledBuckets]):
@@ -119,6 +122,6 @@ class _AssembleBucket(beam.DoFn):
         pairs = concat(duplicates).to_pydict() if duplicates else {"track_id": [], "duplicate_of": []}
         firsts = dict(zip(pairs["track_id"], pairs["duplicate_of"], strict=True))
         outcomes = assembled(known, bucket, rows, latest=group["parts"])
-        scored = score_bucket(rows, outcomes, self._tagger)
-        publication = self._settings.publication
-        return assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, publication, scored), scored
+        publication, policy = self._settings.publication, self._settings.policy
+        scored = score_bucket(rows, outcomes, self._tagger, policy)
+        return assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, publication, scored, policy), scored

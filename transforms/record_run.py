@@ -11,6 +11,8 @@ import pyarrow as pa
 from apache_beam.typehints import no_annotations
 
 from transforms.catalog.problems import ProblemSample
+from transforms.fusion.settings import Fusion, lost_examples
+from transforms.fusion.tally import Tally
 from transforms.plan_buckets import forecast_of
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
@@ -56,6 +58,7 @@ class RecordRunSettings:
       limits: limits of the gates for this launch; `publish` can use others.
       launch: path of this launch's receipt, relative to the table root.
       expectations: what the run is expected to cost.
+      fusion: the sources; None in a run without sources.
     """
 
     known: PriorOutcomes
@@ -65,12 +68,14 @@ class RecordRunSettings:
     limits: GateLimits
     launch: str
     expectations: Expectations = dataclasses.field(default_factory=Expectations)
+    fusion: Fusion | None = None
 
 
 class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
     """Takes (reports, groups, parts, problems, work, evidence, run_id); writes the run's manifest and the receipt.
 
-    `groups` are files of `artist_tags` and `album_tags`, `work` is one `WorkTotals`, `evidence` one `Evidence`.
+    `groups` are files of `artist_tags` and `album_tags`, `work` is one `WorkTotals`, `evidence` one `Evidence`. In a
+    fused run, a `Tally` of the rows of all sources follows.
     """
 
     def __init__(self, settings: RecordRunSettings) -> None:
@@ -80,7 +85,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
     @no_annotations  # Beam cannot check a tuple of collections
     def expand(self, inputs: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[None]:
         """Records the run as one element; sums and one report per bucket are side inputs."""
-        reports, groups, parts, problems, work, evidence, run_id = inputs
+        reports, groups, parts, problems, work, evidence, run_id, *tally = inputs
         extracted = (
             parts
             | "TakeCounts" >> beam.Map(lambda entry: (entry.tracks, entry.decoded))
@@ -95,6 +100,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
             work=beam.pvalue.AsSingleton(work),
             evidence=beam.pvalue.AsSingleton(evidence),
             settings=self._settings,
+            **({"tally": beam.pvalue.AsSingleton(tally[0])} if tally else {}),
         )
         return recorded
 
@@ -102,7 +108,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
 class RunResults(NamedTuple):
     """Results of a run: `extracted` is (tracks in this launch's part files, how many of them were decoded).
 
-    `groups` are the files of `artist_tags` and `album_tags`.
+    `groups` are the files of `artist_tags` and `album_tags`, `tally` says what became of the rows of sources.
     """
 
     reports: list[BucketReport]
@@ -111,6 +117,7 @@ class RunResults(NamedTuple):
     work: WorkTotals
     evidence: Evidence
     groups: Sequence[DataFile] = ()
+    tally: Tally = Tally()
 
 
 def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> None:
@@ -123,7 +130,10 @@ def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> N
         found = sides.problems
         receipt = Receipt(run_id=None, problem_count=found.count, problems=found.lines, gates=found.gates)
     else:
-        receipt = dataclasses.replace(_finish(_run(run_id, sides, settings), settings), tracks=_named_tracks(sides))
+        named = _named_tracks(sides)
+        if settings.fusion is not None:
+            named["sources"] = lost_examples(sides.tally, settings.fusion.policy)
+        receipt = dataclasses.replace(_finish(_run(run_id, sides, settings), settings), tracks=named)
     receipts.write(settings.known.root, settings.launch, receipt)
 
 
@@ -168,6 +178,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         files=(*files, taxonomy, *groups),
         measured=sides.work.to_json(),
         plan=_plan(sides, settings, counts, changes),
+        fusion={} if settings.fusion is None else settings.fusion.record(sides.tally),
     )
 
 

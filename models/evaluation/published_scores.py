@@ -12,6 +12,7 @@ from models.bundles import split_record as split_file
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError
 from models.evaluation.examined import ExaminedTracks
+from models.evaluation.fused_scores import FusedPredictions, fused_notes, read_fused
 from models.evaluation.predictions import decisions, kept_baselines
 from models.evaluation.summary import Evaluation
 from models.fitting import baselines
@@ -35,6 +36,7 @@ class PublishedScores:
       cut: lowest published score; lower scores count as 0.
       absent: number of labelled tracks of the side that are not in the snapshot.
       unseen: number of examined tracks whose artist is not in the bundle's split.
+      fused: what a fused snapshot says; None if it was tagged without sources.
     """
 
     examined: ExaminedTracks
@@ -42,6 +44,7 @@ class PublishedScores:
     cut: float
     absent: int
     unseen: int
+    fused: FusedPredictions | None = None
 
     def notes(self) -> list[str]:
         """Sentences that are needed to interpret the metrics."""
@@ -55,7 +58,7 @@ class PublishedScores:
             notes.append(f"{self.absent} labelled tracks were left out, because they are not in the table.")
         if self.unseen:
             notes.append(f"{self.unseen} tracks have artists that are not in the bundle's split.")
-        return notes
+        return [*notes, *(fused_notes(self.fused) if self.fused else ())]
 
 
 def examine_table(
@@ -79,17 +82,23 @@ def examine_table(
         raise BundleError(f"{snapshot.root} has none of the {len(found)} labelled tracks of split {split!r}")
     cut = snapshot.manifest.run.options.get("min_score") or 0.0
     prevalence = _prevalence(bundle, len(ids))
+    model = _read_scores(snapshot, ids, bundle.taxonomy.tag_ids, cut)
+    fused = read_fused(snapshot, ids, model, bundle.taxonomy)
+    if fused is not None:  # the snapshot's positives are those of the fused scores
+        positives = decisions(TAGGER, model, bundle.thresholds, bundle.layout)
+    further = {} if fused is None else fused.scores()
+    decided = [] if fused is None else fused.decided()
     examined = ExaminedTracks(
         groups=tuple(found[track].group for track in ids),
         durations_s=durations_s,
         targets=np.stack([found[track].targets for track in ids]),
         mask=np.stack([found[track].mask for track in ids]),
-        scores={TAGGER: _read_scores(snapshot, ids, bundle.taxonomy.tag_ids, cut), **prevalence},
+        scores={TAGGER: model, **further, **prevalence},
         positives={
             TAGGER: positives,
             **{
-                model: decisions(model, shares, bundle.thresholds, bundle.layout)
-                for model, shares in prevalence.items()
+                name: decisions(TAGGER if name in decided else name, scores, bundle.thresholds, bundle.layout)
+                for name, scores in {**further, **prevalence}.items()
             },
         },
     )
@@ -99,6 +108,7 @@ def examine_table(
         cut=cut,
         absent=len(found) - len(ids),
         unseen=len(unseen & set(ids)),
+        fused=fused,
     )
 
 

@@ -14,6 +14,7 @@ from transforms.formats.parquet import SORTED_BY
 from transforms.schemas.bundle import BUNDLE_SPLITS
 from transforms.schemas.catalog import CATALOG
 from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
+from transforms.schemas.fusion import FUSED_COLUMNS
 from transforms.schemas.reports import DIFF_TAGS, DIFF_TRACKS, LABEL_CONFLICTS, LABELS, TAG_METRICS
 from transforms.schemas.tables import PART, ROW_SENTENCES, SCHEMA_VERSION, TABLES
 
@@ -135,7 +136,7 @@ def dictionary() -> Iterator[str]:
     """The lines of docs/reference/tables.md."""
     yield INTRODUCTION
     for name, schema in TABLES.items():
-        yield from _table(name, schema)
+        yield from _table(name, pa.schema([*schema, *FUSED_COLUMNS.get(name, ())]))
     yield from _reasons()
     for heading, (text, schema) in OTHER_FILES.items():
         yield from _file(heading, text, schema)

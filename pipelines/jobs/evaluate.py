@@ -16,9 +16,11 @@ from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.evaluation.examined import ExaminedTracks
 from models.evaluation.files import evaluation_files, subject_of
 from models.evaluation.floors import DECISIVE, Floor, compare_with_snapshot
+from models.evaluation.fused_scores import harm_notes
 from models.evaluation.predictions import check_taxonomy, predict
 from models.evaluation.published_scores import examine_table, without_calibration
 from models.evaluation.summary import Resampling, evaluate
+from models.fitting.tagger import TAGGER
 from models.scoring.formatting import with_interval
 from pipelines.inputs.flags import Arguments, user_and_host
 from pipelines.inputs.kinds import check_writes
@@ -48,6 +50,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     with phase("scoring the tracks" if args.table is None else "reading scores and labels"):
         given = _of_table(args) if args.table else _of_dataset(args)
     files, averages, notes = _evaluate(given, args, resampling, edges)
+    notes = [*notes, *harm_notes(averages, TAGGER)]
     _write(args.output, files)
     report = storage.join(args.output, REPORT)
     refused = _bless(args, given, averages, floors) if args.bless else []

@@ -29,6 +29,7 @@ from pipelines.inputs.catalog import (
     open_gated_catalog,
 )
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.fusion import open_fusion, source_places
 from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.source_roots import source_roots
 from pipelines.jobs.publish import publish_receipt, race_lost
@@ -56,6 +57,8 @@ from transforms.catalog.reader import CatalogShard, default_root
 from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
 from transforms.features.spec import FeatureSpec
 from transforms.find_duplicates import FindDuplicates
+from transforms.fusion.settings import Fusion
+from transforms.join_sources import JoinedSources, JoinSources
 from transforms.list_digests import ListDigests
 from transforms.maintenance.run_leases import held_for_run
 from transforms.name_run import NameRun
@@ -117,6 +120,7 @@ class Options:
       also: other bundles that embed the extracted tracks.
       children: sandboxed child processes per worker process, and batches of a trunk at the same time; 0 means one per
         core of the worker.
+      fusion: the sources; None in a run without sources.
     """
 
     shards: list[CatalogShard]
@@ -136,6 +140,7 @@ class Options:
     changes: TableChanges | None = None
     allow_weak_sandbox: bool = False
     also: tuple[Also, ...] = ()
+    fusion: Fusion | None = None
 
 
 def stages_of(options: Options) -> TagStages:
@@ -170,7 +175,12 @@ def stages_of(options: Options) -> TagStages:
         buckets=options.buckets,
         chunk_tracks=options.chunk_tracks,
         embed=embed,
-        assemble=AssembleSettings(known=known, load_tagger=load_tagger, publication=publication),
+        assemble=AssembleSettings(
+            known=known,
+            load_tagger=load_tagger,
+            publication=publication,
+            policy=None if options.fusion is None else options.fusion.policy,
+        ),
         record=RecordRunSettings(
             known=known,
             load_tagger=load_tagger,
@@ -179,7 +189,9 @@ def stages_of(options: Options) -> TagStages:
             limits=options.limits,
             launch=options.launch,
             expectations=Expectations(units=options.units, bundles=1 + len(options.also)),
+            fusion=options.fusion,
         ),
+        fusion=options.fusion,
     )
 
 
@@ -189,15 +201,21 @@ def build(root: beam.Pipeline, options: Options) -> None:
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
     versioned = catalog.batches | "VersionSources" >> VersionSources(options.roots)
     sorted_rows = versioned | "SortBuckets" >> SortBuckets(options.buckets)
+    sources = _joined(sorted_rows, options)
+    sorted_rows = sources.rows if sources else sorted_rows
+    further = (sources.problems,) if sources else ()
     plan = sorted_rows | "PlanBuckets" >> PlanBuckets(known, options.roots, options.chunk_tracks)
-    problems = (catalog.problems, plan.problems) | "JoinProblems" >> beam.Flatten()
+    problems = (catalog.problems, *further, plan.problems) | "JoinProblems" >> beam.Flatten()
     chunks = plan.chunks | "HoldChunks" >> RequireValid(problems)
     rows = sorted_rows | "HoldRows" >> RequireValid(problems)
     embedded = chunks | "EmbedChunks" >> EmbedChunks(stages.embed)
     parts = embedded.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
     ready = {"rows": rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
     digests = ready | "ListDigests" >> ListDigests(known)
-    run_id = digests.outcomes | "NameRun" >> NameRun(known, options.publication)
+    named = digests.outcomes
+    if sources is not None:
+        named = (named, sources.digest) | "JoinDigests" >> beam.Flatten()
+    run_id = named | "NameRun" >> NameRun(known, options.publication)
     groups = {"rows": rows, "parts": parts, "duplicates": digests.sources | "FindDuplicates" >> FindDuplicates()}
     joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
     done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
@@ -205,7 +223,15 @@ def build(root: beam.Pipeline, options: Options) -> None:
     work = (plan.work, embedded.work, done.work, aggregated.work) | "SumWork" >> SumWork()
     evidence = done.evidence | "SumEvidence" >> SumEvidence()
     results = (done.reports, aggregated.files, embedded.parts, problems, work, evidence, run_id)
-    _ = results | "RecordRun" >> RecordRun(stages.record)
+    _ = (*results, *((sources.tally,) if sources else ())) | "RecordRun" >> RecordRun(stages.record)
+
+
+def _joined(rows: beam.PCollection[tuple[int, bytes]], options: Options) -> JoinedSources | None:
+    """The rows with what sources say; None in a run without sources."""
+    if options.fusion is None:
+        return None
+    found: JoinedSources = rows | "JoinSources" >> JoinSources(options.fusion, options.buckets)
+    return found
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -216,6 +242,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     )
     for place in itertools.chain(*args.also):
         check_beam_places(beam_options, also=place)
+    for place in source_places(args.source).values():
+        check_beam_places(beam_options, source=place)
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
     check_plan_flags(args, beam_options)
@@ -311,6 +339,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         _require_blessed(args.model)
     for trunk in bundle.trunks:
         format_for(trunk, args.model, args.inference)
+    fusion = open_fusion(args.fusion, args.source, bundle.taxonomy)
     shards, count = open_gated_catalog(args.catalog, args.catalog_root)
     dry_run, roots = args.plan or is_dry_run(beam_options), source_roots(args.allow_root, shards)
     buckets = _buckets(args, count, dry_run=True)
@@ -342,6 +371,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         changes=changes,
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets, dry_run),
+        fusion=fusion,
     )
 
 

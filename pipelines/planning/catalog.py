@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pipelines.terminal.errors import CommandFailed
 from pipelines.waves.catalog_rows import group_catalog, sorted_bucket
+from pipelines.waves.source_rows import join_sources
 from pipelines.waves.tagging import TagStages, problems_of_bucket
 from transforms.catalog.problems import FirstProblems
 from transforms.extraction.source import Source
@@ -60,6 +61,8 @@ def plan_catalog(stages: TagStages, *, threads: int, sample: int = 0) -> Catalog
         rows, problems = GroupedRows(scratch, "rows"), FirstProblems()
         check = functools.partial(problems_of_bucket, stages)
         group_catalog(stages.shards, rows, stages.embed.roots, stages.buckets, problems, check=check, sizes=True)
+        if stages.fusion is not None and not problems.sample().count:
+            rows, _ = join_sources(rows, stages.fusion, stages.buckets, problems)
         if (found := problems.sample()).count:
             receipt = Receipt(run_id=None, problem_count=found.count, problems=found.lines)
             raise CommandFailed(receipt.problem_report("planned"))

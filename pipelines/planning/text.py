@@ -16,6 +16,7 @@ _CAUSES = {
     "trunk": "the trunk changed",
     "taxonomy": "the taxonomy changed",
     "heads": "heads or thresholds changed",
+    "fusion": "sources say something else",
     "due": "rejected, due again",
     "remembered": "rejected, remembered",
     "unchanged": "nothing changed",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from transforms.schemas.fusion import declared_schema
 from transforms.schemas.tables import ROW_SENTENCES, TABLES
 from transforms.table.reader import SnapshotReader
 
@@ -51,13 +52,13 @@ def _columns(connection: "duckdb.DuckDBPyConnection", view: str, name: str) -> p
 
 
 def _nullable(name: str, column: str) -> str:
-    schema = TABLES[name]
+    schema = declared_schema(name, [column])
     return "no" if column in schema.names and not schema.field(column).nullable else "yes"
 
 
 def column_sentences(name: str, columns: Sequence[str]) -> list[str]:
     """The sentence about each of a table's columns; `tracks` has further columns from the catalog."""
-    schema = TABLES[name]
+    schema = declared_schema(name, columns)
     return [
         (schema.field(column).metadata or {}).get(b"description", b"").decode()
         if column in schema.names

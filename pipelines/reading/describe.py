@@ -12,6 +12,7 @@ from pipelines.inputs.kinds import kind_of
 from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
+from transforms.fusion.tally import ROW_OUTCOMES
 from transforms.schemas.tables import GROUPED_BY, TABLES
 from transforms.table.reader import SnapshotReader, open_history
 
@@ -53,6 +54,7 @@ def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
         "counts": run.counts,
         "reasons": run.reasons,
         "options": run.options,
+        "fusion": run.fusion,
         "rolled_back_to": run.rolled_back_to,
         "rollback_reason": run.rollback_reason,
         "overrides": list(run.overrides),
@@ -73,6 +75,17 @@ def override_text(override: dict[str, Any]) -> str:
     )
 
 
+def source_lines(fusion: dict[str, Any]) -> Iterator[str]:
+    """A table of the sources of a fused run, and its policy."""
+    columns = ("rows", *ROW_OUTCOMES)
+    rows = [
+        [source["name"], source["table"] or "tags of the catalog", *(source[name] for name in columns)]
+        for source in fusion["sources"]
+    ]
+    yield table_text(["source", "table", *columns], rows, most_rows=len(rows))
+    yield f"{fusion['tracks']} tracks, policy {fusion['policy_id']}"
+
+
 def _lines(document: dict[str, Any]) -> Iterator[str]:
     """All snapshots as a table, then the tables and ids of the newest."""
     snapshots = document["snapshots"]
@@ -86,6 +99,9 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield f"\nTables of snapshot {newest['number']}"
     tables = [[name, t["files"], t["rows"], t["bytes"]] for name, t in newest["tables"].items()]
     yield table_text(["table", "files", "rows", "bytes"], tables)
+    if newest["fusion"]:
+        yield "\nSources that the scores were combined with"
+        yield from source_lines(newest["fusion"])
     if newest["overrides"]:
         yield "\nOverridden gates, in all snapshots up to this one"
         yield from map(override_text, newest["overrides"])

@@ -10,6 +10,7 @@ from pipelines.reports.run_tables import (
     phase_table,
     plan_table,
     size_table,
+    source_table,
     stage_table,
     track_table,
 )
@@ -77,9 +78,21 @@ def _of_run(summary: Summary, run: Summary) -> Iterator[Html]:
     else:
         yield element("p", "The run has no plan.", class_="soft")
     yield from _work(summary, run)
+    if run["fusion"]:
+        yield element("h2", "Sources that the scores were combined with")
+        yield source_table(run["fusion"]["sources"])
+        yield from _lost_rows(summary["lost_source_rows"])
     yield from _prevalence(summary["prevalence"])
     yield from _costly(summary)
     yield from _rejects(summary)
+
+
+def _lost_rows(lost: Mapping[str, Mapping[str, list[str]]]) -> Iterator[Html]:
+    """Examples of rows of sources that could not be used."""
+    for source, found in lost.items():
+        for outcome, examples in found.items():
+            lines = element("ul", *(element("li", example) for example in examples))
+            yield folded(f"{source}: {outcome}", lines)
 
 
 def _of_launch(summary: Summary, launch: Summary) -> Iterator[Html]:

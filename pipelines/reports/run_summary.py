@@ -73,6 +73,7 @@ def run_summary(
         "prevalence": {} if run is None else _prevalence(run),
         "slowest": named.get("slowest", []),
         "heaviest": named.get("heaviest", []),
+        "lost_source_rows": named.get("sources", {}),
         "rejects": [] if run is None else _rejects(run, named.get("rejects", {})),
     }
 
@@ -85,6 +86,7 @@ def _run_facts(run: Run) -> dict[str, Any]:
         "content_hash": run.content_hash,
         "ids": dataclasses.asdict(run.ids),
         "options": run.options,
+        "fusion": run.fusion,
         "counted": run.counted,
         "counts": run.counts,
         "reasons": run.reasons,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.terminal.progress import duration_text, size_text
+from transforms.fusion.tally import ROW_OUTCOMES
 from transforms.reports.markup import Html, element, html_joined
 from transforms.reports.parts import barred_number, html_table
 
@@ -68,6 +69,13 @@ def _timed(seconds: float | None, most: float) -> object:
 
 def _seconds(seconds: float | None) -> str:
     return _UNKNOWN if seconds is None else f"{seconds:,.2f}"
+
+
+def source_table(sources: Sequence[Mapping[str, Any]]) -> Html:
+    """What became of the rows of each source."""
+    head = ["source", "rows", *(outcome.replace("_", " ") for outcome in ROW_OUTCOMES)]
+    rows = [[one["name"], *(f"{one[name]:,}" for name in ("rows", *ROW_OUTCOMES))] for one in sources]
+    return html_table(head, rows, "Rows of the sources")
 
 
 def size_table(work: Mapping[str, Any], tables: Mapping[str, Mapping[str, int]]) -> Html:

@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.launch.beam import with_workers, worker_threads
 from pipelines.waves.catalog_rows import group_catalog, sorted_bucket
 from pipelines.waves.running import Results, WaveCounts, WaveRunner, waves_of
+from pipelines.waves.source_rows import join_sources
 from transforms.aggregate_groups import aggregate_bucket
 from transforms.assemble_buckets import AssembleBuckets, AssembleSettings, Buckets
 from transforms.catalog.problems import FirstProblems, Problem, ProblemSample
@@ -22,6 +23,8 @@ from transforms.find_duplicates import duplicates
 from transforms.formats.arrow import from_ipc, group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.formats.hashing import combine
+from transforms.fusion.settings import Fusion
+from transforms.fusion.tally import Tally
 from transforms.list_digests import ListDigests
 from transforms.name_run import run_id_of
 from transforms.plan_buckets import PlanBuckets
@@ -53,6 +56,7 @@ class TagStages:
       shards: the catalog's shards.
       buckets: number of buckets of the table.
       chunk_tracks: largest number of tracks of a chunk.
+      fusion: the sources; None in a run without sources.
     """
 
     shards: Sequence[CatalogShard]
@@ -61,6 +65,7 @@ class TagStages:
     embed: EmbedSettings
     assemble: AssembleSettings
     record: RecordRunSettings
+    fusion: Fusion | None = None
 
 
 def tag_in_waves(stages: TagStages, options: PipelineOptions) -> None:
@@ -109,6 +114,7 @@ class _TagRun:
         self._work = WorkTotals()
         self._evidence = Evidence()
         self._progress = WaveCounts(self._work)
+        self._tally = Tally()
 
     def read(self) -> ProblemSample:
         """Reads the catalog; returns its problems."""
@@ -116,6 +122,9 @@ class _TagRun:
         group_catalog(
             stages.shards, self._inputs.rows, stages.embed.roots, stages.buckets, self._problems, check=self._check
         )
+        if stages.fusion is not None and not self._problems.sample().count:
+            rows, self._tally = join_sources(self._inputs.rows, stages.fusion, stages.buckets, self._problems)
+            self._inputs = dataclasses.replace(self._inputs, rows=rows)
         return self._problems.sample()
 
     def _check(self, bucket: int, rows: pa.Table) -> list[Problem]:
@@ -170,8 +179,9 @@ class _TagRun:
                 pairs = duplicates(self._sources.group(number))
                 writer.add(pairs.drop_columns("bucket"), pairs["bucket"].to_numpy())
                 self._sources.remove(number)
-        record = self._stages.record
-        return run_id_of(record.known, record.publication, combine(self._outcomes))
+        record, fusion = self._stages.record, self._stages.fusion
+        sources = [] if fusion is None else [fusion.record_digest(self._tally)]
+        return run_id_of(record.known, record.publication, combine([*self._outcomes, *sources]))
 
     def assemble(self, run_id: str) -> None:
         """Writes the tables of all buckets."""
@@ -218,7 +228,9 @@ class _TagRun:
     def results(self) -> RunResults:
         """The results of all waves."""
         problems = self._problems.sample()
-        return RunResults(self._reports, self._extracted, problems, self._work, self._evidence, self._group_files)
+        return RunResults(
+            self._reports, self._extracted, problems, self._work, self._evidence, self._group_files, self._tally
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pipelines.synthesis.catalog import SyntheticTrack, make_tracks, taxonomy
 from tests.support.groups import group_files
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import bucket_of, short_id
+from transforms.fusion.joining import join_bucket
+from transforms.fusion.tally import Tally, add_tallies
 from transforms.publishing.commit import publish
 from transforms.publishing.gates import GateLimits
 from transforms.schemas.catalog import CATALOG
@@ -80,15 +82,29 @@ def outcomes_of(rows: pa.Table, dim: int, carried: set[str]) -> pa.Table:
     return pa.Table.from_pylist(found, OUTCOME)
 
 
-def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Snapshot:
-    """Publishes the next snapshot of `table` with the first songs of the invented catalog."""
+def publish_table(table, bundle, tracks=24, carried=(), publication=None, fusion=None, said=()) -> Snapshot:
+    """Publishes the next snapshot of `table` with the first songs of the invented catalog.
+
+    With `fusion`, its scores are combined with `said`, tables of statements about tracks.
+    """
     publication = publication or PublishedRows()
     rows = catalog_rows(make_tracks(tracks, 0))
     parent = current_snapshot(str(table))
     known = PriorOutcomes(root=str(table), parent=parent and parent.number, ids=ids_of(bundle), due_again=frozenset())
     run_id = short_id("run", str(parent and parent.number), str(tracks), str(publication))
     open_table(str(table), BUCKETS)
-    found = [_bucket(known, bundle, rows, bucket, set(carried), run_id, publication) for bucket in range(BUCKETS)]
+    parts = [_of_bucket(rows, "track_id", bucket) for bucket in range(BUCKETS)]
+    tally = Tally()
+    if fusion is not None:
+        rules, taxonomy = fusion.policy, fusion.taxonomy
+        own = [[_of_bucket(one, "key", bucket) for one in said] for bucket in range(BUCKETS)]
+        joined = [join_bucket(part, one, [], rules, taxonomy) for part, one in zip(parts, own, strict=True)]
+        parts, tally = [one.rows for one in joined], add_tallies(one.tally for one in joined)
+    policy = fusion and fusion.policy
+    found = [
+        _bucket(known, bundle, part, bucket, set(carried), run_id, publication, policy)
+        for bucket, part in enumerate(parts)
+    ]
     reports = [report for report, _ in found]
     files = [file for report in reports for file in report.files]
     files.append(write_table_file(known, -1, "taxonomy", bundle.taxonomy_rows().sort_by("tag"), run_id))
@@ -103,15 +119,19 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None) -> Sna
         reasons=dict.fromkeys(BROKEN.values(), 1),
         options=publication.to_json(),
         files=tuple(files),
+        fusion=fusion.record(tally) if fusion else {},
     )
     return publish(str(table), run, GateLimits(max_reject_ratio=0.5))
 
 
-def _bucket(known, bundle, rows, bucket, carried, run_id, publication):
-    own = rows.filter(pa.array([bucket_of(track, BUCKETS) == bucket for track in rows["track_id"].to_pylist()]))
+def _of_bucket(rows, key, bucket):
+    return rows.filter(pa.array([bucket_of(value, BUCKETS) == bucket for value in rows[key].to_pylist()], pa.bool_()))
+
+
+def _bucket(known, bundle, own, bucket, carried, run_id, publication, policy):
     outcomes = outcomes_of(own, bundle.embedding_dim, carried)
-    scored = score_bucket(own, outcomes, bundle)
-    tables = assemble_bucket(own, outcomes, {"track-0003": "track-0001"}, bundle, run_id, publication, scored)
+    scored = score_bucket(own, outcomes, bundle, policy)
+    tables = assemble_bucket(own, outcomes, {"track-0003": "track-0001"}, bundle, run_id, publication, scored, policy)
     return write_bucket(known, bucket, tables, run_id), scored
 
 

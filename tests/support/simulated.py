@@ -22,6 +22,10 @@ from transforms.catalog.reader import list_shards, read_shard
 from transforms.embed_chunks import EmbedSettings, EmbedTarget
 from transforms.extraction.source import Chunk, Source
 from transforms.formats.hashing import bucket_of, digest
+from transforms.fusion.joining import join_bucket
+from transforms.fusion.settings import Fusion
+from transforms.fusion.source_files import STATEMENTS, read_source
+from transforms.fusion.tally import Tally, add_tallies
 from transforms.list_digests import _COLUMNS as DIGESTED
 from transforms.name_run import outcome_digest, run_id_of
 from transforms.plan_buckets import planning_work
@@ -67,8 +71,9 @@ class SimulatedTable:
         *,
         retry_rejects: bool = False,
         publication: PublishedRows | None = None,
+        fusion: Fusion | None = None,
     ) -> TagStages:
-        """Settings of a run over a catalog: track_id -> source version."""
+        """Settings of a run over a catalog: track_id -> source version. Sources of `fusion` are about tracks."""
         ids, versions = list(catalog), list(catalog.values())
         columns = {"track_id": ids, "uri": [f"{i}.wav" for i in ids], "source_version": versions}
         pq.write_table(pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}), self._catalog)
@@ -92,7 +97,12 @@ class SimulatedTable:
             embed=EmbedSettings(
                 target=target, roots=SourceRoots(shards[0].root), spec=bundle.spec, limits=Limits(), children=1
             ),
-            assemble=AssembleSettings(known=known, load_tagger=lambda: bundle, publication=publication),
+            assemble=AssembleSettings(
+                known=known,
+                load_tagger=lambda: bundle,
+                publication=publication,
+                policy=None if fusion is None else fusion.policy,
+            ),
             record=RecordRunSettings(
                 known=known,
                 load_tagger=lambda: bundle,
@@ -101,7 +111,9 @@ class SimulatedTable:
                 limits=ALL_PASS,
                 launch=receipts.begin(self.root, known.parent),
                 expectations=Expectations(units=costs_of_history(self.root, numbers, known.ids)),
+                fusion=fusion,
             ),
+            fusion=fusion,
         )
 
     def plan(self, stages: TagStages) -> CatalogPlan:
@@ -111,7 +123,8 @@ class SimulatedTable:
     def run(self, stages: TagStages, outcome: Outcome, *, killed_after: int | None = None) -> Run | None:
         """Runs and publishes; None if it is killed after some chunks."""
         known, left = stages.assemble.known, killed_after
-        buckets, work, extracted, parts = self._rows(stages), WorkTotals(), 0, {}
+        work, extracted, parts = WorkTotals(), 0, {}
+        buckets, tally = _joined(stages, self._rows(stages))
         for bucket, rows in buckets.items():
             plan = plan_bucket(known, bucket, rows, CHUNK_TRACKS)
             work.add(planning_work(plan.forecast, 1))
@@ -124,7 +137,7 @@ class SimulatedTable:
                 extracted += len(chunk.tracks)
         if killed_after is not None:
             return None
-        return self._publish(stages, buckets, parts, work, extracted)
+        return self._publish(stages, buckets, parts, work, extracted, tally)
 
     def _rows(self, stages: TagStages) -> dict[int, pa.Table]:
         batches = [batch for shard in stages.shards for batch, _ in read_shard(shard)]
@@ -139,20 +152,26 @@ class SimulatedTable:
         parts: dict[int, list[str]],
         work: WorkTotals,
         tracks: int,
+        tally: Tally,
     ) -> Run:
         known, record = stages.assemble.known, stages.record
         found = {n: assembled(known, n, rows, DIGESTED, latest=parts[n]) for n, rows in buckets.items()}
         digests = "".join(sorted(outcome_digest(rows, found[n]) for n, rows in buckets.items()))
+        digests += "" if stages.fusion is None else stages.fusion.record_digest(tally)
         run_id = run_id_of(known, record.publication, digests)
         reports, evidence = [], Evidence()
         taxonomy = record.load_tagger().taxonomy_rows()
         examiner = BucketExaminer(known=known, publication=record.publication, taxonomy=taxonomy)
         for n, rows in buckets.items():
             outcomes = assembled(known, n, rows, latest=parts[n])
-            tables = assemble_bucket(rows, outcomes, {}, record.load_tagger(), run_id, record.publication)
+            policy = stages.assemble.policy
+            tables = assemble_bucket(
+                rows, outcomes, {}, record.load_tagger(), run_id, record.publication, policy=policy
+            )
             reports.append(write_bucket(known, n, tables, run_id))
             evidence += examiner.examine(n, tables)
-        record_run(run_id, RunResults(reports, (tracks, tracks), FirstProblems().sample(), work, evidence), record)
+        results = RunResults(reports, (tracks, tracks), FirstProblems().sample(), work, evidence, tally=tally)
+        record_run(run_id, results, record)
         receipt = receipts.read(self.root, record.launch)
         receipts.forget(self.root, record.launch)
         assert receipt.run_id is not None and receipt.plan
@@ -160,6 +179,22 @@ class SimulatedTable:
         snapshot = current_snapshot(self.root)
         assert snapshot is not None
         return snapshot.run
+
+
+def _joined(stages: TagStages, buckets: dict[int, pa.Table]) -> tuple[dict[int, pa.Table], Tally]:
+    """The rows with what sources say about tracks, and what became of the rows of the sources."""
+    fusion = stages.fusion
+    if fusion is None:
+        return buckets, Tally()
+    read = [part for shard in fusion.shards for part in read_source(shard, fusion.policy, fusion.taxonomy)]
+    said = pa.concat_tables([STATEMENTS.empty_table(), *(rows for rows, _ in read)])
+    numbers = pa.array([bucket_of(key, BUCKETS) for key in said["key"].to_pylist()], pa.int64())
+    joined = {
+        n: join_bucket(rows, [said.filter(pa.compute.equal(numbers, n))], [], fusion.policy, fusion.taxonomy)
+        for n, rows in buckets.items()
+    }
+    tally = add_tallies([*(counted for _, counted in read), *(found.tally for found in joined.values())])
+    return {n: found.rows for n, found in joined.items() if found.rows is not None}, tally
 
 
 def _extract(known: PriorOutcomes, chunk: Chunk, outcome: Outcome) -> str:

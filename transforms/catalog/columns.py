@@ -9,8 +9,10 @@ from transforms.catalog.files import CatalogFile
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.catalog.stored_types import stored_name, stored_type
 from transforms.schemas.catalog import CATALOG, FILE, ROW
+from transforms.schemas.fusion import SAID, SAID_ID
 from transforms.schemas.tables import TRACKS
 
+_TAKEN = (FILE, ROW, SAID, SAID_ID)
 _PLACE = pa.schema([pa.field(FILE, pa.string(), nullable=False), pa.field(ROW, pa.int64(), nullable=False)])
 
 
@@ -18,7 +20,7 @@ def file_problems(file: CatalogFile) -> list[Problem]:
     """Problems of missing columns and of columns with impossible types. An empty JSON Lines file has no columns."""
     problems = [_missing(file, name) for name in ("track_id", "uri") if name not in file.columns and file.columns]
     for name, type_ in file.columns.items():
-        if name in (FILE, ROW):
+        if name in _TAKEN:
             problems.append(_file_problem(file, name, "this name is taken: rename the column"))
         elif file.format == "parquet" and name in CATALOG.names and not _fits(name, type_):
             wanted = CATALOG.field(name).type

@@ -68,6 +68,7 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
         rolled_back_to=run.rolled_back_to,
         restored=_restored(root, run),
         evidence=run.evidence,
+        sources=run.fusion.get("sources", ()),
         **_changes(run),
     )
 

@@ -1,10 +1,11 @@
 """The facts of a run of `tag` or `prepare` that its gates check."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transforms.audio.errors import Unknown
+from transforms.fusion.tally import lost_share
 
 LEAST_TRACKS_TRIED = 1_000
 """Fewest tracks of both runs whose shares of rejected tracks are compared."""
@@ -33,6 +34,7 @@ class RunFacts:
       restored: whether a rollback has the files of that snapshot; None for other runs.
       evidence: what was measured while the rows were assembled, see `Run.evidence`; empty for `prepare`, for a rollback
         and for runs of earlier versions.
+      sources: what became of the rows of each source, see `Run.fusion`; empty for runs without sources.
       labelled: `prepare`: tracks with a tag of the taxonomy; None for `tag`.
       examples: `prepare`: examples of the dataset; None for `tag`.
     """
@@ -53,6 +55,7 @@ class RunFacts:
     rolled_back_to: int | None = None
     restored: bool | None = None
     evidence: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sources: Sequence[dict[str, Any]] = ()
     labelled: int | None = None
     examples: int | None = None
 
@@ -99,6 +102,13 @@ class RunFacts:
     def offenders(self, gate: str) -> list[str]:
         """The first tracks or tags that a gate may refuse, as text."""
         return list(self.evidence.get("offenders", {}).get(gate, ()))
+
+    @property
+    def lost_source_rows(self) -> float | None:
+        """Greatest share of lost rows of a source; None for runs without sources and for a rollback."""
+        if not self.sources or self.rolled_back_to is not None:
+            return None
+        return max(lost_share(source) for source in self.sources)
 
     @property
     def unknown(self) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from transforms.fusion.tally import lost_texts
 from transforms.publishing.drifted_tags import (
     Drift,
     greatest,
@@ -169,6 +170,17 @@ GATES = (
         "hierarchy",
         "pairs of track and tag whose score exceeds that of a broader tag",
         "tracks have higher scores for a tag than for its broader tag: look at the bundle",
+    ),
+    Gate(
+        name="source_rows",
+        what="rows of a source of `--source` that cannot be read, or whose tag or id is not known, divided by all its "
+        "rows, for the worst source",
+        measure=lambda facts: facts.lost_source_rows,
+        words="more than the fraction {limit:.4g} of the rows of a source cannot be used: look at the examples in the "
+        "report of the run, and correct the source, or raise --gate {name}=LIMIT",
+        default=0.05,
+        most=1,
+        offenders=lambda facts, limit: lost_texts(facts.sources),
     ),
     Gate(
         name="unknown",

@@ -15,7 +15,8 @@ from transforms.formats.parquet import SORTED_BY, CheckedFile
 from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
 from transforms.publishing.group_checks import GroupCounts
 from transforms.publishing.manifest_checks import list_problems, record_problems
-from transforms.schemas.tables import GROUPED_BY, LATER_COLUMNS, PER_BUCKET, SCHEMA_VERSION, TABLES
+from transforms.schemas.fusion import declared_schema
+from transforms.schemas.tables import GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
 from transforms.table.content import has_content
 from transforms.table.layout import snapshot_path
 from transforms.table.reader import SnapshotReader
@@ -150,12 +151,8 @@ def _header_problems(parquet: CheckedFile, ids: Ids, file: DataFile) -> Iterator
 
 
 def _schema_problems(schema: pa.Schema, file: DataFile) -> list[str]:
-    """Lists columns that differ from the table's declaration. `tracks` may have further columns at its end.
-
-    Files of earlier versions may lack `LATER_COLUMNS`.
-    """
-    later = LATER_COLUMNS.get(file.table, frozenset()) - set(schema.names)
-    declared = pa.schema([field for field in TABLES[file.table] if field.name not in later])
+    """Lists columns that differ from the table's declaration. `tracks` may have further columns at its end."""
+    declared = declared_schema(file.table, schema.names)
     names = schema.names if file.table != "tracks" else schema.names[: len(declared)]
     if names != declared.names:
         return [f"{file.path}: columns {', '.join(names)} instead of {', '.join(declared.names)}"]
@@ -176,9 +173,7 @@ def _row_problems(table: pa.Table, file: DataFile) -> Iterator[str]:
     sorted_ = table.take(pc.sort_indices(table, sort_keys=keys)).select([name for name, _ in keys])
     if not sorted_.equals(table.select([name for name, _ in keys])):
         yield f"{file.path}: rows are not sorted by {', '.join(name for name, _ in keys)}"
-    for field in TABLES[file.table]:
-        if field.name not in table.column_names:  # in files of earlier versions
-            continue
+    for field in declared_schema(file.table, table.column_names):
         column = table[field.name]
         if not field.nullable and column.null_count:
             yield f"{file.path}: column {field.name} has {column.null_count} nulls"

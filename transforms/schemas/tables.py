@@ -56,12 +56,21 @@ TRACK_TAGS = pa.schema(
             "Whether the score reaches the tag's threshold; for multiclass, whether it is the highest. A broader "
             "tag may have a higher threshold.",
         ),
-        column("source", pa.string(), "Source of the score: `model`, `expert` or `fused`."),
+        column(
+            "source",
+            pa.string(),
+            "Where the score is from: `model`, `fused` (sources of annotations changed it) or `expert` (a source "
+            "overrides it).",
+        ),
         column(
             "model_score", pa.float32(), "Score of the model, before it is combined with an expert's.", nullable=True
         ),
         column(
-            "expert_weight", pa.float32(), "Annotated weight of the tag; null if it was not annotated.", nullable=True
+            "expert_weight",
+            pa.float32(),
+            "Annotated weight of the tag; in a fused run, its probability according to all sources together. Null if "
+            "nobody says anything.",
+            nullable=True,
         ),
     ]
 )

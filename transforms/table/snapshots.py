@@ -79,6 +79,9 @@ class Run:
         for runs of earlier versions.
       plan: `expected`: numbers of tracks and costs that were planned when the run began; `happened`: the same numbers
         after it; `causes`: why, see the counters of the stage `plan`. Empty for runs of earlier versions and rollbacks.
+      fusion: what the scores were combined with: `policy_id`, `policy` (see `Policy.to_json`), `tracks` of which a
+        source says something, and `sources`: name, table, and what became of their rows. Empty for runs without
+        sources.
       rolled_back_to: number of the snapshot whose content a rollback published again; None for other runs.
       rollback_reason: why, as the user says; None if no reason was given.
       purged: takedowns that rewrote the snapshot: name -> `tracks` that were taken out, and `when`.
@@ -98,6 +101,7 @@ class Run:
     gates: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     measured: dict[str, Any] = dataclasses.field(default_factory=dict)
     plan: dict[str, Any] = dataclasses.field(default_factory=dict)
+    fusion: dict[str, Any] = dataclasses.field(default_factory=dict)
     rolled_back_to: int | None = None
     rollback_reason: str | None = None
     purged: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)

@@ -9,13 +9,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.fusion.policy import Policy
+from transforms.fusion.pooling import MODEL, ORIGINS, FusedScores, fuse
 from transforms.schemas.catalog import FILE, ROW
+from transforms.schemas.fusion import EXPERTS_TYPE, FUSED_COLUMNS, SAID, SAID_ID
 from transforms.schemas.tables import EMBEDDINGS, FACT_NAMES, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
 from transforms.tagging.tagger import Tagger
 from transforms.taxonomy.hierarchy import Taxonomy
 
 METADATA = ("artist_id", "album_id", "title", "artist", "year", "country", "language")
-NOT_PUBLISHED = frozenset({"track_id", "uri", "source_version", "tags", FILE, ROW})
+NOT_PUBLISHED = frozenset({"track_id", "uri", "source_version", "tags", FILE, ROW, SAID, SAID_ID})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,22 +61,28 @@ class ScoredTracks(NamedTuple):
     Attributes:
       rows: their catalog rows.
       outcomes: their outcomes.
-      scores: float64 [tracks, tags], multiples of 0.0001.
+      scores: float64 [tracks, tags], multiples of 0.0001; in a fused run, combined with what sources say.
       positives: bool [tracks, tags].
+      model_scores: the scores of the model.
+      fused: how they were combined; None in a run without sources.
     """
 
     rows: pa.Table
     outcomes: pa.Table
     scores: npt.NDArray[np.float64]
     positives: npt.NDArray[np.bool_]
+    model_scores: npt.NDArray[np.float64]
+    fused: FusedScores | None = None
 
 
-def score_bucket(rows: pa.Table, outcomes: pa.Table, tagger: Tagger) -> ScoredTracks:
-    """Scores the tracks of a bucket, see `assemble_bucket`."""
+def score_bucket(rows: pa.Table, outcomes: pa.Table, tagger: Tagger, policy: Policy | None = None) -> ScoredTracks:
+    """Scores the tracks of a bucket, see `assemble_bucket`. With a policy, the rows say what sources say."""
     embedded = pc.is_null(outcomes["reason"])
-    kept = outcomes.filter(embedded)
-    scores = np.round(_score(kept["embedding"], tagger), 4)
-    return ScoredTracks(rows.filter(embedded), kept, scores, tagger.positives(scores))
+    kept_rows, kept = rows.filter(embedded), outcomes.filter(embedded)
+    own = np.round(_score(kept["embedding"], tagger), 4)
+    fused = None if policy is None else fuse(own, kept_rows, policy, tagger.taxonomy)
+    scores = own if fused is None else fused.scores
+    return ScoredTracks(kept_rows, kept, scores, tagger.positives(scores), own, fused)
 
 
 def assemble_bucket(
@@ -84,6 +93,7 @@ def assemble_bucket(
     run_id: str,
     publication: PublishedRows,
     scored: ScoredTracks | None = None,
+    policy: Policy | None = None,
 ) -> dict[str, pa.Table]:
     """Returns `tracks`, `track_tags`, `embeddings` and `ledger` of one bucket.
 
@@ -92,13 +102,16 @@ def assemble_bucket(
       outcomes: one outcome per row, in the same order.
       duplicates: track_id -> smallest id among the tracks with the same bytes.
       scored: what `score_bucket` returns for them, if it was called before.
+      policy: how scores are combined with what sources say; None in a run without sources. The tables of a fused run
+        have the columns `FUSED_COLUMNS`.
     """
-    kept_rows, kept, scores, positives = score_bucket(rows, outcomes, tagger) if scored is None else scored
+    scored = score_bucket(rows, outcomes, tagger, policy) if scored is None else scored
+    ledger = _ledger(rows, outcomes, duplicates, tagger, run_id)
     return {
-        "tracks": _tracks(kept_rows, kept, scores, positives, tagger),
-        "track_tags": _track_tags(kept_rows, scores, positives, tagger, publication),
-        "embeddings": _embeddings(kept, tagger),
-        "ledger": _ledger(rows, outcomes, duplicates, tagger, run_id),
+        "tracks": _tracks(scored.rows, scored.outcomes, scored.scores, scored.positives, tagger),
+        "track_tags": _track_tags(scored, tagger, publication, policy),
+        "embeddings": _embeddings(scored.outcomes, tagger),
+        "ledger": ledger if policy is None else _with_fusion_ids(ledger, rows),
     }
 
 
@@ -135,10 +148,9 @@ def _embeddings(kept: pa.Table, tagger: Tagger) -> pa.Table:
     return pa.table([kept["track_id"], ids, kept["embedding"]], names=EMBEDDINGS.names).cast(EMBEDDINGS)
 
 
-def _track_tags(
-    rows: pa.Table, scores: np.ndarray, positives: np.ndarray, tagger: Tagger, publication: PublishedRows
-) -> pa.Table:
+def _track_tags(scored: ScoredTracks, tagger: Tagger, publication: PublishedRows, policy: Policy | None) -> pa.Table:
     """All tags of all tracks, sorted by (category, tag, score desc, track_id)."""
+    rows, scores, positives = scored.rows, scored.scores, scored.positives
     taxonomy = tagger.taxonomy
     ranks = np.zeros(scores.shape, np.int16)
     for category in taxonomy.categories:
@@ -149,6 +161,7 @@ def _track_tags(
         ranks[:, columns] = np.argsort(order, axis=1, kind="stable") + 1
     track_ids = rows["track_id"].combine_chunks()
     weights = _expert_weights(rows, taxonomy)
+    schema = TRACK_TAGS if policy is None else pa.schema([*TRACK_TAGS, *FUSED_COLUMNS["track_tags"]])
     categories = {tag.id: category.name for category in taxonomy.categories for tag in category.tags}
     parts = []
     for tag in sorted(categories, key=lambda tag: (categories[tag], tag)):
@@ -163,15 +176,44 @@ def _track_tags(
             "score": score,
             "rank": pa.array(ranks[order, column]),
             "is_positive": pa.array(positives[order, column]),
-            "source": pa.repeat("model", len(order)),
+            "source": pa.repeat(MODEL, len(order)),
             "model_score": score,
             "expert_weight": pa.array(weights[column][order], from_pandas=True)
             if column in weights
             else pa.nulls(len(order), pa.float32()),
         }
-        parts.append(pa.table(values).cast(TRACK_TAGS))
+        if scored.fused is not None and policy is not None:
+            values |= _fused_values(scored, column, order, policy, weights.get(column))
+        parts.append(pa.table(values).cast(schema))
     # Keep one Arrow chunk per tag: a contiguous copy would double the memory of the largest table.
-    return pa.concat_tables(parts) if parts else TRACK_TAGS.empty_table()
+    return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def _fused_values(
+    scored: ScoredTracks, column: int, order: np.ndarray, policy: Policy, annotated: np.ndarray | None
+) -> dict[str, pa.Array]:
+    """The columns of a tag that differ in a fused run. Where no source says anything, the catalog's weight is kept."""
+    fused = scored.fused
+    assert fused is not None
+    weights = fused.expert_weights[:, column]
+    weights = weights if annotated is None else np.where(np.isnan(weights), annotated, weights)
+    return {
+        "source": pa.array(ORIGINS, pa.string()).take(pa.array(fused.origins[order, column])),
+        "model_score": pa.array(scored.model_scores[order, column].astype(np.float32)),
+        "expert_weight": pa.array(weights[order], from_pandas=True),
+        "experts": _experts(fused, column, policy).take(pa.array(order)),
+    }
+
+
+def _experts(fused: FusedScores, column: int, policy: Policy) -> pa.Array:
+    """What each source says about a tag, for each track; null where none says anything."""
+    begin, end = np.searchsorted(fused.entries.tag, [column, column + 1])
+    track, _, source, weight = (values[begin:end] for values in fused.entries)
+    counts = np.bincount(track, minlength=len(fused.scores))
+    names = pa.array(policy.names, pa.string()).take(pa.array(source))
+    values = pa.StructArray.from_arrays([names, pa.array(weight)], fields=list(EXPERTS_TYPE.value_type))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, values, type=EXPERTS_TYPE, mask=pa.array(counts == 0))
 
 
 def _expert_weights(rows: pa.Table, taxonomy: Taxonomy) -> dict[int, np.ndarray]:
@@ -204,3 +246,9 @@ def _ledger(rows: pa.Table, outcomes: pa.Table, duplicates: dict[str, str], tagg
         "run_id": pc.fill_null(outcomes["run_id"], run_id),
     }
     return pa.table(columns).cast(LEDGER)
+
+
+def _with_fusion_ids(ledger: pa.Table, rows: pa.Table) -> pa.Table:
+    """The ledger with the ids of what sources say about its tagged tracks."""
+    ids = pc.if_else(pc.is_null(ledger["reason"]), rows[SAID_ID], pa.scalar(None, pa.string()))
+    return ledger.append_column(FUSED_COLUMNS["ledger"][0], ids)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from transforms.comparison.scores import NO_ROW, UNIT, TagScores
 from transforms.formats.arrow import group_numbers
-from transforms.schemas.tables import TABLES
+from transforms.schemas.fusion import declared_schema
 
 UNIQUE, SCHEMA, SCORES, KNOWN_TAGS, HIERARCHY = "unique", "schema", "scores", "known_tags", "hierarchy"
 """Names of the gates whose limit is a number of faults."""
@@ -61,7 +61,7 @@ def pair_faults(rows: int, scores: TagScores) -> Fault:
 def schema_faults(tables: dict[str, pa.Table]) -> Iterator[Fault]:
     """Yields columns that are missing or have another name or type, nulls where none are allowed, and NaN."""
     for name, table in tables.items():
-        declared = TABLES[name]
+        declared = declared_schema(name, table.column_names)
         for place, field in enumerate(declared):
             column = f"column {field.name} of {name}"
             if place >= len(table.schema) or not _same(table.schema.field(place), field):

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.schemas.fusion import FUSION_ID, SAID_ID
 from transforms.tagging.outcomes import MISSING, PriorOutcomes, Unsettled
 
-CAUSES = ("new", "source", "features", "due", "remembered", "trunk", "taxonomy", "heads", "unchanged")
+CAUSES = ("new", "source", "features", "due", "remembered", "trunk", "taxonomy", "heads", "fusion", "unchanged")
 """Why a run treats a track as it does. A track counts for the first cause that applies, in this order. The counters of
 the stage `plan` have these names and their meanings."""
 
@@ -22,6 +23,7 @@ LISTED_BYTES = "_listed_bytes"
 """Column of catalog rows that are only planned: size of the source in the listing of its folder."""
 
 _LEDGER = ("track_id", "source_version", "reason", "source_bytes")
+_FACTS = ("listed", "same", "rejected", "due", "fused")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -71,7 +73,7 @@ class Forecast:
 
     def to_json(self, before: int) -> dict[str, Any]:
         """The counts as a JSON object; `before` is the number of tracks of the last snapshot."""
-        stale = ("source", "features", "trunk", "heads", "taxonomy")
+        stale = ("source", "features", "trunk", "heads", "taxonomy", "fusion")
         return {
             "catalog": self.catalog,
             "new": self.causes["new"],
@@ -116,12 +118,15 @@ def _actions(left: Unsettled) -> Counter[str]:
 
 
 def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
-    """Facts of each row's track in the parent snapshot: `listed`, `same` (source), `rejected`, `due`, `bytes`."""
+    """Facts of each row's track in the parent snapshot: `listed`, `same` (source), `rejected`, `due`, `fused` (what
+    sources say about it is other than now), `bytes`.
+    """
     none = pa.nulls(rows.num_rows, pa.int64())
     if known.snapshot is None:
         never = pa.array(np.zeros(rows.num_rows, bool))
-        return pa.table({"listed": never, "same": never, "rejected": never, "due": never, "bytes": none})
-    ledger = known.snapshot.scan("ledger", list(_LEDGER), bucket=bucket)
+        return pa.table({**dict.fromkeys(_FACTS, never), "bytes": none})
+    fused = [FUSION_ID] if known.snapshot.manifest.run.fusion else []
+    ledger = known.snapshot.scan("ledger", [*_LEDGER, *fused], bucket=bucket)
     place = pc.index_in(rows["track_id"], value_set=ledger["track_id"].combine_chunks())
     own = ledger.take(place)
     due = pc.is_valid(own["reason"]) if known.retry_rejects else known.due(own)
@@ -131,15 +136,23 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
             "same": pc.fill_null(pc.equal(own["source_version"], rows["source_version"]), False),
             "rejected": pc.is_valid(own["reason"]),
             "due": pc.fill_null(due, False),
+            "fused": _other_fusion(rows, own),
             "bytes": own["source_bytes"].cast(pa.int64()),
         }
     )
 
 
-def _causes(known: PriorOutcomes, earlier: pa.Table) -> Counter[str]:
-    listed, same, rejected, due = (
-        earlier[name].to_numpy().astype(bool) for name in ("listed", "same", "rejected", "due")
+def _other_fusion(rows: pa.Table, earlier: pa.Table) -> pa.ChunkedArray:
+    """Whether sources say something else of each track than in the parent snapshot: bool [rows]."""
+    now, before = (
+        pc.fill_null(table[name], "") if name in table.column_names else pa.array([""] * rows.num_rows)
+        for table, name in ((rows, SAID_ID), (earlier, FUSION_ID))
     )
+    return pc.not_equal(now, before)
+
+
+def _causes(known: PriorOutcomes, earlier: pa.Table) -> Counter[str]:
+    listed, same, rejected, due, fused = (earlier[name].to_numpy().astype(bool) for name in _FACTS)
     before = None if known.snapshot is None else known.snapshot.manifest.run.ids
     other = {
         name: np.full(len(listed), before is not None and getattr(before, name) != getattr(known.ids, name))
@@ -154,6 +167,7 @@ def _causes(known: PriorOutcomes, earlier: pa.Table) -> Counter[str]:
         "trunk": other["embedding_id"],
         "taxonomy": other["taxonomy_id"],
         "heads": other["tagger_id"],
+        "fusion": fused,
     }
     first = np.select(list(conditions.values()), range(len(conditions)), len(conditions))
     return Counter(dict(zip(CAUSES, np.bincount(first, minlength=len(CAUSES)).tolist(), strict=True)))

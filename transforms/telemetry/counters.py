@@ -63,6 +63,7 @@ PLAN_CAUSES = {
         "trunk": "Tracks whose embedding in the last snapshot is from another trunk.",
         "taxonomy": "Tracks whose embedding is kept and whose tags are of another taxonomy.",
         "heads": "Tracks whose embedding is kept and whose tags are from other heads, calibration or thresholds.",
+        "fusion": "Tracks whose embedding is kept and of which the sources of `--source` say something else.",
         "unchanged": "Tracks of which nothing changed since the last snapshot.",
     }.items()
 }

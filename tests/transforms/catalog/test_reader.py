@@ -125,6 +125,7 @@ def test_a_catalog_without_rows_gives_no_rows(tmp_path, name):
         ("c.csv", "track_id,uri,uri\n", "['uri'] are repeated"),
         ("c.csv", "track_id,uri,\n", "column 3 has no name"),
         ("c.csv", "track_id,uri,_row\n", "this name is taken"),
+        ("c.csv", "track_id,uri,_said\n", "this name is taken"),
     ],
 )
 def test_files_that_cannot_be_a_catalog(tmp_path, name, content, message):

@@ -1,0 +1,1 @@
+"""Annotations of people and of other programs, and how they are combined with the scores of the model."""
