@@ -19,7 +19,7 @@ PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
 PURE = (
-    "audio features extraction taxonomy catalog splits dataset table tagging aggregates publishing maintenance "
+    "audio features extraction taxonomy catalog splits dataset table iceberg tagging aggregates publishing maintenance "
     f"comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
@@ -41,8 +41,9 @@ MAY_IMPORT = {
     "transforms.table": GROUND,
     "transforms.tagging": f"comparison table taxonomy extraction audio {GROUND}",
     "transforms.aggregates": f"tagging table taxonomy {GROUND}",
-    "transforms.publishing": f"table tagging audio {GROUND}",
-    "transforms.maintenance": f"publishing aggregates table tagging extraction audio {GROUND}",
+    "transforms.iceberg": f"table {GROUND}",
+    "transforms.publishing": f"iceberg table tagging audio {GROUND}",
+    "transforms.maintenance": f"publishing iceberg aggregates table tagging extraction audio {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,

@@ -8,6 +8,7 @@ from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record, sealed_bytes
+from transforms.iceberg.following import follow_commit
 from transforms.publishing.audit import RaceLost, audit
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json
@@ -76,12 +77,12 @@ def publish(root: str, run: Run, limits: GateLimits, override: Override | None =
         return commit_run(root, dataclasses.replace(run, gates=gates_json(results), overrides=overrides))
     if override is not None:
         check_recorded(override, published)
-    write_hints(root, published)
+    tell_readers(root, published)
     return published
 
 
 def commit_run(root: str, run: Run) -> Snapshot:
-    """Commits an audited run as the next snapshot and writes its hints.
+    """Commits an audited run as the next snapshot and tells its readers.
 
     The snapshot gets the overrides of all snapshots before it, so that they are known when those are removed.
 
@@ -90,8 +91,14 @@ def commit_run(root: str, run: Run) -> Snapshot:
     """
     overrides = (*earlier_overrides(root, run.parent), *run.overrides)
     published = _commit(root, dataclasses.replace(run, overrides=overrides))
-    write_hints(root, published)
+    tell_readers(root, published)
     return published
+
+
+def tell_readers(root: str, snapshot: Snapshot) -> None:
+    """Writes everything that follows from a published snapshot: file lists, hints, Iceberg's metadata."""
+    write_hints(root, snapshot)
+    follow_commit(root)
 
 
 def _published_as(root: str, run: Run) -> Snapshot | None:
