@@ -146,7 +146,8 @@ def _finish(run: Run, settings: RecordRunSettings) -> Receipt:
 
 
 def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
-    rows = settings.load_tagger().taxonomy_rows()
+    tagger = settings.load_tagger()
+    rows = tagger.taxonomy_rows()
     evidence = sides.evidence + _absent(sides.reports, settings, rows)
     rows = rows.sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
@@ -168,6 +169,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         files=(*files, taxonomy, *groups),
         measured=sides.work.to_json(),
         plan=_plan(sides, settings, counts, changes),
+        licences=tagger.licences,
     )
 
 

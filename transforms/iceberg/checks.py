@@ -26,6 +26,8 @@ def iceberg_problems(snapshot: SnapshotReader) -> Iterator[str]:
         path = version_path(name, version.number)
         if version.fields is None:
             yield f"{path}: damaged; {remedy}"
+        elif version.written_root != version.root:
+            continue
         elif strange := sorted(version.snapshots.keys() - published):
             yield f"{path}: lists snapshot {strange[0]}, which is not published; {remedy}"
         elif snapshot.manifest.number not in version.snapshots:

@@ -25,8 +25,9 @@ from transforms.iceberg.manifests import (
     manifest_bytes,
     manifest_list_bytes,
 )
-from transforms.iceberg.versions import NAME_MAPPING, Version, metadata_path, table_folder, write_hint, write_version
+from transforms.iceberg.versions import NAME_MAPPING, Version, metadata_path, write_hint, write_version
 from transforms.schemas.tables import ROW_SENTENCES
+from transforms.table.layout import iceberg_folder
 from transforms.table.snapshots import Snapshot
 
 _OWN = "catalog-tagger."
@@ -136,7 +137,7 @@ class Draft:
         return {
             "format-version": 2,
             "table-uuid": self._uuid,
-            "location": storage.join(self._version.root, table_folder(self._name)),
+            "location": storage.join(self._version.root, iceberg_folder(self._name)),
             "last-sequence-number": newest,
             "last-updated-ms": snapshots[newest]["timestamp-ms"],
             "last-column-id": self._ids.last,

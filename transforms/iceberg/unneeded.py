@@ -4,9 +4,10 @@ import contextlib
 from collections.abc import Iterator
 
 from transforms import storage
-from transforms.iceberg.versions import HINT, metadata_path, read_version, table_folder, version_files, version_path
+from transforms.iceberg.versions import HINT, metadata_path, read_version, version_files, version_path
 from transforms.schemas.tables import TABLES
 from transforms.storage import FileInfo
+from transforms.table.layout import iceberg_folder
 
 
 def unneeded_files(root: str, since: float) -> Iterator[FileInfo]:
@@ -33,7 +34,7 @@ def _unneeded_of(root: str, name: str, since: float) -> Iterator[FileInfo]:
         if following is None or replaced is None or replaced >= since:
             needed |= _files_of(root, name, number)
     start = root.removesuffix("/") + "/"
-    for file in storage.list_files(storage.join(root, table_folder(name))):
+    for file in storage.list_files(storage.join(root, iceberg_folder(name))):
         if file.url.removeprefix(start) not in needed and file.modified is not None and file.modified < since:
             yield file
 

@@ -20,9 +20,7 @@ from transforms.formats.documents import JSON_BYTES, parse_json
 from transforms.formats.hashing import json_bytes
 from transforms.iceberg.manifests import ListedFile, read_entries, read_manifest_urls, relative
 from transforms.storage import FileInfo
-
-ICEBERG = "iceberg"
-"""Folder of the metadata of all tables, relative to the root."""
+from transforms.table.layout import iceberg_folder
 
 HINT = "version-hint.text"
 NAME_MAPPING = "schema.name-mapping.default"
@@ -30,18 +28,9 @@ NAME_MAPPING = "schema.name-mapping.default"
 _VERSION = re.compile(r"v(\d+)\.metadata\.json")
 
 
-def table_folder(name: str) -> str:
-    """Folder of one table for Iceberg's readers, relative to the root.
-
-    >>> table_folder("track_tags")
-    'iceberg/track_tags'
-    """
-    return f"{ICEBERG}/{name}"
-
-
 def metadata_path(name: str, file: str) -> str:
     """Path of a file of a table's metadata, relative to the root."""
-    return f"{table_folder(name)}/metadata/{file}"
+    return f"{iceberg_folder(name)}/metadata/{file}"
 
 
 def version_path(name: str, number: int) -> str:
@@ -74,7 +63,7 @@ class Version:
     def written_root(self) -> str:
         """The root of the table under which it was written."""
         assert self.fields is not None
-        return str(self.fields["location"]).removesuffix("/" + table_folder(self.name))
+        return str(self.fields["location"]).removesuffix("/" + iceberg_folder(self.name))
 
     @property
     def is_usable(self) -> bool:
@@ -107,7 +96,7 @@ class Version:
 
 def version_files(root: str, name: str) -> dict[int, FileInfo]:
     """Number -> file of each version of a table's metadata, ascending."""
-    listed = storage.list_folder(storage.join(root, table_folder(name), "metadata"))
+    listed = storage.list_folder(storage.join(root, iceberg_folder(name), "metadata"))
     found = {int(m[1]): file for file in listed if (m := _VERSION.fullmatch(file.url.rpartition("/")[2]))}
     return dict(sorted(found.items()))
 

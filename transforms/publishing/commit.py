@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import logging
 
 from transforms import storage
 from transforms.formats.hashing import json_bytes
@@ -16,9 +17,12 @@ from transforms.publishing.overrides import Override, check_recorded, earlier_ov
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
+from transforms.table.readme import readme
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
-from transforms.table.sql import duckdb_statements, manifest_path
+from transforms.table.sql import current_statements, manifest_path
 from transforms.table.versions import TableError, is_sealed, read_table_metadata
+
+_log = logging.getLogger(__name__)
 
 
 def read_run(root: str, run_id: str) -> Run:
@@ -140,7 +144,10 @@ def _commit_time(root: str, parent: int | None) -> str:
 
 
 def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None:
-    """Writes the plain file lists of a snapshot (create-only unless `replace`) and `current.{json,sql}` (replaced)."""
+    """Writes the plain file lists of a snapshot (create-only unless `replace`), and the hints of the newest one.
+
+    The hints `current.{json,sql}` and `README.md` are replaced.
+    """
     write = storage.write_bytes if replace else storage.create
     reader = open_snapshot(root, snapshot.number)
     for name in TABLES:
@@ -152,4 +159,13 @@ def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None
     if numbers[-1] == snapshot.number:
         hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number)}
         storage.write_bytes(storage.join(root, "current.json"), json_bytes(hint))
-        storage.write_bytes(storage.join(root, "current.sql"), duckdb_statements(reader).encode())
+        storage.write_bytes(storage.join(root, "current.sql"), current_statements(reader).encode())
+        _write_readme(root, snapshot)
+
+
+def _write_readme(root: str, snapshot: Snapshot) -> None:
+    """Writes the README of the table. Nothing depends on it, so an error is a warning."""
+    try:
+        storage.write_bytes(storage.join(root, "README.md"), readme(snapshot).encode())
+    except storage.StorageError as error:
+        _log.warning("the README of the table cannot be written: %s", error)

@@ -11,6 +11,9 @@ from transforms import storage
 from transforms.schemas.tables import TABLES
 from transforms.table.reader import SnapshotReader
 
+ROOT_VARIABLE = "table_root"
+"""DuckDB's variable with the folder of a table, for the views of `current.sql`."""
+
 DUCKDB_TYPES: dict[pa.DataType, str] = {
     pa.string(): "VARCHAR",
     pa.float32(): "FLOAT",
@@ -36,14 +39,24 @@ def duckdb_type(type_: pa.DataType) -> str:
     return DUCKDB_TYPES[type_]
 
 
-def duckdb_view(name: str, files: Sequence[str], schema: pa.Schema) -> str:
-    """The statement that creates one view. A table without files becomes an empty view with the same columns."""
+_UNDER_ROOT = f"regexp_replace(coalesce(getvariable('{ROOT_VARIABLE}') || '/', ''), '([*?\\[])', '[\\1]', 'g') || file"
+"""A relative path of DuckDB under the folder that the variable names; without it, under the working folder."""
+
+
+def duckdb_view(name: str, files: Sequence[str], schema: pa.Schema, *, relative: bool = False) -> str:
+    """The statement that creates one view. A table without files becomes an empty view with the same columns.
+
+    Args:
+      name: the view.
+      files: paths of its files.
+      schema: columns of a view without files.
+      relative: whether the paths are relative to the root of the table, which the variable `ROOT_VARIABLE` can name.
+    """
     if files:
-        listed = ",\n  ".join(quoted(file) for file in files)
+        listed = "[\n  " + ",\n  ".join(quoted(file) for file in files) + "\n]"
+        listed = f"[{_UNDER_ROOT} for file in {listed}]" if relative else listed
         # By default DuckDB would add columns for the folders `run=...` and `bucket=...`.
-        return (
-            f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([\n  {listed}\n], hive_partitioning = false);"
-        )
+        return f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({listed}, hive_partitioning = false);"
     columns = ", ".join(f"NULL::{duckdb_type(field.type)} AS {field.name}" for field in schema)
     return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} WHERE false;"
 
@@ -75,6 +88,23 @@ def duckdb_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
         )
     for name, schema in TABLES.items():
         lines.append(duckdb_view(prefix + name, [_in_brackets(file) for file in snapshot.files(name)], schema))
+    return "\n".join(lines) + "\n"
+
+
+def current_statements(snapshot: SnapshotReader) -> str:
+    """Statements that create DuckDB's views of a snapshot wherever the folder of its table is: `current.sql`."""
+    manifest = snapshot.manifest
+    lines = [
+        f"-- Snapshot {manifest.number}, content hash {manifest.run.content_hash}",
+        "-- Run it in the folder of the table: cd FOLDER && duckdb -init current.sql",
+        f"-- Elsewhere, name the folder first: SET VARIABLE {ROOT_VARIABLE} = 'gs://bucket/folder';",
+        "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
+        "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');",
+        "-- DuckDB does not verify the checksums of Parquet pages, as far as we know. To check all bytes first: "
+        f"catalog-tagger verify FOLDER --snapshot {manifest.number}",
+    ]
+    for name, schema in TABLES.items():
+        lines.append(duckdb_view(name, [file.path for file in manifest.files(name)], schema, relative=True))
     return "\n".join(lines) + "\n"
 
 
