@@ -54,6 +54,7 @@ def files_listed(root: Path | str) -> set[str]:
     for name in TABLES:
         table = opened(root, name)
         for snapshot in table.snapshots():
-            tasks = table.scan(snapshot_id=snapshot.snapshot_id).plan_files()
-            paths.update(str(Path(task.file.file_path).relative_to(Path(root).absolute())) for task in tasks)
+            for manifest in snapshot.manifests(table.io):  # a scan passes over files without rows
+                entries = manifest.fetch_manifest_entry(table.io)
+                paths.update(str(Path(e.data_file.file_path).relative_to(Path(root).absolute())) for e in entries)
     return paths
