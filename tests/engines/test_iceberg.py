@@ -45,16 +45,13 @@ def spark_catalog(table, script):
         pytest.skip("no Iceberg runtime: `make engine-iceberg` fetches it where Maven is")
     settings = {
         "spark.jars": str(jars[0]),
-        "spark.ui.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.catalog.music": "org.apache.iceberg.spark.SparkCatalog",
         "spark.sql.catalog.music.type": "hadoop",
         "spark.sql.catalog.music.warehouse": str(table),
     }
-    options = "".join(f".config({name!r}, {value!r})" for name, value in settings.items())
-    start = f'spark.stop()\nspark = SparkSession.builder.master("local[1]"){options}.getOrCreate()\n'
-    return spark_answer(start + script)
+    return spark_answer(script, settings)
 
 
 def rounded(value):
@@ -141,8 +138,8 @@ def test_spark_reads_every_further_column_by_its_name(tmp_path):
     for row in (first, second):
         publish_rows(tmp_path / "table", TAXONOMY, [row], [], fields=[f for f in stored.schema if f.name in row])
     script = (
-        "found = [spark.sql(f'SELECT * FROM music.iceberg.tracks VERSION AS OF {n}').collect()[0].asDict(recursive=True)"
-        " for n in (1, 2)]\n"
+        "sql = 'SELECT * FROM music.iceberg.tracks VERSION AS OF '\n"
+        "found = [spark.sql(sql + n).collect()[0].asDict(recursive=True) for n in '12']\n"
         "print(json.dumps([{name: str(value) for name, value in row.items()} for row in found]))\n"
     )
     found = spark_catalog(tmp_path / "table", script)
@@ -158,7 +155,7 @@ def duckdb_answer(script):
     found = {name: list(DUCKDB.rglob(f"{name}.duckdb_extension")) for name in ("avro", "iceberg")}
     if not all(found.values()):
         pytest.skip("no DuckDB with the extension iceberg: `make engine-iceberg` fetches it")
-    start = "import sys, json\nsys.path.insert(0, %r)\nimport duckdb\nconnection = duckdb.connect()\n" % str(DUCKDB)
+    start = f"import sys, json\nsys.path.insert(0, {str(DUCKDB)!r})\nimport duckdb\nconnection = duckdb.connect()\n"
     start += "".join(f"connection.execute({f'LOAD {chr(39)}{paths[0]}{chr(39)}'!r})\n" for paths in found.values())
     done = subprocess.run([sys.executable, "-I", "-c", start + script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
