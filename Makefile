@@ -6,7 +6,7 @@ EXTRAS := tensorflow,onnx,report,query,xlsx,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark musicnn bench docs structure constraints wheel image clean
+.PHONY: help setup demo test test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn bench docs structure constraints wheel image clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -30,7 +30,7 @@ test: setup  ## all tests that CI runs
 test-long: setup  ## fuzzing, chaos and scale runs that take long
 	$(PYTEST) -m long --hypothesis-profile=explore -o faulthandler_timeout=7200
 
-test-engines: setup engines  ## the same rows on Prism and a Flink job server; Spark reads the tables
+test-engines: setup engines  ## the same rows on Prism and a Flink job server; Spark and DuckDB read the tables
 	$(PYTEST) tests/engines
 
 test-pythons: setup  ## fast tests on the other Python versions, where their interpreters are
@@ -47,7 +47,7 @@ format: setup  ## fix lint and format automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-engines: engine-prism engine-flink engine-spark  ## fetch what the tests on other engines run on
+engines: engine-prism engine-flink engine-spark engine-iceberg  ## fetch what the tests on other engines run on
 
 engine-prism:  ## build Beam's portable runner with Go
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
@@ -58,6 +58,12 @@ engine-flink:  ## fetch Beam's Flink job server with Maven
 
 engine-spark: setup  ## fetch Spark's Python package, which contains Spark
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --target .tools/spark pyspark==3.5.8
+
+engine-iceberg: setup  ## fetch Iceberg's runtime for Spark with Maven, and DuckDB with its Iceberg extension
+	mvn --batch-mode --quiet dependency:copy -Dartifact=org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.11.0 \
+		-DoutputDirectory=$(CURDIR)/.tools/iceberg
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --target .tools/duckdb duckdb==1.5.5 \
+		duckdb-extension-iceberg==1.5.5 duckdb-extension-avro==1.5.5
 
 musicnn: setup  ## fetch the Python package whose networks `import-model musicnn` reads
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .tools/musicnn musicnn==0.1.0

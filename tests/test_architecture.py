@@ -19,8 +19,8 @@ PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
 PURE = (
-    "audio features extraction taxonomy catalog splits dataset fusion table tagging aggregates publishing maintenance "
-    f"comparison telemetry embedded_tags transforms.reports {GROUND}"
+    "audio features extraction taxonomy catalog splits dataset fusion table iceberg tagging aggregates publishing "
+    f"maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
@@ -42,8 +42,9 @@ MAY_IMPORT = {
     "transforms.table": GROUND,
     "transforms.tagging": f"fusion comparison table taxonomy extraction audio {GROUND}",
     "transforms.aggregates": f"tagging table taxonomy {GROUND}",
-    "transforms.publishing": f"fusion table tagging audio {GROUND}",
-    "transforms.maintenance": f"publishing aggregates table tagging extraction audio {GROUND}",
+    "transforms.iceberg": f"table {GROUND}",
+    "transforms.publishing": f"fusion iceberg table tagging audio {GROUND}",
+    "transforms.maintenance": f"publishing iceberg aggregates table tagging extraction audio {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,

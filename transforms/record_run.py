@@ -156,7 +156,8 @@ def _finish(run: Run, settings: RecordRunSettings) -> Receipt:
 
 
 def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
-    rows = settings.load_tagger().taxonomy_rows()
+    tagger = settings.load_tagger()
+    rows = tagger.taxonomy_rows()
     evidence = sides.evidence + _absent(sides.reports, settings, rows)
     rows = rows.sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
@@ -179,6 +180,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         measured=sides.work.to_json(),
         plan=_plan(sides, settings, counts, changes),
         fusion={} if settings.fusion is None else settings.fusion.record(sides.tally),
+        licences=tagger.licences,
     )
 
 

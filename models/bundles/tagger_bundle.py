@@ -90,6 +90,12 @@ class Bundle(TrunkBundle, Tagging):
         return self.tagger_id_of(self)
 
     @property
+    def licences(self) -> tuple[str, ...]:
+        """Licences of the trunks, as `name: licence`, as far as they are stated. A licence is its first line."""
+        stated = ((trunk.name, trunk.licence.partition("\n")[0].strip()) for trunk in self.trunks)
+        return tuple(f"{name}: {licence}" for name, licence in stated if licence)
+
+    @property
     def layout(self) -> Layout:
         """Categories and hierarchy of the tags."""
         return layout_of(self.taxonomy)

@@ -3,6 +3,8 @@
 catalog-tagger verify table
 """
 
+import logging
+import shlex
 from typing import Any
 
 from models.bundles.trunk_bundle import BUNDLE_FILE, read_manifest_of
@@ -14,6 +16,7 @@ from pipelines.terminal.errors import DONE, FAILED, UsageError
 from transforms import storage
 from transforms.dataset.manifest import DATASET_FILE, read_manifest
 from transforms.dataset.verification import dataset_problems, dataset_steps
+from transforms.iceberg.checks import moved_from
 from transforms.publishing.manifest_checks import table_problems
 from transforms.publishing.verification import steps, verify
 from transforms.table.reader import SnapshotReader, open_snapshot, published_numbers
@@ -21,6 +24,8 @@ from transforms.table.versions import TableError
 from transforms.telemetry.phases import passing
 
 Facts = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -31,11 +36,23 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
             if args.every or args.snapshot is not None or args.as_of is not None:
                 raise UsageError(f"{place} holds {name}: --all, --snapshot and --as-of are for tables")
             return check(place)
+    _tell_moved(place)
     if not args.every:
         return _snapshot_answer(*_checked(chosen_snapshot(args)))
     if args.snapshot is not None or args.as_of is not None:
         raise UsageError("--all checks every snapshot: leave out --snapshot and --as-of")
     return _table(place)
+
+
+def _tell_moved(root: str) -> None:
+    """Tells that the table was moved, which harms engines that open it by Iceberg's metadata, and nobody else."""
+    if (place := moved_from(root)) is not None:
+        _log.warning(
+            "Iceberg's metadata name files beneath %s: the table was moved or copied. For engines that open it here, "
+            "run `catalog-tagger iceberg %s`",
+            place,
+            shlex.quote(root),
+        )
 
 
 def _checked(snapshot: SnapshotReader) -> tuple[Facts, list[str]]:

@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,15 +21,17 @@ PACKAGES = Path(__file__).parents[2] / ".tools" / "spark"
 START = """
 import json
 from pyspark.sql import SparkSession
-spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
 """
 
 
-def spark_answer(script: str) -> object:
+def spark_answer(script: str, settings: Mapping[str, str] = MappingProxyType({})) -> object:
     """Runs a script in Spark; returns what its last line prints as JSON."""
     if not PACKAGES.is_dir() or shutil.which("java") is None:
         pytest.skip("no Spark: `make engine-spark` fetches it where Java is")
-    command, env = [sys.executable, "-c", START + script], {"PYTHONPATH": str(PACKAGES), "PATH": "/usr/bin:/bin"}
+    start = START + "".join(f"builder = builder.config({name!r}, {value!r})\n" for name, value in settings.items())
+    start += "spark = builder.getOrCreate()\n"
+    command, env = [sys.executable, "-c", start + script], {"PYTHONPATH": str(PACKAGES), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -24,7 +24,14 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def publish_rows(
-    root: Path, taxonomy: Rows, tracks: Rows, tags: Rows, *, buckets: int = 2, tagger_id: str = "tg-1"
+    root: Path,
+    taxonomy: Rows,
+    tracks: Rows,
+    tags: Rows,
+    *,
+    buckets: int = 2,
+    tagger_id: str = "tg-1",
+    fields: Sequence[pa.Field] = (),
 ) -> Snapshot:
     """Publishes the next snapshot.
 
@@ -33,6 +40,7 @@ def publish_rows(
       taxonomy: rows of `taxonomy`: `tag`, `category`, `threshold`.
       tracks: `track_id`, and columns of `ledger` and `tracks`, all optional; with a `reason`, it is rejected. Columns
         that neither has are columns of the catalog.
+      fields: types of columns of the catalog; by default that of their values.
       tags: rows of `track_tags`: `track_id`, `tag`, `score`, `is_positive`.
     """
     parent = current_snapshot(str(root))
@@ -43,7 +51,7 @@ def publish_rows(
     run_id = short_id("run", repr((parent and parent.number, taxonomy, tracks, tags, tagger_id)))
     open_table(str(root), buckets)
     category = {row["tag"]: row["category"] for row in taxonomy}
-    reports = [_bucket(known, bucket, tracks, tags, category, run_id) for bucket in range(buckets)]
+    reports = [_bucket(known, bucket, tracks, tags, category, run_id, fields) for bucket in range(buckets)]
     names = ("catalog", "tagged", "carried", "rejected", "unavailable")
     counts = {name: sum(report.counts.get(name, 0) for report in reports) for name in names}
     rows = [{"kind": "multilabel", "name": row["tag"], "parents": [], **row} for row in taxonomy]
@@ -63,7 +71,7 @@ def publish_rows(
     return publish(str(root), run, REJECT_LIMITS)
 
 
-def _bucket(known, bucket, tracks, tags, category, run_id):
+def _bucket(known, bucket, tracks, tags, category, run_id, fields):
     own = {row["track_id"]: row for row in tracks if bucket_of(row["track_id"], known.buckets) == bucket}
     tagged = [row for row in own.values() if not row.get("reason")]
     ids = dataclasses.asdict(known.ids)
@@ -78,7 +86,9 @@ def _bucket(known, bucket, tracks, tags, category, run_id):
         }
         for row in own.values()
     ]
-    further = sorted({name for row in tracks for name in row} - {*TABLES["ledger"].names, *TABLES["tracks"].names})
+    names = sorted({name for row in tracks for name in row} - {*TABLES["ledger"].names, *TABLES["tracks"].names})
+    typed = {field.name: field for field in fields}
+    further = [typed.get(name) or pa.field(name, pa.array([row.get(name) for row in tracks]).type) for name in names]
     facts = {"duration_s": 1.0, "sample_rate": 44_100, "channels": 2, "top_tags": [], **ids}
     rows = {
         "tracks": [{**facts, **row} for row in tagged],
@@ -94,6 +104,6 @@ def _bucket(known, bucket, tracks, tags, category, run_id):
     return write_bucket(known, bucket, tables, run_id)
 
 
-def _table(name: str, rows: Rows, further: Sequence[str]) -> pa.Table:
-    schema = pa.schema([*TABLES[name], *(pa.field(column, pa.string()) for column in further)])
+def _table(name: str, rows: Rows, further: Sequence[pa.Field]) -> pa.Table:
+    schema = pa.schema([*TABLES[name], *further])
     return pa.Table.from_pylist(list(rows), schema).sort_by(SORTED_BY[name])

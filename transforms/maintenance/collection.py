@@ -9,11 +9,13 @@ import concurrent.futures
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from transforms import storage
-from transforms.maintenance.inventory import Inventory
+from transforms.iceberg.following import follow
+from transforms.iceberg.unneeded import unneeded_files
+from transforms.maintenance.inventory import READER_GRACE_S, Inventory
 from transforms.maintenance.job_log import JobLog
 from transforms.maintenance.kinds import RETIRED, KnownFile, known_files
 from transforms.maintenance.leases import HeldLease
@@ -39,6 +41,11 @@ class Removal:
 def removals(inventory: Inventory) -> Iterator[Removal]:
     """Yields everything that is not needed, in the order in which it has to be removed."""
     yield from _snapshots(inventory)
+    yield from _others(inventory)
+
+
+def _others(inventory: Inventory) -> Iterator[Removal]:
+    yield from _iceberg(inventory)
     yield from _runs(inventory)
     yield from _reports(inventory)
     yield from _launches(inventory)
@@ -56,6 +63,14 @@ def _removal(kind: str, file: KnownFile) -> Removal:
 def _snapshots(inventory: Inventory) -> Iterator[Removal]:
     wanted = {snapshot_path(number) for number in inventory.retiring}
     yield from (_removal("snapshots", file) for file in known_files(inventory.root, "snapshots") if file.path in wanted)
+
+
+def _iceberg(inventory: Inventory) -> Iterator[Removal]:
+    """Iceberg's metadata that nobody reads any more, as long as the files of retired snapshots stay."""
+    unneeded = {file.url for file in unneeded_files(inventory.root, inventory.old - READER_GRACE_S)}
+    if unneeded:
+        listed = known_files(inventory.root, "iceberg")
+        yield from (_removal("iceberg", file) for file in listed if file.info.url in unneeded)
 
 
 def _runs(inventory: Inventory) -> Iterator[Removal]:
@@ -158,23 +173,31 @@ def collect(inventory: Inventory, lease: HeldLease, facts: dict[str, Any]) -> di
         {**facts, "retained": sorted(inventory.retained), "replaced_embeddings": replaced},
     )
     totals: Counter[tuple[str, str]] = Counter()
-    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as removers:
-        for kind, group in itertools.groupby(removals(inventory), key=lambda one: one.kind):
-            for batch in _batches(group):
-                lease.check()
-                log.record("remove", {"kind": kind, "files": [[one.path, one.size] for one in batch]})
-                list(removers.map(lambda one: _remove(inventory.root, one), batch))
-                _tidy(inventory.root, batch)
-                totals[kind, "files"] += len(batch)
-                totals[kind, "bytes"] += sum(one.size for one in batch)
+    for stage in (_snapshots, _others):
+        for batch in _batches(stage(inventory)):
+            lease.check()
+            _remove_batch(inventory.root, batch, log)
+            totals[batch[0].kind, "files"] += len(batch)
+            totals[batch[0].kind, "bytes"] += sum(one.size for one in batch)
+        if stage is _snapshots:  # Iceberg's metadata must not list a file that is removed
+            follow(inventory.root)
     removed = {kind: {what: totals[kind, what] for what in ("files", "bytes")} for kind, _ in totals}
     log.record("end", {"removed": removed})
     return removed
 
 
-def _batches(group: Iterator[Removal]) -> Iterator[tuple[Removal, ...]]:
-    while batch := tuple(itertools.islice(group, MOST_AT_ONCE)):
-        yield batch
+def _batches(found: Iterator[Removal]) -> Iterator[tuple[Removal, ...]]:
+    """Removals of one kind each."""
+    for _, group in itertools.groupby(found, key=lambda one: one.kind):
+        while batch := tuple(itertools.islice(group, MOST_AT_ONCE)):
+            yield batch
+
+
+def _remove_batch(root: str, batch: Sequence[Removal], log: JobLog) -> None:
+    log.record("remove", {"kind": batch[0].kind, "files": [[one.path, one.size] for one in batch]})
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as removers:
+        list(removers.map(lambda one: _remove(root, one), batch))
+    _tidy(root, batch)
 
 
 def _remove(root: str, one: Removal) -> None:

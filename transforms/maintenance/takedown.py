@@ -8,6 +8,7 @@ finds what is left.
 import dataclasses
 import datetime
 import hashlib
+import math
 import re
 import time
 from typing import Any
@@ -19,6 +20,8 @@ from transforms import storage
 from transforms.formats.hashing import digest
 from transforms.formats.parquet import CheckedFile
 from transforms.formats.sealing import open_sealed, sealed_bytes
+from transforms.iceberg.following import follow
+from transforms.iceberg.unneeded import unneeded_files
 from transforms.maintenance.job_log import JobLog
 from transforms.maintenance.kinds import known_files, require_no_links
 from transforms.maintenance.leases import HeldLease
@@ -93,6 +96,7 @@ class Takedown:
         """Takes the tracks out of the table; returns what was rewritten and removed."""
         done = [self._snapshot(number, paths) for number, paths in found.snapshots.items()]
         self._write_lists()
+        follow(self._root, anew=True)
         replaced = {path for one in done for path in one.files}
         # Tags of artists and albums first: as long as another file names a track, a repeated takedown finds them.
         # A stopped takedown left files that no snapshot listed when this one began, and that one lists now.
@@ -102,6 +106,7 @@ class Takedown:
         if gone and self._grace:
             _sleep(self._grace)
         self._lease.check()
+        self._forget_metadata()
         self.log.record("remove", {"kind": "data", "files": gone})
         for path in gone:
             storage.delete(storage.join(self._root, path), beneath=self._root)
@@ -137,6 +142,14 @@ class Takedown:
             reader = SnapshotReader(root=self._root, manifest=snapshot, buckets=self._buckets)
             if number == numbers[-1] or any(list_problems(reader)):
                 write_hints(self._root, snapshot, replace=True)
+
+    def _forget_metadata(self) -> None:
+        """Removes Iceberg's metadata of earlier versions, which list files that are about to be removed."""
+        unneeded = {file.url for file in unneeded_files(self._root, math.inf)}
+        paths = [file for file in known_files(self._root, "iceberg") if file.info.url in unneeded]
+        self.log.record("remove", {"kind": "iceberg", "files": [file.path for file in paths]})
+        for file in paths:
+            storage.delete(file.info.url, beneath=self._root)
 
     def _forget_runs(self, gone: frozenset[str]) -> list[str]:
         """Removes manifests of runs that were not published and lose files. Their part files stay."""

@@ -3,11 +3,13 @@
 import contextlib
 import dataclasses
 import datetime
+import logging
 
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record, sealed_bytes
+from transforms.iceberg.following import follow_commit
 from transforms.publishing.audit import RaceLost, audit
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json
@@ -15,9 +17,12 @@ from transforms.publishing.overrides import Override, check_recorded, earlier_ov
 from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
+from transforms.table.readme import readme
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
-from transforms.table.sql import duckdb_statements, manifest_path
+from transforms.table.sql import current_statements, manifest_path
 from transforms.table.versions import TableError, is_sealed, read_table_metadata
+
+_log = logging.getLogger(__name__)
 
 
 def read_run(root: str, run_id: str) -> Run:
@@ -76,12 +81,12 @@ def publish(root: str, run: Run, limits: GateLimits, override: Override | None =
         return commit_run(root, dataclasses.replace(run, gates=gates_json(results), overrides=overrides))
     if override is not None:
         check_recorded(override, published)
-    write_hints(root, published)
+    tell_readers(root, published)
     return published
 
 
 def commit_run(root: str, run: Run) -> Snapshot:
-    """Commits an audited run as the next snapshot and writes its hints.
+    """Commits an audited run as the next snapshot and tells its readers.
 
     The snapshot gets the overrides of all snapshots before it, so that they are known when those are removed.
 
@@ -90,8 +95,14 @@ def commit_run(root: str, run: Run) -> Snapshot:
     """
     overrides = (*earlier_overrides(root, run.parent), *run.overrides)
     published = _commit(root, dataclasses.replace(run, overrides=overrides))
-    write_hints(root, published)
+    tell_readers(root, published)
     return published
+
+
+def tell_readers(root: str, snapshot: Snapshot) -> None:
+    """Writes everything that follows from a published snapshot: file lists, hints, Iceberg's metadata."""
+    write_hints(root, snapshot)
+    follow_commit(root)
 
 
 def _published_as(root: str, run: Run) -> Snapshot | None:
@@ -133,7 +144,10 @@ def _commit_time(root: str, parent: int | None) -> str:
 
 
 def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None:
-    """Writes the plain file lists of a snapshot (create-only unless `replace`) and `current.{json,sql}` (replaced)."""
+    """Writes the plain file lists of a snapshot (create-only unless `replace`), and the hints of the newest one.
+
+    The hints `current.{json,sql}` and `README.md` are replaced.
+    """
     write = storage.write_bytes if replace else storage.create
     reader = open_snapshot(root, snapshot.number)
     for name in TABLES:
@@ -145,4 +159,13 @@ def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None
     if numbers[-1] == snapshot.number:
         hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number)}
         storage.write_bytes(storage.join(root, "current.json"), json_bytes(hint))
-        storage.write_bytes(storage.join(root, "current.sql"), duckdb_statements(reader).encode())
+        storage.write_bytes(storage.join(root, "current.sql"), current_statements(reader).encode())
+        _write_readme(root, snapshot)
+
+
+def _write_readme(root: str, snapshot: Snapshot) -> None:
+    """Writes the README of the table. Nothing depends on it, so an error is a warning."""
+    try:
+        storage.write_bytes(storage.join(root, "README.md"), readme(snapshot).encode())
+    except storage.StorageError as error:
+        _log.warning("the README of the table cannot be written: %s", error)

@@ -12,6 +12,7 @@ from transforms import storage
 from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import SORTED_BY, CheckedFile
+from transforms.iceberg.checks import iceberg_problems
 from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
 from transforms.publishing.group_checks import GroupCounts
 from transforms.publishing.manifest_checks import list_problems, record_problems
@@ -82,6 +83,7 @@ def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
         *groups.problems(),
         *record_problems(snapshot),
         *list_problems(snapshot),
+        *iceberg_problems(snapshot),
     ]
     yield VerifiedStep(what="counts", problems=tuple(problems))
 

@@ -81,7 +81,7 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
 def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
     for name in TABLES:
         files = [_name(snapshot, file) for file in snapshot.manifest.files(name)] if snapshot else []
-        yield duckdb_view(prefix, name, files)
+        yield duckdb_view(name, files, prefix=prefix)
     yield tag_ids_view(prefix)
 
 

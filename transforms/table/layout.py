@@ -22,6 +22,15 @@ def report_paths(name: str) -> tuple[str, str]:
     return f"reports/{name}/report.html", f"reports/{name}/run_summary.json"
 
 
+def iceberg_folder(name: str) -> str:
+    """Folder of a table for readers of Apache Iceberg, relative to the table root.
+
+    >>> iceberg_folder("track_tags")
+    'iceberg/track_tags'
+    """
+    return f"iceberg/{name}"
+
+
 def part_folder(root: str, bucket: int) -> str:
     """Folder of a bucket's part files."""
     return storage.join(root, f"work/bucket={bucket:04d}")

@@ -85,6 +85,8 @@ class Run:
       rolled_back_to: number of the snapshot whose content a rollback published again; None for other runs.
       rollback_reason: why, as the user says; None if no reason was given.
       purged: takedowns that rewrote the snapshot: name -> `tracks` that were taken out, and `when`.
+      licences: licences of the networks as the bundle states them, as `name: licence`. Empty for runs of earlier
+        versions.
     """
 
     run_id: str
@@ -105,6 +107,7 @@ class Run:
     rolled_back_to: int | None = None
     rollback_reason: str | None = None
     purged: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    licences: tuple[str, ...] = ()
 
     @property
     def content_hash(self) -> str:
@@ -145,7 +148,8 @@ class Run:
         listed = (*obj["files"], *obj.get("group_files", ()))
         files = tuple(DataFile(**file, checksums=checksums.get(file["path"], "")) for file in listed)
         overrides = tuple(obj.get("overrides", ()))
-        return cls(**fields | {"ids": Ids(**obj["ids"]), "files": files, "overrides": overrides})
+        others = {"overrides": overrides, "licences": tuple(obj.get("licences", ()))}
+        return cls(**fields | others | {"ids": Ids(**obj["ids"]), "files": files})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

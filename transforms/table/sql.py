@@ -11,6 +11,9 @@ from transforms import storage
 from transforms.schemas.tables import LATER_COLUMNS, TABLES
 from transforms.table.reader import SnapshotReader
 
+ROOT_VARIABLE = "table_root"
+"""DuckDB's variable with the folder of a table, for the views of `current.sql`."""
+
 DUCKDB_TYPES: dict[pa.DataType, str] = {
     pa.string(): "VARCHAR",
     pa.float32(): "FLOAT",
@@ -36,13 +39,18 @@ def duckdb_type(type_: pa.DataType) -> str:
     return DUCKDB_TYPES[type_]
 
 
-def duckdb_view(prefix: str, name: str, files: Sequence[str]) -> str:
+_UNDER_ROOT = f"regexp_replace(coalesce(getvariable('{ROOT_VARIABLE}') || '/', ''), '([*?\\[])', '[\\1]', 'g') || file"
+"""A relative path of DuckDB under the folder that the variable names; without it, under the working folder."""
+
+
+def duckdb_view(name: str, files: Sequence[str], *, prefix: str = "", relative: bool = False) -> str:
     """The statement that creates the view of a table. Without files, it becomes an empty view with the same columns.
 
     Args:
-      prefix: beginning of the view's name.
       name: the table.
-      files: its files. Those of earlier versions may lack columns, which the view has with nulls.
+      files: paths of its files. Those of earlier versions may lack columns, which the view has with nulls.
+      prefix: beginning of the view's name.
+      relative: whether the paths are relative to the root of the table, which the variable `ROOT_VARIABLE` can name.
     """
     later = LATER_COLUMNS.get(name, frozenset())
     missing = ", ".join(
@@ -51,9 +59,10 @@ def duckdb_view(prefix: str, name: str, files: Sequence[str]) -> str:
     start = f"CREATE OR REPLACE VIEW {prefix}{name} AS SELECT"
     if not files:
         return f"{start} {missing} WHERE false;"
-    listed = ",\n  ".join(quoted(file) for file in files)
+    listed = "[\n  " + ",\n  ".join(quoted(file) for file in files) + "\n]"
+    listed = f"[{_UNDER_ROOT} for file in {listed}]" if relative else listed
     # By default DuckDB would add columns for the folders `run=...` and `bucket=...`.
-    found = f"{start} * FROM read_parquet([\n  {listed}\n], hive_partitioning = false)"
+    found = f"{start} * FROM read_parquet({listed}, hive_partitioning = false)"
     return f"{found} UNION ALL BY NAME SELECT {missing} WHERE false;" if later else f"{found};"
 
 
@@ -99,8 +108,26 @@ def duckdb_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
     for name in TABLES:
-        lines.append(duckdb_view(prefix, name, [_in_brackets(file) for file in snapshot.files(name)]))
+        lines.append(duckdb_view(name, [_in_brackets(file) for file in snapshot.files(name)], prefix=prefix))
     lines.append(tag_ids_view(prefix))
+    return "\n".join(lines) + "\n"
+
+
+def current_statements(snapshot: SnapshotReader) -> str:
+    """Statements that create DuckDB's views of a snapshot wherever the folder of its table is: `current.sql`."""
+    manifest = snapshot.manifest
+    lines = [
+        f"-- Snapshot {manifest.number}, content hash {manifest.run.content_hash}",
+        "-- Run it in the folder of the table: cd FOLDER && duckdb -init current.sql",
+        f"-- Elsewhere, name the folder first: SET VARIABLE {ROOT_VARIABLE} = 'gs://bucket/folder';",
+        "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
+        "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');",
+        "-- DuckDB does not verify the checksums of Parquet pages, as far as we know. To check all bytes first: "
+        f"catalog-tagger verify FOLDER --snapshot {manifest.number}",
+    ]
+    for name in TABLES:
+        lines.append(duckdb_view(name, [file.path for file in manifest.files(name)], relative=True))
+    lines.append(tag_ids_view())
     return "\n".join(lines) + "\n"
 
 

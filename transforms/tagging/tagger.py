@@ -32,6 +32,11 @@ class Tagger(Protocol):
         """Hash of the embedding, heads, calibration, thresholds and taxonomy."""
         ...
 
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """Licences of the networks, as `name: licence`, as far as they are stated."""
+        ...
+
     def score(self, embeddings: np.ndarray) -> np.ndarray:
         """Track embeddings float32 [tracks, dim] -> calibrated scores float64 [tracks, tags], 0 to 1."""
         ...

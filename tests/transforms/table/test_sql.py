@@ -1,6 +1,8 @@
 import dataclasses
 import re
 import shlex
+import shutil
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -10,6 +12,7 @@ from transforms.schemas.tables import TABLES
 from transforms.table.reader import open_snapshot
 from transforms.table.sql import (
     bigquery_statements,
+    current_statements,
     duckdb_statements,
     duckdb_type,
     duckdb_view,
@@ -43,16 +46,39 @@ def test_duckdb_runs_its_statements(table, snapshot):
         assert columns == TABLES["track_tags"].names
 
 
-def test_current_sql_is_the_same_text(table, snapshot, tmp_path):
-    from pathlib import Path
+@pytest.fixture
+def moved(table, tmp_path):
+    """The table in another folder."""
+    return shutil.copytree(table, tmp_path / "else where [1]*")
 
-    assert Path(table, "current.sql").read_text() == duckdb_statements(snapshot)
+
+def test_current_sql_has_no_path_of_its_publisher(table, snapshot):
+    text = Path(table, "current.sql").read_text()
+    assert text == current_statements(snapshot) and snapshot.root not in text and "'/" not in text.replace("|| '/'", "")
+
+
+def test_current_sql_opens_a_moved_table_in_its_folder(moved, monkeypatch):
+    monkeypatch.chdir(moved)
+    assert counted(Path("current.sql").read_text()) == [12, 12 * 33, 12, 14, 33]
+
+
+def test_current_sql_opens_a_table_that_a_variable_names(moved, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = f"SET VARIABLE table_root = {quoted(str(moved))};" + Path(moved, "current.sql").read_text()
+    assert counted(text) == [12, 12 * 33, 12, 14, 33]
+
+
+def counted(statements: str) -> list[int]:
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(statements)
+        names = ("tracks", "track_tags", "embeddings", "ledger", "taxonomy")
+        return [connection.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in names]
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_a_table_without_files_is_an_empty_view_of_the_same_columns(name):
     with duckdb.connect(":memory:") as connection:
-        connection.execute(duckdb_view("", name, []))
+        connection.execute(duckdb_view(name, []))
         described = connection.sql(f"DESCRIBE {name}").fetchall()
         assert [row[:2] for row in described] == [(f.name, duckdb_type(f.type)) for f in TABLES[name]]
         assert connection.sql(f"FROM {name}").fetchall() == []

@@ -1,0 +1,93 @@
+"""Types and ids of columns; further columns that differ between snapshots."""
+
+import json
+import string
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.schema import Schema
+from pyiceberg.table.name_mapping import parse_mapping_from_json
+
+from tests.support.arrow_types import COLUMNS, stored_rows, write_catalog
+from tests.support.iceberg import differences, iceberg_rows, opened
+from tests.support.rows import publish_rows
+from transforms.iceberg.columns import FieldIds, merged_schema
+from transforms.schemas.tables import TABLES
+
+TAXONOMY = [{"tag": "mood/calm", "category": "mood", "threshold": 0.5}]
+
+
+def schema_of(ids, columns, name="tracks"):
+    return Schema.model_validate({**ids.schema(name, columns), "schema-id": 0})
+
+
+def ids_by_name(schema):
+    return {field.name: field.field_id for field in schema.fields}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_declared_table_has_a_schema_with_its_sentences(name):
+    ids = FieldIds([], 0)
+    schema = schema_of(ids, TABLES[name], name)
+    assert [field.name for field in schema.fields] == TABLES[name].names
+    assert [field.required for field in schema.fields] == [not field.nullable for field in TABLES[name]]
+    assert all(field.doc for field in schema.fields)
+    assert schema.highest_field_id == ids.last
+    mapping = parse_mapping_from_json(json.dumps(ids.mapping))
+    assert [(field.names, field.field_id) for field in mapping] == [([f.name], f.field_id) for f in schema.fields]
+
+
+def test_every_stored_type_is_expressed_and_holds_its_values(tmp_path):
+    stored = stored_rows(write_catalog(tmp_path))
+    schema = schema_of(FieldIds([], 0), stored.schema)
+    assert [field.name for field in schema.fields] == stored.column_names and len(schema.fields) == len(COLUMNS)
+    read = schema_to_pyarrow(schema, include_field_ids=False)
+    for field in stored.schema:
+        if not pa.types.is_null(field.type):
+            values = stored[field.name].cast(read.field(field.name).type)
+            assert values.to_pylist() == stored[field.name].to_pylist()
+
+
+KINDS = st.sampled_from([pa.int32(), pa.int64(), pa.float64(), pa.string(), pa.list_(pa.string()), pa.null()])
+NIGHTS = st.lists(st.dictionaries(st.sampled_from(string.ascii_lowercase[:6]), KINDS, min_size=1), max_size=6)
+
+
+@given(NIGHTS)
+def test_a_name_keeps_its_id_whatever_comes_between(nights):
+    mapping, last, known = [], 0, {}
+    for night in nights:
+        ids = FieldIds(mapping, last)  # every night begins with what the one before has stored
+        schema = schema_of(ids, pa.schema(list(night.items())))
+        for name, number in ids_by_name(schema).items():
+            assert known.setdefault(name, number) == number
+        mapping, last = json.loads(json.dumps(ids.mapping)), ids.last
+    assert len(set(known.values())) == len(known)
+
+
+def test_columns_of_several_files():
+    first = pa.schema([pa.field("a", pa.int32(), False), pa.field("b", pa.null()), pa.field("c", pa.string(), False)])
+    second = pa.schema([pa.field("a", pa.int64(), False), pa.field("b", pa.string()), pa.field("d", pa.float32())])
+    merged = merged_schema("tracks", [first, second])
+    assert merged.to_string() == "a: int64 not null\nb: string\nc: string\nd: float"
+    assert merged_schema("ledger", []) == TABLES["ledger"]
+
+
+def test_further_columns_that_come_change_and_go(tmp_path):
+    """Columns by snapshot: bpm as integers, as text, gone, and there again."""
+    tracks = [{"track_id": "a", "duration_s": 1.0, "sample_rate": 8000, "channels": 1, "top_tags": []}]
+    for further in ({"bpm": 120, "mix": "x"}, {"bpm": "fast", "label": "l"}, {"label": "l"}, {"bpm": 90.5, "mix": "y"}):
+        publish_rows(tmp_path, TAXONOMY, [{**tracks[0], **further}], [], tagger_id=f"tg-{len(further)}")
+    assert differences(tmp_path) == []
+    found = [iceberg_rows(tmp_path, "tracks", number).to_pylist()[0] for number in (1, 2, 3, 4)]
+    assert [row.get("bpm") for row in found] == [120, "fast", None, 90.5] and "bpm" not in found[2]
+    table = opened(tmp_path, "tracks")
+    by_name = [ids_by_name(schema) for schema in table.schemas().values()]
+    assert (
+        len({ids["bpm"] for ids in by_name if "bpm" in ids})
+        == len({ids["mix"] for ids in by_name if "mix" in ids})
+        == 1
+    )
+    assert ids_by_name(table.schema()) == by_name[-1]

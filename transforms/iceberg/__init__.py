@@ -1,0 +1,1 @@
+"""Apache Iceberg's metadata of a table's snapshots, over the same Parquet files. It follows the commits."""
