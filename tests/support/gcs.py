@@ -54,8 +54,9 @@ def _compile(binary: Path) -> None:
 @pytest.fixture(scope="session")
 def gcs_server() -> Iterator[str]:
     """URL of a running emulator; one a test process."""
-    command = [str(_build())]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    # The emulator gives times in its own zone, Cloud Storage in UTC, and the client reads no other.
+    command, utc = [str(_build())], {**os.environ, "TZ": "UTC"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=utc) as server:
         assert server.stdout is not None
         yield server.stdout.readline().strip()
         server.kill()
