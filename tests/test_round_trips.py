@@ -237,7 +237,8 @@ def plain(value: Any) -> Any:
     return (name, [plain(item) for item in value]) if isinstance(value, tuple | list) else (name, value)
 
 
-WRITTEN_ONLY = {"CostlyTracks", "Evidence", "Forecast", "TableChanges", "TagDrift", "TrackCost", "WorkTotals"}
+WRITTEN_ONLY = {"CostlyTracks", "Evidence", "Forecast", "TableChanges", "TagDrift", "TaxonomyChanges", "TrackCost"}
+WRITTEN_ONLY |= {"WorkTotals"}
 """Classes whose JSON is for readers of manifests and is never read back."""
 
 

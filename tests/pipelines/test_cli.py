@@ -97,7 +97,7 @@ def test_completion_completes(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **words}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["plain,tag"]
+    assert done.stdout.split() == ["plain,taxonomy", "plain,tag"]
 
 
 @pytest.fixture
