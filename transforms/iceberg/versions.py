@@ -126,10 +126,11 @@ def _checked(fields: Any) -> dict[str, Any]:
     if fields["format-version"] != 2 or not isinstance(fields["location"], str):
         raise ValueError("another format")
     mapping = json.loads(fields["properties"][NAME_MAPPING])
-    known = [{"id": one["snapshot-id"], "list": one["manifest-list"]} for one in fields["snapshots"]]
-    if not isinstance(mapping, list) or len(known) != len({one["id"] for one in known}):
+    known = {one["snapshot-id"] + 0: one["manifest-list"] + "" for one in fields["snapshots"]}
+    schemas = [one["schema-id"] + 0 for one in fields["schemas"]]
+    ids = fields["last-column-id"] + 0, fields["table-uuid"] + ""
+    if not isinstance(mapping, list) or len(known) != len(fields["snapshots"]) or not (schemas and all(ids)):
         raise ValueError("another form")
-    _ = fields["table-uuid"], fields["last-column-id"], [one["schema-id"] for one in fields["schemas"]]
     return dict(fields)
 
 

@@ -22,8 +22,8 @@ FILE_KINDS = {
     "launches": r"launches/launch-(\d{10,})-\d{6,}\.(?:begun|json)",
     "lists": r"manifests/(\d{10,})/[a-z_]+\.txt",
     "hints": r"current\.(?:json|sql)|README\.md",
-    "iceberg": r"iceberg/([a-z_]+)/metadata/"
-    r"(?:v\d+\.metadata\.json|version-hint\.text|snap-\d+-[0-9a-f]{16}\.avro|[0-9a-f]{16}-m\d\.avro)",
+    "iceberg": r"iceberg/[a-z_]+/(?:deletes/[0-9a-f]{16}\.parquet|metadata/(?:v\d+\.metadata\.json|version-hint\.text|"
+    r"snap-\d+-[0-9a-f]{16}\.avro|[0-9a-f]{16}-m\d\.avro))",
     "leases": r"leases/[a-z]+-[0-9a-f]{16}\.json",
     "log": r"log/[a-z]+-\d{6,}-\d{6,}-[a-z]+\.json",
 }
