@@ -26,12 +26,21 @@ def write_ready(folder: Path, bundle_url: str, tracks: int, bucket_tracks: int =
     catalog, table = folder / "catalog.parquet", folder / "table"
     folder.mkdir(parents=True)
     buckets = open_table(str(table), math.ceil(tracks / bucket_tracks))
-    bundle, rng = load_bundle(bundle_url), np.random.default_rng(0)
     names = [f"track-{number:08d}" for number in range(tracks)]
     _write_catalog(catalog, names)
-    for bucket, chunk in _chunks(names, buckets):
-        write_part(str(table), bucket, _part(chunk, bundle, rng), bundle.embedding_id)
+    write_parts(table, load_bundle(bundle_url), names, buckets=buckets)
     return catalog, table
+
+
+def write_parts(table: Path, bundle: Bundle, names: list[str], *, version: str = "1", buckets: int = 0) -> None:
+    """Writes part files of tracks, with random embeddings that depend on the version of the sources.
+
+    Args:
+      buckets: number of buckets of the table; 0: as `table.json` says.
+    """
+    buckets, rng = buckets or open_table(str(table), 1), np.random.default_rng(int(version))
+    for bucket, chunk in _chunks(names, buckets):
+        write_part(str(table), bucket, _part(chunk, bundle, rng, version), bundle.embedding_id)
 
 
 def _write_catalog(path: Path, names: list[str]) -> None:
@@ -55,12 +64,12 @@ def _chunks(names: list[str], buckets: int) -> Iterator[tuple[int, list[str]]]:
     yield from waiting.items()
 
 
-def _part(names: list[str], bundle: Bundle, rng: np.random.Generator) -> pa.Table:
+def _part(names: list[str], bundle: Bundle, rng: np.random.Generator, version: str) -> pa.Table:
     values = rng.normal(size=(len(names), bundle.embedding_dim)).astype(np.float16).astype(np.float32)
-    facts = {"source_version": "1", "source_bytes": 16_044, "decoded_fraction": 1.0, "duration_s": 30.0}
+    facts = {"source_version": version, "source_bytes": 16_044, "decoded_fraction": 1.0, "duration_s": 30.0}
     columns = {name: pa.repeat(value, len(names)) for name, value in facts.items()}
     columns |= {"sample_rate": pa.repeat(44_100, len(names)), "channels": pa.repeat(2, len(names))}
-    columns |= {"track_id": pa.array(names), "source_sha256": pa.array([sha256_hex(n.encode()) for n in names])}
+    columns |= {"track_id": pa.array(names), "source_sha256": pa.array([sha256_hex(f"{n} {version}".encode()) for n in names])}
     columns["embedding"] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), bundle.embedding_dim)
     fields = [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(len(names), f.type) for f in PART]
     return pa.table(fields, schema=PART)
