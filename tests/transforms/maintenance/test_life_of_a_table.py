@@ -52,7 +52,8 @@ class LifeOfATable(RuleBasedStateMachine):
         for reader in open_history(str(self.table)) if self.snapshots else ():
             problems = [problem for step in verify(reader) for problem in step.problems]
             lists = [problem for problem in problems if problem.startswith("manifests/")]
-            assert problems == lists and (not lists or reader.manifest.number == max(self.without_lists))
+            number = reader.manifest.number
+            assert problems == lists and (not lists or number == max(self.snapshots) and number in self.without_lists)
         assert list(table_problems(str(self.table))) == []
         self.patch.undo()
         shutil.rmtree(self.folder)
@@ -163,7 +164,7 @@ class LifeOfATable(RuleBasedStateMachine):
             reader = open_snapshot(str(self.table), number)
             self.known[record] = self.stamps([file.path for file in reader.manifest.run.files])
             problems = [problem for step in verify(reader) for problem in step.problems]
-            if number in self.without_lists:
+            if number in self.without_lists and number == max(self.snapshots):  # the next publisher writes its lists
                 problems = [problem for problem in problems if not problem.startswith("manifests/")]
             assert problems == []
             rows = reader.scan("ledger", ["track_id", "source_version"]).to_pylist()
@@ -201,9 +202,11 @@ def _run(folder: Path, examples: int, steps: int) -> None:
 
 
 def test_any_life(tmp_path: Path) -> None:
-    _run(tmp_path, 5, 12)
+    """500 steps."""
+    _run(tmp_path, 25, 20)
 
 
 @pytest.mark.long
 def test_any_long_life(tmp_path: Path) -> None:
+    """10,000 steps."""
     _run(tmp_path, 200, 50)
