@@ -80,7 +80,7 @@ def publish_ready(folder: Path, bundle_url: str, tracks: int, bucket_tracks: int
         parent=None,
         ids=known.ids,
         counts={"catalog": tracks, "tagged": tracks, "carried": 0, "rejected": 0, "unavailable": 0}
-        | {"decoded": tracks, "reused": 0},
+        | {"decoded": 0, "reused": tracks},
         reasons={},
         options=PublishedRows().to_json(),
         files=(*(file for report in reports for file in report.files), tags),

@@ -9,10 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.forked_commands import Commands, Forked, forked_commands
+from tests.support.nightly import Killed, nightly_bundle, tag_nightly
 from tests.support.whole_snapshots import Readers
 from tests.support.world import World, make_world
+from transforms import storage
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import snapshot_numbers
+from transforms.taxonomy.hierarchy import load_taxonomy
 
 TRACKS, CHANGED = 8, 2
 DEADLINE_S = 600.0
@@ -34,7 +37,7 @@ class Nights:
         self._words += ["--max-reject-ratio", 1, "--buckets", 2, "--chunk-tracks", 2, "--direct_num_workers=1"]
         self._uris = [row["uri"] for row in world.rows().to_pylist()]
         self._commands, self._random, self._begun = commands, random.Random(seed), list[dict[str, str]]()
-        tags = len(open_taxonomy(world))
+        tags = len(load_taxonomy(str(world.folder / "taxonomy.yaml")).tags)
         self.readers = Readers(self.table, lambda number, content: content in self._begun, tags)
 
     def start(self) -> Forked:
@@ -54,8 +57,7 @@ class Nights:
             self.poll()
         assert job.wait() == 0, self._commands.log.read_text()[-2000:]
         self.poll()
-        rows = open_snapshot(str(self.table)).scan("ledger", ["track_id", "source_version"]).to_pylist()
-        assert {row["track_id"]: row["source_version"] for row in rows} == self._begun[-1]
+        assert content_of(self.table) == self._begun[-1]
         return self.files() - before
 
     def kill(self, most: int) -> bool:
@@ -82,12 +84,6 @@ class Nights:
         return sum(not path.name.startswith(".") for path in self.table.rglob("*.*"))
 
 
-def open_taxonomy(world: World) -> list[str]:
-    from transforms.taxonomy.hierarchy import load_taxonomy
-
-    return [tag.id for tag in load_taxonomy(str(world.folder / "taxonomy.yaml")).tags]
-
-
 def kill_tag(world: World, folder: Path, kills: int, seed: int) -> None:
     with forked_commands(folder / "log.txt", "pipelines.jobs.tag") as commands:
         nights = Nights(world, folder, commands, seed)
@@ -101,10 +97,48 @@ def kill_tag(world: World, folder: Path, kills: int, seed: int) -> None:
         assert commands.run("verify", nights.table, "--all") == 0
 
 
-def test_ten_kills(world, tmp_path):
-    kill_tag(world, tmp_path, 10, seed=1)
-
-
 @pytest.mark.long
-def test_a_hundred_kills(world, tmp_path):
+def test_a_hundred_kills_of_tag(world, tmp_path):
     kill_tag(world, tmp_path, 100, seed=2)
+
+
+def test_ten_kills_of_the_part_that_publishes(tmp_path, monkeypatch):
+    """Each night a run is finished, `publish` is killed at one of its accesses to the storage, and is run again."""
+    bundle, table, begun = nightly_bundle(tmp_path / "bundle"), tmp_path / "table", [{"same": "1", "bad-1": "1"}]
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    tag_nightly(str(table), begun[0], bundle)
+    pick, readers = random.Random(3), Readers(table, lambda number, content: content in begun, tags=2)
+    words = ["publish", table, "--max-reject-ratio", 1, "--max-removed-ratio", 1, "--quiet"]
+    entry = "tests.support.killed_command:main"
+    with forked_commands(tmp_path / "log.txt", "pipelines.jobs.publish", entry=entry) as commands:
+        for night in range(10):
+            begun.append({"same": "1", f"new-{night}": "1", "bad-1": str(night)})
+            leave_unpublished(str(table), begun[-1], bundle)
+            assert commands.run(pick.randrange(70), pick.choice(["before", "after"]), *words) == -9
+            readers.poll()
+            code = commands.run(10**6, "before", *words)
+            assert code in (0, 1), "1: a publication that was killed at its end leaves nothing to do"
+            readers.poll()
+            assert content_of(table) == begun[-1] and snapshot_numbers(str(table)) == list(range(1, len(begun) + 1))
+        readers.poll_history()
+        assert commands.run(10**6, "before", "verify", table, "--all", "--quiet") == 0
+
+
+def leave_unpublished(root: str, catalog: dict[str, str], bundle) -> None:
+    """A run that is killed before its snapshot is created."""
+    create = storage.create
+
+    def killed(url: str, data: bytes) -> None:
+        if "/snapshots/" in url:
+            raise Killed
+        create(url, data)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(storage, "create", killed)
+        tag_nightly(root, catalog, bundle)
+
+
+def content_of(table: Path) -> dict[str, str]:
+    """The newest snapshot: track id -> source version."""
+    rows = open_snapshot(str(table)).scan("ledger", ["track_id", "source_version"]).to_pylist()
+    return {row["track_id"]: row["source_version"] for row in rows}
