@@ -123,7 +123,10 @@ def _part(names: list[str], bundle: Bundle, rng: np.random.Generator, version: s
     facts = {"source_version": version, "source_bytes": 16_044, "decoded_fraction": 1.0, "duration_s": 30.0}
     columns = {name: pa.repeat(value, len(names)) for name, value in facts.items()}
     columns |= {"sample_rate": pa.repeat(44_100, len(names)), "channels": pa.repeat(2, len(names))}
-    columns |= {"track_id": pa.array(names), "source_sha256": pa.array([sha256_hex(f"{n} {version}".encode()) for n in names])}
+    columns |= {
+        "track_id": pa.array(names),
+        "source_sha256": pa.array([sha256_hex(f"{n} {version}".encode()) for n in names]),
+    }
     columns["embedding"] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), bundle.embedding_dim)
     fields = [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(len(names), f.type) for f in PART]
     return pa.table(fields, schema=PART)

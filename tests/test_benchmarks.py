@@ -175,7 +175,7 @@ def test_storage_and_jobs_of_a_large_catalog():
     night = 0.4 + 0.01 * (100 + 16 / 4)
     assert f"| night with 1 % changed | {night:.2f} | {35e6 * night / 3.6e6:.1f} | 7.00 GB |" in lines
     assert f"| new head for all tracks | 0.3 | {35e6 * 0.3 / 3.6e6:.2f} | 49.0 GB |" in lines
-    assert f"| `diff` of two snapshots | 0.036 | 0.35 |  |" in lines
+    assert "| `diff` of two snapshots | 0.036 | 0.35 |  |" in lines
 
 
 def test_rows_measured_later_replace_those_of_their_benchmark(tmp_path, monkeypatch):

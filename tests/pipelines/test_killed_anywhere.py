@@ -1,4 +1,4 @@
-"""`kill -9` of the whole of `tag` at any moment, under programs that read: no snapshot is partial, mixed or unreadable."""
+"""`kill -9` at any moment, under programs that read: no snapshot is partial, mixed or unreadable."""
 
 import random
 import time
@@ -62,7 +62,8 @@ class Nights:
 
     def kill(self, most: int) -> bool:
         """Kills a night after it made so many files, or a little later; returns whether it was running then."""
-        target, job, deadline = self.files() + self._random.randint(0, most), self.start(), time.monotonic() + DEADLINE_S
+        target, deadline = self.files() + self._random.randint(0, most), time.monotonic() + DEADLINE_S
+        job = self.start()
         while job.runs and self.files() < target:
             self.poll()
             assert time.monotonic() < deadline

@@ -17,12 +17,12 @@ def race(folder, processes: int, nights: int, rounds: int) -> None:
     """In each round, all processes start again at the same time."""
     nightly_bundle(folder / "bundle")
     table, wanted = folder / "table", []
+    readers = Readers(table, lambda number, content: content in wanted, tags=2)
     with forked_commands(folder / "log.txt", entry="tests.support.racing_tag:main") as commands:
         for turn in range(rounds):
             own = [(f"{number}", turn * nights) for number in range(processes)]
             jobs = [commands.start(table, folder / "bundle", who, first, nights) for who, first in own]
             wanted += [catalog_of(who, first + night) for who, first in own for night in range(nights)]
-            readers = Readers(table, lambda number, content: content in wanted, tags=2)
             while any(job.runs for job in jobs):
                 if (table / "current.sql").exists():
                     readers.poll()

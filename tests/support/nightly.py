@@ -225,7 +225,7 @@ HOWS = ("kill before", "kill after", "raise", "answer lost")
 
 @contextlib.contextmanager
 def faults(monkeypatch, at: int, how: str, *, reads: bool = False, **others: Callable[[], object]) -> Iterator[Faults]:
-    """Lets one write of this process, or with `reads` one call of any sort, fail; after a kill, nothing more is done."""
+    """Lets one write of this process, or with `reads` one call of any sort, fail; after a kill, all of them do."""
     state = Faults(at, how, **others)
     with monkeypatch.context() as patch:
         for name in (*WRITES, *READS) if reads else WRITES:

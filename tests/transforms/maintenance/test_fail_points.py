@@ -83,8 +83,8 @@ JOBS = {
     "publish": Job(publication, NEXT, frozenset(RUN - {"runs"} | {"reports"})),
     "rollback": Job(command("rollback", "2"), {"a": "1", "b": "1", "twin-1": "1", "twin-2": "1"},
                     frozenset(RUN - {"launches"})),
-    "gc": Job(command("gc", "--keep-last", "2", "--apply"), LAST, frozenset(REMOVED | {"retired", "launches", "folders"}),
-              alone=True),
+    "gc": Job(command("gc", "--keep-last", "2", "--apply"), LAST,
+              frozenset(REMOVED | {"retired", "launches", "folders"}), alone=True),
     "purge": Job(command("purge", *TAKEN), LAST, frozenset(REMOVED | {"hints"}), frozenset({GONE}), alone=True),
 }  # fmt: skip
 
