@@ -130,7 +130,7 @@ def main() -> None:
     table = made_table(args.work / f"compared-{args.tracks}", args.tracks)
     for pair in ((1, 2), (2, 2)):
         usage = compare(table, *pair, ROOT)
-        print(f"{args.tracks} {pair}: {usage.parent_mib:.0f} MiB, {usage.cpu_s:.1f} s cpu, {usage.wall_s:.1f} s wall")
+        print(f"{args.tracks} {pair}: {usage.tree_mib:.0f} MiB, {usage.cpu_s:.1f} s cpu, {usage.wall_s:.1f} s wall")
 
 
 if __name__ == "__main__":

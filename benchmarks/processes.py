@@ -36,13 +36,18 @@ class Usage:
     output: str
 
 
-def catalog_tagger(arguments: Sequence[str], cwd: Path) -> Usage:
+def catalog_tagger(arguments: Sequence[str], cwd: Path, under: Sequence[str] = ()) -> Usage:
     """Runs `catalog-tagger` with these arguments in a process of its own: see `run_python`."""
-    return run_python(["-m", "pipelines.cli", *arguments], cwd)
+    return run_python(["-m", "pipelines.cli", *arguments], cwd, under)
 
 
-def run_python(arguments: Sequence[str], cwd: Path) -> Usage:
+def run_python(arguments: Sequence[str], cwd: Path, under: Sequence[str] = ()) -> Usage:
     """Runs this Python in a process of its own and watches it.
+
+    Args:
+      arguments: those of Python.
+      cwd: the folder that it runs in.
+      under: a command that runs it, such as strace.
 
     Raises:
       RuntimeError: it failed; the message holds what it printed.
@@ -50,7 +55,7 @@ def run_python(arguments: Sequence[str], cwd: Path) -> Usage:
     watch, pipe = _Watch(), subprocess.PIPE
     start, cpu_s = time.perf_counter(), _children_cpu_s()
     with subprocess.Popen(
-        [sys.executable, *arguments], cwd=cwd, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        [*under, sys.executable, *arguments], cwd=cwd, stdout=pipe, stderr=subprocess.STDOUT, text=True
     ) as process:
         watch.start(process.pid)
         output, _ = process.communicate()

@@ -30,6 +30,7 @@ class Row:
       samples: number of measurements.
       target: the most that `value` may be, or the least where `at_least` is set; None where there is no target.
       note: how it was measured, in a few words.
+      date: when it was measured, if that was not with the other rows.
     """
 
     benchmark: str
@@ -42,6 +43,7 @@ class Row:
     target: float | None = None
     at_least: bool = False
     note: str = ""
+    date: str = ""
 
     def __post_init__(self) -> None:
         for field in ("value", "low", "high", "target"):
@@ -108,7 +110,7 @@ def render(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
 
 def _line(row: Row) -> str:
     spread = "" if row.low is None or row.high is None else f"{number(row.low)} to {number(row.high)}"
-    note = f" ({row.note})" if row.note else ""
+    note = f" ({text})" if (text := "; ".join(filter(None, (row.note, row.date)))) else ""
     target = ""
     if row.target is not None:
         target = f"{'≥' if row.at_least else '≤'} {number(row.target)}{'' if row.is_met else ', **missed**'}"
@@ -137,7 +139,7 @@ def summary(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
     Raises:
       ValueError: one of the measurements that they are made of is missing.
     """
-    per_core = _value(rows, "`tag`, steady state") / machine["cores"]
+    per_core = value_of(rows, "`tag`, steady state") / machine["cores"]
     hours = sum(cost for _, cost in track_costs(rows, machine)) * CATALOG_TRACKS / 3.6e6
     lines = [
         (
@@ -146,16 +148,16 @@ def summary(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
         ),
         (
             "Complete extraction compared with decoding alone, MP3 of 30 s",
-            f"{number(_value(rows, 'MP3, 30 s: extraction over bare decode'))} times the time",
+            f"{number(value_of(rows, 'MP3, 30 s: extraction over bare decode'))} times the time",
         ),
         (
             f"First run on {CATALOG_TRACKS:,} MP3s of 4 minutes, `compact` network",
             f"{number(hours)} core-hours (projection)",
         ),
-        ("Unchanged track in a later run", f"{number(_value(rows, 'Cost of an unchanged track'))} ms"),
+        ("Unchanged track in a later run", f"{number(value_of(rows, 'Cost of an unchanged track'))} ms"),
         (
             "Peak memory of `tag`, all processes, 20,000 tracks in one bucket",
-            f"{number(_value(rows, 'Peak memory of `tag`, 20,000 catalog rows: all processes'))} MiB",
+            f"{number(value_of(rows, 'Peak memory of `tag`, 20,000 catalog rows: all processes'))} MiB",
         ),
     ]
     table = ["| what | measured |", "|---|---:|", *(f"| {what} | {measured} |" for what, measured in lines)]
@@ -168,13 +170,13 @@ def track_costs(rows: Sequence[Row], machine: dict[str, Any]) -> list[tuple[str,
     Raises:
       ValueError: one of the measurements is missing.
     """
-    patch_ms = 1000 / _value(rows, "`compact` by ONNX Runtime")
+    patch_ms = 1000 / value_of(rows, "`compact` by ONNX Runtime")
     return [
-        (f"extraction of {TRACK_PATCHES} patches", _value(rows, "mp3, 4 min: extraction")),
+        (f"extraction of {TRACK_PATCHES} patches", value_of(rows, "mp3, 4 min: extraction")),
         (f"`compact` network on {TRACK_PATCHES} patches, ONNX Runtime", TRACK_PATCHES * patch_ms),
         (
             f"planning, tables, audit: time of an unchanged track on {machine['cores']} cores",
-            machine["cores"] * _value(rows, "Cost of an unchanged track"),
+            machine["cores"] * value_of(rows, "Cost of an unchanged track"),
         ),
     ]
 
@@ -197,13 +199,12 @@ def projection(rows: Sequence[Row], machine: dict[str, Any]) -> str:
     return "\n".join([*lines, textwrap.fill(text, 100, break_on_hyphens=False)])
 
 
-def performance(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
-    """The generated part of `docs/performance.md`."""
-    heading = f"## Projection to {CATALOG_TRACKS:,} tracks"
-    return "\n\n".join([heading, projection(rows, machine), "## All measurements", render(rows, machine, date)])
+def value_of(rows: Sequence[Row], name: str) -> float:
+    """The value of the one measurement of this name.
 
-
-def _value(rows: Sequence[Row], name: str) -> float:
+    Raises:
+      ValueError: there is none, or there are several.
+    """
     found = [row.value for row in rows if row.name == name]
     if len(found) != 1:
         raise ValueError(f"{len(found)} measurements are named {name!r}: run all benchmarks")

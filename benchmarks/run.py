@@ -2,9 +2,11 @@
 
 python -m benchmarks.run
 python -m benchmarks.run --only pipeline    # measures and prints; files stay as they are
+python -m benchmarks.run --only scale --replace    # measures, and replaces the rows of this benchmark alone
 """
 
 import argparse
+import dataclasses
 import datetime
 import importlib
 import os
@@ -13,10 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
-from benchmarks.report import Row, performance, render, replace_between_markers, summary, write_results
+from benchmarks.projection import performance
+from benchmarks.report import (
+    Row,
+    read_results,
+    render,
+    replace_between_markers,
+    summary,
+    write_results,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = ("extraction", "pipeline", "memory", "inference", "trunks")
+BENCHMARKS = ("extraction", "pipeline", "memory", "inference", "trunks", "scale")
 """Modules with `rows(work, root) -> list[Row]`, in the table's order."""
 
 ON_REQUEST = ("heavy",)
@@ -28,14 +38,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", choices=(*BENCHMARKS, *ON_REQUEST), action="append", help="measure this one and write no file"
     )
+    parser.add_argument("--replace", action="store_true", help="with --only: replace its rows in the files, with date")
     parser.add_argument("--work", type=Path, default=ROOT / ".bench", help="where the benchmarks' audio and tables go")
     args = parser.parse_args(argv)
+    if args.replace and not args.only:
+        parser.error("--replace needs --only: without it, all rows are replaced")
     rows = [row for name in args.only or BENCHMARKS for row in measure(name, args.work.resolve())]
     machine, date = describe_machine(), datetime.datetime.now(datetime.UTC).date().isoformat()
     print(render(rows, machine, date))
     if not args.only:
         write(rows, machine, date)
+    elif args.replace:
+        write(*replaced(rows, date))
     return 0
+
+
+def replaced(rows: Sequence[Row], date: str) -> tuple[list[Row], dict, str]:
+    """The published rows with those of some benchmarks measured again on the same sort of machine; machine and date."""
+    published, machine, published_on = read_results(ROOT / "benchmarks" / "results.json")
+    again = {row.benchmark for row in rows}
+    kept = [row for row in published if row.benchmark not in again]
+    dated = [dataclasses.replace(row, date=date) for row in rows]
+    order = {name: place for place, name in enumerate(BENCHMARKS)}
+    return sorted([*kept, *dated], key=lambda row: order[row.benchmark]), machine, published_on
 
 
 def measure(name: str, work: Path) -> list[Row]:

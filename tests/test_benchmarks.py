@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from benchmarks import corpus, heavy, machine, memory, pipeline, processes, report, run
+from benchmarks import corpus, heavy, machine, memory, pipeline, processes, projection, report, run, scale
 from benchmarks.report import Row, number, replace_between_markers
+from transforms.schemas.tables import TABLES
 
 MACHINE = {
     "cpu": "Abacus 9",
@@ -139,6 +140,13 @@ PARTS = {
     "`compact` by ONNX Runtime": (4000, "patches/s"),
     "Cost of an unchanged track": (0.5, "ms"),
     "Peak memory of `tag`, 20,000 catalog rows: all processes": (929, "MiB"),
+    **{f"Published bytes: `{name}`": (100 + place, "bytes/track") for place, name in enumerate(TABLES)},
+    "Stored bytes: part files": (700, "bytes/track"),
+    "New head: processor time": (0.3, "ms/track"),
+    "New head: bytes written": (1400, "bytes/track"),
+    "Night at 1 %: processor time without extraction": (0.4, "ms/track"),
+    "Night at 1 %: bytes written": (200, "bytes/track"),
+    "`diff` of two snapshots: processor time": (0.036, "ms/track"),
 }
 
 
@@ -159,6 +167,49 @@ def test_the_projection_is_the_sum_of_its_parts():
     hours = 35e6 * sum(costs) / 1000 / 3600
     assert f"{hours:,.0f} core-hours" in " ".join(report.projection(parts(), MACHINE).split())
     assert f"| {hours:,.0f} core-hours (projection) |" in report.summary(parts(), MACHINE, "2024-02-29")
+
+
+def test_storage_and_jobs_of_a_large_catalog():
+    lines = projection.projections(parts(), MACHINE).splitlines()
+    assert f"| `tracks` | 100 | {35e6 * 100 / 1e9:.2f} GB |" in lines and "| one snapshot | 721 | 25.2 GB |" in lines
+    night = 0.4 + 0.01 * (100 + 16 / 4)
+    assert f"| night with 1 % changed | {night:.2f} | {35e6 * night / 3.6e6:.1f} | 7.00 GB |" in lines
+    assert f"| new head for all tracks | 0.3 | {35e6 * 0.3 / 3.6e6:.2f} | 49.0 GB |" in lines
+    assert "| `diff` of two snapshots | 0.036 | 0.35 |  |" in lines
+
+
+def test_rows_measured_later_replace_those_of_their_benchmark(tmp_path, monkeypatch):
+    (tmp_path / "benchmarks").mkdir()
+    first = [row(), row(benchmark="scale", name="old"), row(benchmark="memory", name="size")]
+    report.write_results(tmp_path / "benchmarks" / "results.json", first, MACHINE, "2024-02-29")
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    rows, measured_on, date = run.replaced([row(benchmark="memory", name="new", note="30 s")], "2024-03-01")
+    assert [r.name for r in rows] == ["Throughput", "new", "old"] and (measured_on, date) == (MACHINE, "2024-02-29")
+    assert "| new (30 s; 2024-03-01) | 93.0 % |" in report.render(rows, measured_on, date)
+    with pytest.raises(SystemExit):
+        run.main(["--replace"])
+
+
+def test_a_trace_tells_which_files_were_opened(tmp_path):
+    (tmp_path / "trace").write_text(
+        '1 openat(AT_FDCWD, "/t/data/x.parquet", O_RDONLY) = 3\n2 open("/c/audio/track-0.flac", O_RDONLY) = -1\n+++\n'
+    )
+    assert scale.opened(tmp_path / "trace") == (1, 2)
+
+
+def test_a_new_head_a_diff_and_a_night_on_one_table(tmp_path, monkeypatch):
+    """The commands are replaced by what they leave: a snapshot of the same tracks."""
+    ran = []
+
+    def ran_command(words, root, under=()):
+        ran.append(words[0])
+        return usage()
+
+    monkeypatch.setattr(scale, "catalog_tagger", ran_command)
+    rows = {r.name: r for r in scale.rows(tmp_path, tmp_path, tracks=50)}
+    assert ran == ["tag", "diff", "tag"] and rows["`diff` of two snapshots: peak memory"].is_met
+    assert rows["Published bytes: `embeddings`"].value > 256 and rows["New head: throughput"].value == 50
+    assert rows["Stored bytes: part files"].value > 512
 
 
 def test_a_summary_needs_every_measurement():

@@ -7,7 +7,7 @@ import collections
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -157,49 +157,78 @@ def _written(known, buckets, outcomes, bundle, run_id, decoded) -> Run:
     )
 
 
-WRITES = ("create", "write_bytes", "delete")
+WRITES = ("create", "write_bytes", "delete", "delete_empty_folder")
+READS = ("read_bytes", "open_input", "list_files", "list_folder", "exists")
 
 
 @dataclasses.dataclass
 class Faults:
-    """What happens to writes: the one with number `at` meets the fault `how`; `count` writes were seen."""
+    """What happens at the storage: the call with number `at` meets the fault `how`; `count` calls were seen.
+
+    Attributes:
+      meanwhile: what others do while that call is under way, before and after its effect.
+      asleep: what others do while the process sleeps at that call, if `how` is "sleep".
+      calls: the function and the URL of every call.
+    """
 
     at: int
     how: str
+    meanwhile: Callable[[], object] = lambda: None
+    asleep: Callable[[], object] = lambda: None
     count: int = 0
     dead: bool = False
+    others: bool = False
+    calls: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
-    def around(self, write):
+    def around(self, call):
         """The same function of `storage`, with the fault."""
 
-        def writes(*words, **named):
+        def calls(url, *words, **named):
+            if self.others:
+                return call(url, *words, **named)
             if self.dead:
                 raise Killed
             number, self.count = self.count, self.count + 1
+            self.calls.append((call.__name__, url))
             if number != self.at:
-                return write(*words, **named)
-            if self.how in ("answer lost", "kill after"):
-                with contextlib.suppress(storage.AlreadyExists):
-                    write(*words, **named)
-            if self.how == "answer lost":
-                raise storage.Unavailable("the answer was lost")
-            if self.how == "raise":
-                raise storage.Unavailable("down")
-            self.dead = True
-            raise Killed
+                return call(url, *words, **named)
+            self._let(self.meanwhile)
+            return self._fault(call, url, *words, **named)
 
-        return writes
+        return calls
+
+    def _fault(self, call, *words, **named):
+        if self.how == "sleep":
+            self._let(self.asleep)
+            return call(*words, **named)
+        if self.how in ("answer lost", "kill after"):
+            with contextlib.suppress(storage.StorageError):
+                call(*words, **named)
+            self._let(self.meanwhile)
+        if self.how == "answer lost":
+            raise storage.Unavailable("the answer was lost")
+        if self.how == "raise":
+            raise storage.Unavailable("down")
+        self.dead = True
+        raise Killed
+
+    def _let(self, act):
+        self.others = True
+        try:
+            act()
+        finally:
+            self.others = False
 
 
 HOWS = ("kill before", "kill after", "raise", "answer lost")
 
 
 @contextlib.contextmanager
-def faults(monkeypatch, at: int, how: str) -> Iterator[Faults]:
-    """Lets one write of this process fail; after a kill, nothing more is written."""
-    state = Faults(at, how)
+def faults(monkeypatch, at: int, how: str, *, reads: bool = False, **others: Callable[[], object]) -> Iterator[Faults]:
+    """Lets one write of this process, or with `reads` one call of any sort, fail; after a kill, all of them do."""
+    state = Faults(at, how, **others)
     with monkeypatch.context() as patch:
-        for name in WRITES:
+        for name in (*WRITES, *READS) if reads else WRITES:
             patch.setattr(storage, name, state.around(getattr(storage, name)))
         yield state
 

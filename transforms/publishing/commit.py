@@ -94,6 +94,7 @@ def commit_run(root: str, run: Run) -> Snapshot:
       RaceLost: another run was published since this one was planned.
     """
     overrides = (*earlier_overrides(root, run.parent), *run.overrides)
+    _complete_lists(root, run.parent)
     published = _commit(root, dataclasses.replace(run, overrides=overrides))
     tell_readers(root, published)
     return published
@@ -141,6 +142,16 @@ def _commit_time(root: str, parent: int | None) -> str:
         if parent is not None:
             now = max(now, datetime.datetime.fromisoformat(read_snapshot(root, parent).created))
     return now.isoformat(timespec="seconds")
+
+
+def _complete_lists(root: str, parent: int | None) -> None:
+    """Writes the plain file lists of the parent, if its publisher was stopped before it had written all of them."""
+    with contextlib.suppress(storage.NotFound, TableError):  # the parent may have been removed, or be damaged
+        if parent is not None:
+            snapshot = read_snapshot(root, parent)
+            last = [name for name in TABLES if snapshot.files(name)][-1:]
+            if last and not storage.exists(storage.join(root, manifest_path(parent, last[0]))):
+                write_hints(root, snapshot)
 
 
 def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None:
