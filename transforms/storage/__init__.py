@@ -24,6 +24,7 @@ from transforms.storage.errors import (
 from transforms.storage.names import is_absolute, join
 from transforms.storage.redaction import redact
 from transforms.storage.roots import RootsCheck, SourceRoots
+from transforms.storage.waiting import in_time, longest_wait, waiting
 
 __all__ = [
     "UNKNOWN_VERSION",
@@ -50,10 +51,12 @@ __all__ = [
     "list_files",
     "list_folder",
     "list_unfinished",
+    "longest_wait",
     "open_input",
     "read_bytes",
     "redact",
     "upload",
+    "waiting",
     "write_bytes",
 ]
 
@@ -100,8 +103,10 @@ def read_bytes(url: str, *, max_bytes: int | None = None, roots: RootsCheck | No
       TooLarge: it has more than `max_bytes` bytes. No more than that were held in memory.
       NotFound, PermissionDenied, Unavailable: see `errors`.
     """
-    if roots is not None and (place := roots.beneath(url)) is not None:
-        return local.read_bytes(url, max_bytes, place)
+    if roots is not None and "://" not in url:
+        return in_time(url, lambda: local.read_bytes(url, max_bytes, roots.beneath(url)))
+    if roots is not None:
+        roots.beneath(url)
     return _backend(url).read_bytes(url, max_bytes)
 
 
@@ -198,8 +203,10 @@ def list_folder(url: str, *, roots: RootsCheck | None = None) -> Iterator[FileIn
     Raises:
       OutsideRoots: the folder is beneath none of the roots. Nothing was opened.
     """
-    if roots is not None and (place := roots.beneath(url)) is not None:
-        return local.list_folder(url, place)
+    if roots is not None and "://" not in url:
+        return in_time(url, lambda: local.list_folder(url, roots.beneath(url)))
+    if roots is not None:
+        roots.beneath(url)
     return _backend(url).list_folder(url)
 
 
