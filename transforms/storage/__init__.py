@@ -22,9 +22,9 @@ from transforms.storage.errors import (
     UnknownScheme,
 )
 from transforms.storage.names import is_absolute, join
+from transforms.storage.patience import in_time, limited, longest_wait, waiting
 from transforms.storage.redaction import redact
 from transforms.storage.roots import RootsCheck, SourceRoots
-from transforms.storage.waiting import in_time, longest_wait, waiting
 
 __all__ = [
     "UNKNOWN_VERSION",
@@ -47,6 +47,7 @@ __all__ = [
     "exists",
     "is_absolute",
     "join",
+    "limited",
     "linked_folders",
     "list_files",
     "list_folder",

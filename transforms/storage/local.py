@@ -21,7 +21,7 @@ from transforms.storage.errors import (
     TooLarge,
     storage_error,
 )
-from transforms.storage.waiting import waiting
+from transforms.storage.patience import waiting
 
 PARTIAL = ".partial-"
 """Prefix of the names of unfinished files. Listings skip them."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from transforms.storage.beneath import Beneath
 from transforms.storage.errors import NotFound, OutsideRoots
 from transforms.storage.names import join
-from transforms.storage.waiting import waiting
+from transforms.storage.patience import waiting
 
 _BUCKET = "gs://"
 

@@ -55,6 +55,17 @@ def waiting(url: str) -> Iterator[None]:
             _waits[thread] = Wait(time.monotonic(), outer.url)
 
 
+@contextlib.contextmanager
+def limited() -> Iterator[None]:
+    """While the block runs, operations of this thread have a limit of their own: somebody waits for it no longer."""
+    thread = threading.get_ident()
+    _limited.add(thread)
+    try:
+        yield
+    finally:
+        _limited.discard(thread)
+
+
 def longest_wait() -> Wait | None:
     """The operation without a limit of its own that has waited longest; None if none waits."""
     return min((wait for thread, wait in _waits.copy().items() if thread not in _limited), default=None)
@@ -71,16 +82,13 @@ def in_time(url: str, ask: Callable[[], _Answer]) -> _Answer:
     answer: concurrent.futures.Future[_Answer] = concurrent.futures.Future()
 
     def run() -> None:
-        thread = threading.get_ident()
-        _limited.add(thread)
         try:
-            with waiting(url):
+            with limited(), waiting(url):
                 answer.set_result(ask())
         except BaseException as error:  # noqa: BLE001 - the caller gets it
             answer.set_exception(error)
         finally:
-            _limited.discard(thread)
-            _left_behind.discard(thread)
+            _left_behind.discard(threading.get_ident())
 
     asked = threading.Thread(target=run, daemon=True, name="source")
     asked.start()
