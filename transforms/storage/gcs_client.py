@@ -136,4 +136,5 @@ def _sentence(error: Exception) -> str:
     if _code(error) == 404:
         return "no such object or bucket"
     text = " ".join(str(error).split()).split(": ('Request failed")[0]
+    text = re.sub(r"\w+Pool\(host='([^']*)', port=(\w+)\)", r"\1:\2", text)
     return redact(re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text))[:500]
