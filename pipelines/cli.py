@@ -20,6 +20,7 @@ from pipelines.terminal.signals import end_on_signals, end_process, sentence, st
 from pipelines.terminal.standard_output import OutputFailed, accept_every_text, open_closed_streams
 from pipelines.terminal.tracebacks import error_line, keep_traceback, show_traceback
 from pipelines.terminal.verbosity import start_logging, verbosity_flags
+from pipelines.terminal.watchdog import end_without_storage
 
 
 class Entry(NamedTuple):
@@ -147,6 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         open_closed_streams()
         end_on_signals()
+        end_without_storage()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
     except MemoryError as error:

@@ -24,7 +24,11 @@ from pipelines.terminal.command import Command
     metavar="UNDO",
     help="Write the fields into the audio files themselves. UNDO is a new folder: the list of what was there before.",
 )
-@click.option("--restore", metavar="UNDO", help="Give the files of such a list their earlier bytes.")
+@click.option(
+    "--restore",
+    metavar="UNDO",
+    help="Give the files of such a list their earlier bytes: audio files beneath --catalog-root or --allow-root.",
+)
 @click.option(
     "--rekordbox", is_flag=True, help="Write the tracks and a playlist per tag as XML for Rekordbox to --output."
 )

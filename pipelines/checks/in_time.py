@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from transforms import storage
+
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
 
@@ -21,7 +23,8 @@ def answer_in_time(ask: Callable[[], _Answer], seconds: float) -> _Answer:
 
     def run() -> None:
         try:
-            answer.set_result(ask())
+            with storage.limited():
+                answer.set_result(ask())
         except BaseException as error:  # noqa: BLE001 - the caller gets it
             answer.set_exception(error)
 
@@ -47,7 +50,8 @@ def answers_in_time(
             except Empty:
                 return
             try:
-                answered.put((question, ask(question)))
+                with storage.limited():
+                    answered.put((question, ask(question)))
             except Exception:  # noqa: BLE001 - no answer
                 answered.put(None)
 

@@ -3,7 +3,9 @@
 import os
 import resource
 import shutil
+import sys
 import tempfile
+from pathlib import Path
 
 from pipelines.checks.finding import Finding
 from pipelines.terminal.errors import CommandFailed
@@ -12,14 +14,16 @@ GIB = 1024**3
 LEAST_ADDRESS_SPACE = 6 * GIB
 """Address space that a job needs: a small one reserves 4.2 GiB on 2 cores, most of it for libraries and threads."""
 
+_PROCESS = Path("/proc/self/status")
+
 LEAST_FILES = 256
 LEAST_THREADS = 128
 LEAST_DISK = GIB // 4
 
 
 def limit_findings() -> list[Finding]:
-    """The findings about address space, file handles, processes and temporary files."""
-    return [_address_space(), _file_handles(), _processes(), temporary_files()]
+    """The findings about address space, file handles, processes, `/proc` and temporary files."""
+    return [_address_space(), _file_handles(), _processes(), *_shown_processes(), temporary_files()]
 
 
 def require_limits() -> None:
@@ -63,6 +67,16 @@ def _processes() -> Finding:
     limit = None if os.geteuid() == 0 else _soft_limit(resource.RLIMIT_NPROC)
     remedy = f"raise it to {LEAST_THREADS} or more with `ulimit -u`"
     return _compared("processes and threads", limit, LEAST_THREADS, f"{limit}", remedy)
+
+
+def _shown_processes() -> list[Finding]:
+    """On Linux, whether the system shows its processes: decoders are measured by what it shows."""
+    if sys.platform != "linux":
+        return []
+    if _PROCESS.exists():
+        return [Finding(name="/proc", state="ok", text="it is mounted")]
+    remedy = "mount it (`mount -t proc proc /proc`), or start the container with it"
+    return [Finding(name="/proc", state="failed", text="it is not mounted", remedy=remedy)]
 
 
 def temporary_files() -> Finding:

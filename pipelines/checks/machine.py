@@ -143,7 +143,8 @@ def sandbox_findings(*, allow_weak: bool) -> list[Finding]:
     try:
         child = ChildProcess(FeatureSpec(), Limits(allow_weak_sandbox=True), EXTRACTOR)
     except (SandboxError, ChildLost, OSError) as error:
-        text = " ".join(str(error).split())[-300:]  # of a traceback, its end
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        text = " ".join(lines[-1].split())[-300:]  # of a traceback, its end
         return [Finding(name="sandbox", state="failed", text=text, remedy="decoders need child processes")]
     try:
         return [_measure(name, state, allow_weak) for name, state in child.confinement.items()]

@@ -69,6 +69,8 @@ def _copy(library: str, path: Path) -> None:
         source = sqlite3.connect(f"file:{quote(str(Path(library).absolute()))}?mode=ro", uri=True)
         with contextlib.closing(source), contextlib.closing(sqlite3.connect(path)) as copy:
             source.backup(copy)
+            if copy.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger' LIMIT 1").fetchone():
+                raise UsageError(f"--beets {library}: it has triggers, which no library of Beets has and none is run")
             copy.execute("SELECT id, path FROM items LIMIT 1").fetchall()
             copy.execute("SELECT entity_id, key, value FROM item_attributes LIMIT 1").fetchall()
     except sqlite3.Error as error:

@@ -12,7 +12,6 @@ from pipelines.exporting.field_names import fields_of
 from pipelines.exporting.tagged_tracks import TaggedTrack
 from pipelines.terminal.errors import UsageError
 from transforms import storage
-from transforms.audio.limits import Limits
 from transforms.embedded_tags.formats import field_splices
 from transforms.embedded_tags.splices import NotWritable, Splice, reversed_splices, spliced
 from transforms.formats.documents import parse_json
@@ -108,8 +107,14 @@ def _write(url: str, data: bytes, outcome: str, tally: FileTally) -> None:
         tally.add(FAILED_FILES, str(error))
 
 
-def restore(undo: str) -> FileTally:
+def restore(undo: str, places: Places) -> FileTally:
     """Gives the files of a list their earlier bytes. A file that others have changed since is left alone.
+
+    A list may come from someone else: it changes only audio files into audio files, and only beneath the roots.
+
+    Args:
+      undo: folder of the list.
+      places: where the files are.
 
     Raises:
       UsageError: this is no list.
@@ -125,17 +130,17 @@ def restore(undo: str) -> FileTally:
         if file.url.endswith(".jsonl"):
             for number, line in reversed(list(enumerate(storage.read_bytes(file.url).split(b"\n"), start=1))):
                 if line:
-                    _restore_line(line, f"{file.url}, line {number}", tally)
+                    _restore_line(line, f"{file.url}, line {number}", places, tally)
     return tally
 
 
-def _restore_line(line: bytes, place: str, tally: FileTally) -> None:
+def _restore_line(line: bytes, place: str, places: Places, tally: FileTally) -> None:
     try:
         undone = _undone(parse_json(line))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         tally.add(FAILED_FILES, f"{place}: no record of a changed file ({type(error).__name__}): the list is damaged")
         return
-    _restore_one(undone, tally)
+    _restore_one(undone, places, tally)
 
 
 class _Undone(NamedTuple):
@@ -164,10 +169,10 @@ def _undone(record: Any) -> _Undone:
     return _Undone(url, before, after, splices)
 
 
-def _restore_one(record: _Undone, tally: FileTally) -> None:
+def _restore_one(record: _Undone, places: Places, tally: FileTally) -> None:
     url = record.url
     try:
-        data = storage.read_bytes(url, max_bytes=Limits().max_bytes)
+        data = places.read(url)
     except storage.StorageError as error:
         tally.add(FAILED_FILES, str(error))
         return
@@ -183,6 +188,12 @@ def _restore_one(record: _Undone, tally: FileTally) -> None:
         before = b""
     if _sha256(before) != record.before:
         tally.add(FAILED_FILES, f"{url}: the list does not have its earlier bytes")
+        return
+    try:
+        for one in (data, before):
+            field_splices(one, {})
+    except NotWritable as error:
+        tally.add(FAILED_FILES, f"{url}: no export has changed this file: {error}")
         return
     _write(url, before, RESTORED, tally)
 

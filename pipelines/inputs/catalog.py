@@ -6,6 +6,7 @@ from pipelines.inputs.flags import Arguments, is_given
 from pipelines.inputs.numbers import number_in
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from transforms.catalog.columns import further_columns
+from transforms.catalog.delimited.encoding import OPEN_END
 from transforms.catalog.limits import MOST_ROWS
 from transforms.catalog.problems import CatalogError, ProblemSample, gates_of
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
@@ -56,6 +57,8 @@ def _list_catalog(url: str, root: str | None) -> tuple[list[CatalogShard], int]:
     for shard in shards:
         if (table := shard.file.table) is not None and not table.form.is_usual(table.url):
             _log.warning("%s: read as %s", table.url, table.form)
+        if shard.file.open_end:
+            _log.warning("%s: %s", shard.file.url, OPEN_END)
     count = count_rows(shards)
     if count > MOST_ROWS:
         raise CommandFailed(f"{url}: the catalog has {count} rows, at most {MOST_ROWS} are read: divide it")

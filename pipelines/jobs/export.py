@@ -4,6 +4,7 @@ catalog-tagger export table --wide --output wide.parquet
 """
 
 import itertools
+import shlex
 from collections.abc import Callable, Iterable
 
 from pipelines.exporting.audio_copies import FAILED_FILES, FileTally, Places, write_copies
@@ -74,12 +75,14 @@ def _in_place(args: Arguments) -> Answer:
     names, tracks = _names_and_tracks(args, snapshot)
     origin = {"table": snapshot.root, "snapshot": snapshot.manifest.number}
     tally = write_in_place(tracks, _places(args), args.in_place, names, origin)
-    how = f"catalog-tagger export {args.table} --restore {args.in_place} restores the files"
+    roots = [f"--catalog-root {shlex.quote(args.catalog_root)}"]
+    roots += [f"--allow-root {shlex.quote(root)}" for root in args.allow_root]
+    how = f"catalog-tagger export {args.table} --restore {args.in_place} {' '.join(roots)} restores the files"
     return _answer(tally, args.in_place, how)
 
 
 def _restore(args: Arguments) -> Answer:
-    return _answer(restore(args.restore), args.restore)
+    return _answer(restore(args.restore, _places(args)), args.restore)
 
 
 def _rekordbox(args: Arguments) -> Answer:
@@ -117,7 +120,7 @@ _UNUSED = {
     "wide": ("fields", *_FILES),
     "into_files": ("output", *_WIDE),
     "in_place": ("output", "force", *_WIDE),
-    "restore": ("output", "force", "tags", "fields", "snapshot", "as_of", *_WIDE, *_FILES),
+    "restore": ("output", "force", "tags", "fields", "snapshot", "as_of", *_WIDE),
     "rekordbox": ("fields", *_WIDE),
     "beets": _WIDE,
 }
@@ -134,7 +137,9 @@ def _target(args: Arguments, *suffixes: str) -> Target:
 
 def _places(args: Arguments) -> Places:
     if args.catalog_root is None:
-        raise UsageError("missing --catalog-root: the folder or gs:// prefix that relative uris start from")
+        raise UsageError(
+            "missing --catalog-root: the folder or gs:// prefix of the audio, from which relative uris start"
+        )
     roots = SourceRoots(args.catalog_root, tuple(args.allow_root))
     return Places(roots, roots.check())
 

@@ -1,4 +1,4 @@
-"""Ends a local job in which nothing happens any more, instead of waiting for ever."""
+"""Ends a local job in which nothing happens any more, and a command whose storage does not answer."""
 
 import contextlib
 import faulthandler
@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator
 from pipelines.terminal.errors import FAILED
 from pipelines.terminal.processes import children_ticks
 from pipelines.terminal.signals import end_process
+from transforms import storage
 from transforms.extraction.tally import EXTRACTED
 
 STALL_S = 900.0
 """A job ends after this time without a finished track and almost without processor time. A track may take 300 s."""
+
+STORAGE_S = 300.0
+"""A command ends after one operation on storage has not answered for this time."""
 
 _INTERVAL_S = 5.0
 _IDLE_SHARE = 0.01
@@ -65,6 +69,20 @@ def ended_if_stalled(stall_s: float = STALL_S) -> Iterator[None]:
         yield
     finally:
         stop.set()
+
+
+def end_without_storage(limit_s: float = STORAGE_S) -> None:
+    """Ends this process with a sentence once its storage does not answer; call it once, when a command starts."""
+
+    def watch() -> None:
+        while True:
+            time.sleep(min(_INTERVAL_S, limit_s))
+            wait = storage.longest_wait()
+            if wait is not None and time.monotonic() - wait.since >= limit_s:
+                place = storage.redact(wait.url)
+                end_process(FAILED, f"{place}: no answer within {limit_s:.0f} s: look at the mount or the network")
+
+    threading.Thread(target=watch, daemon=True, name="storage watchdog").start()
 
 
 def _sentence(stall_s: float) -> str:

@@ -2,6 +2,7 @@
 
 import plistlib
 import sqlite3
+import struct
 from xml.sax.saxutils import quoteattr
 
 BEETS_COLUMNS = {
@@ -75,3 +76,25 @@ def beets(path, *items, attributes=()):
     connection.commit()
     connection.close()
     return str(path)
+
+
+def journal(path, other):
+    """A rollback journal of a database, as a killed transaction leaves it; `other` is the file that it names."""
+    connection = sqlite3.connect(path)
+    (size,), (pages,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_size", "page_count"))
+    connection.close()
+    page, nonce = path.read_bytes()[:size], 7
+    checksum = nonce + sum(page[place] for place in range(size - 200, 0, -200))
+    magic = bytes.fromhex("d9d505f920a163d7")
+    head = (magic + struct.pack(">5I", 1, nonce, pages, 512, size)).ljust(512, b"\0")
+    record = struct.pack(">I", 1) + page + struct.pack(">I", checksum)
+    if not other:
+        return head + record
+    return (
+        head
+        + record
+        + struct.pack(">I", 2**30 // size + 1)
+        + other
+        + struct.pack(">2I", len(other), sum(other))
+        + magic
+    )

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.catalog import limits
-from transforms.catalog.delimited.encoding import open_text, text_lines
+from transforms.catalog.delimited.encoding import has_open_end, open_text, text_lines
 from transforms.catalog.delimited.table import TextTable, open_text_table
 from transforms.catalog.json_objects import json_columns, json_object
 from transforms.catalog.parquet_rows import RowGroup, group_rows, probe_parquet
@@ -52,6 +52,7 @@ class CatalogFile:
       columns: name and type of each column. Columns of a CSV are strings; types of JSON Lines follow from the values.
       row_groups: the row groups of a Parquet file; empty for other formats, and in shards.
       table: a CSV's form, columns and number of rows; None for other formats.
+      open_end: whether the last line of a text file has no line end, as in a file that was cut.
     """
 
     url: str
@@ -59,6 +60,7 @@ class CatalogFile:
     columns: dict[str, pa.DataType]
     row_groups: tuple[RowGroup, ...] = ()
     table: TextTable | None = None
+    open_end: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,7 +153,8 @@ def probe(url: str, kind: Format) -> CatalogFile:
         if kind == "parquet":
             return _probe_parquet(url)
         with storage.open_input(url) as stream:
-            return CatalogFile(url=url, format=kind, columns=_json_columns(stream))
+            open_end = has_open_end(stream)
+            return CatalogFile(url=url, format=kind, columns=_json_columns(stream), open_end=open_end)
     except storage.NotFound as e:
         raise CatalogError([Problem(file=url, row=None, column=None, message=f"no such file ({e})")]) from e
     except (ValueError, ParquetError) as e:
@@ -168,7 +171,8 @@ def _probe_parquet(url: str) -> CatalogFile:
 def _probe_table(url: str, kind: Format) -> CatalogFile:
     table = open_text_table(url)
     _check_names(table.names)
-    return CatalogFile(url=url, format=kind, columns=dict.fromkeys(table.names, pa.string()), table=table)
+    columns = dict.fromkeys(table.names, pa.string())
+    return CatalogFile(url=url, format=kind, columns=columns, table=table, open_end=table.open_end)
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -5,8 +5,9 @@ offsets of the audio's chunks are shifted.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from transforms.audio.containers.mp4 import DEEPEST, Box, boxes, bytes_of, children_start
+from transforms.audio.errors import ImplausibleHeader
 from transforms.embedded_tags.splices import SEPARATOR, FieldValues, NotWritable, Splice
 
 _GENRE, _OLD_GENRE, _FREE_FORM = b"\xa9gen", b"gnre", b"----"
@@ -15,15 +16,6 @@ _UTF_8 = 1
 _HANDLER = bytes(8) + b"mdirappl" + bytes(9)
 _OFFSETS = {b"stco": 4, b"co64": 8}
 _TO_OFFSETS = (b"trak", b"mdia", b"minf", b"stbl")
-
-
-class _Atom(NamedTuple):
-    """Where an atom begins, where its content begins, and where it ends."""
-
-    name: bytes
-    at: int
-    body: int
-    end: int
 
 
 def mp4_splices(data: bytes, fields: FieldValues) -> list[Splice]:
@@ -49,30 +41,30 @@ def mp4_splices(data: bytes, fields: FieldValues) -> list[Splice]:
     return [Splice(start, end, inserted), *sizes, *_shifted(data, moov, end, growth)]
 
 
-def _atoms(data: bytes, at: int, stop: int) -> Iterator[_Atom]:
-    while at + 8 <= stop:
-        size, name, head = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], 8
-        if size == 1:
-            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
-        if size == 0:
-            size = stop - at
-        if size < head or at + size > stop:
-            raise NotWritable(f"its MP4 structure is damaged at byte {at}")
-        yield _Atom(name, at, at + head, at + size)
-        at += size
+def _atoms(data: bytes, at: int, stop: int) -> Iterator[Box]:
+    """The atoms that fill a range; stricter than readers are, because what follows is moved."""
+    end = at
+    try:
+        for atom in boxes(bytes_of(data), at, stop):
+            if atom.end > stop:
+                break
+            yield atom
+            end = atom.end
+    except ImplausibleHeader as error:
+        raise NotWritable(str(error)) from error
+    if end + 8 <= stop:
+        raise NotWritable(f"its MP4 structure is damaged at byte {end}")
 
 
-def _one(atoms: list[_Atom], name: bytes) -> _Atom | None:
+def _one(atoms: list[Box], name: bytes) -> Box | None:
     return next((atom for atom in atoms if atom.name == name), None)
 
 
-def _children(data: bytes, parent: _Atom) -> list[_Atom]:
-    # `meta` has four bytes of version and flags; in QuickTime files it has none, and its first child comes at once.
-    skip = 4 if parent.name == b"meta" and data[parent.body + 4 : parent.body + 8] != b"hdlr" else 0
-    return list(_atoms(data, parent.body + skip, parent.end))
+def _children(data: bytes, parent: Box) -> list[Box]:
+    return list(_atoms(data, children_start(bytes_of(data), parent), parent.end))
 
 
-def _place(data: bytes, moov: _Atom) -> tuple[list[_Atom], _Atom | None]:
+def _place(data: bytes, moov: Box) -> tuple[list[Box], Box | None]:
     """The atoms around the list of items that exist, from the outside, and the list; None if there is none."""
     parents = [moov]
     for name in (b"udta", b"meta"):
@@ -100,7 +92,7 @@ def _with_items(items: bytes, fields: FieldValues) -> bytes:
     return b"".join([*kept, *(_item(field, values) for field, values in fields.items() if values)])
 
 
-def _field(items: bytes, item: _Atom) -> str | None:
+def _field(items: bytes, item: Box) -> str | None:
     """The field that an item has, in capitals; None for items that are none of ours."""
     if item.name in (_GENRE, _OLD_GENRE):
         return "GENRE"
@@ -119,7 +111,7 @@ def _item(field: str, values: Sequence[str]) -> bytes:
     return _atom(_FREE_FORM, _atom(b"mean", bytes(4) + _MEAN) + _atom(b"name", bytes(4) + field.encode()) + data)
 
 
-def _resized(data: bytes, atom: _Atom, growth: int) -> Splice:
+def _resized(data: bytes, atom: Box, growth: int) -> Splice:
     if int.from_bytes(data[atom.at : atom.at + 4]) == 0:
         raise NotWritable("its last MP4 atom has no size")
     if atom.body - atom.at == 16:
@@ -127,11 +119,13 @@ def _resized(data: bytes, atom: _Atom, growth: int) -> Splice:
     return Splice(atom.at, atom.at + 4, (atom.end - atom.at + growth).to_bytes(4))
 
 
-def _shifted(data: bytes, atom: _Atom, behind: int, growth: int) -> Iterator[Splice]:
+def _shifted(data: bytes, atom: Box, behind: int, growth: int, depth: int = 0) -> Iterator[Splice]:
     """The tables of chunk offsets, with those shifted that point behind a place."""
+    if depth > DEEPEST:
+        raise NotWritable(f"more than {DEEPEST} of its atoms are within each other")
     for child in _atoms(data, atom.body, atom.end) if growth else ():
         if child.name in _TO_OFFSETS:
-            yield from _shifted(data, child, behind, growth)
+            yield from _shifted(data, child, behind, growth, depth + 1)
         elif width := _OFFSETS.get(child.name):
             count = int.from_bytes(data[child.body + 4 : child.body + 8])
             table = child.body + 8

@@ -22,6 +22,7 @@ from transforms.storage.errors import (
     UnknownScheme,
 )
 from transforms.storage.names import is_absolute, join
+from transforms.storage.patience import in_time, limited, longest_wait, waiting
 from transforms.storage.redaction import redact
 from transforms.storage.roots import RootsCheck, SourceRoots
 
@@ -46,14 +47,17 @@ __all__ = [
     "exists",
     "is_absolute",
     "join",
+    "limited",
     "linked_folders",
     "list_files",
     "list_folder",
     "list_unfinished",
+    "longest_wait",
     "open_input",
     "read_bytes",
     "redact",
     "upload",
+    "waiting",
     "write_bytes",
 ]
 
@@ -100,8 +104,10 @@ def read_bytes(url: str, *, max_bytes: int | None = None, roots: RootsCheck | No
       TooLarge: it has more than `max_bytes` bytes. No more than that were held in memory.
       NotFound, PermissionDenied, Unavailable: see `errors`.
     """
-    if roots is not None and (place := roots.beneath(url)) is not None:
-        return local.read_bytes(url, max_bytes, place)
+    if roots is not None and "://" not in url:
+        return in_time(url, lambda: local.read_bytes(url, max_bytes, roots.beneath(url)))
+    if roots is not None:
+        roots.beneath(url)
     return _backend(url).read_bytes(url, max_bytes)
 
 
@@ -198,8 +204,10 @@ def list_folder(url: str, *, roots: RootsCheck | None = None) -> Iterator[FileIn
     Raises:
       OutsideRoots: the folder is beneath none of the roots. Nothing was opened.
     """
-    if roots is not None and (place := roots.beneath(url)) is not None:
-        return local.list_folder(url, place)
+    if roots is not None and "://" not in url:
+        return in_time(url, lambda: local.list_folder(url, roots.beneath(url)))
+    if roots is not None:
+        roots.beneath(url)
     return _backend(url).list_folder(url)
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from google.api_core import exceptions as api
 
-from transforms.storage.errors import AlreadyExists, FileInfo, NotFound, TooLarge
+from transforms.storage.errors import AlreadyExists, FileInfo, NotFound, StorageError, TooLarge, Unavailable
 from transforms.storage.gcs_client import CAUGHT, TIMEOUT_S, call, client
 from transforms.storage.range_reader import RangeReader
 
@@ -81,7 +81,10 @@ def open_input(url: str) -> BinaryIO:
 
     def fetch(start: int, end: int) -> bytes:
         get = functools.partial(blob.download_as_bytes, start=start, end=end - 1, timeout=TIMEOUT_S)
-        return call(url, lambda: bytes(get(retry=None, checksum=None)))
+        data = call(url, lambda: bytes(get(retry=None, checksum=None)))
+        if len(data) != end - start:
+            raise Unavailable(f"{url}: {len(data)} bytes came instead of {end - start}")
+        return data
 
     return io.BufferedReader(RangeReader(fetch, int(current.size)), buffer_size=64 << 10)
 
@@ -165,7 +168,10 @@ def _listed(url: str, delimiter: str | None) -> Iterator[FileInfo]:
     prefix = folder.removesuffix("/") + "/" if folder else ""
     token: str | None = None
     while True:
-        blobs, token = call(url, functools.partial(_page, bucket, prefix, delimiter, token))
+        before = token
+        blobs, token = call(url, functools.partial(_page, bucket, prefix, delimiter, before))
+        if token is not None and token == before:
+            raise StorageError(f"{url}: the listing does not end: its next page is the same again")
         for blob in blobs:
             # Consoles make empty objects named `folder/` to show a folder.
             if not blob.name.endswith("/"):

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import google.auth
 import google.auth.exceptions
 import requests
-import requests.adapters
 import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
@@ -27,6 +26,7 @@ from transforms.storage.errors import (
     Unavailable,
     storage_error,
 )
+from transforms.storage.paced_http import PacedAdapter
 from transforms.storage.redaction import redact
 
 T = TypeVar("T")
@@ -34,6 +34,8 @@ T = TypeVar("T")
 ATTEMPTS = 7
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 16.0
+RETRY_S = 180.0
+"""No request is tried again after this time: one to a server that says nothing takes a minute."""
 TIMEOUT_S = (10, 60)
 """Timeouts to connect, and between two bytes of an answer."""
 CONNECTIONS = 64
@@ -62,7 +64,7 @@ def _client_of(pid: int, emulator: str | None) -> Client:
     del pid
     credentials, session = _anonymous() if emulator else _default()
     # With the default pool of 10, a worker with more threads would open and drop connections.
-    adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS)
+    adapter = PacedAdapter(pool_connections=4, pool_maxsize=CONNECTIONS)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # No call made here needs a project: objects belong to buckets.
@@ -82,9 +84,10 @@ def call(url: str, action: Callable[[], T]) -> T:
     """Performs a request, and retries it after growing pauses while it fails with a transient error.
 
     Raises:
-      Unavailable: it still fails after `ATTEMPTS` attempts.
+      Unavailable: it still fails after `ATTEMPTS` attempts or `RETRY_S`.
       StorageError: it fails with an error that is not transient.
     """
+    began = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
             return action()
@@ -93,8 +96,8 @@ def call(url: str, action: Callable[[], T]) -> T:
         except CAUGHT as e:
             if not _is_transient(e):
                 raise _meaning(e)(f"{url}: {_sentence(e)}") from e
-            if attempt == ATTEMPTS - 1:
-                raise Unavailable(f"{url}: still failing after {ATTEMPTS} attempts: {_sentence(e)}") from e
+            if attempt == ATTEMPTS - 1 or time.monotonic() - began >= RETRY_S:
+                raise Unavailable(f"{url}: still failing after {attempt + 1} attempts: {_sentence(e)}") from e
         except OSError as e:  # of this machine: a local file, a socket, a certificate
             raise storage_error(url, e) from e
         # Jitter keeps a thousand throttled workers from retrying at the same time.
@@ -133,4 +136,5 @@ def _sentence(error: Exception) -> str:
     if _code(error) == 404:
         return "no such object or bucket"
     text = " ".join(str(error).split()).split(": ('Request failed")[0]
+    text = re.sub(r"\w+Pool\(host='([^']*)', port=(\w+)\)", r"\1:\2", text)
     return redact(re.sub(r"(GET|HEAD|POST|PUT|DELETE) \S+: ", "", text))[:500]

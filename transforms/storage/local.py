@@ -6,7 +6,6 @@ import io
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,20 +21,25 @@ from transforms.storage.errors import (
     TooLarge,
     storage_error,
 )
+from transforms.storage.patience import waiting
 
 PARTIAL = ".partial-"
 """Prefix of the names of unfinished files. Listings skip them."""
 
 _UNFINISHED = re.compile(re.escape(PARTIAL) + "[0-9a-f]{16}")
 
+_PIECE = 8 << 20
+"""Bytes that are read or copied at once."""
+
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 @contextlib.contextmanager
 def _named_errors(url: str) -> Iterator[None]:
-    """Converts an `OSError` to the matching `StorageError`."""
+    """Converts an `OSError` to the matching `StorageError`. The block is known to wait for the storage."""
     try:
-        yield
+        with waiting(url):
+            yield
     except StorageError:
         raise
     except ValueError as e:
@@ -53,7 +57,7 @@ class _NamedReads(io.FileIO):
 
     def readinto(self, buffer: Any) -> int | None:
         with _named_errors(self._url):
-            return super().readinto(buffer)
+            return super().readinto(memoryview(buffer)[:_PIECE])  # each piece is an answer
 
     def readall(self) -> bytes:
         with _named_errors(self._url):
@@ -179,7 +183,10 @@ def _link_or_copy(source: Path, partial: Path) -> None:
     except OSError as e:
         if e.errno != errno.EXDEV and e.errno not in _NO_HARD_LINKS:
             raise
-        shutil.copyfile(source, partial)
+        with open_input(str(source)) as whole, partial.open("wb") as copy:
+            while piece := whole.read(_PIECE):
+                with waiting(str(partial)):
+                    copy.write(piece)
 
 
 def list_files(url: str) -> Iterator[FileInfo]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from transforms.storage.beneath import Beneath
 from transforms.storage.errors import NotFound, OutsideRoots
 from transforms.storage.names import join
+from transforms.storage.patience import waiting
 
 _BUCKET = "gs://"
 
@@ -59,14 +60,14 @@ class RootsCheck:
 
     def __init__(self, *roots: str) -> None:
         self._prefixes = tuple(root.removesuffix("/") + "/" for root in roots if root.startswith(_BUCKET))
-        self._folders = tuple(os.path.realpath(root) for root in roots if not root.startswith(_BUCKET))
+        self._folders = tuple(_real(root) for root in roots if not root.startswith(_BUCKET))
 
     def refusal(self, url: str) -> Refusal | None:
         """Why the URL may not be read; None if it may."""
         if "://" in url:
             return self._remote(url)
         try:
-            place = os.path.realpath(url)
+            place = _real(url)
         except ValueError as error:
             return Refusal(url, f"no file can have this name ({error})")
         except OSError as error:
@@ -113,11 +114,16 @@ class RootsCheck:
 
 def _resolved(url: str) -> str:
     try:
-        return os.path.realpath(url)
+        return _real(url)
     except ValueError as error:
         raise NotFound(f"{url!r}: no file can have this name ({error})") from error
     except OSError as error:
         raise OutsideRoots(f"{url}: its links cannot be resolved ({error.strerror})") from error
+
+
+def _real(path: str) -> str:
+    with waiting(path):
+        return os.path.realpath(path)
 
 
 def _bucket(url: str) -> str:

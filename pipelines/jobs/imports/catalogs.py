@@ -13,6 +13,7 @@ from pipelines.jobs.imports.places import root_lines
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed, UsageError, print_problems
 from transforms import storage
+from transforms.catalog.delimited.encoding import OPEN_END
 from transforms.catalog.delimited.table import TextTable
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.formats.parquet import parquet_bytes
@@ -53,6 +54,8 @@ def write_import(args: Arguments, read: Callable[[], Imported]) -> Answer:
         catalog = imported.catalog
         rows = catalog.table()
         taxonomy = catalog.taxonomy() if args.taxonomy else None
+        tables = [source for source in catalog.sources if isinstance(source, TextTable)]
+        catalog.warnings += [f"{table.url}: {OPEN_END}" for table in tables if table.open_end]
     except (ValueError, storage.NotFound) as e:
         raise CommandFailed(str(e)) from e
     _print_problems(catalog)

@@ -18,6 +18,7 @@ from pipelines.checks.machine import sandbox_findings
 from pipelines.checks.places import place_findings
 from pipelines.cli import main
 from pipelines.reading.doctor import parted
+from pipelines.terminal.errors import CommandFailed
 from tests.support.waiting import PATIENCE_S
 from tests.support.world import make_world, tag
 
@@ -56,6 +57,14 @@ def test_a_limit_that_is_too_low_fails_doctor_and_tag(world, tmp_path, kind, lim
         done = subprocess.run(command, preexec_fn=lower, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 1 and name in done.stdout + done.stderr and "ulimit" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")
+def test_a_machine_that_hides_its_processes_is_refused_before_a_job_starts(monkeypatch, tmp_path):
+    assert [finding.state for finding in limits.limit_findings() if finding.name == "/proc"] == ["ok"]
+    monkeypatch.setattr(limits, "_PROCESS", tmp_path / "proc" / "self" / "status")
+    with pytest.raises(CommandFailed, match="/proc: it is not mounted: mount it"):
+        limits.require_limits()
 
 
 def test_no_room_for_temporary_files(monkeypatch, tmp_path):
@@ -190,3 +199,4 @@ def test_a_child_that_does_not_start_is_a_finding(monkeypatch):
     monkeypatch.setattr("pipelines.checks.machine.EXTRACTOR", "tests.support.poison:nothing")
     (finding,) = sandbox_findings(allow_weak=False)
     assert (finding.name, finding.state) == ("sandbox", "failed") and "nothing" in finding.text
+    assert "File " not in finding.text and "^" not in finding.text  # the error, and no part of its traceback

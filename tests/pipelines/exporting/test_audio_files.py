@@ -1,5 +1,6 @@
 """Tags in copies of audio files, and in the files themselves with a list that restores them."""
 
+import base64
 import hashlib
 import io
 import json
@@ -101,11 +102,12 @@ def test_in_place_and_back(library, tmp_path, capsys):
 
     with library.files()["track-0001"].open("ab") as out:
         out.write(b"changed")
-    assert main(["export", library.table, "--restore", str(tmp_path / "undo"), "--json"]) == 0
+    root = ["--catalog-root", str(library.root)]
+    assert main(["export", library.table, "--restore", str(tmp_path / "undo"), *root, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tracks"] == {"restored": 4, "changed by others since": 1}
     after = digests(library.root)
     assert {name for name in before if after[name] != before[name]} == {"audio/track-0001.flac"}
-    assert main(["export", library.table, "--restore", str(tmp_path / "undo"), "--json"]) == 0
+    assert main(["export", library.table, "--restore", str(tmp_path / "undo"), *root, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tracks"] == {"as before": 4, "changed by others since": 1}
 
 
@@ -130,7 +132,7 @@ def test_what_was_there_is_recorded_before_a_file_changes(library, tmp_path, mon
             else:
                 export(library, "--in-place", undo)
         assert sum(a != b for a, b in zip(digests(library.root).values(), before.values(), strict=True)) == writes
-        assert main(["export", library.table, "--restore", str(undo)]) == 0
+        assert main(["export", library.table, "--restore", str(undo), "--catalog-root", str(library.root)]) == 0
         assert digests(library.root) == before
 
 
@@ -194,7 +196,8 @@ def test_names_of_fields():
         (["--into-files", "x", "--output", "y.csv"], "--output does not go with --into-files"),
         (["--wide", "--output", "y.csv", "--field", "mood=MOOD"], "--field does not go with --wide"),
         (["--in-place", "x", "--force"], "--force does not go with --in-place"),
-        (["--restore", "nowhere"], "no list is here"),
+        (["--restore", "nowhere"], "missing --catalog-root"),
+        (["--restore", "nowhere", "--catalog-root", "."], "no list is here"),
         (["--into-files", "x"], "missing --catalog-root"),
         (["--rekordbox", "--output", "a.csv", "--catalog-root", "."], "end the name with .xml"),
     ],
@@ -232,8 +235,35 @@ def test_a_damaged_list_restores_nothing_and_names_its_lines(library, tmp_path, 
     sha = hashlib.sha256(b"content").hexdigest().encode()
     lines = [line.replace(b"FILE", str(file).encode()).replace(b"SHA", sha) for line in DAMAGED_RECORDS]
     (undo / "00000001.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    assert main(["export", library.table, "--restore", str(undo), "--json"]) == 1
+    words = ["export", library.table, "--restore", str(undo), "--catalog-root", str(tmp_path), "--json"]
+    assert main(words) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["tracks"] == {"failed": len(DAMAGED_RECORDS)}
     assert "Traceback" not in captured.err and file.read_bytes() == b"content"
     assert any(f"{undo}/00000001.jsonl, line" in example for example in json.loads(captured.out)["examples"]["failed"])
+
+
+def test_a_forged_list_changes_only_audio_beneath_the_roots(library, tmp_path, capsys):
+    """Whoever knows what is in a file can write a list that "restores" it to anything."""
+    audio, root = library.files()["track-0001"].read_bytes(), library.root
+    (tmp_path / "outside.flac").write_bytes(audio)
+    (root / "link.flac").symlink_to(tmp_path / "outside.flac")
+    (root / "notes.txt").write_bytes(b"content")
+    forged = [
+        (tmp_path / "outside.flac", audio, audio + b"x", "outside of the allowed roots"),
+        (root / "link.flac", audio, audio + b"x", "outside of the allowed roots"),
+        (root / ".." / "outside.flac", audio, audio + b"x", "outside of the allowed roots"),
+        (root / "notes.txt", b"content", b"other", "no export has changed this file"),
+        (library.files()["track-0001"], audio, b"#!/bin/sh\n", "no export has changed this file"),
+    ]
+    undo, before = tmp_path / "undo", digests(tmp_path)
+    undo.mkdir()
+    (undo / "list.json").write_text("{}")
+    for url, now, then, message in forged:
+        sums = {"before": hashlib.sha256(then).hexdigest(), "after": hashlib.sha256(now).hexdigest()}
+        splice = [0, len(now), base64.b64encode(then).decode()]
+        (undo / "00000001.jsonl").write_text(json.dumps({"url": str(url), "splices": [splice], **sums}) + "\n")
+        words = ["export", library.table, "--restore", str(undo), "--catalog-root", str(root), "--json"]
+        assert main(words) == 1
+        assert message in str(json.loads(capsys.readouterr().out)["examples"]["failed"])
+        assert {name: digest for name, digest in digests(tmp_path).items() if name in before} == before

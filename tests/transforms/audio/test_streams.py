@@ -232,3 +232,42 @@ def test_a_tag_of_a_true_size_before_any_format_changes_nothing(kind):
     data = av_file(kind, 2.0)
     plain, tagged = (extract(file, SPEC, Limits()) for file in (data, id3(500, bytes(500)) * 2 + data))
     assert (plain.patches == tagged.patches).all() and plain.facts == tagged.facts
+
+
+def free_format(layout="stereo", samples=48_000):
+    """An MP3 in the free format, made of one whose frames have one size, and the same MP3 before the change."""
+    buffer, rng = io.BytesIO(), np.random.default_rng(5)
+    with av.open(buffer, "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=48_000, layout=layout, options={"reservoir": "0"})
+        stream.bit_rate = 128_000
+        noise = rng.normal(0, 3000, (1 if layout == "mono" else 2, samples)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(noise, format="s16p", layout=layout)
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    plain = buffer.getvalue()
+    free = bytearray(plain)
+    for at in range(0, len(plain), 384):
+        assert plain[at] == 0xFF
+        free[at + 2] &= 0x0F
+    return bytes(free), plain
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+@pytest.mark.parametrize("before", [b"", id3(8, bytes(8)), bytes(700)], ids=["alone", "tag", "padding"])
+def test_the_free_format_is_read(layout, before):
+    """Its frames do not state their size: it is the distance between them."""
+    free, plain = free_format(layout)
+    found, wanted = extract(before + free, SPEC, Limits()), extract(plain, SPEC, Limits())
+    assert (found.facts.format, found.facts.channels) == ("mp3", wanted.facts.channels)
+    assert found.facts.duration_s == pytest.approx(wanted.facts.duration_s, abs=0.06)
+    assert found.patches.shape == wanted.patches.shape
+    levels = [features.patches.astype(float).mean(axis=(0, 1)) for features in (found, wanted)]
+    assert np.abs(levels[0] - levels[1]).max() < 2  # dB; the same noise, shifted by the delay of the encoder
+
+
+def test_headers_at_uneven_distances_are_no_free_format():
+    free, _ = free_format()
+    gaps = np.random.default_rng(3).integers(5, 90, len(free))
+    uneven = b"".join(free[at : at + 384] + bytes(int(gaps[at])) for at in range(0, len(free), 384))
+    with pytest.raises(UnknownFormat):
+        locate(uneven)

@@ -174,6 +174,19 @@ def test_what_the_database_defines_is_not_executed(tmp_path):
     assert "title" not in import_beets(url, HERE).rows["1"]
 
 
+def test_a_journal_deletes_no_file(tmp_path):
+    """A rollback journal may name a second file, which SQLite reads and deletes once it has rolled back."""
+    url = libraries.beets(tmp_path / "library.db", ITEM)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "library.db-journal").write_bytes(libraries.journal(tmp_path / "library.db", str(victim).encode()))
+    with pytest.raises(ValueError, match=r"library\.db: the journal beside it belongs to several databases"):
+        import_beets(url, HERE)
+    assert victim.read_text() == "precious"
+    (tmp_path / "library.db-journal").write_bytes(libraries.journal(tmp_path / "library.db", b""))
+    assert len(import_beets(url, HERE).rows) == 1
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -1,5 +1,6 @@
 """Fields are read by others, and two decoders deliver the same samples and packets as before."""
 
+import functools
 import hashlib
 import io
 import random
@@ -261,6 +262,26 @@ def test_tags_of_every_version_keep_their_frames(version, flags, plain_sizes, pa
 def test_files_that_are_refused(data, words):
     with pytest.raises(NotWritable, match=words):
         field_splices(data(), FIELDS)
+
+
+def box(name, content=b"", size=None):
+    return struct.pack(">I4s", size or len(content) + 8, name) + content
+
+
+NESTED_TABLES = functools.reduce(lambda inner, _: box(b"stbl", inner), range(3000), b"")
+HOSTILE_MP4 = {
+    "tables of chunks within each other": box(b"moov", box(b"trak", box(b"mdia", box(b"minf", NESTED_TABLES)))),
+    "a box that goes on beyond its parent": box(b"moov", box(b"udta", box(b"meta", box(b"ilst", b"", 4000)))),
+    "items beyond number": box(b"moov", box(b"udta", box(b"meta", box(b"hdlr") + box(b"ilst", box(b"free") * 1001)))),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_MP4)
+def test_hostile_boxes_are_refused(name, monkeypatch):
+    monkeypatch.setattr("transforms.audio.containers.mp4.MOST_BOXES", 1000)
+    data = box(b"ftyp", b"M4A \0\0\0\0") + HOSTILE_MP4[name] + box(b"mdat", bytes(50))
+    with pytest.raises(NotWritable, match=r"damaged|within each other|more than 1000 boxes"):
+        field_splices(data, FIELDS)
 
 
 @settings(max_examples=150, deadline=None)

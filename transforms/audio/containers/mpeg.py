@@ -23,6 +23,10 @@ _VBRI = 36
 """Offset of a VBRI tag in its frame."""
 _TWO_FRAMES = 6000
 """Most bytes of two frames."""
+_LARGEST_FREE = 1 << 13
+"""Most bytes of a frame in the free format: more than those of 640 kbit/s, the most that encoders write."""
+_FREE_IN_ROW = 6
+"""Frames after the first one that prove a stream in the free format."""
 SEARCH_BYTES = 1 << 17
 """Bytes from the start of a file that are searched for the first frame."""
 
@@ -75,6 +79,24 @@ def find_mpeg_frame(data: bytes) -> int | None:
             return at
         at = data.find(b"\xff", at + 1)
     return None
+
+
+def is_free_format(data: bytes, at: int) -> bool:
+    """Whether frames in the free format begin here: they do not state their size, which is the same for all of them."""
+    frame = mpeg_frame(data[at : at + 4])
+    if frame is None or frame.size or frame.layer != 3:
+        return False
+    like = re.compile(
+        re.escape(data[at : at + 2]) + rb"[\x%02x-\x%02x]" % (data[at + 2] & 0x0C, data[at + 2] & 0x0C | 3)
+    )
+    for match in like.finditer(data, at + 4 + frame.side_info, at + _LARGEST_FREE):
+        size, end, count = match.start() - at, match.start(), 1
+        # A frame may have one byte of padding more than the first one, or less.
+        while count < _FREE_IN_ROW and (following := like.search(data, end + size - 1, end + size + 4)):
+            end, count = following.start(), count + 1
+        if count == _FREE_IN_ROW:
+            return True
+    return False
 
 
 def _is_followed(data: bytes, at: int, frame: MpegFrame) -> bool:

@@ -50,7 +50,7 @@ from transforms.audio.containers.kinds import (
 )
 from transforms.audio.containers.metadata_tags import begins_tag, id3_size
 from transforms.audio.containers.mp4 import refuse_references
-from transforms.audio.containers.mpeg import SEARCH_BYTES, find_mpeg_frame, mpeg_frame
+from transforms.audio.containers.mpeg import SEARCH_BYTES, find_mpeg_frame, is_free_format, mpeg_frame
 from transforms.audio.containers.ogg_pages import first_packets
 from transforms.audio.containers.streams import Stream, find_stream, stream_at
 from transforms.audio.errors import FormatNotAllowed, UnknownFormat
@@ -166,6 +166,8 @@ def locate(data: bytes) -> Located:
         refuse_foreign(data, begin)
     if (stream := stream_at(data, begin)) is not None:
         return _located(data, stream)
+    if is_free_format(data, begin):
+        return Located(MP3, begin if begin > start else 0)
     if (found := _sought(data, begin)) is not None:
         return found
     refuse_foreign(data, begin)

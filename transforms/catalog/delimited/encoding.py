@@ -20,6 +20,9 @@ MOST_LINE = 16 * 1024 * 1024
 _BLOCK = 1 << 16
 """Characters that are read at a time."""
 
+_END_BYTES = 64
+"""Bytes at the end of a file in which its last line end is sought; others may be blanks."""
+
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16
@@ -79,6 +82,18 @@ def open_text(stream: BinaryIO, encoding: str | None = None) -> io.TextIOWrapper
     if encoding == "utf-8":
         return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     return io.TextIOWrapper(stream, encoding=encoding, newline="")
+
+
+OPEN_END = "its last line has no line end: if the file was cut there, rows are missing"
+"""What a user is told about a file for which `has_open_end` is true."""
+
+
+def has_open_end(stream: BinaryIO) -> bool:
+    """Whether text follows the last line end, in any encoding; the stream is then at its start again."""
+    stream.seek(max(stream.seek(0, io.SEEK_END) - _END_BYTES, 0))
+    end = stream.read().rstrip(b"\0 \t")
+    stream.seek(0)
+    return not end.endswith((b"\n", b"\r")) and bool(end)
 
 
 def line_blocks(text: io.TextIOWrapper) -> Iterator[list[str]]:

@@ -7,7 +7,14 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from transforms import storage
-from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, line_blocks, open_text, sniff_encoding
+from transforms.catalog.delimited.encoding import (
+    FORM_BYTES,
+    has_open_end,
+    is_utf8,
+    line_blocks,
+    open_text,
+    sniff_encoding,
+)
 from transforms.catalog.delimited.form import Form, sniff_form, usual_separator
 from transforms.catalog.delimited.records import TextRecord, table_records
 
@@ -26,6 +33,7 @@ class TextTable:
       headers: number of header rows.
       rows: number of rows after the header, broken ones included.
       not_utf8: number of lines that are not UTF-8, and of other lines that are not ASCII.
+      open_end: whether the last line has no line end, as in a file that was cut.
     """
 
     url: str
@@ -34,6 +42,7 @@ class TextTable:
     headers: int
     rows: int
     not_utf8: tuple[int, int]
+    open_end: bool = False
 
     def records(self) -> Iterator[TextRecord]:
         """Yields the rows after the header.
@@ -72,7 +81,13 @@ def open_text_table(
         if other.uneven < found.broken + found.uneven:
             form, found = plain, other
     return TextTable(
-        url=url, form=form, names=found.names, headers=headers, rows=found.rows, not_utf8=(found.wrong, found.other)
+        url=url,
+        form=form,
+        names=found.names,
+        headers=headers,
+        rows=found.rows,
+        not_utf8=(found.wrong, found.other),
+        open_end=found.open_end,
     )
 
 
@@ -97,6 +112,7 @@ class _Survey:
       uneven: rows with another number of fields than columns.
       wrong: lines that are not UTF-8.
       other: other lines that are not ASCII.
+      open_end: whether the last line has no line end.
     """
 
     names: tuple[str, ...]
@@ -105,6 +121,7 @@ class _Survey:
     uneven: int = 0
     wrong: int = 0
     other: int = 0
+    open_end: bool = False
 
     def counted(self, blocks: Iterator[list[str]]) -> Iterator[list[str]]:
         """The lines, whose encoding is counted."""
@@ -119,6 +136,7 @@ class _Survey:
 def _surveyed(url: str, form: Form, names: Sequence[str] | None, headers: int) -> _Survey:
     found = _Survey(names=tuple(names) if names is not None else _header(url, form, headers))
     with storage.open_input(url) as stream:
+        found.open_end = has_open_end(stream)
         blocks = found.counted(line_blocks(open_text(stream, form.encoding)))
         for record in itertools.islice(table_records(blocks, form, len(found.names)), headers, None):
             found.rows += 1

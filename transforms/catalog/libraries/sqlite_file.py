@@ -17,6 +17,8 @@ from transforms.catalog.limits import MOST_COLUMNS, ROW_BYTES
 _MAGIC = b"SQLite format 3\0"
 _SIDE_FILES = ("-wal", "-journal")
 """Files with changes that are not yet in the database, or that have to be taken back."""
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+"""Begins a rollback journal. At its end, it follows the name of a second file (sqlite.org, "Database File Format")."""
 _STEPS = 100_000
 """Steps of SQLite's machine between two looks at the clock of a query."""
 _MOST_LOOKS = 500
@@ -85,6 +87,7 @@ def open_sqlite(url: str, what: str) -> Iterator[SqliteTables]:
     side = [url + end for end in _SIDE_FILES if storage.exists(url + end)]
     with contextlib.ExitStack() as held:
         if side or "://" in url:
+            _refuse_other_files(url, side)
             path = _copy(url, side, held.enter_context(tempfile.TemporaryDirectory(prefix="catalog-tagger-sqlite-")))
             place = f"{_uri(path)}?mode=rw"
         else:
@@ -103,6 +106,15 @@ def _restrict(connection: sqlite3.Connection) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     for setting in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
         connection.execute(f"PRAGMA {setting}")
+
+
+def _refuse_other_files(url: str, side: Sequence[str]) -> None:
+    """Refuses a journal that names another file: SQLite would read that file and delete it, wherever it is."""
+    for name in side:
+        with storage.open_input(name) as stream:
+            stream.seek(max(stream.seek(0, os.SEEK_END) - len(_JOURNAL_MAGIC), 0))
+            if stream.read() == _JOURNAL_MAGIC:
+                raise ValueError(f"{url}: the journal beside it belongs to several databases: open it in its program")
 
 
 def _uri(path: str) -> str:
