@@ -38,6 +38,7 @@ from transforms.tagging.bucket_files import write_bucket
 from transforms.tagging.costs import costs_of_history
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
+from transforms.tagging.kept_rows import postponed_counts, with_kept_rows
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.part_files import write_part
 from transforms.tagging.planning import plan_bucket
@@ -150,7 +151,8 @@ class SimulatedTable:
         for n, rows in buckets.items():
             outcomes = assembled(known, n, rows, latest=parts[n])
             tables = assemble_bucket(rows, outcomes, {}, record.load_tagger(), run_id, record.publication)
-            reports.append(write_bucket(known, n, tables, run_id))
+            tables = with_kept_rows(tables, known.snapshot, n, rows, outcomes)
+            reports.append(write_bucket(known, n, tables, run_id, postponed_counts(outcomes)))
             evidence += examiner.examine(n, tables)
         record_run(run_id, RunResults(reports, (tracks, tracks), FirstProblems().sample(), work, evidence), record)
         receipt = receipts.read(self.root, record.launch)

@@ -9,19 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.tagging.outcomes import MISSING, PriorOutcomes, Unsettled
+from transforms.table.snapshots import DEFERRED, Run
+from transforms.tagging.outcomes import KEPT_IDS, MISSING, PriorOutcomes, Unsettled
 
-CAUSES = ("new", "source", "features", "due", "remembered", "trunk", "taxonomy", "heads", "unchanged")
+CAUSES = ("new", "deferred", "source", "features", "due", "remembered", "trunk", "taxonomy", "heads", "unchanged")
 """Why a run treats a track as it does. A track counts for the first cause that applies, in this order. The counters of
 the stage `plan` have these names and their meanings."""
 
-ACTIONS = ("extract", "reuse", "carry", "remember")
+ACTIONS = ("extract", "reuse", "carry", "remember", "defer")
 """What a run does with a track; the counters of the stage `plan` have the meanings."""
 
 LISTED_BYTES = "_listed_bytes"
 """Column of catalog rows that are only planned: size of the source in the listing of its folder."""
 
 _LEDGER = ("track_id", "source_version", "reason", "source_bytes")
+_IDS = ("feature_id", "embedding_id", "taxonomy_id", "tagger_id")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -75,6 +77,7 @@ class Forecast:
         return {
             "catalog": self.catalog,
             "new": self.causes["new"],
+            "deferred": self.causes["deferred"],
             "changed": self.causes["source"],
             "stale": {name: self.causes[name] for name in stale},
             "unchanged": self.causes["unchanged"],
@@ -94,7 +97,7 @@ def forecast_bucket(known: PriorOutcomes, bucket: int, rows: pa.Table, left: Uns
       left: the decision, see `unsettled`.
     """
     earlier = _earlier(known, bucket, rows)
-    found = Forecast(causes=_causes(known, earlier), actions=_actions(left))
+    found = Forecast(causes=_causes(earlier), actions=_actions(left))
     sizes = _sizes(rows, earlier).filter(pc.is_in(rows["track_id"], value_set=left.rows["track_id"].combine_chunks()))
     found.sized = len(sizes) - sizes.null_count
     found.read_bytes = pc.sum(sizes).as_py() or 0
@@ -109,6 +112,7 @@ def _actions(left: Unsettled) -> Counter[str]:
     )
     return Counter(
         extract=left.rows.num_rows,
+        defer=left.postponed.num_rows,
         reuse=int((~carried).sum()),
         carry=int((carried & ~rejected).sum()),
         remember=int((carried & rejected).sum()),
@@ -116,12 +120,17 @@ def _actions(left: Unsettled) -> Counter[str]:
 
 
 def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
-    """Facts of each row's track in the parent snapshot: `listed`, `same` (source), `rejected`, `due`, `bytes`."""
+    """Facts of each row's track in the parent snapshot.
+
+    Columns: `listed`, `same` (source), `rejected`, `due`, `deferred`, `bytes`, and whether its ids differ, by their
+    names.
+    """
     none = pa.nulls(rows.num_rows, pa.int64())
     if known.snapshot is None:
         never = pa.array(np.zeros(rows.num_rows, bool))
-        return pa.table({"listed": never, "same": never, "rejected": never, "due": never, "bytes": none})
-    ledger = known.snapshot.scan("ledger", list(_LEDGER), bucket=bucket)
+        names = ("listed", "same", "rejected", "due", "deferred", *_IDS)
+        return pa.table({**dict.fromkeys(names, never), "bytes": none})
+    ledger = known.snapshot.scan("ledger", [*_LEDGER, *known.row_columns], bucket=bucket)
     place = pc.index_in(rows["track_id"], value_set=ledger["track_id"].combine_chunks())
     own = ledger.take(place)
     due = pc.is_valid(own["reason"]) if known.retry_rejects else known.due(own)
@@ -132,21 +141,31 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
             "rejected": pc.is_valid(own["reason"]),
             "due": pc.fill_null(due, False),
             "bytes": own["source_bytes"].cast(pa.int64()),
+            **_differences(known, known.snapshot.manifest.run, own),
         }
     )
 
 
-def _causes(known: PriorOutcomes, earlier: pa.Table) -> Counter[str]:
-    listed, same, rejected, due = (
-        earlier[name].to_numpy().astype(bool) for name in ("listed", "same", "rejected", "due")
+def _differences(known: PriorOutcomes, run: Run, own: pa.Table) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """Which ids of the rows of a ledger differ from those of the run to come, and which tracks were deferred."""
+    whole = {name: getattr(run.ids, name) != getattr(known.ids, name) for name in _IDS}
+    found = {name: pa.array(np.full(own.num_rows, differs)) for name, differs in whole.items()}
+    found["deferred"] = pa.array(np.zeros(own.num_rows, bool))
+    if run.is_mixed:  # kept rows have the taxonomy of the snapshot's own tagger, see `require_one_taxonomy`
+        for name in KEPT_IDS:
+            found[name] = pc.fill_null(pc.not_equal(own[name], getattr(known.ids, name)), False)
+        found["deferred"] = pc.fill_null(pc.equal(own["status"], DEFERRED), False)
+    return found
+
+
+def _causes(earlier: pa.Table) -> Counter[str]:
+    listed, same, rejected, due, deferred = (
+        earlier[name].to_numpy().astype(bool) for name in ("listed", "same", "rejected", "due", "deferred")
     )
-    before = None if known.snapshot is None else known.snapshot.manifest.run.ids
-    other = {
-        name: np.full(len(listed), before is not None and getattr(before, name) != getattr(known.ids, name))
-        for name in ("feature_id", "embedding_id", "taxonomy_id", "tagger_id")
-    }
+    other = {name: earlier[name].to_numpy().astype(bool) for name in _IDS}
     conditions = {
         "new": ~listed,
+        "deferred": deferred,
         "source": ~same,
         "features": other["feature_id"],
         "due": rejected & due,
