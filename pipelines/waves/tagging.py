@@ -114,7 +114,13 @@ class _TagRun:
         """Reads the catalog; returns its problems."""
         stages = self._stages
         group_catalog(
-            stages.shards, self._inputs.rows, stages.embed.roots, stages.buckets, self._problems, check=self._check
+            stages.shards,
+            self._inputs.rows,
+            stages.embed.roots,
+            stages.buckets,
+            self._problems,
+            check=self._check,
+            sample=stages.assemble.known.sample,
         )
         return self._problems.sample()
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.formats.arrow import group_numbers
 from transforms.schemas.tables import TABLES
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
@@ -41,10 +42,14 @@ class TrackSample:
         found: npt.NDArray[np.bool_] = sample_hashes(track_ids) <= self.bounds[bucket]
         return found
 
-    def mask_of_buckets(self, buckets: npt.NDArray[np.int64], track_ids: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """The same for tracks of any buckets: `buckets` has that of each."""
-        found: npt.NDArray[np.bool_] = sample_hashes(track_ids) <= np.array(self.bounds, np.int64)[buckets]
-        return found
+
+def sampled_rows(rows: pa.Table, sample: TrackSample | None) -> pa.Table:
+    """Those rows of any buckets whose tracks are in the sample; all without one."""
+    if sample is None:
+        return rows
+    ids = rows[TRACK_ID].to_pylist()
+    bounds = np.array(sample.bounds, np.int64)[group_numbers(ids, len(sample.bounds))]
+    return rows.filter(pa.array(sample_hashes(ids) <= bounds))
 
 
 class SampledSnapshot(SnapshotReader):

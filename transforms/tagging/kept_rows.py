@@ -162,12 +162,8 @@ def earlier_ids(found: Sequence[KeptIds], parent: SnapshotReader | None) -> tupl
     entries = []
     for (feature_id, embedding_id, tagger_id), counts in sums.items():
         whole, thresholds = known[tagger_id]
-        ids = Ids(
-            feature_id=feature_id, embedding_id=embedding_id, tagger_id=tagger_id, taxonomy_id=whole.taxonomy_id
-        )
-        entries.append(
-            EarlierIds(ids=ids, tracks=counts["tracks"], rejected=counts["rejected"], thresholds=thresholds)
-        )
+        ids = Ids(feature_id=feature_id, embedding_id=embedding_id, tagger_id=tagger_id, taxonomy_id=whole.taxonomy_id)
+        entries.append(EarlierIds(ids=ids, tracks=counts["tracks"], rejected=counts["rejected"], thresholds=thresholds))
     return tuple(sorted(entries, key=lambda one: (-one.tracks, one.ids.tagger_id)))
 
 
