@@ -200,13 +200,10 @@ def _boundary(bins: dict[int, _Integers], count: int) -> tuple[int, int]:
 
 def _first_of_boundary(waiting: GroupedRows, boundary: int, count: int) -> pa.Array:
     """The chosen tracks among those at the boundary, in the order of their hashes."""
-    found = [
-        rows.filter(pa.array(_keys(rows) == boundary))
-        for rows in (waiting.group(n) for n in waiting.numbers())
-        if count
-    ]
-    if not found:
+    if not count:
         return pa.array([], pa.string())
+    groups = (waiting.group(number) for number in waiting.numbers())
+    found = [rows.filter(pa.array(_keys(rows) == boundary)) for rows in groups]
     ordered = pa.concat_tables(found).sort_by([("hash", "ascending"), ("track_id", "ascending")])
     return ordered["track_id"].slice(0, count).combine_chunks()
 

@@ -7,8 +7,8 @@ from transforms.schemas.columns import column
 SCHEMA_VERSION = 1
 
 MIXED_SCHEMA_VERSION = 2
-"""Version in the manifest of a snapshot that has rows of two taggers, or tracks that wait for a later run. Programs that
-would take its rows for those of one tagger refuse it. Data files keep `SCHEMA_VERSION`."""
+"""Version in the manifest of a snapshot that has rows of two taggers, or tracks that wait for a later run. Programs
+that would take its rows for those of one tagger refuse it. Data files keep `SCHEMA_VERSION`."""
 
 
 TAG_SCORE = pa.struct([pa.field("tag", pa.string(), nullable=False), pa.field("score", pa.float32(), nullable=False)])

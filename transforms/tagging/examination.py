@@ -110,7 +110,7 @@ class BucketExaminer:
         return removed + Evidence(drift=self._drift(bucket, earlier, ledger, tagged, scores))
 
     def _kept(self, ledger: pa.Table) -> pa.Array:
-        """Tracks that keep tags of another tagger. They are compared on neither side, because nothing is new of them."""
+        """Tracks that keep tags of another tagger. They are compared on neither side: their tags are not new."""
         if "embedding_id" not in ledger.column_names:
             return pa.array([], pa.string())
         others = pc.not_equal(ledger["embedding_id"], self.known.ids.embedding_id)

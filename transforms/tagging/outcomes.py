@@ -35,9 +35,9 @@ OUTCOME = pa.schema(
 """A row of a part file, plus `carried`: whether the outcome is from the parent snapshot.
 
 `run_id` is the run that last extracted a carried track, and null for other tracks. `postponed`: the track is left to a
-later run, because of the budget. It keeps its outcome of the parent snapshot, and `kept_...` are the ids of that outcome
-where they are not those of the run: then it has no embedding here. Without such an outcome, it has neither reason nor
-embedding, and an empty `run_id`.
+later run, because of the budget. It keeps its outcome of the parent snapshot, and `kept_...` are the ids of that
+outcome where they are not those of the run: then it has no embedding here. Without such an outcome, it has neither
+reason nor embedding, and an empty `run_id`.
 """
 
 
