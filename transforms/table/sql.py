@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.schemas.tables import TABLES
+from transforms.table.mixture import EVERY, embedding_view, is_mixed_table, refusal_text, split_views
 from transforms.table.reader import SnapshotReader
+from transforms.table.snapshots import Run
 
 DUCKDB_TYPES: dict[pa.DataType, str] = {
     pa.string(): "VARCHAR",
@@ -74,7 +76,10 @@ def duckdb_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
     for name, schema in TABLES.items():
-        lines.append(duckdb_view(prefix + name, [_in_brackets(file) for file in snapshot.files(name)], schema))
+        mixed = is_mixed_table(name, snapshot.manifest.run)
+        view = prefix + (EVERY if mixed else name)
+        lines.append(duckdb_view(view, [_in_brackets(file) for file in snapshot.files(name)], schema))
+        lines += split_views(snapshot.manifest.run, prefix) if mixed else []
     return "\n".join(lines) + "\n"
 
 
@@ -96,10 +101,14 @@ def bigquery_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
         _check(snapshot),
         "-- Names have no dataset: run with a default dataset, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
     ]
+    run = snapshot.manifest.run
     for name in TABLES:
+        if is_mixed_table(name, run):
+            lines.append(f"-- {refusal_text(run, prefix)}".partition(": use ")[0] + ": add WHERE embedding_id = '...'")
+            lines.append(f"DROP EXTERNAL TABLE IF EXISTS {prefix}{name};")
         if snapshot.files(name):
             manifest = storage.join(snapshot.root, manifest_path(snapshot.manifest.number, name))
-            lines.append(_external_table(prefix + name, manifest))
+            lines.append(_external_table(prefix + (EVERY if is_mixed_table(name, run) else name), manifest))
         else:
             lines.append(f"-- {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
@@ -133,10 +142,23 @@ def spark_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
         files = snapshot.files(name)
         if files:
             listed = ",\n    ".join(json.dumps(_escaped(file)) for file in files)
-            lines.append(f"tables.parquet(\n    {listed},\n).createOrReplaceTempView({json.dumps(prefix + name)})")
+            lines.append(f"tables.parquet(\n    {listed},\n)" + _spark_views(snapshot.manifest.run, prefix, name))
         else:
             lines.append(f"# {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
+
+
+def _spark_views(run: Run, prefix: str, name: str) -> str:
+    """The calls that give a data frame its name, or its names if its rows are not comparable."""
+    if not is_mixed_table(name, run):
+        return f".createOrReplaceTempView({json.dumps(prefix + name)})"
+    every = json.dumps(prefix + EVERY)
+    lines = [f".createOrReplaceTempView({every})", f"# {refusal_text(run, prefix)}"]
+    for one in run.embedding_ids:
+        chosen = json.dumps(f"embedding_id = '{one}'")
+        view = json.dumps(prefix + embedding_view(one))
+        lines.append(f"spark.table({every}).where({chosen}).createOrReplaceTempView({view})")
+    return "\n".join([*lines, f"spark.catalog.dropTempView({json.dumps(prefix + name)})"])
 
 
 def _escaped(path: str) -> str:

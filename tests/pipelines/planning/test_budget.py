@@ -199,7 +199,7 @@ def test_a_budget_under_the_fixed_cost_is_a_usage_error(bundles: dict[str, str],
     table = SimulatedTable(tmp_path)
     units = UnitCosts(core_seconds=ONE_SECOND.core_seconds | {"plan": 400.0})
     stages = priced(table.stages(TRACKS, bundles["old"]), units)
-    with pytest.raises(UsageError, match="takes 1 core-hours, and one track 0.000278: give more than 1"):
+    with pytest.raises(UsageError, match=r"takes 1 core-hours, and one track 0\.000278: give more than 1"):
         choice_of_run(stages, Budget(max_core_hours=1), stages.record.launch, 1)
 
 
