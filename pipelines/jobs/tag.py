@@ -80,7 +80,7 @@ from transforms.sort_buckets import SortBuckets
 from transforms.storage import SourceRoots
 from transforms.sum_evidence import SumEvidence
 from transforms.sum_work import SumWork
-from transforms.table.sampling import TrackSample, sampled_rows
+from transforms.table.sampling import TrackSample, rows_of_sample
 from transforms.table.snapshots import snapshot_numbers
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
@@ -226,7 +226,7 @@ def build(root: beam.Pipeline, options: Options) -> None:
 
 
 def _sampled(batch: bytes, sample: TrackSample) -> bytes:
-    return to_ipc(sampled_rows(from_ipc(batch), sample).combine_chunks())
+    return to_ipc(rows_of_sample(from_ipc(batch), sample).combine_chunks())
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:

@@ -26,7 +26,7 @@ from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.storage.scratch import Scratch, open_scratch
 from transforms.table.snapshots import DEFERRED, listed_numbers, read_snapshot
 from transforms.table.versions import TableError
-from transforms.tagging.choice import Budget, Choice, TrackChoice, record_choice, recorded_choice
+from transforms.tagging.choice import Budget, ChosenTracks, TrackChoice, record_choice, recorded_choice
 from transforms.tagging.costs import UnitCosts, estimated
 from transforms.tagging.forecast import Forecast
 from transforms.tagging.outcomes import PriorOutcomes, unsettled
@@ -47,7 +47,7 @@ _BINS = 1 << 16
 class Recorded(NamedTuple):
     """A choice, and the tracks of it."""
 
-    choice: Choice
+    choice: ChosenTracks
     facts: TrackChoice
 
 
@@ -76,7 +76,7 @@ def choice_of_run(stages: TagStages, budget: Budget, launch: str, threads: int) 
         folder = f"work/{name}/{launch.rpartition('/')[2].removesuffix('.json')}"
         made = make_choice(stages, budget, storage.join(known.root, folder), threads, measure=MEASURED_TRACKS)
         facts = record_choice(known.root, name, dataclasses.replace(made.facts, folder=folder))
-    return Recorded(Choice(storage.join(known.root, facts.folder)), facts)
+    return Recorded(ChosenTracks(storage.join(known.root, facts.folder)), facts)
 
 
 def choice_of_plan(stages: TagStages, budget: Budget, scratch: Scratch, units: UnitCosts, threads: int) -> Recorded:
@@ -88,7 +88,7 @@ def choice_of_plan(stages: TagStages, budget: Budget, scratch: Scratch, units: U
     known = stages.assemble.known
     name = budget.name(known.parent, known.ids, retry_rejects=known.retry_rejects)
     if (facts := recorded_choice(known.root, name)) is not None:
-        return Recorded(Choice(storage.join(known.root, facts.folder)), facts)
+        return Recorded(ChosenTracks(storage.join(known.root, facts.folder)), facts)
     expectations = dataclasses.replace(stages.record.expectations, units=units)
     stages = dataclasses.replace(stages, record=dataclasses.replace(stages.record, expectations=expectations))
     return make_choice(stages, budget, f"{scratch.folder}/choice", threads, measure=0)
@@ -126,7 +126,7 @@ def make_choice(stages: TagStages, budget: Budget, folder: str, threads: int, *,
             f"core-hours, and one track {each / 3600:.3g}: give more than {(fixed + each) / 3600:.3g}"
         )
     chosen = min(most, wanted)
-    choice = Choice(folder)
+    choice = ChosenTracks(folder)
     _pick(stages, budget, choice, max(chosen - kept, 0), threads)
     facts = TrackChoice(
         budget=budget,
@@ -153,7 +153,7 @@ def _affordable(budget: Budget, fixed: float, each: float) -> int:
     return int(left / each + 1e-9) if each else 1 << 62
 
 
-def _pick(stages: TagStages, budget: Budget, choice: Choice, count: int, threads: int) -> None:
+def _pick(stages: TagStages, budget: Budget, choice: ChosenTracks, count: int, threads: int) -> None:
     """Writes the first `count` tracks that need extraction. Memory is that of a few buckets, and of the boundary."""
     with open_scratch() as scratch:
         waiting = _waiting_tracks(stages, budget, scratch, threads)

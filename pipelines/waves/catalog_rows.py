@@ -9,7 +9,7 @@ from transforms.catalog.reader import CatalogShard, count_rows, read_shard
 from transforms.formats.arrow import group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.storage import SourceRoots
-from transforms.table.sampling import TrackSample, sampled_rows
+from transforms.table.sampling import TrackSample, rows_of_sample
 from transforms.tagging.source_versions import VersionedOnDisk
 from transforms.telemetry.phases import phase
 
@@ -59,7 +59,7 @@ def valid_rows(
     for shard in shards:
         for batch, found in read_shard(shard):
             problems.add(found)
-            table = sampled_rows(pa.Table.from_batches([batch]), sample)
+            table = rows_of_sample(pa.Table.from_batches([batch]), sample)
             see(table)
             yield table
 

@@ -43,7 +43,7 @@ class TrackSample:
         return found
 
 
-def sampled_rows(rows: pa.Table, sample: TrackSample | None) -> pa.Table:
+def rows_of_sample(rows: pa.Table, sample: TrackSample | None) -> pa.Table:
     """Those rows of any buckets whose tracks are in the sample; all without one."""
     if sample is None:
         return rows

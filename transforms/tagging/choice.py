@@ -21,7 +21,7 @@ _IDS = pa.schema([pa.field("track_id", pa.string(), nullable=False)])
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class ChosenTracks:
     """The chosen tracks, in one file per bucket.
 
     Attributes:

@@ -14,7 +14,7 @@ from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.sampling import SampledSnapshot, TrackSample
 from transforms.table.snapshots import DEFERRED, Ids
-from transforms.tagging.choice import Choice
+from transforms.tagging.choice import ChosenTracks
 from transforms.tagging.part_files import Promised, read_parts
 
 MISSING = "missing"
@@ -66,7 +66,7 @@ class PriorOutcomes:
     buckets: int | None = None
     dim: int | None = None
     compare_bytes: bool = True
-    choice: Choice | None = None
+    choice: ChosenTracks | None = None
     sample: TrackSample | None = None
     output: str | None = None
 
@@ -339,7 +339,9 @@ def _of_parent(
     return _completed(ledger, columns)
 
 
-def _postponing(known: PriorOutcomes, choice: Choice, bucket: int, rows: pa.Table, candidates: pa.Table) -> pa.Table:
+def _postponing(
+    known: PriorOutcomes, choice: ChosenTracks, bucket: int, rows: pa.Table, candidates: pa.Table
+) -> pa.Table:
     """The candidates, with those of postponed tracks replaced by what the tracks keep until a later run."""
     done = known.keeps(_best(candidates))["track_id"].combine_chunks()
     open_ = pc.or_(pc.is_in(rows["track_id"], value_set=done), pc.is_in(rows["track_id"], choice.of_bucket(bucket)))
