@@ -4,7 +4,7 @@ Only extraction is simulated: it writes the part files of the planned chunks, wi
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -165,8 +165,13 @@ class SimulatedTable:
 
 
 def _extract(known: PriorOutcomes, chunk: Chunk, outcome: Outcome) -> str:
+    return write_part(known.root, chunk.bucket, simulated_parts(known, chunk.tracks, outcome), known.ids.embedding_id)
+
+
+def simulated_parts(known: PriorOutcomes, tracks: Iterable[Source], outcome: Outcome) -> pa.Table:
+    """Rows of part files."""
     rows = []
-    for source in chunk.tracks:
+    for source in tracks:
         reason = outcome(source)
         rng = np.random.default_rng(list(source.track_id.encode()))
         embedding = rng.normal(size=known.dim).astype(np.float16).astype(np.float32).tolist()
@@ -183,5 +188,4 @@ def _extract(known: PriorOutcomes, chunk: Chunk, outcome: Outcome) -> str:
                 "embedding": None if reason else embedding,
             }
         )
-    table = pa.Table.from_pylist(rows, schema=PART)
-    return write_part(known.root, chunk.bucket, table, known.ids.embedding_id)
+    return pa.Table.from_pylist(rows, schema=PART)

@@ -12,7 +12,7 @@ from pipelines.planning.budget import choice_of_plan, choice_of_run, with_choice
 from pipelines.planning.predicate import matching_tracks
 from pipelines.terminal.errors import UsageError
 from pipelines.waves.tagging import TagStages
-from tests.support.simulated import BUCKETS, SimulatedTable
+from tests.support.simulated import BUCKETS, SimulatedTable, simulated_parts
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms import storage
 from transforms.publishing.verification import verify
@@ -193,6 +193,27 @@ def test_a_killed_run_finds_its_choice_again(bundles: dict[str, str], tmp_path: 
         run = table.run(stages, extracted, killed_after=killed)
     assert run is not None and len(read) == len(set(read)) == 5 == run.counts["tagged"]
     assert 0 < run.counts["reused"] < 5 and run.plan["budget"]["chosen"] == 5 and run.plan["budget"]["nights"] == 2
+
+
+def test_a_run_without_history_measures_some_tracks_and_keeps_them(
+    bundles: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, measured = SimulatedTable(tmp_path), []
+
+    def measure(stages: TagStages, plan, keep) -> UnitCosts:
+        measured.extend(source.track_id for source in plan.sample)
+        keep(simulated_parts(stages.assemble.known, plan.sample, lambda source: None))
+        return ONE_SECOND
+
+    monkeypatch.setattr("pipelines.planning.budget.measured_costs", measure)
+    monkeypatch.setattr("pipelines.planning.budget.MEASURED_TRACKS", 2)
+    stages, budget = table.stages(TRACKS, bundles["old"]), tracks_a_night(5)
+    with open_scratch() as scratch, pytest.raises(UsageError, match="no earlier run measured plan, read"):
+        choice_of_plan(stages, budget, scratch, UnitCosts(), 1)
+    made = choice_of_run(stages, budget, stages.record.launch, 1)
+    assert (made.facts.chosen, made.facts.tracks, len(measured)) == (5, 9, 2)
+    run = table.run(with_choice(stages, made), lambda source: None)
+    assert run is not None and (run.counts["tagged"], run.counts["reused"], run.counts["deferred"]) == (5, 2, 4)
 
 
 def test_a_budget_under_the_fixed_cost_is_a_usage_error(bundles: dict[str, str], tmp_path: Path) -> None:
