@@ -72,9 +72,9 @@ def refit(
       BundleError: the bundle cannot be used or makes other embeddings, or no labelled training track has an embedding.
     """
     base = load_trunks(url)
-    if (own := snapshot.manifest.run.ids.embedding_id) != base.embedding_id:
+    if base.embedding_id not in (own := snapshot.manifest.run.embedding_ids):
         raise BundleError(
-            f"{snapshot.root} has embeddings {own}, but {url} makes {base.embedding_id}: give the "
+            f"{snapshot.root} has embeddings {' and '.join(own)}, but {url} makes {base.embedding_id}: give the "
             "bundle that the table was tagged with, or first tag with this one"
         )
     with phase("reading the labels"):
@@ -83,7 +83,7 @@ def refit(
     if (finished := _finished(output, request)) is not None:
         return finished
     open_output(output)
-    embedded = read_embeddings(snapshot, sorted(labelled.places), base.embedding_dim)
+    embedded = read_embeddings(snapshot, sorted(labelled.places), base.embedding_id, base.embedding_dim)
     split = split_file.read_rows(base)
     known, learned = Sides.of_rows(split), split_file.learned_rows(base, split)
     kept = keep_split(labelled.rows(), known, learned, snapshot, ratios)
@@ -140,7 +140,7 @@ def _finished(output: str, request: str) -> RefittedBundle | None:
 
 
 def read_embeddings(
-    snapshot: SnapshotReader, wanted: Sequence[str], dim: int
+    snapshot: SnapshotReader, wanted: Sequence[str], embedding_id: str, dim: int
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Yields the embeddings of these tracks in batches: ids, and float16 [n, dim], which is their full precision.
 
@@ -149,7 +149,8 @@ def read_embeddings(
     Raises:
       BundleError: the embeddings do not have `dim` values.
     """
-    for rows in snapshot.batches("embeddings", ["track_id", "embedding"], track_ids=wanted):
+    columns = ["track_id", "embedding"]
+    for rows in snapshot.batches("embeddings", columns, track_ids=wanted, embedding_id=embedding_id):
         flat = pc.list_flatten(rows.column("embedding")).to_numpy()
         if len(flat) != rows.num_rows * dim:
             mean = len(flat) / rows.num_rows

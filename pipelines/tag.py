@@ -57,6 +57,29 @@ fusion_flags = combined(
     ),
 )
 """Flags of sources."""
+part_flags = combined(
+    click.option(
+        "--sample",
+        metavar="SHARE|N",
+        help="Tag a sample of the catalog, such as 0.1% or 500 tracks, chosen by hash from every bucket. All gates are "
+        "measured, and the tags are compared with those of the last snapshot. Nothing is published; what was decoded "
+        "is kept for the real run. Exit code 3 if a gate refuses it.",
+    ),
+    click.option(
+        "--max-core-hours",
+        type=Number(0, above=True),
+        metavar="HOURS",
+        help="Extract only as many tracks as this processor time allows, and publish. The other tracks keep their rows "
+        "of the last snapshot, and are extracted by later runs: new tracks first, then the oldest ones.",
+    ),
+    click.option(
+        "--first",
+        metavar="SQL",
+        help="With --max-core-hours: extract the tracks first whose row of the ledger meets this condition, such as "
+        "\"uri LIKE 'new/%'\".",
+    ),
+)
+"""Flags of runs over a part of the tracks."""
 
 
 @click.command(cls=Command, beam=True)
@@ -101,6 +124,7 @@ fusion_flags = combined(
     "trunk.",
 )
 @plan_flags
+@part_flags
 @click.option("--retry-rejects", is_flag=True, help="Try every rejected track again.")
 @click.option(
     "--publish-deadline",

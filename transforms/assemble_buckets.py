@@ -18,6 +18,7 @@ from transforms.tagging.assembly import PublishedRows, ScoredTracks, assemble_bu
 from transforms.tagging.bucket_files import BucketReport, write_bucket
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
+from transforms.tagging.kept_rows import postponed_counts, scored_with_kept, with_kept_rows
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.counters import ASSEMBLE_BYTES, ASSEMBLE_CORE, ASSEMBLED, TRACKS_WITHOUT
@@ -100,14 +101,14 @@ class _AssembleBucket(beam.DoFn):
         bucket, group = item
         for data in group["rows"]:
             with CoreTime() as core:
-                tables, scored = self._assemble(bucket, data, group, run_id)
-                report = write_bucket(self._settings.known, bucket, tables, run_id)
+                tables, scored, postponed = self._assemble(bucket, data, group, run_id)
+                report = write_bucket(self._settings.known, bucket, tables, run_id, postponed)
                 evidence = self._examiner.examine(bucket, tables)
                 pieces = pieces_of_bucket(scored, self._tagger.taxonomy)
                 streams = {name: to_ipc(with_numbers(own, self._buckets)) for name, own in pieces.items()}
             work = Work()
             work.add_all({TRACKS_WITHOUT[name]: scored.rows[key].null_count for name, key in GROUPED_BY.items()})
-            work.add_all({ASSEMBLED[status]: count for status, count in report.counts.items()})
+            work.add_all({measure: report.counts.get(status, 0) for status, measure in ASSEMBLED.items()})
             work.add(ASSEMBLE_BYTES, sum(file.bytes for file in report.files))
             work.add(ASSEMBLE_CORE, core.microseconds)
             yield report
@@ -117,11 +118,16 @@ class _AssembleBucket(beam.DoFn):
 
     def _assemble(
         self, bucket: int, data: bytes, group: dict[str, Any], run_id: str
-    ) -> tuple[dict[str, pa.Table], ScoredTracks]:
+    ) -> tuple[dict[str, pa.Table], ScoredTracks, dict[str, int]]:
         known, rows, duplicates = self._settings.known, from_ipc(data), list(group["duplicates"])
         pairs = concat(duplicates).to_pydict() if duplicates else {"track_id": [], "duplicate_of": []}
         firsts = dict(zip(pairs["track_id"], pairs["duplicate_of"], strict=True))
         outcomes = assembled(known, bucket, rows, latest=group["parts"])
         publication, policy = self._settings.publication, self._settings.policy
         scored = score_bucket(rows, outcomes, self._tagger, policy)
-        return assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, publication, scored, policy), scored
+        tables = assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, publication, scored, policy)
+        if known.choice is None:
+            return tables, scored, {}
+        tables = with_kept_rows(tables, known.snapshot, bucket, rows, outcomes)
+        every = scored_with_kept(scored, tables, rows, outcomes, self._tagger.taxonomy, publication)
+        return tables, every, postponed_counts(outcomes)

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -21,13 +21,14 @@ from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
-from transforms.table.snapshots import DataFile, Run
+from transforms.table.snapshots import DEFERRED, POSTPONED, DataFile, Run
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
 from transforms.tagging.costs import STAGES, UnitCosts, estimated
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.forecast import ACTIONS
+from transforms.tagging.kept_rows import POSTPONED_TAGGED, earlier_ids
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.counters import SOURCE_BYTES
@@ -42,11 +43,13 @@ class Expectations:
       units: costs of a track.
       bundles: bundles that embed each track.
       began: time of the launch, seconds since 1970.
+      budget: the choice of a run with a budget, see `TrackChoice.to_json`; None for other runs.
     """
 
     units: UnitCosts = dataclasses.field(default_factory=UnitCosts)
     bundles: int = 1
     began: float = dataclasses.field(default_factory=time.time)
+    budget: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,7 @@ def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> N
         if settings.fusion is not None:
             named["sources"] = lost_examples(sides.tally, settings.fusion.policy)
         receipt = dataclasses.replace(_finish(_run(run_id, sides, settings), settings), tracks=named)
-    receipts.write(settings.known.root, settings.launch, receipt)
+    receipts.write(settings.known.written_to, settings.launch, receipt)
 
 
 def _named_tracks(sides: RunResults) -> dict[str, Any]:
@@ -148,10 +151,11 @@ def _finish(run: Run, settings: RecordRunSettings) -> Receipt:
     A run that read another number of rows than were counted is not written: the id does not depend on the counted
     number, so the run would block the same rows of a later launch.
     """
-    results = judge(run_facts(settings.known.root, run, hashed=False), settings.limits)
+    place = settings.known.written_to
+    results = judge(run_facts(place, run, hashed=False), settings.limits)
     if (lost := refusal(result for result in results if result.name == "counted")) is not None:
         return Receipt(run_id=None, counts=run.counts, refused=lost, measured=run.measured, plan=run.plan)
-    written = write_run(settings.known.root, dataclasses.replace(run, gates=gates_json(results)))
+    written = write_run(place, dataclasses.replace(run, gates=gates_json(results)))
     return Receipt(run_id=written.run_id, counts=run.counts, measured=run.measured, plan=run.plan)
 
 
@@ -166,6 +170,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         for found in ((f for report in sides.reports for f in report.files), sides.groups)
     )
     counts, changes = _counts(sides.reports, *sides.extracted), _changes(sides.reports, settings.known)
+    kept = [one for report in sides.reports for one in report.kept]
     return Run(
         run_id=run_id,
         parent=settings.known.parent,
@@ -181,6 +186,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         plan=_plan(sides, settings, counts, changes),
         fusion={} if settings.fusion is None else settings.fusion.record(sides.tally),
         licences=tagger.licences,
+        earlier=earlier_ids(kept, settings.known.snapshot),
     )
 
 
@@ -192,8 +198,11 @@ def _plan(
     forecast, measured = forecast_of(work), work.to_json()["core_seconds"]
     expected = estimated(forecast, expectations.units, expectations.bundles)
     fresh = sides.extracted[0] + counts["reused"]
+    postponed = counts.get(POSTPONED, 0)
+    carried = counts["carried"] - sum(report.counts.get(POSTPONED_TAGGED, 0) for report in sides.reports)
     return {
         "causes": dict(forecast.causes),
+        **({} if expectations.budget is None else {"budget": dict(expectations.budget)}),
         "expected": {
             "new": forecast.causes["new"],
             "removed": forecast.removed(before),
@@ -206,8 +215,9 @@ def _plan(
             "removed": changes["removed"],
             "extract": sides.extracted[0],
             "reuse": counts["reused"],
-            "carry": counts["carried"],
-            "remember": counts["catalog"] - fresh - counts["carried"],
+            "carry": carried,
+            "remember": counts["catalog"] - fresh - carried - postponed,
+            "defer": postponed,
             "read_bytes": work.total(SOURCE_BYTES),
             "core_seconds": {stage: measured.get(stage, 0.0) for stage in STAGES},
             "wall_seconds": round(time.time() - expectations.began, 3),
@@ -245,4 +255,5 @@ def _counts(reports: Iterable[BucketReport], extracted: int, decoded: int) -> di
     total = sum((Counter(report.counts) for report in reports), Counter())
     counts = {name: total[name] for name in ("catalog", "tagged", "carried", "rejected", "unavailable", "fresh")}
     fresh = counts.pop("fresh")
-    return {**counts, "decoded": decoded, "reused": fresh - extracted}
+    budget = {name: total[name] for name in (DEFERRED, POSTPONED) if total[name]}
+    return {**counts, "decoded": decoded, "reused": fresh - extracted, **budget}

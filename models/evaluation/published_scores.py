@@ -20,6 +20,7 @@ from models.fitting.tagger import TAGGER
 from models.scoring import heads
 from transforms.splits.by_artist import SplitRatios
 from transforms.splits.track_labels import TrackLabels
+from transforms.table.mixture import taggers_of
 from transforms.table.reader import SnapshotReader
 
 UNSEEN_SIDE = "test"
@@ -34,7 +35,7 @@ class PublishedScores:
       examined: the tracks that are in the snapshot.
       track_ids: their ids.
       cut: lowest published score; lower scores count as 0.
-      absent: number of labelled tracks of the side that are not in the snapshot.
+      absent: number of labelled tracks of the side that are not in the snapshot, or have tags of another tagger there.
       unseen: number of examined tracks whose artist is not in the bundle's split.
       fused: what a fused snapshot says; None if it was tagged without sources.
     """
@@ -77,7 +78,7 @@ def examine_table(
     """
     _check(bundle, snapshot)
     found, unseen = _of_side(split_file.read_sides(bundle), labels, split)
-    ids, durations_s, positives = _read_tracks(snapshot, sorted(found), bundle.taxonomy.tag_ids)
+    ids, durations_s, positives = _read_tracks(snapshot, sorted(found), bundle.taxonomy.tag_ids, bundle.tagger_id)
     if not ids:
         raise BundleError(f"{snapshot.root} has none of the {len(found)} labelled tracks of split {split!r}")
     cut = snapshot.manifest.run.options.get("min_score") or 0.0
@@ -129,14 +130,14 @@ class PublishedPredictions(NamedTuple):
 
 
 def read_predictions(snapshot: SnapshotReader, wanted: Sequence[str]) -> PublishedPredictions:
-    """The predictions of a snapshot for some tracks.
+    """The predictions of a snapshot for some tracks, without those that a mixed snapshot has of earlier taggers.
 
     Raises:
       BundleError: the table was tagged with `--top-k`, or lacks scores.
     """
     _check_complete(snapshot)
     tag_ids = snapshot.scan("taxonomy", ["tag"])["tag"].to_pylist()
-    ids, _, positives = _read_tracks(snapshot, sorted(wanted), tag_ids)
+    ids, _, positives = _read_tracks(snapshot, sorted(wanted), tag_ids, snapshot.manifest.run.ids.tagger_id)
     cut = snapshot.manifest.run.options.get("min_score") or 0.0
     return PublishedPredictions(ids, tag_ids, _read_scores(snapshot, ids, tag_ids, cut), positives)
 
@@ -154,10 +155,11 @@ def without_calibration(evaluation: Evaluation) -> Evaluation:
 
 def _check(bundle: Bundle, snapshot: SnapshotReader) -> None:
     run = snapshot.manifest.run
-    if run.ids.tagger_id != bundle.tagger_id:
+    taggers = [ids.tagger_id for ids, _ in taggers_of(run)]
+    if bundle.tagger_id not in taggers:
         raise BundleError(
-            f"{snapshot.root} was tagged with {run.ids.tagger_id}, but {bundle.url} is {bundle.tagger_id}: give the "
-            "bundle that the table was tagged with, or first tag with this one"
+            f"{snapshot.root} was tagged with {' and '.join(taggers)}, but {bundle.url} is {bundle.tagger_id}: give "
+            "the bundle that the table was tagged with, or first tag with this one"
         )
     _check_complete(snapshot)
 
@@ -194,16 +196,18 @@ def _of_side(
 
 
 def _read_tracks(
-    snapshot: SnapshotReader, wanted: Sequence[str], tag_ids: Sequence[str]
+    snapshot: SnapshotReader, wanted: Sequence[str], tag_ids: Sequence[str], tagger_id: str
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The wanted tracks in the snapshot: ids, lengths in seconds [n], and their positive tags, bool [n, T].
+    """The wanted tracks that this tagger tagged: ids, lengths in seconds [n], and their positive tags, bool [n, T].
 
     `top_tags` has every positive tag, even if `track_tags` omits it.
     """
     tags = pa.array(tag_ids, pa.string())
     ids: list[str] = []
     lengths, given = [np.zeros(0)], [np.zeros((0, len(tag_ids)), bool)]
-    for rows in snapshot.batches("tracks", ["track_id", "duration_s", "top_tags"], track_ids=wanted):
+    columns = ["track_id", "duration_s", "top_tags", "tagger_id"]
+    for rows in snapshot.batches("tracks", columns, track_ids=wanted):
+        rows = rows.filter(pc.equal(rows["tagger_id"], tagger_id))
         positives = np.zeros((rows.num_rows, len(tag_ids)), bool)
         track, tag = pc.list_parent_indices(rows["top_tags"]), pc.struct_field(pc.list_flatten(rows["top_tags"]), "tag")
         positives[track.to_numpy(), pc.index_in(tag, tags).to_numpy()] = True

@@ -4,6 +4,7 @@ catalog-tagger export table --wide --output wide.parquet
 """
 
 import itertools
+import logging
 import shlex
 from collections.abc import Callable, Iterable
 
@@ -23,8 +24,11 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED, UsageError
 from transforms.storage import SourceRoots
 from transforms.storage.scratch import open_scratch
+from transforms.table.mixture import mixture_text, taggers_of
 from transforms.table.reader import SnapshotReader
 from transforms.telemetry.phases import passing
+
+_log = logging.getLogger(__name__)
 
 _HELP = "see `catalog-tagger export --help`"
 
@@ -50,6 +54,12 @@ def _wide(args: Arguments) -> Answer:
     snapshot = chosen_snapshot(args)
     target = _target(args, "parquet", "csv")
     metadata = [name.strip() for name in args.columns.split(",") if name.strip()]
+    mixed = mixture_text(snapshot.manifest.run)
+    if len(taggers_of(snapshot.manifest.run)) > 1 and "tagger_id" not in metadata:
+        raise UsageError(
+            f"snapshot {snapshot.manifest.number} has {mixed}: add tagger_id to --columns, so that each row says whose "
+            "tags it has, or export another snapshot"
+        )
     columns = wide_columns(metadata, chosen_tags(snapshot, args.tags), values=args.values, plain_names=args.plain_names)
     snapshot.scan("tracks", columns.metadata, track_ids=[])  # names a column that is not there
     reply = Reply(wide_schema(snapshot, columns), wide_batches(snapshot, columns))
@@ -65,13 +75,13 @@ def _wide(args: Arguments) -> Answer:
 
 
 def _into_files(args: Arguments) -> Answer:
-    snapshot = chosen_snapshot(args)
+    snapshot = _warned(args)
     names, tracks = _names_and_tracks(args, snapshot)
     return _answer(write_copies(tracks, _places(args), args.into_files, names, replace=args.force), args.into_files)
 
 
 def _in_place(args: Arguments) -> Answer:
-    snapshot = chosen_snapshot(args)
+    snapshot = _warned(args)
     names, tracks = _names_and_tracks(args, snapshot)
     origin = {"table": snapshot.root, "snapshot": snapshot.manifest.number}
     tally = write_in_place(tracks, _places(args), args.in_place, names, origin)
@@ -86,7 +96,7 @@ def _restore(args: Arguments) -> Answer:
 
 
 def _rekordbox(args: Arguments) -> Answer:
-    snapshot = chosen_snapshot(args)
+    snapshot = _warned(args)
     target, roots = _target(args, "xml"), _places(args).roots
     tracks = _shown(tagged_tracks(snapshot, chosen_tags(snapshot, args.tags), TRACK_FACTS), snapshot)
     tallies: list[FileTally] = []
@@ -96,7 +106,7 @@ def _rekordbox(args: Arguments) -> Answer:
 
 
 def _beets(args: Arguments) -> Answer:
-    snapshot = chosen_snapshot(args)
+    snapshot = _warned(args)
     target, roots = _target(args, "db", "blb"), _places(args).roots
     names, tracks = _names_and_tracks(args, snapshot)
     tallies: list[FileTally] = []
@@ -142,6 +152,14 @@ def _places(args: Arguments) -> Places:
         )
     roots = SourceRoots(args.catalog_root, tuple(args.allow_root))
     return Places(roots, roots.check())
+
+
+def _warned(args: Arguments) -> SnapshotReader:
+    """The chosen snapshot. Of a mixed one, each file gets the tags of its own tagger, and a warning says so."""
+    snapshot = chosen_snapshot(args)
+    if (mixed := mixture_text(snapshot.manifest.run)) is not None:
+        _log.warning("snapshot %d has %s", snapshot.manifest.number, mixed)
+    return snapshot
 
 
 def _names_and_tracks(args: Arguments, snapshot: SnapshotReader) -> tuple[dict[str, str], Iterable[TaggedTrack]]:

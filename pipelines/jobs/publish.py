@@ -75,6 +75,13 @@ def _override(args: Arguments) -> Override | None:
     return checked(Override, gates=tuple(dict.fromkeys(args.override)), reason=args.reason, by=by)
 
 
+def unfinished(receipt: Receipt) -> CommandFailed:
+    """The error of a launch that ended without a run."""
+    if receipt.refused is not None:
+        return CommandFailed(f"nothing was published: {receipt.refused}", REFUSED)
+    return CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
+
+
 def publish_receipt(
     table: str,
     receipt: Receipt,
@@ -90,11 +97,8 @@ def publish_receipt(
         `publish_run`.
       RaceLost: see `publish_run`.
     """
-    if receipt.refused is not None:
-        raise reporter.told(CommandFailed(f"nothing was published: {receipt.refused}", REFUSED), receipt)
     if receipt.run_id is None:
-        problems = CommandFailed(receipt.problem_report("tagged"), REFUSED if receipt.gates else FAILED)
-        raise reporter.told(problems, receipt)
+        raise reporter.told(unfinished(receipt), receipt)
     return publish_run(table, receipt.run_id, limits, reporter, receipt=receipt, override=override)
 
 

@@ -10,7 +10,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -32,7 +33,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.fusion import open_fusion, source_places
 from pipelines.inputs.kinds import check_writes
 from pipelines.inputs.source_roots import source_roots
-from pipelines.jobs.publish import publish_receipt, race_lost
+from pipelines.jobs.publish import publish_receipt, race_lost, unfinished
 from pipelines.launch.beam import (
     check_beam_places,
     children_per_process,
@@ -42,9 +43,14 @@ from pipelines.launch.beam import (
     new_pipeline,
     parse_beam_args,
     run_pipeline,
+    worker_threads,
 )
-from pipelines.planning.job import check_plan_flags, planned, require_accepted
+from pipelines.planning.budget import choice_of_run
+from pipelines.planning.canary import SampleSize, compared_sample, draw_sample, output_of, remove_output
+from pipelines.planning.catalog import CatalogProblems
+from pipelines.planning.job import MOST_THREADS, check_part_flags, check_plan_flags, planned, require_accepted
 from pipelines.planning.prices import Prices
+from pipelines.reports.canary_answer import canary_answer
 from pipelines.reports.run_reporter import RunReporter
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
@@ -57,6 +63,7 @@ from transforms.catalog.reader import CatalogShard, default_root
 from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
 from transforms.features.spec import FeatureSpec
 from transforms.find_duplicates import FindDuplicates
+from transforms.formats.arrow import from_ipc, to_ipc
 from transforms.fusion.settings import Fusion
 from transforms.join_sources import JoinedSources, JoinSources
 from transforms.list_digests import ListDigests
@@ -64,9 +71,11 @@ from transforms.maintenance.run_leases import held_for_run
 from transforms.name_run import NameRun
 from transforms.plan_buckets import PlanBuckets
 from transforms.publishing import receipts
-from transforms.publishing.audit import RaceLost
+from transforms.publishing.audit import RaceLost, run_facts
+from transforms.publishing.finished import open_run
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.gates_file import read_gates_file
+from transforms.publishing.judging import judge
 from transforms.read_catalog import ReadCatalog
 from transforms.record_run import Expectations, RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
@@ -74,11 +83,14 @@ from transforms.sort_buckets import SortBuckets
 from transforms.storage import SourceRoots
 from transforms.sum_evidence import SumEvidence
 from transforms.sum_work import SumWork
+from transforms.table.sampling import TrackSample, rows_of_sample
 from transforms.table.snapshots import snapshot_numbers
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.changes import TableChanges, table_changes
+from transforms.tagging.choice import Budget
 from transforms.tagging.costs import UnitCosts, costs_of_history
+from transforms.tagging.kept_rows import require_one_taxonomy
 from transforms.tagging.outcomes import PriorOutcomes, unsettled_ids
 from transforms.tagging.tagger import ids_of
 from transforms.telemetry.phases import phase
@@ -116,6 +128,7 @@ class Options:
       launch: path of this launch's receipt, relative to the table root.
       units: costs of a track in earlier runs.
       changes: what the run changes in the table; None for a table without snapshots.
+      budget: how the tracks of a run with a budget were chosen, see `TrackChoice.to_json`; None for other runs.
       allow_weak_sandbox: whether audio is decoded if seccomp is missing.
       also: other bundles that embed the extracted tracks.
       children: sandboxed child processes per worker process, and batches of a trunk at the same time; 0 means one per
@@ -138,6 +151,7 @@ class Options:
     launch: str
     units: UnitCosts = dataclasses.field(default_factory=UnitCosts)
     changes: TableChanges | None = None
+    budget: Mapping[str, Any] | None = None
     allow_weak_sandbox: bool = False
     also: tuple[Also, ...] = ()
     fusion: Fusion | None = None
@@ -188,7 +202,7 @@ def stages_of(options: Options) -> TagStages:
             counted=options.tracks,
             limits=options.limits,
             launch=options.launch,
-            expectations=Expectations(units=options.units, bundles=1 + len(options.also)),
+            expectations=Expectations(units=options.units, bundles=1 + len(options.also), budget=options.budget),
             fusion=options.fusion,
         ),
         fusion=options.fusion,
@@ -199,7 +213,10 @@ def build(root: beam.Pipeline, options: Options) -> None:
     """Builds the graph of the whole job. Local runs use the same stages in waves, see `tag_in_waves`."""
     known, stages = options.known, stages_of(options)
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
-    versioned = catalog.batches | "VersionSources" >> VersionSources(options.roots)
+    batches = catalog.batches
+    if known.sample is not None:
+        batches = batches | "TakeSample" >> beam.Map(_sampled, known.sample)
+    versioned = batches | "VersionSources" >> VersionSources(options.roots)
     sorted_rows = versioned | "SortBuckets" >> SortBuckets(options.buckets)
     sources = _joined(sorted_rows, options)
     sorted_rows = sources.rows if sources else sorted_rows
@@ -234,6 +251,10 @@ def _joined(rows: beam.PCollection[tuple[int, bytes]], options: Options) -> Join
     return found
 
 
+def _sampled(batch: bytes, sample: TrackSample) -> bytes:
+    return to_ipc(rows_of_sample(from_ipc(batch), sample).combine_chunks())
+
+
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Plans and runs the job, and publishes its run; plans again if another run was published first."""
     beam_options = parse_beam_args(beam_args, "tag")
@@ -247,6 +268,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
     check_plan_flags(args, beam_options)
+    check_part_flags(args, dry_run=is_dry_run(beam_options))
     if args.plan:
         return _planned(args, beam_options)
     require_engine(beam_options)
@@ -294,17 +316,52 @@ def _run_once(args: Arguments, beam_options: PipelineOptions, reporter: RunRepor
         elsewhere=not is_local(beam_options),
         dry_run=is_dry_run(beam_options),
     ):
+        if args.sample is not None:
+            return _launch_sample(args, options, beam_options, reporter)
+        if args.max_core_hours is not None and not is_dry_run(beam_options):
+            options = _within_budget(args, options, beam_options)
         return _launch(args, options, beam_options, reporter)
+
+
+def _within_budget(args: Arguments, options: Options, beam_options: PipelineOptions) -> Options:
+    """The options with the choice of the tracks that the budget allows. A catalog with problems is reported later."""
+    threads = min(worker_threads(beam_options), MOST_THREADS)
+    try:
+        budget = Budget(max_core_hours=args.max_core_hours, first=args.first)
+        with phase("choosing tracks within the budget"):
+            made = choice_of_run(stages_of(options), budget, options.launch, threads)
+    except CatalogProblems:
+        return options
+    known = dataclasses.replace(options.known, choice=made.choice)
+    return dataclasses.replace(options, known=known, budget=made.facts.to_json())
+
+
+def _launch_sample(args: Arguments, options: Options, beam_options: PipelineOptions, reporter: RunReporter) -> Answer:
+    """Runs the job over a sample, and compares the result with the last snapshot. Nothing is published."""
+    output = options.known.written_to
+    try:
+        options = _with_sample(args, options)
+        _run_job(args, options, beam_options)
+        receipt = receipts.read(output, options.launch)
+        if receipt.run_id is None:
+            raise reporter.told(unfinished(receipt), receipt)
+        sampled, before = open_run(output, receipt.run_id), options.known.snapshot
+        results = judge(run_facts(output, sampled.manifest.run, hashed=False), options.limits)
+        comparison = None if before is None else compared_sample(before, sampled)
+        return canary_answer(args.table, sampled, results, receipt, comparison, reporter)
+    finally:
+        remove_output(output)
+
+
+def _with_sample(args: Arguments, options: Options) -> Options:
+    sample = draw_sample(stages_of(options), SampleSize.parse(args.sample))
+    known = dataclasses.replace(options.known, sample=sample)
+    return dataclasses.replace(options, known=known, tracks=sample.tracks)
 
 
 def _launch(args: Arguments, options: Options, beam_options: PipelineOptions, reporter: RunReporter) -> Answer:
     """Runs the planned job, and publishes its run."""
-    if is_local(beam_options) and not is_dry_run(beam_options):
-        tag_in_waves(stages_of(options), beam_options)
-    else:
-        root = new_pipeline(beam_options)
-        build(root, options)
-        run_pipeline(root, wait=not args.no_wait)
+    _run_job(args, options, beam_options)
     if is_dry_run(beam_options):
         return dry_run_answer(beam_options)
     if args.no_wait:
@@ -313,10 +370,21 @@ def _launch(args: Arguments, options: Options, beam_options: PipelineOptions, re
     return _finish(args.table, options.launch, options.limits, reporter)
 
 
+def _run_job(args: Arguments, options: Options, beam_options: PipelineOptions) -> None:
+    if is_local(beam_options) and not is_dry_run(beam_options):
+        tag_in_waves(stages_of(options), beam_options)
+    else:
+        root = new_pipeline(beam_options)
+        build(root, options)
+        run_pipeline(root, wait=not args.no_wait)
+
+
 def _planned(args: Arguments, beam_options: PipelineOptions) -> Answer:
     """What a run would do and cost."""
     require_limits()
     options = make_options(args, beam_options)
+    if args.sample is not None:
+        options = _with_sample(args, options)
     also = [{"model": one.model, "table": one.table} for one in options.also]
     return planned(args, beam_options, stages_of(options), also=also, changes=options.changes)
 
@@ -348,11 +416,16 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         needed = functools.partial(unsettled_ids, known, buckets=buckets)
         _require_sources(args, shards, roots, needed, local=is_local(beam_options))
     changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication)
+    if args.max_core_hours is not None:
+        _require_kept_rows(args, known, publication)
     if not args.plan:
         require_accepted(args.table, args.model, changes, accepted=args.accept_changes)
     buckets = _buckets(args, count, dry_run)  # only now, a table that does not exist is created
     if buckets != known.buckets:  # by another launch, meanwhile
         known = dataclasses.replace(known, buckets=buckets)
+    if args.sample is not None and not dry_run:
+        known = dataclasses.replace(known, output=output_of(args.table))
+        open_table(known.written_to, buckets)
     return Options(
         shards=shards,
         tracks=count,
@@ -366,13 +439,29 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         chunk_tracks=args.chunk_tracks,
         children=children_per_process(beam_options),
         limits=limits,
-        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(args.table, known.parent),
+        launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(known.written_to, known.parent),
         units=costs_of_history(args.table, snapshot_numbers(args.table), known.ids),
         changes=changes,
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets, dry_run),
         fusion=fusion,
     )
+
+
+def _require_kept_rows(args: Arguments, known: PriorOutcomes, publication: PublishedRows) -> None:
+    """Refuses a budget if the rows that the run keeps could not be beside its own.
+
+    Raises:
+      UsageError: the last snapshot has rows of another trunk, and another taxonomy or other options.
+    """
+    if known.snapshot is None:
+        return
+    if (why := require_one_taxonomy(known.snapshot.manifest.run, known.ids, publication)) is not None:
+        raise UsageError(
+            f"--max-core-hours: tracks that the run does not reach keep their rows of snapshot {known.parent}, but "
+            f"{why}: first tag with the bundle of that snapshot, refitted to this taxonomy, and with these options, "
+            "which decodes nothing; or leave --max-core-hours out"
+        )
 
 
 def _require_blessed(model: str) -> None:

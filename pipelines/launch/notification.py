@@ -48,13 +48,16 @@ def notifying(body: Body) -> Body:
 
         try:
             with _late(args.late_after, tell):
-                return body(args, words)
+                answer = body(args, words)
         except CommandFailed as failed:
             tell("blocked" if failed.code == REFUSED else "failed", failed.code, str(failed))
             raise
         except Exception as error:
             tell("failed", FAILED, str(error) or type(error).__name__)
             raise
+        if answer.code == REFUSED:  # a sample that gates refuse
+            tell("blocked", REFUSED, answer.text.partition("\n")[0])
+        return answer
 
     return run
 

@@ -42,6 +42,10 @@ class CatalogPlan(NamedTuple):
     rows: pa.Table | None
 
 
+class CatalogProblems(CommandFailed):
+    """The catalog has problems, so that nothing can be planned."""
+
+
 _Drawn = tuple[bytes, int, Source]
 """Hash of a track's id, its bucket, and the track."""
 
@@ -55,17 +59,26 @@ def plan_catalog(stages: TagStages, *, threads: int, sample: int = 0) -> Catalog
       sample: number of tracks of the sample.
 
     Raises:
-      CommandFailed: the catalog has problems, which the message lists.
+      CatalogProblems: the catalog has problems, which the message lists.
     """
     with open_scratch() as scratch:
         rows, problems = GroupedRows(scratch, "rows"), FirstProblems()
         check = functools.partial(problems_of_bucket, stages)
-        group_catalog(stages.shards, rows, stages.embed.roots, stages.buckets, problems, check=check, sizes=True)
+        group_catalog(
+            stages.shards,
+            rows,
+            stages.embed.roots,
+            stages.buckets,
+            problems,
+            check=check,
+            sizes=True,
+            sample=stages.assemble.known.sample,
+        )
         if stages.fusion is not None and not problems.sample().count:
             rows, _ = join_sources(rows, stages.fusion, stages.buckets, problems)
         if (found := problems.sample()).count:
             receipt = Receipt(run_id=None, problem_count=found.count, problems=found.lines)
-            raise CommandFailed(receipt.problem_report("planned"))
+            raise CatalogProblems(receipt.problem_report("planned"))
         forecast, spent, drawn = Forecast(), 0.0, list[_Drawn]()
         for one, seconds, some in _in_parallel(stages, rows, threads, sample):
             forecast.add(one)

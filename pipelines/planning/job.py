@@ -8,14 +8,18 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.inputs.flags import Arguments
 from pipelines.launch.beam import is_dry_run, is_local, worker_threads
+from pipelines.planning.budget import choice_of_plan, with_choice
+from pipelines.planning.canary import SampleSize
 from pipelines.planning.catalog import plan_catalog
 from pipelines.planning.prices import Prices
 from pipelines.planning.sample import measured_costs
 from pipelines.planning.text import plan_answer
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import UsageError
+from pipelines.terminal.errors import UsageError, checked
 from pipelines.waves.tagging import TagStages
+from transforms.storage.scratch import open_scratch
 from transforms.tagging.changes import TableChanges
+from transforms.tagging.choice import Budget
 from transforms.tagging.costs import estimated
 
 _log = logging.getLogger(__name__)
@@ -44,6 +48,30 @@ def check_plan_flags(args: Arguments, options: PipelineOptions) -> None:
             raise UsageError(f"--{name}={getattr(args, name)}: this is a flag of --plan: add it, or leave the flag out")
 
 
+def check_part_flags(args: Arguments, *, dry_run: bool) -> None:
+    """Refuses flags of runs over a part of the tracks that do not go together.
+
+    Raises:
+      UsageError: there are such flags, or the size of the sample is wrong.
+    """
+    if args.first is not None and args.max_core_hours is None:
+        raise UsageError("--first says which tracks --max-core-hours extracts first: add it, or leave --first out")
+    if args.fusion is not None and args.max_core_hours is not None:
+        raise UsageError(
+            "--fusion and --max-core-hours: rows that such a run keeps cannot be combined with annotations: leave "
+            "--fusion out until all tracks have the new embedding"
+        )
+    if args.sample is None:
+        return
+    checked(SampleSize.parse, args.sample)
+    for name in ("max_core_hours", "no_wait"):
+        if getattr(args, name):
+            flag = name.replace("_", "-")
+            raise UsageError(f"--sample and --{flag}: a sample is tagged at once and compared: leave --{flag} out")
+    if dry_run:
+        raise UsageError("--sample and --dry_run=True: a sample is tagged at once: leave --dry_run out")
+
+
 def planned(
     args: Arguments,
     options: PipelineOptions,
@@ -68,7 +96,13 @@ def planned(
     threads = min(worker_threads(options), MOST_THREADS)
     plan = plan_catalog(stages, threads=threads, sample=args.measure or 0)
     expectations, known = stages.record.expectations, stages.record.known
-    units = expectations.units.with_sample(measured_costs(stages, plan))
+    measured = measured_costs(stages, plan)
+    units, budget = expectations.units.with_sample(measured), None
+    if args.max_core_hours is not None:
+        given = Budget(max_core_hours=args.max_core_hours, first=args.first)
+        with open_scratch() as scratch:
+            made = choice_of_plan(stages, given, scratch, expectations.units.filled_by(measured), threads)
+            plan, budget = plan_catalog(with_choice(stages, made), threads=threads), made.facts.to_json()
     estimate = estimated(plan.forecast, units, expectations.bundles)
     tracks = plan.forecast.actions["extract"]
     facts = {
@@ -78,6 +112,7 @@ def planned(
         "snapshot": known.parent,
         "also": [{**one, "tracks": tracks} for one in also],
         "changes": None if changes is None else changes.to_json(),
+        "budget": budget,
     }
     return plan_answer(
         facts,

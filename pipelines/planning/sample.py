@@ -10,22 +10,43 @@ from pipelines.planning.catalog import CatalogPlan
 from pipelines.waves.tagging import TagStages
 from transforms.embed_chunks import EmbedSettings, try_chunk
 from transforms.extraction.source import CHUNK_TRACKS, Chunk, Source
+from transforms.formats.arrow import group_numbers
 from transforms.formats.parquet import parquet_bytes
 from transforms.schemas.tables import PART
 from transforms.tagging.assembly import assemble_bucket
 from transforms.tagging.costs import UnitCosts
 from transforms.tagging.outcomes import OUTCOME
+from transforms.tagging.part_files import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, EXTRACT_CORE, READ_CORE, SOURCE_BYTES, TRACKS_READ
 from transforms.telemetry.cpu import CoreTime
 from transforms.telemetry.work import WorkTotals
 
+KeepParts = Callable[[pa.Table], None]
+"""Takes the rows of part files of a sample."""
 
-def measured_costs(stages: TagStages, plan: CatalogPlan) -> UnitCosts:
+
+def kept_parts(stages: TagStages) -> KeepParts:
+    """Writes the outcomes of a sample as part files of the run, so that the run does not extract its tracks again.
+
+    If there are further bundles, nothing is written, because their tables need embeddings of the same tracks.
+    """
+    target = stages.embed.target
+
+    def keep(parts: pa.Table) -> None:
+        numbers = group_numbers(parts["track_id"].to_pylist(), stages.buckets)
+        for bucket in np.unique(numbers).tolist() if not stages.embed.further else ():
+            write_part(target.root, bucket, parts.filter(pa.array(numbers == bucket)), target.embedding_id)
+
+    return keep
+
+
+def measured_costs(stages: TagStages, plan: CatalogPlan, keep: KeepParts = lambda parts: None) -> UnitCosts:
     """Costs of one track, from the sample of a plan. Without a sample, only the decision was measured."""
     seconds = {"plan": plan.core_seconds / plan.forecast.catalog}
     if plan.rows is None:
         return UnitCosts(core_seconds=seconds)
     parts, work = _extracted(stages.embed, plan.sample)
+    keep(parts)
     read, embedded = work.total(TRACKS_READ), work.total(EMBED_TRACKS)
     seconds |= {
         "read": work.total(READ_CORE) / read / 1e6,
@@ -60,8 +81,9 @@ def _extracted(settings: EmbedSettings, sample: Sequence[Source]) -> tuple[pa.Ta
 def _assembled(stages: TagStages, rows: pa.Table, parts: pa.Table) -> tuple[float, int]:
     """Core-seconds of the assembly of a track, and bytes that the tracks add to the tables."""
     tagger, publication = stages.assemble.load_tagger(), stages.assemble.publication
-    new = {"run_id": pa.nulls(parts.num_rows, pa.string()), "carried": pa.array([False] * parts.num_rows)}
-    outcomes = pa.table({**{name: parts[name] for name in PART.names}, **new}).cast(OUTCOME)
+    own = {name: parts[name] for name in PART.names} | {"carried": pa.array([False] * parts.num_rows)}
+    none = {field.name: pa.nulls(parts.num_rows, field.type) for field in OUTCOME if field.name not in own}
+    outcomes = pa.table(own | none).select(OUTCOME.names).cast(OUTCOME)
 
     def assemble(count: int) -> dict[str, pa.Table]:
         own = rows.slice(0, count), outcomes.slice(0, count)

@@ -11,6 +11,7 @@ from transforms.tagging.forecast import Forecast
 
 _CAUSES = {
     "new": "not in the last snapshot",
+    "deferred": "not reached by earlier runs",
     "source": "the audio file changed",
     "features": "the features changed",
     "trunk": "the trunk changed",
@@ -26,6 +27,7 @@ _ACTIONS = {
     "reuse": "take from part files of earlier runs",
     "carry": "carry the embedding over",
     "remember": "keep the reject",
+    "defer": "leave to later runs",
 }
 
 
@@ -42,7 +44,7 @@ def plan_answer(
     """The answer.
 
     Args:
-      facts: what was planned: `table`, `catalog`, `model`, `snapshot`, `also`, `changes`.
+      facts: what was planned: `table`, `catalog`, `model`, `snapshot`, `also`, `changes`, `budget`.
       forecast: counts of all tracks.
       before: number of tracks of the last snapshot.
       estimate: cost of the run.
@@ -92,6 +94,11 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     yield table_text(["", "tracks", "number"], rows, most_rows=len(rows))
     yield from (f"also embedded for {also['table']}: {also['tracks']} tracks" for also in document["also"])
     yield from _costs(document)
+    if (budget := document["budget"]) is not None:
+        yield (
+            f"budget of {budget['max_core_hours']:g} core-hours: {budget['chosen']} of {budget['tracks']} tracks that "
+            f"need extraction in each run; {budget['nights']} runs"
+        )
     changes = document["changes"]
     if changes is not None and changes["sentences"]:
         yield f"changes to the table: {'; '.join(changes['sentences'])}"

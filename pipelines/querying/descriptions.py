@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from transforms.schemas.fusion import declared_schema
 from transforms.schemas.tables import ROW_SENTENCES, TABLES
+from transforms.table.mixture import EVERY, embedding_view, is_mixed_table, refusal_text, taggers_of
 from transforms.table.reader import SnapshotReader
 
 if TYPE_CHECKING:
@@ -35,8 +36,15 @@ def description(connection: "duckdb.DuckDBPyConnection", snapshot: SnapshotReade
 
 
 def _tables(snapshot: SnapshotReader) -> pa.Table:
-    rows = [sum(file.rows for file in snapshot.manifest.files(name)) for name in TABLES]
-    return pa.table({"table": list(TABLES), "rows": rows, "description": [ROW_SENTENCES[name] for name in TABLES]})
+    found = {name: (sum(file.rows for file in snapshot.manifest.files(name)), ROW_SENTENCES[name]) for name in TABLES}
+    run = snapshot.manifest.run
+    if is_mixed_table("embeddings", run):
+        found[EVERY] = (found.pop("embeddings")[0], f"All embeddings; {refusal_text(run, '').partition(':')[0]}.")
+        for ids, tracks in taggers_of(run):
+            rows, _ = found.get(embedding_view(ids.embedding_id), (0, ""))
+            found[embedding_view(ids.embedding_id)] = (rows + tracks, f"Embeddings of {ids.embedding_id}.")
+    counts, sentences = zip(*found.values(), strict=True)
+    return pa.table({"table": list(found), "rows": counts, "description": sentences})
 
 
 def _columns(connection: "duckdb.DuckDBPyConnection", view: str, name: str) -> pa.Table:

@@ -14,6 +14,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.fusion.tally import ROW_OUTCOMES
 from transforms.schemas.tables import GROUPED_BY, TABLES
+from transforms.table.mixture import mixture_text
 from transforms.table.reader import SnapshotReader, open_history
 
 
@@ -59,6 +60,8 @@ def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
         "rollback_reason": run.rollback_reason,
         "overrides": list(run.overrides),
         "ids": dataclasses.asdict(run.ids),
+        "earlier": [dataclasses.asdict(one) for one in run.earlier],
+        "mixture": mixture_text(run),
         "tables": {
             name: {"files": len(own), "rows": sum(f.rows for f in own), "bytes": sum(f.bytes for f in own)}
             for name, own in files.items()
@@ -107,3 +110,5 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield from map(override_text, newest["overrides"])
     yield f"\ncontent_hash  {newest['content_hash']}"
     yield from (f"{name:12}  {value}" for name, value in newest["ids"].items())
+    if newest["mixture"] is not None:
+        yield f"snapshot {newest['number']} has {newest['mixture']}"

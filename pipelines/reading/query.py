@@ -3,6 +3,7 @@
 catalog-tagger query table "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag"
 """
 
+import logging
 import sys
 
 from pipelines.inputs.flags import Arguments
@@ -15,6 +16,9 @@ from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.errors import DONE, UsageError
 from pipelines.terminal.printing import write_json, write_table
 from pipelines.terminal.standard_output import standard_output
+from transforms.table.mixture import mixture_text
+
+_log = logging.getLogger(__name__)
 
 
 def run(args: Arguments, form: str, *, is_chosen: bool) -> int:
@@ -25,7 +29,10 @@ def run(args: Arguments, form: str, *, is_chosen: bool) -> int:
       form: `table`, `csv`, `safe-csv` or `json`.
       is_chosen: whether the user has chosen that.
     """
-    session = Session(chosen_snapshot(args), QueryLimits(timeout_s=args.timeout, memory_bytes=args.memory_limit))
+    snapshot = chosen_snapshot(args)
+    if (mixed := mixture_text(snapshot.manifest.run)) is not None:
+        _log.warning("snapshot %d has %s", snapshot.manifest.number, mixed)
+    session = Session(snapshot, QueryLimits(timeout_s=args.timeout, memory_bytes=args.memory_limit))
     if args.sql is None and _is_interactive():
         if args.output is not None:
             raise UsageError("--output: give the SQL too, or leave --output out to get the interactive shell")

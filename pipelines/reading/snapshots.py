@@ -3,6 +3,7 @@
 catalog-tagger snapshots table
 """
 
+import dataclasses
 import datetime
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED
 from pipelines.terminal.printing import table_text
 from transforms.storage import StorageError
+from transforms.table.mixture import mixture_text
 from transforms.table.reader import published_numbers
 from transforms.table.snapshots import Run, Snapshot, read_snapshot
 from transforms.table.versions import TableError
@@ -68,6 +70,8 @@ def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
         "rolled_back_to": run.rolled_back_to,
         "rollback_reason": run.rollback_reason,
         "purged": run.purged,
+        "earlier": [dataclasses.asdict(one) for one in run.earlier],
+        "mixture": mixture_text(run),
     }
 
 
@@ -125,4 +129,6 @@ def _note(facts: _Facts) -> str | None:
         notes.insert(0, f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else ""))
     if gone := sum(one["tracks"] for one in facts["purged"].values()):
         notes.append(f"{gone} tracks taken out by {', '.join(facts['purged'])}")
+    if facts["mixture"] is not None:
+        notes.append(facts["mixture"])
     return "; ".join(notes) or None

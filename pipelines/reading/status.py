@@ -13,6 +13,7 @@ from pipelines.reading.snapshots import age_text
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, OVERDUE
 from transforms.maintenance.condition import condition_of
+from transforms.table.snapshots import POSTPONED
 
 _Facts = dict[str, Any]
 _PREFIX = "catalog_tagger_"
@@ -57,9 +58,10 @@ def _lines(facts: _Facts) -> Iterator[str]:
             f", older than {age_text(int(facts['max_age_s']))}" if facts["overdue"] else ""
         )
         yield ", ".join(f"{name} {count}" for name, count in snapshot["counts"].items())
+        left = snapshot["counts"].get(POSTPONED, 0)
         yield (
             f"due again {snapshot['due']}, unavailable {snapshot['unavailable']}; not found {snapshot['not_found']}, "
-            "tried again when the file is there"
+            "tried again when the file is there" + (f"; left to later runs {left}" if left else "")
         )
         failed, passed = snapshot["failed_gates"], len(snapshot["gates"]) - len(snapshot["failed_gates"])
         yield f"gates: {passed} passed" + (f", failed: {', '.join(failed)}" if failed else "")

@@ -12,6 +12,7 @@ _COUNTED = {
     "reuse": "reused",
     "carry": "carried",
     "remember": "remembered as rejected",
+    "defer": "left to later runs",
 }
 
 
@@ -20,14 +21,28 @@ def outcome_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     if not plan:
         return
     expected, happened = plan["expected"], plan["happened"]
-    counts = ", ".join(f"{text} {expected[name]}" for name, text in _COUNTED.items())
+    # Plans of earlier versions postpone nothing, and those of runs without a budget do not say so.
+    names = {name: text for name, text in _COUNTED.items() if name != "defer" or happened.get(name)}
+    counts = ", ".join(f"{text} {expected[name]}" for name, text in names.items())
     differing = [
         f"{text} {happened[name]} instead of {expected[name]}"
-        for name, text in _COUNTED.items()
+        for name, text in names.items()
         if happened[name] != expected[name]
     ]
     yield f"planned: {counts}; " + (f"but {', '.join(differing)}" if differing else "all as planned")
+    if (budget := plan.get("budget")) is not None:
+        yield budget_line(budget, happened["defer"])
     took, hoped = happened["core_seconds"], expected["core_seconds"]
     if all(stage in hoped for stage, seconds in took.items() if seconds):
         text = f"{duration_text(sum(took.values()))}, planned {duration_text(sum(hoped.values()))}"
         yield f"processor time: {text}; wall time: {duration_text(happened['wall_seconds'])}"
+
+
+def budget_line(budget: Mapping[str, Any], left: int) -> str:
+    """What a run with a budget has done, and how many runs are left, see `TrackChoice.to_json`."""
+    chosen = budget["chosen"]
+    nights = -(-left // chosen) if chosen else 0
+    return (
+        f"budget of {budget['max_core_hours']:g} core-hours: {chosen} of {budget['tracks']} tracks that need "
+        f"extraction; {left} are left" + (f", about {nights} more runs like this one" if left else "")
+    )

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.reports.run_summary import BLOCKED, PUBLISHED
+from pipelines.reports.run_summary import BLOCKED, PUBLISHED, SAMPLED
 from pipelines.reports.run_tables import (
     cause_table,
+    changed_tags_table,
+    changed_tracks_table,
     gate_table,
     phase_table,
     plan_table,
@@ -47,7 +49,7 @@ def _name(summary: Summary) -> str:
 
 
 def _body(summary: Summary) -> Iterator[Html]:
-    colour = "good" if summary["status"] == PUBLISHED else "bad"
+    colour = "good" if summary["status"] in (PUBLISHED, SAMPLED) else "bad"
     told = summary["status"] if summary["snapshot"] is None else f"published as snapshot {summary['snapshot']}"
     state = element("span", told, class_=f"state {colour}")
     place = element("p", f"{summary['table']}, {summary['when']}", class_="soft")
@@ -71,6 +73,10 @@ def _body(summary: Summary) -> Iterator[Html]:
 def _of_run(summary: Summary, run: Summary) -> Iterator[Html]:
     yield _tiles(summary, run)
     yield from _gates(run)
+    if (found := summary.get("comparison")) is not None:
+        yield element("h2", "What a run over all tracks would change")
+        yield changed_tracks_table(found["tracks"])
+        yield changed_tags_table(found["tags"])
     yield element("h2", "Plan and outcome")
     if run["plan"]:
         yield plan_table(run["plan"])

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.reports.run_page import run_page
-from pipelines.reports.run_summary import BLOCKED, FAILED, PUBLISHED, Priced, RunEnd, run_summary
+from pipelines.reports.run_summary import BLOCKED, FAILED, PUBLISHED, SAMPLED, Priced, RunEnd, run_summary
 from pipelines.terminal.errors import FAILED as FAILED_CODE
 from pipelines.terminal.errors import REFUSED, USAGE, CommandFailed, machine_fault
 from transforms import storage
@@ -95,13 +95,31 @@ class RunReporter:
         judged = dataclasses.replace(of_launch(run, receipt), gates=gates_json(results))
         self._write(run.run_id, self._summary(end, judged, receipt))
 
+    def sampled(
+        self,
+        run: Run,
+        results: Sequence[GateResult],
+        receipt: Receipt,
+        cause: str,
+        comparison: Mapping[str, Any] | None,
+    ) -> None:
+        """Writes the report of a run over a sample; `cause` says why gates refuse it, and is empty if none does."""
+        end = RunEnd(status=SAMPLED, when=_now())
+        if cause:
+            first, *details = _lines(cause)
+            end = RunEnd(status=BLOCKED, when=_now(), exit_code=REFUSED, cause=first, details=tuple(details))
+        judged = dataclasses.replace(of_launch(run, receipt), gates=gates_json(results))
+        self._write(f"sample-{run.run_id}", self._summary(end, judged, receipt, comparison))
+
     def _stopped(self, status: str, code: int, message: str, receipt: Receipt | None = None) -> None:
         cause, *details = _lines(message)
         end = RunEnd(status=status, when=_now(), exit_code=code, cause=cause, details=tuple(details))
         name = f"{end.when[:19].replace('-', '').replace(':', '')}Z-{secrets.token_hex(4)}"
         self._write(name, self._summary(end, None, receipt))
 
-    def _summary(self, end: RunEnd, run: Run | None, receipt: Receipt | None) -> dict[str, Any]:
+    def _summary(
+        self, end: RunEnd, run: Run | None, receipt: Receipt | None, comparison: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         return run_summary(
             self._facts,
             end,
@@ -110,6 +128,7 @@ class RunReporter:
             receipt=receipt,
             priced=self._priced,
             seconds=self.seconds,
+            comparison=comparison,
         )
 
     def _write(self, name: str, summary: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ from transforms.telemetry.phases import PhaseRecord
 
 SUMMARY_VERSION = 1
 
-PUBLISHED, BLOCKED, FAILED = "published", "blocked", "failed"
-"""What became of a run: a snapshot, refused by a gate, or ended by an error."""
+PUBLISHED, BLOCKED, FAILED, SAMPLED = "published", "blocked", "failed", "sampled"
+"""What became of a run: a snapshot, refused by a gate, ended by an error, or a sample that no gate refuses."""
 
 Priced = Callable[[RunEstimate], dict[str, Any]]
 """The cost in money of what was measured."""
@@ -23,7 +23,7 @@ class RunEnd:
     """How a run ended.
 
     Attributes:
-      status: `published`, `blocked` or `failed`.
+      status: `published`, `blocked`, `failed` or `sampled`.
       when: time of the end (ISO format, UTC).
       snapshot: number of the snapshot; None if nothing was published.
       exit_code: exit code of the command.
@@ -48,6 +48,7 @@ def run_summary(
     receipt: Receipt | None = None,
     priced: Priced | None = None,
     seconds: float | None = None,
+    comparison: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The summary. What is not known is null or empty.
 
@@ -59,6 +60,7 @@ def run_summary(
       receipt: the receipt of the launch. It is all that is known of a job whose run was not written.
       priced: the prices; None if there are none.
       seconds: duration of the command.
+      comparison: what the run of a sample would change, in the form of `diff`; None for other runs.
     """
     named = {} if receipt is None else receipt.tracks
     return {
@@ -75,6 +77,7 @@ def run_summary(
         "heaviest": named.get("heaviest", []),
         "lost_source_rows": named.get("sources", {}),
         "rejects": [] if run is None else _rejects(run, named.get("rejects", {})),
+        "comparison": None if comparison is None else dict(comparison),
     }
 
 

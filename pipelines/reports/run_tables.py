@@ -15,15 +15,19 @@ _COUNTED = {
     "reuse": "taken from part files",
     "carry": "carried over",
     "remember": "remembered as rejected",
+    "defer": "left to later runs",
 }
 _UNKNOWN = "–"
+
+MOST_CHANGED_TAGS = 200
+"""Most tags of a comparison in a page: those that changed most."""
 
 
 def plan_table(plan: Mapping[str, Any]) -> Html:
     """What was planned when the run began, and what it did."""
     expected, happened = plan["expected"], plan["happened"]
     rows: list[list[object]] = [
-        [text, f"{expected[n]:,}", _met(expected[n], happened[n])] for n, text in _COUNTED.items()
+        [text, f"{expected[n]:,}", _met(expected[n], happened[n])] for n, text in _COUNTED.items() if n in happened
     ]
     rows.append(["read", size_text(expected["read_bytes"]), size_text(happened["read_bytes"])])
     hoped, took = expected["core_seconds"], happened["core_seconds"]
@@ -32,6 +36,27 @@ def plan_table(plan: Mapping[str, Any]) -> Html:
     rows.append(["processor time", hoped_text, duration_text(sum(took.values()))])
     rows.append(["wall time of the job", _UNKNOWN, duration_text(happened["wall_seconds"])])
     return html_table(["", "planned", "happened"], rows, "Tracks, bytes and time")
+
+
+def changed_tracks_table(tracks: Mapping[str, int]) -> Html:
+    """Numbers of tracks of a comparison, by what changed."""
+    return html_table(["tracks", "number"], [[name, f"{count:,}"] for name, count in tracks.items()], "Tracks")
+
+
+def changed_tags_table(tags: Sequence[Mapping[str, Any]]) -> Html:
+    """Tags of a comparison, those with most changes first."""
+    rows = sorted(tags, key=lambda row: (-row["gained"] - row["lost"], -(row["mean_distance"] or 0), row["tag"]))
+    counts = ("positives_before", "positives_after", "gained", "lost", "shifted")
+    body = [
+        [
+            row["tag"],
+            *(f"{row[name]:,}" for name in counts),
+            *(_UNKNOWN if row[name] is None else f"{row[name]:.4f}" for name in ("mean_shift", "max_distance")),
+        ]
+        for row in rows[:MOST_CHANGED_TAGS]
+    ]
+    head = ["tag", "tracks before", "tracks after", "gained", "lost", "shifted", "mean shift", "greatest shift"]
+    return html_table(head, body, f"Tags (at most {MOST_CHANGED_TAGS})")
 
 
 def _met(expected: int, happened: int) -> object:

@@ -120,7 +120,13 @@ class _TagRun:
         """Reads the catalog; returns its problems."""
         stages = self._stages
         group_catalog(
-            stages.shards, self._inputs.rows, stages.embed.roots, stages.buckets, self._problems, check=self._check
+            stages.shards,
+            self._inputs.rows,
+            stages.embed.roots,
+            stages.buckets,
+            self._problems,
+            check=self._check,
+            sample=stages.assemble.known.sample,
         )
         if stages.fusion is not None and not self._problems.sample().count:
             rows, self._tally = join_sources(self._inputs.rows, stages.fusion, stages.buckets, self._problems)

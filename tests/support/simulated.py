@@ -4,7 +4,7 @@ Only extraction is simulated: it writes the part files of the planned chunks, wi
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,7 @@ from transforms.tagging.bucket_files import write_bucket
 from transforms.tagging.costs import costs_of_history
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
+from transforms.tagging.kept_rows import postponed_counts, with_kept_rows
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.part_files import write_part
 from transforms.tagging.planning import plan_bucket
@@ -168,7 +169,8 @@ class SimulatedTable:
             tables = assemble_bucket(
                 rows, outcomes, {}, record.load_tagger(), run_id, record.publication, policy=policy
             )
-            reports.append(write_bucket(known, n, tables, run_id))
+            tables = with_kept_rows(tables, known.snapshot, n, rows, outcomes)
+            reports.append(write_bucket(known, n, tables, run_id, postponed_counts(outcomes)))
             evidence += examiner.examine(n, tables)
         results = RunResults(reports, (tracks, tracks), FirstProblems().sample(), work, evidence, tally=tally)
         record_run(run_id, results, record)
@@ -198,8 +200,13 @@ def _joined(stages: TagStages, buckets: dict[int, pa.Table]) -> tuple[dict[int, 
 
 
 def _extract(known: PriorOutcomes, chunk: Chunk, outcome: Outcome) -> str:
+    return write_part(known.root, chunk.bucket, simulated_parts(known, chunk.tracks, outcome), known.ids.embedding_id)
+
+
+def simulated_parts(known: PriorOutcomes, tracks: Iterable[Source], outcome: Outcome) -> pa.Table:
+    """Rows of part files."""
     rows = []
-    for source in chunk.tracks:
+    for source in tracks:
         reason = outcome(source)
         rng = np.random.default_rng(list(source.track_id.encode()))
         embedding = rng.normal(size=known.dim).astype(np.float16).astype(np.float32).tolist()
@@ -216,5 +223,4 @@ def _extract(known: PriorOutcomes, chunk: Chunk, outcome: Outcome) -> str:
                 "embedding": None if reason else embedding,
             }
         )
-    table = pa.Table.from_pylist(rows, schema=PART)
-    return write_part(known.root, chunk.bucket, table, known.ids.embedding_id)
+    return pa.Table.from_pylist(rows, schema=PART)

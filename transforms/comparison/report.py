@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.comparison.buckets import Pair
-from transforms.comparison.track_changes import CHANGES, TrackCounts
+from transforms.comparison.track_changes import CHANGES, RETAGGED, TrackCounts
+from transforms.table.mixture import mixture_text
 from transforms.table.reader import SnapshotReader
 
 LISTED_TAGS = 20
@@ -27,7 +28,7 @@ def document(pair: Pair, counts: TrackCounts, tags: pa.Table) -> dict[str, Any]:
     """
     rows = tags.to_pylist()
     before, after = ({(f.name, str(f.type)) for f in side.schema("tracks")} for side in pair)
-    names = ("before", "after", "added", "removed", "changed", "unchanged", *CHANGES)
+    names = ("before", "after", "added", "removed", "changed", "unchanged", *CHANGES, RETAGGED)
     return {
         "table": pair.after.root,
         "before": _side(pair.before),
@@ -52,6 +53,7 @@ def _side(snapshot: SnapshotReader) -> dict[str, Any]:
         "content_hash": manifest.run.content_hash,
         "ids": dataclasses.asdict(manifest.run.ids),
         "options": manifest.run.options,
+        "mixture": mixture_text(manifest.run),
     }
 
 
@@ -97,6 +99,7 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
         return [*lines, "- content: equal"]
     changed = [name for name, value in before["ids"].items() if after["ids"][name] != value]
     changed += ["options"] if before["options"] != after["options"] else []
+    lines += [f"- {name}: {side['mixture']}" for name, side in _named(found) if side["mixture"] is not None]
     lines.append(f"- ids and options that differ: {', '.join(changed) or 'none'}")
     for way in ("added", "removed"):
         if columns := found[f"columns_{way}"]:

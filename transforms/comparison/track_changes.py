@@ -14,10 +14,13 @@ from transforms.comparison.scores import UNIT
 from transforms.comparison.tag_changes import Compared
 from transforms.schemas.reports import DIFF_TRACKS
 
-LEDGER_COLUMNS = ("track_id", "uri", "status", "reason", "source_version", "source_sha256")
+LEDGER_COLUMNS = ("track_id", "uri", "status", "reason", "source_version", "source_sha256", "tagger_id")
 
 CHANGES = ("source", "outcome", "metadata", "tags", "scores")
 """What can differ in a track of both snapshots."""
+
+RETAGGED = "retagged"
+"""Count of the tracks that both snapshots tagged, with different taggers."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -91,7 +94,8 @@ class TrackCounts:
     """Numbers of tracks.
 
     Attributes:
-      changes: `before`, `after`, `added`, `removed`, `changed`, `unchanged`; `source` and so on of `CHANGES`.
+      changes: `before`, `after`, `added`, `removed`, `changed`, `unchanged`, `retagged`; `source` and so on of
+        `CHANGES`.
       outcomes: (status and reason before, status and reason after) -> tracks; None for tracks that a side lacks.
     """
 
@@ -126,6 +130,7 @@ def track_rows(
     changed = np.logical_or.reduce(list(kinds.values()))
     counts = {"before": was, "after": is_, "added": is_ & ~was, "removed": was & ~is_, "changed": changed}
     counts |= {"unchanged": both & ~changed, **kinds}
+    counts[RETAGGED] = ledgers.tagged(before) & ledgers.tagged(after) & differing(before, after, ("tagger_id",))
     totals = Counter({name: int(np.count_nonzero(mask)) for name, mask in counts.items()})
     columns = {
         "track_id": ledgers.tracks,

@@ -51,6 +51,7 @@ def _others(inventory: Inventory) -> Iterator[Removal]:
     yield from _launches(inventory)
     yield from _data(inventory)
     yield from _parts(inventory)
+    yield from _unpublished(inventory)
     yield from _lists(inventory)
     yield from _retired(inventory)
     yield from _unfinished(inventory)
@@ -123,6 +124,13 @@ def _parts(inventory: Inventory) -> Iterator[Removal]:
                 needs = lineage.of_bucket(bucket)
                 needed = readers.map(lambda file, needs=needs: needs.needs(file.info.url), old)
                 yield from (_removal("parts", file) for file, use in zip(old, needed, strict=True) if not use)
+
+
+def _unpublished(inventory: Inventory) -> Iterator[Removal]:
+    """Choices of runs with a budget, and what killed runs over a sample have left."""
+    for kind in ("choices", "samples"):
+        old = (file for file in known_files(inventory.root, kind) if file.is_older(inventory.old))
+        yield from (_removal(kind, file) for file in old)
 
 
 def _lists(inventory: Inventory) -> Iterator[Removal]:
@@ -209,7 +217,8 @@ def _remove(root: str, one: Removal) -> None:
 
 def _tidy(root: str, batch: Iterable[Removal]) -> None:
     """Removes the folders of runs, reports and lists that have become empty."""
-    folders = {one.path.rpartition("/")[0] for one in batch if one.kind in ("data", "lists", "reports")}
+    kinds = ("data", "lists", "reports", "choices", "samples")
+    folders = {one.path.rpartition("/")[0] for one in batch if one.kind in kinds}
     parents = {folder.rpartition("/")[0] for folder in folders if folder.count("/") > 1}
     for folder in (*sorted(folders), *sorted(parents)):
         storage.delete_empty_folder(storage.join(root, folder))

@@ -11,12 +11,15 @@ import pyarrow.compute as pc
 from transforms.aggregates.without_tracks import rows_without_tracks
 from transforms.audio.errors import SourceUnavailable
 from transforms.formats.parquet import CheckedFile
-from transforms.schemas.tables import TABLES
+from transforms.schemas.tables import LEDGER, TABLES
 from transforms.table.reader import SnapshotReader
-from transforms.table.snapshots import DataFile, Run, Snapshot
+from transforms.table.snapshots import DataFile, EarlierIds, Run, Snapshot
 from transforms.table.versions import TableError
 from transforms.tagging.bucket_files import write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
+
+_COUNTED = ["status", "reason", "tagger_id"]
+"""Columns of the ledger that the counts of a run depend on."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,13 +55,13 @@ def rewritten(reader: SnapshotReader, ids: frozenset[str], paths: frozenset[str]
     if strange := {file.table for file in run.files} - TABLES.keys():
         raise TableError(f"{reader.root}: snapshot {reader.manifest.number} has the table {min(strange)}: upgrade")
     originals = _new_originals(reader, wanted)
-    files, gone = dict[str, DataFile](), pa.table({"status": pa.array([], pa.string()), "reason": pa.array([], "str")})
+    files, gone = dict[str, DataFile](), LEDGER.empty_table().select(_COUNTED)
     for file in run.files:
         if file.path in paths:
             rows = read_whole(reader, file)
             kept = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=wanted)))
             if file.table == "ledger":
-                lost = rows.filter(pc.is_in(rows["track_id"], value_set=wanted)).select(["status", "reason"])
+                lost = rows.filter(pc.is_in(rows["track_id"], value_set=wanted)).select(_COUNTED)
                 gone = pa.concat_tables([gone, lost.replace_schema_metadata().cast(gone.schema)])
                 kept = _with_originals(kept, originals)
             files[file.path] = _write(reader, file, kept)
@@ -115,4 +118,12 @@ def _recounted(run: Run, gone: pa.Table) -> Run:
     lost |= {"catalog": gone.num_rows, "unavailable": gone["reason"].to_pylist().count(SourceUnavailable.reason)}
     counts: dict[str, Any] = {name: count - lost[name] for name, count in run.counts.items()}
     counted = None if run.counted is None else run.counted - gone.num_rows
-    return dataclasses.replace(run, counts=counts, reasons=dict(reasons), counted=counted)
+    earlier = tuple(_less(one, gone) for one in run.earlier)
+    return dataclasses.replace(run, counts=counts, reasons=dict(reasons), counted=counted, earlier=earlier)
+
+
+def _less(one: EarlierIds, gone: pa.Table) -> EarlierIds:
+    """What a mixed snapshot has of an earlier tagger, without the rows that were taken out."""
+    lost = Counter(gone.filter(pc.equal(gone["tagger_id"], one.ids.tagger_id))["status"].to_pylist())
+    rejected = lost.pop("rejected", 0)
+    return dataclasses.replace(one, tracks=one.tracks - lost.total(), rejected=one.rejected - rejected)

@@ -121,6 +121,7 @@ class Takedown:
             "part_files": dict(parts),
             "runs_removed": runs,
             "unfinished_removed": len(unfinished),
+            "choices_removed": self._forget_choices(),
             "receipts_removed": self._forget_receipts(),
             "reports_removed": self._forget_reports(),
         }
@@ -178,6 +179,16 @@ class Takedown:
             new = write_part(self._root, bucket, rows, embedding_id).removeprefix(start)
         storage.delete(url, beneath=self._root)
         return file.path, new
+
+    def _forget_choices(self) -> int:
+        """Removes the choices of runs with a budget, and what killed runs over a sample have left: both name tracks."""
+        removed = 0
+        for kind in ("choices", "samples"):
+            for file in list(known_files(self._root, kind)):
+                self._lease.check()
+                storage.delete(file.info.url, beneath=self._root)
+                removed += 1
+        return removed
 
     def _forget_receipts(self) -> int:
         """Removes receipts that name one of the tracks."""

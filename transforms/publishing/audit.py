@@ -8,7 +8,7 @@ from transforms.publishing.facts import RunFacts
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import GateResult, judge, refusal
 from transforms.schemas.tables import TABLES
-from transforms.table.snapshots import Run, read_snapshot
+from transforms.table.snapshots import DEFERRED, Run, read_snapshot
 
 
 class Refused(Exception):
@@ -56,7 +56,7 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
     return RunFacts(
         catalog=counts["catalog"],
         counted=run.counted,
-        outcomes={name: counts[name] for name in ("tagged", "carried", "rejected")},
+        outcomes={name: counts[name] for name in ("tagged", "carried", "rejected", DEFERRED) if name in counts},
         expected={"ledger": counts["catalog"], "tracks": kept, "embeddings": kept},
         written=written,
         wrong_files=_wrong_files(root, run, hashed=hashed),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from transforms.audio.errors import REASONS
 from transforms.formats.hashing import bucket_of
-from transforms.table.snapshots import Run
+from transforms.table.snapshots import DEFERRED, Run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,10 +54,11 @@ def bucket_problems(
         *_ledger_problems(tables["ledger"], bucket, buckets),
         *_key_problems(tables),
         *_embedding_problems(tables["embeddings"], run),
+        *_id_problems(tables, run),
         *_tag_row_problems(tables["track_tags"], tags, run.options),
     ]
     if not problems and _complete(run.options):
-        problems += _score_problems(tables, tags)
+        problems += _score_problems(tables, tags, run)
     for problem in problems:
         yield f"bucket {bucket}: {problem}"
 
@@ -75,7 +76,7 @@ def _ledger_problems(ledger: pa.Table, bucket: int, buckets: int) -> Iterator[st
     if strangers:
         yield f"ledger: {len(strangers)} tracks of other buckets, e.g. {strangers[0]!r}"
     for row in ledger.select(["track_id", "status", "reason"]).to_pylist():
-        if row["status"] not in ("tagged", "carried", "rejected"):
+        if row["status"] not in ("tagged", "carried", "rejected", DEFERRED):
             yield f"ledger: {row['track_id']!r} has status {row['status']!r}"
         elif (row["status"] == "rejected") != (row["reason"] is not None):
             yield f"ledger: {row['track_id']!r} is {row['status']} with reason {row['reason']!r}"
@@ -86,7 +87,8 @@ def _ledger_problems(ledger: pa.Table, bucket: int, buckets: int) -> Iterator[st
 def _key_problems(tables: dict[str, pa.Table]) -> Iterator[str]:
     """Conservation: tracks and embeddings contain each track that was not rejected exactly once, and no other."""
     ledger = tables["ledger"]
-    kept = sorted(ledger.filter(pc.not_equal(ledger["status"], "rejected"))["track_id"].to_pylist())
+    tagged = pc.is_in(ledger["status"], value_set=pa.array(["tagged", "carried"]))
+    kept = sorted(ledger.filter(tagged)["track_id"].to_pylist())
     for name in ("tracks", "embeddings"):
         ids = tables[name]["track_id"].to_pylist()
         if sorted(ids) != kept:
@@ -100,17 +102,31 @@ def _key_problems(tables: dict[str, pa.Table]) -> Iterator[str]:
 def _embedding_problems(embeddings: pa.Table, run: Run) -> Iterator[str]:
     if embeddings.num_rows == 0:
         return
-    lengths = pc.unique(pc.list_value_length(embeddings["embedding"])).to_pylist()
-    if len(lengths) != 1:
-        yield f"embeddings: different lengths {sorted(lengths)}"
+    for name in pc.unique(embeddings["embedding_id"]).to_pylist():
+        own = embeddings.filter(pc.equal(embeddings["embedding_id"], name))["embedding"]
+        lengths = pc.unique(pc.list_value_length(own)).to_pylist()
+        if len(lengths) != 1:
+            yield f"embeddings: different lengths {sorted(lengths)}"
     values = embeddings["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     if not np.isfinite(values).all():
         yield f"embeddings: {int((~np.isfinite(values)).sum())} values are not finite"
     elif not np.array_equal(values, values.astype(np.float16).astype(np.float32)):
         yield "embeddings: values are not rounded to float16 precision"
-    others = set(pc.unique(embeddings["embedding_id"]).to_pylist()) - {run.ids.embedding_id}
+    others = set(pc.unique(embeddings["embedding_id"]).to_pylist()) - {*run.embedding_ids}
     if others:
-        yield f"embeddings: made with {sorted(others)}, the snapshot says {run.ids.embedding_id}"
+        yield f"embeddings: made with {sorted(others)}, the snapshot says {', '.join(run.embedding_ids)}"
+
+
+def _id_problems(tables: dict[str, pa.Table], run: Run) -> Iterator[str]:
+    """Checks that the tables name the same ids for each track, and only those of the snapshot."""
+    ledger = tables["ledger"]
+    for name, column in (("tracks", "tagger_id"), ("embeddings", "embedding_id")):
+        places = pc.index_in(tables[name]["track_id"], value_set=ledger["track_id"].combine_chunks())
+        if wrong := pc.sum(pc.not_equal(ledger[column].take(places), tables[name][column])).as_py():
+            yield f"{name}: {wrong} tracks with another {column} than in the ledger"
+    known = {run.ids.tagger_id, *(one.ids.tagger_id for one in run.earlier)}
+    if others := set(pc.unique(ledger["tagger_id"]).to_pylist()) - known:
+        yield f"ledger: made with {sorted(others)}, the snapshot says {', '.join(sorted(known))}"
 
 
 def _tag_row_problems(track_tags: pa.Table, tags: CheckedTags, options: dict[str, Any]) -> Iterator[str]:
@@ -134,7 +150,7 @@ def _tag_row_problems(track_tags: pa.Table, tags: CheckedTags, options: dict[str
         yield f"track_tags: unknown sources {sorted(others)}"
 
 
-def _score_problems(tables: dict[str, pa.Table], tags: CheckedTags) -> Iterator[str]:
+def _score_problems(tables: dict[str, pa.Table], tags: CheckedTags, run: Run) -> Iterator[str]:
     """Checks for snapshots with all tags: one row per track and tag, parent >= child, positives follow thresholds."""
     tracks = tables["tracks"]["track_id"].to_pylist()
     rows = tables["track_tags"].sort_by([("category", "ascending"), ("tag", "ascending"), ("track_id", "ascending")])
@@ -148,10 +164,21 @@ def _score_problems(tables: dict[str, pa.Table], tags: CheckedTags) -> Iterator[
         below = int((scores[parent] < scores[child]).sum())
         if below:
             yield f"track_tags: {tags.ids[parent]} scores below its child {tags.ids[child]} in {below} tracks"
-    yield from _positive_problems(scores, positive, tags)
+    taggers = np.array(tables["tracks"]["tagger_id"].to_pylist())
+    for tagger, own in _tags_of_taggers(tags, run):
+        theirs = taggers == tagger
+        yield from _positive_problems(scores[:, theirs], positive[:, theirs], own)
     listed = [len(entry) for entry in tables["tracks"]["top_tags"].to_pylist()]
     if positive.sum(axis=0).tolist() != listed:
         yield "tracks: top_tags are not the positive tags of track_tags"
+
+
+def _tags_of_taggers(tags: CheckedTags, run: Run) -> Iterator[tuple[str, CheckedTags]]:
+    """Each tagger of the snapshot, and the tags with its thresholds."""
+    yield run.ids.tagger_id, tags
+    for one in run.earlier:
+        thresholds = np.array([one.thresholds.get(tag, np.nan) for tag in tags.ids], np.float32)
+        yield one.ids.tagger_id, dataclasses.replace(tags, thresholds=thresholds)
 
 
 def _is_complete(rows: pa.Table, tracks: list[str], tags: CheckedTags) -> bool:

@@ -25,7 +25,9 @@ class GroupCounts:
         self._in_groups: Counter[str] = Counter()
 
     def add_tracks(self, tracks: pa.Table) -> None:
-        """Counts the rows of a bucket's `tracks`."""
+        """Counts the rows of a bucket's `tracks`; without those of other taggers, if not all scores are published."""
+        if self._run.earlier and (self._run.options.get("min_score") or self._run.options.get("top_k") is not None):
+            tracks = tracks.filter(pc.equal(tracks["tagger_id"], self._run.ids.tagger_id))
         for name, key in GROUPED_BY.items():
             self._in_tracks[name] += len(tracks) - tracks[key].null_count
 

@@ -21,7 +21,7 @@ from transforms.schemas.tables import GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
 from transforms.table.content import has_content
 from transforms.table.layout import snapshot_path
 from transforms.table.reader import SnapshotReader
-from transforms.table.snapshots import DataFile, Ids, Snapshot
+from transforms.table.snapshots import DEFERRED, DataFile, Ids, Snapshot
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,9 +186,11 @@ def _row_problems(table: pa.Table, file: DataFile) -> Iterator[str]:
 def _count_problems(manifest: Snapshot, found: Counter[str]) -> Iterator[str]:
     """Conservation: the ledgers have as many rows as the run counted, and the counts add up."""
     counts = manifest.run.counts
-    for name in ("catalog", "tagged", "carried", "rejected"):
-        if counts[name] != found[name]:
-            yield f"{snapshot_path(manifest.number)}: counts {counts[name]} {name}, the ledger has {found[name]}"
-    total = counts["tagged"] + counts["carried"] + counts["rejected"]
+    outcomes = ("tagged", "carried", "rejected", DEFERRED)
+    for name in ("catalog", *outcomes):
+        if counts.get(name, 0) != found[name]:
+            yield f"{snapshot_path(manifest.number)}: counts {counts.get(name, 0)} {name}, the ledger has {found[name]}"
+    total = sum(counts.get(name, 0) for name in outcomes)
     if counts["catalog"] != total:
-        yield f"{snapshot_path(manifest.number)}: {counts['catalog']} ids but tagged + carried + rejected = {total}"
+        sums = "tagged + carried + rejected" + (f" + {DEFERRED}" if DEFERRED in counts else "")
+        yield f"{snapshot_path(manifest.number)}: {counts['catalog']} ids but {sums} = {total}"

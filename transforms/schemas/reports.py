@@ -72,10 +72,16 @@ DIFF_TRACKS = pa.schema(
         column("track_id", pa.string(), "Catalog key."),
         column("change", pa.string(), "`added`, `removed` or `changed`."),
         column(
-            "status_before", pa.string(), "`tagged` or `rejected` in snapshot A; null if it is added.", nullable=True
+            "status_before",
+            pa.string(),
+            "`tagged`, `rejected` or `deferred` in snapshot A; null if it is added.",
+            nullable=True,
         ),
         column(
-            "status_after", pa.string(), "`tagged` or `rejected` in snapshot B; null if it is removed.", nullable=True
+            "status_after",
+            pa.string(),
+            "`tagged`, `rejected` or `deferred` in snapshot B; null if it is removed.",
+            nullable=True,
         ),
         column("reason_before", pa.string(), "Why the track is rejected in snapshot A.", nullable=True),
         column("reason_after", pa.string(), "Why the track is rejected in snapshot B.", nullable=True),

@@ -6,6 +6,10 @@ from transforms.schemas.columns import column
 
 SCHEMA_VERSION = 1
 
+MIXED_SCHEMA_VERSION = 2
+"""Version in the manifest of a snapshot that has rows of two taggers, or tracks that wait for a later run. Programs
+that would take its rows for those of one tagger refuse it. Data files keep `SCHEMA_VERSION`."""
+
 
 TAG_SCORE = pa.struct([pa.field("tag", pa.string(), nullable=False), pa.field("score", pa.float32(), nullable=False)])
 
@@ -96,7 +100,10 @@ LEDGER = pa.schema(
         column("track_id", pa.string(), "Catalog key. Every id of the catalog has exactly one row."),
         column("uri", pa.string(), "Audio file, as written in the catalog."),
         column(
-            "status", pa.string(), "`tagged`, `carried` (carried over unchanged from the last snapshot) or `rejected`."
+            "status",
+            pa.string(),
+            "`tagged`, `carried` (carried over from the last snapshot), `rejected`, or `deferred` (not reached within "
+            "`--max-core-hours`; no other table has the track).",
         ),
         column("reason", pa.string(), "Why the track was rejected; see the list of reasons.", nullable=True),
         column(
@@ -127,7 +134,7 @@ LEDGER = pa.schema(
         column("feature_id", pa.string(), "Hash of the feature spec and of the extractor's version."),
         column("embedding_id", pa.string(), "Hash of feature spec, trunk and pooling."),
         column("tagger_id", pa.string(), "Hash of the embedding, heads, calibration, thresholds and taxonomy."),
-        column("run_id", pa.string(), "Run that last extracted this track."),
+        column("run_id", pa.string(), "Run that last extracted this track; empty for a deferred track."),
     ]
 )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transforms.schemas.tables import TABLES
 from transforms.storage.scratch import open_scratch
+from transforms.table.mixture import EVERY, is_mixed_table, split_views
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
@@ -81,7 +82,11 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
 def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
     for name in TABLES:
         files = [_name(snapshot, file) for file in snapshot.manifest.files(name)] if snapshot else []
-        yield duckdb_view(name, files, prefix=prefix)
+        if snapshot is not None and is_mixed_table(name, snapshot.manifest.run):
+            yield duckdb_view(name, files, view=EVERY, prefix=prefix)
+            yield from split_views(snapshot.manifest.run, prefix)
+        else:
+            yield duckdb_view(name, files, prefix=prefix)
     yield tag_ids_view(prefix)
 
 
@@ -92,7 +97,8 @@ def other_snapshots(sql: str) -> tuple[bool, list[int]]:
     (False, [3, 12])
     """
     names = without_texts(sql).lower()
-    numbers = re.findall(rf"\bsnapshot_([1-9][0-9]*)_(?:{'|'.join((*TABLES, TAG_IDS))})\b", names)
+    views = "|".join([*TABLES, TAG_IDS, EVERY, r"embeddings_\w+"])
+    numbers = re.findall(rf"\bsnapshot_([1-9][0-9]*)_(?:{views})\b", names)
     return "previous_" in names, sorted(set(map(int, numbers)))
 
 

@@ -35,6 +35,9 @@ from transforms.table.versions import TableError, read_table_metadata
 TRACK_ID = "track_id"
 BATCH_ROWS = 65_536
 
+EVERY_EMBEDDING = "every"
+"""Given as `embedding_id`, asks for rows of all embeddings of a mixed snapshot."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class SnapshotReader:
@@ -100,10 +103,13 @@ class SnapshotReader:
           track_ids: read only the rows of these tracks. Only files of their buckets are opened, and row groups are
             skipped by their statistics.
           bucket: read only the rows of this bucket, 0 to `buckets` - 1.
-          embedding_id: the embedding that the caller needs; a snapshot with another one is refused.
+          embedding_id: the embedding that the caller needs. A snapshot without it is refused. Of a mixed snapshot,
+            which has several, only its rows are read. `embeddings` of a mixed snapshot are not read without it;
+            `EVERY_EMBEDDING` asks for all.
 
         Raises:
-          TableError: no such table, column or bucket, or the snapshot has another `embedding_id`.
+          TableError: no such table, column or bucket, the snapshot does not have this `embedding_id`, or it has several
+            and none is named.
           storage.StorageError: a file is missing, unreadable or damaged.
         """
         batches = list(self.batches(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id))
@@ -129,16 +135,15 @@ class SnapshotReader:
         files = self._of(name)
         if bucket is not None and not 0 <= bucket < self.buckets:
             raise TableError(f"{self.root}: no bucket {bucket}; buckets are 0 to {self.buckets - 1}")
-        if embedding_id is not None:
-            self._check_embedding(name, embedding_id)
+        only = self._only_embedding(name, embedding_id)
         wanted = None if track_ids is None else self._by_bucket(name, track_ids)
         for file in files:
             if bucket is not None and file.bucket != bucket:
                 continue
             if wanted is None:
-                yield from self._read(file, columns, None)
+                yield from self._read(file, columns, None, only)
             elif file.bucket in wanted:
-                yield from self._read(file, columns, wanted[file.bucket])
+                yield from self._read(file, columns, wanted[file.bucket], only)
 
     def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[CheckedFile]:
         return open_parquet(self.url(file), open_file=lambda _: self.open(file))
@@ -165,10 +170,24 @@ class SnapshotReader:
                     f"columns are {', '.join(schema.names)}"
                 )
 
-    def _check_embedding(self, name: str, embedding_id: str) -> None:
+    def _only_embedding(self, name: str, embedding_id: str | None) -> str | None:
+        """The embedding to whose rows a read is limited; None if it gets all rows."""
+        own = self.manifest.run.embedding_ids
+        if embedding_id is None:
+            if name == "embeddings" and len(own) > 1:
+                raise TableError(
+                    f"{self.root}: snapshot {self.manifest.number} has embeddings {' and '.join(own)}, which are not "
+                    "comparable: name one of them as embedding_id"
+                )
+            return None
         self._check_columns(name, TABLES[name], ["embedding_id"])
-        if (own := self.manifest.run.ids.embedding_id) != embedding_id:
-            raise TableError(f"{self.root}: snapshot {self.manifest.number} has embeddings {own}, not {embedding_id}")
+        if embedding_id == EVERY_EMBEDDING:
+            return None
+        if embedding_id not in own:
+            raise TableError(
+                f"{self.root}: snapshot {self.manifest.number} has embeddings {' and '.join(own)}, not {embedding_id}"
+            )
+        return embedding_id if len(own) > 1 else None
 
     def _by_bucket(self, name: str, track_ids: Iterable[str]) -> Mapping[int, list[str]]:
         """Bucket -> sorted ids of the given tracks that are assigned to it."""
@@ -183,19 +202,26 @@ class SnapshotReader:
         return buckets
 
     def _read(
-        self, file: DataFile, columns: Sequence[str] | None, track_ids: Sequence[str] | None
+        self,
+        file: DataFile,
+        columns: Sequence[str] | None,
+        track_ids: Sequence[str] | None,
+        embedding_id: str | None = None,
     ) -> Iterator[pa.RecordBatch]:
         with self._parquet(file) as parquet:
             self._check_columns(file.table, parquet.schema_arrow, columns)
             names = parquet.schema_arrow.names if columns is None else list(columns)
             groups = range(parquet.num_row_groups) if track_ids is None else parquet.groups_with(TRACK_ID, track_ids)
-            read = names if track_ids is None else [TRACK_ID, *names]
+            keys = ([] if track_ids is None else [TRACK_ID]) + ([] if embedding_id is None else ["embedding_id"])
+            read = [*keys, *names] if keys else names
             wanted = pa.array(track_ids or (), pa.string())
             # One row group per call, because a call fetches the columns of all its groups before the first batch.
             for group in groups:
                 for batch in parquet.iter_batches(BATCH_ROWS, [group], read, use_threads=False):
                     if track_ids is not None:
                         batch = batch.filter(pc.is_in(batch[TRACK_ID], value_set=wanted))
+                    if embedding_id is not None:
+                        batch = batch.filter(pc.equal(batch["embedding_id"], embedding_id))
                     if batch.num_rows:
                         yield batch.select(names).replace_schema_metadata()
 

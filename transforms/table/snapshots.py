@@ -7,12 +7,16 @@ from transforms import storage
 from transforms.formats.hashing import combine, digest
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record
-from transforms.schemas.tables import GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
+from transforms.schemas.tables import GROUPED_BY, MIXED_SCHEMA_VERSION, PER_BUCKET, SCHEMA_VERSION
 from transforms.table.layout import snapshot_path
 from transforms.table.versions import TableError, check_version, is_sealed
 
 COUNTS = ("catalog", "tagged", "carried", "rejected", "unavailable", "decoded", "reused")
 """Counts of a run, in the order in which they are printed."""
+
+DEFERRED, POSTPONED = "deferred", "postponed"
+"""Further counts of a run with a budget. `deferred`: tracks without an outcome, which no run has reached. `postponed`:
+these, and the tracks that keep an outcome of the last snapshot until a later run replaces it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,28 @@ class Ids:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EarlierIds:
+    """Rows of earlier runs that a run kept as they were, because it did not reach their tracks within its budget.
+
+    Attributes:
+      ids: what the rows were computed with.
+      tracks: number of their tracks with tags.
+      rejected: number of their rejected tracks.
+      thresholds: tag -> threshold of that tagger; the table `taxonomy` has those of the run's own.
+    """
+
+    ids: Ids
+    tracks: int
+    rejected: int
+    thresholds: dict[str, float]
+
+    @classmethod
+    def from_json(cls, obj: dict[str, Any]) -> Self:
+        """The rows that `dataclasses.asdict` described."""
+        return cls(**obj | {"ids": Ids(**obj["ids"])})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
     """The manifest of a finished run, stored at `runs/<run_id>.json`: everything that `publish` needs.
 
@@ -87,6 +113,7 @@ class Run:
       purged: takedowns that rewrote the snapshot: name -> `tracks` that were taken out, and `when`.
       licences: licences of the networks as the bundle states them, as `name: licence`. Empty for runs of earlier
         versions.
+      earlier: what other ids the rows have, the most tracks first; empty if all rows have `ids`.
     """
 
     run_id: str
@@ -108,6 +135,18 @@ class Run:
     rollback_reason: str | None = None
     purged: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     licences: tuple[str, ...] = ()
+    earlier: tuple[EarlierIds, ...] = ()
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether rows have other ids than `ids`, or tracks wait for a later run: earlier versions misread both."""
+        return bool(self.earlier or self.counts.get(DEFERRED))
+
+    @property
+    def embedding_ids(self) -> tuple[str, ...]:
+        """Ids of the embeddings that the snapshot has, that of the run first."""
+        kept = (one.ids.embedding_id for one in self.earlier if one.tracks)
+        return tuple(dict.fromkeys((self.ids.embedding_id, *kept)))
 
     @property
     def content_hash(self) -> str:
@@ -118,7 +157,7 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """The run as a JSON object. Tags of artists and albums are in a field of their own, unknown to version 0.1."""
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": MIXED_SCHEMA_VERSION if self.is_mixed else SCHEMA_VERSION,
             "content_hash": self.content_hash,
             **dataclasses.asdict(self),
             "files": [file.to_json() for file in self.files if file.table not in GROUPED_BY],
@@ -134,10 +173,10 @@ class Run:
           TableError: written by another schema version.
           ValueError: the run's id or the path of a file is not a plain name, or a count is missing.
         """
-        if obj["schema_version"] != SCHEMA_VERSION:
+        if obj["schema_version"] not in (SCHEMA_VERSION, MIXED_SCHEMA_VERSION):
             raise TableError(
-                f"schema version {obj['schema_version']} cannot be read, because this version reads {SCHEMA_VERSION}: "
-                "upgrade catalog-tagger"
+                f"schema version {obj['schema_version']} cannot be read, because this version reads {SCHEMA_VERSION} "
+                f"and {MIXED_SCHEMA_VERSION}: upgrade catalog-tagger"
             )
         inner_path(obj["run_id"])
         if missing := [name for name in COUNTS if name not in obj["counts"]]:
@@ -147,8 +186,11 @@ class Run:
         checksums = obj.get("checksums", {})
         listed = (*obj["files"], *obj.get("group_files", ()))
         files = tuple(DataFile(**file, checksums=checksums.get(file["path"], "")) for file in listed)
-        overrides = tuple(obj.get("overrides", ()))
-        others = {"overrides": overrides, "licences": tuple(obj.get("licences", ()))}
+        others = {
+            "overrides": tuple(obj.get("overrides", ())),
+            "licences": tuple(obj.get("licences", ())),
+            "earlier": tuple(map(EarlierIds.from_json, obj.get("earlier", ()))),
+        }
         return cls(**fields | others | {"ids": Ids(**obj["ids"]), "files": files})
 
 

@@ -3,13 +3,15 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
 from transforms import storage
 from transforms.schemas.tables import LATER_COLUMNS, TABLES
+from transforms.table.mixture import EVERY, embedding_view, is_mixed_table, refusal_text, split_views
 from transforms.table.reader import SnapshotReader
+from transforms.table.snapshots import DataFile, Run
 
 ROOT_VARIABLE = "table_root"
 """DuckDB's variable with the folder of a table, for the views of `current.sql`."""
@@ -43,11 +45,14 @@ _UNDER_ROOT = f"regexp_replace(coalesce(getvariable('{ROOT_VARIABLE}') || '/', '
 """A relative path of DuckDB under the folder that the variable names; without it, under the working folder."""
 
 
-def duckdb_view(name: str, files: Sequence[str], *, prefix: str = "", relative: bool = False) -> str:
+def duckdb_view(
+    name: str, files: Sequence[str], *, view: str | None = None, prefix: str = "", relative: bool = False
+) -> str:
     """The statement that creates the view of a table. Without files, it becomes an empty view with the same columns.
 
     Args:
       name: the table.
+      view: the view's name; None: that of the table.
       files: paths of its files. Those of earlier versions may lack columns, which the view has with nulls.
       prefix: beginning of the view's name.
       relative: whether the paths are relative to the root of the table, which the variable `ROOT_VARIABLE` can name.
@@ -56,7 +61,7 @@ def duckdb_view(name: str, files: Sequence[str], *, prefix: str = "", relative: 
     missing = ", ".join(
         f"NULL::{duckdb_type(field.type)} AS {field.name}" for field in TABLES[name] if not files or field.name in later
     )
-    start = f"CREATE OR REPLACE VIEW {prefix}{name} AS SELECT"
+    start = f"CREATE OR REPLACE VIEW {prefix}{view or name} AS SELECT"
     if not files:
         return f"{start} {missing} WHERE false;"
     listed = "[\n  " + ",\n  ".join(quoted(file) for file in files) + "\n]"
@@ -107,9 +112,7 @@ def duckdb_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
             "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
-    for name in TABLES:
-        lines.append(duckdb_view(name, [_in_brackets(file) for file in snapshot.files(name)], prefix=prefix))
-    lines.append(tag_ids_view(prefix))
+    lines += _duckdb_views(snapshot, lambda file: _in_brackets(snapshot.url(file)), prefix)
     return "\n".join(lines) + "\n"
 
 
@@ -125,10 +128,20 @@ def current_statements(snapshot: SnapshotReader) -> str:
         "-- DuckDB does not verify the checksums of Parquet pages, as far as we know. To check all bytes first: "
         f"catalog-tagger verify FOLDER --snapshot {manifest.number}",
     ]
-    for name in TABLES:
-        lines.append(duckdb_view(name, [file.path for file in manifest.files(name)], relative=True))
-    lines.append(tag_ids_view())
+    lines += _duckdb_views(snapshot, lambda file: file.path, relative=True)
     return "\n".join(lines) + "\n"
+
+
+def _duckdb_views(
+    snapshot: SnapshotReader, name_of: Callable[[DataFile], str], prefix: str = "", *, relative: bool = False
+) -> Iterator[str]:
+    run = snapshot.manifest.run
+    for name in TABLES:
+        mixed = is_mixed_table(name, run)
+        files = [name_of(file) for file in snapshot.manifest.files(name)]
+        yield duckdb_view(name, files, view=EVERY if mixed else None, prefix=prefix, relative=relative)
+        yield from split_views(run, prefix) if mixed else ()
+    yield tag_ids_view(prefix)
 
 
 def bigquery_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
@@ -149,10 +162,14 @@ def bigquery_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
         _check(snapshot),
         "-- Names have no dataset: run with a default dataset, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
     ]
+    run = snapshot.manifest.run
     for name in TABLES:
+        if is_mixed_table(name, run):
+            lines.append(f"-- {refusal_text(run, prefix)}".partition(": use ")[0] + ": add WHERE embedding_id = '...'")
+            lines.append(f"DROP EXTERNAL TABLE IF EXISTS {prefix}{name};")
         if snapshot.files(name):
             manifest = storage.join(snapshot.root, manifest_path(snapshot.manifest.number, name))
-            lines.append(_external_table(prefix + name, manifest))
+            lines.append(_external_table(prefix + (EVERY if is_mixed_table(name, run) else name), manifest))
         else:
             lines.append(f"-- {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
@@ -186,10 +203,23 @@ def spark_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
         files = snapshot.files(name)
         if files:
             listed = ",\n    ".join(json.dumps(_escaped(file)) for file in files)
-            lines.append(f"tables.parquet(\n    {listed},\n).createOrReplaceTempView({json.dumps(prefix + name)})")
+            lines.append(f"tables.parquet(\n    {listed},\n)" + _spark_views(snapshot.manifest.run, prefix, name))
         else:
             lines.append(f"# {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
+
+
+def _spark_views(run: Run, prefix: str, name: str) -> str:
+    """The calls that give a data frame its name, or its names if its rows are not comparable."""
+    if not is_mixed_table(name, run):
+        return f".createOrReplaceTempView({json.dumps(prefix + name)})"
+    every = json.dumps(prefix + EVERY)
+    lines = [f".createOrReplaceTempView({every})", f"# {refusal_text(run, prefix)}"]
+    for one in run.embedding_ids:
+        chosen = json.dumps(f"embedding_id = '{one}'")
+        view = json.dumps(prefix + embedding_view(one))
+        lines.append(f"spark.table({every}).where({chosen}).createOrReplaceTempView({view})")
+    return "\n".join([*lines, f"spark.catalog.dropTempView({json.dumps(prefix + name)})"])
 
 
 def _escaped(path: str) -> str:

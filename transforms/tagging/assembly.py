@@ -14,6 +14,7 @@ from transforms.fusion.pooling import MODEL, ORIGINS, FusedScores, fuse
 from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.fusion import EXPERTS_TYPE, FUSED_COLUMNS, SAID, SAID_ID
 from transforms.schemas.tables import EMBEDDINGS, FACT_NAMES, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
+from transforms.table.snapshots import DEFERRED
 from transforms.tagging.tagger import Tagger
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -77,7 +78,7 @@ class ScoredTracks(NamedTuple):
 
 def score_bucket(rows: pa.Table, outcomes: pa.Table, tagger: Tagger, policy: Policy | None = None) -> ScoredTracks:
     """Scores the tracks of a bucket, see `assemble_bucket`. With a policy, the rows say what sources say."""
-    embedded = pc.is_null(outcomes["reason"])
+    embedded = pc.is_valid(outcomes["embedding"])
     kept_rows, kept = rows.filter(embedded), outcomes.filter(embedded)
     own = np.round(_score(kept["embedding"], tagger), 4)
     fused = None if policy is None else fuse(own, kept_rows, policy, tagger.taxonomy)
@@ -123,11 +124,16 @@ def _score(embeddings: pa.ChunkedArray, tagger: Tagger) -> np.ndarray:
 
 
 def _tracks(rows: pa.Table, kept: pa.Table, scores: np.ndarray, positives: np.ndarray, tagger: Tagger) -> pa.Table:
+    facts = {name: kept[name] for name in FACT_NAMES}
+    facts["top_tags"] = _top_tags(scores, positives, [tag.id for tag in tagger.taxonomy.tags])
+    facts["tagger_id"] = pa.array([tagger.tagger_id] * rows.num_rows, pa.string())
+    return rows_of_tracks(rows, facts)
+
+
+def rows_of_tracks(rows: pa.Table, facts: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
+    """Rows of `tracks` from catalog rows, and from the columns that are not in the catalog."""
     further = [name for name in rows.column_names if name not in NOT_PUBLISHED and name not in METADATA]
-    columns = {name: rows[name] for name in ("track_id", *METADATA)}
-    columns |= {name: kept[name] for name in FACT_NAMES}
-    columns["top_tags"] = _top_tags(scores, positives, [tag.id for tag in tagger.taxonomy.tags])
-    columns["tagger_id"] = pa.array([tagger.tagger_id] * rows.num_rows, pa.string())
+    columns = {name: rows[name] for name in ("track_id", *METADATA)} | dict(facts)
     schema = pa.schema([*TRACKS, *(pa.field(name, rows.schema.field(name).type) for name in further)])
     return pa.table([*columns.values(), *(rows[name] for name in further)], names=schema.names).cast(schema)
 
@@ -229,9 +235,9 @@ def _expert_weights(rows: pa.Table, taxonomy: Taxonomy) -> dict[int, np.ndarray]
 
 
 def _ledger(rows: pa.Table, outcomes: pa.Table, duplicates: dict[str, str], tagger: Tagger, run_id: str) -> pa.Table:
-    status = pc.if_else(
-        pc.is_valid(outcomes["reason"]), "rejected", pc.if_else(outcomes["carried"], "carried", "tagged")
-    )
+    found = pc.or_(pc.is_valid(outcomes["embedding"]), pc.is_valid(outcomes["kept_embedding_id"]))
+    status = pc.if_else(found, pc.if_else(outcomes["carried"], "carried", "tagged"), DEFERRED)
+    status = pc.if_else(pc.is_valid(outcomes["reason"]), "rejected", status)
     columns = {
         "track_id": rows["track_id"],
         "uri": rows["uri"],
@@ -240,7 +246,7 @@ def _ledger(rows: pa.Table, outcomes: pa.Table, duplicates: dict[str, str], tagg
         "duplicate_of": pa.array([duplicates.get(i) for i in rows["track_id"].to_pylist()], pa.string()),
         **{name: outcomes[name] for name in ("source_version", "source_bytes", "source_sha256", "decoded_fraction")},
         **{
-            name: pa.repeat(getattr(tagger, name), rows.num_rows)
+            name: pc.fill_null(outcomes[f"kept_{name}"], getattr(tagger, name))
             for name in ("feature_id", "embedding_id", "tagger_id")
         },
         "run_id": pc.fill_null(outcomes["run_id"], run_id),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 
 import pyarrow as pa
 
@@ -13,23 +14,37 @@ from transforms.formats.parquet import parquet_bytes
 from transforms.schemas.tables import PER_BUCKET
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
+from transforms.tagging.kept_rows import KeptIds, kept_ids
 from transforms.tagging.outcomes import PriorOutcomes, added_tracks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BucketReport:
-    """Files and counts of one assembled bucket; `added` is the number of tracks that the parent snapshot lacks."""
+    """Files and counts of one assembled bucket.
+
+    Attributes:
+      added: number of tracks that the parent snapshot lacks.
+      kept: rows that the bucket has under other ids than those of the run.
+    """
 
     files: tuple[DataFile, ...]
     counts: dict[str, int]
     reasons: dict[str, int]
     added: int
+    kept: tuple[KeptIds, ...] = ()
 
 
-def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table], run_id: str) -> BucketReport:
+def write_bucket(
+    known: PriorOutcomes,
+    bucket: int,
+    tables: dict[str, pa.Table],
+    run_id: str,
+    postponed: Mapping[str, int] | None = None,
+) -> BucketReport:
     """Writes each table of the bucket under the run's folder and counts the ledger's rows.
 
-    Counts: `catalog`, one per status, `unavailable` (part of the rejected), `fresh` (outcomes newer than the parent).
+    Counts: `catalog`, one per status, `unavailable` (part of the rejected), `fresh` (outcomes newer than the parent),
+    and those of `postponed_counts`, if they are given.
     """
     files = tuple(write_table_file(known, bucket, name, table, run_id) for name, table in tables.items())
     ledger = tables["ledger"]
@@ -37,8 +52,10 @@ def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table],
     reasons = Counter(reason for reason in ledger["reason"].to_pylist() if reason)
     counts |= {"catalog": ledger.num_rows, "unavailable": reasons[SourceUnavailable.reason]}
     counts["fresh"] = ledger["run_id"].to_pylist().count(run_id)
+    counts |= postponed or {}
     added = added_tracks(known, bucket, ledger)
-    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons), added=added)
+    kept = kept_ids(ledger, known.ids)
+    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons), added=added, kept=kept)
 
 
 def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
@@ -47,7 +64,7 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
     sha256 = sha256_hex(data)
     folder = f"data/run={run_id}" + (f"/bucket={bucket:04d}" if bucket >= 0 else "")
     path = f"{folder}/{name}-{sha256[:16]}.parquet"
-    _keep(storage.join(known.root, path), data)
+    _keep(storage.join(known.written_to, path), data)
     return DataFile(
         table=name,
         path=path,

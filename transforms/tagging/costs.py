@@ -50,6 +50,10 @@ class UnitCosts:
     snapshots: tuple[int, ...] = ()
     sampled: int = 0
 
+    def filled_by(self, sample: "UnitCosts") -> "UnitCosts":
+        """These costs, with those of a sample where they are not known."""
+        return dataclasses.replace(self.with_sample(sample), core_seconds={**sample.core_seconds, **self.core_seconds})
+
     def with_sample(self, sample: "UnitCosts") -> "UnitCosts":
         """These costs, with the processor time of a sample, and its sizes where these are not known."""
         sizes = {

@@ -109,6 +109,13 @@ class BucketExaminer:
         removed = Evidence(tracks={REMOVED: tuple(gone.take(pc.sort_indices(gone)[:OFFENDERS]).to_pylist())})
         return removed + Evidence(drift=self._drift(bucket, earlier, ledger, tagged, scores))
 
+    def _kept(self, ledger: pa.Table) -> pa.Array:
+        """Tracks that keep tags of another tagger. They are compared on neither side: their tags are not new."""
+        if "embedding_id" not in ledger.column_names:
+            return pa.array([], pa.string())
+        others = pc.not_equal(ledger["embedding_id"], self.known.ids.embedding_id)
+        return ledger["track_id"].filter(others).combine_chunks()
+
     def _drift(
         self, bucket: int, earlier: pa.Table, ledger: pa.Table, tagged: pa.Array, scores: TagScores
     ) -> TagDrift | None:
@@ -117,6 +124,8 @@ class BucketExaminer:
             return None
         before = _tagged(earlier)
         old = read_scores(parent, bucket, self._tags, before, is_earlier=True)
+        if len(kept := self._kept(ledger)):
+            (before, old), (tagged, scores) = _without(kept, before, old), _without(kept, tagged, scores)
         names = [self._tags.ids[place] for place in self._common]
         return measure_drift(
             names, self._of_common(old), self._of_common(scores), _unchanged(earlier, before, ledger, tagged)
@@ -129,8 +138,16 @@ class BucketExaminer:
 
 
 def _tagged(ledger: pa.Table) -> pa.Array:
-    """Ids of the tracks that were not rejected."""
-    return ledger["track_id"].filter(pc.not_equal(ledger["status"], "rejected")).combine_chunks()
+    """Ids of the tracks that have tags."""
+    tagged = pc.is_in(ledger["status"], value_set=pa.array(["tagged", "carried"]))
+    return ledger["track_id"].filter(tagged).combine_chunks()
+
+
+def _without(kept: pa.Array, tracks: pa.Array, scores: TagScores) -> tuple[pa.Array, TagScores]:
+    """Tracks and their scores without those that are kept."""
+    own = pc.invert(pc.is_in(tracks, value_set=kept))
+    mask = own.to_numpy(zero_copy_only=False)
+    return tracks.filter(own), TagScores(scores=scores.scores[:, mask], positive=scores.positive[:, mask])
 
 
 def _rejects(ledger: pa.Table) -> Evidence:

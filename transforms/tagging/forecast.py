@@ -10,20 +10,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.schemas.fusion import FUSION_ID, SAID_ID
-from transforms.tagging.outcomes import MISSING, PriorOutcomes, Unsettled
+from transforms.table.snapshots import DEFERRED, Run
+from transforms.tagging.outcomes import KEPT_IDS, MISSING, PriorOutcomes, Unsettled
 
-CAUSES = ("new", "source", "features", "due", "remembered", "trunk", "taxonomy", "heads", "fusion", "unchanged")
+CAUSES = (
+    "new",
+    "deferred",
+    "source",
+    "features",
+    "due",
+    "remembered",
+    "trunk",
+    "taxonomy",
+    "heads",
+    "fusion",
+    "unchanged",
+)
 """Why a run treats a track as it does. A track counts for the first cause that applies, in this order. The counters of
 the stage `plan` have these names and their meanings."""
 
-ACTIONS = ("extract", "reuse", "carry", "remember")
+ACTIONS = ("extract", "reuse", "carry", "remember", "defer")
 """What a run does with a track; the counters of the stage `plan` have the meanings."""
 
 LISTED_BYTES = "_listed_bytes"
 """Column of catalog rows that are only planned: size of the source in the listing of its folder."""
 
 _LEDGER = ("track_id", "source_version", "reason", "source_bytes")
-_FACTS = ("listed", "same", "rejected", "due", "fused")
+_IDS = ("feature_id", "embedding_id", "taxonomy_id", "tagger_id")
+_FACTS = ("listed", "same", "rejected", "due", "deferred", "fused")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -77,6 +91,7 @@ class Forecast:
         return {
             "catalog": self.catalog,
             "new": self.causes["new"],
+            "deferred": self.causes["deferred"],
             "changed": self.causes["source"],
             "stale": {name: self.causes[name] for name in stale},
             "unchanged": self.causes["unchanged"],
@@ -96,7 +111,7 @@ def forecast_bucket(known: PriorOutcomes, bucket: int, rows: pa.Table, left: Uns
       left: the decision, see `unsettled`.
     """
     earlier = _earlier(known, bucket, rows)
-    found = Forecast(causes=_causes(known, earlier), actions=_actions(left))
+    found = Forecast(causes=_causes(earlier), actions=_actions(left))
     sizes = _sizes(rows, earlier).filter(pc.is_in(rows["track_id"], value_set=left.rows["track_id"].combine_chunks()))
     found.sized = len(sizes) - sizes.null_count
     found.read_bytes = pc.sum(sizes).as_py() or 0
@@ -111,6 +126,7 @@ def _actions(left: Unsettled) -> Counter[str]:
     )
     return Counter(
         extract=left.rows.num_rows,
+        defer=left.postponed.num_rows,
         reuse=int((~carried).sum()),
         carry=int((carried & ~rejected).sum()),
         remember=int((carried & rejected).sum()),
@@ -118,15 +134,17 @@ def _actions(left: Unsettled) -> Counter[str]:
 
 
 def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
-    """Facts of each row's track in the parent snapshot: `listed`, `same` (source), `rejected`, `due`, `fused` (what
-    sources say about it is other than now), `bytes`.
+    """Facts of each row's track in the parent snapshot.
+
+    Columns: `listed`, `same` (source), `rejected`, `due`, `deferred`, `fused` (what sources say about it is other than
+    now), `bytes`, and whether its ids differ, by their names.
     """
     none = pa.nulls(rows.num_rows, pa.int64())
     if known.snapshot is None:
         never = pa.array(np.zeros(rows.num_rows, bool))
-        return pa.table({**dict.fromkeys(_FACTS, never), "bytes": none})
+        return pa.table({**dict.fromkeys((*_FACTS, *_IDS), never), "bytes": none})
     fused = [FUSION_ID] if known.snapshot.manifest.run.fusion else []
-    ledger = known.snapshot.scan("ledger", [*_LEDGER, *fused], bucket=bucket)
+    ledger = known.snapshot.scan("ledger", [*_LEDGER, *fused, *known.row_columns], bucket=bucket)
     place = pc.index_in(rows["track_id"], value_set=ledger["track_id"].combine_chunks())
     own = ledger.take(place)
     due = pc.is_valid(own["reason"]) if known.retry_rejects else known.due(own)
@@ -138,6 +156,7 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
             "due": pc.fill_null(due, False),
             "fused": _other_fusion(rows, own),
             "bytes": own["source_bytes"].cast(pa.int64()),
+            **_differences(known, known.snapshot.manifest.run, own),
         }
     )
 
@@ -151,15 +170,24 @@ def _other_fusion(rows: pa.Table, earlier: pa.Table) -> pa.ChunkedArray:
     return pc.not_equal(now, before)
 
 
-def _causes(known: PriorOutcomes, earlier: pa.Table) -> Counter[str]:
-    listed, same, rejected, due, fused = (earlier[name].to_numpy().astype(bool) for name in _FACTS)
-    before = None if known.snapshot is None else known.snapshot.manifest.run.ids
-    other = {
-        name: np.full(len(listed), before is not None and getattr(before, name) != getattr(known.ids, name))
-        for name in ("feature_id", "embedding_id", "taxonomy_id", "tagger_id")
-    }
+def _differences(known: PriorOutcomes, run: Run, own: pa.Table) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """Which ids of the rows of a ledger differ from those of the run to come, and which tracks were deferred."""
+    whole = {name: getattr(run.ids, name) != getattr(known.ids, name) for name in _IDS}
+    found = {name: pa.array(np.full(own.num_rows, differs)) for name, differs in whole.items()}
+    found["deferred"] = pa.array(np.zeros(own.num_rows, bool))
+    if run.is_mixed:  # kept rows have the taxonomy of the snapshot's own tagger, see `require_one_taxonomy`
+        for name in KEPT_IDS:
+            found[name] = pc.fill_null(pc.not_equal(own[name], getattr(known.ids, name)), False)
+        found["deferred"] = pc.fill_null(pc.equal(own["status"], DEFERRED), False)
+    return found
+
+
+def _causes(earlier: pa.Table) -> Counter[str]:
+    listed, same, rejected, due, deferred, fused = (earlier[name].to_numpy().astype(bool) for name in _FACTS)
+    other = {name: earlier[name].to_numpy().astype(bool) for name in _IDS}
     conditions = {
         "new": ~listed,
+        "deferred": deferred,
         "source": ~same,
         "features": other["feature_id"],
         "due": rejected & due,

@@ -12,22 +12,32 @@ from transforms.extraction.kill_history import KILLED, last_run
 from transforms.formats.arrow import group_numbers
 from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.reader import SnapshotReader, open_snapshot
-from transforms.table.snapshots import Ids
+from transforms.table.sampling import SampledSnapshot, TrackSample
+from transforms.table.snapshots import DEFERRED, Ids
+from transforms.tagging.choice import ChosenTracks
 from transforms.tagging.part_files import Promised, read_parts
 
 MISSING = "missing"
 """Source version of a file that is not in the listing of its folder."""
+
+KEPT_IDS = ("feature_id", "embedding_id", "tagger_id")
+"""Ids of a row of the ledger."""
 
 OUTCOME = pa.schema(
     [
         *PART,
         pa.field("run_id", pa.string()),
         pa.field("carried", pa.bool_(), nullable=False),
+        pa.field("postponed", pa.bool_()),
+        *(pa.field(f"kept_{name}", pa.string()) for name in KEPT_IDS),
     ]
 )
 """A row of a part file, plus `carried`: whether the outcome is from the parent snapshot.
 
-`run_id` is the run that last extracted a carried track, and null for other tracks.
+`run_id` is the run that last extracted a carried track, and null for other tracks. `postponed`: the track is left to a
+later run, because of the budget. It keeps its outcome of the parent snapshot, and `kept_...` are the ids of that
+outcome where they are not those of the run: then it has no embedding here. Without such an outcome, it has neither
+reason nor embedding, and an empty `run_id`.
 """
 
 
@@ -43,6 +53,9 @@ class PriorOutcomes:
       buckets: number of buckets of the table; None: the ids in part files are not compared with their bucket.
       dim: length of an embedding; None: it is not compared with the part files.
       compare_bytes: whether a changed source with the same bytes as in the parent snapshot is not decoded.
+      choice: the tracks that the run extracts, of those that need it; None: all.
+      sample: the tracks that the run is about, also in the parent snapshot; None: all.
+      output: folder or gs:// prefix of what the run writes, but for part files; None: `root`.
     """
 
     root: str
@@ -53,6 +66,9 @@ class PriorOutcomes:
     buckets: int | None = None
     dim: int | None = None
     compare_bytes: bool = True
+    choice: ChosenTracks | None = None
+    sample: TrackSample | None = None
+    output: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns only the fields: the cached `snapshot` is not sent to workers."""
@@ -61,7 +77,20 @@ class PriorOutcomes:
     @functools.cached_property
     def snapshot(self) -> SnapshotReader | None:
         """The parent snapshot. It is opened once, because all buckets of a worker need it."""
-        return None if self.parent is None else open_snapshot(self.root, self.parent)
+        if self.parent is None:
+            return None
+        parent = open_snapshot(self.root, self.parent)
+        return parent if self.sample is None else SampledSnapshot.of(parent, self.sample)
+
+    @property
+    def written_to(self) -> str:
+        """Folder or gs:// prefix of what the run writes, but for part files."""
+        return self.root if self.output is None else self.output
+
+    @property
+    def row_columns(self) -> tuple[str, ...]:
+        """Columns of the parent's ledger that `reusable` needs because its rows have different ids."""
+        return (*KEPT_IDS, "status") if self.snapshot is not None and self.snapshot.manifest.run.is_mixed else ()
 
     @property
     def tracks_before(self) -> int:
@@ -80,14 +109,22 @@ class PriorOutcomes:
     def reusable(self, ledger: pa.Table) -> pa.Table:
         """Rows of the parent's ledger that are reused if their sources are unchanged: columns `reason` and more.
 
-        Embeddings with another id are not, nor are rejects with other features.
+        Embeddings with another id are not, nor are rejects with other features, nor tracks that no run has reached.
         """
+        if self.snapshot is not None and self.snapshot.manifest.run.is_mixed:
+            return self.keeps(ledger.filter(self.has_own_ids(ledger)))
         earlier = self.snapshot.manifest.run.ids if self.snapshot is not None else None
         if earlier is None or earlier.feature_id != self.ids.feature_id:
             return ledger.slice(0, 0)
         if earlier.embedding_id != self.ids.embedding_id:
             ledger = ledger.filter(pc.is_valid(ledger["reason"]))
         return self.keeps(ledger)
+
+    def has_own_ids(self, ledger: pa.Table) -> pa.ChunkedArray:
+        """Which rows of a ledger are outcomes under the ids of this run: embeddings, or rejects: bool [rows]."""
+        features = pc.equal(ledger["feature_id"], self.ids.feature_id)
+        embedding = pc.or_(pc.is_valid(ledger["reason"]), pc.equal(ledger["embedding_id"], self.ids.embedding_id))
+        return pc.and_(pc.and_(features, embedding), pc.not_equal(ledger["status"], DEFERRED))
 
 
 def assembled(
@@ -106,7 +143,10 @@ def assembled(
     Raises:
       RuntimeError: a planned track has no outcome.
     """
-    outcomes = _best(_candidates(known, bucket, rows, columns, latest))
+    candidates = _candidates(known, bucket, rows, columns, latest)
+    if known.choice is not None:
+        candidates = _postponing(known, known.choice, bucket, rows, candidates)
+    outcomes = _best(candidates)
     if outcomes.num_rows != rows.num_rows:
         lost = sorted(set(rows["track_id"].to_pylist()) - set(outcomes["track_id"].to_pylist()))
         raise RuntimeError(
@@ -134,6 +174,7 @@ class Unsettled(NamedTuple):
       due: ids of the tracks whose reject in the parent snapshot is retried although the source is unchanged.
       histories: track_id -> `detail` that says in which earlier runs the machine ended the track's decoding process.
       digests: track_id -> SHA-256 of the bytes whose outcome is reused, although the source has another version now.
+      postponed: the rows whose tracks need extraction and are left to a later run.
     """
 
     rows: pa.Table
@@ -141,6 +182,7 @@ class Unsettled(NamedTuple):
     due: frozenset[str]
     histories: dict[str, str]
     digests: dict[str, str]
+    postponed: pa.Table
 
 
 _PLANNED = ("track_id", "source_version", "reason", "detail", "carried")
@@ -152,12 +194,17 @@ def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
     candidates = _candidates(known, bucket, rows, _PLANNED, latest=())
     done = known.keeps(_best(candidates))
     todo = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=done["track_id"].combine_chunks())))
+    postponed = todo.slice(0, 0)
+    if known.choice is not None:
+        chosen = pc.is_in(todo["track_id"], value_set=known.choice.of_bucket(bucket))
+        todo, postponed = todo.filter(chosen), todo.filter(pc.invert(chosen))
     if todo.num_rows == 0 or known.snapshot is None:
-        return Unsettled(todo, done, frozenset(), _histories(candidates), {})
-    ledger = known.snapshot.scan("ledger", list(_LEDGER), bucket=bucket)
+        return Unsettled(todo, done, frozenset(), _histories(candidates), {}, postponed)
+    ledger = known.snapshot.scan("ledger", [*_LEDGER, *known.row_columns], bucket=bucket)
     same = _same_source(ledger, todo)
     due = frozenset(same.filter(known.due(same))["track_id"].to_pylist())
-    return Unsettled(todo, done, due, _histories(same) | _histories(candidates), _digests(known, ledger, todo))
+    histories = _histories(same) | _histories(candidates)
+    return Unsettled(todo, done, due, histories, _digests(known, ledger, todo), postponed)
 
 
 def _digests(known: PriorOutcomes, ledger: pa.Table, todo: pa.Table) -> dict[str, str]:
@@ -249,9 +296,8 @@ def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[
     for name, part in read_parts(known.root, promised, stored, versions):
         pairs = zip(part["track_id"].to_pylist(), part["source_version"].to_pylist(), strict=True)
         part = part.filter(pa.array([versions.get(track) == version for track, version in pairs], pa.bool_()))
-        part = part.append_column("run_id", pa.nulls(part.num_rows, pa.string()))
         part = part.append_column("carried", pa.array([False] * part.num_rows, pa.bool_()))
-        yield name, part.select(columns).cast(_schema(columns))
+        yield name, _completed(part, columns)
 
 
 def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -284,26 +330,75 @@ def _of_parent(
     parent = known.snapshot
     if parent is None:
         return _schema(columns).empty_table()
-    needed = {*columns, "track_id", "source_version", "source_sha256", "reason"}
+    needed = {*columns, "track_id", "source_version", "source_sha256", "reason", *known.row_columns}
     names = [name for name in LEDGER.names if name in needed]
     ledger = known.reusable(choose(parent.scan("ledger", names, bucket=bucket)))
     ledger = ledger.append_column("carried", pa.array([True] * ledger.num_rows, pa.bool_()))
     for name in ("tracks", "embeddings"):
-        ledger = _look_up(parent, bucket, ledger, name, columns)
-    return ledger.select(columns).cast(_schema(columns))
+        ledger = _look_up(known, bucket, ledger, name, columns)
+    return _completed(ledger, columns)
 
 
-def _look_up(parent: SnapshotReader, bucket: int, ledger: pa.Table, name: str, columns: Sequence[str]) -> pa.Table:
-    """Appends the columns that are only in this table of the parent; null for rejected tracks."""
+def _postponing(
+    known: PriorOutcomes, choice: ChosenTracks, bucket: int, rows: pa.Table, candidates: pa.Table
+) -> pa.Table:
+    """The candidates, with those of postponed tracks replaced by what the tracks keep until a later run."""
+    done = known.keeps(_best(candidates))["track_id"].combine_chunks()
+    open_ = pc.or_(pc.is_in(rows["track_id"], value_set=done), pc.is_in(rows["track_id"], choice.of_bucket(bucket)))
+    waiting = rows.filter(pc.invert(open_))
+    ids = waiting["track_id"].combine_chunks()
+    candidates = candidates.filter(pc.invert(pc.is_in(candidates["track_id"], value_set=ids)))
+    columns = [name for name in candidates.column_names if name in OUTCOME.names]
+    return pa.concat_tables([candidates, _ranked(_postponed(known, bucket, waiting, columns), 0, 0)])
+
+
+def _postponed(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Outcomes that tracks keep: those of the parent snapshot, and none for tracks that it does not have."""
+    kept = LEDGER.empty_table()
+    if known.snapshot is not None:
+        kept = known.snapshot.scan("ledger", bucket=bucket)
+        theirs = pc.is_in(kept["track_id"], value_set=rows["track_id"].combine_chunks())
+        kept = kept.filter(pc.and_(theirs, pc.not_equal(kept["status"], DEFERRED)))
+    own = known.has_own_ids(kept)
+    for name in KEPT_IDS:
+        kept = kept.append_column(f"kept_{name}", pc.if_else(own, pa.scalar(None, pa.string()), kept[name]))
+    for name in ("tracks", "embeddings"):
+        kept = _look_up(known, bucket, kept, name, columns)
+    new = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=kept["track_id"].combine_chunks())))
+    new = new.select(["track_id", "source_version"]).append_column("run_id", pa.array([""] * new.num_rows, pa.string()))
+    both = []
+    for table, carried in ((kept, True), (new, False)):
+        for name, value in (("carried", carried), ("postponed", True)):
+            table = table.append_column(name, pa.array([value] * table.num_rows, pa.bool_()))
+        both.append(_completed(table, columns))
+    return pa.concat_tables(both)
+
+
+def _look_up(known: PriorOutcomes, bucket: int, ledger: pa.Table, name: str, columns: Sequence[str]) -> pa.Table:
+    """Appends the columns that are only in this table of the parent; null for rejected tracks, and for other trunks."""
     own = {"tracks": FACT_NAMES, "embeddings": ("embedding",)}[name]
     wanted = [column for column in own if column in columns]
-    if not wanted:
+    parent = known.snapshot
+    if not wanted or parent is None:
         return ledger
-    found = parent.scan(name, ["track_id", *wanted], bucket=bucket)
+    if name == "embeddings":
+        if known.ids.embedding_id not in parent.manifest.run.embedding_ids:
+            return ledger
+        found = parent.scan(name, ["track_id", *wanted], bucket=bucket, embedding_id=known.ids.embedding_id)
+    else:
+        found = parent.scan(name, ["track_id", *wanted], bucket=bucket)
     index = pc.index_in(ledger["track_id"], value_set=found["track_id"].combine_chunks())
     for column in wanted:
         ledger = ledger.append_column(column, found[column].take(index))
     return ledger
+
+
+def _completed(outcomes: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """These columns of the outcomes; null where a column is missing."""
+    for name in columns:
+        if name not in outcomes.column_names:
+            outcomes = outcomes.append_column(name, pa.nulls(outcomes.num_rows, OUTCOME.field(name).type))
+    return outcomes.select(columns).cast(_schema(columns))
 
 
 def _schema(columns: Sequence[str]) -> pa.Schema:

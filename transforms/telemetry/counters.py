@@ -56,6 +56,7 @@ PLAN_CAUSES = {
     cause: _declare("plan", f"tracks_{cause}", "counter", "tracks", sentence)
     for cause, sentence in {
         "new": "Tracks that the last snapshot does not have.",
+        "deferred": "Tracks that earlier runs did not reach within their budgets.",
         "source": "Tracks whose audio file changed since the last snapshot.",
         "features": "Tracks whose outcome in the last snapshot is from other features.",
         "due": "Rejected tracks that are tried again.",
@@ -78,6 +79,9 @@ PLAN_ACTIONS = {
     ),
     "remember": _declare(
         "plan", "tracks_to_remember", "counter", "tracks", "Tracks whose reject is carried over from the last snapshot."
+    ),
+    "defer": _declare(
+        "plan", "tracks_to_defer", "counter", "tracks", "Tracks that are left to later runs, because of the budget."
     ),
 }
 """What a run does with a track -> counter."""
@@ -157,6 +161,7 @@ ASSEMBLED = {
         "tagged": "Tracks tagged from audio that was extracted since the last snapshot.",
         "carried": "Tracks whose embedding was carried over from the last snapshot.",
         "rejected": "Rejected tracks.",
+        "deferred": "Tracks without an outcome, which are left to later runs because of the budget.",
         "unavailable": "Rejected tracks whose storage did not answer or whose decoding process the machine ended.",
         "fresh": "Tracks whose outcome is not in the last snapshot.",
     }.items()

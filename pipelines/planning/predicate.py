@@ -1,0 +1,54 @@
+"""The condition of `--first`: SQL over the rows of the ledger, evaluated as `query` evaluates its questions."""
+
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from pipelines.terminal.errors import CommandFailed, UsageError
+from transforms.schemas.tables import LEDGER
+from transforms.storage import StorageError
+from transforms.table.duckdb_views import connect, without_texts
+from transforms.table.reader import SnapshotReader
+
+_BATCH_ROWS = 65_536
+
+
+def matching_tracks(snapshot: SnapshotReader, condition: str) -> Iterator[pa.RecordBatch]:
+    """Yields the ids of the tracks whose row of the ledger meets a condition, in batches of one column.
+
+    Args:
+      snapshot: the snapshot.
+      condition: one expression over the columns of the ledger, such as `reason = 'unavailable'`.
+
+    Raises:
+      UsageError: it is no such expression.
+      CommandFailed: DuckDB is not installed, or the ledger cannot be read.
+    """
+    if re.search(r"\bselect\b", without_texts(condition), re.IGNORECASE):
+        raise _refusal(condition, "it has a query in it")
+    try:
+        import duckdb
+    except ModuleNotFoundError as error:
+        raise CommandFailed(f"--first: {error.name} is not installed: pip install 'catalog-tagger[query]'") from error
+    with connect(snapshot) as connection:
+        try:
+            chosen = connection.table("ledger").filter(duckdb.SQLExpression(condition))
+            reader = chosen.select(duckdb.ColumnExpression("track_id")).to_arrow_reader(_BATCH_ROWS)
+            while (batch := next(reader, None)) is not None:
+                yield batch
+        except (duckdb.Error, pa.ArrowException, TypeError, ValueError) as error:
+            raise _refusal(condition, str(error)) from error
+        except (OSError, StorageError) as error:
+            # Arrow hands on DuckDB's errors of the rows, such as a text that is no number, as OSErrors.
+            if any(word in str(error) for word in ("Conversion Error", "Invalid Input Error", "Out of Range Error")):
+                raise _refusal(condition, str(error)) from error
+            raise CommandFailed(f"--first {condition!r}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _refusal(condition: str, why: str) -> UsageError:
+    reason = re.sub(r"\s+", " ", why.split("\n\nLINE ")[0]).strip()[:300]
+    return UsageError(
+        f"--first {condition!r}: {reason}: give one condition over the columns of the ledger, which are "
+        f"{', '.join(LEDGER.names)}"
+    )
