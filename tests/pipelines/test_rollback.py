@@ -61,7 +61,7 @@ def test_the_new_snapshot_has_the_old_content_and_says_what_it_is(table, capsys)
     assert third.run.measured == {} and third.run.counts["decoded"] == 0
     now = files_of(table)
     changed = {path.name for path, data in before.items() if now[path] != data}
-    assert changed == {"current.json", "current.sql"}
+    assert changed == {"current.json", "current.sql", "README.md", "version-hint.text"}
     assert json.loads((table / "current.json").read_text())["number"] == 3
     assert "data/" not in {str(path.relative_to(table))[:5] for path in set(now) - set(before)}
 
