@@ -151,7 +151,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     rows = rows.sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files, groups = (
-        sorted(found, key=lambda f: (f.table, f.bucket))
+        sorted(found, key=lambda f: (f.table, f.bucket, f.order))
         for found in ((f for report in sides.reports for f in report.files), sides.groups)
     )
     counts, changes = _counts(sides.reports, *sides.extracted), _changes(sides.reports, settings.known)
@@ -217,7 +217,7 @@ def _absent(reports: list[BucketReport], settings: RecordRunSettings, taxonomy: 
     if known.snapshot is None:
         return Evidence()
     done = {file.bucket for report in reports for file in report.files}
-    lacking = [file.bucket for file in known.snapshot.manifest.files("ledger") if file.bucket not in done]
+    lacking = sorted({file.bucket for file in known.snapshot.manifest.files("ledger")} - done)
     examiner = BucketExaminer(known=known, publication=settings.publication, taxonomy=taxonomy)
     return sum((examiner.examine_absent(bucket) for bucket in lacking), start=Evidence())
 

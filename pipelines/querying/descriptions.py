@@ -34,7 +34,7 @@ def description(connection: "duckdb.DuckDBPyConnection", snapshot: SnapshotReade
 
 
 def _tables(snapshot: SnapshotReader) -> pa.Table:
-    rows = [sum(file.rows for file in snapshot.manifest.files(name)) for name in TABLES]
+    rows = [snapshot.manifest.rows(name) for name in TABLES]
     return pa.table({"table": list(TABLES), "rows": rows, "description": [ROW_SENTENCES[name] for name in TABLES]})
 
 

@@ -58,7 +58,7 @@ def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
         "overrides": list(run.overrides),
         "ids": dataclasses.asdict(run.ids),
         "tables": {
-            name: {"files": len(own), "rows": sum(f.rows for f in own), "bytes": sum(f.bytes for f in own)}
+            name: {"files": len(own), "rows": sum(f.rows - f.dead for f in own), "bytes": sum(f.bytes for f in own)}
             for name, own in files.items()
         },
     }

@@ -23,9 +23,6 @@ from transforms.schemas.tables import DELETED_BY, KEYS
 BEFORE = "before"
 """Column of `SnapshotReader.deletes`: rows in files of a lower order are taken out."""
 
-KIND_OF = {name: kind for kind, (_, tables) in DELETED_BY.items() for name in tables}
-"""Table -> the kind of delete files that take out its rows."""
-
 
 def total_order(name: str) -> list[tuple[str, str]]:
     """The sort keys of a table, after which no two rows are equal."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 
 import pyarrow as pa
 
@@ -13,12 +14,13 @@ from transforms.formats.parquet import parquet_bytes
 from transforms.schemas.tables import PER_BUCKET
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
+from transforms.tagging.levels import LevelWriter
 from transforms.tagging.outcomes import PriorOutcomes, added_tracks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BucketReport:
-    """Files and counts of one assembled bucket; `added` is the number of tracks that the parent snapshot lacks."""
+    """Files and counts of one assembled bucket, also files of earlier runs that stay; `added` is the number of tracks that the parent snapshot lacks."""
 
     files: tuple[DataFile, ...]
     counts: dict[str, int]
@@ -27,18 +29,30 @@ class BucketReport:
 
 
 def write_bucket(known: PriorOutcomes, bucket: int, tables: dict[str, pa.Table], run_id: str) -> BucketReport:
-    """Writes each table of the bucket under the run's folder and counts the ledger's rows.
+    """Writes what changed in each table of the bucket under the run's folder and counts the ledger's rows.
 
     Counts: `catalog`, one per status, `unavailable` (part of the rejected), `fresh` (outcomes newer than the parent).
     """
-    files = tuple(write_table_file(known, bucket, name, table, run_id) for name, table in tables.items())
+    files = write_levels(known, bucket, tables, run_id)
     ledger = tables["ledger"]
     counts = Counter(ledger["status"].to_pylist())
     reasons = Counter(reason for reason in ledger["reason"].to_pylist() if reason)
     counts |= {"catalog": ledger.num_rows, "unavailable": reasons[SourceUnavailable.reason]}
     counts["fresh"] = ledger["run_id"].to_pylist().count(run_id)
     added = added_tracks(known, bucket, ledger)
-    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons), added=added)
+    return BucketReport(files=tuple(files), counts=dict(counts), reasons=dict(reasons), added=added)
+
+
+def write_levels(known: PriorOutcomes, bucket: int, tables: Mapping[str, pa.Table], run_id: str) -> list[DataFile]:
+    """Writes what changed in the tables of a bucket; returns all their files, those of earlier runs among them."""
+    writer = LevelWriter(
+        parent=known.snapshot,
+        ids=known.ids,
+        order=known.order,
+        compaction=known.compaction,
+        write=lambda bucket, name, rows: write_table_file(known, bucket, name, rows, run_id),
+    )
+    return writer.bucket(bucket, tables)
 
 
 def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
@@ -57,6 +71,7 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
         sha256=sha256,
         content=comparable_digest(name, table) if name in PER_BUCKET else "",
         checksums=checksums_of(data),
+        order=known.order,
     )
 
 

@@ -13,6 +13,7 @@ from transforms.formats.arrow import group_numbers
 from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import Ids
+from transforms.tagging.levels import Compaction
 from transforms.tagging.part_files import Promised, read_parts
 
 MISSING = "missing"
@@ -43,6 +44,7 @@ class PriorOutcomes:
       buckets: number of buckets of the table; None: the ids in part files are not compared with their bucket.
       dim: length of an embedding; None: it is not compared with the part files.
       compare_bytes: whether a changed source with the same bytes as in the parent snapshot is not decoded.
+      compaction: when the files of a bucket are merged.
     """
 
     root: str
@@ -53,6 +55,7 @@ class PriorOutcomes:
     buckets: int | None = None
     dim: int | None = None
     compare_bytes: bool = True
+    compaction: Compaction = dataclasses.field(default_factory=Compaction)
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns only the fields: the cached `snapshot` is not sent to workers."""
@@ -62,6 +65,11 @@ class PriorOutcomes:
     def snapshot(self) -> SnapshotReader | None:
         """The parent snapshot. It is opened once, because all buckets of a worker need it."""
         return None if self.parent is None else open_snapshot(self.root, self.parent)
+
+    @property
+    def order(self) -> int:
+        """Order of the files of this run: the number of the snapshot that it becomes if it is published."""
+        return (self.parent or 0) + 1
 
     @property
     def tracks_before(self) -> int:
