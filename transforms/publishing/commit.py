@@ -12,12 +12,12 @@ from transforms.publishing.audit import RaceLost, audit
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json
 from transforms.publishing.overrides import Override, check_recorded, earlier_overrides, override_records
-from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
-from transforms.table.sql import duckdb_statements, manifest_path
-from transforms.table.versions import TableError, is_sealed, read_table_metadata
+from transforms.table.plain_lists import manifest_path, plain_lists
+from transforms.table.sql import duckdb_statements
+from transforms.table.versions import TableError, is_sealed, read_table_metadata, require_versions_of_levels
 
 
 def read_run(root: str, run_id: str) -> Run:
@@ -115,6 +115,8 @@ def _published_as(root: str, run: Run) -> Snapshot | None:
 def _commit(root: str, run: Run) -> Snapshot:
     snapshot = Snapshot(number=(run.parent or 0) + 1, created=_commit_time(root, run.parent), run=run)
     url = storage.join(root, snapshot_path(snapshot.number))
+    if run.has_levels:
+        require_versions_of_levels(root)
     with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: `_published_as` checks its run
         storage.create(url, sealed_bytes(snapshot.to_json()))
     winner = _published_as(root, run)
@@ -136,13 +138,11 @@ def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None
     """Writes the plain file lists of a snapshot (create-only unless `replace`) and `current.{json,sql}` (replaced)."""
     write = storage.write_bytes if replace else storage.create
     reader = open_snapshot(root, snapshot.number)
-    for name in TABLES:
-        paths = "".join(f"{url}\n" for url in reader.files(name))
-        url = storage.join(root, manifest_path(snapshot.number, name))
+    for name, urls in plain_lists(reader).items():
         with contextlib.suppress(storage.AlreadyExists):
-            write(url, paths.encode())
+            write(storage.join(root, manifest_path(snapshot.number, name)), "".join(f"{url}\n" for url in urls).encode())
     numbers = snapshot_numbers(root)
     if numbers[-1] == snapshot.number:
-        hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number)}
+        hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number), "compacted": reader.compacted}
         storage.write_bytes(storage.join(root, "current.json"), json_bytes(hint))
         storage.write_bytes(storage.join(root, "current.sql"), duckdb_statements(reader).encode())

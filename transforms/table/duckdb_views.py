@@ -7,6 +7,7 @@ column pruning.
 
 import contextlib
 import datetime
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,9 @@ class NotReadOnly(ValueError):
     """The SQL is not exactly one query: it changes something, or has several statements or none."""
 
 
-def _name(snapshot: SnapshotReader, file: DataFile) -> str:
+def _name(snapshot: SnapshotReader | None, file: DataFile) -> str:
     """DuckDB's name of a file of a snapshot."""
+    assert snapshot is not None
     return f"{PROTOCOL}://{snapshot.manifest.number}/{file.path}"
 
 
@@ -80,8 +82,7 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
 
 def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
     for name, schema in TABLES.items():
-        files = [_name(snapshot, file) for file in snapshot.manifest.files(name)] if snapshot else []
-        yield duckdb_view(prefix + name, files, schema)
+        yield duckdb_view(name, schema, snapshot, functools.partial(_name, snapshot), prefix)
 
 
 def other_snapshots(sql: str) -> tuple[bool, list[int]]:

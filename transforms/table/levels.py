@@ -37,8 +37,13 @@ def in_order(name: str, rows: pa.Table) -> pa.Table:
 
 def deletes_of(rows: pa.Table, name: str) -> pa.Table:
     """What the rows of a delete file say about one table: its key, and `BEFORE`."""
-    own = rows.select([KEYS[name], name]).rename_columns([KEYS[name], BEFORE])
-    return own.filter(pc.greater(own[BEFORE], 0))
+    own = rows.select([KEYS[name], name]).cast(no_deletes(name).schema.set(1, pa.field(name, pa.int32())))
+    return own.filter(pc.greater(own[name], 0)).rename_columns([KEYS[name], BEFORE])
+
+
+def no_deletes(name: str) -> pa.Table:
+    """A table's key and `BEFORE`, without rows."""
+    return pa.schema([(KEYS.get(name, "track_id"), pa.string()), (BEFORE, pa.int32())]).empty_table()
 
 
 def dead_keys(deletes: pa.Table, order: int) -> pa.Array:

@@ -30,7 +30,7 @@ from transforms.formats.parquet import CheckedFile, open_parquet
 from transforms.schemas.tables import KEYS, TABLES
 from transforms.table.as_of import moment_of
 from transforms.table.checked import open_published
-from transforms.table.levels import BEFORE, dead_keys, deletes_of, in_order, total_order
+from transforms.table.levels import dead_keys, deletes_of, in_order, no_deletes, total_order
 from transforms.table.snapshots import DataFile, Snapshot, listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
 
@@ -86,7 +86,7 @@ class SnapshotReader:
         self._of(name)
         own = [file for file in self.manifest.delete_files(name) if file.bucket == bucket]
         if not own:
-            return pa.schema([(KEYS.get(name, TRACK_ID), pa.string()), (BEFORE, pa.int32())]).empty_table()
+            return no_deletes(name)
         with self._parquet(own[0]) as parquet:
             return deletes_of(parquet.read(use_threads=False).replace_schema_metadata(), name)
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from transforms.formats.arrow import type_name
 from transforms.schemas.tables import DELETED_BY, DELETES, GROUPED_BY, KEYS
 from transforms.table.content import comparable_digest
-from transforms.table.levels import BEFORE
+from transforms.table.levels import BEFORE, no_deletes
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DataFile, Ids, Snapshot
 from transforms.tagging.differences import changed_keys
@@ -44,10 +44,12 @@ class Compaction:
       share: newer or dead rows per live row, on average over all buckets. The limit of a bucket is from half of it to
         three halves, by a hash, so that no night compacts all of them.
       full: compact whatever is not.
+      least_bytes: smaller base files are written whole, because a further file costs thousands of bytes.
     """
 
     share: float = 0.2
     full: bool = False
+    least_bytes: int = 64 << 10
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 10:
@@ -151,16 +153,15 @@ class LevelWriter(NamedTuple):
 
     def _version(self, bucket: int, name: str, rows: pa.Table) -> _Version:
         old = [] if self.parent is None else [f for f in self.parent.live_files(name) if f.bucket == bucket]
-        none = pa.table({KEYS[name]: pa.array([], pa.string()), BEFORE: pa.array([], pa.int32())})
+        none = no_deletes(name)
         if self.parent is None or not self._stays(name, old):
             return _Version([self.write(bucket, name, rows)], none)
         deletes = self.parent.deletes(name, bucket) if any(f.has_deletes for f in old) else none
         content = comparable_digest(name, rows)
         if name != "ledger" and content in self.parent.manifest.content(name, bucket):
             return _Version(old, deletes)
-        return self._changed(bucket, name, rows, old, deletes, content) or _Version(
-            [self.write(bucket, name, rows)], none
-        )
+        changed = self._changed(bucket, name, rows, old, deletes, content)
+        return _Version([self.write(bucket, name, rows)], none) if changed is None else changed
 
     def _stays(self, name: str, files: list[DataFile]) -> bool:
         """Whether files of the last snapshot may be part of the new one."""
@@ -186,6 +187,8 @@ class LevelWriter(NamedTuple):
             return None
         if not len(changed.written) and not len(changed.removed):
             return _Version(old, deletes)
+        if old[0].bytes < self.compaction.least_bytes:
+            return None
         written, gone = changed.written, pa.concat_arrays([changed.written, changed.removed])
         if len(pieces) > MOST_NEWER:
             merged = pc.unique(pa.chunked_array([c for _, piece in pieces[1:] for c in piece[key].chunks], pa.string()))
