@@ -26,6 +26,7 @@ from transforms.tagging.costs import STAGES, UnitCosts, estimated
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.forecast import ACTIONS
+from transforms.tagging.levels import done_compaction, planned_compaction
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.counters import SOURCE_BYTES
@@ -167,17 +168,23 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         options=settings.publication.to_json(),
         files=(*files, taxonomy, *groups),
         measured=sides.work.to_json(),
-        plan=_plan(sides, settings, counts, changes),
+        plan=_plan(sides, settings, counts, changes, (*files, *groups)),
     )
 
 
 def _plan(
-    sides: RunResults, settings: RecordRunSettings, counts: dict[str, int], changes: dict[str, int]
+    sides: RunResults,
+    settings: RecordRunSettings,
+    counts: dict[str, int],
+    changes: dict[str, int],
+    files: tuple[DataFile, ...],
 ) -> dict[str, Any]:
     """The plan and the outcome of a run, in the form of `Run.plan`."""
     expectations, work, before = settings.expectations, sides.work, settings.known.tracks_before
     forecast, measured = forecast_of(work), work.to_json()["core_seconds"]
-    expected = estimated(forecast, expectations.units, expectations.bundles)
+    compacting = planned_compaction(settings.known.compaction, settings.known.snapshot)
+    compacted = done_compaction(settings.known.compaction, settings.known.snapshot, files)
+    expected = estimated(forecast, expectations.units, expectations.bundles, compacting.write_bytes)
     fresh = sides.extracted[0] + counts["reused"]
     return {
         "causes": dict(forecast.causes),
@@ -185,6 +192,7 @@ def _plan(
             "new": forecast.causes["new"],
             "removed": forecast.removed(before),
             **{action: forecast.actions[action] for action in ACTIONS},
+            "compaction": compacting._asdict(),
             "read_bytes": expected.read_bytes,
             "core_seconds": {stage: expected.core_seconds[stage] for stage in STAGES if stage not in expected.unknown},
         },
@@ -195,6 +203,7 @@ def _plan(
             "reuse": counts["reused"],
             "carry": counts["carried"],
             "remember": counts["catalog"] - fresh - counts["carried"],
+            "compaction": compacted._asdict(),
             "read_bytes": work.total(SOURCE_BYTES),
             "core_seconds": {stage: measured.get(stage, 0.0) for stage in STAGES},
             "wall_seconds": round(time.time() - expectations.began, 3),

@@ -76,6 +76,7 @@ from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.changes import TableChanges, table_changes
 from transforms.tagging.costs import UnitCosts, costs_of_history
+from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import PriorOutcomes, unsettled_ids
 from transforms.tagging.tagger import ids_of
 from transforms.telemetry.phases import phase
@@ -425,6 +426,7 @@ def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
         buckets=buckets,
         dim=bundle.embedding_dim,
         compare_bytes=not args.also,  # the other table needs the embedding
+        compaction=Compaction(share=args.compact_share, full=args.compact),
     )
 
 

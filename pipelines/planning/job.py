@@ -17,6 +17,7 @@ from pipelines.terminal.errors import UsageError
 from pipelines.waves.tagging import TagStages
 from transforms.tagging.changes import TableChanges
 from transforms.tagging.costs import estimated
+from transforms.tagging.levels import planned_compaction
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ def planned(
     plan = plan_catalog(stages, threads=threads, sample=args.measure or 0)
     expectations, known = stages.record.expectations, stages.record.known
     units = expectations.units.with_sample(measured_costs(stages, plan))
-    estimate = estimated(plan.forecast, units, expectations.bundles)
+    compaction = planned_compaction(known.compaction, known.snapshot)
+    estimate = estimated(plan.forecast, units, expectations.bundles, compaction.write_bytes)
     tracks = plan.forecast.actions["extract"]
     facts = {
         "table": args.table,
@@ -78,6 +80,7 @@ def planned(
         "snapshot": known.parent,
         "also": [{**one, "tracks": tracks} for one in also],
         "changes": None if changes is None else changes.to_json(),
+        "compaction": compaction._asdict(),
     }
     return plan_answer(
         facts,

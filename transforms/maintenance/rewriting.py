@@ -117,9 +117,7 @@ def _write(reader: SnapshotReader, file: DataFile, rows: pa.Table) -> DataFile:
     """Writes the rows beside the file that they come from."""
     ids = reader.manifest.run.ids
     place = PriorOutcomes(root=reader.root, parent=None, ids=ids, due_again=frozenset())
-    return dataclasses.replace(
-        write_table_file(place, file.bucket, file.table, rows, file.run_id), order=file.order
-    )
+    return dataclasses.replace(write_table_file(place, file.bucket, file.table, rows, file.run_id), order=file.order)
 
 
 def _new_originals(reader: SnapshotReader, wanted: pa.Array) -> dict[str, str]:

@@ -13,9 +13,9 @@ from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json
 from transforms.publishing.overrides import Override, check_recorded, earlier_overrides, override_records
 from transforms.table.layout import run_path, snapshot_path
+from transforms.table.plain_lists import manifest_path, plain_lists
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
-from transforms.table.plain_lists import manifest_path, plain_lists
 from transforms.table.sql import duckdb_statements
 from transforms.table.versions import TableError, is_sealed, read_table_metadata, require_versions_of_levels
 
@@ -140,7 +140,9 @@ def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None
     reader = open_snapshot(root, snapshot.number)
     for name, urls in plain_lists(reader).items():
         with contextlib.suppress(storage.AlreadyExists):
-            write(storage.join(root, manifest_path(snapshot.number, name)), "".join(f"{url}\n" for url in urls).encode())
+            write(
+                storage.join(root, manifest_path(snapshot.number, name)), "".join(f"{url}\n" for url in urls).encode()
+            )
     numbers = snapshot_numbers(root)
     if numbers[-1] == snapshot.number:
         hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number), "compacted": reader.compacted}

@@ -12,9 +12,7 @@ from transforms.table.levels import dead_keys, deletes_of, in_order
 from transforms.table.snapshots import DataFile
 
 
-def live_rows(
-    own: Sequence[tuple[DataFile, pa.Table]], deletes: pa.Table | None
-) -> tuple[pa.Table, list[str]]:
+def live_rows(own: Sequence[tuple[DataFile, pa.Table]], deletes: pa.Table | None) -> tuple[pa.Table, list[str]]:
     """The rows of a table's bucket, and one sentence per problem.
 
     Args:

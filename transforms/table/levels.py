@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.formats.parquet import SORTED_BY
-from transforms.schemas.tables import DELETED_BY, KEYS
+from transforms.schemas.tables import KEYS
 
 BEFORE = "before"
 """Column of `SnapshotReader.deletes`: rows in files of a lower order are taken out."""

@@ -59,8 +59,8 @@ class SnapshotReader:
     def files(self, name: str) -> list[str]:
         """Absolute paths or gs:// URLs of a table's base files, for engines that read files themselves.
 
-        They have the rows of the last compacted state, each at most once: the bucket with the oldest one has its rows of
-        snapshot `compacted`. If that is this snapshot, they have exactly its rows; else `scan` has them.
+        They have the rows of the last compacted state, each track at most once: no bucket is older than snapshot
+        `compacted`. If that is this snapshot, they have exactly its rows; else `scan` has them.
 
         Raises:
           TableError: there is no table of this name.

@@ -20,7 +20,12 @@ from transforms.tagging.outcomes import PriorOutcomes, added_tracks
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BucketReport:
-    """Files and counts of one assembled bucket, also files of earlier runs that stay; `added` is the number of tracks that the parent snapshot lacks."""
+    """Files and counts of one assembled bucket.
+
+    Attributes:
+      files: all its files in the new snapshot, those of earlier runs that stay among them.
+      added: number of tracks that the parent snapshot lacks.
+    """
 
     files: tuple[DataFile, ...]
     counts: dict[str, int]

@@ -64,9 +64,7 @@ def _codes(name: str, keys: pa.Array, old: pa.Table, new: pa.Table) -> _Codes | 
     codes = own
     if (further := _FURTHER_KEYS.get(name)) is not None:
         values = pc.unique(pa.chunked_array([*old[further].chunks, *new[further].chunks], pa.string()))
-        codes = [
-            key * len(values) + _index(rows[further], values) for key, rows in zip(own, (old, new), strict=True)
-        ]
+        codes = [key * len(values) + _index(rows[further], values) for key, rows in zip(own, (old, new), strict=True)]
     if any(len(np.unique(side)) != len(side) for side in codes):
         return None
     return _Codes(*codes, *own)
@@ -112,7 +110,10 @@ def _differing(a: pa.Array, b: pa.Array) -> Bools:
         return np.asarray(bits[0] != bits[1], bool)
     if pa.types.is_struct(kind):
         children = zip(a.flatten(), b.flatten(), strict=True)
-        return np.logical_or.reduce([np.zeros(len(a), bool), *(differing_values(x, y) for x, y in children)])
+        found = np.zeros(len(a), bool)
+        for x, y in children:
+            found |= differing_values(x, y)
+        return found
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _differing_lists(a, b)
     try:

@@ -11,7 +11,7 @@ Each table of the bucket is decided by itself:
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from transforms.schemas.tables import DELETED_BY, DELETES, GROUPED_BY, KEYS
 from transforms.table.content import comparable_digest
 from transforms.table.levels import BEFORE, no_deletes
 from transforms.table.reader import SnapshotReader
-from transforms.table.snapshots import DataFile, Ids, Snapshot
+from transforms.table.snapshots import DataFile, Ids
 from transforms.tagging.differences import changed_keys
 
 MOST_NEWER = 8
@@ -85,7 +85,7 @@ class CompactedFiles(NamedTuple):
     write_bytes: int
 
 
-def planned_compaction(compaction: Compaction, parent: Snapshot | None) -> CompactedFiles:
+def planned_compaction(compaction: Compaction, parent: SnapshotReader | None) -> CompactedFiles:
     """What the next run compacts: decided from the last snapshot alone, so it is known before the run."""
     groups = list(_due(compaction, parent))
     read = [sum(file.bytes for file in files) for files in groups]
@@ -93,7 +93,7 @@ def planned_compaction(compaction: Compaction, parent: Snapshot | None) -> Compa
     return CompactedFiles(len(groups), sum(read), sum(round(b * share) for b, share in zip(read, live, strict=True)))
 
 
-def done_compaction(compaction: Compaction, parent: Snapshot | None, files: tuple[DataFile, ...]) -> CompactedFiles:
+def done_compaction(compaction: Compaction, parent: SnapshotReader | None, files: Iterable[DataFile]) -> CompactedFiles:
     """What a run with these files compacted of what was due. A bucket that lost all its rows is compacted, too."""
     now: dict[tuple[str, int], list[DataFile]] = {}
     for file in files:
@@ -107,13 +107,13 @@ def done_compaction(compaction: Compaction, parent: Snapshot | None, files: tupl
     )
 
 
-def _due(compaction: Compaction, parent: Snapshot | None) -> Iterator[list[DataFile]]:
+def _due(compaction: Compaction, parent: SnapshotReader | None) -> Iterator[list[DataFile]]:
     """The files of each table's bucket whose compaction is due."""
-    if parent is None or not parent.run.has_levels:
+    if parent is None or not parent.manifest.run.has_levels:
         return
     for name in KEYS:
         buckets: dict[int, list[DataFile]] = {}
-        for file in parent.files(name):
+        for file in parent.live_files(name):
             buckets.setdefault(file.bucket, []).append(file)
         yield from (files for files in buckets.values() if compaction.due(files))
 
