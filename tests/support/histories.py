@@ -25,7 +25,7 @@ BUCKETS = 2
 TAGS = ["mood/calm", "mood/dark", "mood/happy"]
 KEYS = [("mood", tag) for tag in TAGS]
 IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id="tx-1")
-LEVELS = Compaction(least_bytes=0)
+LEVELS = Compaction(share=1, least_bytes=0)
 """Levels in tables of any size."""
 
 _LIMITS = GateLimits(max_reject_ratio=1, max_unavailable_ratio=1, max_removed_ratio=1)
