@@ -113,9 +113,11 @@ class SnapshotReader:
           TableError: there is no table of this name.
         """
         files = self._of(name)
-        if not files:
-            return TABLES[name]
-        with self._parquet(files[0]) as parquet:
+        return self.schema_of(files[0]) if files else TABLES[name]
+
+    def schema_of(self, file: DataFile) -> pa.Schema:
+        """Columns of one of the manifest's files."""
+        with self._parquet(file) as parquet:
             return parquet.schema_arrow.remove_metadata()
 
     def scan(
@@ -177,7 +179,10 @@ class SnapshotReader:
     def rows_of(self, file: DataFile, columns: Sequence[str] | None = None) -> pa.Table:
         """The live rows of one of the manifest's files, in its order."""
         found = list(self._rows_of([(file, None)], columns))
-        return pa.Table.from_batches(found) if found else self._empty(file, columns)
+        if found:
+            return pa.Table.from_batches(found)
+        rows = self.schema_of(file).empty_table()
+        return rows if columns is None else rows.select(list(columns))
 
     def _selected(
         self, name: str, track_ids: Iterable[str] | None, bucket: int | None, embedding_id: str | None
@@ -211,11 +216,6 @@ class SnapshotReader:
         if columns is None:
             return None
         return list(dict.fromkeys([*columns, *(key for key, _ in total_order(name))]))
-
-    def _empty(self, file: DataFile, columns: Sequence[str] | None) -> pa.Table:
-        with self._parquet(file) as parquet:
-            rows = parquet.schema_arrow.remove_metadata().empty_table()
-        return rows if columns is None else rows.select(list(columns))
 
     def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[CheckedFile]:
         return open_parquet(self.url(file), open_file=lambda _: self.open(file))

@@ -1,5 +1,6 @@
 """Which tracks, artists or albums have other rows in a new version of a table's bucket: compared value by value."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +28,23 @@ class ChangedKeys(NamedTuple):
     removed: pa.Array
 
 
-def changed_keys(name: str, old: pa.Table, new: pa.Table) -> ChangedKeys | None:
-    """Compares two versions of a table's rows, in any order. None if rows cannot be told apart by their keys."""
+def row_keys(name: str) -> list[str]:
+    """The columns that tell the rows of a table apart."""
+    return [KEYS[name], *([_FURTHER_KEYS[name]] if name in _FURTHER_KEYS else [])]
+
+
+def changed_keys(
+    name: str, old: pa.Table, new: pa.Table, column: Callable[[str], pa.ChunkedArray] | None = None
+) -> ChangedKeys | None:
+    """Compares two versions of a table's rows, in any order. None if rows cannot be told apart by their keys.
+
+    Args:
+      name: the table.
+      old: the columns `row_keys` of the old version.
+      new: the new version.
+      column: reads one of the other columns of the old version, so that only one of them is in memory; by default, they
+        are in `old`.
+    """
     before, after = (pc.unique(rows[KEYS[name]]) for rows in (old, new))
     keys = pc.unique(pa.chunked_array([before, after], pa.string()))
     codes = _codes(name, keys, old, new)
@@ -41,9 +57,10 @@ def changed_keys(name: str, old: pa.Table, new: pa.Table) -> ChangedKeys | None:
     matched[place[found]] = True
     differs[codes.old_key[~matched]] = True  # rows that only the old version has
     pairs = pa.array(place[found]), pa.array(np.flatnonzero(found))
-    for column in new.column_names:
-        if column not in (KEYS[name], _FURTHER_KEYS.get(name)):
-            unequal = differing_values(old[column].take(pairs[0]), new[column].take(pairs[1]))
+    for other in new.column_names:
+        if other not in row_keys(name):
+            values = old[other] if column is None else column(other)
+            unequal = differing_values(values.take(pairs[0]), new[other].take(pairs[1]))
             differs[codes.new_key[found][unequal]] = True
     has_new = np.zeros(len(keys), bool)
     has_new[codes.new_key] = True

@@ -23,7 +23,7 @@ from transforms.table.content import comparable_digest
 from transforms.table.levels import BEFORE, no_deletes
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DataFile, Ids
-from transforms.tagging.differences import changed_keys
+from transforms.tagging.differences import changed_keys, row_keys
 
 MOST_NEWER = 8
 """Most files of a table in a bucket beside its base."""
@@ -176,13 +176,17 @@ class LevelWriter(NamedTuple):
         self, bucket: int, name: str, rows: pa.Table, old: list[DataFile], deletes: pa.Table, content: str
     ) -> _Version | None:
         """The version beside the files of the last snapshot; None if it is written whole."""
-        assert self.parent is not None
-        key = KEYS[name]
-        pieces = [(file, self.parent.rows_of(file)) for file in old]
-        before = pa.concat_tables([piece for _, piece in pieces])
-        if not _same_schema(before.schema, rows.schema):
+        parent, key = self.parent, KEYS[name]
+        assert parent is not None
+        if not _same_schema(parent.schema_of(old[0]), rows.schema):
             return None
-        changed = changed_keys(name, before, rows)
+        pieces = [(file, parent.rows_of(file, row_keys(name))) for file in old]
+        before = pa.concat_tables([piece for _, piece in pieces])
+
+        def column(other: str) -> pa.ChunkedArray:
+            return pa.concat_tables([parent.rows_of(file, [other]) for file in old])[other]
+
+        changed = changed_keys(name, before, rows, column)
         if changed is None:
             return None
         if not len(changed.written) and not len(changed.removed):
