@@ -30,7 +30,7 @@ from transforms.formats.parquet import CheckedFile, open_parquet
 from transforms.schemas.tables import KEYS, TABLES
 from transforms.table.as_of import moment_of
 from transforms.table.checked import open_published
-from transforms.table.levels import dead_keys, deletes_of, in_order, no_deletes, total_order
+from transforms.table.levels import BEFORE, dead_keys, deletes_of, in_order, no_deletes, total_order
 from transforms.table.snapshots import DataFile, Snapshot, listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
 
@@ -89,6 +89,24 @@ class SnapshotReader:
             return no_deletes(name)
         with self._parquet(own[0]) as parquet:
             return deletes_of(parquet.read(use_threads=False).replace_schema_metadata(), name)
+
+    def levels(self, name: str) -> list[tuple[list[str], pa.Table]]:
+        """A table's live rows for engines that read files themselves and can join: see `files` for the plain list.
+
+        Returns:
+          Files that are read together, and a table with one column: the keys (`KEYS`) whose rows in these files are
+          left out by an anti join. The union has each row of the table once. See `scan` for errors.
+        """
+        groups: dict[int, list[DataFile]] = {}
+        for file in self._of(name):
+            groups.setdefault(file.order if file.has_deletes else -1, []).append(file)
+        found = []
+        for order, files in groups.items():
+            gone = [self.deletes(name, file.bucket) for file in files if file.has_deletes]
+            keys = [pa.table({KEYS[name]: dead_keys(deletes, order)}) for deletes in gone]
+            none = no_deletes(name).drop_columns(BEFORE)
+            found.append(([self.url(file) for file in files], pa.concat_tables([none, *keys])))
+        return found
 
     @property
     def compacted(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -181,6 +182,24 @@ def test_the_plain_list_names_the_last_compacted_state(table):
     assert sorted(pandas.concat([pandas.read_parquet(file, partitioning=None) for file in listed])["track_id"]) == first
     assert sorted(polars.scan_parquet(listed, hive_partitioning=False).collect()["track_id"]) == first
     assert polars.from_arrow(snapshot.scan("tracks"))["track_id"].n_unique() == snapshot.manifest.rows("tracks")
+
+
+@pytest.mark.parametrize("name", [*PER_BUCKET, "artist_tags"])
+def test_engines_that_join_have_each_row_once(table, name):
+    """As the guide says: Polars and pyarrow datasets, with the groups of files of `levels`."""
+    snapshot, key = open_snapshot(table), KEYS[name]
+    polars = pytest.importorskip("polars")
+    parts = [
+        polars.scan_parquet(files, hive_partitioning=False).join(polars.from_arrow(gone).lazy(), on=key, how="anti")
+        for files, gone in snapshot.levels(name)
+    ]
+    wanted = records(snapshot.scan(name).select([key]), name)
+    assert records(polars.concat(parts).select(key).collect().to_arrow(), name) == wanted
+    tables = [
+        pyarrow.dataset.dataset(files).to_table([key]).join(gone, key, join_type="left anti")
+        for files, gone in snapshot.levels(name)
+    ]
+    assert records(pa.concat_tables(tables), name) == wanted
 
 
 def test_rows_of_a_bucket_are_in_the_order_of_one_file(table, tmp_path):
