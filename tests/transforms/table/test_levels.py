@@ -5,6 +5,8 @@ import shutil
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import duckdb
 import pyarrow as pa
@@ -274,6 +276,48 @@ def test_old_programs_refuse_a_table_with_levels_only(tmp_path):
     assert read_table_metadata(root) == TableMetadata(buckets=2, min_reader_version=1, min_writer_version=2)
     publish_facts(root, START | {"t1": Fact(3)})
     assert read_table_metadata(root) == TableMetadata(buckets=2, min_reader_version=2, min_writer_version=3)
+
+
+class FakeFrame:
+    """The calls of PySpark that are printed, by DuckDB."""
+
+    views: ClassVar[dict[str, pa.Table]] = {}
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+
+    def where(self, condition: str) -> "FakeFrame":
+        rows = self.rows  # noqa: F841 - DuckDB finds it by its name
+        return FakeFrame(duckdb.sql(f"FROM rows WHERE {condition}").to_arrow_table())
+
+    def join(self, other: "FakeFrame", on: str, how: str) -> "FakeFrame":
+        assert how == "left_anti"
+        left, right = self.rows, other.rows  # noqa: F841
+        return FakeFrame(duckdb.sql(f"FROM left ANTI JOIN right USING ({on})").to_arrow_table())
+
+    def unionByName(self, other: "FakeFrame") -> "FakeFrame":
+        return FakeFrame(pa.concat_tables([self.rows, other.rows.select(self.rows.column_names)]))
+
+    def createOrReplaceTempView(self, name: str) -> None:
+        self.views[name] = self.rows
+
+
+class FakeReader:
+    """`spark.read` of the printed statements."""
+
+    def option(self, *_: str) -> "FakeReader":
+        return self
+
+    def parquet(self, *files: str) -> FakeFrame:
+        return FakeFrame(duckdb.read_parquet(list(files), hive_partitioning=False).to_arrow_table())
+
+
+def test_the_statements_for_spark_have_each_row_once(table):
+    snapshot = open_snapshot(table)
+    exec(spark_statements(snapshot), {"spark": SimpleNamespace(read=FakeReader())})
+    for name in (*PER_BUCKET, "artist_tags"):
+        key = KEYS[name]
+        assert records(FakeFrame.views[name].select([key]), name) == records(snapshot.scan(name, [key]), name)
 
 
 def test_other_statements_name_levels(table):
