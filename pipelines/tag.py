@@ -123,6 +123,16 @@ part_flags = combined(
     help="Run also if the bundle drops, renames or redefines tags of the table, or changes its thresholds, features or "
     "trunk.",
 )
+@click.option(
+    "--compact-share",
+    type=Number(0, 10),
+    default=0.2,
+    show_default=True,
+    metavar="SHARE",
+    help="Merge the files of a bucket into one when it has more superseded or newer rows per row than this, on average "
+    "over all buckets. A small share makes queries faster, a large one makes runs write less.",
+)
+@click.option("--compact", is_flag=True, help="Merge the files of all buckets now.")
 @plan_flags
 @part_flags
 @click.option("--retry-rejects", is_flag=True, help="Try every rejected track again.")

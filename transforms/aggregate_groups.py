@@ -62,9 +62,11 @@ def aggregate_bucket(
         tags = tag_keys(tagger.taxonomy)
         files = write_groups(settings.known, bucket, pieces, tags, settings.publication, run_id)
     work = Work()
-    work.add(ASSEMBLE_BYTES, sum(file.bytes for file in files))
+    work.add(ASSEMBLE_BYTES, sum(file.bytes for file in files if file.run_id == run_id))
     work.add(ASSEMBLE_CORE, core.microseconds)
-    work.add_all({GROUP_ROWS[file.table]: file.rows for file in files})
+    for file in files:
+        if file.table in GROUP_ROWS:
+            work.add(GROUP_ROWS[file.table], file.rows - file.dead)
     return files, work
 
 

@@ -109,7 +109,7 @@ class _AssembleBucket(beam.DoFn):
             work = Work()
             work.add_all({TRACKS_WITHOUT[name]: scored.rows[key].null_count for name, key in GROUPED_BY.items()})
             work.add_all({measure: report.counts.get(status, 0) for status, measure in ASSEMBLED.items()})
-            work.add(ASSEMBLE_BYTES, sum(file.bytes for file in report.files))
+            work.add(ASSEMBLE_BYTES, sum(file.bytes for file in report.files if file.run_id == run_id))
             work.add(ASSEMBLE_CORE, core.microseconds)
             yield report
             yield beam.pvalue.TaggedOutput("evidence", evidence)

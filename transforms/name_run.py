@@ -9,6 +9,7 @@ from transforms.formats.arrow import content_digest
 from transforms.formats.hashing import combine, digest, short_id
 from transforms.schemas.catalog import FILE, ROW
 from transforms.tagging.assembly import PublishedRows
+from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import PriorOutcomes
 
 
@@ -22,9 +23,12 @@ def outcome_digest(rows: pa.Table, outcomes: pa.Table) -> str:
 
 
 def run_id_of(known: PriorOutcomes, publication: PublishedRows, outcomes: str) -> str:
-    """Id of a run: a hash of parent snapshot, catalog rows and outcomes, tagger, and publication options."""
+    """Id of a run: a hash of parent snapshot, catalog rows and outcomes, tagger, and options."""
     parent = "none" if known.parent is None else str(known.parent)
-    return short_id("run", parent, outcomes, known.ids.tagger_id, json.dumps(publication.to_json(), sort_keys=True))
+    options = [json.dumps(publication.to_json(), sort_keys=True)]
+    if known.compaction != Compaction():  # it decides on the files, though not on their rows
+        options.append(repr(known.compaction))
+    return short_id("run", parent, outcomes, known.ids.tagger_id, *options)
 
 
 class NameRun(beam.PTransform[beam.PCollection[str], beam.PCollection[str]]):

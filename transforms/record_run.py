@@ -29,6 +29,7 @@ from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.forecast import ACTIONS
 from transforms.tagging.kept_rows import POSTPONED_TAGGED, earlier_ids
+from transforms.tagging.levels import done_compaction, planned_compaction
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.counters import SOURCE_BYTES
@@ -166,7 +167,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     rows = rows.sort_by("tag")
     taxonomy = write_table_file(settings.known, -1, "taxonomy", rows, run_id)
     files, groups = (
-        sorted(found, key=lambda f: (f.table, f.bucket))
+        sorted(found, key=lambda f: (f.table, f.bucket, f.order))
         for found in ((f for report in sides.reports for f in report.files), sides.groups)
     )
     counts, changes = _counts(sides.reports, *sides.extracted), _changes(sides.reports, settings.known)
@@ -183,7 +184,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         options=settings.publication.to_json(),
         files=(*files, taxonomy, *groups),
         measured=sides.work.to_json(),
-        plan=_plan(sides, settings, counts, changes),
+        plan=_plan(sides, settings, counts, changes, (*files, *groups)),
         fusion={} if settings.fusion is None else settings.fusion.record(sides.tally),
         licences=tagger.licences,
         earlier=earlier_ids(kept, settings.known.snapshot),
@@ -191,12 +192,18 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
 
 
 def _plan(
-    sides: RunResults, settings: RecordRunSettings, counts: dict[str, int], changes: dict[str, int]
+    sides: RunResults,
+    settings: RecordRunSettings,
+    counts: dict[str, int],
+    changes: dict[str, int],
+    files: tuple[DataFile, ...],
 ) -> dict[str, Any]:
     """The plan and the outcome of a run, in the form of `Run.plan`."""
     expectations, work, before = settings.expectations, sides.work, settings.known.tracks_before
     forecast, measured = forecast_of(work), work.to_json()["core_seconds"]
-    expected = estimated(forecast, expectations.units, expectations.bundles)
+    compacting = planned_compaction(settings.known.compaction, settings.known.files_before)
+    compacted = done_compaction(settings.known.compaction, settings.known.files_before, files)
+    expected = estimated(forecast, expectations.units, expectations.bundles, compacting.write_bytes)
     fresh = sides.extracted[0] + counts["reused"]
     postponed = counts.get(POSTPONED, 0)
     carried = counts["carried"] - sum(report.counts.get(POSTPONED_TAGGED, 0) for report in sides.reports)
@@ -207,6 +214,7 @@ def _plan(
             "new": forecast.causes["new"],
             "removed": forecast.removed(before),
             **{action: forecast.actions[action] for action in ACTIONS},
+            "compaction": compacting._asdict(),
             "read_bytes": expected.read_bytes,
             "core_seconds": {stage: expected.core_seconds[stage] for stage in STAGES if stage not in expected.unknown},
         },
@@ -218,6 +226,7 @@ def _plan(
             "carry": carried,
             "remember": counts["catalog"] - fresh - carried - postponed,
             "defer": postponed,
+            "compaction": compacted._asdict(),
             "read_bytes": work.total(SOURCE_BYTES),
             "core_seconds": {stage: measured.get(stage, 0.0) for stage in STAGES},
             "wall_seconds": round(time.time() - expectations.began, 3),
@@ -240,7 +249,7 @@ def _absent(reports: list[BucketReport], settings: RecordRunSettings, taxonomy: 
     if known.snapshot is None:
         return Evidence()
     done = {file.bucket for report in reports for file in report.files}
-    lacking = [file.bucket for file in known.snapshot.manifest.files("ledger") if file.bucket not in done]
+    lacking = sorted({file.bucket for file in known.snapshot.manifest.files("ledger")} - done)
     examiner = BucketExaminer(known=known, publication=settings.publication, taxonomy=taxonomy)
     return sum((examiner.examine_absent(bucket) for bucket in lacking), start=Evidence())
 

@@ -16,7 +16,7 @@ from transforms.schemas.catalog import CATALOG
 from transforms.schemas.dataset import DATASET_CONFLICTS, DATASET_REJECTS
 from transforms.schemas.fusion import FUSED_COLUMNS
 from transforms.schemas.reports import DIFF_TAGS, DIFF_TRACKS, LABEL_CONFLICTS, LABELS, TAG_METRICS
-from transforms.schemas.tables import PART, ROW_SENTENCES, SCHEMA_VERSION, TABLES
+from transforms.schemas.tables import DELETED_BY, DELETES, PART, ROW_SENTENCES, SCHEMA_VERSION, TABLES
 
 OTHER_FILES = {
     "Catalog": (
@@ -73,8 +73,9 @@ Generated from the schemas by `python -m pipelines.docs.tables`; schema version 
 A snapshot is one complete, immutable version of the seven tables below. Its file list is
 `snapshots/<number>.json` under the root of the tables. Readers take the files from that list
 (`catalog-tagger sql TABLE --engine ...` prints statements that do), never from a folder listing,
-because folders also contain other versions. A bucket is a hash of `track_id`. Each bucket has one
-file of each table except `taxonomy`. A file of `artist_tags` and `album_tags` contains artists and
+because folders also contain other versions. A bucket is a hash of `track_id`. Each bucket has a
+base file of each table except `taxonomy`, possibly files with newer rows, and at most one delete
+file ([levels](../operations.md#levels)). A file of `artist_tags` and `album_tags` contains artists and
 albums by the hash of their id; a bucket without any has no file.
 
 Files are Parquet: zstd, page checksums, page index, nested types with `list.element` names. The
@@ -137,6 +138,9 @@ def dictionary() -> Iterator[str]:
     yield INTRODUCTION
     for name, schema in TABLES.items():
         yield from _table(name, pa.schema([*schema, *FUSED_COLUMNS.get(name, ())]))
+    for kind, schema in DELETES.items():
+        text = f"Delete files: one row per {DELETED_BY[kind][0]}. Rows are sorted by it. At most one file a bucket."
+        yield from _file(kind, text, schema)
     yield from _reasons()
     for heading, (text, schema) in OTHER_FILES.items():
         yield from _file(heading, text, schema)

@@ -174,7 +174,7 @@ def _shown(tracks: Iterable[TaggedTrack], snapshot: SnapshotReader) -> Iterable[
 
 
 def _rows(snapshot: SnapshotReader) -> int:
-    return sum(file.rows for file in snapshot.manifest.files("tracks"))
+    return snapshot.manifest.rows("tracks")
 
 
 def _answer(tally: FileTally, output: str, *further: str) -> Answer:

@@ -91,6 +91,7 @@ from transforms.tagging.changes import TableChanges, table_changes
 from transforms.tagging.choice import Budget
 from transforms.tagging.costs import UnitCosts, costs_of_history
 from transforms.tagging.kept_rows import require_one_taxonomy
+from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import PriorOutcomes, unsettled_ids
 from transforms.tagging.tagger import ids_of
 from transforms.telemetry.phases import phase
@@ -544,6 +545,7 @@ def _known(args: Arguments, bundle: Bundle, buckets: int) -> PriorOutcomes:
         buckets=buckets,
         dim=bundle.embedding_dim,
         compare_bytes=not args.also,  # the other table needs the embedding
+        compaction=Compaction(share=args.compact_share, full=args.compact),
     )
 
 

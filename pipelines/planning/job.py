@@ -21,6 +21,7 @@ from transforms.storage.scratch import open_scratch
 from transforms.tagging.changes import TableChanges
 from transforms.tagging.choice import Budget
 from transforms.tagging.costs import estimated
+from transforms.tagging.levels import planned_compaction
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ def planned(
         with open_scratch() as scratch:
             made = choice_of_plan(stages, given, scratch, expectations.units.filled_by(measured), threads)
             plan, budget = plan_catalog(with_choice(stages, made), threads=threads), made.facts.to_json()
-    estimate = estimated(plan.forecast, units, expectations.bundles)
+    compaction = planned_compaction(known.compaction, known.snapshot)
+    estimate = estimated(plan.forecast, units, expectations.bundles, compaction.write_bytes)
     tracks = plan.forecast.actions["extract"]
     facts = {
         "table": args.table,
@@ -113,6 +115,7 @@ def planned(
         "also": [{**one, "tracks": tracks} for one in also],
         "changes": None if changes is None else changes.to_json(),
         "budget": budget,
+        "compaction": compaction._asdict(),
     }
     return plan_answer(
         facts,

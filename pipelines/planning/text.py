@@ -44,7 +44,7 @@ def plan_answer(
     """The answer.
 
     Args:
-      facts: what was planned: `table`, `catalog`, `model`, `snapshot`, `also`, `changes`, `budget`.
+      facts: what was planned: `table`, `catalog`, `model`, `snapshot`, `also`, `changes`, `budget`, `compaction`.
       forecast: counts of all tracks.
       before: number of tracks of the last snapshot.
       estimate: cost of the run.
@@ -114,6 +114,11 @@ def _costs(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"to read: {read['files']} files, {size_text(read['bytes'])}{missing}"
     stored = cost["storage_bytes"]
     yield f"to write: tables {size_text(stored['tables'])}, part files {size_text(stored['parts'])}"
+    if (compaction := document["compaction"])["files"]:
+        yield (
+            f"compaction: {compaction['files']} files of buckets are written whole, "
+            f"{size_text(compaction['write_bytes'])} in place of {size_text(compaction['read_bytes'])}"
+        )
     if cost["core_hours"] is None:
         unknown = ", ".join(stage for stage, seconds in cost["core_seconds"].items() if seconds is None)
         yield f"processor time: no earlier run measured {unknown}: give --measure 50 to decode a sample"

@@ -36,7 +36,7 @@ def description(connection: "duckdb.DuckDBPyConnection", snapshot: SnapshotReade
 
 
 def _tables(snapshot: SnapshotReader) -> pa.Table:
-    found = {name: (sum(file.rows for file in snapshot.manifest.files(name)), ROW_SENTENCES[name]) for name in TABLES}
+    found = {name: (snapshot.manifest.rows(name), ROW_SENTENCES[name]) for name in TABLES}
     run = snapshot.manifest.run
     if is_mixed_table("embeddings", run):
         found[EVERY] = (found.pop("embeddings")[0], f"All embeddings; {refusal_text(run, '').partition(':')[0]}.")

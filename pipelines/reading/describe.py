@@ -63,7 +63,7 @@ def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
         "earlier": [dataclasses.asdict(one) for one in run.earlier],
         "mixture": mixture_text(run),
         "tables": {
-            name: {"files": len(own), "rows": sum(f.rows for f in own), "bytes": sum(f.bytes for f in own)}
+            name: {"files": len(own), "rows": sum(f.rows - f.dead for f in own), "bytes": sum(f.bytes for f in own)}
             for name, own in files.items()
         },
     }

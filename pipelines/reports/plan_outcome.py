@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.terminal.progress import duration_text
+from pipelines.terminal.progress import duration_text, size_text
 
 _COUNTED = {
     "new": "new",
@@ -32,6 +32,12 @@ def outcome_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     yield f"planned: {counts}; " + (f"but {', '.join(differing)}" if differing else "all as planned")
     if (budget := plan.get("budget")) is not None:
         yield budget_line(budget, happened["defer"])
+    if "compaction" in happened and (expected["compaction"]["files"] or happened["compaction"]["files"]):
+        one, other = happened["compaction"], expected["compaction"]
+        yield (
+            f"compaction: {one['files']} files written, planned {other['files']}; {size_text(one['write_bytes'])}, "
+            f"planned {size_text(other['write_bytes'])}"
+        )
     took, hoped = happened["core_seconds"], expected["core_seconds"]
     if all(stage in hoped for stage, seconds in took.items() if seconds):
         text = f"{duration_text(sum(took.values()))}, planned {duration_text(sum(hoped.values()))}"

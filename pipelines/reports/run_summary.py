@@ -111,7 +111,7 @@ def _tables(run: Run) -> dict[str, dict[str, int]]:
     for file in run.files:
         entry = tables.setdefault(file.table, {"files": 0, "rows": 0, "bytes": 0})
         entry["files"] += 1
-        entry["rows"] += file.rows
+        entry["rows"] += file.rows - file.dead
         entry["bytes"] += file.bytes
     return tables
 

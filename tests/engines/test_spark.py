@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.arrow_types import COLUMNS, stored_rows, write_catalog
+from tests.support.histories import Fact, publish_facts
 from tests.support.published import fake_bundle, publish_table
 from transforms.formats.parquet import parquet_bytes
 from transforms.table.reader import open_snapshot
@@ -48,6 +49,22 @@ def test_spark_reads_what_is_printed(tmp_path):
     counts, columns = spark_answer(script)
     assert counts == {"tracks": 12, "embeddings": 12, "track_tags": 12 * 33, "ledger": 14, "taxonomy": 33}
     assert "bucket" not in columns and "run" not in columns
+
+
+def test_spark_reads_levels(tmp_path):
+    root, model = str(tmp_path / "table"), {f"t{number}": Fact(artist=number % 2) for number in range(9)}
+    for changes in ({}, {"t1": Fact(2)}, {"t2": None, "t9": Fact()}, {"t1": Fact(3)}):
+        model = {track: fact for track, fact in (model | changes).items() if fact is not None}
+        publish_facts(root, model)
+    snapshot = open_snapshot(root)
+    names = ("tracks", "embeddings", "track_tags", "ledger", "artist_tags")
+    script = spark_statements(snapshot) + (
+        f"rows = {{name: [row[0] for row in spark.table(name).collect()] for name in {names}}}\n"
+        "print(json.dumps({name: sorted(keys) for name, keys in rows.items()}))\n"
+    )
+    found = spark_answer(script)
+    assert found == {name: sorted(snapshot.scan(name).column(0).to_pylist()) for name in names}
+    assert len(found["tracks"]) == 9 and any(file.dead for file in snapshot.live_files("tracks"))
 
 
 @pytest.mark.long

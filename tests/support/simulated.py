@@ -43,6 +43,7 @@ from transforms.tagging.costs import costs_of_history
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.kept_rows import postponed_counts, with_kept_rows
+from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.part_files import write_part
 from transforms.tagging.planning import plan_bucket
@@ -88,6 +89,7 @@ class SimulatedTable:
             retry_rejects=retry_rejects,
             buckets=BUCKETS,
             dim=bundle.embedding_dim,
+            compaction=Compaction(share=0.5, least_bytes=0),
         )
         target = EmbedTarget(root=self.root, embedding_id=bundle.embedding_id, load_embedder=lambda: None)
         shards = list_shards(str(self._catalog), None)

@@ -11,7 +11,7 @@ from transforms.formats.arrow import from_ipc
 from transforms.schemas.tables import GROUPED_BY
 from transforms.table.snapshots import DataFile
 from transforms.tagging.assembly import PublishedRows, ScoredTracks
-from transforms.tagging.bucket_files import write_table_file
+from transforms.tagging.bucket_files import write_levels
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -31,10 +31,11 @@ def write_groups(
     publication: PublishedRows,
     run_id: str,
 ) -> list[DataFile]:
-    """Writes the files of a bucket of groups: `pieces` has those of each table, as IPC streams from all buckets."""
-    files = []
-    for name, streams in pieces.items():
-        if found := [from_ipc(stream) for stream in streams]:
-            rows = group_tags(name, found, tags, publication)
-            files.append(write_table_file(known, bucket, name, rows, run_id))
-    return files
+    """Writes what changed in a bucket of groups; returns all its files.
+
+    Args:
+      pieces: those of each table, as IPC streams from all buckets.
+    """
+    found = {name: [from_ipc(stream) for stream in streams] for name, streams in pieces.items()}
+    tables = {name: group_tags(name, own, tags, publication) for name, own in found.items() if own}
+    return write_levels(known, bucket, tables, run_id)

@@ -18,7 +18,7 @@ from transforms.tagging.assembly import PublishedRows
 
 
 def rows_without_tracks(snapshot: SnapshotReader, ids: pa.Array) -> Iterator[tuple[DataFile, pa.Table]]:
-    """Yields each file that changes because it has a group of one of the tracks, with its new rows.
+    """Yields the base file of each bucket that changes because it has a group of one of the tracks, and all its rows.
 
     The groups are summed again over their other tracks, bucket by bucket. If the snapshot does not have all scores,
     because it was published with `--min-score` or `--top-k`, their rows are left out: the next run of `tag` writes
@@ -41,7 +41,7 @@ def rows_without_tracks(snapshot: SnapshotReader, ids: pa.Array) -> Iterator[tup
         numbers, new = (
             group_numbers(names.to_pylist(), snapshot.buckets) for names in (groups, summed[GROUPED_BY[name]])
         )
-        for file in snapshot.manifest.files(name):
+        for file in snapshot.manifest.base_files(name):
             if file.bucket in numbers:
                 rows = snapshot.scan(name, bucket=file.bucket)
                 kept = rows.filter(pc.invert(pc.is_in(rows[key], value_set=groups)))

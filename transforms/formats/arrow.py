@@ -52,25 +52,25 @@ def content_digest(table: pa.Table) -> str:
     """SHA-256 of column names, types and values in row order. It is equal for equal rows, however they are stored."""
     sha = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
-        sha.update(f"{name}\0{_type_name(column.type)}\0{len(column)}\0".encode())
+        sha.update(f"{name}\0{type_name(column.type)}\0{len(column)}\0".encode())
         _update(sha, column)
     return sha.hexdigest()
 
 
-def _type_name(kind: pa.DataType) -> str:
+def type_name(kind: pa.DataType) -> str:
     """A type's name without the names of list items, which Parquet changes."""
     if isinstance(kind, pa.BaseExtensionType):
-        return _type_name(kind.storage_type)
+        return type_name(kind.storage_type)
     if pa.types.is_dictionary(kind):
-        return _type_name(kind.value_type)
+        return type_name(kind.value_type)
     if pa.types.is_map(kind):
-        return f"map<{_type_name(kind.key_type)}, {_type_name(kind.item_type)}>"
+        return f"map<{type_name(kind.key_type)}, {type_name(kind.item_type)}>"
     if pa.types.is_fixed_size_list(kind):
-        return f"list<{_type_name(kind.value_type)}>[{kind.list_size}]"
+        return f"list<{type_name(kind.value_type)}>[{kind.list_size}]"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"list<{_type_name(kind.value_type)}>"
+        return f"list<{type_name(kind.value_type)}>"
     if pa.types.is_struct(kind):
-        return "struct<" + ", ".join(f"{field.name}: {_type_name(field.type)}" for field in kind) + ">"
+        return "struct<" + ", ".join(f"{field.name}: {type_name(field.type)}" for field in kind) + ">"
     return str(kind)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.formats.parquet_structure import StructureError, read_chunks
-from transforms.schemas.tables import EMBEDDINGS, SCHEMA_VERSION
+from transforms.schemas.tables import DELETED_BY, EMBEDDINGS, SCHEMA_VERSION
 
 ROW_GROUP_ROWS = 262_144
 _DICTIONARY_BYTES = 4 << 20
@@ -22,6 +22,7 @@ SORTED_BY: dict[str, list[tuple[str, str]]] = {
     "taxonomy": [("tag", "ascending")],
     "artist_tags": [("artist_id", "ascending"), ("category", "ascending"), ("rank", "ascending")],
     "album_tags": [("album_id", "ascending"), ("category", "ascending"), ("rank", "ascending")],
+    **{kind: [(key, "ascending")] for kind, (key, _) in DELETED_BY.items()},
 }
 """Sort order within each file of a table."""
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from transforms.aggregates.without_tracks import rows_without_tracks
 from transforms.audio.errors import SourceUnavailable
 from transforms.formats.parquet import CheckedFile
-from transforms.schemas.tables import LEDGER, TABLES
-from transforms.table.reader import SnapshotReader
+from transforms.schemas.tables import DELETED_BY, DELETES, LEDGER, PER_BUCKET, TABLES
+from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader
 from transforms.table.snapshots import DataFile, EarlierIds, Run, Snapshot
 from transforms.table.versions import TableError
 from transforms.tagging.bucket_files import write_table_file
@@ -28,12 +28,13 @@ class Rewritten:
 
     Attributes:
       snapshot: its new record.
-      files: old path -> new path of the rewritten data files, which are written.
+      files: old path -> new path of the rewritten data files, which are written; None if their rows, or what they took
+        out, are in no further file.
       tracks: number of tracks that were taken out.
     """
 
     snapshot: Snapshot
-    files: dict[str, str]
+    files: dict[str, str | None]
     tracks: int
 
 
@@ -52,28 +53,62 @@ def rewritten(reader: SnapshotReader, ids: frozenset[str], paths: frozenset[str]
       storage.StorageError: a file is missing or damaged.
     """
     run, wanted = reader.manifest.run, pa.array(sorted(ids), pa.string())
-    if strange := {file.table for file in run.files} - TABLES.keys():
+    if strange := {file.table for file in run.files} - {*TABLES, *DELETES}:
         raise TableError(f"{reader.root}: snapshot {reader.manifest.number} has the table {min(strange)}: upgrade")
     originals = _new_originals(reader, wanted)
-    files, gone = dict[str, DataFile](), LEDGER.empty_table().select(_COUNTED)
-    for file in run.files:
-        if file.path in paths:
-            rows = read_whole(reader, file)
-            kept = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=wanted)))
-            if file.table == "ledger":
-                lost = rows.filter(pc.is_in(rows["track_id"], value_set=wanted)).select(_COUNTED)
-                gone = pa.concat_tables([gone, lost.replace_schema_metadata().cast(gone.schema)])
-                kept = _with_originals(kept, originals)
-            files[file.path] = _write(reader, file, kept)
-    files |= {file.path: _write(reader, file, rows) for file, rows in rows_without_tracks(reader, wanted)}
+    files, gone = dict[str, DataFile | None](), LEDGER.empty_table().select(_COUNTED)
+    for own in _together(run, paths):
+        rows = _live_rows(reader, own)
+        kept = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=wanted)))
+        if own[0].table == "ledger":
+            lost = rows.filter(pc.is_in(rows["track_id"], value_set=wanted)).select(_COUNTED)
+            gone = pa.concat_tables([gone, lost.replace_schema_metadata().cast(gone.schema)])
+            kept = _with_originals(kept, originals)
+        files |= _replaced(reader, own, kept)
+    for file, rows in rows_without_tracks(reader, wanted):
+        files |= _replaced(reader, _of_bucket(run, file.table, file.bucket), rows)
+    left = {(new.table, new.bucket) for new in files.values() if new is not None}
+    for kind, (_, tables) in DELETED_BY.items():
+        emptied = {bucket for name, bucket in left if name in tables}
+        files |= {file.path: None for file in run.files if file.table == kind and file.bucket in emptied}
+    new_files = [files.get(file.path, file) for file in run.files]
     marked = dataclasses.replace(
         _recounted(run, gone),
-        files=tuple(files.get(file.path, file) for file in run.files),
+        files=tuple(file for file in new_files if file is not None),
         purged={**run.purged, mark: {"tracks": gone.num_rows, "when": when}},
     )
-    names = {old: new.path for old, new in files.items()}
+    names = {old: None if new is None else new.path for old, new in files.items()}
     snapshot = dataclasses.replace(reader.manifest, run=marked)
     return Rewritten(snapshot=snapshot, files=names, tracks=gone.num_rows)
+
+
+def _together(run: Run, paths: frozenset[str]) -> Iterator[list[DataFile]]:
+    """The files that are written again as one: each of the paths alone, and all of a table's bucket with levels.
+
+    If a bucket of tracks has levels, all of its tables are compacted, so that it needs no delete file.
+    """
+    touched = {file.bucket for file in run.files if file.path in paths and file.table in (*PER_BUCKET, "track_deletes")}
+    in_levels = {file.bucket for file in run.files if file.merged and file.table in PER_BUCKET} & touched
+    for name in PER_BUCKET:
+        yield from (_of_bucket(run, name, bucket) for bucket in sorted(in_levels))
+    yield from ([file] for file in run.files if file.path in paths and file.bucket not in in_levels)
+
+
+def _of_bucket(run: Run, name: str, bucket: int) -> list[DataFile]:
+    """The files of a table's bucket, the newest last."""
+    return sorted((f for f in run.files if (f.table, f.bucket) == (name, bucket)), key=lambda f: f.order)
+
+
+def _live_rows(reader: SnapshotReader, own: list[DataFile]) -> pa.Table:
+    if len(own) == 1 and not own[0].merged:
+        return read_whole(reader, own[0])
+    embedding_id = EVERY_EMBEDDING if own[0].table == "embeddings" else None
+    return reader.scan(own[0].table, bucket=own[0].bucket, embedding_id=embedding_id)
+
+
+def _replaced(reader: SnapshotReader, own: list[DataFile], rows: pa.Table) -> dict[str, DataFile | None]:
+    """Writes rows in place of files: their paths, the newest with the new file, the others with None."""
+    return {file.path: None for file in own[:-1]} | {own[-1].path: _write(reader, own[-1], rows)}
 
 
 def read_whole(reader: SnapshotReader, file: DataFile) -> pa.Table:
@@ -86,15 +121,14 @@ def _write(reader: SnapshotReader, file: DataFile, rows: pa.Table) -> DataFile:
     """Writes the rows beside the file that they come from."""
     ids = reader.manifest.run.ids
     place = PriorOutcomes(root=reader.root, parent=None, ids=ids, due_again=frozenset())
-    return write_table_file(place, file.bucket, file.table, rows, file.path.split("/")[1].removeprefix("run="))
+    return dataclasses.replace(write_table_file(place, file.bucket, file.table, rows, file.run_id), order=file.order)
 
 
 def _new_originals(reader: SnapshotReader, wanted: pa.Array) -> dict[str, str]:
     """Original that is taken out -> the smallest other track with the same bytes, in all buckets."""
     smallest: dict[str, str] = {}
-    for file in reader.manifest.files("ledger"):
-        with reader.open(file) as stream, CheckedFile(stream) as parquet:
-            pairs = parquet.read(columns=["track_id", "duplicate_of"], use_threads=False)
+    for batch in reader.batches("ledger", ["track_id", "duplicate_of"]):
+        pairs = pa.Table.from_batches([batch])
         pairs = pairs.filter(pc.is_in(pairs["duplicate_of"], value_set=wanted))
         pairs = pairs.filter(pc.invert(pc.is_in(pairs["track_id"], value_set=wanted)))
         for track, original in zip(pairs["track_id"].to_pylist(), pairs["duplicate_of"].to_pylist(), strict=True):

@@ -12,12 +12,15 @@ from transforms import storage
 from transforms.formats.hashing import bucket_of
 from transforms.formats.parquet import ParquetError, read_parquet
 from transforms.maintenance.kinds import KnownFile, known_files
-from transforms.schemas.tables import GROUPED_BY
+from transforms.schemas.tables import DELETED_BY, GROUPED_BY
 from transforms.table.layout import part_folder
 
 _AT_ONCE = 8
 _NAMES = ("track_id", "duplicate_of")
 """Columns that hold ids of tracks."""
+
+_WITHOUT_TRACKS = {*GROUPED_BY, *(kind for kind, (key, _) in DELETED_BY.items() if key != "track_id")}
+"""Tables and kinds of delete files whose rows name no track."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,7 @@ def search(root: str, ids: frozenset[str], buckets: int) -> Search:
 def _data_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:
     for file in known_files(root, "data"):
         bucket, table = file.match.groups()
-        if table in GROUPED_BY:  # its rows name no track
+        if table in _WITHOUT_TRACKS:
             continue
         if table == "ledger" or (bucket is not None and int(bucket) in numbers):
             yield file

@@ -52,7 +52,7 @@ def run_facts(root: str, run: Run, *, hashed: bool) -> RunFacts:
     """
     counts = run.counts
     kept = counts["tagged"] + counts["carried"]
-    written = {name: sum(file.rows for file in run.files if file.table == name) for name in TABLES}
+    written = {name: sum(file.rows - file.dead for file in run.files if file.table == name) for name in TABLES}
     return RunFacts(
         catalog=counts["catalog"],
         counted=run.counted,

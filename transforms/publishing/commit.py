@@ -14,13 +14,13 @@ from transforms.publishing.audit import RaceLost, audit
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json
 from transforms.publishing.overrides import Override, check_recorded, earlier_overrides, override_records
-from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
+from transforms.table.plain_lists import files_of_lists, manifest_path, plain_lists
 from transforms.table.reader import open_snapshot
 from transforms.table.readme import readme
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
-from transforms.table.sql import current_statements, manifest_path
-from transforms.table.versions import TableError, is_sealed, read_table_metadata
+from transforms.table.sql import current_statements
+from transforms.table.versions import TableError, is_sealed, read_table_metadata, require_versions_of_levels
 
 _log = logging.getLogger(__name__)
 
@@ -127,6 +127,8 @@ def _published_as(root: str, run: Run) -> Snapshot | None:
 def _commit(root: str, run: Run) -> Snapshot:
     snapshot = Snapshot(number=(run.parent or 0) + 1, created=_commit_time(root, run.parent), run=run)
     url = storage.join(root, snapshot_path(snapshot.number))
+    if run.has_levels:
+        require_versions_of_levels(root)
     with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: `_published_as` checks its run
         storage.create(url, sealed_bytes(snapshot.to_json()))
     winner = _published_as(root, run)
@@ -149,8 +151,8 @@ def _complete_lists(root: str, parent: int | None) -> None:
     with contextlib.suppress(storage.NotFound, TableError):  # the parent may have been removed, or be damaged
         if parent is not None:
             snapshot = read_snapshot(root, parent)
-            last = [name for name in TABLES if snapshot.files(name)][-1:]
-            if last and not storage.exists(storage.join(root, manifest_path(parent, last[0]))):
+            *_, last = files_of_lists(snapshot)
+            if not storage.exists(storage.join(root, manifest_path(parent, last))):
                 write_hints(root, snapshot)
 
 
@@ -161,14 +163,13 @@ def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None
     """
     write = storage.write_bytes if replace else storage.create
     reader = open_snapshot(root, snapshot.number)
-    for name in TABLES:
-        paths = "".join(f"{url}\n" for url in reader.files(name))
-        url = storage.join(root, manifest_path(snapshot.number, name))
+    for name, urls in plain_lists(reader).items():
+        lines = "".join(f"{url}\n" for url in urls)
         with contextlib.suppress(storage.AlreadyExists):
-            write(url, paths.encode())
+            write(storage.join(root, manifest_path(snapshot.number, name)), lines.encode())
     numbers = snapshot_numbers(root)
     if numbers[-1] == snapshot.number:
-        hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number)}
+        hint = {"number": snapshot.number, "path": snapshot_path(snapshot.number), "compacted": reader.compacted}
         storage.write_bytes(storage.join(root, "current.json"), json_bytes(hint))
         storage.write_bytes(storage.join(root, "current.sql"), current_statements(reader).encode())
         _write_readme(root, snapshot)

@@ -7,10 +7,10 @@ from transforms import storage
 from transforms.formats.sealing import open_sealed, read_record
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run
-from transforms.schemas.tables import GROUPED_BY, TABLES
+from transforms.schemas.tables import GROUPED_BY
 from transforms.table.layout import snapshot_path
+from transforms.table.plain_lists import files_of_lists, manifest_path
 from transforms.table.reader import SnapshotReader
-from transforms.table.sql import manifest_path
 from transforms.table.versions import TableError
 
 
@@ -24,10 +24,10 @@ def record_problems(snapshot: SnapshotReader) -> Iterator[str]:
 
 
 def list_problems(snapshot: SnapshotReader) -> Iterator[str]:
-    """Checks the plain file lists, which BigQuery reads: all files of the snapshot, below one root."""
+    """Checks the plain file lists, which BigQuery reads: all files that they name, below one root."""
     roots = set()
-    for name in TABLES:
-        path, wanted = manifest_path(snapshot.manifest.number, name), snapshot.manifest.files(name)
+    for name, files in files_of_lists(snapshot.manifest).items():
+        path, wanted = manifest_path(snapshot.manifest.number, name), [file.path for file in files]
         try:
             lines = storage.read_bytes(storage.join(snapshot.root, path)).decode().splitlines()
         except storage.NotFound:
@@ -40,11 +40,11 @@ def list_problems(snapshot: SnapshotReader) -> Iterator[str]:
             continue
         # Absolute names become wrong if a folder is moved, but their ends stay the same, and so does what they share.
         if len(lines) != len(wanted) or not all(
-            line.endswith("/" + own.path) for line, own in zip(lines, wanted, strict=True)
+            line.endswith("/" + own) for line, own in zip(lines, wanted, strict=True)
         ):
             yield f"{path}: lists other files than the snapshot"
             continue
-        roots |= {line.removesuffix("/" + own.path) for line, own in zip(lines, wanted, strict=True)}
+        roots |= {line.removesuffix("/" + own) for line, own in zip(lines, wanted, strict=True)}
         if len(roots) > 1:
             yield f"{path}: lists files below another root than the lists before it: {', '.join(sorted(roots))}"
             return

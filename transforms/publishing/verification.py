@@ -3,7 +3,7 @@
 import dataclasses
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,13 +15,14 @@ from transforms.formats.parquet import SORTED_BY, CheckedFile
 from transforms.iceberg.checks import iceberg_problems
 from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
 from transforms.publishing.group_checks import GroupCounts
+from transforms.publishing.level_checks import delete_problems, live_rows
 from transforms.publishing.manifest_checks import list_problems, record_problems
 from transforms.schemas.fusion import declared_schema
-from transforms.schemas.tables import GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
+from transforms.schemas.tables import DELETES, GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
 from transforms.table.content import has_content
 from transforms.table.layout import snapshot_path
 from transforms.table.reader import SnapshotReader
-from transforms.table.snapshots import DEFERRED, DataFile, Ids, Snapshot
+from transforms.table.snapshots import DEFERRED, DataFile, Run, Snapshot
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,15 +44,16 @@ class VerifiedStep:
 
 def steps(snapshot: SnapshotReader) -> int:
     """Number of `VerifiedStep`s that `verify` yields."""
-    return len(_buckets(snapshot)) + len(_group_files(snapshot)) + 2
+    return len(_buckets(snapshot)) + len(_group_buckets(snapshot)) + 2
 
 
 def _buckets(snapshot: SnapshotReader) -> list[int]:
     return sorted({file.bucket for file in snapshot.manifest.run.files if file.table in PER_BUCKET})
 
 
-def _group_files(snapshot: SnapshotReader) -> list[DataFile]:
-    return [file for name in GROUPED_BY for file in snapshot.manifest.files(name)]
+def _group_buckets(snapshot: SnapshotReader) -> list[DataFile]:
+    """The base file of each bucket of artists or albums."""
+    return [file for name in GROUPED_BY for file in snapshot.manifest.base_files(name)]
 
 
 def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
@@ -73,11 +75,12 @@ def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
         if "tracks" in tables:
             groups.add_tracks(tables["tracks"])
         yield step
-    for file in _group_files(snapshot):
-        rows, found = read_published(snapshot, file)
-        if rows is not None and tags:
-            found += groups.row_problems(rows, file, tags, snapshot.buckets)
-        yield VerifiedStep(what=file.path, files=1, rows=rows.num_rows if rows else 0, problems=tuple(found))
+    for base in _group_buckets(snapshot):
+        step, tables = _read_tables(snapshot, base.bucket, (base.table,), base.path)
+        if tags and (rows := tables.get(base.table)) is not None:
+            found = groups.row_problems(rows, base, tags, snapshot.buckets)
+            step = dataclasses.replace(step, problems=(*step.problems, *found))
+        yield step
     problems = [
         *_count_problems(snapshot.manifest, counts),
         *groups.problems(),
@@ -99,21 +102,36 @@ def _taxonomy(snapshot: SnapshotReader) -> tuple[CheckedTags | None, VerifiedSte
 
 def _read_bucket(snapshot: SnapshotReader, bucket: int) -> tuple[VerifiedStep, dict[str, pa.Table]]:
     """The bucket's tables that could be read, and the problems of their files."""
+    return _read_tables(snapshot, bucket, PER_BUCKET, f"bucket {bucket}")
+
+
+def _read_tables(
+    snapshot: SnapshotReader, bucket: int, names: Sequence[str], what: str
+) -> tuple[VerifiedStep, dict[str, pa.Table]]:
+    """The live rows of the tables in a bucket, and all problems; these tables share a delete file."""
     tables: dict[str, pa.Table] = {}
-    problems: list[str] = []
-    files = 0
-    for name in PER_BUCKET:
-        own = [file for file in snapshot.manifest.files(name) if file.bucket == bucket]
-        if len(own) != 1:
+    deletes, problems, files = None, list[str](), 0
+    for file in (one for one in snapshot.manifest.delete_files(names[0]) if one.bucket == bucket):
+        files += 1
+        deletes, found = read_published(snapshot, file)
+        problems += found
+        if deletes is not None:
+            problems += delete_problems(deletes, file, snapshot.manifest.number, snapshot.buckets)
+    for name in names:
+        own = [file for file in snapshot.live_files(name) if file.bucket == bucket]
+        if len(own) != 1 and not (own and own[0].merged):
             problems.append(f"bucket {bucket}: {len(own)} files of {name} instead of 1")
+        pieces = []
         for file in own:
             files += 1
             table, file_problems = read_published(snapshot, file)
             problems += file_problems
-            if table is not None:
-                tables[name] = table
+            pieces += [] if table is None else [(file, table)]
+        if pieces and len(pieces) == len(own):
+            tables[name], level_problems = live_rows(pieces, deletes)
+            problems += level_problems
     rows = sum(table.num_rows for table in tables.values())
-    return VerifiedStep(what=f"bucket {bucket}", files=files, rows=rows, problems=tuple(problems)), tables
+    return VerifiedStep(what=what, files=files, rows=rows, problems=tuple(problems)), tables
 
 
 def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table | None, list[str]]:
@@ -133,7 +151,7 @@ def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table |
     try:
         with CheckedFile(io.BytesIO(data)) as parquet:
             table = parquet.read(use_threads=False)
-            problems += _header_problems(parquet, snapshot.manifest.run.ids, file)
+            problems += _header_problems(parquet, snapshot.manifest.run, file)
     except (OSError, pa.ArrowException) as error:
         return None, [*problems, f"{file.path}: {' '.join(str(error).split())}"]
     schema_problems = _schema_problems(table.schema, file)
@@ -142,10 +160,14 @@ def read_published(snapshot: SnapshotReader, file: DataFile) -> tuple[pa.Table |
     return table, problems + list(_row_problems(table, file))
 
 
-def _header_problems(parquet: CheckedFile, ids: Ids, file: DataFile) -> Iterator[str]:
+def _header_problems(parquet: CheckedFile, run: Run, file: DataFile) -> Iterator[str]:
     """Checks ids and schema version in the key-value metadata."""
-    metadata = parquet.schema_arrow.metadata or {}
-    wanted = {**dataclasses.asdict(ids), "schema_version": str(SCHEMA_VERSION)}
+    metadata, ids = parquet.schema_arrow.metadata or {}, dataclasses.asdict(run.ids)
+    if file.table == "embeddings" and file.run_id != run.run_id:  # embeddings stay if only the heads are new
+        ids = {name: ids[name] for name in ("feature_id", "embedding_id")}
+    elif file.table in DELETES:  # they name keys, which nothing was computed for
+        ids = {}
+    wanted = {**ids, "schema_version": str(SCHEMA_VERSION)}
     for name, value in wanted.items():
         stored = metadata.get(name.encode(), b"").decode()
         if stored != value:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import pyarrow as pa
 
 from transforms.schemas.columns import column
-from transforms.schemas.tables import LATER_COLUMNS, TABLES
+from transforms.schemas.tables import DELETES, LATER_COLUMNS, TABLES
 
 SAID, SAID_ID = "_said", "_said_id"
 """Columns of catalog rows in a fused run: what sources say about the track, and a hash of it and of their rules."""
@@ -55,4 +55,4 @@ def declared_schema(name: str, columns: Collection[str]) -> pa.Schema:
     later = LATER_COLUMNS.get(name, frozenset()) - set(columns)
     further = FUSED_COLUMNS.get(name, ())
     fused = further if any(field.name in columns for field in further) else ()
-    return pa.schema([*(field for field in TABLES[name] if field.name not in later), *fused])
+    return pa.schema([*(field for field in {**TABLES, **DELETES}[name] if field.name not in later), *fused])

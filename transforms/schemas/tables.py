@@ -241,6 +241,33 @@ PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 """Tables with one file per bucket of tracks, whose rows make the content hash. The others follow from them and from the
 bundle."""
 
+DELETED_BY = {
+    "track_deletes": ("track_id", PER_BUCKET),
+    "artist_deletes": ("artist_id", ("artist_tags",)),
+    "album_deletes": ("album_id", ("album_tags",)),
+}
+"""Kind of delete files -> their key column, and the tables whose rows they take out."""
+
+
+def _deletes(key: str, tables: tuple[str, ...]) -> pa.Schema:
+    """The columns of a delete file."""
+    return pa.schema(
+        [
+            column(key, pa.string(), "Key of the rows that are taken out."),
+            *(
+                column(name, pa.int32(), f"Rows of `{name}` in files of a lower order are taken out; 0: none.")
+                for name in tables
+            ),
+        ]
+    )
+
+
+DELETES = {kind: _deletes(*spec) for kind, spec in DELETED_BY.items()}
+"""Kind of delete files -> their columns. A bucket has at most one file of each kind, sorted by its key."""
+
+KEYS = {name: key for key, tables in DELETED_BY.values() for name in tables}
+"""Table -> the column that names the track, artist or album of a row."""
+
 ROW_SENTENCES = {
     "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
     "Further catalog columns follow under their own names.",

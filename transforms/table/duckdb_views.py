@@ -7,17 +7,18 @@ column pruning.
 
 import contextlib
 import datetime
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from transforms.schemas.tables import TABLES
 from transforms.storage.scratch import open_scratch
-from transforms.table.mixture import EVERY, is_mixed_table, split_views
+from transforms.table.mixture import EVERY
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
-from transforms.table.sql import TAG_IDS, duckdb_view, quoted, tag_ids_view
+from transforms.table.sql import TAG_IDS, quoted, views_of_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,8 +30,9 @@ class NotReadOnly(ValueError):
     """The SQL is not exactly one query: it changes something, or has several statements or none."""
 
 
-def _name(snapshot: SnapshotReader, file: DataFile) -> str:
+def _name(snapshot: SnapshotReader | None, file: DataFile) -> str:
     """DuckDB's name of a file of a snapshot."""
+    assert snapshot is not None
     return f"{PROTOCOL}://{snapshot.manifest.number}/{file.path}"
 
 
@@ -80,14 +82,7 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
 
 
 def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
-    for name in TABLES:
-        files = [_name(snapshot, file) for file in snapshot.manifest.files(name)] if snapshot else []
-        if snapshot is not None and is_mixed_table(name, snapshot.manifest.run):
-            yield duckdb_view(name, files, view=EVERY, prefix=prefix)
-            yield from split_views(snapshot.manifest.run, prefix)
-        else:
-            yield duckdb_view(name, files, prefix=prefix)
-    yield tag_ids_view(prefix)
+    yield from views_of_tables(snapshot, functools.partial(_name, snapshot), prefix)
 
 
 def other_snapshots(sql: str) -> tuple[bool, list[int]]:

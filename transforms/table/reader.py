@@ -15,6 +15,7 @@ import bisect
 import contextlib
 import dataclasses
 import datetime
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,9 +27,10 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.formats.hashing import bucket_of
 from transforms.formats.parquet import CheckedFile, open_parquet
-from transforms.schemas.tables import TABLES
+from transforms.schemas.tables import KEYS, TABLES
 from transforms.table.as_of import moment_of
 from transforms.table.checked import open_published
+from transforms.table.levels import BEFORE, dead_keys, deletes_of, in_order, no_deletes, total_order
 from transforms.table.snapshots import DataFile, Snapshot, listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
 
@@ -58,12 +60,63 @@ class SnapshotReader:
         return f"SnapshotReader({self.root!r}, snapshot={self.manifest.number})"
 
     def files(self, name: str) -> list[str]:
-        """Absolute paths or gs:// URLs of a table's Parquet files, for engines that read files themselves.
+        """Absolute paths or gs:// URLs of a table's base files, for engines that read files themselves.
+
+        They have the rows of the last compacted state, each track at most once: no bucket is older than snapshot
+        `compacted`. If that is this snapshot, they have exactly its rows; else `scan` has them.
 
         Raises:
           TableError: there is no table of this name.
         """
-        return [self.url(file) for file in self._of(name)]
+        self._of(name)
+        return [self.url(file) for file in self.manifest.base_files(name)]
+
+    def live_files(self, name: str) -> list[DataFile]:
+        """All files with rows of a table, the base of each bucket first. See `levels` for how they belong together.
+
+        Raises:
+          TableError: there is no table of this name.
+        """
+        return self._of(name)
+
+    def deletes(self, name: str, bucket: int) -> pa.Table:
+        """What is taken out of a table's files of a bucket: its key, and `before`. See `levels`.
+
+        Raises:
+          TableError: there is no table of this name.
+          storage.StorageError: the delete file is missing, unreadable or damaged.
+        """
+        self._of(name)
+        own = [file for file in self.manifest.delete_files(name) if file.bucket == bucket]
+        if not own:
+            return no_deletes(name)
+        with self._parquet(own[0]) as parquet:
+            return deletes_of(parquet.read(use_threads=False).replace_schema_metadata(), name)
+
+    def levels(self, name: str) -> list[tuple[list[str], pa.Table]]:
+        """A table's live rows for engines that read files themselves and can join: see `files` for the plain list.
+
+        Returns:
+          Files that are read together, and a table with one column: the keys (`KEYS`) whose rows in these files are
+          left out by an anti join. The union has each row of the table once. See `scan` for errors.
+        """
+        groups: dict[int, list[DataFile]] = {}
+        for file in self._of(name):
+            groups.setdefault(file.order if file.has_deletes else -1, []).append(file)
+        found = []
+        for order, files in groups.items():
+            gone = [self.deletes(name, file.bucket) for file in files if file.has_deletes]
+            keys = [pa.table({KEYS[name]: dead_keys(deletes, order)}) for deletes in gone]
+            none = no_deletes(name).drop_columns(BEFORE)
+            found.append(([self.url(file) for file in files], pa.concat_tables([none, *keys])))
+        return found
+
+    @property
+    def compacted(self) -> int:
+        """Number of the oldest snapshot whose rows a bucket of `files` has; 0 if an earlier version wrote it."""
+        if not self.manifest.run.has_levels:
+            return self.manifest.number
+        return min(file.order for name in TABLES for file in self.manifest.base_files(name) if file.merged)
 
     def url(self, file: DataFile) -> str:
         """Absolute path or gs:// URL of one of the manifest's files."""
@@ -81,9 +134,11 @@ class SnapshotReader:
           TableError: there is no table of this name.
         """
         files = self._of(name)
-        if not files:
-            return TABLES[name]
-        with self._parquet(files[0]) as parquet:
+        return self.schema_of(files[0]) if files else TABLES[name]
+
+    def schema_of(self, file: DataFile) -> pa.Schema:
+        """Columns of one of the manifest's files."""
+        with self._parquet(file) as parquet:
             return parquet.schema_arrow.remove_metadata()
 
     def scan(
@@ -112,9 +167,20 @@ class SnapshotReader:
             and none is named.
           storage.StorageError: a file is missing, unreadable or damaged.
         """
-        batches = list(self.batches(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id))
-        if batches:
-            return pa.Table.from_batches(batches)
+        read = self._with_order(name, columns)
+        tables, only = [], self._only_embedding(name, embedding_id)
+        selected = self._selected(name, track_ids, bucket)
+        for _, group in itertools.groupby(selected, key=lambda one: one[0].bucket):
+            files = list(group)
+            in_levels = bool(files[0][0].merged)
+            found = list(self._rows_of(files, read if in_levels else columns, only))
+            if found and in_levels:
+                rows = in_order(name, pa.Table.from_batches(found))
+                tables.append(rows if columns is None else rows.select(list(columns)))
+            elif found:
+                tables.append(pa.Table.from_batches(found))
+        if tables:
+            return pa.concat_tables(tables)
         schema = self.schema(name)
         self._check_columns(name, schema, columns)
         return schema.empty_table().select(schema.names if columns is None else list(columns))
@@ -130,20 +196,49 @@ class SnapshotReader:
     ) -> Iterator[pa.RecordBatch]:
         """Reads the rows of `scan` in batches of up to 65,536 rows, with at most one row group in memory.
 
-        Rows are in the order of `files`, and within a file in its order. See `scan` for arguments and errors.
+        Rows are in the order of `live_files`, and within a file in its order. See `scan` for arguments and errors.
         """
+        only = self._only_embedding(name, embedding_id)
+        yield from self._rows_of(self._selected(name, track_ids, bucket), columns, only)
+
+    def rows_of(self, file: DataFile, columns: Sequence[str] | None = None) -> pa.Table:
+        """The live rows of one of the manifest's files, in its order."""
+        found = list(self._rows_of([(file, None)], columns))
+        if found:
+            return pa.Table.from_batches(found)
+        rows = self.schema_of(file).empty_table()
+        return rows if columns is None else rows.select(list(columns))
+
+    def _selected(self, name: str, track_ids: Iterable[str] | None, bucket: int | None) -> Iterator["Selected"]:
+        """The files with rows of the given tracks and bucket, and the ids of these tracks, or None."""
         files = self._of(name)
         if bucket is not None and not 0 <= bucket < self.buckets:
             raise TableError(f"{self.root}: no bucket {bucket}; buckets are 0 to {self.buckets - 1}")
-        only = self._only_embedding(name, embedding_id)
         wanted = None if track_ids is None else self._by_bucket(name, track_ids)
         for file in files:
             if bucket is not None and file.bucket != bucket:
                 continue
             if wanted is None:
-                yield from self._read(file, columns, None, only)
+                yield file, None
             elif file.bucket in wanted:
-                yield from self._read(file, columns, wanted[file.bucket], only)
+                yield file, wanted[file.bucket]
+
+    def _rows_of(
+        self, selected: Iterable["Selected"], columns: Sequence[str] | None, embedding_id: str | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Reads the live rows of files, of one embedding if it is named; the delete file of a bucket is read once."""
+        deletes, of = None, None
+        for file, track_ids in selected:
+            if file.has_deletes and (deletes is None or of != file.bucket):
+                deletes, of = self.deletes(file.table, file.bucket), file.bucket
+            dead = dead_keys(deletes, file.order) if file.has_deletes and deletes is not None else None
+            yield from self._read(file, columns, track_ids, dead, embedding_id)
+
+    def _with_order(self, name: str, columns: Sequence[str] | None) -> list[str] | None:
+        """The columns, and those that rows are sorted by."""
+        if columns is None:
+            return None
+        return list(dict.fromkeys([*columns, *(key for key, _ in total_order(name))]))
 
     def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[CheckedFile]:
         return open_parquet(self.url(file), open_file=lambda _: self.open(file))
@@ -206,14 +301,16 @@ class SnapshotReader:
         file: DataFile,
         columns: Sequence[str] | None,
         track_ids: Sequence[str] | None,
-        embedding_id: str | None = None,
+        dead: pa.Array | None,
+        embedding_id: str | None,
     ) -> Iterator[pa.RecordBatch]:
         with self._parquet(file) as parquet:
             self._check_columns(file.table, parquet.schema_arrow, columns)
             names = parquet.schema_arrow.names if columns is None else list(columns)
             groups = range(parquet.num_row_groups) if track_ids is None else parquet.groups_with(TRACK_ID, track_ids)
-            keys = ([] if track_ids is None else [TRACK_ID]) + ([] if embedding_id is None else ["embedding_id"])
-            read = [*keys, *names] if keys else names
+            own = (track_ids is not None and TRACK_ID, dead is not None and KEYS[file.table])
+            keys = [key for key in (*own, embedding_id is not None and "embedding_id") if key]
+            read = list(dict.fromkeys([*keys, *names])) if keys else names
             wanted = pa.array(track_ids or (), pa.string())
             # One row group per call, because a call fetches the columns of all its groups before the first batch.
             for group in groups:
@@ -222,8 +319,14 @@ class SnapshotReader:
                         batch = batch.filter(pc.is_in(batch[TRACK_ID], value_set=wanted))
                     if embedding_id is not None:
                         batch = batch.filter(pc.equal(batch["embedding_id"], embedding_id))
+                    if dead is not None:
+                        batch = batch.filter(pc.invert(pc.is_in(batch[KEYS[file.table]], value_set=dead)))
                     if batch.num_rows:
                         yield batch.select(names).replace_schema_metadata()
+
+
+Selected = tuple[DataFile, Sequence[str] | None]
+"""A file, and the ids of the tracks that are wanted of it; None: all."""
 
 
 def open_snapshot(

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from transforms.formats.arrow import group_numbers
 from transforms.schemas.tables import TABLES
-from transforms.table.reader import TRACK_ID, SnapshotReader
+from transforms.table.reader import TRACK_ID, Selected, SnapshotReader
 
 NO_TRACK = -1
 """Bound of a bucket without a track in the sample."""
@@ -66,23 +66,17 @@ class SampledSnapshot(SnapshotReader):
         object.__setattr__(sampled, "_sample", sample)
         return sampled
 
-    def batches(
-        self,
-        name: str,
-        columns: Sequence[str] | None = None,
-        *,
-        track_ids: Iterable[str] | None = None,
-        bucket: int | None = None,
-        embedding_id: str | None = None,
+    def _rows_of(
+        self, selected: Iterable[Selected], columns: Sequence[str] | None, embedding_id: str | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of `SnapshotReader.batches` whose tracks are in the sample; other tables are read whole."""
-        if name not in TABLES or TRACK_ID not in TABLES[name].names:
-            yield from super().batches(name, columns, bucket=bucket, track_ids=track_ids, embedding_id=embedding_id)
-            return
-        wanted = self.schema(name).names if columns is None else list(columns)
-        read = list(dict.fromkeys([*wanted, TRACK_ID]))
-        for number in range(self.buckets) if bucket is None else [bucket]:
-            for batch in super().batches(name, read, bucket=number, track_ids=track_ids, embedding_id=embedding_id):
-                batch = batch.filter(pa.array(self._sample.mask(number, batch[TRACK_ID].to_pylist())))
+        """The rows of `SnapshotReader._rows_of` whose tracks are in the sample; other tables are read whole."""
+        for file, track_ids in selected:
+            if TRACK_ID not in TABLES.get(file.table, TABLES["taxonomy"]).names:
+                yield from super()._rows_of([(file, track_ids)], columns, embedding_id)
+                continue
+            wanted = self.schema_of(file).names if columns is None else list(columns)
+            read = list(dict.fromkeys([*wanted, TRACK_ID]))
+            for batch in super()._rows_of([(file, track_ids)], read, embedding_id):
+                batch = batch.filter(pa.array(self._sample.mask(file.bucket, batch[TRACK_ID].to_pylist())))
                 if batch.num_rows:
                     yield batch.select(wanted)

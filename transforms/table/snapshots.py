@@ -1,13 +1,21 @@
 """Snapshots: each is a numbered, immutable, complete version of all tables; its commit creates one file."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Self
 
 from transforms import storage
 from transforms.formats.hashing import combine, digest
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record
-from transforms.schemas.tables import GROUPED_BY, MIXED_SCHEMA_VERSION, PER_BUCKET, SCHEMA_VERSION
+from transforms.schemas.tables import (
+    DELETED_BY,
+    DELETES,
+    GROUPED_BY,
+    MIXED_SCHEMA_VERSION,
+    PER_BUCKET,
+    SCHEMA_VERSION,
+)
 from transforms.table.layout import snapshot_path
 from transforms.table.versions import TableError, check_version, is_sealed
 
@@ -28,6 +36,10 @@ class DataFile:
       bucket: bucket of its tracks, artists or albums; -1 for the taxonomy.
       content: digest of its rows, see `comparable_digest`; "" for tables that follow from others.
       checksums: CRC-32C of the file and of its blocks, see `checksums_of`; "" in manifests of version 0.1.
+      order: number of the snapshot that the file was written for; 0 in manifests of earlier versions. Of the files of a
+        table in a bucket, the one with the lowest order is the base. The others have newer rows, see `levels`.
+      dead: number of its rows that a delete file takes out in this snapshot.
+      merged: of a base that is not alone or has dead rows: digest of all live rows of its table and bucket.
     """
 
     table: str
@@ -38,14 +50,28 @@ class DataFile:
     sha256: str
     content: str
     checksums: str = ""
+    order: int = 0
+    dead: int = 0
+    merged: str = ""
 
     def __post_init__(self) -> None:
         inner_path(self.path)
 
+    @property
+    def has_deletes(self) -> bool:
+        """Whether a delete file of its bucket takes out some of its rows."""
+        return self.dead > 0
+
+    @property
+    def run_id(self) -> str:
+        """The run that wrote the file."""
+        return self.path.partition("/run=")[2].partition("/")[0]
+
     def to_json(self) -> dict[str, Any]:
-        """The file as a JSON object. Its checksums are in a field of the run, which version 0.1 passes over."""
+        """The file as a JSON object. Further facts are in fields of the run, which version 0.1 passes over."""
         fields = dataclasses.asdict(self)
-        del fields["checksums"]
+        for name in ("checksums", "order", "dead", "merged"):
+            del fields[name]
         return fields
 
 
@@ -94,7 +120,8 @@ class Run:
       changes: `added`: tracks that the last snapshot lacks; `removed`: tracks that only it has. Empty for runs of
         earlier versions.
       options: options that select the published rows (`min_score`, `top_k`).
-      files: all data files, those of `artist_tags` and `album_tags` last. Runs of earlier versions have none of these.
+      files: all data files, those of `artist_tags` and `album_tags` last. Runs of earlier versions have none of these,
+        and no delete files.
       evidence: what the gates need to know of the rows, measured while they were assembled, see `Evidence.to_json`;
         `before`: counts of the last snapshot. Empty for runs of earlier versions, and for a rollback.
       overrides: what was published although a gate refused it, in this snapshot and in all before it: `snapshot`,
@@ -151,8 +178,21 @@ class Run:
     @property
     def content_hash(self) -> str:
         """Hash of the rows of `tracks`, `track_tags`, `embeddings` and `ledger`, independent of file names."""
-        parts = [digest(f.table, str(f.bucket), f.content) for f in self.files if f.table in PER_BUCKET]
-        return combine(parts)
+        own = [file for file in self.files if file.table in PER_BUCKET]
+        merged = {(file.table, file.bucket): file.merged for file in own if file.merged}
+        digests = [(f.table, f.bucket, f.content) for f in own if (f.table, f.bucket) not in merged]
+        digests += [(table, bucket, content) for (table, bucket), content in merged.items()]
+        return combine(digest(table, str(bucket), content) for table, bucket, content in digests)
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether some rows of its files are superseded, or a table has several files in a bucket."""
+        return any(file.merged for file in self.files)
+
+    @property
+    def written(self) -> list[DataFile]:
+        """The files that this run wrote. The others are those of earlier runs, whose rows did not change."""
+        return [file for file in self.files if file.run_id == self.run_id]
 
     def to_json(self) -> dict[str, Any]:
         """The run as a JSON object. Tags of artists and albums are in a field of their own, unknown to version 0.1."""
@@ -160,9 +200,13 @@ class Run:
             "schema_version": MIXED_SCHEMA_VERSION if self.is_mixed else SCHEMA_VERSION,
             "content_hash": self.content_hash,
             **dataclasses.asdict(self),
-            "files": [file.to_json() for file in self.files if file.table not in GROUPED_BY],
+            "files": [f.to_json() for f in self.files if f.table not in GROUPED_BY and f.table not in DELETES],
             "group_files": [file.to_json() for file in self.files if file.table in GROUPED_BY],
+            "delete_files": [file.to_json() for file in self.files if file.table in DELETES],
             "checksums": {file.path: file.checksums for file in self.files if file.checksums},
+            "orders": {file.run_id: file.order for file in self.files if file.order},
+            "dead": {file.path: file.dead for file in self.files if file.dead},
+            "merged": {file.path: file.merged for file in self.files if file.merged},
         }
 
     @classmethod
@@ -183,15 +227,26 @@ class Run:
             raise ValueError(f"it does not count {missing[0]} tracks")
         names = {f.name for f in dataclasses.fields(cls)}
         fields = {k: v for k, v in obj.items() if k in names}
-        checksums = obj.get("checksums", {})
-        listed = (*obj["files"], *obj.get("group_files", ()))
-        files = tuple(DataFile(**file, checksums=checksums.get(file["path"], "")) for file in listed)
         others = {
             "overrides": tuple(obj.get("overrides", ())),
             "licences": tuple(obj.get("licences", ())),
             "earlier": tuple(map(EarlierIds.from_json, obj.get("earlier", ()))),
         }
-        return cls(**fields | others | {"ids": Ids(**obj["ids"]), "files": files})
+        return cls(**fields | others | {"ids": Ids(**obj["ids"]), "files": tuple(_data_files(obj))})
+
+
+def _data_files(obj: dict[str, Any]) -> Iterator[DataFile]:
+    """The files of a run's JSON object."""
+    checksums, orders, dead, merged = (obj.get(name, {}) for name in ("checksums", "orders", "dead", "merged"))
+    for fields in (*obj["files"], *obj.get("group_files", ()), *obj.get("delete_files", ())):
+        file, path = DataFile(**fields), fields["path"]
+        yield dataclasses.replace(
+            file,
+            checksums=checksums.get(path, ""),
+            order=orders.get(file.run_id, 0),
+            dead=dead.get(path, 0),
+            merged=merged.get(path, ""),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -203,8 +258,25 @@ class Snapshot:
     run: Run
 
     def files(self, name: str) -> list[DataFile]:
-        """The files of one table, by bucket."""
-        return sorted((f for f in self.run.files if f.table == name), key=lambda f: (f.bucket, f.path))
+        """The files of one table, by bucket, the base of each bucket first."""
+        return sorted((f for f in self.run.files if f.table == name), key=lambda f: (f.bucket, f.order, f.path))
+
+    def base_files(self, name: str) -> list[DataFile]:
+        """The base of each bucket of one table: its rows when the bucket was last compacted."""
+        return list({file.bucket: file for file in reversed(self.files(name))}.values())[::-1]
+
+    def delete_files(self, name: str) -> list[DataFile]:
+        """The delete files for one table, by bucket: at most one a bucket."""
+        return self.files(next((kind for kind, (_, tables) in DELETED_BY.items() if name in tables), ""))
+
+    def rows(self, name: str) -> int:
+        """Number of rows of one table."""
+        return sum(file.rows - file.dead for file in self.run.files if file.table == name)
+
+    def content(self, name: str, bucket: int) -> list[str]:
+        """Digests of a table's rows in a bucket: equal for equal rows. Empty if it has no rows there."""
+        own = [file for file in self.files(name) if file.bucket == bucket]
+        return [file.merged or file.content for file in own[:1]]
 
     def to_json(self) -> dict[str, Any]:
         """The snapshot as a JSON object."""

@@ -3,13 +3,14 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 
 from transforms import storage
-from transforms.schemas.tables import LATER_COLUMNS, TABLES
+from transforms.schemas.tables import DELETED_BY, DELETES, KEYS, LATER_COLUMNS, TABLES
 from transforms.table.mixture import EVERY, embedding_view, is_mixed_table, refusal_text, split_views
+from transforms.table.plain_lists import live_list, manifest_path
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DataFile, Run
 
@@ -46,29 +47,71 @@ _UNDER_ROOT = f"regexp_replace(coalesce(getvariable('{ROOT_VARIABLE}') || '/', '
 
 
 def duckdb_view(
-    name: str, files: Sequence[str], *, view: str | None = None, prefix: str = "", relative: bool = False
+    name: str,
+    snapshot: SnapshotReader | None,
+    name_of: Callable[[DataFile], str],
+    *,
+    view: str | None = None,
+    prefix: str = "",
+    relative: bool = False,
 ) -> str:
-    """The statement that creates the view of a table. Without files, it becomes an empty view with the same columns.
+    """The statement that creates the view of one table, with exactly the live rows.
+
+    Without files, it is empty and has the same columns. Columns that files of earlier versions lack are null.
 
     Args:
       name: the table.
+      snapshot: where it is; None: nowhere.
+      name_of: name by which DuckDB opens a file.
       view: the view's name; None: that of the table.
-      files: paths of its files. Those of earlier versions may lack columns, which the view has with nulls.
-      prefix: beginning of the view's name.
-      relative: whether the paths are relative to the root of the table, which the variable `ROOT_VARIABLE` can name.
+      prefix: begins the name of the view.
+      relative: whether these names are relative to the root of the table, which `ROOT_VARIABLE` can name.
     """
+    begin, key = f"CREATE OR REPLACE VIEW {prefix}{view or name} AS ", KEYS.get(name)
+    files = snapshot.live_files(name) if snapshot else []
+    selects = []
+    for before, own in _levels(files):
+        rows = f"SELECT * FROM {_read_parquet(map(name_of, own), relative)}"
+        if before is not None:
+            rows += f" AS own ANTI JOIN (SELECT {key} FROM deleted WHERE {name} > {before}) AS gone USING ({key})"
+        selects.append(rows)
     later = LATER_COLUMNS.get(name, frozenset())
-    missing = ", ".join(
-        f"NULL::{duckdb_type(field.type)} AS {field.name}" for field in TABLES[name] if not files or field.name in later
-    )
-    start = f"CREATE OR REPLACE VIEW {prefix}{view or name} AS SELECT"
-    if not files:
-        return f"{start} {missing} WHERE false;"
-    listed = "[\n  " + ",\n  ".join(quoted(file) for file in files) + "\n]"
+    if lacking := [field for field in TABLES[name] if not files or field.name in later]:
+        columns = ", ".join(f"NULL::{duckdb_type(field.type)} AS {field.name}" for field in lacking)
+        selects.append(f"SELECT {columns} WHERE false")
+    if snapshot is not None and any(file.has_deletes for file in files):
+        deletes = _read_parquet(map(name_of, snapshot.manifest.delete_files(name)), relative)
+        begin += f"WITH deleted AS MATERIALIZED (SELECT {key}, {name} FROM {deletes})\n"
+    return begin + "\nUNION ALL BY NAME ".join(selects) + ";"
+
+
+def _read_parquet(names: Iterable[str], relative: bool) -> str:
+    """DuckDB's function that reads files."""
+    listed = "[\n  " + ",\n  ".join(map(quoted, names)) + "\n]"
     listed = f"[{_UNDER_ROOT} for file in {listed}]" if relative else listed
     # By default DuckDB would add columns for the folders `run=...` and `bucket=...`.
-    found = f"{start} * FROM read_parquet({listed}, hive_partitioning = false)"
-    return f"{found} UNION ALL BY NAME SELECT {missing} WHERE false;" if later else f"{found};"
+    return f"read_parquet({listed}, hive_partitioning = false)"
+
+
+def _levels(files: Iterable[DataFile]) -> list[tuple[int | None, list[DataFile]]]:
+    """Files that are read together: those whose rows are all live (None), and those of each order with dead rows."""
+    levels: dict[int | None, list[DataFile]] = {}
+    for file in files:
+        levels.setdefault(file.order if file.has_deletes else None, []).append(file)
+    return sorted(levels.items(), key=lambda level: -1 if level[0] is None else level[0])
+
+
+def views_of_tables(
+    snapshot: SnapshotReader | None, name_of: Callable[[DataFile], str], prefix: str = "", *, relative: bool = False
+) -> Iterator[str]:
+    """The statements that create the views of all tables, see `duckdb_view`."""
+    for name in TABLES:
+        if snapshot is not None and is_mixed_table(name, snapshot.manifest.run):
+            yield duckdb_view(name, snapshot, name_of, view=EVERY, prefix=prefix, relative=relative)
+            yield from split_views(snapshot.manifest.run, prefix)
+        else:
+            yield duckdb_view(name, snapshot, name_of, prefix=prefix, relative=relative)
+    yield tag_ids_view(prefix)
 
 
 TAG_IDS = "tag_ids"
@@ -94,7 +137,14 @@ def _in_brackets(path: str) -> str:
 
 def _header(snapshot: SnapshotReader, comment: str) -> str:
     manifest = snapshot.manifest
-    return f"{comment} Snapshot {manifest.number} of {snapshot.root}, content hash {manifest.run.content_hash}"
+    text = f"{comment} Snapshot {manifest.number} of {snapshot.root}, content hash {manifest.run.content_hash}"
+    if not manifest.run.has_levels:
+        return text
+    path = manifest_path(manifest.number, "tracks")
+    return (
+        f"{text}\n{comment} It has levels: newer rows are in files of their own. The lists beside {path} name the base "
+        f"files: the last compacted state, of snapshot {snapshot.compacted} or later"
+    )
 
 
 def _check(snapshot: SnapshotReader) -> str:
@@ -112,7 +162,7 @@ def duckdb_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
             "-- DuckDB reads gs:// with HMAC keys: INSTALL httpfs; LOAD httpfs; "
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
-    lines += _duckdb_views(snapshot, lambda file: _in_brackets(snapshot.url(file)), prefix)
+    lines += views_of_tables(snapshot, lambda file: _in_brackets(snapshot.url(file)), prefix)
     return "\n".join(lines) + "\n"
 
 
@@ -128,20 +178,8 @@ def current_statements(snapshot: SnapshotReader) -> str:
         "-- DuckDB does not verify the checksums of Parquet pages, as far as we know. To check all bytes first: "
         f"catalog-tagger verify FOLDER --snapshot {manifest.number}",
     ]
-    lines += _duckdb_views(snapshot, lambda file: file.path, relative=True)
+    lines += views_of_tables(snapshot, lambda file: file.path, relative=True)
     return "\n".join(lines) + "\n"
-
-
-def _duckdb_views(
-    snapshot: SnapshotReader, name_of: Callable[[DataFile], str], prefix: str = "", *, relative: bool = False
-) -> Iterator[str]:
-    run = snapshot.manifest.run
-    for name in TABLES:
-        mixed = is_mixed_table(name, run)
-        files = [name_of(file) for file in snapshot.manifest.files(name)]
-        yield duckdb_view(name, files, view=EVERY if mixed else None, prefix=prefix, relative=relative)
-        yield from split_views(run, prefix) if mixed else ()
-    yield tag_ids_view(prefix)
 
 
 def bigquery_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
@@ -162,22 +200,44 @@ def bigquery_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
         _check(snapshot),
         "-- Names have no dataset: run with a default dataset, e.g. bq query --dataset_id=catalog --nouse_legacy_sql",
     ]
-    run = snapshot.manifest.run
+    run, number = snapshot.manifest.run, snapshot.manifest.number
+
+    def listed(name: str) -> str:
+        return storage.join(snapshot.root, manifest_path(number, name))
+
+    for kind in DELETES:
+        if snapshot.manifest.files(kind):
+            lines.append(_external_table(prefix + kind, listed(kind)))
     for name in TABLES:
-        if is_mixed_table(name, run):
+        files, shown = snapshot.live_files(name), EVERY if is_mixed_table(name, run) else name
+        if shown == EVERY:
             lines.append(f"-- {refusal_text(run, prefix)}".partition(": use ")[0] + ": add WHERE embedding_id = '...'")
             lines.append(f"DROP EXTERNAL TABLE IF EXISTS {prefix}{name};")
-        if snapshot.files(name):
-            manifest = storage.join(snapshot.root, manifest_path(snapshot.manifest.number, name))
-            lines.append(_external_table(prefix + (EVERY if is_mixed_table(name, run) else name), manifest))
-        else:
+        if not files:
             lines.append(f"-- {name} has no files in this snapshot")
+        elif any(file.merged for file in files):
+            lines.append(_external_table(prefix + live_list(name), listed(live_list(name))))
+            lines.append(_bigquery_view(name, files, prefix, shown))
+        else:
+            lines.append(_external_table(prefix + shown, listed(name)))
     return "\n".join(lines) + "\n"
 
 
-def manifest_path(number: int, name: str) -> str:
-    """Path of a snapshot's plain list of a table's files, relative to the table root."""
-    return f"manifests/{number:010d}/{name}.txt"
+def _bigquery_view(name: str, files: Iterable[DataFile], prefix: str, shown: str) -> str:
+    """The view `shown` of the live rows of a table with levels. The run in a file's path gives its order."""
+    own = f"SELECT own.* FROM {prefix}{live_list(name)} AS own"
+    view = f"CREATE OR REPLACE VIEW {prefix}{shown} AS"
+    if not any(file.has_deletes for file in files):
+        return f"{view}\n{own};"
+    kind = next(kind for kind, (_, tables) in DELETED_BY.items() if name in tables)
+    orders = sorted({(file.order, file.run_id) for file in files if file.has_deletes})
+    cases = " ".join(f"WHEN {quoted(run)} THEN {order}" for order, run in orders)
+    highest = max(file.order for file in files)
+    return f"""{view}
+{own}
+LEFT JOIN {prefix}{kind} AS gone ON own.{KEYS[name]} = gone.{KEYS[name]} AND gone.{name} >
+  CASE REGEXP_EXTRACT(own._FILE_NAME, r'/run=([^/]+)/') {cases} ELSE {highest} END
+WHERE gone.{KEYS[name]} IS NULL;"""
 
 
 def _external_table(name: str, manifest: str) -> str:
@@ -199,11 +259,12 @@ def spark_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
         'tables = spark.read.option("datetimeRebaseMode", "CORRECTED")',
         'tables = tables.option("parquet.page.verify-checksum.enabled", "true")',
     ]
+    for kind in DELETES:
+        if files := snapshot.manifest.files(kind):
+            lines.append(f"{kind} = {_spark_read(snapshot, files)}")
     for name in TABLES:
-        files = snapshot.files(name)
-        if files:
-            listed = ",\n    ".join(json.dumps(_escaped(file)) for file in files)
-            lines.append(f"tables.parquet(\n    {listed},\n)" + _spark_views(snapshot.manifest.run, prefix, name))
+        if files := snapshot.live_files(name):
+            lines.append(_spark_rows(name, snapshot, files) + _spark_views(snapshot.manifest.run, prefix, name))
         else:
             lines.append(f"# {name} has no files in this snapshot")
     return "\n".join(lines) + "\n"
@@ -220,6 +281,23 @@ def _spark_views(run: Run, prefix: str, name: str) -> str:
         view = json.dumps(prefix + embedding_view(one))
         lines.append(f"spark.table({every}).where({chosen}).createOrReplaceTempView({view})")
     return "\n".join([*lines, f"spark.catalog.dropTempView({json.dumps(prefix + name)})"])
+
+
+def _spark_rows(name: str, snapshot: SnapshotReader, files: Iterable[DataFile]) -> str:
+    """The live rows of a table."""
+    parts = []
+    for before, own in _levels(files):
+        rows = _spark_read(snapshot, own)
+        if before is not None:
+            kind = next(kind for kind, (_, tables) in DELETED_BY.items() if name in tables)
+            rows += f'.join({kind}.where("{name} > {before}"), "{KEYS[name]}", "left_anti")'
+        parts.append(rows)
+    return parts[0] + "".join(f".unionByName({rows})" for rows in parts[1:])
+
+
+def _spark_read(snapshot: SnapshotReader, files: Iterable[DataFile]) -> str:
+    listed = ",\n    ".join(json.dumps(_escaped(snapshot.url(file))) for file in files)
+    return f"tables.parquet(\n    {listed},\n)"
 
 
 def _escaped(path: str) -> str:

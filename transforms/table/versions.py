@@ -6,14 +6,18 @@ from importlib.metadata import version
 from typing import Any, Self
 
 from transforms import storage
+from transforms.formats.hashing import json_bytes
 from transforms.formats.sealing import open_sealed, read_record, sealed_bytes
 from transforms.schemas.tables import SCHEMA_VERSION
 
-READER_VERSION = 1
-"""Increased if earlier versions of this program would misread the files of this one."""
+READER_VERSION = 2
+"""Increased if earlier versions of this program would misread the files of this one. 2: levels."""
 
-WRITER_VERSION = 2
-"""Increased if earlier versions of this program would damage or lose the files of this one."""
+WRITER_VERSION = 3
+"""Increased if earlier versions of this program would damage or lose the files of this one. 2: digests. 3: levels."""
+
+_NEW_TABLE = {"min_reader_version": 1, "min_writer_version": 2}
+"""Versions that a table needs until a snapshot has levels."""
 
 
 class TableError(ValueError):
@@ -22,7 +26,7 @@ class TableError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableMetadata:
-    """The content of `table.json`, which the table's first run writes.
+    """The content of `table.json`, which the table's first run writes. Only its versions are ever increased.
 
     Attributes:
       buckets: number of buckets; a hash of its id assigns each track to one.
@@ -31,8 +35,8 @@ class TableMetadata:
     """
 
     buckets: int
-    min_reader_version: int = READER_VERSION
-    min_writer_version: int = WRITER_VERSION
+    min_reader_version: int = _NEW_TABLE["min_reader_version"]
+    min_writer_version: int = _NEW_TABLE["min_writer_version"]
 
     def __post_init__(self) -> None:
         if self.buckets < 1:
@@ -106,6 +110,16 @@ def open_table(root: str, buckets: int, *, create: bool = True) -> int:
     with contextlib.suppress(storage.AlreadyExists):
         storage.create(storage.join(root, "table.json"), sealed_bytes(TableMetadata(buckets=buckets).to_json()))
     return read_table_metadata(root, writing=True).buckets
+
+
+def require_versions_of_levels(root: str) -> None:
+    """Makes programs without levels refuse the table, before its first snapshot with levels is committed."""
+    url, metadata = storage.join(root, "table.json"), read_table_metadata(root, writing=True)
+    needed = dataclasses.replace(metadata, min_reader_version=2, min_writer_version=3)
+    if metadata.min_reader_version < 2 or metadata.min_writer_version < 3:
+        # In a table without digests, all manifests are without, so this file stays without.
+        to_bytes = sealed_bytes if is_sealed(root) else json_bytes
+        storage.write_bytes(url, to_bytes(needed.to_json()))
 
 
 def _check(url: str, role: str, wanted: int, own: int) -> None:

@@ -15,6 +15,7 @@ from transforms.schemas.tables import PER_BUCKET
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
 from transforms.tagging.kept_rows import KeptIds, kept_ids
+from transforms.tagging.levels import LevelWriter
 from transforms.tagging.outcomes import PriorOutcomes, added_tracks
 
 
@@ -23,6 +24,7 @@ class BucketReport:
     """Files and counts of one assembled bucket.
 
     Attributes:
+      files: all its files in the new snapshot, those of earlier runs that stay among them.
       added: number of tracks that the parent snapshot lacks.
       kept: rows that the bucket has under other ids than those of the run.
     """
@@ -41,12 +43,12 @@ def write_bucket(
     run_id: str,
     postponed: Mapping[str, int] | None = None,
 ) -> BucketReport:
-    """Writes each table of the bucket under the run's folder and counts the ledger's rows.
+    """Writes what changed in each table of the bucket under the run's folder and counts the ledger's rows.
 
     Counts: `catalog`, one per status, `unavailable` (part of the rejected), `fresh` (outcomes newer than the parent),
     and those of `postponed_counts`, if they are given.
     """
-    files = tuple(write_table_file(known, bucket, name, table, run_id) for name, table in tables.items())
+    files = write_levels(known, bucket, tables, run_id)
     ledger = tables["ledger"]
     counts = Counter(ledger["status"].to_pylist())
     reasons = Counter(reason for reason in ledger["reason"].to_pylist() if reason)
@@ -55,7 +57,19 @@ def write_bucket(
     counts |= postponed or {}
     added = added_tracks(known, bucket, ledger)
     kept = kept_ids(ledger, known.ids)
-    return BucketReport(files=files, counts=dict(counts), reasons=dict(reasons), added=added, kept=kept)
+    return BucketReport(files=tuple(files), counts=dict(counts), reasons=dict(reasons), added=added, kept=kept)
+
+
+def write_levels(known: PriorOutcomes, bucket: int, tables: Mapping[str, pa.Table], run_id: str) -> list[DataFile]:
+    """Writes what changed in the tables of a bucket; returns all their files, those of earlier runs among them."""
+    writer = LevelWriter(
+        parent=known.files_before,
+        ids=known.ids,
+        order=known.order,
+        compaction=known.compaction,
+        write=lambda bucket, name, rows: write_table_file(known, bucket, name, rows, run_id),
+    )
+    return writer.bucket(bucket, tables)
 
 
 def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Table, run_id: str) -> DataFile:
@@ -74,6 +88,7 @@ def write_table_file(known: PriorOutcomes, bucket: int, name: str, table: pa.Tab
         sha256=sha256,
         content=comparable_digest(name, table) if name in PER_BUCKET else "",
         checksums=checksums_of(data),
+        order=known.order,
     )
 
 

@@ -72,7 +72,7 @@ class RunEstimate:
       core_seconds: stage -> processor time.
       unknown: stages that have work and no measurement.
       read_bytes: bytes of the sources to read; None if it is not known. The other sizes are also None if not known.
-      table_bytes: size of the new snapshot's tables. All of them are written.
+      table_bytes: size of the files of tables that are written: rows of tracks that are not unchanged, and compaction.
       part_bytes: size of the new part files.
     """
 
@@ -88,18 +88,26 @@ class RunEstimate:
         return None if self.unknown else sum(self.core_seconds.values()) / 3600
 
 
-def estimated(forecast: Forecast, units: UnitCosts, bundles: int = 1) -> RunEstimate:
-    """The cost of what is forecast; `bundles` is the number of bundles that embed each track."""
+def estimated(forecast: Forecast, units: UnitCosts, bundles: int = 1, compact_bytes: int = 0) -> RunEstimate:
+    """The cost of what is forecast.
+
+    Args:
+      forecast: numbers of tracks.
+      units: costs of one track.
+      bundles: number of bundles that embed each track.
+      compact_bytes: size of the files that compaction writes.
+    """
     extract, catalog = forecast.actions["extract"], forecast.catalog
     tracks = {"plan": catalog, "read": extract, "extract": extract, "embed": extract * bundles, "assemble": catalog}
     known = units.core_seconds
     unsized = extract - forecast.sized
     rest = _times(units.source_bytes, unsized)
+    rows = _times(units.table_bytes, forecast.kept - forecast.causes["unchanged"])
     return RunEstimate(
         core_seconds={stage: known.get(stage, 0.0) * tracks[stage] for stage in STAGES},
         unknown=tuple(stage for stage in STAGES if tracks[stage] and stage not in known),
         read_bytes=None if rest is None else forecast.read_bytes + rest,
-        table_bytes=_times(units.table_bytes, forecast.kept),
+        table_bytes=None if rows is None else rows + compact_bytes,
         part_bytes=_times(units.part_bytes, extract * bundles),
     )
 
@@ -112,7 +120,7 @@ def cost_of(run: Run) -> RunEstimate:
         core_seconds={stage: measured.get(stage, 0.0) for stage in STAGES},
         unknown=() if measured else STAGES,
         read_bytes=sources.get("sum", 0) if measured else None,
-        table_bytes=sum(file.bytes for file in run.files),
+        table_bytes=sum(file.bytes for file in run.written),
         part_bytes=_times(_bytes_per_track(run).get("parts"), run.counts["decoded"]),
     )
 

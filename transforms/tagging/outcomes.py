@@ -15,6 +15,7 @@ from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.sampling import SampledSnapshot, TrackSample
 from transforms.table.snapshots import DEFERRED, Ids
 from transforms.tagging.choice import ChosenTracks
+from transforms.tagging.levels import Compaction
 from transforms.tagging.part_files import Promised, read_parts
 
 MISSING = "missing"
@@ -56,6 +57,7 @@ class PriorOutcomes:
       choice: the tracks that the run extracts, of those that need it; None: all.
       sample: the tracks that the run is about, also in the parent snapshot; None: all.
       output: folder or gs:// prefix of what the run writes, but for part files; None: `root`.
+      compaction: when the files of a bucket are merged.
     """
 
     root: str
@@ -69,6 +71,7 @@ class PriorOutcomes:
     choice: ChosenTracks | None = None
     sample: TrackSample | None = None
     output: str | None = None
+    compaction: Compaction = dataclasses.field(default_factory=Compaction)
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns only the fields: the cached `snapshot` is not sent to workers."""
@@ -83,6 +86,11 @@ class PriorOutcomes:
         return parent if self.sample is None else SampledSnapshot.of(parent, self.sample)
 
     @property
+    def files_before(self) -> SnapshotReader | None:
+        """The parent snapshot, if its files may be part of what the run writes; those of a sample are apart."""
+        return None if self.sample is not None else self.snapshot
+
+    @property
     def written_to(self) -> str:
         """Folder or gs:// prefix of what the run writes, but for part files."""
         return self.root if self.output is None else self.output
@@ -91,6 +99,11 @@ class PriorOutcomes:
     def row_columns(self) -> tuple[str, ...]:
         """Columns of the parent's ledger that `reusable` needs because its rows have different ids."""
         return (*KEPT_IDS, "status") if self.snapshot is not None and self.snapshot.manifest.run.is_mixed else ()
+
+    @property
+    def order(self) -> int:
+        """Order of the files of this run: the number of the snapshot that it becomes if it is published."""
+        return (self.parent or 0) + 1
 
     @property
     def tracks_before(self) -> int:

@@ -16,6 +16,7 @@ from transforms.audio.errors import DUE_AGAIN
 from transforms.formats.hashing import bucket_of
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.forecast import ACTIONS, CAUSES
+from transforms.tagging.levels import planned_compaction
 from transforms.tagging.tagger import ids_of
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -129,6 +130,9 @@ def check(launch: Launch, memory: Memory, table: SimulatedTable, model: str) -> 
     removed = len(memory.snapshot.keys() - launch.catalog.keys())
     assert found.removed(before) == removed
 
+    known = stages.assemble.known
+    compaction = planned_compaction(known.compaction, known.snapshot)._asdict()
+
     def extracted(source) -> str | None:
         reason = launch.reasons[source.track_id]
         memory.parts.setdefault((source.track_id, source.source_version, ids.embedding_id), set()).add(reason)
@@ -150,6 +154,8 @@ def check(launch: Launch, memory: Memory, table: SimulatedTable, model: str) -> 
     assert {name: planned[name] for name in ("new", "removed", *ACTIONS)} == {
         name: happened[name] for name in ("new", "removed", *ACTIONS)
     }
+    assert planned["compaction"] == compaction
+    assert all(happened["compaction"][name] == compaction[name] for name in ("files", "read_bytes"))
     assert set(run.plan["causes"]) <= set(CAUSES)
     assert run.counts["carried"] == found.actions["carry"] and run.counts["reused"] == found.actions["reuse"]
     memory.ids = run.ids

@@ -78,7 +78,7 @@ def counted(statements: str) -> list[int]:
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_a_table_without_files_is_an_empty_view_of_the_same_columns(name):
     with duckdb.connect(":memory:") as connection:
-        connection.execute(duckdb_view(name, []))
+        connection.execute(duckdb_view(name, None, str))
         described = connection.sql(f"DESCRIBE {name}").fetchall()
         assert [row[:2] for row in described] == [(f.name, duckdb_type(f.type)) for f in TABLES[name]]
         assert connection.sql(f"FROM {name}").fetchall() == []
