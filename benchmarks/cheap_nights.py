@@ -24,6 +24,7 @@ from transforms.aggregates.pieces import split_pieces, tag_keys, with_numbers
 from transforms.features.spec import FeatureSpec
 from transforms.formats.arrow import group_numbers
 from transforms.formats.hashing import digest, short_id
+from transforms.levels.writing import Compaction
 from transforms.publishing.commit import publish
 from transforms.publishing.gates import GateLimits
 from transforms.schemas.catalog import CATALOG
@@ -32,7 +33,6 @@ from transforms.table.snapshots import Run, Snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket, score_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import OUTCOME, PriorOutcomes
 from transforms.tagging.tagger import ids_of
 from transforms.taxonomy.hierarchy import Taxonomy

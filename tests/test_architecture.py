@@ -19,8 +19,8 @@ PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
 PURE = (
-    "audio features extraction taxonomy catalog splits dataset fusion table iceberg tagging aggregates publishing "
-    f"maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
+    "audio features extraction taxonomy catalog splits dataset fusion table levels iceberg tagging aggregates publishing "
+    f"verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
@@ -40,11 +40,13 @@ MAY_IMPORT = {
     "transforms.fusion": f"catalog taxonomy {GROUND}",
     "transforms.dataset": f"splits catalog taxonomy extraction features audio transforms.reports {GROUND}",
     "transforms.table": GROUND,
-    "transforms.tagging": f"fusion comparison table taxonomy extraction audio {GROUND}",
+    "transforms.levels": f"table {GROUND}",
+    "transforms.tagging": f"levels fusion comparison table taxonomy extraction audio {GROUND}",
     "transforms.aggregates": f"tagging table taxonomy {GROUND}",
     "transforms.iceberg": f"table {GROUND}",
     "transforms.publishing": f"fusion iceberg table tagging audio {GROUND}",
-    "transforms.maintenance": f"publishing iceberg aggregates table tagging extraction audio {GROUND}",
+    "transforms.verification": f"publishing iceberg table audio {GROUND}",
+    "transforms.maintenance": f"verification publishing iceberg aggregates table tagging extraction audio {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.cheap_nights import simulate
-from transforms.publishing.verification import verify
+from transforms.levels.writing import MOST_NEWER
 from transforms.table.reader import open_snapshot
-from transforms.tagging.levels import MOST_NEWER
+from transforms.verification.snapshot_checks import verify
 
 
 @pytest.mark.long

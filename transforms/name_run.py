@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from transforms.formats.arrow import content_digest
 from transforms.formats.hashing import combine, digest, short_id
+from transforms.levels.writing import Compaction
 from transforms.schemas.catalog import FILE, ROW
 from transforms.tagging.assembly import PublishedRows
-from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import PriorOutcomes
 
 

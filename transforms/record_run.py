@@ -13,6 +13,7 @@ from apache_beam.typehints import no_annotations
 from transforms.catalog.problems import ProblemSample
 from transforms.fusion.settings import Fusion, lost_examples
 from transforms.fusion.tally import Tally
+from transforms.levels.writing import done_compaction, planned_compaction
 from transforms.plan_buckets import forecast_of
 from transforms.publishing import receipts
 from transforms.publishing.audit import run_facts
@@ -29,7 +30,6 @@ from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.forecast import ACTIONS
 from transforms.tagging.kept_rows import POSTPONED_TAGGED, earlier_ids
-from transforms.tagging.levels import done_compaction, planned_compaction
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.counters import SOURCE_BYTES

@@ -66,6 +66,7 @@ from transforms.find_duplicates import FindDuplicates
 from transforms.formats.arrow import from_ipc, to_ipc
 from transforms.fusion.settings import Fusion
 from transforms.join_sources import JoinedSources, JoinSources
+from transforms.levels.writing import Compaction
 from transforms.list_digests import ListDigests
 from transforms.maintenance.run_leases import held_for_run
 from transforms.name_run import NameRun
@@ -91,7 +92,6 @@ from transforms.tagging.changes import TableChanges, table_changes
 from transforms.tagging.choice import Budget
 from transforms.tagging.costs import UnitCosts, costs_of_history
 from transforms.tagging.kept_rows import require_one_taxonomy
-from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import PriorOutcomes, unsettled_ids
 from transforms.tagging.tagger import ids_of
 from transforms.telemetry.phases import phase

@@ -17,11 +17,11 @@ from pipelines.planning.text import plan_answer
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError, checked
 from pipelines.waves.tagging import TagStages
+from transforms.levels.writing import planned_compaction
 from transforms.storage.scratch import open_scratch
 from transforms.tagging.changes import TableChanges
 from transforms.tagging.choice import Budget
 from transforms.tagging.costs import estimated
-from transforms.tagging.levels import planned_compaction
 
 _log = logging.getLogger(__name__)
 

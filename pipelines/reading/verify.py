@@ -17,11 +17,11 @@ from transforms import storage
 from transforms.dataset.manifest import DATASET_FILE, read_manifest
 from transforms.dataset.verification import dataset_problems, dataset_steps
 from transforms.iceberg.checks import moved_from
-from transforms.publishing.manifest_checks import table_problems
-from transforms.publishing.verification import steps, verify
 from transforms.table.reader import SnapshotReader, open_snapshot, published_numbers
 from transforms.table.versions import TableError
 from transforms.telemetry.phases import passing
+from transforms.verification.manifest_checks import table_problems
+from transforms.verification.snapshot_checks import steps, verify
 
 Facts = dict[str, Any]
 

@@ -8,9 +8,9 @@ from tests.support.forked_commands import forked_commands
 from tests.support.nightly import nightly_bundle
 from tests.support.racing_tag import catalog_of
 from tests.support.whole_snapshots import Readers
-from transforms.publishing.verification import verify
 from transforms.table.reader import open_history
 from transforms.table.snapshots import snapshot_numbers
+from transforms.verification.snapshot_checks import verify
 
 
 def race(folder, processes: int, nights: int, rounds: int) -> None:

@@ -11,6 +11,7 @@ from transforms.aggregates.files import write_groups
 from transforms.aggregates.pieces import packed_scores, pieces_of, split_pieces, with_numbers
 from transforms.formats.hashing import bucket_of, digest, short_id
 from transforms.formats.parquet import SORTED_BY
+from transforms.levels.writing import Compaction
 from transforms.publishing.commit import publish
 from transforms.publishing.gates import GateLimits
 from transforms.schemas.tables import GROUPED_BY, TABLES
@@ -18,7 +19,6 @@ from transforms.table.snapshots import Ids, Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import PriorOutcomes
 
 BUCKETS = 2

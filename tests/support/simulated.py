@@ -26,6 +26,7 @@ from transforms.fusion.joining import join_bucket
 from transforms.fusion.settings import Fusion
 from transforms.fusion.source_files import STATEMENTS, read_source
 from transforms.fusion.tally import Tally, add_tallies
+from transforms.levels.writing import Compaction
 from transforms.list_digests import _COLUMNS as DIGESTED
 from transforms.name_run import outcome_digest, run_id_of
 from transforms.plan_buckets import planning_work
@@ -43,7 +44,6 @@ from transforms.tagging.costs import costs_of_history
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.kept_rows import postponed_counts, with_kept_rows
-from transforms.tagging.levels import Compaction
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 from transforms.tagging.part_files import write_part
 from transforms.tagging.planning import plan_bucket

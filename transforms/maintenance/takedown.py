@@ -29,13 +29,13 @@ from transforms.maintenance.rewriting import Rewritten, rewritten
 from transforms.maintenance.track_search import Search, SearchedFile, search, unlisted_groups
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run, write_hints
-from transforms.publishing.manifest_checks import list_problems
 from transforms.schemas.tables import GROUPED_BY
 from transforms.table.layout import report_paths, snapshot_path
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
 from transforms.tagging.part_files import write_part
+from transforms.verification.manifest_checks import list_problems
 
 _sleep = time.sleep
 

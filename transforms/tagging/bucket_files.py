@@ -11,11 +11,11 @@ from transforms.audio.errors import SourceUnavailable
 from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes
+from transforms.levels.writing import LevelWriter
 from transforms.schemas.tables import PER_BUCKET
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
 from transforms.tagging.kept_rows import KeptIds, kept_ids
-from transforms.tagging.levels import LevelWriter
 from transforms.tagging.outcomes import PriorOutcomes, added_tracks
 
 

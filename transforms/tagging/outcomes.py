@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from transforms.extraction.kill_history import KILLED, last_run
 from transforms.formats.arrow import group_numbers
+from transforms.levels.writing import Compaction
 from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.sampling import SampledSnapshot, TrackSample
 from transforms.table.snapshots import DEFERRED, Ids
 from transforms.tagging.choice import ChosenTracks
-from transforms.tagging.levels import Compaction
 from transforms.tagging.part_files import Promised, read_parts
 
 MISSING = "missing"

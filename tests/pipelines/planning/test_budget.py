@@ -15,7 +15,6 @@ from pipelines.waves.tagging import TagStages
 from tests.support.simulated import BUCKETS, SimulatedTable, simulated_parts
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms import storage
-from transforms.publishing.verification import verify
 from transforms.schemas.tables import LEDGER
 from transforms.storage.scratch import open_scratch
 from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader, open_snapshot
@@ -24,6 +23,7 @@ from transforms.table.versions import TableError
 from transforms.tagging.choice import Budget
 from transforms.tagging.costs import UnitCosts
 from transforms.tagging.forecast import ACTIONS, Forecast
+from transforms.verification.snapshot_checks import verify
 
 ONE_SECOND = UnitCosts(core_seconds={"plan": 0.0, "read": 0.25, "extract": 0.5, "embed": 0.25, "assemble": 0.0})
 TRACKS = {f"t{i}": "1" for i in range(9)}

@@ -14,9 +14,9 @@ from tests.support.simulated import BUCKETS, SimulatedTable, load
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms.audio.errors import DUE_AGAIN
 from transforms.formats.hashing import bucket_of
+from transforms.levels.writing import planned_compaction
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.forecast import ACTIONS, CAUSES
-from transforms.tagging.levels import planned_compaction
 from transforms.tagging.tagger import ids_of
 from transforms.taxonomy.hierarchy import Taxonomy
 

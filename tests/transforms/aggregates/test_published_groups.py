@@ -16,11 +16,11 @@ from pipelines.jobs import tag as job
 from pipelines.waves import tagging
 from tests.support.published import fake_bundle, publish_table
 from tests.support.world import tag
+from transforms.levels.writing import Compaction
 from transforms.schemas.tables import GROUPED_BY, PER_BUCKET
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Run, read_snapshot
 from transforms.tagging.assembly import PublishedRows
-from transforms.tagging.levels import Compaction
 
 V0_1 = Path(__file__).parents[2] / "compatibility" / "v0_1" / "table"
 
@@ -150,8 +150,8 @@ FAULTS = {
 
 @pytest.mark.parametrize("column", FAULTS)
 def test_verify_finds_what_is_wrong(tmp_path, bundle, column):
-    from transforms.publishing.group_checks import GroupCounts
-    from transforms.publishing.verification import CheckedTags
+    from transforms.verification.group_checks import GroupCounts
+    from transforms.verification.snapshot_checks import CheckedTags
 
     publish_table(tmp_path / "table", bundle, 24)
     snapshot, (change, message) = open_snapshot(str(tmp_path / "table")), FAULTS[column]

@@ -23,10 +23,10 @@ from transforms import storage
 from transforms.maintenance import leases
 from transforms.maintenance.kinds import kind_of_path
 from transforms.publishing.audit import RaceLost
-from transforms.publishing.manifest_checks import list_problems, table_problems
-from transforms.publishing.verification import verify
 from transforms.table.reader import open_history, open_snapshot
 from transforms.table.snapshots import listed_numbers
+from transforms.verification.manifest_checks import list_problems, table_problems
+from transforms.verification.snapshot_checks import verify
 
 LAST = {"a": "1", "b": "2", "bad-c": "1", "twin-1": "1", "twin-2": "1", "e": "1"}
 NEXT = {"a": "1", "b": "3", "bad-c": "1", "twin-1": "1", "e": "1", "f": "1"}

@@ -17,11 +17,11 @@ from tests.support.nightly import HOWS, Killed, age, faults, nightly_bundle, tag
 from tests.transforms.maintenance.test_collection import DAY
 from transforms import storage
 from transforms.maintenance import leases
-from transforms.publishing.manifest_checks import table_problems
-from transforms.publishing.verification import verify
 from transforms.table.layout import snapshot_path
 from transforms.table.reader import open_history, open_snapshot
 from transforms.table.snapshots import listed_numbers
+from transforms.verification.manifest_checks import table_problems
+from transforms.verification.snapshot_checks import verify
 
 TRACKS = [f"t{number}" for number in range(6)] + ["bad-1", "twin-1", "twin-2"]
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from pipelines.cli import main
 from tests.support.histories import LEVELS, Fact, publish_facts, rows_of
+from transforms.levels.writing import MOST_NEWER, Compaction, done_compaction, planned_compaction
 from transforms.publishing.rollback import roll_back
-from transforms.publishing.verification import verify
 from transforms.schemas.tables import DELETES, KEYS, PER_BUCKET
 from transforms.storage import StorageError
 from transforms.table.duckdb_views import connect
@@ -27,7 +27,7 @@ from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import DataFile
 from transforms.table.sql import bigquery_statements, spark_statements
 from transforms.table.versions import TableMetadata, read_table_metadata
-from transforms.tagging.levels import MOST_NEWER, Compaction, done_compaction, planned_compaction
+from transforms.verification.snapshot_checks import verify
 
 TRACKS = [f"t{number}" for number in range(12)]
 facts = st.builds(

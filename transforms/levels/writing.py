@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.formats.arrow import type_name
+from transforms.levels.differences import changed_keys, row_keys
 from transforms.schemas.tables import DELETED_BY, DELETES, GROUPED_BY, KEYS
 from transforms.table.content import comparable_digest
 from transforms.table.levels import BEFORE, no_deletes
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DataFile, Ids
-from transforms.tagging.differences import changed_keys, row_keys
 
 MOST_NEWER = 8
 """Most files of a table in a bucket beside its base."""

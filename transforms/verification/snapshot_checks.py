@@ -13,16 +13,16 @@ from transforms.formats.blocks import checksums_of
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import SORTED_BY, CheckedFile
 from transforms.iceberg.checks import iceberg_problems
-from transforms.publishing.bucket_checks import CheckedTags, bucket_problems
-from transforms.publishing.group_checks import GroupCounts
-from transforms.publishing.level_checks import delete_problems, live_rows
-from transforms.publishing.manifest_checks import list_problems, record_problems
 from transforms.schemas.fusion import declared_schema
 from transforms.schemas.tables import DELETES, GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
 from transforms.table.content import has_content
 from transforms.table.layout import snapshot_path
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DEFERRED, DataFile, Run, Snapshot
+from transforms.verification.bucket_checks import CheckedTags, bucket_problems
+from transforms.verification.group_checks import GroupCounts
+from transforms.verification.level_checks import delete_problems, live_rows
+from transforms.verification.manifest_checks import list_problems, record_problems
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

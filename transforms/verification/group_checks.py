@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.formats.hashing import bucket_of
-from transforms.publishing.bucket_checks import CheckedTags
 from transforms.schemas.tables import GROUPED_BY
 from transforms.table.snapshots import DataFile, Run
+from transforms.verification.bucket_checks import CheckedTags
 
 
 class GroupCounts:

@@ -12,11 +12,11 @@ from tests.support.published import changed_file, fake_bundle, publish_table
 from transforms import storage
 from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import parquet_bytes, read_parquet
-from transforms.publishing.verification import steps, verify
 from transforms.table.content import comparable_digest
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import read_snapshot
 from transforms.tagging.assembly import PublishedRows
+from transforms.verification.snapshot_checks import steps, verify
 
 
 @pytest.fixture(scope="module")

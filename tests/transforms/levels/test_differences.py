@@ -6,7 +6,7 @@ import decimal
 import pyarrow as pa
 import pytest
 
-from transforms.tagging.differences import changed_keys, differing_values
+from transforms.levels.differences import changed_keys, differing_values
 
 NAN = float("nan")
 STRUCT = pa.struct([("a", pa.int32()), ("b", pa.list_(pa.string()))])
