@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.corpus import EMBEDDING_DIM
 from benchmarks.processes import Usage, catalog_tagger
+from benchmarks.projection import PER_TRACK, TRACKS_ROW
 from benchmarks.ready import publish_ready, write_parts
 from benchmarks.report import Row
 from models.bundles.fake import write_fake_bundle
@@ -25,7 +26,6 @@ from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.bundles.trunk_bundle import read_file
 from models.bundles.writing import write_bundle
 from transforms.features.spec import FeatureSpec
-from transforms.schemas.tables import TABLES
 from transforms.table.snapshots import Snapshot, current_snapshot
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -145,10 +145,10 @@ def _cpu_ms(usage: Usage, tracks: int) -> float:
 def _new_head(night: Night, folder: Path) -> Iterator[Row]:
     tracks, trace = night.snapshot.run.counts["catalog"], folder / "opened.txt"
     tags = sum(file.rows for file in night.snapshot.files("taxonomy"))
-    for name in TABLES:
+    yield _row(TRACKS_ROW, tracks, "tracks", f"{tags} tags, {EMBEDDING_DIM} embedding values, ten tracks an artist")
+    for name in PER_TRACK:
         size = sum(file.bytes for file in night.snapshot.files(name))
-        note = f"{tags} tags, {EMBEDDING_DIM} embedding values, all random" if name == "track_tags" else ""
-        yield _row(f"Published bytes: `{name}`", size / tracks, "bytes/track", note)
+        yield _row(f"Published bytes: `{name}`", size / tracks, "bytes/track")
     yield _row("New head: throughput", tracks / night.usage.wall_s, "tracks/s", f"{tracks:,} tracks, nothing decoded")
     yield _row("New head: processor time", _cpu_ms(night.usage, tracks), "ms/track")
     yield _row("New head: peak memory", night.usage.tree_mib, "MiB")

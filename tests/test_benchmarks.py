@@ -15,7 +15,6 @@ import soundfile
 
 from benchmarks import corpus, heavy, machine, memory, pipeline, processes, projection, report, run, scale
 from benchmarks.report import Row, number, replace_between_markers
-from transforms.schemas.tables import TABLES
 
 MACHINE = {
     "cpu": "Abacus 9",
@@ -140,7 +139,8 @@ PARTS = {
     "`compact` by ONNX Runtime": (4000, "patches/s"),
     "Cost of an unchanged track": (0.5, "ms"),
     "Peak memory of `tag`, 20,000 catalog rows: all processes": (929, "MiB"),
-    **{f"Published bytes: `{name}`": (100 + place, "bytes/track") for place, name in enumerate(TABLES)},
+    **{f"Published bytes: `{name}`": (100 + place, "bytes/track") for place, name in enumerate(projection.PER_TRACK)},
+    projection.TRACKS_ROW: (1_000_000, "tracks"),
     "Stored bytes: part files": (700, "bytes/track"),
     "New head: processor time": (0.3, "ms/track"),
     "New head: bytes written": (1400, "bytes/track"),
@@ -170,8 +170,10 @@ def test_the_projection_is_the_sum_of_its_parts():
 
 
 def test_storage_and_jobs_of_a_large_catalog():
-    lines = projection.projections(parts(), MACHINE).splitlines()
-    assert f"| `tracks` | 100 | {35e6 * 100 / 1e9:.2f} GB |" in lines and "| one snapshot | 721 | 25.2 GB |" in lines
+    text = projection.projections(parts(), MACHINE)
+    lines = text.splitlines()
+    assert "one table of 1,000,000 tracks" in " ".join(lines)
+    assert f"| `tracks` | 100 | {35e6 * 100 / 1e9:.2f} GB |" in lines and "| one snapshot | 615 | 21.5 GB |" in lines
     night = 0.4 + 0.01 * (100 + 16 / 4)
     assert f"| night with 1 % changed | {night:.2f} | {35e6 * night / 3.6e6:.1f} | 7.00 GB |" in lines
     assert f"| new head for all tracks | 0.3 | {35e6 * 0.3 / 3.6e6:.2f} | 49.0 GB |" in lines
