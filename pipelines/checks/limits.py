@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pipelines.checks.control_group import room
 from pipelines.checks.finding import Finding
 from pipelines.terminal.errors import CommandFailed
 
@@ -66,6 +67,8 @@ def _processes() -> Finding:
     # Root may start more processes than the limit; for others it counts all threads of the user.
     limit = None if os.geteuid() == 0 else _soft_limit(resource.RLIMIT_NPROC)
     remedy = f"raise it to {LEAST_THREADS} or more with `ulimit -u`"
+    if (allowed := room("pids")) is not None and (limit is None or allowed < limit):
+        limit, remedy = allowed, f"let its control group have {LEAST_THREADS} more (docker: --pids-limit)"
     return _compared("processes and threads", limit, LEAST_THREADS, f"{limit}", remedy)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from pipelines.checks.control_group import room
 from pipelines.checks.finding import Finding
 from pipelines.checks.limits import GIB, limit_findings
 from pipelines.terminal.command import PROGRAM
@@ -102,7 +103,8 @@ def _is_installed(package: str) -> bool:
 
 def _memory() -> Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = min(_machine_memory(), _group_memory())
+    allowed = room("memory")
+    found = _machine_memory() if allowed is None else min(_machine_memory(), allowed)
     wanted = max(LEAST_MEMORY, cores * MEMORY_PER_CORE)
     text = f"{found / GIB:.1f} GiB for {cores} cores"
     if found < LEAST_MEMORY:
@@ -118,16 +120,6 @@ def _machine_memory() -> int:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-def _group_memory() -> int:
-    """Memory that the control group of this process may still use; very large if it has no limit."""
-    root = Path("/sys/fs/cgroup")
-    second, first = "memory.max memory.current", "memory/memory.limit_in_bytes memory/memory.usage_in_bytes"
-    for most, used in (second.split(), first.split()):  # versions of control groups
-        with contextlib.suppress(OSError, ValueError):  # no such group, or its limit is "max"
-            return int((root / most).read_text()) - int((root / used).read_text())
-    return 2**62
 
 
 def _clock() -> Finding:

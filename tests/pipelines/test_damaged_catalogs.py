@@ -1,5 +1,6 @@
 """Catalogs that lost rows or have too many: each is refused with the name of its gate, and readers see no change."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
+from pipelines.inputs.catalog import open_catalog
 from tests.support.world import World, tag_code
 from transforms.table.reader import open_snapshot
 
@@ -129,3 +131,20 @@ def test_a_wrong_gates_file_stops_tag_and_publish_before_anything_starts(
     assert "gates.yaml: no gate 'remove': did you mean removed?" in capsys.readouterr().err
     assert main(["publish", str(published)]) == 1
     assert not list((published / "launches").iterdir())
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.jsonl"])
+def test_a_last_line_without_its_end_is_warned_of(tmp_path, caplog, name):
+    rows = "track_id,uri\na,a.mp3\n" if name == "c.csv" else '{"track_id": "a", "uri": "a.mp3"}\n'
+    for text, warned in ((rows, 0), (rows[:-1], 1)):
+        (tmp_path / name).write_text(text)
+        caplog.clear()
+        assert open_catalog(str(tmp_path / name))[1] == 1
+        assert sum("its last line has no line end" in record.getMessage() for record in caplog.records) == warned
+
+
+def test_an_import_says_that_a_table_may_have_been_cut(tmp_path, capsys):
+    (tmp_path / "c.csv").write_text("track_id,uri\na,a.mp3\nb,b.m")
+    assert main(["import", "csv", str(tmp_path / "c.csv"), "--output", str(tmp_path / "o.parquet"), "--json"]) == 0
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert warning == f"{tmp_path}/c.csv: its last line has no line end: if the file was cut there, rows are missing"

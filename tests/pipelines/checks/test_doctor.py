@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from pipelines.checks import limits
+from pipelines.checks import control_group, limits
 from pipelines.checks.engine import address_finding, job_server_finding
 from pipelines.checks.machine import sandbox_findings
 from pipelines.checks.places import place_findings
@@ -57,6 +57,30 @@ def test_a_limit_that_is_too_low_fails_doctor_and_tag(world, tmp_path, kind, lim
         done = subprocess.run(command, preexec_fn=lower, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 1 and name in done.stdout + done.stderr and "ulimit" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_limits_of_control_groups_above_the_process_count(version, monkeypatch, tmp_path):
+    mount, own = tmp_path / "cgroup", tmp_path / "own"
+    own.write_text("4:memory:/a/b\n8:pids:/a/b\n" if version == 1 else "0::/a/b\n")
+    for controller, names in (
+        ("memory", ("limit_in_bytes usage_in_bytes", "max current")),
+        ("pids", ("max current",) * 2),
+    ):
+        folder = mount / controller / "a" if version == 1 else mount / "a"
+        (folder / "b").mkdir(parents=True, exist_ok=True)
+        limit, use = (f"{controller}.{name}" for name in names[version - 1].split())
+        (folder / limit).write_text("700\n")
+        (folder / use).write_text("690\n")
+        (folder / "b" / limit).write_text("max\n")
+        (folder / "b" / use).write_text("600\n")
+    monkeypatch.setattr(control_group, "_MOUNT", mount)
+    monkeypatch.setattr(control_group, "_OWN", own)
+    assert (control_group.room("memory"), control_group.room("pids")) == (10, 10)
+    with pytest.raises(CommandFailed, match="processes and threads: 10, which is too little: let its control group"):
+        limits.require_limits()
+    monkeypatch.setattr(control_group, "_MOUNT", tmp_path / "none")
+    assert control_group.room("memory") is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")

@@ -237,3 +237,20 @@ def test_quotes_that_stay_open_cost_bounded_time(tmp_path):
     found = broken(table)
     assert len(found) + len(fields(table)) == table.rows == count + 1
     assert found[0][0] == 2 and any("not read" in message for _, message in found)
+
+
+@pytest.mark.parametrize(("name", "encoding"), [("t.jsonl", "utf-8"), *(("t.csv", encoding) for encoding in ENCODINGS)])
+def test_wherever_a_file_is_cut_it_is_noticed(tmp_path, name, encoding):
+    """A row is lost, or the last line has no end; a cut between two lines leaves a whole file."""
+    rows = [["id", "title"], ["1", "Blue, or not"], ["2", "Red"]]
+    lines = [f'{a},"{b}"\n' if name == "t.csv" else f'{{"id": "{a}", "title": "{b}"}}\n' for a, b in rows]
+    ends = {len("".join(lines[:count]).encode(encoding)) for count in range(4)}
+    whole = "".join(lines).encode(encoding)
+    for cut in range(len(lines[0].encode(encoding)), len(whole) + 1):
+        (tmp_path / name).write_bytes(whole[:cut])
+        with (tmp_path / name).open("rb") as stream:
+            assert encoding_module.has_open_end(stream) is (cut not in ends) or encoding in ("utf-16", "utf-32")
+            assert stream.tell() == 0
+    (tmp_path / name).write_bytes(whole.rstrip(b"\n\0"))
+    with (tmp_path / name).open("rb") as stream:
+        assert encoding_module.has_open_end(stream)
