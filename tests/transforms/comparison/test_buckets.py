@@ -131,6 +131,7 @@ def check(root, before, after):
         "changed": len(changed),
         "unchanged": len(both - changed),
         **{kind: sum(kind in own for own in kinds.values()) for kind in KINDS},
+        "retagged": sum(len({ledger.loc[track].tagger_id for ledger in oracle.ledgers}) > 1 for track in oracle.common),
     }
     outcomes = {(row["before"], row["after"]): row["tracks"] for row in found["outcomes"]}
     wanted = [tuple(oracle.outcome(i, t) if t in oracle.ids[i] else None for i in (0, 1)) for t in first | second]
