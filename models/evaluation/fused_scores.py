@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from models.bundles.trunk_bundle import BundleError
 from models.scoring.heads import SCORE_DECIMALS
 from transforms.fusion.policy import CATALOG_SOURCE, Policy
-from transforms.fusion.pooling import pool
+from transforms.fusion.pooling import pooled_scores
 from transforms.table.reader import SnapshotReader
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -97,7 +97,7 @@ def _left_out(
     """Yields each source and the scores without it."""
     for place, name in enumerate(policy.names):
         others = [own for number, own in enumerate(said) if number != place]
-        yield name, pool(model, others, policy.without(name), taxonomy)[0]
+        yield name, pooled_scores(model, others, policy.without(name), taxonomy)[0]
 
 
 def _read(

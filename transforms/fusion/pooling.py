@@ -66,11 +66,11 @@ def fuse(scores: Floats, rows: pa.Table, policy: Policy, taxonomy: Taxonomy) -> 
     for place, stated in stated_blocks(rows, policy, taxonomy):
         said = [said_by(source, own, taxonomy) for source, own in zip(policy.sources, stated, strict=True)]
         parts.append(entries_of(place, said))
-        final[place], weights[place], origins[place] = pool(scores[place], said, policy, taxonomy)
+        final[place], weights[place], origins[place] = pooled_scores(scores[place], said, policy, taxonomy)
     return FusedScores(scores=final, expert_weights=weights, origins=origins, entries=Entries.joined(parts))
 
 
-def pool(
+def pooled_scores(
     scores: Floats, said: list[Floats], policy: Policy, taxonomy: Taxonomy
 ) -> tuple[Floats, npt.NDArray[np.float32], npt.NDArray[np.int8]]:
     """Combined scores, the weights of all sources together, and places in `ORIGINS`: [tracks, tags] each.
