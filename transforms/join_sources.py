@@ -9,10 +9,10 @@ from apache_beam.typehints import no_annotations
 
 from transforms.catalog.problems import CatalogError, Problem
 from transforms.formats.arrow import concat, from_ipc, group_numbers, numbered_parts, to_ipc
-from transforms.fusion.joining import join_bucket, key_pairs, spread
+from transforms.fusion.joining import join_bucket, key_pairs, spread_statements
 from transforms.fusion.settings import Fusion
-from transforms.fusion.source_files import KEYS, SourceShard, read_source
-from transforms.fusion.tally import Tally, add_tallies
+from transforms.fusion.source_files import KEYS, SourceShard, read_statements
+from transforms.fusion.tally import RowTally, add_tallies
 
 
 class JoinedSources(NamedTuple):
@@ -26,7 +26,7 @@ class JoinedSources(NamedTuple):
     """
 
     rows: beam.PCollection[tuple[int, bytes]]
-    tally: beam.PCollection[Tally]
+    tally: beam.PCollection[RowTally]
     digest: beam.PCollection[str]
     problems: beam.PCollection[Problem]
 
@@ -72,7 +72,7 @@ class JoinSources(beam.PTransform[beam.PCollection[tuple[int, bytes]], JoinedSou
 
 def _read(shard: SourceShard, fusion: Fusion, buckets: int) -> Iterator[Any]:
     try:
-        for said, tally in read_source(shard, fusion.policy, fusion.taxonomy):
+        for said, tally in read_statements(shard, fusion.policy, fusion.taxonomy):
             yield beam.pvalue.TaggedOutput("tally", tally)
             for part in numbered_parts(said, group_numbers(said["key"].to_pylist(), buckets)):
                 yield part if shard.key == KEYS[0] else beam.pvalue.TaggedOutput(shard.key, part)
@@ -87,7 +87,7 @@ def _pairs(item: tuple[int, bytes], key: str, buckets: int) -> Iterator[tuple[in
 
 def _spread(item: tuple[int, dict[str, Any]], key: str, buckets: int) -> Iterator[Any]:
     said, pairs = (concat(list(item[1][name])) if item[1][name] else None for name in ("said", "pairs"))
-    found, tally = spread(key, said, pairs, buckets)
+    found, tally = spread_statements(key, said, pairs, buckets)
     yield beam.pvalue.TaggedOutput("tally", tally)
     yield from numbered_parts(found.drop_columns("bucket"), found["bucket"].to_numpy())
 

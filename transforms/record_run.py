@@ -12,7 +12,7 @@ from apache_beam.typehints import no_annotations
 
 from transforms.catalog.problems import ProblemSample
 from transforms.fusion.settings import Fusion, lost_examples
-from transforms.fusion.tally import Tally
+from transforms.fusion.tally import RowTally
 from transforms.levels.writing import done_compaction, planned_compaction
 from transforms.plan_buckets import forecast_of
 from transforms.publishing import receipts
@@ -79,7 +79,7 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
     """Takes (reports, groups, parts, problems, work, evidence, run_id); writes the run's manifest and the receipt.
 
     `groups` are files of `artist_tags` and `album_tags`, `work` is one `WorkTotals`, `evidence` one `Evidence`. In a
-    fused run, a `Tally` of the rows of all sources follows.
+    fused run, a `RowTally` of the rows of all sources follows.
     """
 
     def __init__(self, settings: RecordRunSettings) -> None:
@@ -121,7 +121,7 @@ class RunResults(NamedTuple):
     work: WorkTotals
     evidence: Evidence
     groups: Sequence[DataFile] = ()
-    tally: Tally = Tally()
+    tally: RowTally = RowTally()
 
 
 def record_run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> None:

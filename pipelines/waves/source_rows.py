@@ -5,14 +5,16 @@ import pyarrow as pa
 from transforms.catalog.problems import CatalogError, FirstProblems
 from transforms.formats.arrow import group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
-from transforms.fusion.joining import join_bucket, key_pairs, spread
+from transforms.fusion.joining import join_bucket, key_pairs, spread_statements
 from transforms.fusion.settings import Fusion
-from transforms.fusion.source_files import KEYS, read_source
-from transforms.fusion.tally import Tally
+from transforms.fusion.source_files import KEYS, read_statements
+from transforms.fusion.tally import RowTally
 from transforms.telemetry.phases import Phase, phase
 
 
-def join_sources(rows: GroupedRows, fusion: Fusion, buckets: int, problems: FirstProblems) -> tuple[GroupedRows, Tally]:
+def join_sources(
+    rows: GroupedRows, fusion: Fusion, buckets: int, problems: FirstProblems
+) -> tuple[GroupedRows, RowTally]:
     """Joins what sources say to catalog rows. Memory is that of a bucket, and of a bucket of artists or albums.
 
     Args:
@@ -53,13 +55,15 @@ def join_sources(rows: GroupedRows, fusion: Fusion, buckets: int, problems: Firs
     return joined, tally
 
 
-def _read(fusion: Fusion, said: dict[str, GroupedRows], buckets: int, problems: FirstProblems, reading: Phase) -> Tally:
+def _read(
+    fusion: Fusion, said: dict[str, GroupedRows], buckets: int, problems: FirstProblems, reading: Phase
+) -> RowTally:
     """Reads all sources, and groups their rows by the hash of what they are about."""
-    tally = Tally()
+    tally = RowTally()
     for shard in fusion.shards:
         try:
             with GroupWriter(said[shard.key]) as writer:
-                for statements, counted in read_source(shard, fusion.policy, fusion.taxonomy):
+                for statements, counted in read_statements(shard, fusion.policy, fusion.taxonomy):
                     tally += counted
                     reading.add(statements.num_rows + counted.counts.total())
                     writer.add(statements, group_numbers(statements["key"].to_pylist(), buckets))
@@ -68,9 +72,9 @@ def _read(fusion: Fusion, said: dict[str, GroupedRows], buckets: int, problems: 
     return tally
 
 
-def _spread(rows: GroupedRows, key: str, said: GroupedRows, further: GroupedRows, buckets: int) -> Tally:
+def _spread(rows: GroupedRows, key: str, said: GroupedRows, further: GroupedRows, buckets: int) -> RowTally:
     """Gives each track what is said about its artist or album."""
-    pairs, tally = GroupedRows(rows.scratch, f"pairs-{key}"), Tally()
+    pairs, tally = GroupedRows(rows.scratch, f"pairs-{key}"), RowTally()
     with GroupWriter(pairs) as writer:
         for bucket in rows.numbers():
             found = key_pairs(rows.group(bucket), key)
@@ -80,7 +84,7 @@ def _spread(rows: GroupedRows, key: str, said: GroupedRows, further: GroupedRows
         for group in said.numbers():
             own = pa.concat_tables(said.pieces(group))
             known = pairs.group(group) if group in filled else None
-            tracks, counted = spread(key, own, known, buckets)
+            tracks, counted = spread_statements(key, own, known, buckets)
             tally += counted
             writer.add(tracks.drop_columns("bucket"), tracks["bucket"].to_numpy())
             said.remove(group)

@@ -24,7 +24,7 @@ from transforms.formats.arrow import from_ipc, group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.formats.hashing import combine
 from transforms.fusion.settings import Fusion
-from transforms.fusion.tally import Tally
+from transforms.fusion.tally import RowTally
 from transforms.list_digests import ListDigests
 from transforms.name_run import run_id_of
 from transforms.plan_buckets import PlanBuckets
@@ -114,7 +114,7 @@ class _TagRun:
         self._work = WorkTotals()
         self._evidence = Evidence()
         self._progress = WaveCounts(self._work)
-        self._tally = Tally()
+        self._tally = RowTally()
 
     def read(self) -> ProblemSample:
         """Reads the catalog; returns its problems."""

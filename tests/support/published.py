@@ -11,7 +11,7 @@ from tests.support.groups import group_files
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import bucket_of, short_id
 from transforms.fusion.joining import join_bucket
-from transforms.fusion.tally import Tally, add_tallies
+from transforms.fusion.tally import RowTally, add_tallies
 from transforms.publishing.commit import publish
 from transforms.publishing.gates import GateLimits
 from transforms.schemas.catalog import CATALOG
@@ -94,7 +94,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None, fusion
     run_id = short_id("run", str(parent and parent.number), str(tracks), str(publication))
     open_table(str(table), BUCKETS)
     parts = [_of_bucket(rows, "track_id", bucket) for bucket in range(BUCKETS)]
-    tally = Tally()
+    tally = RowTally()
     if fusion is not None:
         rules, taxonomy = fusion.policy, fusion.taxonomy
         own = [[_of_bucket(one, "key", bucket) for one in said] for bucket in range(BUCKETS)]

@@ -24,8 +24,8 @@ from transforms.extraction.source import Chunk, Source
 from transforms.formats.hashing import bucket_of, digest
 from transforms.fusion.joining import join_bucket
 from transforms.fusion.settings import Fusion
-from transforms.fusion.source_files import STATEMENTS, read_source
-from transforms.fusion.tally import Tally, add_tallies
+from transforms.fusion.source_files import STATEMENTS, read_statements
+from transforms.fusion.tally import RowTally, add_tallies
 from transforms.levels.writing import Compaction
 from transforms.list_digests import _COLUMNS as DIGESTED
 from transforms.name_run import outcome_digest, run_id_of
@@ -155,7 +155,7 @@ class SimulatedTable:
         parts: dict[int, list[str]],
         work: WorkTotals,
         tracks: int,
-        tally: Tally,
+        tally: RowTally,
     ) -> Run:
         known, record = stages.assemble.known, stages.record
         found = {n: assembled(known, n, rows, DIGESTED, latest=parts[n]) for n, rows in buckets.items()}
@@ -185,12 +185,12 @@ class SimulatedTable:
         return snapshot.run
 
 
-def _joined(stages: TagStages, buckets: dict[int, pa.Table]) -> tuple[dict[int, pa.Table], Tally]:
+def _joined(stages: TagStages, buckets: dict[int, pa.Table]) -> tuple[dict[int, pa.Table], RowTally]:
     """The rows with what sources say about tracks, and what became of the rows of the sources."""
     fusion = stages.fusion
     if fusion is None:
-        return buckets, Tally()
-    read = [part for shard in fusion.shards for part in read_source(shard, fusion.policy, fusion.taxonomy)]
+        return buckets, RowTally()
+    read = [part for shard in fusion.shards for part in read_statements(shard, fusion.policy, fusion.taxonomy)]
     said = pa.concat_tables([STATEMENTS.empty_table(), *(rows for rows, _ in read)])
     numbers = pa.array([bucket_of(key, BUCKETS) for key in said["key"].to_pylist()], pa.int64())
     joined = {

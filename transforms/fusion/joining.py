@@ -11,7 +11,7 @@ from transforms.formats.arrow import group_numbers
 from transforms.formats.hashing import short_id
 from transforms.fusion.policy import CATALOG_SOURCE, Policy
 from transforms.fusion.source_files import KEYS, STATEMENTS
-from transforms.fusion.tally import IGNORED, MOST_EXAMPLES, REPEATED, UNKNOWN_ID, UNKNOWN_TAG, USED, Tally
+from transforms.fusion.tally import IGNORED, MOST_LOST_EXAMPLES, REPEATED, UNKNOWN_ID, UNKNOWN_TAG, USED, RowTally
 from transforms.schemas.fusion import SAID, SAID_ID, SAID_TYPE
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -23,10 +23,12 @@ class Joined(NamedTuple):
     """
 
     rows: pa.Table | None
-    tally: Tally
+    tally: RowTally
 
 
-def spread(key: str, statements: pa.Table | None, pairs: pa.Table | None, buckets: int) -> tuple[pa.Table, Tally]:
+def spread_statements(
+    key: str, statements: pa.Table | None, pairs: pa.Table | None, buckets: int
+) -> tuple[pa.Table, RowTally]:
     """Gives each track what sources say about its artist or album.
 
     Args:
@@ -67,7 +69,7 @@ def join_bucket(
     Args:
       rows: catalog rows, sorted by track_id, one per id; None if the bucket has none.
       said: rows of sources about tracks of this bucket, as `STATEMENTS`.
-      spread_said: what `spread` returned for its tracks. It is counted there.
+      spread_said: what `spread_statements` returned for its tracks. It is counted there.
       policy: the sources.
       taxonomy: resolves the tags of the catalog.
     """
@@ -82,15 +84,15 @@ def join_bucket(
     of_catalog, counted = _catalog_statements(rows, policy, taxonomy)
     together = _sorted(pa.concat_tables([own, of_catalog, *spread_said]), ids, policy)
     lists, said_ids = _lists(len(ids), together), _fusion_ids(len(ids), together, policy)
-    tally += counted + Tally(tracks=len(ids) - lists.null_count)
+    tally += counted + RowTally(tracks=len(ids) - lists.null_count)
     joined = rows.append_column(pa.field(SAID, SAID_TYPE), lists).append_column(SAID_ID, said_ids)
     return Joined(joined, tally)
 
 
-def _catalog_statements(rows: pa.Table, policy: Policy, taxonomy: Taxonomy) -> tuple[pa.Table, Tally]:
+def _catalog_statements(rows: pa.Table, policy: Policy, taxonomy: Taxonomy) -> tuple[pa.Table, RowTally]:
     """The annotations of the catalog as `STATEMENTS`, and what became of them."""
     if CATALOG_SOURCE not in policy.names:
-        return STATEMENTS.empty_table(), Tally()
+        return STATEMENTS.empty_table(), RowTally()
     lists = rows["tags"].combine_chunks()
     entries, parent = pc.list_flatten(lists), pc.list_parent_indices(lists)
     encoded = pc.struct_field(entries, "tag").dictionary_encode()
@@ -106,41 +108,41 @@ def _catalog_statements(rows: pa.Table, policy: Policy, taxonomy: Taxonomy) -> t
         "weight": pc.fill_null(pc.struct_field(entries, "weight"), 1.0).filter(mask),
     }
     statements, tally = _distinct(pa.table(values).cast(STATEMENTS))
-    tally += Tally.of(CATALOG_SOURCE, IGNORED, tags.null_count - resolved.null_count)
-    tally += Tally.of(
+    tally += RowTally.of(CATALOG_SOURCE, IGNORED, tags.null_count - resolved.null_count)
+    tally += RowTally.of(
         CATALOG_SOURCE, UNKNOWN_TAG, len(unknown), (f"tag {tag}" for tag in pc.unique(unknown).to_pylist())
     )
     return statements, tally + _counted(statements, USED)
 
 
-def _distinct(statements: pa.Table) -> tuple[pa.Table, Tally]:
+def _distinct(statements: pa.Table) -> tuple[pa.Table, RowTally]:
     """One row for each key, source and tag, with the highest weight; and the number of the others."""
     found = statements.group_by(["key", "source", "tag"]).aggregate([("weight", "max"), ("weight", "count")])
     more = pc.subtract(found["weight_count"], 1)
-    tally = Tally()
+    tally = RowTally()
     if pc.sum(more).as_py():
         repeated = pa.table({"source": found["source"], "more": more}).group_by("source").aggregate([("more", "sum")])
         for row in repeated.to_pylist():
-            tally += Tally.of(row["source"], REPEATED, row["more_sum"])
+            tally += RowTally.of(row["source"], REPEATED, row["more_sum"])
     distinct = pa.table([found["key"], found["source"], found["tag"], found["weight_max"]], names=STATEMENTS.names)
     return distinct.cast(STATEMENTS), tally
 
 
-def _counted(statements: pa.Table, outcome: str) -> Tally:
+def _counted(statements: pa.Table, outcome: str) -> RowTally:
     counts = pc.value_counts(statements["source"].combine_chunks()).to_pylist()
-    tally = Tally()
+    tally = RowTally()
     for row in counts:
-        tally += Tally.of(row["values"], outcome, row["counts"])
+        tally += RowTally.of(row["values"], outcome, row["counts"])
     return tally
 
 
-def _strangers(statements: pa.Table, key: str) -> Tally:
+def _strangers(statements: pa.Table, key: str) -> RowTally:
     """Rows about tracks, artists or albums that the catalog does not have."""
-    tally = Tally()
+    tally = RowTally()
     for name in pc.unique(statements["source"]).to_pylist():
         own = statements.filter(pc.equal(statements["source"], name))
-        first = own.sort_by("key")["key"].slice(0, MOST_EXAMPLES).to_pylist()
-        tally += Tally.of(name, UNKNOWN_ID, own.num_rows, (f"{key} {value}" for value in first))
+        first = own.sort_by("key")["key"].slice(0, MOST_LOST_EXAMPLES).to_pylist()
+        tally += RowTally.of(name, UNKNOWN_ID, own.num_rows, (f"{key} {value}" for value in first))
     return tally
 
 

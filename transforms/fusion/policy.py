@@ -20,10 +20,10 @@ MOST_SOURCES = 100
 
 _NAME_CHARS = 64
 
-Mode = Literal["override", "blend", "fill", "ignore"]
+FusionMode = Literal["override", "blend", "fill", "ignore"]
 Absent = Literal["unknown", "negative"]
 
-MODES: tuple[Mode, ...] = ("override", "blend", "fill", "ignore")
+MODES: tuple[FusionMode, ...] = ("override", "blend", "fill", "ignore")
 ABSENCES: tuple[Absent, ...] = ("unknown", "negative")
 
 
@@ -47,7 +47,7 @@ class Rule:
       absent_trust: `trust` of this weight of 0.
     """
 
-    mode: Mode
+    mode: FusionMode
     trust: float
     weight: float = 1.0
     absent: Absent = "unknown"
@@ -55,7 +55,7 @@ class Rule:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceRules:
     """One source, and its rule for each category of the taxonomy."""
 
     name: str
@@ -72,7 +72,7 @@ class Source:
 class Policy:
     """All sources, in the order of the file. Of several that override a tag of a track, the first one decides."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[SourceRules, ...]
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +104,8 @@ class Policy:
         """The policy that `to_json` returned."""
         return cls(
             sources=tuple(
-                Source(name=s["name"], rules={name: Rule(**rule) for name, rule in s["rules"].items()}) for s in obj
+                SourceRules(name=s["name"], rules={name: Rule(**rule) for name, rule in s["rules"].items()})
+                for s in obj
             )
         )
 
@@ -148,13 +149,13 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Rule))
 _NUMBERS = ("trust", "weight", "absent_trust")
 
 
-def _source(name: object, obj: object, taxonomy: Taxonomy, faults: list[str]) -> Source:
+def _source(name: object, obj: object, taxonomy: Taxonomy, faults: list[str]) -> SourceRules:
     if not isinstance(name, str) or not name.strip() or len(name) > _NAME_CHARS or not name.isprintable():
         faults.append(f"{shown(name)} is no name of a source: give a text of 1 to {_NAME_CHARS} characters")
-        return Source(name="", rules={})
+        return SourceRules(name="", rules={})
     if not isinstance(obj, dict):
         faults.append(f"source {name}: {shown(obj)} is not a mapping with {', '.join(_FIELDS)}, categories")
-        return Source(name=name, rules={})
+        return SourceRules(name=name, rules={})
     common = {key: value for key, value in obj.items() if key != "categories"}
     own = {} if (given := obj.get("categories")) is None else given
     if not isinstance(own, dict):
@@ -178,7 +179,7 @@ def _source(name: object, obj: object, taxonomy: Taxonomy, faults: list[str]) ->
         if not wrong:
             numbers = {name: float(rule[name]) for name in _NUMBERS if name in rule}
             rules[category] = Rule(**{"absent_trust": numbers["trust"], **rule, **numbers})
-    return Source(name=name, rules=rules)
+    return SourceRules(name=name, rules=rules)
 
 
 def _rule_faults(place: str, rule: Mapping[Any, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from transforms import storage
 from transforms.formats.hashing import digest
 from transforms.fusion.policy import CATALOG_SOURCE, Policy
 from transforms.fusion.source_files import KEYS, SourceShard
-from transforms.fusion.tally import Tally
+from transforms.fusion.tally import RowTally
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
@@ -35,7 +35,7 @@ class Fusion:
         """`artist_id` and `album_id`, as far as sources are about them."""
         return tuple(key for key in KEYS[1:] if any(shard.key == key for shard in self.shards))
 
-    def record(self, tally: Tally) -> dict[str, Any]:
+    def record(self, tally: RowTally) -> dict[str, Any]:
         """What a run records, see `Run.fusion`. It names no track, so that a takedown leaves no id behind."""
         keys = {shard.source: shard.key for shard in self.shards}
         sources = []
@@ -51,14 +51,14 @@ class Fusion:
             "sources": sources,
         }
 
-    def record_digest(self, tally: Tally) -> str:
+    def record_digest(self, tally: RowTally) -> str:
         """Digest of `record` without the places of the tables."""
         record = self.record(tally)
         plain = [{name: value for name, value in source.items() if name != "table"} for source in record["sources"]]
         return digest(json.dumps({**record, "sources": plain}, sort_keys=True))
 
 
-def lost_examples(tally: Tally, policy: Policy) -> dict[str, dict[str, list[str]]]:
+def lost_examples(tally: RowTally, policy: Policy) -> dict[str, dict[str, list[str]]]:
     """Source -> outcome -> the first lost rows, for the report of the run."""
     found = {name: tally.of_source(name)["examples"] for name in policy.names}
     return {name: examples for name, examples in found.items() if examples}

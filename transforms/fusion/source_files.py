@@ -16,14 +16,14 @@ from transforms.catalog.reader import ShardRows
 from transforms.catalog.values import text
 from transforms.formats.parquet import ParquetError
 from transforms.fusion.policy import Policy
-from transforms.fusion.tally import IGNORED, INVALID, MOST_EXAMPLES, UNKNOWN_TAG, Tally
+from transforms.fusion.tally import IGNORED, INVALID, MOST_LOST_EXAMPLES, UNKNOWN_TAG, RowTally
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.tag_ids import shown, tag_id, tag_weight
 
 KEYS = ("track_id", "artist_id", "album_id")
 """Columns that can name what a row is about. A table with `track_id` may have the others."""
 
-BATCH_ROWS = 65_536
+STATEMENT_ROWS = 65_536
 
 STATEMENTS = pa.schema(
     [
@@ -106,7 +106,7 @@ def _parts(file: CatalogFile) -> Iterator[ShardRows]:
         yield ShardRows(count=group.rows, number=number, group=group)
 
 
-def read_source(shard: SourceShard, policy: Policy, taxonomy: Taxonomy) -> Iterator[tuple[pa.Table, Tally]]:
+def read_statements(shard: SourceShard, policy: Policy, taxonomy: Taxonomy) -> Iterator[tuple[pa.Table, RowTally]]:
     """Yields the usable rows of a shard as `STATEMENTS`, and what became of the others.
 
     Raises:
@@ -130,11 +130,11 @@ def read_source(shard: SourceShard, policy: Policy, taxonomy: Taxonomy) -> Itera
 def _raw_batches(shard: SourceShard) -> Iterator[RawBatch]:
     number, group = shard.part.number, shard.part.group
     if number is not None and group is not None:
-        return catalog_files.parquet_batches(shard.file.url, number, group, BATCH_ROWS)
-    return catalog_files.raw_batches(shard.file, BATCH_ROWS)
+        return catalog_files.parquet_batches(shard.file.url, number, group, STATEMENT_ROWS)
+    return catalog_files.raw_batches(shard.file, STATEMENT_ROWS)
 
 
-def _statements(raw: RawBatch, shard: SourceShard, policy: Policy, taxonomy: Taxonomy) -> tuple[pa.Table, Tally]:
+def _statements(raw: RawBatch, shard: SourceShard, policy: Policy, taxonomy: Taxonomy) -> tuple[pa.Table, RowTally]:
     count = len(raw.rows)
     keys, tags = _texts(raw.columns[shard.key]), _texts(raw.columns["tag"])
     weights = _weights(raw.columns["weight"]) if "weight" in raw.columns else np.ones(count)
@@ -142,11 +142,11 @@ def _statements(raw: RawBatch, shard: SourceShard, policy: Policy, taxonomy: Tax
     empty = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(keys), ""), True).to_numpy(zero_copy_only=False)
     reasons[empty | np.isnan(weights)] = _CODES.index(INVALID)
     good = reasons == _CODES.index("")
-    tally = Tally.of(shard.source, INVALID, len(raw.problems), map(str, raw.problems[:MOST_EXAMPLES]))
+    tally = RowTally.of(shard.source, INVALID, len(raw.problems), map(str, raw.problems[:MOST_LOST_EXAMPLES]))
     for code, outcome in enumerate(_CODES[1:], 1):
         rows = np.flatnonzero(reasons == code)
-        examples = [_example(raw, shard, int(row)) for row in rows[:MOST_EXAMPLES]]
-        tally += Tally.of(shard.source, outcome, len(rows), examples)
+        examples = [_example(raw, shard, int(row)) for row in rows[:MOST_LOST_EXAMPLES]]
+        tally += RowTally.of(shard.source, outcome, len(rows), examples)
     mask = pa.array(good)
     values = {
         "key": keys.filter(mask),

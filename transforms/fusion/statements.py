@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.fusion.policy import Policy, Source
+from transforms.fusion.policy import Policy, SourceRules
 from transforms.schemas.fusion import SAID
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -78,7 +78,7 @@ def stated_blocks(
         yield place, stated
 
 
-def said_by(source: Source, stated: Floats, taxonomy: Taxonomy) -> Floats:
+def said_by(source: SourceRules, stated: Floats, taxonomy: Taxonomy) -> Floats:
     """What one source says about the tags of tracks: probabilities, float64 [tracks, tags], NaN if nothing.
 
     Args:

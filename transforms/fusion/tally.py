@@ -26,12 +26,12 @@ ROW_OUTCOMES = {
 LOST = (UNKNOWN_TAG, UNKNOWN_ID, INVALID)
 """Outcomes that the gate `source_rows` counts."""
 
-MOST_EXAMPLES = 5
+MOST_LOST_EXAMPLES = 5
 _EXAMPLE_CHARS = 300
 
 
 @dataclasses.dataclass(frozen=True)
-class Tally:
+class RowTally:
     """Counts over any number of rows. Sums do not depend on their order.
 
     Attributes:
@@ -52,9 +52,9 @@ class Tally:
         found = _first(examples)
         return cls(Counter({(source, outcome): count}), {(source, outcome): found} if found else {})
 
-    def __add__(self, other: "Tally") -> "Tally":
+    def __add__(self, other: "RowTally") -> "RowTally":
         keys = {*self.examples, *other.examples}
-        return Tally(
+        return RowTally(
             self.counts + other.counts,
             {key: _first((*self.examples.get(key, ()), *other.examples.get(key, ()))) for key in keys},
             self.tracks + other.tracks,
@@ -71,13 +71,13 @@ class Tally:
         }
 
 
-def add_tallies(tallies: Iterable[Tally]) -> Tally:
+def add_tallies(tallies: Iterable[RowTally]) -> RowTally:
     """The sum."""
-    return sum(tallies, start=Tally())
+    return sum(tallies, start=RowTally())
 
 
 def lost_share(source: dict[str, Any]) -> float:
-    """Rows of a source, as in `Tally.of_source`, that are lost, divided by all its rows; 0 if it has no rows."""
+    """Rows of a source, as in `RowTally.of_source`, that are lost, divided by all its rows; 0 if it has no rows."""
     return sum(source[outcome] for outcome in LOST) / source["rows"] if source["rows"] else 0.0
 
 
@@ -94,4 +94,4 @@ def _lost_text(source: dict[str, Any]) -> str:
 
 def _first(texts: Iterable[str]) -> tuple[str, ...]:
     shortened = (text if len(text) <= _EXAMPLE_CHARS else f"{text[:_EXAMPLE_CHARS]}..." for text in texts)
-    return tuple(sorted(set(shortened))[:MOST_EXAMPLES])
+    return tuple(sorted(set(shortened))[:MOST_LOST_EXAMPLES])

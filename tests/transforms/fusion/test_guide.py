@@ -10,7 +10,7 @@ from pipelines.inputs.fusion import open_fusion
 from pipelines.synthesis.catalog import make_tracks
 from tests.support.published import catalog_rows, fake_bundle, publish_table
 from transforms.fusion.policy import MODES, Rule
-from transforms.fusion.source_files import read_source
+from transforms.fusion.source_files import read_statements
 from transforms.fusion.tally import ROW_OUTCOMES
 from transforms.table.reader import open_snapshot
 
@@ -39,7 +39,7 @@ def test_the_example_is_combined_with_scores(tmp_path: Path) -> None:
         ("editors", "track_id"),
         ("listeners", "artist_id"),
     ]
-    said = [rows for rows, _ in read_source(fusion.shards[0], fusion.policy, bundle.taxonomy)]
+    said = [rows for rows, _ in read_statements(fusion.shards[0], fusion.policy, bundle.taxonomy)]
     publish_table(tmp_path / "table", bundle, 6, fusion=fusion, said=said)
     snapshot = open_snapshot(str(tmp_path / "table"))
     rows = {(row["track_id"], row["tag"]): row for row in snapshot.scan("track_tags").to_pylist()}

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.support.fusion import TAXONOMY, catalog_rows, policy, statements
 from transforms.formats.hashing import bucket_of
-from transforms.fusion.joining import Joined, join_bucket, key_pairs, spread
+from transforms.fusion.joining import Joined, join_bucket, key_pairs, spread_statements
 from transforms.fusion.source_files import STATEMENTS
-from transforms.fusion.tally import ROW_OUTCOMES, Tally, add_tallies
+from transforms.fusion.tally import ROW_OUTCOMES, RowTally, add_tallies
 from transforms.schemas.fusion import SAID, SAID_ID
 
 RULES = policy(editors={"mode": "override"}, web={"mode": "blend", "trust": 0.5})
@@ -116,7 +116,7 @@ def test_rows_about_artists_reach_all_their_tracks() -> None:
     rows = catalog_rows(["a", "b", "c", "d"], artist_id=["x", "x", "y", None])
     said = {"web": {"x": {"mood/sad": 1}, "nobody": {"mood/sad": 1}}, "editors": {"x": {"mood/calm": 0.5}}}
     twice = pa.concat_tables([statements(said), statements({"web": {"x": {"mood/sad": 0.5}}})])
-    found, tally = spread("artist_id", twice, key_pairs(rows, "artist_id"), 7)
+    found, tally = spread_statements("artist_id", twice, key_pairs(rows, "artist_id"), 7)
     assert sorted((r["key"], r["source"], r["tag"], r["weight"]) for r in found.to_pylist()) == [
         ("a", "editors", "mood/calm", 0.5),
         ("a", "web", "mood/sad", 1),
@@ -135,7 +135,7 @@ def test_rows_about_artists_reach_all_their_tracks() -> None:
 def test_artists_on_one_side_alone(which: str) -> None:
     said = statements({"web": {"x": {"mood/sad": 1}}}) if which == "said" else None
     pairs = None if which == "said" else key_pairs(catalog_rows(["a"], artist_id=["x"]), "artist_id")
-    found, tally = spread("artist_id", said, pairs, 3)
+    found, tally = spread_statements("artist_id", said, pairs, 3)
     assert found.num_rows == 0 and tally.of_source("web")["unknown_id"] == int(which == "said")
 
 
@@ -157,7 +157,7 @@ def test_every_row_is_counted_once_whatever_the_partition(rows: list[tuple], buc
     catalog = catalog_rows(list("abcd"))
     whole = join_bucket(catalog, [table], [], RULES, TAXONOMY)
     shuffled = table.take(pa.array(random.Random(len(rows)).sample(range(len(rows)), len(rows)), pa.int64()))
-    tallies: list[Tally] = []
+    tallies: list[RowTally] = []
     said: dict[str, list[tuple]] = {}
     ids: dict[str, str | None] = {}
     for bucket in range(buckets):

@@ -9,19 +9,19 @@ import pytest
 
 from tests.support.fusion import TAXONOMY, policy
 from transforms.catalog.problems import CatalogError
-from transforms.fusion.source_files import STATEMENTS, list_source, read_source
-from transforms.fusion.tally import Tally, add_tallies
+from transforms.fusion.source_files import STATEMENTS, list_source, read_statements
+from transforms.fusion.tally import RowTally, add_tallies
 
 RULES = policy(x={"mode": "blend", "categories": {"live": {"mode": "ignore"}}})
 
 
-def read(url: Path | str) -> tuple[list[dict], Tally]:
-    found = [part for shard in list_source("x", str(url)) for part in read_source(shard, RULES, TAXONOMY)]
+def read(url: Path | str) -> tuple[list[dict], RowTally]:
+    found = [part for shard in list_source("x", str(url)) for part in read_statements(shard, RULES, TAXONOMY)]
     rows = pa.concat_tables([STATEMENTS.empty_table(), *(rows for rows, _ in found)])
     return rows.to_pylist(), add_tallies(tally for _, tally in found)
 
 
-def counts(tally: Tally) -> dict[str, int]:
+def counts(tally: RowTally) -> dict[str, int]:
     return {name: n for name, n in tally.of_source("x").items() if name != "examples" and n}
 
 
@@ -134,4 +134,4 @@ def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
     shards = list_source("x", str(url))
     url.write_text("track_id,tag\na,mood/sad\nb,mood/sad\n")
     with pytest.raises(CatalogError, match="2 rows were read, but 1 were counted at first"):
-        list(read_source(shards[0], RULES, TAXONOMY))
+        list(read_statements(shards[0], RULES, TAXONOMY))

@@ -39,10 +39,14 @@ EVIDENCE = {
     "before": {"catalog": 2000, "rejected": 100},
 }
 LARGE = {"catalog": 2000, "counted": 2000, "tried": 2000, "outcomes": {"tagged": 1900, "rejected": 100}}
-WHOLE = dataclasses.replace(FACTS, **LARGE, rejected=100, before=2000, evidence=EVIDENCE)
+SOURCE = {"name": "x", "rows": 100, "unknown_tag": 3, "unknown_id": 2, "invalid": 0, "repeated": 9, "used": 86}
+WHOLE = dataclasses.replace(FACTS, **LARGE, rejected=100, before=2000, evidence=EVIDENCE, sources=[SOURCE])
 """A run of `tag` to which every gate but that of a rollback applies."""
 
 PREPARE_ONLY = ("labels", "examples")
+ELSEWHERE = ("rollback", "source_rows")
+"""Gates of rollbacks and of runs with sources."""
+
 EVIDENT = (*FAULT_GATES, *(gate.name for gate in GATES if gate.name.startswith("drift_")), "more_rejected")
 """Gates that need the evidence of the buckets."""
 
@@ -53,7 +57,7 @@ def test_a_good_run_passes_and_every_value_is_recorded() -> None:
     results = judge(FACTS, GateLimits())
     assert refusal(results) is None
     recorded = gates_json(results)
-    assert list(recorded) == [gate.name for gate in GATES if gate.name not in (*PREPARE_ONLY, *EVIDENT, "rollback")]
+    assert list(recorded) == [gate.name for gate in GATES if gate.name not in (*PREPARE_ONLY, *EVIDENT, *ELSEWHERE)]
     assert recorded["removed"] == {"value": 0.2, "limit": 0.2, "passed": True}
     assert recorded["rejected"] == {"value": 0.1, "limit": 0.1, "passed": True}
     assert recorded["unavailable"] == {"value": 0.0, "limit": 0.0005, "passed": True}
@@ -61,14 +65,14 @@ def test_a_good_run_passes_and_every_value_is_recorded() -> None:
 
 def test_a_dataset_is_judged_by_every_gate() -> None:
     found = list(gates_json(judge(DATASET, GateLimits())))
-    assert found == [gate.name for gate in GATES if gate.name not in (*EVIDENT, "rollback")]
+    assert found == [gate.name for gate in GATES if gate.name not in (*EVIDENT, *ELSEWHERE)]
 
 
 def test_a_rollback_is_judged_by_its_files_and_not_by_ratios() -> None:
     again = dataclasses.replace(FACTS, rolled_back_to=3, restored=True, rejected=9, unavailable=9, before=None)
     results = judge(again, GateLimits())
     assert refusal(results) is None
-    left = ("removed", "rejected", "unavailable", *PREPARE_ONLY, *EVIDENT)
+    left = ("removed", "rejected", "unavailable", "source_rows", *PREPARE_ONLY, *EVIDENT)
     assert list(gates_json(results)) == [gate.name for gate in GATES if gate.name not in left]
     assert re.search(
         r"other files than snapshot 3", refusal(judge(dataclasses.replace(again, restored=False), GateLimits())) or ""
@@ -202,6 +206,17 @@ def test_tags_with_few_tracks_or_constant_scores_do_not_drift(
     results = judge(dataclasses.replace(WHOLE, evidence={**EVIDENCE, "drift": alone}), GateLimits())
     drift = {gate for gate in EVIDENT if gate.startswith("drift_")}
     assert drift - {result.name for result in results} == left and refusal(results) is None
+
+
+def test_the_source_with_the_largest_share_of_lost_rows_counts() -> None:
+    worse = {**SOURCE, "name": "y", "unknown_tag": 0, "unknown_id": 0, "invalid": 8}
+    results = {r.name: r for r in judge(dataclasses.replace(WHOLE, sources=[SOURCE, worse]), GateLimits())}
+    assert (results["source_rows"].value, results["source_rows"].limit) == (0.08, 0.05)
+    assert results["source_rows"].offenders == ("y: 100 rows, 8 invalid", "x: 100 rows, 3 unknown_tag, 2 unknown_id")
+    assert {r.name: r.failure for r in judge(WHOLE, GateLimits())}["source_rows"] is None
+    nothing = dict.fromkeys(SOURCE, 0) | {"name": "z"}
+    empty = {r.name: r.value for r in judge(dataclasses.replace(WHOLE, sources=[nothing]), GateLimits())}
+    assert empty["source_rows"] == 0
 
 
 def test_ten_offenders_at_most_are_told_the_worst_first() -> None:
