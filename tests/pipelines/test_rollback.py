@@ -213,7 +213,8 @@ def test_killed_at_any_write_it_resumes(table, tmp_path, monkeypatch, after, cap
 
         def fails(write, calls=calls, step=step):
             def writes(*words):
-                due = next(calls) == step
+                # `tests/transforms/iceberg/test_following.py` stops at the writes of Iceberg's metadata.
+                due = "/iceberg/" not in words[0] and next(calls) == step
                 if due and not after:
                     raise Killed
                 write(*words)
