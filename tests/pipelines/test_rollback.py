@@ -239,7 +239,7 @@ def test_killed_at_any_write_it_resumes(table, tmp_path, monkeypatch, after, cap
         assert published_numbers(str(copy)) == [1, 2, 3]
         capsys.readouterr()
         assert main(["verify", str(copy)]) == 0, capsys.readouterr().out
-    assert step == 13  # the lease, the run, the commit, seven lists, two hints
+    assert step == 13  # the lease, the run, the commit, seven lists, three hints
 
 
 def test_publish_finishes_a_rollback_that_was_killed_and_checks_it(table, monkeypatch, capsys):
