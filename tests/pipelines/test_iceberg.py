@@ -200,6 +200,12 @@ def test_a_readme_that_cannot_be_written_does_not_stop_a_publication(moved, bund
     ]
 
 
+def test_somebody_elses_readme_stays(moved, bundle):
+    (moved / "README.md").write_text("# Ours\n")
+    publish_table(moved, bundle, 6)
+    assert (moved / "README.md").read_text() == "# Ours\n"
+
+
 def test_polars_opens_a_table(published):
     pytest.importorskip("pyiceberg")
     path = (published / "iceberg/track_tags/metadata/v2.metadata.json").as_posix()

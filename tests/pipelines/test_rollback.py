@@ -213,7 +213,8 @@ def test_killed_at_any_write_it_resumes(table, tmp_path, monkeypatch, after, cap
 
         def fails(write, calls=calls, step=step):
             def writes(*words):
-                due = next(calls) == step
+                # `tests/transforms/iceberg/test_following.py` stops at the writes of Iceberg's metadata.
+                due = "/iceberg/" not in words[0] and next(calls) == step
                 if due and not after:
                     raise Killed
                 write(*words)
@@ -238,7 +239,7 @@ def test_killed_at_any_write_it_resumes(table, tmp_path, monkeypatch, after, cap
         assert published_numbers(str(copy)) == [1, 2, 3]
         capsys.readouterr()
         assert main(["verify", str(copy)]) == 0, capsys.readouterr().out
-    assert step == 12  # the lease, the run, the commit, seven lists, two hints
+    assert step == 13  # the lease, the run, the commit, seven lists, three hints
 
 
 def test_publish_finishes_a_rollback_that_was_killed_and_checks_it(table, monkeypatch, capsys):

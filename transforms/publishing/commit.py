@@ -17,11 +17,12 @@ from transforms.publishing.overrides import Override, check_recorded, earlier_ov
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.plain_lists import files_of_lists, manifest_path, plain_lists
 from transforms.table.reader import open_snapshot
-from transforms.table.readme import readme
+from transforms.table.readme import README_MARK, readme
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
 from transforms.table.sql import current_statements
 from transforms.table.versions import TableError, is_sealed, read_table_metadata, require_versions_of_levels
 
+_README_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -176,8 +177,20 @@ def write_hints(root: str, snapshot: Snapshot, *, replace: bool = False) -> None
 
 
 def _write_readme(root: str, snapshot: Snapshot) -> None:
-    """Writes the README of the table. Nothing depends on it, so an error is a warning."""
+    """Writes the README of the table, but not over another one. Nothing depends on it, so an error is a warning."""
+    url = storage.join(root, "README.md")
     try:
-        storage.write_bytes(storage.join(root, "README.md"), readme(snapshot).encode())
+        if _is_own_readme(url):
+            storage.write_bytes(url, readme(snapshot).encode())
     except storage.StorageError as error:
         _log.warning("the README of the table cannot be written: %s", error)
+
+
+def _is_own_readme(url: str) -> bool:
+    """Whether the README may be written: there is none, or an earlier one of this program."""
+    try:
+        return storage.read_bytes(url, max_bytes=_README_BYTES).startswith(README_MARK.encode())
+    except storage.NotFound:
+        return True
+    except storage.TooLarge:
+        return False

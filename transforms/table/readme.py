@@ -4,6 +4,9 @@ from transforms.schemas.tables import ROW_SENTENCES, TABLES
 from transforms.table.layout import iceberg_folder, snapshot_path
 from transforms.table.snapshots import Snapshot
 
+README_MARK = "<!-- catalog-tagger writes this page with each snapshot -->"
+"""First line of the page. A page without it belongs to somebody else."""
+
 _LONGEST_TEXT = 200
 
 
@@ -17,6 +20,8 @@ def _facts(snapshot: Snapshot) -> list[str]:
     tracks = run.counts["tagged"] + run.counts["carried"]
     rolled_back = "" if run.rolled_back_to is None else f" It has the content of snapshot {run.rolled_back_to}."
     return [
+        README_MARK,
+        "",
         "# Tags of a music catalog",
         "",
         "This folder is a table of catalog-tagger: versioned Parquet tables with a score for every track and tag. This",

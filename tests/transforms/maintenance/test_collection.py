@@ -233,7 +233,7 @@ def _moved(file, old, new):
 
 
 STRANGERS = (
-    "README.md", "data/notes.parquet", "data/run=run-1/bucket=0000/mine.parquet", "work/bucket=0000/mine.parquet",
+    "README.txt", "data/notes.parquet", "data/run=run-1/bucket=0000/mine.parquet", "work/bucket=0000/mine.parquet",
     "work/0123456789abcdef01234567.parquet", "runs/notes.txt", "runs/mine.json", "snapshots/old.json",
     "manifests/0000000001/notes.md", "launches/20251124T010000.json", "leases/notes", "log/mine.json", ".partial-mine",
     "data/.partial-0123", "retired/notes.json", "data/run=x/bucket=0000/tracks-0123456789abcdef.parquet.bak",
@@ -295,14 +295,18 @@ def test_the_files_of_a_run_with_a_damaged_manifest_stay(table):
 
 
 def test_the_log_tells_what_was_removed(table):
-    before = names(table, "data", "work", "runs", "snapshots", "manifests", "launches")
+    before = names(table, "data", "work", "runs", "snapshots", "manifests", "launches", "iceberg")
     assert gc(table, "--keep-last", "1", "--apply") == 0
     records = [open_sealed(path.read_bytes()).fields for path in sorted((table / "log").iterdir())]
-    assert [one["what"] for one in records] == ["begin", "remove", "remove", "end"]
+    assert [one["what"] for one in records] == ["begin", "remove", "remove", "remove", "end"]
     listed = set(itertools.chain(*([path for path, _ in one["files"]] for one in records if one["what"] == "remove")))
-    assert listed == before - names(table, "data", "work", "runs", "snapshots", "manifests", "launches")
+    assert listed == before - names(table, "data", "work", "runs", "snapshots", "manifests", "launches", "iceberg")
     assert records[0]["retained"] == [2] and records[0]["keep_last"] == 1
-    assert {kind: one["files"] for kind, one in records[-1]["removed"].items()}.keys() == {"snapshots", "parts"}
+    assert {kind: one["files"] for kind, one in records[-1]["removed"].items()}.keys() == {
+        "snapshots",
+        "iceberg",
+        "parts",
+    }
 
 
 def test_a_run_in_progress_keeps_everything(table, bundle, capsys, monkeypatch):

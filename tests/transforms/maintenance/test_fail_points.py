@@ -76,8 +76,8 @@ def publication(scene: "Scene", table: Path) -> int:
 
 
 TAKEN = ["--track-id", GONE, "--apply", "--reader-grace", "0s"]
-RUN = {"leases", "runs", "launches", "snapshots", "lists", "hints"}
-REMOVED = {"leases", "log", "snapshots", "runs", "data", "parts", "lists", "unfinished"}
+RUN = {"leases", "runs", "launches", "snapshots", "lists", "hints", "iceberg"}
+REMOVED = {"leases", "log", "snapshots", "runs", "data", "parts", "lists", "unfinished", "iceberg"}
 JOBS = {
     "night": Job(night, NEXT, frozenset(RUN | {"parts", "data"})),
     "publish": Job(publication, NEXT, frozenset(RUN - {"runs"} | {"reports"})),
