@@ -292,8 +292,8 @@ class FakeFrame:
 
     def join(self, other: "FakeFrame", on: str, how: str) -> "FakeFrame":
         assert how == "left_anti"
-        left, right = self.rows, other.rows  # noqa: F841
-        return FakeFrame(duckdb.sql(f"FROM left ANTI JOIN right USING ({on})").to_arrow_table())
+        own, gone = self.rows, other.rows  # noqa: F841
+        return FakeFrame(duckdb.sql(f"FROM own ANTI JOIN gone USING ({on})").to_arrow_table())
 
     def unionByName(self, other: "FakeFrame") -> "FakeFrame":
         return FakeFrame(pa.concat_tables([self.rows, other.rows.select(self.rows.column_names)]))
