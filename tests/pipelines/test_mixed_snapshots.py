@@ -105,7 +105,7 @@ def test_evaluation_and_refit_use_the_tracks_of_one_tagger(mixed: SnapshotReader
     assert sorted(read_predictions(mixed, wanted).track_ids) == ["t0", "t1", "t2", "t3"]
     old = mixed.manifest.run.embedding_ids[1]
     dim = len(mixed.scan("embeddings", ["embedding"], embedding_id=old)[0][0].as_py())
-    found = [track for ids, _ in read_embeddings(mixed, wanted, old, dim) for track in ids]
+    found = [track for ids, _ in read_embeddings(mixed, wanted, dim, old) for track in ids]
     assert sorted(found) == ["t4", "t5", "t6"]
 
 
