@@ -59,6 +59,8 @@ def position_deletes(
     except (storage.Unavailable, storage.PermissionDenied):
         raise
     except storage.StorageError as error:
+        if before is not None:  # what is damaged may be of that snapshot alone
+            return position_deletes(snapshot, name, None, ())
         raise DamagedRows(str(error)) from error
 
 

@@ -1,7 +1,6 @@
 """Iceberg's readers see the rows of a table with levels: superseded and removed ones are listed as position deletes."""
 
 import dataclasses
-import json
 import logging
 import shutil
 import tempfile
@@ -12,15 +11,16 @@ import pytest
 from hypothesis import given, settings
 
 from pipelines.cli import main
-from tests.support.histories import LEVELS, Fact, publish_facts
+from tests.support.histories import BUCKETS, LEVELS, Fact, publish_facts
 from tests.support.iceberg import differences, files_listed, iceberg_rows, listed, opened
 from tests.transforms.table.test_levels import START, few, histories
 from transforms import storage
+from transforms.formats.hashing import bucket_of
 from transforms.iceberg import deletes, drafts
 from transforms.iceberg.checks import iceberg_problems
 from transforms.iceberg.following import follow
 from transforms.iceberg.manifests import POSITION_DELETES
-from transforms.iceberg.versions import read_version
+from transforms.iceberg.versions import read_version, version_files
 from transforms.levels.writing import Compaction
 from transforms.publishing.rollback import roll_back
 from transforms.schemas.tables import KEYS, TABLES
@@ -154,9 +154,11 @@ def test_a_rollback_lists_all_positions_in_one_file(table):
     model = {track: Fact(4, artist=number % 3) for number, track in enumerate(START)}
     publish_facts(table, model, dataclasses.replace(LEVELS, full=True))
     roll_back(table, 6)
-    for name in KEYS:
-        (found,) = delete_files(table, 8, name).values()
-        assert found == (8, sum(file.dead for file in open_snapshot(table).live_files(name)))
+    dead = {name: sum(file.dead for file in open_snapshot(table).live_files(name)) for name in KEYS}
+    assert {name: list(delete_files(table, 8, name).values()) for name in KEYS} == {
+        name: [(8, count)] if count else [] for name, count in dead.items()
+    }
+    assert dead["tracks"] == 3 and delete_files(table, 7) == {}
     publish_facts(table, START | {"t1": Fact(4)})
     assert_equal(table)
 
@@ -175,11 +177,11 @@ def test_two_branches_after_rollbacks_are_not_mixed_up(tmp_path):
 
 def test_many_files_of_positions_become_one(tmp_path, monkeypatch):
     monkeypatch.setattr(deletes, "MOST_FILES", 3)
-    root, rule = str(tmp_path / "table"), Compaction(least_bytes=0, share=10)
-    for version in range(1, 7):
-        publish_facts(root, START | {"t1": Fact(version)}, rule)
+    root, model = str(tmp_path / "table"), {f"t{number}": Fact() for number in range(20)}
+    for number in range(1, 7):
+        publish_facts(root, model | {f"t{changed}": Fact(2) for changed in range(1, number)})
     files = [list(delete_files(root, number, "embeddings").values()) for number in range(1, 7)]
-    assert [len(found) for found in files] == [0, 1, 2, 3, 1, 2] and files[4] == [(5, 4)]
+    assert files == [[], [(2, 1)], [(2, 1), (3, 1)], [(2, 1), (3, 1), (4, 1)], [(5, 4)], [(5, 4), (6, 1)]]
     assert differences(root, ("embeddings", "artist_tags")) == []
 
 
@@ -240,14 +242,30 @@ def test_gc_and_purge_remove_files_of_positions_that_nothing_lists(table):
 
 
 def test_a_snapshot_with_a_missing_file_is_left_out_with_a_warning(table, caplog):
-    third = open_snapshot(table, 3)
-    (file,) = [one for one in third.manifest.delete_files("tracks") if one.order == 3]
-    storage.delete(third.url(file))
+    files = {number: open_snapshot(table, number).manifest.delete_files("tracks") for number in range(2, 7)}
+    (file,) = set(files[2]) - set(files[6])
+    damaged = {number for number, found in files.items() if file in found}
+    storage.delete(f"{table}/{file.path}")
     with caplog.at_level(logging.WARNING, "transforms"):
         follow(table, anew=True)
-    assert 3 not in listed(table) and {1, 2, 6} <= set(listed(table))
-    assert any("do not list snapshot 3: " in record.getMessage() for record in caplog.records)
-    assert differences_of(table, (1, 2, 6)) == []
+    assert 2 in damaged and set(listed(table)) == set(range(1, 7)) - damaged
+    assert any("do not list snapshot 2: " in record.getMessage() for record in caplog.records)
+    assert differences_of(table, listed(table)) == []
+
+
+def test_a_night_after_a_damaged_one_lists_all_positions(table):
+    """The file that its positions would be compared with is missing."""
+    file = open_snapshot(table, 6).manifest.delete_files("tracks")[0]
+    removed = [track for track in ("t0", "t3", "t5", "t6", "t7", "t8") if bucket_of(track, BUCKETS) == file.bucket]
+    model = START | {"t1": Fact(3), "t10": Fact(), "t4": Fact(artist=1, title="b")}
+    publish_facts(table, {track: fact for track, fact in model.items() if track not in ("t2", removed[0])})
+    assert len(delete_files(table, 7)) > 1
+    storage.delete(f"{table}/{file.path}")
+    storage.delete(max(version_files(table, "tracks").items())[1].url)
+    follow(table)
+    (found,) = delete_files(table, 7).values()
+    assert found == (7, sum(one.dead for one in open_snapshot(table).live_files("tracks")))
+    assert differences_of(table, [7]) == []
 
 
 def differences_of(root: str, numbers) -> list:
@@ -290,4 +308,3 @@ def test_the_readme_counts_live_rows(table):
     snapshot = open_snapshot(table)
     for name in KEYS:
         assert any(line.startswith(f"- `{name}` ({snapshot.scan(name).num_rows} rows)") for line in lines)
-    assert json.loads((Path(table) / "current.json").read_text(encoding="utf-8"))["snapshot"] == 6
