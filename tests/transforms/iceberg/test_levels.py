@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import polars
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from transforms.iceberg import deletes, drafts
 from transforms.iceberg.checks import iceberg_problems
 from transforms.iceberg.following import follow
 from transforms.iceberg.manifests import POSITION_DELETES
-from transforms.iceberg.versions import read_version, version_files
+from transforms.iceberg.versions import read_version, version_files, version_path
 from transforms.levels.writing import Compaction
 from transforms.publishing.rollback import roll_back
 from transforms.schemas.tables import KEYS, TABLES
@@ -132,6 +133,14 @@ def test_a_file_of_one_data_file_names_it(published):
     (entry,) = [one for one in read_version(published, "tracks").entries(2) if one.content == POSITION_DELETES]
     rows = pq.read_table(Path(published) / entry.path).to_pylist()
     assert [row["file_path"] for row in rows] == [f"{published}/{entry.refers_to}"]
+
+
+@pytest.mark.parametrize("name", ["tracks", "track_tags", "artist_tags"])
+def test_polars_reads_each_row_once(published, name):
+    path = f"{published}/{version_path(name, read_version(published, name).number)}"
+    for number in (2, 6):
+        found = polars.scan_iceberg(path, snapshot_id=number).select(KEYS[name]).collect().to_series()
+        assert sorted(found) == sorted(open_snapshot(published, number).scan(name)[KEYS[name]].to_pylist())
 
 
 def test_without_levels_there_are_no_files_of_positions(tmp_path):
