@@ -32,7 +32,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         raise CommandFailed(f"nothing was written: {busy}", RACE_LOST) from busy
     root = absolute_root(args.table)
     folders = {name: storage.join(root, iceberg_folder(name)) for name in TABLES}
-    listed = sorted(read_version(args.table, "tracks").snapshots)
+    listed = sorted(set.intersection(*(set(read_version(args.table, name).snapshots) for name in TABLES)))
     lines = [f"{name}: {folder}" for name, folder in folders.items()]
     left_out = sorted(set(published) - set(listed))
     lines += [f"snapshot {number} is damaged and was left out: see `verify`" for number in left_out]

@@ -12,18 +12,16 @@ import pytest
 from pipelines.cli import main
 from tests.engines.test_spark import PACKAGES, spark_answer
 from tests.support.arrow_types import COLUMNS, stored_rows, write_catalog
+from tests.support.histories import Fact, publish_facts
 from tests.support.published import BUCKETS, fake_bundle, publish_table
 from tests.support.rows import publish_rows
-from tests.transforms.iceberg.test_positions import TAXONOMY, deletes_of
-from transforms.iceberg import drafts
-from transforms.iceberg.following import follow
-from transforms.iceberg.listed_files import listed_files
 from transforms.schemas.tables import TABLES
 from transforms.table.reader import open_history, open_snapshot
 
 TOOLS = PACKAGES.parent
 JARS = TOOLS / "iceberg"
 DUCKDB = TOOLS / "duckdb"
+TAXONOMY = [{"tag": f"mood/{name}", "category": "mood", "threshold": 0.5} for name in "ab"]
 KEYS = ("track_id", "artist_id", "album_id", "category", "tag")
 
 
@@ -36,6 +34,20 @@ def table(tmp_path_factory):
     publish_table(root / "table", bundle, 12)
     assert main(["rollback", str(root / "table"), "1", "--quiet"]) == 0
     return root / "table"
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory):
+    """Nights with levels: changed, removed and added tracks, a rollback, and a night after it."""
+    root = str(tmp_path_factory.mktemp("levels") / "table")
+    model = {f"t{number}": Fact(artist=number % 2) for number in range(9)}
+    nights = ({}, {"t1": Fact(2)}, {"t2": None, "t9": Fact()}, {"t1": Fact(3), "t4": Fact(title="b")})
+    for changes in nights:
+        model = {track: fact for track, fact in (model | changes).items() if fact is not None}
+        publish_facts(root, model)
+    assert main(["rollback", root, "3", "--quiet"]) == 0
+    publish_facts(root, model | {"t5": Fact(2)})
+    return root
 
 
 def spark_catalog(table, script):
@@ -71,58 +83,57 @@ def in_order(rows):
     return sorted(rows, key=lambda row: [row[key] for key in KEYS if key in row])
 
 
-READ = """
-rows = {}
-for number in (1, 2, 3):
-    for name in NAMES:
-        found = spark.sql(f"SELECT * FROM music.iceberg.{name} VERSION AS OF {number}").collect()
-        rows[f"{name} {number}"] = [row.asDict(recursive=True) for row in found]
-answer = {
-    "rows": rows,
+def read_by_spark(numbers):
+    """A script that reads every table at every number."""
+    return (
+        f"answer = {{}}\nfor number in {numbers!r}:\n    for name in {tuple(TABLES)!r}:\n"
+        "        found = spark.sql(f'SELECT * FROM music.iceberg.{name} VERSION AS OF {number}').collect()\n"
+        "        answer[f'{name} {number}'] = [row.asDict(recursive=True) for row in found]\n"
+    )
+
+
+def assert_equal(root, rows):
+    """What an engine read at every number are the live rows."""
+    for snapshot in open_history(str(root)):
+        for name in TABLES:
+            found = [rounded(row) for row in rows[f"{name} {snapshot.manifest.number}"]]
+            assert in_order(found) == own_rows(snapshot, name), (name, snapshot.manifest.number)
+
+
+MORE = """
+print(json.dumps({
+    "rows": answer,
     "tagged": spark.sql("SELECT * FROM music.iceberg.tracks VERSION AS OF 'snapshot-2'").count(),
     "newest": spark.sql("SELECT count(*) AS n FROM music.iceberg.ledger").collect()[0]["n"],
     "by path": spark.read.format("iceberg").load(PATH + "/iceberg/track_tags").count(),
     "history": [row["snapshot_id"] for row in spark.sql("SELECT * FROM music.iceberg.tracks.history").collect()],
     "files": spark.sql("SELECT * FROM music.iceberg.tracks.files").count(),
     "comment": spark.sql("DESCRIBE music.iceberg.track_tags").collect()[0]["comment"],
-}
-print(json.dumps(answer))
+}))
 """
 
 
 def test_spark_reads_every_table_at_every_number(table):
-    names = f"NAMES, PATH = {tuple(TABLES)!r}, {str(table)!r}\n"
-    answer = spark_catalog(table, names + READ)
-    for snapshot in open_history(str(table)):
-        for name in TABLES:
-            found = [rounded(row) for row in answer["rows"][f"{name} {snapshot.manifest.number}"]]
-            assert in_order(found) == own_rows(snapshot, name), name
+    answer = spark_catalog(table, read_by_spark((1, 2, 3)) + f"PATH = {str(table)!r}\n" + MORE)
+    assert_equal(table, answer["rows"])
     assert (answer["tagged"], answer["newest"], answer["by path"]) == (12, 8, 6 * 33)
     assert answer["history"] == [1, 2, 3] and answer["files"] == BUCKETS
     assert answer["comment"] == "Catalog key."
 
 
-def test_spark_can_not_remove_files_and_reads_positions(tmp_path, monkeypatch):
-    root = tmp_path / "table"
-    tracks = [{"track_id": f"t{n}", "duration_s": 1.0, "bpm": n} for n in range(6)]
-    publish_rows(root, TAXONOMY, tracks, [])
-
-    def with_deletes(snapshot, name):
-        found = listed_files(snapshot, name)
-        return found + [deletes_of(root, file, {"t1", "t4"}) for file in found] if name == "tracks" else found
-
-    with monkeypatch.context() as patch:
-        patch.setattr(drafts, "listed_files", with_deletes)
-        follow(str(root), anew=True)
-    script = (
-        "found = sorted(row['track_id'] for row in spark.table('music.iceberg.tracks').collect())\n"
+def test_spark_reads_levels_and_cannot_remove_files(levels):
+    script = read_by_spark((1, 2, 3, 4, 5, 6)) + (
+        "deletes = spark.sql('SELECT content FROM music.iceberg.tracks.all_delete_files').count()\n"
+        "counted = spark.sql('SELECT count(*) AS n FROM music.iceberg.tracks').collect()[0]['n']\n"
         "try:\n    spark.sql(\"CALL music.system.expire_snapshots(table => 'iceberg.tracks')\").collect()\n"
         "    refused = ''\n"
         "except Exception as error:\n    refused = str(error)\n"
-        "print(json.dumps([found, refused]))\n"
+        "print(json.dumps([answer, deletes, counted, refused]))\n"
     )
-    found, refused = spark_catalog(root, script)
-    assert found == ["t0", "t2", "t3", "t5"] and "GC is disabled" in refused
+    rows, deletes, counted, refused = spark_catalog(levels, script)
+    assert_equal(levels, rows)
+    assert deletes > 0 and counted == open_snapshot(levels).manifest.rows("tracks")
+    assert "GC is disabled" in refused
 
 
 def test_spark_reads_every_further_column_by_its_name(tmp_path):
@@ -162,21 +173,25 @@ def duckdb_answer(script):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_duckdb_reads_every_table_at_every_number(table):
+def read_by_duckdb(root, numbers):
     script = f"""
 rows = {{}}
-for number in (1, 2, 3):
+for number in {numbers!r}:
     for name in {tuple(TABLES)!r}:
-        scan = f"SELECT * FROM iceberg_scan('{table}/iceberg/{{name}}', snapshot_from_id={{number}}::UBIGINT)"
+        scan = f"SELECT * FROM iceberg_scan('{root}/iceberg/{{name}}', snapshot_from_id={{number}}::UBIGINT)"
         found = connection.sql(scan)
         rows[f"{{name}} {{number}}"] = [dict(zip(found.columns, row)) for row in found.fetchall()]
 print(json.dumps(rows))
 """
-    rows = duckdb_answer(script)
-    for snapshot in open_history(str(table)):
-        for name in TABLES:
-            found = [rounded(row) for row in rows[f"{name} {snapshot.manifest.number}"]]
-            assert in_order(found) == own_rows(snapshot, name), name
+    return duckdb_answer(script)
+
+
+def test_duckdb_reads_every_table_at_every_number(table):
+    assert_equal(table, read_by_duckdb(table, (1, 2, 3)))
+
+
+def test_duckdb_reads_levels(levels):
+    assert_equal(levels, read_by_duckdb(levels, (1, 2, 3, 4, 5, 6)))
 
 
 def test_duckdb_opens_a_moved_table_after_the_command(table, tmp_path):

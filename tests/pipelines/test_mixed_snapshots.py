@@ -12,6 +12,7 @@ from models.evaluation.published_scores import read_predictions
 from models.refit import read_embeddings
 from pipelines.cli import main
 from pipelines.planning.budget import choice_of_run, with_choice
+from tests.support.iceberg import differences, iceberg_rows
 from tests.support.simulated import SimulatedTable
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms.maintenance.rewriting import rewritten
@@ -60,6 +61,15 @@ def test_describe_snapshots_status_and_diff_say_so(mixed: SnapshotReader, capsys
     difference = json.loads(told(capsys, "diff", mixed.root, "1", "2", "--json")[1])["tracks"]
     assert (difference["retagged"], difference["added"], difference["before"]) == (4, 2, 7)
     assert "left to later runs 5" in told(capsys, "status", mixed.root)[1]
+
+
+def test_readers_of_iceberg_get_the_rows_of_both_trunks_with_their_ids(mixed: SnapshotReader) -> None:
+    assert differences(mixed.root) == []
+    rows = iceberg_rows(mixed.root, "embeddings", 2).to_pylist()
+    ids = [row["embedding_id"] for row in rows]
+    new, old = mixed.manifest.run.embedding_ids
+    assert (ids.count(new), ids.count(old), len(ids)) == (4, 3, 7)
+    assert {row["embedding_id"]: len(row["embedding"]) for row in rows}.keys() == {new, old}
 
 
 def test_query_refuses_embeddings_without_an_id(mixed: SnapshotReader, capsys, caplog) -> None:

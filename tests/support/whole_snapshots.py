@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from transforms.table.reader import SnapshotReader, open_history, open_snapshot
+from transforms.table.sql import quoted
 
 Content = Mapping[str, str]
 """Track id -> source version."""
@@ -71,6 +72,7 @@ class Readers:
     def _check_duckdb(self) -> None:
         """What `current.sql` opens: the newest snapshot, or the one before it if a job was stopped at its hints."""
         connection = _connection()
+        connection.execute(f"SET VARIABLE table_root = {quoted(str(self.table))}")
         connection.execute((self.table / "current.sql").read_text())
         ledger, ids, tracks, embeddings, tags, pairs, listed = connection.execute(DUCKDB_ROWS).fetchone()
         content = dict(row.split("=") for row in listed)

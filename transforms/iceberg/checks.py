@@ -4,12 +4,20 @@ import contextlib
 import shlex
 from collections.abc import Iterator
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from transforms import storage
+from transforms.formats.parquet import open_parquet
+from transforms.iceberg.deletes import dead_positions
 from transforms.iceberg.listed_files import listed_files
+from transforms.iceberg.manifests import POSITION_DELETES, ROWS
+from transforms.iceberg.positions import PositionCursor
 from transforms.iceberg.versions import HINT, Version, metadata_path, read_version, version_path
 from transforms.schemas.tables import TABLES
+from transforms.table.levels import dead_keys
 from transforms.table.reader import SnapshotReader
-from transforms.table.snapshots import listed_numbers
+from transforms.table.snapshots import DataFile, listed_numbers
 
 
 def iceberg_problems(snapshot: SnapshotReader) -> Iterator[str]:
@@ -34,6 +42,8 @@ def iceberg_problems(snapshot: SnapshotReader) -> Iterator[str]:
             yield f"{path}: does not list snapshot {snapshot.manifest.number}; {remedy}"
         elif not _has_files(version, snapshot, name):
             yield f"{path}: lists other files than snapshot {snapshot.manifest.number}; {remedy}"
+        elif problem := _positions_problem(version, snapshot, name):
+            yield f"{path}: {problem}; {remedy}"
         elif not _is_hinted(version):
             yield f"{metadata_path(name, HINT)}: does not name version {version.number}; {remedy}"
 
@@ -41,11 +51,48 @@ def iceberg_problems(snapshot: SnapshotReader) -> Iterator[str]:
 def _has_files(version: Version, snapshot: SnapshotReader, name: str) -> bool:
     with contextlib.suppress(storage.NotFound, ValueError, LookupError):
         own = {(entry.path, entry.content): entry for entry in listed_files(snapshot.manifest, name)}
-        found = {(entry.path, entry.content): entry for entry in version.entries(snapshot.manifest.number)}
+        listed = version.entries(snapshot.manifest.number)
+        found = {(entry.path, entry.content): entry for entry in listed if entry.content == ROWS}
         return own.keys() == found.keys() and all(
             (one.rows, one.bytes) == (found[key].rows, found[key].bytes) for key, one in own.items()
         )
     return False
+
+
+def _positions_problem(version: Version, snapshot: SnapshotReader, name: str) -> str | None:
+    """What is wrong with the positions of rows that do not count. The files are read once, forward."""
+    entries = version.entries(snapshot.manifest.number)
+    since = {entry.path: entry.since for entry in entries if entry.content == ROWS}
+    deletes = [entry for entry in entries if entry.content == POSITION_DELETES]
+    files = {snapshot.url(file): file for file in snapshot.live_files(name)}
+    try:
+        with contextlib.ExitStack() as opened:
+            cursors = []
+            for entry in deletes:
+                url = storage.join(version.root, entry.path)
+                parquet = opened.enter_context(open_parquet(url, ["file_path"]))
+                if parquet.metadata.num_rows != entry.rows:
+                    return f"{entry.path} has {parquet.metadata.num_rows} positions instead of {entry.rows}"
+                cursors.append((entry.since, PositionCursor(parquet)))
+            for url, file in sorted(files.items()):
+                # Positions do not concern data files that were added after them.
+                found = [cursor.take(url) for added, cursor in cursors if added >= since[file.path]]
+                if not pc.unique(pa.concat_arrays([_NONE, *found]).sort()).equals(_dead(snapshot, file)):
+                    return f"other rows of {file.path} are taken out than in snapshot {snapshot.manifest.number}"
+    except (storage.Unavailable, storage.PermissionDenied):
+        raise
+    except storage.StorageError as error:
+        return f"the positions of rows that do not count cannot be compared ({error})"
+    return None
+
+
+_NONE = pa.array([], pa.int64())
+
+
+def _dead(snapshot: SnapshotReader, file: DataFile) -> pa.Array:
+    if not file.has_deletes:
+        return _NONE
+    return dead_positions(snapshot, file, dead_keys(snapshot.deletes(file.table, file.bucket), file.order))
 
 
 def _is_hinted(version: Version) -> bool:

@@ -14,6 +14,7 @@ from transforms import storage
 from transforms.formats.hashing import digest, sha256_hex
 from transforms.formats.parquet import ParquetError, open_parquet
 from transforms.iceberg.columns import FieldIds, merged_schema
+from transforms.iceberg.deletes import position_deletes
 from transforms.iceberg.listed_files import listed_files, of_content
 from transforms.iceberg.manifests import (
     ADDED,
@@ -28,6 +29,7 @@ from transforms.iceberg.manifests import (
 from transforms.iceberg.versions import NAME_MAPPING, Version, metadata_path, write_hint, write_version
 from transforms.schemas.tables import ROW_SENTENCES
 from transforms.table.layout import iceberg_folder
+from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import Snapshot
 
 _OWN = "catalog-tagger."
@@ -60,16 +62,23 @@ class Draft:
         """Whether the metadata do not list a snapshot."""
         return number not in self._snapshots
 
-    def add(self, snapshot: Snapshot) -> None:
-        """Writes the manifests of a snapshot, and lists it.
+    def add(self, reader: SnapshotReader, made_from: SnapshotReader | None) -> None:
+        """Writes the manifests of a snapshot, and the positions of its rows that do not count, and lists it.
+
+        Args:
+          reader: the snapshot.
+          made_from: its parent, of which its files may be; None if it is not needed, or not there.
 
         Raises:
+          DamagedRows: a file of the snapshot is missing or damaged.
           storage.StorageError: the storage fails.
         """
-        number = snapshot.number
+        snapshot, number = reader.manifest, reader.manifest.number
         parent = max((known for known in self._snapshots if known < number), default=None)
-        files = listed_files(snapshot, self._name)
         before = [] if parent is None else self._entries(parent)
+        is_parent = made_from is not None and made_from.manifest.number == parent
+        deletes = position_deletes(reader, self._name, made_from if is_parent else None, before)
+        files = listed_files(snapshot, self._name) + deletes
         entries = following_entries(before, files, number)
         schema = self._schema(files)
         manifests = []

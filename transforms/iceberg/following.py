@@ -9,11 +9,13 @@ import concurrent.futures
 import logging
 
 from transforms import storage
+from transforms.iceberg.deletes import DamagedRows
 from transforms.iceberg.drafts import Draft
-from transforms.iceberg.versions import read_version
+from transforms.iceberg.versions import absolute_root, read_version
 from transforms.schemas.tables import TABLES
+from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import listed_numbers, read_snapshot
-from transforms.table.versions import TableError
+from transforms.table.versions import TableError, read_table_metadata
 
 _ATTEMPTS = 5
 _log = logging.getLogger(__name__)
@@ -46,16 +48,40 @@ def _follow_once(root: str, *, anew: bool) -> None:
         versions = list(tables.map(lambda name: read_version(root, name), TABLES))
         numbers = listed_numbers(root)
         drafts = [Draft(version, anew=anew) for version in versions]
+        before: SnapshotReader | None = None
         for number in numbers:
             lacking = [draft for draft in drafts if draft.lacks(number)]
-            if not lacking:
-                continue
-            try:
-                snapshot = read_snapshot(root, number)
-            except (storage.NotFound, TableError):  # `verify` tells what is damaged
-                continue
-            list(tables.map(lambda draft, snapshot=snapshot: draft.add(snapshot), lacking))
+            snapshot = _opened(root, number) if lacking else None
+            if snapshot is not None:
+                before = _made_from(snapshot, before)
+                list(tables.map(lambda draft, now=snapshot, then=before: _add(draft, now, then), lacking))
+                before = snapshot
         list(tables.map(lambda draft: draft.commit(numbers), drafts))
+
+
+def _opened(root: str, number: int) -> SnapshotReader | None:
+    """A snapshot; None if it is damaged or gone: `verify` tells what is damaged."""
+    try:
+        snapshot = read_snapshot(root, number)
+        buckets = read_table_metadata(root).buckets if snapshot.run.has_levels else 0
+    except (storage.NotFound, TableError):
+        return None
+    return SnapshotReader(root=absolute_root(root), manifest=snapshot, buckets=buckets)
+
+
+def _made_from(snapshot: SnapshotReader, before: SnapshotReader | None) -> SnapshotReader | None:
+    """The parent of a snapshot with levels, if it can be read; `before` is the snapshot that was read last."""
+    parent = snapshot.manifest.run.parent
+    if parent is None or not snapshot.manifest.run.has_levels:
+        return None
+    return before if before is not None and before.manifest.number == parent else _opened(snapshot.root, parent)
+
+
+def _add(draft: Draft, snapshot: SnapshotReader, before: SnapshotReader | None) -> None:
+    try:
+        draft.add(snapshot, before)
+    except DamagedRows as error:
+        _log.warning("Iceberg's metadata do not list snapshot %d: %s", snapshot.manifest.number, error)
 
 
 def follow_commit(root: str) -> None:

@@ -5,11 +5,7 @@ from transforms.table.snapshots import Snapshot
 
 
 def listed_files(snapshot: Snapshot, name: str) -> list[ListedFile]:
-    """The files of one table: all rows, and the positions of those that do not count.
-
-    This is the one place that decides which files Iceberg lists. A file of positions has the content
-    `POSITION_DELETES`; its path is `iceberg/<table>/deletes/<16 hex digits>.parquet`, which `gc` knows.
-    """
+    """The files of one table with rows. `position_deletes` returns those that take some of the rows out."""
     return [ListedFile(path=f.path, rows=f.rows, bytes=f.bytes, since=snapshot.number) for f in snapshot.files(name)]
 
 

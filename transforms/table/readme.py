@@ -48,7 +48,7 @@ def _licences(known: tuple[str, ...]) -> list[str]:
 
 
 def _tables(snapshot: Snapshot) -> list[str]:
-    rows = {name: sum(file.rows for file in snapshot.files(name)) for name in TABLES}
+    rows = {name: snapshot.rows(name) for name in TABLES}
     return [
         "## Tables",
         "",

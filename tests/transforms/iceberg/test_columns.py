@@ -11,11 +11,17 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import parse_mapping_from_json
 
+from tests.support import rows as rows_module
 from tests.support.arrow_types import COLUMNS, stored_rows, write_catalog
+from tests.support.fusion import statements
 from tests.support.iceberg import differences, iceberg_rows, opened
+from tests.support.published import fake_bundle, publish_table
 from tests.support.rows import publish_rows
+from transforms.fusion.policy import policy_of
+from transforms.fusion.settings import Fusion
 from transforms.iceberg.columns import FieldIds, merged_schema
 from transforms.schemas.tables import TABLES
+from transforms.table.reader import open_snapshot
 
 TAXONOMY = [{"tag": "mood/calm", "category": "mood", "threshold": 0.5}]
 
@@ -91,3 +97,36 @@ def test_further_columns_that_come_change_and_go(tmp_path):
         == 1
     )
     assert ids_by_name(table.schema()) == by_name[-1]
+
+
+def test_columns_of_fused_snapshots_come_and_go(tmp_path):
+    """`experts` and `fusion_id` are columns of the second snapshot only."""
+    bundle = fake_bundle(tmp_path / "bundle")
+    policy = policy_of({"sources": {"editors": {"mode": "blend", "trust": 0.9}}}, bundle.taxonomy)
+    fusion = Fusion(policy=policy, taxonomy=bundle.taxonomy, tables={"editors": "a"}, shards=())
+    said = statements({"editors": {"track-0001": {"genre/folk": 1.0}}})
+    publish_table(tmp_path / "table", bundle, 6)
+    publish_table(tmp_path / "table", bundle, 6, fusion=fusion, said=[said])
+    publish_table(tmp_path / "table", bundle, 12)
+    assert differences(tmp_path / "table") == [("track_tags", 2)]  # pyiceberg reads null in `experts` as []
+    found = [iceberg_rows(tmp_path / "table", "track_tags", number) for number in (1, 2, 3)]
+    assert ["experts" in rows.column_names for rows in found] == [False, True, False]
+    experts = {(row["track_id"], row["tag"]): row["experts"] for row in found[1].to_pylist()}
+    assert [one["source"] for one in experts["track-0001", "genre/folk"]] == ["editors"]
+    own = open_snapshot(str(tmp_path / "table"), 2).scan("track_tags").to_pylist()
+    assert experts == {(row["track_id"], row["tag"]): row["experts"] or [] for row in own}
+    assert len(own) == found[1].num_rows and any(row["experts"] is None for row in own)
+    ledger = [iceberg_rows(tmp_path / "table", "ledger", number) for number in (1, 2, 3)]
+    assert ["fusion_id" in rows.column_names for rows in ledger] == [False, True, False]
+
+
+def test_earlier_ids_of_tags_are_a_column_of_later_snapshots(tmp_path, monkeypatch):
+    row = {"track_id": "a", "duration_s": 1.0, "sample_rate": 8000, "channels": 1, "top_tags": []}
+    with monkeypatch.context() as patch:  # the taxonomy of an earlier version
+        earlier = TABLES["taxonomy"].remove(TABLES["taxonomy"].get_field_index("other_ids"))
+        patch.setattr(rows_module, "TABLES", {**TABLES, "taxonomy": earlier})
+        publish_rows(tmp_path, TAXONOMY, [row], [])
+    publish_rows(tmp_path, [{**TAXONOMY[0], "other_ids": ["mood/soft"]}], [row], [], tagger_id="tg-2")
+    assert differences(tmp_path) == []
+    first, second = (iceberg_rows(tmp_path, "taxonomy", number) for number in (1, 2))
+    assert "other_ids" not in first.column_names and second["other_ids"].to_pylist() == [["mood/soft"]]

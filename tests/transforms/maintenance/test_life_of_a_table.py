@@ -23,6 +23,9 @@ from transforms.table.snapshots import listed_numbers
 from transforms.verification.manifest_checks import table_problems
 from transforms.verification.snapshot_checks import verify
 
+FOLLOWING = ("manifests/", "iceberg/")
+"""What is written after a commit: plain lists, and Iceberg's metadata."""
+
 TRACKS = [f"t{number}" for number in range(6)] + ["bad-1", "twin-1", "twin-2"]
 
 
@@ -49,14 +52,19 @@ class LifeOfATable(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At the end, everything is read again."""
+        try:
+            self.check_everything()
+        finally:
+            self.patch.undo()
+            shutil.rmtree(self.folder)
+
+    def check_everything(self) -> None:
         for reader in open_history(str(self.table)) if self.snapshots else ():
             problems = [problem for step in verify(reader) for problem in step.problems]
-            lists = [problem for problem in problems if problem.startswith("manifests/")]
+            lists = [problem for problem in problems if problem.startswith(FOLLOWING)]
             newest = reader.manifest.number == max(self.snapshots)
             assert problems == lists and (not lists or (newest and reader.manifest.number in self.without_lists))
         assert list(table_problems(str(self.table))) == []
-        self.patch.undo()
-        shutil.rmtree(self.folder)
 
     def expire(self) -> None:
         """The leases of killed processes grow old."""
@@ -164,8 +172,8 @@ class LifeOfATable(RuleBasedStateMachine):
             reader = open_snapshot(str(self.table), number)
             self.known[record] = self.stamps([file.path for file in reader.manifest.run.files])
             problems = [problem for step in verify(reader) for problem in step.problems]
-            if number in self.without_lists and number == max(self.snapshots):  # the next publisher writes its lists
-                problems = [problem for problem in problems if not problem.startswith("manifests/")]
+            if number in self.without_lists and number == max(self.snapshots):  # the next publisher writes them
+                problems = [problem for problem in problems if not problem.startswith(FOLLOWING)]
             assert problems == []
             rows = reader.scan("ledger", ["track_id", "source_version"]).to_pylist()
             self.contents[record] = {row["track_id"]: row["source_version"] for row in rows}

@@ -25,7 +25,7 @@ from transforms.storage import StorageError
 from transforms.table.duckdb_views import connect
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import DataFile
-from transforms.table.sql import bigquery_statements, spark_statements
+from transforms.table.sql import bigquery_statements, quoted, spark_statements
 from transforms.table.versions import TableMetadata, read_table_metadata
 from transforms.verification.snapshot_checks import verify
 
@@ -56,6 +56,7 @@ def assert_is(snapshot: SnapshotReader, model: dict[str, Fact]) -> None:
     """The rows are those of the model, in order by bucket; so say DuckDB, `verify` and the content hash."""
     expected = rows_of(model)
     with connect(snapshot) as views, duckdb.connect() as printed:
+        printed.execute(f"SET VARIABLE table_root = {quoted(snapshot.root)}")
         printed.execute((Path(snapshot.root) / "current.sql").read_text(encoding="utf-8"))
         for name, rows in expected.items():
             wanted = records(rows, name)

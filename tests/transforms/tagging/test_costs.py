@@ -102,7 +102,7 @@ UNITS = UnitCosts(
 def test_an_estimate_multiplies_by_the_tracks_of_each_stage() -> None:
     found = estimated(FORECAST, UNITS, bundles=2)
     assert found.core_seconds == {"plan": 5, "read": 5, "extract": 10, "embed": 30, "assemble": 40}
-    assert (found.read_bytes, found.table_bytes, found.part_bytes) == (500, 63, 110)
+    assert (found.read_bytes, found.table_bytes, found.part_bytes) == (500, 35, 110)
     assert found.unknown == () and found.core_hours == 90 / 3600
 
 
