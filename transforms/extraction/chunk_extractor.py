@@ -140,11 +140,11 @@ class ChunkExtractor:
     def _extract_one(self, source: Source) -> ExtractedTrack:
         features: Features | None = None
         confined_by: tuple[str, ...] = ()
-        start, core = time.monotonic(), time.thread_time()
+        start, core = time.monotonic(), storage.core_seconds_of_thread()
         data, error = self._read(source)
         read = time.monotonic()
         sha256 = None if data is None else hashlib.sha256(data).hexdigest()
-        read_core_s = time.thread_time() - core
+        read_core_s = storage.core_seconds_of_thread() - core
         if data is not None and sha256 != source.known_sha256:
             try:
                 features = self._sandbox().submit(data).result()

@@ -22,7 +22,7 @@ from transforms.storage.errors import (
     UnknownScheme,
 )
 from transforms.storage.names import is_absolute, join
-from transforms.storage.patience import in_time, limited, longest_wait, waiting
+from transforms.storage.patience import core_seconds_of_thread, in_time, limited, longest_wait, waiting
 from transforms.storage.redaction import redact
 from transforms.storage.roots import RootsCheck, SourceRoots
 
@@ -39,6 +39,7 @@ __all__ = [
     "TooLarge",
     "Unavailable",
     "UnknownScheme",
+    "core_seconds_of_thread",
     "create",
     "delete",
     "delete_empty_folder",

@@ -35,6 +35,7 @@ class Wait(NamedTuple):
     url: str
 
 
+_own = threading.local()
 _waits: dict[int, Wait] = {}
 _limited: set[int] = set()
 _left_behind: set[int] = set()
@@ -71,6 +72,12 @@ def longest_wait() -> Wait | None:
     return min((wait for thread, wait in _waits.copy().items() if thread not in _limited), default=None)
 
 
+def core_seconds_of_thread() -> float:
+    """Processor time of this thread so far, with that of threads that `in_time` started for it."""
+    elsewhere: float = getattr(_own, "elsewhere_s", 0.0)
+    return time.thread_time() + elsewhere
+
+
 def in_time(url: str, ask: Callable[[], _Answer]) -> _Answer:
     """The result of an operation on local files, in a thread that is left behind if there is no answer.
 
@@ -80,12 +87,16 @@ def in_time(url: str, ask: Callable[[], _Answer]) -> _Answer:
     if len(_left_behind) >= MOST_LEFT_BEHIND:
         raise Unavailable(f"{url}: {MOST_LEFT_BEHIND} other reads still wait for an answer: look at the mount")
     answer: concurrent.futures.Future[_Answer] = concurrent.futures.Future()
+    spent: list[float] = []
 
     def run() -> None:
         try:
             with limited(), waiting(url):
-                answer.set_result(ask())
+                found = ask()
+            spent.append(time.thread_time())
+            answer.set_result(found)
         except BaseException as error:  # noqa: BLE001 - the caller gets it
+            spent.append(time.thread_time())
             answer.set_exception(error)
         finally:
             _left_behind.discard(threading.get_ident())
@@ -98,6 +109,7 @@ def in_time(url: str, ask: Callable[[], _Answer]) -> _Answer:
         if time.monotonic() - began >= SOURCE_S:
             _leave_behind(asked.ident or 0, answer)
             raise Unavailable(f"{url}: no answer within {SOURCE_S:.0f} s: look at the mount")
+    _own.elsewhere_s = getattr(_own, "elsewhere_s", 0.0) + spent[0]
     return answer.result()
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,19 @@ def test_an_error_of_the_operation_is_passed_on(error):
 
     with pytest.raises(type(error), match="own"):
         patience.in_time("x", fail)
+
+
+def test_processor_time_in_another_thread_is_counted_for_the_one_that_waits():
+    def work() -> str:
+        began = time.thread_time()
+        while time.thread_time() < began + 0.05:
+            pass
+        return "read"
+
+    before = patience.core_seconds_of_thread(), time.thread_time()
+    assert patience.in_time("/file", work) == "read"
+    own = time.thread_time() - before[1]
+    assert patience.core_seconds_of_thread() - before[0] >= 0.05 + own
 
 
 def test_every_operation_on_local_files_is_entered(tmp_path, monkeypatch):
