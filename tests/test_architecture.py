@@ -19,8 +19,8 @@ PACKAGES = ("pipelines", "transforms", "models")
 
 GROUND = "schemas storage formats"
 PURE = (
-    "audio features extraction taxonomy catalog splits dataset fusion table levels iceberg tagging aggregates publishing "
-    f"verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
+    "audio features extraction taxonomy catalog splits dataset fusion table levels iceberg tagging aggregates "
+    f"publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
