@@ -5,7 +5,7 @@ python -m benchmarks.fusion --meta ../shared/data/meta.tar.gz
 The tags are real. The scores of the model are simulated, because the audio of these tracks is not at hand: one normal
 deviate for each track and tag, whose mean depends on whether the track has the tag, and its exact posterior. Such a
 model is calibrated and independent of the source, given the tags. Everything else is production: `tag` finds the
-embeddings in part files, joins the sources, publishes; `evaluate --table` rates.
+embeddings in part files, joins the sources, publishes; the functions of `evaluate --table` rate.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from transforms.taxonomy.hierarchy import load_taxonomy
 ROOT = Path(__file__).resolve().parent.parent
 
 SEPARATION = 1.35
-"""Distance of the two means in deviations: the ROC-AUC of a tag is 0.83, as published for this data set."""
+"""Distance of the two means in deviations: the ROC-AUC of a tag is 0.83, about what published networks reach."""
 
 COVERED, SHOWN = 0.6, 0.5
 """Share of the tracks of which the editors say something, and share of these tracks' tags that they name."""

@@ -83,7 +83,7 @@ def refit(
     if (finished := _finished(output, request)) is not None:
         return finished
     open_output(output)
-    embedded = read_embeddings(snapshot, sorted(labelled.places), base.embedding_id, base.embedding_dim)
+    embedded = read_embeddings(snapshot, sorted(labelled.places), base.embedding_dim, base.embedding_id)
     split = split_file.read_rows(base)
     known, learned = Sides.of_rows(split), split_file.learned_rows(base, split)
     kept = keep_split(labelled.rows(), known, learned, snapshot, ratios)
@@ -140,7 +140,7 @@ def _finished(output: str, request: str) -> RefittedBundle | None:
 
 
 def read_embeddings(
-    snapshot: SnapshotReader, wanted: Sequence[str], embedding_id: str, dim: int
+    snapshot: SnapshotReader, wanted: Sequence[str], dim: int, embedding_id: str | None = None
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Yields the embeddings of these tracks in batches: ids, and float16 [n, dim], which is their full precision.
 

@@ -113,6 +113,7 @@ def test_nested_types_have_the_names_that_engines_expect(files):
         "top_tags.list.element.score",
         "embedding.list.element",
         "parents.list.element",
+        "other_ids.list.element",
     }
 
 

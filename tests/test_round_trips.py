@@ -25,11 +25,13 @@ from transforms.dataset.plan import ChunkReport, TrackOutcome
 from transforms.dataset.stats import DatasetStats
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
+from transforms.fusion.policy import Policy, Rule, SourceRules
 from transforms.publishing.receipts import Receipt
 from transforms.splits.by_artist import SplitRatios
-from transforms.table.snapshots import COUNTS, DataFile, Run, Snapshot
+from transforms.table.snapshots import COUNTS, DataFile, EarlierIds, Run, Snapshot
 from transforms.table.versions import TableMetadata
 from transforms.tagging.assembly import PublishedRows
+from transforms.tagging.choice import Budget, TrackChoice
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -93,7 +95,12 @@ def values(cls: type, **chosen: SearchStrategy[Any]) -> SearchStrategy[Any]:
 PLAIN = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | FINITE, max_size=3)
 NESTED = st.dictionaries(st.text(max_size=5), PLAIN, max_size=2)
 PATHS = st.from_regex(r"[a-z]{1,5}(/[a-z0-9=.-]{0,4}[a-z]){0,2}", fullmatch=True)
-FILES = st.lists(values(DataFile, path=PATHS), max_size=3, unique_by=lambda file: file.path).map(tuple)
+DATA_PATHS = st.from_regex(r"data/run=[a-z]{1,3}/[a-z]{1,5}", fullmatch=True)
+# All files of a run have one order.
+DATA_FILES = values(DataFile, path=DATA_PATHS).map(lambda file: dataclasses.replace(file, order=len(file.run_id)))
+FILES = st.lists(DATA_FILES, max_size=3, unique_by=lambda file: file.path).map(tuple)
+THRESHOLDS = st.dictionaries(st.text(max_size=5), FINITE, max_size=3)
+EARLIER = values(EarlierIds, thresholds=THRESHOLDS)
 COUNTED = st.fixed_dictionaries({name: st.integers(0, 2**40) for name in COUNTS})
 OVERRIDES = st.lists(PLAIN, max_size=2).map(tuple)
 RUNS = values(
@@ -104,11 +111,14 @@ RUNS = values(
     options=PLAIN,
     evidence=NESTED,
     overrides=OVERRIDES,
+    earlier=st.lists(EARLIER, max_size=2).map(tuple),
     gates=NESTED,
     measured=NESTED,
     plan=NESTED,
     purged=NESTED,
+    fusion=NESTED,
 )
+RULES = st.dictionaries(st.text(max_size=5), values(Rule, trust=FINITE, weight=FINITE, absent_trust=FINITE), max_size=2)
 SHARDS = values(ShardEntry, path=PATHS, checksums=st.just(""))
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
 OUTCOMES = values(TrackOutcome)
@@ -158,7 +168,12 @@ CASES = {
         ),
         ChunkReport.from_json,
     ),
-    DataFile: Case(values(DataFile, path=PATHS, checksums=st.just("")), lambda obj: DataFile(**obj)),
+    # What else a file has is in fields of the run.
+    DataFile: Case(
+        st.builds(DataFile, path=PATHS, checksums=st.just(""), order=st.just(0), dead=st.just(0), merged=st.just("")),
+        lambda obj: DataFile(**obj),
+    ),
+    EarlierIds: Case(EARLIER, EarlierIds.from_json, dataclasses.asdict),
     DatasetStats: Case(STATS, DatasetStats.from_json),
     Estimate: Case(
         values(Estimate, value=st.none() | FINITE, low=st.none() | FINITE, high=st.none() | FINITE),
@@ -168,6 +183,9 @@ CASES = {
     Pooling: Case(
         st.sampled_from([Pooling(statistics="none"), *(Pooling(version=n) for n in range(1, LATEST + 1))]),
         Pooling.from_json,
+    ),
+    Policy: Case(
+        values(Policy, sources=st.lists(values(SourceRules, rules=RULES), max_size=2).map(tuple)), Policy.from_json
     ),
     PublishedRows: Case(
         values(PublishedRows, min_score=st.floats(0, 1), top_k=st.none() | st.integers(1)),
@@ -189,6 +207,17 @@ CASES = {
     SplitRatios: Case(RATIOS, lambda obj: SplitRatios(**obj)),
     TableMetadata: Case(values(TableMetadata, buckets=st.integers(1, 10**6)), TableMetadata.from_json),
     Taxonomy: Case(TAXONOMIES, Taxonomy.from_json),
+    TrackChoice: Case(
+        values(
+            TrackChoice,
+            budget=values(Budget, max_core_hours=FINITE),
+            tracks=st.integers(0),
+            chosen=st.integers(0),
+            core_seconds_per_track=FINITE,
+            core_seconds_fixed=FINITE,
+        ),
+        TrackChoice.from_json,
+    ),
     TrackOutcome: Case(OUTCOMES, TrackOutcome.from_json, dataclasses.asdict),
     # Where checkpoints and logs go is not part of its JSON: equal training runs may differ in it.
     TrainingOptions: Case(

@@ -11,7 +11,7 @@ from transforms.catalog.problems import CatalogError, Problem
 from transforms.formats.arrow import concat, from_ipc, group_numbers, numbered_parts, to_ipc
 from transforms.fusion.joining import join_bucket, key_pairs, spread_statements
 from transforms.fusion.settings import Fusion
-from transforms.fusion.source_files import KEYS, SourceShard, read_statements
+from transforms.fusion.source_files import SUBJECT_KEYS, SourceShard, read_statements
 from transforms.fusion.tally import RowTally, add_tallies
 
 
@@ -47,7 +47,7 @@ class JoinSources(beam.PTransform[beam.PCollection[tuple[int, bytes]], JoinedSou
         """Shuffles the rows of the sources once, or twice if they are about artists or albums."""
         fusion, buckets = self._fusion, self._buckets
         shards = rows.pipeline | "ListSources" >> beam.Create(list(fusion.shards)) | "SpreadSources" >> beam.Reshuffle()
-        outputs = beam.FlatMap(_read, fusion, buckets).with_outputs("tally", "problems", *KEYS[1:], main="said")
+        outputs = beam.FlatMap(_read, fusion, buckets).with_outputs("tally", "problems", *SUBJECT_KEYS[1:], main="said")
         read = shards | "ReadSources" >> outputs
         tallies = [read.tally]
         about = [read.said]
@@ -75,7 +75,7 @@ def _read(shard: SourceShard, fusion: Fusion, buckets: int) -> Iterator[Any]:
         for said, tally in read_statements(shard, fusion.policy, fusion.taxonomy):
             yield beam.pvalue.TaggedOutput("tally", tally)
             for part in numbered_parts(said, group_numbers(said["key"].to_pylist(), buckets)):
-                yield part if shard.key == KEYS[0] else beam.pvalue.TaggedOutput(shard.key, part)
+                yield part if shard.key == SUBJECT_KEYS[0] else beam.pvalue.TaggedOutput(shard.key, part)
     except CatalogError as error:
         yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in error.problems)
 

@@ -84,16 +84,16 @@ key-value metadata contains `schema_version`, `feature_id`, `embedding_id`, `tag
 never NaN."""
 
 
-def type_name(type_: pa.DataType) -> str:
+def type_text(type_: pa.DataType) -> str:
     """The usual name of an Arrow type.
 
-    >>> type_name(pa.list_(pa.struct([("tag", pa.string()), ("score", pa.float32())])))
+    >>> type_text(pa.list_(pa.struct([("tag", pa.string()), ("score", pa.float32())])))
     'list<struct<tag: string, score: float32>>'
     """
     if pa.types.is_list(type_):
-        return f"list<{type_name(type_.value_type)}>"
+        return f"list<{type_text(type_.value_type)}>"
     if pa.types.is_struct(type_):
-        return f"struct<{', '.join(f'{field.name}: {type_name(field.type)}' for field in type_)}>"
+        return f"struct<{', '.join(f'{field.name}: {type_text(field.type)}' for field in type_)}>"
     return {"float": "float32", "double": "float64"}.get(str(type_), str(type_))
 
 
@@ -106,7 +106,7 @@ def _columns(schema: pa.Schema) -> Iterator[str]:
     yield "|---|---|---|---|"
     for field in schema:
         sentence = (field.metadata or {}).get(b"description", b"").decode()
-        yield f"| `{field.name}` | `{type_name(field.type)}` | {'yes' if field.nullable else 'no'} | {sentence} |"
+        yield f"| `{field.name}` | `{type_text(field.type)}` | {'yes' if field.nullable else 'no'} | {sentence} |"
 
 
 def _table(name: str, schema: pa.Schema) -> Iterator[str]:

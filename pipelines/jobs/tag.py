@@ -230,10 +230,7 @@ def build(root: beam.Pipeline, options: Options) -> None:
     parts = embedded.parts | "KeyParts" >> beam.Map(lambda entry: (entry.bucket, entry.url))
     ready = {"rows": rows, "parts": parts} | "AwaitParts" >> beam.CoGroupByKey()
     digests = ready | "ListDigests" >> ListDigests(known)
-    named = digests.outcomes
-    if sources is not None:
-        named = (named, sources.digest) | "JoinDigests" >> beam.Flatten()
-    run_id = named | "NameRun" >> NameRun(known, options.publication)
+    run_id = _with_digest(digests.outcomes, sources) | "NameRun" >> NameRun(known, options.publication)
     groups = {"rows": rows, "parts": parts, "duplicates": digests.sources | "FindDuplicates" >> FindDuplicates()}
     joined = groups | "JoinBuckets" >> beam.CoGroupByKey()
     done = Buckets(joined, run_id) | "AssembleBuckets" >> AssembleBuckets(stages.assemble)
@@ -254,6 +251,14 @@ def _joined(rows: beam.PCollection[tuple[int, bytes]], options: Options) -> Join
 
 def _sampled(batch: bytes, sample: TrackSample) -> bytes:
     return to_ipc(rows_of_sample(from_ipc(batch), sample).combine_chunks())
+
+
+def _with_digest(outcomes: beam.PCollection[str], sources: JoinedSources | None) -> beam.PCollection[str]:
+    """The digests of the buckets, and that of what the run records about its sources."""
+    if sources is None:
+        return outcomes
+    found: beam.PCollection[str] = (outcomes, sources.digest) | "JoinDigests" >> beam.Flatten()
+    return found
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:

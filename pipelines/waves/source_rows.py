@@ -7,7 +7,7 @@ from transforms.formats.arrow import group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.fusion.joining import join_bucket, key_pairs, spread_statements
 from transforms.fusion.settings import Fusion
-from transforms.fusion.source_files import KEYS, read_statements
+from transforms.fusion.source_files import SUBJECT_KEYS, read_statements
 from transforms.fusion.tally import RowTally
 from transforms.telemetry.phases import Phase, phase
 
@@ -27,7 +27,7 @@ def join_sources(
       The rows with the columns `SAID` and `SAID_ID`, and what became of the rows of the sources.
     """
     scratch = rows.scratch
-    said = {key: GroupedRows(scratch, f"said-{key}") for key in KEYS}
+    said = {key: GroupedRows(scratch, f"said-{key}") for key in SUBJECT_KEYS}
     further = GroupedRows(scratch, "said-spread")
     with phase("reading sources", total=sum(shard.part.count for shard in fusion.shards), unit="rows") as reading:
         tally = _read(fusion, said, buckets, problems, reading)
@@ -37,11 +37,11 @@ def join_sources(
     joined = GroupedRows(scratch, "joined")
     with phase("joining sources to tracks"):
         filled = set(rows.numbers())
-        for bucket in sorted({*filled, *said[KEYS[0]].numbers()}):
+        for bucket in sorted({*filled, *said[SUBJECT_KEYS[0]].numbers()}):
             own = rows.group(bucket).sort_by("track_id") if bucket in filled else None
             found, counted = join_bucket(
                 own,
-                list(said[KEYS[0]].pieces(bucket)),
+                list(said[SUBJECT_KEYS[0]].pieces(bucket)),
                 list(further.pieces(bucket)),
                 fusion.policy,
                 fusion.taxonomy,
@@ -50,7 +50,7 @@ def join_sources(
             if found is not None:
                 joined.append(bucket, to_ipc(found))
                 rows.remove(bucket)
-            said[KEYS[0]].remove(bucket)
+            said[SUBJECT_KEYS[0]].remove(bucket)
             further.remove(bucket)
     return joined, tally
 

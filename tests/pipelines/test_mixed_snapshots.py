@@ -80,7 +80,7 @@ def test_query_refuses_embeddings_without_an_id(mixed: SnapshotReader, capsys, c
         code, out, _ = told(capsys, "query", mixed.root, f"SELECT count(*) AS n FROM {view}", "--format", "csv")
         assert (code, out.split()) == (0, ["n", str(rows)]) and "has rows of 2 taggers" in caplog.text
     _, out, _ = told(capsys, "query", mixed.root, "SHOW TABLES", "--format", "json")
-    assert {row["table"]: row["rows"] for row in map(json.loads, out.splitlines())}[embedding_view(old)] == 3
+    assert {row["table"]: row["rows"] for row in json.loads(out)}[embedding_view(old)] == 3
     numbered = f"SELECT count(*) AS n FROM snapshot_2_{embedding_view(old)}"
     assert told(capsys, "query", mixed.root, numbered, "--format", "csv")[1].split() == ["n", "3"]
 
@@ -115,7 +115,7 @@ def test_evaluation_and_refit_use_the_tracks_of_one_tagger(mixed: SnapshotReader
     assert sorted(read_predictions(mixed, wanted).track_ids) == ["t0", "t1", "t2", "t3"]
     old = mixed.manifest.run.embedding_ids[1]
     dim = len(mixed.scan("embeddings", ["embedding"], embedding_id=old)[0][0].as_py())
-    found = [track for ids, _ in read_embeddings(mixed, wanted, old, dim) for track in ids]
+    found = [track for ids, _ in read_embeddings(mixed, wanted, dim, old) for track in ids]
     assert sorted(found) == ["t4", "t5", "t6"]
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from transforms.formats.arrow import group_numbers
 from transforms.formats.hashing import short_id
 from transforms.fusion.policy import CATALOG_SOURCE, Policy
-from transforms.fusion.source_files import KEYS, STATEMENTS
+from transforms.fusion.source_files import STATEMENTS, SUBJECT_KEYS
 from transforms.fusion.tally import IGNORED, MOST_LOST_EXAMPLES, REPEATED, UNKNOWN_ID, UNKNOWN_TAG, USED, RowTally
 from transforms.schemas.fusion import SAID, SAID_ID, SAID_TYPE
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -76,7 +76,7 @@ def join_bucket(
     own, tally = _distinct(pa.concat_tables([STATEMENTS.empty_table(), *said]))
     ids = pa.array([], pa.string()) if rows is None else rows["track_id"].combine_chunks()
     known = pc.is_in(own["key"], value_set=ids)
-    tally += _strangers(own.filter(pc.invert(known)), KEYS[0])
+    tally += _strangers(own.filter(pc.invert(known)), SUBJECT_KEYS[0])
     own = own.filter(known)
     tally += _counted(own, USED)
     if rows is None:

@@ -9,7 +9,7 @@ from typing import Any
 from transforms import storage
 from transforms.formats.hashing import digest
 from transforms.fusion.policy import CATALOG_SOURCE, Policy
-from transforms.fusion.source_files import KEYS, SourceShard
+from transforms.fusion.source_files import SUBJECT_KEYS, SourceShard
 from transforms.fusion.tally import RowTally
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -33,7 +33,7 @@ class Fusion:
     @functools.cached_property
     def group_keys(self) -> tuple[str, ...]:
         """`artist_id` and `album_id`, as far as sources are about them."""
-        return tuple(key for key in KEYS[1:] if any(shard.key == key for shard in self.shards))
+        return tuple(key for key in SUBJECT_KEYS[1:] if any(shard.key == key for shard in self.shards))
 
     def record(self, tally: RowTally) -> dict[str, Any]:
         """What a run records, see `Run.fusion`. It names no track, so that a takedown leaves no id behind."""
@@ -43,7 +43,7 @@ class Fusion:
             counts = tally.of_source(name)
             del counts["examples"]
             table = None if name == CATALOG_SOURCE else storage.redact(self.tables[name])
-            sources.append({"name": name, "table": table, "key": keys.get(name, KEYS[0]), **counts})
+            sources.append({"name": name, "table": table, "key": keys.get(name, SUBJECT_KEYS[0]), **counts})
         return {
             "policy_id": self.policy.policy_id,
             "policy": self.policy.to_json(),

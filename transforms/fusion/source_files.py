@@ -20,7 +20,7 @@ from transforms.fusion.tally import IGNORED, INVALID, MOST_LOST_EXAMPLES, UNKNOW
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.tag_ids import shown, tag_id, tag_weight
 
-KEYS = ("track_id", "artist_id", "album_id")
+SUBJECT_KEYS = ("track_id", "artist_id", "album_id")
 """Columns that can name what a row is about. A table with `track_id` may have the others."""
 
 STATEMENT_ROWS = 65_536
@@ -42,7 +42,7 @@ class SourceShard:
 
     Attributes:
       source: name of the source.
-      key: the column of `KEYS` that names what a row is about.
+      key: the column of `SUBJECT_KEYS` that names what a row is about.
       file: the file and its columns.
       part: its rows in the file.
     """
@@ -95,8 +95,8 @@ def list_source(name: str, url: str) -> list[SourceShard]:
 
 
 def _key_of(file: CatalogFile) -> str | None:
-    found = [key for key in KEYS if key in file.columns]
-    return found[0] if found and (found[0] == KEYS[0] or len(found) == 1) else None
+    found = [key for key in SUBJECT_KEYS if key in file.columns]
+    return found[0] if found and (found[0] == SUBJECT_KEYS[0] or len(found) == 1) else None
 
 
 def _parts(file: CatalogFile) -> Iterator[ShardRows]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from transforms.schemas.tables import KEYS
 
-Bools = npt.NDArray[np.bool_]
+_Bools = npt.NDArray[np.bool_]
 
 _FURTHER_KEYS = {"track_tags": "tag", "artist_tags": "tag", "album_tags": "tag"}
 """Tables with several rows per key -> the column that tells them apart."""
@@ -91,7 +91,7 @@ def _index(values: pa.ChunkedArray, known: pa.Array) -> npt.NDArray[np.int64]:
     return np.asarray(pc.index_in(values, value_set=known).to_numpy(), np.int64)
 
 
-def _places(old: npt.NDArray[np.int64], new: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Bools]:
+def _places(old: npt.NDArray[np.int64], new: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], _Bools]:
     """For each new code, its place among the old ones, and whether it is there."""
     order = np.argsort(old, kind="stable")
     sorted_ = old[order]
@@ -104,11 +104,11 @@ def _places(old: npt.NDArray[np.int64], new: npt.NDArray[np.int64]) -> tuple[npt
     return places, found
 
 
-def differing_values(old: pa.ChunkedArray | pa.Array, new: pa.ChunkedArray | pa.Array) -> Bools:
+def differing_values(old: pa.ChunkedArray | pa.Array, new: pa.ChunkedArray | pa.Array) -> _Bools:
     """Which values of two columns of equal length and type differ: bool [rows]. Floats are compared bit by bit."""
     a, b = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values for values in (old, new))
     valid_a, valid_b = (np.asarray(values.is_valid().to_numpy(zero_copy_only=False), bool) for values in (a, b))
-    found: Bools = valid_a != valid_b
+    found: _Bools = valid_a != valid_b
     both = np.flatnonzero(valid_a & valid_b)
     if len(both) < len(a):
         a, b = a.take(pa.array(both)), b.take(pa.array(both))
@@ -116,7 +116,7 @@ def differing_values(old: pa.ChunkedArray | pa.Array, new: pa.ChunkedArray | pa.
     return found
 
 
-def _differing(a: pa.Array, b: pa.Array) -> Bools:
+def _differing(a: pa.Array, b: pa.Array) -> _Bools:
     """The same for values without nulls at this level."""
     kind = a.type
     if not len(a):
@@ -139,9 +139,9 @@ def _differing(a: pa.Array, b: pa.Array) -> Bools:
         return np.array([x != y for x, y in zip(a.to_pylist(), b.to_pylist(), strict=True)], bool)
 
 
-def _differing_lists(a: pa.Array, b: pa.Array) -> Bools:
+def _differing_lists(a: pa.Array, b: pa.Array) -> _Bools:
     lengths, others = (np.asarray(side.value_lengths().to_numpy(), np.int64) for side in (a, b))
-    found: Bools = lengths != others
+    found: _Bools = lengths != others
     same = np.flatnonzero(~found)
     values = [side.take(pa.array(same)).flatten() for side in (a, b)]
     parents = np.repeat(same, lengths[same])

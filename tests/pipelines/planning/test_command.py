@@ -155,7 +155,7 @@ def test_a_plan_on_gs(world: World, gcs: str, capsys) -> None:
     storage.write_bytes(f"{gcs}/music/catalog.csv", _csv(world.rows().slice(0, 3)))
     table, flags = f"{gcs}/table", ["--catalog-root", f"{gcs}/music"]
     first = plan(world, table, capsys, *flags, catalog=f"{gcs}/music/catalog.csv")
-    assert first["tracks"]["actions"] == {"extract": 3, "reuse": 0, "carry": 0, "remember": 0}
+    assert first["tracks"]["actions"] == {"extract": 3, "reuse": 0, "carry": 0, "remember": 0, "defer": 0}
     assert list(storage.list_files(table)) == []
     assert tag_code(world, table, *flags, catalog=f"{gcs}/music/catalog.csv") == 0
     run = current_snapshot(table).run

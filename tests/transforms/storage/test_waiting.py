@@ -28,9 +28,11 @@ def never(monkeypatch):
     monkeypatch.setattr(patience, "SOURCE_S", 0.05)
     yield end
     end.set()
+    while patience._left_behind:
+        threading.Event().wait(0.01)
 
 
-def test_a_source_without_an_answer_is_unavailable_and_others_are_read(tmp_path, never):
+def test_a_source_without_an_answer_is_unavailable_and_others_are_read(tmp_path, never, monkeypatch):
     for name in ("gone.wav", "here.wav"):
         (tmp_path / name).write_bytes(b"sound")
     (tmp_path / "gone").mkdir()
@@ -39,6 +41,7 @@ def test_a_source_without_an_answer_is_unavailable_and_others_are_read(tmp_path,
         storage.read_bytes(f"{tmp_path}/gone.wav", roots=check)
     with pytest.raises(storage.Unavailable, match="gone: no answer"):
         storage.list_folder(f"{tmp_path}/gone", roots=check)
+    monkeypatch.setattr(patience, "SOURCE_S", 60)
     assert storage.read_bytes(f"{tmp_path}/here.wav", roots=check) == b"sound"
 
 
@@ -55,6 +58,7 @@ def test_too_many_reads_without_an_answer_end_further_ones(tmp_path, never, monk
     never.set()
     while patience._left_behind:
         threading.Event().wait(0.01)
+    monkeypatch.setattr(patience, "SOURCE_S", 60)
     assert storage.read_bytes(f"{tmp_path}/here.wav", roots=check) == b"sound"
 
 
