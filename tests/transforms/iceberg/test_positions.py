@@ -59,7 +59,7 @@ FOUND = [("/t/a", [0, 1, 2]), ("/t/b", [7]), ("/t/c", list(range(11))), ("/t/e",
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 4)
+    monkeypatch.setattr(module, "POSITIONS_PER_GROUP", 4)
 
 
 def test_row_groups_have_whole_data_files_as_far_as_they_fit(tmp_path, small_groups):
