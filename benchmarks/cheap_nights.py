@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--buckets", type=int, default=2)
     parser.add_argument("--compact-share", type=float, default=Compaction().share)
     args = parser.parse_args()
-    print("| changed a night | mean | of it position deletes | of it Iceberg's metadata | first night | most later | files |")
+    print("| changed a night | mean | position deletes | Iceberg's metadata | first night | most later | files |")
     print("|---:|---:|---:|---:|---:|---:|---:|")
     for share in (0.01, 0.0001):
         began = time.monotonic()
@@ -245,11 +245,13 @@ def main() -> None:
                 simulate(Path(folder), share, nights=args.nights, tracks=args.tracks, buckets=args.buckets, rule=rule)
             )
         shares = [night.share for night in found]
+        positions, metadata = (
+            np.mean([getattr(night, name) / night.rewrite for night in found]) for name in ("positions", "metadata")
+        )
         print(
-            f"| {share:.2%} | {np.mean(shares):.1%} | {np.mean([night.positions / night.rewrite for night in found]):.2%} |"
-            f" {np.mean([night.metadata / night.rewrite for night in found]):.2%} | {shares[0]:.1%} |"
-            f" {max(shares[1:]):.1%} | {found[-1].files} |"
-            f" <!-- {time.monotonic() - began:.0f} s -->"
+            f"| {share:.2%} | {np.mean(shares):.1%} | {positions:.2%} | {metadata:.2%} | {shares[0]:.1%} |"
+            f" {max(shares[1:]):.1%} | {found[-1].files} | <!-- {time.monotonic() - began:.0f} s -->",
+            flush=True,
         )
 
 

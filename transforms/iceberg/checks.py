@@ -77,7 +77,7 @@ def _positions_problem(version: Version, snapshot: SnapshotReader, name: str) ->
             for url, file in sorted(files.items()):
                 # Positions do not concern data files that were added after them.
                 found = [cursor.take(url) for added, cursor in cursors if added >= since[file.path]]
-                if not pc.unique(pa.concat_arrays([_NONE, *found]).sort()).equals(_dead(snapshot, file)):
+                if not pc.unique(pa.concat_arrays([_none(), *found]).sort()).equals(_dead(snapshot, file)):
                     return f"other rows of {file.path} are taken out than in snapshot {snapshot.manifest.number}"
     except (storage.Unavailable, storage.PermissionDenied):
         raise
@@ -86,12 +86,13 @@ def _positions_problem(version: Version, snapshot: SnapshotReader, name: str) ->
     return None
 
 
-_NONE = pa.array([], pa.int64())
+def _none() -> pa.Array:
+    return pa.array([], pa.int64())
 
 
 def _dead(snapshot: SnapshotReader, file: DataFile) -> pa.Array:
     if not file.has_deletes:
-        return _NONE
+        return _none()
     return dead_positions(snapshot, file, dead_keys(snapshot.deletes(file.table, file.bucket), file.order))
 
 

@@ -80,32 +80,41 @@ def _written(
     snapshot: SnapshotReader, name: str, files: list[DataFile], before: SnapshotReader | None, scratch: Scratch
 ) -> list[ListedFile]:
     """Writes the file with the positions that the snapshot before does not have; none if it has all."""
-    changed = {}
+    changed: dict[str, tuple[DataFile, str]] = {}
     for place, (file, found) in enumerate(_positions(snapshot, name, files, before)):
         changed[snapshot.url(file)] = file, f"positions/{place}"
         scratch.append(f"positions/{place}", found.to_numpy().tobytes())
     if not changed:
         return []
-
-    def in_order() -> Iterator[tuple[str, pa.Array]]:
-        for url in sorted(changed):
-            (record,) = scratch.records(changed[url][1])
-            yield url, pa.Array.from_buffers(pa.int64(), len(record) // 8, [None, pa.py_buffer(record)])
-
-    path, number = Path(scratch.folder, "deletes.parquet"), snapshot.manifest.number
-    rows = write_positions(path, in_order(), number)
-    with storage.open_input(str(path)) as stream:
-        place = f"{iceberg_folder(name)}/deletes/{stream_sha256(stream)[:16]}.parquet"
-    length = path.stat().st_size
-    only = next(iter(changed.values()))[0].path if len(changed) == 1 else None
-    url = storage.join(snapshot.root, place)
-    try:
-        storage.ensure_upload(path, url)
-    except storage.AlreadyExists:  # damaged: other bytes cannot have this name
-        storage.upload(path, url, replace=True)
+    number, local = snapshot.manifest.number, Path(scratch.folder, "deletes.parquet")
+    in_order = ((url, _array(*scratch.records(changed[url][1]))) for url in sorted(changed))
+    rows = write_positions(local, in_order, number)
+    (only, _), *others = changed.values()
     return [
-        ListedFile(path=place, rows=rows, bytes=length, since=number, content=POSITION_DELETES, refers_to=only)
+        ListedFile(
+            path=_put(snapshot.root, name, local),
+            rows=rows,
+            bytes=local.stat().st_size,
+            since=number,
+            content=POSITION_DELETES,
+            refers_to=None if others else only.path,
+        )
     ]
+
+
+def _array(record: bytes) -> pa.Array:
+    return pa.Array.from_buffers(pa.int64(), len(record) // 8, [None, pa.py_buffer(record)])
+
+
+def _put(root: str, name: str, local: Path) -> str:
+    """Writes a finished file of positions, whose name is a digest of its bytes; returns its path."""
+    with storage.open_input(str(local)) as stream:
+        path = f"{iceberg_folder(name)}/deletes/{stream_sha256(stream)[:16]}.parquet"
+    try:
+        storage.ensure_upload(local, storage.join(root, path))
+    except storage.AlreadyExists:  # damaged: other bytes cannot have this name
+        storage.upload(local, storage.join(root, path), replace=True)
+    return path
 
 
 def _positions(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from transforms import storage
 from transforms.formats.parquet import CheckedFile
 
-ROW_GROUP_ROWS = 131_072
+POSITIONS_PER_GROUP = 131_072
 _ID = b"PARQUET:field_id"
 
 POSITIONS = pa.schema(
@@ -90,9 +90,9 @@ def _row_groups(found: Iterable[tuple[str, pa.Array]]) -> Iterator[list[pa.Table
     """Rows of each row group: of whole data files, or a part of one data file that does not fit."""
     group: list[pa.Table] = []
     for url, own in found:
-        for begin in range(0, len(own), ROW_GROUP_ROWS):
-            part = own.slice(begin, ROW_GROUP_ROWS)
-            if group and sum(rows.num_rows for rows in group) + len(part) > ROW_GROUP_ROWS:
+        for begin in range(0, len(own), POSITIONS_PER_GROUP):
+            part = own.slice(begin, POSITIONS_PER_GROUP)
+            if group and sum(rows.num_rows for rows in group) + len(part) > POSITIONS_PER_GROUP:
                 yield group
                 group = []
             group.append(pa.table([pa.repeat(pa.scalar(url), len(part)), part], schema=POSITIONS))

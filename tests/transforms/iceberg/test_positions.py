@@ -59,7 +59,7 @@ FOUND = [("/t/a", [0, 1, 2]), ("/t/b", [7]), ("/t/c", list(range(11))), ("/t/e",
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 4)
+    monkeypatch.setattr(module, "POSITIONS_PER_GROUP", 4)
 
 
 def test_row_groups_have_whole_data_files_as_far_as_they_fit(tmp_path, small_groups):
@@ -78,7 +78,9 @@ def test_row_groups_have_whole_data_files_as_far_as_they_fit(tmp_path, small_gro
 def test_a_cursor_passes_over_files_that_nobody_asks_for(tmp_path_factory, found, asked):
     path = written(tmp_path_factory.mktemp("cursor"), [(url, sorted(found[url])) for url in sorted(found)])
     cursor = PositionCursor(CheckedFile(pa.BufferReader(path.read_bytes()), read_dictionary=["file_path"]))
-    assert [cursor.take(url).to_pylist() for url in sorted(asked)] == [sorted(found.get(url, [])) for url in sorted(asked)]
+    assert [cursor.take(url).to_pylist() for url in sorted(asked)] == [
+        sorted(found.get(url, [])) for url in sorted(asked)
+    ]
 
 
 def test_a_cursor_reads_over_row_groups(tmp_path, small_groups):
