@@ -69,8 +69,10 @@ def publish_ready(folder: Path, bundle_url: str, tracks: int, bucket_tracks: int
         own = rows.filter(pa.array(place == bucket))
         columns = [own[f.name].cast(f.type) if f.name in own.column_names else _nulls(f, own) for f in CATALOG]
         outcomes = _part(own["track_id"].to_pylist(), bundle, rng, "1")
-        outcomes = outcomes.append_column(OUTCOME.field("run_id"), _nulls(OUTCOME.field("run_id"), own))
         outcomes = outcomes.append_column(OUTCOME.field("carried"), pa.repeat(False, own.num_rows))
+        for field in OUTCOME:
+            if field.name not in outcomes.column_names:
+                outcomes = outcomes.append_column(field, _nulls(field, own))
         given = pa.table(columns, schema=CATALOG)
         made = assemble_bucket(given, outcomes, {}, bundle, "run-ready", PublishedRows())
         reports.append(write_bucket(known, bucket, made, "run-ready"))

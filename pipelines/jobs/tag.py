@@ -214,10 +214,7 @@ def build(root: beam.Pipeline, options: Options) -> None:
     """Builds the graph of the whole job. Local runs use the same stages in waves, see `tag_in_waves`."""
     known, stages = options.known, stages_of(options)
     catalog = root | "ReadCatalog" >> ReadCatalog(options.shards)
-    batches = catalog.batches
-    if known.sample is not None:
-        batches = batches | "TakeSample" >> beam.Map(_sampled, known.sample)
-    versioned = batches | "VersionSources" >> VersionSources(options.roots)
+    versioned = _taken(catalog.batches, known.sample) | "VersionSources" >> VersionSources(options.roots)
     sorted_rows = versioned | "SortBuckets" >> SortBuckets(options.buckets)
     sources = _joined(sorted_rows, options)
     sorted_rows = sources.rows if sources else sorted_rows
@@ -247,6 +244,11 @@ def _joined(rows: beam.PCollection[tuple[int, bytes]], options: Options) -> Join
         return None
     found: JoinedSources = rows | "JoinSources" >> JoinSources(options.fusion, options.buckets)
     return found
+
+
+def _taken(batches: beam.PCollection[bytes], sample: TrackSample | None) -> beam.PCollection[bytes]:
+    """The batches of the catalog, with the rows of the sample alone if there is one."""
+    return batches if sample is None else batches | "TakeSample" >> beam.Map(_sampled, sample)
 
 
 def _sampled(batch: bytes, sample: TrackSample) -> bytes:

@@ -33,7 +33,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     document = {"before": args.before, "after": args.after, **changes.to_json(), "sentences": changes.sentences()}
     lines = [*changes.sentences(), *([table_text(list(rows[0]), [list(r.values()) for r in rows])] if rows else [])]
     if snapshot is not None and counts is not None:
-        tagged = snapshot.manifest.run.counts["catalog"] - snapshot.manifest.run.counts["rejected"]
+        tagged = snapshot.manifest.run.counts["tagged"] + snapshot.manifest.run.counts["carried"]
         tracks = {"tagged": tagged, "concerned": counts.tracks, "by_tag": dict(counts.by_tag)}
         document["table"] = {"table": args.table, "snapshot": snapshot.manifest.number, "tracks": tracks}
         lines.append(

@@ -51,6 +51,8 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
         "status": ([made["table"]], {"table", "snapshot", "last_launch", "disk", "leases", "overdue"}),
         "gc": ([made["table"], "--keep-last", "1"], {"table", "applied", "retained", "retired", "removed"}),
         "purge": ([made["table"], "--track-id", "nobody"], {"table", "applied", "tracks", "found", "receipt"}),
+        "iceberg": ([made["table"]], {"table", "snapshots", "left_out", "folders"}),
+        "taxonomy": (["diff", made["dataset"], made["table"]], {"before", "after", "sentences"}),
         "describe": ([made["table"]], {"table", "snapshots"}),
         "verify": ([made["table"]], {"snapshot", "files", "rows", "problems"}),
         "doctor": ([made["table"]], {"failed", "checks"}),

@@ -50,10 +50,11 @@ class Pair(NamedTuple):
         return ComparedTags.of(self.before.scan("taxonomy"), self.after.scan("taxonomy"))
 
     def metadata(self) -> list[str]:
-        """Columns of `tracks` that both have with the same type."""
+        """Columns of `tracks` that both have with the same type, or of which one side has no value at all."""
         before, after = self.before.schema("tracks"), self.after.schema("tracks")
-        known = {field.name: field.type for field in before}
-        return [field.name for field in after if known.get(field.name) == field.type and field.name not in NOT_METADATA]
+        shared = [name for name in after.names if name in before.names and name not in NOT_METADATA]
+        types = {name: (before.field(name).type, after.field(name).type) for name in shared}
+        return [name for name, (old, new) in types.items() if old == new or pa.null() in (old, new)]
 
     def equal(self, name: str, bucket: int) -> bool:
         """Whether both have the same rows of a table in a bucket, according to the digests of their files."""

@@ -77,10 +77,12 @@ def differing(before: pa.Table, after: pa.Table, columns: Sequence[str]) -> Bool
 
 
 def _unequal(before: pa.ChunkedArray, after: pa.ChunkedArray) -> Bools:
+    null: Bools = _bools(pc.is_null(before)) != _bools(pc.is_null(after))
+    if pa.types.is_null(before.type) or pa.types.is_null(after.type):  # a column of a catalog without any value
+        return null
     if pa.types.is_nested(before.type):  # no kernel compares these
         pairs = zip(before.to_pylist(), after.to_pylist(), strict=True)
         return np.array([old != new for old, new in pairs], bool)
-    null: Bools = _bools(pc.is_null(before)) != _bools(pc.is_null(after))
     return np.logical_or(null, _bools(pc.not_equal(before, after)))
 
 

@@ -82,14 +82,17 @@ def test_a_formula_in_a_title(table, tmp_path, monkeypatch):
 
 def test_one_bucket_at_a_time(table, tmp_path, monkeypatch):
     read = []
-    real = SnapshotReader.batches
 
-    def batches(self, name, *args, **options):
-        if name in ("tracks", "track_tags") and options.get("track_ids") is None:
-            read.append((name, options["bucket"]))
-        return real(self, name, *args, **options)
+    def noted(real):
+        def call(self, name, *args, **options):
+            if name in ("tracks", "track_tags") and options.get("track_ids") is None:
+                read.append((name, options["bucket"]))
+            return real(self, name, *args, **options)
 
-    monkeypatch.setattr(SnapshotReader, "batches", batches)
+        return call
+
+    for method in ("scan", "batches"):
+        monkeypatch.setattr(SnapshotReader, method, noted(getattr(SnapshotReader, method)))
     assert export(table, "--wide", "--output", tmp_path / "wide.parquet") == 0
     assert read == [(name, bucket) for bucket in range(BUCKETS) for name in ("tracks", "track_tags")]
 

@@ -23,7 +23,7 @@ def test_flags_of_beam_arrive_unchanged_wherever_they_are(cut: int) -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("ta", {"tag"}),
+        ("ta", {"tag", "taxonomy"}),
         ("tag --mo", {"--model"}),
         ("tag --model m --min", {"--min-score"}),
         ("import f", {"folder", "fma"}),
