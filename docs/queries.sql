@@ -1,6 +1,6 @@
 -- Typical questions, for DuckDB: run them with catalog-tagger query TABLE "...",
--- or after catalog-tagger sql TABLE --engine duckdb. Questions 6 and 7 compare with the snapshot before (previous_...),
--- and in catalog-tagger query, snapshot_3_tracks and so on are the tables of snapshot 3.
+-- or after catalog-tagger sql TABLE --engine duckdb. Questions 6 and 7 compare with the snapshot before: previous_...
+-- are tables of catalog-tagger query alone, as snapshot_3_tracks and so on, which are those of snapshot 3.
 -- The view tag_ids has each id of a tag, also earlier ones: JOIN tag_ids ON id = 'mood/old' finds the tag of today.
 -- Tags and ids are those of `make demo`; replace them with your own.
 

@@ -71,8 +71,9 @@ COMMANDS = {
     "purge": Entry("purge", "Take tracks out of all snapshots, part files and datasets (a takedown)."),
     "query": Entry(
         "query",
-        "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy; with previous_ "
-        "in front those of the snapshot before, with snapshot_3_ those of snapshot 3. "
+        "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy, "
+        "artist_tags, album_tags; with previous_ in front those of the snapshot before, with snapshot_3_ those of "
+        "snapshot 3. "
         "Without SQL, it opens an interactive shell, or reads the query from standard input. SHOW TABLES and DESCRIBE "
         "explain tables and columns.",
     ),

@@ -56,7 +56,11 @@ class Command(_Helped):
             self.context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Checks the whole command line before click does: first unknown flags, then values, then missing flags."""
+        """Checks the whole command line before click does: first unknown flags, then values, then missing flags.
+
+        SQL that begins with a comment is no flag.
+        """
+        args = [f"\n{word}" if re.match(r"--\s", word) else word for word in args]
         if ctx.resilient_parsing:  # completion: the line is not finished
             return super().parse_args(ctx, args)
         try:

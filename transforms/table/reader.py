@@ -30,7 +30,7 @@ from transforms.formats.parquet import CheckedFile, open_parquet
 from transforms.schemas.tables import KEYS, TABLES
 from transforms.table.as_of import moment_of
 from transforms.table.checked import open_published
-from transforms.table.levels import BEFORE, dead_keys, deletes_of, in_order, no_deletes, total_order
+from transforms.table.levels import dead_keys, deletes_of, in_order, no_deletes, total_order
 from transforms.table.snapshots import DataFile, Snapshot, listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
 
@@ -107,7 +107,7 @@ class SnapshotReader:
         for order, files in groups.items():
             gone = [self.deletes(name, file.bucket) for file in files if file.has_deletes]
             keys = [pa.table({KEYS[name]: dead_keys(deletes, order)}) for deletes in gone]
-            none = no_deletes(name).drop_columns(BEFORE)
+            none = pa.table({KEYS.get(name, TABLES[name].names[0]): pa.array([], pa.string())})
             found.append(([self.url(file) for file in files], pa.concat_tables([none, *keys])))
         return found
 
@@ -153,7 +153,7 @@ class SnapshotReader:
         """Reads rows of a table into memory.
 
         Args:
-          name: `tracks`, `track_tags`, `embeddings`, `ledger` or `taxonomy`.
+          name: `tracks`, `track_tags`, `embeddings`, `ledger`, `taxonomy`, `artist_tags` or `album_tags`.
           columns: columns to read, in this order; all by default.
           track_ids: read only the rows of these tracks. Only files of their buckets are opened, and row groups are
             skipped by their statistics.
@@ -238,6 +238,8 @@ class SnapshotReader:
         """The columns, and those that rows are sorted by."""
         if columns is None:
             return None
+        if isinstance(columns, str):
+            raise TypeError(f"columns={columns!r}: give a list of names")
         return list(dict.fromkeys([*columns, *(key for key, _ in total_order(name))]))
 
     def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[CheckedFile]:
@@ -258,6 +260,8 @@ class SnapshotReader:
         return self.manifest.files(name)
 
     def _check_columns(self, name: str, schema: pa.Schema, columns: Sequence[str] | None) -> None:
+        if isinstance(columns, str):
+            raise TypeError(f"columns={columns!r}: give a list of names")
         for column in columns or ():
             if column not in schema.names:
                 raise TableError(

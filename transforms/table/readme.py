@@ -3,6 +3,7 @@
 from transforms.schemas.tables import ROW_SENTENCES, TABLES
 from transforms.table.layout import iceberg_folder, snapshot_path
 from transforms.table.snapshots import Snapshot
+from transforms.table.sql import ROOT_VARIABLE
 
 README_MARK = "<!-- catalog-tagger writes this page with each snapshot -->"
 """First line of the page. A page without it belongs to somebody else."""
@@ -74,6 +75,8 @@ def _ways(number: int) -> list[str]:
         "   ```bash",
         "   duckdb -init current.sql",
         "   ```",
+        "",
+        f"   From another folder, run `SET VARIABLE {ROOT_VARIABLE} = 'FOLDER';` first.",
         "",
         "3. With an engine that reads Apache Iceberg, such as Spark, Trino, pyiceberg, polars or DuckDB's extension:",
         f"   each table is an Iceberg table, such as `{iceberg_folder('track_tags')}`.",

@@ -142,8 +142,8 @@ def _header(snapshot: SnapshotReader, comment: str) -> str:
         return text
     path = manifest_path(manifest.number, "tracks")
     return (
-        f"{text}\n{comment} It has levels: newer rows are in files of their own. The lists beside {path} name the base "
-        f"files: the last compacted state, of snapshot {snapshot.compacted} or later"
+        f"{text}\n{comment} It has levels: newer rows are in files of their own. What follows has all rows of the "
+        f"snapshot. The lists beside {path} alone are older: base files of snapshot {snapshot.compacted} or later"
     )
 
 
