@@ -22,7 +22,7 @@ class Setting:
 
 
 def fit(inputs: Float32, right: Float32, weights: Float32, setting: Setting, fixed: int | None = None) -> Network:
-    """Inputs are [pieces, answers, inputs] with one score, or [pieces, inputs] with as many scores as `right` has columns.
+    """Inputs are [pieces, answers, inputs] with one score, or [pieces, inputs] with a score for each column of `right`.
 
     Args:
       inputs: float32; scaled to mean 0 and deviation 1 for the fit, and back in the result.

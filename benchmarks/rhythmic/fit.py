@@ -2,14 +2,15 @@
 
     python -m benchmarks.rhythmic.fit --pieces FOLDER --pieces FOLDER [--dev ../shared/data/dev] [--write]
 
-Folders are those that `benchmarks.rhythmic.pieces` rendered. Every style made by rule is in one of four parts, and so is
-every piece from notation; what is printed of a part was told by models that saw none of it.
+Folders are those that `benchmarks.rhythmic.pieces` rendered. Every style made by rule is in one of four parts, and so
+is every title from notation; what is printed of a part was told by models that saw none of it.
 """
 
 import argparse
 import dataclasses
 import json
 import pathlib
+import zlib
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -65,10 +66,12 @@ def add_dev(rows: Rows, dev: pathlib.Path) -> None:
 
 
 def parts(truth: list[dict]) -> np.ndarray:  # type: ignore[type-arg]
-    """Which part each piece is in: by style where made by rule, else (and for the one style in five) by number."""
+    """Which part each piece is in: by style where made by rule, else by title (one tune may be there twice)."""
     styles = sorted({row["style"] for row in truth if _by_rule(row)})
     order = dict(zip(styles, np.random.default_rng(0).permutation(len(styles)), strict=True))
-    return np.array([(order[row["style"]] if _by_rule(row) else i) % PARTS for i, row in enumerate(truth)])
+    return np.array(
+        [(order[row["style"]] if _by_rule(row) else zlib.crc32(row["name"].encode())) % PARTS for row in truth]
+    )
 
 
 def _by_rule(row: dict) -> bool:  # type: ignore[type-arg]
@@ -131,7 +134,9 @@ def fit_pulse(rows: Rows, model: network.Network, dev: pathlib.Path | None) -> l
     right = np.arange(len(inputs)) < len(rows.found)
     fitted = LogisticRegression(C=10, class_weight="balanced", fit_intercept=False, max_iter=2_000).fit(inputs, right)
     told = fitted.predict(inputs)
-    print(f"pulse: {told[right].mean():.3f} of {right.sum()} pieces, {told[~right].mean():.3f} of {(~right).sum()} others")
+    print(
+        f"pulse: {told[right].mean():.3f} of {right.sum()} pieces, {told[~right].mean():.3f} of {(~right).sum()} others"
+    )
     return [float(value) for value in fitted.coef_[0]]
 
 
@@ -161,7 +166,11 @@ def main() -> None:
     print(f"metre: {(told[known] == classes).mean():.3f}; always 4/4: {(classes == 0).mean():.3f}")
     of_tempo, of_metre = scaling(share, right), scaling(belief[known], told[known] == classes)
     print(by_confidence(np.array([network.calibrated(s, *of_tempo) for s in share]), right, "tempo"))
-    print(by_confidence(np.array([network.calibrated(s, *of_metre) for s in belief[known]]), told[known] == classes, "metre"))
+    print(
+        by_confidence(
+            np.array([network.calibrated(s, *of_metre) for s in belief[known]]), told[known] == classes, "metre"
+        )
+    )
     if flags.write:
         write(rows, bpm, of_tempo, of_metre, flags.dev)
 
@@ -175,14 +184,16 @@ def write(rows: Rows, bpm: np.ndarray, of_tempo, of_metre, dev: pathlib.Path | N
     pulse = ", ".join(f"{value:.4f}" for value in fit_pulse(rows, model, dev))
     (ROOM / "rhythm_weights.py").write_text(
         '"""Constants of confidences, written by `benchmarks/rhythmic/fit.py`."""\n\n'
-        f"TEMPO_SCALING = ({of_tempo[0]:.4f}, {of_tempo[1]:.4f})\nMETRE_SCALING = ({of_metre[0]:.4f}, {of_metre[1]:.4f})\n"
+        f"TEMPO_SCALING = ({of_tempo[0]:.4f}, {of_tempo[1]:.4f})\n"
+        f"METRE_SCALING = ({of_metre[0]:.4f}, {of_metre[1]:.4f})\n"
         f'"""Slope and shift of Platt\'s scaling, fitted on pieces that the models did not see."""\n\nPULSE = ({pulse})\n'
         '"""Logistic weights of `rhythm.pulse_inputs`."""\n'
     )
 
 
 def _table(name: str, table: str) -> None:
-    text = f'"""Weights of the {name} model in thousandths, written by `benchmarks/rhythmic/fit.py`."""\n\nTABLE = """\n{table}\n"""\n'
+    first = f'"""Weights of the {name} model in thousandths, written by `benchmarks/rhythmic/fit.py`."""'
+    text = f'{first}\n\nTABLE = """\n{table}\n"""\n'
     (ROOM / f"{name}_weights.py").write_text(text)
 
 

@@ -58,7 +58,9 @@ def synthetic(rng: np.random.Generator, kind: int, count: int) -> Float32:
         samples = np.fft.irfft(spectrum / np.maximum(np.arange(len(spectrum)), 1) ** (kind / 2), count)
     elif kind < 5:
         tones = rng.uniform(60, 900, 5)
-        samples = sum(np.sin(2 * np.pi * (tone * time + (kind - 3) * 0.02 * np.sin(rng.uniform(2, 9) * time))) for tone in tones)
+        samples = sum(
+            np.sin(2 * np.pi * (tone * time + (kind - 3) * 0.02 * np.sin(rng.uniform(2, 9) * time))) for tone in tones
+        )
         samples = samples + 0.01 * rng.standard_normal(count)
     else:
         samples = np.zeros(count)

@@ -1,6 +1,7 @@
 """Tunes in ABC notation as pieces: the melody, alone or with an accompaniment made from the metre and the harmony."""
 
 import dataclasses
+import itertools
 import pathlib
 import random
 import re
@@ -136,7 +137,7 @@ def _parse(body: str, unit: Fraction, signature: dict[str, int]):  # type: ignor
 
 
 def _regular(bars: list[Fraction], bar: Fraction) -> bool:
-    lengths = [b - a for a, b in zip(bars, bars[1:], strict=False)]
+    lengths = [b - a for a, b in itertools.pairwise(bars)]
     return len(lengths) >= 6 and sum(length == bar for length in lengths) >= 0.75 * len(lengths)
 
 
@@ -161,15 +162,17 @@ def piece(tune: Tune, seed: int, length_s: float = 40.0) -> Piece:
 def _played(tune: Tune, rng: random.Random, whole_s: float, length_s: float, bar: Fraction) -> list[Note]:
     accented, backing = rng.random() < 0.6, rng.choice(("none", "none", "vamp", "vamp", "block", "arpeggio"))
     shift, legato = rng.choice((-12, 0, 0)), rng.choice((0.6, 0.9, 1.0))
-    first = next((b for a, b in zip(tune.bars, tune.bars[1:], strict=False) if b - a < bar), Fraction(0))
+    first = next((b for a, b in itertools.pairwise(tune.bars) if b - a < bar), Fraction(0))
     pickup = first if first < bar else Fraction(0)
-    round_length = tune.length - (tune.length - pickup) % bar + (pickup and Fraction(0))
+    round_length = tune.length - (tune.length - pickup) % bar
     out: list[Note] = []
     base = 0.0
     while base < length_s:
         for start, length, pitch in tune.notes:
             velocity = _accent((start - pickup) % bar, bar) if accented else 90
-            out.append(Note(base + float(start) * whole_s, float(length) * whole_s * legato, 0, pitch + shift, velocity))
+            out.append(
+                Note(base + float(start) * whole_s, float(length) * whole_s * legato, 0, pitch + shift, velocity)
+            )
         if backing != "none":
             out += [
                 dataclasses.replace(note, start_s=base + note.start_s)
@@ -182,7 +185,7 @@ def _played(tune: Tune, rng: random.Random, whole_s: float, length_s: float, bar
 def _accent(place: Fraction, bar: Fraction) -> int:
     if place == 0:
         return 106
-    beat = Fraction(3, 8) if bar.denominator == 8 or bar in (Fraction(3, 4),) and False else Fraction(1, 4)
+    beat = Fraction(3, 8) if bar.denominator == 8 else Fraction(1, 4)
     return 96 if place % beat == 0 else 82
 
 
@@ -205,7 +208,9 @@ def _backing(tune: Tune, pickup: Fraction, bar: Fraction, whole_s: float, kind: 
         at += bar
 
 
-def _vamp(at: Fraction, bar: Fraction, beat: Fraction, compound: bool, whole_s: float, tones: list[int]) -> Iterator[Note]:
+def _vamp(
+    at: Fraction, bar: Fraction, beat: Fraction, compound: bool, whole_s: float, tones: list[int]
+) -> Iterator[Note]:
     """Bass on strong beats and chords between: oom-pah in its form for each metre."""
     for i in range(int(bar / beat)):
         place = float(at + i * beat) * whole_s

@@ -4,7 +4,7 @@ import argparse
 import json
 import pathlib
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -20,13 +20,15 @@ def by_rule(each: int, first_seed: int) -> Iterator[Piece]:
         yield from (styles.make(style, seed) for style in styles.STYLES)
 
 
-def from_notation(corpus: pathlib.Path, each: dict[str, int], first_seed: int) -> Iterator[Piece]:
+def from_notation(
+    corpus: pathlib.Path, each: dict[str, int], first_seed: int, besides: Collection[str] = ()
+) -> Iterator[Piece]:
     """Tunes of a folder of ABC files, `each` by signature; another seed takes others and plays them differently."""
     left = dict(each)
     found = [tune for path in sorted(corpus.rglob("*.abc")) for tune in notation.tunes(path)]
     random.Random(f"tunes {first_seed}").shuffle(found)
     for seed, tune in enumerate(found):
-        if left.get(tune.metre, 0) > 0:
+        if left.get(tune.metre, 0) > 0 and tune.title not in besides:
             left[tune.metre] -= 1
             yield notation.piece(tune, first_seed + seed)
 
@@ -43,11 +45,18 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder to write")
     parser.add_argument("--each", type=int, default=14, help="pieces a style")
     parser.add_argument("--first-seed", type=int, default=0, help="another seed makes other pieces")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the usual number of tunes")
+    parser.add_argument(
+        "--besides", type=pathlib.Path, action="append", default=[], help="leave out this folder's titles"
+    )
     flags = parser.parse_args()
+    known = {json.loads(line)["name"] for each in flags.besides for line in (each / "truth.jsonl").open()}
     pieces = [
         *by_rule(flags.each, flags.first_seed),
-        *from_notation(flags.corpus, TUNES_A_METRE, flags.first_seed),
-        *from_scores(flags.corpus),
+        *from_notation(
+            flags.corpus, {m: round(n * flags.share) for m, n in TUNES_A_METRE.items()}, flags.first_seed, known
+        ),
+        *(piece for piece in from_scores(flags.corpus) if piece.name not in known),
     ]
     random.Random("order").shuffle(pieces)
     render_all(pieces, flags.out)

@@ -89,7 +89,9 @@ def _events(notes: list[Note]) -> list[tuple[int, int, Note]]:
     """(block, 0 for off or 1 for on, note): of events in one block, notes end before others begin."""
     scale = RATE_HZ / _BLOCK
     events = [(int(note.start_s * scale), 1, note) for note in notes]
-    return events + [(max(int((note.start_s + note.length_s) * scale), int(note.start_s * scale) + 1), 0, note) for note in notes]
+    return events + [
+        (max(int((note.start_s + note.length_s) * scale), int(note.start_s * scale) + 1), 0, note) for note in notes
+    ]
 
 
 def humanised(notes: list[Note], spread_s: float, rng: random.Random) -> list[Note]:

@@ -1,5 +1,7 @@
 """Pieces made by rule in many styles: drums, bass, chords and a melody over one bar's grid."""
 
+# ruff: noqa: E501 (a style is a line of the table)
+
 import dataclasses
 import random
 
@@ -155,4 +157,6 @@ class _Parts:
             return []
         degree = (0, 2, 4, 5, 7, 9, 11, 12)[int(self._riff[place] * 997) % 8] if not on_beat else (0, 4, 7)[place % 3]
         length = self._step_s * self._rng.choice((1, 2, 2, 4))
-        return [Note(at, length, MELODY, 66 + (self._key + (root if on_beat else 0) + degree) % 14, 92 if on_beat else 82)]
+        return [
+            Note(at, length, MELODY, 66 + (self._key + (root if on_beat else 0) + degree) % 14, 92 if on_beat else 82)
+        ]

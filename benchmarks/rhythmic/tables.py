@@ -25,10 +25,10 @@ def by_style(rows: list[dict], told: np.ndarray, truth: np.ndarray) -> str:  # t
     """A line for each style, then for groups of them, with accuracy 1 and 2."""
     first, second = accuracy(told, truth)
     styles = np.array([row["style"] for row in rows])
-    lines = [
-        f"{style}: {(styles == style).sum()} pieces, {first[styles == style].mean():.2f} / {second[styles == style].mean():.2f}"
-        for style in sorted(set(styles))
-    ]
+    lines = []
+    for style in sorted(set(styles)):
+        of = styles == style
+        lines.append(f"{style}: {of.sum()} pieces, {first[of].mean():.2f} / {second[of].mean():.2f}")
     kinds = np.array([_kind(style) for style in styles])
     for kind in sorted(set(kinds)):
         of = kinds == kind

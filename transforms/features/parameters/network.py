@@ -39,8 +39,8 @@ class Network:
         rows = [[int(word) for word in line.split(":")[-1].split()] for line in table.strip().splitlines()]
         units = len(rows[0]) - scores
         inputs = len(rows) - 1 - units
-        numbers = np.array(rows[: inputs + 1], np.float32) / 1_000
-        output = np.array(rows[inputs + 1 :], np.float32) / 1_000
+        numbers: Float32 = np.array(rows[: inputs + 1], np.float32) / np.float32(1_000)
+        output: Float32 = np.array(rows[inputs + 1 :], np.float32) / np.float32(1_000)
         return cls(numbers[:-1, :scores], numbers[:-1, scores:], numbers[-1, scores:], output)
 
     def to_table(self, names: list[str]) -> str:

@@ -32,11 +32,13 @@ class Onsets:
       strength: float32 [ranges + 1, frames]: flux of each of `RANGES_HZ`, then of all together; 62.5 frames a second.
       pitches: float32 [pitches, frames / 4]: logarithmic power of semitones from A1 (MIDI 33) to F#6 (MIDI 90).
       depth: mean over frames of the sum of all bands' flux, in nepers of power: how much happens at all.
+      height: the flux, in the same unit, that one frame of a hundred exceeds: how clear the clearest onsets are.
     """
 
     strength: Float32
     pitches: Float32
     depth: float
+    height: float
 
 
 def onsets(samples: Float32, rate_hz: int) -> Onsets:
@@ -48,7 +50,8 @@ def onsets(samples: Float32, rate_hz: int) -> Onsets:
     flux = np.maximum(log[1:] - log[:-1], 0)
     grouped = flux @ _groups(rate_hz, 2 * hop)
     strength = np.ascontiguousarray(np.concatenate([grouped, flux.sum(1, keepdims=True)], axis=1).T)
-    return Onsets(strength, _pitch_content(samples, rate_hz, hop), float(flux.sum(1).mean()))
+    height = float(np.quantile(strength[-1], 0.99))
+    return Onsets(strength, _pitch_content(samples, rate_hz, hop), float(strength[-1].mean()), height)
 
 
 def _power(samples: Float32, hop: int, size: int) -> Float32:
@@ -80,7 +83,8 @@ def _band_matrix(rate_hz: int, size: int) -> Float32:
     edges = _band_edges(rate_hz) / (rate_hz / size)
     bins = np.arange(size // 2 + 1)[:, None]
     low, high = np.maximum(edges[:-1], bins - 0.5), np.minimum(edges[1:], bins + 0.5)
-    return np.maximum(high - low, 0).astype(np.float32)
+    shares: Float32 = np.maximum(high - low, 0).astype(np.float32)
+    return shares
 
 
 @functools.lru_cache(maxsize=8)
@@ -89,14 +93,16 @@ def _groups(rate_hz: int, size: int) -> Float32:
     edges = _band_edges(rate_hz)
     middle = (edges[:-1] + edges[1:]) / 2
     ranges = np.searchsorted(np.array(RANGES_HZ[1:-1]), middle, side="right")
-    return (ranges[:, None] == np.arange(len(RANGES_HZ) - 1)).astype(np.float32)
+    groups: Float32 = (ranges[:, None] == np.arange(len(RANGES_HZ) - 1)).astype(np.float32)
+    return groups
 
 
 def _logarithm(power: Float32) -> Float32:
     """log(1 + gain * power / reference): half of a band's reference is its own mean level, half that of all bands."""
     mean = power.mean(0)
     reference = np.sqrt(mean * max(float(mean.mean()), 1e-30)) + np.float32(1e-20)
-    return np.log1p(power * (_GAIN / reference).astype(np.float32))
+    found: Float32 = np.log1p(power * (_GAIN / reference).astype(np.float32))
+    return found
 
 
 def _pitch_content(samples: Float32, rate_hz: int, hop: int) -> Float32:
@@ -105,8 +111,9 @@ def _pitch_content(samples: Float32, rate_hz: int, hop: int) -> Float32:
     size = 4 * hop
     if len(slow) < size:
         slow = np.pad(slow, (0, size - len(slow)))
-    power = _power(slow, hop, size)
-    return np.ascontiguousarray(_logarithm(power @ _pitch_matrix(rate_hz // _SLOWER, size)).T)
+    matrix = _pitch_matrix(rate_hz // _SLOWER, size)
+    power = _power(slow, hop, size)[:, : len(matrix)]
+    return np.ascontiguousarray(_logarithm(power @ matrix).T)
 
 
 @functools.lru_cache(maxsize=8)
@@ -114,4 +121,5 @@ def _pitch_matrix(rate_hz: int, size: int) -> Float32:
     """Triangles a semitone wide at least one bin to each side, float32 [bins, pitches]."""
     centre = 440 * 2 ** ((np.arange(*_PITCHES) - 69) / 12) / (rate_hz / size)
     width = np.maximum(centre * (2 ** (1 / 12) - 1), 1.0)
-    return np.maximum(1 - np.abs(np.arange(size // 2 + 1)[:, None] - centre) / width, 0).astype(np.float32)
+    bins = min(size // 2 + 1, int(centre[-1] + width[-1]) + 1)
+    return np.maximum(1 - np.abs(np.arange(bins)[:, None] - centre) / width, 0).astype(np.float32)

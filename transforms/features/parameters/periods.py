@@ -52,7 +52,8 @@ def _sharpened(strength: Float32) -> Float32:
     above = np.maximum(strength - (total[:, width:] - total[:, :-width]) / width, 0)
     smooth = np.pad(above, ((0, 0), (1, 1)))
     smooth = 0.25 * smooth[:, :-2] + 0.5 * smooth[:, 1:-1] + 0.25 * smooth[:, 2:]
-    return (smooth - smooth.mean(1, keepdims=True)).astype(np.float32)
+    centred: Float32 = (smooth - smooth.mean(1, keepdims=True)).astype(np.float32)
+    return centred
 
 
 def _size(frames: int) -> int:
@@ -61,7 +62,8 @@ def _size(frames: int) -> int:
 
 def _power_spectrum(rows: Float32) -> Float32:
     spectrum = fft.rfft(rows, n=_size(rows.shape[1]), axis=1)
-    return spectrum.real**2 + spectrum.imag**2
+    power: Float32 = spectrum.real**2 + spectrum.imag**2
+    return power
 
 
 def _autocorrelation(rows: Float32, rate_hz: float) -> Float32:
@@ -81,4 +83,5 @@ def _from_spectrum(power: Float32, frames: int, rate_hz: float) -> Float32:
 
 def _on_log_axis(lags: Float32) -> Float32:
     """Greatest value in each cell; a cell shorter than a lag takes the nearest."""
-    return np.maximum.reduceat(lags, _EDGES[:-1], axis=1).astype(np.float32)
+    found: Float32 = np.maximum.reduceat(lags, _EDGES[:-1], axis=1).astype(np.float32)
+    return found
