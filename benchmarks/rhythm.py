@@ -5,7 +5,8 @@
     python -m benchmarks.rhythm --pieces PIECES [--dev ../shared/data/dev] [--librosa]
 
 Pieces must be others than those that the constants were fitted on. The rendered pieces of `--dev` were among those:
-what is printed of them is a training figure. Intervals are 95 % bootstrap intervals over pieces; differences are paired.
+what is printed of them is a training figure. Intervals are 95 % bootstrap intervals over pieces; differences are
+paired.
 """
 
 import argparse

@@ -169,7 +169,7 @@ def _played(tune: Tune, rng: random.Random, whole_s: float, length_s: float, bar
     base = 0.0
     while base < length_s:
         for start, length, pitch in tune.notes:
-            velocity = _accent((start - pickup) % bar, bar) if accented else 90
+            velocity = _accent((start - pickup) % bar, tune.metre) if accented else 90
             out.append(
                 Note(base + float(start) * whole_s, float(length) * whole_s * legato, 0, pitch + shift, velocity)
             )
@@ -182,10 +182,10 @@ def _played(tune: Tune, rng: random.Random, whole_s: float, length_s: float, bar
     return [note for note in out if note.start_s < length_s]
 
 
-def _accent(place: Fraction, bar: Fraction) -> int:
+def _accent(place: Fraction, metre: str) -> int:
     if place == 0:
         return 106
-    beat = Fraction(3, 8) if bar.denominator == 8 else Fraction(1, 4)
+    beat = Fraction(3, 8) if metre.endswith("/8") else Fraction(1, 4)
     return 96 if place % beat == 0 else 82
 
 

@@ -21,7 +21,7 @@ _GAIN = 100.0
 _SLOWER = 4
 """Pitch content is computed at a quarter of the sampling rate and of the frame rate."""
 _PITCHES = (33, 90)
-_BLOCK = 256
+_BLOCK_SAMPLES = 24_576
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +44,7 @@ class Onsets:
 def onsets(samples: Float32, rate_hz: int) -> Onsets:
     """Float32 mono [n] at `rate_hz` (8 to 48 kHz) -> `Onsets`. Needs at least two windows of 32 ms."""
     hop = round(rate_hz * HOP_S)
-    power = _power(samples, hop, 2 * hop)
-    bands = power @ _band_matrix(rate_hz, 2 * hop)
-    log = _logarithm(bands)
+    log = _logarithm(_power_in(_band_matrix(rate_hz, 2 * hop), samples, hop, 2 * hop))
     flux = np.maximum(log[1:] - log[:-1], 0)
     grouped = flux @ _groups(rate_hz, 2 * hop)
     strength = np.ascontiguousarray(np.concatenate([grouped, flux.sum(1, keepdims=True)], axis=1).T)
@@ -54,15 +52,18 @@ def onsets(samples: Float32, rate_hz: int) -> Onsets:
     return Onsets(strength, _pitch_content(samples, rate_hz, hop), float(strength[-1].mean()), height)
 
 
-def _power(samples: Float32, hop: int, size: int) -> Float32:
-    """Power spectrum: float32 [n] -> float32 [frames, size // 2 + 1]. Blocks stay in the processor's cache."""
+def _power_in(matrix: Float32, samples: Float32, hop: int, size: int) -> Float32:
+    """Power in bands: float32 [n] and [bins, bands] -> float32 [frames, bands].
+
+    Blocks are small enough for the allocator to use the same memory again: fresh pages take longer than the transforms.
+    """
     windows = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
-    window = _window(size)
-    out = np.empty((len(windows), size // 2 + 1), np.float32)
-    for start in range(0, len(windows), _BLOCK):
-        parts = fft.rfft(windows[start : start + _BLOCK] * window, axis=1).view(np.float32)
+    window, block, used = _window(size), max(1, _BLOCK_SAMPLES // size), len(matrix)
+    out = np.empty((len(windows), matrix.shape[1]), np.float32)
+    for start in range(0, len(windows), block):
+        parts = fft.rfft(windows[start : start + block] * window, axis=1)[:, :used].view(np.float32)
         np.multiply(parts, parts, out=parts)
-        np.add(parts[:, 0::2], parts[:, 1::2], out=out[start : start + _BLOCK])
+        np.matmul(parts[:, 0::2] + parts[:, 1::2], matrix, out=out[start : start + block])
     return out
 
 
@@ -111,9 +112,8 @@ def _pitch_content(samples: Float32, rate_hz: int, hop: int) -> Float32:
     size = 4 * hop
     if len(slow) < size:
         slow = np.pad(slow, (0, size - len(slow)))
-    matrix = _pitch_matrix(rate_hz // _SLOWER, size)
-    power = _power(slow, hop, size)[:, : len(matrix)]
-    return np.ascontiguousarray(_logarithm(power @ matrix).T)
+    power = _power_in(_pitch_matrix(rate_hz // _SLOWER, size), slow, hop, size)
+    return np.ascontiguousarray(_logarithm(power).T)
 
 
 @functools.lru_cache(maxsize=8)

@@ -57,7 +57,9 @@ def _sharpened(strength: Float32) -> Float32:
 
 
 def _size(frames: int) -> int:
-    return int(fft.next_fast_len(2 * frames, real=True))
+    """Length of a fast Fourier transform, at least twice as long: 5/8, 3/4 or the whole of a power of two."""
+    whole = 1 << (2 * frames - 1).bit_length()
+    return next(size for size in (whole * 5 // 8, whole * 3 // 4, whole) if size >= 2 * frames)
 
 
 def _power_spectrum(rows: Float32) -> Float32:
