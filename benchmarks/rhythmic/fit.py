@@ -209,7 +209,7 @@ def write(rows: Rows, bpm: np.ndarray, of_tempo, of_metre, dev: pathlib.Path | N
 
 def _table(name: str, table: str) -> None:
     first = f'"""Weights of the {name} model in thousandths, written by `benchmarks/rhythmic/fit.py`."""'
-    text = f'{first}\n\n# ruff: noqa: E501\n\nTABLE = """\n{table}\n"""\n'
+    text = f'{first}\n\nTABLE = """\n{table}\n"""\n'
     (ROOM / f"{name}_weights.py").write_text(text)
 
 

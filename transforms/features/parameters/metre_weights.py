@@ -1,7 +1,5 @@
 """Weights of the metre model in thousandths, written by `benchmarks/rhythmic/fit.py`."""
 
-# ruff: noqa: E501
-
 TABLE = """
 below 160 Hz at 0.167: -756 191 591 -23 -324 56 -393 353 49 -384 -330 386
 160 to 500 Hz at 0.167: -171 -626 444 374 -352 288 -625 5 272 198 -529 -632

@@ -1,7 +1,5 @@
 """Weights of the tempo model in thousandths, written by `benchmarks/rhythmic/fit.py`."""
 
-# ruff: noqa: E501
-
 TABLE = """
 below 160 Hz at 0.167: 451 178 -543 926 -155 -243 108 -20 130 -1079 -479 491 525 87 1084 172 -459
 160 to 500 Hz at 0.167: -1184 117 -483 -194 -174 437 -532 -203 179 -1005 -990 753 -1136 96 1280 103 -722

@@ -1,11 +1,13 @@
 """Tempo, metre, onset rate and danceability on signals whose truth is known by construction."""
 
+import io
 import subprocess
 import sys
 import warnings
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.support.drums import CLICKS, HOUSE, RATE_HZ, ROCK, SIX, WALTZ, pattern
 from transforms.features.parameters.rhythm import Rhythm, measure_rhythm
@@ -149,6 +151,19 @@ def test_coding_noise_clipping_and_a_low_pass_keep_the_tempo(kind):
     before, after = measure_rhythm(samples, RATE_HZ), measure_rhythm(changed, RATE_HZ)
     assert after.tempo_bpm == pytest.approx(before.tempo_bpm, rel=0.002)
     assert after.beats_per_bar == before.beats_per_bar
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("FLAC", "PCM_16")])
+def test_coded_and_decoded_it_has_the_same_rhythm(kind, subtype):
+    samples, file = pattern(100, ROCK), io.BytesIO()
+    soundfile.write(file, samples, RATE_HZ, format=kind, subtype=subtype)
+    decoded, _ = soundfile.read(io.BytesIO(file.getvalue()), dtype="float32")
+    before, after = measure_rhythm(samples, RATE_HZ), measure_rhythm(decoded, RATE_HZ)
+    assert after.tempo_bpm == pytest.approx(before.tempo_bpm, rel=0.001)
+    assert after.beats_per_bar == before.beats_per_bar
+    assert after.tempo_confidence == pytest.approx(before.tempo_confidence, abs=0.1)
+    assert after.onset_rate_hz == pytest.approx(before.onset_rate_hz, rel=0.1)
+    assert after.danceability == pytest.approx(before.danceability, abs=0.1)
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100])
