@@ -12,7 +12,7 @@ from transforms.features.parameters.onsets import Onsets, onsets
 from transforms.features.parameters.periods import CHANNELS, cell, periodicity
 from transforms.features.parameters.rhythm_weights import METRE_SCALING, PULSE, TEMPO_SCALING
 
-SHORTEST_S = 4.0
+LEAST_S = 4.0
 """Less than this says nothing about tempo."""
 LONGEST_S = 60.0
 """Of a longer excerpt, the middle 60 s are used."""
@@ -66,7 +66,7 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     count as zero.
     """
     samples = _usable(samples, rate_hz)
-    if len(samples) < SHORTEST_S * rate_hz or float(np.abs(samples).max()) < _QUIETEST:
+    if len(samples) < LEAST_S * rate_hz or float(np.abs(samples).max()) < _QUIETEST:
         return Rhythm()
     found = onsets(samples, rate_hz)
     count = onset_count(found)
