@@ -1,0 +1,1 @@
+"""What a track sounds like, from its samples: key, loudness, levels and stereo."""
