@@ -1,4 +1,4 @@
-"""K-weighting of ITU-R BS.1770-4 for any rate, as an impulse response and as a power gain.
+"""K-weighting of ITU-R BS.1770-4 for any rate, as biquads and as an impulse response.
 
 The standard states the two filters at 48 kHz. Their analogue prototypes, which give exactly those coefficients by the
 bilinear transform, are known (Brian M. Mansbridge et al., AES 132, 2012; libebur128, MIT licence): a high shelf of
@@ -30,14 +30,12 @@ def biquads(rate_hz: int) -> tuple[Biquad, Biquad]:
     return (shelf / unit, shelf_poles / unit), (np.array([1.0, -2.0, 1.0]), pass_poles)
 
 
-def response(rate_hz: int, cycles: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
-    """Complex gain at frequencies in cycles per sample."""
+def stage_response(stage: Biquad, cycles: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
+    """Complex gain of one filter at frequencies in cycles per sample."""
     z = np.exp(-2j * np.pi * cycles)
     powers = np.stack([np.ones_like(z), z, z * z])
-    total = np.ones_like(z)
-    for numerator, denominator in biquads(rate_hz):
-        total *= (numerator @ powers) / (denominator @ powers)
-    return total
+    numerator, denominator = stage
+    return (numerator @ powers) / (denominator @ powers)
 
 
 @functools.cache
@@ -59,12 +57,6 @@ def impulse_response(rate_hz: int, taps: int) -> npt.NDArray[np.float64]:
             x2, x1, y2, y1 = x1, x, y1, y
         values = np.array(out)
     return values
-
-
-@functools.cache
-def power_gain(rate_hz: int, size: int) -> npt.NDArray[np.float32]:
-    """Power gain at the bins of a complex transform of `size` samples, float32 [size]."""
-    return (np.abs(response(rate_hz, np.fft.fftfreq(size))) ** 2).astype(np.float32)
 
 
 def channel_weights(channels: int) -> npt.NDArray[np.float64]:

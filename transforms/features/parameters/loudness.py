@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.features.parameters import k_weighting
+from transforms.features.parameters.cleaning import finite
 from transforms.features.parameters.true_peak import PeakMeter
 
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU, RANGE_GATE_LU = -70.0, -10.0, -20.0
@@ -16,7 +17,6 @@ TRANSFORM_HOPS = 8
 """Hops that one transform filters: 0.8 s after 0.1 s of history."""
 LOWEST_RATE_HZ = 4_000
 """Below, the shelf of the K-weighting lies too near half the rate to be realised."""
-FULL_SCALE_LIMIT = 1e6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,9 @@ class Loudness:
       true_peak_dbtp: highest absolute value of the signal between and at samples, dB of full scale; None for silence.
     """
 
-    loudness_lufs: float | None
-    loudness_range_lu: float | None
-    true_peak_dbtp: float | None
+    loudness_lufs: float | None = None
+    loudness_range_lu: float | None = None
+    true_peak_dbtp: float | None = None
 
 
 class LoudnessMeter:
@@ -60,8 +60,7 @@ class LoudnessMeter:
 
     def add(self, samples: npt.NDArray[np.float32]) -> None:
         """Adds samples [n, channels] of float32, full scale 1.0; values that are not finite count as 0."""
-        finite = _finite(samples)
-        self._pending = np.concatenate([self._pending, finite])
+        self._pending = np.concatenate([self._pending, finite(samples)])
         while len(self._pending) >= self._hop + self._block:
             block = self._pending[: self._hop + self._block]
             self._energies.append(self._filtered_energies(block))
@@ -136,12 +135,6 @@ def _moving_mean(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.f
     if len(values) < size:
         return np.zeros(0)
     return np.lib.stride_tricks.sliding_window_view(values, size).mean(axis=1)
-
-
-def _finite(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The samples as float32 without values that are not finite, within +120 dB of full scale."""
-    clean = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.clip(clean, -FULL_SCALE_LIMIT, FULL_SCALE_LIMIT).astype(np.float32, copy=False)
 
 
 @functools.cache

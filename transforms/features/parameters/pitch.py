@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from transforms.features.parameters.cleaning import finite
+
 LOWEST_MIDI, SEMITONES = 31, 72
 """The grid: six octaves from G1 (49 Hz) to F#7 (2,960 Hz)."""
 FRAME_S = 0.512
@@ -98,7 +100,7 @@ def _spectra(
     for index, array in enumerate(arrays):
         if len(array) < SHORTEST_FRAME_SHARE * size:
             continue
-        samples = np.clip(np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), -1e6, 1e6).astype(np.float32)
+        samples = finite(array)
         samples = np.pad(samples, (0, max(0, size - len(samples))))
         count = max(1, round(len(samples) / size))
         hop = (len(samples) - size) // (count - 1) if count > 1 else size

@@ -13,6 +13,7 @@ REACH = 16
 NEAR = 0.5
 """Only points next to a sample of at least this share of the highest sample are interpolated."""
 AT_ONCE = 4_096
+SILENT = 1e-6
 
 
 class PeakMeter:
@@ -29,27 +30,36 @@ class PeakMeter:
             return
         self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
         known = np.concatenate([self._tail, samples])
-        self._interpolate(known)
+        self._peak = interpolated_peak(known, self._peak)
         self._tail = known[-2 * REACH :]
 
     def result(self) -> float | None:
         """The peak in dBTP, or None for silence."""
-        self._interpolate(np.concatenate([self._tail, np.zeros_like(self._tail[:REACH])]))
-        return round(20 * math.log10(self._peak), 2) if self._peak > 1e-6 else None
+        rest = np.concatenate([self._tail, np.zeros_like(self._tail[:REACH])])
+        return decibels(interpolated_peak(rest, self._peak))
 
-    def _interpolate(self, known: npt.NDArray[np.float32]) -> None:
-        """Values between samples REACH - 1 and n - REACH of each channel, where these are near the peak."""
-        threshold = NEAR * self._peak
-        for channel in range(known.shape[1]):
-            column = np.ascontiguousarray(known[:, channel])
-            near = np.abs(column[REACH - 1 : len(column) - REACH + 1]) >= threshold
-            places = np.flatnonzero(near[:-1] | near[1:])
-            if self._peak <= 1e-6 or not len(places):
-                continue
-            windows = np.lib.stride_tricks.sliding_window_view(column, 2 * REACH)
-            for first in range(0, len(places), AT_ONCE):
-                values = windows[places[first : first + AT_ONCE]] @ _interpolator()
-                self._peak = max(self._peak, float(values.max()), -float(values.min()))
+
+def interpolated_peak(known: npt.NDArray[np.float32], peak: float) -> float:
+    """The highest absolute value between samples, or `peak` if that is more.
+
+    Args:
+      known: finite samples, float32 [n, channels]; looked at are points from sample REACH - 1 to sample n - REACH.
+      peak: the highest value known so far: only points near it are interpolated.
+    """
+    for channel in range(known.shape[1]):
+        column = np.ascontiguousarray(known[:, channel])
+        near = np.abs(column[REACH - 1 : len(column) - REACH + 1]) >= max(NEAR * peak, SILENT)
+        places = np.flatnonzero(near[:-1] | near[1:])
+        windows = np.lib.stride_tricks.sliding_window_view(column, 2 * REACH)
+        for first in range(0, len(places), AT_ONCE):
+            values = windows[places[first : first + AT_ONCE]] @ _interpolator()
+            peak = max(peak, float(values.max()), -float(values.min()))
+    return peak
+
+
+def decibels(peak: float) -> float | None:
+    """A peak in dBTP, or None for silence."""
+    return round(20 * math.log10(peak), 2) if peak > SILENT else None
 
 
 @functools.cache
