@@ -128,7 +128,7 @@ def logistic(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
 
 
-def source(weights: np.ndarray, bias: np.ndarray, temperature: float, detector: np.ndarray) -> str:
+def source(weights: np.ndarray, bias: np.ndarray, detector: np.ndarray) -> str:
     """Text of the module with the weights."""
     lines = ['"""Weights of the key classifier, written by `benchmarks/tonality_fit.py`."""', "", "import numpy as np", ""]
     lines += ["# fmt: off", "WEIGHTS = np.array(["]
@@ -137,8 +137,6 @@ def source(weights: np.ndarray, bias: np.ndarray, temperature: float, detector: 
     lines += ["])", "# fmt: on"]
     lines.append('"""Major and minor; rows of `tonal_rows`; semitones above the tonic: float64 [2, ROWS, 12]."""')
     lines.append(f"BIAS = np.array([{bias[0]:.3f}, {bias[1]:.3f}])")
-    lines.append(f"TEMPERATURE = {temperature:.2f}")
-    lines.append('"""Divides the scores, so that confidences are right on pieces that were not fitted."""')
     lines.append(f"DETECTOR = np.array([{', '.join(f'{v:.3f}' for v in detector)}])")
     lines.append('"""Weights of `detector_values`, and the bias."""')
     return "\n".join(lines) + "\n"
@@ -152,22 +150,21 @@ def tonal_values(grid: PitchGrid | None) -> np.ndarray | None:
     return detector_values(grid, rows, key_probabilities(rows))
 
 
-def fitted(pieces: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Weights and bias of the key classifier, and the temperature that two-fold cross-validation asks for."""
+def fitted(pieces: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias of the key classifier; prints how well half of the pieces tell the keys of the others."""
     grids = [pitch_grid([samples], RATE_HZ) for _, samples in pieces]
     kept = [i for i, grid in enumerate(grids) if grid is not None and len(grid.notes) >= 4]
     views = turned(np.array([tonal_rows(grids[i]) for i in kept]))
     truth = np.array([KEYS.index(pieces[i][0]) for i in kept])
     half = len(kept) // 2  # The sound fonts come one after the other: each half is another font.
-    scores = np.zeros((len(kept), 24))
+    right = np.zeros(len(kept), bool)
     for part in (np.arange(half), np.arange(half, len(kept))):
         others = np.setdiff1d(np.arange(len(kept)), part)
         weights, bias = key_weights(views[others], truth[others])
-        scores[part] = (views[part] @ weights.T + bias).transpose(0, 2, 1).reshape(-1, 24)
-    print(f"exact, fitted on the other half: {np.mean(scores.argmax(axis=1) == truth):.3f} of {len(kept)}")
-    grid = np.arange(0.5, 3.01, 0.05)
-    losses = [np.mean(np.logaddexp.reduce(scores / t, axis=1) - scores[np.arange(len(kept)), truth] / t) for t in grid]
-    return *key_weights(views, truth), float(grid[int(np.argmin(losses))])
+        scores = (views[part] @ weights.T + bias).transpose(0, 2, 1).reshape(-1, 24)
+        right[part] = scores.argmax(axis=1) == truth[part]
+    print(f"exact, fitted on the other font: {right.mean():.3f} of {len(kept)}")
+    return key_weights(views, truth)
 
 
 def fitted_detector(music: list[np.ndarray], other: list[np.ndarray]) -> np.ndarray:
@@ -205,11 +202,11 @@ def main() -> None:
 
 def write(pieces: list[tuple[str, np.ndarray]], real: list[tuple[bool, np.ndarray]], drums: list[np.ndarray]) -> None:
     """Fits and writes. The detector sees the entropy of the classifier just fitted."""
-    weights, bias, temperature = fitted(pieces)
-    key.WEIGHTS, key.BIAS, key.TEMPERATURE = weights.reshape(2, ROWS, 12), bias, temperature
+    weights, bias = fitted(pieces)
+    key.WEIGHTS, key.BIAS = weights.reshape(2, ROWS, 12), bias
     music = [x for is_music, x in real if is_music] + [x for _, x in pieces[::10]]
     other = [x for is_music, x in real if not is_music] + noises() + drums
-    TARGET.write_text(source(weights, bias, temperature, fitted_detector(music, other)), encoding="utf-8")
+    TARGET.write_text(source(weights, bias, fitted_detector(music, other)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from transforms.features.parameters.key_weights import BIAS, DETECTOR, TEMPERATURE, WEIGHTS
+from transforms.features.parameters.key_weights import BIAS, DETECTOR, WEIGHTS
 from transforms.features.parameters.keys import KEYS, camelot
 from transforms.features.parameters.pitch import Float64, PitchGrid, pitch_grid
 from transforms.features.parameters.tonal_features import ROWS, tonal_rows, turned
@@ -17,7 +17,7 @@ MOST_CONSTANT = 0.985
 """Mean cosine of the frames with their mean above which the sound is one drone or one chord."""
 FEWEST_PITCHES = 3
 """Pitch classes of at least a quarter of the strongest one that a key needs."""
-LEAST_TONAL = 0.5
+LEAST_TONAL = 0.3
 """Least probability that the sound is tonal music; below, no key is given."""
 
 
@@ -79,7 +79,7 @@ def measure_key(
 
 def key_probabilities(rows: Float64) -> Float64:
     """Probability of each key of `KEYS`, float64 [24]."""
-    scores = (turned(rows) @ WEIGHTS.reshape(2, ROWS * 12).T + BIAS).T.ravel() / TEMPERATURE
+    scores = (turned(rows) @ WEIGHTS.reshape(2, ROWS * 12).T + BIAS).T.ravel()
     likely = np.exp(scores - scores.max())
     return likely / likely.sum()
 

@@ -30,7 +30,5 @@ WEIGHTS = np.array([
 # fmt: on
 """Major and minor; rows of `tonal_rows`; semitones above the tonic: float64 [2, ROWS, 12]."""
 BIAS = np.array([-0.281, 0.281])
-TEMPERATURE = 0.65
-"""Divides the scores, so that confidences are right on pieces that were not fitted."""
 DETECTOR = np.array([10.990, 4.856, 3.645, 3.979, 1.120, -1.248, -9.582])
 """Weights of `detector_values`, and the bias."""

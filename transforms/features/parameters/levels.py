@@ -90,11 +90,11 @@ def measure_stereo(samples: npt.NDArray[np.float32]) -> Stereo:
     if samples.shape[1] < 2 or not len(samples):
         return Stereo()
     pair = finite(samples[:, :2])
-    products = (pair.T @ pair).astype(np.float64)
-    both = products[0, 0] + products[1, 1]
+    signal = np.ascontiguousarray(pair).view(np.complex64)[:, 0]  # Left is the real part, right the imaginary one.
+    both, product = float(np.vdot(signal, signal).real), float(np.dot(signal, signal).imag) / 2
     if both < SILENT_POWER * len(pair):
         return Stereo()
-    width = float(np.clip(0.5 - products[0, 1] / both, 0.0, 1.0))
+    width = min(max(0.5 - product / both, 0.0), 1.0)
     return Stereo(stereo_width=round(width, 3), phase_inverted=width > INVERTED_WIDTH)
 
 

@@ -87,14 +87,22 @@ def _frame_tables(rate_hz: int, size: int) -> tuple[npt.NDArray[np.float32], ...
 def _removed_power(signal: npt.NDArray[np.complex64], rate_hz: int) -> npt.NDArray[np.float64]:
     """Power that the high-pass removes from each hop, float64 [hops]."""
     hops, hop = signal.shape
-    factor = max(d for d in range(1, hop + 1) if hop % d == 0 and rate_hz >= d * LOW_RATE_HZ)
+    factor = _decimation(rate_hz)
     low = signal.reshape(-1, factor) @ np.full(factor, 1 / factor, np.complex64)
     per_hop = hop // factor
     size = 1 << (len(low) + per_hop - 1).bit_length()  # Zeros keep the end from the beginning.
     gain = _pass_gain(rate_hz, factor, size)
     passed = np.fft.ifft(np.fft.fft(low, len(gain)) * gain)[: len(low)].astype(np.complex64)
-    before, after = (part.view(np.float32).reshape(hops, -1).astype(np.float64) for part in (low, passed))
-    return (np.einsum("ij,ij->i", before, before) - np.einsum("ij,ij->i", after, after)) / per_hop
+    before, after = (part.view(np.float32).reshape(hops, -1) for part in (low, passed))
+    lost = np.einsum("ij,ij->i", before, before) - np.einsum("ij,ij->i", after, after)
+    return lost.astype(np.float64) / per_hop
+
+
+@functools.cache
+def _decimation(rate_hz: int) -> int:
+    """The largest divisor of a hop that leaves a rate of `LOW_RATE_HZ` or more."""
+    hop = rate_hz // 10
+    return max(d for d in range(1, hop + 1) if hop % d == 0 and rate_hz >= d * LOW_RATE_HZ)
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,6 +11,8 @@ from transforms.features.parameters.cleaning import finite
 LOWEST_MIDI, SEMITONES = 31, 72
 """The grid: six octaves from G1 (49 Hz) to F#7 (2,960 Hz)."""
 FRAME_S = 0.512
+MOST_FRAMES = 64
+"""Frames of a recording: longer arrays are sampled at even distances."""
 FRAMES_AT_ONCE = 6
 """Frames transformed at a time, so that they stay in the processor's cache."""
 SHORTEST_FRAME_SHARE = 0.5
@@ -34,7 +36,7 @@ class PitchGrid:
     Attributes:
       notes: amplitude of each semitone relative to the frame's strongest peak, float64 [frames, SEMITONES].
       levels: amplitude of each frame's strongest peak relative to the loudest frame's, float64 [frames].
-      follows: whether a frame follows the one before it in the same array, bool [frames].
+      follows: whether a frame follows the one before it, within two frames' lengths, bool [frames].
       tuning_cents: deviation from A4 = 440 Hz, -50 to 50.
       tuned_share: how well the peaks agree on one tuning, 0 (uniform) to 1.
       peak_share: share of the spectrum's power that lies in peaks, about 0 to 1.
@@ -93,22 +95,24 @@ def without_harmonics(notes: Float64) -> Float64:
 def _spectra(
     arrays: Sequence[npt.NDArray[np.float32]], size: int, low: int, high: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Amplitude spectra, float32 [frames, high - low], and which array each is of. Frames hardly overlap."""
+    """Amplitude spectra, float32 [frames, high - low], and a number that neighbouring frames share."""
     window = np.hanning(size + 1)[:size]
     window = (window * (2 / window.sum())).astype(np.float32)
-    blocks, owners = [np.zeros((0, high - low), np.float32)], []
+    owners: list[int] = []
+    blocks = [np.zeros((0, high - low), np.float32)]
     for index, array in enumerate(arrays):
         if len(array) < SHORTEST_FRAME_SHARE * size:
             continue
         samples = finite(array)
         samples = np.pad(samples, (0, max(0, size - len(samples))))
-        count = max(1, round(len(samples) / size))
+        count = max(1, min(round(len(samples) / size), MOST_FRAMES // len(arrays)))
         hop = (len(samples) - size) // (count - 1) if count > 1 else size
+        apart = hop >= 2 * size
         frames = np.lib.stride_tricks.sliding_window_view(samples, size)[:: max(hop, 1)][:count]
         for first in range(0, len(frames), FRAMES_AT_ONCE):
             transformed = np.fft.rfft(frames[first : first + FRAMES_AT_ONCE] * window)
             blocks.append(np.abs(transformed[:, low:high]))
-        owners += [index] * len(frames)
+        owners += [len(owners) + i if apart else -1 - index for i in range(len(frames))]
     return np.concatenate(blocks), np.array(owners, np.int64)
 
 
