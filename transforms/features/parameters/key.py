@@ -16,7 +16,7 @@ FEWEST_FRAMES = 4
 MOST_CONSTANT = 0.985
 """Mean cosine of the frames with their mean above which the sound is one drone or one chord."""
 FEWEST_PITCHES = 3
-"""Pitch classes of at least a quarter of the strongest one that a key needs."""
+"""Pitch classes of at least a tenth of the strongest one that a key needs."""
 LEAST_TONAL = 0.3
 """Least probability that the sound is tonal music; below, no key is given."""
 
@@ -111,4 +111,4 @@ def _is_static(grid: PitchGrid, rows: Float64) -> bool:
     unit = grid.notes / np.maximum(np.linalg.norm(grid.notes, axis=1, keepdims=True), 1e-9)
     mean = unit.mean(axis=0)
     constant = float((unit @ mean).mean() / max(np.linalg.norm(mean), 1e-9))
-    return constant > MOST_CONSTANT or int((rows[4] >= 0.25 * rows[4].max()).sum()) < FEWEST_PITCHES
+    return constant > MOST_CONSTANT or int((rows[4] >= 0.1 * rows[4].max()).sum()) < FEWEST_PITCHES

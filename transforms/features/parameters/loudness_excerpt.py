@@ -80,6 +80,7 @@ def _frame_tables(rate_hz: int, size: int) -> tuple[npt.NDArray[np.float32], ...
     window = np.hanning(size + 1)[:size].astype(np.float32)
     cycles = np.fft.fftfreq(size)
     gain = np.abs(k_weighting.stage_response(k_weighting.biquads(rate_hz)[0], cycles)) ** 2
+    gain *= _passed_gain(rate_hz)
     tables = (np.repeat(gain, 2), np.repeat(np.abs(cycles) * rate_hz, 2))
     return window, *(table.astype(np.float32) for table in tables)
 
@@ -94,8 +95,14 @@ def _removed_power(signal: npt.NDArray[np.complex64], rate_hz: int) -> npt.NDArr
     gain = _pass_gain(rate_hz, factor, size)
     passed = np.fft.ifft(np.fft.fft(low, len(gain)) * gain)[: len(low)].astype(np.complex64)
     before, after = (part.view(np.float32).reshape(hops, -1) for part in (low, passed))
-    lost = np.einsum("ij,ij->i", before, before) - np.einsum("ij,ij->i", after, after)
+    lost = _passed_gain(rate_hz) * np.einsum("ij,ij->i", before, before) - np.einsum("ij,ij->i", after, after)
     return lost.astype(np.float64) / per_hop
+
+
+@functools.cache
+def _passed_gain(rate_hz: int) -> float:
+    """Power gain of the high-pass far above its edge: a little over 1, and more at low rates."""
+    return float(np.abs(k_weighting.stage_response(k_weighting.biquads(rate_hz)[1], np.array([0.25]))[0]) ** 2)
 
 
 @functools.cache
