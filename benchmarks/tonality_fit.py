@@ -130,7 +130,12 @@ def logistic(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def source(weights: np.ndarray, bias: np.ndarray, detector: np.ndarray) -> str:
     """Text of the module with the weights."""
-    lines = ['"""Weights of the key classifier, written by `benchmarks/tonality_fit.py`."""', "", "import numpy as np", ""]
+    lines = [
+        '"""Weights of the key classifier, written by `benchmarks/tonality_fit.py`."""',
+        "",
+        "import numpy as np",
+        "",
+    ]
     lines += ["# fmt: off", "WEIGHTS = np.array(["]
     for mode in weights.reshape(2, ROWS, 12):
         lines += ["    [", *("        [" + ", ".join(f"{v:.3f}" for v in row) + "]," for row in mode), "    ],"]

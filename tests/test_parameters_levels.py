@@ -34,7 +34,9 @@ def test_silence_before_between_and_after() -> None:
 
 
 def test_edges_come_from_the_first_and_the_last_excerpt() -> None:
-    found = measure_silence([np.concatenate([quiet(1), sound(2)]), sound(3), np.concatenate([sound(1), quiet(2)])], RATE)
+    found = measure_silence(
+        [np.concatenate([quiet(1), sound(2)]), sound(3), np.concatenate([sound(1), quiet(2)])], RATE
+    )
     assert found == Silence(silence_ratio=pytest.approx(1 / 3, abs=0.01), leading_silence_s=1.0, trailing_silence_s=2.0)
 
 

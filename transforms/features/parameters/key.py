@@ -40,9 +40,7 @@ class Tonality:
     tuning_cents: float | None = None
 
 
-def measure_key(
-    samples: npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float32]], rate_hz: int
-) -> Tonality:
+def measure_key(samples: npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float32]], rate_hz: int) -> Tonality:
     """The key of mono samples, float32 [n], or of several excerpts of one recording.
 
     Peaks of spectra of 0.5 s give the tuning and the amplitude of each semitone, less the likely harmonics of lower

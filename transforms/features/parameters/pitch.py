@@ -117,7 +117,11 @@ def _spectra(
 
 
 def _peaks(
-    spectra: npt.NDArray[np.float32], band: npt.NDArray[np.float32], loudest: npt.NDArray[np.float32], low: int, hz: float
+    spectra: npt.NDArray[np.float32],
+    band: npt.NDArray[np.float32],
+    loudest: npt.NDArray[np.float32],
+    low: int,
+    hz: float,
 ) -> tuple[npt.NDArray[np.int64], Float64, Float64]:
     """Frame, frequency and amplitude of local maxima, refined by a parabola through three logarithms."""
     before, after = spectra[:, :-2], spectra[:, 2:]
