@@ -28,12 +28,12 @@ def by_ffmpeg(path: Path) -> tuple[Loudness, np.ndarray, int]:
     """What ffmpeg's ebur128 filter says, the decoded samples [n, channels], and their rate."""
     command = ["ffmpeg", "-nostdin", "-hide_banner", "-threads", "1", "-i", str(path)]
     filtered = [*command, "-af", "ebur128=peak=true", "-f", "null", "-"]
-    said = subprocess.run(filtered, capture_output=True, text=True, check=True).stderr  # noqa: S603
+    said = subprocess.run(filtered, capture_output=True, text=True, check=True).stderr
     summary = said[said.rindex("Summary:") :]
     figures = [float(re.search(rf"{name}:\s+(\S+)", summary)[1]) for name in ("I", "LRA", "Peak")]
     stream = re.search(r"Audio: .*? (\d+) Hz, (mono|stereo)", said)
     rate, channels = int(stream[1]), 1 + (stream[2] == "stereo")
-    raw = subprocess.run([*command, "-f", "f32le", "-"], capture_output=True, check=True).stdout  # noqa: S603
+    raw = subprocess.run([*command, "-f", "f32le", "-"], capture_output=True, check=True).stdout
     samples = np.frombuffer(raw, np.float32).reshape(-1, channels)
     return Loudness(**dict(zip(NAMES, figures, strict=True))), samples, rate
 

@@ -302,7 +302,7 @@ def render(pieces: list[Piece], font: pathlib.Path, folder: pathlib.Path, rate_h
     midi, sound = folder / f"{font.stem}.mid", folder / f"{font.stem}.wav"
     write_midi(pieces, midi)
     command = ["fluidsynth", "-ni", "-q", "-F", str(sound), "-T", "wav", "-O", "s16", "-r", str(rate_hz), "-g", "0.4"]
-    subprocess.run([*command, str(font), str(midi)], check=True, timeout=RENDER_S, capture_output=True)  # noqa: S603
+    subprocess.run([*command, str(font), str(midi)], check=True, timeout=RENDER_S, capture_output=True)
     with wave.open(str(sound)) as file:
         data = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
     mono = data.mean(axis=1, dtype=np.float32) / np.float32(32768)

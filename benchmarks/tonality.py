@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.tonality_fit import RATE_HZ, drums_alone, recordings, rendered
 from transforms.features.parameters.key import Tonality, measure_key
-from transforms.features.parameters.keys import KEYS, MAJOR_NAMES, key_name, mirex_score
+from transforms.features.parameters.keys import KEY_NAMES, MAJOR_NAMES, key_name, mirex_score
 
 FIRST_SEED, PIECES = 100_000, 72
 TEMPERLEY = np.array(
@@ -42,7 +42,7 @@ def by_librosa(samples: np.ndarray) -> str:
     import librosa
 
     chroma = librosa.feature.chroma_stft(y=samples, sr=RATE_HZ).mean(axis=1)
-    return KEYS[int(np.argmax([np.corrcoef(chroma, np.roll(p, t))[0, 1] for p in TEMPERLEY for t in range(12)]))]
+    return KEY_NAMES[int(np.argmax([np.corrcoef(chroma, np.roll(p, t))[0, 1] for p in TEMPERLEY for t in range(12)]))]
 
 
 def by_essentia(sounds: list[np.ndarray], python: Path) -> list[str]:
@@ -50,7 +50,7 @@ def by_essentia(sounds: list[np.ndarray], python: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         array = Path(folder) / "sounds.npy"
         np.save(array, np.stack(sounds))
-        done = subprocess.run([str(python), "-c", ESSENTIA, str(array)], check=True, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run([str(python), "-c", ESSENTIA, str(array)], check=True, capture_output=True, text=True)
     other = {"C#": 1, "G#": 8, "D#": 3, "A#": 10, "Gb": 6}
     lines = [line.split() for line in done.stdout.splitlines() if line.endswith((" major", " minor"))]
     return [key_name(other[n] if n in other else MAJOR_NAMES.index(n), mode) for n, mode in lines]

@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 from benchmarks.tonal_pieces import Piece, compose, render
 from transforms.features.parameters import key
 from transforms.features.parameters.key import detector_values, key_probabilities
-from transforms.features.parameters.keys import KEYS
+from transforms.features.parameters.keys import KEY_NAMES
 from transforms.features.parameters.pitch import PitchGrid, pitch_grid
 from transforms.features.parameters.tonal_features import ROWS, tonal_rows, turned
 
@@ -80,7 +80,7 @@ def recordings(data: Path, *, odd: bool) -> list[tuple[bool, np.ndarray]]:
         music = folder in ("music", "rendered") and "sound---" not in tags and "speech" not in tags
         command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(data / row["path"]), "-t", "48", "-ac", "1"]
         command += ["-ar", str(RATE_HZ), "-f", "f32le", "-"]
-        raw = subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603
+        raw = subprocess.run(command, check=True, capture_output=True).stdout
         found.append((music, np.frombuffer(raw, np.float32)))
     return found
 
@@ -90,7 +90,7 @@ def key_weights(views: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.nd
 
     Args:
       views: features as each tonic hears them, float64 [n, 12, ROWS * 12].
-      truth: index of the key of each piece in `KEYS`, int [n].
+      truth: index of the key of each piece in `KEY_NAMES`, int [n].
 
     Returns:
       Weights [2, ROWS * 12] and bias [2] of major and minor.
@@ -160,7 +160,7 @@ def fitted(pieces: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray
     grids = [pitch_grid([samples], RATE_HZ) for _, samples in pieces]
     kept = [i for i, grid in enumerate(grids) if grid is not None and len(grid.notes) >= 4]
     views = turned(np.array([tonal_rows(grids[i]) for i in kept]))
-    truth = np.array([KEYS.index(pieces[i][0]) for i in kept])
+    truth = np.array([KEY_NAMES.index(pieces[i][0]) for i in kept])
     half = len(kept) // 2  # The sound fonts come one after the other: each half is another font.
     right = np.zeros(len(kept), bool)
     for part in (np.arange(half), np.arange(half, len(kept))):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from transforms.features.parameters.key import Tonality, measure_key
-from transforms.features.parameters.keys import KEYS, MAJOR_NAMES, MINOR_NAMES, camelot, key_name, mirex_score
+from transforms.features.parameters.keys import KEY_NAMES, MAJOR_NAMES, MINOR_NAMES, camelot, key_name, mirex_score
 
 RATE = 16_000
 CADENCES = {
@@ -136,9 +136,9 @@ def test_low_rates_are_refused() -> None:
 
 def test_camelot_codes_go_round_by_fifths() -> None:
     assert [camelot(k) for k in ("A minor", "C major", "E minor", "G major", "G# minor", "B major", "Db major")] == (
-        "8A 8B 9A 9B 1A 1B 3B".split()
+        ["8A", "8B", "9A", "9B", "1A", "1B", "3B"]
     )
-    assert len({camelot(key) for key in KEYS}) == 24
+    assert len({camelot(key) for key in KEY_NAMES}) == 24
     for tonic in range(12):
         up = (tonic + 7) % 12
         for names, mode in ((MAJOR_NAMES, "major"), (MINOR_NAMES, "minor")):
@@ -158,7 +158,7 @@ def test_mirex_scores(estimate: str, score: float) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     """The sandbox child measures: no librosa, numba or scipy.signal, which cost it seconds and memory."""
-    names = "key loudness loudness_excerpt levels".split()
+    names = ["key", "loudness", "loudness_excerpt", "levels"]
     code = "import sys\n" + "".join(f"import transforms.features.parameters.{name}\n" for name in names)
     code += "print(sorted({'librosa', 'numba', 'scipy.signal', 'scipy', 'soxr'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

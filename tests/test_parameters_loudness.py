@@ -13,10 +13,15 @@ from transforms.features.parameters.loudness import Loudness, LoudnessMeter, mea
 from transforms.features.parameters.loudness_excerpt import TOLERANCE_LU, estimate_loudness
 
 DATA = Path(__file__).parents[2] / "shared/data/dev"
-REAL = (
-    "rendered/rd_ef78bae0.ogg music/mu_c9818a7f.ogg music/mu_499b82f7.wav speech8k/fs_9_jackson_0.wav "
-    "sounds/so_singing_female.flac music/mu_7f963be2.m4a music/mu_8fb96dd5.mp3"
-).split()
+REAL = [
+    "rendered/rd_ef78bae0.ogg",
+    "music/mu_c9818a7f.ogg",
+    "music/mu_499b82f7.wav",
+    "speech8k/fs_9_jackson_0.wav",
+    "sounds/so_singing_female.flac",
+    "music/mu_7f963be2.m4a",
+    "music/mu_8fb96dd5.mp3",
+]
 
 
 def tone(parts: list[tuple[float, float]], rate: int, channels: int = 2, hz: float = 1_000.0) -> np.ndarray:

@@ -30,12 +30,12 @@ def biquads(rate_hz: int) -> tuple[Biquad, Biquad]:
     return (shelf / unit, shelf_poles / unit), (np.array([1.0, -2.0, 1.0]), pass_poles)
 
 
-def stage_response(stage: Biquad, cycles: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
+def stage_response(stage: Biquad, cycles: npt.NDArray[np.floating]) -> npt.NDArray[np.complex128]:
     """Complex gain of one filter at frequencies in cycles per sample."""
     z = np.exp(-2j * np.pi * cycles)
     powers = np.stack([np.ones_like(z), z, z * z])
     numerator, denominator = stage
-    return (numerator @ powers) / (denominator @ powers)
+    return np.asarray((numerator @ powers) / (denominator @ powers), np.complex128)
 
 
 @functools.cache

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.features.parameters.key_weights import BIAS, DETECTOR, WEIGHTS
-from transforms.features.parameters.keys import KEYS, camelot
-from transforms.features.parameters.pitch import Float64, PitchGrid, pitch_grid
+from transforms.features.parameters.keys import KEY_NAMES, camelot
+from transforms.features.parameters.pitch import FloatRows, PitchGrid, pitch_grid
 from transforms.features.parameters.tonal_features import ROWS, tonal_rows, turned
 
 FEWEST_FRAMES = 4
@@ -67,28 +67,28 @@ def measure_key(samples: npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float
         return Tonality()
     second, first = np.argsort(chances, kind="stable")[-2:].tolist()
     return Tonality(
-        key=KEYS[first],
+        key=KEY_NAMES[first],
         key_confidence=round(float(chances[first] * tonal), 3),
-        key_second=KEYS[second],
-        camelot=camelot(KEYS[first]),
+        key_second=KEY_NAMES[second],
+        camelot=camelot(KEY_NAMES[first]),
         tuning_cents=grid.tuning_cents,
     )
 
 
-def key_probabilities(rows: Float64) -> Float64:
-    """Probability of each key of `KEYS`, float64 [24]."""
+def key_probabilities(rows: FloatRows) -> FloatRows:
+    """Probability of each key of `KEY_NAMES`, float64 [24]."""
     scores = (turned(rows) @ WEIGHTS.reshape(2, ROWS * 12).T + BIAS).T.ravel()
     likely = np.exp(scores - scores.max())
-    return likely / likely.sum()
+    return np.asarray(likely / likely.sum(), np.float64)
 
 
-def tonal_probability(grid: PitchGrid, rows: Float64, chances: Float64) -> float:
+def tonal_probability(grid: PitchGrid, rows: FloatRows, chances: FloatRows) -> float:
     """Probability that the sound is music with a key rather than noise, speech or drums."""
     score = float(np.concatenate([detector_values(grid, rows, chances), [1.0]]) @ DETECTOR)
-    return 1 / (1 + np.exp(-score))
+    return float(1 / (1 + np.exp(-score)))
 
 
-def detector_values(grid: PitchGrid, rows: Float64, chances: Float64) -> Float64:
+def detector_values(grid: PitchGrid, rows: FloatRows, chances: FloatRows) -> FloatRows:
     """What tells tonal music from other sound, float64 [6]: see the comments."""
     unit = grid.notes / np.maximum(np.linalg.norm(grid.notes, axis=1, keepdims=True), 1e-9)
     lasting = np.einsum("ij,ij->i", unit[1:], unit[:-1])[grid.follows[1:]]
@@ -104,7 +104,7 @@ def detector_values(grid: PitchGrid, rows: Float64, chances: Float64) -> Float64
     )
 
 
-def _is_static(grid: PitchGrid, rows: Float64) -> bool:
+def _is_static(grid: PitchGrid, rows: FloatRows) -> bool:
     """Whether the sound is one drone or one chord, from which a key cannot be told."""
     unit = grid.notes / np.maximum(np.linalg.norm(grid.notes, axis=1, keepdims=True), 1e-9)
     mean = unit.mean(axis=0)

@@ -122,7 +122,7 @@ def _block_powers(samples: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray
     size = max(1, round(BLOCK_S * rate_hz))
     count = max(1, len(samples) // size)
     rows = samples[: count * size].reshape(count, -1)
-    return np.einsum("ij,ij->i", rows, rows).astype(np.float64) / rows.shape[1]
+    return np.asarray(np.einsum("ij,ij->i", rows, rows) / rows.shape[1], np.float64)
 
 
 def _first_sound(samples: npt.NDArray[np.float32]) -> int:

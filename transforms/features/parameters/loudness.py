@@ -87,7 +87,9 @@ class LoudnessMeter:
         for first in range(0, block.shape[1], 2):
             pair = block[:, first : first + 2]
             if pair.shape[1] == 2:
-                filtered = np.fft.ifft(np.fft.fft(pair[:, 0] + 1j * pair[:, 1]) * self._gain)
+                filtered: npt.NDArray[np.complexfloating] = np.fft.ifft(
+                    np.fft.fft(pair[:, 0] + 1j * pair[:, 1]) * self._gain
+                )
             else:
                 half = len(self._gain) // 2 + 1
                 filtered = np.fft.irfft(np.fft.rfft(pair[:, 0]) * self._gain[:half], len(block)) + 0j
@@ -128,13 +130,13 @@ def range_lu(energies: npt.NDArray[np.float64]) -> float | None:
 
 
 def _lufs(power: npt.NDArray[np.float64] | np.floating) -> npt.NDArray[np.float64]:
-    return -0.691 + 10 * np.log10(np.maximum(power, 1e-12))
+    return np.asarray(-0.691 + 10 * np.log10(np.maximum(power, 1e-12)), np.float64)
 
 
 def _moving_mean(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
     if len(values) < size:
         return np.zeros(0)
-    return np.lib.stride_tricks.sliding_window_view(values, size).mean(axis=1)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, size).mean(axis=1), np.float64)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from transforms.features.parameters import k_weighting
 from transforms.features.parameters.cleaning import finite
 from transforms.features.parameters.loudness import LOWEST_RATE_HZ, Loudness, integrated_lufs, range_lu
-from transforms.features.parameters.true_peak import REACH, decibels, interpolated_peak
+from transforms.features.parameters.true_peak import REACH, interpolated_peak, to_dbtp
 
 TOLERANCE_LU = 0.25
 """The estimate differs from the exact meter by less on 69 of 70 pieces of music; see docs/quality.md."""
@@ -33,8 +33,8 @@ def estimate_loudness(samples: npt.NDArray[np.float32], rate_hz: int) -> Excerpt
     """Loudness of samples [n, channels] with one or two channels.
 
     The power of each hop of 0.1 s is exact. It is multiplied by the shelf's gain in one short spectrum of the hop, and
-    reduced by what the high-pass removes, which is measured at a rate of about 1.5 kHz. Both channels are transformed as
-    the real and the imaginary part of one signal: their powers add up.
+    reduced by what the high-pass removes, which is measured at a rate of about 1.5 kHz. Both channels are transformed
+    as the real and the imaginary part of one signal: their powers add up.
 
     Raises:
       ValueError: more than two channels (use the exact meter), or a rate below 4,000 Hz.
@@ -96,7 +96,7 @@ def _removed_power(signal: npt.NDArray[np.complex64], rate_hz: int) -> npt.NDArr
     passed = np.fft.ifft(np.fft.fft(low, len(gain)) * gain)[: len(low)].astype(np.complex64)
     before, after = (part.view(np.float32).reshape(hops, -1) for part in (low, passed))
     lost = _passed_gain(rate_hz) * np.einsum("ij,ij->i", before, before) - np.einsum("ij,ij->i", after, after)
-    return lost.astype(np.float64) / per_hop
+    return np.asarray(lost / per_hop, np.float64)
 
 
 @functools.cache
@@ -125,4 +125,4 @@ def _peak(clean: npt.NDArray[np.float32], parts: npt.NDArray[np.float32], hop: i
     for place in np.argsort(-highest, kind="stable")[:PEAK_HOPS].tolist():
         known = clean[max(0, place * hop - REACH) : (place + 1) * hop + REACH]
         peak = interpolated_peak(known, peak) if len(known) > 2 * REACH else peak
-    return decibels(peak)
+    return to_dbtp(peak)

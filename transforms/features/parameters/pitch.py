@@ -26,7 +26,7 @@ HARMONICS = (19, 28, 31, 34, 38)
 HARMONIC_SHARE = 0.4
 A4_HZ = 440.0
 
-Float64 = npt.NDArray[np.float64]
+FloatRows = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class PitchGrid:
       frames: all frames, with the silent ones.
     """
 
-    notes: Float64
-    levels: Float64
+    notes: FloatRows
+    levels: FloatRows
     follows: npt.NDArray[np.bool_]
     tuning_cents: float
     tuned_share: float
@@ -84,7 +84,7 @@ def pitch_grid(arrays: Sequence[npt.NDArray[np.float32]], rate_hz: int) -> Pitch
     )
 
 
-def without_harmonics(notes: Float64) -> Float64:
+def without_harmonics(notes: FloatRows) -> FloatRows:
     """Notes less a share of what the harmonics of lower notes may have added."""
     reduced = notes.copy()
     for steps in HARMONICS:
@@ -122,7 +122,7 @@ def _peaks(
     loudest: npt.NDArray[np.float32],
     low: int,
     hz: float,
-) -> tuple[npt.NDArray[np.int64], Float64, Float64]:
+) -> tuple[npt.NDArray[np.int64], FloatRows, FloatRows]:
     """Frame, frequency and amplitude of local maxima, refined by a parabola through three logarithms."""
     before, after = spectra[:, :-2], spectra[:, 2:]
     threshold = loudest * np.float32(10 ** (-PEAK_RANGE_DB / 20))
@@ -134,7 +134,7 @@ def _peaks(
     return frame, (place + low + shift) * hz, amplitude
 
 
-def _tuning(hz: Float64, relative: Float64, levels: Float64) -> tuple[float, float]:
+def _tuning(hz: FloatRows, relative: FloatRows, levels: FloatRows) -> tuple[float, float]:
     """Deviation from equal temperament at 440 Hz in semitones (circular mean), and its resultant length."""
     weights = np.where(hz > 110, relative**0.7 * np.minimum(1.0, hz / 400) * np.sqrt(levels), 0.0)
     total = weights.sum()
@@ -144,7 +144,9 @@ def _tuning(hz: Float64, relative: Float64, levels: Float64) -> tuple[float, flo
     return float(np.angle(mean) / (2 * np.pi)), float(abs(mean))
 
 
-def _semitones(frame: npt.NDArray[np.int64], hz: Float64, relative: Float64, tuning: float, frames: int) -> Float64:
+def _semitones(
+    frame: npt.NDArray[np.int64], hz: FloatRows, relative: FloatRows, tuning: float, frames: int
+) -> FloatRows:
     """Amplitudes by frame and semitone; a peak between two semitones counts less, float64 [frames, SEMITONES]."""
     midi = 12 * np.log2(hz / A4_HZ) + 69 - tuning
     nearest = np.round(midi).astype(np.int64)
@@ -152,4 +154,4 @@ def _semitones(frame: npt.NDArray[np.int64], hz: Float64, relative: Float64, tun
     place = nearest - LOWEST_MIDI
     inside = (place >= 0) & (place < SEMITONES)
     index = frame[inside] * SEMITONES + place[inside]
-    return np.bincount(index, weights[inside], frames * SEMITONES).reshape(frames, SEMITONES)
+    return np.bincount(index, weights[inside], frames * SEMITONES).astype(np.float64).reshape(frames, SEMITONES)

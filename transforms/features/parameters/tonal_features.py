@@ -1,8 +1,10 @@
 """What the key classifier sees: chroma of four registers, chords, and arrivals by a falling fifth."""
 
+import itertools
+
 import numpy as np
 
-from transforms.features.parameters.pitch import LOWEST_MIDI, SEMITONES, Float64, PitchGrid, without_harmonics
+from transforms.features.parameters.pitch import LOWEST_MIDI, SEMITONES, FloatRows, PitchGrid, without_harmonics
 
 REGISTERS = (0, 24, 36, 48, SEMITONES)
 """Semitones of the grid at which registers begin and end: G1, G3, G4, G5, F#7."""
@@ -11,10 +13,10 @@ ROWS = 9
 """Chroma of four registers, chroma of all, major and minor chords, arrivals at major and minor chords."""
 
 
-def tonal_rows(grid: PitchGrid) -> Float64:
+def tonal_rows(grid: PitchGrid) -> FloatRows:
     """Features that turn with the tonic, float64 [ROWS, 12], column 0 is C."""
     notes = without_harmonics(grid.notes) ** COMPRESSION * (grid.levels**LEVEL_POWER)[:, None]
-    chroma = np.stack([_folded(notes, low, high) for low, high in zip(REGISTERS, REGISTERS[1:], strict=False)], axis=1)
+    chroma = np.stack([_folded(notes, low, high) for low, high in itertools.pairwise(REGISTERS)], axis=1)
     registers = chroma.sum(axis=0)
     likely = _chords(chroma.sum(axis=1))
     weights = grid.levels**LEVEL_POWER
@@ -24,23 +26,23 @@ def tonal_rows(grid: PitchGrid) -> Float64:
     )
 
 
-def turned(rows: Float64) -> Float64:
+def turned(rows: FloatRows) -> FloatRows:
     """Features as each of the 12 pitch classes hears them as the tonic, float64 [..., 12, ROWS * 12]."""
     views = [np.roll(rows, -tonic, axis=-1).reshape(*rows.shape[:-2], -1) for tonic in range(12)]
     return np.stack(views, axis=-2)
 
 
-def _folded(notes: Float64, low: int, high: int) -> Float64:
+def _folded(notes: FloatRows, low: int, high: int) -> FloatRows:
     """Chroma [frames, 12] of the semitones from low to high; each register is a whole number of octaves."""
     octaves = notes[:, low:high].reshape(len(notes), -1, 12).sum(axis=1)
     return np.roll(octaves, (LOWEST_MIDI + low) % 12, axis=1)
 
 
-def _unit(rows: Float64) -> Float64:
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
+def _unit(rows: FloatRows) -> FloatRows:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9), np.float64)
 
 
-def _chords(chroma: Float64) -> Float64:
+def _chords(chroma: FloatRows) -> FloatRows:
     """Softmax over the 12 major and 12 minor triads in each frame, float64 [frames, 24]."""
     unit = _unit(chroma)
     scores = [
@@ -48,10 +50,10 @@ def _chords(chroma: Float64) -> Float64:
     ]
     joined = np.concatenate(scores, axis=1) / np.sqrt(3)
     likely = np.exp(CHORD_SHARPNESS * (joined - joined.max(axis=1, keepdims=True)))
-    return likely / likely.sum(axis=1, keepdims=True)
+    return np.asarray(likely / likely.sum(axis=1, keepdims=True), np.float64)
 
 
-def _arrivals(likely: Float64, grid: PitchGrid) -> Float64:
+def _arrivals(likely: FloatRows, grid: PitchGrid) -> FloatRows:
     """How often a chord is reached from the root a fifth above it within two frames, float64 [2, 12]."""
     dominant = np.roll(likely[:, :12] + likely[:, 12:], -7, axis=1)
     total = np.zeros((2, 12))

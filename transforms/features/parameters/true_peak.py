@@ -10,10 +10,10 @@ PHASES = 8
 """Oversampling; the standard asks for at least 4. The highest frequency is then read at most 0.17 dB too low."""
 REACH = 16
 """Samples on each side of an interpolated point."""
-NEAR = 0.5
+NEAR_PEAK = 0.5
 """Only points next to a sample of at least this share of the highest sample are interpolated."""
 AT_ONCE = 4_096
-SILENT = 1e-6
+LEAST_PEAK = 1e-6
 
 
 class PeakMeter:
@@ -36,7 +36,7 @@ class PeakMeter:
     def result(self) -> float | None:
         """The peak in dBTP, or None for silence."""
         rest = np.concatenate([self._tail, np.zeros_like(self._tail[:REACH])])
-        return decibels(interpolated_peak(rest, self._peak))
+        return to_dbtp(interpolated_peak(rest, self._peak))
 
 
 def interpolated_peak(known: npt.NDArray[np.float32], peak: float) -> float:
@@ -48,7 +48,7 @@ def interpolated_peak(known: npt.NDArray[np.float32], peak: float) -> float:
     """
     for channel in range(known.shape[1]):
         column = np.ascontiguousarray(known[:, channel])
-        near = np.abs(column[REACH - 1 : len(column) - REACH + 1]) >= max(NEAR * peak, SILENT)
+        near = np.abs(column[REACH - 1 : len(column) - REACH + 1]) >= max(NEAR_PEAK * peak, LEAST_PEAK)
         places = np.flatnonzero(near[:-1] | near[1:])
         windows = np.lib.stride_tricks.sliding_window_view(column, 2 * REACH)
         for first in range(0, len(places), AT_ONCE):
@@ -57,9 +57,9 @@ def interpolated_peak(known: npt.NDArray[np.float32], peak: float) -> float:
     return peak
 
 
-def decibels(peak: float) -> float | None:
+def to_dbtp(peak: float) -> float | None:
     """A peak in dBTP, or None for silence."""
-    return round(20 * math.log10(peak), 2) if peak > SILENT else None
+    return round(20 * math.log10(peak), 2) if peak > LEAST_PEAK else None
 
 
 @functools.cache
@@ -69,4 +69,4 @@ def _interpolator() -> npt.NDArray[np.float32]:
     offsets = np.arange(-REACH + 1, REACH + 1)[:, None] - steps[None, :]
     window = np.i0(9.0 * np.sqrt(np.maximum(0, 1 - (offsets / REACH) ** 2))) / np.i0(9.0)
     taps = np.sinc(offsets) * window
-    return (taps / taps.sum(axis=0)).astype(np.float32)
+    return np.asarray(taps / taps.sum(axis=0), np.float32)
