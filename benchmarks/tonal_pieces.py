@@ -91,7 +91,7 @@ BASSES = (32, 33, 34, 35, 36, 38, 39, 43, 0, 58)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A composed piece: programs of the channels 0 (chords), 1 (bass) and 2 (melody); `bend_cents` detunes all of it."""
+    """A composed piece: programs of channels 0 (chords), 1 (bass) and 2 (melody); `bend_cents` detunes all of it."""
 
     key: str
     notes: tuple[Note, ...]
@@ -189,7 +189,7 @@ def _hymn(rng: np.random.Generator, tonic: int, mode: str, beat: float, per_bar:
 
 
 def _tune(rng: np.random.Generator, tonic: int, mode: str, beat: float, per_bar: int, style: str) -> list[Note]:
-    """One voice over chords that are only thought: tonic and dominant arpeggios joined by steps, phrases that end home."""
+    """One voice over implied chords: arpeggios of tonic and dominant joined by steps, phrases that end on the tonic."""
     five = (7, M) if mode == "major" or rng.random() < 0.5 else (7, N)
     home = (0, M) if mode == "major" else (0, N)
     other = ((5, M), (9, N), (2, N)) if mode == "major" else ((10, M), (3, M), (5, N))
