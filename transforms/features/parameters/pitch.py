@@ -1,0 +1,157 @@
+"""Sounding pitches of a recording: spectral peaks on a tuned semitone grid, with harmonics reduced."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.features.parameters.cleaning import finite
+
+LOWEST_MIDI, SEMITONES = 31, 72
+"""The grid: six octaves from G1 (49 Hz) to F#7 (2,960 Hz)."""
+FRAME_S = 0.512
+MOST_FRAMES = 64
+"""Frames of a recording: longer arrays are sampled at even distances."""
+FRAMES_AT_ONCE = 6
+"""Frames transformed at a time, so that they stay in the processor's cache."""
+SHORTEST_FRAME_SHARE = 0.5
+"""An array shorter than this share of a frame is left out."""
+SILENT_PEAK = 3e-4
+"""Frames whose strongest partial has a lower amplitude (-70 dB of full scale) are left out."""
+PEAK_RANGE_DB = 30.0
+"""Peaks further below the strongest of their frame are left out."""
+HARMONICS = (19, 28, 31, 34, 38)
+"""Semitones from a note to its partials 3, 5, 6, 7 and 9, which have another pitch class or sound like one."""
+HARMONIC_SHARE = 0.4
+A4_HZ = 440.0
+
+FloatRows = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PitchGrid:
+    """Pitches of the frames that sound.
+
+    Attributes:
+      notes: amplitude of each semitone relative to the frame's strongest peak, float64 [frames, SEMITONES].
+      levels: amplitude of each frame's strongest peak relative to the loudest frame's, float64 [frames].
+      follows: whether a frame follows the one before it, within two frames' lengths, bool [frames].
+      tuning_cents: deviation from A4 = 440 Hz, -50 to 50.
+      tuned_share: how well the peaks agree on one tuning, 0 (uniform) to 1.
+      peak_share: share of the spectrum's power that lies in peaks, about 0 to 1.
+      frames: all frames, with the silent ones.
+    """
+
+    notes: FloatRows
+    levels: FloatRows
+    follows: npt.NDArray[np.bool_]
+    tuning_cents: float
+    tuned_share: float
+    peak_share: float
+    frames: int
+
+
+def pitch_grid(arrays: Sequence[npt.NDArray[np.float32]], rate_hz: int) -> PitchGrid | None:
+    """The grid of mono arrays at one rate, or None where no frame sounds."""
+    size = 1 << round(np.log2(FRAME_S * rate_hz))
+    low = int(49.0 * size / rate_hz)
+    high = min(int(3_000.0 * size / rate_hz), size // 2)
+    spectra, owners = _spectra(arrays, size, low - 1, high + 1)
+    if not len(spectra):
+        return None
+    band = spectra[:, 1:-1]
+    loudest = band.max(axis=1)
+    sounding = loudest > SILENT_PEAK
+    if not sounding.any():
+        return None
+    spectra, owners, band, loudest = spectra[sounding], owners[sounding], band[sounding], loudest[sounding]
+    frame, hz, amplitude = _peaks(spectra, band, loudest, low, rate_hz / size)
+    relative = amplitude / loudest[frame]
+    levels = (loudest / loudest.max()).astype(np.float64)
+    tuning, tuned_share = _tuning(hz, relative, levels[frame])
+    notes = _semitones(frame, hz, relative, tuning, len(band))
+    power = np.einsum("ij,ij->i", band, band)
+    peak_power = np.bincount(frame, amplitude**2, len(band)) * 1.5  # The main lobe of a Hann window.
+    return PitchGrid(
+        notes=notes,
+        levels=levels,
+        follows=np.concatenate([[False], (np.diff(owners) == 0) & (np.diff(np.flatnonzero(sounding)) == 1)]),
+        tuning_cents=round(100 * tuning, 1),
+        tuned_share=tuned_share,
+        peak_share=float(np.mean(peak_power / power)),
+        frames=len(sounding),
+    )
+
+
+def without_harmonics(notes: FloatRows) -> FloatRows:
+    """Notes less a share of what the harmonics of lower notes may have added."""
+    reduced = notes.copy()
+    for steps in HARMONICS:
+        reduced[:, steps:] -= HARMONIC_SHARE * notes[:, :-steps]
+    return np.maximum(reduced, 0.0)
+
+
+def _spectra(
+    arrays: Sequence[npt.NDArray[np.float32]], size: int, low: int, high: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Amplitude spectra, float32 [frames, high - low], and a number that neighbouring frames share."""
+    window = np.hanning(size + 1)[:size]
+    window = (window * (2 / window.sum())).astype(np.float32)
+    owners: list[int] = []
+    blocks = [np.zeros((0, high - low), np.float32)]
+    for index, array in enumerate(arrays):
+        if len(array) < SHORTEST_FRAME_SHARE * size:
+            continue
+        samples = finite(array)
+        samples = np.pad(samples, (0, max(0, size - len(samples))))
+        count = max(1, min(round(len(samples) / size), MOST_FRAMES // len(arrays)))
+        hop = (len(samples) - size) // (count - 1) if count > 1 else size
+        apart = hop >= 2 * size
+        frames = np.lib.stride_tricks.sliding_window_view(samples, size)[:: max(hop, 1)][:count]
+        for first in range(0, len(frames), FRAMES_AT_ONCE):
+            transformed = np.fft.rfft(frames[first : first + FRAMES_AT_ONCE] * window)
+            blocks.append(np.abs(transformed[:, low:high]))
+        owners += [len(owners) + i if apart else -1 - index for i in range(len(frames))]
+    return np.concatenate(blocks), np.array(owners, np.int64)
+
+
+def _peaks(
+    spectra: npt.NDArray[np.float32],
+    band: npt.NDArray[np.float32],
+    loudest: npt.NDArray[np.float32],
+    low: int,
+    hz: float,
+) -> tuple[npt.NDArray[np.int64], FloatRows, FloatRows]:
+    """Frame, frequency and amplitude of local maxima, refined by a parabola through three logarithms."""
+    before, after = spectra[:, :-2], spectra[:, 2:]
+    threshold = loudest * np.float32(10 ** (-PEAK_RANGE_DB / 20))
+    frame, place = np.nonzero((band > before) & (band >= after) & (band > threshold[:, None]))
+    near = [np.log(np.maximum(part[frame, place], 1e-12).astype(np.float64)) for part in (before, band, after)]
+    curve = near[0] - 2 * near[1] + near[2]
+    shift = 0.5 * (near[0] - near[2]) / np.minimum(curve, -1e-9)
+    amplitude = np.exp(near[1] - 0.25 * (near[0] - near[2]) * shift)
+    return frame, (place + low + shift) * hz, amplitude
+
+
+def _tuning(hz: FloatRows, relative: FloatRows, levels: FloatRows) -> tuple[float, float]:
+    """Deviation from equal temperament at 440 Hz in semitones (circular mean), and its resultant length."""
+    weights = np.where(hz > 110, relative**0.7 * np.minimum(1.0, hz / 400) * np.sqrt(levels), 0.0)
+    total = weights.sum()
+    if total <= 0:
+        return 0.0, 0.0
+    mean = (weights * np.exp(2j * np.pi * 12 * np.log2(hz / A4_HZ))).sum() / total
+    return float(np.angle(mean) / (2 * np.pi)), float(abs(mean))
+
+
+def _semitones(
+    frame: npt.NDArray[np.int64], hz: FloatRows, relative: FloatRows, tuning: float, frames: int
+) -> FloatRows:
+    """Amplitudes by frame and semitone; a peak between two semitones counts less, float64 [frames, SEMITONES]."""
+    midi = 12 * np.log2(hz / A4_HZ) + 69 - tuning
+    nearest = np.round(midi).astype(np.int64)
+    weights = relative * np.sqrt(np.maximum(1 - 2 * np.abs(midi - nearest), 0.0))
+    place = nearest - LOWEST_MIDI
+    inside = (place >= 0) & (place < SEMITONES)
+    index = frame[inside] * SEMITONES + place[inside]
+    return np.bincount(index, weights[inside], frames * SEMITONES).astype(np.float64).reshape(frames, SEMITONES)

@@ -1,0 +1,65 @@
+"""What the key classifier sees: chroma of four registers, chords, and arrivals by a falling fifth."""
+
+import itertools
+
+import numpy as np
+
+from transforms.features.parameters.pitch import LOWEST_MIDI, SEMITONES, FloatRows, PitchGrid, without_harmonics
+
+REGISTERS = (0, 24, 36, 48, SEMITONES)
+"""Semitones of the grid at which registers begin and end: G1, G3, G4, G5, F#7."""
+COMPRESSION, LEVEL_POWER, CHORD_SHARPNESS = 0.7, 0.6, 12.0
+ROWS = 9
+"""Chroma of four registers, chroma of all, major and minor chords, arrivals at major and minor chords."""
+
+
+def tonal_rows(grid: PitchGrid) -> FloatRows:
+    """Features that turn with the tonic, float64 [ROWS, 12], column 0 is C."""
+    notes = without_harmonics(grid.notes) ** COMPRESSION * (grid.levels**LEVEL_POWER)[:, None]
+    chroma = np.stack([_folded(notes, low, high) for low, high in itertools.pairwise(REGISTERS)], axis=1)
+    registers = chroma.sum(axis=0)
+    likely = _chords(chroma.sum(axis=1))
+    weights = grid.levels**LEVEL_POWER
+    chords = 3 * (likely * weights[:, None]).sum(axis=0) / weights.sum()
+    return np.concatenate(
+        [_unit(registers), _unit(registers.sum(axis=0)[None]), chords.reshape(2, 12), _arrivals(likely, grid)]
+    )
+
+
+def turned(rows: FloatRows) -> FloatRows:
+    """Features as each of the 12 pitch classes hears them as the tonic, float64 [..., 12, ROWS * 12]."""
+    views = [np.roll(rows, -tonic, axis=-1).reshape(*rows.shape[:-2], -1) for tonic in range(12)]
+    return np.stack(views, axis=-2)
+
+
+def _folded(notes: FloatRows, low: int, high: int) -> FloatRows:
+    """Chroma [frames, 12] of the semitones from low to high; each register is a whole number of octaves."""
+    octaves = notes[:, low:high].reshape(len(notes), -1, 12).sum(axis=1)
+    return np.roll(octaves, (LOWEST_MIDI + low) % 12, axis=1)
+
+
+def _unit(rows: FloatRows) -> FloatRows:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9), np.float64)
+
+
+def _chords(chroma: FloatRows) -> FloatRows:
+    """Softmax over the 12 major and 12 minor triads in each frame, float64 [frames, 24]."""
+    unit = _unit(chroma)
+    scores = [
+        sum((np.roll(unit, -step, axis=1) for step in steps), np.zeros_like(unit)) for steps in ((0, 4, 7), (0, 3, 7))
+    ]
+    joined = np.concatenate(scores, axis=1) / np.sqrt(3)
+    likely = np.exp(CHORD_SHARPNESS * (joined - joined.max(axis=1, keepdims=True)))
+    return np.asarray(likely / likely.sum(axis=1, keepdims=True), np.float64)
+
+
+def _arrivals(likely: FloatRows, grid: PitchGrid) -> FloatRows:
+    """How often a chord is reached from the root a fifth above it within two frames, float64 [2, 12]."""
+    dominant = np.roll(likely[:, :12] + likely[:, 12:], -7, axis=1)
+    total = np.zeros((2, 12))
+    one = grid.follows[1:]
+    two = one[1:] & one[:-1]
+    for mode in range(2):
+        chord = likely[:, 12 * mode : 12 * mode + 12]
+        total[mode] = (dominant[:-1] * chord[1:])[one].sum(axis=0) + (dominant[:-2] * chord[2:])[two].sum(axis=0)
+    return 3 * total / len(likely)
