@@ -1,6 +1,7 @@
 """Fixtures that several test folders share."""
 
 import gc
+import logging
 import os
 import tarfile
 from collections.abc import Iterator
@@ -41,6 +42,16 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.delenv(name)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _log_levels() -> Iterator[None]:
+    """A command with `--quiet` in one test hides no warning of the next."""
+    loggers = [logging.getLogger(name) for name in (None, "pipelines", "transforms", "models", "apache_beam")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ import soundfile
 from tests.support.drums import CLICKS, HOUSE, RATE_HZ, ROCK, SIX, WALTZ, pattern
 from transforms.features.parameters.rhythm import Rhythm, measure_rhythm
 
+pytestmark = pytest.mark.long
+
 BPMS = (60, 75, 90, 105, 120, 135, 150, 170, 200)
 OCTAVES = (1, 2, 1 / 2, 3, 1 / 3)
 

@@ -11,6 +11,8 @@ import pytest
 from transforms.features.parameters.key import Tonality, measure_key
 from transforms.features.parameters.keys import KEY_NAMES, MAJOR_NAMES, MINOR_NAMES, camelot, key_name, mirex_score
 
+pytestmark = pytest.mark.long
+
 RATE = 16_000
 CADENCES = {
     "major": ((0, 4, 7), (5, 9, 0), (7, 11, 2), (0, 4, 7), (9, 0, 4), (2, 5, 9), (7, 11, 2), (0, 4, 7)),
