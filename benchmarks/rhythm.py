@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.rhythmic import negatives
 from benchmarks.rhythmic.tables import accuracy, by_confidence, by_style, interval
 from transforms.audio.samples import Float32
-from transforms.features.parameters import metre, onsets, periods, rhythm, tempo
+from transforms.features.rhythm import measuring, metre, onsets, periods, tempo
 
 RATE_HZ = 16_000
 _CLASSES = {4: "duple", 2: "duple", 3: "triple", 6: "compound", 9: "compound", 12: "compound", 5: "five"}
@@ -47,7 +47,7 @@ def class_of(beats: int | None, unit: int | None) -> str:
     return "none" if beats is None else "triple" if (beats, unit) in ((3, 4), (3, 2)) else _CLASSES[beats]
 
 
-def print_metre(truth: list[dict], told: list[rhythm.Rhythm]) -> None:  # type: ignore[type-arg]
+def print_metre(truth: list[dict], told: list[measuring.Rhythm]) -> None:  # type: ignore[type-arg]
     """Accuracy, recall of each class and their mean, and what always saying four would give."""
     right = np.array([class_of(row["beats"], row["unit"]) for row in truth])
     found = np.array([class_of(each.beats_per_bar, each.beat_unit) for each in told])
@@ -85,7 +85,8 @@ def print_cost(samples: Float32, with_librosa: bool) -> None:
     repeated, lags = periods.periodicity(found)
     told = tempo.estimate(repeated, lags)
     print(
-        f"processor time for {len(samples) / RATE_HZ:.0f} s: {cost_ms(lambda: rhythm.measure_rhythm(samples, RATE_HZ))}"
+        f"processor time for {len(samples) / RATE_HZ:.0f} s: "
+        f"{cost_ms(lambda: measuring.measure_rhythm(samples, RATE_HZ))}"
     )
     print("  onsets", cost_ms(lambda: onsets.onsets(samples, RATE_HZ)))
     print("  periods", cost_ms(lambda: periods.periodicity(found)))
@@ -107,7 +108,7 @@ def main() -> None:
         groups["rendered pieces of the real data"] = list(negatives.rendered(flags.dev))
     for name, pieces in groups.items():
         truth = [row for row, _ in pieces]
-        told = [rhythm.measure_rhythm(samples, RATE_HZ) for _, samples in pieces]
+        told = [measuring.measure_rhythm(samples, RATE_HZ) for _, samples in pieces]
         first, second = print_tempo(name, truth, np.array([each.tempo_bpm or np.nan for each in told]))
         print(by_confidence(np.array([each.tempo_confidence or 0.0 for each in told]), first, "tempo"))
         if "beats" in truth[0]:

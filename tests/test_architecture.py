@@ -198,7 +198,7 @@ INTERFACES = {
     "pipelines/launch/": {"submit"},
     "pipelines/": {"Options", "build", "command", "main", "make_options", "run", "stages_of", "summary"},
     "transforms/extraction/child.py": {"main"},
-    "transforms/features/parameters/": {"MULTIPLES", "TABLE", "estimate", "inputs", "names"},
+    "transforms/features/rhythm/": {"MULTIPLES", "TABLE", "estimate", "inputs", "names"},
 }
 """Where a name is one interface that several modules implement, and which names are."""
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from transforms.audio.samples import Float32
-from transforms.features.parameters.network import Network
+from transforms.features.rhythm.network import Network
 
 _BATCH = 32
 

@@ -19,12 +19,12 @@ from benchmarks.rhythmic import negatives
 from benchmarks.rhythmic.descent import Setting, fit
 from benchmarks.rhythmic.tables import accuracy, by_confidence, by_style
 from transforms.audio.samples import Float32
-from transforms.features.parameters import metre, network, rhythm, tempo
-from transforms.features.parameters.onsets import onsets
-from transforms.features.parameters.periods import CELLS_AN_OCTAVE, periodicity
+from transforms.features.rhythm import measuring, metre, network, tempo
+from transforms.features.rhythm.onsets import onsets
+from transforms.features.rhythm.periods import CELLS_AN_OCTAVE, periodicity
 
 PARTS = 4
-ROOM = pathlib.Path(rhythm.__file__).parent
+ROOM = pathlib.Path(measuring.__file__).parent
 _CLASSES = {"4/4": 0, "2/4": 0, "2/2": 0, "3/4": 1, "3/2": 1, "6/8": 2, "9/8": 2, "12/8": 2, "5/4": 3}
 _TEMPO, _METRE = Setting(units=16, epochs=25), Setting(units=8, epochs=60, decay=2e-2)
 _RIGHT = 0.03
@@ -156,7 +156,9 @@ def fit_pulse(rows: Rows, model: network.Network, dev: pathlib.Path | None) -> l
 
 
 def _pulse(rows: Rows, i: int, model: network.Network) -> np.ndarray:
-    return rhythm.pulse_inputs(rows.found[i], rows.periods[i], tempo.estimate(rows.periods[i], rows.lags[i], model).bpm)
+    return measuring.pulse_inputs(
+        rows.found[i], rows.periods[i], tempo.estimate(rows.periods[i], rows.lags[i], model).bpm
+    )
 
 
 def main() -> None:
@@ -197,13 +199,13 @@ def write(rows: Rows, bpm: np.ndarray, of_tempo, of_metre, dev: pathlib.Path | N
     _table("tempo", model.to_table(tempo.names()))
     _table("metre", of_metres.to_table(metre.names()))
     pulse = ", ".join(f"{value:.4f}" for value in fit_pulse(rows, model, dev))
-    (ROOM / "rhythm_weights.py").write_text(
+    (ROOM / "pulse_weights.py").write_text(
         '"""Constants of confidences, written by `benchmarks/rhythmic/fit.py`."""\n\n'
         f"TEMPO_SCALING = ({of_tempo[0]:.4f}, {of_tempo[1]:.4f})\n"
         f"METRE_SCALING = ({of_metre[0]:.4f}, {of_metre[1]:.4f})\n"
         f'"""Slope and shift of Platt\'s scaling, fitted on pieces that the models did not see."""\n\n'
         f"PULSE = ({pulse})\n"
-        '"""Logistic weights of `rhythm.pulse_inputs`."""\n'
+        '"""Logistic weights of `measuring.pulse_inputs`."""\n'
     )
 
 

@@ -12,6 +12,8 @@ import pytest
 from transforms.features.parameters.loudness import Loudness, LoudnessMeter, measure_loudness
 from transforms.features.parameters.loudness_excerpt import TOLERANCE_LU, estimate_loudness
 
+pytestmark = pytest.mark.long
+
 DATA = Path(__file__).parents[2] / "shared/data/dev"
 REAL = [
     "rendered/rd_ef78bae0.ogg",
@@ -47,8 +49,6 @@ def noise(seed: int, seconds: float, rate: int, width: int = 1) -> np.ndarray:
         ([(-26, 20), (-20, 20.1), (-26, 20)], 16_000),  # case 5
     ],
 )
-
-pytestmark = pytest.mark.long
 def test_integrated_loudness_of_conformance_signals(parts: list[tuple[float, float]], rate: int) -> None:
     exact = measure_loudness(tone(parts, rate), rate).loudness_lufs
     assert exact == pytest.approx(-23.0, abs=0.1)

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.audio.samples import Float32
-from transforms.features.parameters import metre, tempo
-from transforms.features.parameters.network import calibrated
-from transforms.features.parameters.onsets import Onsets, onsets
-from transforms.features.parameters.periods import CHANNELS, cell, periodicity
-from transforms.features.parameters.rhythm_weights import METRE_SCALING, PULSE, TEMPO_SCALING
+from transforms.features.rhythm import metre, tempo
+from transforms.features.rhythm.network import calibrated
+from transforms.features.rhythm.onsets import Onsets, onsets
+from transforms.features.rhythm.periods import CHANNELS, cell, periodicity
+from transforms.features.rhythm.pulse_weights import METRE_SCALING, PULSE, TEMPO_SCALING
 
 LEAST_S = 4.0
 """Less than this says nothing about tempo."""

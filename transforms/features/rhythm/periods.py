@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft
 
 from transforms.audio.samples import Float32
-from transforms.features.parameters.onsets import HOP_S, Onsets
+from transforms.features.rhythm.onsets import HOP_S, Onsets
 
 CELLS_AN_OCTAVE = 72
 SHORTEST_S = 0.05

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from transforms.features.parameters import metre, metre_weights, tempo, tempo_weights
-from transforms.features.parameters.network import Network, calibrated, shares
+from transforms.features.rhythm import metre, metre_weights, tempo, tempo_weights
+from transforms.features.rhythm.network import Network, calibrated, shares
 
 
 def network(inputs=5, units=3, scores=2):

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from tests.support.drums import CLICKS, HOUSE, RATE_HZ, ROCK, SIX, WALTZ, pattern
-from transforms.features.parameters.rhythm import Rhythm, measure_rhythm
+from transforms.features.rhythm.measuring import Rhythm, measure_rhythm
 
 pytestmark = pytest.mark.long
 
@@ -201,6 +201,6 @@ def test_long_excerpts_are_cut_to_their_middle():
 
 def test_imports_neither_librosa_nor_scipy_signal():
     names = "librosa", "numba", "scipy.signal"
-    code = f"import sys, transforms.features.parameters.rhythm; print([n for n in {names} if n in sys.modules])"
+    code = f"import sys, transforms.features.rhythm.measuring; print([n for n in {names} if n in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

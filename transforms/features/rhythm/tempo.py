@@ -11,9 +11,9 @@ import functools
 import numpy as np
 
 from transforms.audio.samples import Float32
-from transforms.features.parameters.network import Network, shares
-from transforms.features.parameters.periods import CELLS, CELLS_AN_OCTAVE, CHANNELS, PERIODS_S, cell
-from transforms.features.parameters.tempo_weights import TABLE
+from transforms.features.rhythm.network import Network, shares
+from transforms.features.rhythm.periods import CELLS, CELLS_AN_OCTAVE, CHANNELS, PERIODS_S, cell
+from transforms.features.rhythm.tempo_weights import TABLE
 
 MULTIPLES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4, 6, 8)
 FASTEST_BPM, SLOWEST_BPM = 240, 40

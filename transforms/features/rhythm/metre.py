@@ -5,9 +5,9 @@ import functools
 import numpy as np
 
 from transforms.audio.samples import Float32
-from transforms.features.parameters.metre_weights import TABLE
-from transforms.features.parameters.network import Network, shares
-from transforms.features.parameters.periods import CELLS, CELLS_AN_OCTAVE, CHANNELS, cell
+from transforms.features.rhythm.metre_weights import TABLE
+from transforms.features.rhythm.network import Network, shares
+from transforms.features.rhythm.periods import CELLS, CELLS_AN_OCTAVE, CHANNELS, cell
 
 MULTIPLES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2, 5 / 2, 3, 4, 5, 6, 8, 9, 12)
 SIGNATURES = ((4, 4), (3, 4), (6, 8), (5, 4))
