@@ -25,7 +25,7 @@ def test_sizes_are_those_of_the_files(table, capsys):
     document = json.loads(capsys.readouterr().out)
     stored = sum(path.stat().st_size for path in (table / "data").rglob("*.parquet"))
     first, second, third = document["snapshots"]
-    assert document["bytes"] == stored == first["bytes"] + second["bytes"]
+    assert document["bytes"] == stored == first["bytes"] + second["new_bytes"]
     assert (third["bytes"], third["new_bytes"], third["files"]) == (first["bytes"], 0, 18)
 
 
