@@ -19,7 +19,7 @@ from transforms.table.snapshots import Run
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.outcomes import OUTCOME, PriorOutcomes
+from transforms.tagging.outcomes import PriorOutcomes, completed
 from transforms.tagging.part_files import write_part
 from transforms.tagging.tagger import ids_of
 
@@ -69,10 +69,7 @@ def publish_ready(folder: Path, bundle_url: str, tracks: int, bucket_tracks: int
         own = rows.filter(pa.array(place == bucket))
         columns = [own[f.name].cast(f.type) if f.name in own.column_names else _nulls(f, own) for f in CATALOG]
         outcomes = _part(own["track_id"].to_pylist(), bundle, rng, "1")
-        outcomes = outcomes.append_column(OUTCOME.field("carried"), pa.repeat(False, own.num_rows))
-        for field in OUTCOME:
-            if field.name not in outcomes.column_names:
-                outcomes = outcomes.append_column(field, _nulls(field, own))
+        outcomes = completed(outcomes.append_column("carried", pa.repeat(False, own.num_rows)))
         given = pa.table(columns, schema=CATALOG)
         made = assemble_bucket(given, outcomes, {}, bundle, "run-ready", PublishedRows())
         reports.append(write_bucket(known, bucket, made, "run-ready"))

@@ -12,12 +12,12 @@ from models.bundles.fake import write_fake_bundle
 from models.bundles.tagger_bundle import load_bundle
 from pipelines.cli import main
 from pipelines.synthesis.catalog import make_tracks
+from tests.support.pages import save_files
 from tests.support.published import catalog_rows, publish_table
 from transforms.features.spec import FeatureSpec
 from transforms.taxonomy.hierarchy import Taxonomy
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "guides" / "change-a-taxonomy.md").read_text(encoding="utf-8")
-FILE = re.compile(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
 COMMAND = re.compile(r"```(?:console\n\$|bash\n) ?catalog-tagger (.*?)\n(.*?)```", re.DOTALL)
 EARLIER = ("energetic", "groovy", "aggressive", "warm", "dreamy", "gloomy")
 
@@ -27,8 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The guide's files, a labelled catalog, a bundle with the earlier tags, and a table."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    for name, text in FILE.findall(GUIDE):
-        Path(name).write_text(text, encoding="utf-8")
+    save_files(GUIDE, tmp_path)
     parents = {"groovy": ["mood/energetic"], "aggressive": ["mood/energetic"]}
     tags = [{"id": f"mood/{name}", "parents": parents.get(name, [])} for name in EARLIER]
     before = Taxonomy.from_json({"categories": [{"name": "mood", "kind": "multilabel", "tags": tags}]})

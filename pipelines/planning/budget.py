@@ -1,11 +1,7 @@
 """`tag --max-core-hours`: chooses the tracks that a run extracts. The others are left to later runs."""
 
-import concurrent.futures
 import dataclasses
 import functools
-import hashlib
-import itertools
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.planning.catalog import plan_catalog
+from pipelines.planning.catalog import in_parallel, plan_catalog
 from pipelines.planning.predicate import matching_tracks
 from pipelines.planning.sample import kept_parts, measured_costs
 from pipelines.terminal.errors import UsageError
@@ -24,6 +20,7 @@ from transforms.catalog.problems import FirstProblems
 from transforms.formats.arrow import from_ipc, group_numbers, to_ipc
 from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.storage.scratch import Scratch, open_scratch
+from transforms.table.sampling import track_hashes
 from transforms.table.snapshots import DEFERRED, listed_numbers, read_snapshot
 from transforms.table.versions import TableError
 from transforms.tagging.choice import Budget, ChosenTracks, TrackChoice, record_choice, recorded_choice
@@ -216,18 +213,9 @@ def _waiting_tracks(stages: TagStages, budget: Budget, scratch: Scratch, threads
     matched = _matched_tracks(known, budget, stages.buckets, scratch)
     age_of = _ages(known)
     look = functools.partial(_of_bucket, known, rows, matched, age_of)
-    for bucket, found in _in_parallel(look, rows.numbers(), threads):
+    for bucket, found in in_parallel(look, rows.numbers(), threads):
         waiting.append(bucket, to_ipc(found))
     return waiting
-
-
-def _in_parallel(
-    look: Callable[[int], tuple[int, pa.Table]], numbers: list[int], threads: int
-) -> Iterator[tuple[int, pa.Table]]:
-    left = iter(numbers)
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        while wave := list(itertools.islice(left, 8 * threads)):
-            yield from pool.map(look, wave)
 
 
 def _of_bucket(
@@ -242,12 +230,7 @@ def _of_bucket(
         ages = np.fromiter((NEVER if run is None else age_of.get(run, UNKNOWN_AGE) for run in runs), np.int64)
     for piece in matched.pieces(bucket):
         ages -= _MATCHED * pc.is_in(todo, value_set=piece["track_id"].combine_chunks()).to_numpy(zero_copy_only=False)
-    return bucket, pa.table({"track_id": todo, "age": ages, "hash": _hashes(todo)})
-
-
-def _hashes(track_ids: pa.Array) -> _Integers:
-    digests = (hashlib.sha256(b"budget\0" + track.encode()).digest() for track in track_ids.to_pylist())
-    return np.fromiter((int.from_bytes(digest[:8], "big") >> 1 for digest in digests), np.int64)
+    return bucket, pa.table({"track_id": todo, "age": ages, "hash": track_hashes("budget", todo.to_pylist())})
 
 
 def _matched_tracks(known: PriorOutcomes, budget: Budget, buckets: int, scratch: Scratch) -> GroupedRows:

@@ -5,8 +5,8 @@ import functools
 import hashlib
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,7 +80,8 @@ def plan_catalog(stages: TagStages, *, threads: int, sample: int = 0) -> Catalog
             receipt = Receipt(run_id=None, problem_count=found.count, problems=found.lines)
             raise CatalogProblems(receipt.problem_report("planned"))
         forecast, spent, drawn = Forecast(), 0.0, list[_Drawn]()
-        for one, seconds, some in _in_parallel(stages, rows, threads, sample):
+        plan = functools.partial(_plan, stages, rows, sample)
+        for one, seconds, some in in_parallel(plan, rows.numbers(), threads):
             forecast.add(one)
             spent += seconds
             drawn = heapq.nsmallest(sample, [*drawn, *some], key=lambda entry: entry[0])
@@ -88,17 +89,18 @@ def plan_catalog(stages: TagStages, *, threads: int, sample: int = 0) -> Catalog
 
 
 _Planned = tuple[Forecast, float, list[_Drawn]]
+_Found = TypeVar("_Found")
 
 
-def _in_parallel(stages: TagStages, rows: GroupedRows, threads: int, sample: int) -> Iterator[_Planned]:
-    """Yields what `_plan` returns for each bucket. At most `threads` buckets are in memory."""
-    numbers = iter(rows.numbers())
+def in_parallel(look: Callable[[int], _Found], buckets: Iterable[int], threads: int) -> Iterator[_Found]:
+    """Yields what `look` returns for each bucket. At most `threads` buckets are in memory."""
+    left = iter(buckets)
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        while wave := list(itertools.islice(numbers, 8 * threads)):
-            yield from pool.map(lambda bucket: _plan(stages, rows, bucket, sample), wave)
+        while wave := list(itertools.islice(left, 8 * threads)):
+            yield from pool.map(look, wave)
 
 
-def _plan(stages: TagStages, rows: GroupedRows, bucket: int, sample: int) -> _Planned:
+def _plan(stages: TagStages, rows: GroupedRows, sample: int, bucket: int) -> _Planned:
     own = from_ipc(sorted_bucket(bucket, rows))
     with CoreTime() as core:
         plan = plan_bucket(stages.assemble.known, bucket, own, stages.chunk_tracks)

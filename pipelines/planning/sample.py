@@ -15,7 +15,7 @@ from transforms.formats.parquet import parquet_bytes
 from transforms.schemas.tables import PART
 from transforms.tagging.assembly import assemble_bucket
 from transforms.tagging.costs import UnitCosts
-from transforms.tagging.outcomes import OUTCOME
+from transforms.tagging.outcomes import completed
 from transforms.tagging.part_files import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, EXTRACT_CORE, READ_CORE, SOURCE_BYTES, TRACKS_READ
 from transforms.telemetry.cpu import CoreTime
@@ -81,9 +81,7 @@ def _extracted(settings: EmbedSettings, sample: Sequence[Source]) -> tuple[pa.Ta
 def _assembled(stages: TagStages, rows: pa.Table, parts: pa.Table) -> tuple[float, int]:
     """Core-seconds of the assembly of a track, and bytes that the tracks add to the tables."""
     tagger, publication = stages.assemble.load_tagger(), stages.assemble.publication
-    own = {name: parts[name] for name in PART.names} | {"carried": pa.array([False] * parts.num_rows)}
-    none = {field.name: pa.nulls(parts.num_rows, field.type) for field in OUTCOME if field.name not in own}
-    outcomes = pa.table(own | none).select(OUTCOME.names).cast(OUTCOME)
+    outcomes = completed(parts.select(PART.names).append_column("carried", pa.array([False] * parts.num_rows)))
 
     def assemble(count: int) -> dict[str, pa.Table]:
         own = rows.slice(0, count), outcomes.slice(0, count)

@@ -11,7 +11,7 @@ Each table of the bucket is decided by itself:
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -55,7 +55,7 @@ class Compaction:
         if not 0 <= self.share <= 10:
             raise ValueError(f"compaction share {self.share} is not between 0 and 10")
 
-    def due(self, files: list[DataFile]) -> bool:
+    def due(self, files: Sequence[DataFile]) -> bool:
         """Whether a table's bucket, given by its files in the last snapshot with the base first, is compacted."""
         if not files or not files[0].merged:
             return False
@@ -107,15 +107,12 @@ def done_compaction(compaction: Compaction, parent: SnapshotReader | None, files
     )
 
 
-def _due(compaction: Compaction, parent: SnapshotReader | None) -> Iterator[list[DataFile]]:
+def _due(compaction: Compaction, parent: SnapshotReader | None) -> Iterator[Sequence[DataFile]]:
     """The files of each table's bucket whose compaction is due."""
     if parent is None or not parent.manifest.run.has_levels:
         return
     for name in KEYS:
-        buckets: dict[int, list[DataFile]] = {}
-        for file in parent.live_files(name):
-            buckets.setdefault(file.bucket, []).append(file)
-        yield from (files for files in buckets.values() if compaction.due(files))
+        yield from (files for files in parent.manifest.by_bucket(name).values() if compaction.due(files))
 
 
 class _Version(NamedTuple):
@@ -152,7 +149,7 @@ class LevelWriter(NamedTuple):
         return files
 
     def _version(self, bucket: int, name: str, rows: pa.Table) -> _Version:
-        old = [] if self.parent is None else [f for f in self.parent.live_files(name) if f.bucket == bucket]
+        old = [] if self.parent is None else self.parent.manifest.bucket_files(name, bucket)
         none = no_deletes(name)
         if self.parent is None or not self._stays(name, old):
             return _Version([self.write(bucket, name, rows)], none)
@@ -236,7 +233,7 @@ class LevelWriter(NamedTuple):
                 found = own[BEFORE].combine_chunks().take(pc.index_in(keys, value_set=own[key].combine_chunks()))
             columns[name] = pc.fill_null(found, 0)
         rows = pa.table(columns).cast(DELETES[kind])
-        earlier = [] if self.parent is None else [f for f in self.parent.manifest.files(kind) if f.bucket == bucket]
+        earlier = [] if self.parent is None else self.parent.manifest.bucket_files(kind, bucket)
         if earlier and self.parent is not None and self.parent.rows_of(earlier[0]).equals(rows):
             return earlier
         return [self.write(bucket, kind, rows)]

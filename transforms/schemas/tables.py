@@ -268,6 +268,9 @@ DELETES = {kind: _deletes(*spec) for kind, spec in DELETED_BY.items()}
 KEYS = {name: key for key, tables in DELETED_BY.values() for name in tables}
 """Table -> the column that names the track, artist or album of a row."""
 
+DELETES_OF = {name: kind for kind, (_, tables) in DELETED_BY.items() for name in tables}
+"""Table -> the kind of delete files that take out its rows."""
+
 ROW_SENTENCES = {
     "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
     "Further catalog columns follow under their own names.",

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.formats.hashing import bucket_of
 from transforms.formats.parquet import CheckedFile, open_parquet
-from transforms.schemas.tables import KEYS, TABLES
+from transforms.schemas.tables import DELETES_OF, KEYS, TABLES
 from transforms.table.as_of import moment_of
 from transforms.table.checked import open_published
 from transforms.table.levels import dead_keys, deletes_of, in_order, no_deletes, total_order
@@ -68,7 +68,7 @@ class SnapshotReader:
         Raises:
           TableError: there is no table of this name.
         """
-        self._of(name)
+        self._require(name)
         return [self.url(file) for file in self.manifest.base_files(name)]
 
     def live_files(self, name: str) -> list[DataFile]:
@@ -86,8 +86,8 @@ class SnapshotReader:
           TableError: there is no table of this name.
           storage.StorageError: the delete file is missing, unreadable or damaged.
         """
-        self._of(name)
-        own = [file for file in self.manifest.delete_files(name) if file.bucket == bucket]
+        self._require(name)
+        own = self.manifest.bucket_files(DELETES_OF.get(name, ""), bucket)
         if not own:
             return no_deletes(name)
         with self._parquet(own[0]) as parquet:
@@ -103,10 +103,12 @@ class SnapshotReader:
         groups: dict[int, list[DataFile]] = {}
         for file in self._of(name):
             groups.setdefault(file.order if file.has_deletes else -1, []).append(file)
+        buckets = {file.bucket for file in self._of(name) if file.has_deletes}
+        deletes = {bucket: self.deletes(name, bucket) for bucket in buckets}
         found = []
         for order, files in groups.items():
-            gone = [self.deletes(name, file.bucket) for file in files if file.has_deletes]
-            keys = [pa.table({KEYS[name]: dead_keys(deletes, order)}) for deletes in gone]
+            gone = [deletes[file.bucket] for file in files if file.has_deletes]
+            keys = [pa.table({KEYS[name]: dead_keys(one, order)}) for one in gone]
             none = pa.table({KEYS.get(name, TABLES[name].names[0]): pa.array([], pa.string())})
             found.append(([self.url(file) for file in files], pa.concat_tables([none, *keys])))
         return found
@@ -211,13 +213,9 @@ class SnapshotReader:
 
     def _selected(self, name: str, track_ids: Iterable[str] | None, bucket: int | None) -> Iterator["Selected"]:
         """The files with rows of the given tracks and bucket, and the ids of these tracks, or None."""
-        files = self._of(name)
-        if bucket is not None and not 0 <= bucket < self.buckets:
-            raise TableError(f"{self.root}: no bucket {bucket}; buckets are 0 to {self.buckets - 1}")
+        files = self._of(name) if bucket is None else self._in_bucket(name, bucket)
         wanted = None if track_ids is None else self._by_bucket(name, track_ids)
         for file in files:
-            if bucket is not None and file.bucket != bucket:
-                continue
             if wanted is None:
                 yield file, None
             elif file.bucket in wanted:
@@ -238,8 +236,7 @@ class SnapshotReader:
         """The columns, and those that rows are sorted by."""
         if columns is None:
             return None
-        if isinstance(columns, str):
-            raise TypeError(f"columns={columns!r}: give a list of names")
+        _refuse_text("columns", columns, "names")
         return list(dict.fromkeys([*columns, *(key for key, _ in total_order(name))]))
 
     def _parquet(self, file: DataFile) -> contextlib.AbstractContextManager[CheckedFile]:
@@ -255,13 +252,21 @@ class SnapshotReader:
         return None if parent is None else open_snapshot(self.root, parent)
 
     def _of(self, name: str) -> list[DataFile]:
-        if name not in TABLES:
-            raise TableError(f"{self.root}: no table {name!r}; tables are {', '.join(TABLES)}")
+        self._require(name)
         return self.manifest.files(name)
 
+    def _in_bucket(self, name: str, bucket: int) -> list[DataFile]:
+        self._require(name)
+        if not 0 <= bucket < self.buckets:
+            raise TableError(f"{self.root}: no bucket {bucket}; buckets are 0 to {self.buckets - 1}")
+        return self.manifest.bucket_files(name, bucket)
+
+    def _require(self, name: str) -> None:
+        if name not in TABLES:
+            raise TableError(f"{self.root}: no table {name!r}; tables are {', '.join(TABLES)}")
+
     def _check_columns(self, name: str, schema: pa.Schema, columns: Sequence[str] | None) -> None:
-        if isinstance(columns, str):
-            raise TypeError(f"columns={columns!r}: give a list of names")
+        _refuse_text("columns", columns, "names")
         for column in columns or ():
             if column not in schema.names:
                 raise TableError(
@@ -291,8 +296,7 @@ class SnapshotReader:
     def _by_bucket(self, name: str, track_ids: Iterable[str]) -> Mapping[int, list[str]]:
         """Bucket -> sorted ids of the given tracks that are assigned to it."""
         self._check_columns(name, TABLES[name], [TRACK_ID])
-        if isinstance(track_ids, str):
-            raise TypeError(f"track_ids={track_ids!r}: give a list of ids")
+        _refuse_text("track_ids", track_ids, "ids")
         if isinstance(track_ids, pa.Array | pa.ChunkedArray):
             track_ids = track_ids.to_pylist()
         buckets: dict[int, list[str]] = defaultdict(list)
@@ -327,6 +331,12 @@ class SnapshotReader:
                         batch = batch.filter(pc.invert(pc.is_in(batch[KEYS[file.table]], value_set=dead)))
                     if batch.num_rows:
                         yield batch.select(names).replace_schema_metadata()
+
+
+def _refuse_text(argument: str, value: object, what: str) -> None:
+    """Refuses one text where several are meant: it would be read letter by letter."""
+    if isinstance(value, str):
+        raise TypeError(f"{argument}={value!r}: give a list of {what}")
 
 
 Selected = tuple[DataFile, Sequence[str] | None]

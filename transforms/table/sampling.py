@@ -17,10 +17,15 @@ NO_TRACK = -1
 """Bound of a bucket without a track in the sample."""
 
 
-def sample_hashes(track_ids: Iterable[str]) -> npt.NDArray[np.int64]:
-    """A hash of each id, from 0 to 2^63 - 1, that does not depend on its bucket: int64 [tracks]."""
-    digests = (hashlib.sha256(b"sample\0" + track_id.encode()).digest() for track_id in track_ids)
+def track_hashes(purpose: str, track_ids: Iterable[str]) -> npt.NDArray[np.int64]:
+    """A hash of each id, from 0 to 2^63 - 1, for one purpose; it does not depend on its bucket: int64 [tracks]."""
+    digests = (hashlib.sha256(f"{purpose}\0{track_id}".encode()).digest() for track_id in track_ids)
     return np.fromiter((int.from_bytes(digest[:8], "big") >> 1 for digest in digests), np.int64)
+
+
+def sample_hashes(track_ids: Iterable[str]) -> npt.NDArray[np.int64]:
+    """The hashes that draw samples: int64 [tracks]."""
+    return track_hashes("sample", track_ids)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

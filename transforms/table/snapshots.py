@@ -1,7 +1,8 @@
 """Snapshots: each is a numbered, immutable, complete version of all tables; its commit creates one file."""
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from transforms import storage
@@ -9,8 +10,8 @@ from transforms.formats.hashing import combine, digest
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record
 from transforms.schemas.tables import (
-    DELETED_BY,
     DELETES,
+    DELETES_OF,
     GROUPED_BY,
     MIXED_SCHEMA_VERSION,
     PER_BUCKET,
@@ -257,17 +258,33 @@ class Snapshot:
     created: str
     run: Run
 
+    @functools.cached_property
+    def _buckets(self) -> dict[str, dict[int, list[DataFile]]]:
+        """Table -> bucket -> its files. Made once, because whoever reads a bucket asks for its files."""
+        found: dict[str, dict[int, list[DataFile]]] = {}
+        for file in sorted(self.run.files, key=lambda f: (f.table, f.bucket, f.order, f.path)):
+            found.setdefault(file.table, {}).setdefault(file.bucket, []).append(file)
+        return found
+
+    def by_bucket(self, name: str) -> Mapping[int, Sequence[DataFile]]:
+        """Bucket -> the files of one table in it, the base first. Ascending."""
+        return self._buckets.get(name, {})
+
+    def bucket_files(self, name: str, bucket: int) -> list[DataFile]:
+        """The files of one table in a bucket, the base first."""
+        return list(self.by_bucket(name).get(bucket, ()))
+
     def files(self, name: str) -> list[DataFile]:
         """The files of one table, by bucket, the base of each bucket first."""
-        return sorted((f for f in self.run.files if f.table == name), key=lambda f: (f.bucket, f.order, f.path))
+        return [file for own in self.by_bucket(name).values() for file in own]
 
     def base_files(self, name: str) -> list[DataFile]:
         """The base of each bucket of one table: its rows when the bucket was last compacted."""
-        return list({file.bucket: file for file in reversed(self.files(name))}.values())[::-1]
+        return [own[0] for own in self.by_bucket(name).values()]
 
     def delete_files(self, name: str) -> list[DataFile]:
         """The delete files for one table, by bucket: at most one a bucket."""
-        return self.files(next((kind for kind, (_, tables) in DELETED_BY.items() if name in tables), ""))
+        return self.files(DELETES_OF.get(name, ""))
 
     def rows(self, name: str) -> int:
         """Number of rows of one table."""
@@ -275,8 +292,7 @@ class Snapshot:
 
     def content(self, name: str, bucket: int) -> list[str]:
         """Digests of a table's rows in a bucket: equal for equal rows. Empty if it has no rows there."""
-        own = [file for file in self.files(name) if file.bucket == bucket]
-        return [file.merged or file.content for file in own[:1]]
+        return [file.merged or file.content for file in self.bucket_files(name, bucket)[:1]]
 
     def to_json(self) -> dict[str, Any]:
         """The snapshot as a JSON object."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pyarrow as pa
 
 from transforms import storage
-from transforms.schemas.tables import DELETED_BY, DELETES, KEYS, LATER_COLUMNS, TABLES
+from transforms.schemas.tables import DELETES, DELETES_OF, KEYS, LATER_COLUMNS, TABLES
 from transforms.table.mixture import EVERY, embedding_view, is_mixed_table, refusal_text, split_views
 from transforms.table.plain_lists import live_list, manifest_path
 from transforms.table.reader import SnapshotReader
@@ -229,7 +229,7 @@ def _bigquery_view(name: str, files: Iterable[DataFile], prefix: str, shown: str
     view = f"CREATE OR REPLACE VIEW {prefix}{shown} AS"
     if not any(file.has_deletes for file in files):
         return f"{view}\n{own};"
-    kind = next(kind for kind, (_, tables) in DELETED_BY.items() if name in tables)
+    kind = DELETES_OF[name]
     orders = sorted({(file.order, file.run_id) for file in files if file.has_deletes})
     cases = " ".join(f"WHEN {quoted(run)} THEN {order}" for order, run in orders)
     highest = max(file.order for file in files)
@@ -289,7 +289,7 @@ def _spark_rows(name: str, snapshot: SnapshotReader, files: Iterable[DataFile]) 
     for before, own in _levels(files):
         rows = _spark_read(snapshot, own)
         if before is not None:
-            kind = next(kind for kind, (_, tables) in DELETED_BY.items() if name in tables)
+            kind = DELETES_OF[name]
             rows += f'.join({kind}.where("{name} > {before}"), "{KEYS[name]}", "left_anti")'
         parts.append(rows)
     return parts[0] + "".join(f".unionByName({rows})" for rows in parts[1:])

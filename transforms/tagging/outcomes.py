@@ -310,7 +310,7 @@ def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[
         pairs = zip(part["track_id"].to_pylist(), part["source_version"].to_pylist(), strict=True)
         part = part.filter(pa.array([versions.get(track) == version for track, version in pairs], pa.bool_()))
         part = part.append_column("carried", pa.array([False] * part.num_rows, pa.bool_()))
-        yield name, _completed(part, columns)
+        yield name, completed(part, columns)
 
 
 def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -349,7 +349,7 @@ def _of_parent(
     ledger = ledger.append_column("carried", pa.array([True] * ledger.num_rows, pa.bool_()))
     for name in ("tracks", "embeddings"):
         ledger = _look_up(known, bucket, ledger, name, columns)
-    return _completed(ledger, columns)
+    return completed(ledger, columns)
 
 
 def _postponing(
@@ -383,7 +383,7 @@ def _postponed(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Seque
     for table, carried in ((kept, True), (new, False)):
         for name, value in (("carried", carried), ("postponed", True)):
             table = table.append_column(name, pa.array([value] * table.num_rows, pa.bool_()))
-        both.append(_completed(table, columns))
+        both.append(completed(table, columns))
     return pa.concat_tables(both)
 
 
@@ -406,7 +406,7 @@ def _look_up(known: PriorOutcomes, bucket: int, ledger: pa.Table, name: str, col
     return ledger
 
 
-def _completed(outcomes: pa.Table, columns: Sequence[str]) -> pa.Table:
+def completed(outcomes: pa.Table, columns: Sequence[str] = tuple(OUTCOME.names)) -> pa.Table:
     """These columns of the outcomes; null where a column is missing."""
     for name in columns:
         if name not in outcomes.column_names:

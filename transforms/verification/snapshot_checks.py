@@ -14,7 +14,7 @@ from transforms.formats.hashing import sha256_hex
 from transforms.formats.parquet import SORTED_BY, CheckedFile
 from transforms.iceberg.checks import iceberg_problems
 from transforms.schemas.fusion import declared_schema
-from transforms.schemas.tables import DELETES, GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
+from transforms.schemas.tables import DELETES, DELETES_OF, GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
 from transforms.table.content import has_content
 from transforms.table.layout import snapshot_path
 from transforms.table.reader import SnapshotReader
@@ -111,14 +111,14 @@ def _read_tables(
     """The live rows of the tables in a bucket, and all problems; these tables share a delete file."""
     tables: dict[str, pa.Table] = {}
     deletes, problems, files = None, list[str](), 0
-    for file in (one for one in snapshot.manifest.delete_files(names[0]) if one.bucket == bucket):
+    for file in snapshot.manifest.bucket_files(DELETES_OF[names[0]], bucket):
         files += 1
         deletes, found = read_published(snapshot, file)
         problems += found
         if deletes is not None:
             problems += delete_problems(deletes, file, snapshot.manifest.number, snapshot.buckets)
     for name in names:
-        own = [file for file in snapshot.live_files(name) if file.bucket == bucket]
+        own = snapshot.manifest.bucket_files(name, bucket)
         if len(own) != 1 and not (own and own[0].merged):
             problems.append(f"bucket {bucket}: {len(own)} files of {name} instead of 1")
         pieces = []
