@@ -104,7 +104,7 @@ def planned(
         with open_scratch() as scratch:
             made = choice_of_plan(stages, given, scratch, expectations.units.filled_by(measured), threads)
             plan, budget = plan_catalog(with_choice(stages, made), threads=threads), made.facts.to_json()
-    compaction = planned_compaction(known.compaction, known.snapshot)
+    compaction = planned_compaction(known.compaction, known.files_before)
     estimate = estimated(plan.forecast, units, expectations.bundles, compaction.write_bytes)
     tracks = plan.forecast.actions["extract"]
     facts = {
