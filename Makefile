@@ -6,7 +6,7 @@ EXTRAS := tensorflow,onnx,report,query,xlsx,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn bench docs structure constraints wheel image clean
+.PHONY: help setup demo test test-failed test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn bench docs structure constraints wheel image clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -26,6 +26,9 @@ demo: setup  ## run all commands on a synthetic catalog (or CATALOG=... TAXONOMY
 
 test: setup  ## all tests that CI runs
 	$(PYTEST) -n 2 --dist worksteal -m 'not long'
+
+test-failed: setup  ## the tests that failed in the last run, one after the other
+	$(PYTEST) --last-failed --last-failed-no-failures none -m 'not long'
 
 test-long: setup  ## fuzzing, chaos and scale runs that take long
 	$(PYTEST) -m long --hypothesis-profile=explore -o faulthandler_timeout=7200

@@ -135,12 +135,12 @@ def test_a_command_that_does_not_react_is_ended(tmp_path):
         "import sys, time\n"
         "from pipelines.terminal.signals import end_on_signals\n"
         "end_on_signals()\n"
-        "print('ready', flush=True)\n"
         "while True:\n"
         "    try:\n"
+        "        print('ready', flush=True)\n"
         "        time.sleep(3600)\n"
         "    except KeyboardInterrupt:\n"
-        "        pass\n"
+        "        time.sleep(3600)\n"
     )
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "stuck.py")],
