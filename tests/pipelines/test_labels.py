@@ -154,6 +154,7 @@ def test_a_taxonomy_that_no_tag_fits(tmp_path, capsys):
     assert "no track has a tag of the taxonomy" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_real_jamendo_has_50_artists_a_tag(meta, tmp_path):
     """Its makers kept tags that at least 50 artists carry; 51 drops those with exactly 50."""
     folder = meta / "mtg-jamendo"

@@ -59,6 +59,7 @@ def test_no_broken_file_costs_a_good_one_and_every_id_is_accounted_for(real: Wor
     assert tag(real, table).run.content_hash == snapshot.run.content_hash
 
 
+@pytest.mark.long
 def test_the_whole_story_on_real_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if not (SHARED / "dev" / "manifest.csv").exists():
         pytest.skip("no real recordings beside the repository")

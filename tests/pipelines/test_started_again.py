@@ -63,7 +63,7 @@ def test_a_finished_command_can_be_started_again(
     assert content(tmp_path) == first and answer.splitlines()[-1] in told
 
 
-@pytest.mark.parametrize("name", ["refit", "evaluate", "split"])
+@pytest.mark.parametrize("name", ["refit", pytest.param("evaluate", marks=pytest.mark.long), "split"])
 def test_another_command_never_overwrites_an_output(
     made: World, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,7 @@ def test_the_loser_plans_again_and_publishes(world, tmp_path, overtaken, monkeyp
     assert not list((tmp_path / "table" / "launches").iterdir())
 
 
+@pytest.mark.long
 def test_without_a_deadline_the_loser_gives_up_and_keeps_its_work(world, tmp_path, overtaken, capsys):
     overtaken(tmp_path / "table", 1)
     assert tag_code(world, tmp_path / "table", "--publish-deadline", "0") == 4

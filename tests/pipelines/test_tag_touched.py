@@ -71,6 +71,7 @@ def test_only_files_with_other_bytes_are_decoded(own: World, tmp_path: Path) -> 
     assert all(after[track]["status"] == "carried" for track in tagged if track != tagged[1])
 
 
+@pytest.mark.long
 def test_a_refused_run_keeps_what_it_compared(own: World, tmp_path: Path) -> None:
     """The next run, on the same snapshot, does not read the files again."""
     table = tmp_path / "table"
@@ -83,6 +84,7 @@ def test_a_refused_run_keeps_what_it_compared(own: World, tmp_path: Path) -> Non
     assert second.run.content_hash == first.run.content_hash
 
 
+@pytest.mark.long
 def test_another_trunk_and_a_second_table_decode_touched_files(own: World, tmp_path: Path) -> None:
     one, two, other = tmp_path / "one", tmp_path / "two", other_bundle(own, tmp_path)
     first = tag(own, one)

@@ -145,6 +145,7 @@ def test_trunks_of_one_name_are_fine_tuned_apart(dataset, tmp_path):
     assert not (tmp_path / "checkpoints").exists(), "the bundle is complete"
 
 
+@pytest.mark.long
 def test_a_trunk_that_fine_tuning_bettered_is_published(dataset, tmp_path):
     blind = build(dataset, tmp_path / "blind", epochs=1, learning_rate=1e-9)
     words = ["--trunk", blind.bundle.url, "--fine-tune", "--learning-rate", "0.003", "--epochs", "4", "--train-norms"]

@@ -47,7 +47,9 @@ def scratch_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("buckets", [1, pytest.param(2, marks=pytest.mark.long), BUCKETS])
+@pytest.mark.parametrize(
+    "buckets", [pytest.param(1, marks=pytest.mark.long), pytest.param(2, marks=pytest.mark.long), BUCKETS]
+)
 def test_the_same_content_in_however_many_waves(
     world: World, in_one, table: Path, monkeypatch: pytest.MonkeyPatch, scratch_in: Path, buckets: int
 ) -> None:

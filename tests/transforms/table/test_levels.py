@@ -247,6 +247,7 @@ def copied_table(table, tmp_path) -> str:
     return str(shutil.copytree(table, tmp_path / "table"))
 
 
+@pytest.mark.long
 def test_newer_files_are_merged_when_there_are_many(tmp_path):
     root, rule = str(tmp_path / "table"), Compaction(least_bytes=0, share=10)
     publish_facts(root, START, rule)
