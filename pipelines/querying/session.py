@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,14 +10,18 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.querying.descriptions import description
+from pipelines.querying.failures import named_failures
+from pipelines.querying.notes import Notes
+from pipelines.querying.statements import check_syntax, mentions, split_statements
 from pipelines.querying.time_limit import TimeLimit
-from pipelines.terminal.errors import FAILED, USAGE, CommandFailed
+from pipelines.terminal.errors import USAGE, CommandFailed
 from pipelines.terminal.printing import plain_rows, unique_names
-from transforms.storage import StorageError
-from transforms.table.duckdb_views import NotReadOnly, check_question, connect, other_snapshots, without_texts
+from transforms.table.duckdb_views import check_question, connect, other_snapshots, view_names, without_texts
 from transforms.table.reader import SnapshotReader
 
 _BATCH_ROWS = 10_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,22 +59,41 @@ class Session:
 
     def __init__(self, snapshot: SnapshotReader, limits: QueryLimits) -> None:
         self.snapshot, self.limits = snapshot, limits
+        self._notes = Notes(snapshot)
         self._interrupt: Callable[[], None] = lambda: None
 
     def interrupt(self) -> None:
         """Asks the running query to stop; another thread may call this."""
         self._interrupt()
 
-    @contextlib.contextmanager
-    def ask(self, sql: str) -> Iterator[Reply]:
-        """Starts a query.
+    def statements(self, text: str) -> list[str]:
+        """The queries of a text. None of them is run yet.
 
         Raises:
-          CommandFailed: it is no query, names something that does not exist, or fails.
+          CommandFailed: the text cannot be parsed, has no statement, or one that is no query.
+        """
+        with named_failures():
+            import duckdb
+
+            with duckdb.connect(":memory:") as connection:
+                check_syntax(connection, text)
+                found = split_statements(connection, text)
+                if not found:
+                    raise CommandFailed("the SQL has no statement, only comments or space: add a query", USAGE)
+                for sql in found:
+                    check_question(connection, sql)
+        return found
+
+    @contextlib.contextmanager
+    def ask(self, sql: str) -> Iterator[Reply]:
+        """Starts a query, and warns about what may surprise in its answer.
+
+        Raises:
+          CommandFailed: it is not one query, names something that does not exist, or fails.
         """
         previous, numbers = other_snapshots(sql)
         with contextlib.ExitStack() as opened:
-            with named_failures():
+            with named_failures(lambda: view_names(connection)):
                 memory = self.limits.memory_bytes
                 connection = opened.enter_context(
                     connect(self.snapshot, previous=previous, numbers=numbers, memory_bytes=memory)
@@ -77,7 +101,10 @@ class Session:
                 self._interrupt = connection.interrupt
                 _refuse_call(sql)
                 limit = TimeLimit(self.limits.timeout_s, connection.interrupt)
+                check_syntax(connection, sql)
                 check_question(connection, sql)
+                for note in self._notes.about(mentions(connection, sql)):
+                    _log.warning("%s", note)
                 described = description(connection, self.snapshot, sql)
                 with limit.running():
                     reader = (
@@ -104,42 +131,3 @@ def _batches(reader: pa.RecordBatchReader, schema: pa.Schema, limit: TimeLimit) 
         if batch is None:
             return
         yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-
-
-@contextlib.contextmanager
-def named_failures() -> Iterator[None]:
-    """Turns the errors of a query into one line with an exit code.
-
-    Raises:
-      CommandFailed: DuckDB, Arrow or the storage failed in the block.
-    """
-    try:
-        import duckdb  # an optional dependency: the other commands work without it
-    except ModuleNotFoundError as error:
-        raise CommandFailed(f"{error.name} is not installed: pip install 'catalog-tagger[query]'") from error
-    try:
-        yield
-    except NotReadOnly as error:
-        raise CommandFailed(str(error), USAGE) from error
-    except duckdb.ProgrammingError as error:
-        raise CommandFailed(one_line(error), USAGE) from error
-    except duckdb.OutOfMemoryException as error:
-        raise CommandFailed(_out_of_memory(error), FAILED) from error
-    except (duckdb.Error, pa.ArrowException, OSError, StorageError) as error:
-        # Arrow hands on DuckDB's errors as OSErrors, without their types.
-        text = _out_of_memory(error) if str(error).startswith("Out of Memory") else one_line(error)
-        raise CommandFailed(text, FAILED) from error
-
-
-def one_line(error: Exception) -> str:
-    """DuckDB's message in one line, without the marked excerpt of the SQL and without a traceback of the storage."""
-    text = str(error).split("\n\nLINE ")[0]
-    if text.startswith("Traceback"):
-        text = text.strip().splitlines()[-1]
-    return re.sub(r"\s+", " ", text).strip()
-
-
-def _out_of_memory(error: Exception) -> str:
-    """The first sentence of DuckDB's message, which goes on with settings that are locked here."""
-    first = re.sub(r"\s+", " ", str(error).split("\n")[0]).strip()
-    return f"{first}: raise --memory-limit, let TMPDIR name a disk with more space, or ask for less"

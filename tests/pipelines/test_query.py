@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from pipelines.cli import main
-from pipelines.querying.session import one_line
+from pipelines.querying.failures import one_line
 from tests.support.manifests import edit_manifest
 from tests.support.published import fake_bundle, publish_table
 from transforms.table.layout import snapshot_path
