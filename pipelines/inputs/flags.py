@@ -92,8 +92,8 @@ answer_flags = combined(
     click.option(
         "--safe-csv",
         is_flag=True,
-        help="Write CSV for spreadsheets: text that they would take for a formula gets an apostrophe, and control "
-        "characters are escaped.",
+        help="Write CSV for spreadsheets: text that they would take for a formula gets an apostrophe, control "
+        "characters are escaped, and a byte order mark tells Excel that it is UTF-8.",
     ),
     verbosity_flags,
 )

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -19,7 +19,13 @@ from pipelines.terminal.printing import plain_rows, unique_names
 from transforms.table.duckdb_views import check_question, connect, other_snapshots, view_names, without_texts
 from transforms.table.reader import SnapshotReader
 
+if TYPE_CHECKING:
+    import duckdb
+
 _BATCH_ROWS = 10_000
+
+PLAN_COLUMNS = ["explain_key", "explain_value"]
+"""Columns of the answer to EXPLAIN. The second one is a drawing of several lines."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +55,9 @@ class Reply:
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
 
-    def rows(self) -> Iterator[list[Any]]:
-        """The rows as values that JSON can represent."""
-        return plain_rows(self.batches, self.schema)
+    def rows(self, *, keep_dates: bool = False) -> Iterator[list[Any]]:
+        """The rows as values that JSON can represent, but for dates and times of a column, if they are to be kept."""
+        return plain_rows(self.batches, self.schema, keep_dates=keep_dates)
 
 
 class Session:
@@ -63,8 +69,9 @@ class Session:
         self._interrupt: Callable[[], None] = lambda: None
 
     def interrupt(self) -> None:
-        """Asks the running query to stop; another thread may call this."""
-        self._interrupt()
+        """Asks the running query to stop, if there is one; another thread may call this, repeatedly."""
+        with contextlib.suppress(Exception):  # the connection may be closed at this moment
+            self._interrupt()
 
     def statements(self, text: str) -> list[str]:
         """The queries of a text. None of them is run yet.
@@ -73,7 +80,7 @@ class Session:
           CommandFailed: the text cannot be parsed, has no statement, or one that is no query.
         """
         with named_failures():
-            import duckdb
+            import duckdb  # after the check that it is installed
 
             with duckdb.connect(":memory:") as connection:
                 check_syntax(connection, text)
@@ -112,7 +119,19 @@ class Session:
                     )
             names = unique_names(reader.schema.names)
             schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
-            yield Reply(schema, _batches(reader, schema, limit))
+            try:
+                yield Reply(schema, _batches(reader, schema, limit))
+            finally:
+                _end(reader, connection)
+
+
+def _end(reader: pa.RecordBatchReader, connection: "duckdb.DuckDBPyConnection") -> None:
+    """Ends a query whose rows were not all read. DuckDB's threads read ahead, and must not outlive the connection."""
+    connection.interrupt()
+    with contextlib.suppress(Exception):
+        while next(reader, None) is not None:
+            pass
+    reader.close()
 
 
 def _refuse_call(sql: str) -> None:

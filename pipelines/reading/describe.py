@@ -85,7 +85,7 @@ def source_lines(fusion: dict[str, Any]) -> Iterator[str]:
         [source["name"], source["table"] or "tags of the catalog", *(source[name] for name in columns)]
         for source in fusion["sources"]
     ]
-    yield table_text(["source", "table", *columns], rows, most_rows=len(rows))
+    yield table_text(["source", "table", *columns], rows)
     yield f"{fusion['tracks']} tracks, policy {fusion['policy_id']}"
 
 
@@ -97,7 +97,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         [s["number"], s["created"], *(s["counts"].get(name) for name in counts), s["content_hash"][:16], s["run_id"]]
         for s in snapshots
     ]
-    yield table_text(["snapshot", "created", *counts, "content_hash", "run_id"], rows, most_rows=len(rows))
+    yield table_text(["snapshot", "created", *counts, "content_hash", "run_id"], rows)
     newest = snapshots[-1]
     yield f"\nTables of snapshot {newest['number']}"
     tables = [[name, t["files"], t["rows"], t["bytes"]] for name, t in newest["tables"].items()]

@@ -84,9 +84,7 @@ def _categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
 def _category_lines(categories: list[dict[str, Any]]) -> list[str]:
     if not categories:
         return ["no tags: fit heads on it with `train --trunk`"]
-    return [
-        table_text(["category", "kind", "tags"], [list(row.values()) for row in categories], most_rows=len(categories))
-    ]
+    return [table_text(["category", "kind", "tags"], [list(row.values()) for row in categories])]
 
 
 def _id_lines(ids: dict[str, str]) -> list[str]:

@@ -26,7 +26,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     listed = list(listing(args.table, datetime.datetime.now(datetime.UTC)))
     rows = [_row(facts) for facts in listed]
     total = sum(facts.get("new_bytes", 0) for facts in listed)
-    table = table_text(list(rows[0]), [list(row.values()) for row in rows], most_rows=len(rows))
+    table = table_text(list(rows[0]), [list(row.values()) for row in rows])
     notes = [f"snapshot {row['snapshot']}: {row['note']}" for row in rows if row["note"]]
     return Answer(
         text="\n".join([table, *notes, f"{total:,} bytes in the data files of all snapshots"]),
