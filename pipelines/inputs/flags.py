@@ -50,7 +50,8 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
     except OutputFailed as error:
         if result.all:
             raise
-        print_error(f"{error}; everything else is done")
+        if not error.reader_left:
+            print_error(f"{error}; everything else is done")
     return result.code
 
 
@@ -86,7 +87,7 @@ answer_flags = combined(
         type=click.Choice(["table", "csv", "json"]),
         default="table",
         show_default=True,
-        help="How the answer is written to stdout.",
+        help="How the answer is written to stdout. table: as text for people.",
     ),
     click.option("--json", "format", flag_value="json", help="Short for --format json."),
     click.option(

@@ -20,6 +20,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.visible import printable
 from transforms import storage
+from transforms.formats.counted import counted
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
 from transforms.splits.by_artist import split_of
@@ -85,10 +86,12 @@ def summary(found: dict[str, Any]) -> str:
     lines = [f"{found['tracks']} tracks of {found['artists']} artists, {found['labelled']} with labels"]
     for name, category in found["categories"].items():
         conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
-        lines.append(f"{name}: {category['tags']} tags, known for {category['known']} tracks{conflicts}")
+        lines.append(
+            f"{name}: {counted(category['tags'], 'tag')}, known for {counted(category['known'], 'track')}{conflicts}"
+        )
     if found["dropped"]:
-        lines.append(f"{len(found['dropped'])} tags dropped, with fewer than {found['min_artists']} artists")
+        lines.append(f"{counted(len(found['dropped']), 'tag')} dropped, with fewer than {found['min_artists']} artists")
     if found["unknown_tags"]:
-        lines.append(f"{len(found['unknown_tags'])} tags are not in the taxonomy")
+        lines.append(f"{counted(len(found['unknown_tags']), 'tag')} not in the taxonomy")
     lines += redirected_lines(found["redirected_tags"])
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.inputs.flags import Arguments
-from pipelines.inputs.kinds import kind_of
+from pipelines.inputs.kinds import require_kind
 from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
@@ -20,7 +20,7 @@ from transforms.table.reader import SnapshotReader, open_history
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Returns all snapshots of a table, the newest last; or what a bundle or dataset is."""
-    kind = kind_of(args.table)
+    kind = require_kind(args.table)
     if kind == "bundle":
         return describe_bundle(args.table)
     if kind == "dataset":

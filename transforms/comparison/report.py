@@ -72,6 +72,12 @@ def churn(counts: Mapping[str, int]) -> float | None:
     return moved / (moved + counts["kept"]) if moved + counts["kept"] else None
 
 
+_TRACK_ROWS = """A changed track differs in at least one of these: `source` (another audio file), `outcome` (another \
+status or reason), \
+`metadata` (other values in `tracks`), `tags` (tags gained or lost) and `scores` (a score that moved by more \
+than rounding). Of the tracks with the same audio, `retagged` ones have other tags or scores."""
+
+
 def to_text(found: Mapping[str, Any]) -> str:
     """The comparison in Markdown: snapshots, tracks, categories, and the tags that changed most."""
     parts = [
@@ -79,6 +85,7 @@ def to_text(found: Mapping[str, Any]) -> str:
         "\n".join(_facts(found)),
         "## Tracks",
         _table(("tracks", "number"), [(name, number) for name, number in found["tracks"].items()]),
+        _TRACK_ROWS,
         "## Outcomes",
         _table(("before", "after", "tracks"), [tuple(row.values()) for row in found["outcomes"]]),
         "## Categories",
