@@ -45,6 +45,16 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
     """
     form = answer_form(flags)
     result = body(Arguments(**flags), list(click.get_current_context().args))
+    write_answer(result, form)
+    return result.code
+
+
+def write_answer(result: Answer, form: str) -> None:
+    """Writes an answer. If the command also did something else, that stdout cannot be written does not fail it.
+
+    Raises:
+      OutputFailed: stdout cannot be written, and the command does nothing else.
+    """
     try:
         result.write(form)
     except OutputFailed as error:
@@ -52,7 +62,6 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
             raise
         if not error.reader_left:
             print_error(f"{error}; everything else is done")
-    return result.code
 
 
 def answer_form(flags: dict[str, Any]) -> str:

@@ -70,7 +70,8 @@ def _wide(args: Arguments) -> Answer:
         write_file(target, reply)
     rows = _rows(snapshot)
     lines = [
-        f"{args.output}: {counted(rows, 'row')}, {counted(len(columns.metadata), 'column')} of tracks, {len(columns.tags)} of tags"
+        f"{args.output}: {counted(rows, 'row')}, {counted(len(columns.metadata), 'column')} of tracks, "
+        f"{len(columns.tags)} of tags"
     ]
     lines += [f"{name} is the column {new}: the name was taken" for name, new in columns.renamed.items()]
     document = {"output": args.output, "rows": rows, "tags": len(columns.tags), "renamed": columns.renamed}

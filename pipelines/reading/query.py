@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import sys
 
-from pipelines.inputs.flags import Arguments
+from pipelines.inputs.flags import Arguments, write_answer
 from pipelines.inputs.table import chosen_snapshot
 from pipelines.querying.output_files import checked_target, write_file
 from pipelines.querying.questions import chosen_question, questions
@@ -90,7 +90,7 @@ def _write(session: Session, statements: list[str], args: Arguments, form: str, 
         rows = write_file(target, reply)
     text = f"{args.output}: {counted(rows, 'row')}, {counted(columns, 'column')}"
     document = {"output": args.output, "rows": rows, "columns": columns}
-    Answer(text=text, document=document).write("table")
+    write_answer(Answer(text=text, document=document), "table")
     return DONE
 
 

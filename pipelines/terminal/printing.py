@@ -146,7 +146,8 @@ def write_table(
             count += 1
         out.write(f"({counted(count, 'row')})\n")
         return 0
-    shown, left_out = [], 0
+    shown: list[Sequence[Any]] = []
+    left_out = 0
     for row in rows:
         if len(shown) < TERMINAL_ROWS:
             shown.append(row)

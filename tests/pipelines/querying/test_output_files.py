@@ -68,7 +68,8 @@ def test_dates_are_date_cells_of_a_workbook(table, tmp_path):
     path = tmp_path / "a.xlsx"
     sql = """SELECT DATE '2026-01-31' AS day, TIMESTAMPTZ '2026-01-31 01:00:00+01' AS zone,
       TIMESTAMP '2026-01-31' AS at, TIMESTAMP '2026-01-31 01:02:03.004' AS exact,
-      TIMESTAMP '2026-01-31 01:02:03.000004' AS finer, DATE '1899-12-31' AS early, TIME '01:02:03' AS time, NULL::DATE AS nothing"""
+      TIMESTAMP '2026-01-31 01:02:03.000004' AS finer, DATE '1899-12-31' AS early,
+      TIME '01:02:03' AS time, NULL::DATE AS nothing"""
     assert main(["query", table, sql, "--output", str(path)]) == 0
     _, row = openpyxl.load_workbook(path).active.iter_rows()
     day = datetime.datetime(2026, 1, 31)

@@ -83,7 +83,7 @@ def test_show_tables(table, capsys):
         rows = ask(table, capsys, sql)
         assert {row["table"]: row["rows"] for row in rows} == {
             "tracks": 12, "track_tags": 12 * 33, "embeddings": 12, "ledger": 14, "taxonomy": 33,
-            "artist_tags": 4 * 33, "album_tags": 8 * 33,
+            "artist_tags": 4 * 33, "album_tags": 8 * 33, "tag_ids": 33, "previous_..., snapshot_N_...": None,
         }  # fmt: skip
         assert all(row["description"].endswith(".") for row in rows)
     assert ask(table, capsys, "SHOW TABLES", "--snapshot", "1")[0]["rows"] == 6
@@ -101,6 +101,16 @@ def test_describe_has_the_sentences(table, capsys, name, prefix):
         row["column"]: (row["type"], row["description"]) for row in rows if row["column"] not in TABLES[name].names
     }
     assert further == ({"bpm": ("INTEGER", "Column of the catalog.")} if name == "tracks" else {})
+
+
+def test_describe_tag_ids(table, capsys):
+    for view in ("tag_ids", "previous_tag_ids", "snapshot_1_tag_ids"):
+        rows = ask(table, capsys, f"DESCRIBE {view}")
+        assert [(row["column"], row["type"], row["null"]) for row in rows] == [
+            ("id", "VARCHAR", "no"),
+            ("tag", "VARCHAR", "no"),
+        ]
+        assert rows[0]["description"].startswith("An id of a tag: its own, an alias, or an earlier id.")
 
 
 def test_describe_of_a_query_is_duckdbs(table, capsys):
