@@ -20,9 +20,9 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.visible import printable
 from transforms import storage
-from transforms.formats.counted import counted
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
+from transforms.formats.quantities import quantity
 from transforms.splits.by_artist import split_of
 from transforms.splits.report import artists_of, label_table, overview, to_markdown
 from transforms.splits.survey import CatalogLabels, read_labels
@@ -87,11 +87,13 @@ def summary(found: dict[str, Any]) -> str:
     for name, category in found["categories"].items():
         conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
         lines.append(
-            f"{name}: {counted(category['tags'], 'tag')}, known for {counted(category['known'], 'track')}{conflicts}"
+            f"{name}: {quantity(category['tags'], 'tag')}, known for {quantity(category['known'], 'track')}{conflicts}"
         )
     if found["dropped"]:
-        lines.append(f"{counted(len(found['dropped']), 'tag')} dropped, with fewer than {found['min_artists']} artists")
+        lines.append(
+            f"{quantity(len(found['dropped']), 'tag')} dropped, with fewer than {found['min_artists']} artists"
+        )
     if found["unknown_tags"]:
-        lines.append(f"{counted(len(found['unknown_tags']), 'tag')} not in the taxonomy")
+        lines.append(f"{quantity(len(found['unknown_tags']), 'tag')} not in the taxonomy")
     lines += redirected_lines(found["redirected_tags"])
     return "\n".join(lines)

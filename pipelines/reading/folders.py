@@ -7,7 +7,7 @@ from models.bundles.trunk_bundle import TrunkBundle, load_trunks, read_manifest_
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.dataset.manifest import read_manifest
-from transforms.formats.counted import counted
+from transforms.formats.quantities import quantity
 from transforms.splits.by_artist import SPLITS
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -69,7 +69,7 @@ def describe_dataset(url: str) -> Answer:
         "categories": categories,
     }
     lines = [
-        f"dataset {url}: {counted(len(manifest.shards), 'shard')}, {document['bytes']} bytes",
+        f"dataset {url}: {quantity(len(manifest.shards), 'shard')}, {document['bytes']} bytes",
         "tracks: " + ", ".join(f"{name} {count}" for name, count in manifest.counts.items()),
         "examples: " + ", ".join(f"{name} {manifest.splits.get(name, 0)}" for name in SPLITS),
         *_category_lines(categories),

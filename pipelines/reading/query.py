@@ -20,7 +20,7 @@ from pipelines.terminal.printing import write_json, write_table
 from pipelines.terminal.standard_output import standard_output
 from pipelines.terminal.tables.layout import IN_SHELL, ON_COMMAND_LINE, Hints
 from pipelines.terminal.visible import printable
-from transforms.formats.counted import counted
+from transforms.formats.quantities import quantity
 from transforms.table.mixture import mixture_text
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def _write(session: Session, statements: list[str], args: Arguments, form: str, 
     with session.ask(statements[0]) as reply:
         columns = len(reply.schema)
         rows = write_file(target, reply)
-    text = f"{args.output}: {counted(rows, 'row')}, {counted(columns, 'column')}"
+    text = f"{args.output}: {quantity(rows, 'row')}, {quantity(columns, 'column')}"
     document = {"output": args.output, "rows": rows, "columns": columns}
     write_answer(Answer(text=text, document=document), "table")
     return DONE
@@ -107,4 +107,4 @@ def _print(reply: Reply, form: str, hints: Hints = ON_COMMAND_LINE, *, is_first:
         else:
             write_csv(out, names, rows, safe=form == "safe-csv", is_first=is_first)
     if left_out:
-        print_problems([f"{counted(left_out, 'row')} left out: {hints.rows}"])
+        print_problems([f"{quantity(left_out, 'row')} left out: {hints.rows}"])

@@ -12,7 +12,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED
 from pipelines.terminal.printing import table_text
-from transforms.formats.counted import counted
+from transforms.formats.quantities import quantity
 from transforms.storage import StorageError
 from transforms.table.mixture import mixture_text
 from transforms.table.reader import open_snapshot, published_numbers
@@ -86,7 +86,9 @@ def _tag_changes(root: str, snapshot: Snapshot) -> dict[str, int]:
     """
     parent = snapshot.run.parent
     try:
-        if parent is None or read_snapshot(root, parent).run.ids.taxonomy_id == snapshot.run.ids.taxonomy_id:
+        if parent is None or snapshot.run.rolled_back_to is not None:
+            return {}
+        if read_snapshot(root, parent).run.ids.taxonomy_id == snapshot.run.ids.taxonomy_id:
             return {}
         before, after = (taxonomy_of_rows(_taxonomy_rows(root, number)) for number in (parent, snapshot.number))
     except (TableError, StorageError, TaxonomyError):
@@ -159,9 +161,9 @@ def _note(facts: _Facts) -> str | None:
         reason = facts["rollback_reason"]
         notes.insert(0, f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else ""))
     if gone := sum(one["tracks"] for one in facts["purged"].values()):
-        notes.append(f"{counted(gone, 'track')} taken out by {', '.join(facts['purged'])}")
+        notes.append(f"{quantity(gone, 'track')} taken out by {', '.join(facts['purged'])}")
     if changes := facts.get("tag_changes"):
-        notes.append(", ".join(f"{counted(count, 'tag')} {fate}" for fate, count in changes.items()))
+        notes.append(", ".join(f"{quantity(count, 'tag')} {fate}" for fate, count in changes.items()))
     if facts["mixture"] is not None:
         notes.append(facts["mixture"])
     return "; ".join(notes) or None

@@ -17,7 +17,7 @@ from pipelines.terminal.errors import DONE, FAILED, UsageError
 from transforms import storage
 from transforms.dataset.manifest import DATASET_FILE, read_manifest
 from transforms.dataset.verification import dataset_problems, dataset_steps
-from transforms.formats.counted import counted
+from transforms.formats.quantities import quantity
 from transforms.iceberg.checks import moved_from
 from transforms.table.reader import SnapshotReader, open_snapshot, published_numbers
 from transforms.table.versions import TableError
@@ -77,13 +77,13 @@ def _checked(snapshot: SnapshotReader) -> tuple[Facts, list[str]]:
 
 def _summary(facts: Facts, problems: list[str]) -> str:
     return (
-        f"snapshot {facts['snapshot']}: {counted(facts['files'], 'file')}, {counted(facts['rows'], 'row')}, "
+        f"snapshot {facts['snapshot']}: {quantity(facts['files'], 'file')}, {quantity(facts['rows'], 'row')}, "
         f"content hash {facts['content_hash']}: {_verdict(problems)}"
     )
 
 
 def _verdict(problems: list[str]) -> str:
-    return counted(len(problems), "problem") if problems else "no problem"
+    return quantity(len(problems), "problem") if problems else "no problem"
 
 
 def _snapshot_answer(facts: Facts, problems: list[str]) -> Answer:
@@ -118,7 +118,7 @@ def _table(root: str) -> Answer:
     rows = [row for facts, problems in found for row in _rows(facts, problems)]
     nobody = dict.fromkeys(found[0][0])
     return Answer(
-        text="\n".join([*lines, f"{counted(len(found), 'snapshot')}: {_verdict(everything)}"]),
+        text="\n".join([*lines, f"{quantity(len(found), 'snapshot')}: {_verdict(everything)}"]),
         document={
             "table": root,
             "snapshots": [{**facts, "problems": problems} for facts, problems in found],
@@ -140,7 +140,7 @@ def _bundle(url: str) -> Answer:
     files = len(read_manifest_of(url)["files"])
     problems = list(bundle_problems(url))
     return _answer(
-        {"bundle": url, "files": files}, problems, f"bundle {url}: {counted(files, 'file')}: {_verdict(problems)}"
+        {"bundle": url, "files": files}, problems, f"bundle {url}: {quantity(files, 'file')}: {_verdict(problems)}"
     )
 
 
@@ -153,6 +153,6 @@ def _dataset(dataset: str) -> Answer:
     return _answer(
         {"dataset": dataset, "shards": shards, "examples": sum(manifest.splits.values())},
         problems,
-        f"dataset {dataset}: {counted(shards, 'shard')}, {counted(sum(manifest.splits.values()), 'example')}: "
+        f"dataset {dataset}: {quantity(shards, 'shard')}, {quantity(sum(manifest.splits.values()), 'example')}: "
         f"{_verdict(problems)}",
     )

@@ -16,8 +16,8 @@ from pipelines.terminal.comma_separated import flat_text
 from pipelines.terminal.standard_output import json_text
 from pipelines.terminal.tables.layout import ON_COMMAND_LINE, Hints, table_lines, whole_lines
 from pipelines.terminal.visible import printable
-from transforms.formats.counted import counted
 from transforms.formats.dates import python_values
+from transforms.formats.quantities import quantity
 
 Convert = Callable[[Any], Any]
 
@@ -144,7 +144,7 @@ def write_table(
         for line in _whole_lines(names, rows):
             out.write(line + "\n")
             count += 1
-        out.write(f"({counted(count, 'row')})\n")
+        out.write(f"({quantity(count, 'row')})\n")
         return 0
     shown: list[Sequence[Any]] = []
     left_out = 0
@@ -154,7 +154,7 @@ def write_table(
         else:
             left_out += 1
     _print_in_colour(out, value_lines(names, shown, shutil.get_terminal_size().columns, hints))
-    total = counted(len(shown) + left_out, "row")
+    total = quantity(len(shown) + left_out, "row")
     out.write(f"({len(shown)} of {total})\n" if left_out else f"({total})\n")
     return left_out
 
@@ -213,4 +213,4 @@ def table_text(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         lines = value_lines(names, rows, shutil.get_terminal_size().columns)
     else:
         lines = _whole_lines(names, rows)
-    return "\n".join([*lines, f"({counted(len(rows), 'row')})"])
+    return "\n".join([*lines, f"({quantity(len(rows), 'row')})"])

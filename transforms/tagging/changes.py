@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transforms.formats.counted import counted
+from transforms.formats.quantities import quantity
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import Ids
 from transforms.tagging.assembly import PublishedRows
@@ -68,7 +68,7 @@ class TableChanges:
             (self.redefined, " with another category, kind, name or parents"),
             (self.thresholds, " with another threshold"),
         )
-        found = [f"{counted(len(names), 'tag')}{meaning} ({_some(names)})" for names, meaning in kinds if names]
+        found = [f"{quantity(len(names), 'tag')}{meaning} ({_some(names)})" for names, meaning in kinds if names]
         if self._differs("feature_id"):
             found.append(f"other features: all {self.tracks} tracks are read again")
         elif self._differs("embedding_id"):

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from transforms.formats.counted import counted
+from transforms.formats.quantities import quantity
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -121,7 +121,7 @@ class TaxonomyChanges:
             (self.fates.removed, "tag", " removed"),
             (labels, "tag", " with another display name"),
         )
-        found = [f"{counted(len(names), noun)}{what}: {_listed(names)}" for names, noun, what in kinds if names]
+        found = [f"{quantity(len(names), noun)}{what}: {_listed(names)}" for names, noun, what in kinds if names]
         if not found:
             same = self.before == self.after
             found = ["no difference" if same else "no tag differs: order, aliases, redirects or rules do"]

@@ -64,7 +64,8 @@ def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
     """
     tags, taxonomy = _taxonomy(snapshot)
     yield taxonomy
-    counts, groups, unread = Counter[str](), GroupCounts(snapshot.manifest.run), set[str]()
+    counts, groups = Counter[str](), GroupCounts(snapshot.manifest.run)
+    unread = set() if tags else set(GROUPED_BY)
     for bucket in _buckets(snapshot):
         step, tables = _read_bucket(snapshot, bucket)
         unread |= set(PER_BUCKET) - set(tables)

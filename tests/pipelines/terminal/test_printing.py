@@ -104,7 +104,7 @@ def test_a_pipe_gets_every_row_while_they_are_read():
 
     assert write_table(out, ["n", "text"], rows()) == 0
     lines = out.getvalue().splitlines()
-    assert len(lines) == 5003 and lines[-1] == "(5000 rows)" and most <= 1001
+    assert len(lines) == 5003 and lines[-1] == "(5,000 rows)" and most <= 1001
     assert lines[0] == "  n  text" and lines[2] == "  0  xxxxx" and lines[4002] == "4000  " + "x" * 50
 
 

@@ -226,5 +226,5 @@ def test_sentences(case: str) -> None:
 def test_many_names_are_counted() -> None:
     tags = [f"mood/x{i}" for i in range(11)]
     (line,) = [line for line in sentences([BASE], [moods(*BASE["tags"], *tags)]) if "added" in line]
-    assert line.startswith("11 tag added: mood/x0, ") and line.endswith("mood/x7 and 3 more")
+    assert line.startswith("11 tags added: mood/x0, ") and line.endswith("mood/x7 and 3 more")
     assert Counter(line)["/"] == 8
