@@ -63,7 +63,9 @@ COMMANDS = {
     "rollback": Entry("rollback", "Publish the content of an earlier snapshot as the next snapshot."),
     "snapshots": Entry("snapshots", "List the snapshots of a table: age, sizes, gates, rejects and rollbacks."),
     "diff": Entry(
-        "diff", "Compare two snapshots: tracks added, removed and changed, tags gained and lost, shifts of scores."
+        "diff",
+        "Compare two snapshots: tracks added, removed and changed, tags gained and lost, shifts of scores. "
+        "The text is Markdown.",
     ),
     "status": Entry("status", "Show for a monitor how a table is: last run, age, gates, disk, running jobs."),
     "iceberg": Entry("iceberg", "Write Apache Iceberg's metadata of a table again, after the table was moved."),

@@ -22,7 +22,7 @@ from pipelines.terminal.command import Command
 )
 @answer_flags
 def command(**flags: Any) -> int:
-    """Prints a summary of what snapshot B has otherwise than snapshot A; --format table: in Markdown."""
+    """Prints a summary of what snapshot B has otherwise than snapshot A."""
     from pipelines.reading.diff import run
 
     return answer(run, flags)

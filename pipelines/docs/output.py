@@ -63,7 +63,7 @@ SECTIONS = (
     Shown(
         "Questions",
         [
-            'query table "SELECT tag, count(*) AS n FROM track_tags WHERE is_positive GROUP BY tag ORDER BY ALL LIMIT 3"',
+            'query table "SELECT tag, count(*) AS n FROM track_tags WHERE is_positive GROUP BY 1 ORDER BY 1 LIMIT 3"',
             'query table "SHOW TABLES"',
             'query table "DESCRIBE tag_ids"',
             "query table --questions",

@@ -72,10 +72,10 @@ def churn(counts: Mapping[str, int]) -> float | None:
     return moved / (moved + counts["kept"]) if moved + counts["kept"] else None
 
 
-_TRACK_ROWS = """A changed track differs in at least one of these: `source` (another audio file), `outcome` (another \
-status or reason), \
-`metadata` (other values in `tracks`), `tags` (tags gained or lost) and `scores` (a score that moved by more \
-than rounding). Of the tracks with the same audio, `retagged` ones have other tags or scores."""
+_TRACK_ROWS = """A changed track differs in at least one way: `source` (another audio file or other bytes),
+`outcome` (another status or reason), `metadata` (its uri, or other values in `tracks`), `tags` (tags
+gained or lost), `scores` (the score of a tag that both have). `retagged`: tracks that both snapshots
+tagged, with different taggers; their tags and scores may be the same."""
 
 
 def to_text(found: Mapping[str, Any]) -> str:
