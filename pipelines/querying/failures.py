@@ -11,7 +11,7 @@ from pipelines.terminal.errors import FAILED, USAGE, CommandFailed
 from transforms.storage import StorageError
 from transforms.table.duckdb_views import NotReadOnly
 
-_NO_TABLE = re.compile(r'Table with name "?(?P<name>[^\s"]+)"? does not exist!.*', re.DOTALL)
+_NO_TABLE = re.compile(r"Table with name (?P<name>.+?) does not exist!.*", re.DOTALL)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -99,13 +100,15 @@ class Session:
           CommandFailed: it is not one query, names something that does not exist, or fails.
         """
         previous, numbers = other_snapshots(sql)
+        tables: Callable[[], list[str]] = list
         with contextlib.ExitStack() as opened:
-            with named_failures(lambda: view_names(connection)):
+            with named_failures(lambda: tables()):
                 memory = self.limits.memory_bytes
                 connection = opened.enter_context(
                     connect(self.snapshot, previous=previous, numbers=numbers, memory_bytes=memory)
                 )
                 self._interrupt = connection.interrupt
+                tables = functools.partial(view_names, connection)
                 _refuse_call(sql)
                 limit = TimeLimit(self.limits.timeout_s, connection.interrupt)
                 check_syntax(connection, sql)

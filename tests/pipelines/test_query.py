@@ -102,11 +102,14 @@ def test_a_file_has_one_answer(table, capsys, tmp_path):
         ("previous_trakcs", 'did you mean "previous_tracks"?'),
         ("tag_id", 'did you mean "tag_ids"?'),
         ("pg_setings", "SHOW TABLES lists the tables"),
+        ("main.tracs", 'did you mean "tracks"?'),
+        ('"track tags"', 'did you mean "track_tags"?'),
     ],
 )
 def test_only_tables_of_the_snapshot_are_suggested(table, capsys, name, hint):
     code, _, err = ask(capsys, table, f"SELECT * FROM {name}")
-    assert code == 2 and err == f"catalog-tagger: Table with name {name} does not exist: {hint}\n"
+    shown = name.removeprefix("main.").strip('"')
+    assert code == 2 and err == f"catalog-tagger: Table with name {shown} does not exist: {hint}\n"
 
 
 def test_explain_is_a_question(table, capsys):

@@ -122,7 +122,7 @@ def _lines(args: Arguments, imported: Imported, rows: pa.Table, tagged: int, tag
     yield from imported.lines
     joined = f", {quantity(catalog.joined, 'row')} merged into an earlier row of their track" if catalog.joined else ""
     lost = f"{quantity(catalog.lost_count, 'row')} lost{joined}"
-    yield f"{args.output}: {rows.num_rows} tracks, {tagged} with tags, {lost}"
+    yield f"{args.output}: {quantity(rows.num_rows, 'track')}, {tagged} with tags, {lost}"
     if catalog.passed_over.counts:
         yield f"passed over{said.passed_over_text(catalog.passed_over)}"
     yield from said.left_out_lines(catalog.values_left_out)
