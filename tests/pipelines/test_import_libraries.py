@@ -201,7 +201,7 @@ def test_a_folder_is_joined_with_a_table(here, capsys, place):
     assert recorded_roots([output]) == ((os.path.realpath("music"),) if place else ())
     for line in ("1 row matched", "1 file: no row (=1+1.wav)", "1 row: no file (2)", "1 row: no key (3)"):
         assert line in out.splitlines()
-    assert Path(f"{place}c.unmatched.csv").read_text().splitlines() == [
+    assert Path(f"{place}c.unmatched.csv").read_text("utf-8-sig").splitlines() == [
         "side,place,reason,detail",
         'file,\'=1+1.wav,no row,""',
         "row,2,no file,isrc=GBXYZ9900001",
