@@ -164,6 +164,7 @@ _FIXED = (
     (re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{8}\b"), lambda found: "20260131T060000Z-01234567"),
     (re.compile(r"(?:/[\w.-]+)*/tmp[\w.-]*/"), lambda found: "/home/anna/"),
     (re.compile(rf"(?<![\w.-])[\d,]+(?:\.\d+)?(?:e[+-]?\d+)?(?= (?:{_UNITS})\b|ms\b)"), lambda found: "N"),
+    (re.compile(r"(?<![\w.-])\d{4,}(?![\w-])"), lambda found: "N".rjust(len(found[0]))),  # sizes in columns of tables
 )
 """What differs between runs, and what is written for it."""
 
