@@ -81,6 +81,7 @@ docs: setup  ## regenerate the generated documents
 	$(BIN)/python -m pipelines.docs.gates > docs/reference/gates.md
 	$(BIN)/python -m pipelines.docs.formats > docs/reference/formats.md
 	$(BIN)/python -m pipelines.docs.sandbox > docs/reference/sandbox.md
+	$(BIN)/python -m pipelines.docs.output > docs/reference/output.md
 	$(BIN)/python -m pipelines.docs.decisions docs/decisions > docs/decisions/README.md
 	$(BIN)/python -m benchmarks.structure --road > docs/reference/road-of-tag.md
 

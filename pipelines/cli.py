@@ -14,7 +14,7 @@ from typing import NamedTuple
 import click
 
 from pipelines.terminal.command import PROGRAM, CommandGroup, print_page
-from pipelines.terminal.errors import DONE, FAILED, USAGE, CommandFailed, machine_fault, print_error
+from pipelines.terminal.errors import DONE, FAILED, READER_LEFT, USAGE, CommandFailed, machine_fault, print_error
 from pipelines.terminal.old_spellings import new_spelling
 from pipelines.terminal.signals import end_on_signals, end_process, sentence, stop_signal, tells_the_end
 from pipelines.terminal.standard_output import OutputFailed, accept_every_text, open_closed_streams
@@ -63,7 +63,9 @@ COMMANDS = {
     "rollback": Entry("rollback", "Publish the content of an earlier snapshot as the next snapshot."),
     "snapshots": Entry("snapshots", "List the snapshots of a table: age, sizes, gates, rejects and rollbacks."),
     "diff": Entry(
-        "diff", "Compare two snapshots: tracks added, removed and changed, tags gained and lost, shifts of scores."
+        "diff",
+        "Compare two snapshots: tracks added, removed and changed, tags gained and lost, shifts of scores. "
+        "The text is Markdown.",
     ),
     "status": Entry("status", "Show for a monitor how a table is: last run, age, gates, disk, running jobs."),
     "iceberg": Entry("iceberg", "Write Apache Iceberg's metadata of a table again, after the table was moved."),
@@ -181,8 +183,10 @@ def _run(words: Sequence[str]) -> int:
         place = f"; see `{error.ctx.command_path} --help`" if isinstance(error, click.UsageError) and error.ctx else ""
         return _failed(error, " ".join(error.format_message().split()).rstrip(".") + place, USAGE)
     except OutputFailed as error:
-        return FAILED if error.reader_left else _failed(error, str(error), FAILED)
-    except SystemExit as stop:  # click raises this if the reader of stdout has closed it
+        return READER_LEFT if error.reader_left else _failed(error, str(error), FAILED)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # click's way to end if the reader of stdout has left
+            return READER_LEFT
         return stop.code if isinstance(stop.code, int) else FAILED
     except MemoryError:  # what follows needs memory itself
         raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import Arguments, answer_flags, answer_form, force_flag, snapshot_flags
+from pipelines.inputs.flags import Arguments, answer, answer_flags, answer_form, force_flag, snapshot_flags
 from pipelines.inputs.numbers import ByteSize, Number
 from pipelines.terminal.command import Command
 
@@ -16,6 +16,12 @@ from pipelines.terminal.command import Command
 @snapshot_flags
 @click.option("--run", metavar="RUN", help="Query a finished run that is not published, by its id.")
 @click.argument("sql", metavar="[SQL]", required=False)
+@click.option("--questions", is_flag=True, help="List typical questions, which --question answers.")
+@click.option(
+    "--question",
+    metavar="N",
+    help="Answer one of them, by its number or by a few of its words. Its tags and ids are those of `make demo`.",
+)
 @click.option(
     "--output",
     metavar="FILE",
@@ -38,8 +44,10 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Prints the answer; without SQL, opens an interactive shell or reads the SQL from standard input."""
-    from pipelines.reading.query import run
+    from pipelines.reading.query import listed_questions, run
 
+    if flags["questions"]:
+        return answer(listed_questions, flags)
     is_chosen = flags["format"] != "table"
     form = answer_form(flags)
     return run(Arguments(**flags), form, is_chosen=is_chosen)

@@ -23,6 +23,11 @@ from pipelines.terminal.command import Command
     metavar="N",
     help="Also open the tables of snapshot N, under the names snapshot_N_tracks and so on; repeat for more.",
 )
+@click.option(
+    "--previous",
+    is_flag=True,
+    help="Also open the tables of the snapshot before, under the names previous_tracks and so on.",
+)
 @answer_flags
 def command(**flags: Any) -> int:
     """Prints the statements."""

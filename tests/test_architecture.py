@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "pipelines.reading": f"terminal reports inputs querying launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
-    "pipelines.docs": f"pipelines terminal {PURE}",
+    "pipelines.docs": f"pipelines terminal models.bundles {PURE}",
 }
 """Room -> rooms whose modules it may import, by their last names; a room may always import its own modules."""
 

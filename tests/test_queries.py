@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from models.bundles.fake import write_fake_bundle
+from pipelines.querying.questions import questions
 from pipelines.synthesis.catalog import make_tracks, taxonomy
 from tests.support.oracles import ORACLES
 from tests.support.published import fake_bundle, publish_table
@@ -21,11 +22,8 @@ from transforms.table.reader import open_snapshot
 from transforms.table.sql import tag_ids_view
 from transforms.taxonomy.hierarchy import Taxonomy
 
-TEXT = (Path(__file__).parents[1] / "docs" / "queries.sql").read_text(encoding="utf-8")
-QUERIES = {
-    int(match["number"]): match["sql"]
-    for match in re.finditer(r"^-- (?P<number>\d+)\. .+\n(?:--.*\n)*(?P<sql>[^;]+);", TEXT, re.M)
-}
+TEXT = (Path(__file__).parents[1] / "pipelines" / "querying" / "questions.sql").read_text(encoding="utf-8")
+QUERIES = {one.number: one.sql for one in questions()}
 GONE = "instrument/flute"
 
 

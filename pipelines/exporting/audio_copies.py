@@ -49,10 +49,12 @@ class FileTally:
             self.examples[outcome].append(example)
 
     def lines(self) -> list[str]:
-        """The counts as text; the first files of each outcome but success."""
+        """The counts as text; the first files of each outcome but success, and how many are not named."""
         found = [f"{outcome}: {count}" for outcome, count in sorted(self.counts.items())]
         for outcome, examples in sorted(self.examples.items()):
             found += [f"  {outcome}: {example}" for example in examples]
+            if (hidden := self.counts[outcome] - len(examples)) > 0:
+                found.append(f"  {outcome}: and {hidden} more")
         return found
 
 

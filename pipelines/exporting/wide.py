@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from pipelines.querying.session import Reply
-from pipelines.terminal.comma_separated import flat_text
+from pipelines.terminal.comma_separated import BYTE_ORDER_MARK, flat_text
 from pipelines.terminal.printing import plain
 from pipelines.terminal.visible import safe_field
 from transforms.formats.dates import python_values
@@ -128,17 +128,21 @@ def write_wide_csv(path: Path, reply: Reply, metadata: int, *, safe: bool) -> No
       path: the file.
       reply: the rows.
       metadata: the number of columns before the tags.
-      safe: whether text that a spreadsheet would take for a formula gets an apostrophe.
+      safe: whether it is for a spreadsheet: text that it would take for a formula gets an apostrophe, and a byte order
+        mark comes first.
     """
     as_text = [i for i, field in enumerate(reply.schema) if i < metadata and not _is_exact(field.type)]
     fields = [field.with_type(pa.string()) if i in as_text else field for i, field in enumerate(reply.schema)]
     schema = pa.schema([field.with_name(safe_field(field.name) if safe else field.name) for field in fields])
-    with arrow_csv.CSVWriter(path, schema, write_options=arrow_csv.WriteOptions(quoting_style="needed")) as writer:
-        for batch in reply.batches:
-            columns = list(batch.columns)
-            for i in as_text:
-                columns[i] = _texts(columns[i], safe=safe)
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    options = arrow_csv.WriteOptions(quoting_style="needed")
+    with path.open("wb") as out:
+        out.write(BYTE_ORDER_MARK.encode() if safe else b"")
+        with arrow_csv.CSVWriter(out, schema, write_options=options) as writer:
+            for batch in reply.batches:
+                columns = list(batch.columns)
+                for i in as_text:
+                    columns[i] = _texts(columns[i], safe=safe)
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def _is_exact(type_: pa.DataType) -> bool:

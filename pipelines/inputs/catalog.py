@@ -10,6 +10,7 @@ from transforms.catalog.delimited.encoding import OPEN_END
 from transforms.catalog.limits import MOST_ROWS
 from transforms.catalog.problems import CatalogError, ProblemSample, gates_of
 from transforms.catalog.reader import CatalogShard, count_rows, list_shards
+from transforms.formats.quantities import quantity
 from transforms.publishing.gates import RATIO_FIELDS, GateLimits
 from transforms.publishing.gates_file import GatesFile, checked_limit
 from transforms.splits.by_artist import SplitRatios
@@ -139,4 +140,4 @@ def fail_on_problems(found: ProblemSample, done: str) -> None:
     """
     if found.count:
         shown = "\n".join(found.lines)
-        raise CommandFailed(f"{found.count} problems in the catalog, nothing was {done}:\n{shown}")
+        raise CommandFailed(f"{quantity(found.count, 'problem')} in the catalog, nothing was {done}:\n{shown}")

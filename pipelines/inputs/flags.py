@@ -45,13 +45,23 @@ def answer(body: Callable[[Arguments, list[str]], Answer], flags: dict[str, Any]
     """
     form = answer_form(flags)
     result = body(Arguments(**flags), list(click.get_current_context().args))
+    write_answer(result, form)
+    return result.code
+
+
+def write_answer(result: Answer, form: str) -> None:
+    """Writes an answer. If the command also did something else, that stdout cannot be written does not fail it.
+
+    Raises:
+      OutputFailed: stdout cannot be written, and the command does nothing else.
+    """
     try:
         result.write(form)
     except OutputFailed as error:
         if result.all:
             raise
-        print_error(f"{error}; everything else is done")
-    return result.code
+        if not error.reader_left:
+            print_error(f"{error}; everything else is done")
 
 
 def answer_form(flags: dict[str, Any]) -> str:
@@ -86,14 +96,14 @@ answer_flags = combined(
         type=click.Choice(["table", "csv", "json"]),
         default="table",
         show_default=True,
-        help="How the answer is written to stdout.",
+        help="How the answer is written to stdout. table: as text for people.",
     ),
     click.option("--json", "format", flag_value="json", help="Short for --format json."),
     click.option(
         "--safe-csv",
         is_flag=True,
-        help="Write CSV for spreadsheets: text that they would take for a formula gets an apostrophe, and control "
-        "characters are escaped.",
+        help="Write CSV for spreadsheets: text that they would take for a formula gets an apostrophe, control "
+        "characters are escaped, and a byte order mark tells Excel that it is UTF-8.",
     ),
     verbosity_flags,
 )

@@ -19,6 +19,19 @@ def kind_of(url: str) -> str | None:
     return next((kind for name, kind in KIND_FILES.items() if storage.exists(storage.join(url, name))), None)
 
 
+def require_kind(url: str) -> str:
+    """What a folder holds.
+
+    Raises:
+      CommandFailed: it is neither a bundle, a dataset nor a table.
+    """
+    if (kind := kind_of(url)) is None:
+        raise CommandFailed(
+            f"{url} is neither a table, a bundle nor a dataset: it has no table.json, {BUNDLE_FILE} or {DATASET_FILE}"
+        )
+    return kind
+
+
 def check_writes(flag: str, url: str | None, kind: str | None = None) -> None:
     """Refuses an output in a folder of another kind, at any depth.
 

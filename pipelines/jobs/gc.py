@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, CommandFailed, checked
+from transforms.formats.quantities import quantity
 from transforms.maintenance.collection import collect, removals, summed
 from transforms.maintenance.inventory import Inventory, take_inventory
 from transforms.maintenance.leases import Busy, held
@@ -40,7 +41,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 def _answer(args: Arguments, inventory: Inventory, removed: dict[str, dict[str, int]]) -> Answer:
     files, size = (sum(counts[what] for counts in removed.values()) for what in ("files", "bytes"))
     verb = "removed" if args.apply else "can be removed"
-    lines = [f"{kind}: {counts['files']:,} files, {counts['bytes']:,} bytes" for kind, counts in removed.items()]
+    lines = [f"{kind}: {_size(counts['files'], counts['bytes'])}" for kind, counts in removed.items()]
     retained = ", ".join(map(str, sorted(inventory.retained))) or "none"
     end = [] if args.apply else ["nothing was removed: give --apply to remove these files"]
     document: dict[str, Any] = {
@@ -53,7 +54,11 @@ def _answer(args: Arguments, inventory: Inventory, removed: dict[str, dict[str, 
         "bytes": size,
     }
     return Answer(
-        text="\n".join([*lines, f"{files:,} files, {size:,} bytes {verb}; retained snapshots: {retained}", *end]),
+        text="\n".join([*lines, f"{_size(files, size)} {verb}; retained snapshots: {retained}", *end]),
         document=document,
         rows=[{"kind": kind, **counts} for kind, counts in removed.items()],
     )
+
+
+def _size(files: int, size: int) -> str:
+    return f"{quantity(files, 'file')}, {quantity(size, 'byte')}"

@@ -14,6 +14,7 @@ from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from transforms import storage
+from transforms.formats.quantities import quantity
 from transforms.telemetry.phases import passing, phase
 
 
@@ -36,7 +37,10 @@ def run_musicnn(args: Arguments, beam_args: list[str]) -> Answer:
     except PackageError as error:
         raise CommandFailed(str(error)) from error
     rows = [_row(url, bundle) for url, bundle in bundles.items()]
-    lines = [f"bundle {row['bundle']}: {row['tags']} tags, {row['tagger_id']}, {row['embedding_id']}" for row in rows]
+    lines = [
+        f"bundle {row['bundle']}: {quantity(int(row['tags']), 'tag')}, {row['tagger_id']}, {row['embedding_id']}"
+        for row in rows
+    ]
     return Answer(text="\n".join(lines), document={"bundles": rows}, rows=rows)
 
 

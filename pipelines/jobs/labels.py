@@ -22,6 +22,7 @@ from pipelines.terminal.visible import printable
 from transforms import storage
 from transforms.formats.hashing import json_bytes
 from transforms.formats.parquet import parquet_bytes
+from transforms.formats.quantities import quantity
 from transforms.splits.by_artist import split_of
 from transforms.splits.report import artists_of, label_table, overview, to_markdown
 from transforms.splits.survey import CatalogLabels, read_labels
@@ -85,10 +86,14 @@ def summary(found: dict[str, Any]) -> str:
     lines = [f"{found['tracks']} tracks of {found['artists']} artists, {found['labelled']} with labels"]
     for name, category in found["categories"].items():
         conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
-        lines.append(f"{name}: {category['tags']} tags, known for {category['known']} tracks{conflicts}")
+        lines.append(
+            f"{name}: {quantity(category['tags'], 'tag')}, known for {quantity(category['known'], 'track')}{conflicts}"
+        )
     if found["dropped"]:
-        lines.append(f"{len(found['dropped'])} tags dropped, with fewer than {found['min_artists']} artists")
+        lines.append(
+            f"{quantity(len(found['dropped']), 'tag')} dropped, with fewer than {found['min_artists']} artists"
+        )
     if found["unknown_tags"]:
-        lines.append(f"{len(found['unknown_tags'])} tags are not in the taxonomy")
+        lines.append(f"{quantity(len(found['unknown_tags']), 'tag')} not in the taxonomy")
     lines += redirected_lines(found["redirected_tags"])
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from pipelines.terminal.errors import RACE_LOST, CommandFailed, UsageError
 from transforms import storage
 from transforms.catalog.limits import ID_CHARS
 from transforms.dataset.removal import DatasetFindings, find_examples, take_out
+from transforms.formats.quantities import quantity
 from transforms.maintenance.leases import Busy, HeldLease, held
 from transforms.maintenance.takedown import TableFindings, Takedown, find_tracks
 
@@ -109,8 +110,9 @@ def _answer(
     missing = sorted(ids - known)
     lines = [
         f"{len(known)} of {len(ids)} tracks {what}",
-        f"{rows:,} rows in {len(places['snapshots'])} snapshots, {places['data_files']} data files, "
-        f"{places['part_files']} part files and {places['shards']} shards",
+        f"{quantity(rows, 'row')} in {quantity(len(places['snapshots']), 'snapshot')}, "
+        f"{quantity(places['data_files'], 'data file')}, {quantity(places['part_files'], 'part file')} and "
+        f"{quantity(places['shards'], 'shard')}",
         *([f"in no file: {', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}"] if missing else []),
         *([f"receipt: {storage.join(args.table, receipt['receipt'])}"] if receipt else []),
     ]

@@ -91,7 +91,7 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     rows += [["cause", text, forecast.causes[cause]] for cause, text in _CAUSES.items()]
     rows += [["action", text, forecast.actions[action]] for action, text in _ACTIONS.items()]
     rows += [["removed", "not in the catalog any more", tracks["removed"]]]
-    yield table_text(["", "tracks", "number"], rows, most_rows=len(rows))
+    yield table_text(["", "tracks", "number"], rows)
     yield from (f"also embedded for {also['table']}: {also['tracks']} tracks" for also in document["also"])
     yield from _costs(document)
     if (budget := document["budget"]) is not None:

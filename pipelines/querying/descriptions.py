@@ -10,13 +10,15 @@ from transforms.schemas.fusion import declared_schema
 from transforms.schemas.tables import ROW_SENTENCES, TABLES
 from transforms.table.mixture import EVERY, embedding_view, is_mixed_table, refusal_text, taggers_of
 from transforms.table.reader import SnapshotReader
+from transforms.table.sql import TAG_IDS
 
 if TYPE_CHECKING:
     import duckdb
 
 _SHOW = re.compile(r"\s*show\s+tables\s*;?\s*", re.IGNORECASE)
 _DESCRIBE = re.compile(
-    rf"""\s*(?:describe|desc|show)\s+(?:table\s+)?"?(?P<view>(?:previous_|snapshot_[1-9][0-9]*_)?(?P<table>{"|".join(TABLES)}))"?\s*;?\s*""",
+    r"""\s*(?:describe|desc|show)\s+(?:table\s+)?"?(?P<view>(?:previous_|snapshot_[1-9][0-9]*_)?"""
+    rf"""(?P<table>{"|".join([*TABLES, TAG_IDS, EVERY])}|embeddings_\w+))"?\s*;?\s*""",
     re.IGNORECASE,
 )
 
@@ -30,21 +32,46 @@ def description(connection: "duckdb.DuckDBPyConnection", snapshot: SnapshotReade
       duckdb.Error: there is no such table.
     """
     if _SHOW.fullmatch(sql):
-        return _tables(snapshot)
+        return _tables(connection, snapshot)
     found = _DESCRIBE.fullmatch(sql)
-    return _columns(connection, found["view"].lower(), found["table"].lower()) if found else None
+    if not found:
+        return None
+    name = found["table"].lower()
+    is_known = name in TABLES or name == TAG_IDS
+    return _columns(connection, found["view"].lower(), name if is_known else "embeddings")
 
 
-def _tables(snapshot: SnapshotReader) -> pa.Table:
-    found = {name: (snapshot.manifest.rows(name), ROW_SENTENCES[name]) for name in TABLES}
+def _tables(connection: "duckdb.DuckDBPyConnection", snapshot: SnapshotReader) -> pa.Table:
+    found: dict[str, tuple[int | None, str]] = {
+        name: (snapshot.manifest.rows(name), ROW_SENTENCES[name]) for name in TABLES
+    }
     run = snapshot.manifest.run
     if is_mixed_table("embeddings", run):
         found[EVERY] = (found.pop("embeddings")[0], f"All embeddings; {refusal_text(run, '').partition(':')[0]}.")
         for ids, tracks in taggers_of(run):
             rows, _ = found.get(embedding_view(ids.embedding_id), (0, ""))
-            found[embedding_view(ids.embedding_id)] = (rows + tracks, f"Embeddings of {ids.embedding_id}.")
+            found[embedding_view(ids.embedding_id)] = ((rows or 0) + tracks, f"Embeddings of {ids.embedding_id}.")
+    found[TAG_IDS] = (_count(connection, TAG_IDS), _TAG_IDS_ROWS)
+    found[_FAMILIES] = (None, _FAMILIES_SENTENCE)
     counts, sentences = zip(*found.values(), strict=True)
     return pa.table({"table": list(found), "rows": counts, "description": sentences})
+
+
+_TAG_IDS_ROWS = "One row per id of a tag, earlier ids and aliases too: JOIN tag_ids USING (tag), and compare with id."
+_FAMILIES = "previous_..., snapshot_N_..."
+_FAMILIES_SENTENCE = (
+    "The same tables of the snapshot before, and of snapshot N, such as previous_tracks and snapshot_1_tracks."
+)
+
+_TAG_IDS_COLUMNS = {
+    "id": "An id of a tag: its own, an alias, or an earlier id. An earlier id in several rows was split.",
+    "tag": "The tag that has this id today, as in `track_tags` and `taxonomy`.",
+}
+
+
+def _count(connection: "duckdb.DuckDBPyConnection", view: str) -> int:
+    ((count,),) = connection.execute(f"SELECT count(*) FROM {view}").fetchall()
+    return int(count)
 
 
 def _columns(connection: "duckdb.DuckDBPyConnection", view: str, name: str) -> pa.Table:
@@ -60,12 +87,16 @@ def _columns(connection: "duckdb.DuckDBPyConnection", view: str, name: str) -> p
 
 
 def _nullable(name: str, column: str) -> str:
+    if name == TAG_IDS:
+        return "no"
     schema = declared_schema(name, [column])
     return "no" if column in schema.names and not schema.field(column).nullable else "yes"
 
 
 def column_sentences(name: str, columns: Sequence[str]) -> list[str]:
     """The sentence about each of a table's columns; `tracks` has further columns from the catalog."""
+    if name == TAG_IDS:
+        return [_TAG_IDS_COLUMNS[column] for column in columns]
     schema = declared_schema(name, columns)
     return [
         (schema.field(column).metadata or {}).get(b"description", b"").decode()

@@ -23,7 +23,7 @@ class Target:
       url: local path or gs:// URL.
       suffix: `parquet`, `csv` or `xlsx`.
       replace: whether a file of this name is replaced.
-      safe: whether text in CSV that a spreadsheet would take for a formula gets an apostrophe.
+      safe: whether CSV is for a spreadsheet: text that it would take for a formula gets an apostrophe.
     """
 
     url: str
@@ -45,6 +45,9 @@ def checked_target(
         raise UsageError(f"--output={url}: the suffix decides the format: end the name with .{', .'.join(suffixes)}")
     if safe and suffix != "csv":
         raise UsageError(f"--safe-csv: {url} is no CSV file: leave the flag out, or end the name with .csv")
+    parent = Path(url).parent
+    if "://" not in url and not parent.is_dir():
+        raise UsageError(f"--output={url}: there is no folder {parent}: make it first, or name another file")
     if not replace and storage.exists(url):
         raise UsageError(f"--output={url} exists already: choose another name, or give --force to replace it")
     return Target(url, suffix, replace, safe)
@@ -117,7 +120,7 @@ def _write_csv(path: Path, reply: Reply, target: Target) -> None:
 
 
 def _write_workbook(path: Path, reply: Reply, target: Target) -> None:
-    write_workbook(path, reply.schema.names, reply.rows())
+    write_workbook(path, reply.schema.names, reply.rows(keep_dates=True))
 
 
 _WRITERS: dict[str, Callable[[Path, Reply, Target], None]] = {

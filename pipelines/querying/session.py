@@ -2,21 +2,33 @@
 
 import contextlib
 import dataclasses
+import functools
+import logging
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipelines.querying.descriptions import description
+from pipelines.querying.failures import named_failures
+from pipelines.querying.notes import Notes
+from pipelines.querying.statements import check_syntax, mentions, split_statements
 from pipelines.querying.time_limit import TimeLimit
-from pipelines.terminal.errors import FAILED, USAGE, CommandFailed
+from pipelines.terminal.errors import USAGE, CommandFailed
 from pipelines.terminal.printing import plain_rows, unique_names
-from transforms.storage import StorageError
-from transforms.table.duckdb_views import NotReadOnly, check_question, connect, other_snapshots, without_texts
+from transforms.table.duckdb_views import check_question, connect, other_snapshots, view_names, without_texts
 from transforms.table.reader import SnapshotReader
 
+if TYPE_CHECKING:
+    import duckdb
+
 _BATCH_ROWS = 10_000
+
+PLAN_COLUMNS = ["explain_key", "explain_value"]
+"""Columns of the answer to EXPLAIN. The second one is a drawing of several lines."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,9 +56,9 @@ class Reply:
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
 
-    def rows(self) -> Iterator[list[Any]]:
-        """The rows as values that JSON can represent."""
-        return plain_rows(self.batches, self.schema)
+    def rows(self, *, keep_dates: bool = False) -> Iterator[list[Any]]:
+        """The rows as values that JSON can represent, but for dates and times of a column, if they are to be kept."""
+        return plain_rows(self.batches, self.schema, keep_dates=keep_dates)
 
 
 class Session:
@@ -54,30 +66,55 @@ class Session:
 
     def __init__(self, snapshot: SnapshotReader, limits: QueryLimits) -> None:
         self.snapshot, self.limits = snapshot, limits
+        self._notes = Notes(snapshot)
         self._interrupt: Callable[[], None] = lambda: None
 
     def interrupt(self) -> None:
-        """Asks the running query to stop; another thread may call this."""
-        self._interrupt()
+        """Asks the running query to stop, if there is one; another thread may call this, repeatedly."""
+        with contextlib.suppress(Exception):  # the connection may be closed at this moment
+            self._interrupt()
+
+    def statements(self, text: str) -> list[str]:
+        """The queries of a text. None of them is run yet.
+
+        Raises:
+          CommandFailed: the text cannot be parsed, has no statement, or one that is no query.
+        """
+        with named_failures():
+            import duckdb  # after the check that it is installed
+
+            with duckdb.connect(":memory:") as connection:
+                check_syntax(connection, text)
+                found = split_statements(connection, text)
+                if not found:
+                    raise CommandFailed("the SQL has no statement, only comments or space: add a query", USAGE)
+                for sql in found:
+                    check_question(connection, sql)
+        return found
 
     @contextlib.contextmanager
     def ask(self, sql: str) -> Iterator[Reply]:
-        """Starts a query.
+        """Starts a query, and warns about what may surprise in its answer.
 
         Raises:
-          CommandFailed: it is no query, names something that does not exist, or fails.
+          CommandFailed: it is not one query, names something that does not exist, or fails.
         """
         previous, numbers = other_snapshots(sql)
+        tables: Callable[[], list[str]] = list
         with contextlib.ExitStack() as opened:
-            with named_failures():
+            with named_failures(lambda: tables()):
                 memory = self.limits.memory_bytes
                 connection = opened.enter_context(
                     connect(self.snapshot, previous=previous, numbers=numbers, memory_bytes=memory)
                 )
                 self._interrupt = connection.interrupt
+                tables = functools.partial(view_names, connection)
                 _refuse_call(sql)
                 limit = TimeLimit(self.limits.timeout_s, connection.interrupt)
+                check_syntax(connection, sql)
                 check_question(connection, sql)
+                for note in self._notes.about(mentions(connection, sql)):
+                    _log.warning("%s", note)
                 described = description(connection, self.snapshot, sql)
                 with limit.running():
                     reader = (
@@ -85,7 +122,19 @@ class Session:
                     )
             names = unique_names(reader.schema.names)
             schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
-            yield Reply(schema, _batches(reader, schema, limit))
+            try:
+                yield Reply(schema, _batches(reader, schema, limit))
+            finally:
+                _end(reader, connection)
+
+
+def _end(reader: pa.RecordBatchReader, connection: "duckdb.DuckDBPyConnection") -> None:
+    """Ends a query whose rows were not all read. DuckDB's threads read ahead, and must not outlive the connection."""
+    connection.interrupt()
+    with contextlib.suppress(Exception):
+        while next(reader, None) is not None:
+            pass
+    reader.close()
 
 
 def _refuse_call(sql: str) -> None:
@@ -104,42 +153,3 @@ def _batches(reader: pa.RecordBatchReader, schema: pa.Schema, limit: TimeLimit) 
         if batch is None:
             return
         yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-
-
-@contextlib.contextmanager
-def named_failures() -> Iterator[None]:
-    """Turns the errors of a query into one line with an exit code.
-
-    Raises:
-      CommandFailed: DuckDB, Arrow or the storage failed in the block.
-    """
-    try:
-        import duckdb  # an optional dependency: the other commands work without it
-    except ModuleNotFoundError as error:
-        raise CommandFailed(f"{error.name} is not installed: pip install 'catalog-tagger[query]'") from error
-    try:
-        yield
-    except NotReadOnly as error:
-        raise CommandFailed(str(error), USAGE) from error
-    except duckdb.ProgrammingError as error:
-        raise CommandFailed(one_line(error), USAGE) from error
-    except duckdb.OutOfMemoryException as error:
-        raise CommandFailed(_out_of_memory(error), FAILED) from error
-    except (duckdb.Error, pa.ArrowException, OSError, StorageError) as error:
-        # Arrow hands on DuckDB's errors as OSErrors, without their types.
-        text = _out_of_memory(error) if str(error).startswith("Out of Memory") else one_line(error)
-        raise CommandFailed(text, FAILED) from error
-
-
-def one_line(error: Exception) -> str:
-    """DuckDB's message in one line, without the marked excerpt of the SQL and without a traceback of the storage."""
-    text = str(error).split("\n\nLINE ")[0]
-    if text.startswith("Traceback"):
-        text = text.strip().splitlines()[-1]
-    return re.sub(r"\s+", " ", text).strip()
-
-
-def _out_of_memory(error: Exception) -> str:
-    """The first sentence of DuckDB's message, which goes on with settings that are locked here."""
-    first = re.sub(r"\s+", " ", str(error).split("\n")[0]).strip()
-    return f"{first}: raise --memory-limit, let TMPDIR name a disk with more space, or ask for less"

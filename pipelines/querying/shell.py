@@ -89,8 +89,9 @@ def _answer(session: Session, sql: str, show: Callable[[Reply], None]) -> None:
 
     def work() -> None:
         try:
-            with session.ask(sql) as reply:
-                show(reply)
+            for one in session.statements(sql):
+                with session.ask(one) as reply:
+                    show(reply)
         except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
             failed.append(error)
         finally:

@@ -1,5 +1,6 @@
 """Writes rows as an Excel workbook (xlsx). A limit of the format ends the command: nothing is cut."""
 
+import datetime
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,8 +24,9 @@ _OTHERS = "write .parquet or .csv, which have no such limit"
 def write_workbook(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes one sheet with a header, in constant memory.
 
-    Text is never a formula or a link, whatever it begins with. Null is an empty cell; lists and structs are JSON; times
-    are text in ISO format.
+    Text is never a formula or a link, whatever it begins with. Null is an empty cell; lists and structs are JSON.
+    Dates are date cells, in UTC if they have a time zone; those before 1900 or with parts of a millisecond are text in
+    ISO format, as times of the day are.
 
     Raises:
       CommandFailed: XlsxWriter is not installed, or a limit of the format is reached.
@@ -43,6 +45,7 @@ def write_workbook(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any
         sheet = book.add_worksheet("answer")
         sheet.freeze_panes(1, 0)
         bold = book.add_format({"bold": True})
+        dates = {kind: book.add_format({"num_format": form}) for kind, form in _DATE_FORMATS.items()}
         for column, name in enumerate(names):
             sheet.write_string(0, column, _checked(name, name, 0), bold)
         for number, row in enumerate(rows, start=1):
@@ -52,7 +55,10 @@ def write_workbook(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any
                     f"{_OTHERS}, or add a LIMIT"
                 )
             for column, value in enumerate(row):
-                _write_cell(sheet, number, column, value, names[column])
+                if (date := _exact_date(value)) is not None:
+                    sheet.write_datetime(number, column, date, dates[type(value)])
+                else:
+                    _write_cell(sheet, number, column, value, names[column])
         try:
             book.close()
         except xlsxwriter.exceptions.FileCreateError as error:
@@ -67,7 +73,21 @@ def _write_cell(sheet: Any, row: int, column: int, value: Any, name: str) -> Non
     elif isinstance(value, float) or (isinstance(value, int) and abs(value) < _EXACT):
         sheet.write_number(row, column, value)
     else:
-        sheet.write_string(row, column, _checked(flat_text(value), name, row))
+        text = value.isoformat() if isinstance(value, datetime.date) else flat_text(value)
+        sheet.write_string(row, column, _checked(text, name, row))
+
+
+_DATE_FORMATS: dict[type, str] = {datetime.date: "yyyy-mm-dd", datetime.datetime: "yyyy-mm-dd hh:mm:ss.000"}
+
+
+def _exact_date(value: Any) -> datetime.date | None:
+    """A date or time that a cell has exactly, without a time zone; None for other values."""
+    if not isinstance(value, datetime.date) or value.year < 1900:
+        return None
+    if isinstance(value, datetime.datetime):
+        plain = value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+        return None if value.microsecond % 1000 else plain
+    return value
 
 
 def _checked(text: str, name: str, row: int) -> str:

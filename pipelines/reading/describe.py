@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.inputs.flags import Arguments
-from pipelines.inputs.kinds import kind_of
+from pipelines.inputs.kinds import require_kind
 from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
@@ -20,7 +20,7 @@ from transforms.table.reader import SnapshotReader, open_history
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Returns all snapshots of a table, the newest last; or what a bundle or dataset is."""
-    kind = kind_of(args.table)
+    kind = require_kind(args.table)
     if kind == "bundle":
         return describe_bundle(args.table)
     if kind == "dataset":
@@ -85,7 +85,7 @@ def source_lines(fusion: dict[str, Any]) -> Iterator[str]:
         [source["name"], source["table"] or "tags of the catalog", *(source[name] for name in columns)]
         for source in fusion["sources"]
     ]
-    yield table_text(["source", "table", *columns], rows, most_rows=len(rows))
+    yield table_text(["source", "table", *columns], rows)
     yield f"{fusion['tracks']} tracks, policy {fusion['policy_id']}"
 
 
@@ -97,7 +97,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         [s["number"], s["created"], *(s["counts"].get(name) for name in counts), s["content_hash"][:16], s["run_id"]]
         for s in snapshots
     ]
-    yield table_text(["snapshot", "created", *counts, "content_hash", "run_id"], rows, most_rows=len(rows))
+    yield table_text(["snapshot", "created", *counts, "content_hash", "run_id"], rows)
     newest = snapshots[-1]
     yield f"\nTables of snapshot {newest['number']}"
     tables = [[name, t["files"], t["rows"], t["bytes"]] for name, t in newest["tables"].items()]

@@ -7,6 +7,7 @@ from models.bundles.trunk_bundle import TrunkBundle, load_trunks, read_manifest_
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.dataset.manifest import read_manifest
+from transforms.formats.quantities import quantity
 from transforms.splits.by_artist import SPLITS
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -68,7 +69,7 @@ def describe_dataset(url: str) -> Answer:
         "categories": categories,
     }
     lines = [
-        f"dataset {url}: {len(manifest.shards)} shards, {document['bytes']} bytes",
+        f"dataset {url}: {quantity(len(manifest.shards), 'shard')}, {document['bytes']} bytes",
         "tracks: " + ", ".join(f"{name} {count}" for name, count in manifest.counts.items()),
         "examples: " + ", ".join(f"{name} {manifest.splits.get(name, 0)}" for name in SPLITS),
         *_category_lines(categories),
@@ -84,9 +85,7 @@ def _categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
 def _category_lines(categories: list[dict[str, Any]]) -> list[str]:
     if not categories:
         return ["no tags: fit heads on it with `train --trunk`"]
-    return [
-        table_text(["category", "kind", "tags"], [list(row.values()) for row in categories], most_rows=len(categories))
-    ]
+    return [table_text(["category", "kind", "tags"], [list(row.values()) for row in categories])]
 
 
 def _id_lines(ids: dict[str, str]) -> list[str]:

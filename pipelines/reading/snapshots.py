@@ -12,11 +12,15 @@ from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED
 from pipelines.terminal.printing import table_text
+from transforms.formats.quantities import quantity
 from transforms.storage import StorageError
 from transforms.table.mixture import mixture_text
-from transforms.table.reader import published_numbers
+from transforms.table.reader import open_snapshot, published_numbers
 from transforms.table.snapshots import Run, Snapshot, read_snapshot
 from transforms.table.versions import TableError
+from transforms.taxonomy.hierarchy import Taxonomy, TaxonomyError
+from transforms.taxonomy.published_tags import taxonomy_of_rows
+from transforms.taxonomy.versions import fates_of
 
 _Facts = dict[str, Any]
 
@@ -26,7 +30,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     listed = list(listing(args.table, datetime.datetime.now(datetime.UTC)))
     rows = [_row(facts) for facts in listed]
     total = sum(facts.get("new_bytes", 0) for facts in listed)
-    table = table_text(list(rows[0]), [list(row.values()) for row in rows], most_rows=len(rows))
+    table = table_text(list(rows[0]), [list(row.values()) for row in rows])
     notes = [f"snapshot {row['snapshot']}: {row['note']}" for row in rows if row["note"]]
     return Answer(
         text="\n".join([table, *notes, f"{total:,} bytes in the data files of all snapshots"]),
@@ -50,7 +54,7 @@ def listing(root: str, now: datetime.datetime) -> Iterator[_Facts]:
         except (TableError, StorageError) as error:
             yield {"number": number, "problem": str(error)}
             continue
-        yield {**_facts(snapshot, now), **_sizes(snapshot.run, seen)}
+        yield {**_facts(snapshot, now), **_sizes(snapshot.run, seen), "tag_changes": _tag_changes(root, snapshot)}
 
 
 def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
@@ -73,6 +77,35 @@ def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
         "earlier": [dataclasses.asdict(one) for one in run.earlier],
         "mixture": mixture_text(run),
     }
+
+
+def _tag_changes(root: str, snapshot: Snapshot) -> dict[str, int]:
+    """What became of the tags of the parent: numbers of renamed, merged and split tags, and so on, without zeros.
+
+    Two small files are read, if the taxonomy is another one. Nothing is said if one of them cannot be read.
+    """
+    parent = snapshot.run.parent
+    try:
+        if parent is None or snapshot.run.rolled_back_to is not None:
+            return {}
+        if read_snapshot(root, parent).run.ids.taxonomy_id == snapshot.run.ids.taxonomy_id:
+            return {}
+        before, after = (taxonomy_of_rows(_taxonomy_rows(root, number)) for number in (parent, snapshot.number))
+    except (TableError, StorageError, TaxonomyError):
+        return {}
+    fates = {name: len(value) for name, value in fates_of(before.index, after)._asdict().items()}
+    fates["added"] = len(_new_tags(after, set(before.index)))
+    return {name: count for name, count in fates.items() if count}
+
+
+def _new_tags(taxonomy: Taxonomy, old: set[str]) -> list[str]:
+    """Tags that had none of their ids before."""
+    return [tag for tag in taxonomy.index if tag not in old and not old.intersection(taxonomy.other_ids[tag])]
+
+
+def _taxonomy_rows(root: str, number: int) -> list[_Facts]:
+    rows: list[_Facts] = open_snapshot(root, number).scan("taxonomy").to_pylist()
+    return rows
 
 
 def _sizes(run: Run, seen: set[str]) -> _Facts:
@@ -128,7 +161,9 @@ def _note(facts: _Facts) -> str | None:
         reason = facts["rollback_reason"]
         notes.insert(0, f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else ""))
     if gone := sum(one["tracks"] for one in facts["purged"].values()):
-        notes.append(f"{gone} tracks taken out by {', '.join(facts['purged'])}")
+        notes.append(f"{quantity(gone, 'track')} taken out by {', '.join(facts['purged'])}")
+    if changes := facts.get("tag_changes"):
+        notes.append(", ".join(f"{quantity(count, 'tag')} {fate}" for fate, count in changes.items()))
     if facts["mixture"] is not None:
         notes.append(facts["mixture"])
     return "; ".join(notes) or None

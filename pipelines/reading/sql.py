@@ -7,7 +7,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.table import chosen_snapshot
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError
-from transforms.table.reader import open_snapshot
+from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.sql import SQL_ENGINES
 
 
@@ -15,6 +15,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Returns the statements."""
     snapshot = chosen_snapshot(args)
     others = [(f"snapshot_{number}_", open_snapshot(args.table, number)) for number in args.also_snapshot]
+    if args.previous:
+        others.append(("previous_", _before(snapshot)))
     opened = [("", snapshot), *others]
     try:
         statements = "".join(SQL_ENGINES[args.engine](reader, prefix) for prefix, reader in opened)
@@ -26,3 +28,11 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         document={"engine": args.engine, "snapshot": snapshot.manifest.number, "statements": statements},
         all=True,
     )
+
+
+def _before(snapshot: SnapshotReader) -> SnapshotReader:
+    found = snapshot.previous()
+    if found is None:
+        number = snapshot.manifest.number
+        raise UsageError(f"--previous: there is no snapshot before snapshot {number}: leave the flag out")
+    return found

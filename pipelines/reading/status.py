@@ -12,6 +12,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.reading.snapshots import age_text
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, OVERDUE
+from transforms.formats.quantities import quantity
 from transforms.maintenance.condition import condition_of
 from transforms.table.snapshots import POSTPONED
 
@@ -69,7 +70,7 @@ def _lines(facts: _Facts) -> Iterator[str]:
         problem = f": {launch['problem']}" if launch["problem"] else ""
         yield f"last launch without a snapshot: {launch['state']}, {launch['when']}{problem}"
     for kind, size in facts["disk"].items():
-        yield f"{kind}: {size['files']:,} files, {size['bytes']:,} bytes"
+        yield f"{kind}: {quantity(size['files'], 'file')}, {quantity(size['bytes'], 'byte')}"
     for lease in facts["leases"]:
         state = "running" if lease["live"] else "no heartbeat, it was killed"
         yield f"{lease['job']} on {lease['host']} since {lease['started']}: {state}"

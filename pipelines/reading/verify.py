@@ -10,12 +10,14 @@ from typing import Any
 from models.bundles.trunk_bundle import BUNDLE_FILE, read_manifest_of
 from models.trunks.verification import bundle_problems
 from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import require_kind
 from pipelines.inputs.table import chosen_snapshot
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED, UsageError
 from transforms import storage
 from transforms.dataset.manifest import DATASET_FILE, read_manifest
 from transforms.dataset.verification import dataset_problems, dataset_steps
+from transforms.formats.quantities import quantity
 from transforms.iceberg.checks import moved_from
 from transforms.table.reader import SnapshotReader, open_snapshot, published_numbers
 from transforms.table.versions import TableError
@@ -36,6 +38,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
             if args.every or args.snapshot is not None or args.as_of is not None:
                 raise UsageError(f"{place} holds {name}: --all, --snapshot and --as-of are for tables")
             return check(place)
+    require_kind(place)
     _tell_moved(place)
     if not args.every:
         return _snapshot_answer(*_checked(chosen_snapshot(args)))
@@ -60,7 +63,7 @@ def _checked(snapshot: SnapshotReader) -> tuple[Facts, list[str]]:
     files = rows = 0
     problems: list[str] = []
     name = f"verifying snapshot {snapshot.manifest.number}"
-    for step in passing(verify(snapshot), name, unit="buckets", total=steps(snapshot)):
+    for step in passing(verify(snapshot), name, unit="steps", total=steps(snapshot)):
         files, rows = files + step.files, rows + step.rows
         problems += step.problems
     manifest = snapshot.manifest
@@ -74,13 +77,13 @@ def _checked(snapshot: SnapshotReader) -> tuple[Facts, list[str]]:
 
 def _summary(facts: Facts, problems: list[str]) -> str:
     return (
-        f"snapshot {facts['snapshot']}: {facts['files']} files, {facts['rows']} rows, "
+        f"snapshot {facts['snapshot']}: {quantity(facts['files'], 'file')}, {quantity(facts['rows'], 'row')}, "
         f"content hash {facts['content_hash']}: {_verdict(problems)}"
     )
 
 
 def _verdict(problems: list[str]) -> str:
-    return f"{len(problems)} problems" if problems else "no problem"
+    return quantity(len(problems), "problem") if problems else "no problem"
 
 
 def _snapshot_answer(facts: Facts, problems: list[str]) -> Answer:
@@ -115,7 +118,7 @@ def _table(root: str) -> Answer:
     rows = [row for facts, problems in found for row in _rows(facts, problems)]
     nobody = dict.fromkeys(found[0][0])
     return Answer(
-        text="\n".join([*lines, f"{len(found)} snapshots: {_verdict(everything)}"]),
+        text="\n".join([*lines, f"{quantity(len(found), 'snapshot')}: {_verdict(everything)}"]),
         document={
             "table": root,
             "snapshots": [{**facts, "problems": problems} for facts, problems in found],
@@ -136,7 +139,9 @@ def _opened(root: str, number: int) -> tuple[Facts, list[str]]:
 def _bundle(url: str) -> Answer:
     files = len(read_manifest_of(url)["files"])
     problems = list(bundle_problems(url))
-    return _answer({"bundle": url, "files": files}, problems, f"bundle {url}: {files} files: {_verdict(problems)}")
+    return _answer(
+        {"bundle": url, "files": files}, problems, f"bundle {url}: {quantity(files, 'file')}: {_verdict(problems)}"
+    )
 
 
 def _dataset(dataset: str) -> Answer:
@@ -148,5 +153,6 @@ def _dataset(dataset: str) -> Answer:
     return _answer(
         {"dataset": dataset, "shards": shards, "examples": sum(manifest.splits.values())},
         problems,
-        f"dataset {dataset}: {shards} shards, {sum(manifest.splits.values())} examples: {_verdict(problems)}",
+        f"dataset {dataset}: {quantity(shards, 'shard')}, {quantity(sum(manifest.splits.values()), 'example')}: "
+        f"{_verdict(problems)}",
     )

@@ -6,8 +6,13 @@ from typing import Any, TextIO
 
 from pipelines.terminal.visible import printable, safe_field
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Begins CSV for spreadsheets: without it, Excel takes UTF-8 for the encoding of the machine."""
 
-def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]], *, safe: bool = False) -> None:
+
+def write_csv(
+    out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]], *, safe: bool = False, is_first: bool = True
+) -> None:
     """Writes CSV (RFC 4180) with a header and Unix line ends.
 
     Null is an empty field, an empty text is `""`, and lists and structs are JSON. The csv module can distinguish null
@@ -17,12 +22,21 @@ def write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]], 
       out: where to write.
       names: names of the columns.
       rows: one value per column.
-      safe: whether text that a spreadsheet would take for a formula gets an apostrophe.
+      safe: whether it is for a spreadsheet: text that it would take for a formula gets an apostrophe, and in UTF-8 a
+        byte order mark comes first, but for a terminal.
+      is_first: whether nothing was written to `out` before.
     """
+    if safe and is_first and is_unicode(out) and not out.isatty():
+        out.write(BYTE_ORDER_MARK)
     shown = safe_field if safe else printable if out.isatty() else str
     out.write(",".join(_field(shown(name)) for name in names) + "\n")
     for row in rows:
         out.write(",".join("" if value is None else _field(_text(value, shown)) for value in row) + "\n")
+
+
+def is_unicode(out: TextIO) -> bool:
+    """Whether a stream is written in UTF-8, as text without an encoding will be."""
+    return (getattr(out, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
 
 
 def _text(value: object, shown: Callable[[str], str]) -> str:

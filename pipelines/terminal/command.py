@@ -14,7 +14,8 @@ PROGRAM = "catalog-tagger"
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate, 4 another job was first, "
-    "5 an import lost too many rows, 6 the newest snapshot is overdue, 130 interrupted, 143 ended by SIGTERM."
+    "5 an import lost too many rows, 6 the newest snapshot is overdue, 130 interrupted, "
+    "141 the reader of the pipe left, 143 ended by SIGTERM."
 )
 
 BEAM_FLAGS = (

@@ -21,6 +21,10 @@ writes to the table; an import lost too many rows; the newest snapshot is too ol
 A command that a signal ended exits with 128 and the signal's number.
 """
 
+READER_LEFT = 141
+"""Exit code of a command that does nothing but print, if the reader of its pipe has left, as `head` does: that of a
+program which SIGPIPE ended. Nothing is printed about it."""
+
 
 class CommandFailed(Exception):
     """Ends the command. The message is printed without a traceback; `code` is the exit code."""

@@ -1,7 +1,7 @@
 """Writes rows as text: JSON, or a table that fits the terminal."""
 
 import datetime
-import io
+import itertools
 import math
 import shutil
 import sys
@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from pipelines.terminal.comma_separated import flat_text
 from pipelines.terminal.standard_output import json_text
-from pipelines.terminal.tables.layout import table_lines
+from pipelines.terminal.tables.layout import ON_COMMAND_LINE, Hints, table_lines, whole_lines
 from pipelines.terminal.visible import printable
 from transforms.formats.dates import python_values
+from transforms.formats.quantities import quantity
 
 Convert = Callable[[Any], Any]
 
@@ -72,13 +73,21 @@ def _scalar(value: object) -> str | float | bool | None:
     return value if isinstance(value, str | int | bool) else str(value)
 
 
-def plain_rows(reader: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[list[Any]]:
-    """Yields rows of values that JSON can represent, batch by batch."""
-    converts = [plain(field.type) for field in schema]
+def plain_rows(reader: Iterable[pa.RecordBatch], schema: pa.Schema, *, keep_dates: bool = False) -> Iterator[list[Any]]:
+    """Yields rows of values that JSON can represent, batch by batch; dates of a column as they are, if asked for."""
+    converts = [_same if keep_dates and _is_date(field.type) else plain(field.type) for field in schema]
     for batch in reader:
         columns = [python_values(_microseconds(column)) for column in batch.columns]
         for row in zip(*columns, strict=True):
             yield [convert(value) for convert, value in zip(converts, row, strict=True)]
+
+
+def _is_date(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_date(type_) or pa.types.is_timestamp(type_))
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _microseconds(column: pa.Array) -> pa.Array:
@@ -115,46 +124,66 @@ def write_table(
     out: TextIO,
     names: Sequence[str],
     rows: Iterable[Sequence[Any]],
-    *,
-    width: int | None = None,
-    most_rows: int = 40,
-) -> None:
-    """Writes a table that fits the terminal, see `tables.layout`; if `out` is none, every cell whole.
+    hints: Hints = ON_COMMAND_LINE,
+) -> int:
+    """Writes a table: on a terminal one that fits, see `tables.layout`, with at most `TERMINAL_ROWS` rows.
 
-    Its last line states how many rows are shown and left out.
+    Elsewhere every row and cell is written whole, while the rows are read. The last line has the number of rows.
 
     Args:
       out: where to write.
       names: names of the columns.
       rows: one value per column.
-      width: characters per line (default: those of the terminal).
-      most_rows: further rows are counted and left out.
+      hints: how to see what does not fit.
+
+    Returns:
+      How many rows were left out.
     """
-    if width is None and out.isatty():
-        width = shutil.get_terminal_size().columns
+    if not out.isatty():
+        count = -2  # header and rule come first
+        for line in _whole_lines(names, rows):
+            out.write(line + "\n")
+            count += 1
+        out.write(f"({quantity(count, 'row')})\n")
+        return 0
     shown: list[Sequence[Any]] = []
     left_out = 0
     for row in rows:
-        if len(shown) < most_rows:
+        if len(shown) < TERMINAL_ROWS:
             shown.append(row)
         else:
             left_out += 1
-    lines = value_lines(names, shown, width)
-    if out.isatty():
-        _print_in_colour(out, lines)
-    else:
-        for line in lines:
-            out.write(line + "\n")
-    if left_out:
-        out.write(f"({len(shown)} of {len(shown) + left_out} rows; {left_out} left out: --format csv prints all)\n")
-    else:
-        out.write(f"({len(shown)} {'row' if len(shown) == 1 else 'rows'})\n")
+    _print_in_colour(out, value_lines(names, shown, shutil.get_terminal_size().columns, hints))
+    total = quantity(len(shown) + left_out, "row")
+    out.write(f"({len(shown)} of {total})\n" if left_out else f"({total})\n")
+    return left_out
 
 
-def value_lines(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None) -> Iterator[str]:
+TERMINAL_ROWS = 40
+"""Most rows of a table on a terminal."""
+
+_FIRST_ROWS = 1000
+"""Rows that decide how wide the columns of a table are that is written while it is read."""
+
+
+def _whole_lines(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    rest = iter(rows)
+    first = list(itertools.islice(rest, _FIRST_ROWS))
+    cells = [[_cell(value) for value in row] for row in first]
+    later = ([_cell(value) for value in row] for row in rest)
+    return whole_lines([_cell(name) for name in names], cells, _numeric(names, first), later)
+
+
+def value_lines(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], width: int, hints: Hints = ON_COMMAND_LINE
+) -> Iterator[str]:
     """Yields the lines of a table of values, see `table_lines`."""
-    numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(names))]
-    return table_lines([_cell(name) for name in names], [[_cell(v) for v in row] for row in rows], numeric, width)
+    cells = [[_cell(value) for value in row] for row in rows]
+    return table_lines([_cell(name) for name in names], cells, _numeric(names, rows), width, hints)
+
+
+def _numeric(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bool]:
+    return [_is_numeric([row[i] for row in rows]) for i in range(len(names))]
 
 
 def _is_numeric(values: Iterable[object]) -> bool:
@@ -178,10 +207,10 @@ def _print_in_colour(out: TextIO, lines: Iterator[str]) -> None:
 _NO_WRAP = 1_000_000
 
 
-def table_text(names: Sequence[str], rows: Iterable[Sequence[Any]], *, most_rows: int = 40) -> str:
-    """Returns the text that `write_table` writes to stdout."""
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if is_terminal else None
-    out = io.StringIO()
-    write_table(out, names, rows, width=width, most_rows=most_rows)
-    return out.getvalue().rstrip("\n")
+def table_text(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table with all rows, which fits the terminal if stdout is one, and with their number."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        lines = value_lines(names, rows, shutil.get_terminal_size().columns)
+    else:
+        lines = _whole_lines(names, rows)
+    return "\n".join([*lines, f"({quantity(len(rows), 'row')})"])

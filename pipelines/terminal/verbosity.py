@@ -80,7 +80,13 @@ def verbosity_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--debug", is_flag=True, expose_value=False, callback=_debug, help="Print tracebacks of errors."),
         click.option("--verbose", is_flag=True, expose_value=False, callback=_verbose, help="Log what happens."),
-        click.option("--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Print errors only."),
+        click.option(
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_quiet,
+            help="Print errors only to stderr. The answer on stdout stays.",
+        ),
         click.option(
             "--log-level",
             type=click.Choice(_LEVELS),

@@ -63,18 +63,18 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 CASES = {
     "same": ({}, True, []),
     "heads": ({"head_seed": 1}, True, ["other heads"]),
-    "added": ({"taxonomy": ADDED}, False, ["1 tags added (mood/x)"]),
-    "dropped": ({"taxonomy": DROPPED}, False, ["1 tags dropped (mood/wild)"]),
-    "renamed": ({"taxonomy": RENAMED}, False, ["1 tags renamed (mood/wild to mood/furious)"]),
+    "added": ({"taxonomy": ADDED}, False, ["1 tag added (mood/x)"]),
+    "dropped": ({"taxonomy": DROPPED}, False, ["1 tag dropped (mood/wild)"]),
+    "renamed": ({"taxonomy": RENAMED}, False, ["1 tag renamed (mood/wild to mood/furious)"]),
     "redefined": (
         {"taxonomy": REDEFINED},
         False,
-        ["1 tags with another category, kind, name or parents (mood/wild)"],
+        ["1 tag with another category, kind, name or parents (mood/wild)"],
     ),
     "thresholds": (
         {"thresholds": [0.5, 0.5, 0.5, 0.7, 0.5]},
         False,
-        ["1 tags with another threshold (mood/calm)"],
+        ["1 tag with another threshold (mood/calm)"],
     ),
     "trunk": ({"seed": 1}, False, ["another trunk: all 4 tracks but rejected ones are read again"]),
     "features": (
@@ -126,14 +126,14 @@ def test_a_run_that_is_not_accepted_starts_nothing(
     capsys.readouterr()
     assert tag_code(other, table, *flags, "--quiet", catalog=world.catalog) == 2
     said = capsys.readouterr().err
-    assert f"{other.bundle} differs from what snapshot 1 of {table} was made with: 1 tags dropped (mood/wild)" in said
+    assert f"{other.bundle} differs from what snapshot 1 of {table} was made with: 1 tag dropped (mood/wild)" in said
     assert len(said.splitlines()) == 1
     assert {path: path.read_bytes() for path in table.rglob("*") if path.is_file()} == before
     assert tag_code(other, table, *flags, "--plan", catalog=world.catalog) == 0
     said = capsys.readouterr().out
-    assert "changes to the table: 1 tags dropped (mood/wild)" in said and "a run needs --accept-changes" in said
+    assert "changes to the table: 1 tag dropped (mood/wild)" in said and "a run needs --accept-changes" in said
     snapshot = tag(other, table, *flags, "--accept-changes", catalog=world.catalog)
-    assert "differs from what snapshot 1 was made with: 1 tags dropped (mood/wild)" in caplog.text
+    assert "differs from what snapshot 1 was made with: 1 tag dropped (mood/wild)" in caplog.text
     assert snapshot.run.counts["decoded"] == 0 and snapshot.run.plan["causes"]["taxonomy"] > 10
     assert tag_code(first, table, *flags, catalog=world.catalog) == 2
     assert snapshot_numbers(str(table)) == [1, 2]

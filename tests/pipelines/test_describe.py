@@ -38,4 +38,4 @@ def test_the_table_names_counts_and_hash(table, capsys):
 
 def test_an_empty_folder_is_an_error(tmp_path, capsys):
     assert main(["describe", str(tmp_path)]) == 1
-    assert "no snapshot is published here" in capsys.readouterr().err
+    assert f"{tmp_path} is neither a table, a bundle nor a dataset" in capsys.readouterr().err

@@ -58,7 +58,7 @@ SOURCES = {
 def test_each_library_becomes_a_catalog_and_a_taxonomy(here, capsys, source):
     write_libraries(here)
     code, out, _ = run(capsys, source, SOURCES[source], "--output", "out.parquet", "--taxonomy", "t.yaml")
-    assert code == 0 and "out.parquet: 1 tracks, 1 with tags, 0 rows lost" in out
+    assert code == 0 and "out.parquet: 1 track, 1 with tags, 0 rows lost" in out
     (row,) = catalog_rows("out.parquet")
     assert (row["uri"], row["title"], row["tags"]) == ("/m/a.mp3", "Blue", [{"tag": "genre/pop", "weight": None}])
     assert load_taxonomy("t.yaml").tag_ids == ("genre/pop",)
@@ -199,9 +199,9 @@ def test_a_folder_is_joined_with_a_table(here, capsys, place):
     assert code == 0 and (row["track_id"], row["bpm"]) == ("007", 120) and exists(row["place"])
     assert row["uri"].startswith("/") == bool(place)
     assert recorded_roots([output]) == ((os.path.realpath("music"),) if place else ())
-    for line in ("1 rows matched", "1 files: no row (=1+1.wav)", "1 rows: no file (2)", "1 rows: no key (3)"):
+    for line in ("1 row matched", "1 file: no row (=1+1.wav)", "1 row: no file (2)", "1 row: no key (3)"):
         assert line in out.splitlines()
-    assert Path(f"{place}c.unmatched.csv").read_text().splitlines() == [
+    assert Path(f"{place}c.unmatched.csv").read_text("utf-8-sig").splitlines() == [
         "side,place,reason,detail",
         'file,\'=1+1.wav,no row,""',
         "row,2,no file,isrc=GBXYZ9900001",

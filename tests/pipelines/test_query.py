@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from pipelines.cli import main
-from pipelines.querying.session import one_line
+from pipelines.querying.failures import one_line
+from pipelines.querying.questions import questions
 from tests.support.manifests import edit_manifest
 from tests.support.published import fake_bundle, publish_table
 from transforms.table.layout import snapshot_path
@@ -55,9 +56,83 @@ def test_no_rows(table, capsys):
     assert ask(capsys, table, "SELECT 1 AS a WHERE false")[1].endswith("(0 rows)\n")
 
 
-def test_a_long_answer_is_cut_in_the_table_format_only(table, capsys):
-    _, out, _ = ask(capsys, table, "SELECT * FROM track_tags")
-    assert out.splitlines()[-1] == "(40 of 792 rows; 752 left out: --format csv prints all)"
+def test_a_pipe_gets_all_rows(table, capsys):
+    code, out, err = ask(capsys, table, "SELECT * FROM track_tags")
+    assert (code, err) == (0, "") and out.splitlines()[-1] == "(792 rows)" and len(out.splitlines()) == 2 + 792 + 1
+
+
+def test_statements_are_answered_one_after_another(table, capsys):
+    sql = "SELECT 1 AS a; -- one\nSELECT ';' AS b;\n"
+    assert ask(capsys, table, sql, "--format", "csv") == (0, "a\n1\nb\n;\n", "")
+    assert ask(capsys, table, sql, "--safe-csv") == (0, "\ufeffa\n1\nb\n;\n", "")
+    assert ask(capsys, table, sql)[1] == "a\n-\n1\n(1 row)\nb\n-\n;\n(1 row)\n"
+    code, out, err = ask(capsys, table, "SELECT 1 AS a; SELECT nope FROM tracks; SELECT 2 AS b", "--format", "csv")
+    assert (code, out) == (2, "a\n1\n") and 'column "nope" not found' in err
+
+
+@pytest.mark.parametrize(
+    "sql, message",
+    [
+        ("SELECT 1 AS a; DROP VIEW tracks", "DROP statement: published tables are read-only, use SELECT"),
+        (
+            "SELECT 1;\nSELECT 2 FORM tracks",
+            'syntax error at or near "tracks" in line 2, column 15: SELECT 2 FORM tracks',
+        ),
+        ("SELECT title\n  FROM tracks\n  LIMIT LIMIT 3", 'at or near "LIMIT" in line 3, column 9: LIMIT LIMIT 3'),
+        ("SELECT 'é',\n'ö' FROM FROM x", "at or near \"FROM\" in line 2, column 10: 'ö' FROM FROM x"),
+        ("-- nothing", "the SQL has no statement, only comments or space: add a query"),
+    ],
+)
+def test_nothing_runs_if_one_statement_is_wrong(table, capsys, sql, message):
+    code, out, err = ask(capsys, table, sql)
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+
+
+def test_a_file_has_one_answer(table, capsys, tmp_path):
+    code, _, err = ask(capsys, table, "SELECT 1; SELECT 2", "--output", str(tmp_path / "o.csv"))
+    assert code == 2 and "the SQL has 2 statements, a file has one answer" in err and not list(tmp_path.iterdir())
+    assert ask(capsys, table, "SELECT 1 AS a", "--output", str(tmp_path / "o.csv"))[1].endswith(": 1 row, 1 column\n")
+
+
+@pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("nothing", "SHOW TABLES lists the tables"),
+        ("track_tag", 'did you mean "track_tags"?'),
+        ("previous_trakcs", 'did you mean "previous_tracks"?'),
+        ("tag_id", 'did you mean "tag_ids"?'),
+        ("pg_setings", "SHOW TABLES lists the tables"),
+        ("main.tracs", 'did you mean "tracks"?'),
+        ('"track tags"', 'did you mean "track_tags"?'),
+    ],
+)
+def test_only_tables_of_the_snapshot_are_suggested(table, capsys, name, hint):
+    code, _, err = ask(capsys, table, f"SELECT * FROM {name}")
+    shown = name.removeprefix("main.").strip('"')
+    assert code == 2 and err == f"catalog-tagger: Table with name {shown} does not exist: {hint}\n"
+
+
+def test_explain_is_a_question(table, capsys):
+    code, out, _ = ask(capsys, table, "EXPLAIN SELECT title FROM tracks WHERE track_id = 'a'")
+    assert code == 0 and out.startswith("╭─ ") and "READ_PARQUET" in out and len(out.splitlines()) > 4
+    assert ask(capsys, table, "EXPLAIN ANALYZE COPY tracks TO 'x'")[0] == 2
+
+
+def test_typical_questions(table, capsys):
+    listed = ask(capsys, table, "--questions")[1].splitlines()
+    assert len(listed) == 17 and listed[1] == f" 2. {questions()[1].question}"
+    for words in ("16", "how much audio"):
+        code, out, _ = ask(capsys, table, "--question", words, "--format", "csv")
+        assert code == 0 and out == "status,tracks,minutes,megabytes\ntagged,24,3.2,0.0\nrejected,2,,0.0\n"
+    document = json.loads(ask(capsys, table, "--questions", "--json")[1])["questions"]
+    assert [one["number"] for one in document] == list(range(1, 18)) and document[15]["sql"].startswith("SELECT")
+    for words, message in (
+        ("18", "--question=18: there is none; --questions lists all 17"),
+        ("which tracks", "questions have these words, give a number: "),
+    ):
+        code, out, err = ask(capsys, table, "--question", words)
+        assert (code, out) == (2, "") and message in err
+    assert "leave the SQL out" in ask(capsys, table, "SELECT 1", "--question", "1")[2]
 
 
 def test_an_older_snapshot_and_what_changed_since(table, capsys):

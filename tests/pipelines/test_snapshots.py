@@ -7,7 +7,9 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.reading.snapshots import age_text, listing
+from pipelines.synthesis.catalog import taxonomy
 from tests.support.published import fake_bundle, publish_table
+from transforms.taxonomy.hierarchy import Taxonomy
 
 
 @pytest.fixture
@@ -69,3 +71,20 @@ def test_a_version_0_1_run_recorded_no_gates(capsys):
 def test_no_table_is_1(tmp_path, capsys):
     assert main(["snapshots", str(tmp_path)]) == 1
     assert "no snapshot is published here" in capsys.readouterr().err
+
+
+def test_another_taxonomy_is_noted(tmp_path, capsys):
+    """Renamed, merged, split, removed and new tags; nothing for the same taxonomy, and for the first snapshot."""
+    document = json.loads(json.dumps(taxonomy()).replace("mood/warm", "mood/cosy"))
+    for category in document["categories"]:
+        gone = {"instrument/flute", "mood/dreamy"}
+        category["tags"] = [tag for tag in category["tags"] if tag["id"] not in gone]
+        category["tags"] += [{"id": "mood/new"}] if category["name"] == "mood" else []
+    redirects = {"mood/warm": "mood/cosy", "mood/dreamy": "mood/calm"}
+    later = Taxonomy.from_json({**document, "redirects": redirects})
+    publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 3)
+    for name in ("second", "third"):
+        publish_table(tmp_path / "table", fake_bundle(tmp_path / name, later), 3)
+    assert main(["snapshots", str(tmp_path / "table"), "--format", "csv"]) == 0
+    notes = [row["note"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))]
+    assert notes == ["", "1 tag renamed, 1 tag merged, 1 tag removed, 1 tag added", ""]

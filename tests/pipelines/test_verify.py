@@ -7,6 +7,7 @@ import pytest
 from pipelines.cli import main
 from tests.support.published import fake_bundle, publish_table
 from tests.support.world import tag
+from transforms.schemas.tables import TABLES
 from transforms.table.snapshots import read_snapshot
 
 
@@ -30,7 +31,22 @@ def test_a_damaged_table_is_1_and_names_the_file(table, capsys):
     path.write_bytes(path.read_bytes()[:-1])
     assert main(["verify", str(table)]) == 1
     out = capsys.readouterr().out
-    assert f"{file.path}: {file.bytes - 1} bytes" in out and "problems" in out.splitlines()[-1]
+    assert f"{file.path}: {file.bytes - 1} bytes" in out and out.splitlines()[-1].endswith(": 1 problem")
+
+
+def test_a_damaged_or_missing_file_is_the_only_problem(table, capsys):
+    """What follows from it, such as other counts of tracks, is not one."""
+    for name in TABLES:
+        file = read_snapshot(str(table), 2).files(name)[0]
+        path = table / file.path
+        data = path.read_bytes()
+        for harm in (flip, Path.unlink):
+            harm(path)
+            assert main(["verify", str(table), "--json"]) == 1
+            problems = json.loads(capsys.readouterr().out)["problems"]
+            assert len(problems) == 1 and problems[0].startswith(file.path), (name, problems)
+            path.write_bytes(data)
+    assert main(["verify", str(table), "--quiet"]) == 0
 
 
 def test_another_snapshot_is_not_touched_by_it(table, capsys):
@@ -40,7 +56,7 @@ def test_another_snapshot_is_not_touched_by_it(table, capsys):
 
 def test_no_table_is_1(tmp_path, capsys):
     assert main(["verify", str(tmp_path)]) == 1
-    assert "no snapshot" in capsys.readouterr().err
+    assert f"{tmp_path} is neither a table, a bundle nor a dataset: it has no table.json" in capsys.readouterr().err
 
 
 def flip(path, at=-20):

@@ -72,6 +72,12 @@ def churn(counts: Mapping[str, int]) -> float | None:
     return moved / (moved + counts["kept"]) if moved + counts["kept"] else None
 
 
+_TRACK_ROWS = """A changed track differs in at least one way: `source` (another audio file or other bytes),
+`outcome` (another status or reason), `metadata` (its uri, or other values in `tracks`), `tags` (tags
+gained or lost), `scores` (the score of a tag that both have). `retagged`: tracks that both snapshots
+tagged, with different taggers; their tags and scores may be the same."""
+
+
 def to_text(found: Mapping[str, Any]) -> str:
     """The comparison in Markdown: snapshots, tracks, categories, and the tags that changed most."""
     parts = [
@@ -79,6 +85,7 @@ def to_text(found: Mapping[str, Any]) -> str:
         "\n".join(_facts(found)),
         "## Tracks",
         _table(("tracks", "number"), [(name, number) for name, number in found["tracks"].items()]),
+        _TRACK_ROWS,
         "## Outcomes",
         _table(("before", "after", "tracks"), [tuple(row.values()) for row in found["outcomes"]]),
         "## Categories",

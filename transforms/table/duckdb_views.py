@@ -154,8 +154,21 @@ def _locks(files: Iterable[str], scratch: str, memory_bytes: int | None) -> list
     ]
 
 
+def view_names(connection: "duckdb.DuckDBPyConnection") -> list[str]:
+    """Names of the views of a connection, DuckDB's own ones excepted."""
+    return [row[0] for row in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()]
+
+
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\s*(?:\(\s*(?:ANALYZE|FORMAT)\b[^)]*\)|\bANALYZE\b)?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 def check_question(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
     """Refuses SQL that is not exactly one SELECT (also WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW, PIVOT ... IN).
+
+    EXPLAIN of such a query is one, too.
 
     Raises:
       NotReadOnly: it is another statement, or not one statement.
@@ -171,5 +184,7 @@ def check_question(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
         raise NotReadOnly(
             "PIVOT without a list: name the columns, as in PIVOT ... ON tag IN ('mood/calm', 'mood/dark')"
         )
+    if kind == duckdb.StatementType.EXPLAIN and (begin := _EXPLAIN.match(statements[0].query)):
+        return check_question(connection, statements[0].query[begin.end() :])
     if kind != duckdb.StatementType.SELECT:
         raise NotReadOnly(f"{kind.name} statement: published tables are read-only, use SELECT")

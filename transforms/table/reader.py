@@ -357,10 +357,13 @@ def open_snapshot(
     Raises:
       TableError: no such snapshot, or the table needs a newer version of this program.
       ValueError: both `snapshot` and `as_of` are given, or `as_of` is not a time.
+      TypeError: `snapshot` is no number.
       storage.StorageError: the storage does not answer.
     """
     if snapshot is not None and as_of is not None:
         raise ValueError("give snapshot or as_of, not both")
+    if snapshot is not None and not isinstance(snapshot, int):
+        raise TypeError(f"snapshot={snapshot!r}: give the number of a snapshot, or a time as as_of={snapshot!r}")
     moment = None if as_of is None else moment_of(as_of)
     numbers, buckets = _published(root)
     if moment is not None:

@@ -67,7 +67,8 @@ def _ways(number: int) -> list[str]:
         "1. With catalog-tagger, which verifies the checksums of what it reads:",
         "",
         "   ```bash",
-        '   catalog-tagger query . "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag"',
+        '   catalog-tagger query . "SELECT tag, count(*) AS tracks FROM track_tags WHERE is_positive GROUP BY tag '
+        'ORDER BY tracks DESC"',
         "   ```",
         "",
         "2. With DuckDB alone: `current.sql` creates a view for each table.",

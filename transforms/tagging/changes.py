@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from transforms.formats.quantities import quantity
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import Ids
 from transforms.tagging.assembly import PublishedRows
@@ -58,16 +59,16 @@ class TableChanges:
 
     def sentences(self) -> list[str]:
         """All differences, for people."""
-        counted = (
-            (self.dropped, "tags dropped"),
-            ([f"{old} to {new}" for old, new in self.renamed], "tags renamed"),
-            ([f"{old} into {new}" for old, new in self.merged], "tags merged"),
-            ([f"{old} into {' and '.join(new)}" for old, new in self.split], "tags split"),
-            (self.added, "tags added"),
-            (self.redefined, "tags with another category, kind, name or parents"),
-            (self.thresholds, "tags with another threshold"),
+        kinds = (
+            (self.dropped, " dropped"),
+            ([f"{old} to {new}" for old, new in self.renamed], " renamed"),
+            ([f"{old} into {new}" for old, new in self.merged], " merged"),
+            ([f"{old} into {' and '.join(new)}" for old, new in self.split], " split"),
+            (self.added, " added"),
+            (self.redefined, " with another category, kind, name or parents"),
+            (self.thresholds, " with another threshold"),
         )
-        found = [f"{len(names)} {meaning} ({_some(names)})" for names, meaning in counted if names]
+        found = [f"{quantity(len(names), 'tag')}{meaning} ({_some(names)})" for names, meaning in kinds if names]
         if self._differs("feature_id"):
             found.append(f"other features: all {self.tracks} tracks are read again")
         elif self._differs("embedding_id"):

@@ -17,6 +17,7 @@ from transforms.catalog.delimited.encoding import OPEN_END
 from transforms.catalog.delimited.table import TextTable
 from transforms.catalog.importers.builder import CatalogBuilder, Library
 from transforms.formats.parquet import parquet_bytes
+from transforms.formats.quantities import quantity
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
@@ -119,14 +120,14 @@ def _lines(args: Arguments, imported: Imported, rows: pa.Table, tagged: int, tag
     catalog = imported.catalog
     yield from map(_source_line, catalog.sources)
     yield from imported.lines
-    joined = f", {catalog.joined} rows merged into an earlier row of their track" if catalog.joined else ""
-    lost = f"{catalog.lost_count} rows lost{joined}"
-    yield f"{args.output}: {rows.num_rows} tracks, {tagged} with tags, {lost}"
+    joined = f", {quantity(catalog.joined, 'row')} merged into an earlier row of their track" if catalog.joined else ""
+    lost = f"{quantity(catalog.lost_count, 'row')} lost{joined}"
+    yield f"{args.output}: {quantity(rows.num_rows, 'track')}, {tagged} with tags, {lost}"
     if catalog.passed_over.counts:
         yield f"passed over{said.passed_over_text(catalog.passed_over)}"
     yield from said.left_out_lines(catalog.values_left_out)
     if tags is not None:
-        yield f"{args.taxonomy}: {tags} tags"
+        yield f"{args.taxonomy}: {quantity(tags, 'tag')}"
     if args.plan:
         yield "--plan: nothing was written"
     else:
@@ -135,8 +136,10 @@ def _lines(args: Arguments, imported: Imported, rows: pa.Table, tagged: int, tag
 
 def _source_line(source: TextTable | Library) -> str:
     if isinstance(source, Library):
-        return f"{source.url}: {source.form}, {source.rows} tracks"
-    return f"{source.url}: read as {source.form}; {len(source.names)} columns, {source.rows} rows"
+        return f"{source.url}: {source.form}, {quantity(source.rows, 'track')}"
+    return (
+        f"{source.url}: read as {source.form}; {quantity(len(source.names), 'column')}, {quantity(source.rows, 'row')}"
+    )
 
 
 def _source_document(source: TextTable | Library) -> dict[str, object]:

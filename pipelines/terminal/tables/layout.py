@@ -6,7 +6,8 @@
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipelines.terminal.tables.widths import padded, shortened, text_width, wrapped
 
@@ -62,8 +63,39 @@ def _narrowed(widths: list[int], least: list[int], total: int) -> list[int]:
     return widths
 
 
+@dataclasses.dataclass(frozen=True)
+class Hints:
+    """How a user sees what does not fit.
+
+    Attributes:
+      rows: rows that are left out.
+      columns: columns that are left out.
+      cells: cells that are cut.
+    """
+
+    rows: str
+    columns: str
+    cells: str
+
+
+ON_COMMAND_LINE = Hints(
+    rows="--format csv prints all, as does a pipe",
+    columns="ask for fewer columns, or --format json prints all",
+    cells="--format json prints them whole",
+)
+IN_SHELL = Hints(
+    rows="add LIMIT 40 OFFSET 40 for the next ones",
+    columns="name the columns that you want after SELECT",
+    cells="SELECT fewer columns, or substr(column, 200) for the rest",
+)
+
+
 def table_lines(
-    names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], width: int | None
+    names: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    numeric: Sequence[bool],
+    width: int,
+    hints: Hints = ON_COMMAND_LINE,
 ) -> Iterator[str]:
     """Yields the header, a rule, the rows, and what is not shown.
 
@@ -71,15 +103,41 @@ def table_lines(
       names: names of the columns.
       cells: rows of texts, each one line.
       numeric: whether a column has numbers, which are aligned to the right.
-      width: width of the terminal; None prints every cell whole, each row in one line.
+      width: width of the terminal.
+      hints: how to see what is not shown.
     """
-    wanted = [max([text_width(name), *(text_width(row[i]) for row in cells)]) for i, name in enumerate(names)]
-    columns = Columns(list(range(len(names))), wanted) if width is None else chosen_columns(wanted, numeric, width)
+    columns = chosen_columns(_wanted(names, cells), numeric, width)
     yield from _row_lines(names, columns, numeric)
     yield GAP.join("-" * column for column in columns.widths)
     for row in cells:
         yield from _row_lines(row, columns, numeric)
-    yield from _notes(names, cells, columns)
+    yield from _notes(names, cells, columns, hints)
+
+
+def whole_lines(
+    names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], later: Iterable[Sequence[str]] = ()
+) -> Iterator[str]:
+    """Yields the header, a rule, and each row in one line with every cell whole.
+
+    Args:
+      names: names of the columns.
+      cells: the first rows, which decide the widths.
+      numeric: whether a column has numbers, which are aligned to the right.
+      later: further rows. A cell that is wider shifts the rest of its line.
+    """
+    widths = _wanted(names, cells)
+    yield _whole_line(names, widths, numeric)
+    yield GAP.join("-" * width for width in widths)
+    for row in itertools.chain(cells, later):
+        yield _whole_line(row, widths, numeric)
+
+
+def _whole_line(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    return GAP.join(map(padded, row, widths, numeric)).rstrip()
+
+
+def _wanted(names: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max([text_width(name), *(text_width(row[i]) for row in cells)]) for i, name in enumerate(names)]
 
 
 def _row_lines(row: Sequence[str], columns: Columns, numeric: Sequence[bool]) -> Iterator[str]:
@@ -100,15 +158,13 @@ def _cell_lines(text: str, width: int) -> list[str]:
     return [*lines[: MOST_LINES - 1], f"{last}…" if text_width(last) < width else shortened(last, width)]
 
 
-def _notes(names: Sequence[str], cells: Sequence[Sequence[str]], columns: Columns) -> Iterator[str]:
+def _notes(names: Sequence[str], cells: Sequence[Sequence[str]], columns: Columns, hints: Hints) -> Iterator[str]:
     """What the table does not show, and how to see it."""
     shown = list(zip(columns.kept, columns.widths, strict=True))
     if any(len(wrapped(row[i], width)) > MOST_LINES for row in cells for i, width in shown):
-        yield f"(cells of more than {MOST_LINES} lines end with …: --format json prints them whole)"
+        yield f"(cells of more than {MOST_LINES} lines end with …: {hints.cells})"
     hidden = [name for i, name in enumerate(names) if i not in columns.kept]
     if hidden:
-        number = f"{len(hidden)} of {len(names)} columns do" if len(hidden) > 1 else f"1 of {len(names)} columns does"
-        yield f"({number} not fit and {'are' if len(hidden) > 1 else 'is'} left out: {', '.join(hidden)}; {_REMEDY})"
-
-
-_REMEDY = "ask for fewer columns, or --format json prints all"
+        do, are = ("do", "are") if len(hidden) > 1 else ("does", "is")
+        left_out = f"{len(hidden)} of {len(names)} columns {do} not fit and {are} left out"
+        yield f"({left_out}: {', '.join(hidden)}; {hints.columns})"

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.exporting import in_place
-from pipelines.exporting.audio_copies import path_of_copy
+from pipelines.exporting.audio_copies import LISTED, FileTally, path_of_copy
 from pipelines.exporting.field_names import field_names
 from pipelines.terminal.errors import UsageError
 from transforms import storage
@@ -267,3 +267,13 @@ def test_a_forged_list_changes_only_audio_beneath_the_roots(library, tmp_path, c
         assert main(words) == 1
         assert message in str(json.loads(capsys.readouterr().out)["examples"]["failed"])
         assert {name: digest for name, digest in digests(tmp_path).items() if name in before} == before
+
+
+def test_files_that_are_not_named_are_counted():
+    tally = FileTally()
+    for number in range(LISTED + 4):
+        tally.add("not writable", f"{number}.wav")
+    tally.add("written", "")
+    lines = tally.lines()
+    assert lines[:3] == [f"not writable: {LISTED + 4}", "written: 1", "  not writable: 0.wav"]
+    assert lines[-1] == "  not writable: and 4 more" and len(lines) == 2 + LISTED + 1

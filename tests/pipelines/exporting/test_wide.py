@@ -77,6 +77,7 @@ def test_a_formula_in_a_title(table, tmp_path, monkeypatch):
     for flags, title in (([], "=1+1"), (["--safe-csv"], "'=1+1")):
         path = tmp_path / f"{len(flags)}.csv"
         assert export(table, "--wide", "--output", path, "--columns", "title", *flags) == 0
+        assert path.read_bytes().startswith("\ufeff".encode()) == bool(flags)
         assert {row["title"] for row in csv.DictReader(path.open())} == {title}
 
 

@@ -20,6 +20,7 @@ SQL = (
     "TIMESTAMP '2026-01-02 03:04:05' AS at, 1 AS a, 2 AS a FROM tracks ORDER BY track_id"
 )
 NAMES = ["track_id", "title", "top_tags", "formula", "nothing", "score", "n", "at", "a", "a_1"]
+AT = datetime.datetime(2026, 1, 2, 3, 4, 5)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,9 @@ def table(tmp_path_factory):
 
 def test_parquet_keeps_types(table, tmp_path, capsys):
     path = tmp_path / "new folder" / "a.parquet"
+    assert main(["query", table, SQL, "--output", str(path)]) == 2
+    assert f"there is no folder {path.parent}: make it first" in capsys.readouterr().err
+    path.parent.mkdir()
     assert main(["query", table, SQL, "--output", str(path)]) == 0
     assert capsys.readouterr().out == f"{path}: 12 rows, 10 columns\n"
     found = pq.read_table(path, page_checksum_verification=True)
@@ -44,7 +48,8 @@ def test_csv_and_its_safe_form(table, tmp_path, capsys):
     for flags, formula in (([], "=1+1"), (["--safe-csv"], "'=1+1")):
         path = tmp_path / f"{len(flags)}.csv"
         assert main(["query", table, SQL, "--output", str(path), *flags]) == 0
-        rows = list(csv.reader(path.open(encoding="utf-8")))
+        assert path.read_bytes().startswith("\ufeff".encode()) == bool(flags)
+        rows = list(csv.reader(path.open(encoding="utf-8-sig")))
         assert rows[0] == NAMES and len(rows) == 13
         assert rows[1][3:] == [formula, "", "0.1", "2", "2026-01-02T03:04:05", "1", "2"]
 
@@ -54,8 +59,24 @@ def test_a_workbook_has_no_formulas(table, tmp_path):
     assert main(["query", table, SQL, "--output", str(path)]) == 0
     header, first, *rest = openpyxl.load_workbook(path).active.iter_rows()
     assert [cell.value for cell in header] == NAMES and len(rest) == 11
-    assert [cell.value for cell in first][3:] == ["=1+1", None, 0.1, 2, "2026-01-02T03:04:05", 1, 2]
-    assert [cell.data_type for cell in first][3:7] == ["s", "n", "n", "n"]
+    assert [cell.value for cell in first][3:] == ["=1+1", None, 0.1, 2, AT, 1, 2]
+    assert [cell.data_type for cell in first][3:8] == ["s", "n", "n", "n", "d"]
+
+
+def test_dates_are_date_cells_of_a_workbook(table, tmp_path):
+    """Where a cell can have them exactly; the others are text, as times of the day are."""
+    path = tmp_path / "a.xlsx"
+    sql = """SELECT DATE '2026-01-31' AS day, TIMESTAMPTZ '2026-01-31 01:00:00+01' AS zone,
+      TIMESTAMP '2026-01-31' AS at, TIMESTAMP '2026-01-31 01:02:03.004' AS exact,
+      TIMESTAMP '2026-01-31 01:02:03.000004' AS finer, DATE '1899-12-31' AS early,
+      TIME '01:02:03' AS time, NULL::DATE AS nothing"""
+    assert main(["query", table, sql, "--output", str(path)]) == 0
+    _, row = openpyxl.load_workbook(path).active.iter_rows()
+    day = datetime.datetime(2026, 1, 31)
+    exact = datetime.datetime(2026, 1, 31, 1, 2, 3, 4000)
+    texts = ["2026-01-31T01:02:03.000004", "1899-12-31", "01:02:03"]
+    assert [cell.value for cell in row] == [day, day, day, exact, *texts, None]
+    assert [cell.number_format for cell in row][:4] == ["yyyy-mm-dd", *["yyyy-mm-dd hh:mm:ss.000"] * 3]
 
 
 def test_cells_of_every_kind_read_back(tmp_path):

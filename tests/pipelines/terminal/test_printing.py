@@ -81,10 +81,31 @@ def test_csv_tells_null_from_empty_text():
     assert out.getvalue() == 'a,b\n,""\n"say ""hi""",[1]\n'
 
 
-def test_a_long_table_says_how_many_rows_it_left_out():
-    out = io.StringIO()
-    write_table(out, ["n"], ([n] for n in range(100)), width=80, most_rows=3)
-    assert out.getvalue().splitlines()[-1] == "(3 of 100 rows; 97 left out: --format csv prints all)"
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_forty_rows_and_their_number():
+    out = Terminal()
+    assert write_table(out, ["n"], ([n] for n in range(100))) == 60
+    assert out.getvalue().splitlines()[-1] == "(40 of 100 rows)" and len(out.getvalue().splitlines()) == 43
+
+
+def test_a_pipe_gets_every_row_while_they_are_read():
+    """Of a million rows, no more than the first ones are held: the reader is never far behind the writer."""
+    out, read, most = io.StringIO(), 0, 0
+
+    def rows():
+        nonlocal read, most
+        for read in range(5000):
+            most = max(most, read - out.getvalue().count("\n") if read % 500 == 0 else 0)
+            yield [read, "x" * (50 if read == 4000 else 5)]
+
+    assert write_table(out, ["n", "text"], rows()) == 0
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 5003 and lines[-1] == "(5,000 rows)" and most <= 1001
+    assert lines[0] == "  n  text" and lines[2] == "  0  xxxxx" and lines[4002] == "4000  " + "x" * 50
 
 
 def test_null_numbers_and_nested_values_in_a_table():

@@ -1,5 +1,6 @@
 """Output that cannot be written ends in one line; output in any encoding has every character, escaped if need be."""
 
+import io
 import json
 import os
 import subprocess
@@ -51,6 +52,35 @@ def test_a_command_that_made_something_has_done_it(tmp_path):
         done = run(words, full)
     assert done.returncode == 0 and "everything else is done" in done.stderr
     assert (tmp_path / "new" / "catalog.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["query", "TABLE", "FROM track_tags"], ["query", "TABLE", "FROM track_tags", "--json"], ["describe", "TABLE"]],
+)
+def test_a_reader_that_left_ends_a_command_silently(table, words):
+    """As with `| head`: with the exit code of a program that SIGPIPE ended."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run([table if word == "TABLE" else word for word in words], writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_reader_that_left_does_not_undo_what_was_made(table, tmp_path, monkeypatch):
+    class Left(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Left())
+    monkeypatch.setattr("pipelines.terminal.standard_output._discard_output", lambda: None)
+    assert main(["query", table, "SELECT 1 AS a", "--output", str(tmp_path / "a.csv")]) == 0
+    assert (tmp_path / "a.csv").read_text() == "a\n1\n"
+    assert main(["export", table, "--wide", "--output", str(tmp_path / "b.parquet")]) == 0
+    for words in (["--help"], ["--version"], ["snapshots", table], ["tag", "--help"], ["verify", table]):
+        assert main(words) == 141, words
 
 
 def test_a_closed_output_is_one_line(table):

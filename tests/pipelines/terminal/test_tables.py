@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pipelines.terminal.printing import value_lines, write_table
-from pipelines.terminal.tables.layout import GAP, LEAST, MOST_LINES, chosen_columns, table_lines
+from pipelines.terminal.tables.layout import GAP, IN_SHELL, LEAST, MOST_LINES, chosen_columns, table_lines
 from pipelines.terminal.tables.widths import char_width, padded, shortened, text_width, wrapped
 
 LETTERS = "abc ä é 静か カナ 한글 ﬁ Ａ ー 。 – ½ 𝄞"
@@ -80,6 +80,14 @@ def test_columns_that_do_not_fit_are_named_with_a_remedy():
     assert lines[4] == (
         "(1 of 4 columns does not fit and is left out: uri; ask for fewer columns, or --format json prints all)"
     )
+
+
+def test_the_shell_names_remedies_that_can_be_typed_there():
+    row = ["t1", 0.25, "x" * 300, "y" * 30]
+    *_, cells, columns = value_lines(["track_id", "score", "title", "uri"], [row], 40, IN_SHELL)
+    assert cells.endswith("end with …: SELECT fewer columns, or substr(column, 200) for the rest)")
+    assert columns.endswith("left out: uri; name the columns that you want after SELECT)")
+    assert "--" not in IN_SHELL.rows + cells + columns
 
 
 def test_a_long_cell_ends_and_says_so():

@@ -74,7 +74,7 @@ def test_tables_and_csv_on_a_terminal_act_on_nothing(rows: list) -> None:
 
 def test_a_table_on_a_terminal_has_only_its_own_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Terminal()
-    write_table(out, ["title\x1b[31m"], [["\x1b]0;owned\x07"], ["\x9b31m"]], width=80)
+    write_table(out, ["title\x1b[31m"], [["\x1b]0;owned\x07"], ["\x9b31m"]])
     rest = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
     assert not any(map(_acts, rest)) and r"\x1b]0;owned\x07" in rest and r"\x9b31m" in rest
 
@@ -94,9 +94,10 @@ def test_no_field_begins_as_a_formula(text: str) -> None:
     """Read as CSV, with semicolons as in other countries, or line by line without regard to quotes."""
     out = io.StringIO()
     write_csv(out, [text or "name"], [[text], [[text]]], safe=True)
-    for row in csv.reader(io.StringIO(out.getvalue())):
+    assert out.getvalue()[0] == "\ufeff"
+    for row in csv.reader(io.StringIO(out.getvalue()[1:])):
         assert all(field.lstrip()[:1] not in set("=+-@＝＋－＠") or not field for field in row)
-    for field in re.split(r"[;\n\t\r]", out.getvalue()):
+    for field in re.split(r"[;\n\t\r]", out.getvalue()[1:]):
         assert field[:1] not in set("=+-@＝＋－＠") or not field
 
 
@@ -108,7 +109,7 @@ def test_formulas_get_an_apostrophe(text: str) -> None:
 def test_numbers_stay_numbers_and_plain_text_stays() -> None:
     out = io.StringIO()
     write_csv(out, ["n", "x", "t"], [[-1, -0.5, "AC/DC - Live; calm"], [None, True, ""]], safe=True)
-    assert out.getvalue() == 'n,x,t\n-1,-0.5,AC/DC - Live; calm\n,true,""\n'
+    assert out.getvalue() == '\ufeffn,x,t\n-1,-0.5,AC/DC - Live; calm\n,true,""\n'
 
 
 def test_answers_are_printable_in_every_form(
@@ -120,7 +121,7 @@ def test_answers_are_printable_in_every_form(
     answer.write("json")
     assert capsys.readouterr().out == '{\n  "title": "=1\\u009b"\n}\n'
     answer.write("safe-csv")
-    assert capsys.readouterr().out == "title\n'=1\\x9b\n"
+    assert capsys.readouterr().out == "\ufefftitle\n'=1\\x9b\n"
     program = Answer(text="SELECT 'token=1'", document={}, is_program=True)
     program.write("table")
     assert capsys.readouterr().out == "SELECT 'token=1'\n"
@@ -157,13 +158,13 @@ SQL = "SELECT '=1' || chr(27) AS \"+title\", -1 AS n"
 def test_query_offers_csv_for_spreadsheets(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     for flags in (["--safe-csv"], ["--safe-csv", "--format", "csv"], ["--format=csv", "--safe-csv"]):
         assert main(["query", table, SQL, *flags]) == 0
-        assert capsys.readouterr().out == "'+title,n\n'=1\\x1b,-1\n"
+        assert capsys.readouterr().out == "\ufeff'+title,n\n'=1\\x1b,-1\n"
     assert main(["query", table, SQL, "--format", "csv"]) == 0
     assert capsys.readouterr().out == "+title,n\n=1\x1b,-1\n"
 
 
 def test_every_command_with_a_format_offers_it(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", table, "--safe-csv"]) == 0
-    assert capsys.readouterr().out.startswith("snapshot,created,")
+    assert capsys.readouterr().out.startswith("\ufeffsnapshot,created,")
     assert main(["describe", table, "--safe-csv", "--json"]) == 2
     assert "--safe-csv: this is a form of CSV, not of json" in capsys.readouterr().err

@@ -128,7 +128,9 @@ def test_questions_are_allowed(connection, sql):
         ("SELECT 1; SELECT 2", "2 statements"),
         ("-- nothing", "0 statements"),
         ("PIVOT track_tags ON tag USING max(score)", "PIVOT without a list"),
-        ("EXPLAIN ANALYZE COPY tracks TO 'x'", "EXPLAIN statement"),
+        ("EXPLAIN ANALYZE COPY tracks TO 'x'", "COPY statement"),
+        ("EXPLAIN (FORMAT json) DROP VIEW tracks", "DROP statement"),
+        ("/* a */ -- b\n explain\nanalyze CREATE TABLE x (a INT)", "CREATE statement"),
     ],
 )
 def test_what_is_no_question_is_refused(connection, sql, words):

@@ -310,3 +310,12 @@ def test_a_damaged_file_is_an_error(root, tmp_path):
         snapshot.scan("ledger")
     assert "\n" not in str(refused.value)
     assert snapshot.scan("tracks").num_rows == 12
+
+
+def test_a_text_where_a_list_or_a_number_is_meant_says_what_to_give(root):
+    with pytest.raises(TypeError, match=r"columns='title': give a list of names"):
+        open_snapshot(str(root)).scan("tracks", "title")
+    for given in ("2026-11-29", "3"):
+        with pytest.raises(TypeError) as raised:
+            open_snapshot(str(root), given)
+        assert str(raised.value) == (f"snapshot={given!r}: give the number of a snapshot, or a time as as_of={given!r}")

@@ -1,8 +1,9 @@
--- Typical questions, for DuckDB: run them with catalog-tagger query TABLE "...",
--- or after catalog-tagger sql TABLE --engine duckdb. Questions 6 and 7 compare with the snapshot before: previous_...
--- are tables of catalog-tagger query alone, as snapshot_3_tracks and so on, which are those of snapshot 3.
--- The view tag_ids has each id of a tag, also earlier ones: JOIN tag_ids ON id = 'mood/old' finds the tag of today.
--- Tags and ids are those of `make demo`; replace them with your own.
+-- Typical questions, for DuckDB. catalog-tagger query TABLE --questions lists them, and --question 6 answers one; in DuckDB
+-- itself, open the tables with catalog-tagger sql TABLE --engine duckdb --previous. Questions 6 and 7 compare with the
+-- snapshot before, whose tables are previous_tracks and so on. Those of snapshot 3 are snapshot_3_tracks and so on
+-- (in DuckDB: --also-snapshot 3).
+-- The view tag_ids has each id of a tag, also earlier ones: JOIN tag_ids USING (tag) and id = 'mood/old' find the tag of
+-- today. Tags and ids are those of `make demo`; replace them with your own.
 
 -- 1. Which tags are most frequent?
 SELECT tag, count(*) AS tracks, round(avg(score), 3) AS mean_score

@@ -1,0 +1,65 @@
+"""Notes about a query whose answer may surprise: it names tags that the snapshot lacks, or a snapshot that is none."""
+
+import re
+from collections.abc import Iterator
+
+from pipelines.querying.statements import Mentions
+from transforms.schemas.tables import TABLES
+from transforms.table.reader import SnapshotReader, open_snapshot
+from transforms.table.sql import TAG_IDS
+from transforms.table.tag_history import TagHistory
+
+_OTHER = re.compile(r"previous_|snapshot_(?P<number>[1-9][0-9]*)_")
+
+
+class Notes:
+    """Finds the notes about queries on one snapshot.
+
+    Args:
+      snapshot: the snapshot whose tables have no prefix.
+    """
+
+    def __init__(self, snapshot: SnapshotReader) -> None:
+        self.snapshot = snapshot
+        self._histories: dict[int, TagHistory] = {}
+
+    def about(self, mentioned: Mentions) -> Iterator[str]:
+        """The notes about what a query mentions.
+
+        Raises:
+          TableError, StorageError: a snapshot that it names does not exist, or cannot be read.
+        """
+        if self.snapshot.manifest.run.parent is None and any(n.startswith("previous_") for n in mentioned.tables):
+            number = self.snapshot.manifest.number
+            yield f"there is no snapshot before snapshot {number}: the tables previous_... are empty"
+        if any("/" in text for text in mentioned.texts):
+            yield from self._unknown_tags(mentioned)
+
+    def _unknown_tags(self, mentioned: Mentions) -> Iterator[str]:
+        """A note for each text that looks like a tag, and is one in none of the snapshots that the query reads."""
+        histories = [self._history(number) for number in self._numbers(mentioned)]
+        by_any_id = any(name.endswith(TAG_IDS) for name in mentioned.tables)
+        for text in mentioned.texts:
+            is_known = any(text in one.tags or (by_any_id and text in one.replaced) for one in histories)
+            asked = next((one for one in histories if one.looks_like_one(text)), None)
+            if asked is not None and not is_known:
+                yield asked.explain(text) + (_REMEDY if text in asked.replaced else "")
+
+    def _numbers(self, mentioned: Mentions) -> list[int]:
+        """Numbers of the snapshots whose tables a query names, that of this snapshot first."""
+        manifest, numbers = self.snapshot.manifest, set()
+        for name in mentioned.tables:
+            if found := _OTHER.match(name):
+                numbers.add(int(found["number"]) if found["number"] else manifest.run.parent or 0)
+            elif name in (*TABLES, TAG_IDS):
+                numbers.add(manifest.number)
+        return sorted(numbers - {0}, key=lambda number: (number != manifest.number, number))
+
+    def _history(self, number: int) -> TagHistory:
+        if number not in self._histories:
+            own = number == self.snapshot.manifest.number
+            self._histories[number] = TagHistory(self.snapshot if own else open_snapshot(self.snapshot.root, number))
+        return self._histories[number]
+
+
+_REMEDY = "; tag_ids finds both ids: JOIN tag_ids USING (tag), and compare its column id"
