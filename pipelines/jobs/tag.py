@@ -423,7 +423,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     if not dry_run:
         needed = functools.partial(unsettled_ids, known, buckets=buckets)
         _require_sources(args, shards, roots, needed, local=is_local(beam_options))
-    changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication)
+    policy = None if fusion is None else fusion.policy
+    changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication, policy)
     if args.max_core_hours is not None:
         _require_kept_rows(args, known, publication)
     if not args.plan:

@@ -103,7 +103,8 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     if changes is not None and changes["sentences"]:
         yield f"changes to the table: {'; '.join(changes['sentences'])}"
         if changes["must_be_accepted"]:
-            yield "a run needs --accept-changes"
+            again = f"{' and '.join(changes['left_out'])} again, or " if changes["left_out"] else ""
+            yield f"a run needs {again}--accept-changes"
 
 
 def _costs(document: Mapping[str, Any]) -> Iterator[str]:

@@ -176,8 +176,8 @@ def test_changes_to_a_table_name_renamed_merged_and_split_tags(history: Path, bu
         for name in ("renamed", "merged", "split", "renamed, no redirect")
     }
     assert said["renamed"] == ["2 tags renamed (mood/happy to mood/joyful, mood/soft to mood/gentle)"]
-    assert said["merged"] == ["1 tags merged (mood/rare into mood/happy)"]
-    assert "1 tags split (mood/happy into mood/joyful and mood/rare)" in said["split"]
+    assert said["merged"] == ["1 tag merged (mood/rare into mood/happy)"]
+    assert "1 tag split (mood/happy into mood/joyful and mood/rare)" in said["split"]
     assert said["renamed, no redirect"][:2] == [
         "2 tags dropped (mood/happy, mood/soft)",
         "2 tags added (mood/gentle, mood/joyful)",
