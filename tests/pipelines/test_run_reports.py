@@ -130,6 +130,8 @@ def test_a_failed_job_has_a_page(
 def test_wrong_usage_has_no_report(world: World, table: Path) -> None:
     before = sorted(path.name for path in (table / "reports").iterdir())
     assert tag_code(world, table, "--chunk-tracks", "0") == 2
+    for place in (world.folder / "bundel", world.folder, table):
+        assert tag_code(World(place.parent), table, "--model", str(place), catalog=world.catalog) == 1
     assert tag_code(world, table / "none", catalog=world.folder / "none.parquet") != 0
     assert sorted(path.name for path in (table / "reports").iterdir()) == before
     assert not (table / "none").exists()
