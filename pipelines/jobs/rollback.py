@@ -6,10 +6,10 @@ catalog-tagger rollback table 41 --reason "heads of the new bundle were swapped"
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed
+from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError
 from transforms.maintenance.leases import Busy, held
 from transforms.publishing.audit import RaceLost, Refused
-from transforms.publishing.rollback import roll_back
+from transforms.publishing.rollback import AlreadyRolledBack, roll_back
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -22,6 +22,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     try:
         with held(args.table, "rollback"):
             snapshot = roll_back(args.table, args.number, args.reason)
+    except AlreadyRolledBack as done:
+        raise UsageError(str(done)) from done
     except Refused as refused:
         raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
     except (RaceLost, Busy) as lost:

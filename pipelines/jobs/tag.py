@@ -420,7 +420,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     dry_run, roots = args.plan or is_dry_run(beam_options), source_roots(args.allow_root, shards)
     buckets = _buckets(args, count, dry_run=True)
     known = _known(args, bundle, buckets)
-    if not dry_run:
+    if not is_dry_run(beam_options):
         needed = functools.partial(unsettled_ids, known, buckets=buckets)
         _require_sources(args, shards, roots, needed, local=is_local(beam_options))
     policy = None if fusion is None else fusion.policy
