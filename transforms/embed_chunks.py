@@ -24,6 +24,7 @@ from transforms.sum_work import count_work
 from transforms.tagging.part_files import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, PATCH_BYTES
 from transforms.telemetry.cpu import CoreTime
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.work import Work
 
 
@@ -263,6 +264,7 @@ def _write(embedding: _Embedding, target: EmbedTarget, *, counts: bool) -> Itera
     url = write_part(target.root, embedding.bucket, rows, target.embedding_id)
     outcomes = [row for row in embedding.rows if row["reason"] is not None or row["embedding"] is not None]
     decoded = sum(row["stage"] != "read" for row in outcomes)
+    note_kept_work()
     if counts:
         EMBEDDED.add(len(embedding.rows))
     yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(outcomes), decoded=decoded)

@@ -17,6 +17,7 @@ from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
 from transforms.telemetry import counters
 from transforms.telemetry.cpu import CoreTime
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.work import Work
 
 
@@ -84,6 +85,7 @@ class _WriteChunk(beam.DoFn):
         else:
             SETTLED.add(len(chunk.tracks))
             work.add(counters.WRITE_FOUND, len(chunk.tracks))
+        note_kept_work()
         work.add(counters.WRITE_EXAMPLES, report.stats.outcomes["examples"])
         work.add(counters.WRITE_REJECTED, report.stats.outcomes["rejected"])
         work.add(counters.WRITE_BYTES, report.shard.bytes if report.shard else 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.launch.allocators import trim_heap
 from pipelines.launch.beam import new_pipeline, run_pipeline
@@ -14,6 +14,7 @@ from transforms.extraction.tally import EMBEDDED, EXTRACTED, EXTRACTION_REJECTS,
 from transforms.keep_elements import KeepElements, kept_elements
 from transforms.storage.scratch import Scratch
 from transforms.telemetry.counters import EMBED_TRACKS, TRACKS_READ, TRACKS_REJECTED
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.phases import phase
 from transforms.telemetry.work import WorkTotals
 
@@ -33,6 +34,8 @@ class WaveRunner:
         Raises:
           CommandFailed: the pipeline failed.
         """
+        if self._options.view_as(DirectOptions).direct_running_mode == "multi_processing":
+            note_kept_work()  # other processes write it, and do not tell before the end of the wave
         root = new_pipeline(self._options)
         for name, elements in build(root | "ListNumbers" >> beam.Create(wave)):
             _ = elements | f"Keep {name}" >> KeepElements(self._scratch, f"kept-{name}")

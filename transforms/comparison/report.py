@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from transforms.comparison.buckets import Pair
 from transforms.comparison.track_changes import CHANGES, RETAGGED, TrackCounts
+from transforms.formats.nouns import number_of
 from transforms.table.mixture import mixture_text
 from transforms.table.reader import SnapshotReader
 
@@ -47,9 +48,10 @@ def document(pair: Pair, counts: TrackCounts, tags: pa.Table) -> dict[str, Any]:
 
 def _side(snapshot: SnapshotReader) -> dict[str, Any]:
     manifest = snapshot.manifest
+    published = bool(manifest.created)  # a run over a sample has no snapshot
     return {
-        "snapshot": manifest.number,
-        "created": manifest.created,
+        "snapshot": manifest.number if published else None,
+        "created": manifest.created if published else None,
         "content_hash": manifest.run.content_hash,
         "ids": dataclasses.asdict(manifest.run.ids),
         "options": manifest.run.options,
@@ -75,7 +77,7 @@ def churn(counts: Mapping[str, int]) -> float | None:
 def to_text(found: Mapping[str, Any]) -> str:
     """The comparison in Markdown: snapshots, tracks, categories, and the tags that changed most."""
     parts = [
-        f"# Snapshots {found['before']['snapshot']} and {found['after']['snapshot']}",
+        _title(found),
         "\n".join(_facts(found)),
         "## Tracks",
         _table(("tracks", "number"), [(name, number) for name, number in found["tracks"].items()]),
@@ -92,9 +94,20 @@ def to_text(found: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _title(found: Mapping[str, Any]) -> str:
+    before, after = (found[name]["snapshot"] for name in ("before", "after"))
+    return f"# Snapshots {before} and {after}" if after is not None else f"# Snapshot {before} and a sample"
+
+
+def _origin(side: Mapping[str, Any], tracks: int) -> str:
+    if side["snapshot"] is None:
+        return f"sample of {number_of(tracks, 'track')}, not published"
+    return f"snapshot {side['snapshot']}, {side['created']}"
+
+
 def _facts(found: Mapping[str, Any]) -> list[str]:
     before, after = found["before"], found["after"]
-    lines = [f"- {name}: snapshot {side['snapshot']}, {side['created']}" for name, side in _named(found)]
+    lines = [f"- {name}: {_origin(side, found['tracks'][name])}" for name, side in _named(found)]
     if before["content_hash"] == after["content_hash"]:
         return [*lines, "- content: equal"]
     changed = [name for name, value in before["ids"].items() if after["ids"][name] != value]

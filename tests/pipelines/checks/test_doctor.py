@@ -237,7 +237,9 @@ def test_a_job_server_that_answers(tmp_path):
 def test_dataflow_without_a_network_or_credentials(tmp_path, capsys, monkeypatch, silent):
     monkeypatch.setattr("pipelines.checks.engine.DATAFLOW_API", "127.0.0.1:1")
     assert launch(tmp_path, *DATAFLOW.split()) == 1
-    assert "catalog-tagger: Dataflow: 127.0.0.1:1 does not answer" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "catalog-tagger: Dataflow: 127.0.0.1:1 does not answer" in error and "start it" not in error
+    assert error.endswith("connect this machine to the network, or correct its proxy and firewall\n")
     monkeypatch.setattr("pipelines.checks.engine.DATAFLOW_API", silent)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     assert launch(tmp_path, *DATAFLOW.split()) == 1
