@@ -22,6 +22,7 @@ from pipelines.querying.output_files import Target, checked_target, finish_file,
 from pipelines.querying.session import Reply
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED, UsageError
+from transforms.formats.nouns import number_of
 from transforms.storage import SourceRoots
 from transforms.storage.scratch import open_scratch
 from transforms.table.mixture import mixture_text, taggers_of
@@ -68,7 +69,10 @@ def _wide(args: Arguments) -> Answer:
     else:
         write_file(target, reply)
     rows = _rows(snapshot)
-    lines = [f"{args.output}: {rows} rows, {len(columns.metadata)} columns of tracks, {len(columns.tags)} of tags"]
+    lines = [
+        f"{args.output}: {number_of(rows, 'row')}, {number_of(len(columns.metadata), 'column')} of tracks, "
+        f"{len(columns.tags)} of tags"
+    ]
     lines += [f"{name} is the column {new}: the name was taken" for name, new in columns.renamed.items()]
     document = {"output": args.output, "rows": rows, "tags": len(columns.tags), "renamed": columns.renamed}
     return Answer(text="\n".join(lines), document=document)

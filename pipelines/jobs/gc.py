@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, CommandFailed, checked
+from transforms.formats.nouns import number_of
 from transforms.maintenance.collection import collect, removals, summed
 from transforms.maintenance.inventory import Inventory, take_inventory
 from transforms.maintenance.leases import Busy, held
@@ -40,7 +41,10 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 def _answer(args: Arguments, inventory: Inventory, removed: dict[str, dict[str, int]]) -> Answer:
     files, size = (sum(counts[what] for counts in removed.values()) for what in ("files", "bytes"))
     verb = "removed" if args.apply else "can be removed"
-    lines = [f"{kind}: {counts['files']:,} files, {counts['bytes']:,} bytes" for kind, counts in removed.items()]
+    lines = [
+        f"{kind}: {number_of(counts['files'], 'file')}, {number_of(counts['bytes'], 'byte')}"
+        for kind, counts in removed.items()
+    ]
     retained = ", ".join(map(str, sorted(inventory.retained))) or "none"
     end = [] if args.apply else ["nothing was removed: give --apply to remove these files"]
     document: dict[str, Any] = {
@@ -53,7 +57,13 @@ def _answer(args: Arguments, inventory: Inventory, removed: dict[str, dict[str, 
         "bytes": size,
     }
     return Answer(
-        text="\n".join([*lines, f"{files:,} files, {size:,} bytes {verb}; retained snapshots: {retained}", *end]),
+        text="\n".join(
+            [
+                *lines,
+                f"{number_of(files, 'file')}, {number_of(size, 'byte')} {verb}; retained snapshots: {retained}",
+                *end,
+            ]
+        ),
         document=document,
         rows=[{"kind": kind, **counts} for kind, counts in removed.items()],
     )

@@ -21,6 +21,7 @@ from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.visible import printable
 from transforms import storage
 from transforms.formats.hashing import json_bytes
+from transforms.formats.nouns import number_of
 from transforms.formats.parquet import parquet_bytes
 from transforms.splits.by_artist import split_of
 from transforms.splits.report import artists_of, label_table, overview, to_markdown
@@ -82,13 +83,22 @@ def _write(
 
 def summary(found: dict[str, Any]) -> str:
     """Summary of the report, as text of a few lines."""
-    lines = [f"{found['tracks']} tracks of {found['artists']} artists, {found['labelled']} with labels"]
+    lines = [
+        f"{number_of(found['tracks'], 'track')} of {number_of(found['artists'], 'artist')}, "
+        f"{found['labelled']} with labels"
+    ]
     for name, category in found["categories"].items():
         conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
-        lines.append(f"{name}: {category['tags']} tags, known for {category['known']} tracks{conflicts}")
+        lines.append(
+            f"{name}: {number_of(category['tags'], 'tag')}, "
+            f"known for {number_of(category['known'], 'track')}{conflicts}"
+        )
     if found["dropped"]:
-        lines.append(f"{len(found['dropped'])} tags dropped, with fewer than {found['min_artists']} artists")
+        lines.append(
+            f"{number_of(len(found['dropped']), 'tag')} dropped, "
+            f"with fewer than {number_of(found['min_artists'], 'artist')}"
+        )
     if found["unknown_tags"]:
-        lines.append(f"{len(found['unknown_tags'])} tags are not in the taxonomy")
+        lines.append(f"{number_of(len(found['unknown_tags']), 'tag')} not in the taxonomy")
     lines += redirected_lines(found["redirected_tags"])
     return "\n".join(lines)

@@ -44,7 +44,7 @@ def test_what_is_passed_over_is_named_and_too_much_of_it_is_a_failure(tmp_path, 
     assert main([*command, "--max-lost-ratio", "0.5"]) == 0
     shown = capsys.readouterr()
     assert "passed over, not audio, named like audio: " in shown.err and "bad.flac" in shown.err
-    assert "1 tracks, 0 with a genre" in shown.out
+    assert "1 track, 0 with a genre" in shown.out
     assert "passed over: 1 x not audio, named like audio, 1 x not audio" in shown.out
     assert pq.read_table(tmp_path / "catalog.parquet").num_rows == 1
 
@@ -97,7 +97,7 @@ def test_a_table_becomes_a_catalog_and_a_taxonomy(tmp_path, capsys):
     assert "1 of 2 rows lost (50.0%), more than --max-lost-ratio 0.01: nothing was written" in capsys.readouterr().err
     assert main([*command, "--taxonomy", str(tmp_path / "t.yaml"), "--max-lost-ratio", "0.5"]) == 0
     shown = capsys.readouterr()
-    assert "1 tracks, 1 with tags, 1 rows lost" in shown.out and "row 2 (line 3): empty uri" in shown.err
+    assert "1 track, 1 with tags, 1 row lost" in shown.out and "row 2 (line 3): empty uri" in shown.err
     (row,) = catalog_rows(tmp_path / "c.parquet")
     assert (row["track_id"], row["bpm"]) == ("007", 120)
     assert load_taxonomy(str(tmp_path / "t.yaml")).tag_ids == ("genre/hip_hop", "genre/rock")
@@ -164,7 +164,7 @@ def test_what_a_table_was_taken_for_is_said(here, capsys):
     assert main(CSV) == 1
     assert "line 1 is not UTF-8: save the file as UTF-8" in capsys.readouterr().err
     assert main([*CSV, "--encoding", "windows-1252"]) == 0
-    assert "t.csv: read as CP1252, separated by semicolons; 3 columns, 1 rows" in capsys.readouterr().out
+    assert "t.csv: read as CP1252, separated by semicolons; 3 columns, 1 row" in capsys.readouterr().out
     assert main([*CSV, "--encoding", "windows-1252", "--json"]) == 0
     (table,) = json.loads(capsys.readouterr().out)["tables"]
     assert table == {

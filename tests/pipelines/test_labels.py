@@ -146,7 +146,7 @@ def test_mistakes_are_named(tmp_path, capsys, flags, code, message):
 
 def test_bad_rows_stop_it(tmp_path, capsys):
     assert labels(tmp_path, catalog=CATALOG.replace("none", "tomorrow")) == 1
-    assert "1 problems in the catalog, nothing was reported" in capsys.readouterr().err
+    assert "1 problem in the catalog, nothing was reported" in capsys.readouterr().err
 
 
 def test_a_taxonomy_that_no_tag_fits(tmp_path, capsys):

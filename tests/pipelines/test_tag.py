@@ -252,7 +252,7 @@ def test_without_waiting_publish_takes_the_last_launch_or_tells_its_problems(
     assert tag_code(world, table, "--no-wait", catalog=few) == 0
     assert tag_code(world, table, "--no-wait", catalog=twice) == 0
     assert main(["publish", str(table)]) == 3
-    assert "gate unique: 1 problems in the catalog" in capsys.readouterr().err
+    assert "gate unique: 1 problem in the catalog" in capsys.readouterr().err
     assert tag_code(world, table, "--no-wait") == 0
     assert main(["publish", str(table), "--max-reject-ratio", "0.9"]) == 0
     snapshot = current_snapshot(str(table))

@@ -91,9 +91,11 @@ def test_the_tracks_of_a_table_are_counted(places: dict[str, str], capsys) -> No
     assert found["table"]["snapshot"] == 1 and 0 < max(counts.values()) <= held <= 12
     text = diff(capsys, old, places["new.yaml"], "--table", old, form="table")
     assert text.splitlines()[-1] == f"{held} of 12 tagged tracks in snapshot 1 of {old} have a tag that changes"
-    assert "1 tags split: instrument/bells into instrument/chimes and instrument/tubular" in text.splitlines()
+    assert "1 tag split: instrument/bells into instrument/chimes and instrument/tubular" in text.splitlines()
     rows = diff(capsys, old, places["new.yaml"], "--table", old, form="csv").splitlines()
     assert rows[0] == "change,tag,now,tracks" and len(rows) == 7
+    numbers = [int(row.rpartition(",")[2] or 0) for row in rows[1:]]
+    assert numbers == sorted(numbers, reverse=True) and numbers[0] == max(counts.values()), "most tracks first"
     assert f'split,instrument/bells,"instrument/chimes, instrument/tubular",{counts["instrument/bells"]}' in rows
     assert f"moved,mood/wistful,mood/wistful,{counts['mood/wistful']}" in rows and "added,,venue/live," in rows
 

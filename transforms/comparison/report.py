@@ -75,7 +75,7 @@ def churn(counts: Mapping[str, int]) -> float | None:
 
 
 def to_text(found: Mapping[str, Any]) -> str:
-    """The comparison in Markdown: snapshots, tracks, categories, and the tags that changed most."""
+    """The comparison in Markdown: snapshots, tracks, categories, and the tracks and tags that changed most."""
     parts = [
         _title(found),
         "\n".join(_facts(found)),
@@ -88,6 +88,7 @@ def to_text(found: Mapping[str, Any]) -> str:
             ("category", "before", "after", *SUMMED[2:], "churn"),
             [(name, *row.values()) for name, row in found["categories"].items()],
         ),
+        *_tracks(found),
         "## Tags that changed most",
         _most_changed(found["tags"]),
     ]
@@ -128,6 +129,28 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
 
 def _named(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, found[name]) for name in ("before", "after")]
+
+
+def _tracks(found: Mapping[str, Any]) -> list[str]:
+    """The tracks that changed most, and where all of them are; nothing if they were not looked for, or none changed."""
+    rows = [
+        (
+            row["track_id"],
+            row["change"],
+            ", ".join(row["differs"]) or None,
+            ", ".join(row["gained"]) or None,
+            ", ".join(row["lost"]) or None,
+            row["max_distance"],
+        )
+        for row in found.get("changed_tracks", ())
+    ]
+    if not rows:
+        return []
+    hidden = sum(found["tracks"][name] for name in ("added", "removed", "changed")) - len(rows)
+    rest = f"{number_of(hidden, 'more track')} left out. " if hidden else ""
+    head = ("track", "change", "differs in", "gained", "lost", "max_distance")
+    where = "`diff` with `--output FOLDER` writes all of them into `tracks.parquet`."
+    return ["## Tracks that changed most", _table(head, rows), f"{rest}{where}"]
 
 
 def _most_changed(tags: Sequence[Mapping[str, Any]]) -> str:

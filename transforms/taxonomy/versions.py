@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from transforms.formats.nouns import number_of
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -107,20 +108,32 @@ class TaxonomyChanges:
         """All differences, for people."""
         moved = [f"{tag} from {_under(old)} to {_under(new)}" for tag, (old, new) in self.moved.items()]
         labels = [f"{tag}: {old!r} to {new!r}" for tag, (old, new) in self.renamed_labels.items()]
-        counted = (
-            (self.new_heads, "new heads"),
-            (self.lost_heads, "heads removed"),
-            (self.other_heads, "heads fitted again"),
-            (self.added, "tags added"),
-            ([f"{old} to {new}" for old, new in self.fates.renamed.items()], "tags renamed"),
-            ([f"{' and '.join(olds)} into {new}" for new, olds in self.fates.merged.items()], "tags merged into"),
-            ([f"{old} into {' and '.join(new)}" for old, new in self.fates.split.items()], "tags split"),
-            (moved, "tags moved in the hierarchy"),
-            (self.fates.dropped, "tags dropped, still evidence for their broader tags"),
-            (self.fates.removed, "tags removed"),
-            (labels, "tags with another display name"),
+        kinds = (
+            (self.new_heads, "new head", ""),
+            (self.lost_heads, "head", "removed"),
+            (self.other_heads, "head", "fitted again"),
+            (self.added, "tag", "added"),
+            ([f"{old} to {new}" for old, new in self.fates.renamed.items()], "tag", "renamed"),
+            (
+                [f"{' and '.join(olds)} into {new}" for new, olds in self.fates.merged.items()],
+                "tag",
+                "merged into",
+            ),
+            ([f"{old} into {' and '.join(new)}" for old, new in self.fates.split.items()], "tag", "split"),
+            (moved, "tag", "moved in the hierarchy"),
+            (
+                self.fates.dropped,
+                "tag",
+                "dropped, still evidence for their broader tags",
+            ),
+            (self.fates.removed, "tag", "removed"),
+            (labels, "tag", "with another display name"),
         )
-        found = [f"{len(names)} {what}: {_listed(names)}" for names, what in counted if names]
+        found = [
+            f"{number_of(len(names), noun)} {what}".rstrip() + f": {_listed(names)}"
+            for names, noun, what in kinds
+            if names
+        ]
         if not found:
             same = self.before == self.after
             found = ["no difference" if same else "no tag differs: order, aliases, redirects or rules do"]

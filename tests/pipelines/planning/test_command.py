@@ -138,7 +138,7 @@ def test_a_plan_of_a_catalog_with_problems_lists_them(world: World, table: Path,
     rows = world.rows()
     pq.write_table(pa.concat_tables([rows, rows.slice(0, 1)]), tmp_path / "twice.parquet")
     assert tag_code(world, table, "--plan", catalog=tmp_path / "twice.parquet") == 1
-    assert "1 problems in the catalog, nothing was planned" in capsys.readouterr().err
+    assert "1 problem in the catalog, nothing was planned" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_counted(world: World, table: Path, tmp_path: Path, capsys) -> None:

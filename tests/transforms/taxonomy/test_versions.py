@@ -175,38 +175,38 @@ def moods(*tags, **fields):
 
 
 CASES = {
-    "a new head": ([BASE], [BASE, OTHER], {}, ["1 new heads: genre", "2 tags added: genre/x, genre/y"]),
-    "a head that is gone": ([BASE, OTHER], [BASE], {}, ["1 heads removed: genre", "2 tags removed: genre/x, genre/y"]),
-    "another kind": ([OTHER], [{**OTHER, "kind": "multilabel"}], {}, ["1 heads fitted again: genre"]),
+    "a new head": ([BASE], [BASE, OTHER], {}, ["1 new head: genre", "2 tags added: genre/x, genre/y"]),
+    "a head that is gone": ([BASE, OTHER], [BASE], {}, ["1 head removed: genre", "2 tags removed: genre/x, genre/y"]),
+    "another kind": ([OTHER], [{**OTHER, "kind": "multilabel"}], {}, ["1 head fitted again: genre"]),
     "a parent renamed: its children do not move": (
         [BASE],
         [moods({"id": "mood/c", "name": "A"}, {"id": "mood/b", "parents": ["mood/c"]})],
         {"mood/a": "mood/c"},
-        ["1 tags renamed: mood/a to mood/c"],
+        ["1 tag renamed: mood/a to mood/c"],
     ),
     "an alias, and no redirect": (
         [BASE],
         [moods({"id": "mood/c", "name": "A", "aliases": ["mood/a"]}, {"id": "mood/b", "parents": ["mood/c"]})],
         {},
-        ["1 tags renamed: mood/a to mood/c"],
+        ["1 tag renamed: mood/a to mood/c"],
     ),
     "a parent merged into its child": (
         [BASE],
         [moods("mood/b")],
         {"mood/a": "mood/b"},
-        ["1 heads fitted again: mood", "1 tags merged into: mood/a into mood/b"],
+        ["1 head fitted again: mood", "1 tag merged into: mood/a into mood/b"],
     ),
     "dropped, and still evidence": (
         [BASE],
         [moods("mood/a", dropped=[{"id": "mood/b", "parents": ["mood/a"]}])],
         {},
-        ["1 heads fitted again: mood", "1 tags dropped, still evidence for their broader tags: mood/b"],
+        ["1 head fitted again: mood", "1 tag dropped, still evidence for their broader tags: mood/b"],
     ),
     "to the top": (
         [BASE],
         [moods("mood/a", "mood/b")],
         {},
-        ["1 tags moved in the hierarchy: mood/b from mood/a to the top"],
+        ["1 tag moved in the hierarchy: mood/b from mood/a to the top"],
     ),
     "another order": (
         [BASE],
