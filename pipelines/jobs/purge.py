@@ -74,7 +74,8 @@ def _apply(args: Arguments, ids: frozenset[str], lease: HeldLease) -> Answer:
     before = taken_out_before(args.table, ids)
     known = found.search.ids.union(*(one.ids for one in datasets))
     takedown = Takedown(args.table, ids, lease, args.reader_grace, known=known)
-    receipt: dict[str, Any] = takedown.take_out(found)
+    has_work = known or before or found.unlisted
+    receipt: dict[str, Any] = takedown.take_out(found) if has_work else takedown.forget_names()
     pairs = zip(args.dataset, datasets, strict=True)
     receipt["datasets"] = [take_out(dataset, ids, one) for dataset, one in pairs]
     left, left_in_datasets = _found(args, ids)

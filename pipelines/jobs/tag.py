@@ -405,11 +405,12 @@ def _run_job(args: Arguments, options: Options, beam_options: PipelineOptions) -
 def _planned(args: Arguments, beam_options: PipelineOptions) -> Answer:
     """What a run would do and cost."""
     require_limits()
+    prices = None if args.prices is None else Prices.load(args.prices)
     options = make_options(args, beam_options)
     if args.sample is not None:
         options = _with_sample(args, options)
     also = [{"model": one.model, "table": one.table} for one in options.also]
-    return planned(args, beam_options, stages_of(options), also=also, changes=options.changes)
+    return planned(args, beam_options, stages_of(options), also=also, changes=options.changes, prices=prices)
 
 
 def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:

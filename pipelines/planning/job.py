@@ -80,6 +80,7 @@ def planned(
     *,
     also: Sequence[Mapping[str, Any]],
     changes: TableChanges | None,
+    prices: Prices | None,
 ) -> Answer:
     """Plans the run on this machine, whatever the runner is.
 
@@ -89,11 +90,11 @@ def planned(
       stages: settings of the run.
       also: `model` and `table` of each further bundle.
       changes: what the run would change in the table; None for a table without snapshots.
+      prices: the prices; None if there are none.
 
     Raises:
-      CommandFailed: the catalog has problems, or the file of prices is wrong.
+      CommandFailed: the catalog has problems.
     """
-    prices = None if args.prices is None else Prices.load(args.prices)
     threads = min(worker_threads(options), MOST_THREADS)
     plan = plan_catalog(stages, threads=threads, sample=args.measure or 0)
     expectations, known = stages.record.expectations, stages.record.known

@@ -1,5 +1,6 @@
 """`status`: what a monitor reads of a table."""
 
+import dataclasses
 import json
 import re
 
@@ -9,7 +10,7 @@ from pipelines.cli import main
 from tests.support.nightly import age, nightly_bundle, tag_nightly
 from transforms import storage
 from transforms.audio.errors import SourceNotFound, SourceUnavailable
-from transforms.maintenance import leases
+from transforms.maintenance import last_launch, leases
 from transforms.maintenance.leases import held
 from transforms.publishing import receipts
 from transforms.publishing.audit import Refused
@@ -164,14 +165,17 @@ def test_a_launch_whose_run_a_gate_refuses_is_blocked(table, bundle, capsys, mon
     root, page = str(table), f"{table}/reports/{run.run_id}/report.html"
     if not list((table / "launches").glob("*.json")):
         receipts.write(root, receipts.begin(root, None), Receipt(run_id=run.run_id))
-    gates = [name for name, result in run.gates.items() if not result["passed"]]
+    failed = {"value": 1 / 3, "limit": 0, "passed": False}
+    judged = dataclasses.replace(run, gates={"rejected": failed, "empty": {**failed, "passed": True}})
+    monkeypatch.setattr(last_launch, "read_run", lambda root, run_id: judged)
     launch = facts(root, capsys)["last_launch"]
-    assert gates == ["rejected"] and (launch["state"], launch["gates"], launch["report"]) == ("blocked", gates, None)
+    assert (launch["state"], launch["gates"], launch["report"]) == ("blocked", ["rejected"], None)
     assert "last launch without a snapshot: blocked by gate rejected, " in status(root, capsys)
     metrics = status(root, capsys, "--prometheus")
     assert f'catalog_tagger_last_launch{{table="{root}",state="blocked"}} 1' in metrics
     assert f'catalog_tagger_last_launch{{table="{root}",state="finished"}} 0' in metrics
     assert f'catalog_tagger_last_launch_blocked{{table="{root}",gate="rejected"}} 1' in metrics
+    monkeypatch.undo()
     assert main(["publish", root]) == 3
     launch = facts(root, capsys)["last_launch"]
     assert (launch["state"], launch["report"]) == ("blocked", page) and "gate rejected (value" in launch["problem"]

@@ -132,9 +132,12 @@ class Takedown:
             "runs_removed": runs,
             "unfinished_removed": len(unfinished),
             "choices_removed": self._forget_choices(),
-            "receipts_removed": self._forget_receipts(),
-            "reports_removed": self._forget_reports(),
+            **self.forget_names(),
         }
+
+    def forget_names(self) -> dict[str, Any]:
+        """Removes receipts and reports that name one of the tracks: all that may be left of one that no file has."""
+        return {"receipts_removed": self._forget_receipts(), "reports_removed": self._forget_reports()}
 
     def _snapshot(self, number: int, paths: frozenset[str]) -> Rewritten:
         reader = SnapshotReader(root=self._root, manifest=read_snapshot(self._root, number), buckets=self._buckets)

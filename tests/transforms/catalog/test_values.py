@@ -10,7 +10,7 @@ from transforms.catalog.values import text, year
 
 ADVICE = {
     "write all four digits, because the century is not stated": ("98", "'98", " 04 "),
-    "write one of the two years": ("2003/2004", "2003/04", "1999;2003", "2003 – 2004"),
+    "write one of the two years": ("2003/2004", "1999;2003", "2003 – 2004"),
     "leave it empty if it is unknown": ("0", "soon", "12345", "199"),
 }
 
