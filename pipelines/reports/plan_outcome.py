@@ -61,5 +61,5 @@ def budget_line(budget: Mapping[str, Any], left: int) -> str:
     nights = -(-left // chosen) if chosen else 0
     return (
         f"budget of {budget['max_core_hours']:g} core-hours: {chosen} of {budget['tracks']} tracks that need "
-        f"extraction; {left} are left" + (f", about {nights} more runs like this one" if left else "")
+        f"extraction; {left} are left" + (f", about {number_of(nights, 'more run')} like this one" if left else "")
     )
