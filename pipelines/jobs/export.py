@@ -22,7 +22,7 @@ from pipelines.querying.output_files import Target, checked_target, finish_file,
 from pipelines.querying.session import Reply
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED, UsageError
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.storage import SourceRoots
 from transforms.storage.scratch import open_scratch
 from transforms.table.mixture import mixture_text, taggers_of
@@ -70,7 +70,7 @@ def _wide(args: Arguments) -> Answer:
         write_file(target, reply)
     rows = _rows(snapshot)
     lines = [
-        f"{args.output}: {number_of(rows, 'row')}, {number_of(len(columns.metadata), 'column')} of tracks, "
+        f"{args.output}: {quantity(rows, 'row')}, {quantity(len(columns.metadata), 'column')} of tracks, "
         f"{len(columns.tags)} of tags"
     ]
     lines += [f"{name} is the column {new}: the name was taken" for name, new in columns.renamed.items()]

@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, CommandFailed, checked
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.maintenance.collection import collect, removals, summed
 from transforms.maintenance.inventory import Inventory, take_inventory
 from transforms.maintenance.leases import Busy, held
@@ -42,7 +42,7 @@ def _answer(args: Arguments, inventory: Inventory, removed: dict[str, dict[str, 
     files, size = (sum(counts[what] for counts in removed.values()) for what in ("files", "bytes"))
     verb = "removed" if args.apply else "can be removed"
     lines = [
-        f"{kind}: {number_of(counts['files'], 'file')}, {number_of(counts['bytes'], 'byte')}"
+        f"{kind}: {quantity(counts['files'], 'file')}, {quantity(counts['bytes'], 'byte')}"
         for kind, counts in removed.items()
     ]
     retained = ", ".join(map(str, sorted(inventory.retained))) or "none"
@@ -60,7 +60,7 @@ def _answer(args: Arguments, inventory: Inventory, removed: dict[str, dict[str, 
         text="\n".join(
             [
                 *lines,
-                f"{number_of(files, 'file')}, {number_of(size, 'byte')} {verb}; retained snapshots: {retained}",
+                f"{quantity(files, 'file')}, {quantity(size, 'byte')} {verb}; retained snapshots: {retained}",
                 *end,
             ]
         ),

@@ -8,7 +8,7 @@ from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, CommandFailed
 from transforms import storage
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.iceberg.following import follow
 from transforms.iceberg.versions import absolute_root, read_version
 from transforms.maintenance.leases import Busy, held
@@ -38,7 +38,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     left_out = sorted(set(published) - set(listed))
     lines += [f"snapshot {number} is damaged and was left out: see `verify`" for number in left_out]
     return Answer(
-        text="\n".join([*lines, f"{number_of(len(listed), 'snapshot')} listed; the id of a snapshot is its number"]),
+        text="\n".join([*lines, f"{quantity(len(listed), 'snapshot')} listed; the id of a snapshot is its number"]),
         document={"table": args.table, "snapshots": listed, "left_out": left_out, "folders": folders},
         rows=[{"name": name, "folder": folder} for name, folder in folders.items()],
     )

@@ -21,8 +21,8 @@ from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.visible import printable
 from transforms import storage
 from transforms.formats.hashing import json_bytes
-from transforms.formats.nouns import number_of
 from transforms.formats.parquet import parquet_bytes
+from transforms.formats.quantities import quantity
 from transforms.splits.by_artist import split_of
 from transforms.splits.report import artists_of, label_table, overview, to_markdown
 from transforms.splits.survey import CatalogLabels, read_labels
@@ -84,21 +84,20 @@ def _write(
 def summary(found: dict[str, Any]) -> str:
     """Summary of the report, as text of a few lines."""
     lines = [
-        f"{number_of(found['tracks'], 'track')} of {number_of(found['artists'], 'artist')}, "
+        f"{quantity(found['tracks'], 'track')} of {quantity(found['artists'], 'artist')}, "
         f"{found['labelled']} with labels"
     ]
     for name, category in found["categories"].items():
         conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
         lines.append(
-            f"{name}: {number_of(category['tags'], 'tag')}, "
-            f"known for {number_of(category['known'], 'track')}{conflicts}"
+            f"{name}: {quantity(category['tags'], 'tag')}, known for {quantity(category['known'], 'track')}{conflicts}"
         )
     if found["dropped"]:
         lines.append(
-            f"{number_of(len(found['dropped']), 'tag')} dropped, "
-            f"with fewer than {number_of(found['min_artists'], 'artist')}"
+            f"{quantity(len(found['dropped']), 'tag')} dropped, "
+            f"with fewer than {quantity(found['min_artists'], 'artist')}"
         )
     if found["unknown_tags"]:
-        lines.append(f"{number_of(len(found['unknown_tags']), 'tag')} not in the taxonomy")
+        lines.append(f"{quantity(len(found['unknown_tags']), 'tag')} not in the taxonomy")
     lines += redirected_lines(found["redirected_tags"])
     return "\n".join(lines)

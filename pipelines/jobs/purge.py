@@ -12,7 +12,7 @@ from pipelines.terminal.errors import DONE, FAILED, RACE_LOST, CommandFailed, Us
 from transforms import storage
 from transforms.catalog.limits import ID_CHARS
 from transforms.dataset.removal import DatasetFindings, find_examples, take_out
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.maintenance.leases import Busy, HeldLease, held
 from transforms.maintenance.takedown import TableFindings, Takedown, find_tracks, taken_out_before
 
@@ -152,10 +152,10 @@ def _found_lines(
         return [f"{tracks} of {args.table}{' or of the datasets' if args.dataset else ''}: nothing was taken out"]
     verb, them = ("was", "it") if len(known) == 1 else ("were", "them")
     return [
-        f"{len(known)} of {number_of(len(ids), 'track')} {verb} {what.format(them=them)}",
-        f"{number_of(rows, 'row')} in {number_of(len(places['snapshots']), 'snapshot')}, "
-        f"{number_of(places['data_files'], 'data file')}, {number_of(places['part_files'], 'part file')} and "
-        f"{number_of(places['shards'], 'shard')}",
+        f"{len(known)} of {quantity(len(ids), 'track')} {verb} {what.format(them=them)}",
+        f"{quantity(rows, 'row')} in {quantity(len(places['snapshots']), 'snapshot')}, "
+        f"{quantity(places['data_files'], 'data file')}, {quantity(places['part_files'], 'part file')} and "
+        f"{quantity(places['shards'], 'shard')}",
     ]
 
 

@@ -7,7 +7,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed, UsageError
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.maintenance.leases import Busy, held
 from transforms.publishing.audit import RaceLost, Refused
 from transforms.publishing.rollback import AlreadyRolledBack, roll_back
@@ -32,7 +32,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     made = snapshot.run
     return Answer(
         text=f"snapshot {snapshot.number} of {args.table} has the content of snapshot {made.rolled_back_to}: "
-        f"{number_of(made.counts['catalog'], 'track')}\ncontent hash {made.content_hash}",
+        f"{quantity(made.counts['catalog'], 'track')}\ncontent hash {made.content_hash}",
         document={
             "table": args.table,
             "snapshot": snapshot.number,

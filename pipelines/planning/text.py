@@ -6,7 +6,7 @@ from typing import Any
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from pipelines.terminal.progress import duration_text, size_text
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.tagging.costs import STAGES, RunEstimate, UnitCosts
 from transforms.tagging.forecast import Forecast
 
@@ -94,7 +94,7 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     rows += [["removed", "not in the catalog any more", tracks["removed"]]]
     rows = [row for row in rows if row[0] == "all" or row[2]]
     yield table_text(["", "tracks", "number"], rows, most_rows=len(rows))
-    yield from (f"also embedded for {also['table']}: {number_of(also['tracks'], 'track')}" for also in document["also"])
+    yield from (f"also embedded for {also['table']}: {quantity(also['tracks'], 'track')}" for also in document["also"])
     yield from _costs(document)
     if (budget := document["budget"]) is not None:
         yield (
@@ -114,7 +114,7 @@ def _costs(document: Mapping[str, Any]) -> Iterator[str]:
     missing = (
         f", {read['files_missing']} of them missing in the listing of their folder" if read["files_missing"] else ""
     )
-    yield f"to read: {number_of(read['files'], 'file')}, {size_text(read['bytes'])}{missing}"
+    yield f"to read: {quantity(read['files'], 'file')}, {size_text(read['bytes'])}{missing}"
     stored = cost["storage_bytes"]
     yield f"to write: tables {size_text(stored['tables'])}, part files {size_text(stored['parts'])}"
     if (compaction := document["compaction"])["files"]:
@@ -139,7 +139,7 @@ def _origin(measured: Mapping[str, Any]) -> str:
     numbers = measured["snapshots"]
     listed = ", ".join(map(str, numbers))
     runs = f"the runs of snapshots {listed}" if len(numbers) > 1 else f"the run of snapshot {listed}" if numbers else ""
-    sample = f"a sample of {number_of(measured['sampled_tracks'], 'track')}" if measured["sampled_tracks"] else ""
+    sample = f"a sample of {quantity(measured['sampled_tracks'], 'track')}" if measured["sampled_tracks"] else ""
     return " and ".join(filter(None, (runs, sample))) or "this plan"
 
 

@@ -16,7 +16,7 @@ from pipelines.terminal.comma_separated import write_csv
 from pipelines.terminal.errors import DONE, UsageError
 from pipelines.terminal.printing import write_json, write_table
 from pipelines.terminal.standard_output import standard_output
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.table.mixture import mixture_text
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def _write(session: Session, sql: str, args: Arguments, form: str, *, is_chosen:
         columns = len(reply.schema)
         rows = write_file(target, reply)
     document = {"output": args.output, "rows": rows, "columns": columns}
-    Answer(text=f"{args.output}: {number_of(rows, 'row')}, {number_of(columns, 'column')}", document=document).write(
+    Answer(text=f"{args.output}: {quantity(rows, 'row')}, {quantity(columns, 'column')}", document=document).write(
         "table"
     )
     return DONE

@@ -12,7 +12,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED
 from pipelines.terminal.printing import table_text
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.storage import StorageError
 from transforms.table.mixture import mixture_text
 from transforms.table.reader import published_numbers
@@ -30,7 +30,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     table = table_text(list(rows[0]), [list(row.values()) for row in rows], most_rows=len(rows))
     notes = [f"snapshot {row['snapshot']}: {row['note']}" for row in rows if row["note"]]
     return Answer(
-        text="\n".join([table, *notes, f"{number_of(total, 'byte')} in the data files of all snapshots"]),
+        text="\n".join([table, *notes, f"{quantity(total, 'byte')} in the data files of all snapshots"]),
         document={"table": args.table, "bytes": total, "snapshots": listed},
         rows=rows,
         code=FAILED if any("problem" in facts for facts in listed) else DONE,
@@ -129,7 +129,7 @@ def _note(facts: _Facts) -> str | None:
         reason = facts["rollback_reason"]
         notes.insert(0, f"rollback to {facts['rolled_back_to']}" + (f": {reason}" if reason else ""))
     if gone := sum(one["tracks"] for one in facts["purged"].values()):
-        notes.append(f"{number_of(gone, 'track')} taken out by {', '.join(facts['purged'])}")
+        notes.append(f"{quantity(gone, 'track')} taken out by {', '.join(facts['purged'])}")
     if facts["mixture"] is not None:
         notes.append(facts["mixture"])
     return "; ".join(notes) or None

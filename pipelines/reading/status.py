@@ -13,7 +13,7 @@ from pipelines.reading.snapshots import age_text
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, OVERDUE, UsageError
 from pipelines.terminal.progress import duration_text
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.maintenance.condition import condition_of
 from transforms.table.snapshots import POSTPONED
 from transforms.table.versions import NoTable
@@ -82,7 +82,7 @@ def _lines(facts: _Facts) -> Iterator[str]:
         if launch["report"] is not None:
             yield f"its report: {launch['report']}"
     for kind, size in facts["disk"].items():
-        yield f"{kind}: {number_of(size['files'], 'file')}, {number_of(size['bytes'], 'byte')}"
+        yield f"{kind}: {quantity(size['files'], 'file')}, {quantity(size['bytes'], 'byte')}"
     for lease in facts["leases"]:
         state = "running" if lease["live"] else "no heartbeat, it was killed"
         yield f"{lease['job']} on {lease['host']} since {lease['started']}: {state}"

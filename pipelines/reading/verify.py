@@ -16,7 +16,7 @@ from pipelines.terminal.errors import DONE, FAILED, UsageError
 from transforms import storage
 from transforms.dataset.manifest import DATASET_FILE, read_manifest
 from transforms.dataset.verification import dataset_problems, dataset_steps
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.iceberg.checks import moved_from
 from transforms.table.reader import SnapshotReader, open_snapshot, published_numbers
 from transforms.table.versions import TableError
@@ -75,13 +75,13 @@ def _checked(snapshot: SnapshotReader) -> tuple[Facts, list[str]]:
 
 def _summary(facts: Facts, problems: list[str]) -> str:
     return (
-        f"snapshot {facts['snapshot']}: {number_of(facts['files'], 'file')}, {number_of(facts['rows'], 'row')}, "
+        f"snapshot {facts['snapshot']}: {quantity(facts['files'], 'file')}, {quantity(facts['rows'], 'row')}, "
         f"content hash {facts['content_hash']}: {_verdict(problems)}"
     )
 
 
 def _verdict(problems: list[str]) -> str:
-    return f"{number_of(len(problems), 'problem')}" if problems else "no problem"
+    return f"{quantity(len(problems), 'problem')}" if problems else "no problem"
 
 
 def _snapshot_answer(facts: Facts, problems: list[str]) -> Answer:
@@ -116,7 +116,7 @@ def _table(root: str) -> Answer:
     rows = [row for facts, problems in found for row in _rows(facts, problems)]
     nobody = dict.fromkeys(found[0][0])
     return Answer(
-        text="\n".join([*lines, f"{number_of(len(found), 'snapshot')}: {_verdict(everything)}"]),
+        text="\n".join([*lines, f"{quantity(len(found), 'snapshot')}: {_verdict(everything)}"]),
         document={
             "table": root,
             "snapshots": [{**facts, "problems": problems} for facts, problems in found],
@@ -138,7 +138,7 @@ def _bundle(url: str) -> Answer:
     files = len(read_manifest_of(url)["files"])
     problems = list(bundle_problems(url))
     return _answer(
-        {"bundle": url, "files": files}, problems, f"bundle {url}: {number_of(files, 'file')}: {_verdict(problems)}"
+        {"bundle": url, "files": files}, problems, f"bundle {url}: {quantity(files, 'file')}: {_verdict(problems)}"
     )
 
 

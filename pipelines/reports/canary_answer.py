@@ -10,7 +10,7 @@ from pipelines.reports.work_done import work_done
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, REFUSED
 from transforms.comparison.report import to_text
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.publishing.judging import GateResult, gates_json, refusal, unmeasured
 from transforms.publishing.receipts import Receipt
 from transforms.table.reader import SnapshotReader
@@ -67,7 +67,7 @@ _LEDGER = ("track_id", "uri", "reason", "detail")
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     counts, gates = document["counts"], document["gates"]
     yield (
-        f"sample of {number_of(counts['catalog'], 'track')}, not published: {counts['tagged']} tagged, "
+        f"sample of {quantity(counts['catalog'], 'track')}, not published: {counts['tagged']} tagged, "
         f"{counts['carried']} carried, {counts['rejected']} rejected"
     )
     yield from outcome_lines(document["plan"], document["same_bytes"])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.terminal.progress import duration_text, size_text
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 
 _COUNTED = {
     "new": "new",
@@ -38,7 +38,7 @@ def outcome_lines(plan: Mapping[str, Any], same_bytes: int = 0) -> Iterator[str]
     yield f"planned: {counts}; " + (f"but {', '.join(differing)}" if differing else "all as planned")
     if same_bytes:
         yield (
-            f"{number_of(same_bytes, 'file')} of those to be extracted had another time or name and the same bytes: "
+            f"{quantity(same_bytes, 'file')} of those to be extracted had another time or name and the same bytes: "
             "read, not decoded, and carried"
         )
     if (budget := plan.get("budget")) is not None:
@@ -61,5 +61,5 @@ def budget_line(budget: Mapping[str, Any], left: int) -> str:
     nights = -(-left // chosen) if chosen else 0
     return (
         f"budget of {budget['max_core_hours']:g} core-hours: {chosen} of {budget['tracks']} tracks that need "
-        f"extraction; {left} are left" + (f", about {number_of(nights, 'more run')} like this one" if left else "")
+        f"extraction; {left} are left" + (f", about {quantity(nights, 'more run')} like this one" if left else "")
     )

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from transforms import storage
 from transforms.dataset.manifest import REJECTS
-from transforms.formats.nouns import number_of
 from transforms.formats.parquet import ParquetError, read_parquet
+from transforms.formats.quantities import quantity
 from transforms.publishing.finished import open_run
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import GateResult
@@ -41,7 +41,7 @@ def reject_lines(reasons: Mapping[str, int], rows: Iterable[pa.RecordBatch]) -> 
     examples = _examples(reasons, rows)
     for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         found = examples[reason]
-        tracks = f"{reason}: {number_of(count, 'track')}"
+        tracks = f"{reason}: {quantity(count, 'track')}"
         yield f"{tracks}, for example" if count > len(found) > 0 else tracks
         yield from (f"  {line}" for line in found)
 

@@ -17,7 +17,7 @@ from pipelines.reports.run_tables import (
     track_table,
 )
 from pipelines.terminal.progress import duration_text
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.reports.dots import Dots, dot_plot
 from transforms.reports.markup import Html, element, escaped, html_joined
 from transforms.reports.page import html_page
@@ -192,7 +192,7 @@ def _prevalence(found: Mapping[str, Any]) -> Iterator[Html]:
     carried = {tag: one for tag, one in found.items() if any(one["positives"])}
     none = len(found) - len(carried)
     if none:
-        yield element("p", f"{number_of(none, 'tag')}: no track in either. They are left out.", class_="soft")
+        yield element("p", f"{quantity(none, 'tag')}: no track in either. They are left out.", class_="soft")
     if not carried:
         return
     rows = sorted(

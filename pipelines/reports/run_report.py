@@ -10,7 +10,7 @@ from pipelines.reports.work_done import work_done
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.progress import duration_text
 from transforms import storage
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.table.layout import run_path
 from transforms.table.snapshots import COUNTS, Run, Snapshot
 
@@ -73,10 +73,10 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _work(document: Mapping[str, Any]) -> Iterator[str]:
     if document["duration_s"] is not None:
-        yield f"{number_of(document['counts']['catalog'], 'track')} in {duration_text(document['duration_s'])}"
+        yield f"{quantity(document['counts']['catalog'], 'track')} in {duration_text(document['duration_s'])}"
         yield f"{document['tracks_per_s']:.4g} tracks/s"
     if document["core_seconds"] is not None:
         yield f"{document['core_seconds']:.4g} core-seconds"
     if document["core_seconds_per_extracted"] is not None:
-        extracted = number_of(document["extracted"], "extracted track")
+        extracted = quantity(document["extracted"], "extracted track")
         yield f"{document['core_seconds_per_extracted']:.3g} for each of {extracted}"

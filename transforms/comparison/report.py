@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from transforms.comparison.buckets import Pair
 from transforms.comparison.track_changes import CHANGES, RETAGGED, TrackCounts
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.table.mixture import mixture_text
 from transforms.table.reader import SnapshotReader
 
@@ -102,7 +102,7 @@ def _title(found: Mapping[str, Any]) -> str:
 
 def _origin(side: Mapping[str, Any], tracks: int) -> str:
     if side["snapshot"] is None:
-        return f"sample of {number_of(tracks, 'track')}, not published"
+        return f"sample of {quantity(tracks, 'track')}, not published"
     return f"snapshot {side['snapshot']}, {side['created']}"
 
 
@@ -147,7 +147,7 @@ def _tracks(found: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     hidden = sum(found["tracks"][name] for name in ("added", "removed", "changed")) - len(rows)
-    rest = f"{number_of(hidden, 'more track')} left out. " if hidden else ""
+    rest = f"{quantity(hidden, 'more track')} left out. " if hidden else ""
     head = ("track", "change", "differs in", "gained", "lost", "max_distance")
     where = "`diff` with `--output FOLDER` writes all of them into `tracks.parquet`."
     return ["## Tracks that changed most", _table(head, rows), f"{rest}{where}"]

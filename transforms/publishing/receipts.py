@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from transforms import storage
 from transforms.formats.inner_paths import inner_path
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.table.versions import TableError
 
@@ -62,7 +62,7 @@ class Receipt:
         """The problems as text for a user. `done` is the participle of what was not done, such as `tagged`."""
         gates = "".join(f"gate {gate}: " for gate in self.gates)
         return "\n".join(
-            [f"{gates}{number_of(self.problem_count, 'problem')} in the catalog, nothing was {done}:", *self.problems]
+            [f"{gates}{quantity(self.problem_count, 'problem')} in the catalog, nothing was {done}:", *self.problems]
         )
 
 

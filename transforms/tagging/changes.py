@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.fusion.policy import Policy
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import Ids
@@ -85,11 +85,11 @@ class TableChanges:
             (self.redefined, "with another category, kind, name or parents"),
             (self.thresholds, "with another threshold"),
         )
-        found = [f"{number_of(len(names), 'tag')} {meaning} ({_some(names)})" for names, meaning in kinds if names]
+        found = [f"{quantity(len(names), 'tag')} {meaning} ({_some(names)})" for names, meaning in kinds if names]
         if self._differs("feature_id"):
-            found.append(f"other features: all {number_of(self.tracks, 'track')} are read again")
+            found.append(f"other features: all {quantity(self.tracks, 'track')} are read again")
         elif self._differs("embedding_id"):
-            found.append(f"another trunk: all {number_of(self.tracks, 'track')} but rejected ones are read again")
+            found.append(f"another trunk: all {quantity(self.tracks, 'track')} but rejected ones are read again")
         elif self._differs("tagger_id") and not found:
             found.append("another taxonomy" if self._differs("taxonomy_id") else "other heads")
         options = (_option_text(name, old, new) for name, (old, new) in self.options.items())

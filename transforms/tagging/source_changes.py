@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.fusion.policy import Policy, SourceRules
 
 
@@ -39,10 +39,10 @@ class SourceChanges:
         """All differences, for people."""
         if self.dropped and self.all:
             names = ", ".join(self.dropped)
-            return [f"no --fusion: {number_of(self.tracks, 'track')} would lose what sources say ({names})"]
+            return [f"no --fusion: {quantity(self.tracks, 'track')} would lose what sources say ({names})"]
         kinds = ((self.dropped, "dropped"), (self.added, "added"), (self.changed, "with other rules"))
         found = [
-            f"{number_of(len(names), 'source')} {meaning} ({', '.join(names)})" for names, meaning in kinds if names
+            f"{quantity(len(names), 'source')} {meaning} ({', '.join(names)})" for names, meaning in kinds if names
         ]
         return [*found, *(["another order of sources"] if self.reordered else [])]
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -130,7 +130,7 @@ class TaxonomyChanges:
             (labels, "tag", "with another display name"),
         )
         found = [
-            f"{number_of(len(names), noun)} {what}".rstrip() + f": {_listed(names)}"
+            f"{quantity(len(names), noun)} {what}".rstrip() + f": {_listed(names)}"
             for names, noun, what in kinds
             if names
         ]

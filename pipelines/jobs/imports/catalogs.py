@@ -16,8 +16,8 @@ from transforms import storage
 from transforms.catalog.delimited.encoding import OPEN_END
 from transforms.catalog.delimited.table import TextTable
 from transforms.catalog.importers.builder import CatalogBuilder, Library
-from transforms.formats.nouns import number_of
 from transforms.formats.parquet import parquet_bytes
+from transforms.formats.quantities import quantity
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
@@ -120,14 +120,14 @@ def _lines(args: Arguments, imported: Imported, rows: pa.Table, tagged: int, tag
     catalog = imported.catalog
     yield from map(_source_line, catalog.sources)
     yield from imported.lines
-    joined = f", {number_of(catalog.joined, 'row')} merged into an earlier row of their track" if catalog.joined else ""
-    lost = f"{number_of(catalog.lost_count, 'row')} lost{joined}"
-    yield f"{args.output}: {number_of(rows.num_rows, 'track')}, {tagged} with tags, {lost}"
+    joined = f", {quantity(catalog.joined, 'row')} merged into an earlier row of their track" if catalog.joined else ""
+    lost = f"{quantity(catalog.lost_count, 'row')} lost{joined}"
+    yield f"{args.output}: {quantity(rows.num_rows, 'track')}, {tagged} with tags, {lost}"
     if catalog.passed_over.counts:
         yield f"passed over{said.passed_over_text(catalog.passed_over)}"
     yield from said.left_out_lines(catalog.values_left_out)
     if tags is not None:
-        yield f"{args.taxonomy}: {number_of(tags, 'tag')}"
+        yield f"{args.taxonomy}: {quantity(tags, 'tag')}"
     if args.plan:
         yield "--plan: nothing was written"
     else:
@@ -136,8 +136,8 @@ def _lines(args: Arguments, imported: Imported, rows: pa.Table, tagged: int, tag
 
 def _source_line(source: TextTable | Library) -> str:
     if isinstance(source, Library):
-        return f"{source.url}: {source.form}, {number_of(source.rows, 'track')}"
-    columns, rows = number_of(len(source.names), "column"), number_of(source.rows, "row")
+        return f"{source.url}: {source.form}, {quantity(source.rows, 'track')}"
+    columns, rows = quantity(len(source.names), "column"), quantity(source.rows, "row")
     return f"{source.url}: read as {source.form}; {columns}, {rows}"
 
 

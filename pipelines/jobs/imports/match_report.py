@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.terminal.comma_separated import write_csv
 from transforms.catalog.importers.matching import MOST_ENTRIES, MatchReport, Unmatched
-from transforms.formats.nouns import number_of
+from transforms.formats.quantities import quantity
 
 _EXAMPLES = 3
 
@@ -34,11 +34,11 @@ def _kind(entry: Unmatched) -> tuple[str, str]:
 
 def report_lines(report: MatchReport, url: str, *, plan: bool) -> Iterator[str]:
     """What matched and what did not, with examples."""
-    yield f"{number_of(report.matched, 'row')} matched"
+    yield f"{quantity(report.matched, 'row')} matched"
     for (side, reason), count in sorted(report.counts.items()):
         places = [entry.place for entry in report.entries if _kind(entry) == (side, reason)]
         more = ", ..." if count > _EXAMPLES else ""
-        yield f"{number_of(count, side)}: {reason} ({', '.join(places[:_EXAMPLES])}{more})"
+        yield f"{quantity(count, side)}: {reason} ({', '.join(places[:_EXAMPLES])}{more})"
     if report.counts and not plan:
         bound = f" (the first {MOST_ENTRIES} of a kind)" if max(report.counts.values()) > MOST_ENTRIES else ""
         yield f"{url}: rows and files without a partner{bound}"
