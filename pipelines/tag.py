@@ -121,7 +121,7 @@ part_flags = combined(
     "--accept-changes",
     is_flag=True,
     help="Run also if the bundle drops, renames or redefines tags of the table, or changes its thresholds, features or "
-    "trunk.",
+    "trunk, and if --fusion, a source, --min-score or --top-k of the last snapshot is left out.",
 )
 @click.option(
     "--compact-share",

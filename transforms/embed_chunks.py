@@ -16,6 +16,7 @@ from transforms.audio.errors import Unknown
 from transforms.audio.limits import Limits
 from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack, counted, part_row
 from transforms.extraction.source import Chunk
+from transforms.extraction.tally import EMBEDDED
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.tables import PART
 from transforms.storage import SourceRoots
@@ -23,6 +24,7 @@ from transforms.sum_work import count_work
 from transforms.tagging.part_files import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, PATCH_BYTES
 from transforms.telemetry.cpu import CoreTime
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.work import Work
 
 
@@ -114,7 +116,9 @@ class EmbedChunks(beam.PTransform[beam.PCollection[Chunk], EmbeddedChunks]):
 def _embedded(extracted: "beam.PCollection[_Extraction]", target: EmbedTarget, number: str) -> EmbeddedChunks:
     """Embeds the extracted tracks with one trunk and writes its part files."""
     embedded = extracted | f"EmbedChunk{number}" >> RunInference(ChunkHandler(target.load_embedder))
-    written = embedded | f"WritePart{number}" >> beam.FlatMap(_write, target).with_outputs("work", main="parts")
+    written = embedded | f"WritePart{number}" >> beam.FlatMap(_write, target, counts=not number).with_outputs(
+        "work", main="parts"
+    )
     return EmbeddedChunks(written.parts, written.work)
 
 
@@ -255,10 +259,13 @@ def _row(track: ExtractedTrack, vector: np.ndarray | None) -> dict[str, object]:
     return part_row(track, None if vector is None else vector.tolist())
 
 
-def _write(embedding: _Embedding, target: EmbedTarget) -> Iterator[Any]:
+def _write(embedding: _Embedding, target: EmbedTarget, *, counts: bool) -> Iterator[Any]:
     rows = pa.Table.from_pylist(embedding.rows, schema=PART)
     url = write_part(target.root, embedding.bucket, rows, target.embedding_id)
     outcomes = [row for row in embedding.rows if row["reason"] is not None or row["embedding"] is not None]
     decoded = sum(row["stage"] != "read" for row in outcomes)
+    note_kept_work()
+    if counts:
+        EMBEDDED.add(len(embedding.rows))
     yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(outcomes), decoded=decoded)
     yield count_work(embedding.work)

@@ -11,6 +11,7 @@ from transforms.catalog.problems import Problem
 from transforms.catalog.reader import repeated_ids
 from transforms.catalog.sources import refused_sources
 from transforms.extraction.source import CHUNK_TRACKS, Chunk
+from transforms.extraction.tally import SETTLED
 from transforms.formats.arrow import from_ipc
 from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
@@ -19,6 +20,7 @@ from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.planning import BucketPlan, plan_bucket
 from transforms.telemetry.counters import PLAN_ACTIONS, PLAN_CAUSES, PLAN_CORE
 from transforms.telemetry.cpu import CoreTime
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.work import Work, WorkTotals
 
 
@@ -84,6 +86,9 @@ def _plan(item: tuple[int, bytes], settings: _Settings) -> Iterator[Any]:
             BucketPlan([], Forecast()) if problems else plan_bucket(settings.known, bucket, rows, settings.chunk_tracks)
         )
     planned = [source.track_id for chunk in plan.chunks for source in chunk.tracks]
+    if plan.forecast.actions["reuse"]:
+        note_kept_work()
+    SETTLED.add(rows.num_rows - len(planned))
     problems += refused_sources(rows, planned, settings.roots)
     yield from (beam.pvalue.TaggedOutput("problems", problem) for problem in problems)
     yield from plan.chunks

@@ -11,6 +11,7 @@ from transforms.catalog.problems import Problem
 from transforms.catalog.sources import refused_sources
 from transforms.dataset.plan import LabelledChunk, PlannedChunks, SplitPlan, plan_labelled
 from transforms.dataset.stats import DatasetStats
+from transforms.extraction.tally import SETTLED
 from transforms.formats.arrow import concat, split_by_bucket
 from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
@@ -64,6 +65,7 @@ def plan_group(group: tuple[int, Iterable[bytes]], plan: SplitPlan, roots: Sourc
     rows = concat(list(group[1]))
     planned = plan_labelled(rows, plan)
     problems = group_problems(rows, planned, roots)
+    SETTLED.add(rows.num_rows - sum(len(chunk.tracks) for chunk in planned.chunks))
     work = Work()
     work.add(SPLIT_ROWS, rows.num_rows)
     work.add(SPLIT_CHUNKS, len(planned.chunks))

@@ -12,10 +12,12 @@ from transforms.dataset.killed import note_killed, sources_of
 from transforms.dataset.plan import ChunkReport, LabelledChunk
 from transforms.dataset.shards import ShardSettings, finish_chunk, read_report
 from transforms.extraction.chunk_extractor import ChunkExtractor, counted
+from transforms.extraction.tally import SETTLED
 from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
 from transforms.telemetry import counters
 from transforms.telemetry.cpu import CoreTime
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.work import Work
 
 
@@ -81,7 +83,9 @@ class _WriteChunk(beam.DoFn):
             note_killed(report, shards.dataset)
             work.add(counters.WRITE_CORE, core.microseconds)
         else:
+            SETTLED.add(len(chunk.tracks))
             work.add(counters.WRITE_FOUND, len(chunk.tracks))
+        note_kept_work()
         work.add(counters.WRITE_EXAMPLES, report.stats.outcomes["examples"])
         work.add(counters.WRITE_REJECTED, report.stats.outcomes["rejected"])
         work.add(counters.WRITE_BYTES, report.shard.bytes if report.shard else 0)

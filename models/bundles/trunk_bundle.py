@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from models.bundles.absent import no_bundle_text
 from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
 from transforms import storage
@@ -23,6 +24,10 @@ BUNDLE_FILE = "bundle.json"
 
 class BundleError(ValueError):
     """The bundle cannot be used: it is unfinished, was changed since it was written, or was made for other features."""
+
+
+class MissingBundle(BundleError):
+    """There is no bundle in the place that was named."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -216,12 +221,13 @@ def read_manifest_of(url: str) -> dict[str, Any]:
     """The manifest of a bundle, its digest and the names of its files checked.
 
     Raises:
-      BundleError: there is no bundle; or it is unfinished, was changed, or has another schema.
+      MissingBundle: there is no bundle. The message says what is there.
+      BundleError: it was changed, or has another schema.
     """
     try:
         manifest = read_record(storage.join(url, BUNDLE_FILE), "a bundle's manifest", _checked_names, BundleError)
     except storage.NotFound as error:
-        raise BundleError(f"{url} holds no {BUNDLE_FILE}: not a bundle, or its training was interrupted") from error
+        raise MissingBundle(no_bundle_text(url, BUNDLE_FILE)) from error
     if manifest.get("schema_version") not in READABLE_SCHEMAS:
         raise BundleError(
             f"{url}: bundle schema {manifest.get('schema_version')}, but this version reads "

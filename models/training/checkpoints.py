@@ -18,6 +18,7 @@ from transforms.formats.hashing import sha256_hex
 from transforms.formats.npz import read_npz
 from transforms.formats.record_types import check_types
 from transforms.storage.local import PARTIAL
+from transforms.telemetry.kept_work import note_kept_work
 
 CHECKPOINT_FILE = "training.checkpoint"
 VERSION = 1
@@ -48,6 +49,7 @@ def save_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     data = buffer.getvalue()
     storage.write_bytes(storage.join(folder, CHECKPOINT_FILE), sha256_hex(data).encode() + data)
+    note_kept_work()
 
 
 def is_in(folder: str) -> bool:

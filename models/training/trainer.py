@@ -24,6 +24,7 @@ from models.trunks.keras_trunk import digest_of
 from models.trunks.networks import build_network
 from transforms.dataset.manifest import DatasetManifest
 from transforms.formats.hashing import digest, json_bytes
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.phases import announce, phase
 
 __all__ = ["TrainedTrunk", "TrainingOptions", "seed_everything", "train_trunk"]
@@ -232,6 +233,8 @@ class _Run:
         """Progress of an earlier run and the finished steps of its next epoch; without a checkpoint, the start."""
         folder = self._options.checkpoints
         found = checkpoints.load_checkpoint(folder, self._identity) if folder else None
+        if found is not None:
+            note_kept_work()
         if folder is None or found is None:
             return Progress(), 0
         variables = self._variables()

@@ -1,5 +1,6 @@
 """What a job needs of the engine that Beam's flags name: addresses that answer, and credentials."""
 
+import dataclasses
 import socket
 from collections.abc import Callable, Iterator
 
@@ -51,8 +52,8 @@ def _answers(options: PipelineOptions) -> Iterator[Finding]:
     """Yields whether the engine answers, one finding per question, and asks only when it is asked for the next one."""
     runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
     if "Dataflow" in runner:
-        yield _in_time("Dataflow", DATAFLOW_API, lambda: address_finding("Dataflow", DATAFLOW_API))
-        yield _in_time("credentials", "Google's metadata server", _credentials)
+        yield _in_time("Dataflow", DATAFLOW_API, lambda: address_finding("Dataflow", DATAFLOW_API), _NETWORK)
+        yield _in_time("credentials", "Google's metadata server", _credentials, _NETWORK)
     if endpoint := options.view_as(PortableOptions).job_endpoint:
         yield _in_time("job server", endpoint, lambda: job_server_finding(endpoint))
     flink = options.view_as(FlinkRunnerOptions).flink_master
@@ -60,15 +61,19 @@ def _answers(options: PipelineOptions) -> Iterator[Finding]:
         yield _in_time("Flink", flink, lambda: address_finding("Flink", flink))
 
 
-def _in_time(name: str, address: str, ask: Callable[[], Finding]) -> Finding:
+_REMEDY = "start it, or correct the address or the network"
+_NETWORK = "connect this machine to the network, or correct its proxy and firewall"
+"""What to do if a service of Google does not answer, which nobody here can start."""
+
+
+def _in_time(name: str, address: str, ask: Callable[[], Finding], remedy: str = _REMEDY) -> Finding:
+    """The finding with this remedy, if there is no answer."""
     try:
-        return answer_in_time(ask, ENGINE_S)
+        found = answer_in_time(ask, ENGINE_S)
     except TimeoutError:
         text = f"no answer from {address} within {ENGINE_S:.0f} s"
-        return Finding(name=name, state="failed", text=text, remedy=_REMEDY)
-
-
-_REMEDY = "start it, or correct the address or the network"
+        return Finding(name=name, state="failed", text=text, remedy=remedy)
+    return dataclasses.replace(found, remedy=remedy) if found.remedy == _REMEDY else found
 
 
 def job_server_finding(address: str) -> Finding:

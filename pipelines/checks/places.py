@@ -8,6 +8,7 @@ from pathlib import Path
 
 from models.bundles.tagger_bundle import load_bundle
 from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError
+from pipelines.checks.absent_places import absent_finding
 from pipelines.checks.finding import Finding
 from pipelines.checks.in_time import answer_in_time
 from pipelines.checks.limits import disk_finding
@@ -43,10 +44,8 @@ def _findings(url: str, catalog_root: str | None) -> list[Finding]:
             return [_table(url), *_writable(url)]
         if _is_catalog(url):
             return _catalog(url, catalog_root)
-        if any(True for _ in storage.list_folder(url)):
-            remedy = "name a catalog, a bundle, a dataset, a table or a new folder"
-            return [Finding(name=url, state="failed", text="has files of another kind", remedy=remedy)]
-        return [Finding(name=url, state="ok", text="nothing is here: a new table"), *_writable(url)]
+        absent = absent_finding(url)
+        return [absent] if absent.state == "failed" else [absent, *_writable(url)]
     except (storage.StorageError, ValueError, ModuleNotFoundError) as error:
         remedy = "correct the name, the permission or the connection"
         return [Finding(name=url, state="failed", text=_line(error), remedy=remedy)]
@@ -60,7 +59,7 @@ def _is_catalog(url: str) -> bool:
     try:
         list_shards(url)
     except CatalogError as error:
-        return not any("no such file" in p.message or "no catalog file" in p.message for p in error.problems)
+        return not error.is_missing
     return True
 
 

@@ -83,7 +83,10 @@ def _write(
 
 def summary(found: dict[str, Any]) -> str:
     """Summary of the report, as text of a few lines."""
-    lines = [f"{found['tracks']} tracks of {found['artists']} artists, {found['labelled']} with labels"]
+    lines = [
+        f"{quantity(found['tracks'], 'track')} of {quantity(found['artists'], 'artist')}, "
+        f"{found['labelled']} with labels"
+    ]
     for name, category in found["categories"].items():
         conflicts = f", {category['conflicts']} conflicts" if category["conflicts"] else ""
         lines.append(
@@ -91,7 +94,8 @@ def summary(found: dict[str, Any]) -> str:
         )
     if found["dropped"]:
         lines.append(
-            f"{quantity(len(found['dropped']), 'tag')} dropped, with fewer than {found['min_artists']} artists"
+            f"{quantity(len(found['dropped']), 'tag')} dropped, "
+            f"with fewer than {quantity(found['min_artists'], 'artist')}"
         )
     if found["unknown_tags"]:
         lines.append(f"{quantity(len(found['unknown_tags']), 'tag')} not in the taxonomy")

@@ -7,7 +7,7 @@ from pipelines.inputs.catalog import gate_limits
 from pipelines.inputs.flags import Arguments, user_and_host
 from pipelines.inputs.kinds import check_writes
 from pipelines.planning.prices import Prices
-from pipelines.reports.rejects import refused_run_lines
+from pipelines.reports.rejects import refused_run_lines, without_tracks
 from pipelines.reports.run_report import published_answer
 from pipelines.reports.run_reporter import RunReporter, of_launch
 from pipelines.terminal.answer import Answer
@@ -126,11 +126,11 @@ def publish_run(
         raise CommandFailed(f"{run_id}: no finished run of this id in {table}") from error
     except Refused as refused:
         reporter.blocked(finished, refused.results, receipt, f"nothing was published: {refused}")
-        way_out = _way_out(table, run_id, refused)
+        rejects = list(refused_run_lines(table, finished, limits))
         lines = [
-            f"nothing was published: {refused}",
-            *refused_run_lines(table, finished, limits),
-            *way_out,
+            f"nothing was published: {without_tracks(str(refused), refused.results) if rejects else refused}",
+            *rejects,
+            *_way_out(table, run_id, refused),
             *reporter.lines,
         ]
         raise CommandFailed("\n".join(lines), REFUSED) from refused

@@ -3,17 +3,18 @@
 catalog-tagger purge table --from takedown.txt --dataset dataset --apply
 """
 
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from pipelines.inputs.flags import Arguments
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import RACE_LOST, CommandFailed, UsageError
+from pipelines.terminal.errors import DONE, FAILED, RACE_LOST, CommandFailed, UsageError
 from transforms import storage
 from transforms.catalog.limits import ID_CHARS
 from transforms.dataset.removal import DatasetFindings, find_examples, take_out
 from transforms.formats.quantities import quantity
 from transforms.maintenance.leases import Busy, HeldLease, held
-from transforms.maintenance.takedown import TableFindings, Takedown, find_tracks
+from transforms.maintenance.takedown import TableFindings, Takedown, find_tracks, taken_out_before
 
 _LIST_BYTES = 256 << 20
 """Largest list of ids: some millions of tracks."""
@@ -29,7 +30,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     ids = _track_ids(args)
     if not args.apply:
         found, datasets = _found(args, ids)
-        return _answer(args, ids, found, datasets, {}, "were found; nothing was changed: give --apply to take them out")
+        what = "found; nothing was changed: give --apply to take {them} out"
+        return _answer(args, ids, taken_out_before(args.table, ids), found, datasets, {}, what)
     try:
         with held(args.table, "purge") as lease:
             return _apply(args, ids, lease)
@@ -69,8 +71,11 @@ def _found(args: Arguments, ids: frozenset[str]) -> tuple[TableFindings, list[Da
 
 def _apply(args: Arguments, ids: frozenset[str], lease: HeldLease) -> Answer:
     found, datasets = _found(args, ids)
-    takedown = Takedown(args.table, ids, lease, args.reader_grace)
-    receipt: dict[str, Any] = takedown.take_out(found)
+    before = taken_out_before(args.table, ids)
+    known = found.search.ids.union(*(one.ids for one in datasets))
+    takedown = Takedown(args.table, ids, lease, args.reader_grace, known=known)
+    has_work = known or before or found.unlisted
+    receipt: dict[str, Any] = takedown.take_out(found) if has_work else takedown.forget_names()
     pairs = zip(args.dataset, datasets, strict=True)
     receipt["datasets"] = [take_out(dataset, ids, one) for dataset, one in pairs]
     left, left_in_datasets = _found(args, ids)
@@ -88,17 +93,19 @@ def _apply(args: Arguments, ids: frozenset[str], lease: HeldLease) -> Answer:
             f"cannot be read: run it again; {receipt['receipt']} lists what was done"
         )
     again = f"{receipt['checked']['rows']:,} rows and {receipt['checked']['examples']:,} examples that were read again"
-    return _answer(args, ids, found, datasets, receipt, f"were taken out; none is left in {again}")
+    return _answer(args, ids, before, found, datasets, receipt, f"taken out; none is left in {again}")
 
 
 def _answer(
     args: Arguments,
     ids: frozenset[str],
+    before: frozenset[str],
     found: TableFindings,
     datasets: list[DatasetFindings],
     receipt: dict[str, Any],
     what: str,
 ) -> Answer:
+    """The answer; the exit code is 1 if no track was found, and no earlier takedown was for one of them."""
     known = found.search.ids.union(*(one.ids for one in datasets))
     rows = found.search.found + sum(sum((*one.shards.values(), *one.listed.values())) for one in datasets)
     places: dict[str, Any] = {
@@ -107,14 +114,13 @@ def _answer(
         "part_files": len(found.search.parts),
         "shards": sum(len(one.shards) for one in datasets),
     }
-    missing = sorted(ids - known)
+    missing, gone = sorted(ids - known - before), sorted(before - known)
+    removed = [name for name in _REMOVED if receipt.get(name)]
     lines = [
-        f"{len(known)} of {len(ids)} tracks {what}",
-        f"{quantity(rows, 'row')} in {quantity(len(places['snapshots']), 'snapshot')}, "
-        f"{quantity(places['data_files'], 'data file')}, {quantity(places['part_files'], 'part file')} and "
-        f"{quantity(places['shards'], 'shard')}",
-        *([f"in no file: {', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}"] if missing else []),
-        *([f"receipt: {storage.join(args.table, receipt['receipt'])}"] if receipt else []),
+        *_found_lines(args, known, ids, rows, places, what),
+        *([f"taken out by an earlier purge: {_named(gone)}"] if gone else []),
+        *([f"in no file: {_named(missing)}"] if missing else []),
+        *([f"receipt: {storage.join(args.table, receipt['receipt'])}"] if receipt and (known or removed) else []),
     ]
     return Answer(
         text="\n".join(lines),
@@ -125,7 +131,33 @@ def _answer(
             "found": len(known),
             "rows": rows,
             **places,
-            "not_found": missing,
+            "not_found": sorted(ids - known),
+            "taken_out_before": gone,
             "receipt": receipt or None,
         },
+        code=DONE if known or gone else FAILED,
     )
+
+
+_REMOVED = ("data_files_removed", "part_files", "runs_removed", "receipts_removed", "reports_removed")
+"""Fields of the receipt of a takedown that found no track, if it finished what an earlier one had begun."""
+
+
+def _found_lines(
+    args: Arguments, known: Set[str], ids: frozenset[str], rows: int, places: Mapping[str, Any], what: str
+) -> list[str]:
+    """How many of the tracks were found, and where."""
+    if not known:
+        tracks = "the track is in no file" if len(ids) == 1 else f"none of the {len(ids)} tracks is in a file"
+        return [f"{tracks} of {args.table}{' or of the datasets' if args.dataset else ''}: nothing was taken out"]
+    verb, them = ("was", "it") if len(known) == 1 else ("were", "them")
+    return [
+        f"{len(known)} of {quantity(len(ids), 'track')} {verb} {what.format(them=them)}",
+        f"{quantity(rows, 'row')} in {quantity(len(places['snapshots']), 'snapshot')}, "
+        f"{quantity(places['data_files'], 'data file')}, {quantity(places['part_files'], 'part file')} and "
+        f"{quantity(places['shards'], 'shard')}",
+    ]
+
+
+def _named(ids: Sequence[str]) -> str:
+    return f"{', '.join(ids[:10])}{', ...' if len(ids) > 10 else ''}"

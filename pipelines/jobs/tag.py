@@ -3,6 +3,7 @@
 catalog-tagger tag --catalog catalog.parquet --model bundle --table table
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -77,6 +78,7 @@ from transforms.publishing.finished import open_run
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.gates_file import read_gates_file
 from transforms.publishing.judging import judge
+from transforms.publishing.source_rows import LostSourceRows, read_source_rows, require_source_rows
 from transforms.read_catalog import ReadCatalog
 from transforms.record_run import Expectations, RecordRun, RecordRunSettings
 from transforms.require_valid import RequireValid
@@ -278,13 +280,23 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     check_plan_flags(args, beam_options)
     check_part_flags(args, dry_run=is_dry_run(beam_options))
     if args.plan:
-        return _planned(args, beam_options)
+        with _usable_sources():
+            return _planned(args, beam_options)
     require_engine(beam_options)
     if is_dry_run(beam_options):
         return _run_once(args, beam_options, _reporter(args))
     reporter = _reporter(args)
-    with reporter.following():
+    with reporter.following(), _usable_sources():
         return _run_until_published(args, beam_options, reporter)
+
+
+@contextlib.contextmanager
+def _usable_sources() -> Iterator[None]:
+    """Turns `LostSourceRows` into the refusal of a gate."""
+    try:
+        yield
+    except LostSourceRows as lost:
+        raise CommandFailed(f"nothing was tagged: {lost}", REFUSED) from lost
 
 
 def _reporter(args: Arguments) -> RunReporter:
@@ -382,6 +394,9 @@ def _run_job(args: Arguments, options: Options, beam_options: PipelineOptions) -
     if is_local(beam_options) and not is_dry_run(beam_options):
         tag_in_waves(stages_of(options), beam_options)
     else:
+        if options.fusion is not None and not is_dry_run(beam_options):
+            with phase("reading sources"):
+                require_source_rows(read_source_rows(options.fusion), options.fusion, options.limits)
         root = new_pipeline(beam_options)
         build(root, options)
         run_pipeline(root, wait=not args.no_wait)
@@ -390,11 +405,12 @@ def _run_job(args: Arguments, options: Options, beam_options: PipelineOptions) -
 def _planned(args: Arguments, beam_options: PipelineOptions) -> Answer:
     """What a run would do and cost."""
     require_limits()
+    prices = None if args.prices is None else Prices.load(args.prices)
     options = make_options(args, beam_options)
     if args.sample is not None:
         options = _with_sample(args, options)
     also = [{"model": one.model, "table": one.table} for one in options.also]
-    return planned(args, beam_options, stages_of(options), also=also, changes=options.changes)
+    return planned(args, beam_options, stages_of(options), also=also, changes=options.changes, prices=prices)
 
 
 def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
@@ -420,10 +436,11 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     dry_run, roots = args.plan or is_dry_run(beam_options), source_roots(args.allow_root, shards)
     buckets = _buckets(args, count, dry_run=True)
     known = _known(args, bundle, buckets)
-    if not dry_run:
+    if not is_dry_run(beam_options):
         needed = functools.partial(unsettled_ids, known, buckets=buckets)
         _require_sources(args, shards, roots, needed, local=is_local(beam_options))
-    changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication)
+    policy = None if fusion is None else fusion.policy
+    changes = None if known.snapshot is None else table_changes(known.snapshot, bundle, publication, policy)
     if args.max_core_hours is not None:
         _require_kept_rows(args, known, publication)
     if not args.plan:

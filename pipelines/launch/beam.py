@@ -40,6 +40,7 @@ from pipelines.terminal.errors import CommandFailed, UsageError, checked
 from pipelines.terminal.signals import raise_if_stopped
 from pipelines.terminal.watchdog import ended_if_stalled
 from transforms.storage import redact
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.phases import phase
 
 LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -212,6 +213,7 @@ def run_pipeline(root: beam.Pipeline, *, wait: bool = True) -> PipelineResult | 
 
 def _run_on_engine(root: beam.Pipeline, *, wait: bool) -> tuple[PipelineResult, str | None]:
     runner = type(root.runner).__name__
+    note_kept_work()  # the engine has the job, or workers of other machines have
     with phase(f"launching the job on {runner}"):
         result = root.run()
     announce_job(result, root.options, runner)

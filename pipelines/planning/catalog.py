@@ -20,6 +20,7 @@ from transforms.extraction.source import Source
 from transforms.formats.arrow import from_ipc
 from transforms.formats.grouped_rows import GroupedRows
 from transforms.publishing.receipts import Receipt
+from transforms.publishing.source_rows import require_source_rows
 from transforms.storage.scratch import open_scratch
 from transforms.tagging.forecast import LISTED_BYTES, Forecast
 from transforms.tagging.planning import plan_bucket
@@ -60,6 +61,7 @@ def plan_catalog(stages: TagStages, *, threads: int, sample: int = 0) -> Catalog
 
     Raises:
       CatalogProblems: the catalog has problems, which the message lists.
+      LostSourceRows: too many rows of a source cannot be used.
     """
     with open_scratch() as scratch:
         rows, problems = GroupedRows(scratch, "rows"), FirstProblems()
@@ -75,7 +77,8 @@ def plan_catalog(stages: TagStages, *, threads: int, sample: int = 0) -> Catalog
             sample=stages.assemble.known.sample,
         )
         if stages.fusion is not None and not problems.sample().count:
-            rows, _ = join_sources(rows, stages.fusion, stages.buckets, problems)
+            rows, tally = join_sources(rows, stages.fusion, stages.buckets, problems)
+            require_source_rows(tally, stages.fusion, stages.record.limits)
         if (found := problems.sample()).count:
             receipt = Receipt(run_id=None, problem_count=found.count, problems=found.lines)
             raise CatalogProblems(receipt.problem_report("planned"))

@@ -80,6 +80,7 @@ def planned(
     *,
     also: Sequence[Mapping[str, Any]],
     changes: TableChanges | None,
+    prices: Prices | None,
 ) -> Answer:
     """Plans the run on this machine, whatever the runner is.
 
@@ -89,11 +90,11 @@ def planned(
       stages: settings of the run.
       also: `model` and `table` of each further bundle.
       changes: what the run would change in the table; None for a table without snapshots.
+      prices: the prices; None if there are none.
 
     Raises:
-      CommandFailed: the catalog has problems, or the file of prices is wrong.
+      CommandFailed: the catalog has problems.
     """
-    prices = None if args.prices is None else Prices.load(args.prices)
     threads = min(worker_threads(options), MOST_THREADS)
     plan = plan_catalog(stages, threads=threads, sample=args.measure or 0)
     expectations, known = stages.record.expectations, stages.record.known
@@ -138,16 +139,19 @@ def require_accepted(table: str, model: str, changes: TableChanges | None, *, ac
       accepted: whether the user, or a gate that rated the bundle, accepts it.
 
     Raises:
-      UsageError: tags, thresholds, features or trunk would change, and that is not accepted. The message lists it.
+      UsageError: tags, thresholds, features or trunk would change, or a flag that the snapshot was made with is left
+        out, and that is not accepted. The message lists it.
     """
     if changes is None or not (sentences := changes.sentences()):
         return
+    subject = model if changes.is_of_bundle else "this run"
     if accepted or not changes.must_be_accepted:
         _log.warning(
-            "%s differs from what snapshot %d was made with: %s", model, changes.snapshot, "; ".join(sentences)
+            "%s differs from what snapshot %d was made with: %s", subject, changes.snapshot, "; ".join(sentences)
         )
         return
+    again = f"give {' and '.join(changes.left_out)} again, or " if changes.left_out else ""
     raise UsageError(
-        f"{model} differs from what snapshot {changes.snapshot} of {table} was made with: "
-        f"{'; '.join(sentences)}. Nothing was started: look at it with --plan, then give --accept-changes"
+        f"{subject} differs from what snapshot {changes.snapshot} of {table} was made with: {'; '.join(sentences)}. "
+        f"Nothing was started: {again}look at it with --plan, then give --accept-changes"
     )

@@ -6,6 +6,7 @@ from typing import Any
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from pipelines.terminal.progress import duration_text, size_text
+from transforms.formats.quantities import quantity
 from transforms.tagging.costs import STAGES, RunEstimate, UnitCosts
 from transforms.tagging.forecast import Forecast
 
@@ -91,8 +92,9 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     rows += [["cause", text, forecast.causes[cause]] for cause, text in _CAUSES.items()]
     rows += [["action", text, forecast.actions[action]] for action, text in _ACTIONS.items()]
     rows += [["removed", "not in the catalog any more", tracks["removed"]]]
+    rows = [row for row in rows if row[0] == "all" or row[2]]
     yield table_text(["", "tracks", "number"], rows)
-    yield from (f"also embedded for {also['table']}: {also['tracks']} tracks" for also in document["also"])
+    yield from (f"also embedded for {also['table']}: {quantity(also['tracks'], 'track')}" for also in document["also"])
     yield from _costs(document)
     if (budget := document["budget"]) is not None:
         yield (
@@ -103,7 +105,8 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     if changes is not None and changes["sentences"]:
         yield f"changes to the table: {'; '.join(changes['sentences'])}"
         if changes["must_be_accepted"]:
-            yield "a run needs --accept-changes"
+            again = f"{' and '.join(changes['left_out'])} again, or " if changes["left_out"] else ""
+            yield f"a run needs {again}--accept-changes"
 
 
 def _costs(document: Mapping[str, Any]) -> Iterator[str]:
@@ -111,7 +114,7 @@ def _costs(document: Mapping[str, Any]) -> Iterator[str]:
     missing = (
         f", {read['files_missing']} of them missing in the listing of their folder" if read["files_missing"] else ""
     )
-    yield f"to read: {read['files']} files, {size_text(read['bytes'])}{missing}"
+    yield f"to read: {quantity(read['files'], 'file')}, {size_text(read['bytes'])}{missing}"
     stored = cost["storage_bytes"]
     yield f"to write: tables {size_text(stored['tables'])}, part files {size_text(stored['parts'])}"
     if (compaction := document["compaction"])["files"]:
@@ -134,8 +137,9 @@ def _costs(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _origin(measured: Mapping[str, Any]) -> str:
     numbers = measured["snapshots"]
-    runs = f"the runs of snapshots {', '.join(map(str, numbers))}" if numbers else ""
-    sample = f"a sample of {measured['sampled_tracks']} tracks" if measured["sampled_tracks"] else ""
+    listed = ", ".join(map(str, numbers))
+    runs = f"the runs of snapshots {listed}" if len(numbers) > 1 else f"the run of snapshot {listed}" if numbers else ""
+    sample = f"a sample of {quantity(measured['sampled_tracks'], 'track')}" if measured["sampled_tracks"] else ""
     return " and ".join(filter(None, (runs, sample))) or "this plan"
 
 

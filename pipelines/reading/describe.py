@@ -12,6 +12,7 @@ from pipelines.inputs.kinds import require_kind
 from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
+from transforms.formats.quantities import quantity
 from transforms.fusion.tally import ROW_OUTCOMES
 from transforms.schemas.tables import GROUPED_BY, TABLES
 from transforms.table.mixture import mixture_text
@@ -86,7 +87,7 @@ def source_lines(fusion: dict[str, Any]) -> Iterator[str]:
         for source in fusion["sources"]
     ]
     yield table_text(["source", "table", *columns], rows)
-    yield f"{fusion['tracks']} tracks, policy {fusion['policy_id']}"
+    yield f"{quantity(fusion['tracks'], 'track')}, policy {fusion['policy_id']}"
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:

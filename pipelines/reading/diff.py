@@ -18,6 +18,7 @@ from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from transforms import storage
 from transforms.comparison.buckets import Pair, compare
+from transforms.comparison.most_changed import MostChanged
 from transforms.comparison.report import document, to_text
 from transforms.comparison.tag_changes import TagChanges, tag_changes_table
 from transforms.comparison.track_changes import TrackCounts
@@ -32,10 +33,11 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Compares the snapshots and writes the comparison if a folder is given."""
     check_writes("--output", args.output)
     pair = Pair(open_snapshot(args.table, args.before), open_snapshot(args.table, args.after))
+    most = MostChanged()
     with _track_rows(args.output) as keep:
-        tracks, changes = _compared(pair, keep)
+        tracks, changes = _compared(pair, keep, most)
     tags = tag_changes_table(pair.tags(), changes)
-    found = document(pair, tracks, tags)
+    found = {**document(pair, tracks, tags), "changed_tracks": most.to_json()}
     text = to_text(found)
     if args.output is not None:
         files = {"tags.parquet": parquet_bytes(tags), "diff.json": json_bytes(found), "diff.md": text.encode()}
@@ -44,12 +46,13 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return Answer(text=text.rstrip("\n"), document=found, rows=found["tags"], all=args.output is None)
 
 
-def _compared(pair: Pair, keep: Callable[[pa.Table], None]) -> tuple[TrackCounts, TagChanges]:
-    """The sums over all buckets, whose rows are given to `keep`."""
+def _compared(pair: Pair, keep: Callable[[pa.Table], None], most: MostChanged) -> tuple[TrackCounts, TagChanges]:
+    """The sums over all buckets, whose rows are given to `keep` and to `most`."""
     tracks, changes = TrackCounts(), TagChanges.none(len(pair.tags().ids))
     buckets = compare(pair, os.cpu_count() or 1)
     for difference in passing(buckets, "comparing", unit="buckets", total=pair.after.buckets):
         keep(difference.rows)
+        most.add(difference.rows)
         tracks, changes = tracks + difference.tracks, changes + difference.tags
     return tracks, changes
 

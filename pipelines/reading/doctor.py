@@ -13,6 +13,7 @@ from pipelines.launch.beam import parse_beam_args
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.command import beam_flags, unknown_flag
 from pipelines.terminal.errors import DONE, FAILED
+from transforms.formats.quantities import quantity
 
 
 def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -41,7 +42,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     if engine:
         findings += engine_findings(parse_beam_args(engine, "doctor"))
     failed = sum(finding.state == "failed" for finding in findings)
-    summary = f"{failed} checks failed" if failed else "a job can run here"
+    summary = f"{quantity(failed, 'check')} failed" if failed else "a job can run here"
     rows = [{"check": f.name, "state": f.state, "found": f.text, "remedy": f.remedy} for f in findings]
     return Answer(
         text="\n".join([*(finding.line for finding in findings), summary]),

@@ -33,7 +33,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     table = table_text(list(rows[0]), [list(row.values()) for row in rows])
     notes = [f"snapshot {row['snapshot']}: {row['note']}" for row in rows if row["note"]]
     return Answer(
-        text="\n".join([table, *notes, f"{total:,} bytes in the data files of all snapshots"]),
+        text="\n".join([table, *notes, f"{quantity(total, 'byte')} in the data files of all snapshots"]),
         document={"table": args.table, "bytes": total, "snapshots": listed},
         rows=rows,
         code=FAILED if any("problem" in facts for facts in listed) else DONE,

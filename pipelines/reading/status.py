@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from pipelines.inputs.flags import Arguments
 from pipelines.reading.snapshots import age_text
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import DONE, OVERDUE
+from pipelines.terminal.errors import DONE, OVERDUE, UsageError
+from pipelines.terminal.progress import duration_text
 from transforms.formats.quantities import quantity
 from transforms.maintenance.condition import condition_of
 from transforms.table.snapshots import POSTPONED
+from transforms.table.versions import NoTable
 
 _Facts = dict[str, Any]
 _PREFIX = "catalog_tagger_"
@@ -36,8 +38,15 @@ class _Metric(NamedTuple):
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
-    """Returns the condition; the exit code says whether the newest snapshot is too old."""
-    facts = condition_of(args.table, time.time())
+    """Returns the condition; the exit code says whether the newest snapshot is too old.
+
+    Raises:
+      UsageError: there is no table.
+    """
+    try:
+        facts = condition_of(args.table, time.time())
+    except NoTable as error:
+        raise UsageError(str(error)) from error
     snapshot = facts["snapshot"]
     late = args.max_age is not None and (snapshot is None or snapshot["age_s"] > args.max_age)
     facts |= {"max_age_s": args.max_age, "overdue": late}
@@ -56,7 +65,7 @@ def _lines(facts: _Facts) -> Iterator[str]:
         yield "no snapshot is published"
     else:
         yield f"snapshot {snapshot['number']} of {facts['table']}, published {age_text(snapshot['age_s'])} ago" + (
-            f", older than {age_text(int(facts['max_age_s']))}" if facts["overdue"] else ""
+            f", older than {duration_text(facts['max_age_s'])} (--max-age)" if facts["overdue"] else ""
         )
         yield ", ".join(f"{name} {count}" for name, count in snapshot["counts"].items())
         left = snapshot["counts"].get(POSTPONED, 0)
@@ -68,7 +77,10 @@ def _lines(facts: _Facts) -> Iterator[str]:
         yield f"gates: {passed} passed" + (f", failed: {', '.join(failed)}" if failed else "")
     if launch is not None:
         problem = f": {launch['problem']}" if launch["problem"] else ""
-        yield f"last launch without a snapshot: {launch['state']}, {launch['when']}{problem}"
+        gates = f" by gate {', '.join(launch['gates'])}" if launch["gates"] else ""
+        yield f"last launch without a snapshot: {launch['state']}{gates}, {launch['when']}{problem}"
+        if launch["report"] is not None:
+            yield f"its report: {launch['report']}"
     for kind, size in facts["disk"].items():
         yield f"{kind}: {quantity(size['files'], 'file')}, {quantity(size['bytes'], 'byte')}"
     for lease in facts["leases"]:
@@ -84,6 +96,8 @@ def _metrics(facts: _Facts) -> Iterator[_Metric]:
     yield _Metric("overdue", "1 if the newest snapshot is older than --max-age.", [(table, facts["overdue"])])
     states = [({**table, "state": state}, launch["state"] == state) for state in _STATES] if launch else []
     yield _Metric("last_launch", "1 for the state of the last launch that is not published.", states)
+    gates = [({**table, "gate": gate}, 1) for gate in launch["gates"]] if launch else []
+    yield _Metric("last_launch_blocked", "1 for each gate that blocks the last launch.", gates)
     for unit in ("files", "bytes"):
         samples = [({**table, "kind": kind}, size[unit]) for kind, size in facts["disk"].items()]
         yield _Metric(f"disk_{unit}", f"Stored {unit} by kind.", samples)

@@ -78,12 +78,13 @@ def _holders(snapshot: SnapshotReader, tags: Mapping[str, str]) -> TagHolders:
 
 
 def _rows(changes: TaxonomyChanges, counts: TagHolders | None) -> Iterator[_Row]:
-    """One row per tag that changes, with its number of tracks if a table is given."""
+    """One row per tag that changes; if a table is given, with its number of tracks, the most first."""
     fates = changes.fates
     now = {**fates.pairs, **{old: ", ".join(new) for old, new in fates.split.items()}}
     new = {tag: old for old, tag in fates.renamed.items()}
     moved = {new.get(tag, tag): tag for tag in changes.moved}
-    for tag, change in sorted(changes.affected().items()):
+    affected = sorted(changes.affected().items(), key=lambda item: (-counts.by_tag[item[0]] if counts else 0, item[0]))
+    for tag, change in affected:
         row = {"change": change, "tag": tag, "now": now.get(tag) or moved.get(tag)}
         yield row if counts is None else {**row, "tracks": counts.by_tag[tag]}
     for tag in sorted(changes.added):

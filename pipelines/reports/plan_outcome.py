@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.terminal.progress import duration_text, size_text
+from transforms.formats.quantities import quantity
 
 _COUNTED = {
     "new": "new",
@@ -16,8 +17,13 @@ _COUNTED = {
 }
 
 
-def outcome_lines(plan: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the lines of a run's plan, see `Run.plan`; nothing if it is empty."""
+def outcome_lines(plan: Mapping[str, Any], same_bytes: int = 0) -> Iterator[str]:
+    """Yields the lines of a run's plan, see `Run.plan`; nothing if it is empty.
+
+    Args:
+      plan: what was planned, and what happened.
+      same_bytes: tracks that were read and not decoded, because their bytes had not changed.
+    """
     if not plan:
         return
     expected, happened = plan["expected"], plan["happened"]
@@ -30,6 +36,11 @@ def outcome_lines(plan: Mapping[str, Any]) -> Iterator[str]:
         if happened[name] != expected[name]
     ]
     yield f"planned: {counts}; " + (f"but {', '.join(differing)}" if differing else "all as planned")
+    if same_bytes:
+        yield (
+            f"{quantity(same_bytes, 'file')} of those to be extracted had another time or name and the same bytes: "
+            "read, not decoded, and carried"
+        )
     if (budget := plan.get("budget")) is not None:
         yield budget_line(budget, happened["defer"])
     if "compaction" in happened and (expected["compaction"]["files"] or happened["compaction"]["files"]):
@@ -50,5 +61,5 @@ def budget_line(budget: Mapping[str, Any], left: int) -> str:
     nights = -(-left // chosen) if chosen else 0
     return (
         f"budget of {budget['max_core_hours']:g} core-hours: {chosen} of {budget['tracks']} tracks that need "
-        f"extraction; {left} are left" + (f", about {nights} more runs like this one" if left else "")
+        f"extraction; {left} are left" + (f", about {quantity(nights, 'more run')} like this one" if left else "")
     )

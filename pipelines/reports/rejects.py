@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.dataset.manifest import REJECTS
 from transforms.formats.parquet import ParquetError, read_parquet
+from transforms.formats.quantities import quantity
 from transforms.publishing.finished import open_run
 from transforms.publishing.gates import GateLimits
+from transforms.publishing.judging import GateResult
 from transforms.table.snapshots import Run
 from transforms.table.versions import TableError
 
@@ -20,6 +22,9 @@ MOST_EXAMPLES = 10
 
 REJECTED_SQL = "SELECT reason, track_id, uri, detail FROM ledger WHERE status = 'rejected' ORDER BY reason, track_id"
 """The query that lists all rejected tracks of a snapshot or run."""
+
+_REJECT_GATES = ("unknown", "unavailable", "rejected", "more_rejected")
+"""Gates whose offenders are rejected tracks."""
 
 _LONGEST = 160
 _COLUMNS = ("track_id", "uri", "reason", "detail")
@@ -36,7 +41,7 @@ def reject_lines(reasons: Mapping[str, int], rows: Iterable[pa.RecordBatch]) -> 
     examples = _examples(reasons, rows)
     for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         found = examples[reason]
-        tracks = f"{reason}: {count} track{'' if count == 1 else 's'}"
+        tracks = f"{reason}: {quantity(count, 'track')}"
         yield f"{tracks}, for example" if count > len(found) > 0 else tracks
         yield from (f"  {line}" for line in found)
 
@@ -72,6 +77,12 @@ def refused_run_lines(table: str, run: Run, limits: GateLimits) -> Iterator[str]
         yield f"its ledger cannot be read: {error}"
         return
     yield f"all of them: {query_words(table, REJECTED_SQL, run.run_id)}"
+
+
+def without_tracks(message: str, results: Iterable[GateResult]) -> str:
+    """The message of a refusal without the tracks that gates on rejects name: `reject_lines` lists them."""
+    tracks = {f"  {track}" for result in results if result.name in _REJECT_GATES for track in result.offenders}
+    return "\n".join(line for line in message.split("\n") if line not in tracks)
 
 
 def refused_dataset_lines(dataset: str) -> Iterator[str]:

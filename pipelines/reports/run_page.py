@@ -17,6 +17,7 @@ from pipelines.reports.run_tables import (
     track_table,
 )
 from pipelines.terminal.progress import duration_text
+from transforms.formats.quantities import quantity
 from transforms.reports.dots import Dots, dot_plot
 from transforms.reports.markup import Html, element, escaped, html_joined
 from transforms.reports.page import html_page
@@ -115,8 +116,8 @@ def _tiles(summary: Summary, run: Summary) -> Html:
     catalog = counts["catalog"]
     tiles: list[tuple[object, object, object]] = [
         (f"{catalog:,}", "tracks in the catalog", f"{run['changes'].get('added', 0):,} new"),
-        (f"{counts['tagged']:,}", "tagged", f"{counts['decoded']:,} decoded, {counts['reused']:,} from part files"),
-        (f"{counts['carried']:,}", "carried over", "unchanged since the last snapshot"),
+        (f"{counts['tagged']:,}", "tagged", f"{work['extracted']:,} extracted, {counts['reused']:,} from part files"),
+        (f"{counts['carried']:,}", "carried over", _carried(work["same_bytes"])),
         (f"{counts['rejected']:,}", "rejected", f"{_share(counts['rejected'], catalog)} of all tracks"),
     ]
     if work["seconds"] is not None:
@@ -127,6 +128,12 @@ def _tiles(summary: Summary, run: Summary) -> Html:
         parts = (f"{name.replace('_', ' ')} {_price(money[name])}" for name in ("compute", "read", "storage_month"))
         tiles.append((_price(money["total"]), money["currency"], ", ".join(parts)))
     return tile_row(tiles)
+
+
+def _carried(same_bytes: int) -> str:
+    if not same_bytes:
+        return "unchanged since the last snapshot"
+    return f"unchanged since the last snapshot, {same_bytes:,} of them read: another time or name, the same bytes"
 
 
 def _share(count: int, total: int) -> str:
@@ -141,7 +148,7 @@ def _per_core_hour(work: Summary) -> str:
     decoded, every = (work[f"{name}_tracks_per_core_hour"] for name in ("decoded", "catalog"))
     found = [f"{work['core_hours']:.3g} core-hours"]
     if decoded is not None:
-        found.append(f"{decoded:,.0f} decoded tracks per core-hour")
+        found.append(f"{decoded:,.0f} extracted tracks per core-hour")
     elif every is not None:
         found.append(f"{every:,.0f} tracks per core-hour")
     return ", ".join(found)
@@ -182,7 +189,15 @@ def _prevalence(found: Mapping[str, Any]) -> Iterator[Html]:
     if not found:
         yield element("p", "There is no earlier snapshot that can be compared.", class_="soft")
         return
-    rows = sorted((_dots(tag, one) for tag, one in found.items()), key=lambda row: (-abs(row.after - row.before), row))
+    carried = {tag: one for tag, one in found.items() if any(one["positives"])}
+    none = len(found) - len(carried)
+    if none:
+        yield element("p", f"{quantity(none, 'tag')}: no track in either. They are left out.", class_="soft")
+    if not carried:
+        return
+    rows = sorted(
+        (_dots(tag, one) for tag, one in carried.items()), key=lambda row: (-abs(row.after - row.before), row)
+    )
     shown = "" if len(rows) <= MOST_DOTS else f" The {MOST_DOTS} of {len(rows)} tags that changed most."
     plot = dot_plot(rows[:MOST_DOTS], "Prevalence of tags in the last snapshot and in this run")
     yield captioned(plot, f"Share of the tagged tracks that carry a tag. Circle: last snapshot. Dot: this run.{shown}")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from models.bundles.trunk_bundle import MissingBundle
 from pipelines.reports.run_page import run_page
 from pipelines.reports.run_summary import BLOCKED, FAILED, PUBLISHED, SAMPLED, Priced, RunEnd, run_summary
 from pipelines.terminal.errors import FAILED as FAILED_CODE
@@ -63,10 +64,15 @@ class RunReporter:
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
-        """Reports every error that ends the block, unless it is reported already or the command line is wrong."""
+        """Reports every error that ends the block, unless it is reported already or the command line is wrong.
+
+        It is wrong, too, if what it names as a bundle is none.
+        """
         with recorded_phases() as self._phases:
             try:
                 yield
+            except MissingBundle:
+                raise
             except CommandFailed as failed:
                 if failed.code == USAGE or self.url is not None:
                     raise

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from pipelines.reports.work_done import work_done
 from transforms.publishing.receipts import Receipt
 from transforms.table.snapshots import Run
 from transforms.tagging.costs import STAGES, RunEstimate, cost_of
@@ -129,12 +130,14 @@ def _stages(run: Run) -> list[dict[str, Any]]:
 def _work(run: Run, priced: Priced | None, seconds: float | None) -> dict[str, Any]:
     cost = cost_of(run)
     hours = cost.core_hours
-    decoded = run.counts["decoded"]
+    done = work_done(run.measured)
+    useful = run.counts["tagged"] + run.counts["carried"]
     return {
         "seconds": None if seconds is None else round(seconds, 1),
         "core_hours": hours,
-        "decoded_tracks_per_core_hour": decoded / hours if hours and decoded else None,
-        "catalog_tracks_per_core_hour": run.counts["catalog"] / hours if hours else None,
+        **done._asdict(),
+        "decoded_tracks_per_core_hour": done.extracted / hours if hours and done.extracted else None,
+        "catalog_tracks_per_core_hour": run.counts["catalog"] / hours if hours and useful else None,
         "read_bytes": cost.read_bytes,
         "table_bytes": cost.table_bytes,
         "part_bytes": cost.part_bytes,

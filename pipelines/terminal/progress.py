@@ -1,5 +1,6 @@
 """What a user sees of the phases of a command on stderr: bars on a terminal, otherwise lines with the time."""
 
+import os
 import sys
 import threading
 import time
@@ -78,12 +79,14 @@ def progress_facts(phase: Phase, now: float) -> dict[str, Any]:
     if phase.unit:
         done = phase.done
         facts |= {"done": done, **_counts(phase), "per_s": round(done / elapsed, 3)}
-        if phase.total is not None and done:
-            facts["remaining_s"] = round(max(phase.total - done, 0) * elapsed / done)
+        if (remaining := phase.remaining_s(elapsed)) is not None:
+            facts["remaining_s"] = round(remaining)
+        if phase.last_step and phase.total is not None and done >= phase.total:
+            facts["step"] = phase.last_step
     return {**facts, **phase.further}
 
 
-_SPELLED = ("elapsed_s", "done", "total", "unit", "per_s", "remaining_s")
+_SPELLED = ("elapsed_s", "done", "total", "unit", "per_s", "remaining_s", "step")
 
 
 def progress_parts(facts: Mapping[str, Any], unit: str, state: str) -> Iterator[str]:
@@ -98,11 +101,18 @@ def progress_parts(facts: Mapping[str, Any], unit: str, state: str) -> Iterator[
         yield _amount(facts["done"], unit)
     if unit and facts["done"]:
         yield f"{facts['per_s']:.4g} per s"
-    if state != "done" and "remaining_s" in facts:
-        yield f"{duration_text(facts['remaining_s'])} left"
+    if state != "done" and (text := _ahead(facts)):
+        yield text
     for name, value in facts.items():
         if name not in _SPELLED:
             yield f"{value:,} {name}" if isinstance(value, int) else f"{name} {value}"
+
+
+def _ahead(facts: Mapping[str, Any]) -> str:
+    """The remaining time, or what still happens when all units are done; "" if neither is known."""
+    if "remaining_s" in facts:
+        return f"{duration_text(facts['remaining_s'])} left"
+    return f"now {facts['step']}" if "step" in facts else ""
 
 
 def _amount(count: int, unit: str) -> str:
@@ -137,7 +147,7 @@ class PhaseBars:
         from tqdm import tqdm
 
         form = {} if phase.unit else {"bar_format": "{desc} ({elapsed})"}
-        bar = tqdm(total=phase.total, desc=phase.name, unit=f" {phase.unit}", leave=False, **form)
+        bar = tqdm(total=phase.total, desc=phase.name, unit=f" {phase.unit}", leave=False, **_size(), **form)
         stop = threading.Event()
         thread = threading.Thread(target=_follow_bar, args=(phase, bar, stop), daemon=True, name="progress")
         self._running[phase] = stop, thread
@@ -157,9 +167,21 @@ class PhaseBars:
         tqdm.write(bounded(for_people(sentence)), file=sys.stderr)
 
 
+def _size() -> dict[str, int]:
+    """The size of a terminal that does not state it, as some that programs open do not."""
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return {}
+    return {} if size.columns and size.lines else {"ncols": size.columns or 80, "nrows": size.lines or 24}
+
+
 def _follow_bar(phase: Phase, bar: Any, stop: threading.Event) -> None:
     while not stop.wait(BAR_S):
         bar.n = phase.done
+        if phase.unit and phase.total:
+            ahead = f", {text}" if (text := _ahead(progress_facts(phase, time.monotonic()))) else ""
+            bar.bar_format = f"{{l_bar}}{{bar}}| {{n_fmt}}/{{total_fmt}} [{{elapsed}}{ahead}{{postfix}}]"
         if further := phase.further:
             bar.set_postfix(further, refresh=False)
         bar.refresh()

@@ -3,17 +3,18 @@
 import gc
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.launch.allocators import trim_heap
 from pipelines.launch.beam import new_pipeline, run_pipeline
-from transforms.extraction.tally import EXTRACTED, EXTRACTION_REJECTS
+from transforms.extraction.tally import EMBEDDED, EXTRACTED, EXTRACTION_REJECTS, SETTLED
 from transforms.keep_elements import KeepElements, kept_elements
 from transforms.storage.scratch import Scratch
-from transforms.telemetry.counters import TRACKS_READ, TRACKS_REJECTED
+from transforms.telemetry.counters import EMBED_TRACKS, TRACKS_READ, TRACKS_REJECTED
+from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.phases import phase
 from transforms.telemetry.work import WorkTotals
 
@@ -33,6 +34,8 @@ class WaveRunner:
         Raises:
           CommandFailed: the pipeline failed.
         """
+        if self._options.view_as(DirectOptions).direct_running_mode == "multi_processing":
+            note_kept_work()  # other processes write it, and do not tell before the end of the wave
         root = new_pipeline(self._options)
         for name, elements in build(root | "ListNumbers" >> beam.Create(wave)):
             _ = elements | f"Keep {name}" >> KeepElements(self._scratch, f"kept-{name}")
@@ -47,7 +50,8 @@ class WaveRunner:
 
 
 class WaveCounts:
-    """What the waves of a phase have done: catalog rows of finished waves, and tracks that the current one extracted.
+    """What the waves of a phase have done: catalog rows of finished waves, and of the current one tracks that it
+    extracted, and those that need no extraction.
 
     Args:
       work: the measured work of the finished waves. Extraction in other processes is known only from it.
@@ -56,9 +60,10 @@ class WaveCounts:
     def __init__(self, work: WorkTotals) -> None:
         self._work = work
         self._rows: dict[int, int] = {}
-        self._finished = self._current = 0
-        self._before = self._wave_before = EXTRACTED.value
-        self._rejected_before = EXTRACTION_REJECTS.value
+        self._finished = self._current = self._total = 0
+        self._before = _Tallies.now()
+        self._wave_before = self._before
+        self._extracted_before = 0
 
     def add_group(self, number: int, rows: int) -> None:
         """Adds a group of the catalog."""
@@ -67,21 +72,61 @@ class WaveCounts:
     def waves(self, name: str, waves: Iterable[list[int]], *, extracts: bool) -> Iterator[list[int]]:
         """The waves as they come, as one phase."""
         self._finished = self._current = 0
-        total, further = sum(self._rows.values()), self._extraction if extracts else None
-        with phase(name, total=total, unit="tracks", count=self._done, further=further):
+        self._total = sum(self._rows.values())
+        with phase(
+            name,
+            total=self._total,
+            unit="tracks",
+            count=self._done,
+            further=self._extraction if extracts else None,
+            remaining=self._remaining if extracts else None,
+            last_step="embedding and writing" if extracts else "",
+        ):
             for wave in waves:
-                self._current, self._wave_before = sum(self._rows[number] for number in wave), EXTRACTED.value
+                self._wave_before, self._extracted_before = _Tallies.now(), self._extracted()
+                self._current = sum(self._rows[number] for number in wave)
                 yield wave
                 self._finished, self._current = self._finished + self._current, 0
 
     def _done(self) -> int:
-        return self._finished + min(self._current, EXTRACTED.value - self._wave_before)
+        wave = _Tallies.now() - self._wave_before
+        return self._finished + min(self._current, wave.extracted + wave.settled)
+
+    def _extracted(self) -> int:
+        return max((_Tallies.now() - self._before).extracted, self._work.total(TRACKS_READ))
+
+    def _remaining(self) -> tuple[float, float]:
+        """Tracks that were extracted, and those that will be, if later waves have as many as those until now."""
+        extracted, settled = self._extracted(), (_Tallies.now() - self._wave_before).settled
+        planned = self._finished + self._current
+        needed = self._extracted_before + max(self._current - settled, 0)
+        later = (self._total - planned) * needed / planned if planned else 0.0
+        return extracted, max(needed - extracted, 0) + later
 
     def _extraction(self) -> dict[str, int]:
-        return {
-            "extracted": max(EXTRACTED.value - self._before, self._work.total(TRACKS_READ)),
-            "rejected": max(EXTRACTION_REJECTS.value - self._rejected_before, self._work.total(TRACKS_REJECTED)),
+        now = _Tallies.now() - self._before
+        found = {
+            "extracted": self._extracted(),
+            "rejected": max(now.rejected, self._work.total(TRACKS_REJECTED)),
+            "embedded": max(now.embedded, self._work.total(EMBED_TRACKS)),
         }
+        return found if found["embedded"] else {name: count for name, count in found.items() if name != "embedded"}
+
+
+class _Tallies(NamedTuple):
+    """The tallies of this process."""
+
+    extracted: int
+    rejected: int
+    settled: int
+    embedded: int
+
+    @classmethod
+    def now(cls) -> Self:
+        return cls(EXTRACTED.value, EXTRACTION_REJECTS.value, SETTLED.value, EMBEDDED.value)
+
+    def __sub__(self, other: "_Tallies") -> "_Tallies":
+        return _Tallies(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 def waves_of(numbers: Iterable[int], size: int) -> Iterator[list[int]]:

@@ -28,6 +28,7 @@ from transforms.fusion.tally import RowTally
 from transforms.list_digests import ListDigests
 from transforms.name_run import run_id_of
 from transforms.plan_buckets import PlanBuckets
+from transforms.publishing.source_rows import require_source_rows
 from transforms.record_run import RecordRunSettings, RunResults, record_run
 from transforms.schemas.tables import GROUPED_BY
 from transforms.storage.scratch import Scratch, open_scratch
@@ -74,6 +75,9 @@ def tag_in_waves(stages: TagStages, options: PipelineOptions) -> None:
     The rows are grouped by bucket on disk. Each wave is one pipeline over a few buckets: first extraction of all
     buckets, then, after the run has its name, assembly of all buckets. A killed run resumes like any other: from its
     part files.
+
+    Raises:
+      LostSourceRows: too many rows of a source cannot be used. Nothing was extracted.
     """
     with open_scratch() as scratch:
         run, run_id = _TagRun(stages, options, scratch), ""
@@ -131,6 +135,7 @@ class _TagRun:
         if stages.fusion is not None and not self._problems.sample().count:
             rows, self._tally = join_sources(self._inputs.rows, stages.fusion, stages.buckets, self._problems)
             self._inputs = dataclasses.replace(self._inputs, rows=rows)
+            require_source_rows(self._tally, stages.fusion, stages.record.limits)
         return self._problems.sample()
 
     def _check(self, bucket: int, rows: pa.Table) -> list[Problem]:

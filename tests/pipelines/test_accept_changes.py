@@ -11,9 +11,12 @@ from models.bundles.tagger_bundle import load_bundle
 from pipelines.cli import main
 from pipelines.planning.job import require_accepted
 from pipelines.terminal.errors import UsageError
+from tests.support.fusion import statements
 from tests.support.published import publish_table
 from tests.support.world import World, tag, tag_code
 from transforms.features.spec import FeatureSpec
+from transforms.fusion.policy import Policy, policy_of
+from transforms.fusion.settings import Fusion
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import snapshot_numbers
 from transforms.tagging.assembly import PublishedRows
@@ -102,7 +105,78 @@ def test_what_must_be_accepted(published: Path, tmp_path: Path, case: str) -> No
 def test_publication_options_are_told(published: Path) -> None:
     found = changes(published, str(published.parent / "bundle"), PublishedRows(top_k=3))
     assert found.options == {"top_k": (None, 3)} and not found.must_be_accepted
-    assert found.sentences() == ["top_k None becomes 3"]
+    assert found.sentences() == ["--top-k was none and is 3"]
+
+
+SCORED = PublishedRows(min_score=0.25, top_k=2)
+FUSED = {"editors": {"mode": "blend", "trust": 0.8}, "partner": {"mode": "fill", "trust": 0.5}}
+NO_TOP_K = "--top-k was 2 and is none"
+RUNS_OVER_FUSED = {
+    "the same": (FUSED, SCORED, [], ()),
+    "no sources": (
+        None,
+        SCORED,
+        ["no --fusion: 2 tracks would lose what sources say (editors, partner)"],
+        ("--fusion",),
+    ),
+    "one source less": (
+        {"partner": FUSED["partner"]},
+        SCORED,
+        ["1 source dropped (editors)"],
+        ("--source editors",),
+    ),
+    "a further source": ({**FUSED, "labels": FUSED["editors"]}, SCORED, ["1 source added (labels)"], ()),
+    "other rules": (
+        {**FUSED, "editors": {"mode": "blend", "trust": 0.9}},
+        SCORED,
+        ["1 source with other rules (editors)"],
+        (),
+    ),
+    "another order": (dict(reversed(FUSED.items())), SCORED, ["another order of sources"], ()),
+    "no options": (
+        FUSED,
+        PublishedRows(),
+        ["--min-score was 0.25 and is 0", NO_TOP_K],
+        ("--min-score", "--top-k"),
+    ),
+    "other options": (FUSED, PublishedRows(min_score=0.5, top_k=2), ["--min-score was 0.25 and is 0.5"], ()),
+    "neither": (
+        None,
+        PublishedRows(min_score=0.25),
+        ["no --fusion: 2 tracks would lose what sources say (editors, partner)", NO_TOP_K],
+        ("--fusion", "--top-k"),
+    ),
+}
+
+
+def policy_of_run(sources: dict | None) -> Policy | None:
+    return sources and policy_of({"sources": sources}, Taxonomy.from_json(BASE))
+
+
+@pytest.fixture(scope="module")
+def fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose snapshot has sources and options, and its bundle."""
+    folder = tmp_path_factory.mktemp("fused")
+    model, taxonomy = load_bundle(bundle(folder / "bundle")), Taxonomy.from_json(BASE)
+    fusion = Fusion(policy=policy_of_run(FUSED), taxonomy=taxonomy, tables=dict.fromkeys(FUSED, "said.csv"), shards=())
+    said = statements({"editors": {"track-0000": {"mood/calm": 1.0}, "track-0001": {"mood/wild": 0.0}}})
+    publish_table(folder / "table", model, 2, publication=SCORED, fusion=fusion, said=[said])
+    return folder / "table"
+
+
+@pytest.mark.parametrize("case", RUNS_OVER_FUSED)
+def test_a_flag_that_is_left_out_must_be_accepted(fused: Path, case: str, caplog: pytest.LogCaptureFixture) -> None:
+    sources, publication, sentences, left_out = RUNS_OVER_FUSED[case]
+    snapshot, model = open_snapshot(str(fused)), load_bundle(str(fused.parent / "bundle"))
+    found = table_changes(snapshot, model, publication, policy_of_run(sources))
+    assert (found.sentences(), found.left_out, found.must_be_accepted) == (sentences, left_out, bool(left_out))
+    assert json.loads(json.dumps(found.to_json()))["left_out"] == list(left_out)
+    if left_out:
+        with pytest.raises(UsageError, match=r"^this run differs from what snapshot 1 of table was made with") as error:
+            require_accepted("table", "model", found, accepted=False)
+        assert f"Nothing was started: give {' and '.join(left_out)} again, or look at it" in str(error.value)
+    require_accepted("table", "model", found, accepted=True)
+    assert [*sentences] == [one for one in sentences if one in caplog.text]
 
 
 @pytest.fixture

@@ -36,6 +36,27 @@ def test_the_files_say_what_the_answer_says(table, tmp_path, capsys):
     assert capsys.readouterr().out.rstrip("\n") == text.rstrip("\n")
 
 
+def test_the_tracks_that_changed_most_are_named(table, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["diff", str(table), "1", "2", "--output", str(out), "--json", "--quiet"]) == 0
+    listed = json.loads(capsys.readouterr().out)["changed_tracks"]
+    rows = pq.read_table(out / "tracks.parquet").to_pylist()
+    key = {row["track_id"]: (-len(row["gained"]) - len(row["lost"]), -row["max_distance"]) for row in rows}
+    assert len(rows) == 18 and len(listed) == 10
+    assert [key[row["track_id"]] for row in listed] == sorted(key.values())[:10]
+    for row in listed:
+        (whole,) = [one for one in rows if one["track_id"] == row["track_id"]]
+        assert all(row[name] == whole[name] for name in ("change", "gained", "lost"))
+        assert row["differs"] == [
+            name for name in ("source", "outcome", "metadata", "tags", "scores") if whole[f"{name}_changed"]
+        ]
+    text = (out / "diff.md").read_text()
+    assert "## Tracks that changed most" in text and all(f"| {row['track_id']}" in text for row in listed)
+    assert "8 more tracks left out. `diff` with `--output FOLDER` writes all of them into `tracks.parquet`." in text
+    assert main(["diff", str(table), "2", "2", "--quiet"]) == 0
+    assert "Tracks that changed most" not in capsys.readouterr().out
+
+
 def test_an_older_comparison_is_replaced(table, tmp_path, capsys):
     out = tmp_path / "out"
     for pair in (("1", "2"), ("2", "2")):

@@ -16,6 +16,7 @@ from tests.support.tiny import SPEC, TAXONOMY
 from tests.support.world import World, ledger, tag, tag_code
 from transforms.schemas.fusion import FUSED_COLUMNS, FUSION_ID
 from transforms.schemas.tables import LEDGER, TRACK_TAGS
+from transforms.table.layout import report_paths
 from transforms.table.reader import open_snapshot
 
 TAG = TAXONOMY.tag_ids[-1]
@@ -102,13 +103,22 @@ def test_the_same_content_as_local_run_and_as_graph(
     assert tag_code(world, local, *flags) == 3
     assert "gate source_rows (value 0.75, limit 0.05)" in (said := capsys.readouterr().err)
     assert "editors: 4 rows, 1 unknown_tag, 1 unknown_id, 1 invalid" in said
-    page = next((local / "reports").glob("*/report.html")).read_text()
+    assert f"    unknown_tag: {tmp_path}/editors.csv, row 2 (line 3): track_id {track!r}, tag 'mood/none'" in said
+    assert f"    invalid: {tmp_path}/editors.csv, row 3 (line 4): " in said and "track_id nobody" in said
+    assert not list((local / "work").rglob("*.parquet")) and not list(local.glob("runs/*")), "nothing was extracted"
+    assert tag_code(world, local, *flags, "--plan", "--quiet") == 3
+    assert capsys.readouterr().err.startswith("catalog-tagger: nothing was tagged: gate source_rows (value 0.75, ")
+    one = tag(world, local, *flags, "--gate", "source_rows=1").run
+    page = (local / report_paths(one.run_id)[0]).read_text()
     assert "mood/none" in page and "track_id nobody" in page, "the report shows the rows"
     manifest = next((local / "runs").glob("*.json")).read_text()
     assert "nobody" not in manifest and "mood/none" not in manifest, "the manifest names no track"
-    assert main(["publish", str(local), "--gate", "source_rows=1"]) == 0
-    one = open_snapshot(str(local)).manifest.run
+    assert tag_code(world, local, "--buckets", "3", "--quiet") == 2, "sources that are left out are missed"
+    assert "no --fusion: " in (said := capsys.readouterr().err) and "(editors, artists, catalog)" in said
     monkeypatch.setattr(job, "is_local", lambda options: False)
+    assert tag_code(world, graph, *flags, "--quiet") == 3, "half of the rows are wrong whatever the catalog is"
+    assert "editors: 4 rows, 1 unknown_tag, 1 invalid, for example" in capsys.readouterr().err
+    assert not (graph / "work").exists()
     two = tag(world, graph, *flags, "--gate", "source_rows=1").run
     assert (one.content_hash, one.run_id, one.fusion) == (two.content_hash, two.run_id, two.fusion)
     _check_rows(local, track, artist, rows)

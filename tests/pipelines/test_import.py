@@ -44,7 +44,7 @@ def test_what_is_passed_over_is_named_and_too_much_of_it_is_a_failure(tmp_path, 
     assert main([*command, "--max-lost-ratio", "0.5"]) == 0
     shown = capsys.readouterr()
     assert "passed over, not audio, named like audio: " in shown.err and "bad.flac" in shown.err
-    assert "1 tracks, 0 with a genre" in shown.out
+    assert "1 track, 0 with a genre" in shown.out
     assert "passed over: 1 x not audio, named like audio, 1 x not audio" in shown.out
     assert pq.read_table(tmp_path / "catalog.parquet").num_rows == 1
 

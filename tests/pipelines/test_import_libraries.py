@@ -79,9 +79,8 @@ def test_paths_of_windows_are_one_message_with_the_flag_that_helps(here, capsys)
     (here / "r.xml").write_bytes(libraries.rekordbox(*tracks))
     code, _, err = run(capsys, "rekordbox", "r.xml", "--output", "out.parquet")
     assert code == 5 and err.count("paths of Windows") == 1 and len(err.splitlines()) == 2
-    assert (
-        r"40 rows have paths of Windows, for example 'D:\\Music\\A b\\0.mp3': give --map 'D:\Music\A b=FOLDER'" in err
-    )
+    assert r"40 rows have paths of Windows, for example 'D:\\Music\\A b\\0.mp3' (r.xml" in err
+    assert r"): give --map 'D:\Music\A b=FOLDER' with the folder" in err
     (here / "m").mkdir()
     command = ("rekordbox", "r.xml", "--output", "out/c.parquet", "--map", rf"D:\Music\A b={here}/m")
     code, out, _ = run(capsys, *command)
@@ -158,6 +157,13 @@ def test_a_column_that_is_missing_is_proposed(here, capsys):
     assert code == 1 and "no column 'uri'" in err and "give --column 'FilePath AS uri' if that is right" in err
     code, _, err = run(capsys, "csv", "t.csv", "--output", "c.parquet")
     assert code == 1 and "give --column 'ISRC AS track_id' --column 'FilePath AS uri' if that is right" in err
+    (here / "t.csv").write_text("Track No;Künstler;Title;FilePath\n1;A;B;a.mp3\n")
+    code, _, err = run(capsys, "csv", "t.csv", "--output", "c.parquet")
+    assert code == 1 and "give --column 'Track No AS track_id' --column 'FilePath AS uri' if that is right; " in err
+    assert err.endswith("for further columns --column 'Title AS title'\n")
+    (here / "t.csv").write_text("Nummer;FilePath\n1;a.mp3\n")
+    code, _, err = run(capsys, "csv", "t.csv", "--output", "c.parquet")
+    assert err.endswith("'FilePath AS uri' if that is right, give --column 'COLUMN AS NAME' for track_id\n")
 
 
 def test_names_with_another_separator_are_a_warning(here, capsys):
@@ -257,7 +263,7 @@ def test_a_folder_is_read_with_a_pattern(here, capsys):
 def test_a_folder_of_picard_counts_what_has_no_ids(here, capsys):
     write_audio(here / "music" / "a.flac", title="Blue")
     code, out, _ = run(capsys, "picard", "music", "--output", "c.parquet", "--plan")
-    assert code == 0 and "1 tracks without an id of MusicBrainz" in out and not exists("c.parquet")
+    assert code == 0 and "1 track without an id of MusicBrainz" in out and not exists("c.parquet")
 
 
 @pytest.mark.parametrize("command", ["folder", "csv", "rekordbox", "traktor", "itunes", "beets", "m3u"])

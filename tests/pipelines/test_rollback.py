@@ -66,6 +66,32 @@ def test_the_new_snapshot_has_the_old_content_and_says_what_it_is(table, capsys)
     assert "data/" not in {str(path.relative_to(table))[:5] for path in set(now) - set(before)}
 
 
+REASONS = [
+    ((), (), 0),
+    (("--reason", "swapped heads"), (), 0),
+    (("--reason", "swapped heads"), ("--reason", "swapped heads"), 0),
+    ((), ("--reason", "bad files"), 2),
+    (("--reason", "swapped heads"), ("--reason", "bad files"), 2),
+]
+
+
+@pytest.mark.parametrize(("first", "again", "code"), REASONS)
+def test_a_rollback_that_is_repeated_loses_no_reason(table, capsys, first, again, code):
+    assert rollback(table, 1, *first) == 0
+    before = files_of(table)
+    capsys.readouterr()
+    assert rollback(table, 1, *again) == code
+    said = capsys.readouterr()
+    assert files_of(table) == before and published_numbers(str(table)) == [1, 2, 3]
+    assert read_snapshot(str(table), 3).run.rollback_reason == (first[1] if first else None)
+    if code:
+        has = "with the reason 'swapped heads'" if first else "without a reason"
+        assert f"snapshot 3 already is a rollback to 1, {has}: nothing was published, and the reason" in said.err
+        assert "'bad files' was not recorded" in said.err
+    else:
+        assert said.out.startswith(f"snapshot 3 of {table} has the content of snapshot 1")
+
+
 def test_every_reader_and_the_commands_see_it(table, capsys):
     assert rollback(table, 1, "--reason", "swapped heads") == 0
     for name in ("tracks", "track_tags", "embeddings", "ledger"):

@@ -61,7 +61,9 @@ def test_a_published_run_is_told_as_its_manifest_tells_it(first: tuple[Path, Sna
     assert summary["prevalence"] == {} and told["tables"]["ledger"]["rows"] == manifest["counts"]["catalog"]
     core = sum(manifest["measured"]["core_seconds"].values())
     assert summary["work"]["money"]["compute"] == pytest.approx(core)
-    assert summary["work"]["decoded_tracks_per_core_hour"] == pytest.approx(told["counts"]["decoded"] * 3600 / core)
+    assert summary["work"]["decoded_tracks_per_core_hour"] == pytest.approx(summary["work"]["extracted"] * 3600 / core)
+    assert summary["work"]["extracted"] == manifest["counts"]["tagged"] and summary["work"]["same_bytes"] == 0
+    assert summary["work"]["rejected"] == manifest["counts"]["rejected"]
     names = [phase["name"] for phase in summary["phases"] if phase["completed"]]
     assert "opening catalog, bundle and table" in names and names[-1] == "auditing and publishing"
     slowest = [one["core_seconds"] for one in summary["slowest"]]
@@ -80,6 +82,8 @@ def test_a_blocked_run_has_a_page_and_its_override_too(
     error = capsys.readouterr().err
     (run_id,) = {path.stem for path in (table / "runs").iterdir()} - {read_snapshot(str(table), 1).run.run_id}
     assert f"report: {table / report_paths(run_id)[0]}" in error.splitlines()
+    listed = [line.strip().split(",")[0].split(":")[0] for line in error.splitlines() if line.startswith("  ")]
+    assert len(listed) == len(set(listed)) == sum(read_run(str(table), run_id).reasons.values()), "each reject once"
     summary, run = summary_of(table, run_id), read_run(str(table), run_id)
     gate = summary["run"]["gates"]["rejected"]
     assert (summary["status"], summary["exit_code"], summary["snapshot"]) == ("blocked", 3, None)
@@ -130,6 +134,8 @@ def test_a_failed_job_has_a_page(
 def test_wrong_usage_has_no_report(world: World, table: Path) -> None:
     before = sorted(path.name for path in (table / "reports").iterdir())
     assert tag_code(world, table, "--chunk-tracks", "0") == 2
+    for place in (world.folder / "bundel", world.folder, table):
+        assert tag_code(World(place.parent), table, "--model", str(place), catalog=world.catalog) == 1
     assert tag_code(world, table / "none", catalog=world.folder / "none.parquet") != 0
     assert sorted(path.name for path in (table / "reports").iterdir()) == before
     assert not (table / "none").exists()

@@ -16,6 +16,7 @@ from tests.support.published import fake_bundle, publish_table
 from tests.support.tiny import tiny_dataset
 from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.world import make_world
+from transforms.telemetry import kept_work
 
 
 def test_the_grace_leaves_time_to_end_within_five_seconds():
@@ -89,15 +90,19 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def check_ended(words: list[str], cpu: float, number: signal.Signals) -> None:
-    """Ends a command once it has used so many seconds of processor time."""
+KEPT = "finished work is kept: run the same command again to resume"
+NOTHING_KEPT = "no work was finished that could be kept: run the same command again"
+
+
+def check_ended(words: list[str], cpu: float, number: signal.Signals, *saids: str) -> None:
+    """Ends a command once it has used so many seconds of processor time; it says one of the sentences."""
     process = start([*words, "--quiet"])
     wait_for(lambda: cpu_s(process.pid) >= cpu, process)
     process.send_signal(number)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + number
     word = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
-    assert err == f"catalog-tagger: {word}; finished work is kept: run the same command again to resume\n"
+    assert err in {f"catalog-tagger: {word}; {said}\n" for said in saids}
 
 
 ENDLESS = "SELECT count(*) FROM range(1000000000000) AS a WHERE hash(a.range) % 7 = 3"
@@ -106,7 +111,7 @@ ENDLESS = "SELECT count(*) FROM range(1000000000000) AS a WHERE hash(a.range) % 
 @pytest.mark.skipif(sys.platform != "linux", reason="processor time is read from /proc")
 def test_a_query_is_ended(tmp_path):
     publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 6)
-    check_ended(["query", str(tmp_path / "table"), ENDLESS], 3.0, signal.SIGINT)
+    check_ended(["query", str(tmp_path / "table"), ENDLESS], 3.0, signal.SIGINT, NOTHING_KEPT)
 
 
 @pytest.mark.long
@@ -118,16 +123,16 @@ def test_commands_of_models_are_ended_also_while_tensorflow_starts(tmp_path, com
     bundle = str(tmp_path / "bundle")
     train = ["train", "--dataset", str(dataset), "--output", bundle]
     if command == "train":
-        return check_ended([*train, "--epochs", "500", "--patience", "500"], cpu, signal.SIGTERM)
+        return check_ended([*train, "--epochs", "500", "--patience", "500"], cpu, signal.SIGTERM, KEPT, NOTHING_KEPT)
     if command == "refit":
         many = tmp_path / "many.csv"  # reading the labels takes long
         many.write_text("track_id,uri,tags\n" + "".join(f"t{n},{n}.mp3,mood/calm\n" for n in range(2_000_000)))
         publish_table(tmp_path / "table", fake_bundle(tmp_path / "fake"), 6)
         words = ["refit", "--table", str(tmp_path / "table"), "--model", str(tmp_path / "fake"), "--output", bundle]
-        return check_ended([*words, "--catalog", str(many)], cpu, signal.SIGTERM)
+        return check_ended([*words, "--catalog", str(many)], cpu, signal.SIGTERM, NOTHING_KEPT)
     assert main([*train, "--epochs", "1"]) == 0
     words = ["--model", bundle, "--dataset", str(dataset), "--output", str(tmp_path / "evaluation")]
-    return check_ended(["evaluate", *words, "--resamples", "100000"], cpu, signal.SIGTERM)
+    return check_ended(["evaluate", *words, "--resamples", "100000"], cpu, signal.SIGTERM, NOTHING_KEPT)
 
 
 def test_a_command_that_does_not_react_is_ended(tmp_path):
@@ -153,4 +158,11 @@ def test_a_command_that_does_not_react_is_ended(tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143
-    assert err == "catalog-tagger: ended by SIGTERM; finished work is kept: run the same command again to resume\n"
+    assert err == f"catalog-tagger: ended by SIGTERM; {NOTHING_KEPT}\n"
+
+
+def test_work_that_is_kept_is_told_where_there_is_some(monkeypatch):
+    monkeypatch.setattr(kept_work, "_kept", threading.Event())
+    assert signals.sentence(signal.SIGINT) == f"interrupted; {NOTHING_KEPT}"
+    kept_work.note_kept_work()
+    assert signals.sentence(signal.SIGTERM) == f"ended by SIGTERM; {KEPT}"

@@ -1,5 +1,6 @@
 """`status`: what a monitor reads of a table."""
 
+import dataclasses
 import json
 import re
 
@@ -9,9 +10,11 @@ from pipelines.cli import main
 from tests.support.nightly import age, nightly_bundle, tag_nightly
 from transforms import storage
 from transforms.audio.errors import SourceNotFound, SourceUnavailable
-from transforms.maintenance import leases
+from transforms.maintenance import last_launch, leases
 from transforms.maintenance.leases import held
 from transforms.publishing import receipts
+from transforms.publishing.audit import Refused
+from transforms.publishing.commit import unpublished_runs
 from transforms.publishing.gates import GateLimits
 from transforms.publishing.receipts import Receipt
 from transforms.table.versions import open_table
@@ -73,6 +76,16 @@ def test_due_unavailable_and_missing_tracks_are_told_apart(
         assert re.search(rf"^catalog_tagger_{name}_tracks{{.*}} {count}$", metrics, re.M)
 
 
+@pytest.mark.parametrize(("max_age", "text"), [("1s", "1.0 s"), ("90s", "1 min 30 s"), ("1h", "1 h 0 min")])
+def test_the_limit_of_the_age_is_told_as_it_was_given(root, capsys, max_age, text, monkeypatch):
+    from pipelines.reading import status as module
+
+    now = module.time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now + 7_200)
+    line = status(root, capsys, "--max-age", max_age, code=6).splitlines()[0]
+    assert line.endswith(f" ago, older than {text} (--max-age)")
+
+
 @pytest.mark.parametrize(("max_age", "code"), [(None, 0), ("26h", 0), ("0s", 6), ("1d", 0)])
 def test_the_exit_code_tells_that_it_is_overdue(root, capsys, max_age, code, monkeypatch):
     from pipelines.reading import status as module
@@ -90,8 +103,11 @@ def test_a_table_without_a_snapshot_is_overdue(table, capsys):
 
 
 def test_a_folder_that_is_no_table(tmp_path, capsys):
-    assert main(["status", str(tmp_path)]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    for place in (tmp_path, tmp_path / "tagz"):
+        assert main(["status", str(place)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        why = "is no table, because it has no table.json: give the folder or gs:// prefix of a table"
+        assert line == f"catalog-tagger: {place} {why}"
 
 
 def test_disk_by_kind(root, table, capsys):
@@ -129,11 +145,43 @@ def test_the_last_launch(root, capsys, receipt, state, problem):
     if receipt is not None:
         receipts.write(root, launch, receipt)
     found = facts(root, capsys)["last_launch"]
+    assert (
+        found["gates"] == (["counted"] if receipt is not None and receipt.refused else []) and found["report"] is None
+    )
     assert (found["launch"] + ".json", found["state"]) == (launch, state)
     assert (problem is None) == (found["problem"] is None) and (problem or "") in (found["problem"] or "")
     if receipt is None:
         with held(root, "tag"):
             assert facts(root, capsys)["last_launch"]["state"] == "running"
+
+
+def test_a_launch_whose_run_a_gate_refuses_is_blocked(table, bundle, capsys, monkeypatch):
+    from tests.support import nightly
+
+    monkeypatch.setattr(nightly, "LIMITS", GateLimits(max_reject_ratio=0))
+    with pytest.raises(Refused):
+        tag_nightly(str(table), CATALOG, bundle)
+    (run,) = unpublished_runs(str(table))
+    root, page = str(table), f"{table}/reports/{run.run_id}/report.html"
+    if not list((table / "launches").glob("*.json")):
+        receipts.write(root, receipts.begin(root, None), Receipt(run_id=run.run_id))
+    failed = {"value": 1 / 3, "limit": 0, "passed": False}
+    judged = dataclasses.replace(run, gates={"rejected": failed, "empty": {**failed, "passed": True}})
+    monkeypatch.setattr(last_launch, "read_run", lambda root, run_id: judged)
+    launch = facts(root, capsys)["last_launch"]
+    assert (launch["state"], launch["gates"], launch["report"]) == ("blocked", ["rejected"], None)
+    assert "last launch without a snapshot: blocked by gate rejected, " in status(root, capsys)
+    metrics = status(root, capsys, "--prometheus")
+    assert f'catalog_tagger_last_launch{{table="{root}",state="blocked"}} 1' in metrics
+    assert f'catalog_tagger_last_launch{{table="{root}",state="finished"}} 0' in metrics
+    assert f'catalog_tagger_last_launch_blocked{{table="{root}",gate="rejected"}} 1' in metrics
+    monkeypatch.undo()
+    assert main(["publish", root]) == 3
+    launch = facts(root, capsys)["last_launch"]
+    assert (launch["state"], launch["report"]) == ("blocked", page) and "gate rejected (value" in launch["problem"]
+    assert f"its report: {page}" in status(root, capsys).splitlines()
+    assert main(["publish", root, "--max-reject-ratio", "1"]) == 0
+    assert facts(root, capsys)["last_launch"] is None
 
 
 def test_prometheus(root, capsys):

@@ -94,6 +94,8 @@ def test_the_tracks_of_a_table_are_counted(places: dict[str, str], capsys) -> No
     assert "1 tag split: instrument/bells into instrument/chimes and instrument/tubular" in text.splitlines()
     rows = diff(capsys, old, places["new.yaml"], "--table", old, form="csv").splitlines()
     assert rows[0] == "change,tag,now,tracks" and len(rows) == 7
+    numbers = [int(row.rpartition(",")[2] or 0) for row in rows[1:]]
+    assert numbers == sorted(numbers, reverse=True) and numbers[0] == max(counts.values()), "most tracks first"
     assert f'split,instrument/bells,"instrument/chimes, instrument/tubular",{counts["instrument/bells"]}' in rows
     assert f"moved,mood/wistful,mood/wistful,{counts['mood/wistful']}" in rows and "added,,venue/live," in rows
 

@@ -14,7 +14,7 @@ from transforms.catalog.delimited.encoding import has_open_end, open_text, text_
 from transforms.catalog.delimited.table import TextTable, open_text_table
 from transforms.catalog.json_objects import json_columns, json_object
 from transforms.catalog.parquet_rows import RowGroup, group_rows, probe_parquet
-from transforms.catalog.problems import CatalogError, Problem
+from transforms.catalog.problems import NO_CATALOG, NO_FILE, CatalogError, Problem
 from transforms.catalog.sources import check_links
 from transforms.formats.parquet import ParquetError
 
@@ -93,7 +93,7 @@ def find_files(url: str) -> list[tuple[str, Format]]:
     files = [(name, kind) for name in names if (kind := _format(name)) is not None]
     if not files:
         hint = f"name catalog files {', '.join(CATALOG_SUFFIXES)}"
-        raise CatalogError([Problem(file=url, row=None, column=None, message=f"no catalog file here: {hint}")])
+        raise CatalogError([Problem(file=url, row=None, column=None, message=f"{NO_CATALOG}: {hint}")])
     return files
 
 
@@ -156,7 +156,7 @@ def probe(url: str, kind: Format) -> CatalogFile:
             open_end = has_open_end(stream)
             return CatalogFile(url=url, format=kind, columns=_json_columns(stream), open_end=open_end)
     except storage.NotFound as e:
-        raise CatalogError([Problem(file=url, row=None, column=None, message=f"no such file ({e})")]) from e
+        raise CatalogError([Problem(file=url, row=None, column=None, message=f"{NO_FILE} ({e})")]) from e
     except (ValueError, ParquetError) as e:
         message, gate = str(e).removeprefix(f"{url}: "), "counted" if isinstance(e, ParquetError) else None
         raise CatalogError([Problem(file=url, row=None, column=None, message=message, gate=gate)]) from e

@@ -45,6 +45,9 @@ class Problem:
         return redact(f"{', '.join(parts)}: {self.message}").replace("\n", r"\n")
 
 
+NO_FILE, NO_CATALOG = "no such file", "no catalog file here"
+"""How the messages begin that say that there is no catalog."""
+
 MOST_PROBLEMS = 1000
 """Most problems of a catalog that are listed. All of them are counted."""
 
@@ -133,6 +136,11 @@ class CatalogError(ValueError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no catalog in the place that was named."""
+        return any(problem.message.startswith((NO_FILE, NO_CATALOG)) for problem in self.problems)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Sequence[Problem]]]:
         return type(self), (self.problems,)

@@ -120,7 +120,17 @@ def year(value: object) -> int | None:
         return number
     if isinstance(value, str) and (found := _year_of_date(value)) is not None:
         return found
-    raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: leave it empty if it is unknown")
+    raise ValueError(f"{shown(value)} is not a year from 1000 to 9999: {_advice(value)}")
+
+
+def _advice(value: object) -> str:
+    """What to do about a text that states no year, or not one year."""
+    written = str(value).strip()
+    if re.fullmatch(r"['’]?\d\d", written, re.ASCII):
+        return "write all four digits, because the century is not stated"
+    if re.fullmatch(r"\d{4}\s*[-–/;,]\s*(?:\d\d|\d{4})", written, re.ASCII):
+        return "write one of the two years"
+    return "leave it empty if it is unknown"
 
 
 def _year_of_date(value: str) -> int | None:

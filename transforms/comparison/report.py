@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from transforms.comparison.buckets import Pair
 from transforms.comparison.track_changes import CHANGES, RETAGGED, TrackCounts
+from transforms.formats.quantities import quantity
 from transforms.table.mixture import mixture_text
 from transforms.table.reader import SnapshotReader
 
@@ -47,9 +48,10 @@ def document(pair: Pair, counts: TrackCounts, tags: pa.Table) -> dict[str, Any]:
 
 def _side(snapshot: SnapshotReader) -> dict[str, Any]:
     manifest = snapshot.manifest
+    published = bool(manifest.created)  # a run over a sample has no snapshot
     return {
-        "snapshot": manifest.number,
-        "created": manifest.created,
+        "snapshot": manifest.number if published else None,
+        "created": manifest.created if published else None,
         "content_hash": manifest.run.content_hash,
         "ids": dataclasses.asdict(manifest.run.ids),
         "options": manifest.run.options,
@@ -79,9 +81,9 @@ tagged, with different taggers; their tags and scores may be the same."""
 
 
 def to_text(found: Mapping[str, Any]) -> str:
-    """The comparison in Markdown: snapshots, tracks, categories, and the tags that changed most."""
+    """The comparison in Markdown: snapshots, tracks, categories, and the tracks and tags that changed most."""
     parts = [
-        f"# Snapshots {found['before']['snapshot']} and {found['after']['snapshot']}",
+        _title(found),
         "\n".join(_facts(found)),
         "## Tracks",
         _table(("tracks", "number"), [(name, number) for name, number in found["tracks"].items()]),
@@ -93,15 +95,27 @@ def to_text(found: Mapping[str, Any]) -> str:
             ("category", "before", "after", *SUMMED[2:], "churn"),
             [(name, *row.values()) for name, row in found["categories"].items()],
         ),
+        *_tracks(found),
         "## Tags that changed most",
         _most_changed(found["tags"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _title(found: Mapping[str, Any]) -> str:
+    before, after = (found[name]["snapshot"] for name in ("before", "after"))
+    return f"# Snapshots {before} and {after}" if after is not None else f"# Snapshot {before} and a sample"
+
+
+def _origin(side: Mapping[str, Any], tracks: int) -> str:
+    if side["snapshot"] is None:
+        return f"sample of {quantity(tracks, 'track')}, not published"
+    return f"snapshot {side['snapshot']}, {side['created']}"
+
+
 def _facts(found: Mapping[str, Any]) -> list[str]:
     before, after = found["before"], found["after"]
-    lines = [f"- {name}: snapshot {side['snapshot']}, {side['created']}" for name, side in _named(found)]
+    lines = [f"- {name}: {_origin(side, found['tracks'][name])}" for name, side in _named(found)]
     if before["content_hash"] == after["content_hash"]:
         return [*lines, "- content: equal"]
     changed = [name for name, value in before["ids"].items() if after["ids"][name] != value]
@@ -122,6 +136,28 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
 
 def _named(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, found[name]) for name in ("before", "after")]
+
+
+def _tracks(found: Mapping[str, Any]) -> list[str]:
+    """The tracks that changed most, and where all of them are; nothing if they were not looked for, or none changed."""
+    rows = [
+        (
+            row["track_id"],
+            row["change"],
+            ", ".join(row["differs"]) or None,
+            ", ".join(row["gained"]) or None,
+            ", ".join(row["lost"]) or None,
+            row["max_distance"],
+        )
+        for row in found.get("changed_tracks", ())
+    ]
+    if not rows:
+        return []
+    hidden = sum(found["tracks"][name] for name in ("added", "removed", "changed")) - len(rows)
+    rest = f"{quantity(hidden, 'more track')} left out. " if hidden else ""
+    head = ("track", "change", "differs in", "gained", "lost", "max_distance")
+    where = "`diff` with `--output FOLDER` writes all of them into `tracks.parquet`."
+    return ["## Tracks that changed most", _table(head, rows), f"{rest}{where}"]
 
 
 def _most_changed(tags: Sequence[Mapping[str, Any]]) -> str:

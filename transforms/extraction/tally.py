@@ -26,3 +26,9 @@ EXTRACTED = Tally()
 
 EXTRACTION_REJECTS = Tally()
 """Tracks that this process has rejected since it started."""
+
+SETTLED = Tally()
+"""Tracks that need no extraction by the plans that this process has made since it started."""
+
+EMBEDDED = Tally()
+"""Extracted tracks whose chunk this process has embedded and written since it started."""

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
+from transforms.formats.quantities import quantity
+
 USED, UNKNOWN_TAG, UNKNOWN_ID, INVALID, REPEATED, IGNORED = (
     "used",
     "unknown_tag",
@@ -89,7 +91,7 @@ def lost_texts(sources: Sequence[dict[str, Any]]) -> list[str]:
 
 def _lost_text(source: dict[str, Any]) -> str:
     counts = ", ".join(f"{source[outcome]} {outcome}" for outcome in LOST if source[outcome])
-    return f"{source['name']}: {source['rows']} rows, {counts}"
+    return f"{source['name']}: {quantity(source['rows'], 'row')}, {counts}"
 
 
 def _first(texts: Iterable[str]) -> tuple[str, ...]:

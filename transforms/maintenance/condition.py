@@ -1,17 +1,16 @@
 """The condition of a table, for a monitor: newest snapshot, last launch, gates, tracks due again, disk, leases."""
 
-import datetime
 from collections import defaultdict
 from typing import Any
 
 from transforms import storage
 from transforms.audio.errors import DUE_AGAIN, SourceNotFound, SourceUnavailable
-from transforms.maintenance.kinds import kind_of_path, known_files
+from transforms.maintenance.kinds import kind_of_path
+from transforms.maintenance.last_launch import last_launch
 from transforms.maintenance.leases import all_leases
 from transforms.maintenance.retention import published_s
-from transforms.publishing import receipts
 from transforms.table.snapshots import Snapshot, listed_numbers, read_snapshot
-from transforms.table.versions import TableError, read_table_metadata
+from transforms.table.versions import read_table_metadata
 
 
 def condition_of(root: str, now: float) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def condition_of(root: str, now: float) -> dict[str, Any]:
         "table": root,
         "snapshots": len(numbers),
         "snapshot": _snapshot_facts(read_snapshot(root, numbers[-1]), now) if numbers else None,
-        "last_launch": _last_launch(root, any(one["live"] and one["job"] == "tag" for one in leases)),
+        "last_launch": last_launch(root, any(one["live"] and one["job"] == "tag" for one in leases)),
         "disk": _disk(root),
         "leases": leases,
     }
@@ -59,36 +58,6 @@ def _snapshot_facts(snapshot: Snapshot, now: float) -> dict[str, Any]:
         "rolled_back_to": run.rolled_back_to,
         "purged": run.purged,
     }
-
-
-def _last_launch(root: str, running: bool) -> dict[str, Any] | None:
-    """The launch that began last and is not published; None if there is none.
-
-    Its state is `running`, `stopped` (killed, or it has failed), `blocked` (rows are missing, or the catalog has
-    problems), or `finished` (its run can be published, if the gates let it).
-    """
-    files = list(known_files(root, "launches"))
-    if not files:
-        return None
-    name = max(file.path for file in files).rpartition(".")[0]
-    mine = [file for file in files if file.path.startswith(f"{name}.")]
-    modified = max(file.info.modified or 0.0 for file in mine)
-    when = datetime.datetime.fromtimestamp(modified, datetime.UTC).isoformat(timespec="seconds")
-    facts = {
-        "launch": name,
-        "state": "running" if running else "stopped",
-        "when": when,
-        "run_id": None,
-        "problem": None,
-    }
-    if f"{name}.json" not in {file.path for file in mine}:
-        return facts
-    try:
-        receipt = receipts.read(root, f"{name}.json")
-    except TableError as error:
-        return {**facts, "problem": str(error)}
-    problem = receipt.refused or (receipt.problem_report("tagged") if receipt.problem_count else None)
-    return {**facts, "state": "blocked" if problem else "finished", "run_id": receipt.run_id, "problem": problem}
 
 
 def _disk(root: str) -> dict[str, dict[str, int]]:

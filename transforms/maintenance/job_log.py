@@ -1,5 +1,6 @@
 """The log of jobs that remove something: create-only files beside the table, written before each step."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Any, Self
@@ -51,6 +52,17 @@ def last_begin(root: str, job: str) -> dict[str, Any] | None:
     """
     begun = sorted(_begun(root, job), key=lambda entry: entry[1])
     return open_sealed(storage.read_bytes(begun[-1][0])).fields if begun else None
+
+
+def all_begins(root: str, job: str) -> Iterator[dict[str, Any]]:
+    """The first records of all executions of a job; those that are damaged are left out.
+
+    Raises:
+      storage.StorageError: a record cannot be read.
+    """
+    for url, _ in _begun(root, job):
+        with contextlib.suppress(ValueError, TypeError):
+            yield open_sealed(storage.read_bytes(url)).fields
 
 
 def _begun(root: str, job: str) -> Iterator[tuple[str, int]]:

@@ -22,7 +22,7 @@ from transforms.formats.parquet import CheckedFile
 from transforms.formats.sealing import open_sealed, sealed_bytes
 from transforms.iceberg.following import follow
 from transforms.iceberg.unneeded import unneeded_files
-from transforms.maintenance.job_log import JobLog
+from transforms.maintenance.job_log import JobLog, all_begins
 from transforms.maintenance.kinds import known_files, require_no_links
 from transforms.maintenance.leases import HeldLease
 from transforms.maintenance.rewriting import Rewritten, rewritten
@@ -84,13 +84,23 @@ def find_tracks(root: str, ids: frozenset[str]) -> TableFindings:
 
 
 class Takedown:
-    """One takedown of a table, under an exclusive lease."""
+    """One takedown of a table, under an exclusive lease.
 
-    def __init__(self, root: str, ids: frozenset[str], lease: HeldLease, reader_grace_s: float) -> None:
+    Args:
+      root: folder or gs:// prefix of the table.
+      ids: the tracks.
+      lease: the lease.
+      reader_grace_s: seconds between the new snapshots and the removal of the old files.
+      known: those of the tracks that some file has.
+    """
+
+    def __init__(
+        self, root: str, ids: frozenset[str], lease: HeldLease, reader_grace_s: float, *, known: frozenset[str]
+    ) -> None:
         self._root, self._ids, self._lease, self._grace = root, ids, lease, reader_grace_s
         self._buckets = read_table_metadata(root).buckets
         self._when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.log = JobLog.begin(root, "purge", {"ids_sha256": sorted(map(sha256_of_id, ids))})
+        self.log = JobLog.begin(root, "purge", _log_fields(ids, known))
 
     def take_out(self, found: TableFindings) -> dict[str, Any]:
         """Takes the tracks out of the table; returns what was rewritten and removed."""
@@ -122,9 +132,12 @@ class Takedown:
             "runs_removed": runs,
             "unfinished_removed": len(unfinished),
             "choices_removed": self._forget_choices(),
-            "receipts_removed": self._forget_receipts(),
-            "reports_removed": self._forget_reports(),
+            **self.forget_names(),
         }
+
+    def forget_names(self) -> dict[str, Any]:
+        """Removes receipts and reports that name one of the tracks: all that may be left of one that no file has."""
+        return {"receipts_removed": self._forget_receipts(), "reports_removed": self._forget_reports()}
 
     def _snapshot(self, number: int, paths: frozenset[str]) -> Rewritten:
         reader = SnapshotReader(root=self._root, manifest=read_snapshot(self._root, number), buckets=self._buckets)
@@ -246,6 +259,18 @@ def _listed(root: str) -> frozenset[str]:
 
 def _is_of_groups(path: str) -> bool:
     return path.rpartition("/")[2].startswith(tuple(f"{name}-" for name in GROUPED_BY))
+
+
+def _log_fields(ids: frozenset[str], known: frozenset[str]) -> dict[str, Any]:
+    """What the log says of the tracks, without naming them."""
+    return {"ids_sha256": sorted(map(sha256_of_id, ids)), "found_sha256": sorted(map(sha256_of_id, known))}
+
+
+def taken_out_before(root: str, ids: frozenset[str]) -> frozenset[str]:
+    """Those of the tracks that an earlier takedown of the table found, by its log. Earlier versions log only ids."""
+    digests = {sha256_of_id(track): track for track in ids}
+    logged = (fields.get("found_sha256", fields.get("ids_sha256", ())) for fields in all_begins(root, "purge"))
+    return frozenset(digests[one] for known in logged for one in digests.keys() & set(known))
 
 
 def sha256_of_id(track_id: str) -> str:

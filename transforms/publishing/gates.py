@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from transforms.fusion.tally import lost_texts
 from transforms.publishing.drifted_tags import (
+    LEAST_POSITIVES,
+    LEAST_TRACKS,
+    LEAST_UNCHANGED,
     Drift,
     greatest,
     prevalence_drift,
@@ -58,6 +61,7 @@ class Gate:
       most: the largest limit that makes sense; 0 for a gate whose limit cannot be set and that cannot be overridden,
         because readers rely on it.
       offenders: returns what the gate refuses with a limit, the worst first.
+      needs: what `measure` needs to compare; "" for a gate that needs nothing, or that does not apply to `tag`.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Gate:
     default: float = 0
     most: float = 0
     offenders: Callable[[RunFacts, float], Sequence[str]] = lambda facts, limit: ()
+    needs: str = ""
 
     @property
     def is_fixed(self) -> bool:
@@ -93,7 +98,11 @@ def _fault_gate(name: str, what: str, words: str, *, most: float = math.inf) -> 
     )
 
 
-def _drift_gate(name: str, what: str, drift: Drift, *, default: float) -> Gate:
+_BOTH_SIDES = f"{LEAST_TRACKS:,} tagged tracks in the last snapshot and in the run"
+_SAME_TRACKS = f"{LEAST_UNCHANGED} tagged tracks whose source has not changed since the last snapshot"
+
+
+def _drift_gate(name: str, what: str, drift: Drift, *, default: float, needs: str) -> Gate:
     """A gate on the tag that drifted most since the last snapshot."""
     return Gate(
         name=name,
@@ -104,6 +113,7 @@ def _drift_gate(name: str, what: str, drift: Drift, *, default: float) -> Gate:
         default=default,
         most=math.inf,
         offenders=lambda facts, limit: [tag.text for tag in worst_first(drift, facts.drift) if tag.value > limit],
+        needs=needs,
     )
 
 
@@ -132,6 +142,7 @@ GATES = (
         name="removed",
         what="tracks of the last snapshot that the catalog lacks, divided by its tracks",
         measure=lambda facts: facts.removed_share,
+        needs="a last snapshot with tracks",
         words="{facts.removed} of {facts.before} tracks of the last snapshot are not in the catalog, more than the "
         "fraction {limit:.4g}: look at the catalog, or raise --max-removed-ratio",
         default=GateLimits.max_removed_ratio,
@@ -237,6 +248,7 @@ GATES = (
         name="more_rejected",
         what="share of rejected tracks, minus that of the last snapshot; both need 1,000 tracks",
         measure=lambda facts: facts.more_rejected,
+        needs="1,000 tracks in the last snapshot and in the run",
         words="{facts.rejected} of {facts.tried} tracks rejected ({facts.listed}), a share that grew by more than "
         "{limit:.4g} since the last snapshot: look at the tracks and their reasons in {facts.rejects}, or raise "
         "--gate {name}=LIMIT",
@@ -255,30 +267,35 @@ GATES = (
         "greatest factor by which the odds of a tag changed, over all tracks",
         prevalence_drift,
         default=3,
+        needs=_BOTH_SIDES,
     ),
     _drift_gate(
         "drift_scores",
         "greatest population stability index of the scores of a tag, over all tracks",
         score_drift,
         default=0.25,
+        needs=_BOTH_SIDES,
     ),
     _drift_gate(
         "drift_prevalence_unchanged",
         "the same as `drift_prevalence`, over tracks whose source did not change",
         unchanged_prevalence_drift,
         default=3,
+        needs=_SAME_TRACKS,
     ),
     _drift_gate(
         "drift_scores_unchanged",
         "the same as `drift_scores`, over tracks whose source did not change",
         unchanged_score_drift,
         default=0.25,
+        needs=_SAME_TRACKS,
     ),
     _drift_gate(
         "drift_order_unchanged",
         "1 minus the lowest correlation of the scores of a tag with its last scores, over the same tracks",
         unchanged_order_drift,
         default=0.5,
+        needs=f"{_SAME_TRACKS}, {LEAST_POSITIVES} of them with the tag",
     ),
 )
 """Every gate. A refusal names all that fail, in this order."""

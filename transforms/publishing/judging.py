@@ -56,6 +56,11 @@ def judge(facts: RunFacts, limits: GateLimits, overridden: Collection[str] = ())
     return tuple(results)
 
 
+def unmeasured(names: Collection[str]) -> dict[str, str]:
+    """Name -> what it needs, of the gates on a run of `tag` that are not among those that were measured."""
+    return {gate.name: gate.needs for gate in GATES if gate.needs and gate.name not in names}
+
+
 def refusal(results: Iterable[GateResult]) -> str | None:
     """The messages of all gates that failed and are not overridden; None if there are none."""
     failed = [result.refusal for result in results if result.refusal is not None and not result.overridden]

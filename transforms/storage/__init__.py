@@ -52,6 +52,7 @@ __all__ = [
     "linked_folders",
     "list_files",
     "list_folder",
+    "list_folders",
     "list_unfinished",
     "longest_wait",
     "open_input",
@@ -73,6 +74,7 @@ class _Backend(Protocol):
     def upload(self, local_path: Path, url: str, replace: bool) -> None: ...
     def list_files(self, url: str) -> Iterator[FileInfo]: ...
     def list_folder(self, url: str) -> Iterator[FileInfo]: ...
+    def list_folders(self, url: str) -> Iterator[str]: ...
     def exists(self, url: str) -> bool: ...
     def delete(self, url: str) -> None: ...
     def list_unfinished(self, url: str) -> Iterator[FileInfo]: ...
@@ -210,6 +212,11 @@ def list_folder(url: str, *, roots: RootsCheck | None = None) -> Iterator[FileIn
     if roots is not None:
         roots.beneath(url)
     return _backend(url).list_folder(url)
+
+
+def list_folders(url: str) -> Iterator[str]:
+    """Names of the folders directly in a folder, ordered. Costs one request per 1,000 objects and folders."""
+    return _backend(url).list_folders(url)
 
 
 def exists(url: str) -> bool:

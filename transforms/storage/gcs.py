@@ -202,6 +202,33 @@ def _page(bucket: str, prefix: str, delimiter: str | None, token: str | None) ->
     return list(page), iterator.next_page_token
 
 
+def list_folders(url: str) -> Iterator[str]:
+    """See `storage.list_folders`."""
+    bucket, folder = _split(url)
+    prefix = folder.removesuffix("/") + "/" if folder else ""
+    token: str | None = None
+    while True:
+        names, token = call(url, functools.partial(_page_of_folders, bucket, prefix, token))
+        yield from (name.removeprefix(prefix).removesuffix("/") for name in names)
+        if token is None:
+            return
+
+
+def _page_of_folders(bucket: str, prefix: str, token: str | None) -> tuple[list[str], str | None]:
+    iterator = client().list_blobs(
+        bucket,
+        prefix=prefix,
+        delimiter="/",
+        page_token=token,
+        page_size=PAGE_OBJECTS,
+        fields="prefixes,nextPageToken",
+        timeout=TIMEOUT_S,
+        retry=None,
+    )
+    next(iterator.pages, ())
+    return sorted(iterator.prefixes), iterator.next_page_token
+
+
 def exists(url: str) -> bool:
     """See `storage.exists`."""
     return call(url, lambda: bool(_blob(url).exists(timeout=TIMEOUT_S, retry=None)))

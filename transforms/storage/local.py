@@ -204,6 +204,11 @@ def list_folder(url: str, place: Beneath | None = None) -> Iterator[FileInfo]:
     return iter(())
 
 
+def list_folders(url: str) -> Iterator[str]:
+    """See `storage.list_folders`."""
+    return (entry.name for entry in _entries(url) if _is_folder(entry))
+
+
 def list_unfinished(url: str) -> Iterator[FileInfo]:
     """See `storage.list_unfinished`."""
     for folder, _, names in os.walk(url):

@@ -24,6 +24,10 @@ class TableError(ValueError):
     """A table or snapshot that this version cannot read or write."""
 
 
+class NoTable(storage.NotFound):
+    """There is no table in the place that was named."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableMetadata:
     """The content of `table.json`, which the table's first run writes. Only its versions are ever increased.
@@ -66,10 +70,14 @@ def read_table_metadata(root: str, *, writing: bool = False) -> TableMetadata:
 
     Raises:
       TableError: the table needs a newer reader, or, if `writing`, a newer writer; or the file is damaged.
-      storage.NotFound: the file does not exist.
+      NoTable: the file does not exist.
     """
     url = storage.join(root, "table.json")
-    metadata = read_record(url, "the metadata of a table", TableMetadata.from_json, TableError)
+    try:
+        metadata = read_record(url, "the metadata of a table", TableMetadata.from_json, TableError)
+    except storage.NotFound as error:
+        message = f"{root} is no table, because it has no table.json: give the folder or gs:// prefix of a table"
+        raise NoTable(message) from error
     _check(url, "reader", metadata.min_reader_version, READER_VERSION)
     if writing:
         _check(url, "writer", metadata.min_writer_version, WRITER_VERSION)

@@ -1,13 +1,15 @@
-"""What a run would change in a table because its bundle differs from the one of the last snapshot."""
+"""What a run would change in a table because its bundle, sources or options differ from those of the last snapshot."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transforms.formats.quantities import quantity
+from transforms.fusion.policy import Policy
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import Ids
 from transforms.tagging.assembly import PublishedRows
+from transforms.tagging.source_changes import SourceChanges, source_changes
 from transforms.tagging.tagger import Tagger, ids_of
 from transforms.taxonomy.versions import fates_of
 
@@ -32,6 +34,7 @@ class TableChanges:
       thresholds: tags whose threshold differs.
       before: ids of the snapshot.
       after: ids of the run.
+      sources: what differs between the sources of the snapshot and those of the run.
       options: publication option -> value in the snapshot and in the run, for those that differ.
     """
 
@@ -46,13 +49,27 @@ class TableChanges:
     thresholds: tuple[str, ...]
     before: Ids
     after: Ids
+    sources: SourceChanges
     options: dict[str, tuple[float | None, float | None]]
 
     @property
     def must_be_accepted(self) -> bool:
-        """Whether tags, their meaning, their thresholds, the features or the trunk would change."""
+        """Whether tags, their meaning, thresholds, features or trunk would change, or the run lacks what was given."""
         tags = self.dropped or self.renamed or self.merged or self.split or self.redefined or self.thresholds
-        return bool(tags) or any(self._differs(name) for name in ("taxonomy_id", "embedding_id", "feature_id"))
+        ids = any(self._differs(name) for name in ("taxonomy_id", "embedding_id", "feature_id"))
+        return bool(tags) or ids or bool(self.left_out)
+
+    @property
+    def is_of_bundle(self) -> bool:
+        """Whether the bundle is another one than that of the snapshot."""
+        return self.before != self.after
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Flags that the snapshot was made with, and that the run lacks."""
+        plain = PublishedRows().to_json()
+        forgotten = [f"--{name.replace('_', '-')}" for name, (_, new) in self.options.items() if new == plain[name]]
+        return (*self.sources.left_out, *forgotten)
 
     def _differs(self, name: str) -> bool:
         return bool(getattr(self.before, name) != getattr(self.after, name))
@@ -70,12 +87,13 @@ class TableChanges:
         )
         found = [f"{quantity(len(names), 'tag')}{meaning} ({_some(names)})" for names, meaning in kinds if names]
         if self._differs("feature_id"):
-            found.append(f"other features: all {self.tracks} tracks are read again")
+            found.append(f"other features: all {quantity(self.tracks, 'track')} are read again")
         elif self._differs("embedding_id"):
-            found.append(f"another trunk: all {self.tracks} tracks but rejected ones are read again")
+            found.append(f"another trunk: all {quantity(self.tracks, 'track')} but rejected ones are read again")
         elif self._differs("tagger_id") and not found:
             found.append("another taxonomy" if self._differs("taxonomy_id") else "other heads")
-        return [*found, *(f"{name} {old} becomes {new}" for name, (old, new) in self.options.items())]
+        options = (_option_text(name, old, new) for name, (old, new) in self.options.items())
+        return [*found, *self.sources.sentences(), *options]
 
     def to_json(self) -> dict[str, Any]:
         """The differences as a JSON object."""
@@ -85,7 +103,18 @@ class TableChanges:
             for name in (field.name for field in dataclasses.fields(Ids))
             if self._differs(name)
         }
-        return {**fields, "ids": ids, "sentences": self.sentences(), "must_be_accepted": self.must_be_accepted}
+        return {
+            **fields,
+            "ids": ids,
+            "left_out": self.left_out,
+            "sentences": self.sentences(),
+            "must_be_accepted": self.must_be_accepted,
+        }
+
+
+def _option_text(name: str, old: float | None, new: float | None) -> str:
+    before, after = ("none" if value is None else f"{value:g}" for value in (old, new))
+    return f"--{name.replace('_', '-')} was {before} and is {after}"
 
 
 def _some(names: Iterable[str]) -> str:
@@ -100,13 +129,16 @@ def _redefined(before: Mapping[str, Any], after: Mapping[str, Any], pairs: Mappi
     return parents != after["parents"] or any(before[name] != after[name] for name in names)
 
 
-def table_changes(snapshot: SnapshotReader, tagger: Tagger, publication: PublishedRows) -> TableChanges:
+def table_changes(
+    snapshot: SnapshotReader, tagger: Tagger, publication: PublishedRows, policy: Policy | None = None
+) -> TableChanges:
     """Compares a snapshot with what a run with this tagger would publish. Aliases and redirects tell what is renamed.
 
     Args:
       snapshot: the snapshot that the run follows.
       tagger: heads and taxonomy of the run's bundle.
       publication: which rows the run publishes.
+      policy: the sources of the run; None if it has none.
     """
     columns = ["tag", *_DESCRIBED, "parents", "threshold"]
     old = {row["tag"]: row for row in snapshot.scan("taxonomy", columns).to_pylist()}
@@ -128,6 +160,7 @@ def table_changes(snapshot: SnapshotReader, tagger: Tagger, publication: Publish
         thresholds=tuple(sorted(tag for was, tag in both.items() if old[was]["threshold"] != new[tag]["threshold"])),
         before=run.ids,
         after=ids_of(tagger),
+        sources=source_changes(run.fusion, policy),
         options={
             name: (run.options.get(name), value) for name, value in options.items() if run.options.get(name) != value
         },

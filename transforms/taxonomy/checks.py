@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from transforms.formats.quantities import quantity
 from transforms.taxonomy.tag_ids import TAG_CHARS, shown, tag_id
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ def _category_faults(category: "Category") -> Iterator[str]:
     if category.kind not in _KINDS:
         yield f"{place}: kind {category.kind!r}: choose {', '.join(_KINDS)}"
     if category.kind == "binary" and count not in (1, 2):
-        yield f"{place}: {count} tags: a binary category has one tag, or two of which one applies"
+        yield f"{place}: {quantity(count, 'tag')}: a binary category has one tag, or two of which one applies"
     if category.kind == "multiclass" and count < 2:
-        yield f"{place}: {count} tags: a multiclass category needs two or more"
+        yield f"{place}: {quantity(count, 'tag')}: a multiclass category needs two or more"
     if category.kind == "multilabel" and count < 1:
         yield f"{place}: no tags"
     if category.kind == "binary" and category.dropped:

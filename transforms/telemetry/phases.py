@@ -22,6 +22,7 @@ class Phase:
       total: number of units to do; None if it is not known, or if nothing is counted.
       unit: name of the units, in the plural; "" if nothing is counted.
       started: time of its start, by the clock `time.monotonic`.
+      last_step: what still happens when all units are done; "" if nothing does.
     """
 
     def __init__(
@@ -31,12 +32,15 @@ class Phase:
         unit: str,
         count: Callable[[], int] | None,
         further: Callable[[], Mapping[str, Any]] | None,
+        remaining: Callable[[], tuple[float, float]] | None = None,
+        last_step: str = "",
     ) -> None:
         self.name, self.total, self.unit = name, total, unit
         self.started = time.monotonic()
         self._lock = threading.Lock()
         self._done = 0
-        self._count, self._further = count, further
+        self._count, self._further, self._remaining = count, further, remaining
+        self.last_step = last_step
 
     def add(self, count: int = 1) -> None:
         """Counts further units as done."""
@@ -47,6 +51,14 @@ class Phase:
     def done(self) -> int:
         """Number of units that are done."""
         return self._done if self._count is None else self._count()
+
+    def remaining_s(self, elapsed_s: float) -> float | None:
+        """Seconds until all units are done, at the speed until now; None if nothing tells."""
+        done = self.done
+        if self.total is None or done >= self.total:
+            return None
+        worked, left = (done, self.total - done) if self._remaining is None else self._remaining()
+        return elapsed_s * left / worked if worked else None
 
     @property
     def further(self) -> Mapping[str, Any]:
@@ -133,6 +145,8 @@ def phase(
     unit: str = "",
     count: Callable[[], int] | None = None,
     further: Callable[[], Mapping[str, Any]] | None = None,
+    remaining: Callable[[], tuple[float, float]] | None = None,
+    last_step: str = "",
 ) -> Iterator[Phase]:
     """A phase that lasts as long as the block, which counts its units with `add`.
 
@@ -142,8 +156,10 @@ def phase(
       unit: name of the units.
       count: returns the number of units that are done, if something else counts them.
       further: returns other values.
+      remaining: returns the work that is done and the work that is left, if units differ in what they cost.
+      last_step: what still happens when all units are done.
     """
-    begun = Phase(name, total, unit, count, further)
+    begun = Phase(name, total, unit, count, further, remaining, last_step)
     listeners = [*_listeners, *_recorders]
     for listener in listeners:
         listener.begin(begun)

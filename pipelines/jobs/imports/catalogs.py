@@ -137,9 +137,8 @@ def _lines(args: Arguments, imported: Imported, rows: pa.Table, tagged: int, tag
 def _source_line(source: TextTable | Library) -> str:
     if isinstance(source, Library):
         return f"{source.url}: {source.form}, {quantity(source.rows, 'track')}"
-    return (
-        f"{source.url}: read as {source.form}; {quantity(len(source.names), 'column')}, {quantity(source.rows, 'row')}"
-    )
+    columns, rows = quantity(len(source.names), "column"), quantity(source.rows, "row")
+    return f"{source.url}: read as {source.form}; {columns}, {rows}"
 
 
 def _source_document(source: TextTable | Library) -> dict[str, object]:

@@ -15,6 +15,7 @@ from transforms import storage
 from transforms.catalog.importers.folder import ImportedFolder, import_folder
 from transforms.catalog.metadata.path_pattern import PathPattern
 from transforms.formats.parquet import parquet_bytes
+from transforms.formats.quantities import quantity
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy, readable_name
 
@@ -64,10 +65,10 @@ def _answer(args: Arguments, found: ImportedFolder, genres: Taxonomy | None, *, 
     rows, over, without = found.table, found.passed_over, found.without_metadata
     tagged = rows.num_rows - rows["tags"].null_count
     lines = [
-        f"{args.output}: {rows.num_rows} tracks, {tagged} with a genre, {found.without_tags} without tags, "
-        f"{without.count} without metadata"
+        f"{args.output}: {quantity(rows.num_rows, 'track')}, {tagged} with a genre, "
+        f"{found.without_tags} without tags, {without.count} without metadata"
     ]
-    lines += [f"{found.without_ids} tracks without an id of MusicBrainz"] if musicbrainz else []
+    lines += [f"{quantity(found.without_ids, 'track')} without an id of MusicBrainz"] if musicbrainz else []
     lines += [f"{found.without_pattern.count} paths do not have the form {args.pattern}"] if args.pattern else []
     lines += [f"passed over{said.passed_over_text(over)}"] if over.counts else []
     lines += said.left_out_lines(found.values_left_out)

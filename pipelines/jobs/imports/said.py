@@ -8,6 +8,7 @@ from pipelines.terminal.errors import ROWS_LOST, CommandFailed, print_problems
 from transforms.catalog.importers.audio_search import PassedOver
 from transforms.catalog.importers.column_uses import ColumnUse
 from transforms.catalog.problems import MOST_PROBLEMS, ProblemTally
+from transforms.formats.quantities import quantity
 
 _EXAMPLES = 10
 """Problems of a kind that are printed. The answer as JSON has more."""
@@ -41,7 +42,7 @@ def check_lost(limit: float, lost: int, read: int, what: str, missing: str = "no
 def left_out_lines(tally: ProblemTally) -> Iterator[str]:
     """One line for each column with values that are missing in their tracks."""
     for column, count in tally.counts.items():
-        yield f"{column}: {count} values left out, for example {tally.examples(column, 1)[0].message}"
+        yield f"{column}: {quantity(count, 'value')} left out, for example {tally.examples(column, 1)[0].message}"
 
 
 def left_out_document(tally: ProblemTally) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pytest
 
 from models.bundles.fake import write_fake_bundle
 from models.bundles.tagger_bundle import Bundle, load_bundle
-from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, Embedding, load_trunks, local_copy
+from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, Embedding, MissingBundle, load_trunks, local_copy
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.embedder import BATCH
 from models.embedding.pooling import Pooling
@@ -113,8 +113,35 @@ def test_another_schema_version_is_refused(bundle):
         load_bundle(bundle.url)
 
 
-def test_no_bundle_is_said_so(tmp_path):
-    with pytest.raises(BundleError, match=r"holds no bundle\.json"):
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("models", "models is a folder of bundles: give one of them: models/musicnn-msd, models/musicnn-mtt"),
+        ("models/musicn-msd", "models/musicn-msd: no such folder: did you mean models/musicnn-msd?"),
+        ("models/x/", "models/x/: no such folder: the bundles there are models/musicnn-msd, models/musicnn-mtt"),
+        ("nowhere", "nowhere: no such folder, or it is empty: give a bundle, the output of train, refit or"),
+        ("table", "table is a table, not a bundle: give the output of train"),
+        ("dataset", "dataset is a dataset, not a bundle: give the output of train"),
+        ("notes.txt", "notes.txt is a file, not a bundle: give the folder of a bundle"),
+        ("half", "half holds no bundle.json: not a bundle, or its training was interrupted"),
+    ],
+)
+def test_what_is_there_instead_of_a_bundle_is_said(tmp_path, monkeypatch, place, message):
+    monkeypatch.chdir(tmp_path)
+    files = "models/musicnn-msd/bundle.json models/musicnn-mtt/bundle.json models/notes/a.txt table/table.json"
+    for name in [*files.split(), "dataset/dataset.json", "notes.txt", "half/trunk.keras"]:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("{}")
+    with pytest.raises(MissingBundle) as error:
+        load_bundle(place)
+    assert str(error.value).startswith(message)
+
+
+def test_many_bundles_are_not_all_named(tmp_path):
+    for number in range(8):
+        (tmp_path / f"b{number}").mkdir()
+        (tmp_path / f"b{number}" / "bundle.json").write_text("{}")
+    with pytest.raises(MissingBundle, match=r"/b4 and 3 more$"):
         load_bundle(str(tmp_path))
 
 

@@ -114,6 +114,54 @@ def test_places_of_every_kind(world, tmp_path):
     assert states(tmp_path / "bad.csv") == {str(tmp_path / "bad.csv"): "failed"}
 
 
+NOWHERE = "nothing is here; a new table could begin here"
+
+
+@pytest.mark.parametrize(
+    ("place", "state", "text", "remedy"),
+    [
+        ("catlog.parquet", "failed", "no such file", "did you mean catalog.parquet?"),
+        ("other.csv", "failed", "no such file", "correct the name"),
+        ("models", "failed", "a folder of bundles", "name one of them: models/musicnn-msd, models/musicnn-mtt"),
+        ("models/musicn-msd", "failed", "no such folder", "did you mean models/musicnn-msd?"),
+        (
+            "models/new",
+            "failed",
+            "no such folder",
+            "models holds bundles: models/musicnn-msd, models/",
+        ),
+        ("tagz", "warning", NOWHERE, "did you mean tags?"),
+        ("music/a", "failed", "has files of another kind", "name a catalog, a bundle, a dataset, a table or a new"),
+        ("music", "failed", "has files of another kind", "name a catalog, a bundle, a dataset, a table or a new"),
+        ("fresh", "ok", NOWHERE, ""),
+        ("fresh-v1.5", "ok", NOWHERE, ""),
+        ("deep/below/fresh", "ok", NOWHERE, ""),
+    ],
+)
+def test_names_at_which_nothing_is(tmp_path, monkeypatch, place, state, text, remedy):
+    monkeypatch.chdir(tmp_path)
+    for name in [
+        "models/musicnn-msd/bundle.json",
+        "models/musicnn-mtt/bundle.json",
+        "tags/table.json",
+        "music/a/b.mp3",
+    ]:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("{}")
+    Path("catalog.parquet").write_bytes(b"")
+    found, *writing = place_findings(place)
+    assert (found.name, found.state, found.text) == (place, state, text)
+    assert found.remedy.startswith(remedy) and bool(remedy) == bool(found.remedy)
+    assert [finding.name for finding in writing] == ([] if state == "failed" else [f"{place}, disk"])
+    assert not Path("fresh").exists()
+
+
+def test_a_mistyped_catalog_fails(tmp_path, capsys):
+    assert main(["doctor", str(tmp_path / "nope.parquet")]) == 1
+    said = capsys.readouterr().out
+    assert f"FAILED   {tmp_path}/nope.parquet: no such file: correct the name" in said and "1 check failed" in said
+
+
 def test_damaged_places(world, tmp_path):
     table = tmp_path / "table"
     tag(world, table)
@@ -189,7 +237,9 @@ def test_a_job_server_that_answers(tmp_path):
 def test_dataflow_without_a_network_or_credentials(tmp_path, capsys, monkeypatch, silent):
     monkeypatch.setattr("pipelines.checks.engine.DATAFLOW_API", "127.0.0.1:1")
     assert launch(tmp_path, *DATAFLOW.split()) == 1
-    assert "catalog-tagger: Dataflow: 127.0.0.1:1 does not answer" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "catalog-tagger: Dataflow: 127.0.0.1:1 does not answer" in error and "start it" not in error
+    assert error.endswith("connect this machine to the network, or correct its proxy and firewall\n")
     monkeypatch.setattr("pipelines.checks.engine.DATAFLOW_API", silent)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     assert launch(tmp_path, *DATAFLOW.split()) == 1

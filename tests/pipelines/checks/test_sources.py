@@ -184,6 +184,16 @@ def test_tag_ends_at_once_and_names_path_flag_and_root(world: World, tmp_path: P
     assert f"with --catalog-root {world.folder}, " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [("--plan",), ("--plan", "--sample", "50%"), ("--sample", "50%")])
+def test_a_plan_and_a_sample_are_refused_as_the_run_is(world: World, tmp_path: Path, capsys, flags) -> None:
+    shutil.copy(world.catalog, catalog := tmp_path / "catalog.parquet")
+    assert run(world, tmp_path / "table", catalog, *flags, "--quiet") == 2
+    message = capsys.readouterr().err
+    assert "none of 16 sampled sources is there" in message and "--catalog-root" in message
+    assert not (tmp_path / "table").exists()
+    assert run(world, tmp_path / "table", catalog, "--plan", "--catalog-root", str(world.folder), "--quiet") == 0
+
+
 def test_prepare_ends_at_once(world: World, tmp_path: Path, capsys) -> None:
     shutil.copy(world.catalog, tmp_path / "catalog.parquet")
     words = ["--catalog", str(tmp_path / "catalog.parquet"), "--taxonomy", str(world.folder / "taxonomy.yaml")]

@@ -44,6 +44,7 @@ def run_of(text: str = "x", tags: int = 2) -> Run:
         gates={"rejected": gate, "empty": {"value": 0, "limit": 0, "passed": True}},
         measured={
             "core_seconds": dict.fromkeys(STAGES, 720.0),
+            "counters": {"extract": {"tracks_read": 3, "tracks_rejected": 1}},
             "distributions": {"extract": {"source_bytes": {"count": 2, "sum": 9_000_000, "min": 1, "max": 2}}},
         },
         plan={
@@ -88,8 +89,8 @@ def test_nothing_is_loaded_from_elsewhere(status: str) -> None:
 def test_the_page_shows_the_numbers() -> None:
     page = run_page(summary_of())
     texts = PageOutline(page).texts
-    assert {"8", "2 decoded, 0 from part files", "12.50% of all tracks", "1 min 30 s", "1 h 0 min"} <= set(texts)
-    assert "1 core-hours, 2 decoded tracks per core-hour" in texts
+    assert {"8", "2 extracted, 0 from part files", "12.50% of all tracks", "1 min 30 s", "1 h 0 min"} <= set(texts)
+    assert "1 core-hours, 2 extracted tracks per core-hour" in texts
     assert {"0.509", "compute 0.5, read 0.009, storage month 0"} <= set(texts)
     assert [texts[i + 1 : i + 6] for i, text in enumerate(texts) if text == "rejected"][-1][
         :1
@@ -98,6 +99,45 @@ def test_the_page_shows_the_numbers() -> None:
     assert texts.count("+15.00 points") == 2 and "25.000%" in texts and "10.000%" in texts
     assert "silent: 1" in texts and ", xy, xz" in "".join(texts)
     assert "<b>1</b>" in page, "what did not go as planned is marked"
+
+
+def page_of(run: Run) -> tuple[dict, list[str]]:
+    end = RunEnd(status=PUBLISHED, when=WHEN, snapshot=4)
+    summary = run_summary({"table": "t"}, end, [], run=run, seconds=90.0)
+    return summary, PageOutline(run_page(summary)).texts
+
+
+def test_rejects_are_not_counted_as_extracted() -> None:
+    counts = dict.fromkeys(COUNTS, 0) | {"catalog": 30, "rejected": 30, "decoded": 30}
+    counters = {"extract": {"tracks_read": 30, "tracks_rejected": 30}}
+    run = dataclasses.replace(run_of(), counts=counts, measured={**run_of().measured, "counters": counters})
+    summary, texts = page_of(run)
+    work = summary["work"]
+    assert (work["extracted"], work["rejected"], work["same_bytes"]) == (0, 30, 0)
+    assert work["decoded_tracks_per_core_hour"] is None and work["catalog_tracks_per_core_hour"] is None
+    assert {"0 extracted, 0 from part files", "1 core-hours"} <= set(texts) and "per core-hour" not in " ".join(texts)
+
+
+def test_files_with_the_same_bytes_are_told_apart() -> None:
+    counters = {"extract": {"tracks_read": 5, "tracks_rejected": 1, "tracks_same_bytes": 2}}
+    summary, texts = page_of(dataclasses.replace(run_of(), measured={**run_of().measured, "counters": counters}))
+    assert (summary["work"]["extracted"], summary["work"]["same_bytes"]) == (2, 2)
+    assert "unchanged since the last snapshot, 2 of them read: another time or name, the same bytes" in texts
+
+
+@pytest.mark.parametrize(("tags", "shown"), [({}, 2), ({"none": [0, 0]}, 2), ({"gone": [3, 0], "none": [0, 0]}, 3)])
+def test_tags_that_no_track_has_are_left_out(tags: dict[str, list[int]], shown: int) -> None:
+    base = run_of()
+    further = {
+        tag: {"positives": both, "tracks": [9, 9], "stability_index": None, "unchanged": {}}
+        for tag, both in tags.items()
+    }
+    run = dataclasses.replace(base, evidence={"drift": {**base.evidence["drift"], **further}})
+    summary, texts = page_of(run)
+    assert len(summary["prevalence"]) == 2 + len(tags), "the summary has them"
+    assert texts.count("0.000%") == (1 if "gone" in tags else 0)
+    assert ("1 tag: no track in either. They are left out." in texts) == ("none" in tags)
+    assert sum(text in {"x0", "x1", "gone", "none"} for text in texts) >= shown and "none" not in texts
 
 
 def test_the_size_of_a_page_does_not_grow_with_the_taxonomy() -> None:

@@ -1,9 +1,14 @@
 """What a command writes to stderr about its phases: to a file, as JSON, to a terminal, and nothing with --quiet."""
 
+import fcntl
 import io
 import json
 import logging
+import os
 import re
+import select
+import struct
+import termios
 import threading
 
 import pytest
@@ -14,6 +19,7 @@ from pipelines.terminal.errors import print_error, print_problems
 from pipelines.terminal.log_lines import LogForm
 from pipelines.terminal.progress import PhaseBars, PhaseLines, progress_facts
 from pipelines.terminal.visible import bounded
+from tests.support.waiting import PATIENCE_S
 from transforms.telemetry.phases import announce, listen, passing, phase
 
 
@@ -67,6 +73,27 @@ def test_lines_between_have_done_total_rate_remaining_time_and_rejects(
         )
 
 
+def test_a_phase_whose_units_are_all_done_names_its_last_step_and_no_remaining_time(lines) -> None:
+    with phase("extracting", total=4, unit="tracks", last_step="embedding and writing") as current:
+        current.add(3)
+        before = progress_facts(current, current.started + 30)
+        current.add(1)
+        after = progress_facts(current, current.started + 40)
+        PhaseLines(lambda text, facts: lines.append((text, dict(facts)))).report(
+            current, current.started + 40, "running"
+        )
+    assert before["remaining_s"] == 10 and "step" not in before
+    assert after["step"] == "embedding and writing" and "remaining_s" not in after
+    assert lines[1][0] == "extracting: 4 of 4 tracks (100 %), 0.1 per s, now embedding and writing"
+    assert lines[2][0].startswith("extracting: done: 4 tracks in ") and "now" not in lines[2][0]
+
+
+def test_the_remaining_time_is_that_of_the_units_which_cost_work(lines) -> None:
+    """Of 100 tracks 80 are done, 60 of which took no time: the other 20 took 40 s, and so will those that are left."""
+    with phase("extracting", total=100, unit="tracks", count=lambda: 80, remaining=lambda: (20, 20)) as current:
+        assert progress_facts(current, current.started + 40)["remaining_s"] == 40
+
+
 def test_a_line_is_written_after_each_interval_about_the_innermost_phase() -> None:
     written: list[str] = []
     twice = threading.Event()
@@ -110,6 +137,23 @@ def test_bars_are_shown_on_a_terminal(monkeypatch) -> None:
             threading.Event().wait(0.01)
     listen(None)
     assert "7/10" in screen.getvalue() and "rejected=4" in screen.getvalue() and "epoch 1\n" in screen.getvalue()
+
+
+def test_bars_are_shown_on_a_terminal_without_a_size(monkeypatch) -> None:
+    leader, follower = os.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+    monkeypatch.setattr(progress, "BAR_S", 0.05)
+    seen = b""
+    with open(follower, "w") as screen:  # noqa: PTH123 - of a descriptor
+        monkeypatch.setattr("sys.stderr", screen)
+        listen(PhaseBars())
+        with phase("extracting", total=10, unit="tracks", last_step="embedding") as current:
+            current.add(10)
+            while b"10/10" not in seen or b"now embedding" not in seen:
+                assert select.select([leader], [], [], PATIENCE_S)[0], seen
+                seen += os.read(leader, 4096)
+        listen(None)
+    assert b"extracting: 100%" in seen
 
 
 @pytest.mark.parametrize("flags", [["--log-format", "json"], ["--log-format=json", "--verbose"]])

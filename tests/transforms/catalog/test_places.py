@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.catalog.importers.places import PathMap, UnmappedPath, UnmappedPaths, parse_maps
+from transforms.catalog.problems import Problem
 
 MAPS = parse_maps(
     [r"D:\Music=/mnt/music", r"D:\Music\Live=/mnt/live", r"\\nas\share=gs://bucket/x", "/Users/a=/home/a", r"\Old=/old"]
@@ -103,6 +104,11 @@ def test_paths_without_windows_and_maps_stay(parts):
 def test_one_message_names_the_flag_for_each_drive():
     found = UnmappedPaths()
     for path in (r"D:\Music\A\1.mp3", r"D:\Music\B\2.mp3", r"e:\x\3.mp3", r"E:\x\y\4.mp3", r"\\nas\share\a\5.mp3"):
-        found.add(path)
+        found.add(path, Problem(file="t.csv", row=7, column=None, message="", line=8))
     assert list(found.flags()) == [r"--map 'D:\Music=FOLDER'", r"--map 'E:\x=FOLDER'", r"--map '\\nas\share\a=FOLDER'"]
-    assert found.message().startswith(r"5 rows have paths of Windows, for example 'D:\\Music\\A\\1.mp3': give --map")
+    assert found.message().startswith(
+        r"5 rows have paths of Windows, for example 'D:\\Music\\A\\1.mp3' (t.csv, row 7 (line 8)): give --map"
+    )
+    one = UnmappedPaths()
+    one.add(r"D:\Music\1.mp3")
+    assert one.message().startswith(r"1 row has a path of Windows, for example 'D:\\Music\\1.mp3': give --map")

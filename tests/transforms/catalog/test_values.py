@@ -8,6 +8,20 @@ from hypothesis import strategies as st
 
 from transforms.catalog.values import text, year
 
+ADVICE = {
+    "write all four digits, because the century is not stated": ("98", "'98", " 04 "),
+    "write one of the two years": ("2003/2004", "1999;2003", "2003 – 2004"),
+    "leave it empty if it is unknown": ("0", "soon", "12345", "199"),
+}
+
+
+@pytest.mark.parametrize(("advice", "values"), ADVICE.items())
+def test_the_advice_fits_what_is_written(advice, values):
+    for value in values:
+        with pytest.raises(ValueError, match=f"is not a year from 1000 to 9999: {advice}$"):
+            year(value)
+
+
 SPELLINGS = [
     *("{d:%Y}", "{d:%Y-%m}", "{d:%Y-%m-%d}", "{d:%Y/%m/%d}", "{d:%Y.%m.%d}", "{d:%Y%m%d}", "{d:%d.%m.%Y}"),
     *("{d:%m/%d/%Y}", "{d:%d-%m-%Y}", "{d.day}.{d.month}.{d:%Y}", "{d:%m/%Y}", "{d:%d %B %Y}", "{d:%B %d, %Y}"),
@@ -37,7 +51,7 @@ def test_no_year(value):
     ],
 )
 def test_texts_in_which_no_single_year_is_clear(value):
-    with pytest.raises(ValueError, match="is not a year from 1000 to 9999: leave it empty"):
+    with pytest.raises(ValueError, match=r"is not a year from 1000 to 9999: (leave it empty|write )"):
         year(value)
 
 

@@ -123,7 +123,9 @@ def test_without_apply_nothing_changes(table, capsys):
     assert purge(table, "--track-id", "a", "--track-id", "nobody", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["applied"], found["found"], found["snapshots"], found["receipt"]) == (False, 1, [1, 2, 3], None)
-    assert found["not_found"] == ["nobody"] and found["part_files"] == 2  # one of each trunk
+    assert (
+        (found["found"], found["tracks"]) == (1, 2) and found["not_found"] == ["nobody"] and found["part_files"] == 2
+    )  # one of each trunk
     # In each of two runs: tracks, embeddings, ledger and two tags.
     assert found["rows"] == 2 * 5 + 2
     assert before == {path: path.stat().st_mtime_ns for path in table.rglob("*")}
@@ -219,7 +221,7 @@ def test_readers_have_time_to_finish(table, monkeypatch):
         def check(self):
             pass
 
-    takedown.Takedown(str(table), frozenset({"a"}), Lease(), 9.0).take_out(found)
+    takedown.Takedown(str(table), frozenset({"a"}), Lease(), 9.0, known=frozenset({"a"})).take_out(found)
     assert waited == [9.0]
     with pytest.raises(storage.NotFound):
         readers[0].scan("ledger")
@@ -287,3 +289,37 @@ def test_a_list_of_tracks_is_bounded_and_its_lines_are_plain(table, tmp_path, ca
     assert purge(table, "--from", str(listed), "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["tracks"], found["found"], found["not_found"]) == (2, 1, ["odd\u2028name"])
+
+
+def kept_files(table: Path) -> set[str]:
+    """The files that are neither logs nor leases."""
+    paths = {str(path.relative_to(table)) for path in table.rglob("*") if path.is_file()}
+    return {path for path in paths if not path.startswith(("log/", "leases/"))}
+
+
+@pytest.mark.parametrize("apply", [[], ["--apply"]])
+def test_tracks_that_are_nowhere_are_named(table, capsys, apply):
+    before = kept_files(table)
+    capsys.readouterr()
+    assert purge(table, "--track-id", "nobody", *apply) == 1
+    said = capsys.readouterr().out
+    assert said == f"the track is in no file of {table}: nothing was taken out\nin no file: nobody\n"
+    assert kept_files(table) == before
+    assert purge(table, "--track-id", "nobody", "--track-id", "no one", "--json", *apply) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["found"], found["not_found"], found["taken_out_before"]) == (0, ["no one", "nobody"], [])
+
+
+def test_some_tracks_are_found_and_the_others_named(table, capsys):
+    words = ["--track-id", "e", "--track-id", "nobody"]
+    capsys.readouterr()
+    assert purge(table, *words) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("1 of 2 tracks was found; nothing was changed: give --apply to take it out\n")
+    assert said.endswith("in no file: nobody\n")
+    assert purge(table, *words, "--apply") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("1 of 2 tracks was taken out; none is left in ") and "in no file: nobody\nreceipt: " in said
+    assert purge(table, "--track-id", "e", "--apply") == 0, "as after a takedown that was stopped at its end"
+    said = capsys.readouterr().out
+    assert said.startswith("the track is in no file of ") and "taken out by an earlier purge: e\n" in said

@@ -211,6 +211,14 @@ def test_list_folder_is_one_level(store: str) -> None:
     assert [info.url for info in storage.list_folder(store + "/")] == [store + "/a", store + "/b"]
 
 
+def test_folders_of_one_level(store: str) -> None:
+    for name in ("a", "x/1", "x/y/2", "w/3"):
+        storage.create(f"{store}/{name}", b"")
+    assert list(storage.list_folders(store)) == list(storage.list_folders(store + "/")) == ["w", "x"]
+    assert list(storage.list_folders(store + "/x")) == ["y"]
+    assert list(storage.list_folders(store + "/none")) == []
+
+
 def test_a_folder_is_not_a_prefix(store: str) -> None:
     storage.create(store + "/run=1/a", b"x")
     storage.create(store + "/run=10/b", b"x")

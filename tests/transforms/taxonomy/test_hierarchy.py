@@ -124,7 +124,7 @@ def test_every_problem_is_reported_at_once(tmp_path):
     )
     assert found == (
         "tag 'mood/soft' is listed 2 times",
-        "category 'genre': 1 tags: a multiclass category needs two or more",
+        "category 'genre': 1 tag: a multiclass category needs two or more",
         "tag 'genre/vocal': listed in category 'voice': its id must be voice/<slug>",
         "tag 'mood/calm': parent 'mood/sfot' does not exist: did you mean 'mood/soft'?",
     )

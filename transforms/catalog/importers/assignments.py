@@ -2,11 +2,13 @@
 
 import re
 import string
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from transforms.catalog.importers.source_table import SourceTable
 from transforms.catalog.limits import listed
+
+REQUIRED = ("track_id", "uri")
 
 _SQL = re.compile(r"(.+)\s+AS\s+(.+)", re.IGNORECASE | re.DOTALL)
 _EQUALS = re.compile(r"\w+=")
@@ -70,7 +72,7 @@ def field_reader(source: SourceTable, column: str) -> Callable[[Sequence[str]], 
 
 
 _SPELLINGS = {
-    "track_id": ("trackid", "id", "isrc", "songid", "clipid", "uid"),
+    "track_id": ("trackid", "id", "isrc", "songid", "clipid", "uid", "trackno", "tracknumber"),
     "uri": (
         "path",
         "filepath",
@@ -115,6 +117,19 @@ def plain_name(name: str) -> str:
 def missing_columns(url: str, missing: Sequence[str], names: Sequence[str]) -> ValueError:
     """The error for a table that lacks columns which the catalog requires. Proposes columns that have other names."""
     likely = {name: found[0] for name in missing if (found := spelled(name, names))}
-    flags = " ".join(f"--column '{column} AS {name}'" for name, column in likely.items())
-    hint = f": give {flags} if that is right" if flags else ""
+    further = {
+        name: found[0]
+        for name in _SPELLINGS
+        if name not in (*missing, *REQUIRED) and name not in names and (found := spelled(name, names))
+    }
+    hint = f": give {_flags(likely)} if that is right" if likely else ""
+    if unknown := [name for name in missing if name not in likely]:
+        hint += f"{',' if hint else ':'} give --column 'COLUMN AS NAME' for {' and '.join(unknown)}"
+    used = set(likely.values())
+    if further := {name: column for name, column in further.items() if column not in used}:
+        hint += f"; for further columns {_flags(further)}"
     return ValueError(f"{url}: no column {' and '.join(map(repr, missing))}: the columns are {listed(names)}{hint}")
+
+
+def _flags(columns: Mapping[str, str]) -> str:
+    return " ".join(f"--column '{column} AS {name}'" for name, column in columns.items())

@@ -133,7 +133,7 @@ class CatalogBuilder:
             uri = track_values.uri(self.paths.place(values["uri"] or "", base), remote_root=False)
         except UnmappedPath as e:
             self.read += 1
-            self.unmapped.add(e.path)
+            self.unmapped.add(e.path, row.problem(""))
             return
         except ValueError as e:
             self.lose(row, str(e))

@@ -3,13 +3,11 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from transforms.catalog.importers.assignments import Assignment, missing_columns, source_columns
+from transforms.catalog.importers.assignments import REQUIRED, Assignment, missing_columns, source_columns
 from transforms.catalog.importers.column_types import Cell, ColumnType
 from transforms.catalog.importers.matching import MatchBy
 from transforms.catalog.importers.places import PathMap
 from transforms.taxonomy.categories import CategoryKind
-
-REQUIRED = ("track_id", "uri")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

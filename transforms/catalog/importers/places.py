@@ -11,6 +11,7 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 
 from transforms import storage
+from transforms.catalog.problems import Problem
 from transforms.taxonomy.tag_ids import shown
 
 _DRIVE = re.compile(r"/*([A-Za-z]:)(?=[\\/]|$)")
@@ -142,15 +143,19 @@ class UnmappedPaths:
     Attributes:
       count: number of the paths.
       example: the first of them.
+      first: where the first of them is, such as `t.csv, row 7`.
     """
 
     count: int = 0
     example: str = ""
+    first: str = ""
     _folders: dict[str, set[str]] = dataclasses.field(default_factory=dict)
 
-    def add(self, path: str) -> None:
-        """Counts a path."""
+    def add(self, path: str, place: Problem | None = None) -> None:
+        """Counts a path. `place` is its file and row."""
         self.count += 1
+        if not self.example and place is not None:
+            self.first = str(place).removesuffix(": ")
         self.example = self.example or path
         drive, _ = ntpath.splitdrive(path)
         folders = self._folders.setdefault(drive.casefold(), set()) if len(self._folders) < _MOST_PLACES else set()
@@ -164,7 +169,9 @@ class UnmappedPaths:
 
     def message(self) -> str:
         """What the paths are and what a user does about them."""
+        rows = "1 row has a path" if self.count == 1 else f"{self.count} rows have paths"
+        place = f" ({self.first})" if self.first else ""
         return (
-            f"{self.count} rows have paths of Windows, for example {shown(self.example)}: give "
+            f"{rows} of Windows, for example {shown(self.example)}{place}: give "
             f"{' '.join(self.flags())} with the folder that has the same files here"
         )

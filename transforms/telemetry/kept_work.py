@@ -1,0 +1,15 @@
+"""Whether this process, or a process that it waits for, has work that a repeated command does not do again."""
+
+import threading
+
+_kept = threading.Event()
+
+
+def note_kept_work() -> None:
+    """Notes that there is such work: a part file, a finished chunk, a checkpoint, a job on an engine."""
+    _kept.set()
+
+
+def has_kept_work() -> bool:
+    """Whether such work was noted since the process started."""
+    return _kept.is_set()
