@@ -50,7 +50,10 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
         "rollback": ([made["table"], "1"], {"snapshot", "rolled_back_to", "content_hash"}),
         "status": ([made["table"]], {"table", "snapshot", "last_launch", "disk", "leases", "overdue"}),
         "gc": ([made["table"], "--keep-last", "1"], {"table", "applied", "retained", "retired", "removed"}),
-        "purge": ([made["table"], "--track-id", "nobody"], {"table", "applied", "tracks", "found", "receipt"}),
+        "purge": (
+            [made["table"], "--track-id", world.rows()["track_id"][0].as_py()],
+            {"table", "applied", "tracks", "found", "receipt"},
+        ),
         "iceberg": ([made["table"]], {"table", "snapshots", "left_out", "folders"}),
         "taxonomy": (["diff", made["dataset"], made["table"]], {"before", "after", "sentences"}),
         "describe": ([made["table"]], {"table", "snapshots"}),

@@ -1,7 +1,7 @@
 """Histories of a small table: rows that follow from a few facts, published by the writer of `tag` with levels."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,12 @@ class Fact(NamedTuple):
     title: str = "a"
     artist: int | None = 0
     rejected: bool = False
+
+
+def can_be_purged(track: str, models: Iterable[Mapping[str, Fact]]) -> bool:
+    """Whether a snapshot has the track, and none has no other one."""
+    tracks = [set(model) for model in models]
+    return any(track in one for one in tracks) and all(one - {track} for one in tracks)
 
 
 def rows_of(facts: Mapping[str, Fact]) -> dict[str, pa.Table]:
