@@ -20,7 +20,7 @@ PACKAGES = ("pipelines", "transforms", "models")
 GROUND = "schemas storage formats"
 PURE = (
     "audio features extraction taxonomy catalog splits dataset fusion table levels iceberg tagging aggregates "
-    f"publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
+    f"publishing verification maintenance comparison discovery telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "transforms.maintenance": f"verification publishing iceberg aggregates table tagging extraction audio {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
+    "transforms.discovery": f"catalog taxonomy table {GROUND}",
     "transforms": PURE,
     "models.embedding": "features formats telemetry",
     "models.scoring": "taxonomy formats",
