@@ -1,1 +1,1 @@
-"""Finding music in a published snapshot: functions without Beam and TensorFlow, usable from Python."""
+"""Finding music in a published snapshot: similarity of tracks, exact search, neighbours, the search index."""
