@@ -1,12 +1,12 @@
 """Searches a snapshot, bucket by bucket.
 
-    from transforms.discovery.search.engine import search
-    from transforms.discovery.search.request import SearchRequest
-    from transforms.table.reader import open_snapshot
+from transforms.discovery.search.engine import search
+from transforms.discovery.search.request import SearchRequest
+from transforms.table.reader import open_snapshot
 
-    answer = search(open_snapshot("demo/table"), SearchRequest(weights={"mood/calm": 0.8, "genre/techno": -1}))
-    for hit in answer.hits:
-        print(hit.track_id, hit.score, hit.why())
+answer = search(open_snapshot("demo/table"), SearchRequest(weights={"mood/calm": 0.8, "genre/techno": -1}))
+for hit in answer.hits:
+    print(hit.track_id, hit.score, hit.why())
 """
 
 import dataclasses
@@ -86,7 +86,9 @@ def emptied_by(filters: Sequence[FilterCount]) -> str | None:
     before = None
     for one in filters:
         if one.left == 0:
-            rest = "no track" if one.alone == 0 else f"none of the tracks that are left ({one.alone} without the others)"
+            rest = (
+                "no track" if one.alone == 0 else f"none of the tracks that are left ({one.alone} without the others)"
+            )
             return f"{one.label}: {rest} meets this condition" + (f", after {before}" if before and one.alone else "")
         before = one.label
     return None
@@ -105,7 +107,7 @@ class SearchPlan:
             if term in weighted:
                 raise DiscoveryError(f"tag {tag}: {term.label} has a weight already: give each tag once")
             weighted[term] = weight
-        for match in matches:
+        for match in sorted(matches, key=lambda one: -abs(one.weight)):  # a name counts before a synonym
             weighted.setdefault(match.term, match.weight)
         self.weights = list(weighted.values())
         self._must = [(vocabulary.find(tag), True) for tag in request.must]

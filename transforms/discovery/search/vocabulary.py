@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transforms.table.reader import SnapshotReader
+from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.published_tags import taxonomy_of_rows
 from transforms.taxonomy.tag_ids import shown, slug, tag_id
-from transforms.taxonomy.hierarchy import Taxonomy
 
 
 class DiscoveryError(ValueError):
@@ -66,7 +66,9 @@ class Vocabulary:
     def term(self, tags: Iterable[str]) -> Term:
         """The term of some tag ids with their narrower tags."""
         own = tuple(dict.fromkeys(tags))
-        return Term("|".join(own), tuple(dict.fromkeys([*own, *(below for tag in own for below in self.narrower[tag])])))
+        return Term(
+            "|".join(own), tuple(dict.fromkeys([*own, *(below for tag in own for below in self.narrower[tag])]))
+        )
 
     def find(self, text: str) -> Term:
         """The term that a text names: a tag id, another id of the tag, or a name that only one tag has.
