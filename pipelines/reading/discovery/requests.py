@@ -47,15 +47,15 @@ def request_of(args: Arguments, limit: int) -> SearchRequest:
     Raises:
       DiscoveryError: a value cannot be read.
     """
+    ranges = named_once("--range", map(named_value, args.ranges))
+    only = named_once("--only", map(named_value, args.only))
     return SearchRequest(
         weights=named_once("--tag", map(weight_of, args.tags)),
         words=getattr(args, "words", None),
         must=tuple(args.must),
         must_not=tuple(args.must_not),
-        ranges={
-            name: ValueRange.of(span) for name, span in named_once("--range", map(named_value, args.ranges)).items()
-        },
-        only={name: _values(text) for name, text in named_once("--only", map(named_value, args.only)).items()},
+        ranges={name: ValueRange.of(span) for name, span in ranges.items()},
+        only={name: _values(text) for name, text in only.items()},
         where=args.where,
         text=args.text,
         key=args.key_compatible,

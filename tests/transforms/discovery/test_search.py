@@ -104,7 +104,7 @@ def test_the_condition_that_emptied_an_answer_is_named(snapshot):
     spans = {"year": ValueRange(1900, 2100), "bpm": ValueRange(60, 70)}
     answer = search(snapshot, SearchRequest(ranges=spans, where="bpm > 100"))
     assert answer.hits == () and [one.left for one in answer.filters][::2] == [60, 0]
-    assert answer.emptied_by.startswith("where bpm > 100: none of the tracks that are left")
+    assert answer.emptied_by.startswith("where bpm > 100: none of the remaining tracks")
     assert answer.emptied_by.endswith("after bpm 60..70")
     alone = search(snapshot, SearchRequest(only={"country": ("XX",)}))
     assert alone.emptied_by == "country is XX: no track meets this condition"

@@ -18,7 +18,7 @@ class Ranked(NamedTuple, Generic[_Facts]):
 
 
 class BestTracks(Generic[_Facts]):
-    """The best `limit` tracks: higher scores first, of equal scores the lower id. The order of arrival is irrelevant."""
+    """The best `limit` tracks: higher scores first, of equal scores the lower id, in any order of arrival."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -61,7 +61,7 @@ def _in_range(snapshot: SnapshotReader, word: str, span: ValueRange) -> Conditio
         values = rows[column].cast(pa.float64()).to_numpy()  # null becomes NaN, which is in no range
         low = -np.inf if span.low is None else span.low
         high = np.inf if span.high is None else span.high
-        return (values >= low) & (values <= high)
+        return np.asarray((values >= low) & (values <= high), np.bool_)
 
     return Condition(f"{column} {span}", (column,), mask)
 
@@ -132,7 +132,11 @@ def _matching(rows: pa.Table, predicate: str) -> pa.Array:
         import duckdb
     except ModuleNotFoundError as error:
         raise DiscoveryError("--where needs DuckDB: pip install 'catalog-tagger[query]'") from error
-    settings = {"enable_external_access": "false", "python_enable_replacements": "false", "lock_configuration": "true"}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": False,
+        "python_enable_replacements": False,
+        "lock_configuration": True,
+    }
     with duckdb.connect(":memory:", config=settings) as connection:
         connection.register("tracks", rows)
         sql = f"SELECT track_id FROM tracks WHERE (\n{predicate}\n)"

@@ -86,9 +86,7 @@ def emptied_by(filters: Sequence[FilterCount]) -> str | None:
     before = None
     for one in filters:
         if one.left == 0:
-            rest = (
-                "no track" if one.alone == 0 else f"none of the tracks that are left ({one.alone} without the others)"
-            )
+            rest = "no track" if one.alone == 0 else f"none of the remaining tracks ({one.alone} without the others)"
             return f"{one.label}: {rest} meets this condition" + (f", after {before}" if before and one.alone else "")
         before = one.label
     return None

@@ -52,9 +52,11 @@ def declared_synonyms() -> Synonyms:
     """The table of this package."""
     data = importlib.resources.files("transforms.discovery.search").joinpath("synonyms.yaml").read_bytes()
     document = parse_yaml(data)
-    sets = (frozenset(map(slug, document[name])) for name in ("stop_words", "negations", "weaker"))
+    stop_words, negations, weaker = (
+        frozenset(map(slug, document[name])) for name in ("stop_words", "negations", "weaker")
+    )
     names = {slug(words): tuple(map(slug, tags)) for words, tags in document["synonyms"].items()}
-    return Synonyms(*sets, names)
+    return Synonyms(stop_words, negations, weaker, names)
 
 
 def read_words(text: str, vocabulary: Vocabulary) -> tuple[list[WordMatch], list[str]]:
