@@ -86,6 +86,9 @@ COMMANDS = {
         "search",
         "Find the tracks that fit weighted tags, plain words, ranges, text and keys best, and say why.",
     ),
+    "playlist": Entry(
+        "playlist", "Make a playlist from seeds, tags and words, or extend one; write M3U, XSPF, CSV or JSON."
+    ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table, or what a bundle or dataset is."),
     "verify": Entry("verify", "Check every hash and count of a published snapshot, and that its tables agree."),
