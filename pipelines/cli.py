@@ -89,6 +89,8 @@ COMMANDS = {
     "playlist": Entry(
         "playlist", "Make a playlist from seeds, tags and words, or extend one; write M3U, XSPF, CSV or JSON."
     ),
+    "mix": Entry("mix", "Mix styles by percentages, with tracks added and subtracted."),
+    "path": Entry("path", "Find a walk from one track to another in small steps."),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table, or what a bundle or dataset is."),
     "verify": Entry("verify", "Check every hash and count of a published snapshot, and that its tables agree."),

@@ -101,3 +101,23 @@ def test_a_playlist_of_minutes_with_a_flow(table, capsys):
     assert 20 < made["minutes"] <= 30 and tempi[0] < tempi[-1]
     assert "write COLUMN=VALUE" in refused(capsys, "playlist", table, "calm", "--flow", "tempo")
     assert "tempo=rising" in refused(capsys, "playlist", table, "calm", "--flow", "tempo=up")
+
+
+def test_a_mix_has_the_shares(table, capsys):
+    words = ["mix", table, "--style", "folk=60%", "--style", "genre/funk=40", "--limit", "5", "--add", "track-0002"]
+    document = ask(capsys, *words)
+    assert [track["style"] for track in document["tracks"]].count("genre/folk") == 3
+    assert document["shares"] == {"genre/folk": 0.6, "genre/funk": 0.4}
+    assert all(track["to_added"] is not None and track["to_subtracted"] is None for track in document["tracks"])
+    assert main(words) == 0
+    assert "genre/funk: 40 % asked, 2 of 5 tracks" in capsys.readouterr().out
+    assert "from 0 to 100" in refused(capsys, "mix", table, "--style", "folk=much")
+    assert "missing --style" in refused(capsys, "mix", table)
+
+
+def test_a_path_leads_from_one_track_to_the_other(table, capsys):
+    document = ask(capsys, "path", table, "track-0001", "track-0040", "--between", "3")
+    ids = [step["track_id"] for step in document["steps"]]
+    assert ids[0] == "track-0001" and ids[-1] == "track-0040" and 3 <= len(ids) <= 5
+    assert "track nobody" in refused(capsys, "path", table, "track-0001", "nobody")
+    assert "two tracks" in refused(capsys, "path", table, "track-0001", "track-0001")

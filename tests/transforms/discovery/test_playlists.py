@@ -87,12 +87,13 @@ def check(snapshot, seeds):
 
 
 def test_no_request_breaks_a_rule(composed):
-    check(composed, range(12))
+    check(composed, range(8))
 
 
 @pytest.mark.long
-def test_none_of_1000_requests_breaks_a_rule(composed):
-    check(composed, range(1000, 2000))
+@pytest.mark.parametrize("hundred", range(10))
+def test_none_of_1000_requests_breaks_a_rule(composed, hundred):
+    check(composed, range(1000 + 100 * hundred, 1100 + 100 * hundred))
 
 
 def test_the_same_request_gives_the_same_playlist(composed):

@@ -61,7 +61,7 @@ class ScoreReader:
         self._least = float(options.get("min_score") or 0.0)
         self._has_top_k = options.get("top_k") is not None
 
-    def read(self, track_ids: pa.ChunkedArray | pa.Array, bucket: int | None) -> TermScores:
+    def read(self, track_ids: pa.ChunkedArray | pa.Array | Sequence[str], bucket: int | None) -> TermScores:
         """The scores of tracks, in their order.
 
         Args:
@@ -71,7 +71,8 @@ class ScoreReader:
         Raises:
           StorageError: a file is missing or damaged.
         """
-        ids = pa.array(track_ids.to_pylist(), pa.string())
+        listed = track_ids if isinstance(track_ids, Sequence) else track_ids.to_pylist()
+        ids = pa.array(listed, pa.string())
         shape = (len(ids), len(self._tags))
         scores, positive = np.full(shape, np.nan), np.zeros(shape, np.bool_)
         if self._tags:
