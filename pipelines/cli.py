@@ -91,6 +91,8 @@ COMMANDS = {
     ),
     "mix": Entry("mix", "Mix styles by percentages, with tracks added and subtracted."),
     "path": Entry("path", "Find a walk from one track to another in small steps."),
+    "recommend": Entry("recommend", "Recommend artists, albums or tracks for an artist, an album or a track."),
+    "profile": Entry("profile", "Describe a listening history by the tags of its tracks, compared with the catalog."),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table, or what a bundle or dataset is."),
     "verify": Entry("verify", "Check every hash and count of a published snapshot, and that its tables agree."),
