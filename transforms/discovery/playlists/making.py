@@ -31,6 +31,8 @@ from transforms.table.reader import TRACK_ID, SnapshotReader
 
 _LEAST_CANDIDATES, _PER_TRACK = 300, 15
 _SPARE_PER_ARTIST = 4
+_RELEVANT, _LEAST_RELEVANT = 4, 40
+"""The range of a flow is that of the most relevant candidates: four for each place, and at least 40."""
 
 LENGTH, ARTIST, VERSION, NO_DURATION = "length", "artist", "version", "no duration"
 """Rules that leave candidates out."""
@@ -168,7 +170,8 @@ class _Choice:
         relevance = np.array([one.relevance for one in pool])
         span = np.ptp(relevance) if len(pool) else 0.0
         self._relevance = (relevance - relevance.min()) / span if span > 0 else np.zeros(len(pool))
-        self._flow = Flow.of(request.flows, facts)
+        self._typical = float(np.median([one["duration_s"] or 0.0 for one in facts])) if facts else 0.0
+        self._flow = Flow.of(request.flows, facts, max(_RELEVANT * self._wanted(), _LEAST_RELEVANT))
         self._keys = [recording_keys(one) for one in facts]
         self._artists: Counter[str] = Counter()
         self._versions: set[str] = set()
@@ -181,19 +184,18 @@ class _Choice:
             self._artists[one["by"]] += 1
             self._versions |= recording_keys(one)
             self._seconds += one["duration_s"] or 0.0
-        begin = Flow.of(self._request.flows, start).codes if start else []
+        begin = Flow.of(self._request.flows, start, len(start)).codes
         before = begin[-1] if begin else None
         open_, chosen = list(range(len(self._pool))), list[int]()
         nearest = np.full(len(self._pool), -1.0)
         for vector in begun:
             nearest = np.maximum(nearest, self._vectors @ vector)
-        last, lengths = before, [one["duration_s"] for one in self._facts if one["duration_s"]]
-        typical = float(np.median(lengths)) if lengths else 0.0
+        last = before
         while open_ and (self._request.tracks is None or len(start) + len(chosen) < self._request.tracks):
             open_ = [place for place in open_ if self._is_allowed(place, nearest)]
             if not open_:
                 break
-            share = self._share(len(chosen), len(start), typical)
+            share = self._share(len(chosen), len(start))
             best = self._best(open_, nearest, share, last, bool(chosen or start))
             chosen.append(best)
             open_.remove(best)
@@ -204,12 +206,17 @@ class _Choice:
             last = self._flow.codes[best]
         return ordered(self._flow, chosen, before) if self._request.flows and len(chosen) <= 200 else chosen
 
-    def _share(self, chosen: int, start: int, typical: float) -> float:
+    def _wanted(self) -> int:
+        """About how many tracks the playlist shall have."""
+        by_time = int((self._request.minutes or 0) * 60 / self._typical) if self._typical > 0 else 0
+        return self._request.tracks or by_time + 1
+
+    def _share(self, chosen: int, start: int) -> float:
         """How much of what is added has been chosen, 0 to 1."""
         places = [] if self._request.tracks is None else [self._request.tracks - start]
-        if self._request.minutes is not None and typical > 0:
+        if self._request.minutes is not None and self._typical > 0:
             left = self._request.minutes * 60 - self._seconds
-            places.append(chosen + max(round(left / typical), 1))
+            places.append(chosen + max(round(left / self._typical), 1))
         return min(chosen / max(min(places) - 1, 1), 1.0) if places else 0.0
 
     def _is_allowed(self, place: int, nearest: Any) -> bool:
