@@ -13,7 +13,7 @@ from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.fusion.tally import ROW_OUTCOMES
-from transforms.schemas.tables import GROUPED_BY, TABLES
+from transforms.schemas.tables import OPTIONAL, TABLES
 from transforms.table.mixture import mixture_text
 from transforms.table.reader import SnapshotReader, open_history
 
@@ -45,7 +45,7 @@ def describe(root: str) -> dict[str, Any]:
 def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
     manifest, run = snapshot.manifest, snapshot.manifest.run
     files = {name: manifest.files(name) for name in TABLES}
-    files = {name: own for name, own in files.items() if own or name not in GROUPED_BY}  # old snapshots lack these
+    files = {name: own for name, own in files.items() if own or name not in OPTIONAL}
     return {
         "number": manifest.number,
         "parent": run.parent,
