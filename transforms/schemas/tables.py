@@ -303,7 +303,7 @@ ROW_SENTENCES = {
     "to none. `--min-score` and `--top-k` apply to `mean_score` and `rank`. Snapshots of version 0.1 have no rows.",
     "album_tags": "One row per album and tag, over the album's tagged tracks, as in `artist_tags`.",
     "neighbours": "One row per track and neighbour: the most similar tracks, 20 by default. "
-    "`catalog-tagger neighbours` writes them; later snapshots keep them, with the tracks of their time. Other snapshots "
-    "have no rows.",
+    "`catalog-tagger neighbours` writes them; later snapshots keep them, with the tracks of their time. Other "
+    "snapshots have no rows.",
 }
 """Table -> sentence about its rows."""

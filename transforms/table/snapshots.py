@@ -195,6 +195,12 @@ class Run:
         return any(file.merged for file in self.files)
 
     @property
+    def paths(self) -> set[str]:
+        """Paths of its data files, and of the manifest of its search index if it has one."""
+        index = self.neighbours.get("index")
+        return {file.path for file in self.files} | ({index} if index else set())
+
+    @property
     def written(self) -> list[DataFile]:
         """The files that this run wrote. The others are those of earlier runs, whose rows did not change."""
         return [file for file in self.files if file.run_id == self.run_id]

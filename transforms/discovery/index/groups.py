@@ -67,7 +67,16 @@ class Group:
           ValueError: it is no such file.
           storage.StorageError: it is missing or unreadable.
         """
-        batch = pa.ipc.open_file(pa.py_buffer(mapped(url))).get_batch(0)
+        return cls.of_bytes(mapped(url))
+
+    @classmethod
+    def of_bytes(cls, data: memoryview) -> "Group":
+        """The group in the bytes of a file, which are not copied.
+
+        Raises:
+          ValueError: they are no such file.
+        """
+        batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
         return cls(
             batch["track_id"],
             np.asarray(batch["cell"]),

@@ -19,6 +19,7 @@ import pyarrow as pa
 from transforms import storage
 from transforms.discovery.index.cells import nearest_cells
 from transforms.discovery.index.groups import Group
+from transforms.discovery.index.manifest import IndexFile
 from transforms.discovery.index.model import IndexModel
 from transforms.discovery.index.pieces import read_piece, write_pieces
 from transforms.discovery.similarity import Float32s
@@ -112,11 +113,13 @@ def _durations(snapshot: SnapshotReader, bucket: int, ids: pa.Array) -> Float32s
     return found
 
 
-def gather_group(job: NeighbourJob, group: int) -> int:
-    """Writes a group of the index; returns its number of tracks."""
-    url = job.url(job.group_path(group))
+def gather_group(job: NeighbourJob, group: int) -> IndexFile:
+    """Writes a group of the index."""
+    path = job.group_path(group)
+    url = job.url(path)
     if storage.exists(url):
-        return len(Group.opened(url).cells)
+        data = storage.read_bytes(url)
+        return IndexFile.of(path, data, len(Group.opened(url).cells))
     model, snapshot = model_of(job), opened_snapshot(job.root, job.snapshot)
     pieces = [read_piece(job.part("assigned", bucket), group) for bucket in range(snapshot.buckets)]
     rows = pa.Table.from_batches(pieces).combine_chunks()
@@ -128,8 +131,9 @@ def gather_group(job: NeighbourJob, group: int) -> int:
         np.asarray(rows["duration_s"], np.float32),
         vectors.reshape(len(rows), model.space.dimensions).astype(np.float32),
     )
-    storage.ensure(url, found.to_bytes())
-    return len(rows)
+    data = found.to_bytes()
+    storage.ensure(url, data)
+    return IndexFile.of(path, data, len(rows))
 
 
 def write_group_rows(job: NeighbourJob, group: int, rows: pa.Table) -> None:

@@ -1,20 +1,21 @@
 """The neighbours of a group's tracks: candidates from near cells by exact similarity, then hubs are ranked lower."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms import storage
 from transforms.discovery.index.cells import Ints, probed_cells
 from transforms.discovery.index.duplicates import near_duplicates
 from transforms.discovery.index.groups import Group
-from transforms.discovery.index.job import NeighbourJob, model_of, write_group_rows
+from transforms.discovery.index.job import NeighbourJob, model_of, opened_snapshot, write_group_rows
 from transforms.discovery.index.pieces import read_piece, write_pieces
 from transforms.discovery.similarity import Float32s, similarities
-from transforms.schemas.tables import NEIGHBOURS
 
 CANDIDATES = 3
 """Candidates for each neighbour, among which hubs are ranked lower."""
@@ -23,6 +24,7 @@ DENSITY = 10
 """Candidates over which the mean similarity of a track is taken."""
 
 _OPENED = 64
+_PAIRS = 4_096
 
 
 class Groups:
@@ -128,27 +130,91 @@ def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> None:
     count = len(own.cells)
     candidates = np.asarray(ranked["candidate"].flatten()).reshape(count, -1).astype(np.int64)
     near = np.asarray(ranked["similarity"].flatten()).reshape(count, -1)
-    scores = np.round(2 * near - _gathered(groups, candidates, _densities), 5)
+    scores = np.round(2 * near - _gathered(groups, candidates, groups.density), 5)
     order = np.argsort(-scores, axis=1, kind="stable")[:, : job.neighbours]
     chosen = np.take_along_axis(candidates, order, 1)
-    present = chosen >= 0
-    track, slot = np.nonzero(present)
-    rows = chosen[present]
+    track, slot = np.nonzero(chosen >= 0)
+    rows, undamped = chosen[track, slot], candidates[track, slot]
     found = _similarities(groups, own, track, rows)
-    same = near_duplicates(found, own.durations[track], _gathered(groups, rows, lambda g: g.durations))
-    ids = own.track_ids.take(pa.array(track))
+    lengths = _gathered(groups, rows, lambda number: groups.opened(number).durations)
+    same = near_duplicates(found, own.durations[track], lengths)
     others = _ids(groups, rows)
-    table = pa.table(
-        [
-            ids,
-            pa.array((slot + 1).astype(np.int16)),
-            others,
-            pa.array(found),
-            pa.array(same),
-            _duplicate_groups(own.track_ids, track, others, same).take(pa.array(track)),
-            pa.array(rows.astype(np.int32)),
-            pa.array(np.take_along_axis(candidates, np.arange(job.neighbours)[None, :] % candidates.shape[1], 1)[present]),
-        ],
-        names=[*NEIGHBOURS.names, "row", "undamped_row"],
-    )
-    write_group_rows(job, group, table)
+    columns = {
+        "track_id": own.track_ids.take(pa.array(track)),
+        "rank": pa.array((slot + 1).astype(np.int16)),
+        "neighbour_id": others,
+        "similarity": pa.array(found),
+        "is_duplicate": pa.array(same),
+        "duplicate_group": _duplicate_groups(own.track_ids, track, others, same).take(pa.array(track)),
+        "row": pa.array(rows.astype(np.int32)),
+        "undamped_row": pa.array(undamped.astype(np.int32)),
+    }
+    write_group_rows(job, group, pa.table(columns))
+
+
+def _gathered(groups: Groups, rows: Ints, values: Callable[[int], Float32s]) -> Float32s:
+    """The value of each row, from those of its group; 0 for the row -1."""
+    found = np.zeros(rows.shape, np.float32)
+    known = np.flatnonzero(rows >= 0)
+    for number, own, places in groups.numbers(rows.ravel()[known]):
+        found.ravel()[known[own]] = values(number)[places]
+    return found
+
+
+def _similarities(groups: Groups, own: Group, track: Ints, rows: Ints) -> Float32s:
+    """Exact similarities of tracks of a group, by their places, and rows among all."""
+    found = np.zeros(len(rows), np.float32)
+    for number, which, places in groups.numbers(rows):
+        at = np.flatnonzero(which)
+        for start in range(0, len(at), _PAIRS):
+            part, other = at[start : start + _PAIRS], places[start : start + _PAIRS]
+            pair = own.vectors[track[part]], groups.opened(number).vectors[other]
+            found[part] = similarities(*(vectors.astype(np.float32) for vectors in pair))
+    return found
+
+
+def _ids(groups: Groups, rows: Ints) -> pa.Array:
+    """The track ids of rows."""
+    order, parts = [], []
+    for number, own, places in groups.numbers(rows):
+        order.append(np.flatnonzero(own))
+        parts.append(groups.opened(number).track_ids.take(pa.array(places)))
+    if not parts:
+        return pa.array([], pa.string())
+    back = np.argsort(np.concatenate(order), kind="stable")
+    return pa.concat_arrays(parts).take(pa.array(back))
+
+
+def _duplicate_groups(ids: pa.Array, track: Ints, others: pa.Array, same: npt.NDArray[np.bool_]) -> pa.Array:
+    """The smallest id among each track and its near-duplicates; null for a track that has none."""
+    pairs = pa.table({"track": track[same], "id": others.filter(pa.array(same))})
+    smallest = pairs.group_by("track", use_threads=False).aggregate([("id", "min")])
+    own = ids.take(smallest["track"]).combine_chunks() if len(smallest) else pa.array([], pa.string())
+    least = pc.min_element_wise(own, smallest["id_min"]) if len(smallest) else own
+    return least.take(pc.index_in(pa.array(np.arange(len(ids))), value_set=smallest["track"].cast(pa.int64())))
+
+
+def occurrences(job: NeighbourJob, sizes: Sequence[int]) -> dict[str, Any]:
+    """How often tracks are neighbours of others, with hubs ranked lower and without.
+
+    Returns:
+      `damped` and `undamped`, each with `skewness` of the number of occurrences, and `never`, the share of tracks that
+      are nobody's neighbour; `duplicates`: tracks with a near-duplicate.
+    """
+    buckets = range(opened_snapshot(job.root, job.snapshot).buckets)
+    counts = {name: np.zeros(sum(sizes), np.int32) for name in ("row", "undamped_row")}
+    duplicates = 0
+    for group in range(len(sizes)):
+        for bucket in buckets:
+            piece = read_piece(job.part("damped", group), bucket)
+            for name, count in counts.items():
+                np.add.at(count, np.asarray(piece[name]), 1)
+            duplicates += len(pc.unique(piece["track_id"].filter(piece["is_duplicate"])))
+    damped, undamped = (_hubness(counts[name]) for name in ("row", "undamped_row"))
+    return {"damped": damped, "undamped": undamped, "duplicates": duplicates}
+
+
+def _hubness(counts: npt.NDArray[np.int32]) -> dict[str, float]:
+    deviation = float(counts.std())
+    skewness = float(np.power(counts - counts.mean(), 3).mean()) / deviation**3 if deviation else 0.0
+    return {"skewness": round(skewness, 4), "never": round(float((counts == 0).mean()) if len(counts) else 0.0, 6)}
