@@ -118,7 +118,7 @@ def _tracks(snapshot: SnapshotReader, own: pa.Table, limit: int, per_artist: int
         np.array([duration(facts[track]) for track in some], np.float32)
         for some in ([one.track_id for one in pool], ids[:_MOST_OWN])
     )
-    same = near_duplicates(near, lengths[:, None], seconds).any(axis=1)
+    same = np.any(near_duplicates(near, lengths[:, None], seconds), axis=1, keepdims=True)[:, 0]
     found: list[Recommendation] = []
     counts: dict[str, int] = {}
     for one, is_same in zip(pool, same, strict=True):

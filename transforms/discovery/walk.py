@@ -76,7 +76,8 @@ def find_walk(snapshot: SnapshotReader, first: str, last: str, between: int) -> 
     ids = [track for track in ids if not _is_version(facts, track, (first, last))]
     vectors = seed_vectors(snapshot, space, ids) if ids else np.zeros((0, space.dimensions), np.float32)
     lengths, own = ([np.float32(duration(facts[track])) for track in some] for some in (ids, (first, last)))
-    apart = ~near_duplicates(vectors @ ends.T, np.array(lengths)[:, None], np.array(own)).any(axis=1)
+    same = near_duplicates(vectors @ ends.T, np.array(lengths, np.float32)[:, None], np.array(own, np.float32))
+    apart = ~np.any(same, axis=1, keepdims=True)[:, 0]
     ids, vectors = [track for track, ok in zip(ids, apart, strict=True) if ok], vectors[apart]
     chosen = _without_versions(ids, vectors, points, ends, facts)
     return _explained(snapshot, [first, *chosen, last], np.stack([ends[0], *_of(chosen, ids, vectors), ends[1]]), facts)

@@ -234,7 +234,7 @@ class _Choice:
         """Compares all candidates with a track of the playlist."""
         likeness = similarities(vector, self._vectors)
         self._nearest = np.maximum(self._nearest, likeness)
-        self._same |= near_duplicates(likeness, self._durations, np.float32(seconds))
+        self._same |= near_duplicates(likeness, self._durations, np.array([seconds], np.float32))
 
     def _is_allowed(self, place: int) -> bool:
         rule = self._broken_rule(place)
