@@ -8,6 +8,7 @@ import pytest
 from tests.support.composed import genres_of
 from tests.transforms.discovery.conftest import TRACKS
 from transforms.discovery.recommendations import recommend
+from transforms.discovery.search.scores import DOUBT
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.seeds import middle, seed_vectors, space_of_seeds
 
@@ -18,8 +19,8 @@ def artists_by_loop(snapshot, artist):
     tags = sorted({row["tag"] for row in rows})
     means = {}
     for row in rows:
-        p = min(max(row["mean_score"], 0.0001), 0.9999)
-        means.setdefault(row["artist_id"], {})[row["tag"]] = math.log(p / (1 - p))
+        q = DOUBT + (1 - 2 * DOUBT) * row["mean_score"]
+        means.setdefault(row["artist_id"], {})[row["tag"]] = math.log(q / (1 - q))
     table = np.array([[own[tag] for tag in tags] for own in means.values()])
     spread = table.std(axis=0)
     categories = [tag.split("/")[0] for tag in tags]

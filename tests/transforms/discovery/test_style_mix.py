@@ -19,7 +19,7 @@ PAIRS = [ALL[1], *(pytest.param(*pair, marks=pytest.mark.long) for pair in (*ALL
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_the_share_in_the_top_20_follows_the_slider(composed, one, other):
     truth = genres_of(TRACKS)
-    sliders, shares = range(0, 101, 10), []
+    sliders, shares = range(0, 101, 20), []
     for slider in sliders:
         mix = mix_styles(composed, MixRequest(styles={f"genre/{one}": slider, f"genre/{other}": 100 - slider}))
         assert len(mix.tracks) == 20 == len({track.track_id for track in mix.tracks})
