@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 PROBES = 48
 """Cells that a query reads by default."""
 
-COMPARED = 24
+COMPARED = 40
 """Tracks that are compared exactly, for each result."""
 
 MOST_SCANNED = 16_384
