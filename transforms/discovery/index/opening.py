@@ -1,7 +1,7 @@
 """Opens the search index of a snapshot."""
 
 from transforms import storage
-from transforms.discovery.index.groups import Group
+from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.manifest import IndexFile, IndexManifest, IndexSet, read_index_manifest
 from transforms.discovery.index.model import IndexModel
 from transforms.discovery.index.search import SearchIndex
@@ -73,9 +73,9 @@ def _checked(root: str, file: IndexFile) -> memoryview:
     return data
 
 
-def _opened(root: str, file: IndexFile) -> Group:
+def _opened(root: str, file: IndexFile) -> IndexGroup:
     data = _checked(root, file)
     try:
-        return Group.of_bytes(data)
+        return IndexGroup.of_bytes(data)
     except (ValueError, LookupError, OSError) as error:
         raise TableError(f"{storage.join(root, file.path)}: not a file of an index ({error})") from error
