@@ -22,11 +22,11 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from benchmarks.machine import describe_machine
-from pipelines.jobs.neighbours import make_settings, models_of, publish_neighbours
+from pipelines.jobs.discovery.neighbours import make_settings, models_of, publish_neighbours
 from transforms.audio.errors import DUE_AGAIN
 from transforms.discovery.index.cells import cell_count, fit_cells, nearest_cells
 from transforms.discovery.index.codes import rotation
-from transforms.discovery.index.groups import Group
+from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.model import GROUP_TRACKS, IndexModel
 from transforms.discovery.index.opening import open_index
 from transforms.discovery.index.search import SearchIndex
@@ -90,7 +90,7 @@ def built(vectors: np.ndarray) -> tuple[SearchIndex, np.ndarray]:
     for group in range(model.groups):
         rows = np.flatnonzero(numbers == group)
         ids = pa.array([f"{row:09d}" for row in rows])
-        groups.append(Group.of(model, ids, cells[rows], np.zeros(len(rows), np.float32), vectors[rows]))
+        groups.append(IndexGroup.of(model, ids, cells[rows], np.zeros(len(rows), np.float32), vectors[rows]))
     index = SearchIndex.of(model, groups)
     return index, np.array(index.track_ids.to_pylist()).astype(np.int64)
 

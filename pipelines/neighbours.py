@@ -34,6 +34,6 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Publishes a snapshot with the files of the newest one, the table `neighbours` and a search index beside it."""
-    from pipelines.jobs.neighbours import run
+    from pipelines.jobs.discovery.neighbours import run
 
     return answer(run, flags)

@@ -2,7 +2,7 @@
 
 import types
 
-from pipelines.jobs.neighbours import make_settings, models_of, publish_neighbours
+from pipelines.jobs.discovery.neighbours import make_settings, models_of, publish_neighbours
 from transforms.find_neighbours import find_neighbours
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Snapshot

@@ -10,6 +10,7 @@ import pyarrow as pa
 from transforms.comparison.buckets import Pair
 from transforms.comparison.track_changes import CHANGES, RETAGGED, TrackCounts
 from transforms.table.mixture import mixture_text
+from transforms.table.neighbours import neighbours_text
 from transforms.table.reader import SnapshotReader
 
 LISTED_TAGS = 20
@@ -54,6 +55,7 @@ def _side(snapshot: SnapshotReader) -> dict[str, Any]:
         "ids": dataclasses.asdict(manifest.run.ids),
         "options": manifest.run.options,
         "mixture": mixture_text(manifest.run),
+        "neighbours": neighbours_text(manifest.run),
     }
 
 
@@ -95,6 +97,7 @@ def to_text(found: Mapping[str, Any]) -> str:
 def _facts(found: Mapping[str, Any]) -> list[str]:
     before, after = found["before"], found["after"]
     lines = [f"- {name}: snapshot {side['snapshot']}, {side['created']}" for name, side in _named(found)]
+    lines += [f"- {name}: {side['neighbours']}" for name, side in _named(found) if side["neighbours"] is not None]
     if before["content_hash"] == after["content_hash"]:
         return [*lines, "- content: equal"]
     changed = [name for name, value in before["ids"].items() if after["ids"][name] != value]

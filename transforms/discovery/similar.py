@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from transforms.discovery.exact import nearest, only
 from transforms.discovery.index.duplicates import near_duplicates
-from transforms.discovery.index.opening import open_index
+from transforms.discovery.index.opening import indexed_space, open_index
 from transforms.discovery.index.search import PROBES, SearchIndex
 from transforms.discovery.similarity import Float32s, SimilaritySpec, Space, similarities
 from transforms.discovery.vectors import fit_space, track_vectors
@@ -152,10 +152,12 @@ def open_finder(
       storage.StorageError: a file is missing, unreadable or damaged.
     """
     embedding_id = embedding_id or snapshot.manifest.run.ids.embedding_id
-    index = None if exact else open_index(snapshot, embedding_id)
-    if index is not None:
+    if not exact and (index := open_index(snapshot, embedding_id)) is not None:
         return Finder(snapshot, True, _Indexed(index, probes))
-    return Finder(snapshot, False, _Exact(snapshot, fit_space(snapshot, SimilaritySpec(embedding_id=embedding_id))))
+    space = indexed_space(snapshot, embedding_id)
+    return Finder(
+        snapshot, False, _Exact(snapshot, space or fit_space(snapshot, SimilaritySpec(embedding_id=embedding_id)))
+    )
 
 
 def _chosen(

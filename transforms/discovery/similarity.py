@@ -29,7 +29,7 @@ class SimilaritySpec:
     """
 
     embedding_id: str
-    tag_weight: float = 0.25
+    tag_weight: float = 0.5
     components: int = 128
     version: int = SIMILARITY_VERSION
 

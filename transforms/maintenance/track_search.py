@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import storage
-from transforms.discovery.index.groups import Group
+from transforms.discovery.index.groups import IndexGroup
 from transforms.formats.hashing import bucket_of
 from transforms.formats.parquet import ParquetError, read_parquet
 from transforms.maintenance.kinds import KnownFile, known_files
@@ -108,7 +108,7 @@ def _searched_index(file: KnownFile, wanted: pa.Array) -> SearchedFile:
     if not file.path.endswith(".arrow"):
         return SearchedFile(path=file.path, rows=0, found=0)
     try:
-        ids = Group.opened(file.info.url).track_ids
+        ids = IndexGroup.opened(file.info.url).track_ids
     except (pa.ArrowException, KeyError, ValueError) as error:
         if isinstance(error, storage.StorageError):
             raise

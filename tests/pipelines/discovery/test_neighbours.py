@@ -196,6 +196,17 @@ def test_rollback_brings_neighbours_back(root) -> None:
     assert open_snapshot(root).scan("neighbours").equals(open_snapshot(root, 2).scan("neighbours"))
 
 
+def test_diff_describe_and_earlier_numbers_tell_of_neighbours(root, capsys) -> None:
+    assert main(["--quiet", "diff", root, "1", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["before"]["neighbours"], told["after"]["neighbours"]) == (None, "neighbours of snapshot 1")
+    assert main(["--quiet", "describe", root]) == 0
+    assert "snapshot 2 has neighbours of snapshot 1" in capsys.readouterr().out
+    sql = "SELECT (SELECT count(*) FROM neighbours) AS now, (SELECT count(*) FROM previous_neighbours) AS before"
+    assert main(["--quiet", "query", root, sql, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"now": TRACKS * 5, "before": 0}]
+
+
 @pytest.mark.parametrize("damage", ["flip", "remove"])
 def test_verify_finds_a_damaged_index(root, damage: str) -> None:
     path = next(Path(root, "index").rglob("*.arrow"))

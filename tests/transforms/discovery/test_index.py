@@ -7,7 +7,7 @@ import pytest
 from transforms.discovery.index.cells import cell_count, fit_cells, nearest_cells, probed_cells
 from transforms.discovery.index.codes import CodedQuery, encode, rotation
 from transforms.discovery.index.duplicates import near_duplicates
-from transforms.discovery.index.groups import Group
+from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.model import IndexModel
 from transforms.discovery.index.search import SearchIndex
 from transforms.discovery.similarity import SimilaritySpec, Space, similarities
@@ -38,8 +38,8 @@ def index_of(vectors: np.ndarray, groups: int = 3) -> SearchIndex:
     ids, found = pa.array([f"t{i:05}" for i in range(len(vectors))]), []
     for group in range(groups):
         rows = np.flatnonzero(model.groups_of(cells) == group)
-        made = Group.of(model, ids.take(pa.array(rows)), cells[rows], rows.astype(np.float32), vectors[rows])
-        found.append(Group.of_bytes(memoryview(made.to_bytes())))
+        made = IndexGroup.of(model, ids.take(pa.array(rows)), cells[rows], rows.astype(np.float32), vectors[rows])
+        found.append(IndexGroup.of_bytes(memoryview(made.to_bytes())))
     return SearchIndex.of(model, found)
 
 

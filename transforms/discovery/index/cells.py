@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from transforms.discovery.similarity import Float32s
 
-Ints = npt.NDArray[np.int64]
+Int64s = npt.NDArray[np.int64]
 
 ROUNDS = 8
 SAMPLE_A_CELL = 32
@@ -50,7 +50,7 @@ def _moved(sample: Float32s, centres: Float32s) -> Float32s:
     return moved
 
 
-def nearest_cells(vectors: Float32s, centres: Float32s) -> Ints:
+def nearest_cells(vectors: Float32s, centres: Float32s) -> Int64s:
     """The cell of each vector; of equally near ones the first: int64 [n]."""
     found = np.zeros(len(vectors), np.int64)
     for start in range(0, len(vectors), _ROWS):
@@ -58,7 +58,7 @@ def nearest_cells(vectors: Float32s, centres: Float32s) -> Ints:
     return found
 
 
-def _order(centres: Float32s) -> Ints:
+def _order(centres: Float32s) -> Int64s:
     """The rows so that near ones are beside each other: halves along the direction of greatest spread, again and again.
 
     So tasks over consecutive cells read few other files.
@@ -80,7 +80,7 @@ def _order(centres: Float32s) -> Ints:
     return np.concatenate(done)
 
 
-def probed_cells(near: Float32s, probes: int) -> Ints:
+def probed_cells(near: Float32s, probes: int) -> Int64s:
     """The cells that are nearest by their similarities to a query, the nearest first: int64 [at most probes]."""
     if probes >= len(near):
         return np.argsort(-near, kind="stable")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from transforms.discovery.similarity import Float32s
 
-Words = npt.NDArray[np.uint64]
+CodeWords = npt.NDArray[np.uint64]
 
 _BITS = 64
 _PLANES = 6
@@ -29,7 +29,7 @@ def rotation(dimensions: int) -> Float32s:
     return np.linalg.qr(normal)[0][:dimensions].astype(np.float32)
 
 
-def encode(vectors: Float32s, centres: Float32s, turn: Float32s) -> tuple[Words, Float32s]:
+def encode(vectors: Float32s, centres: Float32s, turn: Float32s) -> tuple[CodeWords, Float32s]:
     """Codes uint64 [n, words] and factors float32 [n] of vectors whose cells have these centres: float32 [n, d]."""
     turned = (vectors.astype(np.float64) - centres) @ turn.astype(np.float64)
     squares = np.square(turned).sum(1)
@@ -42,7 +42,7 @@ def encode(vectors: Float32s, centres: Float32s, turn: Float32s) -> tuple[Words,
 class CodedQuery(NamedTuple):
     """A rotated query in bit planes: its values are about `low + step * planes`."""
 
-    planes: Words
+    planes: CodeWords
     low: float
     step: float
     total: float
@@ -57,7 +57,7 @@ class CodedQuery(NamedTuple):
         planes = np.packbits((levels >> np.arange(_PLANES, dtype=np.uint8)[:, None]) & 1, axis=1, bitorder="little")
         return cls(np.ascontiguousarray(planes).view(np.uint64), low, step, float(turned.sum()))
 
-    def estimates(self, codes: Words, factors: Float32s) -> Float32s:
+    def estimates(self, codes: CodeWords, factors: Float32s) -> Float32s:
         """Estimated dot products of the query and the vectors less their centres: float32 [n].
 
         Args:

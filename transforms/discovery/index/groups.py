@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.discovery.index.cells import Ints
-from transforms.discovery.index.codes import Words, encode
+from transforms.discovery.index.cells import Int64s
+from transforms.discovery.index.codes import CodeWords, encode
 from transforms.discovery.index.model import IndexModel
 from transforms.discovery.similarity import Float32s
 from transforms.storage.mapped import mapped
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Group:
+class IndexGroup:
     """The tracks of a file, in memory or mapped.
 
     Attributes:
@@ -30,12 +30,14 @@ class Group:
     track_ids: pa.Array
     cells: npt.NDArray[np.int32]
     durations: Float32s
-    codes: Words
+    codes: CodeWords
     factors: Float32s
     vectors: npt.NDArray[np.float16]
 
     @classmethod
-    def of(cls, model: IndexModel, track_ids: pa.Array, cells: Ints, durations: Float32s, vectors: Float32s) -> "Group":
+    def of(
+        cls, model: IndexModel, track_ids: pa.Array, cells: Int64s, durations: Float32s, vectors: Float32s
+    ) -> "IndexGroup":
         """Sorts and encodes tracks of a group's cells, which come in any order."""
         order = np.lexsort((_ranks(track_ids), cells))
         own, vectors = cells[order].astype(np.int32), vectors[order]
@@ -60,7 +62,7 @@ class Group:
         return bytes(sink.getvalue())
 
     @classmethod
-    def opened(cls, url: str) -> "Group":
+    def opened(cls, url: str) -> "IndexGroup":
         """Maps a file.
 
         Raises:
@@ -70,7 +72,7 @@ class Group:
         return cls.of_bytes(mapped(url))
 
     @classmethod
-    def of_bytes(cls, data: memoryview) -> "Group":
+    def of_bytes(cls, data: memoryview) -> "IndexGroup":
         """The group in the bytes of a file, which are not copied.
 
         Raises:
@@ -87,7 +89,7 @@ class Group:
         )
 
 
-def _ranks(ids: pa.Array) -> Ints:
+def _ranks(ids: pa.Array) -> Int64s:
     """Rank of each id among all."""
     ranks = np.empty(len(ids), np.int64)
     ranks[np.asarray(pa.compute.sort_indices(ids))] = np.arange(len(ids))

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.discovery.index.cells import nearest_cells
-from transforms.discovery.index.groups import Group
+from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.manifest import IndexFile
 from transforms.discovery.index.model import IndexModel
 from transforms.discovery.index.pieces import read_piece, write_pieces
@@ -119,12 +119,12 @@ def gather_group(job: NeighbourJob, group: int) -> IndexFile:
     url = job.url(path)
     if storage.exists(url):
         data = storage.read_bytes(url)
-        return IndexFile.of(path, data, len(Group.opened(url).cells))
+        return IndexFile.of(path, data, len(IndexGroup.opened(url).cells))
     model, snapshot = model_of(job), opened_snapshot(job.root, job.snapshot)
     pieces = [read_piece(job.part("assigned", bucket), group) for bucket in range(snapshot.buckets)]
     rows = pa.Table.from_batches(pieces).combine_chunks()
     vectors = np.asarray(rows["vector"].combine_chunks().flatten()) if len(rows) else np.zeros(0, np.float16)
-    found = Group.of(
+    found = IndexGroup.of(
         model,
         rows["track_id"].combine_chunks() if len(rows) else pa.array([], pa.string()),
         np.asarray(rows["cell"]).astype(np.int64),

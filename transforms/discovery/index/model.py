@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transforms.discovery.index.cells import SAMPLE_A_CELL, Ints, cell_count, fit_cells
+from transforms.discovery.index.cells import SAMPLE_A_CELL, Int64s, cell_count, fit_cells
 from transforms.discovery.index.codes import rotation
 from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
 from transforms.discovery.vectors import FITTED_TRACKS, fit_space, sampled_values
@@ -36,14 +36,14 @@ class IndexModel:
     space: Space
     centres: Float32s
     turn: Float32s
-    starts: Ints
+    starts: Int64s
 
     @property
     def groups(self) -> int:
         """Number of files of the index."""
         return len(self.starts) - 1
 
-    def groups_of(self, cells: npt.ArrayLike) -> Ints:
+    def groups_of(self, cells: npt.ArrayLike) -> Int64s:
         """The group of each cell."""
         return np.searchsorted(self.starts, cells, side="right") - 1
 

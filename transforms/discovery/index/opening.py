@@ -1,10 +1,11 @@
 """Opens the search index of a snapshot."""
 
 from transforms import storage
-from transforms.discovery.index.groups import Group
+from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.manifest import IndexFile, IndexManifest, IndexSet, read_index_manifest
 from transforms.discovery.index.model import IndexModel
 from transforms.discovery.index.search import SearchIndex
+from transforms.discovery.similarity import Space
 from transforms.storage.mapped import mapped
 from transforms.table.reader import SnapshotReader
 from transforms.table.versions import TableError
@@ -25,11 +26,22 @@ def open_index(snapshot: SnapshotReader, embedding_id: str | None = None) -> Sea
     if found is None:
         return None
     groups = [_opened(snapshot.root, file) for file in found.groups]
-    model = _checked(snapshot.root, found.model)
+    return SearchIndex.of(_model(snapshot.root, found.model), groups)
+
+
+def indexed_space(snapshot: SnapshotReader, embedding_id: str) -> Space | None:
+    """The space of a snapshot's index, for an exact search with the same similarities. See `open_index`."""
+    found = index_set(snapshot, embedding_id)
+    return None if found is None else _model(snapshot.root, found.model).space
+
+
+def _model(root: str, file: IndexFile) -> IndexModel:
     try:
-        return SearchIndex.of(IndexModel.from_bytes(model.tobytes()), groups)
+        return IndexModel.from_bytes(_checked(root, file).tobytes())
+    except TableError:
+        raise
     except ValueError as error:
-        raise TableError(f"{found.model.path}: {error}; run `catalog-tagger neighbours` again") from error
+        raise TableError(f"{storage.join(root, file.path)}: {error}; run `catalog-tagger neighbours` again") from error
 
 
 def index_set(snapshot: SnapshotReader, embedding_id: str) -> IndexSet | None:
@@ -61,9 +73,9 @@ def _checked(root: str, file: IndexFile) -> memoryview:
     return data
 
 
-def _opened(root: str, file: IndexFile) -> Group:
+def _opened(root: str, file: IndexFile) -> IndexGroup:
     data = _checked(root, file)
     try:
-        return Group.of_bytes(data)
+        return IndexGroup.of_bytes(data)
     except (ValueError, LookupError, OSError) as error:
         raise TableError(f"{storage.join(root, file.path)}: not a file of an index ({error})") from error

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 
 from transforms import storage
-from transforms.discovery.index.cells import Ints
+from transforms.discovery.index.cells import Int64s
 
 
-def write_pieces(url: str, rows: pa.Table, numbers: Ints, count: int) -> None:
+def write_pieces(url: str, rows: pa.Table, numbers: Int64s, count: int) -> None:
     """Writes rows as an Arrow file with one record batch for each number from 0 to `count` - 1; rows keep their order.
 
     An earlier attempt may have written the same file.

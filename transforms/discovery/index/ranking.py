@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import storage
-from transforms.discovery.index.cells import Ints, probed_cells
+from transforms.discovery.index.cells import Int64s, probed_cells
 from transforms.discovery.index.duplicates import near_duplicates
-from transforms.discovery.index.groups import Group
+from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.job import NeighbourJob, model_of, opened_snapshot, write_group_rows
 from transforms.discovery.index.pieces import read_piece, write_pieces
 from transforms.discovery.similarity import Float32s, similarities
 
-CANDIDATES = 3
+CANDIDATES_EACH = 3
 """Candidates for each neighbour, among which hubs are ranked lower."""
 
 DENSITY = 10
@@ -41,14 +41,14 @@ class Groups:
         self.opened = functools.lru_cache(_OPENED)(self._open)
         self.density = functools.lru_cache(4 * _OPENED)(self._density)
 
-    def _open(self, group: int) -> Group:
-        return Group.opened(self._job.url(self._job.group_path(group)))
+    def _open(self, group: int) -> IndexGroup:
+        return IndexGroup.opened(self._job.url(self._job.group_path(group)))
 
     def _density(self, group: int) -> Float32s:
         found: Float32s = np.asarray(read_piece(self._job.part("ranked", group), 0)["density"])
         return found
 
-    def cell(self, cell: int) -> tuple[Ints, Float32s]:
+    def cell(self, cell: int) -> tuple[Int64s, Float32s]:
         """Rows of a cell among all, and their vectors: float32 [n, d]."""
         number = int(model_of(self._job).groups_of(cell))
         group = self.opened(number)
@@ -56,7 +56,7 @@ class Groups:
         rows = self.offsets[number] + np.arange(start, stop)
         return rows, group.vectors[start:stop].astype(np.float32)
 
-    def numbers(self, rows: Ints) -> Iterator[tuple[int, npt.NDArray[np.bool_], Ints]]:
+    def numbers(self, rows: Int64s) -> Iterator[tuple[int, npt.NDArray[np.bool_], Int64s]]:
         """(group, which of the rows are in it, their places in it) for each group of the rows."""
         numbers = np.searchsorted(self.offsets, rows, side="right") - 1
         for number in np.unique(numbers).tolist():
@@ -73,7 +73,7 @@ def rank_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> None:
     if storage.exists(url):
         return
     model, groups = model_of(job), Groups(job, sizes)
-    kept = CANDIDATES * job.neighbours
+    kept = CANDIDATES_EACH * job.neighbours
     found: list[tuple[npt.NDArray[np.int32], Float32s]] = []
     for cell in range(int(model.starts[group]), int(model.starts[group + 1])):
         rows, vectors = groups.cell(cell)
@@ -100,7 +100,7 @@ def rank_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> None:
 
 
 def _best(
-    rows: Ints, vectors: Float32s, candidates: Ints, others: Float32s, kept: int
+    rows: Int64s, vectors: Float32s, candidates: Int64s, others: Float32s, kept: int
 ) -> tuple[npt.NDArray[np.int32], Float32s]:
     """The most similar candidates of each row, itself left out: rows int32 [n, kept] and similarities."""
     found = np.full((len(rows), kept), -1, np.int32)
@@ -152,7 +152,7 @@ def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> None:
     write_group_rows(job, group, pa.table(columns))
 
 
-def _gathered(groups: Groups, rows: Ints, values: Callable[[int], Float32s]) -> Float32s:
+def _gathered(groups: Groups, rows: Int64s, values: Callable[[int], Float32s]) -> Float32s:
     """The value of each row, from those of its group; 0 for the row -1."""
     found = np.zeros(rows.shape, np.float32)
     known = np.flatnonzero(rows >= 0)
@@ -161,7 +161,7 @@ def _gathered(groups: Groups, rows: Ints, values: Callable[[int], Float32s]) -> 
     return found
 
 
-def _similarities(groups: Groups, own: Group, track: Ints, rows: Ints) -> Float32s:
+def _similarities(groups: Groups, own: IndexGroup, track: Int64s, rows: Int64s) -> Float32s:
     """Exact similarities of tracks of a group, by their places, and rows among all."""
     found = np.zeros(len(rows), np.float32)
     for number, which, places in groups.numbers(rows):
@@ -173,7 +173,7 @@ def _similarities(groups: Groups, own: Group, track: Ints, rows: Ints) -> Float3
     return found
 
 
-def _ids(groups: Groups, rows: Ints) -> pa.Array:
+def _ids(groups: Groups, rows: Int64s) -> pa.Array:
     """The track ids of rows."""
     order, parts = [], []
     for number, own, places in groups.numbers(rows):
@@ -185,7 +185,7 @@ def _ids(groups: Groups, rows: Ints) -> pa.Array:
     return pa.concat_arrays(parts).take(pa.array(back))
 
 
-def _duplicate_groups(ids: pa.Array, track: Ints, others: pa.Array, same: npt.NDArray[np.bool_]) -> pa.Array:
+def _duplicate_groups(ids: pa.Array, track: Int64s, others: pa.Array, same: npt.NDArray[np.bool_]) -> pa.Array:
     """The smallest id among each track and its near-duplicates; null for a track that has none."""
     pairs = pa.table({"track": track[same], "id": others.filter(pa.array(same))})
     smallest = pairs.group_by("track", use_threads=False).aggregate([("id", "min")])

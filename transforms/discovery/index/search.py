@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.discovery.exact import Nearest
-from transforms.discovery.index.cells import Ints, probed_cells
+from transforms.discovery.index.cells import Int64s, probed_cells
 from transforms.discovery.index.codes import CodedQuery
-from transforms.discovery.index.groups import Group
+from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.model import IndexModel
 from transforms.discovery.similarity import Float32s, similarities
 
@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 PROBES = 48
 """Cells that a query reads by default."""
 
-COMPARED = 40
+COMPARED_EACH = 40
 """Tracks that are compared exactly, for each result."""
 
 MOST_SCANNED = 16_384
@@ -41,14 +41,14 @@ class SearchIndex:
     """
 
     model: IndexModel
-    groups: Sequence[Group]
+    groups: Sequence[IndexGroup]
     codes: npt.NDArray[np.uint64]
     factors: Float32s
-    firsts: Ints
-    offsets: Ints
+    firsts: Int64s
+    offsets: Int64s
 
     @classmethod
-    def of(cls, model: IndexModel, groups: Sequence[Group]) -> "SearchIndex":
+    def of(cls, model: IndexModel, groups: Sequence[IndexGroup]) -> "SearchIndex":
         """The index of all groups, in their order."""
         counts = np.zeros(len(model.centres), np.int64)
         for group in groups:
@@ -77,7 +77,7 @@ class SearchIndex:
         found = pc.index(self.track_ids, pa.scalar(track_id, self.track_ids.type)).as_py()
         return None if found < 0 else int(found)
 
-    def vectors(self, rows: Ints) -> Float32s:
+    def vectors(self, rows: Int64s) -> Float32s:
         """Vectors of rows, exactly as the space gave them: float32 [n, d]."""
         found = np.empty((len(rows), self.model.space.dimensions), np.float32)
         order = np.argsort(rows, kind="stable")
@@ -87,15 +87,15 @@ class SearchIndex:
             found[own] = self.groups[number].vectors[rows[own] - self.offsets[number]]
         return found
 
-    def ids(self, rows: Ints) -> list[str]:
+    def ids(self, rows: Int64s) -> list[str]:
         """Ids of a few rows. `ChunkedArray.take` would copy the ids of all tracks."""
         return [group.track_ids[place].as_py() for group, place in self._places(rows)]
 
-    def durations(self, rows: Ints) -> Float32s:
+    def durations(self, rows: Int64s) -> Float32s:
         """Durations of a few rows in seconds, NaN if unknown."""
         return np.array([group.durations[place] for group, place in self._places(rows)], np.float32)
 
-    def _places(self, rows: Ints) -> Iterator[tuple[Group, int]]:
+    def _places(self, rows: Int64s) -> Iterator[tuple[IndexGroup, int]]:
         """The group of each row, and its place there."""
         numbers = np.searchsorted(self.offsets, rows, side="right") - 1
         places = rows - self.offsets[numbers]
@@ -115,13 +115,13 @@ class SearchIndex:
 
     def search_rows(
         self, query: Float32s, k: int, *, mask: Mask | None = None, probes: int = PROBES
-    ) -> tuple[Ints, Float32s]:
+    ) -> tuple[Int64s, Float32s]:
         """The rows of `search` and their similarities."""
         near = self.model.centres @ query
         rows, cells = self._rows(near, mask, probes)
         coded = CodedQuery.of(query, self.model.turn)
         estimates = coded.estimates(self.codes[:, rows], self.factors[rows]) + near[cells]
-        if len(rows) > (most := COMPARED * k):
+        if len(rows) > (most := COMPARED_EACH * k):
             rows = rows[np.argpartition(-estimates, most)[:most]]
         found = similarities(query, self.vectors(rows))
         if len(rows) > k:
@@ -130,7 +130,7 @@ class SearchIndex:
         order = np.lexsort((np.array(self.ids(rows), str), -found))[:k]
         return rows[order], found[order]
 
-    def _rows(self, near: Float32s, mask: Mask | None, probes: int) -> tuple[Ints, Ints]:
+    def _rows(self, near: Float32s, mask: Mask | None, probes: int) -> tuple[Int64s, Int64s]:
         """Rows to estimate and their cells."""
         if mask is not None and (allowed := np.flatnonzero(mask)).size <= MOST_SCANNED:
             return allowed, np.searchsorted(self.firsts, allowed, side="right") - 1
