@@ -45,6 +45,7 @@ setup(
     package_data={
         **{name: ["py.typed"] for name in ("pipelines", "transforms", "models")},
         "pipelines.querying": ["questions.sql"],
+        **{name: ["*.yaml"] for name in ("transforms.discovery", "transforms.discovery.search")},
     },
     install_requires=[
         "apache-beam>=2.77,<3",

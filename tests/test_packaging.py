@@ -57,6 +57,11 @@ def extras_of(metadata: Message) -> set[str]:
     return set(metadata.get_all("Provides-Extra", []))
 
 
+def test_declared_tables_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    declared = {path.relative_to(ROOT).as_posix() for name in PACKAGES for path in (ROOT / name).rglob("*.yaml")}
+    assert declared and declared <= set(wheel.namelist())
+
+
 def test_three_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)

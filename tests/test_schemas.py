@@ -17,6 +17,7 @@ from models.evaluation.summary import Resampling, evaluate
 from pipelines.cli import main
 from pipelines.docs.tables import OTHER_FILES
 from tests.models.evaluation.test_summary import LAYOUT, TAGS, examined
+from tests.support.neighbours import publish_table_neighbours
 from tests.support.published import fake_bundle, publish_table
 from tests.support.schemas import assert_has_schema
 from transforms.catalog.importers.folder import folder_schema
@@ -44,6 +45,8 @@ def labelled(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("name", TABLES)
 def test_tables(tmp_path: Path, name: str) -> None:
     snapshot = publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 6)
+    if name == "neighbours":
+        snapshot = publish_table_neighbours(str(tmp_path / "table"))
     files = snapshot.files(name)
     assert files
     for file in files:

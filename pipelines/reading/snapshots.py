@@ -15,6 +15,7 @@ from pipelines.terminal.printing import table_text
 from transforms.formats.quantities import quantity
 from transforms.storage import StorageError
 from transforms.table.mixture import mixture_text
+from transforms.table.neighbours import neighbours_text
 from transforms.table.reader import open_snapshot, published_numbers
 from transforms.table.snapshots import Run, Snapshot, read_snapshot
 from transforms.table.versions import TableError
@@ -76,6 +77,7 @@ def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
         "purged": run.purged,
         "earlier": [dataclasses.asdict(one) for one in run.earlier],
         "mixture": mixture_text(run),
+        "neighbours": neighbours_text(run),
     }
 
 
@@ -166,4 +168,6 @@ def _note(facts: _Facts) -> str | None:
         notes.append(", ".join(f"{quantity(count, 'tag')} {fate}" for fate, count in changes.items()))
     if facts["mixture"] is not None:
         notes.append(facts["mixture"])
+    if facts["neighbours"] is not None:
+        notes.append(facts["neighbours"])
     return "; ".join(notes) or None

@@ -11,6 +11,7 @@ from transforms.comparison.buckets import Pair
 from transforms.comparison.track_changes import CHANGES, RETAGGED, TrackCounts
 from transforms.formats.quantities import quantity
 from transforms.table.mixture import mixture_text
+from transforms.table.neighbours import neighbours_text
 from transforms.table.reader import SnapshotReader
 
 LISTED_TAGS = 20
@@ -56,6 +57,7 @@ def _side(snapshot: SnapshotReader) -> dict[str, Any]:
         "ids": dataclasses.asdict(manifest.run.ids),
         "options": manifest.run.options,
         "mixture": mixture_text(manifest.run),
+        "neighbours": neighbours_text(manifest.run),
     }
 
 
@@ -116,6 +118,7 @@ def _origin(side: Mapping[str, Any], tracks: int) -> str:
 def _facts(found: Mapping[str, Any]) -> list[str]:
     before, after = found["before"], found["after"]
     lines = [f"- {name}: {_origin(side, found['tracks'][name])}" for name, side in _named(found)]
+    lines += [f"- {name}: {side['neighbours']}" for name, side in _named(found) if side["neighbours"] is not None]
     if before["content_hash"] == after["content_hash"]:
         return [*lines, "- content: equal"]
     changed = [name for name, value in before["ids"].items() if after["ids"][name] != value]
