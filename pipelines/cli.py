@@ -78,8 +78,8 @@ COMMANDS = {
     "query": Entry(
         "query",
         "Run an SQL query on the tables with DuckDB: tracks, track_tags, embeddings, ledger, taxonomy, "
-        "artist_tags, album_tags; with previous_ in front those of the snapshot before, with snapshot_3_ those of "
-        "snapshot 3. "
+        "artist_tags, album_tags, neighbours; with previous_ in front those of the snapshot before, with snapshot_3_ "
+        "those of snapshot 3. "
         "Without SQL, it opens an interactive shell, or reads the query from standard input. SHOW TABLES and DESCRIBE "
         "explain tables and columns.",
     ),

@@ -155,7 +155,8 @@ class SnapshotReader:
         """Reads rows of a table into memory.
 
         Args:
-          name: `tracks`, `track_tags`, `embeddings`, `ledger`, `taxonomy`, `artist_tags` or `album_tags`.
+          name: `tracks`, `track_tags`, `embeddings`, `ledger`, `taxonomy`, `artist_tags`, `album_tags` or
+            `neighbours`.
           columns: columns to read, in this order; all by default.
           track_ids: read only the rows of these tracks. Only files of their buckets are opened, and row groups are
             skipped by their statistics.

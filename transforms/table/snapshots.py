@@ -143,8 +143,8 @@ class Run:
       licences: licences of the networks as the bundle states them, as `name: licence`. Empty for runs of earlier
         versions.
       earlier: what other ids the rows have, the most tracks first; empty if all rows have `ids`.
-      neighbours: what the table `neighbours` and the search index were computed from, see `discovery.index.record`;
-        empty if the snapshot has neither.
+      neighbours: what the table `neighbours` and the search index were computed from, see
+        `transforms.table.neighbours`; empty if the snapshot has neither.
     """
 
     run_id: str

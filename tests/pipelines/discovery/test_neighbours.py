@@ -81,9 +81,25 @@ def test_neighbours_are_the_nearest_tracks_in_another_order(root) -> None:
     assert hubs["damped"]["skewness"] == pytest.approx(third, abs=1e-3)
 
 
-def test_hubs_are_ranked_lower(root) -> None:
-    hubs = open_snapshot(root).manifest.run.neighbours["sets"][0]["hubs"]
-    assert hubs["damped"]["skewness"] < hubs["undamped"]["skewness"]
+def test_tracks_that_are_near_to_many_are_ranked_lower(root) -> None:
+    snapshot = open_snapshot(root)
+    space = open_index(snapshot).model.space
+    ids, vectors = track_vectors(snapshot, space, [f"track-{i:04}" for i in range(TRACKS)])
+    near = (vectors @ vectors.T).astype(np.float64)
+    np.fill_diagonal(near, -np.inf)
+    density = np.sort(near, axis=1)[:, -10:].mean(1)
+    place = {track: i for i, track in enumerate(ids.to_pylist())}
+    found: dict = {track: [] for track in place}
+    for row in snapshot.scan("neighbours").to_pylist():
+        found[row["track_id"]].append(place[row["neighbour_id"]])
+    moved = 0
+    for track, i in place.items():
+        candidates = np.argsort(-near[i])[:15]
+        scores = 2 * near[i] - density
+        own = scores[found[track]]
+        assert (np.diff(own) < 1e-4).all() and own[-1] > np.sort(scores[candidates])[-5] - 1e-4
+        moved += found[track] != candidates[:5].tolist()
+    assert moved > TRACKS / 2
 
 
 def test_the_parents_rows_stay_and_an_old_program_writes_no_more(root) -> None:
