@@ -82,6 +82,10 @@ COMMANDS = {
         "Write the tags in other forms: a table with one column per tag, copies of the audio files with the tags in "
         "them, or a library for Rekordbox or Beets.",
     ),
+    "serve": Entry(
+        "serve",
+        "Serve a table over HTTP: tracks, artists, albums, search, tags, taxonomy; `--add-client` makes clients.",
+    ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table, or what a bundle or dataset is."),
     "verify": Entry("verify", "Check every hash and count of a published snapshot, and that its tables agree."),

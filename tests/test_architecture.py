@@ -69,10 +69,11 @@ MAY_IMPORT = {
     "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
     "pipelines.querying": f"terminal inputs table {GROUND}",
     "pipelines.exporting": f"terminal inputs querying table embedded_tags audio {GROUND}",
+    "pipelines.serving": f"terminal querying models.bundles models.trunks models.embedding {PURE}",
     "pipelines.waves": f"launch transforms {PURE}",
     "pipelines.planning": f"terminal inputs launch waves transforms {PURE}",
     "pipelines.jobs": (
-        f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
+        f"terminal reports synthesis inputs launch checks waves planning serving {WRITERS} transforms models {MODELS} {PURE}"
     ),
     "pipelines.reading": f"terminal reports inputs querying launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
@@ -196,6 +197,7 @@ INTERFACES = {
     | {"upload", "write_bytes", "list_unfinished", "delete_empty_folder"},
     "transforms/audio/containers/": {"claimed_samples", "counted_samples", "with_samples"},
     "pipelines/launch/": {"submit"},
+    "pipelines/serving/": {"routes"},
     "pipelines/": {"Options", "build", "command", "main", "make_options", "run", "stages_of", "summary"},
     "transforms/extraction/child.py": {"main"},
     "transforms/features/rhythm/": {"MULTIPLES", "TABLE", "estimate", "inputs", "names"},
