@@ -84,7 +84,7 @@ COMMANDS = {
     ),
     "serve": Entry(
         "serve",
-        "Serve a table over HTTP: tracks, artists, albums, search, tags, taxonomy; `--add-client` makes clients.",
+        "Serve a table over HTTP: tracks, artists, albums, tags, search; `--add-client` makes clients.",
     ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table, or what a bundle or dataset is."),

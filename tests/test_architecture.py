@@ -73,7 +73,8 @@ MAY_IMPORT = {
     "pipelines.waves": f"launch transforms {PURE}",
     "pipelines.planning": f"terminal inputs launch waves transforms {PURE}",
     "pipelines.jobs": (
-        f"terminal reports synthesis inputs launch checks waves planning serving {WRITERS} transforms models {MODELS} {PURE}"
+        f"terminal reports synthesis inputs launch checks waves planning serving {WRITERS} transforms models {MODELS} "
+        f"{PURE}"
     ),
     "pipelines.reading": f"terminal reports inputs querying launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",

@@ -117,6 +117,8 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, Problem):  # the framework was reading the body
+            return error.__cause__.response()
         kinds = {404: "not-found", 405: "method-not-allowed"}
         detail = f"{request.method} {request.url.path}: {error.detail}"
         return Problem(kinds.get(error.status_code, "bad-request"), detail, error.headers).response()

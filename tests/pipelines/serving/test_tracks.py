@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.service import every_page
+from tests.support.service import every_page, service
 from transforms.table.reader import open_snapshot
 
 
@@ -136,8 +136,6 @@ def test_a_value_is_never_a_part_of_the_query(client, name, text):
 
 
 def test_there_is_a_limit_on_time(served):
-    from tests.support.service import service
-
     with service(served, query_s=1e-9) as client:
         answer = client.get("/v1/tracks?q=a&sort=-title")
     assert answer.status_code == 503
