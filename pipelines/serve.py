@@ -75,7 +75,7 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Serves until it is interrupted."""
-    from pipelines.jobs.serve import run
+    from pipelines.reading.serve import run
 
     form = answer_form(flags)
     return run(Arguments(**flags), form)

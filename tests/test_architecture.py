@@ -73,10 +73,9 @@ MAY_IMPORT = {
     "pipelines.waves": f"launch transforms {PURE}",
     "pipelines.planning": f"terminal inputs launch waves transforms {PURE}",
     "pipelines.jobs": (
-        f"terminal reports synthesis inputs launch checks waves planning serving {WRITERS} transforms models {MODELS} "
-        f"{PURE}"
+        f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
     ),
-    "pipelines.reading": f"terminal reports inputs querying launch checks models.bundles models.trunks {PURE}",
+    "pipelines.reading": f"terminal reports inputs querying serving launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal {PURE}",
