@@ -82,6 +82,10 @@ COMMANDS = {
         "Write the tags in other forms: a table with one column per tag, copies of the audio files with the tags in "
         "them, or a library for Rekordbox or Beets.",
     ),
+    "search": Entry(
+        "search",
+        "Find the tracks that fit weighted tags, plain words, ranges, text and keys best, and say why.",
+    ),
     "serve": Entry(
         "serve",
         "Serve a table over HTTP: tracks, artists, albums, tags, search; `--add-client` makes clients.",

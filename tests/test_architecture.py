@@ -20,7 +20,7 @@ PACKAGES = ("pipelines", "transforms", "models")
 GROUND = "schemas storage formats"
 PURE = (
     "audio features extraction taxonomy catalog splits dataset fusion table levels iceberg tagging aggregates "
-    f"publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
+    f"discovery publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "transforms.publishing": f"fusion iceberg table tagging audio {GROUND}",
     "transforms.verification": f"publishing iceberg table audio {GROUND}",
     "transforms.maintenance": f"verification publishing iceberg aggregates table tagging extraction audio {GROUND}",
+    "transforms.discovery": f"taxonomy table {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,
