@@ -65,6 +65,12 @@ from pipelines.terminal.command import Command
     help="Most memory of all queries together, such as 4GB (default: 1 GiB).",
 )
 @click.option(
+    "--cache",
+    type=ByteSize(10 * 10**6),
+    metavar="SIZE",
+    help="Most memory of rows, scores and vectors that are kept for the next request (default: 512 MiB).",
+)
+@click.option(
     "--refresh",
     type=Number(0),
     default=2.0,

@@ -78,7 +78,7 @@ def _serve(args: Arguments, form: str) -> None:
             "`catalog-tagger serve --add-client NAME --clients FILE`, and give it with --clients"
         )
     clients = None if args.clients is None else ClientsFile(args.clients)
-    given = {"memory_bytes": args.memory_limit} if args.memory_limit is not None else {}
+    sizes = {"memory_bytes": args.memory_limit, "cache_bytes": args.cache}
     settings = ServiceSettings(
         table=args.table,
         host=args.host,
@@ -86,7 +86,7 @@ def _serve(args: Arguments, form: str) -> None:
         query_s=args.query_timeout,
         origins=tuple(args.allow_origin),
         rate=args.rate,
-        **given,
+        **{name: size for name, size in sizes.items() if size is not None},
     )
     service = make_service(settings, clients)
     with _listener(args.host, args.port) as listener:

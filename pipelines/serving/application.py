@@ -17,11 +17,11 @@ from pipelines.serving.gate import Gate
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.problems import ProblemDocument, install_problems
 from pipelines.serving.requests import NotModified, Service, refuse_unknown_parameters
-from pipelines.serving.routes import groups, system, taxonomy, tracks
+from pipelines.serving.routes import discovery, groups, system, taxonomy, tracks
 from pipelines.serving.settings import ServiceSettings
 from pipelines.serving.snapshots import SnapshotPool
 
-ROUTERS = (tracks.routes, groups.routes, taxonomy.routes, system.routes, granting.routes)
+ROUTERS = (tracks.routes, discovery.routes, groups.routes, taxonomy.routes, system.routes, granting.routes)
 
 _DESCRIPTION = (
     "Tags of a music catalog, read-only, over one published snapshot. Every answer names its snapshot, and its ETag "

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.storage import StorageError, redact
 from transforms.table.versions import TableError
 
@@ -122,6 +123,10 @@ def install_problems(app: FastAPI) -> None:
         kinds = {404: "not-found", 405: "method-not-allowed"}
         detail = f"{request.method} {request.url.path}: {error.detail}"
         return Problem(kinds.get(error.status_code, "bad-request"), detail, error.headers).response()
+
+    @app.exception_handler(DiscoveryError)
+    async def unanswerable(request: Request, error: DiscoveryError) -> Response:
+        return Problem("bad-request", str(error)).response()
 
     @app.exception_handler(StorageError)
     @app.exception_handler(TableError)

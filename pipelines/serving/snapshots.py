@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from pipelines.querying.session import named_failures
 from pipelines.querying.time_limit import TimeLimit
+from pipelines.serving.cache import ByteCache
 from pipelines.serving.problems import Problem
-from pipelines.serving.rows import BucketCache, bucket_reader
+from pipelines.serving.rows import KeptReader, bucket_reader
 from pipelines.serving.settings import ServiceSettings
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.printing import plain_rows
@@ -35,8 +36,8 @@ _Kept = TypeVar("_Kept")
 class OpenSnapshot:
     """One snapshot with its connection to DuckDB. Safe to share between threads: each query has its own cursor."""
 
-    def __init__(self, reader: SnapshotReader, settings: ServiceSettings, cache: BucketCache) -> None:
-        self.reader, self.cache = reader, cache
+    def __init__(self, reader: SnapshotReader, settings: ServiceSettings, cache: ByteCache) -> None:
+        self.reader = KeptReader.of(reader, cache)
         self._settings = settings
         self._opened = contextlib.ExitStack()
         self._connection = self._opened.enter_context(
@@ -117,7 +118,7 @@ class SnapshotPool:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._cache = BucketCache(settings.cache_bytes)
+        self._cache = ByteCache(settings.cache_bytes)
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._open: dict[int, OpenSnapshot] = {}

@@ -122,7 +122,7 @@ def _count(opened: OpenSnapshot, conditions: filters.Conditions) -> int:
 def get_tracks(opened: Leased, wanted: BatchRequest) -> Response:
     """Tracks by their ids, in the order of the ids. `missing` names ids that no tagged track has."""
     shown = chosen_fields(None if wanted.fields is None else ",".join(wanted.fields), opened.columns, ("track_id",))
-    found = rows_by_id(opened.reader, opened.cache, "tracks", wanted.track_ids)
+    found = rows_by_id(opened.reader, "tracks", wanted.track_ids)
     ids = list(dict.fromkeys(wanted.track_ids))
     rows = [selected(found[one], shown) for one in ids if one in found]
     return answer_json(opened, rows, missing=[one for one in ids if one not in found])
@@ -141,7 +141,7 @@ def track_row(opened: OpenSnapshot, track_id: str) -> dict[str, Any]:
     Raises:
       Problem: no tagged track has this id.
     """
-    found = rows_by_id(opened.reader, opened.cache, "tracks", [track_id])
+    found = rows_by_id(opened.reader, "tracks", [track_id])
     if track_id not in found:
         raise Problem("not-found", f"no tagged track {track_id!r} in snapshot {opened.number}")
     return found[track_id]
@@ -198,7 +198,7 @@ def _with_name(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 )
 def get_outcome(opened: Leased, track_id: TrackId) -> Response:
     """What became of an id of the catalog, rejected ones included. The place of the file is not told."""
-    found = rows_by_id(opened.reader, opened.cache, "ledger", [track_id])
+    found = rows_by_id(opened.reader, "ledger", [track_id])
     if track_id not in found:
         raise Problem("not-found", f"no id {track_id!r} in the catalog of snapshot {opened.number}")
     row = selected(found[track_id], _OUTCOME)

@@ -1,0 +1,174 @@
+"""Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.serving.problems import Problem
+from pipelines.serving.rows import KeptReader
+from pipelines.serving.snapshots import OpenSnapshot
+from transforms.discovery.exact import Nearest, nearest_of
+from transforms.discovery.search.best import BestTracks, Ranked
+from transforms.discovery.search.engine import Hit, SearchAnswer, SearchPlan
+from transforms.discovery.search.request import SearchRequest
+from transforms.discovery.search.scores import ScoreReader, TermScores
+from transforms.discovery.search.vocabulary import DiscoveryError, Term
+from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
+from transforms.discovery.vectors import bucket_vectors, fit_space
+from transforms.formats.hashing import bucket_of
+
+_STEPS = 10_000
+"""Published scores are multiples of 1 / 10,000."""
+
+BucketScores = tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]
+"""Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]."""
+
+
+class Deadline:
+    """The end of the time that one request may compute.
+
+    Args:
+      seconds: from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._end = seconds, time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Ends the request if its time is over. What it has read stays in the cache.
+
+        Raises:
+          Problem: the time is over.
+        """
+        if time.monotonic() > self._end:
+            detail = f"the answer was not found within {self._seconds:g} s; what was read is kept: try again"
+            raise Problem("query-limit", detail, {"Retry-After": "1"})
+
+
+class _KeptScores(ScoreReader):
+    """Scores of all tags of a bucket stay in the cache, with two bytes for a score."""
+
+    def __init__(self, snapshot: KeptReader, terms: list[Term], tags: list[str]) -> None:
+        super().__init__(snapshot, terms)
+        self._all, self._reader = tags, snapshot
+        place = {tag: number for number, tag in enumerate(tags)}
+        self._columns = [[place[tag] for tag in term.tags] for term in terms]
+
+    def read(self, track_ids: pa.ChunkedArray | pa.Array, bucket: int | None) -> TermScores:
+        """See `ScoreReader.read`; the tracks are all of a bucket, in its order."""
+        if bucket is None:
+            return super().read(track_ids, bucket)
+        steps, positives = self._bucket(bucket)
+        shape = (len(track_ids), len(self._columns))
+        found = TermScores(np.zeros(shape), np.zeros(shape, np.bool_))
+        for number, own in enumerate(self._columns):
+            found.scores[:, number] = steps[:, own].max(axis=1) / _STEPS
+            found.positive[:, number] = positives[:, own].any(axis=1)
+        return found
+
+    def _bucket(self, bucket: int) -> BucketScores:
+        manifest = self._reader.manifest
+        key = ("scores", bucket, tuple(self._all), *manifest.content("track_tags", bucket))
+
+        def read() -> BucketScores:
+            every = ScoreReader(self._reader, [Term(tag, (tag,)) for tag in self._all])
+            found = every.read(self._reader.bucket_rows("tracks", bucket)[0]["track_id"], bucket)
+            return np.round(found.scores * _STEPS).astype(np.uint16), found.positive
+
+        return self._reader.kept.get(key, read, lambda own: own[0].nbytes + own[1].nbytes)
+
+
+class _KeptPlan(SearchPlan):
+    """A plan whose scores come from the cache."""
+
+    def __init__(self, snapshot: KeptReader, request: SearchRequest, tags: list[str]) -> None:
+        super().__init__(snapshot, request)
+        terms = [*self.terms, *(term for term, _ in self._must)]
+        self._scores = _KeptScores(snapshot, terms, tags)
+
+
+def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str], seconds: float) -> SearchAnswer:
+    """What `discovery.search.engine.search` answers, bucket by bucket until the time is over.
+
+    Raises:
+      DiscoveryError: nothing is asked, or the request names what the snapshot does not have.
+      Problem: the time is over.
+    """
+    if request.is_empty:
+        raise DiscoveryError("nothing is asked: give words, weights, or conditions")
+    deadline = Deadline(seconds)
+    plan = _KeptPlan(opened.reader, request, tags)
+    best: BestTracks[tuple[float, ...]] = BestTracks(request.limit)
+    for bucket in range(opened.reader.buckets):
+        deadline.check()
+        ids, scores = plan.examine(bucket)
+        totals = plan.total(scores)
+        best.add([Ranked(ids[i], float(totals[i]), tuple(scores.scores[i])) for i in best.candidates(totals)])
+    hits = (Hit(one.track_id, one.score, plan.contributions(np.array(one.facts))) for one in best.ranked())
+    return SearchAnswer(tuple(hits), plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched))
+
+
+def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
+    """The space of an embedding, fitted once for a snapshot."""
+    spec = SimilaritySpec(embedding_id=embedding_id)
+    return opened.kept(f"space {embedding_id}", lambda: fit_space(opened.reader, spec))
+
+
+def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:
+    """The vector of a track: float32 [d]; None if it has no such embedding."""
+    bucket = bucket_of(track_id, opened.reader.buckets)
+    ids, vectors = _bucket_vectors(opened, space_of(opened, embedding_id), bucket)
+    place = pc.index(ids, track_id).as_py()
+    return None if place < 0 else vectors[place]
+
+
+def find_similar(
+    opened: OpenSnapshot, query: Float32s, embedding_id: str, limit: int, seconds: float, without: dict[str, Any]
+) -> Nearest:
+    """The tracks of a snapshot that are most similar to a vector, exactly.
+
+    Args:
+      opened: the snapshot.
+      query: vector of the space of the embedding: float32 [d].
+      embedding_id: only tracks with it are compared.
+      limit: most tracks.
+      seconds: most time.
+      without: columns of `tracks` and a value: tracks that have one of them are left out.
+
+    Raises:
+      Problem: the time is over, or the vectors of the table are too many for the cache.
+    """
+    space, snapshot = space_of(opened, embedding_id), opened.reader
+    needed = snapshot.manifest.rows("embeddings") * space.dimensions * 4
+    if needed > snapshot.kept.most:
+        detail = f"the vectors of this table need {needed} bytes of memory: start the service with a larger --cache"
+        raise Problem("not-offered", detail)
+    deadline = Deadline(seconds)
+
+    def parts() -> Iterator[tuple[pa.Array, Float32s]]:
+        for bucket in range(snapshot.buckets):
+            deadline.check()
+            ids, vectors = _bucket_vectors(opened, space, bucket)
+            rows, _ = snapshot.bucket_rows("tracks", bucket)
+            out = pa.chunked_array([], pa.string())
+            for column, value in without.items():
+                same = rows.filter(pc.equal(rows[column], value))["track_id"]
+                out = pa.chunked_array([*out.chunks, *same.chunks], pa.string())
+            keep = pc.invert(pc.is_in(ids, value_set=out.combine_chunks()))
+            yield ids.filter(keep), vectors[np.asarray(keep)]
+
+    return nearest_of(parts(), query[None, :], limit)[0]
+
+
+def _bucket_vectors(opened: OpenSnapshot, space: Space, bucket: int) -> tuple[pa.Array, Float32s]:
+    key = ("vectors", opened.content_hash, space.spec, bucket)
+    return opened.reader.kept.get(
+        key,
+        lambda: bucket_vectors(opened.reader, space, bucket),
+        lambda found: int(found[0].nbytes) + found[1].nbytes,
+    )

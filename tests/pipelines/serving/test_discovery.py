@@ -1,0 +1,98 @@
+"""The service finds what the functions find."""
+
+import pytest
+
+from pipelines.serving.cache import ByteCache
+from pipelines.serving.problems import Problem
+from pipelines.serving.searching import Deadline
+from tests.support.service import service
+from transforms.discovery.exact import nearest
+from transforms.discovery.search.engine import search
+from transforms.discovery.search.request import SearchRequest, ValueRange
+from transforms.discovery.vectors import fit_space, track_vectors
+from transforms.table.reader import open_snapshot
+
+SEARCHES = [
+    {"weights": {"mood/calm": 0.8, "genre/funk": -1}, "limit": 7},
+    {"words": "calm flute"},
+    {"weights": {"mood/soft": 1}, "must": ["mood/calm"], "must_not": ["genre/funk"]},
+    {"ranges": {"year": "1990..2010"}, "only": {"country": ["JP", "FR"]}, "weights": {"mood/dark": 0.5}},
+    {"text": "silent"},
+]
+
+
+@pytest.mark.parametrize("asked", SEARCHES, ids=str)
+def test_a_search_answers_what_the_function_answers(client, served, asked):
+    ranges = {name: ValueRange.of(text) for name, text in asked.get("ranges", {}).items()}
+    lists = {name: tuple(asked.get(name, ())) for name in ("must", "must_not")}
+    only = {name: tuple(values) for name, values in asked.get("only", {}).items()}
+    expected = search(open_snapshot(served), SearchRequest(**{**asked, **lists, "ranges": ranges, "only": only}))
+    document = client.post("/v1/search", json=asked).json()
+    assert [(row["track_id"], row["score"]) for row in document["data"]] == [
+        (hit.track_id, round(hit.score, 4)) for hit in expected.hits
+    ]
+    assert len(document["data"]) > 0 and document["searched"] == 24
+    assert [(f["alone"], f["left"]) for f in document["filters"]] == [(f.alone, f.left) for f in expected.filters]
+    for row, hit in zip(document["data"], expected.hits, strict=True):
+        assert {one["tag"]: one["score"] for one in row["why"]} == {c.tag: c.score for c in hit.contributions}
+
+
+def test_a_filter_that_empties_the_answer_is_named(client):
+    document = client.post("/v1/search", json={"weights": {"mood/calm": 1}, "ranges": {"year": "2999.."}}).json()
+    assert document["data"] == [] and "year" in document["emptied_by"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"limit": 3}, {"weights": {"mood/none": 1}}, {"weights": {"mood/calm": 2}}, {"ranges": {"title": "1..2"}},
+     {"where": "1 = 1"}, {"key": "H"}, {"ranges": {"year": "a..b"}}, {"weights": {"mood/calm": "nan"}}],
+    ids=str,
+)  # fmt: skip
+def test_a_search_that_cannot_be_answered_is_refused(client, asked):
+    answer = client.post("/v1/search", json=asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
+def test_similar_tracks_are_the_nearest_without_the_track(client, served, rows):
+    snapshot = open_snapshot(served)
+    space = fit_space(snapshot)
+    _, vectors = track_vectors(snapshot, space, ["track-0004"])
+    expected = nearest(snapshot, space, vectors, 24)[0]
+    pairs = list(zip(expected.track_ids, expected.similarities.tolist(), strict=True))
+    assert pairs[0][0] == "track-0004"
+    found = client.get("/v1/tracks/track-0004/similar?limit=10").json()["data"]
+    assert [row["track_id"] for row in found] == [one for one, _ in pairs[1:11]]
+    assert [row["similarity"] for row in found] == pytest.approx([near for _, near in pairs[1:11]], abs=1e-6)
+    artists = {row["track_id"]: row["artist_id"] for row in rows}
+    others = client.get("/v1/tracks/track-0004/similar?limit=100&other_artists=true").json()["data"]
+    assert [row["track_id"] for row in others] == [one for one, _ in pairs if artists[one] != artists["track-0004"]]
+    assert client.get("/v1/tracks/broken-a/similar").status_code == 404
+
+
+def test_a_table_that_does_not_fit_says_so(served):
+    with service(served, cache_bytes=1000) as small:
+        answer = small.get("/v1/tracks/track-0004/similar")
+        assert answer.status_code == 501 and "--cache" in answer.json()["detail"]
+        assert len(small.post("/v1/search", json={"weights": {"mood/calm": 1}}).json()["data"]) == 20
+
+
+def test_time_is_limited():
+    with pytest.raises(Problem, match="try again") as raised:
+        Deadline(-1).check()
+    assert (raised.value.status, raised.value.headers["Retry-After"]) == (503, "1")
+
+
+def test_the_cache_keeps_what_was_used_last():
+    cache, made = ByteCache(10), []
+
+    def get(key, size):
+        return cache.get(key, lambda: made.append(key) or key, lambda _: size)
+
+    for key in "abab":
+        assert get(key, 4) == key
+    assert made == ["a", "b"]
+    get("c", 4)  # `a` was used before `b`
+    get("b", 4)
+    get("a", 4)
+    assert made == ["a", "b", "c", "a"] and cache.size == 8
+    assert get("large", 11) == "large" and cache.size == 8
