@@ -43,6 +43,20 @@ from pipelines.terminal.command import Command
     help="Let pages of this origin call the service from a browser, for example https://music.example. Repeatable.",
 )
 @click.option(
+    "--model", metavar="BUNDLE", help="The bundle that tagged the table: analyse files that are uploaded with it."
+)
+@click.option(
+    "--max-upload",
+    type=ByteSize(1000),
+    metavar="SIZE",
+    help="Largest file to analyse (default: 50 MiB).",
+)
+@click.option(
+    "--allow-weak-sandbox",
+    is_flag=True,
+    help="Decode also where the system cannot restrict decoders to a list of system calls (seccomp).",
+)
+@click.option(
     "--rate",
     type=Number(0, above=True),
     default=100.0,

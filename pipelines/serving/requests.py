@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from pipelines.serving.access.clients import ClientsFile
 from pipelines.serving.access.rates import Rates
+from pipelines.serving.analysing import Analyser
 from pipelines.serving.answers import entity_tag
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.paging import read_cursor
@@ -28,12 +29,14 @@ class Service:
 
     Attributes:
       clients: who may call it; None: everybody who reaches its address.
+      analyser: analyses uploads; None: it does not.
     """
 
     settings: ServiceSettings
     snapshots: SnapshotPool
     clients: ClientsFile | None
     metrics: ServiceMetrics
+    analyser: Analyser | None = None
 
     def __post_init__(self) -> None:
         self.turns = asyncio.Semaphore(self.settings.queries)
