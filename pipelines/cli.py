@@ -86,6 +86,9 @@ COMMANDS = {
         "search",
         "Find the tracks that fit weighted tags, plain words, ranges, text and keys best, and say why.",
     ),
+    "playlist": Entry(
+        "playlist", "Make a playlist from seeds, tags and words, or extend one; write M3U, XSPF, CSV or JSON."
+    ),
     "serve": Entry(
         "serve",
         "Serve a table over HTTP: tracks, artists, albums, tags, search; `--add-client` makes clients.",

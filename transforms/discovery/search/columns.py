@@ -24,7 +24,7 @@ def column_of(snapshot: SnapshotReader, word: str) -> str:
     for name in (word, *CALLED.get(word, ())):
         if name in have:
             return name
-    meant = f" ({' or '.join(CALLED[word])})" if word in CALLED else ""
+    meant = f" ({' or '.join(CALLED[word])})" if CALLED.get(word, (word,)) != (word,) else ""
     raise DiscoveryError(
         f"{word}{meant}: tracks of snapshot {snapshot.manifest.number} has no such column; "
         f"columns are {', '.join(have)}"

@@ -93,9 +93,14 @@ def emptied_by(filters: Sequence[FilterCount]) -> str | None:
 
 
 class SearchPlan:
-    """A request, resolved for a snapshot: which terms are scored, and which conditions are tested."""
+    """A request, resolved for a snapshot: which terms are scored, and which conditions are tested.
 
-    def __init__(self, snapshot: SnapshotReader, request: SearchRequest) -> None:
+    Args:
+      columns: columns of `tracks` that `examine` returns with the ids.
+    """
+
+    def __init__(self, snapshot: SnapshotReader, request: SearchRequest, columns: Sequence[str] = ()) -> None:
+        self._wanted = [TRACK_ID, *columns]
         vocabulary = vocabulary_of(snapshot)
         matches, self.unmatched = ([], []) if request.words is None else read_words(request.words, vocabulary)
         self.snapshot, self.matches = snapshot, matches
@@ -129,8 +134,8 @@ class SearchPlan:
         rows = zip(self.labels, self._alone.tolist(), self._left.tolist(), strict=True)
         return tuple(FilterCount(*row) for row in rows)
 
-    def examine(self, bucket: int) -> tuple[list[str], TermScores]:
-        """Ids of the tracks of a bucket that meet all conditions, with their scores of the weighted terms."""
+    def examine(self, bucket: int) -> tuple[pa.Table, TermScores]:
+        """The tracks of a bucket that meet all conditions, with their scores of the weighted terms."""
         rows = self.snapshot.scan("tracks", self._columns(), bucket=bucket)
         self.tracks += rows.num_rows
         masks: list[Mask] = [condition.mask(rows) for condition in self.conditions]
@@ -142,14 +147,14 @@ class SearchPlan:
             left &= mask
             self._alone[number] += int(mask.sum())
             self._left[number] += int(left.sum())
-        ids = rows[TRACK_ID].filter(pa.array(left)).to_pylist()
-        return ids, TermScores(found.scores[left, :count], found.positive[left, :count])
+        kept = rows.select(self._wanted).filter(pa.array(left))
+        return kept, TermScores(found.scores[left, :count], found.positive[left, :count])
 
     def _columns(self) -> list[str] | None:
         if any(condition.columns is None for condition in self.conditions):
             return None
         needed = (name for condition in self.conditions for name in condition.columns or ())
-        return list(dict.fromkeys([TRACK_ID, *needed]))
+        return list(dict.fromkeys([*self._wanted, *needed]))
 
     def total(self, scores: TermScores) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The score of each track, float64 [tracks]: terms are added in their order, so that the sum is exact again."""
@@ -179,10 +184,11 @@ def search(snapshot: SnapshotReader, request: SearchRequest) -> SearchAnswer:
     plan = SearchPlan(snapshot, request)
     best: BestTracks[tuple[float, ...]] = BestTracks(request.limit)
     for bucket in range(snapshot.buckets):
-        ids, scores = plan.examine(bucket)
+        rows, scores = plan.examine(bucket)
         totals = plan.total(scores)
         chosen = best.candidates(totals)
-        best.add([Ranked(ids[i], float(totals[i]), tuple(scores.scores[i])) for i in chosen])
+        ids = rows[TRACK_ID].take(pa.array(chosen)).to_pylist()
+        best.add([Ranked(ids[n], float(totals[i]), tuple(scores.scores[i])) for n, i in enumerate(chosen)])
     hits = tuple(
         Hit(one.track_id, one.score, plan.contributions(np.array(one.facts, np.float64))) for one in best.ranked()
     )
