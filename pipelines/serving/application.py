@@ -18,19 +18,24 @@ from pipelines.serving.gate import ANALYSIS_PATH, Gate
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.problems import ProblemDocument, install_problems
 from pipelines.serving.requests import NotModified, Service, refuse_unknown_parameters
-from pipelines.serving.routes import analysis, discovery, groups, system, taxonomy, tracks
+from pipelines.serving.routes import (
+    analysis,
+    audio_features,
+    discovery,
+    groups,
+    playlists,
+    subsonic,
+    system,
+    taxonomy,
+    tracks,
+)
 from pipelines.serving.settings import ServiceSettings
 from pipelines.serving.snapshots import SnapshotPool
 from pipelines.terminal.errors import UsageError
 
 ROUTERS = (
-    tracks.routes,
-    discovery.routes,
-    analysis.routes,
-    groups.routes,
-    taxonomy.routes,
-    system.routes,
-    granting.routes,
+    *(tracks.routes, audio_features.routes, discovery.routes, playlists.routes, analysis.routes, groups.routes),
+    *(taxonomy.routes, subsonic.routes, system.routes, granting.routes),
 )
 
 _DESCRIPTION = (

@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from pipelines.serving.analysing import Analyser, Analysis
 from pipelines.serving.answers import OneAnswer, answer_json, one_of
+from pipelines.serving.finding.searching import find_nearest, space_of
 from pipelines.serving.problems import Problem
 from pipelines.serving.requests import Leased, Service, service_of
 from pipelines.serving.routes.discovery import titled
-from pipelines.serving.searching import find_similar, space_of
 from pipelines.serving.snapshots import OpenSnapshot, Row
 from transforms.features.extract import Features
 
@@ -97,8 +97,8 @@ def _neighbours(
     space = space_of(opened, bundle.embedding_id)
     place = bundle.taxonomy.index
     scores = [[analysis.scores[place[tag]] if tag in place else 0.0 for tag in space.tags]]
-    query = space.vectors(analysis.embedding[None, :], np.array(scores, np.float32))[0]
-    found = find_similar(opened, query, bundle.embedding_id, limit, seconds, {})
+    query = space.vectors(analysis.embedding[None, :], np.array(scores, np.float32))
+    found = find_nearest(opened, query, bundle.embedding_id, limit, seconds, {})[0]
     titles = titled(opened, list(found.track_ids))
     pairs = zip(found.track_ids, found.similarities, strict=True)
     return [{**titles[one], "similarity": float(str(similarity))} for one, similarity in pairs]

@@ -1,6 +1,7 @@
 """Finding music: weighted search, similar tracks."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -8,16 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, answer_json, list_of, selected
+from pipelines.serving.finding.searching import find_nearest, find_weighted, vector_of
 from pipelines.serving.paging import Limit
 from pipelines.serving.problems import Problem
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.routes.tracks import TrackId, track_row
 from pipelines.serving.rows import rows_by_id
-from pipelines.serving.searching import find_similar, find_weighted, vector_of
 from pipelines.serving.snapshots import OpenSnapshot, Row
 from pipelines.serving.vocabulary import taxonomy_of
+from transforms.discovery.search.engine import FilterCount
 from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.discovery.search.scores import FORMULA
+from transforms.discovery.search.words import WordMatch
 
 routes = APIRouter(prefix="/v1", tags=["discovery"], dependencies=[in_turn])
 
@@ -50,6 +53,24 @@ class WeightedSearch(BaseModel):
     key: str | None = Field(None, max_length=20, description="A key; only tracks in compatible keys.")
     limit: int = Field(20, ge=1, le=100, description="Most tracks.")
 
+    def request(self) -> SearchRequest:
+        """The request of `discovery`. It has no SQL predicate.
+
+        Raises:
+          DiscoveryError: a value cannot be read.
+        """
+        return SearchRequest(
+            weights=self.weights,
+            words=self.words,
+            must=tuple(self.must),
+            must_not=tuple(self.must_not),
+            ranges={name: ValueRange.of(text) for name, text in self.ranges.items()},
+            only={name: tuple(values) for name, values in self.only.items()},
+            text=self.text,
+            key=self.key,
+            limit=self.limit,
+        )
+
 
 @routes.post(
     "/search",
@@ -59,19 +80,8 @@ class WeightedSearch(BaseModel):
 )
 def search_weighted(request: Request, opened: Leased, asked: WeightedSearch) -> Response:
     """The tracks that fit weighted tags and words best, and why. `filters` says what each condition has left."""
-    wanted = SearchRequest(
-        weights=asked.weights,
-        words=asked.words,
-        must=tuple(asked.must),
-        must_not=tuple(asked.must_not),
-        ranges={name: ValueRange.of(text) for name, text in asked.ranges.items()},
-        only={name: tuple(values) for name, values in asked.only.items()},
-        text=asked.text,
-        key=asked.key,
-        limit=asked.limit,
-    )
     seconds = service_of(request).settings.query_s
-    found = find_weighted(opened, wanted, list(taxonomy_of(opened)), seconds)
+    found = find_weighted(opened, asked.request(), list(taxonomy_of(opened)), seconds)
     titles = titled(opened, [hit.track_id for hit in found.hits])
     rows = [
         {**titles[hit.track_id], "score": round(hit.score, 4), "why": [_why(one) for one in hit.contributions]}
@@ -82,11 +92,21 @@ def search_weighted(request: Request, opened: Leased, asked: WeightedSearch) -> 
         rows,
         scored_by=FORMULA,
         searched=found.tracks,
-        words=[{"words": m.words, "tags": list(m.term.tags), "weight": m.weight} for m in found.matches],
+        words=word_rows(found.matches),
         unmatched=list(found.unmatched),
-        filters=[{"filter": one.label, "alone": one.alone, "left": one.left} for one in found.filters],
+        filters=filter_rows(found.filters),
         emptied_by=found.emptied_by,
     )
+
+
+def word_rows(matches: Iterable[WordMatch]) -> list[Row]:
+    """What plain words stand for."""
+    return [{"words": m.words, "tags": list(m.term.tags), "weight": m.weight, "rule": m.rule} for m in matches]
+
+
+def filter_rows(filters: Iterable[FilterCount]) -> list[Row]:
+    """What each condition has left."""
+    return [{"filter": one.label, "alone": one.alone, "left": one.left} for one in filters]
 
 
 def _why(one: Any) -> Row:
@@ -123,12 +143,12 @@ def get_similar(
 def similar_rows(opened: OpenSnapshot, row: Row, limit: int, seconds: float, *, other_artists: bool) -> list[Row]:
     """The most similar tracks of a row of `tracks`, without itself."""
     track_id = row["track_id"]
-    without = {"track_id": track_id}
+    without = {"track_id": [track_id]}
     if other_artists and row["artist_id"] is not None:
-        without["artist_id"] = row["artist_id"]
+        without["artist_id"] = [row["artist_id"]]
     for embedding_id in opened.reader.manifest.run.embedding_ids:
         if (vector := vector_of(opened, embedding_id, track_id)) is not None:
-            found = find_similar(opened, vector, embedding_id, limit, seconds, without)
+            found = find_nearest(opened, vector[None, :], embedding_id, limit, seconds, without)[0]
             titles = titled(opened, list(found.track_ids))
             pairs = zip(found.track_ids, found.similarities, strict=True)
             return [{**titles[one], "similarity": float(str(near))} for one, near in pairs]

@@ -3,10 +3,12 @@
 import pytest
 
 from pipelines.serving.cache import ByteCache
+from pipelines.serving.finding.searching import Deadline
 from pipelines.serving.problems import Problem
-from pipelines.serving.searching import Deadline
+from pipelines.serving.routes.playlists import PlaylistWish, playlist_request
 from tests.support.service import service
 from transforms.discovery.exact import nearest
+from transforms.discovery.playlists.making import make_playlist
 from transforms.discovery.search.engine import search
 from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.discovery.vectors import fit_space, track_vectors
@@ -96,3 +98,26 @@ def test_the_cache_keeps_what_was_used_last():
     get("a", 4)
     assert made == ["a", "b", "c", "a"] and cache.size == 8
     assert get("large", 11) == "large" and cache.size == 8
+
+
+WISHES = [
+    {"seeds": ["track-0003"], "limit": 6},
+    {"weights": {"mood/calm": 1}, "minutes": 0.5, "per_artist": 1, "exclude": ["track-0001"], "diversity": 0.1},
+    {"seeds": ["track-0003", "track-0007"], "start": ["track-0011"], "ranges": {"year": "1995.."}, "limit": 5},
+]
+
+
+@pytest.mark.parametrize("wish", WISHES, ids=str)
+def test_a_playlist_is_that_of_the_function(client, served, wish):
+    asked = PlaylistWish(**wish)
+    expected = make_playlist(open_snapshot(served), playlist_request(asked))
+    document = client.post("/v1/playlists", json=wish).json()
+    assert [row["track_id"] for row in document["data"]] == [one.track_id for one in expected.tracks] != []
+    assert document["left_out"] == dict(expected.left_out)
+    assert document["minutes"] == round(expected.minutes, 2)
+    assert not {row["track_id"] for row in document["data"]} & set(wish.get("exclude", wish.get("seeds", [])))
+
+
+@pytest.mark.parametrize("wish", [{}, {"seeds": ["nobody"]}, {"seeds": [], "flows": {"tempo": "wild"}}], ids=str)
+def test_a_playlist_that_cannot_be_made_is_refused(client, wish):
+    assert client.post("/v1/playlists", json=wish).status_code == 400

@@ -1,8 +1,8 @@
 """Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
 
+import itertools
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,10 @@ from transforms.discovery.search.engine import Hit, SearchAnswer, SearchPlan
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermScores
 from transforms.discovery.search.vocabulary import DiscoveryError, Term
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
+from transforms.discovery.similarity import Float32s, SimilaritySpec, Space, similarities
 from transforms.discovery.vectors import bucket_vectors, fit_space
 from transforms.formats.hashing import bucket_of
+from transforms.table.reader import TRACK_ID
 
 _STEPS = 10_000
 """Published scores are multiples of 1 / 10,000."""
@@ -106,9 +107,11 @@ def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str],
     best: BestTracks[tuple[float, ...]] = BestTracks(request.limit)
     for bucket in range(opened.reader.buckets):
         deadline.check()
-        ids, scores = plan.examine(bucket)
+        rows, scores = plan.examine(bucket)
         totals = plan.total(scores)
-        best.add([Ranked(ids[i], float(totals[i]), tuple(scores.scores[i])) for i in best.candidates(totals)])
+        chosen = best.candidates(totals)
+        ids = rows[TRACK_ID].take(pa.array(chosen)).to_pylist()
+        best.add([Ranked(ids[n], float(totals[i]), tuple(scores.scores[i])) for n, i in enumerate(chosen)])
     hits = (Hit(one.track_id, one.score, plan.contributions(np.array(one.facts))) for one in best.ranked())
     return SearchAnswer(tuple(hits), plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched))
 
@@ -122,23 +125,28 @@ def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
 def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:
     """The vector of a track: float32 [d]; None if it has no such embedding."""
     bucket = bucket_of(track_id, opened.reader.buckets)
-    ids, vectors = _bucket_vectors(opened, space_of(opened, embedding_id), bucket)
+    ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
     place = pc.index(ids, track_id).as_py()
     return None if place < 0 else vectors[place]
 
 
-def find_similar(
-    opened: OpenSnapshot, query: Float32s, embedding_id: str, limit: int, seconds: float, without: dict[str, Any]
-) -> Nearest:
-    """The tracks of a snapshot that are most similar to a vector, exactly.
+def find_nearest(
+    opened: OpenSnapshot,
+    queries: Float32s,
+    embedding_id: str,
+    limit: int,
+    seconds: float,
+    without: Mapping[str, Sequence[str]],
+) -> list[Nearest]:
+    """The tracks of a snapshot that are most similar to vectors, exactly.
 
     Args:
       opened: the snapshot.
-      query: vector of the space of the embedding: float32 [d].
+      queries: vectors of the space of the embedding: float32 [q, d].
       embedding_id: only tracks with it are compared.
-      limit: most tracks.
+      limit: most tracks of a query.
       seconds: most time.
-      without: columns of `tracks` and a value: tracks that have one of them are left out.
+      without: columns of `tracks` and values: tracks that have one of them are left out.
 
     Raises:
       Problem: the time is over, or the vectors of the table are too many for the cache.
@@ -153,19 +161,58 @@ def find_similar(
     def parts() -> Iterator[tuple[pa.Array, Float32s]]:
         for bucket in range(snapshot.buckets):
             deadline.check()
-            ids, vectors = _bucket_vectors(opened, space, bucket)
+            ids, vectors = bucket_vectors_of(opened, space, bucket)
             rows, _ = snapshot.bucket_rows("tracks", bucket)
-            out = pa.chunked_array([], pa.string())
-            for column, value in without.items():
-                same = rows.filter(pc.equal(rows[column], value))["track_id"]
-                out = pa.chunked_array([*out.chunks, *same.chunks], pa.string())
-            keep = pc.invert(pc.is_in(ids, value_set=out.combine_chunks()))
-            yield ids.filter(keep), vectors[np.asarray(keep)]
+            keep = np.ones(len(ids), np.bool_)
+            for column, values in without.items():
+                same = rows.filter(pc.is_in(rows[column], value_set=pa.array(values, pa.string())))
+                keep &= ~np.asarray(pc.is_in(ids, value_set=same["track_id"].combine_chunks()), np.bool_)
+            yield (ids, vectors) if keep.all() else (ids.filter(pa.array(keep)), vectors[keep])
 
-    return nearest_of(parts(), query[None, :], limit)[0]
+    return nearest_of(parts(), queries, limit)
 
 
-def _bucket_vectors(opened: OpenSnapshot, space: Space, bucket: int) -> tuple[pa.Array, Float32s]:
+def find_path(opened: OpenSnapshot, first: str, last: str, count: int, seconds: float) -> list[tuple[str, float]]:
+    """A walk between two tracks: at even steps of the arc between their vectors, the most similar track not yet used.
+
+    Returns:
+      Track ids, `first` and `last` included, each with its similarity to the one before; 1 for the first.
+
+    Raises:
+      Problem: a track has no embedding, the two have different ones, or the time is over.
+    """
+    for embedding_id in opened.reader.manifest.run.embedding_ids:
+        start, end = vector_of(opened, embedding_id, first), vector_of(opened, embedding_id, last)
+        if start is not None and end is not None:
+            break
+    else:
+        raise Problem("not-found", f"tracks {first!r} and {last!r} have no embeddings that can be compared")
+    steps = _arc(start, end, count)[1:-1]
+    found = find_nearest(opened, steps, embedding_id, count, seconds, {"track_id": [first, last]})
+    path = [first]
+    for step in found:
+        path += [one for one in step.track_ids if one not in path][:1]
+    path.append(last)
+    places = [vector for one in path if (vector := vector_of(opened, embedding_id, one)) is not None]
+    near = [float(str(similarities(a, b))) for a, b in itertools.pairwise(places)]
+    return list(zip(path, [1.0, *near], strict=True))
+
+
+def _arc(start: Float32s, end: Float32s, count: int) -> Float32s:
+    """Points at even steps of the arc between two vectors of unit length: float32 [count, d].
+
+    Slerp (Shoemake, 1985). Between opposite vectors, whose arc is not defined, the line is taken.
+    """
+    angle = float(np.arccos(np.clip(np.dot(start, end), -1, 1)))
+    shares = np.linspace(0, 1, count)[:, None]
+    if np.sin(angle) < 1e-6:
+        return ((1 - shares) * start + shares * end).astype(np.float32)
+    found: Float32s = (np.sin((1 - shares) * angle) * start + np.sin(shares * angle) * end) / np.sin(angle)
+    return found.astype(np.float32)
+
+
+def bucket_vectors_of(opened: OpenSnapshot, space: Space, bucket: int) -> tuple[pa.Array, Float32s]:
+    """Track ids of a bucket and their vectors, see `bucket_vectors`."""
     key = ("vectors", opened.content_hash, space.spec, bucket)
     return opened.reader.kept.get(
         key,
