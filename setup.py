@@ -53,7 +53,7 @@ setup(
     packages=find_packages(include=["pipelines*", "transforms*", "models*"]),
     package_data={
         **{name: ["py.typed"] for name in ("pipelines", "transforms", "models")},
-        "transforms.discovery.search": ["*.yaml"],
+        **{name: ["*.yaml"] for name in ("transforms.discovery", "transforms.discovery.search")},
     },
     install_requires=[
         "apache-beam>=2.77,<3",

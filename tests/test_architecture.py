@@ -45,8 +45,10 @@ MAY_IMPORT = {
     "transforms.aggregates": f"tagging table taxonomy {GROUND}",
     "transforms.iceberg": f"table {GROUND}",
     "transforms.publishing": f"fusion iceberg table tagging audio {GROUND}",
-    "transforms.verification": f"publishing iceberg table audio {GROUND}",
-    "transforms.maintenance": f"verification publishing iceberg aggregates table tagging extraction audio {GROUND}",
+    "transforms.verification": f"discovery publishing iceberg table audio {GROUND}",
+    "transforms.maintenance": (
+        f"discovery verification publishing iceberg aggregates table tagging extraction audio {GROUND}"
+    ),
     "transforms.discovery": f"taxonomy table {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",

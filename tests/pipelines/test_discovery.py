@@ -101,3 +101,45 @@ def test_a_playlist_of_minutes_with_a_flow(table, capsys):
     assert 20 < made["minutes"] <= 30 and tempi[0] < tempi[-1]
     assert "write COLUMN=VALUE" in refused(capsys, "playlist", table, "calm", "--flow", "tempo")
     assert "tempo=rising" in refused(capsys, "playlist", table, "calm", "--flow", "tempo=up")
+
+
+def test_a_mix_has_the_shares(table, capsys):
+    words = ["mix", table, "--style", "folk=60%", "--style", "genre/funk=40", "--limit", "5", "--add", "track-0002"]
+    document = ask(capsys, *words)
+    assert [track["style"] for track in document["tracks"]].count("genre/folk") == 3
+    assert document["shares"] == {"genre/folk": 0.6, "genre/funk": 0.4}
+    assert all(track["to_added"] is not None and track["to_subtracted"] is None for track in document["tracks"])
+    assert main(words) == 0
+    assert "genre/funk: 40 % asked, 2 of 5 tracks" in capsys.readouterr().out
+    assert "from 0 to 100" in refused(capsys, "mix", table, "--style", "folk=much")
+    assert "missing --style" in refused(capsys, "mix", table)
+
+
+def test_a_path_leads_from_one_track_to_the_other(table, capsys):
+    document = ask(capsys, "path", table, "track-0001", "track-0040", "--between", "3")
+    ids = [step["track_id"] for step in document["steps"]]
+    assert ids[0] == "track-0001" and ids[-1] == "track-0040" and 3 <= len(ids) <= 5
+    assert "track nobody" in refused(capsys, "path", table, "track-0001", "nobody")
+    assert "two tracks" in refused(capsys, "path", table, "track-0001", "track-0001")
+
+
+def test_recommendations_of_each_kind(table, capsys):
+    for of, key in (("artists", "artist-001"), ("albums", "album-001-0"), ("tracks", "track-0003")):
+        document = ask(capsys, "recommend", table, "--artist", "artist-001", "--of", of, "--limit", "3")
+        assert len(document[of]) == 3 and key not in {one["id"] for one in document[of]}
+    assert "exactly one" in refused(capsys, "recommend", table)
+    assert "exactly one" in refused(capsys, "recommend", table, "--artist", "a", "--track", "b")
+    assert "album nobody" in refused(capsys, "recommend", table, "--album", "nobody")
+
+
+def test_a_profile_tells_sentences(table, tmp_path, capsys):
+    history = tmp_path / "history.csv"
+    history.write_text(
+        "track_id,plays\n" + "".join(f"track-{n:04d},{1 + n % 3}\n" for n in range(0, 60, 4)) + "gone,1\n"
+    )
+    document = ask(capsys, "profile", table, str(history), "--limit", "3")
+    assert document["unknown"] == ["gone"] and document["tracks"] == 15 and len(document["moods"]) == 3
+    assert document["sentences"][-1].startswith("This describes recordings")
+    assert main(["profile", table, str(history)]) == 0
+    assert document["sentences"][0] in capsys.readouterr().out
+    assert "none.csv" in refused(capsys, "profile", table, str(tmp_path / "none.csv"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 Float32s = npt.NDArray[np.float32]
 
@@ -23,16 +24,20 @@ class SimilaritySpec:
     Attributes:
       embedding_id: the embedding; of a snapshot with several, only tracks with this one have vectors.
       tag_weight: weight of the tags in the similarity, 0 to 1; the embedding has the rest.
+      components: most principal components of the embedding that count.
       version: of the method, see `SIMILARITY_VERSION`.
     """
 
     embedding_id: str
     tag_weight: float = 0.25
+    components: int = 128
     version: int = SIMILARITY_VERSION
 
     def __post_init__(self) -> None:
         if not 0 <= self.tag_weight <= 1:
             raise ValueError(f"tag_weight={self.tag_weight}: it is a share, from 0 to 1")
+        if self.components < 1:
+            raise ValueError(f"components={self.components}: at least 1")
         if self.version != SIMILARITY_VERSION:
             raise ValueError(f"similarity version {self.version}: this program has version {SIMILARITY_VERSION}")
 
@@ -41,13 +46,15 @@ class SimilaritySpec:
 class Space:
     """A vector space fitted to a snapshot: the dot product of two tracks' vectors is their similarity, -1 to 1.
 
-    The embedding is standardised by the mean and deviation of a sample and scaled to unit length. The scores of the
-    tags are centred, divided by the root of their category's total variance, so that each category has the same weight,
-    and scaled to unit length. The vector has both parts, scaled by the roots of their weights.
+    The embedding is standardised by the mean and deviation of a sample, projected on the principal components of the
+    sample, and scaled to unit length. The scores of the tags are centred, divided by the root of their category's total
+    variance, so that each category has the same weight, and scaled to unit length. The vector has both parts, scaled by
+    the roots of their weights, and its values are rounded to float16 precision, in which the search index stores them.
 
     Attributes:
       tags: the tags of the taxonomy, in the order of the columns of scores.
       mean, scale: of the embedding: float64 [d]; a constant value has scale 0.
+      basis: principal components of the standardised embedding: float64 [d, at most `spec.components`].
       tag_mean, tag_scale: of the scores: float64 [tags].
     """
 
@@ -55,6 +62,7 @@ class Space:
     tags: tuple[str, ...]
     mean: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
+    basis: npt.NDArray[np.float64]
     tag_mean: npt.NDArray[np.float64]
     tag_scale: npt.NDArray[np.float64]
 
@@ -71,11 +79,13 @@ class Space:
         variances = scores.var(0, dtype=np.float64)
         names = np.array(categories)
         totals = np.array([variances[names == name].sum() for name in categories])
+        mean, scale = embeddings.mean(0, dtype=np.float64), _inverse(embeddings.std(0, dtype=np.float64))
         return cls(
             spec=spec,
             tags=tuple(tags),
-            mean=embeddings.mean(0, dtype=np.float64),
-            scale=_inverse(embeddings.std(0, dtype=np.float64)),
+            mean=mean,
+            scale=scale,
+            basis=_principal((embeddings - mean) * scale, spec.components),
             tag_mean=scores.mean(0, dtype=np.float64),
             tag_scale=_inverse(np.sqrt(totals)),
         )
@@ -83,7 +93,7 @@ class Space:
     @property
     def dimensions(self) -> int:
         """Values of a vector."""
-        return len(self.mean) + (len(self.tags) if self._has_tags else 0)
+        return int(self.basis.shape[1]) + (len(self.tags) if self._has_tags else 0)
 
     @property
     def _has_tags(self) -> bool:
@@ -99,16 +109,18 @@ class Space:
         found = np.zeros((len(embeddings), self.dimensions), np.float32)
         for start in range(0, len(found), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            found[rows] = self._block(embeddings[rows], scores[rows])
+            size = len(found[rows])
+            padding = ((0, _BLOCK - size), (0, 0))
+            found[rows] = self._block(np.pad(embeddings[rows], padding), np.pad(scores[rows], padding))[:size]
         return found
 
     def _block(self, embeddings: Float32s, scores: Float32s) -> Float32s:
-        parts = [_unit((embeddings - self.mean) * self.scale)]
+        parts = [_unit((embeddings - self.mean) * self.scale @ self.basis)]
         if self._has_tags:
             weight = self.spec.tag_weight
             parts = [math.sqrt(1 - weight) * parts[0]]
             parts.append(math.sqrt(weight) * _unit((scores - self.tag_mean) * self.tag_scale))
-        return _unit(np.hstack(parts)).astype(np.float32)
+        return _unit(np.hstack(parts)).astype(np.float16).astype(np.float32)
 
 
 def similarities(vectors: Float32s, others: Float32s) -> Float32s:
@@ -121,6 +133,14 @@ def similarities(vectors: Float32s, others: Float32s) -> Float32s:
     products = np.multiply(vectors, others, dtype=np.float64)
     rounded: Float32s = np.round(products.sum(-1), 6).astype(np.float32)
     return rounded
+
+
+def _principal(standardised: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.float64]:
+    """The first principal components: float64 [d, at most `most`]; none of them has a variance of 0."""
+    with threadpool_limits(1, "blas"):
+        values, components = np.linalg.eigh(standardised.T @ standardised / len(standardised))
+    kept = [i for i in reversed(range(len(values))) if values[i] > 1e-9 * values[-1]][:most]
+    return np.ascontiguousarray(components[:, kept])
 
 
 def _inverse(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

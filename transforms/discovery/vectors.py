@@ -1,7 +1,7 @@
 """Vectors of the tracks of a snapshot, bucket by bucket, and the space that is fitted to a sample of them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -44,15 +44,7 @@ def fit_space(snapshot: SnapshotReader, spec: SimilaritySpec | None = None) -> S
     """
     spec = spec or SimilaritySpec(embedding_id=snapshot.manifest.run.ids.embedding_id)
     tags, categories = _taxonomy(snapshot)
-    order = np.argsort(track_hashes("similarity", map(str, range(snapshot.buckets))), kind="stable")
-    parts: list[TrackValues] = []
-    left = FITTED_TRACKS
-    for bucket in order.tolist():
-        part = _smallest(bucket_values(snapshot, bucket, spec.embedding_id, tags), left)
-        parts.append(part)
-        left -= len(part.track_ids)
-        if left <= 0:
-            break
+    parts = list(sampled_values(snapshot, spec.embedding_id, tags, FITTED_TRACKS))
     embeddings = [part.embeddings for part in parts if len(part.track_ids)]
     if not embeddings:
         raise TableError(
@@ -60,6 +52,19 @@ def fit_space(snapshot: SnapshotReader, spec: SimilaritySpec | None = None) -> S
         )
     scores = [part.scores for part in parts if len(part.track_ids)]
     return Space.fit(spec, np.concatenate(embeddings), np.concatenate(scores), tags, categories)
+
+
+def sampled_values(
+    snapshot: SnapshotReader, embedding_id: str, tags: Sequence[str], tracks: int
+) -> Iterator[TrackValues]:
+    """A sample of at most so many tracks, bucket by bucket; it does not depend on the order of the catalog."""
+    order = np.argsort(track_hashes("similarity", map(str, range(snapshot.buckets))), kind="stable")
+    for bucket in order.tolist():
+        part = _smallest(bucket_values(snapshot, bucket, embedding_id, tags), tracks)
+        yield part
+        tracks -= len(part.track_ids)
+        if tracks <= 0:
+            return
 
 
 def bucket_vectors(snapshot: SnapshotReader, space: Space, bucket: int) -> tuple[pa.Array, Float32s]:

@@ -108,7 +108,7 @@ def _row(args: Arguments, track: PlaylistTrack) -> Row:
     facts = track.facts
     names = ("track_id", "title", "artist", "duration_s", *_PROPERTIES)
     return {
-        **{name: facts[name] for name in names},
+        **{name: round(facts[name], 4) if isinstance(facts[name], float) else facts[name] for name in names},
         "album": facts["album"] or facts["album_id"],
         "location": _location(args.catalog_root, facts["uri"]),
         "is_new": track.is_new,
@@ -140,7 +140,9 @@ def _lines(args: Arguments, found: Playlist, rows: list[Row], shown: list[str]) 
     lines = word_lines(found.matches, found.unmatched)
     lines += [f"{one.label}: {one.left} of {found.searched} tracks left" for one in found.filters]
     if not any(track.is_new for track in found.tracks):
-        lines.append(f"no track is added: {_emptied(found) or _rules(found)}")
+        full = args.tracks is not None and len(rows) >= args.tracks
+        reason = f"the playlist has {len(rows)} tracks already" if full else _emptied(found) or _rules(found)
+        lines.append(f"no track is added: {reason}")
     elif args.minutes is None and len(rows) < (args.tracks or _DEFAULT_TRACKS):
         lines.append(f"{len(rows)} of {args.tracks or _DEFAULT_TRACKS} tracks: {_rules(found)}")
     if rows:

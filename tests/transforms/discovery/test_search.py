@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from tests.support.published import fake_bundle, publish_table
 from transforms.discovery.search.engine import search
 from transforms.discovery.search.keys import camelot_code, compatible_codes, wheel_steps
 from transforms.discovery.search.request import SearchRequest, ValueRange, weight_of
+from transforms.discovery.search.scores import DOUBT, FORMULA, logit
 from transforms.discovery.search.vocabulary import DiscoveryError, Vocabulary, vocabulary_of
 from transforms.discovery.search.words import read_words
 from transforms.features.parameters.keys import KEY_NAMES, camelot
@@ -28,8 +30,8 @@ def expected(snapshot, weights, limit):
         total = 0.0
         for tag, weight in weights.items():
             p = max(scores[one] for one in (tag, *vocabulary.narrower[tag]))
-            p = min(max(p, 0.0001), 0.9999)
-            total += weight * math.log(p / (1 - p))
+            q = DOUBT + (1 - 2 * DOUBT) * p
+            total += weight * math.log(q / (1 - q))
         totals[track] = total
     return sorted(totals.items(), key=lambda one: (-round(one[1], 9), one[0]))[:limit]
 
@@ -43,6 +45,12 @@ def test_the_score_is_the_sum_over_the_tags(snapshot, weights):
     assert [hit.track_id for hit in answer.hits] == [track for track, _ in wanted]
     for hit, (_, score) in zip(answer.hits, wanted, strict=True):
         assert hit.score == pytest.approx(score) == pytest.approx(sum(one.value for one in hit.contributions))
+
+
+def test_the_ends_of_the_scores_are_finite_and_a_higher_score_always_counts_more():
+    values = logit(np.linspace(0, 1, 10_001))
+    assert values[-1] == pytest.approx(-values[0]) == pytest.approx(math.log((1 - DOUBT) / DOUBT)) and values[5000] == 0
+    assert (np.diff(values) > 0).all() and f"q = {DOUBT:g} + {1 - 2 * DOUBT:g} p" in FORMULA
 
 
 def test_fewer_tracks_are_a_beginning_of_more(snapshot):

@@ -26,7 +26,8 @@ def test_a_vector_has_unit_length_and_does_not_depend_on_its_company() -> None:
     space, embeddings, scores = space_of()
     vectors = space.vectors(embeddings, scores)
     assert vectors.dtype == np.float32 and vectors.shape == (200, space.dimensions) == (200, 12)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    np.testing.assert_array_equal(vectors, vectors.astype(np.float16))
     for start in (0, 3, 199):
         np.testing.assert_array_equal(space.vectors(embeddings[start:], scores[start:]), vectors[start:])
 
@@ -41,16 +42,15 @@ def test_similarity_blends_two_cosines_by_the_declared_weight(weight: float) -> 
     t = centred / np.sqrt(totals)
     cosines = [v @ v[0] / np.linalg.norm(v, axis=1) / np.linalg.norm(v[0]) for v in (z, t)]
     expected = (1 - weight) * cosines[0] + weight * cosines[1]
-    np.testing.assert_allclose(similarities(vectors[0], vectors), expected, atol=2e-6)
+    np.testing.assert_allclose(similarities(vectors[0], vectors), expected, atol=1e-3)
 
 
 def test_constant_values_and_scores_do_not_count() -> None:
     embeddings = np.array([[1, 5, 2], [2, 5, 1]], np.float32)
     scores = np.full((2, 1), 0.5, np.float32)
     space = Space.fit(SimilaritySpec(embedding_id="em"), embeddings, scores, ["a/b"], ["a"])
-    assert space.dimensions == 3
     vectors = space.vectors(embeddings, scores)
-    assert vectors[:, 1].tolist() == [0, 0]
+    assert vectors.shape == (2, 1)
     assert similarities(vectors[0], vectors).tolist() == [1, -1]
 
 
@@ -95,7 +95,7 @@ def test_search_over_a_snapshot_equals_one_matrix_of_all_tracks(snapshot) -> Non
     values = similarities(query[0], vectors)
     order = sorted(range(24), key=lambda i: (-values[i], ids[i]))[:5]
     assert found.track_ids == tuple(ids[i] for i in order) and found.track_ids[0] == "track-0003"
-    assert found.similarities[0] == 1
+    assert found.similarities[0] == pytest.approx(1, abs=1e-3)
 
 
 def test_only_allowed_tracks_are_found(snapshot) -> None:

@@ -1,12 +1,12 @@
-"""Which tracks are one recording, or one title of one artist in another version."""
+"""Which tracks are one recording, or one title of one artist in another version.
+
+Tracks that sound the same are found by `transforms.discovery.index.duplicates`.
+"""
 
 import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
-
-NEAR_DUPLICATE = 0.995
-"""Similarity from which on two tracks count as one recording."""
 
 _VERSIONS = (
     r"live|remaster(?:ed)?|mono|stereo|demo|edit|mix|version|acoustic|instrumental|radio|extended|single|album|bonus|"

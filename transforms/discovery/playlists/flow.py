@@ -1,7 +1,8 @@
 """How well tracks follow a shape: cost of a track at a place of the playlist, and of a step from track to track.
 
-Tempo (in octaves) and energy have a wanted value at each place: the median of the candidates for `constant`; between
-their 10 % and 90 % quantile for `rising` (from the first to the last place) and for `arc` (up to the middle and down).
+Tempo (in octaves) and energy have a wanted value at each place. For `constant` it is the middle of the shortest
+interval with a third of the most relevant candidates. Else it is between their 10 % and 90 % quantile, from the first
+to the last place for `rising`, up to the middle and down for `arc`.
 The cost is the difference, divided by the distance of the quantiles. A key has a wanted step on the Camelot wheel:
 none for `constant`, an hour up (a fifth) for `rising`, up in the first half and down in the second for `arc`. Its cost
 is the number of steps from there, divided by 7. A value that is not known costs 0.5.
@@ -31,21 +32,23 @@ class Flow:
       shapes: property -> shape.
       values: property -> value of each candidate, NaN if it is not known; tempo in octaves above 1 bpm.
       codes: Camelot code of each candidate, or None.
+      relevant: number of the most relevant candidates, which come first.
     """
 
     shapes: Mapping[str, Shape]
     values: Mapping[str, Floats]
     codes: Sequence[str | None]
+    relevant: int
 
     @classmethod
-    def of(cls, shapes: Mapping[str, Shape], facts: Sequence[Mapping[str, Any]]) -> "Flow":
+    def of(cls, shapes: Mapping[str, Shape], facts: Sequence[Mapping[str, Any]], relevant: int) -> "Flow":
         """The flow of tracks with the facts `tempo`, `key` and `energy`, which may be null."""
         values = {}
         for name in ("tempo", "energy"):
             own = np.array([_number(one.get(name)) for one in facts], np.float64)
             values[name] = np.log2(np.where(own > 0, own, np.nan)) if name == "tempo" else own
         keys = (one.get("key") for one in facts)
-        return cls(shapes, values, [None if key is None else camelot_code(str(key)) for key in keys])
+        return cls(shapes, values, [None if key is None else camelot_code(str(key)) for key in keys], relevant)
 
     def place_costs(self, share: float) -> Floats:
         """Cost of each candidate at a place: 0 is the beginning of the playlist, 1 its end. float64 [candidates]."""
@@ -57,13 +60,14 @@ class Flow:
 
     def _place_cost(self, name: str, share: float) -> Floats:
         values = self.values[name]
-        if np.isnan(values).all():
+        known = values[: self.relevant][~np.isnan(values[: self.relevant])]
+        if not len(known):
             return np.full(len(values), UNKNOWN_COST)
-        low, middle, high = np.nanquantile(values, [_LOW, 0.5, _HIGH])
+        low, high = np.quantile(known, [_LOW, _HIGH])
         spread = high - low if high > low else 1.0
         shape = self.shapes[name]
         way = share if shape == "rising" else 1 - abs(2 * share - 1)
-        wanted = middle if shape == "constant" else low + way * (high - low)
+        wanted = densest(known) if shape == "constant" else low + way * (high - low)
         costs = np.abs(values - wanted) / spread
         found: Floats = np.where(np.isnan(costs), UNKNOWN_COST, np.minimum(costs, 2.0))
         return found
@@ -78,6 +82,18 @@ class Flow:
         up = 0 if shape == "constant" else -1 if shape == "arc" and share > 0.5 else 1
         wanted = f"{(int(before[:-1]) - 1 + up) % 12 + 1}{before[-1]}"
         return wheel_steps(wanted, code) / 7
+
+
+def densest(values: Floats) -> float:
+    """The middle of the shortest interval with a third of the values, at least two (one if there is only one).
+
+    Source: Andrews et al. (1972), who take a half ("shorth").
+    """
+    own = np.sort(values)
+    count = min(max(len(own) // 3, 2), len(own))
+    widths = own[count - 1 :] - own[: len(own) - count + 1]
+    first = int(widths.argmin())
+    return float(own[first] + own[first + count - 1]) / 2
 
 
 def ordered(flow: Flow, tracks: Sequence[int], before: str | None) -> list[int]:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from transforms.discovery.playlists.duplicates import NEAR_DUPLICATE, recording_keys
+from transforms.discovery.index.duplicates import near_duplicates
+from transforms.discovery.playlists.duplicates import recording_keys
 from transforms.discovery.playlists.flow import Flow, ordered
 from transforms.discovery.playlists.pool import Candidate, artist_columns, artists_of, candidates_of
 from transforms.discovery.playlists.request import PlaylistRequest
@@ -25,12 +26,14 @@ from transforms.discovery.search.engine import Contribution, FilterCount, Search
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.search.words import WordMatch
 from transforms.discovery.seeds import middle, only_space, seed_vectors, space_of_seeds
-from transforms.discovery.similarity import Float32s, Space
+from transforms.discovery.similarity import Float32s, Space, similarities
 from transforms.discovery.vectors import track_vectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 _LEAST_CANDIDATES, _PER_TRACK = 300, 15
 _SPARE_PER_ARTIST = 4
+_RELEVANT, _LEAST_RELEVANT = 4, 40
+"""The range of a flow is that of the most relevant candidates: four for each place, and at least 40."""
 
 LENGTH, ARTIST, VERSION, NO_DURATION = "length", "artist", "version", "no duration"
 """Rules that leave candidates out."""
@@ -111,8 +114,7 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
     vectors = seed_vectors(snapshot, space, ids) if ids else np.zeros((0, space.dimensions), np.float32)
     choice = _Choice(request, pool, [facts[track] for track in ids], vectors)
     start = [facts[track] for track in request.start]
-    begun = _begun(snapshot, space, request.start)
-    chosen = choice.make(start, begun)
+    chosen = choice.make(start, _begun(snapshot, space, start))
     tracks = [PlaylistTrack(one[TRACK_ID], False, None, None, (), one) for one in start]
     for place in chosen:
         one = pool[place]
@@ -123,9 +125,18 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
     )
 
 
-def _begun(snapshot: SnapshotReader, space: Space, start: Sequence[str]) -> list[Float32s]:
-    """Vectors of the tracks of `start` that have one."""
-    return list(track_vectors(snapshot, space, sorted(set(start)))[1]) if start else []
+def _begun(snapshot: SnapshotReader, space: Space, start: Sequence[Mapping[str, Any]]) -> list[tuple[Float32s, float]]:
+    """Vector and duration of the tracks of `start` that have a vector."""
+    if not start:
+        return []
+    lengths = {one[TRACK_ID]: duration(one) for one in start}
+    ids, vectors = track_vectors(snapshot, space, sorted(lengths))
+    return [(vector, lengths[track]) for track, vector in zip(ids.to_pylist(), vectors, strict=True)]
+
+
+def duration(facts: Mapping[str, Any]) -> float:
+    """Duration of a track in seconds, NaN if it is not known."""
+    return float("nan") if facts["duration_s"] is None else float(facts["duration_s"])
 
 
 def track_facts(snapshot: SnapshotReader, track_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -168,57 +179,70 @@ class _Choice:
         relevance = np.array([one.relevance for one in pool])
         span = np.ptp(relevance) if len(pool) else 0.0
         self._relevance = (relevance - relevance.min()) / span if span > 0 else np.zeros(len(pool))
-        self._flow = Flow.of(request.flows, facts)
+        self._typical = float(np.median([one["duration_s"] or 0.0 for one in facts])) if facts else 0.0
+        self._flow = Flow.of(request.flows, facts, max(_RELEVANT * self._wanted(), _LEAST_RELEVANT))
         self._keys = [recording_keys(one) for one in facts]
+        self._durations = np.array([duration(one) for one in facts], np.float32)
+        self._nearest = np.full(len(pool), -1.0)
+        self._same = np.zeros(len(pool), np.bool_)
         self._artists: Counter[str] = Counter()
         self._versions: set[str] = set()
         self._seconds = 0.0
         self.left_out: Counter[str] = Counter()
 
-    def make(self, start: Sequence[Mapping[str, Any]], begun: Sequence[Float32s]) -> list[int]:
+    def make(self, start: Sequence[Mapping[str, Any]], begun: Sequence[tuple[Float32s, float]]) -> list[int]:
         """Positions of the chosen candidates, in their order after the tracks of `start`."""
         for one in start:
             self._artists[one["by"]] += 1
             self._versions |= recording_keys(one)
             self._seconds += one["duration_s"] or 0.0
-        begin = Flow.of(self._request.flows, start).codes if start else []
+        begin = Flow.of(self._request.flows, start, len(start)).codes
         before = begin[-1] if begin else None
         open_, chosen = list(range(len(self._pool))), list[int]()
-        nearest = np.full(len(self._pool), -1.0)
-        for vector in begun:
-            nearest = np.maximum(nearest, self._vectors @ vector)
-        last, lengths = before, [one["duration_s"] for one in self._facts if one["duration_s"]]
-        typical = float(np.median(lengths)) if lengths else 0.0
+        for vector, seconds in begun:
+            self._compare(vector, seconds)
+        last = before
         while open_ and (self._request.tracks is None or len(start) + len(chosen) < self._request.tracks):
-            open_ = [place for place in open_ if self._is_allowed(place, nearest)]
+            open_ = [place for place in open_ if self._is_allowed(place)]
             if not open_:
                 break
-            share = self._share(len(chosen), len(start), typical)
-            best = self._best(open_, nearest, share, last, bool(chosen or start))
+            share = self._share(len(chosen), len(start))
+            best = self._best(open_, share, last, bool(chosen or start))
             chosen.append(best)
             open_.remove(best)
             self._artists[self._pool[best].artist] += 1
             self._versions |= self._keys[best]
             self._seconds += self._facts[best]["duration_s"] or 0.0
-            nearest = np.maximum(nearest, self._vectors @ self._vectors[best])
+            self._compare(self._vectors[best], float(self._durations[best]))
             last = self._flow.codes[best]
         return ordered(self._flow, chosen, before) if self._request.flows and len(chosen) <= 200 else chosen
 
-    def _share(self, chosen: int, start: int, typical: float) -> float:
+    def _wanted(self) -> int:
+        """About how many tracks the playlist shall have."""
+        by_time = int((self._request.minutes or 0) * 60 / self._typical) if self._typical > 0 else 0
+        return self._request.tracks or by_time + 1
+
+    def _share(self, chosen: int, start: int) -> float:
         """How much of what is added has been chosen, 0 to 1."""
         places = [] if self._request.tracks is None else [self._request.tracks - start]
-        if self._request.minutes is not None and typical > 0:
+        if self._request.minutes is not None and self._typical > 0:
             left = self._request.minutes * 60 - self._seconds
-            places.append(chosen + max(round(left / typical), 1))
+            places.append(chosen + max(round(left / self._typical), 1))
         return min(chosen / max(min(places) - 1, 1), 1.0) if places else 0.0
 
-    def _is_allowed(self, place: int, nearest: Any) -> bool:
-        rule = self._broken_rule(place, nearest)
+    def _compare(self, vector: Float32s, seconds: float) -> None:
+        """Compares all candidates with a track of the playlist."""
+        likeness = similarities(vector, self._vectors)
+        self._nearest = np.maximum(self._nearest, likeness)
+        self._same |= near_duplicates(likeness, self._durations, np.array([seconds], np.float32))
+
+    def _is_allowed(self, place: int) -> bool:
+        rule = self._broken_rule(place)
         if rule is not None:
             self.left_out[rule] += 1
         return rule is None
 
-    def _broken_rule(self, place: int, nearest: Any) -> str | None:
+    def _broken_rule(self, place: int) -> str | None:
         request, duration = self._request, self._facts[place]["duration_s"]
         if request.minutes is not None and duration is None:
             return NO_DURATION
@@ -226,13 +250,13 @@ class _Choice:
             return LENGTH
         if self._artists[self._pool[place].artist] >= request.per_artist:
             return ARTIST
-        if self._keys[place] & self._versions or nearest[place] >= NEAR_DUPLICATE:
+        if self._keys[place] & self._versions or self._same[place]:
             return VERSION
         return None
 
-    def _best(self, open_: Sequence[int], nearest: Any, share: float, last: str | None, is_later: bool) -> int:
+    def _best(self, open_: Sequence[int], share: float, last: str | None, is_later: bool) -> int:
         weight = self._request.diversity
-        values = (1 - weight) * self._relevance - weight * nearest - self._flow.place_costs(share)
+        values = (1 - weight) * self._relevance - weight * self._nearest - self._flow.place_costs(share)
         own = values[list(open_)]
         if "key" in self._request.flows and is_later:
             codes = self._flow.codes

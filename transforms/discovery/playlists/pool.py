@@ -14,12 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.discovery.search.engine import SearchPlan
-from transforms.discovery.search.scores import SCORE_STEP, logit
+from transforms.discovery.search.scores import GREATEST
 from transforms.discovery.similarity import Float32s, Space, similarities
 from transforms.discovery.vectors import bucket_vectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
-
-_GREATEST = float(logit(np.array([1 - SCORE_STEP]))[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +101,7 @@ def _of_bucket(
         parts.append(near)
     if plan.terms:
         weight = sum(map(abs, plan.weights)) or 1.0
-        parts.append((plan.total(scores)[usable] / (weight * _GREATEST)).round(9))
+        parts.append((plan.total(scores)[usable] / (weight * GREATEST)).round(9))
     relevance = np.mean(parts, axis=0) if parts else np.zeros(len(usable))
     artists = np.array(artists_of(rows), object)[usable]
     names = np.array(rows[TRACK_ID].to_pylist(), object)[usable]

@@ -2,11 +2,12 @@
 
 The score of a track is the sum over the terms of
 
-    weight x ln(p / (1 - p)),  p = the term's calibrated score, limited to 0.0001 .. 0.9999
+    weight x ln(q / (1 - q)),  q = 0.1 + 0.8 p,  p = the term's calibrated score
 
 A term is a tag; p is the highest score among it and its narrower tags, so that a broad tag never counts less than what
-it contains. The limits are the step to which published scores are rounded: a score of 0 or 1 counts -9.21 or 9.21.
-A score that the table does not have counts as the greatest value that it can have: `min_score` of the snapshot, and
+it contains. 0.1 is the doubt that remains whatever the score: a score of 0 or 1 counts -2.20 or 2.20, so that no single
+tag outweighs all others, and a higher score always counts more. `docs/quality.md` has the figures that it was chosen
+by. A score that the table does not have counts as the greatest value that it can have: `min_score` of the snapshot, and
 with `top_k` the lowest published score of the track's category; in both cases 0 if nothing is left out.
 """
 
@@ -21,21 +22,25 @@ import pyarrow.compute as pc
 from transforms.discovery.search.vocabulary import Term
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
-SCORE_STEP = 0.0001
-"""Scores are rounded to this."""
+DOUBT = 0.1
+"""How far the probability of a tag stays from 0 and 1."""
 
-FORMULA = "sum of weight x ln(p / (1 - p)), p = calibrated score limited to 0.0001 .. 0.9999"
+FORMULA = "sum of weight x ln(q / (1 - q)), q = 0.1 + 0.8 p, p = calibrated score"
 
 
-def logit(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Log-odds of probabilities, which are limited to 0.0001 .. 0.9999: at most 9.21 to both sides.
+def logit(scores: npt.NDArray[np.float64], doubt: float = DOUBT) -> npt.NDArray[np.float64]:
+    """Log-odds of scores, with a doubt: 0 and 1 give the ends of a range.
 
     >>> logit(np.array([0.0, 0.5, 1.0])).round(2)
-    array([-9.21,  0.  ,  9.21])
+    array([-2.2,  0. ,  2.2])
     """
-    limited = np.clip(scores, SCORE_STEP, 1 - SCORE_STEP)
-    found: npt.NDArray[np.float64] = np.log(limited) - np.log1p(-limited)
+    q = doubt + (1 - 2 * doubt) * np.clip(scores, 0, 1)
+    found: npt.NDArray[np.float64] = np.log(q) - np.log1p(-q)
     return found
+
+
+GREATEST = float(logit(np.ones(1))[0])
+"""The log-odds of a score of 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +66,7 @@ class ScoreReader:
         self._least = float(options.get("min_score") or 0.0)
         self._has_top_k = options.get("top_k") is not None
 
-    def read(self, track_ids: pa.ChunkedArray | pa.Array, bucket: int | None) -> TermScores:
+    def read(self, track_ids: pa.ChunkedArray | pa.Array | Sequence[str], bucket: int | None) -> TermScores:
         """The scores of tracks, in their order.
 
         Args:
@@ -71,7 +76,8 @@ class ScoreReader:
         Raises:
           StorageError: a file is missing or damaged.
         """
-        ids = pa.array(track_ids.to_pylist(), pa.string())
+        listed = track_ids if isinstance(track_ids, Sequence) else track_ids.to_pylist()
+        ids = pa.array(listed, pa.string())
         shape = (len(ids), len(self._tags))
         scores, positive = np.full(shape, np.nan), np.zeros(shape, np.bool_)
         if self._tags:
