@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from pipelines.serving.access import granting
 from pipelines.serving.access.clients import SCOPES, ClientsFile
 from pipelines.serving.analysing import Analyser
-from pipelines.serving.gate import ANALYSIS_PATH, Gate
+from pipelines.serving.gate import ANALYSIS_PATH, RequestGate
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.problems import ProblemDocument, install_problems
 from pipelines.serving.requests import NotModified, Service, refuse_unknown_parameters
@@ -85,7 +85,7 @@ def make_application(service: Service) -> ASGIApp:
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
-    gated: ASGIApp = Gate(app, service)
+    gated: ASGIApp = RequestGate(app, service)
     if not service.settings.origins:
         return gated
     return CORSMiddleware(

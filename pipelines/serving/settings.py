@@ -2,7 +2,7 @@
 
 import dataclasses
 
-MIB = 2**20
+_MIB = 2**20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,13 @@ class ServiceSettings:
     query_s: float = 10.0
     waiting_s: float = 30.0
     queries: int = 4
-    memory_bytes: int = 1024 * MIB
-    cache_bytes: int = 512 * MIB
-    body_bytes: int = MIB
+    memory_bytes: int = 1024 * _MIB
+    cache_bytes: int = 512 * _MIB
+    body_bytes: int = _MIB
     body_s: float = 30.0
     url_bytes: int = 8192
     origins: tuple[str, ...] = ()
     rate: float = 100.0
     model: str | None = None
-    upload_bytes: int = 50 * MIB
+    upload_bytes: int = 50 * _MIB
     upload_s: float = 60.0

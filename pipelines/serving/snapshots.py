@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pipelines.querying.session import named_failures
 from pipelines.querying.time_limit import TimeLimit
 from pipelines.serving.cache import ByteCache
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Refusal
 from pipelines.serving.rows import KeptReader, bucket_reader
 from pipelines.serving.settings import ServiceSettings
 from pipelines.terminal.errors import CommandFailed
@@ -29,7 +29,7 @@ MOST_OPEN = 3
 
 _BATCH_ROWS = 1000
 
-Row = dict[str, Any]
+JsonRow = dict[str, Any]
 _Kept = TypeVar("_Kept")
 
 
@@ -61,7 +61,7 @@ class OpenSnapshot:
         """Content hash of the snapshot."""
         return self.reader.manifest.run.content_hash
 
-    def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[JsonRow]:
         """Rows of a query. Values reach it as parameters only.
 
         Raises:
@@ -103,14 +103,14 @@ class OpenSnapshot:
         self._opened.close()
 
 
-def _refused(message: str, settings: ServiceSettings) -> Problem:
+def _refused(message: str, settings: ServiceSettings) -> Refusal:
     if "interrupted" in message or "Interrupted" in message:
         detail = f"the query was cancelled after {settings.query_s:g} s: ask for less, for example with more filters"
-        return Problem("query-limit", detail)
+        return Refusal("query-limit", detail)
     if message.startswith("Out of Memory"):
-        return Problem("query-limit", "the query needs more memory than it may have: ask for less, or try again later")
+        return Refusal("query-limit", "the query needs more memory than it may have: ask for less, or try again later")
     _log.warning("query failed: %s", redact(message))
-    return Problem("table-unavailable", "the table cannot be read now: try again later")
+    return Refusal("table-unavailable", "the table cannot be read now: try again later")
 
 
 class SnapshotPool:
@@ -178,7 +178,7 @@ class SnapshotPool:
         try:
             self._add(open_snapshot(self._settings.table, number))
         except TableError as error:
-            raise Problem("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
+            raise Refusal("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
         return self._acquire(number)
 
     def _add(self, reader: SnapshotReader) -> int:

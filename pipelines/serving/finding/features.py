@@ -8,13 +8,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.serving.snapshots import OpenSnapshot, Row
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from transforms.discovery.search.keys import camelot_code
 
-Floats = npt.NDArray[np.float64]
+FeatureValues = npt.NDArray[np.float64]
 
 
-class Feature(NamedTuple):
+class AudioFeature(NamedTuple):
     """One audio feature.
 
     Attributes:
@@ -34,31 +34,31 @@ class Feature(NamedTuple):
 
 _KEY = ("key", "camelot", "initial_key")
 FEATURES = {
-    "duration_ms": Feature(("duration_s",), "length in milliseconds", factor=1000.0, span=120_000.0),
-    "tempo": Feature(("tempo_bpm", "bpm"), "beats per minute", span=40.0),
-    "key": Feature(_KEY, "pitch class of the tonic, 0 = C", part="pitch", span=12.0),
-    "mode": Feature(_KEY, "1 = major, 0 = minor", part="mode"),
-    "time_signature": Feature(("beats_per_bar", "time_signature"), "beats of a bar", span=3.0),
-    "loudness": Feature(("loudness_lufs", "loudness"), "integrated loudness in LUFS", span=20.0),
-    "danceability": Feature(("danceability",), "0 to 1"),
-    "energy": Feature(("energy",), "0 to 1"),
-    "valence": Feature(("valence",), "0 to 1"),
-    "acousticness": Feature(("acousticness",), "0 to 1"),
-    "instrumentalness": Feature(("instrumentalness",), "0 to 1"),
-    "liveness": Feature(("liveness",), "0 to 1"),
-    "speechiness": Feature(("speechiness",), "0 to 1"),
+    "duration_ms": AudioFeature(("duration_s",), "length in milliseconds", factor=1000.0, span=120_000.0),
+    "tempo": AudioFeature(("tempo_bpm", "bpm"), "beats per minute", span=40.0),
+    "key": AudioFeature(_KEY, "pitch class of the tonic, 0 = C", part="pitch", span=12.0),
+    "mode": AudioFeature(_KEY, "1 = major, 0 = minor", part="mode"),
+    "time_signature": AudioFeature(("beats_per_bar", "time_signature"), "beats of a bar", span=3.0),
+    "loudness": AudioFeature(("loudness_lufs", "loudness"), "integrated loudness in LUFS", span=20.0),
+    "danceability": AudioFeature(("danceability",), "0 to 1"),
+    "energy": AudioFeature(("energy",), "0 to 1"),
+    "valence": AudioFeature(("valence",), "0 to 1"),
+    "acousticness": AudioFeature(("acousticness",), "0 to 1"),
+    "instrumentalness": AudioFeature(("instrumentalness",), "0 to 1"),
+    "liveness": AudioFeature(("liveness",), "0 to 1"),
+    "speechiness": AudioFeature(("speechiness",), "0 to 1"),
 }
 """Name -> the feature. A feature whose columns the table lacks is null."""
 
 
-def column_name(feature: Feature, columns: Mapping[str, pa.DataType]) -> str | None:
+def column_name(feature: AudioFeature, columns: Mapping[str, pa.DataType]) -> str | None:
     """The column that a feature is taken from; None if the table has none."""
     return next((name for name in feature.columns if name in columns), None)
 
 
-def features_of(opened: OpenSnapshot, row: Row) -> Row:
+def features_of(opened: OpenSnapshot, row: JsonRow) -> JsonRow:
     """The audio features of a row of `tracks`."""
-    found: Row = {}
+    found: JsonRow = {}
     for name, feature in FEATURES.items():
         column = column_name(feature, opened.columns)
         value = None if column is None or row[column] is None else _value(feature, row[column])
@@ -66,7 +66,7 @@ def features_of(opened: OpenSnapshot, row: Row) -> Row:
     return {**found, "id": row["track_id"], "type": "audio_features"}
 
 
-def _value(feature: Feature, value: Any) -> float | None:
+def _value(feature: AudioFeature, value: Any) -> float | None:
     if feature.part:
         return _key_value(feature.part, str(value))
     return round(float(value) * feature.factor, 6) if isinstance(value, int | float) else None
@@ -86,7 +86,7 @@ def _key_value(part: str, text: str) -> float | None:
     return ((int(code[:-1]) - 8) * 7 + (0 if code[-1] == "B" else 9)) % 12
 
 
-def feature_values(name: str, rows: pa.Table) -> Floats:
+def feature_values(name: str, rows: pa.Table) -> FeatureValues:
     """A feature of many tracks, NaN where it is unknown: float64 [n]."""
     feature = FEATURES[name]
     column = column_name(feature, dict(zip(rows.column_names, rows.schema.types, strict=True)))
@@ -98,5 +98,5 @@ def feature_values(name: str, rows: pa.Table) -> Floats:
         values = [known[text] for text in rows[column].cast(pa.string()).to_pylist()]
         return np.array([np.nan if value is None else value for value in values], np.float64)
     numbers = pc.multiply(rows[column].cast(pa.float64()), feature.factor)
-    found: Floats = np.asarray(pc.fill_null(numbers, float("nan")), np.float64)
+    found: FeatureValues = np.asarray(pc.fill_null(numbers, float("nan")), np.float64)
     return found

@@ -7,16 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.serving.finding.features import FEATURES, Floats, feature_values
+from pipelines.serving.finding.features import FEATURES, FeatureValues, feature_values
 from pipelines.serving.finding.searching import Deadline, bucket_vectors_of, space_of, vector_of
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Refusal
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.similarity import Float32s
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recommendation:
+class FeatureWish:
     """What is asked.
 
     Attributes:
@@ -37,11 +37,11 @@ class Recommendation:
     limit: int = 20
 
 
-def recommend(opened: OpenSnapshot, asked: Recommendation, seconds: float) -> list[tuple[str, float]]:
+def recommend_tracks(opened: OpenSnapshot, asked: FeatureWish, seconds: float) -> list[tuple[str, float]]:
     """The best tracks with their scores, without the seeds.
 
     The score is the similarity to the middle of the seeds, less the mean distance to the targets in units of their
-    spans (`Feature.span`), each at most 1.
+    spans (`AudioFeature.span`), each at most 1.
 
     Raises:
       Problem: a seed is unknown, or the time is over.
@@ -63,7 +63,7 @@ def recommend(opened: OpenSnapshot, asked: Recommendation, seconds: float) -> li
     return [(one.track_id, one.score) for one in best.ranked()]
 
 
-def _allowed(asked: Recommendation, rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _allowed(asked: FeatureWish, rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     keep = ~np.asarray(pc.is_in(rows["track_id"], value_set=pa.array(asked.tracks, pa.string())), np.bool_)
     for limits, compare in ((asked.least, np.greater_equal), (asked.most, np.less_equal)):
         for name, limit in limits.items():
@@ -71,7 +71,7 @@ def _allowed(asked: Recommendation, rows: pa.Table) -> np.ndarray[tuple[int], np
     return keep
 
 
-def _distance(asked: Recommendation, rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _distance(asked: FeatureWish, rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     total = np.zeros(len(rows))
     for name, target in asked.targets.items():
         away = np.abs(feature_values(name, rows) - target) / FEATURES[name].span
@@ -79,19 +79,21 @@ def _distance(asked: Recommendation, rows: pa.Table) -> np.ndarray[tuple[int], n
     return total / max(len(asked.targets), 1)
 
 
-def _query(opened: OpenSnapshot, embedding_id: str, asked: Recommendation, deadline: Deadline) -> Float32s:
+def _query(opened: OpenSnapshot, embedding_id: str, asked: FeatureWish, deadline: Deadline) -> Float32s:
     """The middle of the seeds: float32 [d] of unit length, or zero without seeds."""
     parts: list[Float32s] = []
     for track in asked.tracks:
         if (vector := vector_of(opened, embedding_id, track)) is None:
-            raise Problem("not-found", f"seed track {track!r} has no embedding in snapshot {opened.number}")
+            raise Refusal("not-found", f"seed track {track!r} has no embedding in snapshot {opened.number}")
         parts.append(vector)
     groups = [("artist", "artist_id", one) for one in asked.artists]
     groups += [("tag", "top_tags", one) for one in asked.tags]
     for word, column, value in groups:
         parts.append(_group_middle(opened, embedding_id, word, column, value, deadline))
     space = space_of(opened, embedding_id)
-    middle: Floats = np.asarray(np.mean(parts, axis=0, dtype=np.float64) if parts else np.zeros(space.dimensions))
+    middle: FeatureValues = np.asarray(
+        np.mean(parts, axis=0, dtype=np.float64) if parts else np.zeros(space.dimensions)
+    )
     length = float(np.linalg.norm(middle))
     found: Float32s = (middle / length if length > 1e-9 else middle).astype(np.float32)
     return found
@@ -116,6 +118,6 @@ def _group_middle(
         total += vectors[mask].sum(0, dtype=np.float64)
         count += int(mask.sum())
     if not count:
-        raise Problem("not-found", f"no track of {word} {value!r} in snapshot {opened.number}")
+        raise Refusal("not-found", f"no track of {word} {value!r} in snapshot {opened.number}")
     found: Float32s = (total / count).astype(np.float32)
     return found

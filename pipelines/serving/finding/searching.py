@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Refusal
 from pipelines.serving.rows import KeptReader
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.exact import Nearest, nearest_of
@@ -48,7 +48,7 @@ class Deadline:
         """
         if time.monotonic() > self._end:
             detail = f"the answer was not found within {self._seconds:g} s; what was read is kept: try again"
-            raise Problem("query-limit", detail, {"Retry-After": "1"})
+            raise Refusal("query-limit", detail, {"Retry-After": "1"})
 
 
 class _KeptScores(ScoreReader):
@@ -155,7 +155,7 @@ def find_nearest(
     needed = snapshot.manifest.rows("embeddings") * space.dimensions * 4
     if needed > snapshot.kept.most:
         detail = f"the vectors of this table need {needed} bytes of memory: start the service with a larger --cache"
-        raise Problem("not-offered", detail)
+        raise Refusal("not-offered", detail)
     deadline = Deadline(seconds)
 
     def parts() -> Iterator[tuple[pa.Array, Float32s]]:
@@ -186,7 +186,7 @@ def find_path(opened: OpenSnapshot, first: str, last: str, count: int, seconds: 
         if start is not None and end is not None:
             break
     else:
-        raise Problem("not-found", f"tracks {first!r} and {last!r} have no embeddings that can be compared")
+        raise Refusal("not-found", f"tracks {first!r} and {last!r} have no embeddings that can be compared")
     steps = _arc(start, end, count)[1:-1]
     found = find_nearest(opened, steps, embedding_id, count, seconds, {"track_id": [first, last]})
     path = [first]

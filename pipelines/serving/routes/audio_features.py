@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from pipelines.serving.answers import Responses, json_response
 from pipelines.serving.finding.features import FEATURES, features_of
-from pipelines.serving.finding.recommending import Recommendation, recommend
-from pipelines.serving.problems import Problem, documented
+from pipelines.serving.finding.recommending import FeatureWish, recommend_tracks
+from pipelines.serving.problems import Refusal, documented
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.routes.tracks import TrackId, track_row
 from pipelines.serving.rows import rows_by_id
-from pipelines.serving.snapshots import OpenSnapshot, Row
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_ids
 
 routes = APIRouter(prefix="/v1", tags=["compatible"])
@@ -44,7 +44,7 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-def _documented(example: Row) -> Responses:
+def _documented(example: JsonRow) -> Responses:
     return {200: {"content": {"application/json": {"example": example}}}, **documented(*_STATUSES)}
 
 
@@ -56,7 +56,7 @@ def list_audio_features(
     """Audio features of several tracks; null for an unknown one."""
     wanted = ids.split(",")
     if len(wanted) > _MOST_IDS:
-        raise Problem("bad-request", f"ids: {len(wanted)} ids: give at most {_MOST_IDS}")
+        raise Refusal("bad-request", f"ids: {len(wanted)} ids: give at most {_MOST_IDS}")
     rows = rows_by_id(opened.reader, "tracks", wanted)
     return json_response(
         {"audio_features": [features_of(opened, rows[one]) if one in rows else None for one in wanted]}
@@ -73,7 +73,7 @@ def _limits(**values: float | None) -> dict[str, float]:
     """The limits and targets of a request: `min_tempo` and so on -> number."""
     for name, value in values.items():
         if value is not None and not math.isfinite(value):
-            raise Problem("bad-request", f"{name}: {value} is no finite number")
+            raise Refusal("bad-request", f"{name}: {value} is no finite number")
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -113,12 +113,12 @@ def list_recommendations(
     seeds = {"TRACK": _split(seed_tracks), "ARTIST": _split(seed_artists), "GENRE": _split(seed_genres)}
     count = sum(map(len, seeds.values()))
     if not 1 <= count <= MOST_SEEDS:
-        raise Problem("bad-request", f"{count} seeds: give 1 to {MOST_SEEDS} in seed_tracks, seed_artists, seed_genres")
+        raise Refusal("bad-request", f"{count} seeds: give 1 to {MOST_SEEDS} in seed_tracks, seed_artists, seed_genres")
     given: dict[str, dict[str, float]] = {kind: {} for kind in _WORDS}
     for name, value in limits.items():
         kind, _, feature = name.partition("_")
         given[kind][feature] = value
-    asked = Recommendation(
+    asked = FeatureWish(
         tracks=tuple(seeds["TRACK"]),
         artists=tuple(seeds["ARTIST"]),
         tags=tuple(_genre(opened, one) for one in seeds["GENRE"]),
@@ -127,7 +127,7 @@ def list_recommendations(
         targets=given["target"],
         limit=limit,
     )
-    found = recommend(opened, asked, service_of(request).settings.query_s)
+    found = recommend_tracks(opened, asked, service_of(request).settings.query_s)
     rows = rows_by_id(opened.reader, "tracks", [track for track, _ in found])
     named = [{"id": one, "type": kind} for kind, own in seeds.items() for one in own]
     return json_response({"tracks": [_track(rows[track]) for track, _ in found], "seeds": named})
@@ -144,10 +144,10 @@ def _genre(opened: OpenSnapshot, word: str) -> str:
         if name in ids:
             return ids[name][0]
     known = sorted(tag.partition("/")[2] for tag in ids if tag.startswith("genre/"))
-    raise Problem("bad-request", f"seed_genres: {word!r} is neither a tag nor one of {', '.join(known)}")
+    raise Refusal("bad-request", f"seed_genres: {word!r} is neither a tag nor one of {', '.join(known)}")
 
 
-def _track(row: Row) -> dict[str, Any]:
+def _track(row: JsonRow) -> dict[str, Any]:
     return {
         "id": row["track_id"],
         "name": row["title"],

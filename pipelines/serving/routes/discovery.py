@@ -11,12 +11,12 @@ from starlette.responses import Response
 from pipelines.serving.answers import ListAnswer, answer_json, list_of, selected
 from pipelines.serving.finding.searching import find_nearest, find_weighted, vector_of
 from pipelines.serving.paging import Limit
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Refusal
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.routes.tracks import TrackId, track_row
 from pipelines.serving.rows import rows_by_id
-from pipelines.serving.snapshots import OpenSnapshot, Row
-from pipelines.serving.vocabulary import taxonomy_of
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
+from pipelines.serving.vocabulary import taxonomy_rows_of
 from transforms.discovery.search.engine import FilterCount
 from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.discovery.search.scores import FORMULA
@@ -81,7 +81,7 @@ class WeightedSearch(BaseModel):
 def search_weighted(request: Request, opened: Leased, asked: WeightedSearch) -> Response:
     """The tracks that fit weighted tags and words best, and why. `filters` says what each condition has left."""
     seconds = service_of(request).settings.query_s
-    found = find_weighted(opened, asked.request(), list(taxonomy_of(opened)), seconds)
+    found = find_weighted(opened, asked.request(), list(taxonomy_rows_of(opened)), seconds)
     titles = titled(opened, [hit.track_id for hit in found.hits])
     rows = [
         {**titles[hit.track_id], "score": round(hit.score, 4), "why": [_why(one) for one in hit.contributions]}
@@ -92,29 +92,29 @@ def search_weighted(request: Request, opened: Leased, asked: WeightedSearch) -> 
         rows,
         scored_by=FORMULA,
         searched=found.tracks,
-        words=word_rows(found.matches),
+        words=word_documents(found.matches),
         unmatched=list(found.unmatched),
-        filters=filter_rows(found.filters),
+        filters=filter_documents(found.filters),
         emptied_by=found.emptied_by,
     )
 
 
-def word_rows(matches: Iterable[WordMatch]) -> list[Row]:
+def word_documents(matches: Iterable[WordMatch]) -> list[JsonRow]:
     """What plain words stand for."""
     return [{"words": m.words, "tags": list(m.term.tags), "weight": m.weight, "rule": m.rule} for m in matches]
 
 
-def filter_rows(filters: Iterable[FilterCount]) -> list[Row]:
+def filter_documents(filters: Iterable[FilterCount]) -> list[JsonRow]:
     """What each condition has left."""
     return [{"filter": one.label, "alone": one.alone, "left": one.left} for one in filters]
 
 
-def _why(one: Any) -> Row:
+def _why(one: Any) -> JsonRow:
     facts = dataclasses.asdict(one)
     return {**facts, "value": round(facts["value"], 4)}
 
 
-def titled(opened: OpenSnapshot, track_ids: list[str]) -> dict[str, Row]:
+def titled(opened: OpenSnapshot, track_ids: list[str]) -> dict[str, JsonRow]:
     """Track id -> what answers tell of a track."""
     rows = rows_by_id(opened.reader, "tracks", track_ids)
     return {one: selected(rows[one], _TITLES) for one in track_ids}
@@ -140,7 +140,9 @@ def get_similar(
     return answer_json(opened, rows)
 
 
-def similar_rows(opened: OpenSnapshot, row: Row, limit: int, seconds: float, *, other_artists: bool) -> list[Row]:
+def similar_rows(
+    opened: OpenSnapshot, row: JsonRow, limit: int, seconds: float, *, other_artists: bool
+) -> list[JsonRow]:
     """The most similar tracks of a row of `tracks`, without itself."""
     track_id = row["track_id"]
     without = {"track_id": [track_id]}
@@ -152,4 +154,4 @@ def similar_rows(opened: OpenSnapshot, row: Row, limit: int, seconds: float, *, 
             titles = titled(opened, list(found.track_ids))
             pairs = zip(found.track_ids, found.similarities, strict=True)
             return [{**titles[one], "similarity": float(str(near))} for one, near in pairs]
-    raise Problem("not-found", f"track {track_id!r} has no embedding")
+    raise Refusal("not-found", f"track {track_id!r} has no embedding")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, answer_json, list_of
 from pipelines.serving.requests import Leased, in_long_turn
-from pipelines.serving.routes.discovery import WeightedSearch, filter_rows, word_rows
+from pipelines.serving.routes.discovery import WeightedSearch, filter_documents, word_documents
 from pipelines.serving.routes.tracks import ID_LETTERS
 from transforms.discovery.playlists.making import PlaylistTrack, make_playlist
 from transforms.discovery.playlists.request import PlaylistRequest
@@ -17,7 +17,7 @@ from transforms.discovery.search.engine import emptied_by
 
 routes = APIRouter(prefix="/v1", tags=["discovery"])
 
-Ids = Annotated[list[Annotated[str, Field(max_length=ID_LETTERS)]], Field(max_length=1000)]
+TrackIds = Annotated[list[Annotated[str, Field(max_length=ID_LETTERS)]], Field(max_length=1000)]
 _ASKED: dict[str, Any] = {"seeds": ["track-0001"], "weights": {"mood/calm": 0.8}, "minutes": 60, "per_artist": 2}
 _PLACE = {
     "place": 1,
@@ -37,11 +37,11 @@ class PlaylistWish(WeightedSearch):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": _ASKED})
     limit: int = Field(20, ge=1, le=100, description="Most tracks, if `minutes` is not given.")
-    seeds: Ids = Field([], description="Tracks that the others shall sound like. They are not in the playlist.")
-    start: Ids = Field([], description="Tracks that the playlist begins with.")
+    seeds: TrackIds = Field([], description="Tracks that the others shall sound like. They are not in the playlist.")
+    start: TrackIds = Field([], description="Tracks that the playlist begins with.")
     minutes: float | None = Field(None, gt=0, le=6000, description="Most minutes; `limit` then does not count.")
     per_artist: int = Field(2, ge=1, le=100, description="Most tracks of an artist.")
-    exclude: Ids = Field([], description="Tracks that must not be added.")
+    exclude: TrackIds = Field([], description="Tracks that must not be added.")
     flows: dict[str, Literal["constant", "rising", "arc"]] = Field(
         {}, max_length=3, description="`tempo`, `key` or `energy` -> how it goes through the playlist."
     )
@@ -65,9 +65,9 @@ def make_list(opened: Leased, wish: PlaylistWish) -> Response:
         minutes=round(found.minutes, 2),
         candidates=found.candidates,
         left_out=dict(found.left_out),
-        words=word_rows(found.matches),
+        words=word_documents(found.matches),
         unmatched=list(found.unmatched),
-        filters=filter_rows(found.filters),
+        filters=filter_documents(found.filters),
         emptied_by=None if found.candidates else emptied_by(found.filters),
     )
 

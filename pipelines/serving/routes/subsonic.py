@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from pipelines.serving.answers import json_response
 from pipelines.serving.finding.searching import find_path
-from pipelines.serving.problems import Problem, documented
+from pipelines.serving.problems import Refusal, documented
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.routes.discovery import similar_rows
 from pipelines.serving.rows import rows_by_id
-from pipelines.serving.snapshots import OpenSnapshot, Row
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 
 routes = APIRouter(prefix="/rest", tags=["compatible"])
 
@@ -43,8 +43,8 @@ class SubsonicDocument(BaseModel):
 
 
 Ignored = Annotated[str | None, Query(max_length=200, description="Of every Subsonic request; not used here.")]
-Form = Annotated[str, Query(pattern="^json$", description="Form of the answer: only `json`.")]
-Count = Annotated[int, Query(ge=1, le=_MOST, description="Most tracks.")]
+SubsonicForm = Annotated[str, Query(pattern="^json$", description="Form of the answer: only `json`.")]
+SongCount = Annotated[int, Query(ge=1, le=_MOST, description="Most tracks.")]
 SongId = Annotated[str, Query(max_length=1024, description="Id of a track.")]
 
 
@@ -55,7 +55,12 @@ def _subsonic(name: str) -> dict[str, Any]:
 @routes.get(**_subsonic("getOpenSubsonicExtensions"), summary="Extensions")
 @routes.get(**_subsonic("getOpenSubsonicExtensions.view"), summary="Extensions", include_in_schema=False)
 def list_extensions(
-    f: Form = "json", u: Ignored = None, v: Ignored = None, c: Ignored = None, t: Ignored = None, s: Ignored = None
+    f: SubsonicForm = "json",
+    u: Ignored = None,
+    v: Ignored = None,
+    c: Ignored = None,
+    t: Ignored = None,
+    s: Ignored = None,
 ) -> Response:
     """The extension that this service has."""
     return _ok(openSubsonicExtensions=[{"name": "sonicSimilarity", "versions": [1]}])
@@ -69,8 +74,8 @@ def list_sonic_similar(
     request: Request,
     opened: Leased,
     id: SongId,
-    count: Count = 10,
-    f: Form = "json",
+    count: SongCount = 10,
+    f: SubsonicForm = "json",
     u: Ignored = None,
     v: Ignored = None,
     c: Ignored = None,
@@ -84,7 +89,7 @@ def list_sonic_similar(
     seconds = service_of(request).settings.query_s
     try:
         found = similar_rows(opened, rows[id], count, seconds, other_artists=False)
-    except Problem as problem:
+    except Refusal as problem:
         return _failed(_GENERIC, problem.detail)
     return _ok(sonicMatch=_matches(opened, [(row["track_id"], row["similarity"]) for row in found]))
 
@@ -97,7 +102,7 @@ def list_sonic_path(
     startSongId: SongId,  # noqa: N803 - the name of the specification
     endSongId: SongId,  # noqa: N803
     count: Annotated[int, Query(ge=2, le=_MOST, description="Tracks of the path, both ends included.")] = 25,
-    f: Form = "json",
+    f: SubsonicForm = "json",
     u: Ignored = None,
     v: Ignored = None,
     c: Ignored = None,
@@ -113,18 +118,18 @@ def list_sonic_path(
         return _failed(_GENERIC, "startSongId and endSongId are the same track")
     try:
         found = find_path(opened, startSongId, endSongId, count, service_of(request).settings.query_s)
-    except Problem as problem:
+    except Refusal as problem:
         return _failed(_GENERIC, problem.detail)
     return _ok(sonicMatch=_matches(opened, found))
 
 
-def _matches(opened: OpenSnapshot, found: list[tuple[str, float]]) -> list[Row]:
+def _matches(opened: OpenSnapshot, found: list[tuple[str, float]]) -> list[JsonRow]:
     """Tracks with similarities from 0 to 1. Opposite sounds have 0."""
     rows = rows_by_id(opened.reader, "tracks", [track for track, _ in found])
     return [{"entry": _entry(rows[track]), "similarity": float(np.clip(near, 0, 1))} for track, near in found]
 
 
-def _entry(row: Row) -> Row:
+def _entry(row: JsonRow) -> JsonRow:
     """A track as Subsonic's `child`; what the catalog does not say is left out."""
     names = {"artist": "artist", "artistId": "artist_id", "albumId": "album_id", "year": "year"}
     found = {"id": row["track_id"], "title": row["title"] or row["track_id"], "isDir": False, "type": "music"}
@@ -141,6 +146,6 @@ def _failed(code: int, message: str) -> Response:
     return _answer("failed", {"error": {"code": code, "message": message}})
 
 
-def _answer(status: str, members: Row) -> Response:
+def _answer(status: str, members: JsonRow) -> Response:
     head = {"status": status, "version": _VERSION, "type": "catalog-tagger", "openSubsonic": True}
     return json_response({"subsonic-response": {**head, **members}})

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.serving.cache import ByteCache
 from pipelines.serving.finding.searching import Deadline
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Refusal
 from pipelines.serving.routes.playlists import PlaylistWish, playlist_request
 from tests.support.service import service
 from transforms.discovery.exact import nearest
@@ -79,7 +79,7 @@ def test_a_table_that_does_not_fit_says_so(served):
 
 
 def test_time_is_limited():
-    with pytest.raises(Problem, match="try again") as raised:
+    with pytest.raises(Refusal, match="try again") as raised:
         Deadline(-1).check()
     assert (raised.value.status, raised.value.headers["Retry-After"]) == (503, "1")
 
