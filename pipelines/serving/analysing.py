@@ -9,7 +9,7 @@ import numpy as np
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.embedding.embedder import TrackEmbedder
 from models.trunks.loading import load_embedder
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.settings import ServiceSettings
 from transforms.audio.errors import MachineFault, TrackError
 from transforms.audio.limits import Limits
@@ -73,13 +73,13 @@ class Analyser:
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
             future.cancel()
-            raise Refusal("busy", "the file waited too long for a free decoder: try again later") from error
+            raise Declined("busy", "the file waited too long for a free decoder: try again later") from error
         except (MachineFault, SandboxError) as error:
             detail = f"no decoder could run: {redact(str(error))}"
-            raise Refusal("busy", detail, {"Retry-After": "10"}) from error
+            raise Declined("busy", detail, {"Retry-After": "10"}) from error
         except TrackError as error:
             found = redact(error.detail)
-            raise Refusal("not-audio", found or error.sentence, reason=error.reason, stage=error.stage) from error
+            raise Declined("not-audio", found or error.sentence, reason=error.reason, stage=error.stage) from error
 
     def analysis(self, features: Features) -> Analysis:
         """Embedding and tags of features."""

@@ -23,6 +23,7 @@ from pipelines.serving.routes import (
     audio_features,
     discovery,
     groups,
+    mixes,
     playlists,
     subsonic,
     system,
@@ -35,7 +36,7 @@ from pipelines.terminal.errors import UsageError
 
 ROUTERS = (
     *(tracks.routes, audio_features.routes, discovery.routes, playlists.routes, analysis.routes, groups.routes),
-    *(taxonomy.routes, subsonic.routes, system.routes, granting.routes),
+    *(mixes.routes, taxonomy.routes, subsonic.routes, system.routes, granting.routes),
 )
 
 _DESCRIPTION = (

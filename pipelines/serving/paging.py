@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import pyarrow as pa
 from fastapi import Query, Request
 
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from transforms.formats.hashing import digest
 
 MOST_PAGE_ROWS = 100
@@ -71,7 +71,7 @@ def read_cursor(text: str) -> Cursor:
         if any(type(value) is int and abs(value) >= 2**63 for value in key):
             raise ValueError("not a number of a table")
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
-        raise Refusal("bad-cursor", "cursor: this service did not make it: start again without the cursor") from error
+        raise Declined("bad-cursor", "cursor: this service did not make it: start again without the cursor") from error
     return Cursor(number, request, tuple(key))
 
 
@@ -91,7 +91,7 @@ def start_of(request: Request) -> tuple[Any, ...] | None:
         return None
     cursor = read_cursor(text)
     if cursor.request != request_digest(request):
-        raise Refusal("bad-cursor", "cursor: it is of a request with other parameters: start again without the cursor")
+        raise Declined("bad-cursor", "cursor: it is of a request with other parameters: start again without the cursor")
     return cursor.key
 
 
@@ -143,7 +143,7 @@ class Order(NamedTuple):
         kinds = (int, float, type(None)) if self.is_number else (str, type(None))
         fits = len(start) == len(self.columns) and type(start[-1]) is str
         if not fits or (len(start) == 2 and type(start[0]) not in kinds):
-            raise Refusal("bad-cursor", "cursor: it is of a list in another order: start again without the cursor")
+            raise Declined("bad-cursor", "cursor: it is of a list in another order: start again without the cursor")
 
 
 def order_of(text: str | None, columns: Mapping[str, pa.DataType], key: str) -> Order:
@@ -156,7 +156,7 @@ def order_of(text: str | None, columns: Mapping[str, pa.DataType], key: str) -> 
     is_descending = text is not None and text.startswith("-")
     sortable = [one for one, kind in columns.items() if _is_text(kind) or _is_number(kind)]
     if name not in sortable:
-        raise Refusal(
+        raise Declined(
             "bad-request", f"sort: {text!r} is none of {', '.join(sortable)}, each also with a minus in front"
         )
     return Order(name, is_descending, key, _is_number(columns[name]))

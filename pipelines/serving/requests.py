@@ -18,7 +18,7 @@ from pipelines.serving.analysing import Analyser
 from pipelines.serving.answers import entity_tag
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.paging import read_cursor
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.settings import ServiceSettings
 from pipelines.serving.snapshots import OpenSnapshot, SnapshotPool
 
@@ -108,7 +108,7 @@ async def _held(turns: asyncio.Semaphore, seconds: float) -> AsyncIterator[None]
             await turns.acquire()
     except TimeoutError as error:
         detail = f"the answer could not begin within {seconds:g} s: try again later"
-        raise Refusal("busy", detail, {"Retry-After": "1"}) from error
+        raise Declined("busy", detail, {"Retry-After": "1"}) from error
     try:
         yield
     finally:
@@ -138,7 +138,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
     for name in request.query_params:
         if name not in known:
             choice = f"has {', '.join(known)}" if known else "has none"
-            raise Refusal("unknown-parameter", f"parameter {name!r}: this path {choice}", parameter=name[:100])
+            raise Declined("unknown-parameter", f"parameter {name!r}: this path {choice}", parameter=name[:100])
 
 
 def _parameters(dependant: Dependant) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pipelines.querying.session import named_failures
 from pipelines.querying.time_limit import TimeLimit
 from pipelines.serving.cache import ByteCache
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.rows import KeptReader, bucket_reader
 from pipelines.serving.settings import ServiceSettings
 from pipelines.terminal.errors import CommandFailed
@@ -103,14 +103,14 @@ class OpenSnapshot:
         self._opened.close()
 
 
-def _refused(message: str, settings: ServiceSettings) -> Refusal:
+def _refused(message: str, settings: ServiceSettings) -> Declined:
     if "interrupted" in message or "Interrupted" in message:
         detail = f"the query was cancelled after {settings.query_s:g} s: ask for less, for example with more filters"
-        return Refusal("query-limit", detail)
+        return Declined("query-limit", detail)
     if message.startswith("Out of Memory"):
-        return Refusal("query-limit", "the query needs more memory than it may have: ask for less, or try again later")
+        return Declined("query-limit", "the query needs more memory than it may have: ask for less, or try again later")
     _log.warning("query failed: %s", redact(message))
-    return Refusal("table-unavailable", "the table cannot be read now: try again later")
+    return Declined("table-unavailable", "the table cannot be read now: try again later")
 
 
 class SnapshotPool:
@@ -178,7 +178,7 @@ class SnapshotPool:
         try:
             self._add(open_snapshot(self._settings.table, number))
         except TableError as error:
-            raise Refusal("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
+            raise Declined("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
         return self._acquire(number)
 
     def _add(self, reader: SnapshotReader) -> int:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipelines.serving.finding.features import FEATURES, FeatureValues, feature_values
 from pipelines.serving.finding.searching import Deadline, bucket_vectors_of, space_of, vector_of
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.similarity import Float32s
@@ -84,7 +84,7 @@ def _query(opened: OpenSnapshot, embedding_id: str, asked: FeatureWish, deadline
     parts: list[Float32s] = []
     for track in asked.tracks:
         if (vector := vector_of(opened, embedding_id, track)) is None:
-            raise Refusal("not-found", f"seed track {track!r} has no embedding in snapshot {opened.number}")
+            raise Declined("not-found", f"seed track {track!r} has no embedding in snapshot {opened.number}")
         parts.append(vector)
     groups = [("artist", "artist_id", one) for one in asked.artists]
     groups += [("tag", "top_tags", one) for one in asked.tags]
@@ -118,6 +118,6 @@ def _group_middle(
         total += vectors[mask].sum(0, dtype=np.float64)
         count += int(mask.sum())
     if not count:
-        raise Refusal("not-found", f"no track of {word} {value!r} in snapshot {opened.number}")
+        raise Declined("not-found", f"no track of {word} {value!r} in snapshot {opened.number}")
     found: Float32s = (total / count).astype(np.float32)
     return found

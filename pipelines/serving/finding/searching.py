@@ -1,6 +1,5 @@
 """Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
 
-import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,17 +8,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.serving.problems import Refusal
-from pipelines.serving.rows import KeptReader
+from pipelines.serving.problems import Declined
+from pipelines.serving.rows import KeptReader, rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.exact import Nearest, nearest_of
+from transforms.discovery.index.opening import open_index
+from transforms.discovery.index.search import SearchIndex
 from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.search.engine import Hit, SearchAnswer, SearchPlan
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermScores
 from transforms.discovery.search.vocabulary import DiscoveryError, Term
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space, similarities
-from transforms.discovery.vectors import bucket_vectors, fit_space
+from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
+from transforms.discovery.vectors import bucket_vectors, fit_space, track_vectors
 from transforms.formats.hashing import bucket_of
 from transforms.table.reader import TRACK_ID
 
@@ -48,7 +49,7 @@ class Deadline:
         """
         if time.monotonic() > self._end:
             detail = f"the answer was not found within {self._seconds:g} s; what was read is kept: try again"
-            raise Refusal("query-limit", detail, {"Retry-After": "1"})
+            raise Declined("query-limit", detail, {"Retry-After": "1"})
 
 
 class _KeptScores(ScoreReader):
@@ -116,14 +117,24 @@ def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str],
     return SearchAnswer(tuple(hits), plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched))
 
 
+def index_of(opened: OpenSnapshot, embedding_id: str) -> SearchIndex | None:
+    """The search index of an embedding, opened once for a snapshot; None if the table has none."""
+    return opened.kept(f"index {embedding_id}", lambda: open_index(opened.reader, embedding_id))
+
+
 def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
-    """The space of an embedding, fitted once for a snapshot."""
+    """The space of an embedding: that of the search index, or one that is fitted once for a snapshot."""
+    if (index := index_of(opened, embedding_id)) is not None:
+        return index.model.space
     spec = SimilaritySpec(embedding_id=embedding_id)
     return opened.kept(f"space {embedding_id}", lambda: fit_space(opened.reader, spec))
 
 
 def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:
     """The vector of a track: float32 [d]; None if it has no such embedding."""
+    if index_of(opened, embedding_id) is not None:
+        _, found = track_vectors(opened.reader, space_of(opened, embedding_id), [track_id])
+        return found[0] if len(found) else None
     bucket = bucket_of(track_id, opened.reader.buckets)
     ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
     place = pc.index(ids, track_id).as_py()
@@ -138,7 +149,7 @@ def find_nearest(
     seconds: float,
     without: Mapping[str, Sequence[str]],
 ) -> list[Nearest]:
-    """The tracks of a snapshot that are most similar to vectors, exactly.
+    """The tracks of a snapshot that are most similar to vectors: by the search index if there is one, else exactly.
 
     Args:
       opened: the snapshot.
@@ -152,10 +163,12 @@ def find_nearest(
       Problem: the time is over, or the vectors of the table are too many for the cache.
     """
     space, snapshot = space_of(opened, embedding_id), opened.reader
+    if (index := index_of(opened, embedding_id)) is not None:
+        return [_indexed(opened, index, query, limit, without) for query in queries]
     needed = snapshot.manifest.rows("embeddings") * space.dimensions * 4
     if needed > snapshot.kept.most:
-        detail = f"the vectors of this table need {needed} bytes of memory: start the service with a larger --cache"
-        raise Refusal("not-offered", detail)
+        detail = f"the vectors of this table need {needed} bytes of memory: run `catalog-tagger neighbours`, or start the service with a larger --cache"
+        raise Declined("not-offered", detail)
     deadline = Deadline(seconds)
 
     def parts() -> Iterator[tuple[pa.Array, Float32s]]:
@@ -172,43 +185,22 @@ def find_nearest(
     return nearest_of(parts(), queries, limit)
 
 
-def find_path(opened: OpenSnapshot, first: str, last: str, count: int, seconds: float) -> list[tuple[str, float]]:
-    """A walk between two tracks: at even steps of the arc between their vectors, the most similar track not yet used.
-
-    Returns:
-      Track ids, `first` and `last` included, each with its similarity to the one before; 1 for the first.
-
-    Raises:
-      Problem: a track has no embedding, the two have different ones, or the time is over.
-    """
-    for embedding_id in opened.reader.manifest.run.embedding_ids:
-        start, end = vector_of(opened, embedding_id, first), vector_of(opened, embedding_id, last)
-        if start is not None and end is not None:
-            break
-    else:
-        raise Refusal("not-found", f"tracks {first!r} and {last!r} have no embeddings that can be compared")
-    steps = _arc(start, end, count)[1:-1]
-    found = find_nearest(opened, steps, embedding_id, count, seconds, {"track_id": [first, last]})
-    path = [first]
-    for step in found:
-        path += [one for one in step.track_ids if one not in path][:1]
-    path.append(last)
-    places = [vector for one in path if (vector := vector_of(opened, embedding_id, one)) is not None]
-    near = [float(str(similarities(a, b))) for a, b in itertools.pairwise(places)]
-    return list(zip(path, [1.0, *near], strict=True))
-
-
-def _arc(start: Float32s, end: Float32s, count: int) -> Float32s:
-    """Points at even steps of the arc between two vectors of unit length: float32 [count, d].
-
-    Slerp (Shoemake, 1985). Between opposite vectors, whose arc is not defined, the line is taken.
-    """
-    angle = float(np.arccos(np.clip(np.dot(start, end), -1, 1)))
-    shares = np.linspace(0, 1, count)[:, None]
-    if np.sin(angle) < 1e-6:
-        return ((1 - shares) * start + shares * end).astype(np.float32)
-    found: Float32s = (np.sin((1 - shares) * angle) * start + np.sin(shares * angle) * end) / np.sin(angle)
-    return found.astype(np.float32)
+def _indexed(
+    opened: OpenSnapshot, index: SearchIndex, query: Float32s, limit: int, without: Mapping[str, Sequence[str]]
+) -> Nearest:
+    """The answer of the index. An index of an earlier snapshot may have tracks that are gone."""
+    more = limit + sum(map(len, without.values()))
+    while True:
+        found = index.search(query, more)
+        rows = rows_by_id(opened.reader, "tracks", found.track_ids)
+        keep = [
+            one in rows and not any(rows[one][column] in values for column, values in without.items())
+            for one in found.track_ids
+        ]
+        if sum(keep) >= limit or len(found.track_ids) < more:
+            chosen = np.flatnonzero(keep)[:limit]
+            return Nearest(tuple(found.track_ids[n] for n in chosen), found.similarities[chosen])
+        more *= 4
 
 
 def bucket_vectors_of(opened: OpenSnapshot, space: Space, bucket: int) -> tuple[pa.Array, Float32s]:

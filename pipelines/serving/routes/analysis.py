@@ -14,7 +14,7 @@ from starlette.responses import Response
 from pipelines.serving.analysing import Analyser, Analysis
 from pipelines.serving.answers import OneAnswer, answer_json, one_of
 from pipelines.serving.finding.searching import find_nearest, space_of
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, Service, service_of
 from pipelines.serving.routes.discovery import titled
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
@@ -53,11 +53,11 @@ async def analyse_upload(
     """Tags, parameters and similar tracks of an audio file. It is decoded in a sandbox, and nothing of it is kept."""
     service = service_of(request)
     if (analyser := service.analyser) is None:
-        raise Refusal("not-offered", "this service analyses no files: start it with --model BUNDLE")
+        raise Declined("not-offered", "this service analyses no files: start it with --model BUNDLE")
     bundle = analyser.bundle
     if bundle.embedding_id not in opened.reader.manifest.run.embedding_ids:
         detail = f"snapshot {opened.number} has another embedding than the bundle of this service: start it again"
-        raise Refusal("not-offered", detail)
+        raise Declined("not-offered", detail)
     async with analyser.turns:
         features = await analyser.features(await _uploaded(request))
     found = await run_in_threadpool(_answer, service, analyser, opened, features, neighbours)
@@ -76,10 +76,10 @@ async def _uploaded(request: Request) -> bytes:
         async with request.form(max_files=1, max_fields=4) as form:
             files = [value for value in form.values() if isinstance(value, UploadFile)]
             if len(files) != 1:
-                raise Refusal("bad-request", "the form has no file: send one file in the field `file`")
+                raise Declined("bad-request", "the form has no file: send one file in the field `file`")
             return await files[0].read()
     except (MultiPartException, HTTPException) as error:
-        raise Refusal("bad-request", f"the form cannot be read: {error}") from error
+        raise Declined("bad-request", f"the form cannot be read: {error}") from error
 
 
 def _answer(service: Service, analyser: Analyser, opened: OpenSnapshot, features: Features, neighbours: int) -> JsonRow:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from pipelines.serving.answers import Responses, json_response
 from pipelines.serving.finding.features import FEATURES, features_of
 from pipelines.serving.finding.recommending import FeatureWish, recommend_tracks
-from pipelines.serving.problems import Refusal, documented
+from pipelines.serving.problems import Declined, documented
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.routes.tracks import TrackId, track_row
 from pipelines.serving.rows import rows_by_id
@@ -56,7 +56,7 @@ def list_audio_features(
     """Audio features of several tracks; null for an unknown one."""
     wanted = ids.split(",")
     if len(wanted) > _MOST_IDS:
-        raise Refusal("bad-request", f"ids: {len(wanted)} ids: give at most {_MOST_IDS}")
+        raise Declined("bad-request", f"ids: {len(wanted)} ids: give at most {_MOST_IDS}")
     rows = rows_by_id(opened.reader, "tracks", wanted)
     return json_response(
         {"audio_features": [features_of(opened, rows[one]) if one in rows else None for one in wanted]}
@@ -73,7 +73,7 @@ def _limits(**values: float | None) -> dict[str, float]:
     """The limits and targets of a request: `min_tempo` and so on -> number."""
     for name, value in values.items():
         if value is not None and not math.isfinite(value):
-            raise Refusal("bad-request", f"{name}: {value} is no finite number")
+            raise Declined("bad-request", f"{name}: {value} is no finite number")
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -113,7 +113,9 @@ def list_recommendations(
     seeds = {"TRACK": _split(seed_tracks), "ARTIST": _split(seed_artists), "GENRE": _split(seed_genres)}
     count = sum(map(len, seeds.values()))
     if not 1 <= count <= MOST_SEEDS:
-        raise Refusal("bad-request", f"{count} seeds: give 1 to {MOST_SEEDS} in seed_tracks, seed_artists, seed_genres")
+        raise Declined(
+            "bad-request", f"{count} seeds: give 1 to {MOST_SEEDS} in seed_tracks, seed_artists, seed_genres"
+        )
     given: dict[str, dict[str, float]] = {kind: {} for kind in _WORDS}
     for name, value in limits.items():
         kind, _, feature = name.partition("_")
@@ -144,7 +146,7 @@ def _genre(opened: OpenSnapshot, word: str) -> str:
         if name in ids:
             return ids[name][0]
     known = sorted(tag.partition("/")[2] for tag in ids if tag.startswith("genre/"))
-    raise Refusal("bad-request", f"seed_genres: {word!r} is neither a tag nor one of {', '.join(known)}")
+    raise Declined("bad-request", f"seed_genres: {word!r} is neither a tag nor one of {', '.join(known)}")
 
 
 def _track(row: JsonRow) -> dict[str, Any]:

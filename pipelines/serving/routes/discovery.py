@@ -11,7 +11,7 @@ from starlette.responses import Response
 from pipelines.serving.answers import ListAnswer, answer_json, list_of, selected
 from pipelines.serving.finding.searching import find_nearest, find_weighted, vector_of
 from pipelines.serving.paging import Limit
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.routes.tracks import TrackId, track_row
 from pipelines.serving.rows import rows_by_id
@@ -154,4 +154,4 @@ def similar_rows(
             titles = titled(opened, list(found.track_ids))
             pairs = zip(found.track_ids, found.similarities, strict=True)
             return [{**titles[one], "similarity": float(str(near))} for one, near in pairs]
-    raise Refusal("not-found", f"track {track_id!r} has no embedding")
+    raise Declined("not-found", f"track {track_id!r} has no embedding")

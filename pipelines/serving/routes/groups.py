@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from pipelines.serving import filters, paging
 from pipelines.serving.answers import GROUP, GROUP_TAG, ListAnswer, OneAnswer, answer_json, list_of, one_of
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_names
@@ -76,7 +76,7 @@ def _list(
 def _one(opened: OpenSnapshot, group: GroupKind, own: str) -> JsonRow:
     rows = opened.fetch(f"SELECT * FROM {group.rows} WHERE id = ?", [own])
     if not rows:
-        raise Refusal("not-found", f"no tagged track of {group.word} {own!r} in snapshot {opened.number}")
+        raise Declined("not-found", f"no tagged track of {group.word} {own!r} in snapshot {opened.number}")
     return rows[0] | {"tags": _tags(opened, group, own)}
 
 

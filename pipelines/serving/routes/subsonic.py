@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from pipelines.serving.answers import json_response
-from pipelines.serving.finding.searching import find_path
-from pipelines.serving.problems import Refusal, documented
-from pipelines.serving.requests import Leased, in_turn, service_of
+from pipelines.serving.problems import Declined, documented
+from pipelines.serving.requests import Leased, in_long_turn, in_turn, service_of
 from pipelines.serving.routes.discovery import similar_rows
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
+from transforms.discovery.search.vocabulary import DiscoveryError
+from transforms.discovery.walk import find_walk
 
 routes = APIRouter(prefix="/rest", tags=["compatible"])
 
@@ -89,19 +90,18 @@ def list_sonic_similar(
     seconds = service_of(request).settings.query_s
     try:
         found = similar_rows(opened, rows[id], count, seconds, other_artists=False)
-    except Refusal as problem:
+    except Declined as problem:
         return _failed(_GENERIC, problem.detail)
     return _ok(sonicMatch=_matches(opened, [(row["track_id"], row["similarity"]) for row in found]))
 
 
-@routes.get(**_subsonic("findSonicPath"), summary="A path between two tracks", dependencies=[in_turn])
-@routes.get(**_subsonic("findSonicPath.view"), summary="Path", dependencies=[in_turn], include_in_schema=False)
+@routes.get(**_subsonic("findSonicPath"), summary="A path between two tracks", dependencies=[in_long_turn])
+@routes.get(**_subsonic("findSonicPath.view"), summary="Path", dependencies=[in_long_turn], include_in_schema=False)
 def list_sonic_path(
-    request: Request,
     opened: Leased,
     startSongId: SongId,  # noqa: N803 - the name of the specification
     endSongId: SongId,  # noqa: N803
-    count: Annotated[int, Query(ge=2, le=_MOST, description="Tracks of the path, both ends included.")] = 25,
+    count: Annotated[int, Query(ge=3, le=_MOST, description="Most tracks of the path, both ends included.")] = 25,
     f: SubsonicForm = "json",
     u: Ignored = None,
     v: Ignored = None,
@@ -117,10 +117,10 @@ def list_sonic_path(
     if startSongId == endSongId:
         return _failed(_GENERIC, "startSongId and endSongId are the same track")
     try:
-        found = find_path(opened, startSongId, endSongId, count, service_of(request).settings.query_s)
-    except Refusal as problem:
-        return _failed(_GENERIC, problem.detail)
-    return _ok(sonicMatch=_matches(opened, found))
+        walk = find_walk(opened.reader, startSongId, endSongId, max(count - 2, 1))
+    except DiscoveryError as error:
+        return _failed(_GENERIC, str(error))
+    return _ok(sonicMatch=_matches(opened, [(one.track_id, one.from_last or 1.0) for one in walk]))
 
 
 def _matches(opened: OpenSnapshot, found: list[tuple[str, float]]) -> list[JsonRow]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, OneAnswer, answer_json, list_of, one_of
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased
 from pipelines.serving.vocabulary import tag_ids, taxonomy_rows_of, trees
 
@@ -39,7 +39,7 @@ def get_tree(
     found = trees(opened, category)
     if not found:
         known = ", ".join(sorted({row["category"] for row in taxonomy_rows_of(opened).values()}))
-        raise Refusal("not-found", f"no category {category!r}: categories are {known}")
+        raise Declined("not-found", f"no category {category!r}: categories are {known}")
     return answer_json(opened, found)
 
 
@@ -57,7 +57,7 @@ def get_tag(
     own = tag_ids(opened).get(tag, [])
     if len(own) != 1:
         what = f"was split into {', '.join(own)}" if own else "is not in the taxonomy: /v1/taxonomy has all tags"
-        raise Refusal("not-found", f"tag {tag!r} {what}")
+        raise Declined("not-found", f"tag {tag!r} {what}")
     row = taxonomy_rows_of(opened)[own[0]]
     parsed = {name: row[name] and json.loads(row[name]) for name in ("calibration", "metrics")}
     return answer_json(opened, row | parsed)

@@ -18,7 +18,7 @@ from pipelines.serving.answers import (
     one_of,
     selected,
 )
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
@@ -143,7 +143,7 @@ def track_row(opened: OpenSnapshot, track_id: str) -> dict[str, Any]:
     """
     found = rows_by_id(opened.reader, "tracks", [track_id])
     if track_id not in found:
-        raise Refusal("not-found", f"no tagged track {track_id!r} in snapshot {opened.number}")
+        raise Declined("not-found", f"no tagged track {track_id!r} in snapshot {opened.number}")
     return found[track_id]
 
 
@@ -200,6 +200,6 @@ def get_outcome(opened: Leased, track_id: TrackId) -> Response:
     """What became of an id of the catalog, rejected ones included. The place of the file is not told."""
     found = rows_by_id(opened.reader, "ledger", [track_id])
     if track_id not in found:
-        raise Refusal("not-found", f"no id {track_id!r} in the catalog of snapshot {opened.number}")
+        raise Declined("not-found", f"no id {track_id!r} in the catalog of snapshot {opened.number}")
     row = selected(found[track_id], _OUTCOME)
     return answer_json(opened, row | {"detail": row["detail"] and redact(row["detail"])})

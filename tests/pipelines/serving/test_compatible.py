@@ -1,14 +1,12 @@
 """Paths and fields of other services: audio features, recommendations, OpenSubsonic."""
 
-import itertools
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipelines.serving.finding.features import FEATURES, feature_values
-from transforms.discovery.similarity import similarities
 from transforms.discovery.vectors import bucket_vectors, fit_space
+from transforms.discovery.walk import find_walk
 from transforms.table.reader import open_snapshot
 
 FEATURE_NAMES = {
@@ -106,16 +104,17 @@ def test_subsonic_clients_get_similar_tracks(client, end):
     ]
 
 
-def test_a_path_begins_and_ends_as_asked_and_repeats_nothing(client, vectors):
+def test_a_path_is_that_of_the_function(client, served):
+    walk = find_walk(open_snapshot(served), "track-0001", "track-0020", 5)
     found = subsonic(client.get("/rest/findSonicPath?startSongId=track-0001&endSongId=track-0020&count=7"))
-    path = [one["entry"]["id"] for one in found["sonicMatch"]]
-    assert (path[0], path[-1], len(path), len(set(path))) == ("track-0001", "track-0020", 7, 7)
-    steps = [float(similarities(vectors[a], vectors[b])) for a, b in itertools.pairwise(path)]
-    assert [one["similarity"] for one in found["sonicMatch"]] == pytest.approx([1, *np.clip(steps, 0, 1)], abs=1e-6)
-    straight = float(similarities(vectors["track-0001"], vectors["track-0020"]))
-    assert np.mean(steps) > straight
-    ends = subsonic(client.get("/rest/findSonicPath?startSongId=track-0001&endSongId=track-0020&count=2"))
-    assert [one["entry"]["id"] for one in ends["sonicMatch"]] == ["track-0001", "track-0020"]
+    assert [one["entry"]["id"] for one in found["sonicMatch"]] == [step.track_id for step in walk]
+    assert [one["similarity"] for one in found["sonicMatch"]] == pytest.approx(
+        [1.0, *(np.clip(step.from_last, 0, 1) for step in walk[1:])], abs=1e-6
+    )
+    own = client.get("/v1/tracks/track-0001/path?to=track-0020&between=5").json()["data"]
+    assert [row["track_id"] for row in own] == [step.track_id for step in walk]
+    assert own[1]["from_last"] == pytest.approx(walk[1].from_last, abs=1e-6)
+    assert client.get("/v1/tracks/track-0001/path?to=nobody").status_code == 404
 
 
 @pytest.mark.parametrize("path, code", [

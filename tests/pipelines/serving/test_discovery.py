@@ -4,13 +4,16 @@ import pytest
 
 from pipelines.serving.cache import ByteCache
 from pipelines.serving.finding.searching import Deadline
-from pipelines.serving.problems import Refusal
+from pipelines.serving.problems import Declined
 from pipelines.serving.routes.playlists import PlaylistWish, playlist_request
 from tests.support.service import service
 from transforms.discovery.exact import nearest
+from transforms.discovery.listening import listening_profile
 from transforms.discovery.playlists.making import make_playlist
+from transforms.discovery.recommendations import recommend
 from transforms.discovery.search.engine import search
 from transforms.discovery.search.request import SearchRequest, ValueRange
+from transforms.discovery.style_mix import MixRequest, mix_styles
 from transforms.discovery.vectors import fit_space, track_vectors
 from transforms.table.reader import open_snapshot
 
@@ -79,7 +82,7 @@ def test_a_table_that_does_not_fit_says_so(served):
 
 
 def test_time_is_limited():
-    with pytest.raises(Refusal, match="try again") as raised:
+    with pytest.raises(Declined, match="try again") as raised:
         Deadline(-1).check()
     assert (raised.value.status, raised.value.headers["Retry-After"]) == (503, "1")
 
@@ -121,3 +124,35 @@ def test_a_playlist_is_that_of_the_function(client, served, wish):
 @pytest.mark.parametrize("wish", [{}, {"seeds": ["nobody"]}, {"seeds": [], "flows": {"tempo": "wild"}}], ids=str)
 def test_a_playlist_that_cannot_be_made_is_refused(client, wish):
     assert client.post("/v1/playlists", json=wish).status_code == 400
+
+
+def test_a_mix_is_that_of_the_function(client, served):
+    styles = {"mood/calm": 60, "mood/dark": 40}
+    expected = mix_styles(open_snapshot(served), MixRequest(styles=styles, added=("track-0002",), limit=6))
+    document = client.post("/v1/mix", json={"styles": styles, "added": ["track-0002"], "limit": 6}).json()
+    assert (
+        [(row["track_id"], row["style"]) for row in document["data"]]
+        == [(one.track_id, one.style) for one in expected.tracks]
+        != []
+    )
+    assert document["shares"] == dict(expected.shares)
+    assert client.post("/v1/mix", json={"styles": {"mood/none": 1}}).status_code == 400
+
+
+@pytest.mark.parametrize("kind, key, of", [("artist", "artist-001", "artist"), ("track", "track-0003", "track")])
+def test_recommendations_are_those_of_the_function(client, served, kind, key, of):
+    expected = recommend(open_snapshot(served), kind, key, of, 5)
+    found = client.get(f"/v1/{kind}s/{key}/recommendations?of={of}&limit=5").json()["data"]
+    assert [row["id"] for row in found] == [one.key for one in expected] != []
+    assert [row["similarity"] for row in found] == pytest.approx([one.similarity for one in expected], abs=1e-6)
+    assert client.get(f"/v1/{kind}s/nobody/recommendations").status_code == 400
+
+
+def test_a_profile_is_that_of_the_function(client, served):
+    plays = {f"track-{n:04d}": n + 1 for n in range(20)} | {"nobody": 3}
+    expected = listening_profile(open_snapshot(served), plays)
+    found = client.post("/v1/profile", json={"plays": plays}).json()["data"]
+    assert [row["tag"] for row in found["moods"]] == [one.tag for one in expected.moods[:20]] != []
+    assert found["moods"][0]["estimate"]["low"] == pytest.approx(expected.moods[0].estimate.low)
+    assert (found["sentences"], found["unknown"]) == (list(expected.sentences), ["nobody"])
+    assert client.post("/v1/profile", json={"plays": {"nobody": 1}}).status_code == 400
