@@ -167,7 +167,8 @@ def find_nearest(
         return [_indexed(opened, index, query, limit, without) for query in queries]
     needed = snapshot.manifest.rows("embeddings") * space.dimensions * 4
     if needed > snapshot.kept.most:
-        detail = f"the vectors of this table need {needed} bytes of memory: run `catalog-tagger neighbours`, or start the service with a larger --cache"
+        needs = f"the vectors of this table need {needed} bytes of memory"
+        detail = f"{needs}: run `catalog-tagger neighbours`, or start the service with a larger --cache"
         raise Declined("not-offered", detail)
     deadline = Deadline(seconds)
 
