@@ -40,7 +40,7 @@ def test_search_explains_each_track(table, capsys):
     assert [one["filter"] for one in document["filters"]] == ["bpm 60..120"]
     for track in document["tracks"]:
         assert track["score"] == pytest.approx(sum(one["value"] for one in track["tags"]), abs=1e-3)
-        assert {one["tag"] for one in track["tags"]} == {"mood/calm", "instrument/flute", "genre/techno"}
+        assert {one["term"] for one in track["tags"]} == {"mood/calm", "instrument/flute", "genre/techno"}
     capsys.readouterr()
     assert main([*words, "--format", "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))

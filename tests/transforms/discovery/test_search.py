@@ -53,6 +53,16 @@ def test_the_ends_of_the_scores_are_finite_and_a_higher_score_always_counts_more
     assert (np.diff(values) > 0).all() and f"q = {DOUBT:g} + {1 - 2 * DOUBT:g} p" in FORMULA
 
 
+def test_the_tag_that_has_the_score_is_named(snapshot):
+    for hit in search(snapshot, SearchRequest(words="rainy", limit=5)).hits:
+        (one,) = hit.contributions
+        rows = snapshot.scan("track_tags", ["tag", "score"], track_ids=[hit.track_id]).to_pylist()
+        scores = {row["tag"]: round(row["score"], 4) for row in rows}
+        own = vocabulary_of(snapshot).term(one.term.split("|")).tags
+        assert one.score == scores[one.tag] == max(scores[tag] for tag in own) and one.tag in own
+        assert hit.why().startswith(one.tag)
+
+
 def test_fewer_tracks_are_a_beginning_of_more(snapshot):
     long = search(snapshot, SearchRequest(weights={"mood/dark": 1}, limit=60)).hits
     assert len(long) == 60

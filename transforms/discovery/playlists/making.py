@@ -118,7 +118,7 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
     tracks = [PlaylistTrack(one[TRACK_ID], False, None, None, (), one) for one in start]
     for place in chosen:
         one = pool[place]
-        found = plan.contributions(np.array(one.scores, np.float64))
+        found = plan.contributions(*one.terms)
         tracks.append(PlaylistTrack(one.track_id, True, one.relevance, one.similarity, found, facts[one.track_id]))
     return Playlist(
         tuple(tracks), choice.left_out, len(pool), plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched)

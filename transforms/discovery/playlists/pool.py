@@ -27,14 +27,14 @@ class Candidate:
     Attributes:
       artist: key of its artist; the track's own id if the catalog names none.
       similarity: to the seeds; None without seeds.
-      scores: of the target's terms.
+      terms: scores and best tags of the target's terms, see `TermScores.row`.
     """
 
     track_id: str
     relevance: float
     artist: str
     similarity: float | None
-    scores: tuple[float, ...]
+    terms: tuple[list[float], list[int]]
 
 
 def candidates_of(
@@ -112,7 +112,7 @@ def _of_bucket(
             float(relevance[i]),
             str(artists[i]),
             None if near is None else float(near[i]),
-            tuple(scores.scores[usable[i]].tolist()),
+            scores.row(int(usable[i])),
         )
         for i in chosen
     ]

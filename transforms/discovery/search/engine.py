@@ -27,8 +27,14 @@ from transforms.table.reader import TRACK_ID, SnapshotReader
 
 @dataclasses.dataclass(frozen=True)
 class Contribution:
-    """What one term adds to the score of a track: `weight` times the log-odds of `score`."""
+    """What one term adds to the score of a track: `weight` times the log-odds of `score`.
 
+    Attributes:
+      term: label of the term.
+      tag: the tag that has the score: that of the term, or the best one of several or of narrower ones.
+    """
+
+    term: str
     tag: str
     weight: float
     score: float
@@ -148,7 +154,7 @@ class SearchPlan:
             self._alone[number] += int(mask.sum())
             self._left[number] += int(left.sum())
         kept = rows.select(self._wanted).filter(pa.array(left))
-        return kept, TermScores(found.scores[left, :count], found.positive[left, :count])
+        return kept, TermScores(*(values[left, :count] for values in (found.scores, found.positive, found.best)))
 
     def _columns(self) -> list[str] | None:
         if any(condition.columns is None for condition in self.conditions):
@@ -163,11 +169,12 @@ class SearchPlan:
             total += weight * column
         return total
 
-    def contributions(self, scores: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Contribution, ...]:
-        """The contributions to the score of one track, float64 [terms], the largest first."""
+    def contributions(self, scores: Sequence[float], best: Sequence[int]) -> tuple[Contribution, ...]:
+        """The contributions to the score of one track, from a row of `TermScores`, the largest first."""
+        odds = logit(np.array(scores, np.float64))
         found = [
-            Contribution(term.label, weight, float(score), float(weight * value))
-            for term, weight, score, value in zip(self.terms, self.weights, scores, logit(scores), strict=True)
+            Contribution(term.label, term.tags[tag], weight, float(score), float(weight * value))
+            for term, tag, weight, score, value in zip(self.terms, best, self.weights, scores, odds, strict=True)
         ]
         return tuple(sorted(found, key=lambda one: -abs(one.value)))
 
@@ -182,14 +189,12 @@ def search(snapshot: SnapshotReader, request: SearchRequest) -> SearchAnswer:
     if request.is_empty:
         raise DiscoveryError("nothing is asked: give words, tags with weights, or conditions")
     plan = SearchPlan(snapshot, request)
-    best: BestTracks[tuple[float, ...]] = BestTracks(request.limit)
+    best: BestTracks[tuple[list[float], list[int]]] = BestTracks(request.limit)
     for bucket in range(snapshot.buckets):
         rows, scores = plan.examine(bucket)
         totals = plan.total(scores)
         chosen = best.candidates(totals)
         ids = rows[TRACK_ID].take(pa.array(chosen)).to_pylist()
-        best.add([Ranked(ids[n], float(totals[i]), tuple(scores.scores[i])) for n, i in enumerate(chosen)])
-    hits = tuple(
-        Hit(one.track_id, one.score, plan.contributions(np.array(one.facts, np.float64))) for one in best.ranked()
-    )
+        best.add([Ranked(ids[n], float(totals[i]), scores.row(i)) for n, i in enumerate(chosen)])
+    hits = tuple(Hit(one.track_id, one.score, plan.contributions(*one.facts)) for one in best.ranked())
     return SearchAnswer(hits, plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched))

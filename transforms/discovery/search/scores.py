@@ -50,10 +50,16 @@ class TermScores:
     Attributes:
       scores: float64 [tracks, terms], 0 to 1.
       positive: bool [tracks, terms]: whether the term, or a narrower tag, is positive.
+      best: which of the term's tags has the score, the first of equal ones: int64 [tracks, terms].
     """
 
     scores: npt.NDArray[np.float64]
     positive: npt.NDArray[np.bool_]
+    best: npt.NDArray[np.int64]
+
+    def row(self, track: int) -> tuple[list[float], list[int]]:
+        """Scores and best tags of one track."""
+        return self.scores[track].tolist(), self.best[track].tolist()
 
 
 class ScoreReader:
@@ -84,8 +90,10 @@ class ScoreReader:
             self._fill(ids, bucket, scores, positive)
         place = {tag: i for i, tag in enumerate(self._tags)}
         columns = [[place[tag] for tag in term.tags] for term in self._terms]
-        found = TermScores(np.zeros((len(ids), len(columns))), np.zeros((len(ids), len(columns)), np.bool_))
+        size = (len(ids), len(columns))
+        found = TermScores(np.zeros(size), np.zeros(size, np.bool_), np.zeros(size, np.int64))
         for number, own in enumerate(columns):
+            found.best[:, number] = scores[:, own].argmax(axis=1)
             found.scores[:, number] = scores[:, own].max(axis=1)
             found.positive[:, number] = positive[:, own].any(axis=1)
         return found
