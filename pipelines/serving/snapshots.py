@@ -45,7 +45,7 @@ class OpenSnapshot:
         )
         self._views: set[str] = set()
         self._kept: dict[str, Any] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self.leases = 0
         self.used = 0.0
         self.columns = {field.name: field.type for field in reader.schema("tracks")}
@@ -91,12 +91,13 @@ class OpenSnapshot:
         return view
 
     def kept(self, name: str, make: Callable[[], _Kept]) -> _Kept:
-        """What `make` returned for this name; it is called once for a snapshot."""
-        with self._lock:
-            if name not in self._kept:
-                self._kept[name] = make()
-            found: _Kept = self._kept[name]
-            return found
+        """What `make` returned first for this name. Two threads that miss it at the same time both call it."""
+        if name not in self._kept:
+            made = make()
+            with self._lock:
+                self._kept.setdefault(name, made)
+        found: _Kept = self._kept[name]
+        return found
 
     def close(self) -> None:
         """Closes the connection; nobody may use it any more."""
