@@ -14,11 +14,22 @@ TENSORFLOW_CPU = [
 ONNX = ["onnxruntime>=1.20,<2"]
 EXPORT = ["tf2onnx>=1.17,<2", "onnx>=1.18,<2", *ONNX]
 QUERY = ["duckdb>=2,<3", "fsspec>=2024.6"]
+SERVE = [
+    *QUERY,
+    "fastapi>=0.160,<1",
+    "joserfc>=1.8,<2",
+    "prometheus-client>=0.22,<1",
+    "pydantic>=2.10,<3",
+    "python-multipart>=0.0.20,<1",
+    "starlette>=1.0,<2",
+    "uvicorn>=0.50,<1",
+]
 # `tfrecord` is another implementation that tests compare ours with. Nothing else uses it: it cannot be imported in one
 # process with TensorFlow, and it does not verify checksums (docs/decisions/0003-*.md). `psutil` is for benchmarks.
 TEST = [
     "pytest>=9",
     "pytest-xdist>=3.6",
+    "httpx2>=2.10,<3",
     "hypothesis>=6.100",
     "imageio-ffmpeg>=0.6",
     "openpyxl>=3.1",
@@ -79,6 +90,7 @@ setup(
         "onnx": ONNX,
         "report": ["matplotlib>=3.9,<4"],
         "query": QUERY,
+        "serve": SERVE,
         "xlsx": ["XlsxWriter>=3.2,<4"],
         "dataflow": ["apache-beam[gcp]>=2.77,<3"],
         "test": TEST,

@@ -99,6 +99,10 @@ COMMANDS = {
     "path": Entry("path", "Find a walk from one track to another in small steps."),
     "recommend": Entry("recommend", "Recommend artists, albums or tracks for an artist, an album or a track."),
     "profile": Entry("profile", "Describe a listening history by the tags of its tracks, compared with the catalog."),
+    "serve": Entry(
+        "serve",
+        "Serve a table over HTTP: tracks, artists, albums, tags, search; `--add-client` makes clients.",
+    ),
     "sql": Entry("sql", "Print the statements that open the tables in DuckDB, BigQuery or Spark."),
     "describe": Entry("describe", "Show the snapshots of a table, or what a bundle or dataset is."),
     "verify": Entry("verify", "Check every hash and count of a published snapshot, and that its tables agree."),

@@ -72,12 +72,13 @@ MAY_IMPORT = {
     "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
     "pipelines.querying": f"terminal inputs table {GROUND}",
     "pipelines.exporting": f"terminal inputs querying table embedded_tags audio {GROUND}",
+    "pipelines.serving": f"terminal querying models.bundles models.trunks models.embedding {PURE}",
     "pipelines.waves": f"launch transforms {PURE}",
     "pipelines.planning": f"terminal inputs launch waves transforms {PURE}",
     "pipelines.jobs": (
         f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
     ),
-    "pipelines.reading": f"terminal reports inputs querying launch checks models.bundles models.trunks {PURE}",
+    "pipelines.reading": f"terminal reports inputs querying serving launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal models.bundles {PURE}",
@@ -199,6 +200,7 @@ INTERFACES = {
     | {"upload", "write_bytes", "list_folders", "list_unfinished", "delete_empty_folder"},
     "transforms/audio/containers/": {"claimed_samples", "counted_samples", "with_samples"},
     "pipelines/launch/": {"submit"},
+    "pipelines/serving/": {"routes"},
     "pipelines/": {"Options", "build", "command", "main", "make_options", "run", "stages_of", "summary"},
     "transforms/extraction/child.py": {"main"},
     "transforms/features/rhythm/": {"MULTIPLES", "TABLE", "estimate", "inputs", "names"},

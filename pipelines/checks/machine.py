@@ -30,6 +30,7 @@ _EXTRAS = {
     "tensorflow": "`train` needs it, and bundles without an ONNX file",
     "onnxruntime": "`tag` is slower without it",
     "duckdb": "`query` needs it",
+    "fastapi": "`serve` needs it",
     "XlsxWriter": "`query --output` needs it for .xlsx",
 }
 _EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -88,7 +89,7 @@ def _extras() -> Finding:
         if not any(_is_installed(package) for package in packages):
             missing.append(f"{name} is not installed ({why})")
     if missing:
-        remedy = f"pip install '{PROGRAM}[tensorflow,onnx,query,xlsx]' if you need it"
+        remedy = f"pip install '{PROGRAM}[tensorflow,onnx,query,serve,xlsx]' if you need it"
         return Finding(name="extras", state="warning", text=", ".join(missing), remedy=remedy)
     return Finding(name="extras", state="ok", text=", ".join(_EXTRAS))
 

@@ -30,7 +30,7 @@ class NotReadOnly(ValueError):
     """The SQL is not exactly one query: it changes something, or has several statements or none."""
 
 
-def _name(snapshot: SnapshotReader | None, file: DataFile) -> str:
+def snapshot_file_name(snapshot: SnapshotReader | None, file: DataFile) -> str:
     """DuckDB's name of a file of a snapshot."""
     assert snapshot is not None
     return f"{PROTOCOL}://{snapshot.manifest.number}/{file.path}"
@@ -38,7 +38,7 @@ def _name(snapshot: SnapshotReader | None, file: DataFile) -> str:
 
 def _files(snapshot: SnapshotReader) -> dict[str, tuple[SnapshotReader, DataFile]]:
     """DuckDB's name of each of a snapshot's files -> (snapshot, file)."""
-    return {_name(snapshot, file): (snapshot, file) for file in snapshot.manifest.run.files}
+    return {snapshot_file_name(snapshot, file): (snapshot, file) for file in snapshot.manifest.run.files}
 
 
 def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
@@ -82,7 +82,7 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
 
 
 def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
-    yield from views_of_tables(snapshot, functools.partial(_name, snapshot), prefix)
+    yield from views_of_tables(snapshot, functools.partial(snapshot_file_name, snapshot), prefix)
 
 
 def other_snapshots(sql: str) -> tuple[bool, list[int]]:
@@ -104,7 +104,12 @@ def without_texts(sql: str) -> str:
 
 @contextlib.contextmanager
 def connect(
-    snapshot: SnapshotReader, *, previous: bool = False, numbers: Iterable[int] = (), memory_bytes: int | None = None
+    snapshot: SnapshotReader,
+    *,
+    previous: bool = False,
+    numbers: Iterable[int] = (),
+    memory_bytes: int | None = None,
+    is_reused: bool = False,
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """A DuckDB connection with one view per table of the snapshot, locked down.
 
@@ -113,7 +118,8 @@ def connect(
     Args:
       previous: also create `previous_<table>` views of the parent snapshot; without a parent they are empty.
       numbers: also create `snapshot_<number>_<table>` views of these snapshots of the same table.
-      memory_bytes: most memory of a query; by default 80 % of the machine's.
+      memory_bytes: most memory of all queries of the connection together; by default 80 % of the machine's.
+      is_reused: keep the structure of Parquet files for the next query. Published files never change.
 
     Raises:
       ModuleNotFoundError: DuckDB is not installed.
@@ -131,17 +137,18 @@ def connect(
     with open_scratch() as scratch, duckdb.connect(":memory:") as connection:
         connection.register_filesystem(_file_system(files))
         try:
-            for statement in [*statements, *_locks(files, scratch.folder, memory_bytes)]:
+            for statement in [*statements, *_locks(files, scratch.folder, memory_bytes, is_reused)]:
                 connection.execute(statement)
             yield connection
         finally:
             connection.unregister_filesystem(PROTOCOL)
 
 
-def _locks(files: Iterable[str], scratch: str, memory_bytes: int | None) -> list[str]:
+def _locks(files: Iterable[str], scratch: str, memory_bytes: int | None, is_reused: bool) -> list[str]:
     """Statements after which the connection opens only these files, and its own temporary ones."""
     return [
         *([] if memory_bytes is None else [f"SET memory_limit = '{memory_bytes}B'"]),
+        *(["SET parquet_metadata_cache = true"] if is_reused else []),
         # DuckDB may read this folder: its default is `.tmp` in the working folder, which others may have filled.
         f"SET temp_directory = {quoted(scratch)}",
         "SET python_enable_replacements = false",

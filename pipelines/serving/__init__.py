@@ -1,0 +1,1 @@
+"""The service over a published table: one web application, read-only."""

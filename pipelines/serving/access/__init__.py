@@ -1,0 +1,1 @@
+"""Who may call the service: clients, tokens, rates of requests."""

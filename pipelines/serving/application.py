@@ -1,0 +1,136 @@
+"""The web application of the service."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from pipelines.serving.access import granting
+from pipelines.serving.access.clients import SCOPES, ClientsFile
+from pipelines.serving.analysing import Analyser
+from pipelines.serving.gate import ANALYSIS_PATH, RequestGate
+from pipelines.serving.metrics import ServiceMetrics
+from pipelines.serving.problems import ProblemDocument, install_problems
+from pipelines.serving.requests import NotModified, Service, refuse_unknown_parameters
+from pipelines.serving.routes import (
+    analysis,
+    audio_features,
+    discovery,
+    groups,
+    mixes,
+    playlists,
+    subsonic,
+    system,
+    taxonomy,
+    tracks,
+)
+from pipelines.serving.settings import ServiceSettings
+from pipelines.serving.snapshots import SnapshotPool
+from pipelines.terminal.errors import UsageError
+
+ROUTERS = (
+    *(tracks.routes, audio_features.routes, discovery.routes, playlists.routes, analysis.routes, groups.routes),
+    *(mixes.routes, taxonomy.routes, subsonic.routes, system.routes, granting.routes),
+)
+
+_DESCRIPTION = (
+    "Tags of a music catalog, read-only, over one published snapshot. Every answer names its snapshot, and its ETag "
+    "has the snapshot's content hash. Errors are problem documents (RFC 9457)."
+)
+
+
+def make_service(
+    settings: ServiceSettings, clients: ClientsFile | None = None, *, allow_weak_sandbox: bool = False
+) -> Service:
+    """Opens the newest snapshot, and the bundle that analyses uploads.
+
+    Raises:
+      UsageError: the bundle has another embedding than the snapshot.
+      BundleError, TableError, StorageError: there is no snapshot or bundle, or it cannot be read.
+    """
+    pool, analyser = SnapshotPool(settings), None
+    if settings.model is not None:
+        analyser = Analyser(settings.model, settings, allow_weak_sandbox=allow_weak_sandbox)
+        with pool.lease() as opened:
+            own = opened.reader.manifest.run.embedding_ids
+        if analyser.bundle.embedding_id not in own:
+            analyser.close()
+            raise UsageError(
+                f"--model {settings.model}: it has embedding {analyser.bundle.embedding_id}, snapshot {pool.newest} "
+                f"has {' and '.join(own)}: give the bundle that tagged the table"
+            )
+    return Service(settings=settings, snapshots=pool, clients=clients, metrics=ServiceMetrics(), analyser=analyser)
+
+
+def make_application(service: Service) -> ASGIApp:
+    """The application that answers requests to a service."""
+    app = FastAPI(
+        title="catalog-tagger",
+        version=version("catalog-tagger"),
+        description=_DESCRIPTION,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(refuse_unknown_parameters)],
+        lifespan=_closing(service),
+    )
+    app.state.service, app.state.attempts = service, granting.Attempts()
+    install_problems(app)
+    _answer_304(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
+    gated: ASGIApp = RequestGate(app, service)
+    if not service.settings.origins:
+        return gated
+    return CORSMiddleware(
+        gated,
+        allow_origins=service.settings.origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+        expose_headers=["ETag", "Retry-After"],
+    )
+
+
+def _closing(service: Service) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.snapshots.close()
+        if service.analyser is not None:
+            service.analyser.close()
+
+    return lifespan
+
+
+def _answer_304(app: FastAPI) -> None:
+    @app.exception_handler(NotModified)
+    async def not_modified(request: Request, error: NotModified) -> Response:
+        return Response(status_code=304, headers={"ETag": error.etag})
+
+
+def _document(app: FastAPI, service: Service) -> dict[str, Any]:
+    """The OpenAPI document, with the schema of problems and, if the service has clients, how to get a token."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        parts = document.setdefault("components", {})
+        schemas = parts.setdefault("schemas", {})
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+        if service.clients is not None:
+            flow = {"clientCredentials": {"tokenUrl": granting.TOKEN_PATH, "scopes": SCOPES}}
+            parts["securitySchemes"] = {"clients": {"type": "oauth2", "flows": flow}}
+            document["security"] = [{"clients": ["read"]}]
+            document["paths"][ANALYSIS_PATH]["post"]["security"] = [{"clients": ["analyze"]}]
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,140 @@
+"""Artists and albums: lists, one of them with its tags, its tracks."""
+
+from typing import Annotated, NamedTuple
+
+import pyarrow as pa
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from pipelines.serving import filters, paging
+from pipelines.serving.answers import GROUP, GROUP_TAG, ListAnswer, OneAnswer, answer_json, list_of, one_of
+from pipelines.serving.problems import Declined
+from pipelines.serving.requests import Leased, in_turn
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
+from pipelines.serving.vocabulary import tag_names
+from transforms.formats.hashing import bucket_of
+
+routes = APIRouter(prefix="/v1", dependencies=[in_turn])
+
+_COLUMNS = {
+    "id": pa.string(),
+    "name": pa.string(),
+    "tracks": pa.int64(),
+    "first_year": pa.int32(),
+    "last_year": pa.int32(),
+}
+
+
+class GroupKind(NamedTuple):
+    """A kind of groups of tracks.
+
+    Attributes:
+      key: column of `tracks` with the group's id.
+      name: SQL of the group's name over its tracks; null if the catalog has none.
+      tags: the table with the groups' tags.
+    """
+
+    word: str
+    key: str
+    name: str
+    tags: str
+
+    @property
+    def rows(self) -> str:
+        """A table of all groups, as SQL."""
+        return (
+            f"(SELECT {self.key} AS id, {self.name} AS name, count(*) AS tracks, min(year) AS first_year, "
+            f"max(year) AS last_year FROM tracks WHERE {self.key} IS NOT NULL GROUP BY {self.key})"
+        )
+
+
+ARTISTS = GroupKind("artist", "artist_id", "min(artist)", "artist_tags")
+ALBUMS = GroupKind("album", "album_id", "NULL::VARCHAR", "album_tags")
+GroupId = Annotated[str, Path(max_length=1024, description="The catalog's id.", examples=["artist-01"])]
+WordsText = Annotated[str | None, Query(max_length=200, description="Words in the name.", examples=["quiet"])]
+SortText = Annotated[
+    str | None,
+    Query(max_length=100, description="A column; a minus in front: the greatest first.", examples=["-tracks"]),
+]
+
+
+def _list(
+    request: Request,
+    opened: OpenSnapshot,
+    group: GroupKind,
+    conditions: filters.Conditions,
+    sort: str | None,
+    limit: int,
+) -> Response:
+    order = paging.order_of(sort, _COLUMNS, "id")
+    where, values = filters.joined_conditions([*conditions, order.behind(paging.start_of(request))])
+    rows = opened.fetch(f"SELECT * FROM {group.rows} WHERE {where} {order.clause()} LIMIT {limit + 1}", values)
+    behind = paging.next_cursor(opened.number, request, order, rows, limit)
+    return answer_json(opened, rows[:limit], next=behind)
+
+
+def _one(opened: OpenSnapshot, group: GroupKind, own: str) -> JsonRow:
+    rows = opened.fetch(f"SELECT * FROM {group.rows} WHERE id = ?", [own])
+    if not rows:
+        raise Declined("not-found", f"no tagged track of {group.word} {own!r} in snapshot {opened.number}")
+    return rows[0] | {"tags": _tags(opened, group, own)}
+
+
+def _tags(opened: OpenSnapshot, group: GroupKind, own: str) -> list[JsonRow]:
+    view = opened.bucket_view(group.tags, bucket_of(own, opened.reader.buckets))
+    sql = f"SELECT * EXCLUDE {group.key} FROM {view} WHERE {group.key} = ? ORDER BY category, rank, tag"
+    names = tag_names(opened)
+    rows = opened.fetch(sql, [own])
+    return [{"category": r["category"], "tag": r["tag"], "name": names.get(r["tag"], r["tag"])} | r for r in rows]
+
+
+@routes.get("/artists", tags=["artists"], response_model=ListAnswer, responses=list_of(GROUP, 410), summary="List")
+def list_artists(
+    request: Request,
+    opened: Leased,
+    q: WordsText = None,
+    sort: SortText = None,
+    limit: paging.Limit = 20,
+    cursor: paging.CursorText = None,
+) -> Response:
+    """Artists of tagged tracks, with their numbers of tracks and years."""
+    return _list(request, opened, ARTISTS, filters.text_conditions(q, ["name"]), sort, limit)
+
+
+@routes.get(
+    "/artists/{artist_id}",
+    tags=["artists"],
+    response_model=OneAnswer,
+    responses=one_of(GROUP | {"tags": [GROUP_TAG]}, 404),
+    summary="Get one",
+)
+def get_artist(opened: Leased, artist_id: GroupId) -> Response:
+    """An artist with its tags: means over its tracks."""
+    return answer_json(opened, _one(opened, ARTISTS, artist_id))
+
+
+@routes.get("/albums", tags=["albums"], response_model=ListAnswer, responses=list_of(GROUP, 410), summary="List")
+def list_albums(
+    request: Request,
+    opened: Leased,
+    artist_id: Annotated[str | None, Query(max_length=1024, description="Only albums with a track of it.")] = None,
+    sort: SortText = None,
+    limit: paging.Limit = 20,
+    cursor: paging.CursorText = None,
+) -> Response:
+    """Albums of tagged tracks, with their numbers of tracks and years. Catalogs have no names of albums."""
+    inner = "id IN (SELECT album_id FROM tracks WHERE artist_id = ?)"
+    conditions = [] if artist_id is None else [(inner, [artist_id])]
+    return _list(request, opened, ALBUMS, conditions, sort, limit)
+
+
+@routes.get(
+    "/albums/{album_id}",
+    tags=["albums"],
+    response_model=OneAnswer,
+    responses=one_of(GROUP | {"tags": [GROUP_TAG]}, 404),
+    summary="Get one",
+)
+def get_album(opened: Leased, album_id: GroupId) -> Response:
+    """An album with its tags: means over its tracks."""
+    return answer_json(opened, _one(opened, ALBUMS, album_id))

@@ -1,0 +1,209 @@
+"""The snapshots that the service has open. A request has one of them from its beginning to its end."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from pipelines.querying.session import named_failures
+from pipelines.querying.time_limit import TimeLimit
+from pipelines.serving.cache import ByteCache
+from pipelines.serving.problems import Declined
+from pipelines.serving.rows import KeptReader, bucket_reader
+from pipelines.serving.settings import ServiceSettings
+from pipelines.terminal.errors import CommandFailed
+from pipelines.terminal.printing import plain_rows
+from transforms.storage import StorageError, redact
+from transforms.table.duckdb_views import connect, snapshot_file_name
+from transforms.table.reader import SnapshotReader, open_snapshot
+from transforms.table.snapshots import listed_numbers
+from transforms.table.sql import duckdb_view
+from transforms.table.versions import TableError
+
+_log = logging.getLogger(__name__)
+
+MOST_OPEN = 3
+"""Snapshots that stay open: the newest, and those on whose pages clients may still be."""
+
+_BATCH_ROWS = 1000
+
+JsonRow = dict[str, Any]
+_Kept = TypeVar("_Kept")
+
+
+class OpenSnapshot:
+    """One snapshot with its connection to DuckDB. Safe to share between threads: each query has its own cursor."""
+
+    def __init__(self, reader: SnapshotReader, settings: ServiceSettings, cache: ByteCache) -> None:
+        self.reader = KeptReader.of(reader, cache)
+        self._settings = settings
+        self._opened = contextlib.ExitStack()
+        self._connection = self._opened.enter_context(
+            connect(reader, memory_bytes=settings.memory_bytes, is_reused=True)
+        )
+        self._views: set[str] = set()
+        self._kept: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self.leases = 0
+        self.used = 0.0
+        self.columns = {field.name: field.type for field in reader.schema("tracks")}
+        """Columns of `tracks` with their Arrow types."""
+
+    @property
+    def number(self) -> int:
+        """Number of the snapshot."""
+        return self.reader.manifest.number
+
+    @property
+    def content_hash(self) -> str:
+        """Content hash of the snapshot."""
+        return self.reader.manifest.run.content_hash
+
+    def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[JsonRow]:
+        """Rows of a query. Values reach it as parameters only.
+
+        Raises:
+          Problem: the query reached a limit on time or memory, or the table cannot be read.
+        """
+        cursor = self._connection.cursor()
+        limit = TimeLimit(self._settings.query_s, cursor.interrupt, _log.error)
+        try:
+            with named_failures(), limit.running():
+                reader = cursor.sql(sql, params=list(parameters)).to_arrow_reader(_BATCH_ROWS)
+                names = reader.schema.names
+                return [dict(zip(names, row, strict=True)) for row in plain_rows(reader, reader.schema)]
+        except CommandFailed as error:
+            raise _refused(str(error), self._settings) from error
+        finally:
+            cursor.close()
+
+    def bucket_view(self, name: str, bucket: int) -> str:
+        """The name of a view of one table with the rows of one bucket: a query on it opens no other file."""
+        view = f"{name}_of_bucket_{bucket}"
+        with self._lock:
+            if view not in self._views:
+                own = bucket_reader(self.reader, name, bucket)
+                with self._connection.cursor() as cursor:
+                    cursor.execute(duckdb_view(name, own, lambda file: snapshot_file_name(own, file), view=view))
+                self._views.add(view)
+        return view
+
+    def kept(self, name: str, make: Callable[[], _Kept]) -> _Kept:
+        """What `make` returned first for this name. Two threads that miss it at the same time both call it."""
+        if name not in self._kept:
+            made = make()
+            with self._lock:
+                self._kept.setdefault(name, made)
+        found: _Kept = self._kept[name]
+        return found
+
+    def close(self) -> None:
+        """Closes the connection; nobody may use it any more."""
+        self._opened.close()
+
+
+def _refused(message: str, settings: ServiceSettings) -> Declined:
+    if "interrupted" in message or "Interrupted" in message:
+        detail = f"the query was cancelled after {settings.query_s:g} s: ask for less, for example with more filters"
+        return Declined("query-limit", detail)
+    if message.startswith("Out of Memory"):
+        return Declined("query-limit", "the query needs more memory than it may have: ask for less, or try again later")
+    _log.warning("query failed: %s", redact(message))
+    return Declined("table-unavailable", "the table cannot be read now: try again later")
+
+
+class SnapshotPool:
+    """Opens the newest snapshot, follows the table, and keeps earlier snapshots open for a while."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._cache = ByteCache(settings.cache_bytes)
+        self._lock = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._open: dict[int, OpenSnapshot] = {}
+        self._looked = 0.0
+        self.fault: str | None = None
+        """Why the last look for a newer snapshot failed; None if it did not."""
+        self._newest = self._add(open_snapshot(settings.table))
+
+    @property
+    def newest(self) -> int:
+        """Number of the snapshot that requests get."""
+        return self._newest
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look for a newer snapshot."""
+        return time.monotonic() - self._looked >= self._settings.refresh_s
+
+    def refresh(self) -> None:
+        """Opens a newer snapshot if there is one. If the table does not answer, the service keeps what it has."""
+        if not self._refreshing.acquire(blocking=self._settings.refresh_s == 0):
+            return
+        try:
+            numbers = listed_numbers(self._settings.table)
+            if numbers and numbers[-1] != self._newest:
+                self._newest = self._add(open_snapshot(self._settings.table, numbers[-1]))
+            self.fault = None
+        except (StorageError, TableError) as error:
+            self.fault = redact(str(error))
+            _log.warning("no look at the table: %s", self.fault)
+        finally:
+            self._looked = time.monotonic()
+            self._refreshing.release()
+
+    @contextlib.contextmanager
+    def lease(self, number: int | None = None) -> Iterator[OpenSnapshot]:
+        """A snapshot that stays open during the block, the newest by default.
+
+        Raises:
+          Problem: there is no such snapshot any more.
+        """
+        found = self._acquire(number)
+        try:
+            yield found
+        finally:
+            with self._lock:
+                found.leases -= 1
+            self._close_spare()
+
+    def _acquire(self, number: int | None) -> OpenSnapshot:
+        with self._lock:
+            if (found := self._open.get(self._newest if number is None else number)) is not None:
+                found.leases += 1
+                found.used = time.monotonic()
+                return found
+        assert number is not None
+        try:
+            self._add(open_snapshot(self._settings.table, number))
+        except TableError as error:
+            raise Declined("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
+        return self._acquire(number)
+
+    def _add(self, reader: SnapshotReader) -> int:
+        opened, number = OpenSnapshot(reader, self._settings, self._cache), reader.manifest.number
+        opened.used = time.monotonic()
+        with self._lock:
+            kept = self._open.setdefault(number, opened)
+        if kept is not opened:  # another request was first
+            opened.close()
+        return number
+
+    def _close_spare(self) -> None:
+        with self._lock:
+            idle = [one for n, one in self._open.items() if n != self._newest and not one.leases]
+            idle.sort(key=lambda one: one.used)
+            spare = idle[: max(len(self._open) - MOST_OPEN, 0)]
+            for one in spare:
+                del self._open[one.number]
+        for one in spare:
+            one.close()
+
+    def close(self) -> None:
+        """Closes all snapshots."""
+        with self._lock:
+            opened, self._open = list(self._open.values()), {}
+        for one in opened:
+            one.close()
