@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from pipelines.serving.access import granting
 from pipelines.serving.access.clients import SCOPES, ClientsFile
+from pipelines.serving.explorer.mounting import EXPLORER_ROUTERS, with_sessions
 from pipelines.serving.gate import Gate
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.problems import ProblemDocument, install_problems
@@ -21,7 +22,7 @@ from pipelines.serving.routes import groups, system, taxonomy, tracks
 from pipelines.serving.settings import ServiceSettings
 from pipelines.serving.snapshots import SnapshotPool
 
-ROUTERS = (tracks.routes, groups.routes, taxonomy.routes, system.routes, granting.routes)
+ROUTERS = (tracks.routes, groups.routes, taxonomy.routes, system.routes, granting.routes, *EXPLORER_ROUTERS)
 
 _DESCRIPTION = (
     "Tags of a music catalog, read-only, over one published snapshot. Every answer names its snapshot, and its ETag "
@@ -56,7 +57,7 @@ def make_application(service: Service) -> ASGIApp:
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
-    gated: ASGIApp = Gate(app, service)
+    gated: ASGIApp = with_sessions(app, Gate(app, service), service)
     if not service.settings.origins:
         return gated
     return CORSMiddleware(
