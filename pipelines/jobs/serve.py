@@ -86,6 +86,7 @@ def _serve(args: Arguments, form: str) -> None:
         query_s=args.query_timeout,
         origins=tuple(args.allow_origin),
         rate=args.rate,
+        audio_root=args.audio_root,
         **given,
     )
     service = make_service(settings, clients)
