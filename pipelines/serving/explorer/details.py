@@ -1,5 +1,6 @@
 """Everything that the page shows of one track or of one artist, in one answer each."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -36,42 +37,56 @@ def track_details(opened: OpenSnapshot, track_id: str) -> dict[str, Any]:
     Raises:
       Problem: the catalog has no such id.
     """
-    ledger = rows_by_id(opened.reader, opened.cache, "ledger", [track_id]).get(track_id)
-    if ledger is None:
+    found = details_of(opened, [track_id])
+    if track_id not in found:
         raise Problem("not-found", f"no track {track_id!r} in the catalog of snapshot {opened.number}")
-    row = rows_by_id(opened.reader, opened.cache, "tracks", [track_id]).get(track_id)
-    outcome = {name: ledger[name] for name in _TOLD}
-    outcome["detail"] = ledger["detail"] and redact(ledger["detail"])
+    return found[track_id]
+
+
+def details_of(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Track id -> what `track_details` answers; unknown ids are left out."""
+    ledger = rows_by_id(opened.reader, opened.cache, "ledger", track_ids)
+    tracks = rows_by_id(opened.reader, opened.cache, "tracks", track_ids)
+    tags, near = _tags(opened, list(tracks)), _neighbours(opened, track_ids)
     return {
-        "track_id": track_id,
-        "track": row,
-        "parameters": None if row is None else [name for name in row if name in PARAMETERS and name != "track_id"],
-        "tags": _tags(opened, track_id) if row is not None else [],
-        "outcome": outcome,
-        "neighbours": _neighbours(opened, track_id),
+        track_id: {
+            "track_id": track_id,
+            "track": tracks.get(track_id),
+            "parameters": [name for name in tracks.get(track_id, ()) if name in PARAMETERS and name != "track_id"],
+            "tags": tags.get(track_id, []),
+            "outcome": {name: own[name] for name in _TOLD} | {"detail": own["detail"] and redact(own["detail"])},
+            "neighbours": None if near is None else near.get(track_id, []),
+        }
+        for track_id, own in ledger.items()
     }
 
 
-def _tags(opened: OpenSnapshot, track_id: str) -> list[Row]:
-    view = opened.bucket_view("track_tags", bucket_of(track_id, opened.reader.buckets))
-    sql = f"SELECT * EXCLUDE track_id FROM {view} WHERE track_id = ? ORDER BY category, rank, tag"
-    names = tag_names(opened)
-    return [row | {"name": names.get(row["tag"], row["tag"])} for row in opened.fetch(sql, [track_id])]
+def _tags(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """Track id -> its tags by category and rank. One bucket is read for one track."""
+    if not track_ids:
+        return {}
+    view, names = "track_tags", tag_names(opened)
+    if len(track_ids) == 1:
+        view = opened.bucket_view("track_tags", bucket_of(track_ids[0], opened.reader.buckets))
+    sql = f"SELECT * FROM {view} WHERE list_contains(?, track_id) ORDER BY track_id, category, rank, tag"
+    found: dict[str, list[Row]] = {}
+    for row in opened.fetch(sql, [list(track_ids)]):
+        found.setdefault(row.pop("track_id"), []).append(row | {"name": names.get(row["tag"], row["tag"])})
+    return found
 
 
-def _neighbours(opened: OpenSnapshot, track_id: str) -> list[Row] | None:
-    """Rows of the table `neighbours` with titles; None if the snapshot does not have the table."""
+def _neighbours(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[Row]] | None:
+    """Track id -> its rows of the table `neighbours` with titles; None if the snapshot does not have the table."""
     if "neighbours" not in TABLES or not opened.reader.manifest.files("neighbours"):
         return None
-    rows = opened.reader.scan("neighbours", track_ids=[track_id]).sort_by("rank").to_pylist()
-    known = rows_by_id(opened.reader, opened.cache, "tracks", [row["neighbour_id"] for row in rows])
-    shown = ("title", "artist", "artist_id", "year")
-    return [
-        {"track_id": row["neighbour_id"], "similarity": round(row["similarity"], 4)}
-        | {name: known[row["neighbour_id"]][name] for name in shown}
-        for row in rows
-        if row["neighbour_id"] in known
-    ]
+    rows = opened.reader.scan("neighbours", track_ids=track_ids).sort_by("rank").to_pylist()
+    known = rows_by_id(opened.reader, opened.cache, "tracks", {row["neighbour_id"] for row in rows})
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if (other := known.get(row["neighbour_id"])) is not None:
+            shown = {name: other[name] for name in ("track_id", "title", "artist", "artist_id", "year")}
+            found.setdefault(row["track_id"], []).append(shown | {"similarity": round(row["similarity"], 4)})
+    return found
 
 
 def artist_details(opened: OpenSnapshot, artist_id: str) -> dict[str, Any]:
@@ -80,7 +95,7 @@ def artist_details(opened: OpenSnapshot, artist_id: str) -> dict[str, Any]:
     Raises:
       Problem: no tagged track is of this artist.
     """
-    found = groups._one(opened, groups.ARTISTS, artist_id)
+    found = groups.group_of(opened, groups.ARTISTS, artist_id)
     where, values = filters.joined([("artist_id = ?", [artist_id])])
     sql = f"SELECT * FROM tracks WHERE {where} ORDER BY year NULLS LAST, track_id LIMIT {SHOWN_TRACKS}"
     return found | {"of_tracks": opened.fetch(sql, values)}

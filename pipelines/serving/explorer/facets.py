@@ -61,10 +61,11 @@ def bins_of(low: float, high: float, is_integer: bool) -> Bins:
 
 def facet_columns(opened: OpenSnapshot) -> list[str]:
     """The columns that get a histogram: numbers of which the snapshot has any, at most `MOST_COLUMNS`."""
-    return list(_bins(opened))
+    return list(bins_by_column(opened))
 
 
-def _bins(opened: OpenSnapshot) -> Mapping[str, Bins]:
+def bins_by_column(opened: OpenSnapshot) -> Mapping[str, Bins]:
+    """Column -> the bins of its histogram."""
     return once(opened, "bins", lambda: _measured(opened))
 
 
@@ -76,7 +77,7 @@ def _measured(opened: OpenSnapshot) -> dict[str, Bins]:
     parts = [f"quantile_cont({_number(name)}, [0.002, 0.998]) AS {paging.identifier(name)}" for name in names]
     row = opened.fetch(f"SELECT {', '.join(parts)} FROM tracks")[0]
     found = {name: row[name] for name in names if row[name] and None not in row[name]}
-    return {name: bins_of(low, high, _is_whole(opened.columns[name])) for name, (low, high) in found.items()}
+    return {name: bins_of(low, high, is_whole(opened.columns[name])) for name, (low, high) in found.items()}
 
 
 def _number(name: str) -> str:
@@ -85,7 +86,8 @@ def _number(name: str) -> str:
     return f"CASE WHEN isfinite({value}) THEN {value} END"
 
 
-def _is_whole(kind: pa.DataType) -> bool:
+def is_whole(kind: pa.DataType) -> bool:
+    """Whether a column has whole numbers."""
     return bool(pa.types.is_integer(kind))
 
 
@@ -95,7 +97,7 @@ def facets_of(opened: OpenSnapshot, wanted: TrackFilters, columns: Sequence[str]
     Raises:
       Problem: a column has no histogram, or a limit was reached.
     """
-    bins = _bins(opened)
+    bins = bins_by_column(opened)
     if unknown := [name for name in columns if name not in bins]:
         raise Problem("bad-request", f"column: {unknown[0]!r} is none of {', '.join(bins)}")
     found: dict[str, Any] = {"total": 0, "columns": {}, "tags": {}}
@@ -120,7 +122,7 @@ def _histogram(opened: OpenSnapshot, wanted: TrackFilters, name: str, bins: Bins
     )
     rows = {row["bin"]: row["n"] for row in opened.fetch(sql, [bins.start, bins.step, *values])}
     counts = [rows.get(place, 0) for place in range(bins.count)]
-    whole = _is_whole(opened.columns[name])
+    whole = is_whole(opened.columns[name])
     return {
         "start": bins.start,
         "step": bins.step,

@@ -166,8 +166,8 @@ def _colours(opened: OpenSnapshot, category: str, ids: list[str]) -> tuple[list[
     """The tags that get a colour, the most frequent first, and the number of its colour for each track; -1: another."""
     own = [tag for tag, row in taxonomy_of(opened).items() if row["category"] == category]
     sql = (
-        "SELECT track_id, list_filter(list_transform(top_tags, lambda one: one.tag), lambda tag: list_contains(?, tag)) "
-        "AS tags FROM tracks WHERE list_contains(?, track_id)"
+        "SELECT track_id, list_filter(list_transform(top_tags, lambda one: one.tag), "
+        "lambda tag: list_contains(?, tag)) AS tags FROM tracks WHERE list_contains(?, track_id)"
     )
     found: dict[str, list[str]] = {}
     for begin in range(0, len(ids), 20_000):

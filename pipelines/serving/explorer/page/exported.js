@@ -13,7 +13,9 @@ export async function openExport(folder) {
   const read = async (name) => {
     const answer = await fetch(`${folder}/${name}`).catch(() => null);
     if (!answer?.ok) throw new SourceError(answer?.status ?? 0, "A file of the export is missing", `${folder}/${name} cannot be read: export again, or open the folder through a web server.`);
-    return answer.json();
+    const found = await answer.json();
+    if (found.problem) throw new SourceError(404, "The export does not have this", found.problem);
+    return found;
   };
   const [start, catalog] = await Promise.all([read("start.json"), read("catalog.json")]);
   return new Exported(read, start, catalog);

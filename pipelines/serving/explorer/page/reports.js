@@ -41,7 +41,7 @@ const MEASURES = [
   ["support", "Training", (row) => row.support, (value) => (value === null ? "–" : count(value)), "Labelled training tracks that carry the tag"],
   ["pr_auc", "Precision", (row) => row.metrics?.test?.pr_auc, percent, "Area under the precision-recall curve on the test side"],
   ["f1", "F1", (row) => row.metrics?.test?.f1, percent, "At the threshold, on the test side"],
-  ["ece", "Calibration error", (row) => row.metrics?.test?.ece, percent, "Expected calibration error on the test side: smaller is better"],
+  ["ece", "Calibration", (row) => row.metrics?.test?.ece, percent, "Expected calibration error on the test side: smaller is better"],
   ["threshold", "Threshold", (row) => row.threshold, (value) => (value === null || value === undefined ? "highest" : value.toFixed(2)), "Lowest score at which the tag is positive"],
 ];
 
@@ -59,7 +59,7 @@ export async function qualityView(context) {
     const cells = (row) => MEASURES.map(([key, , get, show]) => {
       const own = get(row) ?? null;
       const isShare = own !== null && ["pr_auc", "f1", "ece"].includes(key);
-      return h("td", { class: "number" }, isShare ? h("span", { class: key === "ece" ? "meter bad" : "meter", "aria-hidden": "true" }, h("span", { style: { width: `${100 * Math.min(own, 1)}%` } })) : null, show(own));
+      return h("td", { class: "number" }, isShare ? h("span", { class: key === "ece" ? "meter bad" : "meter", "aria-hidden": "true" }, h("span", { style: { width: `${100 * Math.min(own, 1)}%` } })) : null, h("span", { class: "value" }, show(own)));
     });
     fill(table, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Tag"), head)), h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: address("search", { tag: row.tag }) }, row.name), h("span", { class: "faint" }, ` ${row.category}`)), cells(row))))));
   };

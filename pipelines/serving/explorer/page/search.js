@@ -22,6 +22,7 @@ class Search {
     this.popular = h("div", { class: "cloud" });
     this.histograms = new Map(context.start.facets.map((name) => [name, new Histogram(name, (low, high) => this.change(withRange(this.query, name, low, high)))]));
     const words = h("input", { type: "search", id: "words", placeholder: "Title or artist", value: query.q, "data-key": "search", autocomplete: "off", maxlength: 200 });
+    this.words = words;
     words.addEventListener("input", later(250, () => this.change({ ...this.query, q: words.value.trim() })));
     const picker = tagField(context, "Add a tag", (tag) => this.add(tag, "weigh"));
     const panel = h("aside", { class: "panel", "aria-label": "Filters" },
@@ -30,7 +31,7 @@ class Search {
       [...this.histograms.values()].map((one) => one.root),
       h("div", { class: "field" }, h("h2", { class: "label" }, "Tags of these tracks"), this.popular));
     const filters = h("details", { class: "filters", open: matchMedia("(min-width: 56rem)").matches }, h("summary", {}, "Filters"), panel);
-    this.root = h("div", { class: "search" }, filters, h("section", { class: "list", "aria-label": "Results" }, h("div", { class: "row spread" }, this.heading, this.sort), this.results));
+    this.root = h("div", { class: "search" }, filters, h("section", { class: "list", "aria-label": "Results" }, h("div", { class: "row spread" }, this.heading, this.sort), this.results, context.start.left_out ? h("p", { class: "faint" }, `This page is an export: ${plural(context.start.left_out, "track")} of the snapshot are not in it.`) : null));
     this.root.addEventListener("leave", () => this.asking?.abort());
     this.drawChips();
     this.drawSort();
@@ -128,6 +129,7 @@ class Search {
     const clear = h("button", { type: "button", class: "strong", onclick: () => (location.hash = "#/search") }, "Remove all filters");
     const hints = [
       ...chosenTags(this.query).filter((one) => one.mode !== "weigh").map((one) => h("button", { type: "button", onclick: () => this.drop(one.tag) }, `Without “${one.mode === "tag" ? "must" : "must not"} ${this.name(one.tag)}”`)),
+      this.query.q ? h("button", { type: "button", onclick: () => { this.words.value = ""; this.change({ ...this.query, q: "" }); } }, `Without the words “${this.query.q}”`) : null,
       ...[...ranges(this.query).keys()].map((name) => h("button", { type: "button", onclick: () => this.change(withRange(this.query, name, null, null)) }, `Any ${columnLabel(name).toLowerCase()}`)),
     ];
     return notice("No track fits", "All conditions together leave no track. Take one of them away:", hints, clear);
