@@ -10,11 +10,27 @@ import { mapView } from "./map.js";
 import { changesView, qualityView, tagsView } from "./reports.js";
 import { keysDialog, signInView } from "./dialogs.js";
 
-const VIEWS = { search: searchView, track: trackView, artist: artistView, map: mapView, tags: tagsView, quality: qualityView, changes: changesView };
+const VIEWS = {
+  search: searchView,
+  track: trackView,
+  artist: artistView,
+  map: mapView,
+  tags: tagsView,
+  quality: qualityView,
+  changes: changesView,
+};
 const NAMED = { search: "Search", map: "Map", tags: "Tags", quality: "Quality", changes: "Changes" };
 
 const main = document.getElementById("main");
-const context = { source: null, start: null, player: null, playlist: new Playlist(), tagNames: new Map(), categories: [], query: "" };
+const context = {
+  source: null,
+  start: null,
+  player: null,
+  playlist: new Playlist(),
+  tagNames: new Map(),
+  categories: [],
+  query: "",
+};
 let leave = () => {};
 
 function place() {
@@ -55,31 +71,61 @@ async function show() {
 }
 
 async function lostView() {
-  return notice("There is no such page", "The address names no view.", h("a", { class: "button", href: "#/search" }, "Search"));
+  return notice(
+    "There is no such page",
+    "The address names no view.",
+    h("a", { class: "button", href: "#/search" }, "Search"),
+  );
 }
 
 function failed(error) {
   if (error.status === 401 && !context.source.isExport) return signInView(context, begin);
   const again = h("button", { type: "button", onclick: show }, "Try again");
   if (error.status === undefined) console.error(error);
-  return notice(error.title ?? "The page failed", error.detail ?? String(error), again, h("a", { class: "button", href: "#/search" }, "Search"));
+  return notice(
+    error.title ?? "The page failed",
+    error.detail ?? String(error),
+    again,
+    h("a", { class: "button", href: "#/search" }, "Search"),
+  );
 }
 context.failed = failed;
 
 function drawHeader(view) {
   const links = Object.entries(NAMED).map(([name, label]) =>
-    h("a", { href: name === "search" && view !== "search" ? context.query || "#/search" : `#/${name}`, "aria-current": name === view ? "page" : null }, label),
+    h(
+      "a",
+      {
+        href: name === "search" && view !== "search" ? context.query || "#/search" : `#/${name}`,
+        "aria-current": name === view ? "page" : null,
+      },
+      label,
+    ),
   );
   fill(document.getElementById("views"), links);
   const size = context.playlist.tracks.length;
-  const list = h("a", { class: "button quiet", href: "#/playlist", "aria-current": view === "playlist" ? "page" : null }, icon("list"), h("span", { class: "wide" }, "Playlist"), h("span", { class: "badge", "aria-label": `${size} tracks` }, String(size)));
+  const list = h(
+    "a",
+    { class: "button quiet", href: "#/playlist", "aria-current": view === "playlist" ? "page" : null },
+    icon("list"),
+    h("span", { class: "wide" }, "Playlist"),
+    h("span", { class: "badge", "aria-label": `${size} tracks` }, String(size)),
+  );
   const theme = iconButton("theme", "Switch between light and dark", switchTheme);
-  const out = context.client ? h("button", { type: "button", class: "quiet", title: `Signed in as ${context.client}`, onclick: signOut }, "Sign out") : null;
+  const out = context.client
+    ? h(
+        "button",
+        { type: "button", class: "quiet", title: `Signed in as ${context.client}`, onclick: signOut },
+        "Sign out",
+      )
+    : null;
   fill(document.getElementById("tools"), list, theme, out);
 }
 
 function switchTheme() {
-  const dark = (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const dark =
+    (document.documentElement.dataset.theme ??
+      (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   document.documentElement.dataset.theme = dark ? "light" : "dark";
   localStorage.setItem("explorer-theme", document.documentElement.dataset.theme);
   dispatchEvent(new Event("theme"));
@@ -123,6 +169,12 @@ async function begin() {
     context.source ??= await openSource();
     const session = context.source.session ? await context.source.session() : { client_id: null, needed: false };
     context.client = session.client_id;
+    if (session.needed && !session.client_id) {
+      fill(document.getElementById("views"));
+      fill(document.getElementById("tools"));
+      fill(main, signInView(context, begin));
+      return;
+    }
     context.start = await context.source.start();
   } catch (error) {
     drawHeader("");

@@ -6,7 +6,14 @@ import { fill, h, iconButton } from "./dom.js";
 export function signInView(context, signedIn) {
   const problem = h("p", { class: "problem", role: "alert" });
   const client = h("input", { id: "client", name: "client", autocomplete: "username", required: true, maxlength: 256 });
-  const secret = h("input", { id: "secret", name: "secret", type: "password", autocomplete: "current-password", required: true, maxlength: 256 });
+  const secret = h("input", {
+    id: "secret",
+    name: "secret",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+    maxlength: 256,
+  });
   const button = h("button", { class: "strong" }, "Sign in");
   const onsubmit = async (event) => {
     event.preventDefault();
@@ -21,12 +28,18 @@ export function signInView(context, signedIn) {
       secret.focus();
     }
   };
-  const form = h("form", { class: "card sign-in", onsubmit, method: "post" },
+  const form = h(
+    "form",
+    { class: "card sign-in", onsubmit, method: "post" },
     h("h1", {}, "Sign in"),
     h("p", { class: "faint" }, "This catalog is open to clients of the service."),
-    h("label", { for: "client" }, "Client id"), client,
-    h("label", { for: "secret" }, "Client secret"), secret,
-    problem, button);
+    h("label", { for: "client" }, "Client id"),
+    client,
+    h("label", { for: "secret" }, "Client secret"),
+    secret,
+    problem,
+    button,
+  );
   return form;
 }
 
@@ -42,7 +55,18 @@ const KEYS = [
 ];
 
 export function keysDialog() {
-  const found = document.getElementById("keys") ?? document.body.appendChild(h("dialog", { id: "keys", "aria-labelledby": "keys-title" }));
+  const found =
+    document.getElementById("keys") ??
+    document.body.appendChild(h("dialog", { id: "keys", "aria-labelledby": "keys-title" }));
   const rows = KEYS.map(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)]);
-  return fill(found, h("div", { class: "row spread" }, h("h2", { id: "keys-title" }, "Keys"), iconButton("close", "Close", () => found.close())), h("dl", { class: "facts" }, rows));
+  return fill(
+    found,
+    h(
+      "div",
+      { class: "row spread" },
+      h("h2", { id: "keys-title" }, "Keys"),
+      iconButton("close", "Close", () => found.close()),
+    ),
+    h("dl", { class: "facts" }, rows),
+  );
 }

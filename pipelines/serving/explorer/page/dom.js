@@ -65,12 +65,21 @@ export function columnLabel(name) {
 /** A value of a column, with its unit where the name tells it. */
 export function columnValue(name, value) {
   if (value === null || value === undefined) return "–";
-  if (typeof value === "object") return Array.isArray(value) ? value.map((one) => columnValue("", one)).join(", ") : JSON.stringify(value);
+  if (typeof value === "object")
+    return Array.isArray(value) ? value.map((one) => columnValue("", one)).join(", ") : JSON.stringify(value);
   if (typeof value !== "number") return String(value);
   if (name === "duration_s") return duration(value);
   if (name === "year") return String(value);
   if (name === "sample_rate") return `${count(value)} Hz`;
-  const unit = name.endsWith("bpm") ? " bpm" : name.endsWith("_db") ? " dB" : name.endsWith("_hz") ? " Hz" : name.endsWith("_lufs") ? " LUFS" : "";
+  const unit = name.endsWith("bpm")
+    ? " bpm"
+    : name.endsWith("_db")
+      ? " dB"
+      : name.endsWith("_hz")
+        ? " Hz"
+        : name.endsWith("_lufs")
+          ? " LUFS"
+          : "";
   return SHORT.format(value).replace("-", "−") + unit;
 }
 
@@ -94,12 +103,20 @@ const ICONS = {
 };
 
 export function icon(name) {
-  return h("svg", { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true" }, h("path", { d: ICONS[name], fill: "currentColor" }));
+  return h(
+    "svg",
+    { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true" },
+    h("path", { d: ICONS[name], fill: "currentColor" }),
+  );
 }
 
 /** A button with an icon alone; its label is for screen readers and as a tooltip. */
 export function iconButton(name, label, onclick, given = {}) {
-  return h("button", { type: "button", class: "round", "aria-label": label, title: label, onclick, ...given }, icon(name));
+  return h(
+    "button",
+    { type: "button", class: "round", "aria-label": label, title: label, onclick, ...given },
+    icon(name),
+  );
 }
 
 /** Colour of a category or of the n-th tag of a map: one of eight that style sheets define. */
@@ -107,5 +124,11 @@ export const colourOf = (place) => (place < 0 ? "var(--colour-other)" : `var(--c
 
 /** A state instead of content: empty, failed. */
 export function notice(title, text, ...actions) {
-  return h("section", { class: "notice" }, h("h2", {}, title), text ? h("p", {}, text) : null, actions.length ? h("p", { class: "row" }, actions) : null);
+  return h(
+    "section",
+    { class: "notice" },
+    h("h2", {}, title),
+    text ? h("p", {}, text) : null,
+    actions.length ? h("p", { class: "row" }, actions) : null,
+  );
 }

@@ -7,12 +7,21 @@ const STEP = 0.0001;
 const PAGE = 25;
 const SHOWN_TAGS = 60;
 
-const plain = (text) => String(text ?? "").toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
+const plain = (text) =>
+  String(text ?? "")
+    .toLowerCase()
+    .normalize("NFD")
+    .replace(/\p{M}/gu, "");
 
 export async function openExport(folder) {
   const read = async (name) => {
     const answer = await fetch(`${folder}/${name}`).catch(() => null);
-    if (!answer?.ok) throw new SourceError(answer?.status ?? 0, "A file of the export is missing", `${folder}/${name} cannot be read: export again, or open the folder through a web server.`);
+    if (!answer?.ok)
+      throw new SourceError(
+        answer?.status ?? 0,
+        "A file of the export is missing",
+        `${folder}/${name} cannot be read: export again, or open the folder through a web server.`,
+      );
     const found = await answer.json();
     if (found.problem) throw new SourceError(404, "The export does not have this", found.problem);
     return found;
@@ -29,7 +38,15 @@ export function logOdds(score) {
 
 class Exported {
   constructor(read, start, catalog) {
-    Object.assign(this, { isExport: true, read, known: start, rows: catalog.tracks, scores: catalog.scores, artists: catalog.artists, audioAddress: () => "" });
+    Object.assign(this, {
+      isExport: true,
+      read,
+      known: start,
+      rows: catalog.tracks,
+      scores: catalog.scores,
+      artists: catalog.artists,
+      audioAddress: () => "",
+    });
     this.column = new Map(catalog.tags.map((tag, i) => [tag, i]));
     this.place = new Map(this.rows.map((row, i) => [row.track_id, i]));
     this.positive = this.rows.map((row) => new Set(row.top_tags.map((one) => one.tag)));
@@ -42,7 +59,7 @@ class Exported {
 
   narrower(tag) {
     const found = new Set([tag]);
-    for (let size = 0; size !== found.size; ) {
+    for (let size = 0; size !== found.size;) {
       size = found.size;
       for (const one of this.known.tags) if (one.parents.some((parent) => found.has(parent))) found.add(one.tag);
     }
@@ -62,11 +79,19 @@ class Exported {
       (!query.artist_id || row.artist_id === query.artist_id) &&
       query.tag.every((tag) => this.positive[i].has(tag)) &&
       !query.without.some((tag) => this.positive[i].has(tag)) &&
-      limits.every(([name, [low, high]]) => row[name] !== null && row[name] !== undefined && (low === null || row[name] >= low) && (high === null || row[name] <= high));
+      limits.every(
+        ([name, [low, high]]) =>
+          row[name] !== null &&
+          row[name] !== undefined &&
+          (low === null || row[name] >= low) &&
+          (high === null || row[name] <= high),
+      );
   }
 
   async search(query, cursor) {
-    const weights = chosenTags(query).filter((one) => one.mode === "weigh").map((one) => ({ ...one, tags: this.narrower(one.tag) }));
+    const weights = chosenTags(query)
+      .filter((one) => one.mode === "weigh")
+      .map((one) => ({ ...one, tags: this.narrower(one.tag) }));
     const fits = this.fits(query);
     const found = this.rows.filter(fits).map((row) => this.hit(row, weights));
     const name = query.sort.replace(/^-/, "");
@@ -74,7 +99,10 @@ class Exported {
     const descending = query.sort ? query.sort.startsWith("-") : weights.length > 0;
     const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
     const isNone = (row) => row[key] === null || row[key] === undefined;
-    found.sort((a, b) => isNone(a) - isNone(b) || compare(a[key], b[key]) * (descending ? -1 : 1) || compare(a.track_id, b.track_id));
+    found.sort(
+      (a, b) =>
+        isNone(a) - isNone(b) || compare(a[key], b[key]) * (descending ? -1 : 1) || compare(a.track_id, b.track_id),
+    );
     const begin = Number(cursor ?? 0);
     const next = begin + PAGE < found.length ? String(begin + PAGE) : null;
     return { data: found.slice(begin, begin + PAGE), next };
@@ -112,7 +140,8 @@ class Exported {
   }
 
   async track(id) {
-    if (!this.place.has(id)) throw new SourceError(404, "Not in this export", `${id} is rejected, or was left out of the export.`);
+    if (!this.place.has(id))
+      throw new SourceError(404, "Not in this export", `${id} is rejected, or was left out of the export.`);
     return this.read(`tracks/${this.place.get(id)}.json`);
   }
 

@@ -11,9 +11,13 @@ export class Histogram {
     this.text = h("span", { class: "number" });
     this.low = this.slider("lowest", () => this.low.value > this.high.value && (this.low.value = this.high.value));
     this.high = this.slider("highest", () => this.high.value < this.low.value && (this.high.value = this.low.value));
-    this.root = h("fieldset", { class: "field range" },
-      h("legend", {}, columnLabel(name)), this.text,
-      h("div", { class: "plot" }, this.plot, this.low, this.high));
+    this.root = h(
+      "fieldset",
+      { class: "field range" },
+      h("legend", {}, columnLabel(name)),
+      this.text,
+      h("div", { class: "plot" }, this.plot, this.low, this.high),
+    );
   }
 
   slider(end, keepOrder) {
@@ -42,7 +46,8 @@ export class Histogram {
     const place = (value) => Math.round((value - facet.start) / facet.step);
     for (const node of [this.low, this.high]) node.max = bins;
     if (document.activeElement !== this.low) this.low.value = low === null ? 0 : place(low);
-    if (document.activeElement !== this.high) this.high.value = high === null ? bins : place(facet.is_integer ? high + 1 : high);
+    if (document.activeElement !== this.high)
+      this.high.value = high === null ? bins : place(facet.is_integer ? high + 1 : high);
     this.root.hidden = bins < 2;
     this.paint();
   }
@@ -52,14 +57,31 @@ export class Histogram {
     const most = Math.max(...counts, 1);
     const [from, to] = [Number(this.low.value), Number(this.high.value)];
     this.plot.setAttribute("viewBox", `0 0 ${counts.length} ${HEIGHT}`);
-    fill(this.plot, counts.map((tracks, i) => {
-      const height = tracks ? Math.max((HEIGHT * tracks) / most, 1.5) : 0;
-      return h("rect", { x: i + 0.06, y: HEIGHT - height, width: 0.88, height, class: i >= from && i < Math.max(to, from + 1) ? "in" : "out" });
-    }));
+    fill(
+      this.plot,
+      counts.map((tracks, i) => {
+        const height = tracks ? Math.max((HEIGHT * tracks) / most, 1.5) : 0;
+        return h("rect", {
+          x: i + 0.06,
+          y: HEIGHT - height,
+          width: 0.88,
+          height,
+          class: i >= from && i < Math.max(to, from + 1) ? "in" : "out",
+        });
+      }),
+    );
     const [low, high] = this.range();
     const show = (value) => columnValue(this.name, value);
-    const text = low === null && high === null ? "any" : low === null ? `up to ${show(high)}` : high === null ? `${show(low)} or more` : `${show(low)} – ${show(high)}`;
+    const text =
+      low === null && high === null
+        ? "any"
+        : low === null
+          ? `up to ${show(high)}`
+          : high === null
+            ? `${show(low)} or more`
+            : `${show(low)} – ${show(high)}`;
     this.text.textContent = text;
-    for (const node of [this.low, this.high]) node.setAttribute("aria-valuetext", `${text}, ${count(counts.reduce((sum, one) => sum + one, 0))} tracks`);
+    for (const node of [this.low, this.high])
+      node.setAttribute("aria-valuetext", `${text}, ${count(counts.reduce((sum, one) => sum + one, 0))} tracks`);
   }
 }

@@ -6,7 +6,8 @@ const SIDE = 10000;
 const CELLS = 128;
 
 export async function mapView(context, parameters) {
-  const category = parameters.get("category") ?? (context.categories.includes("genre") ? "genre" : context.categories[0]);
+  const category =
+    parameters.get("category") ?? (context.categories.includes("genre") ? "genre" : context.categories[0]);
   const found = await context.source.map(category);
   const view = new CatalogMap(context, found);
   return view.root;
@@ -19,22 +20,50 @@ class CatalogMap {
     this.canvas = h("canvas", { tabindex: 0, role: "img", "aria-label": this.description(), class: "map" });
     this.tip = h("div", { class: "tip", hidden: true });
     this.legend = h("ul", { class: "legend-list" });
-    const choice = h("select", { id: "colours", onchange: (event) => (location.hash = address("map", { category: event.target.value })) }, context.categories.map((name) => h("option", { value: name }, columnLabel(name))));
+    const choice = h(
+      "select",
+      { id: "colours", onchange: (event) => (location.hash = address("map", { category: event.target.value })) },
+      context.categories.map((name) => h("option", { value: name }, columnLabel(name))),
+    );
     choice.value = found.category;
-    const buttons = [["+", "Zoom in", () => this.scale(1.6)], ["−", "Zoom out", () => this.scale(1 / 1.6)], ["⤢", "Show all", () => this.reset()]].map(([text, label, onclick]) => h("button", { type: "button", "aria-label": label, title: label, onclick }, text));
+    const buttons = [
+      ["+", "Zoom in", () => this.scale(1.6)],
+      ["−", "Zoom out", () => this.scale(1 / 1.6)],
+      ["⤢", "Show all", () => this.reset()],
+    ].map(([text, label, onclick]) =>
+      h("button", { type: "button", "aria-label": label, title: label, onclick }, text),
+    );
     const shown = found.track_id.length;
-    this.root = h("section", { class: "map-page" },
+    this.root = h(
+      "section",
+      { class: "map-page" },
       h("div", { class: "map-box" }, this.canvas, this.tip, h("div", { class: "map-buttons" }, buttons)),
-      h("aside", { class: "panel" }, h("h1", {}, "Map"),
-        h("p", { class: "faint" }, shown < found.tracks ? `${count(shown)} of ${plural(found.tracks, "track")}, a uniform sample. ` : `${plural(shown, "track")}. `, "Tracks that sound alike are near each other: the two main directions of their embeddings, ", `which have ${percent(found.explained[0] + found.explained[1])} of the variance.`),
-        h("div", { class: "field" }, h("label", { for: "colours" }, "Colours"), choice), this.legend,
-        h("p", { class: "faint" }, "Drag to move, scroll to zoom, click to open a track. Keys: arrows, + and −.")));
+      h(
+        "aside",
+        { class: "panel" },
+        h("h1", {}, "Map"),
+        h(
+          "p",
+          { class: "faint" },
+          shown < found.tracks
+            ? `${count(shown)} of ${plural(found.tracks, "track")}, a uniform sample. `
+            : `${plural(shown, "track")}. `,
+          "Tracks that sound alike are near each other: the two main directions of their embeddings, ",
+          `which have ${percent(found.explained[0] + found.explained[1])} of the variance.`,
+        ),
+        h("div", { class: "field" }, h("label", { for: "colours" }, "Colours"), choice),
+        this.legend,
+        h("p", { class: "faint" }, "Drag to move, scroll to zoom, click to open a track. Keys: arrows, + and −."),
+      ),
+    );
     this.drawLegend();
     this.listen();
   }
 
   description() {
-    const parts = this.found.tags.map((tag, i) => `${this.name(tag)} ${this.found.tag.filter((one) => one === i).length}`);
+    const parts = this.found.tags.map(
+      (tag, i) => `${this.name(tag)} ${this.found.tag.filter((one) => one === i).length}`,
+    );
     return `Map of ${plural(this.found.track_id.length, "track")}: ${parts.join(", ")}`;
   }
 
@@ -57,15 +86,27 @@ class CatalogMap {
     const sizes = new Map();
     for (const one of this.found.tag) sizes.set(one, (sizes.get(one) ?? 0) + 1);
     const rows = [...this.found.tags.keys(), -1].filter((place) => sizes.get(place));
-    fill(this.legend, rows.map((place) => {
-      const toggle = () => {
-        this.hidden.has(place) ? this.hidden.delete(place) : this.hidden.add(place);
-        this.drawLegend();
-        this.paint();
-      };
-      return h("li", {}, h("button", { type: "button", class: "quiet", "aria-pressed": String(!this.hidden.has(place)), onclick: toggle },
-        h("span", { class: "dot", style: { background: colourOf(place) } }), place < 0 ? "Other" : this.name(this.found.tags[place]), h("span", { class: "faint" }, ` ${count(sizes.get(place))}`)));
-    }));
+    fill(
+      this.legend,
+      rows.map((place) => {
+        const toggle = () => {
+          this.hidden.has(place) ? this.hidden.delete(place) : this.hidden.add(place);
+          this.drawLegend();
+          this.paint();
+        };
+        return h(
+          "li",
+          {},
+          h(
+            "button",
+            { type: "button", class: "quiet", "aria-pressed": String(!this.hidden.has(place)), onclick: toggle },
+            h("span", { class: "dot", style: { background: colourOf(place) } }),
+            place < 0 ? "Other" : this.name(this.found.tags[place]),
+            h("span", { class: "faint" }, ` ${count(sizes.get(place))}`),
+          ),
+        );
+      }),
+    );
   }
 
   listen() {
@@ -78,10 +119,14 @@ class CatalogMap {
       watch.disconnect();
       removeEventListener("theme", onTheme);
     });
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.scale(Math.exp(-event.deltaY / 400), event.offsetX, event.offsetY);
-    }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.scale(Math.exp(-event.deltaY / 400), event.offsetX, event.offsetY);
+      },
+      { passive: false },
+    );
     let held = null;
     canvas.addEventListener("pointerdown", (event) => {
       held = { x: event.offsetX, y: event.offsetY, moved: 0 };
@@ -134,7 +179,14 @@ class CatalogMap {
   frame() {
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const margin = 24;
-    return { width, height, sx: ((width - 2 * margin) * this.zoom) / SIDE, sy: ((height - 2 * margin) * this.zoom) / SIDE, ox: this.x + margin * this.zoom, oy: this.y + margin * this.zoom };
+    return {
+      width,
+      height,
+      sx: ((width - 2 * margin) * this.zoom) / SIDE,
+      sy: ((height - 2 * margin) * this.zoom) / SIDE,
+      ox: this.x + margin * this.zoom,
+      oy: this.y + margin * this.zoom,
+    };
   }
 
   paint() {
@@ -210,7 +262,10 @@ class CatalogMap {
     this.tip.hidden = at < 0;
     if (at >= 0) {
       const flip = px > this.canvas.clientWidth - 240;
-      this.tip.style.setProperty("transform", `translate(${px + (flip ? -12 : 12)}px, ${py + 12}px)${flip ? " translateX(-100%)" : ""}`);
+      this.tip.style.setProperty(
+        "transform",
+        `translate(${px + (flip ? -12 : 12)}px, ${py + 12}px)${flip ? " translateX(-100%)" : ""}`,
+      );
     }
     if (at === this.at) return;
     this.at = at;
@@ -223,7 +278,19 @@ class CatalogMap {
     const place = this.found.tag[at];
     const show = (row) => {
       if (this.at !== at) return;
-      fill(this.tip, h("b", {}, row?.title ?? id), row?.artist ? h("span", {}, row.artist) : null, place >= 0 ? h("span", {}, h("span", { class: "dot", style: { background: colourOf(place) } }), this.name(this.found.tags[place])) : null);
+      fill(
+        this.tip,
+        h("b", {}, row?.title ?? id),
+        row?.artist ? h("span", {}, row.artist) : null,
+        place >= 0
+          ? h(
+              "span",
+              {},
+              h("span", { class: "dot", style: { background: colourOf(place) } }),
+              this.name(this.found.tags[place]),
+            )
+          : null,
+      );
     };
     show(this.titles.get(id));
     if (this.titles.has(id)) return;

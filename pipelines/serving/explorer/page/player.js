@@ -21,7 +21,12 @@ export class Player {
     const name = [track.title ?? track.track_id, track.artist].filter(Boolean).join(" · ");
     this.message = h("span", { class: "faint", role: "alert" });
     const title = h("a", { href: address("track", { id: track.track_id }) }, name);
-    fill(this.box, h("div", { class: "now" }, title, this.message), this.audio, iconButton("close", "Close the player", () => this.close()));
+    fill(
+      this.box,
+      h("div", { class: "now" }, title, this.message),
+      this.audio,
+      iconButton("close", "Close the player", () => this.close()),
+    );
     this.box.hidden = false;
     this.audio.src = this.context.source.audioAddress(track.track_id);
     this.audio.play().catch(() => {});

@@ -16,13 +16,27 @@ const FORMS = {
   M3U8: {
     type: "audio/x-mpegurl",
     text: ({ name, tracks }, context) => {
-      const place = (track) => (context.start.audio && !context.source.isExport ? new URL(context.source.audioAddress(track.track_id), location.href).href : line(track.track_id));
-      const rows = tracks.flatMap((track) => [`#EXTINF:${Math.round(track.duration_s ?? -1)},${line([track.artist, track.title ?? track.track_id].filter(Boolean).join(" - "))}`, place(track)]);
+      const place = (track) =>
+        context.start.audio && !context.source.isExport
+          ? new URL(context.source.audioAddress(track.track_id), location.href).href
+          : line(track.track_id);
+      const rows = tracks.flatMap((track) => [
+        `#EXTINF:${Math.round(track.duration_s ?? -1)},${line([track.artist, track.title ?? track.track_id].filter(Boolean).join(" - "))}`,
+        place(track),
+      ]);
       return ["#EXTM3U", `#PLAYLIST:${line(name)}`, ...rows, ""].join("\n");
     },
   },
-  CSV: { type: "text/csv", text: ({ tracks }) => [KEPT.join(","), ...tracks.map((track) => KEPT.map((key) => cell(track[key])).join(","))].join("\r\n") + "\r\n" },
-  JSON: { type: "application/json", text: ({ name, tracks }, context) => `${JSON.stringify({ name, snapshot: context.start.number, content_hash: context.start.content_hash, tracks }, null, 2)}\n` },
+  CSV: {
+    type: "text/csv",
+    text: ({ tracks }) =>
+      [KEPT.join(","), ...tracks.map((track) => KEPT.map((key) => cell(track[key])).join(","))].join("\r\n") + "\r\n",
+  },
+  JSON: {
+    type: "application/json",
+    text: ({ name, tracks }, context) =>
+      `${JSON.stringify({ name, snapshot: context.start.number, content_hash: context.start.content_hash, tracks }, null, 2)}\n`,
+  },
 };
 
 function kept() {
@@ -56,13 +70,20 @@ export class Playlist {
   /** A button that adds a track to the playlist, or takes it out. */
   button(row) {
     const name = row.title ?? row.track_id;
-    const node = iconButton("add", "", () => {
-      const has = this.has(row.track_id);
-      this.tracks = has ? this.tracks.filter((track) => track.track_id !== row.track_id) : [...this.tracks, Object.fromEntries(KEPT.map((key) => [key, row[key] ?? null]))];
-      this.save();
-      draw();
-      announce(`${name} was ${has ? "removed from" : "added to"} the playlist`);
-    }, { "data-key": "a" });
+    const node = iconButton(
+      "add",
+      "",
+      () => {
+        const has = this.has(row.track_id);
+        this.tracks = has
+          ? this.tracks.filter((track) => track.track_id !== row.track_id)
+          : [...this.tracks, Object.fromEntries(KEPT.map((key) => [key, row[key] ?? null]))];
+        this.save();
+        draw();
+        announce(`${name} was ${has ? "removed from" : "added to"} the playlist`);
+      },
+      { "data-key": "a" },
+    );
     const draw = () => {
       const has = this.has(row.track_id);
       fill(node, icon(has ? "check" : "add"));
@@ -88,15 +109,59 @@ export class Playlist {
     const root = h("section", { class: "page narrow" });
     const draw = (focus = -1) => {
       const seconds = this.tracks.reduce((sum, track) => sum + (track.duration_s ?? 0), 0);
-      const name = h("input", { id: "playlist-name", value: this.name, maxlength: 120, class: "title", oninput: (event) => { this.name = event.target.value; this.save(); } });
+      const name = h("input", {
+        id: "playlist-name",
+        value: this.name,
+        maxlength: 120,
+        class: "title",
+        oninput: (event) => {
+          this.name = event.target.value;
+          this.save();
+        },
+      });
       const rows = this.tracks.map((track, i) => this.row(context, track, i, draw));
-      const forms = Object.keys(FORMS).map((form) => h("button", { type: "button", onclick: () => this.download(form, context) }, form));
-      fill(root, h("h1", { class: "unseen" }, "Playlist"),
-        h("label", { for: "playlist-name", class: "unseen" }, "Name of the playlist"), name,
-        h("div", { class: "row spread" }, h("p", { class: "faint" }, `${plural(this.tracks.length, "track")} · ${duration(seconds)}`),
-          this.tracks.length ? h("div", { class: "row", role: "group", "aria-label": "Export" }, h("span", { class: "faint" }, "Export"), forms, h("button", { type: "button", class: "quiet", onclick: () => { this.tracks = []; this.save(); draw(); } }, "Clear")) : null),
-        rows.length ? h("ol", { class: "order", "aria-label": "Tracks of the playlist" }, rows)
-          : notice("The playlist is empty", "Add tracks with the plus of a search, of an artist or of a track. It stays in this browser.", h("a", { class: "button strong", href: "#/search" }, "Search")));
+      const forms = Object.keys(FORMS).map((form) =>
+        h("button", { type: "button", onclick: () => this.download(form, context) }, form),
+      );
+      fill(
+        root,
+        h("h1", { class: "unseen" }, "Playlist"),
+        h("label", { for: "playlist-name", class: "unseen" }, "Name of the playlist"),
+        name,
+        h(
+          "div",
+          { class: "row spread" },
+          h("p", { class: "faint" }, `${plural(this.tracks.length, "track")} · ${duration(seconds)}`),
+          this.tracks.length
+            ? h(
+                "div",
+                { class: "row", role: "group", "aria-label": "Export" },
+                h("span", { class: "faint" }, "Export"),
+                forms,
+                h(
+                  "button",
+                  {
+                    type: "button",
+                    class: "quiet",
+                    onclick: () => {
+                      this.tracks = [];
+                      this.save();
+                      draw();
+                    },
+                  },
+                  "Clear",
+                ),
+              )
+            : null,
+        ),
+        rows.length
+          ? h("ol", { class: "order", "aria-label": "Tracks of the playlist" }, rows)
+          : notice(
+              "The playlist is empty",
+              "Add tracks with the plus of a search, of an artist or of a track. It stays in this browser.",
+              h("a", { class: "button strong", href: "#/search" }, "Search"),
+            ),
+      );
       root.querySelectorAll(".order > li")[focus]?.focus();
     };
     draw();
@@ -124,16 +189,41 @@ export class Playlist {
       else draw();
     };
     const name = track.title ?? track.track_id;
-    return h("li", { tabindex: 0, draggable: true, "data-row": true, "aria-label": `${i + 1}. ${name}`, onkeydown, ondragstart,
-      ondragover: (event) => { if (isOwn(event)) { event.preventDefault(); event.currentTarget.classList.add("target"); } },
-      ondragleave: (event) => event.currentTarget.classList.remove("target"),
-      ondragend: () => draw(), ondrop: drop },
+    return h(
+      "li",
+      {
+        tabindex: 0,
+        draggable: true,
+        "data-row": true,
+        "aria-label": `${i + 1}. ${name}`,
+        onkeydown,
+        ondragstart,
+        ondragover: (event) => {
+          if (isOwn(event)) {
+            event.preventDefault();
+            event.currentTarget.classList.add("target");
+          }
+        },
+        ondragleave: (event) => event.currentTarget.classList.remove("target"),
+        ondragend: () => draw(),
+        ondrop: drop,
+      },
       h("span", { class: "number faint" }, count(i + 1)),
       context.player.button(track),
-      h("div", { class: "names" }, h("a", { href: address("track", { id: track.track_id }) }, name), h("p", { class: "faint" }, [track.artist, track.year, duration(track.duration_s)].filter(Boolean).join(" · "))),
+      h(
+        "div",
+        { class: "names" },
+        h("a", { href: address("track", { id: track.track_id }) }, name),
+        h("p", { class: "faint" }, [track.artist, track.year, duration(track.duration_s)].filter(Boolean).join(" · ")),
+      ),
       iconButton("up", `Move ${name} up`, () => go(i - 1), { disabled: i === 0 }),
       iconButton("down", `Move ${name} down`, () => go(i + 1), { disabled: i === this.tracks.length - 1 }),
-      iconButton("close", `Remove ${name}`, () => { this.tracks.splice(i, 1); this.save(); draw(Math.min(i, this.tracks.length - 1)); }));
+      iconButton("close", `Remove ${name}`, () => {
+        this.tracks.splice(i, 1);
+        this.save();
+        draw(Math.min(i, this.tracks.length - 1));
+      }),
+    );
   }
 
   download(form, context) {

@@ -4,7 +4,11 @@ const LISTS = ["weigh", "tag", "without", "range"];
 
 /** The search of an address. */
 export function readQuery(parameters) {
-  const query = { q: parameters.get("q") ?? "", artist_id: parameters.get("artist_id") ?? "", sort: parameters.get("sort") ?? "" };
+  const query = {
+    q: parameters.get("q") ?? "",
+    artist_id: parameters.get("artist_id") ?? "",
+    sort: parameters.get("sort") ?? "",
+  };
   for (const name of LISTS) query[name] = parameters.getAll(name);
   return query;
 }
@@ -22,14 +26,25 @@ export function chosenTags(query) {
 /** The query with other chosen tags. */
 export function withTags(query, chosen) {
   const of = (mode) => chosen.filter((one) => one.mode === mode);
-  return { ...query, weigh: of("weigh").map((one) => `${one.tag}:${one.weight}`), tag: of("tag").map((one) => one.tag), without: of("without").map((one) => one.tag) };
+  return {
+    ...query,
+    weigh: of("weigh").map((one) => `${one.tag}:${one.weight}`),
+    tag: of("tag").map((one) => one.tag),
+    without: of("without").map((one) => one.tag),
+  };
 }
 
 /** Column -> [low, high]; null: open. */
 export function ranges(query) {
   const pairs = query.range.map((text) => {
     const at = text.indexOf(":");
-    return [text.slice(0, at), text.slice(at + 1).split("..").map((end) => (end === "" ? null : Number(end)))];
+    return [
+      text.slice(0, at),
+      text
+        .slice(at + 1)
+        .split("..")
+        .map((end) => (end === "" ? null : Number(end))),
+    ];
   });
   return new Map(pairs);
 }

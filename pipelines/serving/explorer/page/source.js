@@ -25,7 +25,11 @@ async function ask(path, given = {}, options = {}) {
   }
   const document = await answer.json().catch(() => ({}));
   if (answer.ok) return document;
-  throw new SourceError(answer.status, document.title ?? `Status ${answer.status}`, document.detail ?? "The service gave no reason.");
+  throw new SourceError(
+    answer.status,
+    document.title ?? `Status ${answer.status}`,
+    document.detail ?? "The service gave no reason.",
+  );
 }
 
 const service = {
@@ -41,12 +45,21 @@ const service = {
   changes: async () => (await ask("explorer/changes")).data,
   batch: async (ids, fields) => {
     const body = JSON.stringify({ track_ids: ids, fields });
-    return (await ask("tracks/batch", {}, { method: "POST", body, headers: { "Content-Type": "application/json" } })).data;
+    return (await ask("tracks/batch", {}, { method: "POST", body, headers: { "Content-Type": "application/json" } }))
+      .data;
   },
   audioAddress: (id) => `v1/explorer/audio?id=${encodeURIComponent(id)}`,
   session: () => ask("explorer/session"),
   signIn: (client_id, client_secret) =>
-    ask("explorer/session", {}, { method: "POST", body: JSON.stringify({ client_id, client_secret }), headers: { "Content-Type": "application/json" } }),
+    ask(
+      "explorer/session",
+      {},
+      {
+        method: "POST",
+        body: JSON.stringify({ client_id, client_secret }),
+        headers: { "Content-Type": "application/json" },
+      },
+    ),
   signOut: () => ask("explorer/session", {}, { method: "DELETE" }),
 };
 

@@ -13,12 +13,26 @@ export function matchingTags(tags, text) {
     const name = plain(tag.name);
     return name.startsWith(wanted) ? 0 : name.includes(wanted) ? 1 : plain(tag.tag).includes(wanted) ? 2 : 3;
   };
-  return tags.map((tag) => [rank(tag), tag]).filter(([order]) => order < 3).sort((a, b) => a[0] - b[0] || (b[1].support ?? 0) - (a[1].support ?? 0)).map(([, tag]) => tag).slice(0, SHOWN);
+  return tags
+    .map((tag) => [rank(tag), tag])
+    .filter(([order]) => order < 3)
+    .sort((a, b) => a[0] - b[0] || (b[1].support ?? 0) - (a[1].support ?? 0))
+    .map(([, tag]) => tag)
+    .slice(0, SHOWN);
 }
 
 export function tagField(context, label, chosen) {
   const id = `tag-field-${fields++}`;
-  const input = h("input", { type: "text", id, role: "combobox", placeholder: "Calm, piano, jazz …", autocomplete: "off", "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-autocomplete": "list" });
+  const input = h("input", {
+    type: "text",
+    id,
+    role: "combobox",
+    placeholder: "Calm, piano, jazz …",
+    autocomplete: "off",
+    "aria-expanded": "false",
+    "aria-controls": `${id}-list`,
+    "aria-autocomplete": "list",
+  });
   const list = h("ul", { id: `${id}-list`, role: "listbox", "aria-label": label, class: "options", hidden: true });
   let at = -1;
   const close = () => {
@@ -34,8 +48,26 @@ export function tagField(context, label, chosen) {
   };
   const draw = () => {
     const found = matchingTags(context.start.tags, input.value);
-    fill(list, found.map((tag, i) => h("li", { role: "option", id: `${id}-${i}`, "aria-selected": String(i === at), onmousedown: (event) => { event.preventDefault(); take(tag.tag); } },
-      h("span", { class: "dot", style: { background: colourOf(context.categories.indexOf(tag.category)) } }), tag.name, h("span", { class: "faint" }, tag.category))));
+    fill(
+      list,
+      found.map((tag, i) =>
+        h(
+          "li",
+          {
+            role: "option",
+            id: `${id}-${i}`,
+            "aria-selected": String(i === at),
+            onmousedown: (event) => {
+              event.preventDefault();
+              take(tag.tag);
+            },
+          },
+          h("span", { class: "dot", style: { background: colourOf(context.categories.indexOf(tag.category)) } }),
+          tag.name,
+          h("span", { class: "faint" }, tag.category),
+        ),
+      ),
+    );
     list.hidden = !found.length;
     input.setAttribute("aria-expanded", String(!list.hidden));
     if (at >= 0) {
@@ -44,7 +76,10 @@ export function tagField(context, label, chosen) {
     }
     return found;
   };
-  input.addEventListener("input", () => { at = -1; draw(); });
+  input.addEventListener("input", () => {
+    at = -1;
+    draw();
+  });
   input.addEventListener("focus", draw);
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {

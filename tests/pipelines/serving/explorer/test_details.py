@@ -94,9 +94,10 @@ def test_changes_are_those_since_the_snapshot_before(client, tmp_path):
     assert str(tmp_path) not in str(found)
 
 
-@pytest.fixture
-def listening(served, tmp_path):
+@pytest.fixture(scope="module")
+def listening(served, tmp_path_factory):
     """A service with the audio of some tracks, and the bytes of one."""
+    tmp_path = tmp_path_factory.mktemp("listening")
     folder = tmp_path / "root" / "audio"
     folder.mkdir(parents=True)
     soundfile.write(folder / "track-0001.flac", np.sin(np.arange(8000) / 9), 8000)

@@ -1,18 +1,39 @@
 """The sign-in of the page: cookies, other sites, sign-out."""
 
+import json
+
 import pytest
 
+from pipelines.serving.access.clients import remove_client
 from tests.support.service import clients_file, service
 
 SESSION = "/v1/explorer/session"
 OWN = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
 
 
-@pytest.fixture
-def guarded(served, tmp_path):
-    path, secrets = clients_file(tmp_path, reader="read")
+def guarded_service(served, folder):
+    """A service with one client; its credentials and the file."""
+    path, secrets = clients_file(folder, reader="read")
     with service(served, path, rate=1000.0) as client:
         yield client, {"client_id": "reader", "client_secret": secrets["reader"]}, path
+
+
+@pytest.fixture(scope="module")
+def shared(served, tmp_path_factory):
+    yield from guarded_service(served, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def guarded(shared):
+    """The service for all tests, with a browser that has no cookie."""
+    shared[0].cookies.clear()
+    return shared
+
+
+@pytest.fixture
+def fresh(served, tmp_path):
+    """A service for one test."""
+    yield from guarded_service(served, tmp_path)
 
 
 def cookie_of(answer):
@@ -95,24 +116,20 @@ def test_other_credentials_begin_no_session(guarded, given, status):
 def test_a_form_of_text_is_no_sign_in(guarded):
     """What another site's form could send without a question of the browser."""
     client, credentials, _ = guarded
-    import json
-
     headers = {**OWN, "Content-Type": "text/plain"}
     assert client.post(SESSION, content=json.dumps(credentials), headers=headers).status_code == 400
 
 
-def test_failed_attempts_are_limited(guarded):
-    client, credentials, _ = guarded
+def test_failed_attempts_are_limited(fresh):
+    client, credentials, _ = fresh
     wrong = {**credentials, "client_secret": "wrong"}
     statuses = [client.post(SESSION, json=wrong, headers=OWN).status_code for _ in range(12)]
     assert statuses[:10] == [401] * 10 and statuses[-1] == 429
     assert client.post(SESSION, json=credentials, headers=OWN).status_code == 429
 
 
-def test_a_session_ends_with_its_client(guarded):
-    from pipelines.serving.access.clients import remove_client
-
-    client, credentials, path = guarded
+def test_a_session_ends_with_its_client(fresh):
+    client, credentials, path = fresh
     client.post(SESSION, json=credentials, headers=OWN)
     assert client.get("/v1/explorer").status_code == 200
     remove_client(path, "reader")
