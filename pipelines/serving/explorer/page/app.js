@@ -3,11 +3,13 @@
 import { address, announce, fill, h, icon, iconButton, notice } from "./dom.js";
 import { openSource } from "./source.js";
 import { Player } from "./player.js";
-import { Playlist } from "./playlist.js";
-import { searchView } from "./search.js";
-import { artistView, trackView } from "./details.js";
-import { mapView } from "./map.js";
-import { changesView, qualityView, tagsView } from "./reports.js";
+import { Playlist } from "./views/playlist.js";
+import { searchView } from "./views/search.js";
+import { artistView, trackView } from "./views/details.js";
+import { mapView } from "./views/map.js";
+import { changesView } from "./views/changes.js";
+import { qualityView } from "./views/quality.js";
+import { tagsView } from "./views/taxonomy.js";
 import { keysDialog, signInView } from "./dialogs.js";
 
 const VIEWS = {

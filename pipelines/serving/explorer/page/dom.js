@@ -132,3 +132,7 @@ export function notice(title, text, ...actions) {
     actions.length ? h("p", { class: "row" }, actions) : null,
   );
 }
+
+/** A number with what it counts. */
+export const tile = (value, label) =>
+  h("div", { class: "tile" }, h("b", {}, value), h("span", { class: "faint" }, label));

@@ -1,6 +1,6 @@
 // A histogram of a column with a slider for each end of the range.
 
-import { columnLabel, columnValue, count, fill, h, later } from "./dom.js";
+import { columnLabel, columnValue, count, fill, h, later } from "../dom.js";
 
 const HEIGHT = 44;
 

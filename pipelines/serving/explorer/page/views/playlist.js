@@ -1,6 +1,6 @@
 // The playlist: kept in this browser, ordered by dragging or by keys, exported as a file.
 
-import { address, announce, count, duration, fill, h, icon, iconButton, notice, plural } from "./dom.js";
+import { address, announce, count, duration, fill, h, icon, iconButton, notice, plural } from "../dom.js";
 
 const KEY = "explorer-playlist";
 const KEPT = ["track_id", "title", "artist", "artist_id", "duration_s", "year"];

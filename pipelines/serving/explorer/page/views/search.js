@@ -1,30 +1,11 @@
 // The search: words, tags with weights, ranges with histograms, results with reasons.
 
-import {
-  address,
-  announce,
-  colourOf,
-  columnLabel,
-  columnValue,
-  count,
-  duration,
-  fill,
-  h,
-  iconButton,
-  later,
-  notice,
-  plural,
-  signed,
-} from "./dom.js";
+import { address, announce, columnLabel, count, fill, h, iconButton, later, notice, plural } from "../dom.js";
+import { tagChip } from "./chips.js";
 import { Histogram } from "./histogram.js";
-import { chosenTags, ranges, readQuery, withRange, withTags } from "./query.js";
+import { chosenTags, ranges, readQuery, withRange, withTags } from "../query.js";
+import { trackRow } from "./results.js";
 import { tagField } from "./tags.js";
-
-const MODES = [
-  ["weigh", "Weight"],
-  ["tag", "Must"],
-  ["without", "Must not"],
-];
 
 export async function searchView(context, parameters) {
   const view = new Search(context, readQuery(parameters));
@@ -136,64 +117,30 @@ class Search {
     fill(
       this.chips,
       artist,
-      chosen.map((one) => this.chip(one, chosen)),
+      chosen.map((one) =>
+        tagChip(
+          one,
+          this.name(one.tag),
+          (...given) => this.update(chosen, one, ...given),
+          () => this.drop(one.tag),
+        ),
+      ),
     );
+  }
+
+  /** Other values of a chosen tag. The chip is drawn again, and the key that was pressed keeps the focus. */
+  update(chosen, one, values, redraw = true) {
+    Object.assign(one, values);
+    this.change(withTags(this.query, chosen));
+    if (!redraw) return;
+    this.drawChips();
+    const own = [...this.chips.children].find((chip) => chip.dataset.tag === one.tag);
+    own?.querySelector("[aria-pressed='true']")?.focus();
   }
 
   set(values) {
     this.change({ ...this.query, ...values });
     this.drawChips();
-  }
-
-  chip(one, chosen) {
-    const update = (values, redraw = true) => {
-      Object.assign(one, values);
-      this.change(withTags(this.query, chosen));
-      if (redraw) this.drawChips();
-    };
-    const remove = () => {
-      this.change(
-        withTags(
-          this.query,
-          chosen.filter((other) => other !== one),
-        ),
-      );
-      this.drawChips();
-    };
-    const name = this.name(one.tag);
-    const modes = MODES.map(([mode, label]) =>
-      h(
-        "button",
-        { type: "button", "aria-pressed": String(one.mode === mode), onclick: () => update({ mode }) },
-        label,
-      ),
-    );
-    const value = h("output", { class: "number" }, signed(one.weight, 1));
-    const slider = h("input", {
-      type: "range",
-      min: -1,
-      max: 1,
-      step: 0.1,
-      value: one.weight,
-      "aria-label": `Weight of ${name}`,
-    });
-    slider.addEventListener("input", () => (value.textContent = signed(Number(slider.value), 1)));
-    slider.addEventListener(
-      "input",
-      later(150, () => update({ weight: Number(slider.value) }, false)),
-    );
-    return h(
-      "div",
-      { class: `chip ${one.mode}` },
-      h(
-        "div",
-        { class: "row spread" },
-        h("span", {}, h("b", {}, name), " ", h("span", { class: "faint" }, one.tag.split("/")[0])),
-        iconButton("close", `Remove ${name}`, remove),
-      ),
-      h("div", { class: "segments", role: "group", "aria-label": `How ${name} counts` }, modes),
-      one.mode === "weigh" ? h("div", { class: "row weight" }, slider, value) : null,
-    );
   }
 
   drawSort() {
@@ -341,84 +288,4 @@ class Search {
     });
     this.results.append(button);
   }
-}
-
-/** One track of a list. `most`: the greatest contribution of the list, for the bars of the reasons. */
-export function trackRow(context, row, most = 0) {
-  const { player, playlist, tagNames, categories } = context;
-  const facts = [
-    row.year,
-    duration(row.duration_s),
-    ...context.start.facets
-      .filter((name) => !["year", "duration_s"].includes(name) && row[name] !== null && row[name] !== undefined)
-      .slice(0, 2)
-      .map((name) => columnValue(name, row[name])),
-  ];
-  const shown = row.why?.length ? 5 : 7;
-  const tags = (row.top_tags ?? [])
-    .slice(0, shown)
-    .map(({ tag, score }) =>
-      h(
-        "span",
-        {
-          class: "pill plain",
-          title: `${tag} ${score.toFixed(2)}`,
-          style: { "--tint": colourOf(categories.indexOf(tag.split("/")[0])) },
-        },
-        tagNames.get(tag)?.name ?? tag,
-      ),
-    );
-  return h(
-    "article",
-    { class: "track", "data-row": true },
-    player.button(row),
-    h(
-      "div",
-      { class: "names" },
-      h("h2", {}, h("a", { href: address("track", { id: row.track_id }) }, row.title ?? row.track_id)),
-      h(
-        "p",
-        { class: "faint" },
-        row.artist_id
-          ? h("a", { href: address("artist", { id: row.artist_id }) }, row.artist ?? row.artist_id)
-          : row.artist,
-        row.artist || row.artist_id ? " · " : "",
-        facts.filter((fact) => fact !== null && fact !== undefined).join(" · "),
-      ),
-      h("p", { class: "cloud" }, tags),
-    ),
-    row.why?.length ? reasons(context, row, most) : null,
-    playlist.button(row),
-  );
-}
-
-function reasons(context, row, most) {
-  const parts = row.why.slice(0, 4).map((part) => {
-    const share = `${(50 * Math.abs(part.value)) / (most || 1)}%`;
-    const bar = h("span", { class: part.value < 0 ? "bar-less" : "bar-more", style: { width: share } });
-    return h(
-      "li",
-      { title: `weight ${part.weight} × log-odds of ${part.score}` },
-      h(
-        "span",
-        { class: "what" },
-        context.tagNames.get(part.tag)?.name ?? part.tag,
-        " ",
-        h("span", { class: "faint" }, part.score.toFixed(2)),
-      ),
-      h("span", { class: "axis", "aria-hidden": "true" }, bar),
-      h("span", { class: "number" }, signed(part.value, 1)),
-    );
-  });
-  return h(
-    "div",
-    { class: "why" },
-    h(
-      "p",
-      { class: "number total", title: "Sum of the weighted log-odds" },
-      h("span", { class: "unseen" }, "Relevance "),
-      signed(row.relevance, 1),
-    ),
-    h("ul", { "aria-label": "Why it is here" }, parts),
-  );
 }

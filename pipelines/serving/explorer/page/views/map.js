@@ -1,9 +1,7 @@
 // The map: a sample of the catalog on a canvas, coloured by a category, with zoom, hover and click.
 
-import { address, colourOf, columnLabel, count, fill, h, later, percent, plural } from "./dom.js";
-
-const SIDE = 10000;
-const CELLS = 128;
+import { address, colourOf, columnLabel, count, fill, h, later, percent, plural } from "../dom.js";
+import { Points, SIDE } from "./points.js";
 
 export async function mapView(context, parameters) {
   const category =
@@ -16,7 +14,7 @@ export async function mapView(context, parameters) {
 class CatalogMap {
   constructor(context, found) {
     Object.assign(this, { context, found, hidden: new Set(), zoom: 1, x: 0, y: 0, at: -1, titles: new Map() });
-    this.grid();
+    this.points = new Points(found.x, found.y);
     this.canvas = h("canvas", { tabindex: 0, role: "img", "aria-label": this.description(), class: "map" });
     this.tip = h("div", { class: "tip", hidden: true });
     this.legend = h("ul", { class: "legend-list" });
@@ -69,17 +67,6 @@ class CatalogMap {
 
   name(tag) {
     return this.context.tagNames.get(tag)?.name ?? tag;
-  }
-
-  /** Points by cell, so that the nearest one is found without looking at all. */
-  grid() {
-    this.cells = new Map();
-    const { x, y } = this.found;
-    for (let i = 0; i < x.length; i++) {
-      const key = Math.floor((x[i] * CELLS) / (SIDE + 1)) * CELLS + Math.floor((y[i] * CELLS) / (SIDE + 1));
-      if (!this.cells.has(key)) this.cells.set(key, []);
-      this.cells.get(key).push(i);
-    }
   }
 
   drawLegend() {
@@ -234,27 +221,12 @@ class CatalogMap {
     }
   }
 
-  nearest(px, py) {
-    const { sx, sy, ox, oy } = this.frame();
-    const reach = 14;
-    const cell = (value) => Math.min(Math.max(Math.floor((value * CELLS) / (SIDE + 1)), 0), CELLS - 1);
-    const [x, y] = [(px - ox) / sx, (py - oy) / sy];
-    let best = -1;
-    let least = reach * reach;
-    for (let i = cell(x - reach / sx); i <= cell(x + reach / sx); i++) {
-      for (let j = cell(y - reach / sy); j <= cell(y + reach / sy); j++) {
-        for (const one of this.cells.get(i * CELLS + j) ?? []) {
-          if (this.hidden.has(this.found.tag[one])) continue;
-          const distance = ((this.found.x[one] - x) * sx) ** 2 + ((this.found.y[one] - y) * sy) ** 2;
-          if (distance < least) [best, least] = [one, distance];
-        }
-      }
-    }
-    return best;
-  }
-
   hover(px, py) {
-    this.point(this.nearest(px, py), px, py);
+    this.point(
+      this.points.nearest(px, py, this.frame(), (one) => !this.hidden.has(this.found.tag[one])),
+      px,
+      py,
+    );
   }
 
   point(at, px = 0, py = 0) {

@@ -1,6 +1,6 @@
 // A field that finds tags by name, id and earlier letters: a combobox with a list.
 
-import { colourOf, fill, h } from "./dom.js";
+import { colourOf, fill, h } from "../dom.js";
 
 const SHOWN = 12;
 let fields = 0;
