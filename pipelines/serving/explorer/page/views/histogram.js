@@ -9,8 +9,14 @@ export class Histogram {
     Object.assign(this, { name, changed: later(120, changed) });
     this.plot = h("svg", { class: "histogram", preserveAspectRatio: "none", "aria-hidden": "true" });
     this.text = h("span", { class: "number" });
-    this.low = this.slider("lowest", () => this.low.value > this.high.value && (this.low.value = this.high.value));
-    this.high = this.slider("highest", () => this.high.value < this.low.value && (this.high.value = this.low.value));
+    this.low = this.slider(
+      "lowest",
+      () => Number(this.low.value) > Number(this.high.value) && (this.low.value = this.high.value),
+    );
+    this.high = this.slider(
+      "highest",
+      () => Number(this.high.value) < Number(this.low.value) && (this.high.value = this.low.value),
+    );
     this.root = h(
       "fieldset",
       { class: "field range" },

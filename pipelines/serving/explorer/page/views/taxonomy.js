@@ -71,13 +71,19 @@ function categoryTree(context, category, wanted) {
   ];
   const node = (tag) => {
     const children = below(tag.tag).filter(isShown);
-    return children.length
-      ? h(
-          "li",
-          {},
-          h("details", { open: true }, h("summary", { class: "leaf" }, line(tag)), h("ul", {}, children.map(node))),
-        )
-      : h("li", { class: "leaf" }, line(tag));
+    if (!children.length) return h("li", {}, h("div", { class: "leaf" }, h("span"), line(tag)));
+    const list = h("ul", {}, children.map(node));
+    const toggle = h("button", {
+      type: "button",
+      class: "fold",
+      "aria-expanded": "true",
+      "aria-label": `Narrower tags of ${tag.name}`,
+    });
+    toggle.addEventListener("click", () => {
+      list.hidden = !list.hidden;
+      toggle.setAttribute("aria-expanded", String(!list.hidden));
+    });
+    return h("li", {}, h("div", { class: "leaf" }, toggle, line(tag)), list);
   };
   return h(
     "section",
