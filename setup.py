@@ -51,7 +51,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "models*"]),
-    package_data={name: ["py.typed"] for name in ("pipelines", "transforms", "models")},
+    package_data={
+        **{name: ["py.typed"] for name in ("pipelines", "transforms", "models")},
+        **{name: ["*.yaml"] for name in ("transforms.discovery", "transforms.discovery.search")},
+    },
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=14,<19",

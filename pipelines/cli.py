@@ -66,6 +66,10 @@ COMMANDS = {
         "diff", "Compare two snapshots: tracks added, removed and changed, tags gained and lost, shifts of scores."
     ),
     "status": Entry("status", "Show for a monitor how a table is: last run, age, gates, disk, running jobs."),
+    "neighbours": Entry(
+        "neighbours", "Find the most similar tracks of every track, publish them, and make the search index."
+    ),
+    "similar": Entry("similar", "List the tracks that sound most like a track of a table, or like an audio file."),
     "iceberg": Entry("iceberg", "Write Apache Iceberg's metadata of a table again, after the table was moved."),
     "gc": Entry("gc", "Remove files of a table that no retained snapshot and no run to come needs."),
     "purge": Entry("purge", "Take tracks out of all snapshots, part files and datasets (a takedown)."),
@@ -82,6 +86,17 @@ COMMANDS = {
         "Write the tags in other forms: a table with one column per tag, copies of the audio files with the tags in "
         "them, or a library for Rekordbox or Beets.",
     ),
+    "search": Entry(
+        "search",
+        "Find the tracks that fit weighted tags, plain words, ranges, text and keys best, and say why.",
+    ),
+    "playlist": Entry(
+        "playlist", "Make a playlist from seeds, tags and words, or extend one; write M3U, XSPF, CSV or JSON."
+    ),
+    "mix": Entry("mix", "Mix styles by percentages, with tracks added and subtracted."),
+    "path": Entry("path", "Find a walk from one track to another in small steps."),
+    "recommend": Entry("recommend", "Recommend artists, albums or tracks for an artist, an album or a track."),
+    "profile": Entry("profile", "Describe a listening history by the tags of its tracks, compared with the catalog."),
     "serve": Entry(
         "serve",
         "Serve a table over HTTP: tracks, artists, albums, tags, search; `--add-client` makes clients.",

@@ -43,6 +43,20 @@ from pipelines.terminal.command import Command
     help="Let pages of this origin call the service from a browser, for example https://music.example. Repeatable.",
 )
 @click.option(
+    "--model", metavar="BUNDLE", help="The bundle that tagged the table: analyse files that are uploaded with it."
+)
+@click.option(
+    "--max-upload",
+    type=ByteSize(1000),
+    metavar="SIZE",
+    help="Largest file to analyse (default: 50 MiB).",
+)
+@click.option(
+    "--allow-weak-sandbox",
+    is_flag=True,
+    help="Decode also where the system cannot restrict decoders to a list of system calls (seccomp).",
+)
+@click.option(
     "--rate",
     type=Number(0, above=True),
     default=100.0,
@@ -63,6 +77,12 @@ from pipelines.terminal.command import Command
     type=ByteSize(100 * 10**6),
     metavar="SIZE",
     help="Most memory of all queries together, such as 4GB (default: 1 GiB).",
+)
+@click.option(
+    "--cache",
+    type=ByteSize(10 * 10**6),
+    metavar="SIZE",
+    help="Most memory of rows, scores and vectors that are kept for the next request (default: 512 MiB).",
 )
 @click.option(
     "--refresh",
@@ -94,7 +114,7 @@ from pipelines.terminal.command import Command
 @answer_flags
 def command(**flags: Any) -> int:
     """Serves until it is interrupted."""
-    from pipelines.jobs.serve import run
+    from pipelines.reading.serve import run
 
     form = answer_form(flags)
     return run(Arguments(**flags), form)

@@ -20,7 +20,7 @@ PACKAGES = ("pipelines", "transforms", "models")
 GROUND = "schemas storage formats"
 PURE = (
     "audio features extraction taxonomy catalog splits dataset fusion table levels iceberg tagging aggregates "
-    f"publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
+    f"discovery publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
 MODELS = "embedding scoring bundles trunks fitting training evaluation"
@@ -45,8 +45,11 @@ MAY_IMPORT = {
     "transforms.aggregates": f"tagging table taxonomy {GROUND}",
     "transforms.iceberg": f"table {GROUND}",
     "transforms.publishing": f"fusion iceberg table tagging audio {GROUND}",
-    "transforms.verification": f"publishing iceberg table audio {GROUND}",
-    "transforms.maintenance": f"verification publishing iceberg aggregates table tagging extraction audio {GROUND}",
+    "transforms.verification": f"discovery publishing iceberg table audio {GROUND}",
+    "transforms.maintenance": (
+        f"discovery verification publishing iceberg aggregates table tagging extraction audio {GROUND}"
+    ),
+    "transforms.discovery": f"taxonomy table {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"table {GROUND}",
     "transforms": PURE,
@@ -73,10 +76,9 @@ MAY_IMPORT = {
     "pipelines.waves": f"launch transforms {PURE}",
     "pipelines.planning": f"terminal inputs launch waves transforms {PURE}",
     "pipelines.jobs": (
-        f"terminal reports synthesis inputs launch checks waves planning serving {WRITERS} transforms models {MODELS} "
-        f"{PURE}"
+        f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
     ),
-    "pipelines.reading": f"terminal reports inputs querying launch checks models.bundles models.trunks {PURE}",
+    "pipelines.reading": f"terminal reports inputs querying serving launch checks models.bundles models.trunks {PURE}",
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal {PURE}",

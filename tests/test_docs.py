@@ -75,6 +75,15 @@ def test_the_python_api_page_runs(tmp_path):
     assert found["tags"].num_rows == 2 * 33 and found["total"] != 0
 
 
+def test_the_python_of_finding_music_runs(tmp_path):
+    publish_two(tmp_path / "table")
+    code = re.findall(r"```python\n(.+?)```", (GUIDES / "python-api.md").read_text(encoding="utf-8"), re.S)[1]
+    found: dict = {}
+    exec(code.replace("demo/table", str(tmp_path / "table")), found)
+    assert len(found["answer"].hits) > 3 and len(found["playlist"].tracks) == 5
+    assert found["seeds"][0] not in {track.track_id for track in found["playlist"].tracks}
+
+
 def publish_two(table: Path) -> None:
     """Two snapshots: 6 tracks, then 12."""
     bundle = fake_bundle(table.parent / "bundle")

@@ -22,6 +22,7 @@ from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
+from transforms.table.neighbours import kept_neighbours
 from transforms.table.snapshots import DEFERRED, POSTPONED, DataFile, Run
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
@@ -172,6 +173,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     )
     counts, changes = _counts(sides.reports, *sides.extracted), _changes(sides.reports, settings.known)
     kept = [one for report in sides.reports for one in report.kept]
+    kept_files, neighbours = kept_neighbours(_parent_run(settings.known), changes)
     return Run(
         run_id=run_id,
         parent=settings.known.parent,
@@ -182,13 +184,19 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         changes=changes,
         evidence={**evidence.to_json(), "before": _before(settings.known)},
         options=settings.publication.to_json(),
-        files=(*files, taxonomy, *groups),
+        files=(*files, taxonomy, *groups, *kept_files),
         measured=sides.work.to_json(),
         plan=_plan(sides, settings, counts, changes, (*files, *groups)),
         fusion={} if settings.fusion is None else settings.fusion.record(sides.tally),
         licences=tagger.licences,
         earlier=earlier_ids(kept, settings.known.snapshot),
+        neighbours=neighbours,
     )
+
+
+def _parent_run(known: PriorOutcomes) -> Run | None:
+    """The run of the last snapshot; None if there is none, or if the files are written to another place."""
+    return None if known.snapshot is None or known.written_to != known.root else known.snapshot.manifest.run
 
 
 def _plan(

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.inputs.predicate import matching_tracks
 from pipelines.planning.catalog import in_parallel, plan_catalog
-from pipelines.planning.predicate import matching_tracks
 from pipelines.planning.sample import kept_parts, measured_costs
 from pipelines.terminal.errors import UsageError
 from pipelines.waves.catalog_rows import group_catalog, sorted_bucket

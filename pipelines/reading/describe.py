@@ -13,8 +13,9 @@ from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.fusion.tally import ROW_OUTCOMES
-from transforms.schemas.tables import GROUPED_BY, TABLES
+from transforms.schemas.tables import OPTIONAL, TABLES
 from transforms.table.mixture import mixture_text
+from transforms.table.neighbours import neighbours_text
 from transforms.table.reader import SnapshotReader, open_history
 
 
@@ -45,7 +46,7 @@ def describe(root: str) -> dict[str, Any]:
 def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
     manifest, run = snapshot.manifest, snapshot.manifest.run
     files = {name: manifest.files(name) for name in TABLES}
-    files = {name: own for name, own in files.items() if own or name not in GROUPED_BY}  # old snapshots lack these
+    files = {name: own for name, own in files.items() if own or name not in OPTIONAL}
     return {
         "number": manifest.number,
         "parent": run.parent,
@@ -62,6 +63,8 @@ def _summary(snapshot: SnapshotReader) -> dict[str, Any]:
         "ids": dataclasses.asdict(run.ids),
         "earlier": [dataclasses.asdict(one) for one in run.earlier],
         "mixture": mixture_text(run),
+        "neighbours": run.neighbours,
+        "neighbours_text": neighbours_text(run),
         "tables": {
             name: {"files": len(own), "rows": sum(f.rows - f.dead for f in own), "bytes": sum(f.bytes for f in own)}
             for name, own in files.items()
@@ -112,3 +115,5 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield from (f"{name:12}  {value}" for name, value in newest["ids"].items())
     if newest["mixture"] is not None:
         yield f"snapshot {newest['number']} has {newest['mixture']}"
+    if newest["neighbours_text"] is not None:
+        yield f"snapshot {newest['number']} has {newest['neighbours_text']}"

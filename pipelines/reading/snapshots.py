@@ -14,6 +14,7 @@ from pipelines.terminal.errors import DONE, FAILED
 from pipelines.terminal.printing import table_text
 from transforms.storage import StorageError
 from transforms.table.mixture import mixture_text
+from transforms.table.neighbours import neighbours_text
 from transforms.table.reader import published_numbers
 from transforms.table.snapshots import Run, Snapshot, read_snapshot
 from transforms.table.versions import TableError
@@ -72,6 +73,7 @@ def _facts(snapshot: Snapshot, now: datetime.datetime) -> _Facts:
         "purged": run.purged,
         "earlier": [dataclasses.asdict(one) for one in run.earlier],
         "mixture": mixture_text(run),
+        "neighbours": neighbours_text(run),
     }
 
 
@@ -131,4 +133,6 @@ def _note(facts: _Facts) -> str | None:
         notes.append(f"{gone} tracks taken out by {', '.join(facts['purged'])}")
     if facts["mixture"] is not None:
         notes.append(facts["mixture"])
+    if facts["neighbours"] is not None:
+        notes.append(facts["neighbours"])
     return "; ".join(notes) or None

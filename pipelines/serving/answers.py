@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from pipelines.serving.problems import Problem, documented
+from pipelines.serving.problems import Declined, documented
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.formats.hashing import digest
 
@@ -133,7 +133,7 @@ def chosen_fields(text: str | None, columns: Iterable[str], always: Sequence[str
         return known
     names = [name.strip() for name in text.split(",")]
     if missing := [name for name in names if name not in known]:
-        raise Problem("bad-request", f"fields: {missing[0]!r} is none of {', '.join(known)}")
+        raise Declined("bad-request", f"fields: {missing[0]!r} is none of {', '.join(known)}")
     return [name for name in known if name in names or name in always]
 
 

@@ -13,16 +13,33 @@ from starlette.types import ASGIApp
 
 from pipelines.serving.access import granting
 from pipelines.serving.access.clients import SCOPES, ClientsFile
+from pipelines.serving.analysing import Analyser
 from pipelines.serving.explorer.mounting import EXPLORER_ROUTERS, with_sessions
-from pipelines.serving.gate import Gate
+from pipelines.serving.gate import ANALYSIS_PATH, RequestGate
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.problems import ProblemDocument, install_problems
 from pipelines.serving.requests import NotModified, Service, refuse_unknown_parameters
-from pipelines.serving.routes import groups, system, taxonomy, tracks
+from pipelines.serving.routes import (
+    analysis,
+    audio_features,
+    discovery,
+    groups,
+    mixes,
+    playlists,
+    subsonic,
+    system,
+    taxonomy,
+    tracks,
+)
 from pipelines.serving.settings import ServiceSettings
 from pipelines.serving.snapshots import SnapshotPool
+from pipelines.terminal.errors import UsageError
 
-ROUTERS = (tracks.routes, groups.routes, taxonomy.routes, system.routes, granting.routes, *EXPLORER_ROUTERS)
+ROUTERS = (
+    *(tracks.routes, audio_features.routes, discovery.routes, playlists.routes, analysis.routes, groups.routes),
+    *(mixes.routes, taxonomy.routes, subsonic.routes, system.routes, granting.routes),
+    *EXPLORER_ROUTERS,
+)
 
 _DESCRIPTION = (
     "Tags of a music catalog, read-only, over one published snapshot. Every answer names its snapshot, and its ETag "
@@ -30,13 +47,27 @@ _DESCRIPTION = (
 )
 
 
-def make_service(settings: ServiceSettings, clients: ClientsFile | None = None) -> Service:
-    """Opens the newest snapshot.
+def make_service(
+    settings: ServiceSettings, clients: ClientsFile | None = None, *, allow_weak_sandbox: bool = False
+) -> Service:
+    """Opens the newest snapshot, and the bundle that analyses uploads.
 
     Raises:
-      TableError, StorageError: there is no snapshot, or it cannot be read.
+      UsageError: the bundle has another embedding than the snapshot.
+      BundleError, TableError, StorageError: there is no snapshot or bundle, or it cannot be read.
     """
-    return Service(settings=settings, snapshots=SnapshotPool(settings), clients=clients, metrics=ServiceMetrics())
+    pool, analyser = SnapshotPool(settings), None
+    if settings.model is not None:
+        analyser = Analyser(settings.model, settings, allow_weak_sandbox=allow_weak_sandbox)
+        with pool.lease() as opened:
+            own = opened.reader.manifest.run.embedding_ids
+        if analyser.bundle.embedding_id not in own:
+            analyser.close()
+            raise UsageError(
+                f"--model {settings.model}: it has embedding {analyser.bundle.embedding_id}, snapshot {pool.newest} "
+                f"has {' and '.join(own)}: give the bundle that tagged the table"
+            )
+    return Service(settings=settings, snapshots=pool, clients=clients, metrics=ServiceMetrics(), analyser=analyser)
 
 
 def make_application(service: Service) -> ASGIApp:
@@ -57,7 +88,7 @@ def make_application(service: Service) -> ASGIApp:
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
-    gated: ASGIApp = with_sessions(app, Gate(app, service), service)
+    gated: ASGIApp = with_sessions(app, RequestGate(app, service), service)
     if not service.settings.origins:
         return gated
     return CORSMiddleware(
@@ -74,6 +105,8 @@ def _closing(service: Service) -> Callable[[FastAPI], contextlib.AbstractAsyncCo
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         service.snapshots.close()
+        if service.analyser is not None:
+            service.analyser.close()
 
     return lifespan
 
@@ -100,5 +133,6 @@ def _document(app: FastAPI, service: Service) -> dict[str, Any]:
             flow = {"clientCredentials": {"tokenUrl": granting.TOKEN_PATH, "scopes": SCOPES}}
             parts["securitySchemes"] = {"clients": {"type": "oauth2", "flows": flow}}
             document["security"] = [{"clients": ["read"]}]
+            document["paths"][ANALYSIS_PATH]["post"]["security"] = [{"clients": ["analyze"]}]
         app.openapi_schema = document
     return app.openapi_schema

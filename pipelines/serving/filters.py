@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.serving.paging import identifier, number_columns
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 
 Conditions = list[tuple[str, list[Any]]]
 """Conditions that all hold, each with its parameters."""
@@ -17,7 +17,7 @@ TEXT_COLUMNS = ("title", "artist")
 """Columns of `tracks` that a text is looked for in."""
 
 
-def joined(conditions: Conditions) -> tuple[str, list[Any]]:
+def joined_conditions(conditions: Conditions) -> tuple[str, list[Any]]:
     """All conditions as one, with the parameters of all."""
     clause = " AND ".join(one for one, _ in conditions) or "true"
     return clause, [value for _, values in conditions for value in values]
@@ -36,7 +36,7 @@ def text_conditions(text: str | None, columns: Sequence[str] = TEXT_COLUMNS) -> 
     """
     words = (text or "").split()
     if len(words) > MOST_WORDS:
-        raise Problem("bad-request", f"q: {len(words)} words: give at most {MOST_WORDS}")
+        raise Declined("bad-request", f"q: {len(words)} words: give at most {MOST_WORDS}")
     names = ", ".join(map(identifier, columns))
     where = f"contains(strip_accents(lower(concat_ws(' ', {names}))), strip_accents(lower(?)))"
     return [(where, [word]) for word in words]
@@ -52,10 +52,12 @@ def range_conditions(ranges: Sequence[str], columns: Mapping[str, pa.DataType]) 
     for text in ranges:
         name, _, ends = text.partition(":")
         if name not in numbers:
-            raise Problem("bad-request", f"range: {text!r} begins with none of {', '.join(numbers)}")
+            raise Declined("bad-request", f"range: {text!r} begins with none of {', '.join(numbers)}")
         low, dots, high = ends.partition("..")
         if not dots or not (low or high):
-            raise Problem("bad-request", f"range: {text!r} is not like {name}:LOW..HIGH, {name}:LOW.. or {name}:..HIGH")
+            raise Declined(
+                "bad-request", f"range: {text!r} is not like {name}:LOW..HIGH, {name}:LOW.. or {name}:..HIGH"
+            )
         column = f"CAST({identifier(name)} AS DOUBLE)"
         found += [(f"{column} >= ?", [_number(low, text)])] if low else []
         found += [(f"{column} <= ?", [_number(high, text)])] if high else []
@@ -68,7 +70,7 @@ def _number(value: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise Problem("bad-request", f"range: {value!r} in {text!r} is no number")
+        raise Declined("bad-request", f"range: {value!r} in {text!r} is no number")
     return number
 
 
@@ -107,7 +109,7 @@ def tags_of(name: str, ids: Mapping[str, list[str]]) -> list[str]:
       Problem: there is none.
     """
     if name not in ids:
-        raise Problem("bad-request", f"tag: {name!r} is not in the taxonomy: /v1/taxonomy has all tags")
+        raise Declined("bad-request", f"tag: {name!r} is not in the taxonomy: /v1/taxonomy has all tags")
     return ids[name]
 
 
@@ -117,5 +119,5 @@ def _score(value: str, text: str) -> float:
     except ValueError:
         score = math.nan
     if not 0 <= score <= 1:
-        raise Problem("bad-request", f"tag: {value!r} in {text!r} is no score from 0 to 1")
+        raise Declined("bad-request", f"tag: {value!r} in {text!r} is no score from 0 to 1")
     return score

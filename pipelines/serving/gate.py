@@ -13,7 +13,7 @@ from pipelines.serving.access.granting import TOKEN_PATH
 from pipelines.serving.access.tokens import Caller, InvalidToken, caller_of
 from pipelines.serving.explorer.files import OPEN_PAGES, PAGE_PREFIX
 from pipelines.serving.explorer.sessions import SESSION_PATH
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Service
 
 ANALYSIS_PATH = "/v1/analysis"
@@ -29,7 +29,7 @@ _HEADERS = {
 }
 
 
-class Gate:
+class RequestGate:
     """An ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -51,7 +51,7 @@ class Gate:
             body = _Body(receive, self._most_bytes(scope), self._settings.body_s)
             body.check_length(Headers(scope=scope))
             await self._app(scope, body.receive, answer.send)
-        except Problem as problem:
+        except Declined as problem:
             if not answer.status:
                 await problem.response()(scope, receive, answer.send)
         finally:
@@ -62,7 +62,7 @@ class Gate:
     def _check(self, scope: Scope) -> None:
         settings = self._settings
         if len(scope["path"].encode()) + len(scope["query_string"]) > settings.url_bytes:
-            raise Problem("url-too-long", f"path and query have more than {settings.url_bytes} bytes: shorten them")
+            raise Declined("url-too-long", f"path and query have more than {settings.url_bytes} bytes: shorten them")
         headers = Headers(scope=scope)
         self._check_origin(scope, headers)
         if self._service.clients is None:
@@ -74,7 +74,7 @@ class Gate:
         """Without clients, a page of another site could reach this machine by a name that it owns."""
         name = _host_name(headers.get("host", ""))
         if name not in LOOPBACK | {self._settings.host}:
-            raise Problem("foreign-host", f"host {name!r}: this service answers to localhost: use that name")
+            raise Declined("foreign-host", f"host {name!r}: this service answers to localhost: use that name")
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         """A page of another site may send forms without being asked; it says where it is from."""
@@ -82,30 +82,30 @@ class Gate:
         if scope["method"] in ("GET", "HEAD", "OPTIONS") or origin is None or origin in self._settings.origins:
             return
         if urlsplit(origin).netloc != headers.get("host"):
-            raise Problem("foreign-origin", f"origin {origin!r} is not allowed: start the service with --allow-origin")
+            raise Declined("foreign-origin", f"origin {origin!r} is not allowed: start the service with --allow-origin")
 
     def _check_caller(self, scope: Scope, headers: Headers) -> None:
         caller = self._caller(headers)
         wait = self._service.rates.wait_s(caller.client)
         if wait > 0:
             detail = f"client {caller.client} sends more than {self._settings.rate:g} requests per second: wait"
-            raise Problem("too-many-requests", detail, {"Retry-After": str(int(wait) + 1)})
+            raise Declined("too-many-requests", detail, {"Retry-After": str(int(wait) + 1)})
         needed = "analyze" if scope["path"].rstrip("/") == ANALYSIS_PATH else "read"
         if needed not in caller.scopes:
             challenge = f'Bearer error="insufficient_scope", scope="{needed}"'
-            raise Problem("forbidden", f"the token lacks the scope {needed!r}", {"WWW-Authenticate": challenge})
+            raise Declined("forbidden", f"the token lacks the scope {needed!r}", {"WWW-Authenticate": challenge})
 
     def _caller(self, headers: Headers) -> Caller:
         assert self._service.clients is not None
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             detail = f"send a token in the header Authorization: Bearer ...; {TOKEN_PATH} gives tokens"
-            raise Problem("unauthorized", detail, {"WWW-Authenticate": 'Bearer realm="catalog-tagger"'})
+            raise Declined("unauthorized", detail, {"WWW-Authenticate": 'Bearer realm="catalog-tagger"'})
         try:
             return caller_of(self._service.clients.current(), token.strip())
         except InvalidToken as error:
             challenge = 'Bearer realm="catalog-tagger", error="invalid_token"'
-            raise Problem("unauthorized", str(error), {"WWW-Authenticate": challenge}) from error
+            raise Declined("unauthorized", str(error), {"WWW-Authenticate": challenge}) from error
 
     def _most_bytes(self, scope: Scope) -> int:
         settings = self._settings
@@ -167,8 +167,8 @@ class _Body:
             return
         raise self._too_large()
 
-    def _too_large(self) -> Problem:
-        return Problem("body-too-large", f"the body has more than {self._most_bytes} bytes", {"Connection": "close"})
+    def _too_large(self) -> Declined:
+        return Declined("body-too-large", f"the body has more than {self._most_bytes} bytes", {"Connection": "close"})
 
     async def receive(self) -> Message:
         if self._is_whole:  # what comes now says whether the client is still there
@@ -178,7 +178,7 @@ class _Body:
                 message = await self._receive()
         except TimeoutError as error:
             detail = f"the body did not arrive within {self._most_s:g} s"
-            raise Problem("slow-body", detail, {"Connection": "close"}) from error
+            raise Declined("slow-body", detail, {"Connection": "close"}) from error
         self._bytes += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
         if self._bytes > self._most_bytes:

@@ -13,16 +13,16 @@ from typing import Annotated, Any, NamedTuple
 import pyarrow as pa
 from fastapi import Query, Request
 
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from transforms.formats.hashing import digest
 
-MOST_ROWS = 100
+MOST_PAGE_ROWS = 100
 _CURSOR_LETTERS = 2048
 
 _NOT_BOUND = ("cursor", "limit", "count")
 """Parameters that may change from page to page."""
 
-Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Most rows of the page.", examples=[20])]
+Limit = Annotated[int, Query(ge=1, le=MOST_PAGE_ROWS, description="Most rows of the page.", examples=[20])]
 CursorText = Annotated[
     str | None,
     Query(
@@ -30,7 +30,7 @@ CursorText = Annotated[
         description="`next` of the page before, with the same other parameters. The page is of the same snapshot.",
     ),
 ]
-Count = Annotated[bool, Query(description="Also count all rows of the answer, which reads the whole table.")]
+CountRows = Annotated[bool, Query(description="Also count all rows of the answer, which reads the whole table.")]
 
 
 class Cursor(NamedTuple):
@@ -71,7 +71,7 @@ def read_cursor(text: str) -> Cursor:
         if any(type(value) is int and abs(value) >= 2**63 for value in key):
             raise ValueError("not a number of a table")
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
-        raise Problem("bad-cursor", "cursor: this service did not make it: start again without the cursor") from error
+        raise Declined("bad-cursor", "cursor: this service did not make it: start again without the cursor") from error
     return Cursor(number, request, tuple(key))
 
 
@@ -91,7 +91,7 @@ def start_of(request: Request) -> tuple[Any, ...] | None:
         return None
     cursor = read_cursor(text)
     if cursor.request != request_digest(request):
-        raise Problem("bad-cursor", "cursor: it is of a request with other parameters: start again without the cursor")
+        raise Declined("bad-cursor", "cursor: it is of a request with other parameters: start again without the cursor")
     return cursor.key
 
 
@@ -143,7 +143,7 @@ class Order(NamedTuple):
         kinds = (int, float, type(None)) if self.is_number else (str, type(None))
         fits = len(start) == len(self.columns) and type(start[-1]) is str
         if not fits or (len(start) == 2 and type(start[0]) not in kinds):
-            raise Problem("bad-cursor", "cursor: it is of a list in another order: start again without the cursor")
+            raise Declined("bad-cursor", "cursor: it is of a list in another order: start again without the cursor")
 
 
 def order_of(text: str | None, columns: Mapping[str, pa.DataType], key: str) -> Order:
@@ -156,7 +156,7 @@ def order_of(text: str | None, columns: Mapping[str, pa.DataType], key: str) -> 
     is_descending = text is not None and text.startswith("-")
     sortable = [one for one, kind in columns.items() if _is_text(kind) or _is_number(kind)]
     if name not in sortable:
-        raise Problem(
+        raise Declined(
             "bad-request", f"sort: {text!r} is none of {', '.join(sortable)}, each also with a minus in front"
         )
     return Order(name, is_descending, key, _is_number(columns[name]))

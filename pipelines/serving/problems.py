@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.storage import StorageError, redact
 from transforms.table.versions import TableError
 
@@ -46,7 +47,7 @@ _TITLES = {
 """Type of a problem -> status and title."""
 
 
-class Problem(Exception):
+class Declined(Exception):
     """Ends a request with an error.
 
     Args:
@@ -108,32 +109,36 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def install_problems(app: FastAPI) -> None:
     """Makes every error of the application a problem document."""
 
-    @app.exception_handler(Problem)
-    async def problem(request: Request, error: Problem) -> Response:
+    @app.exception_handler(Declined)
+    async def problem(request: Request, error: Declined) -> Response:
         return error.response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return Problem("bad-request", _sentence(error), errors=_faults(error)).response()
+        return Declined("bad-request", _sentence(error), errors=_faults(error)).response()
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        if isinstance(error.__cause__, Problem):  # the framework was reading the body
+        if isinstance(error.__cause__, Declined):  # the framework was reading the body
             return error.__cause__.response()
         kinds = {404: "not-found", 405: "method-not-allowed"}
         detail = f"{request.method} {request.url.path}: {error.detail}"
-        return Problem(kinds.get(error.status_code, "bad-request"), detail, error.headers).response()
+        return Declined(kinds.get(error.status_code, "bad-request"), detail, error.headers).response()
+
+    @app.exception_handler(DiscoveryError)
+    async def unanswerable(request: Request, error: DiscoveryError) -> Response:
+        return Declined("bad-request", str(error)).response()
 
     @app.exception_handler(StorageError)
     @app.exception_handler(TableError)
     async def unreadable(request: Request, error: Exception) -> Response:
         _log.warning("%s: %s", request.url.path, redact(str(error)))
-        return Problem("table-unavailable", "the table cannot be read now: try again later").response()
+        return Declined("table-unavailable", "the table cannot be read now: try again later").response()
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed: %r", request.method, request.url.path, error)
-        return Problem("internal-error", "the service failed; its log says why").response()
+        return Declined("internal-error", "the service failed; its log says why").response()
 
 
 def _faults(error: RequestValidationError) -> list[dict[str, str]]:

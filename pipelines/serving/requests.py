@@ -14,10 +14,11 @@ from starlette.responses import Response
 
 from pipelines.serving.access.clients import ClientsFile
 from pipelines.serving.access.rates import Rates
+from pipelines.serving.analysing import Analyser
 from pipelines.serving.answers import entity_tag
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.paging import read_cursor
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.settings import ServiceSettings
 from pipelines.serving.snapshots import OpenSnapshot, SnapshotPool
 
@@ -28,15 +29,18 @@ class Service:
 
     Attributes:
       clients: who may call it; None: everybody who reaches its address.
+      analyser: analyses uploads; None: it does not.
     """
 
     settings: ServiceSettings
     snapshots: SnapshotPool
     clients: ClientsFile | None
     metrics: ServiceMetrics
+    analyser: Analyser | None = None
 
     def __post_init__(self) -> None:
         self.turns = asyncio.Semaphore(self.settings.queries)
+        self.long_turns = asyncio.Semaphore(1)
         self.rates = Rates(self.settings.rate, 2 * self.settings.rate)
 
 
@@ -81,14 +85,34 @@ def _has(header: str | None, etag: str) -> bool:
 async def _turn(request: Request) -> AsyncIterator[None]:
     """Waits until few enough queries run."""
     service = service_of(request)
-    async with contextlib.AsyncExitStack() as held:
-        try:
-            async with asyncio.timeout(service.settings.waiting_s):
-                await held.enter_async_context(service.turns)
-        except TimeoutError as error:
-            detail = f"no query could begin within {service.settings.waiting_s:g} s: try again later"
-            raise Problem("busy", detail, {"Retry-After": "1"}) from error
+    async with _held(service.turns, service.settings.waiting_s):
         yield
+
+
+async def _long_turn(request: Request) -> AsyncIterator[None]:
+    """Waits until no other long answer is computed. Short ones go on meanwhile."""
+    service = service_of(request)
+    async with _held(service.long_turns, service.settings.waiting_s):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _held(turns: asyncio.Semaphore, seconds: float) -> AsyncIterator[None]:
+    """One of the turns, during the block.
+
+    Raises:
+      Problem: none is free within these seconds.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await turns.acquire()
+    except TimeoutError as error:
+        detail = f"the answer could not begin within {seconds:g} s: try again later"
+        raise Declined("busy", detail, {"Retry-After": "1"}) from error
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 Leased = Annotated[OpenSnapshot, Depends(_leased, scope="function")]
@@ -96,6 +120,9 @@ Leased = Annotated[OpenSnapshot, Depends(_leased, scope="function")]
 
 in_turn = Depends(_turn, scope="function")
 """For paths whose answer is a query."""
+
+in_long_turn = Depends(_long_turn, scope="function")
+"""For paths whose answer takes seconds and cannot be cancelled."""
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
@@ -111,7 +138,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
     for name in request.query_params:
         if name not in known:
             choice = f"has {', '.join(known)}" if known else "has none"
-            raise Problem("unknown-parameter", f"parameter {name!r}: this path {choice}", parameter=name[:100])
+            raise Declined("unknown-parameter", f"parameter {name!r}: this path {choice}", parameter=name[:100])
 
 
 def _parameters(dependant: Dependant) -> Iterator[str]:

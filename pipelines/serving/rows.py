@@ -2,71 +2,80 @@
 
 import bisect
 import dataclasses
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from pipelines.serving.cache import ByteCache
 from pipelines.terminal.printing import plain_rows
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import DELETES_OF
 from transforms.table.reader import SnapshotReader
 
-CacheKey = tuple[str, int, tuple[str, ...]]
+_ID_BYTES = 75
+"""Memory of a track id as a Python text."""
 
 
-class BucketCache:
-    """Rows of buckets, sorted by track id, up to a number of bytes. The rows that were used last stay.
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class KeptReader(SnapshotReader):
+    """A snapshot whose buckets of `tracks` and `ledger` stay in a cache.
 
-    A bucket that does not change from one snapshot to the next is not read again: its key is the digest of its rows.
+    Attributes:
+      kept: the cache.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[CacheKey, tuple[pa.Table, list[str]]] = OrderedDict()
-        self._lock = threading.Lock()
+    kept: ByteCache
 
-    def rows(self, snapshot: SnapshotReader, name: str, bucket: int) -> tuple[pa.Table, list[str]]:
+    @classmethod
+    def of(cls, snapshot: SnapshotReader, kept: ByteCache) -> "KeptReader":
+        """The snapshot with a cache."""
+        return cls(root=snapshot.root, manifest=snapshot.manifest, buckets=snapshot.buckets, kept=kept)
+
+    def schema(self, name: str) -> pa.Schema:
+        """See `SnapshotReader.schema`."""
+        files = self._of(name)
+        key = ("schema", name, files[0].path if files else "")
+        return self.kept.get(key, lambda: SnapshotReader.schema(self, name), lambda schema: 200 * len(schema))
+
+    def bucket_rows(self, name: str, bucket: int) -> tuple[pa.Table, list[str]]:
         """The rows of a bucket of a table with one row a track, and their track ids, ascending."""
-        key = (name, bucket, tuple(snapshot.manifest.content(name, bucket)))
-        with self._lock:
-            if (found := self._kept.get(key)) is not None:
-                self._kept.move_to_end(key)
-                return found
-        read = snapshot.scan(name, bucket=bucket).combine_chunks()
-        found = read, read["track_id"].to_pylist()
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = found
-                self._bytes += _size(found)
-            while self._bytes > self._most and len(self._kept) > 1:
-                self._bytes -= _size(self._kept.popitem(last=False)[1])
-        return found
+        key = ("rows", name, bucket, *self.manifest.content(name, bucket))
+
+        def read() -> tuple[pa.Table, list[str]]:
+            rows = SnapshotReader.scan(self, name, bucket=bucket).combine_chunks()
+            return rows, rows["track_id"].to_pylist()
+
+        return self.kept.get(key, read, lambda found: int(found[0].nbytes) + _ID_BYTES * len(found[1]))
+
+    def scan(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        track_ids: Iterable[str] | None = None,
+        bucket: int | None = None,
+        embedding_id: str | None = None,
+    ) -> pa.Table:
+        """See `SnapshotReader.scan`. Whole buckets of `tracks` come from the cache."""
+        if name != "tracks" or bucket is None or track_ids is not None or embedding_id is not None:
+            return super().scan(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id)
+        rows, _ = self.bucket_rows(name, bucket)
+        self._check_columns(name, rows.schema, columns)
+        return rows if columns is None else rows.select(list(columns))
 
 
-def _size(found: tuple[pa.Table, list[str]]) -> int:
-    """Bytes in memory; a Python text takes some 50 bytes more than its letters."""
-    rows, ids = found
-    return int(rows.nbytes) + 75 * len(ids)
-
-
-def rows_by_id(
-    snapshot: SnapshotReader, cache: BucketCache, name: str, track_ids: Iterable[str]
-) -> dict[str, dict[str, Any]]:
+def rows_by_id(snapshot: KeptReader, name: str, track_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Track id -> its row of a table with one row a track, in values that JSON can represent. Unknown ids are left out.
 
     See `SnapshotReader.scan` for errors.
     """
     found: dict[str, dict[str, Any]] = {}
     for track_id in track_ids:
-        rows, ids = cache.rows(snapshot, name, bucket_of(track_id, snapshot.buckets))
+        rows, ids = snapshot.bucket_rows(name, bucket_of(track_id, snapshot.buckets))
         place = bisect.bisect_left(ids, track_id)
         if place < len(ids) and ids[place] == track_id:
-            one = rows.slice(place, 1)
-            values = next(plain_rows(one.to_batches(), rows.schema))
+            values = next(plain_rows(rows.slice(place, 1).to_batches(), rows.schema))
             found[track_id] = dict(zip(rows.schema.names, values, strict=True))
     return found
 
@@ -76,4 +85,5 @@ def bucket_reader(snapshot: SnapshotReader, name: str, bucket: int) -> SnapshotR
     manifest, kinds = snapshot.manifest, (name, DELETES_OF.get(name))
     files = tuple(file for file in manifest.run.files if file.bucket == bucket and file.table in kinds)
     run = dataclasses.replace(manifest.run, files=files)
-    return dataclasses.replace(snapshot, manifest=dataclasses.replace(manifest, run=run))
+    shown = dataclasses.replace(manifest, run=run)
+    return SnapshotReader(root=snapshot.root, manifest=shown, buckets=snapshot.buckets)

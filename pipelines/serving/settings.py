@@ -2,7 +2,7 @@
 
 import dataclasses
 
-MIB = 2**20
+_MIB = 2**20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class ServiceSettings:
       waiting_s: most seconds that a request waits for its turn to query.
       queries: most queries at the same time.
       memory_bytes: most memory of all queries on one snapshot together.
-      cache_bytes: most memory of the rows of tracks that are kept for the next request.
+      cache_bytes: most memory of rows, scores and vectors that are kept for the next request.
       body_bytes: largest body of a request without a file.
       body_s: most seconds in which the body of a request must arrive.
       url_bytes: longest path with its query.
@@ -35,14 +35,14 @@ class ServiceSettings:
     query_s: float = 10.0
     waiting_s: float = 30.0
     queries: int = 4
-    memory_bytes: int = 1024 * MIB
-    cache_bytes: int = 256 * MIB
-    body_bytes: int = MIB
+    memory_bytes: int = 1024 * _MIB
+    cache_bytes: int = 512 * _MIB
+    body_bytes: int = _MIB
     body_s: float = 30.0
     url_bytes: int = 8192
     origins: tuple[str, ...] = ()
     rate: float = 100.0
     model: str | None = None
-    upload_bytes: int = 50 * MIB
+    upload_bytes: int = 50 * _MIB
     upload_s: float = 60.0
     audio_root: str | None = None

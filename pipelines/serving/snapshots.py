@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from pipelines.querying.session import named_failures
 from pipelines.querying.time_limit import TimeLimit
-from pipelines.serving.problems import Problem
-from pipelines.serving.rows import BucketCache, bucket_reader
+from pipelines.serving.cache import ByteCache
+from pipelines.serving.problems import Declined
+from pipelines.serving.rows import KeptReader, bucket_reader
 from pipelines.serving.settings import ServiceSettings
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.printing import plain_rows
@@ -28,15 +29,15 @@ MOST_OPEN = 3
 
 _BATCH_ROWS = 1000
 
-Row = dict[str, Any]
+JsonRow = dict[str, Any]
 _Kept = TypeVar("_Kept")
 
 
 class OpenSnapshot:
     """One snapshot with its connection to DuckDB. Safe to share between threads: each query has its own cursor."""
 
-    def __init__(self, reader: SnapshotReader, settings: ServiceSettings, cache: BucketCache) -> None:
-        self.reader, self.cache = reader, cache
+    def __init__(self, reader: SnapshotReader, settings: ServiceSettings, cache: ByteCache) -> None:
+        self.reader = KeptReader.of(reader, cache)
         self._settings = settings
         self._opened = contextlib.ExitStack()
         self._connection = self._opened.enter_context(
@@ -44,7 +45,7 @@ class OpenSnapshot:
         )
         self._views: set[str] = set()
         self._kept: dict[str, Any] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self.leases = 0
         self.used = 0.0
         self.columns = {field.name: field.type for field in reader.schema("tracks")}
@@ -60,7 +61,7 @@ class OpenSnapshot:
         """Content hash of the snapshot."""
         return self.reader.manifest.run.content_hash
 
-    def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[JsonRow]:
         """Rows of a query. Values reach it as parameters only.
 
         Raises:
@@ -90,26 +91,27 @@ class OpenSnapshot:
         return view
 
     def kept(self, name: str, make: Callable[[], _Kept]) -> _Kept:
-        """What `make` returned for this name; it is called once for a snapshot."""
-        with self._lock:
-            if name not in self._kept:
-                self._kept[name] = make()
-            found: _Kept = self._kept[name]
-            return found
+        """What `make` returned first for this name. Two threads that miss it at the same time both call it."""
+        if name not in self._kept:
+            made = make()
+            with self._lock:
+                self._kept.setdefault(name, made)
+        found: _Kept = self._kept[name]
+        return found
 
     def close(self) -> None:
         """Closes the connection; nobody may use it any more."""
         self._opened.close()
 
 
-def _refused(message: str, settings: ServiceSettings) -> Problem:
+def _refused(message: str, settings: ServiceSettings) -> Declined:
     if "interrupted" in message or "Interrupted" in message:
         detail = f"the query was cancelled after {settings.query_s:g} s: ask for less, for example with more filters"
-        return Problem("query-limit", detail)
+        return Declined("query-limit", detail)
     if message.startswith("Out of Memory"):
-        return Problem("query-limit", "the query needs more memory than it may have: ask for less, or try again later")
+        return Declined("query-limit", "the query needs more memory than it may have: ask for less, or try again later")
     _log.warning("query failed: %s", redact(message))
-    return Problem("table-unavailable", "the table cannot be read now: try again later")
+    return Declined("table-unavailable", "the table cannot be read now: try again later")
 
 
 class SnapshotPool:
@@ -117,7 +119,7 @@ class SnapshotPool:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._cache = BucketCache(settings.cache_bytes)
+        self._cache = ByteCache(settings.cache_bytes)
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._open: dict[int, OpenSnapshot] = {}
@@ -177,7 +179,7 @@ class SnapshotPool:
         try:
             self._add(open_snapshot(self._settings.table, number))
         except TableError as error:
-            raise Problem("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
+            raise Declined("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
         return self._acquire(number)
 
     def _add(self, reader: SnapshotReader) -> int:

@@ -4,25 +4,25 @@ from typing import Any
 
 from pipelines.serving.snapshots import OpenSnapshot
 
-Rows = dict[str, dict[str, Any]]
+TaxonomyRows = dict[str, dict[str, Any]]
 
 
-def taxonomy_of(opened: OpenSnapshot) -> Rows:
+def taxonomy_rows_of(opened: OpenSnapshot) -> TaxonomyRows:
     """Tag -> its row of the table `taxonomy`, sorted by tag."""
     return opened.kept("taxonomy", lambda: {r["tag"]: r for r in opened.fetch("SELECT * FROM taxonomy ORDER BY tag")})
 
 
 def tag_names(opened: OpenSnapshot) -> dict[str, str]:
     """Tag -> its display name."""
-    return {tag: row["name"] for tag, row in taxonomy_of(opened).items()}
+    return {tag: row["name"] for tag, row in taxonomy_rows_of(opened).items()}
 
 
 def tag_ids(opened: OpenSnapshot) -> dict[str, list[str]]:
     """Each id, also an earlier one or an alias, -> the tags that have it."""
-    return opened.kept("tag ids", lambda: _by_id(taxonomy_of(opened)))
+    return opened.kept("tag ids", lambda: _by_id(taxonomy_rows_of(opened)))
 
 
-def _by_id(rows: Rows) -> dict[str, list[str]]:
+def _by_id(rows: TaxonomyRows) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for tag, row in rows.items():
         for name in dict.fromkeys([tag, *(row["other_ids"] or ())]):
@@ -35,7 +35,7 @@ def trees(opened: OpenSnapshot, category: str) -> list[dict[str, Any]]:
 
     A tag with several broader tags is below each of them.
     """
-    own = {tag: row for tag, row in taxonomy_of(opened).items() if row["category"] == category}
+    own = {tag: row for tag, row in taxonomy_rows_of(opened).items() if row["category"] == category}
     children: dict[str, list[str]] = {}
     for tag, row in own.items():
         for parent in row["parents"]:

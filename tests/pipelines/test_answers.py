@@ -62,6 +62,15 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
             [made["table"], "--wide", "--output", str(world.folder / "wide.parquet")],
             {"output", "rows", "tags", "renamed"},
         ),
+        "search": ([made["table"], "calm flute", "--tag", "genre/techno=-1"], {"tracks", "filters", "unmatched"}),
+        "playlist": (
+            [made["table"], "calm", "--seed", "track-0001", "--output", str(world.folder / "calm.m3u8")],
+            {"tracks", "minutes", "left_out", "output"},
+        ),
+        "mix": ([made["table"], "--style", "folk=60", "--style", "funk=40"], {"tracks", "shares", "lacking"}),
+        "path": ([made["table"], "track-0001", "track-0010"], {"similarity", "steps"}),
+        "recommend": ([made["table"], "--artist", "artist-001", "--of", "tracks"], {"given", "of", "tracks"}),
+        "profile": ([made["table"], str(_history(world))], {"moods", "styles", "valence", "sentences", "unknown"}),
         "refit": (
             ["--table", made["table"], "--model", str(world.bundle), "--output", made["new"], *labels],
             {"bundle", "tagger_id", "metrics"},
@@ -71,6 +80,13 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
             {"averages", "report"},
         ),
     }
+
+
+def _history(world: World) -> Path:
+    """A listening history of all tracks."""
+    path = world.folder / "history.csv"
+    path.write_text("track_id\n" + "\n".join(world.rows()["track_id"].to_pylist()) + "\n")
+    return path
 
 
 def run(name: str, words: list[str], capsys: pytest.CaptureFixture[str], *flags: str) -> str:

@@ -22,6 +22,7 @@ SORTED_BY: dict[str, list[tuple[str, str]]] = {
     "taxonomy": [("tag", "ascending")],
     "artist_tags": [("artist_id", "ascending"), ("category", "ascending"), ("rank", "ascending")],
     "album_tags": [("album_id", "ascending"), ("category", "ascending"), ("rank", "ascending")],
+    "neighbours": [("track_id", "ascending"), ("rank", "ascending")],
     **{kind: [(key, "ascending")] for kind, (key, _) in DELETED_BY.items()},
 }
 """Sort order within each file of a table."""

@@ -20,7 +20,7 @@ from transforms.maintenance.job_log import JobLog
 from transforms.maintenance.kinds import RETIRED, KnownFile, known_files
 from transforms.maintenance.leases import HeldLease
 from transforms.publishing.commit import read_run
-from transforms.table.layout import part_folder, snapshot_path
+from transforms.table.layout import index_path, part_folder, snapshot_path
 from transforms.table.versions import TableError, read_table_metadata
 
 MOST_AT_ONCE = 500
@@ -50,6 +50,7 @@ def _others(inventory: Inventory) -> Iterator[Removal]:
     yield from _reports(inventory)
     yield from _launches(inventory)
     yield from _data(inventory)
+    yield from _index(inventory)
     yield from _parts(inventory)
     yield from _unpublished(inventory)
     yield from _lists(inventory)
@@ -110,6 +111,13 @@ def _data(inventory: Inventory) -> Iterator[Removal]:
             yield _removal("data", file)
 
 
+def _index(inventory: Inventory) -> Iterator[Removal]:
+    """Search indexes that no snapshot names; a young one may belong to a running job."""
+    for file in known_files(inventory.root, "index"):
+        if index_path(file.match[1]) not in inventory.referenced and file.is_older(inventory.old):
+            yield _removal("index", file)
+
+
 def _parts(inventory: Inventory) -> Iterator[Removal]:
     """Part files without a row that a later run can use. Without a snapshot, all are work of a run to come."""
     lineage = inventory.lineage
@@ -127,8 +135,8 @@ def _parts(inventory: Inventory) -> Iterator[Removal]:
 
 
 def _unpublished(inventory: Inventory) -> Iterator[Removal]:
-    """Choices of runs with a budget, and what killed runs over a sample have left."""
-    for kind in ("choices", "samples"):
+    """Choices of runs with a budget, and what killed runs over a sample and of `neighbours` have left."""
+    for kind in ("choices", "samples", "neighbour_work"):
         old = (file for file in known_files(inventory.root, kind) if file.is_older(inventory.old))
         yield from (_removal(kind, file) for file in old)
 
@@ -217,7 +225,7 @@ def _remove(root: str, one: Removal) -> None:
 
 def _tidy(root: str, batch: Iterable[Removal]) -> None:
     """Removes the folders of runs, reports and lists that have become empty."""
-    kinds = ("data", "lists", "reports", "choices", "samples")
+    kinds = ("data", "index", "lists", "reports", "choices", "samples", "neighbour_work")
     folders = {one.path.rpartition("/")[0] for one in batch if one.kind in kinds}
     parents = {folder.rpartition("/")[0] for folder in folders if folder.count("/") > 1}
     for folder in (*sorted(folders), *sorted(parents)):

@@ -27,7 +27,7 @@ class Inventory:
       retained: numbers of those that stay.
       leaving: numbers of retired snapshots whose files stay for a while.
       runs: finished runs that stay: id -> whether it is published.
-      referenced: paths of all data files that stay.
+      referenced: paths of all data files, and of the manifests of all indexes, that stay.
       unreadable: ids of runs whose manifest cannot be read. All their files stay.
       old: files that were written after this moment stay, seconds since 1970.
       lineage: what the next run may follow; None if nothing is published.
@@ -73,7 +73,7 @@ def take_inventory(root: str, retention: Retention, older_than_s: float, now: fl
     leaving = [_noted(one, referenced) for one in _leaving(root, grace, retained)]
     published = {one.run.run_id for one in (*snapshots, *leaving)}
     kept, unreadable = _kept_runs(root, snapshots, published, old)
-    referenced.update(file.path for run in kept for file in run.files)
+    referenced.update(path for run in kept for path in run.paths)
     return Inventory(
         root=root,
         snapshots=snapshots,
@@ -89,7 +89,7 @@ def take_inventory(root: str, retention: Retention, older_than_s: float, now: fl
 
 def _noted(snapshot: Snapshot, paths: set[str]) -> Snapshot:
     """The snapshot without its files, whose paths are added: hundreds of file lists would need too much memory."""
-    paths.update(file.path for file in snapshot.run.files)
+    paths.update(snapshot.run.paths)
     return dataclasses.replace(snapshot, run=dataclasses.replace(snapshot.run, files=()))
 
 

@@ -12,6 +12,7 @@ from transforms.aggregates.without_tracks import rows_without_tracks
 from transforms.audio.errors import SourceUnavailable
 from transforms.formats.parquet import CheckedFile
 from transforms.schemas.tables import DELETED_BY, DELETES, LEDGER, PER_BUCKET, TABLES
+from transforms.table.neighbours import NEIGHBOURS_TABLE, neighbours_without
 from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader
 from transforms.table.snapshots import DataFile, EarlierIds, Run, Snapshot
 from transforms.table.versions import TableError
@@ -38,7 +39,15 @@ class Rewritten:
     tracks: int
 
 
-def rewritten(reader: SnapshotReader, ids: frozenset[str], paths: frozenset[str], mark: str, when: str) -> Rewritten:
+def rewritten(
+    reader: SnapshotReader,
+    ids: frozenset[str],
+    paths: frozenset[str],
+    mark: str,
+    when: str,
+    *,
+    without_index: bool = False,
+) -> Rewritten:
     """Writes those files of the snapshot that name one of the tracks, or tags of its artist or album, without them.
 
     Args:
@@ -47,6 +56,7 @@ def rewritten(reader: SnapshotReader, ids: frozenset[str], paths: frozenset[str]
       paths: files that name one of them.
       mark: name of this removal, recorded in the snapshot.
       when: its time (ISO format, UTC).
+      without_index: whether the snapshot's search index has one of the tracks, so that the snapshot loses it.
 
     Raises:
       TableError: the snapshot has a table that this version does not know.
@@ -59,6 +69,9 @@ def rewritten(reader: SnapshotReader, ids: frozenset[str], paths: frozenset[str]
     files, gone = dict[str, DataFile | None](), LEDGER.empty_table().select(_COUNTED)
     for own in _together(run, paths):
         rows = _live_rows(reader, own)
+        if own[0].table == NEIGHBOURS_TABLE:
+            files |= _replaced(reader, own, neighbours_without(rows, wanted))
+            continue
         kept = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=wanted)))
         if own[0].table == "ledger":
             lost = rows.filter(pc.is_in(rows["track_id"], value_set=wanted)).select(_COUNTED)
@@ -77,6 +90,9 @@ def rewritten(reader: SnapshotReader, ids: frozenset[str], paths: frozenset[str]
         files=tuple(file for file in new_files if file is not None),
         purged={**run.purged, mark: {"tracks": gone.num_rows, "when": when}},
     )
+    if run.neighbours:
+        removed, index = run.neighbours["removed"] + gone.num_rows, None if without_index else run.neighbours["index"]
+        marked = dataclasses.replace(marked, neighbours={**run.neighbours, "removed": removed, "index": index})
     names = {old: None if new is None else new.path for old, new in files.items()}
     snapshot = dataclasses.replace(reader.manifest, run=marked)
     return Rewritten(snapshot=snapshot, files=names, tracks=gone.num_rows)

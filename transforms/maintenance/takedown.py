@@ -30,7 +30,7 @@ from transforms.maintenance.track_search import Search, SearchedFile, search, un
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run, write_hints
 from transforms.schemas.tables import GROUPED_BY
-from transforms.table.layout import report_paths, snapshot_path
+from transforms.table.layout import index_path, report_paths, snapshot_path
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import listed_numbers, read_snapshot
 from transforms.table.versions import TableError, read_table_metadata
@@ -67,14 +67,16 @@ def find_tracks(root: str, ids: frozenset[str]) -> TableFindings:
     found = search(root, ids, read_table_metadata(root).buckets)
     snapshots, listed = {}, set[str]()
     for number in listed_numbers(root):
-        paths = {file.path for file in read_snapshot(root, number).run.files}
+        run = read_snapshot(root, number).run
+        paths = {file.path for file in run.files}
         for path in sorted(paths & found.data.keys()):
             if found.data[path].found is None:
                 raise TableError(
                     f"{root}: {path} of snapshot {number} is damaged: restore it from a copy, or let `gc` retire the "
                     "snapshot first"
                 )
-        if own := paths & found.data.keys():
+        own = paths & found.data.keys()
+        if own or run.neighbours.get("index") in _named_indexes(found):
             snapshots[number] = frozenset(own)
         listed |= paths
     unlisted = frozenset(found.data.keys() - listed)
@@ -94,7 +96,8 @@ class Takedown:
 
     def take_out(self, found: TableFindings) -> dict[str, Any]:
         """Takes the tracks out of the table; returns what was rewritten and removed."""
-        done = [self._snapshot(number, paths) for number, paths in found.snapshots.items()]
+        indexes = _named_indexes(found.search)
+        done = [self._snapshot(number, paths, indexes) for number, paths in found.snapshots.items()]
         self._write_lists()
         follow(self._root, anew=True)
         replaced = {path for one in done for path in one.files}
@@ -107,6 +110,7 @@ class Takedown:
             _sleep(self._grace)
         self._lease.check()
         self._forget_metadata()
+        index_files = self._forget_indexes(found)
         self.log.record("remove", {"kind": "data", "files": gone})
         for path in gone:
             storage.delete(storage.join(self._root, path), beneath=self._root)
@@ -119,6 +123,7 @@ class Takedown:
             "snapshots": [{"number": one.snapshot.number, "tracks": one.tracks, "files": one.files} for one in done],
             "data_files_removed": gone,
             "part_files": dict(parts),
+            "index_files_removed": index_files,
             "runs_removed": runs,
             "unfinished_removed": len(unfinished),
             "choices_removed": self._forget_choices(),
@@ -126,9 +131,10 @@ class Takedown:
             "reports_removed": self._forget_reports(),
         }
 
-    def _snapshot(self, number: int, paths: frozenset[str]) -> Rewritten:
+    def _snapshot(self, number: int, paths: frozenset[str], indexes: set[str]) -> Rewritten:
         reader = SnapshotReader(root=self._root, manifest=read_snapshot(self._root, number), buckets=self._buckets)
-        one = rewritten(reader, self._ids, paths, self.log.name, self._when)
+        index = reader.manifest.run.neighbours.get("index") in indexes
+        one = rewritten(reader, self._ids, paths, self.log.name, self._when, without_index=index)
         self._lease.check()
         self.log.record("rewrite", {"snapshot": number, "tracks": one.tracks, "files": one.files})
         url = storage.join(self._root, snapshot_path(number))
@@ -151,6 +157,16 @@ class Takedown:
         self.log.record("remove", {"kind": "iceberg", "files": [file.path for file in paths]})
         for file in paths:
             storage.delete(file.info.url, beneath=self._root)
+
+    def _forget_indexes(self, found: TableFindings) -> list[str]:
+        """Removes the search indexes that have one of the tracks, and intermediate files of `neighbours`."""
+        folders = {path.rpartition("/")[0] for path in found.search.indexes}
+        files = [file for file in known_files(self._root, "index") if file.path.rpartition("/")[0] in folders]
+        files += known_files(self._root, "neighbour_work")
+        self.log.record("remove", {"kind": "index", "files": [file.path for file in files]})
+        for file in files:
+            storage.delete(file.info.url, beneath=self._root)
+        return [file.path for file in files]
 
     def _forget_runs(self, gone: frozenset[str]) -> list[str]:
         """Removes manifests of runs that were not published and lose files. Their part files stay."""
@@ -223,6 +239,11 @@ class Takedown:
                     removed += 1
                 storage.delete_empty_folder(storage.join(self._root, "reports", name))
         return removed
+
+
+def _named_indexes(found: Search) -> set[str]:
+    """Paths of the manifests of the search indexes that have one of the tracks."""
+    return {index_path(path.split("/")[1].removeprefix("run=")) for path in found.indexes}
 
 
 def named_in(ids: frozenset[str], value: Any) -> bool:

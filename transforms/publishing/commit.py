@@ -20,7 +20,13 @@ from transforms.table.reader import open_snapshot
 from transforms.table.readme import README_MARK, readme
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
 from transforms.table.sql import current_statements
-from transforms.table.versions import TableError, is_sealed, read_table_metadata, require_versions_of_levels
+from transforms.table.versions import (
+    TableError,
+    is_sealed,
+    read_table_metadata,
+    require_versions_of_levels,
+    require_versions_of_neighbours,
+)
 
 _README_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
@@ -130,6 +136,8 @@ def _commit(root: str, run: Run) -> Snapshot:
     url = storage.join(root, snapshot_path(snapshot.number))
     if run.has_levels:
         require_versions_of_levels(root)
+    if run.neighbours:
+        require_versions_of_neighbours(root)
     with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: `_published_as` checks its run
         storage.create(url, sealed_bytes(snapshot.to_json()))
     winner = _published_as(root, run)

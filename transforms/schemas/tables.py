@@ -224,6 +224,22 @@ def _group_tags(key: str, whose: str) -> pa.Schema:
     )
 
 
+NEIGHBOURS = pa.schema(
+    [
+        column("track_id", pa.string(), "Catalog key."),
+        column("rank", pa.int16(), "Rank among the neighbours of the track, from 1; hubs are ranked lower."),
+        column("neighbour_id", pa.string(), "Catalog key of the neighbour."),
+        column("similarity", pa.float32(), "Similarity of both tracks, -1 to 1, rounded to 0.000001."),
+        column("is_duplicate", pa.bool_(), "Whether both are probably the same recording."),
+        column(
+            "duplicate_group",
+            pa.string(),
+            "Smallest key among the track and its near-duplicates; null if it has none.",
+            nullable=True,
+        ),
+    ]
+)
+
 GROUPED_BY = {"artist_tags": "artist_id", "album_tags": "album_id"}
 """Table of tags of groups of tracks -> the column of `tracks` that names the group."""
 
@@ -235,7 +251,11 @@ TABLES = {
     "taxonomy": TAXONOMY,
     "artist_tags": _group_tags("artist_id", "Artist"),
     "album_tags": _group_tags("album_id", "Album"),
+    "neighbours": NEIGHBOURS,
 }
+
+OPTIONAL = frozenset({*GROUPED_BY, "neighbours"})
+"""Tables that a snapshot may have no files of: those of version 0.1, and those that `neighbours` has not made."""
 
 PER_BUCKET = ("tracks", "track_tags", "embeddings", "ledger")
 """Tables with one file per bucket of tracks, whose rows make the content hash. The others follow from them and from the
@@ -282,5 +302,8 @@ ROW_SENTENCES = {
     "artist_tags": "One row per artist and tag, over the artist's tagged tracks. A track without `artist_id` belongs "
     "to none. `--min-score` and `--top-k` apply to `mean_score` and `rank`. Snapshots of version 0.1 have no rows.",
     "album_tags": "One row per album and tag, over the album's tagged tracks, as in `artist_tags`.",
+    "neighbours": "One row per track and neighbour: the most similar tracks, 20 by default. "
+    "`catalog-tagger neighbours` writes them; later snapshots keep them, with the tracks of their time. Other "
+    "snapshots have no rows.",
 }
 """Table -> sentence about its rows."""

@@ -13,6 +13,15 @@ def run_path(run_id: str) -> str:
     return f"runs/{run_id}.json"
 
 
+def index_path(run_id: str) -> str:
+    """Path of the manifest of a run's search index, relative to the table root.
+
+    >>> index_path("run-1")
+    'index/run=run-1/index.json'
+    """
+    return f"index/run={run_id}/index.json"
+
+
 def report_paths(name: str) -> tuple[str, str]:
     """Paths of the page and of the summary of a run's report; `name` is the run's id, or the time of a failed launch.
 

@@ -14,6 +14,7 @@ from transforms.schemas.tables import (
     DELETES_OF,
     GROUPED_BY,
     MIXED_SCHEMA_VERSION,
+    OPTIONAL,
     PER_BUCKET,
     SCHEMA_VERSION,
 )
@@ -142,6 +143,8 @@ class Run:
       licences: licences of the networks as the bundle states them, as `name: licence`. Empty for runs of earlier
         versions.
       earlier: what other ids the rows have, the most tracks first; empty if all rows have `ids`.
+      neighbours: what the table `neighbours` and the search index were computed from, see `discovery.index.record`;
+        empty if the snapshot has neither.
     """
 
     run_id: str
@@ -164,6 +167,7 @@ class Run:
     purged: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     licences: tuple[str, ...] = ()
     earlier: tuple[EarlierIds, ...] = ()
+    neighbours: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_mixed(self) -> bool:
@@ -191,6 +195,12 @@ class Run:
         return any(file.merged for file in self.files)
 
     @property
+    def paths(self) -> set[str]:
+        """Paths of its data files, and of the manifest of its search index if it has one."""
+        index = self.neighbours.get("index")
+        return {file.path for file in self.files} | ({index} if index else set())
+
+    @property
     def written(self) -> list[DataFile]:
         """The files that this run wrote. The others are those of earlier runs, whose rows did not change."""
         return [file for file in self.files if file.run_id == self.run_id]
@@ -201,8 +211,9 @@ class Run:
             "schema_version": MIXED_SCHEMA_VERSION if self.is_mixed else SCHEMA_VERSION,
             "content_hash": self.content_hash,
             **dataclasses.asdict(self),
-            "files": [f.to_json() for f in self.files if f.table not in GROUPED_BY and f.table not in DELETES],
+            "files": [f.to_json() for f in self.files if f.table not in OPTIONAL and f.table not in DELETES],
             "group_files": [file.to_json() for file in self.files if file.table in GROUPED_BY],
+            "neighbour_files": [file.to_json() for file in self.files if file.table == "neighbours"],
             "delete_files": [file.to_json() for file in self.files if file.table in DELETES],
             "checksums": {file.path: file.checksums for file in self.files if file.checksums},
             "orders": {file.run_id: file.order for file in self.files if file.order},
@@ -236,10 +247,13 @@ class Run:
         return cls(**fields | others | {"ids": Ids(**obj["ids"]), "files": tuple(_data_files(obj))})
 
 
+_FURTHER_FILES = ("group_files", "neighbour_files", "delete_files")
+
+
 def _data_files(obj: dict[str, Any]) -> Iterator[DataFile]:
     """The files of a run's JSON object."""
     checksums, orders, dead, merged = (obj.get(name, {}) for name in ("checksums", "orders", "dead", "merged"))
-    for fields in (*obj["files"], *obj.get("group_files", ()), *obj.get("delete_files", ())):
+    for fields in (*obj["files"], *(one for name in _FURTHER_FILES for one in obj.get(name, ()))):
         file, path = DataFile(**fields), fields["path"]
         yield dataclasses.replace(
             file,

@@ -13,8 +13,9 @@ from transforms.schemas.tables import SCHEMA_VERSION
 READER_VERSION = 2
 """Increased if earlier versions of this program would misread the files of this one. 2: levels."""
 
-WRITER_VERSION = 3
-"""Increased if earlier versions of this program would damage or lose the files of this one. 2: digests. 3: levels."""
+WRITER_VERSION = 4
+"""Increased if earlier versions of this program would damage or lose the files of this one. 2: digests. 3: levels. 4:
+neighbours, whose files the `gc` of earlier versions removes."""
 
 _NEW_TABLE = {"min_reader_version": 1, "min_writer_version": 2}
 """Versions that a table needs until a snapshot has levels."""
@@ -114,9 +115,25 @@ def open_table(root: str, buckets: int, *, create: bool = True) -> int:
 
 def require_versions_of_levels(root: str) -> None:
     """Makes programs without levels refuse the table, before its first snapshot with levels is committed."""
+    _require_versions(root, reader=2, writer=3)
+
+
+def require_versions_of_neighbours(root: str) -> None:
+    """Makes programs without neighbours write no more to the table, before its first snapshot with them is committed.
+
+    They still read it.
+    """
+    _require_versions(root, reader=1, writer=4)
+
+
+def _require_versions(root: str, *, reader: int, writer: int) -> None:
     url, metadata = storage.join(root, "table.json"), read_table_metadata(root, writing=True)
-    needed = dataclasses.replace(metadata, min_reader_version=2, min_writer_version=3)
-    if metadata.min_reader_version < 2 or metadata.min_writer_version < 3:
+    needed = dataclasses.replace(
+        metadata,
+        min_reader_version=max(metadata.min_reader_version, reader),
+        min_writer_version=max(metadata.min_writer_version, writer),
+    )
+    if needed != metadata:
         # In a table without digests, all manifests are without, so this file stays without.
         to_bytes = sealed_bytes if is_sealed(root) else json_bytes
         storage.write_bytes(url, to_bytes(needed.to_json()))

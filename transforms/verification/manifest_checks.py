@@ -7,7 +7,7 @@ from transforms import storage
 from transforms.formats.sealing import open_sealed, read_record
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run
-from transforms.schemas.tables import GROUPED_BY
+from transforms.schemas.tables import OPTIONAL
 from transforms.table.layout import snapshot_path
 from transforms.table.plain_lists import files_of_lists, manifest_path
 from transforms.table.reader import SnapshotReader
@@ -31,7 +31,7 @@ def list_problems(snapshot: SnapshotReader) -> Iterator[str]:
         try:
             lines = storage.read_bytes(storage.join(snapshot.root, path)).decode().splitlines()
         except storage.NotFound:
-            if name in GROUPED_BY and not wanted:  # published before there was this table
+            if name in OPTIONAL and not wanted:  # published before there was this table
                 continue
             yield f"{path}: missing; {_again(snapshot)}"
             continue

@@ -17,12 +17,14 @@ from transforms.schemas.fusion import declared_schema
 from transforms.schemas.tables import DELETES, DELETES_OF, GROUPED_BY, PER_BUCKET, SCHEMA_VERSION
 from transforms.table.content import has_content
 from transforms.table.layout import snapshot_path
+from transforms.table.neighbours import NEIGHBOURS_TABLE
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DEFERRED, DataFile, Run, Snapshot
 from transforms.verification.bucket_checks import CheckedTags, bucket_problems
 from transforms.verification.group_checks import GroupCounts
 from transforms.verification.level_checks import delete_problems, live_rows
 from transforms.verification.manifest_checks import list_problems, record_problems
+from transforms.verification.neighbour_checks import index_problems, neighbour_problems
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class VerifiedStep:
 
 def steps(snapshot: SnapshotReader) -> int:
     """Number of `VerifiedStep`s that `verify` yields."""
-    return len(_buckets(snapshot)) + len(_group_buckets(snapshot)) + 2
+    return len(_buckets(snapshot)) + len(_group_buckets(snapshot)) + len(snapshot.manifest.files(NEIGHBOURS_TABLE)) + 2
 
 
 def _buckets(snapshot: SnapshotReader) -> list[int]:
@@ -81,12 +83,17 @@ def verify(snapshot: SnapshotReader) -> Iterator[VerifiedStep]:
             found = groups.row_problems(rows, base, tags, snapshot.buckets)
             step = dataclasses.replace(step, problems=(*step.problems, *found))
         yield step
+    for file in snapshot.manifest.files(NEIGHBOURS_TABLE):
+        read, wrong = read_published(snapshot, file)
+        wrong += [] if read is None else neighbour_problems(snapshot, read, file)
+        yield VerifiedStep(what=file.path, files=1, rows=file.rows, problems=tuple(wrong))
     problems = [
         *_count_problems(snapshot.manifest, counts),
         *groups.problems(),
         *record_problems(snapshot),
         *list_problems(snapshot),
         *iceberg_problems(snapshot),
+        *index_problems(snapshot),
     ]
     yield VerifiedStep(what="counts", problems=tuple(problems))
 
@@ -165,7 +172,7 @@ def _header_problems(parquet: CheckedFile, run: Run, file: DataFile) -> Iterator
     metadata, ids = parquet.schema_arrow.metadata or {}, dataclasses.asdict(run.ids)
     if file.table == "embeddings" and file.run_id != run.run_id:  # embeddings stay if only the heads are new
         ids = {name: ids[name] for name in ("feature_id", "embedding_id")}
-    elif file.table in DELETES:  # they name keys, which nothing was computed for
+    elif file.table in DELETES or file.table == NEIGHBOURS_TABLE:  # they name keys, which nothing was computed for
         ids = {}
     wanted = {**ids, "schema_version": str(SCHEMA_VERSION)}
     for name, value in wanted.items():

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from pipelines.serving.access.clients import SCOPES, ClientsFile
 from pipelines.serving.access.rates import Rates
 from pipelines.serving.access.tokens import LIFE_S, issue_token
-from pipelines.serving.problems import Problem, documented
+from pipelines.serving.problems import Declined, documented
 
 TOKEN_PATH = "/v1/oauth/token"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -42,7 +42,7 @@ class Granted(BaseModel):
     scope: str = Field(description="What it allows, joined by spaces.")
 
 
-class Refused(BaseModel):
+class TokenRefusal(BaseModel):
     """Why there is no token, by RFC 6749, section 5.2."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"error": "invalid_client", "error_description": "..."}})
@@ -65,7 +65,7 @@ class Attempts:
         wait = max(self.by_address.blocked_s(address), self.by_client.blocked_s(client))
         if wait > 0:
             detail = "too many failed attempts: wait before the next one"
-            raise Problem("too-many-requests", detail, {"Retry-After": str(int(wait) + 1)})
+            raise Declined("too-many-requests", detail, {"Retry-After": str(int(wait) + 1)})
 
     def failed(self, address: str, client: str) -> None:
         """Counts a failure."""
@@ -107,7 +107,7 @@ _BODY = {
 @routes.post(
     TOKEN_PATH,
     response_model=Granted,
-    responses={400: {"model": Refused}, 401: {"model": Refused}, **documented(413, 429, 501)},
+    responses={400: {"model": TokenRefusal}, 401: {"model": TokenRefusal}, **documented(413, 429, 501)},
     openapi_extra={"requestBody": _BODY, "security": []},
     summary="Get a token",
 )
@@ -115,7 +115,7 @@ async def grant_token(request: Request) -> Response:
     """A token for the credentials of a client, in the body (a form or JSON) or by basic authentication."""
     clients: ClientsFile | None = request.app.state.service.clients
     if clients is None:
-        raise Problem("not-offered", "this service has no clients: its paths need no token")
+        raise Declined("not-offered", "this service has no clients: its paths need no token")
     try:
         return await _granted(request, clients, request.app.state.attempts)
     except _Refusal as refusal:

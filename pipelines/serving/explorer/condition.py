@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from pipelines.serving.answers import OneAnswer, answer_json, one_of
 from pipelines.serving.explorer.once import once
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import taxonomy_of
@@ -58,7 +58,7 @@ def changes_of(opened: OpenSnapshot) -> dict[str, Any]:
     """What differs from the parent of the snapshot, as `catalog-tagger diff` reports it.
 
     Raises:
-      Problem: there is no parent any more, or the snapshot is too large to be compared for a page.
+      Declined: there is no parent any more, or the snapshot is too large to be compared for a page.
     """
     return once(opened, "changes", lambda: _compared(opened))
 
@@ -66,15 +66,15 @@ def changes_of(opened: OpenSnapshot) -> dict[str, Any]:
 def _compared(opened: OpenSnapshot) -> dict[str, Any]:
     root, parent = opened.reader.root, opened.reader.manifest.run.parent
     if parent is None:
-        raise Problem("not-found", f"snapshot {opened.number} is the first of its table: it has none before it")
+        raise Declined("not-found", f"snapshot {opened.number} is the first of its table: it has none before it")
     rows = opened.reader.manifest.rows("ledger")
     if rows > MOST_COMPARED:
         detail = f"{rows} tracks are too many to be compared for a page: run `catalog-tagger diff`"
-        raise Problem("not-offered", detail)
+        raise Declined("not-offered", detail)
     try:
         pair = Pair(open_snapshot(root, parent), opened.reader)
     except TableError as error:
-        raise Problem("not-found", f"snapshot {parent}, the one before, was removed") from error
+        raise Declined("not-found", f"snapshot {parent}, the one before, was removed") from error
     tracks, changes = TrackCounts(), TagChanges.none(len(pair.tags().ids))
     for difference in compare(pair):
         tracks, changes = tracks + difference.tracks, changes + difference.tags

@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from pipelines.serving import filters
 from pipelines.serving.answers import GROUP, GROUP_TAG, TAG, TRACK, OneAnswer, answer_json, one_of
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.routes import groups
 from pipelines.serving.routes.tracks import PARAMETERS
 from pipelines.serving.rows import rows_by_id
-from pipelines.serving.snapshots import OpenSnapshot, Row
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_names
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import TABLES
@@ -35,11 +35,11 @@ def track_details(opened: OpenSnapshot, track_id: str) -> dict[str, Any]:
     """A track: its row (None if it was rejected), all tags, the ledger's row, its neighbours.
 
     Raises:
-      Problem: the catalog has no such id.
+      Declined: the catalog has no such id.
     """
     found = details_of(opened, [track_id])
     if track_id not in found:
-        raise Problem("not-found", f"no track {track_id!r} in the catalog of snapshot {opened.number}")
+        raise Declined("not-found", f"no track {track_id!r} in the catalog of snapshot {opened.number}")
     return found[track_id]
 
 
@@ -61,7 +61,7 @@ def details_of(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, dict
     }
 
 
-def _tags(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[Row]]:
+def _tags(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[JsonRow]]:
     """Track id -> its tags by category and rank. One bucket is read for one track."""
     if not track_ids:
         return {}
@@ -69,19 +69,19 @@ def _tags(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[Row]
     if len(track_ids) == 1:
         view = opened.bucket_view("track_tags", bucket_of(track_ids[0], opened.reader.buckets))
     sql = f"SELECT * FROM {view} WHERE list_contains(?, track_id) ORDER BY track_id, category, rank, tag"
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[JsonRow]] = {}
     for row in opened.fetch(sql, [list(track_ids)]):
         found.setdefault(row.pop("track_id"), []).append(row | {"name": names.get(row["tag"], row["tag"])})
     return found
 
 
-def _neighbours(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[Row]] | None:
+def _neighbours(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[JsonRow]] | None:
     """Track id -> its rows of the table `neighbours` with titles; None if the snapshot does not have the table."""
     if "neighbours" not in TABLES or not opened.reader.manifest.files("neighbours"):
         return None
     rows = opened.reader.scan("neighbours", track_ids=track_ids).sort_by("rank").to_pylist()
     known = rows_by_id(opened.reader, opened.cache, "tracks", {row["neighbour_id"] for row in rows})
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[JsonRow]] = {}
     for row in rows:
         if (other := known.get(row["neighbour_id"])) is not None:
             shown = {name: other[name] for name in ("track_id", "title", "artist", "artist_id", "year")}
@@ -93,7 +93,7 @@ def artist_details(opened: OpenSnapshot, artist_id: str) -> dict[str, Any]:
     """An artist: its tags, its albums, its first tracks by year.
 
     Raises:
-      Problem: no tagged track is of this artist.
+      Declined: no tagged track is of this artist.
     """
     found = groups.group_of(opened, groups.ARTISTS, artist_id)
     where, values = filters.joined([("artist_id = ?", [artist_id])])

@@ -12,7 +12,7 @@ from pipelines.serving import filters, paging
 from pipelines.serving.answers import OneAnswer, answer_json, one_of
 from pipelines.serving.explorer.conditions import Filtered, TrackFilters
 from pipelines.serving.explorer.once import once
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
 
@@ -95,11 +95,11 @@ def facets_of(opened: OpenSnapshot, wanted: TrackFilters, columns: Sequence[str]
     """The histograms of some columns, the number of tracks, and how many of them have each tag.
 
     Raises:
-      Problem: a column has no histogram, or a limit was reached.
+      Declined: a column has no histogram, or a limit was reached.
     """
     bins = bins_by_column(opened)
     if unknown := [name for name in columns if name not in bins]:
-        raise Problem("bad-request", f"column: {unknown[0]!r} is none of {', '.join(bins)}")
+        raise Declined("bad-request", f"column: {unknown[0]!r} is none of {', '.join(bins)}")
     found: dict[str, Any] = {"total": 0, "columns": {}, "tags": {}}
     for name in columns:
         found["columns"][name] = _histogram(opened, wanted, name, bins[name])

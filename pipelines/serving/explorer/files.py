@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 
 PAGE_PREFIX = "/explorer/"
 OPEN_PAGES = frozenset({"/", "/favicon.ico"})
@@ -57,7 +57,7 @@ def page_files() -> dict[str, PageFile]:
 def _answer(request: Request, name: str) -> Response:
     found = page_files().get(name)
     if found is None:
-        raise Problem("not-found", "the page has no such file: open /")
+        raise Declined("not-found", "the page has no such file: open /")
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "ETag": found.etag}
     if request.headers.get("if-none-match") == found.etag:
         return Response(status_code=304, headers=headers)

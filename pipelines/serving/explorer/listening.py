@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response, StreamingResponse
 
 from pipelines.serving.explorer.details import OwnId
-from pipelines.serving.problems import Problem, documented
+from pipelines.serving.problems import Declined, documented
 from pipelines.serving.requests import Leased, service_of
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
@@ -45,13 +45,13 @@ def audio_url(opened: OpenSnapshot, root: str | None, track_id: str) -> str:
     """The URL of the audio of a tagged track.
 
     Raises:
-      Problem: the service has no root, or there is no such track beneath it.
+      Declined: the service has no root, or there is no such track beneath it.
     """
     if root is None:
-        raise Problem("not-offered", "this service was started without --audio-root: it serves no audio")
+        raise Declined("not-offered", "this service was started without --audio-root: it serves no audio")
     row = rows_by_id(opened.reader, opened.cache, "ledger", [track_id]).get(track_id)
     if row is None or row["status"] == "rejected":
-        raise Problem("not-found", f"no tagged track {track_id!r} in snapshot {opened.number}")
+        raise Declined("not-found", f"no tagged track {track_id!r} in snapshot {opened.number}")
     return SourceRoots(root).url(row["uri"])
 
 
@@ -60,14 +60,14 @@ def _open(url: str, root: str) -> BinaryIO:
         place = storage.RootsCheck(root).beneath(url)
         return storage.open_input(url) if place is None else os.fdopen(open_file(place), "rb")
     except (storage.StorageError, OSError) as error:
-        raise Problem("not-found", "the audio of this track is not beneath --audio-root") from error
+        raise Declined("not-found", "the audio of this track is not beneath --audio-root") from error
 
 
 def _media_type(stream: BinaryIO) -> str:
     try:
         return MEDIA_TYPES[sniff(stream.read(HEAD_BYTES)).name]
     except (TrackError, KeyError) as error:
-        raise Problem("not-found", "browsers do not play the format of this file") from error
+        raise Declined("not-found", "browsers do not play the format of this file") from error
 
 
 def range_of(header: str | None, size: int) -> tuple[int, int] | None:
@@ -77,7 +77,7 @@ def range_of(header: str | None, size: int) -> tuple[int, int] | None:
     [(0, 1000), (10, 20), (995, 1000), (990, 1000), None]
 
     Raises:
-      Problem: it is outside of the file.
+      Declined: it is outside of the file.
     """
     found = _RANGE.fullmatch(header.strip()) if header else None
     if found is None or found.groups() == ("", ""):
@@ -88,7 +88,7 @@ def range_of(header: str | None, size: int) -> tuple[int, int] | None:
     else:
         begin, end = int(first), min(int(last) + 1, size) if last else size
     if begin >= end:
-        raise Problem("bad-range", f"range: the file has {size} bytes", {"Content-Range": f"bytes */{size}"})
+        raise Declined("bad-range", f"range: the file has {size} bytes", {"Content-Range": f"bytes */{size}"})
     return begin, end
 
 

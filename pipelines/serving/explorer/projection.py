@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from pipelines.serving.answers import OneAnswer, answer_json, one_of
 from pipelines.serving.explorer.once import once
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import taxonomy_of
@@ -62,7 +62,7 @@ def map_of(opened: OpenSnapshot) -> CatalogMap:
     """The map of a snapshot, which is computed once.
 
     Raises:
-      Problem: there are fewer than three embeddings.
+      Declined: there are fewer than three embeddings.
     """
     return once(opened, "map", lambda: _mapped(opened))
 
@@ -81,7 +81,7 @@ def _mapped(opened: OpenSnapshot) -> CatalogMap:
         total += vectors.sum(axis=0)
         products += vectors.T @ vectors
     if count < 3:
-        raise Problem("not-found", f"snapshot {opened.number} has {count} embeddings: a map needs 3")
+        raise Declined("not-found", f"snapshot {opened.number} has {count} embeddings: a map needs 3")
     mean = total / count
     scale, axes, explained = principal_axes(products / count - np.outer(mean, mean))
     placed = [(_embeddings(opened, bucket, most)[1] - mean) / scale @ axes for bucket, most in buckets]
@@ -140,12 +140,12 @@ def map_document(opened: OpenSnapshot, category: str | None, points: int = MOST_
     """The map with a colour for each track: the most frequent of its positive tags of a category.
 
     Raises:
-      Problem: there is no such category, or no map.
+      Declined: there is no such category, or no map.
     """
     categories = list(dict.fromkeys(row["category"] for row in taxonomy_of(opened).values()))
     category = category or ("genre" if "genre" in categories else next(iter(categories), ""))
     if category not in categories:
-        raise Problem("bad-request", f"category: {category!r} is none of {', '.join(categories)}")
+        raise Declined("bad-request", f"category: {category!r} is none of {', '.join(categories)}")
     found = map_of(opened)
     chosen = np.linspace(0, len(found.track_ids) - 1, min(points, len(found.track_ids))).astype(np.int64)
     ids = [found.track_ids[i] for i in chosen]

@@ -18,9 +18,9 @@ from starlette.responses import Response
 from pipelines.serving import filters, paging
 from pipelines.serving.answers import TRACK, ListAnswer, answer_json, list_of, selected
 from pipelines.serving.explorer.conditions import MOST_ITEMS, Filtered, TrackFilters
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
-from pipelines.serving.snapshots import OpenSnapshot, Row
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_ids, taxonomy_of
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
@@ -48,7 +48,7 @@ def read_weights(opened: OpenSnapshot, texts: list[str]) -> list[Weight]:
     """The weights of texts such as `mood/calm:0.8`.
 
     Raises:
-      Problem: a tag is unknown or given twice, or a weight is not from -1 to 1.
+      Declined: a tag is unknown or given twice, or a weight is not from -1 to 1.
     """
     found: dict[str, Weight] = {}
     for text in texts:
@@ -56,7 +56,7 @@ def read_weights(opened: OpenSnapshot, texts: list[str]) -> list[Weight]:
         tags = filters.tags_of(name if separator else text, tag_ids(opened))
         weight = _weight(value, text) if separator else 1.0
         if tags[0] in found:
-            raise Problem("bad-request", f"weigh: {tags[0]!r} has a weight already: give each tag once")
+            raise Declined("bad-request", f"weigh: {tags[0]!r} has a weight already: give each tag once")
         found[tags[0]] = Weight(tags[0], weight, _with_narrower(opened, tags))
     return list(found.values())
 
@@ -67,7 +67,7 @@ def _weight(value: str, text: str) -> float:
     except ValueError:
         weight = math.nan
     if not -1 <= weight <= 1:
-        raise Problem("bad-request", f"weigh: {value!r} in {text!r} is no weight from -1 to 1")
+        raise Declined("bad-request", f"weigh: {value!r} in {text!r} is no weight from -1 to 1")
     return weight
 
 
@@ -82,7 +82,7 @@ def _with_narrower(opened: OpenSnapshot, tags: list[str]) -> tuple[str, ...]:
 class Ranking(NamedTuple):
     """One page of a search: its rows with `relevance` and `why`, and what the cursor of the next page is made from."""
 
-    rows: list[Row]
+    rows: list[JsonRow]
     order: paging.Order
 
 
@@ -135,7 +135,7 @@ def _least(opened: OpenSnapshot) -> float:
     return float(opened.reader.manifest.run.options.get("min_score") or 0.0)
 
 
-def _explained(opened: OpenSnapshot, rows: list[Row], weights: list[Weight]) -> list[Row]:
+def _explained(opened: OpenSnapshot, rows: list[JsonRow], weights: list[Weight]) -> list[JsonRow]:
     """The rows with `why`: what each weighted tag adds, the largest first."""
     if not weights or not rows:
         return [row | {"why": []} for row in rows]
@@ -184,7 +184,7 @@ def rank_tracks(
     return answer_json(opened, [plain_hit(row, opened) for row in found.rows[:limit]], next=behind)
 
 
-def plain_hit(row: Row, opened: OpenSnapshot) -> Row:
+def plain_hit(row: JsonRow, opened: OpenSnapshot) -> JsonRow:
     """A row as it is answered, with `relevance`."""
     return selected(row, opened.columns) | {"relevance": _rounded(row[RELEVANCE]), "why": row["why"]}
 

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.serving.access.tokens import LIFE_S, issue_token
 from pipelines.serving.answers import json_response
-from pipelines.serving.problems import Problem, documented
+from pipelines.serving.problems import Declined, documented
 from pipelines.serving.requests import Service, service_of
 
 SESSION_PATH = "/v1/explorer/session"
@@ -138,7 +138,7 @@ def _cookie(request: Request, value: str, life_s: int) -> dict[str, str]:
 
 def _require_own(request: Request) -> None:
     if not _is_own(request.scope, request.headers):
-        raise Problem("foreign-origin", "only a page of this service may sign in and out: open the service's own page")
+        raise Declined("foreign-origin", "only a page of this service may sign in and out: open the service's own page")
 
 
 @routes.post(
@@ -152,16 +152,16 @@ async def begin_session(request: Request, given: Credentials) -> Response:
     """Begins a session for a page of this service, with a cookie."""
     service = service_of(request)
     if service.clients is None:
-        raise Problem("not-offered", "this service has no clients: its page needs no sign-in")
+        raise Declined("not-offered", "this service has no clients: its page needs no sign-in")
     _require_own(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Problem("bad-request", "body: send JSON")
+        raise Declined("bad-request", "body: send JSON")
     address, attempts = request.client.host if request.client else "", request.app.state.attempts
     attempts.check(address, given.client_id)
     known = service.clients.current()
     if not await run_in_threadpool(known.has_secret, given.client_id, given.client_secret):
         attempts.failed(address, given.client_id)
-        raise Problem("unauthorized", "no client has this id and this secret")
+        raise Declined("unauthorized", "no client has this id and this secret")
     token = issue_token(known, given.client_id, known.scopes(given.client_id) or ())
     sessions: Sessions = request.app.state.sessions
     sessions.end(_name_of(request.scope, request.headers))

@@ -13,7 +13,7 @@ from pipelines.serving.explorer.facets import bins_by_column, is_whole
 from pipelines.serving.explorer.files import POLICY, page_files
 from pipelines.serving.explorer.projection import map_document
 from pipelines.serving.explorer.start import start_of_page
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import taxonomy_of
 from pipelines.terminal.errors import UsageError
@@ -115,7 +115,7 @@ def _or_problem(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `make` returns, or the reason why there is nothing, which the page shows."""
     try:
         return make()
-    except Problem as problem:
+    except Declined as problem:
         return {"problem": problem.detail}
 
 

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from pipelines.serving import filters, paging
 from pipelines.serving.answers import GROUP, GROUP_TAG, ListAnswer, OneAnswer, answer_json, list_of, one_of
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
-from pipelines.serving.snapshots import OpenSnapshot, Row
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_names
 from transforms.formats.hashing import bucket_of
 
@@ -25,7 +25,7 @@ _COLUMNS = {
 }
 
 
-class Group(NamedTuple):
+class GroupKind(NamedTuple):
     """A kind of groups of tracks.
 
     Attributes:
@@ -48,10 +48,10 @@ class Group(NamedTuple):
         )
 
 
-ARTISTS = Group("artist", "artist_id", "min(artist)", "artist_tags")
-ALBUMS = Group("album", "album_id", "NULL::VARCHAR", "album_tags")
+ARTISTS = GroupKind("artist", "artist_id", "min(artist)", "artist_tags")
+ALBUMS = GroupKind("album", "album_id", "NULL::VARCHAR", "album_tags")
 GroupId = Annotated[str, Path(max_length=1024, description="The catalog's id.", examples=["artist-01"])]
-Words = Annotated[str | None, Query(max_length=200, description="Words in the name.", examples=["quiet"])]
+WordsText = Annotated[str | None, Query(max_length=200, description="Words in the name.", examples=["quiet"])]
 SortText = Annotated[
     str | None,
     Query(max_length=100, description="A column; a minus in front: the greatest first.", examples=["-tracks"]),
@@ -59,28 +59,33 @@ SortText = Annotated[
 
 
 def _list(
-    request: Request, opened: OpenSnapshot, group: Group, conditions: filters.Conditions, sort: str | None, limit: int
+    request: Request,
+    opened: OpenSnapshot,
+    group: GroupKind,
+    conditions: filters.Conditions,
+    sort: str | None,
+    limit: int,
 ) -> Response:
     order = paging.order_of(sort, _COLUMNS, "id")
-    where, values = filters.joined([*conditions, order.behind(paging.start_of(request))])
+    where, values = filters.joined_conditions([*conditions, order.behind(paging.start_of(request))])
     rows = opened.fetch(f"SELECT * FROM {group.rows} WHERE {where} {order.clause()} LIMIT {limit + 1}", values)
     behind = paging.next_cursor(opened.number, request, order, rows, limit)
     return answer_json(opened, rows[:limit], next=behind)
 
 
-def group_of(opened: OpenSnapshot, group: Group, own: str) -> Row:
+def group_of(opened: OpenSnapshot, group: GroupKind, own: str) -> JsonRow:
     """A group with its tags.
 
     Raises:
-      Problem: no tagged track is of this group.
+      Declined: no tagged track is of this group.
     """
     rows = opened.fetch(f"SELECT * FROM {group.rows} WHERE id = ?", [own])
     if not rows:
-        raise Problem("not-found", f"no tagged track of {group.word} {own!r} in snapshot {opened.number}")
+        raise Declined("not-found", f"no tagged track of {group.word} {own!r} in snapshot {opened.number}")
     return rows[0] | {"tags": _tags(opened, group, own)}
 
 
-def _tags(opened: OpenSnapshot, group: Group, own: str) -> list[Row]:
+def _tags(opened: OpenSnapshot, group: GroupKind, own: str) -> list[JsonRow]:
     view = opened.bucket_view(group.tags, bucket_of(own, opened.reader.buckets))
     sql = f"SELECT * EXCLUDE {group.key} FROM {view} WHERE {group.key} = ? ORDER BY category, rank, tag"
     names = tag_names(opened)
@@ -92,7 +97,7 @@ def _tags(opened: OpenSnapshot, group: Group, own: str) -> list[Row]:
 def list_artists(
     request: Request,
     opened: Leased,
-    q: Words = None,
+    q: WordsText = None,
     sort: SortText = None,
     limit: paging.Limit = 20,
     cursor: paging.CursorText = None,

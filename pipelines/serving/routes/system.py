@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from pipelines.serving.answers import OneAnswer, answer_json, json_response, one_of
-from pipelines.serving.problems import Problem, documented
+from pipelines.serving.problems import Declined, documented
 from pipelines.serving.requests import Leased, service_of
 
 routes = APIRouter(tags=["service"])
@@ -35,7 +35,7 @@ async def get_ready(request: Request) -> Response:
     """`ok` if a snapshot is open and the table answered when it was looked at last."""
     pool = service_of(request).snapshots
     if pool.fault is not None:
-        raise Problem("table-unavailable", f"snapshot {pool.newest} is served; a newer one could not be looked for")
+        raise Declined("table-unavailable", f"snapshot {pool.newest} is served; a newer one could not be looked for")
     return json_response({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 

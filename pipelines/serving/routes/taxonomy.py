@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, OneAnswer, answer_json, list_of, one_of
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased
-from pipelines.serving.vocabulary import tag_ids, taxonomy_of, trees
+from pipelines.serving.vocabulary import tag_ids, taxonomy_rows_of, trees
 
 routes = APIRouter(prefix="/v1", tags=["taxonomy"])
 
@@ -22,7 +22,7 @@ _NODE = {"tag": "mood/soft", "name": "Soft", "threshold": 0.38, "support": 1530,
 def list_categories(opened: Leased) -> Response:
     """The categories with their kinds and numbers of tags."""
     found: dict[str, dict[str, object]] = {}
-    for row in taxonomy_of(opened).values():
+    for row in taxonomy_rows_of(opened).values():
         one = found.setdefault(row["category"], {"category": row["category"], "kind": row["kind"], "tags": 0})
         one["tags"] = int(str(one["tags"])) + 1
     return answer_json(opened, list(found.values()))
@@ -38,8 +38,8 @@ def get_tree(
     """The tags of a category as trees: narrower tags are `children`."""
     found = trees(opened, category)
     if not found:
-        known = ", ".join(sorted({row["category"] for row in taxonomy_of(opened).values()}))
-        raise Problem("not-found", f"no category {category!r}: categories are {known}")
+        known = ", ".join(sorted({row["category"] for row in taxonomy_rows_of(opened).values()}))
+        raise Declined("not-found", f"no category {category!r}: categories are {known}")
     return answer_json(opened, found)
 
 
@@ -57,7 +57,7 @@ def get_tag(
     own = tag_ids(opened).get(tag, [])
     if len(own) != 1:
         what = f"was split into {', '.join(own)}" if own else "is not in the taxonomy: /v1/taxonomy has all tags"
-        raise Problem("not-found", f"tag {tag!r} {what}")
-    row = taxonomy_of(opened)[own[0]]
+        raise Declined("not-found", f"tag {tag!r} {what}")
+    row = taxonomy_rows_of(opened)[own[0]]
     parsed = {name: row[name] and json.loads(row[name]) for name in ("calibration", "metrics")}
     return answer_json(opened, row | parsed)

@@ -18,7 +18,7 @@ from pipelines.serving.answers import (
     one_of,
     selected,
 )
-from pipelines.serving.problems import Problem
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
@@ -33,7 +33,7 @@ ID_LETTERS = 1024
 TrackId = Annotated[
     str, Path(max_length=ID_LETTERS, description="The catalog's id of a track.", examples=["track-0001"])
 ]
-Fields = Annotated[
+FieldsText = Annotated[
     str | None,
     Query(max_length=2000, description="Columns of the answer, joined by commas.", examples=["track_id,title,year"]),
 ]
@@ -55,7 +55,7 @@ class BatchRequest(BaseModel):
         extra="forbid", json_schema_extra={"example": {"track_ids": ["track-0001", "track-0002"], "fields": ["title"]}}
     )
     track_ids: list[Annotated[str, Field(max_length=ID_LETTERS)]] = Field(
-        min_length=1, max_length=paging.MOST_ROWS, description="Ids of the tracks."
+        min_length=1, max_length=paging.MOST_PAGE_ROWS, description="Ids of the tracks."
     )
     fields: list[Annotated[str, Field(max_length=200)]] | None = Field(
         None, min_length=1, max_length=200, description="Columns of the answer; all by default."
@@ -89,10 +89,10 @@ def search_tracks(
         str | None,
         Query(max_length=100, description="A column; a minus in front: the greatest first.", examples=["-year"]),
     ] = None,
-    fields: Fields = None,
+    fields: FieldsText = None,
     limit: paging.Limit = 20,
     cursor: paging.CursorText = None,
-    count: paging.Count = False,
+    count: paging.CountRows = False,
 ) -> Response:
     """Tracks to which all filters apply, page by page."""
     order = paging.order_of(sort, opened.columns, "track_id")
@@ -105,7 +105,7 @@ def search_tracks(
         *filters.tag_conditions(tag or [], without or [], tag_ids(opened)),
     ]
     total = _count(opened, conditions) if count else None
-    where, values = filters.joined([*conditions, order.behind(paging.start_of(request))])
+    where, values = filters.joined_conditions([*conditions, order.behind(paging.start_of(request))])
     columns = ", ".join(map(paging.identifier, dict.fromkeys([*shown, *order.columns])))
     sql = f"SELECT {columns} FROM tracks WHERE {where} {order.clause()} LIMIT {limit + 1}"
     rows = opened.fetch(sql, values)
@@ -114,7 +114,7 @@ def search_tracks(
 
 
 def _count(opened: OpenSnapshot, conditions: filters.Conditions) -> int:
-    where, values = filters.joined(conditions)
+    where, values = filters.joined_conditions(conditions)
     return int(opened.fetch(f"SELECT count(*) AS total FROM tracks WHERE {where}", values)[0]["total"])
 
 
@@ -122,14 +122,14 @@ def _count(opened: OpenSnapshot, conditions: filters.Conditions) -> int:
 def get_tracks(opened: Leased, wanted: BatchRequest) -> Response:
     """Tracks by their ids, in the order of the ids. `missing` names ids that no tagged track has."""
     shown = chosen_fields(None if wanted.fields is None else ",".join(wanted.fields), opened.columns, ("track_id",))
-    found = rows_by_id(opened.reader, opened.cache, "tracks", wanted.track_ids)
+    found = rows_by_id(opened.reader, "tracks", wanted.track_ids)
     ids = list(dict.fromkeys(wanted.track_ids))
     rows = [selected(found[one], shown) for one in ids if one in found]
     return answer_json(opened, rows, missing=[one for one in ids if one not in found])
 
 
 @routes.get("/{track_id}", response_model=OneAnswer, responses=one_of(TRACK, 404), summary="Get one")
-def get_track(opened: Leased, track_id: TrackId, fields: Fields = None) -> Response:
+def get_track(opened: Leased, track_id: TrackId, fields: FieldsText = None) -> Response:
     """All columns of a track: metadata of the catalog, facts about the audio, positive tags."""
     shown = chosen_fields(fields, opened.columns)
     return answer_json(opened, selected(track_row(opened, track_id), shown))
@@ -141,9 +141,9 @@ def track_row(opened: OpenSnapshot, track_id: str) -> dict[str, Any]:
     Raises:
       Problem: no tagged track has this id.
     """
-    found = rows_by_id(opened.reader, opened.cache, "tracks", [track_id])
+    found = rows_by_id(opened.reader, "tracks", [track_id])
     if track_id not in found:
-        raise Problem("not-found", f"no tagged track {track_id!r} in snapshot {opened.number}")
+        raise Declined("not-found", f"no tagged track {track_id!r} in snapshot {opened.number}")
     return found[track_id]
 
 
@@ -178,7 +178,7 @@ def get_tags(
     view = opened.bucket_view("track_tags", bucket_of(track_id, opened.reader.buckets))
     named = {"track_id": track_id, "category": category, "is_positive": positive}
     least = ("score >= CAST(? AS FLOAT)", [min_score])
-    where, values = filters.joined([*filters.equal_conditions(named), least])
+    where, values = filters.joined_conditions([*filters.equal_conditions(named), least])
     sql = f"SELECT * EXCLUDE track_id FROM {view} WHERE {where} ORDER BY category, rank, tag"
     names, rows = tag_names(opened), opened.fetch(sql, values)
     return answer_json(opened, [_with_name(row, names) for row in rows])
@@ -198,8 +198,8 @@ def _with_name(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 )
 def get_outcome(opened: Leased, track_id: TrackId) -> Response:
     """What became of an id of the catalog, rejected ones included. The place of the file is not told."""
-    found = rows_by_id(opened.reader, opened.cache, "ledger", [track_id])
+    found = rows_by_id(opened.reader, "ledger", [track_id])
     if track_id not in found:
-        raise Problem("not-found", f"no id {track_id!r} in the catalog of snapshot {opened.number}")
+        raise Declined("not-found", f"no id {track_id!r} in the catalog of snapshot {opened.number}")
     row = selected(found[track_id], _OUTCOME)
     return answer_json(opened, row | {"detail": row["detail"] and redact(row["detail"])})

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from models.bundles.fake import write_fake_bundle
+from pipelines.inputs.predicate import matching_tracks
 from pipelines.planning.budget import choice_of_plan, choice_of_run, with_choice
-from pipelines.planning.predicate import matching_tracks
 from pipelines.terminal.errors import UsageError
 from pipelines.waves.tagging import TagStages
 from tests.support.simulated import BUCKETS, SimulatedTable, simulated_parts

@@ -93,13 +93,15 @@ def _serve(args: Arguments, form: str) -> None:
     from pipelines.serving.gate import LOOPBACK
     from pipelines.serving.settings import ServiceSettings
 
+    if args.model is None and args.max_upload is not None:
+        raise UsageError("--max-upload: it needs --model, the bundle that analyses files")
     if args.host not in LOOPBACK and args.clients is None:
         raise UsageError(
             f"--host {args.host}: only this machine may use a service without clients: make a file of clients with "
             "`catalog-tagger serve --add-client NAME --clients FILE`, and give it with --clients"
         )
     clients = None if args.clients is None else ClientsFile(args.clients)
-    given = {"memory_bytes": args.memory_limit} if args.memory_limit is not None else {}
+    sizes = {"memory_bytes": args.memory_limit, "cache_bytes": args.cache, "upload_bytes": args.max_upload}
     settings = ServiceSettings(
         table=args.table,
         host=args.host,
@@ -108,9 +110,10 @@ def _serve(args: Arguments, form: str) -> None:
         origins=tuple(args.allow_origin),
         rate=args.rate,
         audio_root=args.audio_root,
-        **given,
+        model=args.model,
+        **{name: size for name, size in sizes.items() if size is not None},
     )
-    service = make_service(settings, clients)
+    service = make_service(settings, clients, allow_weak_sandbox=args.allow_weak_sandbox)
     with _listener(args.host, args.port) as listener:
         url = _url(args.host, listener.getsockname()[1])
         number = service.snapshots.newest

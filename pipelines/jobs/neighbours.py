@@ -1,0 +1,224 @@
+"""Finds the most similar tracks of every track, and makes the search index of a table.
+
+catalog-tagger neighbours table
+"""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+from threadpoolctl import threadpool_limits
+
+from pipelines.checks.engine import require_engine
+from pipelines.inputs.flags import Arguments
+from pipelines.inputs.kinds import check_writes
+from pipelines.launch.beam import (
+    check_beam_places,
+    dry_run_answer,
+    is_dry_run,
+    is_local,
+    new_pipeline,
+    parse_beam_args,
+    run_pipeline,
+)
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed
+from transforms import storage
+from transforms.audio.errors import DUE_AGAIN
+from transforms.discovery.index.job import NeighbourJob
+from transforms.discovery.index.model import fit_model
+from transforms.discovery.similarity import SimilaritySpec
+from transforms.find_neighbours import FindNeighbours, NeighbourSettings
+from transforms.formats.hashing import short_id
+from transforms.formats.sealing import open_sealed
+from transforms.maintenance.leases import Busy, held
+from transforms.publishing.audit import RaceLost, Refused, audit
+from transforms.publishing.commit import commit_run, write_run
+from transforms.publishing.gates import GateLimits
+from transforms.table.neighbours import NEIGHBOURS_TABLE, is_stale
+from transforms.table.reader import SnapshotReader, open_snapshot
+from transforms.table.snapshots import DataFile, Run, Snapshot
+from transforms.table.versions import read_table_metadata
+from transforms.tagging.outcomes import PriorOutcomes
+from transforms.telemetry.phases import phase
+
+_PASSED = GateLimits(max_reject_ratio=1, max_unavailable_ratio=1, max_removed_ratio=1, others={"unknown": math.inf})
+"""Limits for rows that are published already: only files and counts are checked again."""
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Runs the job over the newest snapshot and publishes its result; does nothing if that is published already.
+
+    Raises:
+      CommandFailed: another job writes to the table, or a file of the snapshot is damaged.
+    """
+    beam_options = parse_beam_args(beam_args, "neighbours")
+    check_writes("TABLE", args.table, "table")
+    check_beam_places(beam_options, table=args.table)
+    if is_dry_run(beam_options):
+        return dry_run_answer(beam_options)
+    require_engine(beam_options)
+    read_table_metadata(args.table, writing=True)
+    try:
+        with held(args.table, "neighbours"):
+            return _run(args, beam_options)
+    except Refused as refused:
+        raise CommandFailed(f"nothing was published: {refused}", REFUSED) from refused
+    except (RaceLost, Busy) as lost:
+        raise CommandFailed(f"nothing was published: {lost}; run `neighbours` again", RACE_LOST) from lost
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NeighbourRun:
+    """One run of the command.
+
+    Attributes:
+      specs: what similarity means, for each embedding of the snapshot.
+      options: the settings as `Run.neighbours` records them.
+      work: what the job does.
+    """
+
+    specs: tuple[SimilaritySpec, ...]
+    options: dict[str, Any]
+    work: NeighbourSettings
+
+
+def _run(args: Arguments, beam_options: PipelineOptions) -> Answer:
+    snapshot = open_snapshot(args.table)
+    made, before = make_settings(args, snapshot), snapshot.manifest.run
+    record = before.neighbours
+    if record and not is_stale(before) and record["index"] and record["settings"] == made.options:
+        return _answer(args.table, snapshot.manifest, published=False)
+    if not storage.exists(made.work.result_url):
+        models_of(snapshot, made)
+        with threadpool_limits(1 if is_local(beam_options) else None, "blas"), phase("finding neighbours"):
+            root = new_pipeline(beam_options)
+            _ = root | "FindNeighbours" >> FindNeighbours(made.work)
+            run_pipeline(root)
+    published = publish_neighbours(args.table, snapshot, made)
+    with phase("removing intermediate files"):
+        _remove_folder(args.table, made.work.jobs[0].work)
+    return _answer(args.table, published, published=True)
+
+
+def make_settings(args: Arguments, snapshot: SnapshotReader) -> NeighbourRun:
+    """The work of the run, named by the snapshot and the flags: a repeated command finds what is done."""
+    run, number = snapshot.manifest.run, snapshot.manifest.number
+    given = {} if args.tag_weight is None else {"tag_weight": args.tag_weight}
+    specs = tuple(SimilaritySpec(embedding_id=one, **given) for one in run.embedding_ids)
+    options = {
+        "neighbours": args.neighbours,
+        "probes": args.probes,
+        "similarity": [dataclasses.asdict(spec) for spec in specs],
+    }
+    run_id = short_id("run", "neighbours", str(number), run.content_hash, json.dumps(options, sort_keys=True))
+    name = run_id.removeprefix("run-")
+    jobs = tuple(
+        NeighbourJob(
+            root=args.table,
+            snapshot=number,
+            work=f"work/neighbours-{name}",
+            index=f"index/run={run_id}",
+            number=i,
+            neighbours=args.neighbours,
+            probes=args.probes,
+        )
+        for i in range(len(specs))
+    )
+    known = PriorOutcomes(root=args.table, parent=number, ids=run.ids, due_again=DUE_AGAIN, buckets=snapshot.buckets)
+    work = NeighbourSettings(jobs=jobs, run_id=run_id, known=known)
+    return NeighbourRun(specs=specs, options=options, work=work)
+
+
+def models_of(snapshot: SnapshotReader, made: NeighbourRun) -> None:
+    """Fits and writes the models that are missing."""
+    for job, spec in zip(made.work.jobs, made.specs, strict=True):
+        url = job.url(job.model_path)
+        if not storage.exists(url):
+            with phase("fitting cells"):
+                storage.ensure(url, fit_model(snapshot, spec, tracks_of(snapshot.manifest.run, spec)).to_bytes())
+
+
+def tracks_of(run: Run, spec: SimilaritySpec) -> int:
+    """Number of tracks with an embedding."""
+    kept = {one.ids.embedding_id: 0 for one in run.earlier}
+    for one in run.earlier:
+        kept[one.ids.embedding_id] += one.tracks
+    own = run.counts["tagged"] + run.counts["carried"] - sum(kept.values())
+    return kept.get(spec.embedding_id, 0) + (own if spec.embedding_id == run.ids.embedding_id else 0)
+
+
+def publish_neighbours(root: str, snapshot: SnapshotReader, made: NeighbourRun) -> Snapshot:
+    """Publishes a run with the files of the snapshot, and those of the finished job.
+
+    Raises:
+      Refused: a file is missing or damaged.
+      RaceLost: another run was published meanwhile.
+    """
+    result, before = open_sealed(storage.read_bytes(made.work.result_url)).fields, snapshot.manifest
+    record = {
+        "snapshot": before.number,
+        "content_hash": before.run.content_hash,
+        "settings": made.options,
+        "added": 0,
+        "removed": 0,
+        "sets": result["sets"],
+        "index": result["index"],
+    }
+    kept = tuple(file for file in before.run.files if file.table != NEIGHBOURS_TABLE)
+    run = dataclasses.replace(
+        before.run,
+        run_id=made.work.run_id,
+        parent=before.number,
+        counts={**before.run.counts, "decoded": 0, "reused": 0},
+        files=(*kept, *(DataFile(**fields) for fields in result["files"])),
+        changes={"added": 0, "removed": 0},
+        evidence={},
+        overrides=(),
+        measured={},
+        plan={},
+        rolled_back_to=None,
+        rollback_reason=None,
+        neighbours=record,
+    )
+    audit(root, run, _PASSED)
+    return commit_run(root, write_run(root, run))
+
+
+def _remove_folder(root: str, folder: str) -> None:
+    """Removes the intermediate files of a finished job."""
+    for file in list(storage.list_files(storage.join(root, folder))):
+        storage.delete(file.url, beneath=root)
+    storage.delete_empty_folder(storage.join(root, folder))
+
+
+def _answer(root: str, snapshot: Snapshot, *, published: bool) -> Answer:
+    record = snapshot.run.neighbours
+    first = (
+        f"snapshot {snapshot.number} of {root} has the neighbours of {sum(one['tracks'] for one in record['sets'])} "
+        "tracks" + ("" if published else " already; nothing was changed")
+    )
+    lines = [first, *map(_set_text, record["sets"]), f"content hash {snapshot.run.content_hash}"]
+    return Answer(
+        text="\n".join(lines),
+        document={
+            "table": root,
+            "snapshot": snapshot.number,
+            "published": published,
+            "content_hash": snapshot.run.content_hash,
+            "neighbours": record,
+        },
+    )
+
+
+def _set_text(one: dict[str, Any]) -> str:
+    """A line on the neighbours of one embedding."""
+    damped, undamped = one["hubs"]["damped"], one["hubs"]["undamped"]
+    return (
+        f"{one['embedding_id']}: {one['tracks']} tracks in {one['cells']} cells; skewness of occurrences "
+        f"{damped['skewness']:.2f} ({undamped['skewness']:.2f} if hubs were not ranked lower); "
+        f"{damped['never']:.2%} of the tracks are nobody's neighbour ({undamped['never']:.2%}); "
+        f"{one['hubs']['duplicates']} tracks have a near-duplicate"
+    )

@@ -1,0 +1,1 @@
+"""What the commands do that find music in a snapshot."""

@@ -1,0 +1,75 @@
+"""The tracks of a snapshot that fit weighted tags, words and conditions best.
+
+catalog-tagger search table "calm piano for a rainy evening" --tag genre/metal=-1
+"""
+
+import dataclasses
+from typing import Any
+
+from pipelines.inputs.flags import Arguments
+from pipelines.reading.discovery.requests import (
+    filter_rows,
+    opened,
+    refusals,
+    request_of,
+    shown_columns,
+    titles_of,
+    word_lines,
+    word_rows,
+)
+from pipelines.terminal.answer import Answer
+from pipelines.terminal.printing import table_text
+from transforms.discovery.search.engine import SearchAnswer, search
+from transforms.discovery.search.scores import FORMULA
+
+_SHOWN = ("rank", "track_id", "title", "artist", "score", "why")
+
+
+def run(args: Arguments, beam_args: list[str]) -> Answer:
+    """Searches the snapshot."""
+    snapshot = opened(args)
+    with refusals():
+        found = search(snapshot, request_of(args, args.limit))
+    titles = titles_of(snapshot, [hit.track_id for hit in found.hits])
+    tracks = [
+        {
+            "rank": rank,
+            "track_id": hit.track_id,
+            **titles[hit.track_id],
+            "score": round(hit.score, 4),
+            "tags": [_contribution(dataclasses.asdict(one)) for one in hit.contributions],
+        }
+        for rank, hit in enumerate(found.hits, 1)
+    ]
+    rows = [shown_columns({**track, "why": hit.why()}, _SHOWN) for track, hit in zip(tracks, found.hits, strict=True)]
+    document = {
+        "table": args.table,
+        "snapshot": snapshot.manifest.number,
+        "score": FORMULA,
+        "searched": found.tracks,
+        "words": word_rows(found.matches),
+        "unmatched": list(found.unmatched),
+        "filters": filter_rows(found.filters),
+        "emptied_by": found.emptied_by,
+        "tracks": tracks,
+    }
+    return Answer(
+        text="\n".join(_lines(found, rows)),
+        document=document,
+        rows=[dict(zip(_SHOWN, row, strict=True)) for row in rows],
+        all=True,
+    )
+
+
+def _contribution(one: dict[str, Any]) -> dict[str, Any]:
+    return {**one, "value": round(one["value"], 4)}
+
+
+def _lines(found: SearchAnswer, rows: list[list[Any]]) -> list[str]:
+    lines = word_lines(found.matches, found.unmatched)
+    lines += [f"{one.label}: {one.left} of {found.tracks} tracks left" for one in found.filters]
+    if found.emptied_by is not None:
+        return [*lines, f"nothing is found: {found.emptied_by}"]
+    if found.hits and not found.hits[0].contributions:
+        lines.append("no tag has a weight: the tracks are in the order of their ids")
+    return [*lines, table_text(_SHOWN, rows)]

@@ -1,0 +1,1 @@
+"""What finds music for requests: weighted search, similar tracks, recommendations, audio features."""

@@ -1,0 +1,214 @@
+"""Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.serving.problems import Declined
+from pipelines.serving.rows import KeptReader, rows_by_id
+from pipelines.serving.snapshots import OpenSnapshot
+from transforms.discovery.exact import Nearest, nearest_of
+from transforms.discovery.index.opening import open_index
+from transforms.discovery.index.search import SearchIndex
+from transforms.discovery.search.best import BestTracks, Ranked
+from transforms.discovery.search.engine import Hit, SearchAnswer, SearchPlan
+from transforms.discovery.search.request import SearchRequest
+from transforms.discovery.search.scores import ScoreReader, TermScores
+from transforms.discovery.search.vocabulary import DiscoveryError, Term
+from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
+from transforms.discovery.vectors import bucket_vectors, fit_space, track_vectors
+from transforms.formats.hashing import bucket_of
+from transforms.table.reader import TRACK_ID
+
+_STEPS = 10_000
+"""Published scores are multiples of 1 / 10,000."""
+
+BucketScores = tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]
+"""Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]."""
+
+
+class Deadline:
+    """The end of the time that one request may compute.
+
+    Args:
+      seconds: from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._end = seconds, time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Ends the request if its time is over. What it has read stays in the cache.
+
+        Raises:
+          Problem: the time is over.
+        """
+        if time.monotonic() > self._end:
+            detail = f"the answer was not found within {self._seconds:g} s; what was read is kept: try again"
+            raise Declined("query-limit", detail, {"Retry-After": "1"})
+
+
+class _KeptScores(ScoreReader):
+    """Scores of all tags of a bucket stay in the cache, with two bytes for a score."""
+
+    def __init__(self, snapshot: KeptReader, terms: list[Term], tags: list[str]) -> None:
+        super().__init__(snapshot, terms)
+        self._all, self._reader = tags, snapshot
+        place = {tag: number for number, tag in enumerate(tags)}
+        self._columns = [[place[tag] for tag in term.tags] for term in terms]
+
+    def read(self, track_ids: pa.ChunkedArray | pa.Array, bucket: int | None) -> TermScores:
+        """See `ScoreReader.read`; the tracks are all of a bucket, in its order."""
+        if bucket is None:
+            return super().read(track_ids, bucket)
+        steps, positives = self._bucket(bucket)
+        shape = (len(track_ids), len(self._columns))
+        found = TermScores(np.zeros(shape), np.zeros(shape, np.bool_))
+        for number, own in enumerate(self._columns):
+            found.scores[:, number] = steps[:, own].max(axis=1) / _STEPS
+            found.positive[:, number] = positives[:, own].any(axis=1)
+        return found
+
+    def _bucket(self, bucket: int) -> BucketScores:
+        manifest = self._reader.manifest
+        key = ("scores", bucket, tuple(self._all), *manifest.content("track_tags", bucket))
+
+        def read() -> BucketScores:
+            every = ScoreReader(self._reader, [Term(tag, (tag,)) for tag in self._all])
+            found = every.read(self._reader.bucket_rows("tracks", bucket)[0]["track_id"], bucket)
+            return np.round(found.scores * _STEPS).astype(np.uint16), found.positive
+
+        return self._reader.kept.get(key, read, lambda own: own[0].nbytes + own[1].nbytes)
+
+
+class _KeptPlan(SearchPlan):
+    """A plan whose scores come from the cache."""
+
+    def __init__(self, snapshot: KeptReader, request: SearchRequest, tags: list[str]) -> None:
+        super().__init__(snapshot, request)
+        terms = [*self.terms, *(term for term, _ in self._must)]
+        self._scores = _KeptScores(snapshot, terms, tags)
+
+
+def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str], seconds: float) -> SearchAnswer:
+    """What `discovery.search.engine.search` answers, bucket by bucket until the time is over.
+
+    Raises:
+      DiscoveryError: nothing is asked, or the request names what the snapshot does not have.
+      Problem: the time is over.
+    """
+    if request.is_empty:
+        raise DiscoveryError("nothing is asked: give words, weights, or conditions")
+    deadline = Deadline(seconds)
+    plan = _KeptPlan(opened.reader, request, tags)
+    best: BestTracks[tuple[float, ...]] = BestTracks(request.limit)
+    for bucket in range(opened.reader.buckets):
+        deadline.check()
+        rows, scores = plan.examine(bucket)
+        totals = plan.total(scores)
+        chosen = best.candidates(totals)
+        ids = rows[TRACK_ID].take(pa.array(chosen)).to_pylist()
+        best.add([Ranked(ids[n], float(totals[i]), tuple(scores.scores[i])) for n, i in enumerate(chosen)])
+    hits = (Hit(one.track_id, one.score, plan.contributions(np.array(one.facts))) for one in best.ranked())
+    return SearchAnswer(tuple(hits), plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched))
+
+
+def index_of(opened: OpenSnapshot, embedding_id: str) -> SearchIndex | None:
+    """The search index of an embedding, opened once for a snapshot; None if the table has none."""
+    return opened.kept(f"index {embedding_id}", lambda: open_index(opened.reader, embedding_id))
+
+
+def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
+    """The space of an embedding: that of the search index, or one that is fitted once for a snapshot."""
+    if (index := index_of(opened, embedding_id)) is not None:
+        return index.model.space
+    spec = SimilaritySpec(embedding_id=embedding_id)
+    return opened.kept(f"space {embedding_id}", lambda: fit_space(opened.reader, spec))
+
+
+def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:
+    """The vector of a track: float32 [d]; None if it has no such embedding."""
+    if index_of(opened, embedding_id) is not None:
+        _, found = track_vectors(opened.reader, space_of(opened, embedding_id), [track_id])
+        return found[0] if len(found) else None
+    bucket = bucket_of(track_id, opened.reader.buckets)
+    ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
+    place = pc.index(ids, track_id).as_py()
+    return None if place < 0 else vectors[place]
+
+
+def find_nearest(
+    opened: OpenSnapshot,
+    queries: Float32s,
+    embedding_id: str,
+    limit: int,
+    seconds: float,
+    without: Mapping[str, Sequence[str]],
+) -> list[Nearest]:
+    """The tracks of a snapshot that are most similar to vectors: by the search index if there is one, else exactly.
+
+    Args:
+      opened: the snapshot.
+      queries: vectors of the space of the embedding: float32 [q, d].
+      embedding_id: only tracks with it are compared.
+      limit: most tracks of a query.
+      seconds: most time.
+      without: columns of `tracks` and values: tracks that have one of them are left out.
+
+    Raises:
+      Problem: the time is over, or the vectors of the table are too many for the cache.
+    """
+    space, snapshot = space_of(opened, embedding_id), opened.reader
+    if (index := index_of(opened, embedding_id)) is not None:
+        return [_indexed(opened, index, query, limit, without) for query in queries]
+    needed = snapshot.manifest.rows("embeddings") * space.dimensions * 4
+    if needed > snapshot.kept.most:
+        needs = f"the vectors of this table need {needed} bytes of memory"
+        detail = f"{needs}: run `catalog-tagger neighbours`, or start the service with a larger --cache"
+        raise Declined("not-offered", detail)
+    deadline = Deadline(seconds)
+
+    def parts() -> Iterator[tuple[pa.Array, Float32s]]:
+        for bucket in range(snapshot.buckets):
+            deadline.check()
+            ids, vectors = bucket_vectors_of(opened, space, bucket)
+            rows, _ = snapshot.bucket_rows("tracks", bucket)
+            keep = np.ones(len(ids), np.bool_)
+            for column, values in without.items():
+                same = rows.filter(pc.is_in(rows[column], value_set=pa.array(values, pa.string())))
+                keep &= ~np.asarray(pc.is_in(ids, value_set=same["track_id"].combine_chunks()), np.bool_)
+            yield (ids, vectors) if keep.all() else (ids.filter(pa.array(keep)), vectors[keep])
+
+    return nearest_of(parts(), queries, limit)
+
+
+def _indexed(
+    opened: OpenSnapshot, index: SearchIndex, query: Float32s, limit: int, without: Mapping[str, Sequence[str]]
+) -> Nearest:
+    """The answer of the index. An index of an earlier snapshot may have tracks that are gone."""
+    more = limit + sum(map(len, without.values()))
+    while True:
+        found = index.search(query, more)
+        rows = rows_by_id(opened.reader, "tracks", found.track_ids)
+        keep = [
+            one in rows and not any(rows[one][column] in values for column, values in without.items())
+            for one in found.track_ids
+        ]
+        if sum(keep) >= limit or len(found.track_ids) < more:
+            chosen = np.flatnonzero(keep)[:limit]
+            return Nearest(tuple(found.track_ids[n] for n in chosen), found.similarities[chosen])
+        more *= 4
+
+
+def bucket_vectors_of(opened: OpenSnapshot, space: Space, bucket: int) -> tuple[pa.Array, Float32s]:
+    """Track ids of a bucket and their vectors, see `bucket_vectors`."""
+    key = ("vectors", opened.content_hash, space.spec, bucket)
+    return opened.reader.kept.get(
+        key,
+        lambda: bucket_vectors(opened.reader, space, bucket),
+        lambda found: int(found[0].nbytes) + found[1].nbytes,
+    )

@@ -1,0 +1,1 @@
+"""Finding music in a published snapshot: similarity of tracks, exact search, neighbours, the search index."""

@@ -1,0 +1,30 @@
+"""Intermediate files of rows in numbered pieces, of which one can be read without the others."""
+
+import numpy as np
+import pyarrow as pa
+
+from transforms import storage
+from transforms.discovery.index.cells import Ints
+
+
+def write_pieces(url: str, rows: pa.Table, numbers: Ints, count: int) -> None:
+    """Writes rows as an Arrow file with one record batch for each number from 0 to `count` - 1; rows keep their order.
+
+    An earlier attempt may have written the same file.
+    """
+    order = np.argsort(numbers, kind="stable")
+    ordered = rows.take(pa.array(order)).combine_chunks()
+    bounds = np.searchsorted(numbers[order], np.arange(count + 1))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, ordered.schema) as writer:
+        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            piece = ordered.slice(start, stop - start).combine_chunks()
+            batches = piece.to_batches()
+            writer.write_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], ordered.schema))
+    storage.ensure(url, bytes(sink.getvalue()))
+
+
+def read_piece(url: str, number: int) -> pa.RecordBatch:
+    """One piece of a file. See `storage.open_input` for errors."""
+    with storage.open_input(url) as stream:
+        return pa.ipc.open_file(stream).get_batch(number)

@@ -1,0 +1,139 @@
+"""Search in an opened index: cells near the query, estimates from codes, and an exact comparison of the best."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.discovery.exact import Nearest
+from transforms.discovery.index.cells import Ints, probed_cells
+from transforms.discovery.index.codes import CodedQuery
+from transforms.discovery.index.groups import Group
+from transforms.discovery.index.model import IndexModel
+from transforms.discovery.similarity import Float32s, similarities
+
+Mask = npt.NDArray[np.bool_]
+
+PROBES = 48
+"""Cells that a query reads by default."""
+
+COMPARED = 24
+"""Tracks that are compared exactly, for each result."""
+
+MOST_SCANNED = 16_384
+"""If a filter leaves no more tracks than this, the codes of all of them are read and no cell is left out."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SearchIndex:
+    """An index in memory: its codes; vectors and ids are mapped, and read where they are needed.
+
+    Attributes:
+      codes: uint64 [words, n].
+      factors: float32 [n].
+      firsts: first row of each cell, and the number of rows: int64 [cells + 1].
+      offsets: first row of each group, and the number of rows: int64 [groups + 1].
+    """
+
+    model: IndexModel
+    groups: Sequence[Group]
+    codes: npt.NDArray[np.uint64]
+    factors: Float32s
+    firsts: Ints
+    offsets: Ints
+
+    @classmethod
+    def of(cls, model: IndexModel, groups: Sequence[Group]) -> "SearchIndex":
+        """The index of all groups, in their order."""
+        counts = np.zeros(len(model.centres), np.int64)
+        for group in groups:
+            counts += np.bincount(group.cells, minlength=len(counts))
+        codes = np.empty((model.turn.shape[1] // 64, int(counts.sum())), np.uint64)
+        offsets = np.concatenate([[0], np.cumsum([len(group.cells) for group in groups])]).astype(np.int64)
+        for start, group in zip(offsets, groups, strict=False):
+            codes[:, start : start + len(group.cells)] = group.codes.T
+        factors = np.concatenate([group.factors for group in groups])
+        return cls(model, groups, codes, factors, np.concatenate([[0], np.cumsum(counts)]), offsets)
+
+    def __len__(self) -> int:
+        return int(self.offsets[-1])
+
+    @functools.cached_property
+    def track_ids(self) -> pa.ChunkedArray:
+        """The id of each row."""
+        return pa.chunked_array([group.track_ids for group in self.groups], pa.string())
+
+    def mask(self, track_ids: pa.Array | pa.ChunkedArray) -> Mask:
+        """Which rows are these tracks, for `search`: bool [n]."""
+        return np.asarray(pc.is_in(self.track_ids, value_set=track_ids).to_numpy())
+
+    def row(self, track_id: str) -> int | None:
+        """The row of a track; None if the index does not have it."""
+        found = pc.index(self.track_ids, pa.scalar(track_id, self.track_ids.type)).as_py()
+        return None if found < 0 else int(found)
+
+    def vectors(self, rows: Ints) -> Float32s:
+        """Vectors of rows, exactly as the space gave them: float32 [n, d]."""
+        found = np.empty((len(rows), self.model.space.dimensions), np.float32)
+        numbers = np.searchsorted(self.offsets, rows, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            own = numbers == number
+            found[own] = self.groups[number].vectors[rows[own] - self.offsets[number]]
+        return found
+
+    def durations(self, rows: Ints) -> Float32s:
+        """Durations of rows in seconds, NaN if unknown."""
+        numbers = np.searchsorted(self.offsets, rows, side="right") - 1
+        pairs = zip(numbers.tolist(), rows.tolist(), strict=True)
+        return np.array([self.groups[n].durations[row - self.offsets[n]] for n, row in pairs], np.float32)
+
+    def search(self, query: Float32s, k: int, *, mask: Mask | None = None, probes: int = PROBES) -> Nearest:
+        """The most similar tracks of a query: similarity descending, then track_id.
+
+        Args:
+          query: a vector of the space: float32 [d].
+          k: most results.
+          mask: rows that may be found; all by default.
+          probes: cells that are read, if a filter does not leave few tracks: more find more of the nearest.
+        """
+        rows, found = self.search_rows(query, k, mask=mask, probes=probes)
+        return Nearest(tuple(self.track_ids.take(pa.array(rows)).to_pylist()), found)
+
+    def search_rows(
+        self, query: Float32s, k: int, *, mask: Mask | None = None, probes: int = PROBES
+    ) -> tuple[Ints, Float32s]:
+        """The rows of `search` and their similarities."""
+        near = self.model.centres @ query
+        rows, cells = self._rows(near, mask, probes)
+        coded = CodedQuery.of(query, self.model.turn)
+        estimates = coded.estimates(self.codes[:, rows], self.factors[rows]) + near[cells]
+        if len(rows) > (most := COMPARED * k):
+            rows = rows[np.argpartition(-estimates, most)[:most]]
+        found = similarities(query, self.vectors(rows))
+        if len(rows) > k:
+            least = np.partition(found, -k)[-k]
+            rows, found = rows[found >= least], found[found >= least]
+        ids = np.array(self.track_ids.take(pa.array(rows)).to_pylist(), str)
+        order = np.lexsort((ids, -found))[:k]
+        return rows[order], found[order]
+
+    def _rows(self, near: Float32s, mask: Mask | None, probes: int) -> tuple[Ints, Ints]:
+        """Rows to estimate and their cells."""
+        if mask is not None and (allowed := np.flatnonzero(mask)).size <= MOST_SCANNED:
+            return allowed, np.searchsorted(self.firsts, allowed, side="right") - 1
+        if mask is not None:  # as many tracks as without a filter
+            probes = math.ceil(probes * len(mask) / allowed.size)
+        probed = probed_cells(near, probes)
+        starts, sizes = self.firsts[probed], np.diff(self.firsts)[probed]
+        ends = np.cumsum(sizes)
+        rows = np.arange(ends[-1]) + np.repeat(starts - ends + sizes, sizes)
+        cells = np.repeat(probed, sizes)
+        if mask is None:
+            return rows, cells
+        kept = mask[rows]
+        return rows[kept], cells[kept]

@@ -1,0 +1,1 @@
+"""Playlists: which tracks, in which order, and the files."""

@@ -1,0 +1,143 @@
+"""The candidates of a playlist: the most relevant tracks of a snapshot, few of each artist.
+
+Relevance is the mean of what is asked for: the similarity to the seeds (-1 to 1), and the score of the target divided
+by the greatest it can have (-1 to 1).
+"""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.discovery.search.engine import SearchPlan
+from transforms.discovery.search.scores import GREATEST
+from transforms.discovery.similarity import Float32s, Space, similarities
+from transforms.discovery.vectors import bucket_vectors
+from transforms.table.reader import TRACK_ID, SnapshotReader
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A track that may be chosen.
+
+    Attributes:
+      artist: key of its artist; the track's own id if the catalog names none.
+      similarity: to the seeds; None without seeds.
+      terms: scores and best tags of the target's terms, see `TermScores.row`.
+    """
+
+    track_id: str
+    relevance: float
+    artist: str
+    similarity: float | None
+    terms: tuple[list[float], list[int]]
+
+
+def candidates_of(
+    snapshot: SnapshotReader,
+    plan: SearchPlan,
+    *,
+    space: Space,
+    query: Float32s | None,
+    most: int,
+    per_artist: int,
+    without: Collection[str],
+) -> list[Candidate]:
+    """The most relevant tracks that meet the conditions of the plan, best first. One bucket is in memory at a time.
+
+    Args:
+      plan: made with the columns of `artist_columns`.
+      space: tracks without a vector in it are left out.
+      query: direction of the seeds, float32 [d]; None without seeds.
+      most: most candidates.
+      per_artist: most candidates of an artist.
+      without: ids that are left out.
+    """
+    gone = pa.array(sorted(without), pa.string())
+    kept: list[Candidate] = []
+    for bucket in range(snapshot.buckets):
+        kept = _capped([*kept, *_of_bucket(snapshot, plan, bucket, space, query, gone, most, per_artist)], per_artist)
+        kept = kept[:most]
+    return kept
+
+
+def artist_columns(snapshot: SnapshotReader) -> list[str]:
+    """Columns of `tracks` that name the artist."""
+    return [name for name in ("artist_id", "artist") if name in snapshot.schema("tracks").names]
+
+
+def artists_of(rows: pa.Table) -> list[str]:
+    """Key of the artist of each track, see `Candidate`."""
+    named = [rows[name].to_pylist() for name in ("artist_id", "artist") if name in rows.column_names]
+    ids = rows[TRACK_ID].to_pylist()
+    keys = zip(*named, strict=True) if named else iter([()] * len(ids))
+    return [next((f"by {key}" for key in own if key), f"track {track}") for own, track in zip(keys, ids, strict=True)]
+
+
+def _of_bucket(
+    snapshot: SnapshotReader,
+    plan: SearchPlan,
+    bucket: int,
+    space: Space,
+    query: Float32s | None,
+    gone: pa.Array,
+    most: int,
+    per_artist: int,
+) -> list[Candidate]:
+    rows, scores = plan.examine(bucket)
+    ids, vectors = bucket_vectors(snapshot, space, bucket)
+    place = pc.fill_null(pc.index_in(rows[TRACK_ID].combine_chunks(), value_set=ids), -1)
+    places = np.asarray(place.to_numpy(zero_copy_only=False), np.int64)
+    free = np.asarray(pc.invert(pc.is_in(rows[TRACK_ID], value_set=gone)).to_numpy(), np.bool_)
+    usable = np.flatnonzero((places >= 0) & free)
+    parts: list[npt.NDArray[np.float64]] = []
+    near = None
+    if query is not None:
+        near = similarities(query, vectors[places[usable]]).astype(np.float64)
+        parts.append(near)
+    if plan.terms:
+        weight = sum(map(abs, plan.weights)) or 1.0
+        parts.append((plan.total(scores)[usable] / (weight * GREATEST)).round(9))
+    relevance = np.mean(parts, axis=0) if parts else np.zeros(len(usable))
+    artists = np.array(artists_of(rows), object)[usable]
+    names = np.array(rows[TRACK_ID].to_pylist(), object)[usable]
+    chosen = _best_of_each(relevance, artists, names, most, per_artist)
+    return [
+        Candidate(
+            str(names[i]),
+            float(relevance[i]),
+            str(artists[i]),
+            None if near is None else float(near[i]),
+            scores.row(int(usable[i])),
+        )
+        for i in chosen
+    ]
+
+
+def _best_of_each(relevance: npt.NDArray[np.float64], artists: Any, ids: Any, most: int, per_artist: int) -> list[int]:
+    """Positions of the best tracks, at most some of each artist."""
+    order = np.lexsort((ids.astype(str), -relevance)) if len(ids) else np.zeros(0, np.int64)
+    seen: dict[str, int] = {}
+    found: list[int] = []
+    for place in order.tolist():
+        artist = artists[place]
+        seen[artist] = seen.get(artist, 0) + 1
+        if seen[artist] <= per_artist:
+            found.append(place)
+            if len(found) == most:
+                break
+    return found
+
+
+def _capped(candidates: Sequence[Candidate], per_artist: int) -> list[Candidate]:
+    seen: dict[str, int] = {}
+    found = []
+    for one in sorted(candidates, key=lambda one: (-one.relevance, one.track_id)):
+        seen[one.artist] = seen.get(one.artist, 0) + 1
+        if seen[one.artist] <= per_artist:
+            found.append(one)
+    return found

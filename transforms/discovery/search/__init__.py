@@ -1,0 +1,1 @@
+"""Weighted search: tags, words and conditions."""

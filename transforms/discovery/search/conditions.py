@@ -1,0 +1,161 @@
+"""Conditions that a track must meet: ranges, values, text, keys, an SQL predicate, positive tags."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.discovery.search.columns import column_of
+from transforms.discovery.search.keys import camelot_code, compatible_codes
+from transforms.discovery.search.request import SearchRequest, ValueRange
+from transforms.discovery.search.vocabulary import DiscoveryError
+from transforms.table.duckdb_views import NotReadOnly, check_question
+from transforms.table.reader import SnapshotReader
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """A condition on the columns of `tracks`.
+
+    Attributes:
+      label: the condition as a user reads it.
+      columns: the columns that it needs; None: all.
+      mask: rows of these columns -> which tracks meet it.
+    """
+
+    label: str
+    columns: tuple[str, ...] | None
+    mask: Callable[[pa.Table], Mask]
+
+
+def conditions_of(snapshot: SnapshotReader, request: SearchRequest) -> list[Condition]:
+    """The conditions of a request on columns.
+
+    Raises:
+      DiscoveryError: a column does not exist or has another type, or a value cannot be read.
+    """
+    found = [_in_range(snapshot, word, span) for word, span in request.ranges.items()]
+    found += [_one_of(snapshot, word, values) for word, values in request.only.items()]
+    if request.key is not None:
+        found.append(_key(snapshot, request.key))
+    if request.text is not None:
+        found.append(_text(snapshot, request.text))
+    if request.where is not None:
+        found.append(_where(snapshot, request.where))
+    return found
+
+
+def _in_range(snapshot: SnapshotReader, word: str, span: ValueRange) -> Condition:
+    column = column_of(snapshot, word)
+    kind = snapshot.schema("tracks").field(column).type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise DiscoveryError(f"range of {column}: the column has {kind}, not numbers: use --only {column}=VALUE")
+
+    def mask(rows: pa.Table) -> Mask:
+        values = rows[column].cast(pa.float64()).to_numpy()  # null becomes NaN, which is in no range
+        low = -np.inf if span.low is None else span.low
+        high = np.inf if span.high is None else span.high
+        return np.asarray((values >= low) & (values <= high), np.bool_)
+
+    return Condition(f"{column} {span}", (column,), mask)
+
+
+def _one_of(snapshot: SnapshotReader, word: str, values: Sequence[str]) -> Condition:
+    column = column_of(snapshot, word)
+    kind = snapshot.schema("tracks").field(column).type
+    if pa.types.is_nested(kind):
+        raise DiscoveryError(f"values of {column}: the column has {kind}, not single values: use --where")
+    wanted = pa.array([value.casefold() for value in values])
+
+    def mask(rows: pa.Table) -> Mask:
+        texts = pc.utf8_lower(rows[column].cast(pa.string()))
+        return _booleans(pc.is_in(texts, value_set=wanted))
+
+    return Condition(f"{column} is {' or '.join(values)}", (column,), mask)
+
+
+def _key(snapshot: SnapshotReader, key: str) -> Condition:
+    column = column_of(snapshot, "key")
+    if (code := camelot_code(key)) is None:
+        raise DiscoveryError(f"key {key!r}: this is no key: write one as `A minor`, `Am` or `8A`")
+    codes = compatible_codes(code)
+
+    def mask(rows: pa.Table) -> Mask:
+        texts = rows[column].cast(pa.string()).to_pylist()
+        return np.array([text is not None and camelot_code(text) in codes for text in texts], np.bool_)
+
+    return Condition(f"{column} is compatible with {code} ({', '.join(codes)})", (column,), mask)
+
+
+def _text(snapshot: SnapshotReader, text: str) -> Condition:
+    words = [word for word in _plain(pa.array([text]))[0].as_py().split() if word]
+    if not words:
+        raise DiscoveryError(f"text {text!r}: it has no letters or digits")
+    columns = tuple(name for name in ("title", "artist") if name in snapshot.schema("tracks").names)
+
+    def mask(rows: pa.Table) -> Mask:
+        empty = pa.scalar("")
+        joined = pc.binary_join_element_wise(*(pc.fill_null(_chunk(rows[name]), empty) for name in columns), " ")
+        texts, found = pc.utf8_normalize(_plain(joined), "NFC"), np.ones(rows.num_rows, np.bool_)
+        for word in words:
+            found &= _booleans(pc.match_substring(texts, word))
+        return found
+
+    return Condition(f"title or artist has {' and '.join(words)}", columns, mask)
+
+
+def _plain(texts: pa.Array) -> pa.Array:
+    """Lower case without accents and punctuation."""
+    apart = pc.replace_substring_regex(pc.utf8_normalize(texts, "NFKD"), r"\p{Mn}+", "")
+    return pc.utf8_lower(pc.replace_substring_regex(apart, r"[^\p{L}\p{N}]+", " "))
+
+
+def _where(snapshot: SnapshotReader, predicate: str) -> Condition:
+    _matching(snapshot.schema("tracks").empty_table(), predicate)
+
+    def mask(rows: pa.Table) -> Mask:
+        ids = _matching(rows, predicate)
+        return _booleans(pc.is_in(rows["track_id"], value_set=ids))
+
+    return Condition(f"where {predicate}", None, mask)
+
+
+def _matching(rows: pa.Table, predicate: str) -> pa.Array:
+    """Ids of the rows for which an SQL predicate is true. The connection opens no file."""
+    try:
+        import duckdb
+    except ModuleNotFoundError as error:
+        raise DiscoveryError("--where needs DuckDB: pip install 'catalog-tagger[query]'") from error
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": False,
+        "python_enable_replacements": False,
+        "lock_configuration": True,
+    }
+    with duckdb.connect(":memory:", config=settings) as connection:
+        connection.register("tracks", rows)
+        sql = f"SELECT track_id FROM tracks WHERE (\n{predicate}\n)"
+        try:
+            check_question(connection, sql)
+            found: Any = connection.sql(sql).to_arrow_table()
+        except NotReadOnly as error:
+            raise DiscoveryError(f"--where {predicate!r}: give one predicate, without a semicolon") from error
+        except duckdb.Error as error:
+            text = " ".join(str(error).split("\n\nLINE ")[0].split())
+            raise DiscoveryError(f"--where {predicate!r}: {text}") from error
+    return _chunk(found["track_id"])
+
+
+def _chunk(column: pa.ChunkedArray) -> pa.Array:
+    found = column.combine_chunks()
+    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+
+
+def _booleans(values: pa.Array | pa.ChunkedArray) -> Mask:
+    found: Mask = np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), np.bool_)
+    return found

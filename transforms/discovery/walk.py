@@ -1,0 +1,167 @@
+"""A walk from one track to another in small, even steps.
+
+Between both vectors, evenly spaced points are interpolated on the sphere (Shoemake, 1985). One exact search finds the
+tracks that are nearest to each point. Each of them belongs to the point that it is nearest to, so no track comes twice.
+Of all walks with one track of each point, the one with the least sum of squared angles between consecutive tracks is
+found by dynamic programming. Versions of a title count as one track.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.discovery.exact import nearest
+from transforms.discovery.index.duplicates import near_duplicates
+from transforms.discovery.playlists.duplicates import recording_keys
+from transforms.discovery.playlists.making import duration, track_facts
+from transforms.discovery.search.scores import ScoreReader
+from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
+from transforms.discovery.seeds import seed_vectors, space_of_seeds
+from transforms.discovery.similarity import Float32s, similarities
+from transforms.table.reader import SnapshotReader
+
+_PER_POINT = 12
+_CHANGES = 3
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class TagChange:
+    """How a tag changes from the step before: the scores there and here."""
+
+    tag: str
+    before: float
+    after: float
+
+
+@dataclasses.dataclass(frozen=True)
+class WalkStep:
+    """A track of a walk.
+
+    Attributes:
+      from_last: similarity to the track before; None for the first one.
+      to_first, to_last: similarity to both ends of the walk.
+      changes: the tags whose scores change most from the track before.
+    """
+
+    track_id: str
+    from_last: float | None
+    to_first: float
+    to_last: float
+    changes: tuple[TagChange, ...]
+    facts: Mapping[str, Any]
+
+
+def find_walk(snapshot: SnapshotReader, first: str, last: str, between: int) -> list[WalkStep]:
+    """The walk with at most `between` tracks between both; fewer, if no track is nearest to a point.
+
+    Raises:
+      DiscoveryError: a track is not in the snapshot, both are the same, or they cannot be compared.
+      StorageError: a file is missing or damaged.
+    """
+    if first == last:
+        raise DiscoveryError(f"track {first}: a walk needs two tracks")
+    if between < 1:
+        raise DiscoveryError(f"{between} tracks between: give at least 1")
+    space = space_of_seeds(snapshot, [first, last])
+    ends = seed_vectors(snapshot, space, [first, last])
+    points = arc_points(ends[0], ends[1], between)
+    found = nearest(snapshot, space, points, between + _PER_POINT)
+    ids = sorted({track for one in found for track in one.track_ids} - {first, last})
+    facts = track_facts(snapshot, [first, last, *ids])
+    ids = [track for track in ids if not _is_version(facts, track, (first, last))]
+    vectors = seed_vectors(snapshot, space, ids) if ids else np.zeros((0, space.dimensions), np.float32)
+    lengths, own = ([np.float32(duration(facts[track])) for track in some] for some in (ids, (first, last)))
+    same = near_duplicates(vectors @ ends.T, np.array(lengths, np.float32)[:, None], np.array(own, np.float32))
+    apart = ~np.any(same, axis=1, keepdims=True)[:, 0]
+    ids, vectors = [track for track, ok in zip(ids, apart, strict=True) if ok], vectors[apart]
+    chosen = _without_versions(ids, vectors, points, ends, facts)
+    return _explained(snapshot, [first, *chosen, last], np.stack([ends[0], *_of(chosen, ids, vectors), ends[1]]), facts)
+
+
+def arc_points(first: Float32s, last: Float32s, count: int) -> Float32s:
+    """Evenly spaced points between two vectors of unit length on the sphere: float32 [count, d].
+
+    Of opposite vectors, the points of their line are taken, which has no direction in its middle.
+    """
+    cosine = float(np.clip(np.dot(first.astype(np.float64), last.astype(np.float64)), -1, 1))
+    angle = np.arccos(cosine)
+    shares = np.arange(1, count + 1)[:, None] / (count + 1)
+    if np.sin(angle) < 1e-6:
+        points = (1 - shares) * first + shares * last
+    else:
+        points = (np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * last) / np.sin(angle)
+    found: Float32s = points.astype(np.float32)
+    return found
+
+
+def shortest_walk(layers: Sequence[Sequence[int]], vectors: Float32s, ends: Float32s) -> list[int]:
+    """One row of `vectors` of each layer that is not empty, so that the sum of squared angles is least."""
+    costs, last, came = np.zeros(1), ends[:1], list[tuple[Sequence[int], npt.NDArray[np.int64]]]()
+    for rows in layers:
+        if not rows:
+            continue
+        own = vectors[list(rows)]
+        total = costs[:, None] + _squared_angles(last, own)
+        came.append((rows, total.argmin(axis=0)))
+        costs, last = total.min(axis=0), own
+    place = int((costs[:, None] + _squared_angles(last, ends[1:])).argmin(axis=0)[0])
+    found = []
+    for rows, before in reversed(came):
+        found.append(rows[place])
+        place = int(before[place])
+    return found[::-1]
+
+
+def _squared_angles(vectors: Float32s, others: Float32s) -> Floats:
+    cosines = vectors.astype(np.float64) @ others.T.astype(np.float64)
+    found: Floats = np.square(np.arccos(np.clip(cosines, -1, 1))).round(9)
+    return found
+
+
+def _without_versions(
+    ids: Sequence[str], vectors: Float32s, points: Float32s, ends: Float32s, facts: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """The tracks of the shortest walk that has no two versions of one title."""
+    near = (vectors @ points.T).argmax(axis=1) if len(ids) else np.zeros(0, np.int64)
+    layers = [[row for row in range(len(ids)) if near[row] == point] for point in range(len(points))]
+    while True:
+        chosen = shortest_walk(layers, vectors, ends)
+        versions: set[str] = set()
+        for row in chosen:
+            keys = recording_keys(facts[ids[row]])
+            if keys & versions:
+                layers = [[other for other in layer if other != row] for layer in layers]
+                break
+            versions |= keys
+        else:
+            return [ids[row] for row in chosen]
+
+
+def _is_version(facts: Mapping[str, Mapping[str, Any]], track: str, others: Sequence[str]) -> bool:
+    return any(recording_keys(facts[track]) & recording_keys(facts[other]) for other in others)
+
+
+def _of(chosen: Sequence[str], ids: Sequence[str], vectors: Float32s) -> list[Float32s]:
+    return [vectors[ids.index(track)] for track in chosen]
+
+
+def _explained(
+    snapshot: SnapshotReader, tracks: Sequence[str], vectors: Float32s, facts: Mapping[str, Mapping[str, Any]]
+) -> list[WalkStep]:
+    tags = vocabulary_of(snapshot).taxonomy.tag_ids
+    scores = ScoreReader(snapshot, [Term(tag, (tag,)) for tag in tags]).read(tracks, None).scores
+    steps = []
+    for place, track in enumerate(tracks):
+        changes: list[TagChange] = []
+        if place:
+            order = np.argsort(-np.abs(scores[place] - scores[place - 1]), kind="stable")[:_CHANGES]
+            changes = [TagChange(tags[i], float(scores[place - 1, i]), float(scores[place, i])) for i in order]
+        last = float(similarities(vectors[place - 1], vectors[place])) if place else None
+        to_first, to_last = (float(similarities(vectors[end], vectors[place])) for end in (0, -1))
+        steps.append(WalkStep(track, last, to_first, to_last, tuple(changes), facts[track]))
+    return steps

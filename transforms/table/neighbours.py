@@ -1,0 +1,63 @@
+"""What a snapshot says about its table `neighbours` and its search index, and how later snapshots keep both.
+
+`Run.neighbours` is empty, or has: `snapshot` and `content_hash`, of the snapshot from which both were computed;
+`settings` of the command; `added` and `removed`, tracks of the catalog that later runs added or removed, each run
+counted by itself; `sets`, one object for each embedding; `index`, path of the manifest of the index, or None if the
+index was removed because it named tracks of a takedown.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.table.snapshots import DataFile, Run
+
+NEIGHBOURS_TABLE = "neighbours"
+
+
+def kept_neighbours(parent: Run | None, changes: Mapping[str, int]) -> tuple[tuple[DataFile, ...], dict[str, Any]]:
+    """The files of `neighbours` and their record, as a run keeps them from its parent.
+
+    Args:
+      parent: run of the last snapshot; None if there is none.
+      changes: tracks that the run adds and removes, see `Run.changes`.
+    """
+    if parent is None or not parent.neighbours:
+        return (), {}
+    files = tuple(file for file in parent.files if file.table == NEIGHBOURS_TABLE)
+    sums = {name: parent.neighbours[name] + changes.get(name, 0) for name in ("added", "removed")}
+    return files, {**parent.neighbours, **sums}
+
+
+def neighbours_without(rows: pa.Table, tracks: pa.Array) -> pa.Table:
+    """The rows of `neighbours` that name none of the tracks; the ranks of the others stay, with gaps.
+
+    A group of near-duplicates that had the name of one of the tracks gets another name.
+    """
+    gone = pc.or_(pc.is_in(rows["track_id"], value_set=tracks), pc.is_in(rows["neighbour_id"], value_set=tracks))
+    kept = rows.filter(pc.invert(gone))
+    pairs = kept.filter(kept["is_duplicate"]).group_by("track_id").aggregate([("neighbour_id", "min")])
+    least = pc.min_element_wise(pairs["track_id"], pairs["neighbour_id_min"])
+    places = pc.index_in(kept["track_id"], value_set=pairs["track_id"])
+    named = pc.is_in(kept["duplicate_group"], value_set=tracks)
+    groups = pc.if_else(named, least.take(places), kept["duplicate_group"])
+    index = kept.column_names.index("duplicate_group")
+    return kept.set_column(index, kept.schema.field(index), groups)
+
+
+def is_stale(run: Run) -> bool:
+    """Whether the neighbours were computed from other rows than those of the snapshot."""
+    return bool(run.neighbours) and run.neighbours["content_hash"] != run.content_hash
+
+
+def neighbours_text(run: Run) -> str | None:
+    """A sentence on the neighbours of a snapshot; None if it has none."""
+    if not run.neighbours:
+        return None
+    record = run.neighbours
+    text = f"neighbours of snapshot {record['snapshot']}"
+    if is_stale(run):
+        text += f", stale: {record['added']} tracks were added and {record['removed']} removed since"
+    return text + ("" if record["index"] else "; the search index was removed by a takedown")
