@@ -10,7 +10,7 @@ from pipelines.serving.explorer.once import once
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
-from pipelines.serving.vocabulary import taxonomy_of
+from pipelines.serving.vocabulary import taxonomy_rows_of
 from transforms.comparison.buckets import Pair, compare
 from transforms.comparison.report import document
 from transforms.comparison.tag_changes import TagChanges, tag_changes_table
@@ -36,7 +36,7 @@ def quality_of(opened: OpenSnapshot) -> dict[str, Any]:
     tags = [
         {name: row[name] for name in shown}
         | {name: row[name] and json.loads(row[name]) for name in ("metrics", "calibration")}
-        for row in taxonomy_of(opened).values()
+        for row in taxonomy_rows_of(opened).values()
     ]
     return {"counts": opened.reader.manifest.run.counts, "tags": tags, **once(opened, "ledger", lambda: _sums(opened))}
 

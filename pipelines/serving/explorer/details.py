@@ -45,8 +45,8 @@ def track_details(opened: OpenSnapshot, track_id: str) -> dict[str, Any]:
 
 def details_of(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Track id -> what `track_details` answers; unknown ids are left out."""
-    ledger = rows_by_id(opened.reader, opened.cache, "ledger", track_ids)
-    tracks = rows_by_id(opened.reader, opened.cache, "tracks", track_ids)
+    ledger = rows_by_id(opened.reader, "ledger", track_ids)
+    tracks = rows_by_id(opened.reader, "tracks", track_ids)
     tags, near = _tags(opened, list(tracks)), _neighbours(opened, track_ids)
     return {
         track_id: {
@@ -80,7 +80,7 @@ def _neighbours(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, lis
     if "neighbours" not in TABLES or not opened.reader.manifest.files("neighbours"):
         return None
     rows = opened.reader.scan("neighbours", track_ids=track_ids).sort_by("rank").to_pylist()
-    known = rows_by_id(opened.reader, opened.cache, "tracks", {row["neighbour_id"] for row in rows})
+    known = rows_by_id(opened.reader, "tracks", {row["neighbour_id"] for row in rows})
     found: dict[str, list[JsonRow]] = {}
     for row in rows:
         if (other := known.get(row["neighbour_id"])) is not None:
@@ -96,7 +96,7 @@ def artist_details(opened: OpenSnapshot, artist_id: str) -> dict[str, Any]:
       Declined: no tagged track is of this artist.
     """
     found = groups.group_of(opened, groups.ARTISTS, artist_id)
-    where, values = filters.joined([("artist_id = ?", [artist_id])])
+    where, values = filters.joined_conditions([("artist_id = ?", [artist_id])])
     sql = f"SELECT * FROM tracks WHERE {where} ORDER BY year NULLS LAST, track_id LIMIT {SHOWN_TRACKS}"
     return found | {"of_tracks": opened.fetch(sql, values)}
 

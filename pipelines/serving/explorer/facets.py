@@ -36,18 +36,18 @@ class Bins(NamedTuple):
 
     start: float
     step: float
-    count: int
+    number: int
 
 
 def bins_of(low: float, high: float, is_integer: bool) -> Bins:
     """At most `MOST_BINS` bins of a round width that contain both values.
 
     >>> bins_of(1961, 2024, True)
-    Bins(start=1960.0, step=5.0, count=13)
+    Bins(start=1960.0, step=5.0, number=13)
     >>> bins_of(0.12, 0.97, False)
-    Bins(start=0.1, step=0.05, count=18)
+    Bins(start=0.1, step=0.05, number=18)
     >>> bins_of(3, 3, True)
-    Bins(start=3.0, step=1.0, count=1)
+    Bins(start=3.0, step=1.0, number=1)
     """
     raw = (high - low) / (MOST_BINS - 2) if high > low else 1.0
     power = 10.0 ** math.floor(math.log10(raw))
@@ -55,8 +55,8 @@ def bins_of(low: float, high: float, is_integer: bool) -> Bins:
     if is_integer:
         step = max(step, 1.0)
     first = math.floor(low / step + 1e-9)
-    count = math.floor(high / step + 1e-9) - first + 1
-    return Bins(round(first * step, 9), round(step, 9), int(count))
+    number = math.floor(high / step + 1e-9) - first + 1
+    return Bins(round(first * step, 9), round(step, 9), number)
 
 
 def facet_columns(opened: OpenSnapshot) -> list[str]:
@@ -103,7 +103,7 @@ def facets_of(opened: OpenSnapshot, wanted: TrackFilters, columns: Sequence[str]
     found: dict[str, Any] = {"total": 0, "columns": {}, "tags": {}}
     for name in columns:
         found["columns"][name] = _histogram(opened, wanted, name, bins[name])
-    where, values = filters.joined(wanted.conditions())
+    where, values = filters.joined_conditions(wanted.conditions())
     found["total"] = int(opened.fetch(f"SELECT count(*) AS n FROM tracks WHERE {where}", values)[0]["n"])
     sql = (
         "SELECT one.tag AS tag, count(*) AS n FROM (SELECT unnest(top_tags) AS one FROM tracks "
@@ -114,14 +114,14 @@ def facets_of(opened: OpenSnapshot, wanted: TrackFilters, columns: Sequence[str]
 
 
 def _histogram(opened: OpenSnapshot, wanted: TrackFilters, name: str, bins: Bins) -> dict[str, Any]:
-    where, values = filters.joined(wanted.conditions(without=name))
+    where, values = filters.joined_conditions(wanted.conditions(without=name))
     place = f"floor(({_number(name)} - ?) / ? + 1e-9)"
     sql = (
-        f"SELECT CAST(least(greatest({place}, 0), {bins.count - 1}) AS INTEGER) AS bin, count(*) AS n "
+        f"SELECT CAST(least(greatest({place}, 0), {bins.number - 1}) AS INTEGER) AS bin, count(*) AS n "
         f"FROM tracks WHERE {where} GROUP BY ALL"
     )
     rows = {row["bin"]: row["n"] for row in opened.fetch(sql, [bins.start, bins.step, *values])}
-    counts = [rows.get(place, 0) for place in range(bins.count)]
+    counts = [rows.get(place, 0) for place in range(bins.number)]
     whole = is_whole(opened.columns[name])
     return {
         "start": bins.start,

@@ -49,7 +49,7 @@ def audio_url(opened: OpenSnapshot, root: str | None, track_id: str) -> str:
     """
     if root is None:
         raise Declined("not-offered", "this service was started without --audio-root: it serves no audio")
-    row = rows_by_id(opened.reader, opened.cache, "ledger", [track_id]).get(track_id)
+    row = rows_by_id(opened.reader, "ledger", [track_id]).get(track_id)
     if row is None or row["status"] == "rejected":
         raise Declined("not-found", f"no tagged track {track_id!r} in snapshot {opened.number}")
     return SourceRoots(root).url(row["uri"])

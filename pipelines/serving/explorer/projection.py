@@ -19,7 +19,7 @@ from pipelines.serving.explorer.once import once
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
-from pipelines.serving.vocabulary import taxonomy_of
+from pipelines.serving.vocabulary import taxonomy_rows_of
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
 
@@ -133,7 +133,8 @@ def _on_grid(positions: Matrix) -> npt.NDArray[np.int32]:
     """Positions as integers; half a percent of the tracks on each side is moved to the edge."""
     low, high = np.quantile(positions, [0.005, 0.995], axis=0)
     within = np.clip((positions - low) / np.maximum(high - low, 1e-12), 0, 1)
-    return (within * SIDE).round().astype(np.int32)
+    found: npt.NDArray[np.int32] = (within * SIDE).round().astype(np.int32)
+    return found
 
 
 def map_document(opened: OpenSnapshot, category: str | None, points: int = MOST_POINTS) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def map_document(opened: OpenSnapshot, category: str | None, points: int = MOST_
     Raises:
       Declined: there is no such category, or no map.
     """
-    categories = list(dict.fromkeys(row["category"] for row in taxonomy_of(opened).values()))
+    categories = list(dict.fromkeys(row["category"] for row in taxonomy_rows_of(opened).values()))
     category = category or ("genre" if "genre" in categories else next(iter(categories), ""))
     if category not in categories:
         raise Declined("bad-request", f"category: {category!r} is none of {', '.join(categories)}")
@@ -164,7 +165,7 @@ def map_document(opened: OpenSnapshot, category: str | None, points: int = MOST_
 
 def _colours(opened: OpenSnapshot, category: str, ids: list[str]) -> tuple[list[str], list[int]]:
     """The tags that get a colour, the most frequent first, and the number of its colour for each track; -1: another."""
-    own = [tag for tag, row in taxonomy_of(opened).items() if row["category"] == category]
+    own = [tag for tag, row in taxonomy_rows_of(opened).items() if row["category"] == category]
     sql = (
         "SELECT track_id, list_filter(list_transform(top_tags, lambda one: one.tag), "
         "lambda tag: list_contains(?, tag)) AS tags FROM tracks WHERE list_contains(?, track_id)"

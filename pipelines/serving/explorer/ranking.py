@@ -21,7 +21,7 @@ from pipelines.serving.explorer.conditions import MOST_ITEMS, Filtered, TrackFil
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
-from pipelines.serving.vocabulary import tag_ids, taxonomy_of
+from pipelines.serving.vocabulary import tag_ids, taxonomy_rows_of
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
 
@@ -73,7 +73,7 @@ def _weight(value: str, text: str) -> float:
 
 def _with_narrower(opened: OpenSnapshot, tags: list[str]) -> tuple[str, ...]:
     found = dict.fromkeys(tags)
-    rows = taxonomy_of(opened)
+    rows = taxonomy_rows_of(opened)
     while more := [tag for tag, row in rows.items() if tag not in found and found.keys() & set(row["parents"])]:
         found |= dict.fromkeys(more)
     return tuple(found)
@@ -98,7 +98,7 @@ def ranked(
     columns = {**opened.columns, RELEVANCE: pa.float64()}
     order = paging.order_of(sort or ("-" + RELEVANCE if weights else None), columns, "track_id")
     points, values = _points(opened, weights)
-    where, own = filters.joined(wanted.conditions())
+    where, own = filters.joined_conditions(wanted.conditions())
     behind, key = order.behind(start)
     relevance = _relevance(opened, weights)
     sql = (

@@ -9,7 +9,7 @@ from pipelines.serving.answers import OneAnswer, answer_json, one_of
 from pipelines.serving.explorer.facets import facet_columns
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.snapshots import OpenSnapshot
-from pipelines.serving.vocabulary import taxonomy_of
+from pipelines.serving.vocabulary import taxonomy_rows_of
 from transforms.schemas.tables import TRACKS
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
@@ -39,7 +39,7 @@ def start_of_page(opened: OpenSnapshot, **offers: bool) -> dict[str, Any]:
             for name, kind in opened.columns.items()
         ],
         "facets": facet_columns(opened),
-        "tags": [{name: row[name] for name in shown} for row in taxonomy_of(opened).values()],
+        "tags": [{name: row[name] for name in shown} for row in taxonomy_rows_of(opened).values()],
         **offers,
     }
 

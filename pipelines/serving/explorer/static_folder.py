@@ -3,6 +3,7 @@
 The data files have the answers of the service. `index.html` is written last, so that a folder with a page is complete.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from pipelines.serving.explorer.projection import map_document
 from pipelines.serving.explorer.start import start_of_page
 from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import OpenSnapshot
-from pipelines.serving.vocabulary import taxonomy_of
+from pipelines.serving.vocabulary import taxonomy_rows_of
 from pipelines.terminal.errors import UsageError
 from transforms import storage
 
@@ -52,14 +53,14 @@ def export_page(opened: OpenSnapshot, folder: str, most_tracks: int) -> Exported
         _write(folder, f"artists/{i}.json", _own_tracks(artist_details(opened, artist), set(ids)))
     total = opened.reader.manifest.rows("tracks")
     left_out = total - len(ids)
-    categories = list(dict.fromkeys(row["category"] for row in taxonomy_of(opened).values()))
+    categories = list(dict.fromkeys(row["category"] for row in taxonomy_rows_of(opened).values()))
     for i, category in enumerate(categories):
-        _write(folder, f"maps/{i}.json", _or_problem(lambda name=category: _map(opened, name, set(ids))))
+        _write(folder, f"maps/{i}.json", _or_problem(functools.partial(_map, opened, category, set(ids))))
     _write(folder, "quality.json", quality_of(opened))
     _write(folder, "changes.json", _or_problem(lambda: changes_of(opened)))
     _write(folder, "catalog.json", tracks | {"artists": artists})
     bins = {
-        name: {**own._asdict(), "is_integer": is_whole(opened.columns[name])}
+        name: own._asdict() | {"is_integer": is_whole(opened.columns[name])}
         for name, own in bins_by_column(opened).items()
     }
     start = start_of_page(opened, audio=False, sign_in=False)
@@ -84,7 +85,7 @@ def _sample(opened: OpenSnapshot, most: int) -> list[str]:
 
 def _write_tracks(opened: OpenSnapshot, folder: str, ids: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Writes a file for each track; returns what a search needs of all, and their artists."""
-    tags = list(taxonomy_of(opened))
+    tags = list(taxonomy_rows_of(opened))
     least = round(float(opened.reader.manifest.run.options.get("min_score") or 0.0) * 10_000)
     rows, scores = [], []
     for begin in range(0, len(ids), _AT_ONCE):

@@ -120,15 +120,15 @@ class Exported {
   async facets(query) {
     const columns = {};
     for (const name of this.known.facets) {
-      const { start, step, count, is_integer } = this.known.bins[name];
-      const counts = new Array(count).fill(0);
+      const { start, step, number, is_integer } = this.known.bins[name];
+      const counts = new Array(number).fill(0);
       let missing = 0;
       const fits = this.fits(query, name);
       this.rows.forEach((row, i) => {
         if (!fits(row, i)) return;
         const value = row[name];
         if (value === null || value === undefined) missing++;
-        else counts[Math.min(Math.max(Math.floor((value - start) / step + 1e-9), 0), count - 1)]++;
+        else counts[Math.min(Math.max(Math.floor((value - start) / step + 1e-9), 0), number - 1)]++;
       });
       columns[name] = { start, step, counts, missing, is_integer };
     }

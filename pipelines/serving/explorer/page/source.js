@@ -39,6 +39,7 @@ const service = {
   facets: async ({ q, artist_id, range, tag, without }, signal) =>
     (await ask("explorer/facets", { q, artist_id, range, tag, without }, { signal })).data,
   track: async (id) => (await ask("explorer/track", { id })).data,
+  similar: async (id) => (await ask(`tracks/${encodeURIComponent(id)}/similar`, { limit: 8 })).data,
   artist: async (id) => (await ask("explorer/artist", { id })).data,
   map: async (category, points = 100000) => (await ask("explorer/map", { category, points })).data,
   quality: async () => (await ask("explorer/quality")).data,

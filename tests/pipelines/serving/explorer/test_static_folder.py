@@ -59,7 +59,7 @@ def test_its_data_are_the_answers_of_the_service(folder, client, rows):
     assert read(folder, "quality.json") == client.get("/v1/explorer/quality").json()["data"]
     assert "first of its table" in read(folder, "changes.json")["problem"]
     facets = client.get("/v1/explorer/facets").json()["data"]["columns"]
-    assert {name: own["count"] for name, own in start["bins"].items()} == {
+    assert {name: own["number"] for name, own in start["bins"].items()} == {
         n: len(f["counts"]) for n, f in facets.items()
     }
 

@@ -1,6 +1,6 @@
 // One track, one artist.
 
-import { address, columnLabel, columnValue, count, duration, h, icon, notice, percent, plural } from "../dom.js";
+import { address, columnLabel, columnValue, count, duration, fill, h, icon, notice, percent, plural } from "../dom.js";
 import { trackRow } from "./results.js";
 
 import { tagCards } from "./bars.js";
@@ -19,6 +19,35 @@ const facts = (rows) =>
     { class: "facts" },
     rows.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
   );
+
+function similarCard(rows) {
+  if (!rows.length) return null;
+  const line = (row) => [
+    h(
+      "span",
+      {},
+      h("a", { href: address("track", { id: row.track_id }) }, row.title ?? row.track_id),
+      h("span", { class: "faint" }, ` ${row.artist ?? ""}`),
+    ),
+    h("span", { class: "number" }, row.similarity.toFixed(2)),
+  ];
+  const items = rows.map((row) => h("li", { "data-row": true, class: "row spread" }, line(row)));
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", { class: "label" }, "Similar tracks"),
+    h("ol", { class: "plain" }, items),
+  );
+}
+
+/** Asks for similar tracks after the page is there: a catalog without an index takes a while. */
+async function showSimilar(context, id, box) {
+  try {
+    fill(box, similarCard(await context.source.similar(id)));
+  } catch (error) {
+    if (error.status !== 404) fill(box, h("p", { class: "faint" }, `No similar tracks: ${error.detail ?? error}`));
+  }
+}
 
 export async function trackView(context, parameters) {
   const id = parameters.get("id") ?? "";
@@ -77,30 +106,9 @@ export async function trackView(context, parameters) {
           ` (at the stage ${outcome.stage}). It has no tags.`,
         )
       : null;
-  const neighbours = found.neighbours?.length
-    ? h(
-        "section",
-        { class: "card" },
-        h("h2", { class: "label" }, "Similar tracks"),
-        h(
-          "ol",
-          { class: "plain" },
-          found.neighbours.map((row) =>
-            h(
-              "li",
-              { "data-row": true, class: "row spread" },
-              h(
-                "span",
-                {},
-                h("a", { href: address("track", { id: row.track_id }) }, row.title ?? row.track_id),
-                h("span", { class: "faint" }, ` ${row.artist ?? ""}`),
-              ),
-              h("span", { class: "number" }, row.similarity.toFixed(2)),
-            ),
-          ),
-        ),
-      )
-    : null;
+  const neighbours = h("div", { "data-similar": true });
+  if (found.neighbours) fill(neighbours, similarCard(found.neighbours));
+  else if (track && context.source.similar) showSimilar(context, id, neighbours);
   const origin = h(
     "section",
     { class: "card" },
