@@ -19,7 +19,7 @@ from pipelines.serving.snapshots import OpenSnapshot
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
 
 MOST_BINS = 32
-MOST_COLUMNS = 12
+MOST_HISTOGRAMS = 12
 SHOWN_TAGS = 60
 _PLAIN = frozenset({"sample_rate", "channels"})
 """Columns of facts about files, which nobody searches by."""
@@ -60,7 +60,7 @@ def bins_of(low: float, high: float, is_integer: bool) -> Bins:
 
 
 def facet_columns(opened: OpenSnapshot) -> list[str]:
-    """The columns that get a histogram: numbers of which the snapshot has any, at most `MOST_COLUMNS`."""
+    """The columns that get a histogram: numbers of which the snapshot has any, at most `MOST_HISTOGRAMS`."""
     return list(bins_by_column(opened))
 
 
@@ -71,7 +71,7 @@ def bins_by_column(opened: OpenSnapshot) -> Mapping[str, Bins]:
 
 def _measured(opened: OpenSnapshot) -> dict[str, Bins]:
     """Column -> its bins, between the quantiles 0.002 and 0.998, so that a few wrong values do not hide the others."""
-    names = [name for name in paging.number_columns(opened.columns) if name not in _PLAIN][:MOST_COLUMNS]
+    names = [name for name in paging.number_columns(opened.columns) if name not in _PLAIN][:MOST_HISTOGRAMS]
     if not names:
         return {}
     parts = [f"quantile_cont({_number(name)}, [0.002, 0.998]) AS {paging.identifier(name)}" for name in names]
@@ -138,7 +138,7 @@ def get_facets(
     wanted: Filtered,
     column: Annotated[
         list[str] | None,
-        Query(max_length=MOST_COLUMNS, description="Columns; all with numbers by default.", examples=[["year"]]),
+        Query(max_length=MOST_HISTOGRAMS, description="Columns; all with numbers by default.", examples=[["year"]]),
     ] = None,
 ) -> Response:
     """How many tracks of a search have which values. The histogram of a column ignores the range of this column."""

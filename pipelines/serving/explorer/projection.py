@@ -23,7 +23,7 @@ from pipelines.serving.vocabulary import taxonomy_rows_of
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
 
-MOST_POINTS = 100_000
+MAP_POINTS = 100_000
 MOST_COLOURS = 8
 SIDE = 10_000
 """Positions are integers from 0 to this, and outliers are moved to the edge."""
@@ -89,8 +89,8 @@ def _mapped(opened: OpenSnapshot) -> CatalogMap:
 
 
 def _sampled_buckets(opened: OpenSnapshot) -> list[tuple[int, int]]:
-    """Bucket and the most tracks to take from it, until there are `MOST_POINTS`."""
-    manifest, left, found = opened.reader.manifest, MOST_POINTS, []
+    """Bucket and the most tracks to take from it, until there are `MAP_POINTS`."""
+    manifest, left, found = opened.reader.manifest, MAP_POINTS, []
     for bucket in range(opened.reader.buckets):
         rows = sum(file.rows - file.dead for file in manifest.bucket_files("embeddings", bucket))
         if left > 0 and rows:
@@ -137,7 +137,7 @@ def _on_grid(positions: Matrix) -> npt.NDArray[np.int32]:
     return found
 
 
-def map_document(opened: OpenSnapshot, category: str | None, points: int = MOST_POINTS) -> dict[str, Any]:
+def map_document(opened: OpenSnapshot, category: str | None, points: int = MAP_POINTS) -> dict[str, Any]:
     """The map with a colour for each track: the most frequent of its positive tags of a category.
 
     Raises:
@@ -189,7 +189,7 @@ def get_map(
     category: Annotated[
         str | None, Query(max_length=256, description="Category of the colours.", examples=["genre"])
     ] = None,
-    points: Annotated[int, Query(ge=1, le=MOST_POINTS, description="Most tracks.")] = 20_000,
+    points: Annotated[int, Query(ge=1, le=MAP_POINTS, description="Most tracks.")] = 20_000,
 ) -> Response:
     """Positions of a sample of the tracks: principal components of their embeddings."""
     return answer_json(opened, map_document(opened, category, points))
