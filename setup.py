@@ -19,7 +19,9 @@ SERVE = [
     "fastapi>=0.160,<1",
     "joserfc>=1.8,<2",
     "prometheus-client>=0.22,<1",
+    "pydantic>=2.10,<3",
     "python-multipart>=0.0.20,<1",
+    "starlette>=1.0,<2",
     "uvicorn>=0.50,<1",
 ]
 # `tfrecord` is another implementation that tests compare ours with. Nothing else uses it: it cannot be imported in one

@@ -185,7 +185,9 @@ def hnswlib_figures(vectors: np.ndarray, queries: np.ndarray) -> Iterator[dict]:
 def published(root: str, tracks: int) -> None:
     """A table of tracks with these vectors as embeddings, and without tags."""
     buckets = open_table(root, max(1, round(tracks / 20_000)))
-    ids = Ids(feature_id="fs-benchmark", embedding_id="em-benchmark", tagger_id="tg-benchmark", taxonomy_id="tx-benchmark")
+    ids = Ids(
+        feature_id="fs-benchmark", embedding_id="em-benchmark", tagger_id="tg-benchmark", taxonomy_id="tx-benchmark"
+    )
     known = PriorOutcomes(root=root, parent=None, ids=ids, due_again=DUE_AGAIN, buckets=buckets)
     run_id, files = "run-benchmark", []
     vectors = np.concatenate(list(clustered(tracks, 3, centres_of(tracks))))
@@ -232,7 +234,9 @@ def _bucket(own: list[str], vectors: np.ndarray, ids: Ids, run_id: str) -> dict[
     ledger = {"status": pa.array(["tagged"] * len(own)), "run_id": pa.array([run_id] * len(own))}
     return {
         "tracks": filled(TRACKS, {"track_id": names, **facts}),
-        "embeddings": filled(EMBEDDINGS, {"track_id": names, "embedding": lists.cast(EMBEDDINGS.field("embedding").type)}),
+        "embeddings": filled(
+            EMBEDDINGS, {"track_id": names, "embedding": lists.cast(EMBEDDINGS.field("embedding").type)}
+        ),
         "ledger": filled(LEDGER, {"track_id": names, **ledger}),
         "track_tags": TRACK_TAGS.empty_table(),
     }
@@ -279,7 +283,10 @@ def _job_recall(snapshot, index: SearchIndex) -> float:
     for row in table:
         found.setdefault(row["track_id"], {row["track_id"]}).add(row["neighbour_id"])
     names = index.track_ids
-    hits = [len(found[i] & {*names.take(pa.array(true)).to_pylist()}) / len(true) for i, true in zip(ids, truth, strict=True)]
+    hits = [
+        len(found[i] & {*names.take(pa.array(true)).to_pylist()}) / len(true)
+        for i, true in zip(ids, truth, strict=True)
+    ]
     return float(np.mean(hits))
 
 

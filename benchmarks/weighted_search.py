@@ -19,9 +19,9 @@ import numpy as np
 
 from benchmarks.processes import catalog_tagger
 from pipelines.synthesis.catalog import make_tracks, taxonomy, true_tags
-from transforms.discovery.search.engine import search
+from transforms.discovery.search.engine import search_tracks
 from transforms.discovery.search.request import SearchRequest
-from transforms.discovery.search.scores import ScoreReader, logit
+from transforms.discovery.search.scores import ScoreReader, log_odds
 from transforms.discovery.search.vocabulary import vocabulary_of
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.taxonomy.hierarchy import Taxonomy
@@ -81,11 +81,11 @@ def measure(snapshot: SnapshotReader, truth: Mapping[str, Mapping[str, float]], 
         orders = {
             "`search`: weight x log-odds": [
                 hit.track_id
-                for hit in search(snapshot, SearchRequest(weights=query, limit=DEPTH + 1)).hits
+                for hit in search_tracks(snapshot, SearchRequest(weights=query, limit=DEPTH + 1)).hits
                 if hit.track_id in truth
             ],
             **{
-                f"weight x log-odds, doubt {doubt:g}": _order(ids, logit(read.scores, doubt) @ weights)
+                f"weight x log-odds, doubt {doubt:g}": _order(ids, log_odds(read.scores, doubt) @ weights)
                 for doubt in DOUBTS
             },
             "weight x score": _order(ids, read.scores @ weights),

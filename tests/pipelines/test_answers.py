@@ -12,7 +12,7 @@ from pipelines.cli import COMMANDS, main
 from tests.support.processes import imported_by
 from tests.support.world import World, make_world
 
-NO_ANSWER = {"submit", "import-model", "completion"}
+NO_ANSWER = {"submit", "import-model", "completion", "serve"}
 """Tested where their inputs are: `tests/pipelines/launch`, `tests/models/trunks`, `test_cli.py`."""
 
 

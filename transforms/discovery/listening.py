@@ -21,13 +21,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.discovery.playlists.pool import artist_columns, artists_of
+from transforms.discovery.playlists.pool import artist_columns, artist_keys
 from transforms.discovery.search.scores import ScoreReader
-from transforms.discovery.search.vocabulary import DiscoveryError, Term, Vocabulary, vocabulary_of
+from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
 from transforms.formats.documents import parse_yaml
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
-LEAST_TRACKS = 5
+LEAST_KNOWN_TRACKS = 5
 """Fewest known tracks of a history."""
 
 _RESAMPLES, _SEED = 1_000, 20
@@ -37,7 +37,7 @@ _Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class ProfileValue:
     """A value in standard deviations of the catalog's tracks, with the ends of its 95 % interval."""
 
     value: float
@@ -56,7 +56,7 @@ class Descriptor:
 
     tag: str
     name: str
-    estimate: Estimate
+    estimate: ProfileValue
     share: float
     catalog_share: float
 
@@ -75,8 +75,8 @@ class Profile:
 
     moods: tuple[Descriptor, ...]
     styles: tuple[Descriptor, ...]
-    valence: Estimate | None
-    arousal: Estimate | None
+    valence: ProfileValue | None
+    arousal: ProfileValue | None
     sentences: tuple[str, ...]
     tracks: int
     plays: float
@@ -134,15 +134,15 @@ def listening_profile(
     tags = [tag for tag in vocabulary.taxonomy.tag_ids if tag.partition("/")[0] in {*chosen[0], *chosen[1]}]
     rows = snapshot.scan("tracks", [TRACK_ID, *artist_columns(snapshot)], track_ids=list(history)).sort_by(TRACK_ID)
     ids = rows[TRACK_ID].to_pylist()
-    if len(ids) < LEAST_TRACKS:
+    if len(ids) < LEAST_KNOWN_TRACKS:
         raise DiscoveryError(
             f"snapshot {snapshot.manifest.number} has {len(ids)} of the {len(history)} tracks: a profile needs at "
-            f"least {LEAST_TRACKS}"
+            f"least {LEAST_KNOWN_TRACKS}"
         )
     found = ScoreReader(snapshot, [Term(tag, (tag,)) for tag in tags]).read(ids, None)
     mean, deviation, shares = catalog_moments(snapshot, tags)
     plays = np.array([history[track] for track in ids])
-    drawn = resampled_weights(plays, artists_of(rows))
+    drawn = resampled_weights(plays, artist_keys(rows))
     scale = np.where(deviation > 1e-6, deviation, np.inf)
     values = ((drawn @ found.scores) / drawn.sum(axis=1, keepdims=True) - mean) / scale
     own_shares = plays @ found.positive / plays.sum()
@@ -158,7 +158,7 @@ def listening_profile(
         styles=tuple(style_list),
         valence=axes[0],
         arousal=axes[1],
-        sentences=tuple(_sentences(mood_list, style_list, axes, vocabulary)),
+        sentences=tuple(_sentences(mood_list, style_list, axes)),
         tracks=len(ids),
         plays=float(plays.sum()),
         unknown=tuple(sorted(set(history) - set(ids))),
@@ -198,10 +198,10 @@ def resampled_weights(plays: _Floats, artists: Sequence[str]) -> _Floats:
     return np.vstack([plays, counts[:, of] * plays])
 
 
-def _estimate(values: _Floats) -> Estimate:
+def _estimate(values: _Floats) -> ProfileValue:
     """From the value of the history and those of the samples."""
     low, high = np.quantile(values[1:], [0.025, 0.975])
-    return Estimate(*(round(float(one), 4) for one in (values[0], low, high)))
+    return ProfileValue(*(round(float(one), 4) for one in (values[0], low, high)))
 
 
 def _categories(names: Sequence[str], given: Sequence[str] | None, parts: Sequence[str], what: str) -> list[str]:
@@ -228,7 +228,7 @@ def declared_profiles() -> Mapping[str, Any]:
     return document
 
 
-def _axis(values: _Floats, tags: Sequence[str], categories: Sequence[str], axis: int) -> Estimate | None:
+def _axis(values: _Floats, tags: Sequence[str], categories: Sequence[str], axis: int) -> ProfileValue | None:
     declared = declared_profiles()["axes"]
     weights = np.zeros(len(tags))
     for place, tag in enumerate(tags):
@@ -240,7 +240,7 @@ def _axis(values: _Floats, tags: Sequence[str], categories: Sequence[str], axis:
 
 
 def _sentences(
-    moods: Sequence[Descriptor], styles: Sequence[Descriptor], axes: Sequence[Estimate | None], vocabulary: Vocabulary
+    moods: Sequence[Descriptor], styles: Sequence[Descriptor], axes: Sequence[ProfileValue | None]
 ) -> list[str]:
     """One sentence of each group whose conditions are met."""
     clear = [one.name for one in moods if one.estimate.low > 0][:3]
@@ -258,7 +258,7 @@ def _sentences(
     return found
 
 
-def _is_met(row: Mapping[str, Any], names: Sequence[str], estimate: Estimate | None) -> bool:
+def _is_met(row: Mapping[str, Any], names: Sequence[str], estimate: ProfileValue | None) -> bool:
     if len(names) < row.get("needs", 0):
         return False
     if estimate is None:

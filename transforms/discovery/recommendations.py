@@ -22,14 +22,14 @@ from transforms.discovery.playlists.pool import Candidate, artist_columns, candi
 from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.search.engine import SearchPlan
 from transforms.discovery.search.request import SearchRequest
-from transforms.discovery.search.scores import ScoreReader, logit
+from transforms.discovery.search.scores import ScoreReader, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
 from transforms.discovery.seeds import middle, seed_vectors, space_of_seeds
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
-Kind = Literal["artist", "album", "track"]
+RecommendedKind = Literal["artist", "album", "track"]
 
-GROUP_TABLES: Mapping[Kind, tuple[str, str]] = {
+GROUP_TABLES: Mapping[RecommendedKind, tuple[str, str]] = {
     "artist": ("artist_tags", "artist_id"),
     "album": ("album_tags", "album_id"),
 }
@@ -60,7 +60,7 @@ class Recommendation:
 
 
 def recommend(
-    snapshot: SnapshotReader, kind: Kind, key: str, of: Kind, limit: int, per_artist: int = 2
+    snapshot: SnapshotReader, kind: RecommendedKind, key: str, of: RecommendedKind, limit: int, per_artist: int = 2
 ) -> list[Recommendation]:
     """What resembles an artist, album or track most: the best first, equal ones in the order of their ids.
 
@@ -79,7 +79,7 @@ def recommend(
     return _groups(snapshot, kind, key, own, of, limit)
 
 
-def _own_tracks(snapshot: SnapshotReader, kind: Kind, key: str) -> pa.Table:
+def _own_tracks(snapshot: SnapshotReader, kind: RecommendedKind, key: str) -> pa.Table:
     """Rows (track_id, artist_id, album_id) of the tracks that belong to what is given; at least one."""
     have = [name for name in ("artist_id", "album_id") if name in snapshot.schema("tracks").names]
     columns = [TRACK_ID, *have]
@@ -134,7 +134,7 @@ def _tracks(snapshot: SnapshotReader, own: pa.Table, limit: int, per_artist: int
 
 
 def _groups(
-    snapshot: SnapshotReader, kind: Kind, key: str, own: pa.Table, of: Kind, limit: int
+    snapshot: SnapshotReader, kind: RecommendedKind, key: str, own: pa.Table, of: RecommendedKind, limit: int
 ) -> list[Recommendation]:
     table, column = GROUP_TABLES[of]
     if not snapshot.live_files(table):
@@ -176,7 +176,7 @@ def _category_weights(tags: Sequence[str]) -> _Floats:
 
 
 def _profiles(
-    snapshot: SnapshotReader, of: Kind, tags: Sequence[str]
+    snapshot: SnapshotReader, of: RecommendedKind, tags: Sequence[str]
 ) -> Iterator[tuple[list[str], _Floats, npt.NDArray[np.int64]]]:
     """Of each bucket: keys of the groups, log-odds of their mean scores float64 [groups, tags], numbers of tracks.
 
@@ -194,10 +194,10 @@ def _profiles(
         place = np.asarray(pc.index_in(rows["tag"], value_set=known).to_numpy(), np.int64)
         scores[group, place] = rows["mean_score"].to_numpy()
         tracks[group] = rows["tracks"].to_numpy()
-        yield keys.to_pylist(), logit(scores), tracks
+        yield keys.to_pylist(), log_odds(scores), tracks
 
 
-def _moments(snapshot: SnapshotReader, of: Kind, tags: Sequence[str]) -> tuple[_Floats, _Floats]:
+def _moments(snapshot: SnapshotReader, of: RecommendedKind, tags: Sequence[str]) -> tuple[_Floats, _Floats]:
     """Mean of the log-odds over all groups, and one divided by their deviation (0 if it is 0): float64 [tags]."""
     count, total, squares = 0, np.zeros(len(tags)), np.zeros(len(tags))
     for _, odds, _ in _profiles(snapshot, of, tags):
@@ -213,7 +213,7 @@ def _own_odds(snapshot: SnapshotReader, own: pa.Table, tags: Sequence[str]) -> _
     """Log-odds of the mean scores of what is given: float64 [tags]."""
     reader = ScoreReader(snapshot, [Term(tag, (tag,)) for tag in tags])
     ids = own[TRACK_ID].to_pylist()[:_MOST_OWN]
-    return logit(reader.read(ids, None).scores.mean(axis=0))
+    return log_odds(reader.read(ids, None).scores.mean(axis=0))
 
 
 def _names(snapshot: SnapshotReader, column: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -83,7 +83,7 @@ class _Indexed:
     def nearest(self, vector: Float32s, k: int, allowed: pa.Array | None) -> tuple[list[str], Float32s, Float32s]:
         mask = None if allowed is None else self._index.mask(allowed)
         rows, found = self._index.search_rows(vector, k, mask=mask, probes=self._probes)
-        return self._index.track_ids.take(pa.array(rows)).to_pylist(), found, self._index.vectors(rows)
+        return self._index.ids(rows), found, self._index.vectors(rows)
 
 
 class _Exact:

@@ -4,7 +4,7 @@ The answer is filled place by place. At each place the style is taken that lacks
 first n tracks have each style's share of n within one track, for every n. The tracks of a style are those that have it
 rather than the other styles of the mix. They are ordered by
 
-    logit(p) / 2.20 + cos(x, mix) / 2 + cos(x, added) - cos(x, subtracted)
+    log_odds(p) / 2.20 + cos(x, mix) / 2 + cos(x, added) - cos(x, subtracted)
 
 p is the calibrated score of the style. `mix` is the sum of the styles' centres, weighted by the percentages; a centre
 is the mean vector of the 20 tracks with the highest scores. So a mix of much rock and some jazz finds jazzy rock.
@@ -18,7 +18,7 @@ import numpy as np
 from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.search.engine import FilterCount, SearchPlan
 from transforms.discovery.search.request import SearchRequest
-from transforms.discovery.search.scores import GREATEST, logit
+from transforms.discovery.search.scores import GREATEST, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.seeds import middle, only_space, seed_vectors, space_of_seeds
 from transforms.discovery.similarity import Float32s, Space, similarities
@@ -154,7 +154,7 @@ def _ranked(
         near = [None if way is None else float(similarities(way, known[one.track_id])) for way in directions]
         to_mix, to_added, to_subtracted = near
         score = one.facts[style]
-        value = float(logit(np.array([score]))[0]) / GREATEST + (to_mix or 0.0) / 2
+        value = float(log_odds(np.array([score]))[0]) / GREATEST + (to_mix or 0.0) / 2
         value += (to_added or 0.0) - (to_subtracted or 0.0)
         found.append(MixedTrack(one.track_id, label, score, round(value, 6), to_mix or 0.0, to_added, to_subtracted))
     return sorted(found, key=lambda one: (-one.value, one.track_id))

@@ -26,7 +26,7 @@ from transforms.table.reader import SnapshotReader
 _PER_POINT = 12
 _CHANGES = 3
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +117,9 @@ def shortest_walk(layers: Sequence[Sequence[int]], vectors: Float32s, ends: Floa
     return found[::-1]
 
 
-def _squared_angles(vectors: Float32s, others: Float32s) -> Floats:
+def _squared_angles(vectors: Float32s, others: Float32s) -> _Floats:
     cosines = vectors.astype(np.float64) @ others.T.astype(np.float64)
-    found: Floats = np.square(np.arccos(np.clip(cosines, -1, 1))).round(9)
+    found: _Floats = np.square(np.arccos(np.clip(cosines, -1, 1))).round(9)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
 from pipelines.reading.discovery.requests import (
-    Row,
+    AnswerRow,
     filter_rows,
     named_once,
     opened,
@@ -104,7 +104,7 @@ def _request(args: Arguments, snapshot: SnapshotReader) -> PlaylistRequest:
     )
 
 
-def _row(args: Arguments, track: PlaylistTrack) -> Row:
+def _row(args: Arguments, track: PlaylistTrack) -> AnswerRow:
     facts = track.facts
     names = ("track_id", "title", "artist", "duration_s", *_PROPERTIES)
     return {
@@ -136,7 +136,7 @@ def _emptied(found: Playlist) -> str | None:
     return None if found.candidates else emptied_by(found.filters)
 
 
-def _lines(args: Arguments, found: Playlist, rows: list[Row], shown: list[str]) -> list[str]:
+def _lines(args: Arguments, found: Playlist, rows: list[AnswerRow], shown: list[str]) -> list[str]:
     lines = word_lines(found.matches, found.unmatched)
     lines += [f"{one.label}: {one.left} of {found.searched} tracks left" for one in found.filters]
     if not any(track.is_new for track in found.tracks):

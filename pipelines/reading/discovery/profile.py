@@ -6,12 +6,12 @@ catalog-tagger profile table history.csv
 import dataclasses
 
 from pipelines.inputs.flags import Arguments
-from pipelines.reading.discovery.requests import Row, opened, refusals
+from pipelines.reading.discovery.requests import AnswerRow, opened, refusals
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError
 from pipelines.terminal.printing import table_text
 from transforms import storage
-from transforms.discovery.listening import Descriptor, Estimate, listening_profile, read_history
+from transforms.discovery.listening import Descriptor, ProfileValue, listening_profile, read_history
 
 _HISTORY_BYTES = 256 << 20
 _SHOWN = ("kind", "tag", "value", "low", "high", "share", "catalog_share")
@@ -51,10 +51,10 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return Answer(text="\n".join(lines), document=document, rows=rows, all=True)
 
 
-def _row(kind: str, one: Descriptor) -> Row:
+def _row(kind: str, one: Descriptor) -> AnswerRow:
     shares = {"share": round(one.share, 4), "catalog_share": round(one.catalog_share, 4)}
     return {"kind": kind, "tag": one.tag, **dataclasses.asdict(one.estimate), **shares}
 
 
-def _axis_row(name: str, one: Estimate) -> Row:
+def _axis_row(name: str, one: ProfileValue) -> AnswerRow:
     return {"kind": "axis", "tag": name, **dataclasses.asdict(one), "share": None, "catalog_share": None}

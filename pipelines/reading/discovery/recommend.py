@@ -10,7 +10,7 @@ from pipelines.reading.discovery.requests import opened, refusals, shown_columns
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError
 from pipelines.terminal.printing import table_text
-from transforms.discovery.recommendations import Kind, Recommendation, recommend
+from transforms.discovery.recommendations import Recommendation, RecommendedKind, recommend
 
 _SHOWN = ("rank", "id", "title", "artist", "tracks", "similarity", "why")
 
@@ -18,7 +18,7 @@ _SHOWN = ("rank", "id", "title", "artist", "tracks", "similarity", "why")
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Recommends."""
     kind, key = _given(args)
-    of: Kind = next((one for one in get_args(Kind) if f"{one}s" == args.of), kind)
+    of: RecommendedKind = next((one for one in get_args(RecommendedKind) if f"{one}s" == args.of), kind)
     snapshot = opened(args)
     with refusals():
         found = recommend(snapshot, kind, key, of, args.limit, args.per_artist)
@@ -46,14 +46,16 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     return Answer(text=text, document=document, rows=rows, all=True)
 
 
-def _given(args: Arguments) -> tuple[Kind, str]:
-    given: list[tuple[Kind, str]] = [(kind, getattr(args, kind)) for kind in get_args(Kind) if getattr(args, kind)]
+def _given(args: Arguments) -> tuple[RecommendedKind, str]:
+    given: list[tuple[RecommendedKind, str]] = [
+        (kind, getattr(args, kind)) for kind in get_args(RecommendedKind) if getattr(args, kind)
+    ]
     if len(given) != 1:
         raise UsageError("give exactly one of --artist, --album and --track")
     return given[0]
 
 
-def _why(one: Recommendation, kind: Kind) -> str:
+def _why(one: Recommendation, kind: RecommendedKind) -> str:
     if not one.shared:
         return f"sounds like {'it' if kind == 'track' else f'the tracks of the {kind}'} {one.similarity:+.2f}"
     return ", ".join(f"{tag} {value:+.2f}" for tag, value in one.shared)

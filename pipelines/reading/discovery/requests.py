@@ -17,7 +17,7 @@ from transforms.table.reader import SnapshotReader
 
 _log = logging.getLogger(__name__)
 
-Row = dict[str, Any]
+AnswerRow = dict[str, Any]
 
 
 @contextlib.contextmanager
@@ -87,22 +87,22 @@ TITLES = ("title", "artist", "album_id", "year", "duration_s")
 
 def titles_of(
     snapshot: SnapshotReader, track_ids: Sequence[str], columns: Sequence[str] = ("title", "artist")
-) -> dict[str, Row]:
+) -> dict[str, AnswerRow]:
     """Track id -> its values of some columns of `tracks`; null for columns that the table does not have."""
     have = [name for name in columns if name in snapshot.schema("tracks").names]
-    found: dict[str, Row] = {}
+    found: dict[str, AnswerRow] = {}
     if track_ids:
         for row in snapshot.scan("tracks", list(dict.fromkeys(["track_id", *have])), track_ids=track_ids).to_pylist():
             found[row["track_id"]] = {name: row.get(name) for name in columns}
     return found
 
 
-def filter_rows(filters: Sequence[FilterCount]) -> list[Row]:
+def filter_rows(filters: Sequence[FilterCount]) -> list[AnswerRow]:
     """The conditions for a document."""
     return [{"filter": one.label, "alone": one.alone, "left": one.left} for one in filters]
 
 
-def word_rows(matches: Sequence[WordMatch]) -> list[Row]:
+def word_rows(matches: Sequence[WordMatch]) -> list[AnswerRow]:
     """What the words stand for, for a document."""
     return [{"words": m.words, "tags": m.term.label.split("|"), "weight": m.weight, "rule": m.rule} for m in matches]
 

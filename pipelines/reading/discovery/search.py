@@ -19,7 +19,7 @@ from pipelines.reading.discovery.requests import (
 )
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
-from transforms.discovery.search.engine import SearchAnswer, search
+from transforms.discovery.search.engine import SearchAnswer, search_tracks
 from transforms.discovery.search.scores import FORMULA
 
 _SHOWN = ("rank", "track_id", "title", "artist", "score", "why")
@@ -29,7 +29,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Searches the snapshot."""
     snapshot = opened(args)
     with refusals():
-        found = search(snapshot, request_of(args, args.limit))
+        found = search_tracks(snapshot, request_of(args, args.limit))
     titles = titles_of(snapshot, [hit.track_id for hit in found.hits])
     tracks = [
         {

@@ -67,8 +67,9 @@ class _KeptScores(ScoreReader):
             return super().read(track_ids, bucket)
         steps, positives = self._bucket(bucket)
         shape = (len(track_ids), len(self._columns))
-        found = TermScores(np.zeros(shape), np.zeros(shape, np.bool_))
+        found = TermScores(np.zeros(shape), np.zeros(shape, np.bool_), np.zeros(shape, np.int64))
         for number, own in enumerate(self._columns):
+            found.best[:, number] = steps[:, own].argmax(axis=1)
             found.scores[:, number] = steps[:, own].max(axis=1) / _STEPS
             found.positive[:, number] = positives[:, own].any(axis=1)
         return found
@@ -105,15 +106,15 @@ def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str],
         raise DiscoveryError("nothing is asked: give words, weights, or conditions")
     deadline = Deadline(seconds)
     plan = _KeptPlan(opened.reader, request, tags)
-    best: BestTracks[tuple[float, ...]] = BestTracks(request.limit)
+    best: BestTracks[tuple[list[float], list[int]]] = BestTracks(request.limit)
     for bucket in range(opened.reader.buckets):
         deadline.check()
         rows, scores = plan.examine(bucket)
         totals = plan.total(scores)
         chosen = best.candidates(totals)
         ids = rows[TRACK_ID].take(pa.array(chosen)).to_pylist()
-        best.add([Ranked(ids[n], float(totals[i]), tuple(scores.scores[i])) for n, i in enumerate(chosen)])
-    hits = (Hit(one.track_id, one.score, plan.contributions(np.array(one.facts))) for one in best.ranked())
+        best.add([Ranked(ids[n], float(totals[i]), scores.row(i)) for n, i in enumerate(chosen)])
+    hits = (Hit(one.track_id, one.score, plan.contributions(*one.facts)) for one in best.ranked())
     return SearchAnswer(tuple(hits), plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched))
 
 

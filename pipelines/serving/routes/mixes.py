@@ -45,7 +45,7 @@ class StyleMix(BaseModel):
     responses=list_of({**_TITLE, "style": "genre/folk", "score": 0.8, "value": 1.1}, 413, paged=False, shares={}),
     summary="Mix styles",
 )
-def mix(opened: Leased, wish: StyleMix) -> Response:
+def mix_of_styles(opened: Leased, wish: StyleMix) -> Response:
     """Tracks of several styles by percentages, nearest to the mixture of their sounds."""
     asked = MixRequest(styles=wish.styles, added=tuple(wish.added), subtracted=tuple(wish.subtracted), limit=wish.limit)
     found = mix_styles(opened.reader, asked)

@@ -63,7 +63,7 @@ class BatchRequest(BaseModel):
 
 
 @routes.get("", response_model=ListAnswer, responses=list_of(TRACK, 410), dependencies=[in_turn], summary="Search")
-def search_tracks(
+def list_tracks(
     request: Request,
     opened: Leased,
     q: Annotated[

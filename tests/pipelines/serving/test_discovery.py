@@ -11,7 +11,7 @@ from transforms.discovery.exact import nearest
 from transforms.discovery.listening import listening_profile
 from transforms.discovery.playlists.making import make_playlist
 from transforms.discovery.recommendations import recommend
-from transforms.discovery.search.engine import search
+from transforms.discovery.search.engine import search_tracks
 from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.discovery.style_mix import MixRequest, mix_styles
 from transforms.discovery.vectors import fit_space, track_vectors
@@ -31,7 +31,7 @@ def test_a_search_answers_what_the_function_answers(client, served, asked):
     ranges = {name: ValueRange.of(text) for name, text in asked.get("ranges", {}).items()}
     lists = {name: tuple(asked.get(name, ())) for name in ("must", "must_not")}
     only = {name: tuple(values) for name, values in asked.get("only", {}).items()}
-    expected = search(open_snapshot(served), SearchRequest(**{**asked, **lists, "ranges": ranges, "only": only}))
+    expected = search_tracks(open_snapshot(served), SearchRequest(**{**asked, **lists, "ranges": ranges, "only": only}))
     document = client.post("/v1/search", json=asked).json()
     assert [(row["track_id"], row["score"]) for row in document["data"]] == [
         (hit.track_id, round(hit.score, 4)) for hit in expected.hits

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.published import fake_bundle, publish_table
-from transforms.discovery.search.engine import search
+from transforms.discovery.search.engine import search_tracks
 from transforms.discovery.search.keys import camelot_code, compatible_codes, wheel_steps
 from transforms.discovery.search.request import SearchRequest, ValueRange, weight_of
-from transforms.discovery.search.scores import DOUBT, FORMULA, logit
+from transforms.discovery.search.scores import DOUBT, FORMULA, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError, Vocabulary, vocabulary_of
 from transforms.discovery.search.words import read_words
 from transforms.features.parameters.keys import KEY_NAMES, camelot
@@ -40,7 +40,7 @@ def expected(snapshot, weights, limit):
     "weights", [{"mood/calm": 0.8, "genre/techno": -1.0}, {"mood/soft": 0.3, "instrument/drums": 1.0, "mood/sad": -0.1}]
 )
 def test_the_score_is_the_sum_over_the_tags(snapshot, weights):
-    answer = search(snapshot, SearchRequest(weights=weights, limit=7))
+    answer = search_tracks(snapshot, SearchRequest(weights=weights, limit=7))
     wanted = expected(snapshot, weights, 7)
     assert [hit.track_id for hit in answer.hits] == [track for track, _ in wanted]
     for hit, (_, score) in zip(answer.hits, wanted, strict=True):
@@ -48,13 +48,13 @@ def test_the_score_is_the_sum_over_the_tags(snapshot, weights):
 
 
 def test_the_ends_of_the_scores_are_finite_and_a_higher_score_always_counts_more():
-    values = logit(np.linspace(0, 1, 10_001))
+    values = log_odds(np.linspace(0, 1, 10_001))
     assert values[-1] == pytest.approx(-values[0]) == pytest.approx(math.log((1 - DOUBT) / DOUBT)) and values[5000] == 0
     assert (np.diff(values) > 0).all() and f"q = {DOUBT:g} + {1 - 2 * DOUBT:g} p" in FORMULA
 
 
 def test_the_tag_that_has_the_score_is_named(snapshot):
-    for hit in search(snapshot, SearchRequest(words="rainy", limit=5)).hits:
+    for hit in search_tracks(snapshot, SearchRequest(words="rainy", limit=5)).hits:
         (one,) = hit.contributions
         rows = snapshot.scan("track_tags", ["tag", "score"], track_ids=[hit.track_id]).to_pylist()
         scores = {row["tag"]: round(row["score"], 4) for row in rows}
@@ -64,22 +64,22 @@ def test_the_tag_that_has_the_score_is_named(snapshot):
 
 
 def test_fewer_tracks_are_a_beginning_of_more(snapshot):
-    long = search(snapshot, SearchRequest(weights={"mood/dark": 1}, limit=60)).hits
+    long = search_tracks(snapshot, SearchRequest(weights={"mood/dark": 1}, limit=60)).hits
     assert len(long) == 60
     for limit in (1, 5, 33):
-        assert search(snapshot, SearchRequest(weights={"mood/dark": 1}, limit=limit)).hits == long[:limit]
+        assert search_tracks(snapshot, SearchRequest(weights={"mood/dark": 1}, limit=limit)).hits == long[:limit]
 
 
 def test_scores_of_0_and_1_are_limited_and_a_score_that_is_left_out_counts_as_the_greatest_it_can_have(tmp_path):
     publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 24, publication=PublishedRows(min_score=0.5))
     partial = open_snapshot(str(tmp_path / "table"))
-    hits = search(partial, SearchRequest(weights={"genre/techno": 1}, limit=24)).hits
+    hits = search_tracks(partial, SearchRequest(weights={"genre/techno": 1}, limit=24)).hits
     assert {hit.contributions[0].score for hit in hits if hit.score <= 0} == {0.5} and len(hits) == 24
     publish_table(tmp_path / "top", fake_bundle(tmp_path / "two"), 24, publication=PublishedRows(top_k=1))
     top = open_snapshot(str(tmp_path / "top"))
     rows = top.scan("track_tags", ["track_id", "category", "score"]).to_pylist()
     best = {row["track_id"]: round(row["score"], 4) for row in rows if row["category"] == "tempo"}
-    for hit in search(top, SearchRequest(weights={"tempo/slow": 1}, limit=24)).hits:
+    for hit in search_tracks(top, SearchRequest(weights={"tempo/slow": 1}, limit=24)).hits:
         assert hit.contributions[0].score == best[hit.track_id]
 
 
@@ -88,8 +88,8 @@ def test_a_condition_on_a_broad_tag_is_met_by_its_narrower_tags(snapshot):
     sad = {"mood/sad", "mood/wistful", "mood/gloomy"}
     has = {row["track_id"] for row in rows if row["is_positive"] and row["tag"] in sad}
     every = {row["track_id"] for row in rows}
-    must = search(snapshot, SearchRequest(must=("mood/sad",), limit=100))
-    must_not = search(snapshot, SearchRequest(must_not=("mood/sad",), limit=100))
+    must = search_tracks(snapshot, SearchRequest(must=("mood/sad",), limit=100))
+    must_not = search_tracks(snapshot, SearchRequest(must_not=("mood/sad",), limit=100))
     assert {hit.track_id for hit in must.hits} == has != every
     assert {hit.track_id for hit in must_not.hits} == every - has
     assert [hit.track_id for hit in must.hits] == sorted(has)
@@ -99,7 +99,7 @@ def test_conditions_on_columns(snapshot):
     rows = snapshot.scan("tracks").to_pylist()
 
     def found(**asked):
-        return {hit.track_id for hit in search(snapshot, SearchRequest(limit=100, **asked)).hits}
+        return {hit.track_id for hit in search_tracks(snapshot, SearchRequest(limit=100, **asked)).hits}
 
     def where(test):
         return {row["track_id"] for row in rows if test(row)}
@@ -120,13 +120,13 @@ def test_conditions_on_columns(snapshot):
 
 def test_the_condition_that_emptied_an_answer_is_named(snapshot):
     spans = {"year": ValueRange(1900, 2100), "bpm": ValueRange(60, 70)}
-    answer = search(snapshot, SearchRequest(ranges=spans, where="bpm > 100"))
+    answer = search_tracks(snapshot, SearchRequest(ranges=spans, where="bpm > 100"))
     assert answer.hits == () and [one.left for one in answer.filters][::2] == [60, 0]
     assert answer.emptied_by.startswith("where bpm > 100: none of the remaining tracks")
     assert answer.emptied_by.endswith("after bpm 60..70")
-    alone = search(snapshot, SearchRequest(only={"country": ("XX",)}))
+    alone = search_tracks(snapshot, SearchRequest(only={"country": ("XX",)}))
     assert alone.emptied_by == "country is XX: no track meets this condition"
-    assert search(snapshot, SearchRequest(must=("mood/soft",))).emptied_by is None
+    assert search_tracks(snapshot, SearchRequest(must=("mood/soft",))).emptied_by is None
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_condition_that_emptied_an_answer_is_named(snapshot):
 )
 def test_what_cannot_be_answered_is_refused(snapshot, asked, words):
     with pytest.raises(DiscoveryError, match=words.replace("(", r"\(")):
-        search(snapshot, SearchRequest(**asked))
+        search_tracks(snapshot, SearchRequest(**asked))
 
 
 def test_numbers_are_read_or_refused():

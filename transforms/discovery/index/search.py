@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 PROBES = 48
 """Cells that a query reads by default."""
 
-COMPARED = 24
+COMPARED = 40
 """Tracks that are compared exactly, for each result."""
 
 MOST_SCANNED = 16_384
@@ -80,17 +80,26 @@ class SearchIndex:
     def vectors(self, rows: Ints) -> Float32s:
         """Vectors of rows, exactly as the space gave them: float32 [n, d]."""
         found = np.empty((len(rows), self.model.space.dimensions), np.float32)
-        numbers = np.searchsorted(self.offsets, rows, side="right") - 1
-        for number in np.unique(numbers).tolist():
-            own = numbers == number
+        order = np.argsort(rows, kind="stable")
+        bounds = np.searchsorted(rows[order], self.offsets)
+        for number in np.flatnonzero(np.diff(bounds)).tolist():
+            own = order[bounds[number] : bounds[number + 1]]
             found[own] = self.groups[number].vectors[rows[own] - self.offsets[number]]
         return found
 
+    def ids(self, rows: Ints) -> list[str]:
+        """Ids of a few rows. `ChunkedArray.take` would copy the ids of all tracks."""
+        return [group.track_ids[place].as_py() for group, place in self._places(rows)]
+
     def durations(self, rows: Ints) -> Float32s:
-        """Durations of rows in seconds, NaN if unknown."""
+        """Durations of a few rows in seconds, NaN if unknown."""
+        return np.array([group.durations[place] for group, place in self._places(rows)], np.float32)
+
+    def _places(self, rows: Ints) -> Iterator[tuple[Group, int]]:
+        """The group of each row, and its place there."""
         numbers = np.searchsorted(self.offsets, rows, side="right") - 1
-        pairs = zip(numbers.tolist(), rows.tolist(), strict=True)
-        return np.array([self.groups[n].durations[row - self.offsets[n]] for n, row in pairs], np.float32)
+        places = rows - self.offsets[numbers]
+        return ((self.groups[n], place) for n, place in zip(numbers.tolist(), places.tolist(), strict=True))
 
     def search(self, query: Float32s, k: int, *, mask: Mask | None = None, probes: int = PROBES) -> Nearest:
         """The most similar tracks of a query: similarity descending, then track_id.
@@ -102,7 +111,7 @@ class SearchIndex:
           probes: cells that are read, if a filter does not leave few tracks: more find more of the nearest.
         """
         rows, found = self.search_rows(query, k, mask=mask, probes=probes)
-        return Nearest(tuple(self.track_ids.take(pa.array(rows)).to_pylist()), found)
+        return Nearest(tuple(self.ids(rows)), found)
 
     def search_rows(
         self, query: Float32s, k: int, *, mask: Mask | None = None, probes: int = PROBES
@@ -118,8 +127,7 @@ class SearchIndex:
         if len(rows) > k:
             least = np.partition(found, -k)[-k]
             rows, found = rows[found >= least], found[found >= least]
-        ids = np.array(self.track_ids.take(pa.array(rows)).to_pylist(), str)
-        order = np.lexsort((ids, -found))[:k]
+        order = np.lexsort((np.array(self.ids(rows), str), -found))[:k]
         return rows[order], found[order]
 
     def _rows(self, near: Float32s, mask: Mask | None, probes: int) -> tuple[Ints, Ints]:

@@ -25,15 +25,27 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
-Rows = Sequence[Mapping[str, Any]]
+PlaylistRows = Sequence[Mapping[str, Any]]
 """Tracks with `track_id`, `location`, `title`, `artist`, `album`, `duration_s`, `why` and further values; null if it is
 not known."""
 
-COLUMNS = ("place", "track_id", "location", "title", "artist", "album", "duration_s", "tempo", "key", "energy", "why")
+PLAYLIST_COLUMNS = (
+    "place",
+    "track_id",
+    "location",
+    "title",
+    "artist",
+    "album",
+    "duration_s",
+    "tempo",
+    "key",
+    "energy",
+    "why",
+)
 """Columns of a CSV file."""
 
 
-def m3u_text(title: str, rows: Rows) -> str:
+def m3u_text(title: str, rows: PlaylistRows) -> str:
     """The playlist as M3U8."""
     lines = ["#EXTM3U", f"#PLAYLIST:{_line(title)}"]
     for row in rows:
@@ -63,7 +75,7 @@ def _uri(location: str) -> str:
     return f"file://{quote(encoded)}" if location.startswith("/") else quote(encoded)
 
 
-def xspf_text(title: str, rows: Rows) -> str:
+def xspf_text(title: str, rows: PlaylistRows) -> str:
     """The playlist as XSPF."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<playlist version="1" xmlns="http://xspf.org/ns/0/">']
     lines += [f"  <title>{_xml(title)}</title>", "  <trackList>"]
@@ -87,23 +99,27 @@ def _xml(text: str) -> str:
     return escape(_NOT_XML.sub("\ufffd", text))
 
 
-def csv_text(title: str, rows: Rows) -> str:
+def csv_text(title: str, rows: PlaylistRows) -> str:
     """The playlist as CSV; null is an empty field."""
     out = io.StringIO()
     writer = csv.writer(out)  # RFC 4180: a field with any part of the line end is quoted
-    writer.writerow(COLUMNS)
+    writer.writerow(PLAYLIST_COLUMNS)
     for place, row in enumerate(rows, 1):
-        writer.writerow(["" if value is None else value for value in ({**row, "place": place}[c] for c in COLUMNS)])
+        writer.writerow(
+            ["" if value is None else value for value in ({**row, "place": place}[c] for c in PLAYLIST_COLUMNS)]
+        )
     return out.getvalue()
 
 
-def json_text_of(title: str, rows: Rows) -> str:
+def json_text_of(title: str, rows: PlaylistRows) -> str:
     """The playlist as one JSON object."""
-    tracks = [{**{name: row[name] for name in COLUMNS[1:]}, "place": place} for place, row in enumerate(rows, 1)]
+    tracks = [
+        {**{name: row[name] for name in PLAYLIST_COLUMNS[1:]}, "place": place} for place, row in enumerate(rows, 1)
+    ]
     return json.dumps({"title": title, "tracks": tracks}, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-WRITERS: Mapping[str, Callable[[str, Rows], str]] = {
+WRITERS: Mapping[str, Callable[[str, PlaylistRows], str]] = {
     "m3u8": m3u_text,
     "m3u": m3u_text,
     "xspf": xspf_text,

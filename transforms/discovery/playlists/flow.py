@@ -21,7 +21,7 @@ from transforms.discovery.search.keys import camelot_code, wheel_steps
 UNKNOWN_COST = 0.5
 _LOW, _HIGH = 0.1, 0.9
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Flow:
     """
 
     shapes: Mapping[str, Shape]
-    values: Mapping[str, Floats]
+    values: Mapping[str, _Floats]
     codes: Sequence[str | None]
     relevant: int
 
@@ -50,7 +50,7 @@ class Flow:
         keys = (one.get("key") for one in facts)
         return cls(shapes, values, [None if key is None else camelot_code(str(key)) for key in keys], relevant)
 
-    def place_costs(self, share: float) -> Floats:
+    def place_costs(self, share: float) -> _Floats:
         """Cost of each candidate at a place: 0 is the beginning of the playlist, 1 its end. float64 [candidates]."""
         total = np.zeros(len(self.codes))
         for name in self.shapes:
@@ -58,7 +58,7 @@ class Flow:
                 total += self._place_cost(name, share)
         return total
 
-    def _place_cost(self, name: str, share: float) -> Floats:
+    def _place_cost(self, name: str, share: float) -> _Floats:
         values = self.values[name]
         known = values[: self.relevant][~np.isnan(values[: self.relevant])]
         if not len(known):
@@ -69,7 +69,7 @@ class Flow:
         way = share if shape == "rising" else 1 - abs(2 * share - 1)
         wanted = densest(known) if shape == "constant" else low + way * (high - low)
         costs = np.abs(values - wanted) / spread
-        found: Floats = np.where(np.isnan(costs), UNKNOWN_COST, np.minimum(costs, 2.0))
+        found: _Floats = np.where(np.isnan(costs), UNKNOWN_COST, np.minimum(costs, 2.0))
         return found
 
     def step_cost(self, before: str | None, code: str | None, share: float) -> float:
@@ -84,7 +84,7 @@ class Flow:
         return wheel_steps(wanted, code) / 7
 
 
-def densest(values: Floats) -> float:
+def densest(values: _Floats) -> float:
     """The middle of the shortest interval with a third of the values, at least two (one if there is only one).
 
     Source: Andrews et al. (1972), who take a half ("shorth").

@@ -19,7 +19,7 @@ import numpy as np
 from transforms.discovery.index.duplicates import near_duplicates
 from transforms.discovery.playlists.duplicates import recording_keys
 from transforms.discovery.playlists.flow import Flow, ordered
-from transforms.discovery.playlists.pool import Candidate, artist_columns, artists_of, candidates_of
+from transforms.discovery.playlists.pool import Candidate, artist_columns, artist_keys, candidates_of
 from transforms.discovery.playlists.request import PlaylistRequest
 from transforms.discovery.search.columns import CALLED, column_of, has_column
 from transforms.discovery.search.engine import Contribution, FilterCount, SearchPlan
@@ -153,7 +153,7 @@ def track_facts(snapshot: SnapshotReader, track_ids: Sequence[str]) -> dict[str,
     if not track_ids:
         return found
     rows = snapshot.scan("tracks", list(dict.fromkeys([TRACK_ID, *columns.values()])), track_ids=track_ids)
-    for row, artist in zip(rows.to_pylist(), artists_of(rows), strict=True):
+    for row, artist in zip(rows.to_pylist(), artist_keys(rows), strict=True):
         own = {name: row.get(columns[name]) if name in columns else None for name in called}
         found[row[TRACK_ID]] = {TRACK_ID: row[TRACK_ID], **own, "by": artist}
     for row in snapshot.scan("ledger", [TRACK_ID, "uri", "duplicate_of"], track_ids=track_ids).to_pylist():

@@ -70,7 +70,7 @@ def artist_columns(snapshot: SnapshotReader) -> list[str]:
     return [name for name in ("artist_id", "artist") if name in snapshot.schema("tracks").names]
 
 
-def artists_of(rows: pa.Table) -> list[str]:
+def artist_keys(rows: pa.Table) -> list[str]:
     """Key of the artist of each track, see `Candidate`."""
     named = [rows[name].to_pylist() for name in ("artist_id", "artist") if name in rows.column_names]
     ids = rows[TRACK_ID].to_pylist()
@@ -103,7 +103,7 @@ def _of_bucket(
         weight = sum(map(abs, plan.weights)) or 1.0
         parts.append((plan.total(scores)[usable] / (weight * GREATEST)).round(9))
     relevance = np.mean(parts, axis=0) if parts else np.zeros(len(usable))
-    artists = np.array(artists_of(rows), object)[usable]
+    artists = np.array(artist_keys(rows), object)[usable]
     names = np.array(rows[TRACK_ID].to_pylist(), object)[usable]
     chosen = _best_of_each(relevance, artists, names, most, per_artist)
     return [

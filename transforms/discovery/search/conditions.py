@@ -16,7 +16,7 @@ from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.table.duckdb_views import NotReadOnly, check_question
 from transforms.table.reader import SnapshotReader
 
-Mask = npt.NDArray[np.bool_]
+RowMask = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Condition:
 
     label: str
     columns: tuple[str, ...] | None
-    mask: Callable[[pa.Table], Mask]
+    mask: Callable[[pa.Table], RowMask]
 
 
 def conditions_of(snapshot: SnapshotReader, request: SearchRequest) -> list[Condition]:
@@ -57,7 +57,7 @@ def _in_range(snapshot: SnapshotReader, word: str, span: ValueRange) -> Conditio
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DiscoveryError(f"range of {column}: the column has {kind}, not numbers: use --only {column}=VALUE")
 
-    def mask(rows: pa.Table) -> Mask:
+    def mask(rows: pa.Table) -> RowMask:
         values = rows[column].cast(pa.float64()).to_numpy()  # null becomes NaN, which is in no range
         low = -np.inf if span.low is None else span.low
         high = np.inf if span.high is None else span.high
@@ -73,7 +73,7 @@ def _one_of(snapshot: SnapshotReader, word: str, values: Sequence[str]) -> Condi
         raise DiscoveryError(f"values of {column}: the column has {kind}, not single values: use --where")
     wanted = pa.array([value.casefold() for value in values])
 
-    def mask(rows: pa.Table) -> Mask:
+    def mask(rows: pa.Table) -> RowMask:
         texts = pc.utf8_lower(rows[column].cast(pa.string()))
         return _booleans(pc.is_in(texts, value_set=wanted))
 
@@ -86,7 +86,7 @@ def _key(snapshot: SnapshotReader, key: str) -> Condition:
         raise DiscoveryError(f"key {key!r}: this is no key: write one as `A minor`, `Am` or `8A`")
     codes = compatible_codes(code)
 
-    def mask(rows: pa.Table) -> Mask:
+    def mask(rows: pa.Table) -> RowMask:
         texts = rows[column].cast(pa.string()).to_pylist()
         return np.array([text is not None and camelot_code(text) in codes for text in texts], np.bool_)
 
@@ -99,7 +99,7 @@ def _text(snapshot: SnapshotReader, text: str) -> Condition:
         raise DiscoveryError(f"text {text!r}: it has no letters or digits")
     columns = tuple(name for name in ("title", "artist") if name in snapshot.schema("tracks").names)
 
-    def mask(rows: pa.Table) -> Mask:
+    def mask(rows: pa.Table) -> RowMask:
         empty = pa.scalar("")
         joined = pc.binary_join_element_wise(*(pc.fill_null(_chunk(rows[name]), empty) for name in columns), " ")
         texts, found = pc.utf8_normalize(_plain(joined), "NFC"), np.ones(rows.num_rows, np.bool_)
@@ -119,7 +119,7 @@ def _plain(texts: pa.Array) -> pa.Array:
 def _where(snapshot: SnapshotReader, predicate: str) -> Condition:
     _matching(snapshot.schema("tracks").empty_table(), predicate)
 
-    def mask(rows: pa.Table) -> Mask:
+    def mask(rows: pa.Table) -> RowMask:
         ids = _matching(rows, predicate)
         return _booleans(pc.is_in(rows["track_id"], value_set=ids))
 
@@ -156,6 +156,6 @@ def _chunk(column: pa.ChunkedArray) -> pa.Array:
     return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 
 
-def _booleans(values: pa.Array | pa.ChunkedArray) -> Mask:
-    found: Mask = np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), np.bool_)
+def _booleans(values: pa.Array | pa.ChunkedArray) -> RowMask:
+    found: RowMask = np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), np.bool_)
     return found

@@ -1,10 +1,10 @@
 """Searches a snapshot, bucket by bucket.
 
-from transforms.discovery.search.engine import search
+from transforms.discovery.search.engine import search_tracks
 from transforms.discovery.search.request import SearchRequest
 from transforms.table.reader import open_snapshot
 
-answer = search(open_snapshot("demo/table"), SearchRequest(weights={"mood/calm": 0.8, "genre/techno": -1}))
+answer = search_tracks(open_snapshot("demo/table"), SearchRequest(weights={"mood/calm": 0.8, "genre/techno": -1}))
 for hit in answer.hits:
     print(hit.track_id, hit.score, hit.why())
 """
@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.discovery.search.best import BestTracks, Ranked
-from transforms.discovery.search.conditions import Condition, Mask, conditions_of
+from transforms.discovery.search.conditions import Condition, RowMask, conditions_of
 from transforms.discovery.search.request import SearchRequest
-from transforms.discovery.search.scores import ScoreReader, TermScores, logit
+from transforms.discovery.search.scores import ScoreReader, TermScores, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
 from transforms.discovery.search.words import WordMatch, read_words
 from transforms.table.reader import TRACK_ID, SnapshotReader
@@ -144,7 +144,7 @@ class SearchPlan:
         """The tracks of a bucket that meet all conditions, with their scores of the weighted terms."""
         rows = self.snapshot.scan("tracks", self._columns(), bucket=bucket)
         self.tracks += rows.num_rows
-        masks: list[Mask] = [condition.mask(rows) for condition in self.conditions]
+        masks: list[RowMask] = [condition.mask(rows) for condition in self.conditions]
         found = self._scores.read(rows[TRACK_ID], bucket)
         count = len(self.terms)
         masks += [found.positive[:, count + i] == wanted for i, (_, wanted) in enumerate(self._must)]
@@ -154,7 +154,8 @@ class SearchPlan:
             self._alone[number] += int(mask.sum())
             self._left[number] += int(left.sum())
         kept = rows.select(self._wanted).filter(pa.array(left))
-        return kept, TermScores(*(values[left, :count] for values in (found.scores, found.positive, found.best)))
+        own = (left, slice(count))
+        return kept, TermScores(found.scores[own], found.positive[own], found.best[own])
 
     def _columns(self) -> list[str] | None:
         if any(condition.columns is None for condition in self.conditions):
@@ -165,13 +166,13 @@ class SearchPlan:
     def total(self, scores: TermScores) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The score of each track, float64 [tracks]: terms are added in their order, so that the sum is exact again."""
         total = np.zeros(len(scores.scores))
-        for weight, column in zip(self.weights, logit(scores.scores).T, strict=True):
+        for weight, column in zip(self.weights, log_odds(scores.scores).T, strict=True):
             total += weight * column
         return total
 
     def contributions(self, scores: Sequence[float], best: Sequence[int]) -> tuple[Contribution, ...]:
         """The contributions to the score of one track, from a row of `TermScores`, the largest first."""
-        odds = logit(np.array(scores, np.float64))
+        odds = log_odds(np.array(scores, np.float64))
         found = [
             Contribution(term.label, term.tags[tag], weight, float(score), float(weight * value))
             for term, tag, weight, score, value in zip(self.terms, best, self.weights, scores, odds, strict=True)
@@ -179,7 +180,7 @@ class SearchPlan:
         return tuple(sorted(found, key=lambda one: -abs(one.value)))
 
 
-def search(snapshot: SnapshotReader, request: SearchRequest) -> SearchAnswer:
+def search_tracks(snapshot: SnapshotReader, request: SearchRequest) -> SearchAnswer:
     """The best tracks of a snapshot for a request. One bucket is in memory at a time.
 
     Raises:

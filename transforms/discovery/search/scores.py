@@ -28,10 +28,10 @@ DOUBT = 0.1
 FORMULA = "sum of weight x ln(q / (1 - q)), q = 0.1 + 0.8 p, p = calibrated score"
 
 
-def logit(scores: npt.NDArray[np.float64], doubt: float = DOUBT) -> npt.NDArray[np.float64]:
+def log_odds(scores: npt.NDArray[np.float64], doubt: float = DOUBT) -> npt.NDArray[np.float64]:
     """Log-odds of scores, with a doubt: 0 and 1 give the ends of a range.
 
-    >>> logit(np.array([0.0, 0.5, 1.0])).round(2)
+    >>> log_odds(np.array([0.0, 0.5, 1.0])).round(2)
     array([-2.2,  0. ,  2.2])
     """
     q = doubt + (1 - 2 * doubt) * np.clip(scores, 0, 1)
@@ -39,7 +39,7 @@ def logit(scores: npt.NDArray[np.float64], doubt: float = DOUBT) -> npt.NDArray[
     return found
 
 
-GREATEST = float(logit(np.ones(1))[0])
+GREATEST = float(log_odds(np.ones(1))[0])
 """The log-odds of a score of 1."""
 
 
