@@ -56,6 +56,7 @@ setup(
     package_data={
         **{name: ["py.typed"] for name in ("pipelines", "transforms", "models")},
         "pipelines.querying": ["questions.sql"],
+        "pipelines.serving.explorer": ["page/*", "page/views/*"],
         **{name: ["*.yaml"] for name in ("transforms.discovery", "transforms.discovery.search")},
     },
     install_requires=[
@@ -91,6 +92,7 @@ setup(
         "report": ["matplotlib>=3.9,<4"],
         "query": QUERY,
         "serve": SERVE,
+        "browser": ["playwright>=1.50,<2", "axe-playwright-python>=0.1.4,<1"],
         "xlsx": ["XlsxWriter>=3.2,<4"],
         "dataflow": ["apache-beam[gcp]>=2.77,<3"],
         "test": TEST,

@@ -92,6 +92,25 @@ from pipelines.terminal.command import Command
     metavar="SECONDS",
     help="Look for a newer snapshot no more often than this.",
 )
+@click.option(
+    "--audio-root",
+    metavar="DIR",
+    help="Folder or gs:// prefix that relative uris of the catalog start from. The page then plays tracks, of files "
+    "beneath it only.",
+)
+@click.option(
+    "--export",
+    metavar="DIR",
+    help="Write the page and its data as a static folder, for any web server, and end.",
+)
+@click.option(
+    "--export-tracks",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    metavar="N",
+    help="With --export: most tracks. The answer says how many are left out.",
+)
 @answer_flags
 def command(**flags: Any) -> int:
     """Serves until it is interrupted."""

@@ -37,8 +37,29 @@ def run(args: Arguments, form: str) -> int:
         raise UsageError("--scope: it belongs to --add-client")
     if args.table is None:
         raise UsageError("missing TABLE; see `catalog-tagger serve --help`")
+    if args.export is not None:
+        _export(args).write(form)
+        return DONE
     _serve(args, form)
     return DONE
+
+
+def _export(args: Arguments) -> Answer:
+    from pipelines.serving.explorer.static_folder import export_page
+    from pipelines.serving.settings import ServiceSettings
+    from pipelines.serving.snapshots import SnapshotPool
+
+    if args.clients is not None or args.audio_root is not None:
+        flag = "--clients" if args.clients is not None else "--audio-root"
+        raise UsageError(f"{flag}: a static folder has neither a sign-in nor audio: leave it out")
+    check_writes("--export", args.export)
+    settings = ServiceSettings(table=args.table, query_s=max(args.query_timeout, 600.0))
+    with contextlib.closing(SnapshotPool(settings)) as pool, pool.lease() as opened:
+        found = export_page(opened, args.export, args.export_tracks)
+        number = opened.number
+    left = f"; {found.left_out} tracks are left out (--export-tracks)" if found.left_out else ""
+    text = f"{args.export}: page with {found.tracks} tracks of snapshot {number}{left}"
+    return Answer(text=text, document={"folder": args.export, "snapshot": number, **found._asdict()})
 
 
 def _change_clients(args: Arguments) -> Answer:
@@ -88,6 +109,7 @@ def _serve(args: Arguments, form: str) -> None:
         query_s=args.query_timeout,
         origins=tuple(args.allow_origin),
         rate=args.rate,
+        audio_root=args.audio_root,
         model=args.model,
         **{name: size for name, size in sizes.items() if size is not None},
     )

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from pipelines.serving.access import granting
 from pipelines.serving.access.clients import SCOPES, ClientsFile
 from pipelines.serving.analysing import Analyser
+from pipelines.serving.explorer.mounting import EXPLORER_ROUTERS, with_sessions
 from pipelines.serving.gate import ANALYSIS_PATH, RequestGate
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.problems import ProblemDocument, install_problems
@@ -37,6 +38,7 @@ from pipelines.terminal.errors import UsageError
 ROUTERS = (
     *(tracks.routes, audio_features.routes, discovery.routes, playlists.routes, analysis.routes, groups.routes),
     *(mixes.routes, taxonomy.routes, subsonic.routes, system.routes, granting.routes),
+    *EXPLORER_ROUTERS,
 )
 
 _DESCRIPTION = (
@@ -86,7 +88,7 @@ def make_application(service: Service) -> ASGIApp:
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
-    gated: ASGIApp = RequestGate(app, service)
+    gated: ASGIApp = with_sessions(app, RequestGate(app, service), service)
     if not service.settings.origins:
         return gated
     return CORSMiddleware(

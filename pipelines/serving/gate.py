@@ -11,11 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.serving.access.granting import TOKEN_PATH
 from pipelines.serving.access.tokens import Caller, InvalidToken, caller_of
+from pipelines.serving.explorer.files import OPEN_PAGES, PAGE_PREFIX
+from pipelines.serving.explorer.sessions import SESSION_PATH
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Service
 
 ANALYSIS_PATH = "/v1/analysis"
-OPEN_PATHS = frozenset({"/health", "/ready", TOKEN_PATH, "/v1/openapi.json"})
+OPEN_PATHS = frozenset({"/health", "/ready", TOKEN_PATH, "/v1/openapi.json", SESSION_PATH, *OPEN_PAGES})
 """Paths that need no token."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -65,7 +67,7 @@ class RequestGate:
         self._check_origin(scope, headers)
         if self._service.clients is None:
             self._check_host(headers)
-        elif scope["path"] not in OPEN_PATHS and not _is_preflight(scope, headers):
+        elif not (_is_open(scope["path"]) or _is_preflight(scope, headers)):
             self._check_caller(scope, headers)
 
     def _check_host(self, headers: Headers) -> None:
@@ -122,6 +124,10 @@ def _host_name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(PAGE_PREFIX)
 
 
 def _is_preflight(scope: Scope, headers: Mapping[str, str]) -> bool:

@@ -35,6 +35,7 @@ _TITLES = {
     "snapshot-gone": (410, "The snapshot of this cursor is not available any more"),
     "body-too-large": (413, "The body of the request is too large"),
     "url-too-long": (414, "The address is too long"),
+    "bad-range": (416, "The file has no such range"),
     "not-audio": (422, "The file cannot be analysed"),
     "too-many-requests": (429, "Too many requests"),
     "internal-error": (500, "The service failed"),

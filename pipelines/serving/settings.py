@@ -26,6 +26,7 @@ class ServiceSettings:
       model: bundle that analyses uploads; None: there is no analysis.
       upload_bytes: largest file to analyse.
       upload_s: most seconds to decode one.
+      audio_root: folder or gs:// prefix beneath which audio is served to the page; None: no audio is served.
     """
 
     table: str
@@ -44,3 +45,4 @@ class ServiceSettings:
     model: str | None = None
     upload_bytes: int = 50 * _MIB
     upload_s: float = 60.0
+    audio_root: str | None = None

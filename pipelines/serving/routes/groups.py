@@ -73,7 +73,12 @@ def _list(
     return answer_json(opened, rows[:limit], next=behind)
 
 
-def _one(opened: OpenSnapshot, group: GroupKind, own: str) -> JsonRow:
+def group_of(opened: OpenSnapshot, group: GroupKind, own: str) -> JsonRow:
+    """A group with its tags.
+
+    Raises:
+      Declined: no tagged track is of this group.
+    """
     rows = opened.fetch(f"SELECT * FROM {group.rows} WHERE id = ?", [own])
     if not rows:
         raise Declined("not-found", f"no tagged track of {group.word} {own!r} in snapshot {opened.number}")
@@ -110,7 +115,7 @@ def list_artists(
 )
 def get_artist(opened: Leased, artist_id: GroupId) -> Response:
     """An artist with its tags: means over its tracks."""
-    return answer_json(opened, _one(opened, ARTISTS, artist_id))
+    return answer_json(opened, group_of(opened, ARTISTS, artist_id))
 
 
 @routes.get("/albums", tags=["albums"], response_model=ListAnswer, responses=list_of(GROUP, 410), summary="List")
@@ -137,4 +142,4 @@ def list_albums(
 )
 def get_album(opened: Leased, album_id: GroupId) -> Response:
     """An album with its tags: means over its tracks."""
-    return answer_json(opened, _one(opened, ALBUMS, album_id))
+    return answer_json(opened, group_of(opened, ALBUMS, album_id))

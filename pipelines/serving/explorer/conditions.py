@@ -1,0 +1,60 @@
+"""Which tracks the page asks for: the same filters as those of `/v1/tracks`, with the ranges kept apart."""
+
+import dataclasses
+from typing import Annotated
+
+from fastapi import Depends, Query
+
+from pipelines.serving import filters
+from pipelines.serving.requests import Leased
+from pipelines.serving.vocabulary import tag_ids
+
+MOST_ITEMS = 16
+_Text = Annotated[str | None, Query(max_length=1024)]
+_Texts = Annotated[list[str] | None, Query(max_length=MOST_ITEMS)]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackFilters:
+    """Conditions on tracks.
+
+    Attributes:
+      fixed: all conditions but the ranges.
+      ranges: column -> the conditions of its range.
+    """
+
+    fixed: filters.Conditions
+    ranges: dict[str, filters.Conditions]
+
+    def conditions(self, without: str | None = None) -> filters.Conditions:
+        """All conditions, or those without the range of one column."""
+        own = [one for name, found in self.ranges.items() if name != without for one in found]
+        return [*self.fixed, *own]
+
+
+def _filters(
+    opened: Leased,
+    q: Annotated[str | None, Query(max_length=200, description="Words in title or artist.")] = None,
+    artist_id: _Text = None,
+    album_id: _Text = None,
+    country: _Text = None,
+    language: _Text = None,
+    range: Annotated[_Texts, Query(description="`COLUMN:LOW..HIGH`, each end optional.")] = None,
+    tag: Annotated[_Texts, Query(description="A tag that is positive, or `TAG:0.8`.", examples=[[]])] = None,
+    without: Annotated[_Texts, Query(description="A tag that is not positive.", examples=[[]])] = None,
+) -> TrackFilters:
+    named = {"artist_id": artist_id, "album_id": album_id, "country": country, "language": language}
+    fixed = [
+        *filters.equal_conditions(named),
+        *filters.text_conditions(q),
+        *filters.tag_conditions(tag or [], without or [], tag_ids(opened)),
+    ]
+    ranges: dict[str, filters.Conditions] = {}
+    for text in range or []:
+        found = filters.range_conditions([text], opened.columns)
+        ranges.setdefault(text.partition(":")[0], []).extend(found)
+    return TrackFilters(fixed, ranges)
+
+
+Filtered = Annotated[TrackFilters, Depends(_filters, scope="function")]
+"""The filters of a request, as an argument of a path's function."""

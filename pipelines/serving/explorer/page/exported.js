@@ -1,0 +1,169 @@
+// The source of an export: the files of a folder. Searches run in the browser, by the rules of the service.
+
+import { chosenTags, ranges } from "./query.js";
+import { SourceError } from "./source.js";
+
+const STEP = 0.0001;
+const PAGE = 25;
+const SHOWN_TAGS = 60;
+
+const plain = (text) =>
+  String(text ?? "")
+    .toLowerCase()
+    .normalize("NFD")
+    .replace(/\p{M}/gu, "");
+
+export async function openExport(folder) {
+  const read = async (name) => {
+    const answer = await fetch(`${folder}/${name}`).catch(() => null);
+    if (!answer?.ok)
+      throw new SourceError(
+        answer?.status ?? 0,
+        "A file of the export is missing",
+        `${folder}/${name} cannot be read: export again, or open the folder through a web server.`,
+      );
+    const found = await answer.json();
+    if (found.problem) throw new SourceError(404, "The export does not have this", found.problem);
+    return found;
+  };
+  const [start, catalog] = await Promise.all([read("start.json"), read("catalog.json")]);
+  return new Exported(read, start, catalog);
+}
+
+/** Log-odds of a score, limited as the service does. */
+export function logOdds(score) {
+  const p = Math.min(Math.max(score, STEP), 1 - STEP);
+  return Math.log(p / (1 - p));
+}
+
+class Exported {
+  constructor(read, start, catalog) {
+    Object.assign(this, {
+      isExport: true,
+      read,
+      known: start,
+      rows: catalog.tracks,
+      scores: catalog.scores,
+      artists: catalog.artists,
+      audioAddress: () => "",
+    });
+    this.column = new Map(catalog.tags.map((tag, i) => [tag, i]));
+    this.place = new Map(this.rows.map((row, i) => [row.track_id, i]));
+    this.positive = this.rows.map((row) => new Set(row.top_tags.map((one) => one.tag)));
+    this.words = this.rows.map((row) => plain(`${row.title ?? ""} ${row.artist ?? ""}`));
+  }
+
+  async start() {
+    return this.known;
+  }
+
+  narrower(tag) {
+    const found = new Set([tag]);
+    for (let size = 0; size !== found.size;) {
+      size = found.size;
+      for (const one of this.known.tags) if (one.parents.some((parent) => found.has(parent))) found.add(one.tag);
+    }
+    return [...found];
+  }
+
+  /** Score of a tag or of its narrower tags, 0 to 1. */
+  score(track, tags) {
+    return Math.max(...tags.map((tag) => (this.scores[track][this.column.get(tag)] ?? 0) / 10000));
+  }
+
+  fits(query, without = null) {
+    const words = plain(query.q).split(/\s+/).filter(Boolean);
+    const limits = [...ranges(query)].filter(([name]) => name !== without);
+    return (row, i) =>
+      words.every((word) => this.words[i].includes(word)) &&
+      (!query.artist_id || row.artist_id === query.artist_id) &&
+      query.tag.every((tag) => this.positive[i].has(tag)) &&
+      !query.without.some((tag) => this.positive[i].has(tag)) &&
+      limits.every(
+        ([name, [low, high]]) =>
+          row[name] !== null &&
+          row[name] !== undefined &&
+          (low === null || row[name] >= low) &&
+          (high === null || row[name] <= high),
+      );
+  }
+
+  async search(query, cursor) {
+    const weights = chosenTags(query)
+      .filter((one) => one.mode === "weigh")
+      .map((one) => ({ ...one, tags: this.narrower(one.tag) }));
+    const fits = this.fits(query);
+    const found = this.rows.filter(fits).map((row) => this.hit(row, weights));
+    const name = query.sort.replace(/^-/, "");
+    const key = name || (weights.length ? "relevance" : "track_id");
+    const descending = query.sort ? query.sort.startsWith("-") : weights.length > 0;
+    const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+    const isNone = (row) => row[key] === null || row[key] === undefined;
+    found.sort(
+      (a, b) =>
+        isNone(a) - isNone(b) || compare(a[key], b[key]) * (descending ? -1 : 1) || compare(a.track_id, b.track_id),
+    );
+    const begin = Number(cursor ?? 0);
+    const next = begin + PAGE < found.length ? String(begin + PAGE) : null;
+    return { data: found.slice(begin, begin + PAGE), next };
+  }
+
+  hit(row, weights) {
+    const why = weights.map(({ tag, weight, tags }) => {
+      const score = this.score(this.place.get(row.track_id), tags);
+      return { tag, weight, score, value: weight * logOdds(score) };
+    });
+    why.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+    return { ...row, why, relevance: weights.length ? why.reduce((sum, one) => sum + one.value, 0) : null };
+  }
+
+  async facets(query) {
+    const columns = {};
+    for (const name of this.known.facets) {
+      const { start, step, number, is_integer } = this.known.bins[name];
+      const counts = new Array(number).fill(0);
+      let missing = 0;
+      const fits = this.fits(query, name);
+      this.rows.forEach((row, i) => {
+        if (!fits(row, i)) return;
+        const value = row[name];
+        if (value === null || value === undefined) missing++;
+        else counts[Math.min(Math.max(Math.floor((value - start) / step + 1e-9), 0), number - 1)]++;
+      });
+      columns[name] = { start, step, counts, missing, is_integer };
+    }
+    const found = this.rows.filter(this.fits(query));
+    const tags = new Map();
+    for (const row of found) for (const { tag } of row.top_tags) tags.set(tag, (tags.get(tag) ?? 0) + 1);
+    const most = [...tags].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SHOWN_TAGS);
+    return { total: found.length, columns, tags: Object.fromEntries(most) };
+  }
+
+  async track(id) {
+    if (!this.place.has(id))
+      throw new SourceError(404, "Not in this export", `${id} is rejected, or was left out of the export.`);
+    return this.read(`tracks/${this.place.get(id)}.json`);
+  }
+
+  async artist(id) {
+    const place = this.artists.indexOf(id);
+    if (place < 0) throw new SourceError(404, "Not in this export", `The artist ${id} was left out of the export.`);
+    return this.read(`artists/${place}.json`);
+  }
+
+  async map(category) {
+    return this.read(`maps/${this.known.categories.indexOf(category)}.json`);
+  }
+
+  quality() {
+    return this.read("quality.json");
+  }
+
+  changes() {
+    return this.read("changes.json");
+  }
+
+  async batch(ids) {
+    return ids.filter((id) => this.place.has(id)).map((id) => this.rows[this.place.get(id)]);
+  }
+}
