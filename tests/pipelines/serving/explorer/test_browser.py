@@ -78,7 +78,7 @@ def test_a_search_by_keys_alone(browser, url):
         slider = page.get_by_label("Weight of Calm")
         slider.press("ArrowLeft")
         slider.press("ArrowLeft")
-        page.wait_for_function("location.hash.includes('calm%3A0.8')")
+        page.wait_for_function("() => location.hash.includes('calm%3A0.8')")
         assert asked(page)["weigh"] == ["mood/calm:0.8"]
         found = api(page, "v1/explorer/tracks?weigh=mood/calm:0.8&limit=25")["data"]
         page.wait_for_function(
@@ -89,7 +89,7 @@ def test_a_search_by_keys_alone(browser, url):
             page.locator(".why .total").first.inner_text().endswith(f"{found[0]['relevance']:+.1f}".replace("-", "−"))
         )
         page.get_by_role("button", name="Must not").click()
-        page.wait_for_function("location.hash.includes('without=mood%2Fcalm')")
+        page.wait_for_function("() => location.hash.includes('without=mood%2Fcalm')")
         total = api(page, "v1/explorer/facets?without=mood/calm")["data"]["total"]
         settled(page, f"{total} track")
         assert page.evaluate("document.activeElement.textContent") == "Must not", "the key keeps the focus"
@@ -101,7 +101,7 @@ def test_a_range_moves_the_other_histograms(browser, url):
         low = page.get_by_label("Year, lowest")
         for _ in range(6):
             low.press("ArrowRight")
-        page.wait_for_function("location.hash.includes('range=year')")
+        page.wait_for_function("() => location.hash.includes('range=year')")
         (given,) = asked(page)["range"]
         facets = api(page, f"v1/explorer/facets?range={given}")["data"]
         settled(page, f"{facets['total']} track")
@@ -163,9 +163,9 @@ def test_the_map_shows_and_opens_the_track_below_the_pointer(browser, url):
         x = box["x"] + 24 + (box["width"] - 48) * found["x"][place] / 10_000
         y = box["y"] + 24 + (box["height"] - 48) * found["y"][place] / 10_000
         page.mouse.move(x, y)
-        page.wait_for_function("document.querySelector('.tip b')?.textContent.length > 0")
+        page.wait_for_function("() => document.querySelector('.tip b')?.textContent.length > 0")
         page.mouse.click(x, y)
-        page.wait_for_function("location.hash.includes('/track?id=')")
+        page.wait_for_function("() => location.hash.includes('/track?id=')")
         chosen = page.url.partition("id=")[2]
         edge = [t for t, x in zip(found["track_id"], found["x"], strict=True) if x == found["x"][place]]
         assert chosen in edge
