@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := tensorflow,onnx,report,query,serve,browser,xlsx,dataflow,test,dev
+EXTRAS := tensorflow,onnx,report,query,serve,xlsx,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-failed test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn bench docs structure constraints wheel image clean
+.PHONY: help setup demo test test-failed test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn browser bench docs structure constraints wheel image clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -30,7 +30,7 @@ test: setup  ## all tests that CI runs
 test-failed: setup  ## the tests that failed in the last run, one after the other
 	$(PYTEST) --last-failed --last-failed-no-failures none -m 'not long'
 
-test-long: setup  ## fuzzing, chaos and scale runs that take long
+test-long: setup browser  ## fuzzing, chaos and scale runs that take long
 	$(PYTEST) -m long --hypothesis-profile=explore -o faulthandler_timeout=7200
 
 test-engines: setup engines  ## the same rows on Prism and a Flink job server; Spark and DuckDB read the tables
@@ -51,6 +51,9 @@ format: setup  ## fix lint and format automatically
 	$(BIN)/ruff format .
 
 engines: engine-prism engine-flink engine-spark engine-iceberg  ## fetch what the tests on other engines run on
+
+browser: setup  ## install what the tests of the page drive Chromium with; Chromium is not installed
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[browser]'
 
 engine-prism:  ## build Beam's portable runner with Go
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0

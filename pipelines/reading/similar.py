@@ -133,7 +133,7 @@ def _explained(snapshot: SnapshotReader, query: _Query, found: Answers) -> list[
 
 def _table(rows: list[dict[str, Any]]) -> str:
     cells = [[{**row, "shared_tags": ", ".join(row["shared_tags"])}[name] for name in _COLUMNS] for row in rows]
-    return table_text(list(_COLUMNS), cells, most_rows=len(cells))
+    return table_text(list(_COLUMNS), cells)
 
 
 def _notes(args: Arguments, finder: Finder, allowed: pa.Array | None, found: Answers) -> list[str]:

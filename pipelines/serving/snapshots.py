@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from pipelines.querying.session import named_failures
+from pipelines.querying.failures import named_failures
 from pipelines.querying.time_limit import TimeLimit
 from pipelines.serving.cache import ByteCache
 from pipelines.serving.problems import Declined

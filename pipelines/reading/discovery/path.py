@@ -32,7 +32,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     ]
     rows = [{name: {**step, "why": _why(one)}[name] for name in _SHOWN} for step, one in zip(steps, found, strict=True)]
     direct = found[-1].to_first
-    text = table_text(_SHOWN, [shown_columns(row, _SHOWN) for row in rows], most_rows=len(rows))
+    text = table_text(_SHOWN, [shown_columns(row, _SHOWN) for row in rows])
     lines = [text, f"{args.first} and {args.last} have a similarity of {direct:.2f}"]
     if len(found) - 2 < args.between:
         lines.append(f"{len(found) - 2} of {args.between} tracks between: no other track is near the way")

@@ -146,7 +146,7 @@ def _lines(args: Arguments, found: Playlist, rows: list[AnswerRow], shown: list[
     elif args.minutes is None and len(rows) < (args.tracks or _DEFAULT_TRACKS):
         lines.append(f"{len(rows)} of {args.tracks or _DEFAULT_TRACKS} tracks: {_rules(found)}")
     if rows:
-        lines.append(table_text(shown, [shown_columns(row, shown) for row in rows], most_rows=len(rows)))
+        lines.append(table_text(shown, [shown_columns(row, shown) for row in rows]))
         lines.append(f"{found.minutes:.1f} minutes")
     if args.output is not None and rows:
         lines.append(f"{args.output}: {len(rows)} tracks")

@@ -44,7 +44,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         "styles": [row for row in rows if row["kind"] == "style"],
         "sentences": list(found.sentences),
     }
-    lines = [*found.sentences, table_text(_SHOWN, [list(row.values()) for row in rows], most_rows=len(rows))]
+    lines = [*found.sentences, table_text(_SHOWN, [list(row.values()) for row in rows])]
     lines.append(
         f"{found.tracks} tracks, {found.plays:g} plays; ids that the snapshot does not have: {len(found.unknown)}"
     )
