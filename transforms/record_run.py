@@ -63,6 +63,7 @@ class RecordRunSettings:
       launch: path of this launch's receipt, relative to the table root.
       expectations: what the run is expected to cost.
       fusion: the sources; None in a run without sources.
+      parameters: how parameters are measured, in the form of `Run.parameters`.
     """
 
     known: PriorOutcomes
@@ -73,6 +74,7 @@ class RecordRunSettings:
     launch: str
     expectations: Expectations = dataclasses.field(default_factory=Expectations)
     fusion: Fusion | None = None
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
@@ -188,6 +190,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         fusion={} if settings.fusion is None else settings.fusion.record(sides.tally),
         licences=tagger.licences,
         earlier=earlier_ids(kept, settings.known.snapshot),
+        parameters=dict(settings.parameters),
     )
 
 

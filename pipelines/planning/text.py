@@ -15,6 +15,7 @@ _CAUSES = {
     "source": "the audio file changed",
     "features": "the features changed",
     "trunk": "the trunk changed",
+    "parameters": "parameters are lacking",
     "taxonomy": "the taxonomy changed",
     "heads": "heads or thresholds changed",
     "fusion": "sources say something else",
@@ -92,6 +93,11 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     rows += [["action", text, forecast.actions[action]] for action, text in _ACTIONS.items()]
     rows += [["removed", "not in the catalog any more", tracks["removed"]]]
     yield table_text(["", "tracks", "number"], rows, most_rows=len(rows))
+    if (lacking := tracks["without_parameters"]) and not forecast.causes["parameters"]:
+        yield (
+            f"{lacking} tracks have no parameters of this version and keep what they have; `--parameters default` "
+            "decodes them, and does not embed them again"
+        )
     yield from (f"also embedded for {also['table']}: {also['tracks']} tracks" for also in document["also"])
     yield from _costs(document)
     if (budget := document["budget"]) is not None:

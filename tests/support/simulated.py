@@ -27,7 +27,7 @@ from transforms.fusion.settings import Fusion
 from transforms.fusion.source_files import STATEMENTS, read_statements
 from transforms.fusion.tally import RowTally, add_tallies
 from transforms.levels.writing import Compaction
-from transforms.list_digests import _COLUMNS as DIGESTED
+from transforms.list_digests import digested_columns
 from transforms.name_run import outcome_digest, run_id_of
 from transforms.plan_buckets import planning_work
 from transforms.publishing import receipts
@@ -74,6 +74,8 @@ class SimulatedTable:
         retry_rejects: bool = False,
         publication: PublishedRows | None = None,
         fusion: Fusion | None = None,
+        parameters_id: str = "",
+        parameters_due: bool = False,
     ) -> TagStages:
         """Settings of a run over a catalog: track_id -> source version. Sources of `fusion` are about tracks."""
         ids, versions = list(catalog), list(catalog.values())
@@ -90,6 +92,8 @@ class SimulatedTable:
             buckets=BUCKETS,
             dim=bundle.embedding_dim,
             compaction=Compaction(share=0.5, least_bytes=0),
+            parameters_id=parameters_id,
+            parameters_due=parameters_due,
         )
         target = EmbedTarget(root=self.root, embedding_id=bundle.embedding_id, load_embedder=lambda: None)
         shards = list_shards(str(self._catalog), None)
@@ -158,7 +162,7 @@ class SimulatedTable:
         tally: RowTally,
     ) -> Run:
         known, record = stages.assemble.known, stages.record
-        found = {n: assembled(known, n, rows, DIGESTED, latest=parts[n]) for n, rows in buckets.items()}
+        found = {n: assembled(known, n, rows, digested_columns(known), latest=parts[n]) for n, rows in buckets.items()}
         digests = "".join(sorted(outcome_digest(rows, found[n]) for n, rows in buckets.items()))
         digests += "" if stages.fusion is None else stages.fusion.record_digest(tally)
         run_id = run_id_of(known, record.publication, digests)
@@ -169,7 +173,14 @@ class SimulatedTable:
             outcomes = assembled(known, n, rows, latest=parts[n])
             policy = stages.assemble.policy
             tables = assemble_bucket(
-                rows, outcomes, {}, record.load_tagger(), run_id, record.publication, policy=policy
+                rows,
+                outcomes,
+                {},
+                record.load_tagger(),
+                run_id,
+                record.publication,
+                policy=policy,
+                parameters=known.has_parameters,
             )
             tables = with_kept_rows(tables, known.snapshot, n, rows, outcomes)
             reports.append(write_bucket(known, n, tables, run_id, postponed_counts(outcomes)))

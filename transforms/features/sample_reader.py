@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from transforms.audio.containers.coded_pcm import LOOKED_AT, coded_frames
 from transforms.audio.decoders.source import AudioSource, downmix
 from transforms.audio.errors import TrackError
 from transforms.audio.samples import Float32
+from transforms.features.excerpt import ExcerptRecorder, longest, with_range
 from transforms.features.patches import PatchPlan, Span
 from transforms.features.spec import FeatureSpec
 
@@ -69,13 +71,7 @@ class Buffer:
 
     def mark(self, first: int, last: int) -> None:
         """Marks a range as decoded."""
-        merged: list[tuple[int, int]] = []
-        for low, high in sorted([*self.decoded, (first, last)]):
-            if merged and low <= merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(merged[-1][1], high))
-            else:
-                merged.append((low, high))
-        self.decoded[:] = merged
+        self.decoded[:] = with_range(self.decoded, first, last)
 
     def has(self, first: int, last: int) -> bool:
         """Whether the whole range is decoded."""
@@ -83,12 +79,32 @@ class Buffer:
 
 
 class PatchSamples:
-    """The samples of all runs of a plan, with zeros outside the track. Memory grows with the plan, not the track."""
+    """The samples of all runs of a plan, with zeros outside the track. Memory grows with the plan, not the track.
 
-    def __init__(self, plan: PatchPlan, length: int, spec: FeatureSpec) -> None:
+    Args:
+      plan: the patches.
+      length: samples of the track at the spec's rate.
+      spec: the feature spec.
+      excerpt: range of samples that is gathered, too, without any effect on the patches. What patches need of it is
+        taken from their buffers; `gaps` are buffers for the rest.
+    """
+
+    def __init__(self, plan: PatchPlan, length: int, spec: FeatureSpec, excerpt: tuple[int, int] | None = None) -> None:
         self.plan, self.length, self._spec = plan, length, spec
         self.buffers = [self._buffer(run) for run in plan.runs(spec)]
         self.position = 0
+        self._excerpt = excerpt
+        self.gaps = [] if excerpt is None else [_gap(*one) for one in self._between(*excerpt)]
+
+    def _between(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """The parts of a range that no buffer of a patch has."""
+        for buffer in self.buffers:
+            if buffer.start > first:
+                yield first, min(buffer.start, last)
+            first = max(first, buffer.start + len(buffer.samples))
+            if first >= last:
+                return
+        yield first, last
 
     def _buffer(self, run: Span) -> Buffer:
         start, count = run.first_sample(self._spec), run.sample_count(self._spec)
@@ -104,10 +120,10 @@ class PatchSamples:
         self.place(self.position, samples)
         self.position += len(samples)
 
-    def place(self, first: int, samples: Float32) -> None:
-        """Stores samples that begin at `first`."""
+    def place(self, first: int, samples: Float32, *, of_gaps: bool = False) -> None:
+        """Stores samples that begin at `first`; those that are read for gaps change no sample of a patch."""
         last = min(first + len(samples), self.length)
-        for buffer in self.buffers:
+        for buffer in self.gaps if of_gaps else (*self.buffers, *self.gaps):
             low, high = max(first, buffer.start), min(last, buffer.start + len(buffer.samples))
             if low < high:
                 buffer.samples[low - buffer.start : high - buffer.start] = samples[low - first : high - first]
@@ -124,6 +140,35 @@ class PatchSamples:
         """The sample ranges, within the track, of runs that are not complete."""
         ranges = [(b, b.start, b.start + len(b.samples)) for b in self.buffers]
         return [(max(0, first), min(self.length, last)) for b, first, last in ranges if not b.has(first, last)]
+
+    def missing_gaps(self) -> list[tuple[int, int]]:
+        """The sample ranges of the excerpt that neither patches nor what was decoded so far have."""
+        ranges = [(gap, gap.start, gap.start + len(gap.samples)) for gap in self.gaps]
+        return [(first, last) for gap, first, last in ranges if not gap.has(first, last)]
+
+    def excerpt(self) -> Float32:
+        """The longest part of the excerpt that was decoded without a gap, float32 [n]."""
+        if self._excerpt is None:
+            return np.empty(0, np.float32)
+        first, last = self._excerpt
+        found, ranges = np.empty(last - first, np.float32), list[tuple[int, int]]()
+        for buffer in (*self.buffers, *self.gaps):
+            for low, high in buffer.decoded:
+                low, high = max(low, first), min(high, last, buffer.start + len(buffer.samples))
+                if low < high:
+                    found[low - first : high - first] = buffer.samples[low - buffer.start : high - buffer.start]
+                    ranges = with_range(ranges, low, high)
+        low, high = longest(ranges)
+        return found[low - first : high - first]
+
+    def sounding(self) -> list[Float32]:
+        """What each run of patches has of the track, float32 [n] each, without the zeros outside of it."""
+        return [buffer.samples[max(0, -buffer.start) : max(0, self.length - buffer.start)] for buffer in self.buffers]
+
+    def covers_ends(self) -> bool:
+        """Whether the patches begin with the track and end with it, and are complete there."""
+        first, last = self.buffers[0], self.buffers[-1]
+        return first.start <= 0 and last.start + len(last.samples) >= self.length and not self.missing()
 
     def lacks_end(self) -> bool:
         """Whether the last run is incomplete at its end: the file ends before the track does."""
@@ -161,12 +206,17 @@ class PatchSamples:
         return max(max(float(buffer.samples.max()), -float(buffer.samples.min())) for buffer in self.buffers)
 
 
+def _gap(first: int, last: int) -> Buffer:
+    return Buffer(run=Span(first=0, last=0), start=first, samples=np.zeros(last - first, np.float32), decoded=[])
+
+
 @dataclasses.dataclass(kw_only=True)
 class DecodeTally:
     """Counts of decoding: source frames, non-finite samples set to 0, energy, and the error that ended it early.
 
     `weights` are those of the channels in the downmix; None for their mean. `is_coded` tells that
     the samples are frames of a codec; `is_examined` that enough samples that are not silence were examined for that.
+    `recorder` takes the channels of the excerpt.
     """
 
     weights: tuple[float, ...] | None = None
@@ -176,9 +226,17 @@ class DecodeTally:
     failure: TrackError | None = None
     is_coded: bool = False
     is_examined: bool = False
+    recorder: ExcerptRecorder | None = None
 
-    def mono(self, block: Float32) -> Float32:
-        """Counts a decoded block and returns its downmix with non-finite samples set to 0."""
+    def mono(self, block: Float32, first: int | None = None) -> Float32:
+        """Counts a decoded block and returns its downmix with non-finite samples set to 0.
+
+        Args:
+          block: float32 [frames, channels].
+          first: source frame that it begins with; None: the next one of a sequential reading.
+        """
+        if self.recorder is not None and len(block):
+            self.recorder.hear(self.frames if first is None else first, block.T)
         self.frames += len(block)
         if not self.is_examined and block.shape[1] == _CODED_CHANNELS:
             self._examine(block)
@@ -240,6 +298,7 @@ class SpanReader:
       tally: receives the counts.
       spec: the feature spec.
       block_frames: source frames decoded at a time.
+      of_gaps: whether the runs are gaps of the excerpt.
     """
 
     gather: PatchSamples
@@ -247,6 +306,7 @@ class SpanReader:
     tally: DecodeTally
     spec: FeatureSpec
     block_frames: int = BLOCK_FRAMES
+    of_gaps: bool = False
 
     def read(self, source: AudioSource, wanted: tuple[int, int]) -> None:
         """Seeks to a range of samples at the spec's rate and decodes it. Raises TrackError."""
@@ -256,17 +316,21 @@ class SpanReader:
         margin = round(MARGIN_S * rate_hz)
         step = max(0, (wanted[0] - margin) // up)  # both rates have a sample at this position
         left = min(self.frames, math.ceil((wanted[1] + margin) * source.rate_hz / rate_hz)) - step * down
-        resampler, position = Resampler(source.rate_hz, rate_hz), step * up
-        source.seek(step * down)
+        resampler, position, frame = Resampler(source.rate_hz, rate_hz), step * up, step * down
+        source.seek(frame)
         while left > 0 and len(block := source.read(min(self.block_frames, left))):
             left -= len(block)
-            position = self._place(resampler.push(self.tally.mono(block)), position, wanted)
+            position = self._place(resampler.push(self.tally.mono(block, frame)), position, wanted)
+            frame += len(block)
         position = self._place(resampler.push(np.empty(0, np.float32), last=True), position, wanted)
-        if wanted[1] - LAST_PACKET * rate_hz // source.rate_hz <= position < wanted[1] == self.gather.length:
+        if (
+            wanted[1] - LAST_PACKET * rate_hz // source.rate_hz <= position < wanted[1] == self.gather.length
+            and not self.of_gaps
+        ):
             self.gather.end_at(position)
 
     def _place(self, samples: Float32, position: int, wanted: tuple[int, int]) -> int:
         """Stores the samples from the start of the range on: before it, the resampling filter is still filling."""
         skipped = min(len(samples), max(0, wanted[0] - position))
-        self.gather.place(position + skipped, samples[skipped:])
+        self.gather.place(position + skipped, samples[skipped:], of_gaps=self.of_gaps)
         return position + len(samples)

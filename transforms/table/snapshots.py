@@ -142,6 +142,8 @@ class Run:
       licences: licences of the networks as the bundle states them, as `name: licence`. Empty for runs of earlier
         versions.
       earlier: what other ids the rows have, the most tracks first; empty if all rows have `ids`.
+      parameters: how parameters of new tracks are measured: `parameters_id`, and the fields of the spec; `measures` is
+        `none` if they are not. Rows of `tracks` say what they were measured by. Empty for runs of earlier versions.
     """
 
     run_id: str
@@ -164,6 +166,7 @@ class Run:
     purged: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     licences: tuple[str, ...] = ()
     earlier: tuple[EarlierIds, ...] = ()
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_mixed(self) -> bool:

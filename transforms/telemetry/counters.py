@@ -62,6 +62,7 @@ PLAN_CAUSES = {
         "due": "Rejected tracks that are tried again.",
         "remembered": "Rejected tracks whose reject is kept.",
         "trunk": "Tracks whose embedding in the last snapshot is from another trunk.",
+        "parameters": "Tracks whose embedding is kept and that lack the parameters that the run asks for.",
         "taxonomy": "Tracks whose embedding is kept and whose tags are of another taxonomy.",
         "heads": "Tracks whose embedding is kept and whose tags are from other heads, calibration or thresholds.",
         "fusion": "Tracks whose embedding is kept and of which the sources of `--source` say something else.",
