@@ -45,8 +45,8 @@ parameter_flags = combined(
         "--parameters",
         type=click.Choice(["none", "default", "full"]),
         help="Measure what tracks sound like: tempo, metre, key, loudness and more, in columns of `tracks`. `full` "
-        "uses 60 s instead of 30 s around the middle, and the exact meter of loudness. If the flag is given, tracks of the "
-        "last snapshot that lack these parameters are decoded again, too, but not embedded (default: what the last "
+        "uses 60 s instead of 30 s around the middle, and the exact meter of loudness. If the flag is given, tracks of "
+        "the last snapshot that lack these parameters are decoded again, too, but not embedded (default: what the last "
         "snapshot was made with, for new and changed tracks; `default` for a new table).",
     ),
     click.option(

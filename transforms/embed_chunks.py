@@ -18,6 +18,7 @@ from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack
 from transforms.extraction.source import Chunk
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
+from transforms.schemas.parameters import PARAMETERS_ID
 from transforms.schemas.tables import PART
 from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
@@ -80,13 +81,15 @@ class EmbedSettings:
 class PartEntry:
     """The part file of one chunk: its number of outcomes, and how many tracks were read and handed to the decoder.
 
-    Tracks whose bytes are known have no outcome in the file: theirs is in the last snapshot.
+    Tracks whose bytes are known have no outcome in the file: theirs is in the last snapshot. `measured` is the number
+    of those that were decoded for their parameters alone.
     """
 
     bucket: int
     url: str
     tracks: int
     decoded: int
+    measured: int = 0
 
 
 class EmbeddedChunks(NamedTuple):
@@ -229,6 +232,8 @@ def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
     with CoreTime() as core:
         vectors = iter(model.embed(patches) if patches else ())
     rows = [_row(track, next(vectors) if track.is_embedded else None) for track in chunk.tracks]
+    kept = {track.source.track_id for track in chunk.tracks if track.source.keeps_outcome}
+    rows = [row for row in rows if row["reason"] is None or row["track_id"] not in kept]
     work = Work()
     work.add_all({EMBED_TRACKS: len(patches), EMBED_CORE: core.microseconds})
     return _Embedding(chunk.bucket, rows, work)
@@ -265,5 +270,7 @@ def _write(embedding: _Embedding, target: EmbedTarget) -> Iterator[Any]:
     url = write_part(target.root, embedding.bucket, rows, target.embedding_id)
     outcomes = [row for row in embedding.rows if row["reason"] is not None or row["embedding"] is not None]
     decoded = sum(row["stage"] != "read" for row in outcomes)
-    yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(outcomes), decoded=decoded)
+    found = PartEntry(bucket=embedding.bucket, url=url, tracks=len(outcomes), decoded=decoded)
+    measured = sum(row["embedding"] is None and row[PARAMETERS_ID] is not None for row in embedding.rows)
+    yield dataclasses.replace(found, measured=measured)
     yield count_work(embedding.work)

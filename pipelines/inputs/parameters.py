@@ -34,7 +34,8 @@ def parameters_of_run(
         if loudness is not None:
             raise UsageError(f"--loudness={loudness}: no parameters are measured: add --parameters default")
         return None, False
-    spec = checked(ParametersSpec, measures=wanted, loudness=loudness or earlier.get("loudness", "excerpt"))
+    of = loudness or earlier.get("loudness", "excerpt")
+    spec = checked(ParametersSpec.from_json, {"measures": wanted, "loudness": of})
     return spec, before is None or measures is not None or loudness is not None
 
 

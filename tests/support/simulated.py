@@ -185,7 +185,7 @@ class SimulatedTable:
             tables = with_kept_rows(tables, known.snapshot, n, rows, outcomes)
             reports.append(write_bucket(known, n, tables, run_id, postponed_counts(outcomes)))
             evidence += examiner.examine(n, tables)
-        results = RunResults(reports, (tracks, tracks), FirstProblems().sample(), work, evidence, tally=tally)
+        results = RunResults(reports, (tracks, tracks, 0), FirstProblems().sample(), work, evidence, tally=tally)
         record_run(run_id, results, record)
         receipt = receipts.read(self.root, record.launch)
         receipts.forget(self.root, record.launch)

@@ -16,6 +16,7 @@ class Source:
       known_sha256: SHA-256 of the bytes whose outcome is known and is kept; empty if none is.
       lacks_parameters: whether the outcome that is known lacks the parameters of the run: they are measured, and the
         embedding is kept.
+      keeps_outcome: whether the track keeps its outcome of the last snapshot if this extraction fails.
     """
 
     track_id: str
@@ -25,6 +26,7 @@ class Source:
     history: str = ""
     known_sha256: str = ""
     lacks_parameters: bool = False
+    keeps_outcome: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

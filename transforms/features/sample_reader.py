@@ -323,10 +323,8 @@ class SpanReader:
             position = self._place(resampler.push(self.tally.mono(block, frame)), position, wanted)
             frame += len(block)
         position = self._place(resampler.push(np.empty(0, np.float32), last=True), position, wanted)
-        if (
-            wanted[1] - LAST_PACKET * rate_hz // source.rate_hz <= position < wanted[1] == self.gather.length
-            and not self.of_gaps
-        ):
+        is_last = wanted[1] == self.gather.length and not self.of_gaps
+        if is_last and wanted[1] - LAST_PACKET * rate_hz // source.rate_hz <= position < wanted[1]:
             self.gather.end_at(position)
 
     def _place(self, samples: Float32, position: int, wanted: tuple[int, int]) -> int:

@@ -43,11 +43,9 @@ def with_kept_rows(
     if parent is None or not pc.any(mask).as_py():
         return dict(tables)
     ids = rows.filter(mask)["track_id"].combine_chunks()
+    measured = PARAMETERS_ID in tables["tracks"].column_names
     both = {
-        "tracks": [
-            tables["tracks"],
-            _tracks(parent, bucket, rows.filter(mask), PARAMETERS_ID in tables["tracks"].schema.names),
-        ],
+        "tracks": [tables["tracks"], _tracks(parent, bucket, rows.filter(mask), measured)],
         "embeddings": [
             tables["embeddings"],
             _of_tracks(parent.scan("embeddings", bucket=bucket, embedding_id=EVERY_EMBEDDING), ids),

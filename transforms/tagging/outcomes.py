@@ -207,6 +207,7 @@ class Unsettled(NamedTuple):
       digests: track_id -> SHA-256 of the bytes whose outcome is reused, although the source has another version now, or
         the outcome lacks parameters.
       unmeasured: ids of the tracks whose outcome is reused except for its parameters, if their bytes are the same.
+      kept: ids of the tracks of an unchanged source version that keep their outcome if they cannot be measured.
       postponed: the rows whose tracks need extraction and are left to a later run.
     """
 
@@ -217,6 +218,7 @@ class Unsettled(NamedTuple):
     digests: dict[str, str]
     postponed: pa.Table
     unmeasured: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
 
 
 _PLANNED = ("track_id", "source_version", "reason", "detail", "carried")
@@ -239,8 +241,11 @@ def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
     due = frozenset(same.filter(known.due(same))["track_id"].to_pylist())
     histories, reused = _histories(same) | _histories(candidates), _reused_by_bytes(known, ledger, todo)
     digests = dict(zip(reused["track_id"].to_pylist(), reused["source_sha256"].to_pylist(), strict=True))
-    lacking = frozenset(lacking_parameters(known, bucket, reused)) if known.parameters_due else frozenset[str]()
-    return Unsettled(todo, done, due, histories, digests, postponed, lacking)
+    if not known.parameters_due:
+        return Unsettled(todo, done, due, histories, digests, postponed)
+    lacking, own = lacking_parameters(known, bucket, reused), known.reusable(same)
+    kept = own["track_id"].filter(pc.is_null(own["reason"])).to_pylist()
+    return Unsettled(todo, done, due, histories, digests, postponed, frozenset(lacking), frozenset(kept))
 
 
 def lacking_parameters(known: PriorOutcomes, bucket: int, ledger: pa.Table) -> list[str]:
@@ -317,7 +322,7 @@ def _candidates(
 
 
 def _is_complete(known: PriorOutcomes, outcomes: pa.Table) -> pa.ChunkedArray:
-    """Which outcomes are reused as they are: all, or rejects and those with parameters if these are due: bool [rows]."""
+    """Which outcomes are reused as they are: if parameters are due, rejects and those with them; else all."""
     if not known.parameters_due:
         return pa.chunked_array([pa.array([True] * outcomes.num_rows, pa.bool_())])
     return pc.or_(pc.is_valid(outcomes["reason"]), is_measured(outcomes, known.parameters_id))
