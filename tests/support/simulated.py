@@ -130,7 +130,7 @@ class SimulatedTable:
     def run(self, stages: TagStages, outcome: Outcome, *, killed_after: int | None = None) -> Run | None:
         """Runs and publishes; None if it is killed after some chunks."""
         known, left = stages.assemble.known, killed_after
-        work, extracted, parts = WorkTotals(), 0, {}
+        work, extracted, measured, parts = WorkTotals(), 0, 0, {}
         buckets, tally = _joined(stages, self._rows(stages))
         for bucket, rows in buckets.items():
             plan = plan_bucket(known, bucket, rows, CHUNK_TRACKS)
@@ -140,11 +140,13 @@ class SimulatedTable:
                 if left == 0:
                     return None
                 left = None if left is None else left - 1
-                parts[bucket].append(_extract(known, chunk, outcome))
-                extracted += len(chunk.tracks)
+                rows = simulated_parts(known, chunk.tracks, outcome)
+                parts[bucket].append(write_part(known.root, chunk.bucket, rows, known.ids.embedding_id))
+                new = len([row for row in rows.to_pylist() if row["reason"] or row["embedding"]])
+                extracted, measured = extracted + new, measured + rows.num_rows - new
         if killed_after is not None:
             return None
-        return self._publish(stages, buckets, parts, work, extracted, tally)
+        return self._publish(stages, buckets, parts, work, (extracted, extracted, measured), tally)
 
     def _rows(self, stages: TagStages) -> dict[int, pa.Table]:
         batches = [batch for shard in stages.shards for batch, _ in read_shard(shard)]
@@ -158,7 +160,7 @@ class SimulatedTable:
         buckets: dict[int, pa.Table],
         parts: dict[int, list[str]],
         work: WorkTotals,
-        tracks: int,
+        tracks: tuple[int, int, int],
         tally: RowTally,
     ) -> Run:
         known, record = stages.assemble.known, stages.record
@@ -185,7 +187,7 @@ class SimulatedTable:
             tables = with_kept_rows(tables, known.snapshot, n, rows, outcomes)
             reports.append(write_bucket(known, n, tables, run_id, postponed_counts(outcomes)))
             evidence += examiner.examine(n, tables)
-        results = RunResults(reports, (tracks, tracks, 0), FirstProblems().sample(), work, evidence, tally=tally)
+        results = RunResults(reports, tracks, FirstProblems().sample(), work, evidence, tally=tally)
         record_run(run_id, results, record)
         receipt = receipts.read(self.root, record.launch)
         receipts.forget(self.root, record.launch)
@@ -212,15 +214,24 @@ def _joined(stages: TagStages, buckets: dict[int, pa.Table]) -> tuple[dict[int, 
     return {n: found.rows for n, found in joined.items() if found.rows is not None}, tally
 
 
-def _extract(known: PriorOutcomes, chunk: Chunk, outcome: Outcome) -> str:
-    return write_part(known.root, chunk.bucket, simulated_parts(known, chunk.tracks, outcome), known.ids.embedding_id)
+def tempo_of(track_id: str, parameters_id: str) -> float:
+    """An invented tempo."""
+    return 60.0 + int(digest(track_id, parameters_id)[:2], 16) / 2
 
 
 def simulated_parts(known: PriorOutcomes, tracks: Iterable[Source], outcome: Outcome) -> pa.Table:
-    """Rows of part files."""
+    """Rows of part files. The tempo of a track follows from its id and from that of the parameters."""
     rows = []
     for source in tracks:
         reason = outcome(source)
+        measured = {"parameters_id": known.parameters_id, "tempo_bpm": tempo_of(source.track_id, known.parameters_id)}
+        if reason and source.keeps_outcome:
+            continue
+        sha256 = digest(source.track_id, source.source_version)
+        if source.lacks_parameters and not reason and sha256 == source.known_sha256:
+            key = {"track_id": source.track_id, "source_version": source.source_version}
+            rows.append({**key, **measured, "stage": "read", "source_sha256": sha256})
+            continue
         rng = np.random.default_rng(list(source.track_id.encode()))
         embedding = rng.normal(size=known.dim).astype(np.float16).astype(np.float32).tolist()
         rows.append(
@@ -234,6 +245,7 @@ def simulated_parts(known: PriorOutcomes, tracks: Iterable[Source], outcome: Out
                 **({} if reason else {"duration_s": 8.0, "sample_rate": 44_100, "channels": 2}),
                 "decoded_fraction": None if reason else 1.0,
                 "embedding": None if reason else embedding,
+                **(measured if known.parameters_id and not reason else {}),
             }
         )
     return pa.Table.from_pylist(rows, schema=PART)
