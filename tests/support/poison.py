@@ -35,6 +35,8 @@ def extract(data, spec, limits, parameters=None):
     """Features of nothing, unless the first line is a poison pill's name."""
     name = data.decode().partition("\n")[0]
     _NUMBERS.append(limits.tracks_per_child - len(_NUMBERS) - 1)
+    if name == "segfault if measured":
+        name = "good" if parameters is None else "segfault"
     if name != "good":
         PILLS[name]()
     features = _features(spec)

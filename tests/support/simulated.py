@@ -20,7 +20,7 @@ from transforms.audio.limits import Limits
 from transforms.catalog.problems import FirstProblems
 from transforms.catalog.reader import list_shards, read_shard
 from transforms.embed_chunks import EmbedSettings, EmbedTarget
-from transforms.extraction.source import Chunk, Source
+from transforms.extraction.source import Source
 from transforms.formats.hashing import bucket_of, digest
 from transforms.fusion.joining import join_bucket
 from transforms.fusion.settings import Fusion

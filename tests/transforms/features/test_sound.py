@@ -84,7 +84,9 @@ def test_the_excerpt_of_a_coded_file_has_all_its_channels(kind, monkeypatch):
     found = sound_of(music_file(kind, 12), SPEC, monkeypatch)
     _, _, rate = FORMATS[kind]
     assert found.rate_hz == rate and found.channels.shape[1] == 2 and abs(len(found.channels) - 12 * rate) < 2000
-    np.testing.assert_allclose(soxr.resample(found.channels.mean(axis=1), rate, 16_000)[:190_000], found.mono[:190_000], atol=1e-3)
+    np.testing.assert_allclose(
+        soxr.resample(found.channels.mean(axis=1), rate, 16_000)[:190_000], found.mono[:190_000], atol=1e-3
+    )
 
 
 @given(cuts=st.lists(st.integers(0, 9_000), max_size=6), spec=st.sampled_from([DEFAULT, WHOLE]))

@@ -22,6 +22,11 @@ from transforms.features.rhythm.measuring import Rhythm, measure_rhythm
 RATES_HZ = (8_000, 48_000)
 """Rates of mono samples from which rhythm and key are told."""
 
+DEEPEST_HZ = 100.0
+"""Below this brightness most of the power is removed by the K-weighting, and the estimate of loudness is no use: a real
+piece with 39 Hz was told 1.3 LU too loud. Then the exact meter is used.
+"""
+
 _Part = TypeVar("_Part")
 
 
@@ -132,6 +137,7 @@ def _loudness(sound: Sound, spec: ParametersSpec) -> ExcerptLoudness:
     if sound.rate_hz < LOWEST_RATE_HZ or not len(samples):
         return ExcerptLoudness(loudness=Loudness(), brightness_hz=None)
     estimate = estimate_loudness(samples[:, :2], sound.rate_hz)
-    if spec.measures == "default" and samples.shape[1] <= 2:
+    is_deep = (estimate.brightness_hz or DEEPEST_HZ) < DEEPEST_HZ
+    if spec.measures == "default" and samples.shape[1] <= 2 and not is_deep:
         return estimate
     return dataclasses.replace(estimate, loudness=measure_loudness(samples, sound.rate_hz))
