@@ -112,7 +112,7 @@ def test_loudness_of_whole_files_is_told_apart(
     rows, excerpts = tracks(tmp_path / "table"), {row["track_id"]: row for row in measured.scan("tracks").to_pylist()}
     for name, row in rows.items():
         assert row["loudness_of"] == "full" and row[PARAMETERS_ID] == ParametersSpec(loudness="full").parameters_id
-        assert row["loudness_lufs"] == pytest.approx(excerpts[name]["loudness_lufs"], abs=0.3)
+        assert row["loudness_lufs"] == pytest.approx(excerpts[name]["loudness_lufs"], abs=0.5)
         assert row["tempo_bpm"] == excerpts[name]["tempo_bpm"]
 
 
