@@ -6,7 +6,7 @@ from pipelines.terminal.errors import UsageError, checked
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.table.reader import SnapshotReader
 
-NONE = "none"
+_NONE = "none"
 
 
 def parameters_of_run(
@@ -23,22 +23,22 @@ def parameters_of_run(
       before: the last snapshot; None for a new table.
 
     Returns:
-      None if nothing is measured. In a new table, the parameters of tracks in part files are due, too.
+      None if nothing is measured.
 
     Raises:
       UsageError: `--loudness` without parameters.
     """
     earlier = {} if before is None else before.manifest.run.parameters
     wanted = measures or earlier.get("measures", "default")
-    if wanted == NONE:
+    if wanted == _NONE:
         if loudness is not None:
             raise UsageError(f"--loudness={loudness}: no parameters are measured: add --parameters default")
         return None, False
     of = loudness or earlier.get("loudness", "excerpt")
     spec = checked(ParametersSpec.from_json, {"measures": wanted, "loudness": of})
-    return spec, before is None or measures is not None or loudness is not None
+    return spec, measures is not None or loudness is not None
 
 
 def recorded_parameters(spec: ParametersSpec | None) -> dict[str, Any]:
     """What a run records about its parameters, see `Run.parameters`."""
-    return {"measures": NONE} if spec is None else {"parameters_id": spec.parameters_id, **spec.to_json()}
+    return {"measures": _NONE} if spec is None else {"parameters_id": spec.parameters_id, **spec.to_json()}

@@ -21,7 +21,7 @@ from transforms.features.parameters.keys import KEY_NAMES, camelot
 from transforms.features.parameters.measured import Parameters
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
-from transforms.schemas.parameters import PARAMETER_RANGES
+from transforms.schemas.parameter_ranges import PARAMETER_RANGES
 
 MOST_TEXT = 2000
 """Longest text of an answer, in characters."""

@@ -68,8 +68,8 @@ class ExcerptRecorder:
             self._next = first + count
         low, high = max(first, self._first), min(first + count, self._first + len(self._samples))
         if low < high:
-            for column, channel in enumerate(channels):
-                self._samples[low - self._first : high - self._first, column] = channel[low - first : high - first]
+            part = self._samples[low - self._first : high - self._first]
+            np.stack([channel[low - first : high - first] for channel in channels], axis=1, out=part)
             self._heard = with_range(self._heard, low, high)
 
     def excerpt(self) -> Float32:

@@ -13,7 +13,8 @@ from transforms import storage
 from transforms.audio.errors import REASONS, Stage
 from transforms.formats.hashing import bucket_of, digest
 from transforms.formats.parquet import CheckedFile, parquet_bytes
-from transforms.schemas.parameters import PARAMETER_NAMES, PARAMETER_RANGES
+from transforms.schemas.parameter_ranges import PARAMETER_RANGES
+from transforms.schemas.parameters import PARAMETER_NAMES
 from transforms.schemas.tables import PART
 from transforms.table.layout import part_folder
 

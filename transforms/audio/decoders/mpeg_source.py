@@ -25,7 +25,7 @@ _LENIENT = "ignore_err"
 """No checks, for encoders that fill frames with stuffing bits: Shine, the ISO's model encoder and its descendants."""
 
 
-Listener = Callable[[int, Sequence[Float32]], None]
+ChannelListener = Callable[[int, Sequence[Float32]], None]
 """Takes the source frame that samples begin with, which may be negative, and the samples of each channel."""
 
 
@@ -43,7 +43,7 @@ class MpegSource:
         self.rate_hz, self.channels = packets.head.rate_hz, packets.head.channels
         self.frames: int | None = packets.frames
         self.energy = ChannelEnergy()
-        self.listener: Listener | None = None
+        self.listener: ChannelListener | None = None
         self._decoded = -packets.skip
         av.logging.set_level(av.logging.ERROR)
         av.logging.set_skip_repeated(False)  # a complaint counts even if an earlier file had the same one
