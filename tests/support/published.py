@@ -88,8 +88,8 @@ def publish_table(
 ) -> Snapshot:
     """Publishes the next snapshot of `table` with the first songs of the invented catalog.
 
-    With `fusion`, its scores are combined with `said`, tables of statements about tracks. With `parameters`, tracks have
-    invented ones.
+    With `fusion`, its scores are combined with `said`, tables of statements about tracks. With `parameters`, tracks
+    have invented ones.
     """
     publication = publication or PublishedRows()
     rows = catalog_rows(make_tracks(tracks, 0))
