@@ -14,7 +14,7 @@ from transforms.audio.errors import DecodeError, TooShort
 from transforms.extraction import protocol as wire
 from transforms.features import extract as signal_extract
 from transforms.features.extract import AudioFacts, Features
-from transforms.features.parameters.measured import Parameters
+from transforms.features.parameters.record import Parameters
 from transforms.features.spec import FeatureSpec
 
 _LEFT = []

@@ -18,7 +18,7 @@ from transforms.audio.limits import Limits
 from transforms.extraction.protocol import Garbled, send
 from transforms.features.extract import AudioFacts, Cost, Features
 from transforms.features.parameters.keys import KEY_NAMES, camelot
-from transforms.features.parameters.measured import Parameters
+from transforms.features.parameters.record import Parameters
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
 from transforms.schemas.parameter_ranges import PARAMETER_RANGES

@@ -25,11 +25,10 @@ from transforms.audio.errors import (
 from transforms.audio.limits import Limits
 from transforms.features.coded_samples import unwrapped
 from transforms.features.logmel import log_mel_of_frames
-from transforms.features.parameters.measured import Measurement, Parameters
+from transforms.features.parameters.record import Measurement, Parameters
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
 from transforms.features.sample_reader import PatchSamples
-from transforms.features.sound import measure_track
 from transforms.features.spec import FeatureSpec
 
 
@@ -118,7 +117,7 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits, parameters: Paramete
     decoded = time.perf_counter()
     patches = _cut(reading.gather, spec)[good]
     cut = time.perf_counter()
-    measured = None if parameters is None else measure_track(track, reading, parameters)
+    measured = None if parameters is None else _measured(track, reading, parameters)
     damage = _damage(track, reading, reading.gather.odd_level(peak), measured)
     return Features(
         patches=patches,
@@ -127,6 +126,12 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits, parameters: Paramete
         cost=_cost(decoded - start, cut - decoded, core_seconds() - core),
         parameters=None if measured is None else measured.parameters,
     )
+
+
+def _measured(track: AudioFile, reading: Reading, parameters: ParametersSpec) -> Measurement:
+    from transforms.features.sound import measure_track  # loads SciPy, which most extraction does not need
+
+    return measure_track(track, reading, parameters)
 
 
 def _cost(decode_s: float, features_s: float, core_s: float) -> Cost:

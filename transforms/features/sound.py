@@ -1,6 +1,7 @@
 """From the reading of a track to its parameters."""
 
-from transforms.features.parameters.measured import Measurement, Sound, measure_parameters
+from transforms.features.parameters.measured import Sound, measure_parameters
+from transforms.features.parameters.record import Measurement
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.reading import AudioFile, Reading, hear_again
 

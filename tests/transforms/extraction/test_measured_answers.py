@@ -12,7 +12,7 @@ from transforms.extraction.answers import parse_answer
 from transforms.extraction.protocol import Garbled
 from transforms.extraction.sandbox import Sandbox
 from transforms.features.extract import extract
-from transforms.features.parameters.measured import Parameters
+from transforms.features.parameters.record import Parameters
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.schemas.parameter_ranges import PARAMETER_RANGES
 from transforms.schemas.parameters import PARAMETER_COLUMNS, PARAMETERS_ID

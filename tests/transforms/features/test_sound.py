@@ -17,6 +17,7 @@ from transforms.features.excerpt import ExcerptRecorder, middle
 from transforms.features.extract import extract
 from transforms.features.parameters import measured
 from transforms.features.parameters.loudness import measure_loudness
+from transforms.features.parameters.record import Measurement, Parameters
 from transforms.features.parameters.spec import ParametersSpec
 
 DEFAULT, WHOLE = ParametersSpec(), ParametersSpec(loudness="full")
@@ -43,7 +44,7 @@ def sound_of(data, features, monkeypatch, spec=DEFAULT):
 
     def keep(sound, _):
         found.append(sound)
-        return measured.Measurement(parameters=measured.Parameters())
+        return Measurement(parameters=Parameters())
 
     with monkeypatch.context() as patched:
         patched.setattr(measured_sound, "measure_parameters", keep)
