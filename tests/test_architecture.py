@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "transforms.verification": f"publishing iceberg table audio {GROUND}",
     "transforms.maintenance": f"verification publishing iceberg aggregates table tagging extraction audio {GROUND}",
     "transforms.embedded_tags": "audio",
-    "transforms.comparison": f"table {GROUND}",
+    "transforms.comparison": f"features table {GROUND}",
     "transforms": PURE,
     "models.embedding": "features formats telemetry",
     "models.scoring": "taxonomy formats",
