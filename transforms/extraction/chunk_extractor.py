@@ -32,7 +32,7 @@ FIRST_IN_A_ROW = 20
 """So many unavailable tracks before the first good one mean that the storage or the credentials are wrong."""
 
 
-_COSTLY = (errors.Crash, errors.Timeout, errors.MemoryLimit, errors.ResourceLimit)
+_COSTLY = (errors.Crash, errors.Timeout, errors.MemoryLimit, errors.ResourceLimit, errors.Unknown)
 """What may happen to a child because of more work for a track."""
 
 _MEANING: dict[type[storage.StorageError], type[errors.TrackError]] = {

@@ -60,7 +60,12 @@ class ExcerptRecorder:
         self._meter = LoudnessMeter(rate_hz, channels) if is_whole else None
 
     def hear(self, first: int, channels: Sequence[Float32] | Float32) -> None:
-        """Takes the samples of each channel from source frame `first` on, which is negative before the track."""
+        """Takes the samples of each channel from source frame `first` on, which is negative before the track.
+
+        Samples of another number of channels than that of the source are passed over.
+        """
+        if len(channels) != self._samples.shape[1]:
+            return
         first, channels = max(first, 0), [channel[max(0, -first) :] for channel in channels]
         count = min(len(channels[0]), self._frames - first)
         if self._meter is not None and first <= self._next < first + count:
