@@ -1,12 +1,17 @@
 """Which tracks are decoded for their parameters, and what their rows have: plan, assembly and commit of production."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from pipelines.planning.budget import choice_of_run, with_choice
 from tests.support.published import fake_bundle
 from tests.support.simulated import SimulatedTable, tempo_of
 from transforms.schemas.parameters import PARAMETERS_ID
 from transforms.table.reader import open_snapshot
+from transforms.tagging.choice import Budget
+from transforms.tagging.costs import UnitCosts
 from transforms.tagging.forecast import Forecast
 
 TRACKS = {f"t{number}": "1" for number in range(9)}
@@ -142,6 +147,29 @@ def test_a_new_table_measures_the_tracks_that_a_killed_run_has_embedded_without(
     assert table.run(table.stages(TRACKS, bundle), good, killed_after=2) is None
     forecast, run = night(table, bundle, parameters_id=NEW, parameters_due=True)
     assert forecast.actions["extract"] == 9 and run.counts["tagged"] == 9 and tempi(table) == measured(TRACKS, NEW)
+
+
+def test_a_budget_spreads_parameters_over_nights(tmp_path, bundle):
+    """A track costs a second to embed and as much to decode: four seconds measure four tracks."""
+    costs = {"plan": 0.0, "read": 0.5, "extract": 0.5, "embed": 1.0, "assemble": 0.0}
+    table, at_once = SimulatedTable(tmp_path), SimulatedTable(tmp_path)
+    at_once.root = str(tmp_path / "at once")
+    for one in (table, at_once):
+        night(one, bundle)
+    night(at_once, bundle, parameters_id=NEW, parameters_due=True)
+    for left in (5, 1, 0):
+        stages = table.stages(TRACKS, bundle, parameters_id=NEW, parameters_due=True)
+        expectations = dataclasses.replace(stages.record.expectations, units=UnitCosts(core_seconds=costs))
+        stages = dataclasses.replace(stages, record=dataclasses.replace(stages.record, expectations=expectations))
+        made = choice_of_run(stages, Budget(max_core_hours=4 / 3600), stages.record.launch, 2)
+        run = table.run(with_choice(stages, made), good)
+        assert (made.facts.core_seconds_per_track, run.counts.get("postponed", 0)) == (1.0, left)
+        assert (run.plan["happened"]["extract"], run.plan["happened"]["defer"]) == (
+            min(4, left + 4 if left else 1),
+            left,
+        )
+        assert sum(row[PARAMETERS_ID] is None for row in tempi(table).values()) == left and not run.is_mixed
+    assert content(table) == content(at_once)
 
 
 def test_a_forecast_adds_up():
