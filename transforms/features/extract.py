@@ -27,8 +27,8 @@ from transforms.features.coded_samples import unwrapped
 from transforms.features.logmel import log_mel_of_frames
 from transforms.features.parameters.record import Measurement, Parameters
 from transforms.features.parameters.spec import ParametersSpec
+from transforms.features.patch_samples import PatchSamples
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
-from transforms.features.sample_reader import PatchSamples
 from transforms.features.spec import FeatureSpec
 
 

@@ -17,14 +17,13 @@ from transforms.audio.limits import Limits
 from transforms.audio.samples import Float32
 from transforms.features.excerpt import ExcerptRecorder, middle
 from transforms.features.parameters.spec import ParametersSpec
+from transforms.features.patch_samples import MOST_PEAK, PatchSamples
 from transforms.features.patches import plan_patches
 from transforms.features.sample_reader import (
     BLOCK_FRAMES,
     LAST_PACKET,
-    MOST_PEAK,
     SMALL_BLOCK_FRAMES,
     DecodeTally,
-    PatchSamples,
     Resampler,
     SpanReader,
     read_straight,
