@@ -17,6 +17,7 @@ from transforms.features.parameters.spec import ParametersSpec
 from transforms.schemas.parameters import PARAMETER_NAMES, PARAMETERS_ID
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import Snapshot
+from transforms.table.versions import TableMetadata, read_table_metadata
 
 DEFAULT = ParametersSpec()
 
@@ -74,6 +75,7 @@ def test_a_new_table_says_what_tracks_sound_like(measured: SnapshotReader) -> No
     assert {row[PARAMETERS_ID] for row in rows.values()} == {DEFAULT.parameters_id}
     assert {row["loudness_of"] for row in rows.values()} == {"excerpt"}
     assert {row["catalog_key"] for row in rows.values()} == {"8A"}, "a column of the catalog is kept beside ours"
+    assert read_table_metadata(measured.root) == TableMetadata(buckets=1, min_reader_version=1, min_writer_version=4)
     assert measured.manifest.run.parameters == {"parameters_id": DEFAULT.parameters_id, **DEFAULT.to_json()}
 
 

@@ -13,11 +13,16 @@ from transforms.schemas.tables import SCHEMA_VERSION
 READER_VERSION = 2
 """Increased if earlier versions of this program would misread the files of this one. 2: levels."""
 
-WRITER_VERSION = 3
-"""Increased if earlier versions of this program would damage or lose the files of this one. 2: digests. 3: levels."""
+WRITER_VERSION = 4
+"""Increased if earlier versions of this program would damage or lose the files of this one. 2: digests. 3: levels.
+4: parameters of tracks, which earlier versions would leave out.
+"""
+
+LEVELS, PARAMETERS = (2, 3), (1, 4)
+"""Lowest reader and writer version of a table with levels, and of one with parameters of tracks."""
 
 _NEW_TABLE = {"min_reader_version": 1, "min_writer_version": 2}
-"""Versions that a table needs until a snapshot has levels."""
+"""Versions that a table needs until a snapshot has levels or parameters."""
 
 
 class TableError(ValueError):
@@ -112,11 +117,21 @@ def open_table(root: str, buckets: int, *, create: bool = True) -> int:
     return read_table_metadata(root, writing=True).buckets
 
 
-def require_versions_of_levels(root: str) -> None:
-    """Makes programs without levels refuse the table, before its first snapshot with levels is committed."""
+def require_versions(root: str, versions: tuple[int, int]) -> None:
+    """Makes earlier programs refuse the table, before its first snapshot is committed that they would misread or lose.
+
+    Args:
+      root: folder or gs:// prefix of the table.
+      versions: `LEVELS` or `PARAMETERS`.
+    """
     url, metadata = storage.join(root, "table.json"), read_table_metadata(root, writing=True)
-    needed = dataclasses.replace(metadata, min_reader_version=2, min_writer_version=3)
-    if metadata.min_reader_version < 2 or metadata.min_writer_version < 3:
+    reader, writer = versions
+    needed = dataclasses.replace(
+        metadata,
+        min_reader_version=max(reader, metadata.min_reader_version),
+        min_writer_version=max(writer, metadata.min_writer_version),
+    )
+    if needed != metadata:
         # In a table without digests, all manifests are without, so this file stays without.
         to_bytes = sealed_bytes if is_sealed(root) else json_bytes
         storage.write_bytes(url, to_bytes(needed.to_json()))
