@@ -26,7 +26,7 @@ from benchmarks.report import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = ("extraction", "pipeline", "memory", "inference", "trunks", "scale")
+BENCHMARKS = ("extraction", "parameters", "pipeline", "memory", "inference", "trunks", "scale")
 """Modules with `rows(work, root) -> list[Row]`, in the table's order."""
 
 ON_REQUEST = ("heavy",)

@@ -40,6 +40,24 @@ plan_flags = combined(
 )
 """Flags of `--plan`; the report of a run has prices, too."""
 
+parameter_flags = combined(
+    click.option(
+        "--parameters",
+        type=click.Choice(["none", "default", "full"]),
+        help="Measure what tracks sound like: tempo, metre, key, loudness and more, in columns of `tracks`. `full` "
+        "uses 60 s instead of 30 s around the middle, and the exact meter of loudness. If the flag is given, tracks of "
+        "the last snapshot that lack these parameters are decoded again, too, but not embedded (default: what the last "
+        "snapshot was made with, for new and changed tracks; `default` for a new table).",
+    ),
+    click.option(
+        "--loudness",
+        type=click.Choice(["excerpt", "full"]),
+        help="What loudness is measured on: the excerpt, or the whole file, which has to be decoded as a whole "
+        "(default: excerpt).",
+    ),
+)
+"""Flags of what tracks sound like."""
+
 fusion_flags = combined(
     click.option(
         "--fusion",
@@ -116,6 +134,7 @@ part_flags = combined(
     help="Also compute embeddings for a second bundle with the same feature spec, so that tagging the catalog with it "
     "later needs no decoding. Repeatable.",
 )
+@parameter_flags
 @fusion_flags
 @click.option(
     "--accept-changes",

@@ -51,7 +51,7 @@ MAY_IMPORT = {
     ),
     "transforms.discovery": f"taxonomy table {GROUND}",
     "transforms.embedded_tags": "audio",
-    "transforms.comparison": f"table {GROUND}",
+    "transforms.comparison": f"features table {GROUND}",
     "transforms": PURE,
     "models.embedding": "features formats telemetry",
     "models.scoring": "taxonomy formats",

@@ -44,7 +44,7 @@ def published(tmp_path_factory):
     """A connection to a table whose newest snapshot has more tracks and one tag less; and its rows."""
     root = tmp_path_factory.mktemp("tables")
     publish_table(root / "table", fake_bundle(root / "bundle"), 18)
-    publish_table(root / "table", smaller_bundle(root / "smaller"), 36, carried={"track-0001"})
+    publish_table(root / "table", smaller_bundle(root / "smaller"), 36, carried={"track-0001"}, parameters=True)
     new = open_snapshot(str(root / "table"), 2)
     rows = {
         prefix + name: snapshot.scan(name).to_pylist()
@@ -181,7 +181,18 @@ def _track(rng, track_id):
         "channels": 2,
         "top_tags": [],
         "tagger_id": "t",
+        **_parameters(rng),
     }
+
+
+def _parameters(rng):
+    """Tempo and key; now and then none."""
+    if rng.random() < 0.2:
+        return {}
+    tempo = rng.choice([60, 62, 120, 126, 128, 130, 244, 256]) + rng.choice([0, 0.25])
+    sure = {"tempo_confidence": rng.randrange(9) / 8, "key_confidence": rng.randrange(9) / 8}
+    other = tempo / 2 if tempo > 130 else 2 * tempo
+    return {"tempo_bpm": tempo, "tempo_alternative_bpm": other, "key": rng.choice(["A minor", "C major"]), **sure}
 
 
 def _artist_tags(rng, taxonomy_rows):

@@ -23,7 +23,7 @@ ROWS |= {"artist_tags": 8 * 33, "album_tags": 16 * 33}
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     root = tmp_path_factory.mktemp("tables")
-    publish_table(root / "table", fake_bundle(root / "bundle"), 24)
+    publish_table(root / "table", fake_bundle(root / "bundle"), 24, parameters=True)
     return str(root / "table")
 
 

@@ -44,7 +44,7 @@ def labelled(tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tables(tmp_path: Path, name: str) -> None:
-    snapshot = publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 6)
+    snapshot = publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 6, parameters=True)
     if name == "neighbours":
         snapshot = publish_table_neighbours(str(tmp_path / "table"))
     files = snapshot.files(name)

@@ -125,7 +125,17 @@ class _AssembleBucket(beam.DoFn):
         outcomes = assembled(known, bucket, rows, latest=group["parts"])
         publication, policy = self._settings.publication, self._settings.policy
         scored = score_bucket(rows, outcomes, self._tagger, policy)
-        tables = assemble_bucket(rows, outcomes, firsts, self._tagger, run_id, publication, scored, policy)
+        tables = assemble_bucket(
+            rows,
+            outcomes,
+            firsts,
+            self._tagger,
+            run_id,
+            publication,
+            scored,
+            policy,
+            parameters=known.has_parameters,
+        )
         if known.choice is None:
             return tables, scored, {}
         tables = with_kept_rows(tables, known.snapshot, bucket, rows, outcomes)

@@ -17,7 +17,9 @@ from transforms.audio.limits import Limits
 from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack, counted, part_row
 from transforms.extraction.source import Chunk
 from transforms.extraction.tally import EMBEDDED
+from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
+from transforms.schemas.parameters import PARAMETERS_ID
 from transforms.schemas.tables import PART
 from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
@@ -61,6 +63,7 @@ class EmbedSettings:
       children: sandboxed child processes per worker process; 0 means one per core.
       further: other trunks that take the same patches, each with its table. The next run on that table reuses the part
         files and does not decode these tracks.
+      parameters: how parameters of the tracks are measured; None: they are not.
     """
 
     target: EmbedTarget
@@ -69,19 +72,26 @@ class EmbedSettings:
     limits: Limits
     children: int
     further: tuple[EmbedTarget, ...] = ()
+    parameters: ParametersSpec | None = None
+
+    def extractor(self) -> ChunkExtractor:
+        """What extracts the chunks."""
+        return ChunkExtractor(self.roots, self.spec, self.limits, self.children, self.parameters)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PartEntry:
     """The part file of one chunk: its number of outcomes, and how many tracks were read and handed to the decoder.
 
-    Tracks whose bytes are known have no outcome in the file: theirs is in the last snapshot.
+    Tracks whose bytes are known have no outcome in the file: theirs is in the last snapshot. `measured` is the number
+    of those that were decoded for their parameters alone.
     """
 
     bucket: int
     url: str
     tracks: int
     decoded: int
+    measured: int = 0
 
 
 class EmbeddedChunks(NamedTuple):
@@ -164,8 +174,7 @@ class _ExtractChunk(beam.DoFn):
         self._settings = settings
 
     def setup(self) -> None:
-        s = self._settings
-        self._extractor = ChunkExtractor(s.roots, s.spec, s.limits, s.children)
+        self._extractor = self._settings.extractor()
 
     def process(self, chunk: Chunk) -> Iterator[Any]:
         work = Work()
@@ -223,10 +232,12 @@ class ChunkHandler(ModelHandler[_Extraction, _Embedding, Embedder]):
 
 
 def _embed(chunk: _Extraction, model: Embedder) -> _Embedding:
-    patches = [track.features.patches for track in chunk.tracks if track.features is not None]
+    patches = [track.features.patches for track in chunk.tracks if track.features is not None and track.is_embedded]
     with CoreTime() as core:
         vectors = iter(model.embed(patches) if patches else ())
-    rows = [_row(track, next(vectors) if track.features else None) for track in chunk.tracks]
+    rows = [_row(track, next(vectors) if track.is_embedded else None) for track in chunk.tracks]
+    kept = {track.source.track_id for track in chunk.tracks if track.source.keeps_outcome}
+    rows = [row for row in rows if row["reason"] is None or row["track_id"] not in kept]
     work = Work()
     work.add_all({EMBED_TRACKS: len(patches), EMBED_CORE: core.microseconds})
     return _Embedding(chunk.bucket, rows, work)
@@ -243,9 +254,8 @@ def try_chunk(chunk: Chunk, settings: EmbedSettings, embedders: Sequence[Embedde
     Returns:
       Rows of a part file with the embeddings of the first trunk, and the work of all trunks.
     """
-    extractor = ChunkExtractor(settings.roots, settings.spec, settings.limits, settings.children)
     work = Work()
-    extraction = _Extraction(chunk.bucket, list(counted(extractor.extract(chunk), work)))
+    extraction = _Extraction(chunk.bucket, list(counted(settings.extractor().extract(chunk), work)))
     results = [_embed(extraction, embedder) for embedder in embedders]
     for measure in (EMBED_TRACKS, EMBED_CORE):
         work.add(measure, sum(value for result in results for value in result.work.values[measure]))
@@ -267,5 +277,7 @@ def _write(embedding: _Embedding, target: EmbedTarget, *, counts: bool) -> Itera
     note_kept_work()
     if counts:
         EMBEDDED.add(len(embedding.rows))
-    yield PartEntry(bucket=embedding.bucket, url=url, tracks=len(outcomes), decoded=decoded)
+    found = PartEntry(bucket=embedding.bucket, url=url, tracks=len(outcomes), decoded=decoded)
+    measured = sum(row["embedding"] is None and row[PARAMETERS_ID] is not None for row in embedding.rows)
+    yield dataclasses.replace(found, measured=measured)
     yield count_work(embedding.work)

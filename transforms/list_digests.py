@@ -10,9 +10,15 @@ from apache_beam.typehints import no_annotations
 
 from transforms.formats.arrow import from_ipc, to_ipc
 from transforms.name_run import outcome_digest
+from transforms.schemas.parameters import PARAMETERS_ID
 from transforms.tagging.outcomes import PriorOutcomes, assembled
 
 _COLUMNS = ("track_id", "source_version", "reason", "detail", "stage", "source_sha256", "carried", "run_id")
+
+
+def digested_columns(known: PriorOutcomes) -> tuple[str, ...]:
+    """Columns of outcomes that the id of a run depends on."""
+    return (*_COLUMNS, PARAMETERS_ID) if known.has_parameters else _COLUMNS
 
 
 class Digests(NamedTuple):
@@ -48,7 +54,7 @@ def _list(item: tuple[int, dict[str, Any]], known: PriorOutcomes) -> Iterator[An
     bucket, group = item
     for data in group["rows"]:
         rows = from_ipc(data)
-        outcomes = assembled(known, bucket, rows, _COLUMNS, latest=group["parts"])
+        outcomes = assembled(known, bucket, rows, digested_columns(known), latest=group["parts"])
         yield beam.pvalue.TaggedOutput("outcomes", outcome_digest(rows, outcomes))
         digests = outcomes.select(["track_id", "source_sha256"])
         digests = digests.filter(pc.is_valid(digests["source_sha256"]))

@@ -28,6 +28,8 @@ def run_id_of(known: PriorOutcomes, publication: PublishedRows, outcomes: str) -
     options = [json.dumps(publication.to_json(), sort_keys=True)]
     if known.compaction != Compaction():  # it decides on the files, though not on their rows
         options.append(repr(known.compaction))
+    if known.has_parameters:  # it decides on the columns
+        options.append(known.parameters_id)
     return short_id("run", parent, outcomes, known.ids.tagger_id, *options)
 
 

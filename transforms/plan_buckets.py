@@ -18,7 +18,7 @@ from transforms.sum_work import count_work
 from transforms.tagging.forecast import Forecast
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.planning import BucketPlan, plan_bucket
-from transforms.telemetry.counters import PLAN_ACTIONS, PLAN_CAUSES, PLAN_CORE
+from transforms.telemetry.counters import PLAN_ACTIONS, PLAN_CAUSES, PLAN_CORE, PLAN_KEPT_EMBEDDING, PLAN_UNMEASURED
 from transforms.telemetry.cpu import CoreTime
 from transforms.telemetry.kept_work import note_kept_work
 from transforms.telemetry.work import Work, WorkTotals
@@ -62,10 +62,12 @@ class PlanBuckets(beam.PTransform[beam.PCollection[tuple[int, bytes]], Plan]):
 
 def forecast_of(work: WorkTotals) -> Forecast:
     """The counts of a whole catalog, from the work of all its buckets."""
-    return Forecast.of_counts(
+    found = Forecast.of_counts(
         {cause: work.total(measure) for cause, measure in PLAN_CAUSES.items()},
         {action: work.total(measure) for action, measure in PLAN_ACTIONS.items()},
     )
+    found.kept_embedding, found.unmeasured = work.total(PLAN_KEPT_EMBEDDING), work.total(PLAN_UNMEASURED)
+    return found
 
 
 def planning_work(forecast: Forecast, microseconds: int) -> Work:
@@ -73,6 +75,8 @@ def planning_work(forecast: Forecast, microseconds: int) -> Work:
     work = Work()
     work.add_all({measure: forecast.causes[cause] for cause, measure in PLAN_CAUSES.items()})
     work.add_all({measure: forecast.actions[action] for action, measure in PLAN_ACTIONS.items()})
+    work.add(PLAN_KEPT_EMBEDDING, forecast.kept_embedding)
+    work.add(PLAN_UNMEASURED, forecast.unmeasured)
     work.add(PLAN_CORE, microseconds)
     return work
 

@@ -64,6 +64,7 @@ class RecordRunSettings:
       launch: path of this launch's receipt, relative to the table root.
       expectations: what the run is expected to cost.
       fusion: the sources; None in a run without sources.
+      parameters: how parameters are measured, in the form of `Run.parameters`.
     """
 
     known: PriorOutcomes
@@ -74,6 +75,7 @@ class RecordRunSettings:
     launch: str
     expectations: Expectations = dataclasses.field(default_factory=Expectations)
     fusion: Fusion | None = None
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollection[None]]):
@@ -93,8 +95,8 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
         reports, groups, parts, problems, work, evidence, run_id, *tally = inputs
         extracted = (
             parts
-            | "TakeCounts" >> beam.Map(lambda entry: (entry.tracks, entry.decoded))
-            | "SumCounts" >> beam.CombineGlobally(beam.combiners.TupleCombineFn(sum, sum))
+            | "TakeCounts" >> beam.Map(lambda entry: (entry.tracks, entry.decoded, entry.measured))
+            | "SumCounts" >> beam.CombineGlobally(beam.combiners.TupleCombineFn(sum, sum, sum))
         )
         recorded: beam.PCollection[None] = run_id | "RecordRun" >> beam.Map(
             lambda run_id, settings, **sides: record_run(run_id, RunResults(**sides), settings),
@@ -111,13 +113,14 @@ class RecordRun(beam.PTransform[tuple[beam.PCollection[Any], ...], beam.PCollect
 
 
 class RunResults(NamedTuple):
-    """Results of a run: `extracted` is (tracks in this launch's part files, how many of them were decoded).
+    """Results of a run: `extracted` is (tracks in this launch's part files, how many of them were decoded, and further
+    ones that were decoded for their parameters alone).
 
     `groups` are the files of `artist_tags` and `album_tags`, `tally` says what became of the rows of sources.
     """
 
     reports: list[BucketReport]
-    extracted: tuple[int, int]
+    extracted: tuple[int, int, int]
     problems: ProblemSample
     work: WorkTotals
     evidence: Evidence
@@ -171,7 +174,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         sorted(found, key=lambda f: (f.table, f.bucket, f.order))
         for found in ((f for report in sides.reports for f in report.files), sides.groups)
     )
-    counts, changes = _counts(sides.reports, *sides.extracted), _changes(sides.reports, settings.known)
+    counts, changes = _counts(sides.reports, *sides.extracted[:2]), _changes(sides.reports, settings.known)
     kept = [one for report in sides.reports for one in report.kept]
     kept_files, neighbours = kept_neighbours(_parent_run(settings.known), changes)
     return Run(
@@ -191,6 +194,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         licences=tagger.licences,
         earlier=earlier_ids(kept, settings.known.snapshot),
         neighbours=neighbours,
+        parameters=dict(settings.parameters),
     )
 
 
@@ -208,13 +212,14 @@ def _plan(
 ) -> dict[str, Any]:
     """The plan and the outcome of a run, in the form of `Run.plan`."""
     expectations, work, before = settings.expectations, sides.work, settings.known.tracks_before
-    forecast, measured = forecast_of(work), work.to_json()["core_seconds"]
+    forecast, seconds = forecast_of(work), work.to_json()["core_seconds"]
     compacting = planned_compaction(settings.known.compaction, settings.known.files_before)
     compacted = done_compaction(settings.known.compaction, settings.known.files_before, files)
     expected = estimated(forecast, expectations.units, expectations.bundles, compacting.write_bytes)
     fresh = sides.extracted[0] + counts["reused"]
     postponed = counts.get(POSTPONED, 0)
     carried = counts["carried"] - sum(report.counts.get(POSTPONED_TAGGED, 0) for report in sides.reports)
+    measured = sides.extracted[2]
     return {
         "causes": dict(forecast.causes),
         **({} if expectations.budget is None else {"budget": dict(expectations.budget)}),
@@ -229,14 +234,14 @@ def _plan(
         "happened": {
             "new": changes["added"],
             "removed": changes["removed"],
-            "extract": sides.extracted[0],
+            "extract": sides.extracted[0] + measured,
             "reuse": counts["reused"],
-            "carry": carried,
+            "carry": carried - measured,
             "remember": counts["catalog"] - fresh - carried - postponed,
             "defer": postponed,
             "compaction": compacted._asdict(),
             "read_bytes": work.total(SOURCE_BYTES),
-            "core_seconds": {stage: measured.get(stage, 0.0) for stage in STAGES},
+            "core_seconds": {stage: seconds.get(stage, 0.0) for stage in STAGES},
             "wall_seconds": round(time.time() - expectations.began, 3),
         },
     }

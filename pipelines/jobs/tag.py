@@ -33,6 +33,7 @@ from pipelines.inputs.catalog import (
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.fusion import open_fusion, source_places
 from pipelines.inputs.kinds import check_writes
+from pipelines.inputs.parameters import parameters_of_run, recorded_parameters
 from pipelines.inputs.source_roots import source_roots
 from pipelines.jobs.publish import publish_receipt, race_lost, unfinished
 from pipelines.launch.beam import (
@@ -62,6 +63,7 @@ from transforms.audio.errors import DUE_AGAIN
 from transforms.audio.limits import Limits
 from transforms.catalog.reader import CatalogShard, default_root
 from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
+from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
 from transforms.find_duplicates import FindDuplicates
 from transforms.formats.arrow import from_ipc, to_ipc
@@ -137,6 +139,7 @@ class Options:
       children: sandboxed child processes per worker process, and batches of a trunk at the same time; 0 means one per
         core of the worker.
       fusion: the sources; None in a run without sources.
+      parameters: how parameters of tracks are measured; None: they are not.
     """
 
     shards: list[CatalogShard]
@@ -158,6 +161,7 @@ class Options:
     allow_weak_sandbox: bool = False
     also: tuple[Also, ...] = ()
     fusion: Fusion | None = None
+    parameters: ParametersSpec | None = None
 
 
 def stages_of(options: Options) -> TagStages:
@@ -178,6 +182,7 @@ def stages_of(options: Options) -> TagStages:
         spec=options.spec,
         limits=Limits(allow_weak_sandbox=options.allow_weak_sandbox),
         children=options.children,
+        parameters=options.parameters,
         further=tuple(
             EmbedTarget(
                 root=other.table,
@@ -207,6 +212,7 @@ def stages_of(options: Options) -> TagStages:
             launch=options.launch,
             expectations=Expectations(units=options.units, bundles=1 + len(options.also), budget=options.budget),
             fusion=options.fusion,
+            parameters=recorded_parameters(options.parameters),
         ),
         fusion=options.fusion,
     )
@@ -436,6 +442,10 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     dry_run, roots = args.plan or is_dry_run(beam_options), source_roots(args.allow_root, shards)
     buckets = _buckets(args, count, dry_run=True)
     known = _known(args, bundle, buckets)
+    parameters, due = parameters_of_run(args.parameters, args.loudness, known.snapshot)
+    known = dataclasses.replace(
+        known, parameters_id="" if parameters is None else parameters.parameters_id, parameters_due=due
+    )
     if not is_dry_run(beam_options):
         needed = functools.partial(unsettled_ids, known, buckets=buckets)
         _require_sources(args, shards, roots, needed, local=is_local(beam_options))
@@ -465,11 +475,12 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         children=children_per_process(beam_options),
         limits=limits,
         launch=receipts.OF_DRY_RUN if dry_run else receipts.begin(known.written_to, known.parent),
-        units=costs_of_history(args.table, snapshot_numbers(args.table), known.ids),
+        units=costs_of_history(args.table, snapshot_numbers(args.table), known.ids, known.parameters_id),
         changes=changes,
         allow_weak_sandbox=args.allow_weak_sandbox,
         also=_all_also(args, bundle, buckets, dry_run),
         fusion=fusion,
+        parameters=parameters,
     )
 
 

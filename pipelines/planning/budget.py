@@ -67,7 +67,7 @@ def choice_of_run(stages: TagStages, budget: Budget, launch: str, threads: int) 
       CommandFailed: the catalog has problems, which the message lists.
     """
     known = stages.assemble.known
-    name = budget.name(known.parent, known.ids, retry_rejects=known.retry_rejects)
+    name = _name(budget, known)
     facts = recorded_choice(known.root, name)
     if facts is None:
         folder = f"work/{name}/{launch.rpartition('/')[2].removesuffix('.json')}"
@@ -83,12 +83,18 @@ def choice_of_plan(stages: TagStages, budget: Budget, scratch: Scratch, units: U
       UsageError: see `choice_of_run`; or nothing tells what a track costs.
     """
     known = stages.assemble.known
-    name = budget.name(known.parent, known.ids, retry_rejects=known.retry_rejects)
+    name = _name(budget, known)
     if (facts := recorded_choice(known.root, name)) is not None:
         return Recorded(ChosenTracks(storage.join(known.root, facts.folder)), facts)
     expectations = dataclasses.replace(stages.record.expectations, units=units)
     stages = dataclasses.replace(stages, record=dataclasses.replace(stages.record, expectations=expectations))
     return make_choice(stages, budget, f"{scratch.folder}/choice", threads, measure=0)
+
+
+def _name(budget: Budget, known: PriorOutcomes) -> str:
+    """Name of the choice of a run."""
+    due = known.parameters_id if known.parameters_due else ""
+    return budget.name(known.parent, known.ids, retry_rejects=known.retry_rejects, parameters_id=due)
 
 
 def make_choice(stages: TagStages, budget: Budget, folder: str, threads: int, *, measure: int) -> Recorded:
@@ -137,10 +143,11 @@ def make_choice(stages: TagStages, budget: Budget, folder: str, threads: int, *,
 
 
 def _fixed_and_each(forecast: Forecast, units: UnitCosts, bundles: int) -> tuple[float, float]:
-    """Core-seconds of a run without extraction, and of each extracted track."""
-    seconds = units.core_seconds
+    """Core-seconds of a run without extraction, and of each extracted track; some keep their embedding."""
+    seconds, extract = units.core_seconds, forecast.actions["extract"]
     fixed = forecast.catalog * (seconds.get("plan", 0.0) + seconds.get("assemble", 0.0))
-    return fixed, seconds.get("read", 0.0) + seconds.get("extract", 0.0) + bundles * seconds.get("embed", 0.0)
+    embedded = bundles * (1 - forecast.kept_embedding / extract if extract else 1)
+    return fixed, seconds.get("read", 0.0) + seconds.get("extract", 0.0) + embedded * seconds.get("embed", 0.0)
 
 
 def _affordable(budget: Budget, fixed: float, each: float) -> int:

@@ -81,11 +81,12 @@ def _extracted(settings: EmbedSettings, sample: Sequence[Source]) -> tuple[pa.Ta
 def _assembled(stages: TagStages, rows: pa.Table, parts: pa.Table) -> tuple[float, int]:
     """Core-seconds of the assembly of a track, and bytes that the tracks add to the tables."""
     tagger, publication = stages.assemble.load_tagger(), stages.assemble.publication
+    measured = stages.assemble.known.has_parameters
     outcomes = completed(parts.select(PART.names).append_column("carried", pa.array([False] * parts.num_rows)))
 
     def assemble(count: int) -> dict[str, pa.Table]:
         own = rows.slice(0, count), outcomes.slice(0, count)
-        return assemble_bucket(*own, {}, tagger, "run-sample", publication)
+        return assemble_bucket(*own, {}, tagger, "run-sample", publication, parameters=measured)
 
     tables, whole = _timed(lambda: assemble(rows.num_rows))
     _, base = _timed(lambda: assemble(0))

@@ -16,6 +16,7 @@ _CAUSES = {
     "source": "the audio file changed",
     "features": "the features changed",
     "trunk": "the trunk changed",
+    "parameters": "parameters are lacking",
     "taxonomy": "the taxonomy changed",
     "heads": "heads or thresholds changed",
     "fusion": "sources say something else",
@@ -94,6 +95,11 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     rows += [["removed", "not in the catalog any more", tracks["removed"]]]
     rows = [row for row in rows if row[0] == "all" or row[2]]
     yield table_text(["", "tracks", "number"], rows)
+    if (lacking := tracks["without_parameters"]) and not forecast.causes["parameters"]:
+        yield (
+            f"{quantity(lacking, 'track')} without parameters of this version: what they have is kept; "
+            "`--parameters default` decodes them, and does not embed them again"
+        )
     yield from (f"also embedded for {also['table']}: {quantity(also['tracks'], 'track')}" for also in document["also"])
     yield from _costs(document)
     if (budget := document["budget"]) is not None:

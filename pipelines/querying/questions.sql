@@ -192,3 +192,11 @@ FROM artist_tags
 WHERE tag = 'mood/calm' AND tracks >= 2
 ORDER BY mean_score DESC, artist_id
 LIMIT 10;
+
+-- 18. Which tracks have 120 to 128 beats per minute and are in A minor? Those of the surest tempo and key come first, and
+-- last those whose other octave is meant: half or twice the tempo. Tables without parameters have no such tracks.
+SELECT track_id, title, tempo_bpm, tempo_confidence, tempo_alternative_bpm, key_confidence, camelot
+FROM tracks
+WHERE key = 'A minor' AND (tempo_bpm BETWEEN 120 AND 128 OR tempo_alternative_bpm BETWEEN 120 AND 128)
+ORDER BY tempo_bpm NOT BETWEEN 120 AND 128, tempo_confidence * key_confidence DESC, track_id
+LIMIT 20;

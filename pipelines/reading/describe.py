@@ -12,12 +12,13 @@ from pipelines.inputs.kinds import require_kind
 from pipelines.reading.folders import describe_bundle, describe_dataset
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
+from transforms.comparison.stated_parameters import compare_with_stated
 from transforms.formats.quantities import quantity
 from transforms.fusion.tally import ROW_OUTCOMES
 from transforms.schemas.tables import OPTIONAL, TABLES
 from transforms.table.mixture import mixture_text
 from transforms.table.neighbours import neighbours_text
-from transforms.table.reader import SnapshotReader, open_history
+from transforms.table.reader import SnapshotReader, open_history, open_snapshot
 
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
@@ -28,6 +29,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     if kind == "dataset":
         return describe_dataset(args.table)
     document = describe(args.table)
+    if args.parameters:
+        document["parameters"] = compare_with_stated(open_snapshot(args.table)).to_json()
     rows = [
         {"snapshot": s["number"], "created": s["created"], **s["counts"], "content_hash": s["content_hash"]}
         for s in document["snapshots"]
@@ -93,6 +96,20 @@ def source_lines(fusion: dict[str, Any]) -> Iterator[str]:
     yield f"{quantity(fusion['tracks'], 'track')}, policy {fusion['policy_id']}"
 
 
+def parameter_lines(parameters: dict[str, Any]) -> Iterator[str]:
+    """How many tracks have parameters, and how far they agree with what the catalog states."""
+    yield "\nParameters of the newest snapshot, by parameters_id"
+    yield table_text(["parameters_id", "tracks"], [[name or "none", n] for name, n in parameters["tracks"].items()])
+    rows = [
+        [agreement["column"], agreement["measured"], agreement["compared"], name, share]
+        for agreement in parameters["agreements"]
+        for name, share in agreement["shares"].items()
+    ]
+    if rows:
+        yield "\nAgreement with columns of the catalog"
+        yield table_text(["column", "measured", "tracks", "agreement", "share"], rows)
+
+
 def _lines(document: dict[str, Any]) -> Iterator[str]:
     """All snapshots as a table, then the tables and ids of the newest."""
     snapshots = document["snapshots"]
@@ -114,6 +131,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield from map(override_text, newest["overrides"])
     yield f"\ncontent_hash  {newest['content_hash']}"
     yield from (f"{name:12}  {value}" for name, value in newest["ids"].items())
+    if "parameters" in document:
+        yield from parameter_lines(document["parameters"])
     if newest["mixture"] is not None:
         yield f"snapshot {newest['number']} has {newest['mixture']}"
     if newest["neighbours_text"] is not None:

@@ -114,7 +114,7 @@ class _TagRun:
         self._reports: list[BucketReport] = []
         self._groups = {name: GroupedRows(scratch, name) for name in GROUPED_BY}
         self._group_files: list[DataFile] = []
-        self._extracted = (0, 0)
+        self._extracted = (0, 0, 0)
         self._work = WorkTotals()
         self._evidence = Evidence()
         self._progress = WaveCounts(self._work)
@@ -172,8 +172,8 @@ class _TagRun:
         yield "work", (plan.work, embedded.work) | "SumWork" >> SumWork()
 
     def _add_part(self, entry: PartEntry) -> None:
-        tracks, decoded = self._extracted
-        self._extracted = tracks + entry.tracks, decoded + entry.decoded
+        tracks, decoded, measured = self._extracted
+        self._extracted = tracks + entry.tracks, decoded + entry.decoded, measured + entry.measured
         self._inputs.parts.append(entry.bucket, to_ipc(pa.table({"url": [entry.url]})))
 
     def _add_work(self, runner: WaveRunner) -> None:

@@ -16,6 +16,7 @@ from pipelines.cli import main
 from transforms.dataset.manifest import read_manifest
 from transforms.formats.arrow import content_digest
 from transforms.formats.parquet import read_parquet
+from transforms.schemas.parameters import PARAMETER_NAMES
 from transforms.table.content import has_content
 from transforms.table.snapshots import Snapshot, current_snapshot
 
@@ -39,9 +40,13 @@ def tag(old: Path, table: str, model: str) -> Snapshot:
 
 
 def content_hash_of_then(table: Path, snapshot: Snapshot) -> str:
-    """The content hash as version 0.1 had it: with the source versions of the ledger."""
+    """The content hash as version 0.1 had it: with the source versions of the ledger, without parameters of tracks."""
     files = []
     for file in snapshot.run.files:
+        if file.table == "tracks":
+            rows = read_parquet(str(table / file.path))
+            assert all(rows[name].null_count == rows.num_rows for name in PARAMETER_NAMES)
+            file = dataclasses.replace(file, content=content_digest(rows.drop_columns(list(PARAMETER_NAMES))))
         if file.table == "ledger":
             rows = read_parquet(str(table / file.path))
             status = pc.if_else(pc.equal(rows["status"], "carried"), "tagged", rows["status"])

@@ -150,7 +150,7 @@ def record_night(
             made = assemble_bucket(rows.filter(own), outcomes.filter(own), {}, bundle, run_id, publication)
             reports.append(write_bucket(known, bucket, made, run_id))
             evidence.append(examiner.examine(bucket, made))
-    results = RunResults(reports, (len(tracks), 0), FirstProblems().sample(), WorkTotals(), add_evidence(evidence))
+    results = RunResults(reports, (len(tracks), 0, 0), FirstProblems().sample(), WorkTotals(), add_evidence(evidence))
     settings = RecordRunSettings(
         known=known,
         load_tagger=lambda: bundle,

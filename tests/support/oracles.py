@@ -237,6 +237,18 @@ def calmest_artists(tables):
     return [(row["artist_id"], row["tracks"], *(rounded(row[name], 3) for name in numbers)) for row in rows[:10]]
 
 
+def tracks_for_a_mix(tables):
+    def fits(bpm):
+        return bpm is not None and 120 <= bpm <= 128
+
+    names = ("tempo_bpm", "tempo_confidence", "tempo_alternative_bpm", "key_confidence", "camelot")
+    rows = [row for row in tables["tracks"] if row.get("key") == "A minor"]
+    rows = [row for row in rows if fits(row["tempo_bpm"]) or fits(row["tempo_alternative_bpm"])]
+    sure = {row["track_id"]: float32(row["tempo_confidence"] * row["key_confidence"]) for row in rows}
+    rows.sort(key=lambda row: (not fits(row["tempo_bpm"]), -sure[row["track_id"]], row["track_id"]))
+    return [(row["track_id"], row["title"], *(row[name] for name in names)) for row in rows[:20]]
+
+
 ORACLES = {
     1: frequent_tags,
     2: calm_instrumentals,
@@ -255,5 +267,6 @@ ORACLES = {
     15: playlist,
     16: amount_of_audio,
     17: calmest_artists,
+    18: tracks_for_a_mix,
 }
 """Number of a documented query -> its oracle."""

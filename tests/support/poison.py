@@ -14,6 +14,7 @@ from transforms.audio.errors import DecodeError, TooShort
 from transforms.extraction import protocol as wire
 from transforms.features import extract as signal_extract
 from transforms.features.extract import AudioFacts, Features
+from transforms.features.parameters.record import Parameters
 from transforms.features.spec import FeatureSpec
 
 _LEFT = []
@@ -30,13 +31,16 @@ _FACTS = {
 }
 
 
-def extract(data, spec, limits):
+def extract(data, spec, limits, parameters=None):
     """Features of nothing, unless the first line is a poison pill's name."""
     name = data.decode().partition("\n")[0]
     _NUMBERS.append(limits.tracks_per_child - len(_NUMBERS) - 1)
+    if name == "segfault if measured":
+        name = "good" if parameters is None else "segfault"
     if name != "good":
         PILLS[name]()
-    return _features(spec)
+    features = _features(spec)
+    return features if parameters is None else dataclasses.replace(features, parameters=Parameters())
 
 
 def process_id(data, spec, limits):

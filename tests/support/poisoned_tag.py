@@ -18,10 +18,10 @@ WALL_S = 5.0
 
 
 @functools.cache
-def poisoned_sandbox(spec: FeatureSpec, limits: Limits, children: int) -> Sandbox:
+def poisoned_sandbox(spec: FeatureSpec, limits: Limits, children: int, parameters=None) -> Sandbox:
     """In place of `shared_sandbox`: one a process, with another decoder and little patience."""
     limits = dataclasses.replace(limits, wall_s=WALL_S)
-    sandbox = Sandbox(spec, limits, children, extractor="tests.support.poison:extract")
+    sandbox = Sandbox(spec, limits, children, extractor="tests.support.poison:extract", parameters=parameters)
     atexit.register(sandbox.close)
     return sandbox
 

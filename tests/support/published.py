@@ -8,6 +8,7 @@ import pyarrow as pa
 from models.bundles.fake import write_fake_bundle
 from pipelines.synthesis.catalog import SyntheticTrack, make_tracks, taxonomy
 from tests.support.groups import group_files
+from transforms.features.parameters.keys import camelot
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import bucket_of, short_id
 from transforms.fusion.joining import join_bucket
@@ -82,10 +83,13 @@ def outcomes_of(rows: pa.Table, dim: int, carried: set[str]) -> pa.Table:
     return pa.Table.from_pylist(found, OUTCOME)
 
 
-def publish_table(table, bundle, tracks=24, carried=(), publication=None, fusion=None, said=()) -> Snapshot:
+def publish_table(
+    table, bundle, tracks=24, carried=(), publication=None, fusion=None, said=(), parameters=False
+) -> Snapshot:
     """Publishes the next snapshot of `table` with the first songs of the invented catalog.
 
-    With `fusion`, its scores are combined with `said`, tables of statements about tracks.
+    With `fusion`, its scores are combined with `said`, tables of statements about tracks. With `parameters`, tracks
+    have invented ones.
     """
     publication = publication or PublishedRows()
     rows = catalog_rows(make_tracks(tracks, 0))
@@ -102,7 +106,7 @@ def publish_table(table, bundle, tracks=24, carried=(), publication=None, fusion
         parts, tally = [one.rows for one in joined], add_tallies(one.tally for one in joined)
     policy = fusion and fusion.policy
     found = [
-        _bucket(known, bundle, part, bucket, set(carried), run_id, publication, policy)
+        _bucket(known, bundle, part, bucket, set(carried), run_id, publication, policy, parameters)
         for bucket, part in enumerate(parts)
     ]
     reports = [report for report, _ in found]
@@ -128,11 +132,27 @@ def _of_bucket(rows, key, bucket):
     return rows.filter(pa.array([bucket_of(value, BUCKETS) == bucket for value in rows[key].to_pylist()], pa.bool_()))
 
 
-def _bucket(known, bundle, own, bucket, carried, run_id, publication, policy):
+def _bucket(known, bundle, own, bucket, carried, run_id, publication, policy, parameters):
     outcomes = outcomes_of(own, bundle.embedding_dim, carried)
+    if parameters:
+        outcomes = with_invented_parameters(outcomes)
     scored = score_bucket(own, outcomes, bundle, policy)
-    tables = assemble_bucket(own, outcomes, {"track-0003": "track-0001"}, bundle, run_id, publication, scored, policy)
+    arguments = own, outcomes, {"track-0003": "track-0001"}, bundle, run_id, publication, scored, policy
+    tables = assemble_bucket(*arguments, parameters=parameters)
     return write_bucket(known, bucket, tables, run_id), scored
+
+
+def with_invented_parameters(outcomes: pa.Table) -> pa.Table:
+    """The outcomes with a tempo and a key for every track with an embedding, and its id."""
+    rows = outcomes.to_pylist()
+    for row in rows:
+        if row["reason"] is None:
+            number = sum(row["track_id"].encode())
+            key = ("A minor", "C major", "F# minor")[number % 3]
+            row |= {"parameters_id": "pa-invented", "key": key, "camelot": camelot(key), "key_confidence": 0.75}
+            tempo = 112.0 + number % 20
+            row |= {"tempo_bpm": tempo, "tempo_alternative_bpm": tempo / 2, "tempo_confidence": number % 7 / 8}
+    return pa.Table.from_pylist(rows, OUTCOME)
 
 
 def changed_file(snapshot: Snapshot, name: str, **fields) -> Snapshot:

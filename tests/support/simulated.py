@@ -20,14 +20,14 @@ from transforms.audio.limits import Limits
 from transforms.catalog.problems import FirstProblems
 from transforms.catalog.reader import list_shards, read_shard
 from transforms.embed_chunks import EmbedSettings, EmbedTarget
-from transforms.extraction.source import Chunk, Source
+from transforms.extraction.source import Source
 from transforms.formats.hashing import bucket_of, digest
 from transforms.fusion.joining import join_bucket
 from transforms.fusion.settings import Fusion
 from transforms.fusion.source_files import STATEMENTS, read_statements
 from transforms.fusion.tally import RowTally, add_tallies
 from transforms.levels.writing import Compaction
-from transforms.list_digests import _COLUMNS as DIGESTED
+from transforms.list_digests import digested_columns
 from transforms.name_run import outcome_digest, run_id_of
 from transforms.plan_buckets import planning_work
 from transforms.publishing import receipts
@@ -74,6 +74,8 @@ class SimulatedTable:
         retry_rejects: bool = False,
         publication: PublishedRows | None = None,
         fusion: Fusion | None = None,
+        parameters_id: str = "",
+        parameters_due: bool = False,
     ) -> TagStages:
         """Settings of a run over a catalog: track_id -> source version. Sources of `fusion` are about tracks."""
         ids, versions = list(catalog), list(catalog.values())
@@ -90,6 +92,8 @@ class SimulatedTable:
             buckets=BUCKETS,
             dim=bundle.embedding_dim,
             compaction=Compaction(share=0.5, least_bytes=0),
+            parameters_id=parameters_id,
+            parameters_due=parameters_due,
         )
         target = EmbedTarget(root=self.root, embedding_id=bundle.embedding_id, load_embedder=lambda: None)
         shards = list_shards(str(self._catalog), None)
@@ -126,7 +130,7 @@ class SimulatedTable:
     def run(self, stages: TagStages, outcome: Outcome, *, killed_after: int | None = None) -> Run | None:
         """Runs and publishes; None if it is killed after some chunks."""
         known, left = stages.assemble.known, killed_after
-        work, extracted, parts = WorkTotals(), 0, {}
+        work, extracted, measured, parts = WorkTotals(), 0, 0, {}
         buckets, tally = _joined(stages, self._rows(stages))
         for bucket, rows in buckets.items():
             plan = plan_bucket(known, bucket, rows, CHUNK_TRACKS)
@@ -136,11 +140,13 @@ class SimulatedTable:
                 if left == 0:
                     return None
                 left = None if left is None else left - 1
-                parts[bucket].append(_extract(known, chunk, outcome))
-                extracted += len(chunk.tracks)
+                rows = simulated_parts(known, chunk.tracks, outcome)
+                parts[bucket].append(write_part(known.root, chunk.bucket, rows, known.ids.embedding_id))
+                new = len([row for row in rows.to_pylist() if row["reason"] or row["embedding"]])
+                extracted, measured = extracted + new, measured + rows.num_rows - new
         if killed_after is not None:
             return None
-        return self._publish(stages, buckets, parts, work, extracted, tally)
+        return self._publish(stages, buckets, parts, work, (extracted, extracted, measured), tally)
 
     def _rows(self, stages: TagStages) -> dict[int, pa.Table]:
         batches = [batch for shard in stages.shards for batch, _ in read_shard(shard)]
@@ -154,11 +160,11 @@ class SimulatedTable:
         buckets: dict[int, pa.Table],
         parts: dict[int, list[str]],
         work: WorkTotals,
-        tracks: int,
+        tracks: tuple[int, int, int],
         tally: RowTally,
     ) -> Run:
         known, record = stages.assemble.known, stages.record
-        found = {n: assembled(known, n, rows, DIGESTED, latest=parts[n]) for n, rows in buckets.items()}
+        found = {n: assembled(known, n, rows, digested_columns(known), latest=parts[n]) for n, rows in buckets.items()}
         digests = "".join(sorted(outcome_digest(rows, found[n]) for n, rows in buckets.items()))
         digests += "" if stages.fusion is None else stages.fusion.record_digest(tally)
         run_id = run_id_of(known, record.publication, digests)
@@ -169,12 +175,19 @@ class SimulatedTable:
             outcomes = assembled(known, n, rows, latest=parts[n])
             policy = stages.assemble.policy
             tables = assemble_bucket(
-                rows, outcomes, {}, record.load_tagger(), run_id, record.publication, policy=policy
+                rows,
+                outcomes,
+                {},
+                record.load_tagger(),
+                run_id,
+                record.publication,
+                policy=policy,
+                parameters=known.has_parameters,
             )
             tables = with_kept_rows(tables, known.snapshot, n, rows, outcomes)
             reports.append(write_bucket(known, n, tables, run_id, postponed_counts(outcomes)))
             evidence += examiner.examine(n, tables)
-        results = RunResults(reports, (tracks, tracks), FirstProblems().sample(), work, evidence, tally=tally)
+        results = RunResults(reports, tracks, FirstProblems().sample(), work, evidence, tally=tally)
         record_run(run_id, results, record)
         receipt = receipts.read(self.root, record.launch)
         receipts.forget(self.root, record.launch)
@@ -201,15 +214,24 @@ def _joined(stages: TagStages, buckets: dict[int, pa.Table]) -> tuple[dict[int, 
     return {n: found.rows for n, found in joined.items() if found.rows is not None}, tally
 
 
-def _extract(known: PriorOutcomes, chunk: Chunk, outcome: Outcome) -> str:
-    return write_part(known.root, chunk.bucket, simulated_parts(known, chunk.tracks, outcome), known.ids.embedding_id)
+def tempo_of(track_id: str, parameters_id: str) -> float:
+    """An invented tempo."""
+    return 60.0 + int(digest(track_id, parameters_id)[:2], 16) / 2
 
 
 def simulated_parts(known: PriorOutcomes, tracks: Iterable[Source], outcome: Outcome) -> pa.Table:
-    """Rows of part files."""
+    """Rows of part files. The tempo of a track follows from its id and from that of the parameters."""
     rows = []
     for source in tracks:
         reason = outcome(source)
+        measured = {"parameters_id": known.parameters_id, "tempo_bpm": tempo_of(source.track_id, known.parameters_id)}
+        if reason and source.keeps_outcome:
+            continue
+        sha256 = digest(source.track_id, source.source_version)
+        if source.lacks_parameters and not reason and sha256 == source.known_sha256:
+            key = {"track_id": source.track_id, "source_version": source.source_version}
+            rows.append({**key, **measured, "stage": "read", "source_sha256": sha256})
+            continue
         rng = np.random.default_rng(list(source.track_id.encode()))
         embedding = rng.normal(size=known.dim).astype(np.float16).astype(np.float32).tolist()
         rows.append(
@@ -223,6 +245,7 @@ def simulated_parts(known: PriorOutcomes, tracks: Iterable[Source], outcome: Out
                 **({} if reason else {"duration_s": 8.0, "sample_rate": 44_100, "channels": 2}),
                 "decoded_fraction": None if reason else 1.0,
                 "embedding": None if reason else embedding,
+                **(measured if known.parameters_id and not reason else {}),
             }
         )
     return pa.Table.from_pylist(rows, schema=PART)

@@ -17,7 +17,11 @@ from transforms.audio.errors import (
 from transforms.audio.limits import Limits
 from transforms.extraction.protocol import Garbled, send
 from transforms.features.extract import AudioFacts, Cost, Features
+from transforms.features.parameters.keys import KEY_NAMES, camelot
+from transforms.features.parameters.record import Parameters
+from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
+from transforms.schemas.parameter_ranges import PARAMETER_RANGES
 
 MOST_TEXT = 2000
 """Longest text of an answer, in characters."""
@@ -53,6 +57,8 @@ def send_features(to: Recipient, features: Features) -> None:
         facts["damage"] = plain_text(features.facts.damage)
     if features.cost is not None:
         head["cost"] = dataclasses.asdict(features.cost)
+    if features.parameters is not None:
+        head["parameters"] = dataclasses.asdict(features.parameters)
     body = features.starts_s.astype("<f4").tobytes() + features.patches.astype("<f2").tobytes()
     send(to.fd, head, body)
 
@@ -69,8 +75,15 @@ def plain_text(text: str) -> str:
     return shown if len(shown) <= MOST_TEXT and len(text) <= MOST_TEXT else f"{shown[: MOST_TEXT - 3]}..."
 
 
-def parse_answer(number: int, head: dict[str, Any], body: bytes, spec: FeatureSpec, limits: Limits) -> Features:
-    """The features of the answer to the request of this number.
+def parse_answer(
+    number: int,
+    head: dict[str, Any],
+    body: bytes,
+    spec: FeatureSpec,
+    limits: Limits,
+    parameters: ParametersSpec | None = None,
+) -> Features:
+    """The features of the answer to the request of this number, with parameters if they were asked for.
 
     Raises:
       TrackError: the answer names it.
@@ -79,6 +92,8 @@ def parse_answer(number: int, head: dict[str, Any], body: bytes, spec: FeatureSp
     try:
         _check_number("number", head["number"], int, number, number)  # a second answer is not the next track's
         answer = _error(head) if "reason" in head else _features(head, body, spec, limits)
+        if isinstance(answer, Features):
+            answer = dataclasses.replace(answer, parameters=_parameters(head, parameters))
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise Garbled(f"{type(error).__name__}: {error}"[:MOST_TEXT]) from error
     if isinstance(answer, TrackError):
@@ -128,6 +143,33 @@ def _check_facts(facts: AudioFacts, limits: Limits) -> None:
     _check_text("format", facts.format)
     if facts.damage is not None:
         _check_text("damage", facts.damage)
+
+
+def _parameters(head: dict[str, Any], spec: ParametersSpec | None) -> Parameters | None:
+    """The parameters of an answer, if they were asked for."""
+    if ("parameters" in head) != (spec is not None):
+        raise ValueError("parameters that were not asked for, or none although they were")
+    if spec is None:
+        return None
+    found = Parameters(**head["parameters"])
+    for name, (low, high) in PARAMETER_RANGES.items():
+        value = getattr(found, name)
+        if value is not None:
+            _check_number(name, value, int if name in _WHOLE else float, low, high)
+    for name, value, allowed in (
+        ("key", found.key, KEY_NAMES),
+        ("key_second", found.key_second, KEY_NAMES),
+        ("camelot", found.camelot, () if found.key is None else (camelot(found.key),)),
+        ("loudness_of", found.loudness_of, ("excerpt", spec.loudness)),
+    ):
+        if value is not None and (not isinstance(value, str) or value not in allowed):
+            raise ValueError(f"{name} is {value!r:.100}")
+    if found.phase_inverted is not None and type(found.phase_inverted) is not bool:
+        raise ValueError(f"phase_inverted is {found.phase_inverted!r:.100}")
+    return found
+
+
+_WHOLE = ("beats_per_bar", "beat_unit")
 
 
 def _check_cost(cost: Cost) -> None:

@@ -7,6 +7,7 @@ An error that is no TrackError ends it: the parent reads the rest from its exit 
 
 import contextlib
 import errno
+import functools
 import importlib
 import io
 import os
@@ -28,9 +29,11 @@ from transforms.extraction.confinement import confine, is_weak
 from transforms.features.extract import Features, core_seconds
 from transforms.features.extract import extract as run_extract
 from transforms.features.logmel import hand_over_mel_matrix
+from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
 
-Extract = Callable[[bytes, FeatureSpec, Limits], Features]
+Extract = Callable[..., Features]
+"""Takes the bytes of a file, a feature spec and limits, and a `ParametersSpec` where parameters are measured."""
 
 DECODERS = (
     "transforms.audio.decoders.av_source",
@@ -51,7 +54,8 @@ def main(request_fd: int, answer_fd: int) -> None:
     spec, limits = FeatureSpec.from_json(head["spec"]), Limits(**head["limits"])
     hand_over_mel_matrix(spec, np.frombuffer(body, "<f4").reshape(spec.n_fft // 2 + 1, spec.n_mels))
     extract = _load(head["extractor"])
-    _warm_up(spec)
+    parameters = None if head["parameters"] is None else ParametersSpec.from_json(head["parameters"])
+    _warm_up(spec, parameters)
     lower_limits(limits)
     measures = confine()
     wire.send(answer_fd, {"confinement": measures})
@@ -63,11 +67,13 @@ def main(request_fd: int, answer_fd: int) -> None:
         except MemoryError:
             sys.exit(wire.NO_MEMORY)
         _renew_cpu_time(limits)
-        _answer(Recipient(answer_fd, head["number"]), extract, data, spec, limits, is_weak(measures))
-        del data  # its memory is the next file's
+        arguments = (spec, limits) if parameters is None or not head["measured"] else (spec, limits, parameters)
+        run = functools.partial(extract, data, *arguments)
+        _answer(Recipient(answer_fd, head["number"]), run, limits, is_weak(measures))
+        del data, run  # its memory is the next file's
 
 
-def _warm_up(spec: FeatureSpec) -> None:
+def _warm_up(spec: FeatureSpec, parameters: ParametersSpec | None) -> None:
     """Takes what a confined process cannot: modules, a descriptor, and libffi's memory for libsndfile's callbacks."""
     for name in DECODERS:
         importlib.import_module(name)
@@ -77,7 +83,7 @@ def _warm_up(spec: FeatureSpec) -> None:
     noise = np.random.default_rng(0).normal(scale=0.1, size=(round(44_100 * (spec.patch_s + spec.min_duration_s)), 2))
     file = io.BytesIO()
     soundfile.write(file, noise, 44_100, format="WAV")
-    run_extract(file.getvalue(), spec, Limits())
+    run_extract(file.getvalue(), spec, Limits(), parameters)
 
 
 def _load(name: str) -> Extract:
@@ -114,10 +120,10 @@ def _renew_cpu_time(limits: Limits) -> None:
     signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
 
 
-def _answer(to: Recipient, extract: Extract, data: bytes, spec: FeatureSpec, limits: Limits, weak: bool) -> None:
+def _answer(to: Recipient, extract: Callable[[], Features], limits: Limits, weak: bool) -> None:
     pid, open_files, start = os.getpid(), _open_files() if weak else 0, core_seconds()
     try:
-        features = extract(data, spec, limits)
+        features = extract()
         if weak:  # else the kernel has refused to open a file or to start a process
             _check_left_behind(pid, open_files)
     except TrackError as error:

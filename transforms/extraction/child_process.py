@@ -19,6 +19,7 @@ from transforms.extraction.answers import MOST_HEAD_BYTES, most_body_bytes, pars
 from transforms.extraction.confinement import SECCOMP, is_weak
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
+from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
 
 _log = logging.getLogger(__name__)
@@ -64,8 +65,10 @@ class ChildNotStarted(ChildLost):
 class ChildProcess:
     """One child process and the pipes to it. Used by the one thread that started it."""
 
-    def __init__(self, spec: FeatureSpec, limits: Limits, extractor: str) -> None:
-        self._spec, self._limits = spec, limits
+    def __init__(
+        self, spec: FeatureSpec, limits: Limits, extractor: str, parameters: ParametersSpec | None = None
+    ) -> None:
+        self._spec, self._limits, self._parameters = spec, limits, parameters
         self._most_body = most_body_bytes(spec)
         self.tracks_left = limits.tracks_per_child
         self._held = contextlib.ExitStack()
@@ -105,7 +108,12 @@ class ChildProcess:
             self._held.callback(self.end)
 
     def _greet(self, spec: FeatureSpec, extractor: str) -> None:
-        head = {"spec": spec.to_json(), "limits": dataclasses.asdict(self._limits), "extractor": extractor}
+        head = {
+            "spec": spec.to_json(),
+            "limits": dataclasses.asdict(self._limits),
+            "extractor": extractor,
+            "parameters": self._parameters and self._parameters.to_json(),
+        }
         try:
             deadline = time.monotonic() + _START_S
             wire.send(self._request, head, mel_matrix(spec).astype("<f4").tobytes(), deadline)
@@ -126,14 +134,20 @@ class ChildProcess:
             raise SandboxError(f"decoders cannot be confined here: {why}; --allow-weak-sandbox decodes all the same")
         warn_once(why)
 
-    def extract(self, data: bytes) -> Features:
-        """One track's features. Raises TrackError or ChildLost; the child is dead after some of them."""
+    def extract(self, data: bytes, *, measured: bool = True) -> Features:
+        """One track's features. Raises TrackError or ChildLost; the child is dead after some of them.
+
+        Args:
+          data: the file.
+          measured: whether its parameters are measured, if the child has a spec for them.
+        """
         self.tracks_left -= 1
+        parameters = self._parameters if measured else None
         core, deadline = self._core_seconds(), time.monotonic() + self._limits.wall_s
         try:
-            wire.send(self._request, {"number": self.tracks_left}, data, deadline)
+            wire.send(self._request, {"number": self.tracks_left, "measured": measured}, data, deadline)
             answer = wire.receive(self._answer, deadline, most_head=MOST_HEAD_BYTES, most_body=self._most_body)
-            return parse_answer(self.tracks_left, *answer, self._spec, self._limits)
+            return parse_answer(self.tracks_left, *answer, self._spec, self._limits, parameters)
         except wire.Late:
             spent = self._core_seconds() - core
             self.end()

@@ -18,7 +18,9 @@ from transforms.extraction.sandbox import shared_sandbox
 from transforms.extraction.source import Chunk, Source
 from transforms.extraction.tally import EXTRACTED, EXTRACTION_REJECTS
 from transforms.features.extract import Features
+from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
+from transforms.schemas.parameters import PARAMETER_NAMES, PARAMETERS_ID
 from transforms.schemas.tables import FACT_NAMES
 from transforms.storage import SourceRoots
 from transforms.telemetry import counters
@@ -29,6 +31,9 @@ from transforms.telemetry.work import Work
 FIRST_IN_A_ROW = 20
 """So many unavailable tracks before the first good one mean that the storage or the credentials are wrong."""
 
+
+_COSTLY = (errors.Crash, errors.Timeout, errors.MemoryLimit, errors.ResourceLimit, errors.Unknown)
+"""What may happen to a child because of more work for a track."""
 
 _MEANING: dict[type[storage.StorageError], type[errors.TrackError]] = {
     storage.NotFound: errors.SourceNotFound,
@@ -51,6 +56,8 @@ class ExtractedTrack:
       extract_ms: time from hand-over to the sandbox to its answer, waiting for a free child included.
       read_core_us: processor time of reading and hashing, microseconds.
       confined_by: measures in force in the child process that decoded the track; none if no child did.
+      parameters_id: id of the spec by which parameters were looked for; empty if they were not.
+      note: why a track with features has no parameters although they were looked for; None if it has them.
     """
 
     source: Source
@@ -62,17 +69,25 @@ class ExtractedTrack:
     extract_ms: int
     read_core_us: int = 0
     confined_by: tuple[str, ...] = ()
+    parameters_id: str = ""
+    note: str | None = None
 
     @property
     def known(self) -> bool:
-        """Whether the source has the bytes whose outcome is known: it was read, and not decoded."""
+        """Whether the source has the bytes whose outcome is known: it was read, and decoded for parameters alone."""
         return self.sha256 is not None and self.sha256 == self.source.known_sha256
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the track gets a new embedding."""
+        return self.features is not None and not self.known
 
     @property
     def detail(self) -> str | None:
         """What was found in the track, in words without secrets: its error, or the damage of its audio."""
         damage = self.features.facts.damage if self.features else None
         found = damage if self.error is None else self.error.detail
+        found = "; ".join(filter(None, (found, self.note))) or None
         return None if found is None else storage.redact(found)
 
     @property
@@ -120,12 +135,20 @@ class ChunkExtractor:
     Safe to share between threads. Bytes are read here, where the credentials are; only bytes reach the sandbox.
     """
 
-    def __init__(self, roots: SourceRoots, spec: FeatureSpec, limits: Limits, children: int) -> None:
+    def __init__(
+        self,
+        roots: SourceRoots,
+        spec: FeatureSpec,
+        limits: Limits,
+        children: int,
+        parameters: ParametersSpec | None = None,
+    ) -> None:
         self._roots = roots
         self._limits = limits
+        self._parameters_id = "" if parameters is None else parameters.parameters_id
         children = children or os.cpu_count() or 1
         # Made with the first track: a run that decodes nothing should not wait for it.
-        self._sandbox = functools.partial(shared_sandbox, spec, limits, children)
+        self._sandbox = functools.partial(shared_sandbox, spec, limits, children, parameters)
         self._threads = _shared_threads(2 * children)
         self._breaker = _Breaker()
 
@@ -145,14 +168,18 @@ class ChunkExtractor:
         read = time.monotonic()
         sha256 = None if data is None else hashlib.sha256(data).hexdigest()
         read_core_s = storage.core_seconds_of_thread() - core
-        if data is not None and sha256 != source.known_sha256:
+        note, is_known = None, sha256 == source.known_sha256
+        if data is not None and (not is_known or source.lacks_parameters):
             try:
-                features = self._sandbox().submit(data).result()
+                features, note = self._extracted(data)
             except errors.MachineFault as fault:
                 error = with_history(fault, source.history)
             except errors.TrackError as refused:
                 error = refused
             confined_by = in_force(self._sandbox().confinement())
+        looked = self._parameters_id if data is not None and not isinstance(error, errors.MachineFault) else ""
+        if data is not None and is_known:
+            error = None  # the outcome that is known stays, whatever became of parameters
         EXTRACTED.add()
         EXTRACTION_REJECTS.add(int(error is not None))
         return ExtractedTrack(
@@ -165,7 +192,27 @@ class ChunkExtractor:
             extract_ms=round(1000 * (time.monotonic() - read)),
             read_core_us=round(1e6 * read_core_s),
             confined_by=confined_by,
+            parameters_id=looked if source.lacks_parameters or not is_known else "",
+            note=note,
         )
+
+    def _extracted(self, data: bytes) -> tuple[Features, str | None]:
+        """The features, and why they have no parameters. A track that takes its child with it is tried without them.
+
+        Raises:
+          errors.TrackError: there are no features either way.
+        """
+        try:
+            return self._sandbox().submit(data).result(), None
+        except _COSTLY as error:
+            if not self._parameters_id or isinstance(error, errors.MachineFault):
+                raise
+            try:
+                features = self._sandbox().submit(data, measured=False).result()
+            except errors.TrackError as second:
+                second.core_us += error.core_us
+                raise
+            return features.also_took(error.core_us), f"parameters: {error.reason}"
 
     def _read(self, source: Source) -> tuple[bytes | None, errors.TrackError | None]:
         """The source's bytes, or why there are none."""
@@ -231,17 +278,22 @@ class _Breaker:
 
 
 def part_row(track: ExtractedTrack, embedding: list[float] | None) -> dict[str, object]:
-    """The track's row of `schemas.PART`. Of a track with known bytes, the row only says that it was read."""
-    facts = track.features.facts if track.features else None
+    """The track's row of `schemas.PART`. Of a track with known bytes, the row says that it was read, and has parameters
+    if they were measured.
+    """
+    facts = track.features.facts if track.is_embedded and track.features else None
+    parameters = track.features.parameters if track.features and track.error is None else None
     return {
         "track_id": track.source.track_id,
         "source_version": track.source.source_version,
         "reason": track.error.reason if track.error else None,
-        "detail": track.detail,
+        "detail": None if track.known else track.detail,
         "stage": track.error.stage if track.error else "read" if track.known else None,
         "source_bytes": track.size,
         "source_sha256": track.sha256,
         "decoded_fraction": facts.decoded_fraction if facts else None,
         **{name: getattr(facts, name) if facts else None for name in FACT_NAMES},
+        **{name: getattr(parameters, name, None) for name in PARAMETER_NAMES},
+        PARAMETERS_ID: None if track.error else track.parameters_id or None,
         "embedding": embedding,
     }

@@ -15,6 +15,7 @@ from transforms.extraction.confinement import hide_memory
 from transforms.extraction.slots import Losses, Slots
 from transforms.features.extract import Features
 from transforms.features.logmel import mel_matrix
+from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
 
 EXTRACTOR = "transforms.features.extract:extract"
@@ -43,7 +44,7 @@ class _Seat:
         self._pool = pool
         self._child: ChildProcess | None = None
 
-    def extract(self, data: bytes) -> Features:
+    def extract(self, data: bytes, *, measured: bool) -> Features:
         """As `ChildProcess.extract`, with a fresh child if something else than the track may have ended the first.
 
         A crash or a memory limit may be what earlier tracks left behind. If the machine ends a child or does not let it
@@ -58,7 +59,7 @@ class _Seat:
         while True:
             is_fresh = self._child is None
             try:
-                features = self._try(data, is_alone=len(lost) == _FRESH_TRIES)
+                features = self._try(data, is_alone=len(lost) == _FRESH_TRIES, measured=measured)
                 return features.also_took(spent_us) if spent_us else features
             except TrackError as error:
                 spent_us = error.core_us = spent_us + error.core_us
@@ -85,13 +86,13 @@ class _Seat:
         fault.core_us = spent_us
         return fault
 
-    def _try(self, data: bytes, *, is_alone: bool) -> Features:
+    def _try(self, data: bytes, *, is_alone: bool, measured: bool) -> Features:
         slots, losses = self._pool.slots, self._pool.losses
         if self._child is None:
             losses.pause()
         with slots.all() if is_alone else slots.one():
             try:
-                features = self._answer(data)
+                features = self._answer(data, measured)
             except TrackError:
                 losses.child_answered()
                 raise
@@ -101,10 +102,10 @@ class _Seat:
         losses.child_answered()
         return features
 
-    def _answer(self, data: bytes) -> Features:
+    def _answer(self, data: bytes, measured: bool) -> Features:
         child = self._child = self._child or self._pool.start_child()
         try:
-            return child.extract(data)
+            return child.extract(data, measured=measured)
         except (TrackError, ChildLost):
             raise
         except Exception:
@@ -121,7 +122,7 @@ class _Seat:
             self._child = None
 
 
-_Job = tuple[bytes, "concurrent.futures.Future[Features]"]
+_Job = tuple[bytes, bool, "concurrent.futures.Future[Features]"]
 
 
 class Sandbox:
@@ -132,12 +133,20 @@ class Sandbox:
       limits: what one track may cost.
       children: child processes, at best as many as the machine has cores.
       extractor: `module:function` with the signature of `extract`.
+      parameters: how parameters of the tracks are measured; None: they are not.
     """
 
-    def __init__(self, spec: FeatureSpec, limits: Limits, children: int, extractor: str = EXTRACTOR) -> None:
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        limits: Limits,
+        children: int,
+        extractor: str = EXTRACTOR,
+        parameters: ParametersSpec | None = None,
+    ) -> None:
         if children < 1:
             raise ValueError(f"children={children}: at least one is needed")
-        self._arguments = (spec, limits, extractor)
+        self._arguments = (spec, limits, extractor, parameters)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         hide_memory()
         mel_matrix(spec)  # made once, before the threads that all need it
@@ -148,12 +157,15 @@ class Sandbox:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, data: bytes) -> "concurrent.futures.Future[Features]":
-        """Features of one file, later. The future raises TrackError, or SandboxError where no child starts."""
+    def submit(self, data: bytes, *, measured: bool = True) -> "concurrent.futures.Future[Features]":
+        """Features of one file, later. The future raises TrackError, or SandboxError where no child starts.
+
+        Without `measured`, its parameters are not measured.
+        """
         if self._is_closed:
             raise SandboxError("the sandbox is closed")
         future: concurrent.futures.Future[Features] = concurrent.futures.Future()
-        self._jobs.put((data, future))
+        self._jobs.put((data, measured, future))
         return future
 
     def confinement(self) -> dict[str, str]:
@@ -187,25 +199,27 @@ class Sandbox:
         """One thread: take a track, answer it."""
         seat = _Seat(self._pool)
         while (job := self._jobs.get()) is not None:
-            data, future = job
+            data, measured, future = job
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(seat.extract(data))
+                future.set_result(seat.extract(data, measured=measured))
             except Exception as error:  # noqa: BLE001 (a future without an answer would hold up the job for ever)
                 future.set_exception(error)
         seat.close()
 
 
-_shared: dict[tuple[FeatureSpec, Limits, int], Sandbox] = {}
+_shared: dict[tuple[FeatureSpec, Limits, int, ParametersSpec | None], Sandbox] = {}
 _shared_lock = threading.Lock()
 
 
-def shared_sandbox(spec: FeatureSpec, limits: Limits, children: int) -> Sandbox:
+def shared_sandbox(
+    spec: FeatureSpec, limits: Limits, children: int, parameters: ParametersSpec | None = None
+) -> Sandbox:
     """The one sandbox of this process for these arguments; closed when the process ends."""
     with _shared_lock:
-        key = (spec, limits, children)
+        key = (spec, limits, children, parameters)
         if key not in _shared:
-            _shared[key] = Sandbox(spec, limits, children)
+            _shared[key] = Sandbox(spec, limits, children, parameters=parameters)
             atexit.register(_shared[key].close)
         return _shared[key]

@@ -25,8 +25,10 @@ from transforms.audio.errors import (
 from transforms.audio.limits import Limits
 from transforms.features.coded_samples import unwrapped
 from transforms.features.logmel import log_mel_of_frames
+from transforms.features.parameters.record import Measurement, Parameters
+from transforms.features.parameters.spec import ParametersSpec
+from transforms.features.patch_samples import PatchSamples
 from transforms.features.reading import AudioFile, Reading, read_measured, read_packets, read_planned
-from transforms.features.sample_reader import PatchSamples
 from transforms.features.spec import FeatureSpec
 
 
@@ -70,12 +72,16 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Features:
-    """A track's patches, float16 [n, frames, mels]; their starts in seconds, float32 [n]; its facts and its cost."""
+    """A track's patches, float16 [n, frames, mels]; their starts in seconds, float32 [n]; its facts and its cost.
+
+    `parameters` are None where none were asked for.
+    """
 
     patches: npt.NDArray[np.float16]
     starts_s: npt.NDArray[np.float32]
     facts: AudioFacts
     cost: Cost | None = None
+    parameters: Parameters | None = None
 
     def also_took(self, core_us: int) -> "Features":
         """The same features with the processor time of an earlier try added to their cost."""
@@ -84,8 +90,14 @@ class Features:
         return dataclasses.replace(self, cost=dataclasses.replace(self.cost, core_us=self.cost.core_us + core_us))
 
 
-def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
+def extract(data: bytes, spec: FeatureSpec, limits: Limits, parameters: ParametersSpec | None = None) -> Features:
     """Extracts the log-mel patches of one file. Memory grows with the plan and the file size, not with the duration.
+
+    Args:
+      data: the file.
+      spec: the features.
+      limits: what the track may cost.
+      parameters: how its parameters are measured; None: they are not. The patches are the same with and without.
 
     Raises:
       TrackError: the track has no features; the subclass is the reason.
@@ -96,7 +108,7 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
         raise SourceTooLarge(f"{len(data)} bytes, the limit is {limits.max_bytes}")
     start, core = time.perf_counter(), core_seconds()
     kind, contents = identify(data)
-    track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits)
+    track = AudioFile(contents=contents, kind=contents.wrapped or kind, spec=spec, limits=limits, parameters=parameters)
     track, reading = _read_sound(track)
     good = reading.gather.good_patches()
     _check_good(track, reading, good)
@@ -104,12 +116,22 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits) -> Features:
         raise Silent(f"{reading.duration_s:.1f} s of digital silence")
     decoded = time.perf_counter()
     patches = _cut(reading.gather, spec)[good]
+    cut = time.perf_counter()
+    measured = None if parameters is None else _measured(track, reading, parameters)
+    damage = _damage(track, reading, reading.gather.odd_level(peak), measured)
     return Features(
         patches=patches,
         starts_s=reading.gather.plan.starts_s(spec)[good],
-        facts=_facts(reading, len(good), track.kind.name, _damage(track, reading, reading.gather.odd_level(peak))),
-        cost=_cost(decoded - start, time.perf_counter() - decoded, core_seconds() - core),
+        facts=_facts(reading, len(good), track.kind.name, damage),
+        cost=_cost(decoded - start, cut - decoded, core_seconds() - core),
+        parameters=None if measured is None else measured.parameters,
     )
+
+
+def _measured(track: AudioFile, reading: Reading, parameters: ParametersSpec) -> Measurement:
+    from transforms.features.sound import measure_track  # loads SciPy, which most extraction does not need
+
+    return measure_track(track, reading, parameters)
 
 
 def _cost(decode_s: float, features_s: float, core_s: float) -> Cost:
@@ -218,8 +240,10 @@ def _check_good(track: AudioFile, reading: Reading, good: list[int]) -> None:
         raise error(f"{len(good)} of {planned} patches are good; {_damage(track, reading)}")
 
 
-def _damage(track: AudioFile, reading: Reading, level: str | None = None) -> str | None:
-    """All defects of a file, and an odd level; None if it has none."""
+def _damage(
+    track: AudioFile, reading: Reading, level: str | None = None, measured: Measurement | None = None
+) -> str | None:
+    """All defects of a file, an odd level, and parameters that could not be measured; None if there are none."""
     defects = list(dict.fromkeys(track.contents.notes + reading.notes))
     if track.channels is not None:
         defects.append(track.channels.note)
@@ -229,6 +253,8 @@ def _damage(track: AudioFile, reading: Reading, level: str | None = None) -> str
         defects.append(f"non_finite: {reading.tally.bad} samples set to 0")
     if level is not None:
         defects.append(f"level: {level}")
+    if measured is not None:
+        defects += [f"parameters: {failure}" for failure in measured.failures]
     return "; ".join(defects) or None
 
 

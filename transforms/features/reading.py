@@ -15,14 +15,15 @@ from transforms.audio.decoders.source import AudioSource
 from transforms.audio.errors import DecodeError, NoFrames, TooLong, TooShort, TrackError
 from transforms.audio.limits import Limits
 from transforms.audio.samples import Float32
+from transforms.features.excerpt import ExcerptRecorder, middle
+from transforms.features.parameters.spec import ParametersSpec
+from transforms.features.patch_samples import MOST_PEAK, PatchSamples
 from transforms.features.patches import plan_patches
 from transforms.features.sample_reader import (
     BLOCK_FRAMES,
     LAST_PACKET,
-    MOST_PEAK,
     SMALL_BLOCK_FRAMES,
     DecodeTally,
-    PatchSamples,
     Resampler,
     SpanReader,
     read_straight,
@@ -35,13 +36,17 @@ _KEPT_S = 1800
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AudioFile:
-    """A file and the settings for reading it. `channels` are read instead of all channels."""
+    """A file and the settings for reading it. `channels` are read instead of all channels.
+
+    With `parameters`, an excerpt is read besides the patches.
+    """
 
     contents: Contents
     kind: AudioKind
     spec: FeatureSpec
     limits: Limits
     channels: ChannelChoice | None = None
+    parameters: ParametersSpec | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[AudioSource]:
@@ -72,9 +77,13 @@ class AudioFile:
         """The same track, read by ffmpeg's libraries, which continue after damage that stops libsndfile."""
         return dataclasses.replace(self, kind=dataclasses.replace(self.kind, decoder="av"))
 
-    def tally(self) -> DecodeTally:
+    def tally(self, recorder: ExcerptRecorder | None = None) -> DecodeTally:
         """Counts for one reading of this track."""
-        return DecodeTally(weights=self.channels.weights if self.channels else None)
+        return DecodeTally(weights=self.channels.weights if self.channels else None, recorder=recorder)
+
+    def recorder(self, frames: int, rate_hz: int, channels: int) -> ExcerptRecorder | None:
+        """What takes the channels of the excerpt of a track of `frames` source frames; None without parameters."""
+        return None if self.parameters is None else ExcerptRecorder(frames, rate_hz, channels, self.parameters)
 
     def samples(self, frames: int, rate_hz: int) -> int:
         """Converts a length in source frames to samples at the spec's rate. Raises TooShort, TooLong."""
@@ -98,17 +107,26 @@ class Reading:
     rate_hz: int
     channels: int
     notes: tuple[str, ...] = ()
+    recorder: ExcerptRecorder | None = None
 
 
 def _planned(track: AudioFile, frames: int, rate_hz: int) -> tuple[PatchSamples, bool]:
     """Buffers for the patches of a track of `frames` source frames, and whether they cover less than half of it."""
-    samples = track.samples(frames, rate_hz)
-    gather = PatchSamples(plan_patches(samples, track.spec), samples, track.spec)
+    samples, excerpt = track.samples(frames, rate_hz), None
+    if track.parameters is not None:
+        excerpt = middle(samples, round(track.parameters.excerpt_s * track.spec.sample_rate))
+    gather = PatchSamples(plan_patches(samples, track.spec), samples, track.spec, excerpt)
     return gather, 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
 
 
 def _reading(
-    source: AudioSource, gather: PatchSamples, tally: DecodeTally, frames: int, decoded: int, notes: tuple[str, ...]
+    source: AudioSource,
+    gather: PatchSamples,
+    tally: DecodeTally,
+    frames: int,
+    decoded: int,
+    notes: tuple[str, ...],
+    recorder: ExcerptRecorder | None,
 ) -> Reading:
     return Reading(
         gather=gather,
@@ -118,6 +136,7 @@ def _reading(
         rate_hz=source.rate_hz,
         channels=source.channels,
         notes=notes,
+        recorder=recorder,
     )
 
 
@@ -134,6 +153,8 @@ def read_packets(track: AudioFile) -> Reading | None:
         return None
     try:
         with open_packets(track.contents.data, packets, track.limits) as source:
+            recorder = track.recorder(packets.frames, source.rate_hz, source.channels)
+            source.listener = None if recorder is None else recorder.hear
             tally = read_straight(source, gather, packets.frames, track.spec, track.tally())
     except DecodeError:
         return None
@@ -142,25 +163,38 @@ def read_packets(track: AudioFile) -> Reading | None:
     if gather.peak() > MOST_PEAK:  # most likely the noise of a damaged frame, which every decoder makes in its own way
         return None
     notes = _notes(packets.frames, tally.frames, 0, gather)
-    return _reading(source, gather, tally, packets.frames, tally.frames, notes)
+    return _reading(source, gather, tally, packets.frames, tally.frames, notes, recorder)
 
 
 def read_planned(track: AudioFile, source: AudioSource, frames: int) -> Reading:
     """Reads a track of known length: by seeking if the patches cover less than half of it, else sequentially."""
     gather, is_sparse = _planned(track, frames, source.rate_hz)
     seeks = source.can_seek and is_sparse
-    tally = track.tally()
+    recorder = track.recorder(frames, source.rate_hz, source.channels)
+    tally = track.tally(recorder)
     if seeks:
         _visit(source, SpanReader(gather=gather, frames=frames, tally=tally, spec=track.spec), gather.missing())
     else:
         read_straight(source, gather, frames, track.spec, tally)
     decoded, lost = frames if seeks else tally.frames, source.lost_packets
+    if seeks and tally.failure is None:
+        _visit_gaps(track, source, gather, frames, recorder)
     if tally.failure is not None and source.can_seek:
         lost += _visit_afresh(track, gather, frames, tally)
         decoded = frames
     if decoded == frames and gather.lacks_end():
         decoded = _end_of_audio(track, gather, frames, source.rate_hz)
-    return _reading(source, gather, tally, frames, decoded, _notes(frames, decoded, lost, gather))
+    return _reading(source, gather, tally, frames, decoded, _notes(frames, decoded, lost, gather), recorder)
+
+
+def _visit_gaps(
+    track: AudioFile, source: AudioSource, gather: PatchSamples, frames: int, recorder: ExcerptRecorder | None
+) -> None:
+    """Reads what the excerpt lacks by seeking, until something fails. Counts and failures are no part of the outcome:
+    a track has the same patches with an excerpt and without one.
+    """
+    runs, tally = gather.missing_gaps(), track.tally(recorder)
+    _visit(source, SpanReader(gather=gather, frames=frames, tally=tally, spec=track.spec, of_gaps=True), runs)
 
 
 def _end_of_audio(track: AudioFile, gather: PatchSamples, frames: int, rate_hz: int) -> int:
@@ -218,7 +252,18 @@ def read_measured(track: AudioFile, source: AudioSource) -> Reading:
     notes = () if track.contents.shows_end else (UNVERIFIED,)
     if source.lost_packets:
         notes = (*notes, f"lost_packets: {source.lost_packets}")
-    return _reading(source, gather, tally, tally.frames, tally.frames, notes)
+    recorder = track.recorder(tally.frames, source.rate_hz, source.channels)
+    if recorder is not None:
+        hear_again(track, recorder, recorder.last_frame)
+    return _reading(source, gather, tally, tally.frames, tally.frames, notes, recorder)
+
+
+def hear_again(track: AudioFile, recorder: ExcerptRecorder, last: int | None = None) -> None:
+    """Decodes a track from its start for its recorder alone, to source frame `last` or to the end or a failure."""
+    tally = track.tally(recorder)
+    with contextlib.suppress(TrackError), track.open() as source:
+        while (last is None or tally.frames < last) and len(block := source.read(BLOCK_FRAMES)):
+            tally.mono(block)
 
 
 def _measure(track: AudioFile, source: AudioSource) -> tuple[DecodeTally, Float32 | None]:

@@ -21,11 +21,13 @@ from transforms.table.readme import README_MARK, readme
 from transforms.table.snapshots import Run, Snapshot, current_snapshot, read_snapshot, snapshot_numbers
 from transforms.table.sql import current_statements
 from transforms.table.versions import (
+    LEVELS,
+    NEIGHBOURS,
+    PARAMETERS,
     TableError,
     is_sealed,
     read_table_metadata,
-    require_versions_of_levels,
-    require_versions_of_neighbours,
+    require_versions,
 )
 
 _README_BYTES = 1 << 20
@@ -135,9 +137,11 @@ def _commit(root: str, run: Run) -> Snapshot:
     snapshot = Snapshot(number=(run.parent or 0) + 1, created=_commit_time(root, run.parent), run=run)
     url = storage.join(root, snapshot_path(snapshot.number))
     if run.has_levels:
-        require_versions_of_levels(root)
+        require_versions(root, LEVELS)
     if run.neighbours:
-        require_versions_of_neighbours(root)
+        require_versions(root, NEIGHBOURS)
+    if run.parameters.get("parameters_id"):
+        require_versions(root, PARAMETERS)
     with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: `_published_as` checks its run
         storage.create(url, sealed_bytes(snapshot.to_json()))
     winner = _published_as(root, run)

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from transforms.schemas.columns import column
+from transforms.schemas.parameters import PARAMETER_COLUMNS, PARAMETER_NAMES
 
 SCHEMA_VERSION = 1
 
@@ -43,9 +44,10 @@ TRACKS = pa.schema(
             "The positive tags of all categories, best score first.",
         ),
         column("tagger_id", pa.string(), "Hash of the embedding, heads, calibration, thresholds and taxonomy."),
+        *PARAMETER_COLUMNS,
     ]
 )
-"""Further columns of the catalog follow these under their own names."""
+"""Further columns of the catalog follow these under their own names. Tables without parameters lack their columns."""
 
 TRACK_TAGS = pa.schema(
     [
@@ -164,8 +166,10 @@ TAXONOMY = pa.schema(
     ]
 )
 
-LATER_COLUMNS = {"taxonomy": frozenset({"other_ids"})}
-"""Table -> columns that snapshots of earlier versions of this program do not have."""
+LATER_COLUMNS = {"taxonomy": frozenset({"other_ids"}), "tracks": frozenset(PARAMETER_NAMES)}
+"""Table -> columns that snapshots of earlier versions of this program do not have. Those of `tracks` are also missing
+where no parameters are measured.
+"""
 
 PART = pa.schema(
     [
@@ -183,7 +187,7 @@ PART = pa.schema(
             "stage",
             pa.string(),
             "Stage in which the track was rejected; `read` without a reason: the source has the bytes that the last "
-            "snapshot names, and was not decoded.",
+            "snapshot names, and was decoded for its parameters at most.",
             nullable=True,
         ),
         column("source_bytes", pa.int64(), "Size of the source in bytes.", nullable=True),
@@ -192,6 +196,7 @@ PART = pa.schema(
             "decoded_fraction", pa.float32(), "Fraction of the planned patches that are usable, 0 to 1.", nullable=True
         ),
         *(fact.with_nullable(True) for fact in FACT_COLUMNS),
+        *PARAMETER_COLUMNS,
         column(
             "embedding",
             pa.list_(pa.field("element", pa.float32(), nullable=False)),

@@ -145,6 +145,8 @@ class Run:
       earlier: what other ids the rows have, the most tracks first; empty if all rows have `ids`.
       neighbours: what the table `neighbours` and the search index were computed from, see
         `transforms.table.neighbours`; empty if the snapshot has neither.
+      parameters: how parameters of new tracks are measured: `parameters_id`, and the fields of the spec; `measures` is
+        `none` if they are not. Rows of `tracks` say what they were measured by. Empty for runs of earlier versions.
     """
 
     run_id: str
@@ -168,6 +170,7 @@ class Run:
     licences: tuple[str, ...] = ()
     earlier: tuple[EarlierIds, ...] = ()
     neighbours: dict[str, Any] = dataclasses.field(default_factory=dict)
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_mixed(self) -> bool:

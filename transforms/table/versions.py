@@ -15,10 +15,13 @@ READER_VERSION = 2
 
 WRITER_VERSION = 4
 """Increased if earlier versions of this program would damage or lose the files of this one. 2: digests. 3: levels. 4:
-neighbours, whose files the `gc` of earlier versions removes."""
+neighbours, whose files the `gc` of earlier versions removes, and parameters of tracks, which they would leave out."""
+
+LEVELS, NEIGHBOURS, PARAMETERS = (2, 3), (1, 4), (1, 4)
+"""Lowest reader and writer version of a table with levels, with neighbours, and with parameters of tracks."""
 
 _NEW_TABLE = {"min_reader_version": 1, "min_writer_version": 2}
-"""Versions that a table needs until a snapshot has levels."""
+"""Versions that a table needs until a snapshot has levels or parameters."""
 
 
 class TableError(ValueError):
@@ -121,25 +124,19 @@ def open_table(root: str, buckets: int, *, create: bool = True) -> int:
     return read_table_metadata(root, writing=True).buckets
 
 
-def require_versions_of_levels(root: str) -> None:
-    """Makes programs without levels refuse the table, before its first snapshot with levels is committed."""
-    _require_versions(root, reader=2, writer=3)
+def require_versions(root: str, versions: tuple[int, int]) -> None:
+    """Makes earlier programs refuse the table, before its first snapshot is committed that they would misread or lose.
 
-
-def require_versions_of_neighbours(root: str) -> None:
-    """Makes programs without neighbours write no more to the table, before its first snapshot with them is committed.
-
-    They still read it.
+    Args:
+      root: folder or gs:// prefix of the table.
+      versions: `LEVELS`, `NEIGHBOURS` or `PARAMETERS`.
     """
-    _require_versions(root, reader=1, writer=4)
-
-
-def _require_versions(root: str, *, reader: int, writer: int) -> None:
     url, metadata = storage.join(root, "table.json"), read_table_metadata(root, writing=True)
+    reader, writer = versions
     needed = dataclasses.replace(
         metadata,
-        min_reader_version=max(metadata.min_reader_version, reader),
-        min_writer_version=max(metadata.min_writer_version, writer),
+        min_reader_version=max(reader, metadata.min_reader_version),
+        min_writer_version=max(writer, metadata.min_writer_version),
     )
     if needed != metadata:
         # In a table without digests, all manifests are without, so this file stays without.

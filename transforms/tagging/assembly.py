@@ -13,6 +13,7 @@ from transforms.fusion.policy import Policy
 from transforms.fusion.pooling import MODEL, ORIGINS, FusedScores, fuse
 from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.fusion import EXPERTS_TYPE, FUSED_COLUMNS, SAID, SAID_ID
+from transforms.schemas.parameters import PARAMETER_NAMES, PARAMETERS_ID
 from transforms.schemas.tables import EMBEDDINGS, FACT_NAMES, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
 from transforms.table.snapshots import DEFERRED
 from transforms.tagging.tagger import Tagger
@@ -95,6 +96,8 @@ def assemble_bucket(
     publication: PublishedRows,
     scored: ScoredTracks | None = None,
     policy: Policy | None = None,
+    *,
+    parameters: bool = False,
 ) -> dict[str, pa.Table]:
     """Returns `tracks`, `track_tags`, `embeddings` and `ledger` of one bucket.
 
@@ -105,11 +108,12 @@ def assemble_bucket(
       scored: what `score_bucket` returns for them, if it was called before.
       policy: how scores are combined with what sources say; None in a run without sources. The tables of a fused run
         have the columns `FUSED_COLUMNS`.
+      parameters: whether `tracks` has the columns `PARAMETER_COLUMNS`.
     """
     scored = score_bucket(rows, outcomes, tagger, policy) if scored is None else scored
     ledger = _ledger(rows, outcomes, duplicates, tagger, run_id)
     return {
-        "tracks": _tracks(scored.rows, scored.outcomes, scored.scores, scored.positives, tagger),
+        "tracks": _tracks(scored, tagger, FACT_NAMES + PARAMETER_NAMES if parameters else FACT_NAMES),
         "track_tags": _track_tags(scored, tagger, publication, policy),
         "embeddings": _embeddings(scored.outcomes, tagger),
         "ledger": ledger if policy is None else _with_fusion_ids(ledger, rows),
@@ -123,19 +127,25 @@ def _score(embeddings: pa.ChunkedArray, tagger: Tagger) -> np.ndarray:
     return tagger.score(values.reshape(len(embeddings), -1).astype(np.float32, copy=False))
 
 
-def _tracks(rows: pa.Table, kept: pa.Table, scores: np.ndarray, positives: np.ndarray, tagger: Tagger) -> pa.Table:
-    facts = {name: kept[name] for name in FACT_NAMES}
-    facts["top_tags"] = _top_tags(scores, positives, [tag.id for tag in tagger.taxonomy.tags])
-    facts["tagger_id"] = pa.array([tagger.tagger_id] * rows.num_rows, pa.string())
-    return rows_of_tracks(rows, facts)
+def _tracks(scored: ScoredTracks, tagger: Tagger, names: tuple[str, ...]) -> pa.Table:
+    """Rows of `tracks`, with these columns of the outcomes."""
+    facts = {name: scored.outcomes[name] for name in names}
+    facts["top_tags"] = _top_tags(scored.scores, scored.positives, [tag.id for tag in tagger.taxonomy.tags])
+    facts["tagger_id"] = pa.array([tagger.tagger_id] * scored.rows.num_rows, pa.string())
+    return rows_of_tracks(scored.rows, facts)
 
 
 def rows_of_tracks(rows: pa.Table, facts: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
-    """Rows of `tracks` from catalog rows, and from the columns that are not in the catalog."""
+    """Rows of `tracks` from catalog rows, and from the columns that are not in the catalog, those of parameters if they
+    are given.
+    """
+    lacking = () if PARAMETERS_ID in facts else PARAMETER_NAMES
     further = [name for name in rows.column_names if name not in NOT_PUBLISHED and name not in METADATA]
     columns = {name: rows[name] for name in ("track_id", *METADATA)} | dict(facts)
-    schema = pa.schema([*TRACKS, *(pa.field(name, rows.schema.field(name).type) for name in further)])
-    return pa.table([*columns.values(), *(rows[name] for name in further)], names=schema.names).cast(schema)
+    declared = [field for field in TRACKS if field.name not in lacking]
+    schema = pa.schema([*declared, *(pa.field(name, rows.schema.field(name).type) for name in further)])
+    values = [columns[field.name] for field in declared]
+    return pa.table([*values, *(rows[name] for name in further)], names=schema.names).cast(schema)
 
 
 def _top_tags(scores: np.ndarray, positives: np.ndarray, tag_ids: list[str]) -> pa.Array:

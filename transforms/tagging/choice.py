@@ -61,10 +61,10 @@ class Budget:
     max_core_hours: float
     first: str | None = None
 
-    def name(self, parent: int | None, ids: Ids, *, retry_rejects: bool) -> str:
-        """Name of the choice that is made with this budget."""
+    def name(self, parent: int | None, ids: Ids, *, retry_rejects: bool, parameters_id: str = "") -> str:
+        """Name of the choice that is made with this budget. `parameters_id`: parameters that are due."""
         given = (str(parent), ids.tagger_id, repr(self.max_core_hours), str(retry_rejects), self.first or "")
-        return short_id("choice", *given)
+        return short_id("choice", *given, *([parameters_id] if parameters_id else []))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -98,7 +98,8 @@ def estimated(forecast: Forecast, units: UnitCosts, bundles: int = 1, compact_by
       compact_bytes: size of the files that compaction writes.
     """
     extract, catalog = forecast.actions["extract"], forecast.catalog
-    tracks = {"plan": catalog, "read": extract, "extract": extract, "embed": extract * bundles, "assemble": catalog}
+    embedded = (extract - min(forecast.kept_embedding, extract)) * bundles
+    tracks = {"plan": catalog, "read": extract, "extract": extract, "embed": embedded, "assemble": catalog}
     known = units.core_seconds
     unsized = extract - forecast.sized
     rest = _times(units.source_bytes, unsized)
@@ -129,15 +130,17 @@ def _times(unit: float | None, count: int) -> int | None:
     return 0 if not count else None if unit is None else round(unit * count)
 
 
-def costs_of_history(root: str, numbers: Iterable[int], ids: Ids) -> UnitCosts:
+def costs_of_history(root: str, numbers: Iterable[int], ids: Ids, parameters_id: str = "") -> UnitCosts:
     """Costs measured by the newest runs of a table. Rollbacks are passed over.
 
-    Processor time of extraction counts if the features were the same, that of embedding if the trunk was the same.
+    Processor time of extraction counts if features and parameters were the same, that of embedding if the trunk was the
+    same.
 
     Args:
       root: folder or gs:// prefix of the table.
       numbers: numbers of its snapshots, ascending.
       ids: ids of the run to come.
+      parameters_id: id of its parameters; empty if it measures none.
     """
     seconds: defaultdict[str, float] = defaultdict(float)
     tracks: Counter[str] = Counter()
@@ -146,7 +149,7 @@ def costs_of_history(root: str, numbers: Iterable[int], ids: Ids) -> UnitCosts:
     used = []
     for snapshot in _newest(root, numbers):
         used.append(snapshot.number)
-        for stage, (count, core) in _measured(snapshot.run, ids).items():
+        for stage, (count, core) in _measured(snapshot.run, ids, parameters_id).items():
             tracks[stage] += count
             seconds[stage] += core
         _add_sources(snapshot.run, sizes)
@@ -171,10 +174,10 @@ def _newest(root: str, numbers: Iterable[int]) -> Iterator[Snapshot]:
                 yield snapshot
 
 
-def _measured(run: Run, ids: Ids) -> dict[str, tuple[int, float]]:
+def _measured(run: Run, ids: Ids, parameters_id: str) -> dict[str, tuple[int, float]]:
     """Stage -> tracks and core-seconds, for the stages that would cost the same today."""
     same = {
-        "extract": run.ids.feature_id == ids.feature_id,
+        "extract": (run.ids.feature_id, run.parameters.get("parameters_id", "")) == (ids.feature_id, parameters_id),
         "embed": run.ids.embedding_id == ids.embedding_id,
     }
     found = {}

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from transforms.schemas.fusion import FUSION_ID, SAID_ID
 from transforms.table.snapshots import DEFERRED, Run
-from transforms.tagging.outcomes import KEPT_IDS, MISSING, PriorOutcomes, Unsettled
+from transforms.tagging.outcomes import KEPT_IDS, MISSING, PriorOutcomes, Unsettled, lacking_parameters
 
 CAUSES = (
     "new",
@@ -21,6 +21,7 @@ CAUSES = (
     "due",
     "remembered",
     "trunk",
+    "parameters",
     "taxonomy",
     "heads",
     "fusion",
@@ -37,7 +38,7 @@ LISTED_BYTES = "_listed_bytes"
 
 _LEDGER = ("track_id", "source_version", "reason", "source_bytes")
 _IDS = ("feature_id", "embedding_id", "taxonomy_id", "tagger_id")
-_FACTS = ("listed", "same", "rejected", "due", "deferred", "fused")
+_FACTS = ("listed", "same", "rejected", "due", "deferred", "fused", "measured")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -50,6 +51,8 @@ class Forecast:
       sized: tracks to extract whose size is known.
       read_bytes: sum of these sizes.
       missing: tracks to extract whose file is not in the listing of its folder.
+      unmeasured: tracks of the last snapshot that keep their embedding and have no parameters of the run's id.
+      kept_embedding: tracks to extract that keep their embedding if their bytes are the same.
     """
 
     causes: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -57,6 +60,8 @@ class Forecast:
     sized: int = 0
     read_bytes: int = 0
     missing: int = 0
+    unmeasured: int = 0
+    kept_embedding: int = 0
 
     @property
     def catalog(self) -> int:
@@ -75,6 +80,8 @@ class Forecast:
         self.sized += other.sized
         self.read_bytes += other.read_bytes
         self.missing += other.missing
+        self.unmeasured += other.unmeasured
+        self.kept_embedding += other.kept_embedding
 
     def removed(self, before: int) -> int:
         """Tracks of the last snapshot that the catalog no longer has; `before` is the number of its tracks."""
@@ -87,7 +94,7 @@ class Forecast:
 
     def to_json(self, before: int) -> dict[str, Any]:
         """The counts as a JSON object; `before` is the number of tracks of the last snapshot."""
-        stale = ("source", "features", "trunk", "heads", "taxonomy", "fusion")
+        stale = ("source", "features", "trunk", "parameters", "heads", "taxonomy", "fusion")
         return {
             "catalog": self.catalog,
             "new": self.causes["new"],
@@ -95,6 +102,7 @@ class Forecast:
             "changed": self.causes["source"],
             "stale": {name: self.causes[name] for name in stale},
             "unchanged": self.causes["unchanged"],
+            "without_parameters": self.unmeasured,
             "removed": self.removed(before),
             "rejected": {"due_again": self.causes["due"], "remembered": self.causes["remembered"]},
             "actions": {name: self.actions[name] for name in ACTIONS},
@@ -111,7 +119,9 @@ def forecast_bucket(known: PriorOutcomes, bucket: int, rows: pa.Table, left: Uns
       left: the decision, see `unsettled`.
     """
     earlier = _earlier(known, bucket, rows)
-    found = Forecast(causes=_causes(earlier), actions=_actions(left))
+    found = Forecast(causes=_causes(earlier, due=known.parameters_due), actions=_actions(left))
+    found.unmeasured = _unmeasured(known, earlier)
+    found.kept_embedding = len(left.unmeasured)
     sizes = _sizes(rows, earlier).filter(pc.is_in(rows["track_id"], value_set=left.rows["track_id"].combine_chunks()))
     found.sized = len(sizes) - sizes.null_count
     found.read_bytes = pc.sum(sizes).as_py() or 0
@@ -145,6 +155,7 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
         return pa.table({**dict.fromkeys((*_FACTS, *_IDS), never), "bytes": none})
     fused = [FUSION_ID] if known.snapshot.manifest.run.fusion else []
     ledger = known.snapshot.scan("ledger", [*_LEDGER, *fused, *known.row_columns], bucket=bucket)
+    lacking = pa.array(lacking_parameters(known, bucket, ledger) if known.parameters_id else [], pa.string())
     place = pc.index_in(rows["track_id"], value_set=ledger["track_id"].combine_chunks())
     own = ledger.take(place)
     due = pc.is_valid(own["reason"]) if known.retry_rejects else known.due(own)
@@ -155,6 +166,7 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
             "rejected": pc.is_valid(own["reason"]),
             "due": pc.fill_null(due, False),
             "fused": _other_fusion(rows, own),
+            "measured": pc.invert(pc.is_in(rows["track_id"], value_set=lacking)),
             "bytes": own["source_bytes"].cast(pa.int64()),
             **_differences(known, known.snapshot.manifest.run, own),
         }
@@ -182,17 +194,30 @@ def _differences(known: PriorOutcomes, run: Run, own: pa.Table) -> dict[str, pa.
     return found
 
 
-def _causes(earlier: pa.Table) -> Counter[str]:
-    listed, same, rejected, due, deferred, fused = (earlier[name].to_numpy().astype(bool) for name in _FACTS)
+def _unmeasured(known: PriorOutcomes, earlier: pa.Table) -> int:
+    """Tracks that keep their embedding and have no parameters of the run's id; 0 in a run without parameters."""
+    if not known.parameters_id:
+        return 0
+    listed, same, _, _, deferred, _, measured = (earlier[name].to_numpy().astype(bool) for name in _FACTS)
+    other = earlier["feature_id"].to_numpy().astype(bool) | earlier["embedding_id"].to_numpy().astype(bool)
+    return int((listed & same & ~deferred & ~measured & ~other).sum())
+
+
+def _causes(earlier: pa.Table, *, due: bool) -> Counter[str]:
+    """Tracks by cause; `due`: tracks without parameters are extracted."""
+    listed, same, rejected, again, deferred, fused, measured = (
+        earlier[name].to_numpy().astype(bool) for name in _FACTS
+    )
     other = {name: earlier[name].to_numpy().astype(bool) for name in _IDS}
     conditions = {
         "new": ~listed,
         "deferred": deferred,
         "source": ~same,
         "features": other["feature_id"],
-        "due": rejected & due,
+        "due": rejected & again,
         "remembered": rejected,
         "trunk": other["embedding_id"],
+        "parameters": ~measured & due,
         "taxonomy": other["taxonomy_id"],
         "heads": other["tagger_id"],
         "fusion": fused,

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.schemas.parameters import PARAMETER_NAMES, PARAMETERS_ID
 from transforms.schemas.tables import FACT_NAMES, TRACK_TAGS
 from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader
 from transforms.table.snapshots import POSTPONED, EarlierIds, Ids, Run
@@ -42,8 +43,9 @@ def with_kept_rows(
     if parent is None or not pc.any(mask).as_py():
         return dict(tables)
     ids = rows.filter(mask)["track_id"].combine_chunks()
+    measured = PARAMETERS_ID in tables["tracks"].column_names
     both = {
-        "tracks": [tables["tracks"], _tracks(parent, bucket, rows.filter(mask), ids)],
+        "tracks": [tables["tracks"], _tracks(parent, bucket, rows.filter(mask), measured)],
         "embeddings": [
             tables["embeddings"],
             _of_tracks(parent.scan("embeddings", bucket=bucket, embedding_id=EVERY_EMBEDDING), ids),
@@ -58,11 +60,14 @@ def _of_tracks(table: pa.Table, ids: pa.Array) -> pa.Table:
     return table.filter(pc.is_in(table["track_id"], value_set=ids))
 
 
-def _tracks(parent: SnapshotReader, bucket: int, rows: pa.Table, ids: pa.Array) -> pa.Table:
-    columns = [*FACT_NAMES, "top_tags", "tagger_id"]
-    found = parent.scan("tracks", ["track_id", *columns], bucket=bucket)
-    found = found.take(pc.index_in(ids, value_set=found["track_id"].combine_chunks()))
-    return rows_of_tracks(rows, {name: found[name] for name in columns})
+def _tracks(parent: SnapshotReader, bucket: int, rows: pa.Table, parameters: bool) -> pa.Table:
+    """Rows of `tracks` that are kept, with parameters if the run has them; null if the parent has none."""
+    names = [*FACT_NAMES, "top_tags", "tagger_id", *(PARAMETER_NAMES if parameters else ())]
+    stored = parent.schema("tracks").names
+    found = parent.scan("tracks", ["track_id", *(name for name in names if name in stored)], bucket=bucket)
+    found = found.take(pc.index_in(rows["track_id"].combine_chunks(), value_set=found["track_id"].combine_chunks()))
+    none = pa.nulls(rows.num_rows)
+    return rows_of_tracks(rows, {name: found[name] if name in stored else none for name in names})
 
 
 def _merged_tags(own: pa.Table, kept: pa.Table) -> pa.Table:

@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 from transforms.extraction.kill_history import KILLED, last_run
 from transforms.formats.arrow import group_numbers
 from transforms.levels.writing import Compaction
+from transforms.schemas.parameters import PARAMETER_NAMES, PARAMETERS_ID
 from transforms.schemas.tables import FACT_NAMES, LEDGER, PART
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.sampling import SampledSnapshot, TrackSample
 from transforms.table.snapshots import DEFERRED, Ids
 from transforms.tagging.choice import ChosenTracks
+from transforms.tagging.measured_tracks import is_measured, with_measured
 from transforms.tagging.part_files import Promised, read_parts
 
 MISSING = "missing"
@@ -58,6 +60,8 @@ class PriorOutcomes:
       sample: the tracks that the run is about, also in the parent snapshot; None: all.
       output: folder or gs:// prefix of what the run writes, but for part files; None: `root`.
       compaction: when the files of a bucket are merged.
+      parameters_id: id of the spec by which parameters of tracks are measured; empty: they are not.
+      parameters_due: whether tracks without parameters of this id need extraction for that reason alone.
     """
 
     root: str
@@ -72,6 +76,8 @@ class PriorOutcomes:
     sample: TrackSample | None = None
     output: str | None = None
     compaction: Compaction = dataclasses.field(default_factory=Compaction)
+    parameters_id: str = ""
+    parameters_due: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns only the fields: the cached `snapshot` is not sent to workers."""
@@ -99,6 +105,16 @@ class PriorOutcomes:
     def row_columns(self) -> tuple[str, ...]:
         """Columns of the parent's ledger that `reusable` needs because its rows have different ids."""
         return (*KEPT_IDS, "status") if self.snapshot is not None and self.snapshot.manifest.run.is_mixed else ()
+
+    @functools.cached_property
+    def parent_has_parameters(self) -> bool:
+        """Whether the parent snapshot has columns for parameters."""
+        return self.snapshot is not None and PARAMETERS_ID in self.snapshot.schema("tracks").names
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether the tables of the run have columns for parameters."""
+        return bool(self.parameters_id) or self.parent_has_parameters
 
     @property
     def order(self) -> int:
@@ -159,6 +175,8 @@ def assembled(
     candidates = _candidates(known, bucket, rows, columns, latest)
     if known.choice is not None:
         candidates = _postponing(known, known.choice, bucket, rows, candidates)
+    if known.parameters_due:
+        candidates = pa.concat_tables([candidates, _ranked(_incomplete(known, bucket, rows, columns), 2, 2)])
     outcomes = _best(candidates)
     if outcomes.num_rows != rows.num_rows:
         lost = sorted(set(rows["track_id"].to_pylist()) - set(outcomes["track_id"].to_pylist()))
@@ -186,7 +204,10 @@ class Unsettled(NamedTuple):
         `carried`.
       due: ids of the tracks whose reject in the parent snapshot is retried although the source is unchanged.
       histories: track_id -> `detail` that says in which earlier runs the machine ended the track's decoding process.
-      digests: track_id -> SHA-256 of the bytes whose outcome is reused, although the source has another version now.
+      digests: track_id -> SHA-256 of the bytes whose outcome is reused, although the source has another version now, or
+        the outcome lacks parameters.
+      unmeasured: ids of the tracks whose outcome is reused except for its parameters, if their bytes are the same.
+      kept: ids of the tracks of an unchanged source version that keep their outcome if they cannot be measured.
       postponed: the rows whose tracks need extraction and are left to a later run.
     """
 
@@ -196,6 +217,8 @@ class Unsettled(NamedTuple):
     histories: dict[str, str]
     digests: dict[str, str]
     postponed: pa.Table
+    unmeasured: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
 
 
 _PLANNED = ("track_id", "source_version", "reason", "detail", "carried")
@@ -216,17 +239,32 @@ def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
     ledger = known.snapshot.scan("ledger", [*_LEDGER, *known.row_columns], bucket=bucket)
     same = _same_source(ledger, todo)
     due = frozenset(same.filter(known.due(same))["track_id"].to_pylist())
-    histories = _histories(same) | _histories(candidates)
-    return Unsettled(todo, done, due, histories, _digests(known, ledger, todo), postponed)
+    histories, reused = _histories(same) | _histories(candidates), _reused_by_bytes(known, ledger, todo)
+    digests = dict(zip(reused["track_id"].to_pylist(), reused["source_sha256"].to_pylist(), strict=True))
+    if not known.parameters_due:
+        return Unsettled(todo, done, due, histories, digests, postponed)
+    lacking, own = lacking_parameters(known, bucket, reused), known.reusable(same)
+    kept = own["track_id"].filter(pc.is_null(own["reason"])).to_pylist()
+    return Unsettled(todo, done, due, histories, digests, postponed, frozenset(lacking), frozenset(kept))
 
 
-def _digests(known: PriorOutcomes, ledger: pa.Table, todo: pa.Table) -> dict[str, str]:
-    """SHA-256 of each track whose outcome in the parent snapshot is reused if its bytes are the same."""
+def lacking_parameters(known: PriorOutcomes, bucket: int, ledger: pa.Table) -> list[str]:
+    """Ids of the tracks of the parent's ledger that have an embedding, and no parameters of the run's id."""
+    embedded = ledger["track_id"].filter(pc.is_null(ledger["reason"]))
+    if known.parent_has_parameters and known.snapshot is not None:
+        rows = known.snapshot.scan("tracks", ["track_id", PARAMETERS_ID], bucket=bucket)
+        done = rows["track_id"].filter(is_measured(rows, known.parameters_id)).combine_chunks()
+        embedded = embedded.filter(pc.invert(pc.is_in(embedded, value_set=done)))
+    found: list[str] = embedded.to_pylist()
+    return found
+
+
+def _reused_by_bytes(known: PriorOutcomes, ledger: pa.Table, todo: pa.Table) -> pa.Table:
+    """Rows of the parent's ledger whose outcomes are reused if the bytes are the same; they have a SHA-256."""
     if not known.compare_bytes:
-        return {}
+        return ledger.slice(0, 0)
     earlier = ledger.filter(pc.is_in(ledger["track_id"], value_set=todo["track_id"].combine_chunks()))
-    earlier = known.reusable(earlier.filter(pc.is_valid(earlier["source_sha256"])))
-    return dict(zip(earlier["track_id"].to_pylist(), earlier["source_sha256"].to_pylist(), strict=True))
+    return known.reusable(earlier.filter(pc.is_valid(earlier["source_sha256"])))
 
 
 def unsettled_ids(known: PriorOutcomes, rows: pa.Table, buckets: int) -> Iterator[str]:
@@ -268,14 +306,31 @@ def _candidates(
         left = rows.filter(pc.invert(pc.is_in(rows["track_id"], value_set=carried["track_id"].combine_chunks())))
         names = {url.rpartition("/")[2] for url in latest}
         same: dict[str, str] = {}
-        for name, part in _parts(known, bucket, left, (*columns, "reason", "stage", "source_sha256")):
+        measured: list[pa.Table] = []
+        for name, part in _parts(known, bucket, left, (*columns, "reason", "stage", "source_sha256", PARAMETERS_ID)):
             only_read = pc.and_(pc.is_null(part["reason"]), pc.is_valid(part["stage"]))
-            read, part = part.filter(only_read), part.filter(pc.invert(only_read)).select(columns)
+            read, part = part.filter(only_read), part.filter(pc.invert(only_read))
             same |= zip(read["track_id"].to_pylist(), read["source_sha256"].to_pylist(), strict=True)
+            measured.append(read.filter(is_measured(read, known.parameters_id)))
+            part = part.filter(_is_complete(known, part)).select(columns)
             ranked.append(_ranked(part, 1, 3 if name in names else pc.if_else(known.due(part), 5, 4)))
         if same:
-            ranked.append(_ranked(_carried_by_bytes(known, bucket, left, columns, same), 0, 2))
+            by_bytes = _carried_by_bytes(known, bucket, left, _with_parameters_id(known, columns), same)
+            by_bytes = with_measured(by_bytes, pa.concat_tables(measured))
+            ranked.append(_ranked(by_bytes.filter(_is_complete(known, by_bytes)).select(columns), 0, 2))
     return pa.concat_tables(ranked)
+
+
+def _is_complete(known: PriorOutcomes, outcomes: pa.Table) -> pa.ChunkedArray:
+    """Which outcomes are reused as they are: if parameters are due, rejects and those with them; else all."""
+    if not known.parameters_due:
+        return pa.chunked_array([pa.array([True] * outcomes.num_rows, pa.bool_())])
+    return pc.or_(pc.is_valid(outcomes["reason"]), is_measured(outcomes, known.parameters_id))
+
+
+def _with_parameters_id(known: PriorOutcomes, columns: Sequence[str]) -> list[str]:
+    """The columns, and those that `_is_complete` needs."""
+    return list(dict.fromkeys([*columns, *(("reason", PARAMETERS_ID) if known.parameters_due else ())]))
 
 
 def _best(candidates: pa.Table) -> pa.Table:
@@ -315,6 +370,18 @@ def _parts(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[
 
 def _carried(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """Outcomes in the parent snapshot that are reused: those of rows whose source version is unchanged."""
+    found = _of_same_version(known, bucket, rows, columns)
+    return found.filter(_is_complete(known, found)).select(columns)
+
+
+def _incomplete(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """What tracks keep whose parameters could not be measured: their outcomes in the parent snapshot."""
+    found = _of_same_version(known, bucket, rows, columns)
+    return found.filter(pc.invert(_is_complete(known, found))).select(columns)
+
+
+def _of_same_version(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    columns = _with_parameters_id(known, columns)
     return _of_parent(known, bucket, columns, lambda ledger: _same_source(ledger, rows))
 
 
@@ -389,8 +456,10 @@ def _postponed(known: PriorOutcomes, bucket: int, rows: pa.Table, columns: Seque
 
 def _look_up(known: PriorOutcomes, bucket: int, ledger: pa.Table, name: str, columns: Sequence[str]) -> pa.Table:
     """Appends the columns that are only in this table of the parent; null for rejected tracks, and for other trunks."""
-    own = {"tracks": FACT_NAMES, "embeddings": ("embedding",)}[name]
+    own = {"tracks": FACT_NAMES + PARAMETER_NAMES, "embeddings": ("embedding",)}[name]
     wanted = [column for column in own if column in columns]
+    if not known.parent_has_parameters:
+        wanted = [column for column in wanted if column not in PARAMETER_NAMES]
     parent = known.snapshot
     if not wanted or parent is None:
         return ledger

@@ -13,6 +13,8 @@ from transforms import storage
 from transforms.audio.errors import REASONS, Stage
 from transforms.formats.hashing import bucket_of, digest
 from transforms.formats.parquet import CheckedFile, parquet_bytes
+from transforms.schemas.parameter_ranges import PARAMETER_RANGES
+from transforms.schemas.parameters import PARAMETER_NAMES
 from transforms.schemas.tables import PART
 from transforms.table.layout import part_folder
 
@@ -33,6 +35,7 @@ _RANGES = {
     "duration_s": (0, 1 << 31),
     "sample_rate": (1, 1 << 31),
     "channels": (1, 1 << 15),
+    **PARAMETER_RANGES,
 }
 """Column -> smallest and largest value; NaN is outside."""
 
@@ -108,18 +111,27 @@ def _read(url: str, promised: Promised, columns: Sequence[str], track_ids: Conta
         if (file.schema_arrow.metadata or {}).get(b"embedding_id") != promised.embedding_id.encode():
             return None
         _check_schema(file.schema_arrow)
+        stored = file.schema_arrow.names
         if (name, promised) in _sound:
-            return file.read(columns=list(columns), use_threads=False)
+            return _completed(file.read(columns=[c for c in columns if c in stored], use_threads=False), columns)
         own = file.read(columns=["track_id"], use_threads=False)["track_id"].to_pylist()
         if not any(track in track_ids for track in own):
             return None
-        rows = file.read(columns=PART.names, use_threads=False)
+        rows = _completed(file.read(columns=[c for c in PART.names if c in stored], use_threads=False), PART.names)
         rows.validate(full=True)
         _check_rows(rows, promised)
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
         raise _Damaged(" ".join(str(error).split())[:500]) from error
     _remember(name, promised)
     return rows.select(columns)
+
+
+def _completed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """These columns; those of parameters are null in files of earlier versions."""
+    for name in columns:
+        if name not in rows.column_names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, PART.field(name).type))
+    return rows.select(list(columns))
 
 
 _sound: set[tuple[str, Promised]] = set()
@@ -135,7 +147,10 @@ def _remember(name: str, promised: Promised) -> None:
 def _check_schema(schema: pa.Schema) -> None:
     if len(set(schema.names)) < len(schema.names):
         raise _Damaged("a column occurs more than once")
+    lacking = set(PARAMETER_NAMES) if not set(PARAMETER_NAMES) & set(schema.names) else set()  # of an earlier version
     for field in PART:
+        if field.name in lacking:
+            continue
         if field.name not in schema.names or schema.field(field.name).type != field.type:
             raise _Damaged(f"column {field.name} is not {field.type}")
 

@@ -36,6 +36,8 @@ def _chunks(bucket: int, left: Unsettled, chunk_tracks: int) -> list[Chunk]:
             retried=key["track_id"] in left.due,
             history=left.histories.get(key["track_id"], ""),
             known_sha256=left.digests.get(key["track_id"], ""),
+            lacks_parameters=key["track_id"] in left.unmeasured,
+            keeps_outcome=key["track_id"] in left.kept,
         )
         for key in keys
     )

@@ -62,6 +62,7 @@ PLAN_CAUSES = {
         "due": "Rejected tracks that are tried again.",
         "remembered": "Rejected tracks whose reject is kept.",
         "trunk": "Tracks whose embedding in the last snapshot is from another trunk.",
+        "parameters": "Tracks whose embedding is kept and that lack the parameters that the run asks for.",
         "taxonomy": "Tracks whose embedding is kept and whose tags are of another taxonomy.",
         "heads": "Tracks whose embedding is kept and whose tags are from other heads, calibration or thresholds.",
         "fusion": "Tracks whose embedding is kept and of which the sources of `--source` say something else.",
@@ -85,6 +86,20 @@ PLAN_ACTIONS = {
     ),
 }
 """What a run does with a track -> counter."""
+PLAN_KEPT_EMBEDDING = _declare(
+    "plan",
+    "tracks_to_measure",
+    "counter",
+    "tracks",
+    "Tracks to read and decode that keep their embedding if their bytes are the same: only parameters are measured.",
+)
+PLAN_UNMEASURED = _declare(
+    "plan",
+    "tracks_without_parameters",
+    "counter",
+    "tracks",
+    "Tracks of the last snapshot that keep their embedding and lack parameters of the run's version.",
+)
 PLAN_CORE = _core_time("plan", "Processor time to compare the rows of the catalog with earlier outcomes; `tag` only.")
 
 READ_MS = _declare("extract", "read_ms", "distribution", "milliseconds", "Time to read one source from storage.")

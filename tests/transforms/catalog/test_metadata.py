@@ -6,6 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +116,41 @@ def test_files_that_picard_has_tagged_have_keys_of_musicbrainz(tmp_path):
     row = found.table.to_pylist()[0]
     assert (row["artist_id"], row["album_id"], row["musicbrainz_recording_id"]) == (ARTIST, RELEASE, RECORDING)
     assert found.without_ids == 1 and found.table["artist_id"].to_pylist()[1] is None
+
+
+GAINS = {"-7.30 dB": -10.7, "+6.00 dB": -24.0, "0": -18.0, "2,5 db": -20.5, "": None}
+R128_GAINS = {"-512": -21.0, "0": -23.0, "1792": -30.0, "": None}
+
+
+def test_gains_are_the_loudness_that_they_imply():
+    assert {text: further_values.loudness_of_gain(text) for text in GAINS} == GAINS
+    assert {text: further_values.loudness_of_r128_gain(text) for text in R128_GAINS} == R128_GAINS
+
+
+@pytest.mark.parametrize("text", ["loud", "-90 dB", "1e9 dB", "nan"])
+def test_what_is_no_gain(text):
+    with pytest.raises(ValueError):
+        further_values.loudness_of_gain(text)
+
+
+def test_replay_gain_of_a_file_is_a_column(tmp_path):
+    gain = id3(text_frame(b"TIT2", "x"), text_frame(b"TXXX", "REPLAYGAIN_TRACK_GAIN\0-7.30 dB"))
+    (tmp_path / "a.mp3").write_bytes(gain + music_file("mp3", 0.5))
+    (tmp_path / "b.opus").write_bytes(opus_with({"R128_TRACK_GAIN": "-512"}))
+    assert import_folder(tmp_path).table["stated_loudness_lufs"].to_pylist() == [-10.7, -21.0]
+
+
+def opus_with(metadata):
+    """Half a second of Opus with these comments."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="ogg") as container:
+        container.metadata.update(metadata)
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 24_000), np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 48_000, 0
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return buffer.getvalue()
 
 
 def test_a_wrong_tempo_costs_the_tempo(tmp_path):

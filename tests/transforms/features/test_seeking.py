@@ -10,9 +10,10 @@ from tests.support.synth import FORMATS, SPEC, av_file, encode, music, music_fil
 from transforms.audio.containers.contents import inspect
 from transforms.audio.containers.sniff import sniff
 from transforms.audio.limits import Limits
+from transforms.features.patch_samples import PatchSamples
 from transforms.features.patches import plan_patches
 from transforms.features.reading import AudioFile, read_planned
-from transforms.features.sample_reader import DecodeTally, PatchSamples, read_straight
+from transforms.features.sample_reader import DecodeTally, read_straight
 
 FEW = dataclasses.replace(SPEC, patches_per_track=4)
 SECONDS = 60.0

@@ -3,7 +3,7 @@
 It uses no demuxer. If the decoder complains about damage, the file is read again with libsndfile.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import av
@@ -25,10 +25,15 @@ _LENIENT = "ignore_err"
 """No checks, for encoders that fill frames with stuffing bits: Shine, the ISO's model encoder and its descendants."""
 
 
+ChannelListener = Callable[[int, Sequence[Float32]], None]
+"""Takes the source frame that samples begin with, which may be negative, and the samples of each channel."""
+
+
 class MpegSource:
     """See AudioSource. `read` returns one channel: it mixes down while the samples are in the processor's cache.
 
-    `frames` is the length that the file claims. A cut file ends earlier, without an error.
+    `frames` is the length that the file claims. A cut file ends earlier, without an error. `listener` gets the samples
+    of all channels.
     """
 
     can_seek = False
@@ -38,6 +43,8 @@ class MpegSource:
         self.rate_hz, self.channels = packets.head.rate_hz, packets.head.channels
         self.frames: int | None = packets.frames
         self.energy = ChannelEnergy()
+        self.listener: ChannelListener | None = None
+        self._decoded = -packets.skip
         av.logging.set_level(av.logging.ERROR)
         av.logging.set_skip_repeated(False)  # a complaint counts even if an earlier file had the same one
         feed = feed_of(data, packets)
@@ -94,6 +101,9 @@ class MpegSource:
         end = self._count + len(left)
         if end > len(self._block):
             raise DecodeError("the frames grow in the middle")
+        if self.listener is not None:
+            self.listener(self._decoded, (left, *right))
+        self._decoded += len(left)
         mixed = self._block[self._count : end]
         if right:
             np.add(left, right[0], out=mixed)

@@ -20,6 +20,8 @@ _FURTHER: dict[str, tuple[str, Callable[[str], Any]]] = {
     "isrc": ("isrc", further_values.isrc),
     "bpm": ("bpm", further_values.tempo),
     "initialkey": ("musical_key", str),
+    "replaygaintrackgain": ("stated_loudness_lufs", further_values.loudness_of_gain),
+    "rtrackgain": ("stated_loudness_lufs", further_values.loudness_of_r128_gain),
     "publisher": ("label", str),
     "label": ("label", str),
     "catalognumber": ("catalog_number", str),

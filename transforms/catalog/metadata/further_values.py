@@ -13,7 +13,11 @@ from transforms.taxonomy.tag_ids import shown
 MOST_STARS = 5
 """Stars of the best rating. Every scale is converted to stars."""
 
+REPLAY_GAIN_LUFS, R128_LUFS = -18.0, -23.0
+"""Loudness that a track has after its gain."""
+
 _MOST_BPM = 1000
+_MOST_GAIN = 64
 _MOST_WHOLE = 2**63 - 1
 _LONGEST = 366 * 24 * 3600
 _WHOLE = re.compile(r"[+-]?\d{1,19}(?:\.0*)?")
@@ -68,6 +72,25 @@ def tempo(text: str) -> float | None:
     if number is not None and not 0 <= number <= _MOST_BPM:
         raise ValueError(f"{shown(text)} is not a tempo from 0 to {_MOST_BPM} beats per minute")
     return number or None
+
+
+def loudness_of_gain(text: str) -> float | None:
+    """Loudness in LUFS from a gain of ReplayGain 2.0, such as `-7.30 dB`, whose reference is -18 LUFS."""
+    return _gained(decimal(re.sub(r"\s*dB\s*$", "", text, flags=re.IGNORECASE)), REPLAY_GAIN_LUFS, text)
+
+
+def loudness_of_r128_gain(text: str) -> float | None:
+    """Loudness in LUFS from the gain of an Opus file (RFC 7845): 1/256 dB, whose reference is -23 LUFS."""
+    gain = whole_number(text)
+    return _gained(None if gain is None else gain / 256, R128_LUFS, text)
+
+
+def _gained(gain: float | None, reference: float, text: str) -> float | None:
+    if gain is None:
+        return None
+    if not abs(gain) <= _MOST_GAIN:
+        raise ValueError(f"{shown(text)} is not a gain from -{_MOST_GAIN} to {_MOST_GAIN} dB")
+    return round(reference - gain, 2)
 
 
 def stars(text: str, best: float) -> float | None:

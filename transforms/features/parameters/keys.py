@@ -18,14 +18,21 @@ def camelot(key: str) -> str:
     return f"{(7 * relative_major + 7) % 12 + 1}{'B' if number < 12 else 'A'}"
 
 
-def mirex_score(truth: str, estimate: str | None) -> float:
-    """MIREX key score: 1 exact, 0.5 a fifth off in one mode, 0.3 relative, 0.2 parallel, else 0."""
-    if estimate is None:
-        return 0.0
+MIREX_SCORES = {"exact": 1.0, "fifth": 0.5, "relative": 0.3, "parallel": 0.2, "other": 0.0}
+"""Relation of two keys -> its MIREX key score."""
+
+
+def key_relation(truth: str, estimate: str) -> str:
+    """How two keys of `KEY_NAMES` are related: a fifth off in one mode, relative, parallel: see `MIREX_SCORES`."""
     a, b = KEY_NAMES.index(truth), KEY_NAMES.index(estimate)
     if a == b:
-        return 1.0
+        return "exact"
     if a // 12 == b // 12:
-        return 0.5 if (b - a) % 12 in (5, 7) else 0.0
+        return "fifth" if (b - a) % 12 in (5, 7) else "other"
     major, minor = min(a, b), max(a, b) - 12
-    return 0.3 if (major - minor) % 12 == 3 else 0.2 if major == minor else 0.0
+    return "relative" if (major - minor) % 12 == 3 else "parallel" if major == minor else "other"
+
+
+def mirex_score(truth: str, estimate: str | None) -> float:
+    """MIREX key score: 1 exact, 0.5 a fifth off in one mode, 0.3 relative, 0.2 parallel, else 0."""
+    return 0.0 if estimate is None else MIREX_SCORES[key_relation(truth, estimate)]

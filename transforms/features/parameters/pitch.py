@@ -11,8 +11,10 @@ from transforms.features.parameters.cleaning import finite
 LOWEST_MIDI, SEMITONES = 31, 72
 """The grid: six octaves from G1 (49 Hz) to F#7 (2,960 Hz)."""
 FRAME_S = 0.512
-MOST_FRAMES = 64
-"""Frames of a recording: longer arrays are sampled at even distances."""
+MOST_FRAMES = 40
+"""Frames of a recording: longer arrays are sampled at even distances. On 200 composed pieces, 32 tell as much as 64."""
+FEWEST_OF_ARRAY, MOST_ARRAYS = 4, 16
+"""Frames of each of several arrays, so that they are neighbours in an array of 3 s; of more arrays, some are used."""
 FRAMES_AT_ONCE = 6
 """Frames transformed at a time, so that they stay in the processor's cache."""
 SHORTEST_FRAME_SHARE = 0.5
@@ -100,12 +102,13 @@ def _spectra(
     window = (window * (2 / window.sum())).astype(np.float32)
     owners: list[int] = []
     blocks = [np.zeros((0, high - low), np.float32)]
+    arrays = arrays[:: -(-len(arrays) // MOST_ARRAYS) or 1]
     for index, array in enumerate(arrays):
         if len(array) < SHORTEST_FRAME_SHARE * size:
             continue
         samples = finite(array)
         samples = np.pad(samples, (0, max(0, size - len(samples))))
-        count = max(1, min(round(len(samples) / size), MOST_FRAMES // len(arrays)))
+        count = max(1, min(round(len(samples) / size), max(FEWEST_OF_ARRAY, MOST_FRAMES // len(arrays))))
         hop = (len(samples) - size) // (count - 1) if count > 1 else size
         apart = hop >= 2 * size
         frames = np.lib.stride_tricks.sliding_window_view(samples, size)[:: max(hop, 1)][:count]

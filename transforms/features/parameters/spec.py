@@ -1,0 +1,57 @@
+"""How parameters are measured, and the id of that. It is no part of the feature spec."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, Literal, Self, get_args
+
+PARAMETERS_VERSION = 1
+"""Increased if measured values change beyond the tolerances of their tests."""
+
+Measures = Literal["default", "full"]
+LoudnessOf = Literal["excerpt", "full"]
+
+_EXCERPT_S: dict[str, float] = {"default": 30.0, "full": 60.0}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParametersSpec:
+    """How the parameters of a track are measured.
+
+    Attributes:
+      measures: `default`, or `full`: a longer excerpt, and the exact meter of loudness in place of its estimate.
+      loudness: what loudness is measured on: the excerpt, or the whole file (up to `LONGEST_FULL_S`).
+    """
+
+    measures: Measures = "default"
+    loudness: LoudnessOf = "excerpt"
+
+    def __post_init__(self) -> None:
+        for name, kind in (("measures", Measures), ("loudness", LoudnessOf)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name}={getattr(self, name)!r:.60}: choose {' or '.join(get_args(kind))}")
+
+    @property
+    def excerpt_s(self) -> float:
+        """Length of the contiguous excerpt in seconds. It is around the middle of the track."""
+        return _EXCERPT_S[self.measures]
+
+    @property
+    def parameters_id(self) -> str:
+        """Hash of this spec and of the version: equal ids mean comparable values."""
+        facts = {"version": PARAMETERS_VERSION, "excerpt_s": self.excerpt_s, **self.to_json()}
+        return "pa-" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as a JSON object."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, obj: dict[str, Any]) -> Self:
+        """Reads the spec that `to_json` wrote. Fields of other versions do not count.
+
+        Raises:
+          ValueError: a value is not allowed.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in obj.items() if name in names})
