@@ -130,7 +130,7 @@ def test_spark_statements_are_python_that_names_every_file(snapshot):
     exec(spark_statements(snapshot), {"spark": Spark()})
     assert options == {"datetimeRebaseMode": "CORRECTED", "parquet.page.verify-checksum.enabled": "true"}
     literal = {name: tuple(re.sub(r"\\(.)", r"\1", file) for file in files) for name, files in calls.items()}
-    assert literal == {name: tuple(snapshot.files(name)) for name in TABLES}
+    assert literal == {name: tuple(files) for name in TABLES if (files := snapshot.files(name))}
 
 
 def test_gs_tables_say_how_duckdb_gets_in(snapshot):
