@@ -29,7 +29,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(table):
-    return {name: open_snapshot(table, 1).files(name) for name in TABLES}
+    return {name: open_snapshot(table, 1).files(name) for name in ROWS}
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +46,20 @@ def _rows(table):
     return sorted(table.to_pylist(), key=lambda row: (row.get("track_id", ""), row.get("tag", "")))
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", ROWS)
 def test_pyarrow_reads_the_file_list(files, oracle, name):
     found = ds.dataset(files[name], format="parquet").to_table()
     assert _rows(found) == oracle[name] and len(oracle[name]) == ROWS[name]
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", ROWS)
 def test_polars_reads_the_file_list(files, oracle, name):
     found = pl.read_parquet(files[name], hive_partitioning=False)
     assert sorted(found.columns) == sorted(oracle[name][0])
     assert _rows(pa.Table.from_pylist(found.to_dicts())) == oracle[name]
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", ROWS)
 def test_pandas_reads_each_file(files, name):
     frames = [pd.read_parquet(path, partitioning=None) for path in files[name]]
     found = pd.concat(frames)
@@ -79,14 +79,14 @@ def column_chunks(file):
     return [file.row_group(g).column(c) for g in range(file.num_row_groups) for c in range(file.num_columns)]
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", ROWS)
 def test_zstd_and_page_index_in_every_column(files, name):
     for file in metadata(files, name):
         assert {chunk.compression for chunk in column_chunks(file)} == {"ZSTD"}
         assert all(chunk.has_offset_index and chunk.has_column_index for chunk in column_chunks(file))
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", ROWS)
 def test_the_sort_order_is_declared_and_true(files, name):
     for path in files[name]:
         file = pq.ParquetFile(path)
@@ -100,13 +100,13 @@ def test_the_sort_order_is_declared_and_true(files, name):
 
 
 def test_the_bloom_filter_is_on_track_id_of_track_tags_alone(files):
-    for name in TABLES:
+    for name in ROWS:
         filtered = {c.path_in_schema for f in metadata(files, name) for c in column_chunks(f) if c.bloom_filter_offset}
         assert filtered == ({"track_id"} if name == "track_tags" else set())
 
 
 def test_nested_types_have_the_names_that_engines_expect(files):
-    paths = {c.path_in_schema for name in TABLES for f in metadata(files, name) for c in column_chunks(f)}
+    paths = {c.path_in_schema for name in ROWS for f in metadata(files, name) for c in column_chunks(f)}
     nested = {path for path in paths if "." in path}
     assert nested == {
         "top_tags.list.element.tag",
@@ -124,7 +124,7 @@ def test_embeddings_have_an_encoding_that_every_reader_knows(files):
     assert chunks and all({"PLAIN", "RLE", "RLE_DICTIONARY"} >= set(chunk.encodings) for chunk in chunks)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", ROWS)
 def test_ids_and_schema_version_are_in_the_metadata(table, files, name):
     ids = open_snapshot(table, 1).manifest.run.ids
     for file in metadata(files, name):
@@ -143,7 +143,7 @@ def test_pages_carry_checksums(files, tmp_path):
         pq.ParquetFile(tmp_path / "damaged.parquet", page_checksum_verification=True).read()
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", ROWS)
 def test_columns_are_as_declared(files, name):
     for path in files[name]:
         schema = pq.read_schema(path)

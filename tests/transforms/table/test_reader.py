@@ -150,7 +150,7 @@ def test_the_history_is_all_snapshots(root):
     assert [(s.manifest.number, s.manifest.created) for s in open_history(root)] == list(DAYS.items())
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"neighbours"}))
 def test_all_rows_and_columns(root, name):
     snapshot = open_snapshot(root, 2)
     expected = read_table(Path(root), snapshot.manifest, name)

@@ -92,9 +92,9 @@ def test_engines_that_verify_nothing_are_told_how_to_check(snapshot):
 
 def test_bigquery_reads_the_manifests(snapshot):
     text = bigquery_statements(on_gs(snapshot))
-    assert text.count("CREATE OR REPLACE EXTERNAL TABLE") == len(TABLES)
+    assert text.count("CREATE OR REPLACE EXTERNAL TABLE") == len(TABLES) - 1  # `neighbours` has no files
     assert "uris = ['gs://bucket/table/manifests/0000000001/track_tags.txt']" in text
-    assert text.count("file_set_spec_type = 'NEW_LINE_DELIMITED_MANIFEST'") == len(TABLES)
+    assert text.count("file_set_spec_type = 'NEW_LINE_DELIMITED_MANIFEST'") == len(TABLES) - 1
 
 
 def test_bigquery_needs_gs(snapshot):
@@ -130,7 +130,7 @@ def test_spark_statements_are_python_that_names_every_file(snapshot):
     exec(spark_statements(snapshot), {"spark": Spark()})
     assert options == {"datetimeRebaseMode": "CORRECTED", "parquet.page.verify-checksum.enabled": "true"}
     literal = {name: tuple(re.sub(r"\\(.)", r"\1", file) for file in files) for name, files in calls.items()}
-    assert literal == {name: tuple(snapshot.files(name)) for name in TABLES}
+    assert literal == {name: tuple(files) for name in TABLES if (files := snapshot.files(name))}
 
 
 def test_gs_tables_say_how_duckdb_gets_in(snapshot):
