@@ -11,7 +11,7 @@ CHANGED = 0.01
 """Share of the tracks that change in a night."""
 
 TRACKS_ROW = "New head, `diff`, night: size of the table"
-PER_TRACK = tuple(name for name in TABLES if name != "taxonomy")
+PER_TRACK = tuple(name for name in TABLES if name not in ("taxonomy", "neighbours"))
 """The tables that grow with the catalog."""
 
 

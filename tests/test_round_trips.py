@@ -23,6 +23,8 @@ from models.training.options import TrainingOptions
 from transforms.dataset.manifest import DatasetManifest, ShardEntry
 from transforms.dataset.plan import ChunkReport, TrackOutcome
 from transforms.dataset.stats import DatasetStats
+from transforms.discovery.index.manifest import IndexFile, IndexManifest, IndexSet
+from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
 from transforms.fusion.policy import Policy, Rule, SourceRules
@@ -117,7 +119,11 @@ RUNS = values(
     plan=NESTED,
     purged=NESTED,
     fusion=NESTED,
+    neighbours=PLAIN,
+    parameters=PLAIN,
 )
+INDEX_FILES = values(IndexFile, path=PATHS)
+GROUPS = st.lists(INDEX_FILES, max_size=2).map(tuple)
 RULES = st.dictionaries(st.text(max_size=5), values(Rule, trust=FINITE, weight=FINITE, absent_trust=FINITE), max_size=2)
 SHARDS = values(ShardEntry, path=PATHS, checksums=st.just(""))
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
@@ -180,6 +186,11 @@ CASES = {
         lambda obj: Estimate(**obj),
     ),
     FeatureSpec: Case(SPECS, FeatureSpec.from_json),
+    IndexManifest: Case(
+        values(IndexManifest, sets=st.lists(values(IndexSet, model=INDEX_FILES, groups=GROUPS), max_size=2).map(tuple)),
+        IndexManifest.from_json,
+    ),
+    ParametersSpec: Case(values(ParametersSpec), ParametersSpec.from_json),
     Pooling: Case(
         st.sampled_from([Pooling(statistics="none"), *(Pooling(version=n) for n in range(1, LATEST + 1))]),
         Pooling.from_json,
@@ -267,7 +278,7 @@ def plain(value: Any) -> Any:
 
 
 WRITTEN_ONLY = {"CostlyTracks", "Evidence", "Forecast", "TableChanges", "TagDrift", "TaxonomyChanges", "TrackCost"}
-WRITTEN_ONLY |= {"WorkTotals"}
+WRITTEN_ONLY |= {"Agreement", "MostChanged", "StatedParameters", "WorkTotals"}
 """Classes whose JSON is for readers of manifests and is never read back."""
 
 

@@ -42,19 +42,19 @@ def no_bundle_text(url: str, marker: str) -> str:
         if storage.exists(storage.join(url, name)):
             return f"{url} is {kind}, not a bundle: give {_SOURCES}"
     if inside := bundles_in(url, marker):
-        return f"{url} is a folder of bundles: give one of them: {named(url, inside)}"
+        return f"{url} is a folder of bundles: give one of them: {some_of_them(url, inside)}"
     if any(True for _ in storage.list_files(url)):
         return f"{url} holds no {marker}: not a bundle, or its training was interrupted"
     above, _, name = url.rstrip("/").rpartition("/")
     siblings = bundles_in(above or ".", marker)
     if close := difflib.get_close_matches(name, siblings, n=1):
-        return f"{url}: no such folder: did you mean {named(above, close)}?"
+        return f"{url}: no such folder: did you mean {some_of_them(above, close)}?"
     if siblings:
-        return f"{url}: no such folder: the bundles there are {named(above, siblings)}"
+        return f"{url}: no such folder: the bundles there are {some_of_them(above, siblings)}"
     return f"{url}: no such folder, or it is empty: give a bundle, {_SOURCES}"
 
 
-def named(folder: str, names: list[str]) -> str:
+def some_of_them(folder: str, names: list[str]) -> str:
     """The first five of the names in a folder, as places that can be given."""
     places = [storage.join(folder, name) if folder else name for name in names[:_MOST_NAMED]]
     return ", ".join(places) + (f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else "")

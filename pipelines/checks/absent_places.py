@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 
-from models.bundles.absent import bundles_in, named
+from models.bundles.absent import bundles_in, some_of_them
 from models.bundles.trunk_bundle import BUNDLE_FILE
 from pipelines.checks.finding import Finding
 from transforms import storage
@@ -18,17 +18,17 @@ _MOST_NAMES = 1_000
 def absent_finding(url: str) -> Finding:
     """The finding about a place that is none of the known kinds, and that is no catalog."""
     if inside := bundles_in(url, BUNDLE_FILE):
-        return _failed(url, "a folder of bundles", f"name one of them: {named(url, inside)}")
+        return _failed(url, "a folder of bundles", f"name one of them: {some_of_them(url, inside)}")
     if any(True for _ in storage.list_files(url)):
         return _failed(url, "has files of another kind", _NAMES)
     above, _, name = url.rstrip("/").rpartition("/")
     folder = above or ("/" if url.startswith("/") else ".")
     close = difflib.get_close_matches(name, _names(folder), n=1)
-    meant = f"did you mean {named(above, close)}?" if close else ""
+    meant = f"did you mean {some_of_them(above, close)}?" if close else ""
     if name.lower().endswith(_FILES):
         return _failed(url, "no such file", meant or "correct the name")
     if bundles := bundles_in(folder, BUNDLE_FILE):
-        others = f"{folder} holds bundles: {named(above, bundles)}"
+        others = f"{folder} holds bundles: {some_of_them(above, bundles)}"
         return _failed(url, "no such folder", meant or f"{others}: {_NAMES}")
     if meant:
         text = "nothing is here; a new table could begin here"

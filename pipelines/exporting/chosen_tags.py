@@ -4,8 +4,8 @@ import fnmatch
 from collections.abc import Sequence
 
 from pipelines.terminal.errors import UsageError
+from transforms.comparison.tag_history import TagHistory
 from transforms.table.reader import SnapshotReader
-from transforms.table.tag_history import TagHistory
 
 
 def chosen_tags(snapshot: SnapshotReader, patterns: Sequence[str]) -> list[str]:

@@ -33,7 +33,6 @@ from pipelines.inputs.catalog import (
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.fusion import open_fusion, source_places
 from pipelines.inputs.kinds import check_writes
-from pipelines.inputs.parameters import parameters_of_run, recorded_parameters
 from pipelines.inputs.source_roots import source_roots
 from pipelines.jobs.publish import publish_receipt, race_lost, unfinished
 from pipelines.launch.beam import (
@@ -51,6 +50,7 @@ from pipelines.planning.budget import choice_of_run
 from pipelines.planning.canary import SampleSize, compared_sample, draw_sample, output_of, remove_output
 from pipelines.planning.catalog import CatalogProblems
 from pipelines.planning.job import MOST_THREADS, check_part_flags, check_plan_flags, planned, require_accepted
+from pipelines.planning.parameters import parameters_of_run, recorded_parameters
 from pipelines.planning.prices import Prices
 from pipelines.reports.canary_answer import canary_answer
 from pipelines.reports.run_reporter import RunReporter

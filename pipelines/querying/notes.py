@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 
 from pipelines.querying.statements import Mentions
+from transforms.comparison.tag_history import TagHistory
 from transforms.schemas.tables import TABLES
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.sql import TAG_IDS
-from transforms.table.tag_history import TagHistory
 
 _OTHER = re.compile(r"previous_|snapshot_(?P<number>[1-9][0-9]*)_")
 

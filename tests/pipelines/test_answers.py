@@ -65,6 +65,8 @@ def steps(world: World) -> dict[str, tuple[list[str], set[str]]]:
             [made["table"], "--wide", "--output", str(world.folder / "wide.parquet")],
             {"output", "rows", "tags", "renamed"},
         ),
+        "neighbours": ([made["table"], "--neighbours", "3"], {"table", "snapshot"}),
+        "similar": ([made["table"], "track-0001"], {"table", "snapshot", "indexed", "tracks", "notes"}),
         "search": ([made["table"], "calm flute", "--tag", "genre/techno=-1"], {"tracks", "filters", "unmatched"}),
         "playlist": (
             [made["table"], "calm", "--seed", "track-0001", "--output", str(world.folder / "calm.m3u8")],

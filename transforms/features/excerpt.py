@@ -16,7 +16,7 @@ LONGEST_FULL_S = 7200.0
 """Longest track of which loudness is measured on the whole file; of a longer one, on the excerpt."""
 
 
-def middle(length: int, wanted: int) -> tuple[int, int]:
+def middle_range(length: int, wanted: int) -> tuple[int, int]:
     """The range [first, last) of `wanted` samples around the middle of `length`; all if there are fewer."""
     taken = min(length, wanted)
     first = (length - taken) // 2
@@ -52,7 +52,7 @@ class ExcerptRecorder:
     def __init__(self, frames: int, rate_hz: int, channels: int, spec: ParametersSpec) -> None:
         wanted = min(round(spec.excerpt_s * rate_hz), _MOST_BYTES // (4 * channels))
         self.rate_hz, self._frames = rate_hz, frames
-        self._first, last = middle(frames, wanted)
+        self._first, last = middle_range(frames, wanted)
         self._samples = np.empty((last - self._first, channels), np.float32)
         self._heard: list[tuple[int, int]] = []
         self._next = 0

@@ -15,7 +15,7 @@ from transforms.audio.decoders.source import AudioSource
 from transforms.audio.errors import DecodeError, NoFrames, TooLong, TooShort, TrackError
 from transforms.audio.limits import Limits
 from transforms.audio.samples import Float32
-from transforms.features.excerpt import ExcerptRecorder, middle
+from transforms.features.excerpt import ExcerptRecorder, middle_range
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.patch_samples import MOST_PEAK, PatchSamples
 from transforms.features.patches import plan_patches
@@ -114,7 +114,7 @@ def _planned(track: AudioFile, frames: int, rate_hz: int) -> tuple[PatchSamples,
     """Buffers for the patches of a track of `frames` source frames, and whether they cover less than half of it."""
     samples, excerpt = track.samples(frames, rate_hz), None
     if track.parameters is not None:
-        excerpt = middle(samples, round(track.parameters.excerpt_s * track.spec.sample_rate))
+        excerpt = middle_range(samples, round(track.parameters.excerpt_s * track.spec.sample_rate))
     gather = PatchSamples(plan_patches(samples, track.spec), samples, track.spec, excerpt)
     return gather, 2 * sum(len(buffer.samples) for buffer in gather.buffers) < samples
 

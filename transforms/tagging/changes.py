@@ -6,10 +6,10 @@ from typing import Any
 
 from transforms.formats.quantities import quantity
 from transforms.fusion.policy import Policy
+from transforms.fusion.source_changes import SourceChanges, source_changes
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import Ids
 from transforms.tagging.assembly import PublishedRows
-from transforms.tagging.source_changes import SourceChanges, source_changes
 from transforms.tagging.tagger import Tagger, ids_of
 from transforms.taxonomy.versions import fates_of
 

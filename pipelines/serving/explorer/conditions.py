@@ -10,7 +10,7 @@ from pipelines.serving.requests import Leased
 from pipelines.serving.vocabulary import tag_ids
 
 MOST_ITEMS = 16
-_Text = Annotated[str | None, Query(max_length=1024)]
+_Text = Annotated[str | None, Query(max_length=1024, description="Exactly this value.")]
 _Texts = Annotated[list[str] | None, Query(max_length=MOST_ITEMS)]
 
 

@@ -95,7 +95,7 @@ def artist_details(opened: OpenSnapshot, artist_id: str) -> dict[str, Any]:
     Raises:
       Declined: no tagged track is of this artist.
     """
-    found = groups.group_of(opened, groups.ARTISTS, artist_id)
+    found = groups.group_row(opened, groups.ARTISTS, artist_id)
     where, values = filters.joined_conditions([("artist_id = ?", [artist_id])])
     sql = f"SELECT * FROM tracks WHERE {where} ORDER BY year NULLS LAST, track_id LIMIT {SHOWN_TRACKS}"
     return found | {"of_tracks": opened.fetch(sql, values)}

@@ -73,7 +73,7 @@ def _list(
     return answer_json(opened, rows[:limit], next=behind)
 
 
-def group_of(opened: OpenSnapshot, group: GroupKind, own: str) -> JsonRow:
+def group_row(opened: OpenSnapshot, group: GroupKind, own: str) -> JsonRow:
     """A group with its tags.
 
     Raises:
@@ -115,7 +115,7 @@ def list_artists(
 )
 def get_artist(opened: Leased, artist_id: GroupId) -> Response:
     """An artist with its tags: means over its tracks."""
-    return answer_json(opened, group_of(opened, ARTISTS, artist_id))
+    return answer_json(opened, group_row(opened, ARTISTS, artist_id))
 
 
 @routes.get("/albums", tags=["albums"], response_model=ListAnswer, responses=list_of(GROUP, 410), summary="List")
@@ -142,4 +142,4 @@ def list_albums(
 )
 def get_album(opened: Leased, album_id: GroupId) -> Response:
     """An album with its tags: means over its tracks."""
-    return answer_json(opened, group_of(opened, ALBUMS, album_id))
+    return answer_json(opened, group_row(opened, ALBUMS, album_id))

@@ -11,8 +11,8 @@ from pipelines.querying.session import QueryLimits, Session
 from pipelines.synthesis.catalog import taxonomy
 from pipelines.terminal.errors import UsageError
 from tests.support.published import fake_bundle, publish_table
+from transforms.comparison.tag_history import TagHistory, _first_without
 from transforms.table.reader import open_snapshot
-from transforms.table.tag_history import TagHistory, _first_without
 from transforms.taxonomy.hierarchy import Taxonomy
 
 RENAMED = {"mood/warm": "mood/cosy", "instrument/drums": ["instrument/bongo", "instrument/kit"]}
@@ -139,7 +139,7 @@ def test_the_place_of_the_change_is_found():
 
 def test_few_snapshots_of_many_are_read(table, monkeypatch):
     history, read = TagHistory(open_snapshot(table)), []
-    monkeypatch.setattr("transforms.table.tag_history.published_numbers", lambda root: list(range(1, 1001)))
+    monkeypatch.setattr("transforms.comparison.tag_history.published_numbers", lambda root: list(range(1, 1001)))
     monkeypatch.setattr(
         TagHistory, "_tags_of", lambda self, number: read.append(number) or ({"mood/warm"} if number < 700 else set())
     )

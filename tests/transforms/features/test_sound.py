@@ -13,7 +13,7 @@ from tests.support.drums import ROCK, pattern
 from tests.support.synth import FORMATS, SPEC, av_file, encode, music, music_file, sine
 from transforms.audio.limits import Limits
 from transforms.features import sound as measured_sound
-from transforms.features.excerpt import ExcerptRecorder, middle
+from transforms.features.excerpt import ExcerptRecorder, middle_range
 from transforms.features.extract import extract
 from transforms.features.parameters import measured
 from transforms.features.parameters.loudness import measure_loudness
@@ -73,7 +73,7 @@ def test_patches_have_the_same_bits_with_and_without_parameters(name):
 def test_the_excerpt_is_the_middle_of_the_track(features, monkeypatch):
     whole = (music(SECONDS) * 32_767).astype(np.int16)
     found = sound_of(encode(whole, format="FLAC"), features, monkeypatch)
-    first, last = middle(len(whole), 30 * 44_100)
+    first, last = middle_range(len(whole), 30 * 44_100)
     assert (first, last, found.rate_hz) == (66_150, 66_150 + 30 * 44_100, 44_100)
     np.testing.assert_array_equal(found.channels, whole[first:last].astype(np.float32) / 32_768)
     mono = soxr.resample(whole.mean(axis=1) / 32_768, 44_100, SPEC.sample_rate)[24_000 : 24_000 + 30 * 16_000]
