@@ -50,7 +50,7 @@ def take(url: str, folder: Path) -> None:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name, view in PICTURES.items():
             scheme = "dark" if name.endswith("dark") else "light"
-            page = browser.new_page(viewport=SIZE, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            page = browser.new_page(viewport=SIZE, color_scheme=scheme, reduced_motion="reduce")
             page.goto(f"{url}/{view}")
             page.wait_for_selector("main h1")
             page.wait_for_load_state("networkidle")
