@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.bundles.fake import write_fake_bundle
-from tests.support.simulated import BUCKETS, SimulatedTable, load
+from tests.support.simulated import SimulatedTable, load
 from tests.support.tiny import SPEC, TAXONOMY
 from transforms.audio.errors import DUE_AGAIN
-from transforms.formats.hashing import bucket_of
 from transforms.levels.writing import planned_compaction
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.forecast import ACTIONS, CAUSES
@@ -76,25 +75,17 @@ class Memory:
         self.parts: dict[tuple[str, str, str], set[str | None]] = {}
 
     def decide(self, catalog: dict[str, str], ids, retry: bool) -> list[tuple[str, str]]:
-        """Cause and action of each track. Part files are not opened for a bucket of which the snapshot has all."""
+        """Cause and action of each track. Part files never replace what is carried from the snapshot."""
         causes = {track: self._cause(track, version, ids, retry) for track, version in catalog.items()}
-        opened = {bucket_of(track, BUCKETS) for track, cause in causes.items() if cause not in (*CARRIED, "remembered")}
-        return [
-            ("remembered", "remember")
-            if cause == "remembered" and bucket_of(track, BUCKETS) not in opened
-            else self._decide(track, catalog[track], cause, ids, retry)
-            for track, cause in causes.items()
-        ]
+        return [self._decide(track, catalog[track], cause, ids, retry) for track, cause in causes.items()]
 
     def _decide(self, track: str, version: str, cause: str, ids, retry: bool) -> tuple[str, str]:
-        kept = {r for r in self.parts.get((track, version, ids.embedding_id), set()) if self._stays(r, version, retry)}
         if cause in CARRIED:
             return cause, "carry"
-        if None in kept:
-            return cause, "reuse"
         if cause == "remembered":
             return cause, "remember"
-        return cause, "reuse" if kept else "extract"
+        parts = self.parts.get((track, version, ids.embedding_id), set())
+        return cause, "reuse" if any(self._stays(reason, version, retry) for reason in parts) else "extract"
 
     def _cause(self, track: str, version: str, ids, retry: bool) -> str:
         if track not in self.snapshot:
