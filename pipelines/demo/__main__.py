@@ -134,6 +134,39 @@ def tell(catalog: str, taxonomy: str, work: Path) -> None:
         command("query", table, sql)
     heading("Check every hash and count of the published snapshot")
     command("verify", table)
+    discover(table, work)
+
+
+def discover(table: str, work: Path) -> None:
+    """Finds music in the table: by tag, by sound, and as a playlist."""
+    tag, track = best_known(table)
+    heading(f"Find tracks by weighted tags, here {tag}")
+    command("search", table, "--tag", f"{tag}=1", "--limit", "3")
+    heading("Find tracks that sound like one of them")
+    command("similar", table, track, "--limit", "3")
+    heading("Make a playlist of what sounds like it")
+    command("playlist", table, "--seed", track, "--tracks", "5", "--output", str(work / "playlist.m3u8"), "--force")
+    print(f"\nTo see all of this in a browser: catalog-tagger serve {as_typed(table)}")
+
+
+def best_known(table: str) -> tuple[str, str]:
+    """The tag that most tracks have, and the track with its best score.
+
+    Raises:
+      CommandFailed: no track has a tag.
+    """
+    import pyarrow.compute as pc
+
+    from transforms.table.reader import open_snapshot
+
+    rows = open_snapshot(table).scan("track_tags", ["track_id", "tag", "score", "is_positive"])
+    positive = rows.filter(rows["is_positive"])
+    if not positive.num_rows:
+        raise CommandFailed(f"no track of {table} has a tag: look at `catalog-tagger describe {table}`")
+    counts = positive.group_by("tag").aggregate([("track_id", "count")])
+    tag = counts.sort_by([("track_id_count", "descending"), ("tag", "ascending")])["tag"][0].as_py()
+    best = positive.filter(pc.equal(positive["tag"], tag)).sort_by([("score", "descending"), ("track_id", "ascending")])
+    return tag, best["track_id"][0].as_py()
 
 
 def heading(text: str) -> None:

@@ -1,4 +1,5 @@
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from pipelines.demo import __main__ as demo
 from pipelines.jobs.synthesize import synthesize
 from pipelines.terminal.errors import CommandFailed, UsageError
 from tests.support.published import fake_bundle, publish_table
+from transforms.table.reader import open_snapshot
 
 
 def scores(roc_auc, pr_auc):
@@ -83,6 +85,15 @@ def test_every_question_has_an_answer(tmp_path, capsys, heading, sql):
     publish_table(tmp_path / "table", bundle, 12)
     assert cli(["query", str(tmp_path / "table"), sql, "--format", "csv"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 1
+
+
+def test_the_demo_finds_tracks_of_the_tag_that_most_have(tmp_path):
+    publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 12)
+    tag, track = demo.best_known(str(tmp_path / "table"))
+    rows = [row for row in open_snapshot(str(tmp_path / "table")).scan("track_tags").to_pylist() if row["is_positive"]]
+    tracks = Counter(row["tag"] for row in rows)
+    assert tracks[tag] == max(tracks.values())
+    assert track in {row["track_id"] for row in rows if row["tag"] == tag}
 
 
 def test_the_makefile_runs_this_module():
