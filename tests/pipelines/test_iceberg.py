@@ -66,7 +66,7 @@ def test_a_table_of_an_earlier_version_gets_metadata_by_the_command(moved, capsy
     shutil.rmtree(moved / "iceberg")
     assert verified(moved, capsys) == (0, [])
     assert main(["iceberg", str(moved)]) == 0
-    assert "2 snapshots are listed; the id of a snapshot is its number" in capsys.readouterr().out
+    assert "2 snapshots listed; the id of a snapshot is its number" in capsys.readouterr().out
     assert listed(moved) == [1, 2]
 
 

@@ -63,9 +63,10 @@ class _Damaged(Exception):
 def write_part(root: str, bucket: int, rows: pa.Table, embedding_id: str) -> str:
     """Writes the part file of one chunk, named by its content; returns its url. Writing it again has no effect.
 
-    A damaged file of this name is replaced, because the chunk would otherwise never get an outcome.
+    A damaged file of this name is replaced, because the chunk would otherwise never get an outcome. Columns that part
+    files of earlier versions lack may be missing.
     """
-    data = parquet_bytes(rows.select(PART.names).cast(PART), ids={"embedding_id": embedding_id})
+    data = parquet_bytes(_completed(rows, PART.names).cast(PART), ids={"embedding_id": embedding_id})
     url = storage.join(part_folder(root, bucket), f"{digest(data)[:_NAME_DIGITS]}.parquet")
     try:
         storage.ensure(url, data)  # an earlier attempt may have written it

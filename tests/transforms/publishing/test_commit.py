@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -48,9 +49,13 @@ def _run(table: Path | str, run_id: str = "run-1", parent: int | None = None, **
     return run
 
 
+def _one(kind: pa.DataType) -> Any:
+    return "1" if pa.types.is_string(kind) else True if pa.types.is_boolean(kind) else 1
+
+
 def _rows(name: str, count: int) -> pa.Table:
     values = {"embedding": [0.5], "top_tags": [], "parents": []}
-    row = {f.name: values.get(f.name, "1" if pa.types.is_string(f.type) else 1) for f in TABLES[name]}
+    row = {field.name: values.get(field.name, _one(field.type)) for field in TABLES[name]}
     return pa.Table.from_pylist([row] * count, schema=TABLES[name])
 
 
