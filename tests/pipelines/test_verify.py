@@ -36,7 +36,7 @@ def test_a_damaged_table_is_1_and_names_the_file(table, capsys):
 
 def test_a_damaged_or_missing_file_is_the_only_problem(table, capsys):
     """What follows from it, such as other counts of tracks, is not one."""
-    for name in TABLES:
+    for name in sorted(set(TABLES) - {"neighbours"}):
         file = read_snapshot(str(table), 2).files(name)[0]
         path = table / file.path
         data = path.read_bytes()

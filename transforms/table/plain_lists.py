@@ -21,9 +21,9 @@ def live_list(name: str) -> str:
 
 
 def files_of_lists(manifest: Snapshot) -> dict[str, list[DataFile]]:
-    """Name of each plain list -> the files that it names."""
-    lists = {name: manifest.base_files(name) for name in TABLES}
-    for name in TABLES:
+    """Name of each plain list -> the files that it names. There is none of `neighbours` until they were computed."""
+    lists = {name: files for name in TABLES if (files := manifest.base_files(name)) or name != "neighbours"}
+    for name in tuple(lists):
         if any(file.merged for file in lists[name]):
             lists[live_list(name)] = manifest.files(name)
     return lists | {kind: files for kind in DELETES if (files := manifest.files(kind))}

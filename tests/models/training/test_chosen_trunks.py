@@ -215,7 +215,7 @@ def test_prepare_takes_over_the_feature_spec(fake, tmp_path):
     from pipelines.jobs.prepare import _spec
 
     assert _spec(None, fake.url) == SPEC
-    with pytest.raises(BundleError, match=r"holds no bundle\.json"):
+    with pytest.raises(BundleError, match="no such folder, or it is empty: give a bundle"):
         _spec(None, str(tmp_path))
     with pytest.raises(UsageError, match="leave --feature-spec out"):
         _spec("spec.json", fake.url)

@@ -83,7 +83,8 @@ def test_show_tables(table, capsys):
         rows = ask(table, capsys, sql)
         assert {row["table"]: row["rows"] for row in rows} == {
             "tracks": 12, "track_tags": 12 * 33, "embeddings": 12, "ledger": 14, "taxonomy": 33,
-            "artist_tags": 4 * 33, "album_tags": 8 * 33, "tag_ids": 34, "previous_..., snapshot_N_...": None,
+            "artist_tags": 4 * 33, "album_tags": 8 * 33, "neighbours": 0, "tag_ids": 34,
+            "previous_..., snapshot_N_...": None,
         }  # fmt: skip
         assert all(row["description"].endswith(".") for row in rows)
     assert ask(table, capsys, "SHOW TABLES", "--snapshot", "1")[0]["rows"] == 6

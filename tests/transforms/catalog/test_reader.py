@@ -229,14 +229,14 @@ def test_text_that_is_not_utf8_is_named(tmp_path):
 
 def test_further_columns_keep_one_type_in_all_shards(tmp_path):
     parquet(tmp_path, {"track_id": ["1", "2"], "uri": ["a", "b"], "bpm": [100, 120]}, "a.parquet", row_group_size=1)
-    parquet(tmp_path, {"track_id": ["3"], "uri": ["c"], "bpm": [99.5], "key": ["C"]}, "b.parquet")
+    parquet(tmp_path, {"track_id": ["3"], "uri": ["c"], "bpm": [99.5], "mix": ["C"]}, "b.parquet")
     shards = list_shards(str(tmp_path))
     assert len(shards) == 3
     batches = [batch for shard in shards for batch, _ in read_shard(shard)]
     assert all(batch.schema.equals(shards[0].schema, check_metadata=True) for batch in batches)
     table = pa.Table.from_batches(batches)
     assert table.column("bpm").to_pylist() == [100.0, 120.0, 99.5]
-    assert table.column("key").to_pylist() == [None, None, "C"]
+    assert table.column("mix").to_pylist() == [None, None, "C"]
 
 
 def test_json_keys_may_appear_late(tmp_path):

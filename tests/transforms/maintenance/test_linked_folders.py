@@ -42,7 +42,7 @@ def inner(table, folder, depth):
 
 
 PLACES = [
-    *((folder, 0) for folder in sorted({*FOLDERS.values(), "leases", "log"} - {"retired"})),
+    *((folder, 0) for folder in sorted({*FOLDERS.values(), "leases", "log"} - {"retired", "index"})),
     ("work", 1),
     ("data", 1),
     ("data", 2),

@@ -62,7 +62,7 @@ def test_problems_are_counted_and_the_first_are_listed(
     (tmp_path / "catalog.jsonl").write_text(text)
     assert main([command, *flags, "--output", str(tmp_path / "out.parquet")]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert "2999 problems in the catalog" in lines[0] and len(lines) == 1 + MOST_PROBLEMS
+    assert "2,999 problems in the catalog" in lines[0] and len(lines) == 1 + MOST_PROBLEMS
 
 
 def test_names_are_no_markup_in_the_report(tmp_path: Path) -> None:

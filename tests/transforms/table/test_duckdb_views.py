@@ -5,6 +5,7 @@ import pytest
 
 from tests.support.published import fake_bundle, publish_table
 from transforms import storage
+from transforms.schemas.tables import TABLES
 from transforms.table.duckdb_views import NotReadOnly, check_question, connect
 from transforms.table.reader import open_snapshot
 
@@ -37,8 +38,13 @@ def test_previous_views_hold_the_parent(connection):
 def test_the_first_snapshot_has_empty_previous_views(table):
     with connect(open_snapshot(table, 1), previous=True) as connection:
         assert connection.sql("SELECT count(*) FROM previous_track_tags").fetchall() == [(0,)]
-        previous = connection.sql("DESCRIBE previous_tracks").fetchall()
-        assert previous == connection.sql("DESCRIBE tracks").fetchall()[: len(previous)]
+        previous, own = (
+            {row[0]: row[1] for row in connection.sql(f"DESCRIBE {name}").fetchall()}
+            for name in ("previous_tracks", "tracks")
+        )
+        declared = set(TABLES["tracks"].names)
+        assert set(previous) == declared and set(own) - declared == {"bpm"}
+        assert all(previous[name] == own[name] for name in declared & set(own))
 
 
 def test_folders_do_not_become_columns(connection):
