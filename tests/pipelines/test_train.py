@@ -75,6 +75,7 @@ def test_who_trains_heads_on_the_statistics_is_told_of_ready_made_networks(datas
     assert "never overwritten" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_run_killed_while_it_writes_its_bundle_is_finished_by_the_same_command(dataset, tmp_path, monkeypatch):
     from transforms import storage
 

@@ -99,6 +99,7 @@ def test_an_official_split_that_shares_artists_is_one_that_is_kept():
     assert sides.allow("a", "x", "train") and sides.allow("b", "x", "test") and not sides.allow("new", "x", "test")
 
 
+@pytest.mark.long
 def test_trunks_of_all_sorts_are_joined(fake, dataset, tmp_path):
     words = ["--trunk", fake.url, "--trunk", "compact", "--epochs", "1"]
     assert train(dataset, tmp_path / "new", *words) == 0
@@ -117,6 +118,7 @@ def test_fine_tuning_goes_on_from_the_trunk(built, dataset, tmp_path):
     assert len(json.loads((tmp_path / "new" / "history.json").read_bytes())["epochs"]) == 1
 
 
+@pytest.mark.long
 def test_a_trunk_that_fine_tuning_did_not_better_is_published_as_it_was(built, dataset, tmp_path, capsys, monkeypatch):
     """On this little the gain of an epoch is chance: a gain within its standard error is given."""
     words = ["--trunk", built.bundle.url, "--epochs", "1", "--learning-rate", "1e-9"]

@@ -66,6 +66,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.long
 def test_tag_with_json_lines(world: World, tmp_path: Path) -> None:
     place = ["--catalog-root", str(world.folder), "--table", str(tmp_path / "table"), "--max-reject-ratio", "0.9"]
     words = ["tag", "--catalog", str(world.catalog), "--model", str(world.bundle), *place]

@@ -69,6 +69,7 @@ def test_the_same_content_in_however_many_waves(
     assert list(scratch_in.iterdir()) == []
 
 
+@pytest.mark.long
 def test_evidence_for_the_gates_is_that_of_one_pipeline(
     world: World, in_one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

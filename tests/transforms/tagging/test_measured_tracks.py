@@ -149,6 +149,7 @@ def test_a_new_table_measures_the_tracks_that_a_killed_run_has_embedded_without(
     assert forecast.actions["extract"] == 9 and run.counts["tagged"] == 9 and tempi(table) == measured(TRACKS, NEW)
 
 
+@pytest.mark.long
 def test_a_budget_spreads_parameters_over_nights(tmp_path, bundle):
     """A track costs a second to embed and as much to decode: four seconds measure four tracks."""
     costs = {"plan": 0.0, "read": 0.5, "extract": 0.5, "embed": 1.0, "assemble": 0.0}
