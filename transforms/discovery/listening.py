@@ -7,11 +7,9 @@ moods, weighted by the axes of `listening.yaml` and divided by the sum of the ab
 of the same file. A profile describes recordings, not a person.
 """
 
-import csv
 import dataclasses
 import functools
 import importlib.resources
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.catalog.delimited.small_table import SmallTable, read_small_table
 from transforms.discovery.playlists.pool import artist_columns, artist_keys
 from transforms.discovery.search.scores import ScoreReader
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
@@ -90,14 +89,16 @@ def read_history(name: str, data: bytes) -> dict[str, float]:
       DiscoveryError: the file has no such column, is not UTF-8, or a number of plays is none.
     """
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DiscoveryError(f"{name}: this is not UTF-8: save it as UTF-8") from error
-    rows = csv.DictReader(io.StringIO(text))
-    if TRACK_ID not in (rows.fieldnames or ()):
+        return _plays(name, read_small_table(name, data))
+    except ValueError as error:
+        raise DiscoveryError(f"{name}: {error}") from error
+
+
+def _plays(name: str, table: SmallTable) -> dict[str, float]:
+    if TRACK_ID not in table.names:
         raise DiscoveryError(f"{name}: no column track_id: add a header, such as track_id,plays")
     found: dict[str, float] = {}
-    for number, row in enumerate(rows, 2):
+    for number, row in table.rows:
         track, plays = row[TRACK_ID], row.get("plays")
         if not track:
             continue

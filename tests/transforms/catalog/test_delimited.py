@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from transforms.catalog.delimited import encoding as encoding_module
 from transforms.catalog.delimited.encoding import MOST_LINE, known_encoding
 from transforms.catalog.delimited.form import SEPARATORS, Form
+from transforms.catalog.delimited.small_table import read_small_table
 from transforms.catalog.delimited.table import open_text_table
 
 NAMES = ("id", "uri", "title", "genre")
@@ -219,16 +220,39 @@ def test_memory_does_not_grow_with_the_table(tmp_path):
 
 
 def test_no_other_module_reads_csv():
-    """But two that get a few columns as bytes, also from a request: playlists, and histories of listening.
-
-    One shows SQL with the name of DuckDB's reader.
-    """
     root = Path(__file__).parents[3]
     found = [path for package in ("pipelines", "transforms", "models") for path in (root / package).rglob("*.py")]
-    readers = re.compile(r"csv\.reader|DictReader|read_csv\(|open_csv|csv\.Sniffer")
-    reading = {path for path in found if readers.search(path.read_text("utf-8"))}
-    small = {"pipelines/docs/output.py", "transforms/discovery/playlists/files.py", "transforms/discovery/listening.py"}
-    assert {path.parent.name for path in reading - {root / name for name in small}} == {"delimited"}
+    readers = re.compile(r"csv\.reader|DictReader|pd\.read_csv|open_csv|csv\.Sniffer")
+    assert {path.parent.name for path in found if readers.search(path.read_text("utf-8"))} == {"delimited"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", b'\xef\xbb\xbftrack_id,title\n1,"a, b"\n\n2\n'),
+        ("a.csv", 'track_id;title\r\n1;"a, b"\r\n2\r\n'.encode("utf-16")),
+        ("a.tsv", b'track_id\ttitle\n1\t"a, b"\n2\t\n'),
+    ],
+)
+def test_a_table_in_memory_is_read_as_a_file(name, data):
+    table = read_small_table(name, data)
+    assert table.names == ("track_id", "title")
+    assert [row for _, row in table.rows] == [{"track_id": "1", "title": "a, b"}, {"track_id": "2", "title": ""}]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the table is empty"),
+        (b"a,b\n1,2,3\n", "line 2 has 3 fields, the first line names 2 columns"),
+        (b"a,b\n1,caf\xe9\n", "line 2 is not UTF-8"),
+        (b"PK\x03\x04", "not text"),
+        (b'a,b\n1,2\n"3,4\n', "line 3"),
+    ],
+)
+def test_a_table_in_memory_that_cannot_be_read(data, message):
+    with pytest.raises(ValueError, match=message):
+        list(read_small_table("a.csv", data).rows)
 
 
 def test_an_endless_line_is_refused(tmp_path):

@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.catalog.delimited.small_table import read_small_table
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
@@ -140,11 +141,7 @@ def listed_tracks(snapshot: SnapshotReader, name: str, data: bytes, roots: Seque
     Raises:
       DiscoveryError: an entry is no track of the snapshot, or the file is no playlist.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DiscoveryError(f"{name}: this is not UTF-8: save the playlist as UTF-8") from error
-    entries = _csv_entries(name, text) if name.lower().endswith(".csv") else _m3u_entries(text)
+    entries = _csv_entries(name, data) if name.lower().endswith((".csv", ".tsv")) else _m3u_entries(name, data)
     paths = {path for track, path in entries if track is None and path is not None}
     known = _tracks_of(snapshot, {one for path in paths for one in _spellings(path, roots)}) if paths else {}
     found = []
@@ -160,9 +157,13 @@ def listed_tracks(snapshot: SnapshotReader, name: str, data: bytes, roots: Seque
     return found
 
 
-def _csv_entries(name: str, text: str) -> list[tuple[str | None, str | None]]:
-    rows = csv.DictReader(io.StringIO(text))
-    columns = [column for column in (TRACK_ID, "location", "uri") if column in (rows.fieldnames or ())]
+def _csv_entries(name: str, data: bytes) -> list[tuple[str | None, str | None]]:
+    try:
+        table = read_small_table(name, data)
+        columns = [column for column in (TRACK_ID, "location", "uri") if column in table.names]
+        rows = [row for _, row in table.rows] if columns else []
+    except ValueError as error:
+        raise DiscoveryError(f"{name}: {error}") from error
     if not columns:
         raise DiscoveryError(f"{name}: no column track_id, location or uri: add one")
     if columns[0] == TRACK_ID:
@@ -170,7 +171,11 @@ def _csv_entries(name: str, text: str) -> list[tuple[str | None, str | None]]:
     return [(None, row[columns[0]]) for row in rows if row[columns[0]]]
 
 
-def _m3u_entries(text: str) -> list[tuple[str | None, str | None]]:
+def _m3u_entries(name: str, data: bytes) -> list[tuple[str | None, str | None]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DiscoveryError(f"{name}: this is not UTF-8: save the playlist as UTF-8") from error
     found: list[tuple[str | None, str | None]] = []
     track: str | None = None
     for line in map(str.strip, text.splitlines()):
