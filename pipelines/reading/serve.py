@@ -7,6 +7,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError
+from transforms.telemetry.kept_work import note_service
 
 _MOST_REQUESTS = 2048
 """Requests at the same time. More get 503 at once."""
@@ -129,6 +130,7 @@ def _serve(args: Arguments, form: str) -> None:
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=64 * 1024,
         )
+        note_service()
         uvicorn.Server(config).run(sockets=[listener])
 
 

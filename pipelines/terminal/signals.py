@@ -16,7 +16,7 @@ from types import FrameType
 from pipelines.terminal.log_lines import error_text
 from pipelines.terminal.processes import end_children
 from transforms.telemetry.error_stream import ErrorStream
-from transforms.telemetry.kept_work import has_kept_work
+from transforms.telemetry.kept_work import has_kept_work, is_service
 
 GRACE_S = 2.0
 """Seconds that the main thread has for an orderly end."""
@@ -107,6 +107,8 @@ def ctrl_c_sets(event: threading.Event) -> Iterator[None]:
 def sentence(number: int) -> str:
     """What a command says when it was asked to end."""
     cause = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    if is_service():
+        return f"{cause}: the service has stopped"
     if has_kept_work():
         return f"{cause}; finished work is kept: run the same command again to resume"
     return f"{cause}; no work was finished that could be kept: run the same command again"

@@ -31,6 +31,14 @@ def test_one_thread_says_the_last_sentence(monkeypatch):
         assert sum(threads.map(lambda _: signals.tells_the_end(), range(40))) == 1
 
 
+@pytest.mark.parametrize(("number", "cause"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")])
+def test_a_service_has_nothing_to_resume(monkeypatch, number, cause):
+    monkeypatch.setattr(kept_work, "_serves", threading.Event())
+    assert "run the same command again" in signals.sentence(number)
+    kept_work.note_service()
+    assert signals.sentence(number) == f"{cause}: the service has stopped"
+
+
 def start(words, **options):
     command = [sys.executable, "-m", "pipelines.cli", *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)

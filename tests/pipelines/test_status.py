@@ -181,6 +181,8 @@ def test_a_launch_whose_run_a_gate_refuses_is_blocked(table, bundle, capsys, mon
     assert (launch["state"], launch["report"]) == ("blocked", page) and "gate rejected (value" in launch["problem"]
     assert f"its report: {page}" in status(root, capsys).splitlines()
     assert main(["publish", root, "--max-reject-ratio", "1"]) == 0
+    receipts.write(root, receipts.begin(root, None), Receipt(run_id=run.run_id))
+    assert facts(root, capsys)["last_launch"] is None  # the snapshot has overtaken it
     assert facts(root, capsys)["last_launch"] is None
 
 

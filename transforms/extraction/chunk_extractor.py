@@ -96,7 +96,7 @@ class ExtractedTrack:
         values = {
             counters.TRACKS_READ: 1,
             counters.TRACKS_REJECTED: int(self.error is not None),
-            counters.TRACKS_SAME: int(self.known),
+            counters.TRACKS_SAME: int(self.known and self.features is None),
             counters.READ_MS: self.read_ms,
             counters.READ_CORE: self.read_core_us,
             counters.EXTRACT_MS: self.extract_ms,

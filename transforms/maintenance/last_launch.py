@@ -9,8 +9,9 @@ from transforms.formats.sealing import open_sealed
 from transforms.maintenance.kinds import known_files
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run
-from transforms.publishing.receipts import Receipt
+from transforms.publishing.receipts import Receipt, parent_of
 from transforms.table.layout import report_paths
+from transforms.table.snapshots import snapshot_numbers
 from transforms.table.versions import TableError
 
 _MOST_REPORTS = 10
@@ -18,7 +19,7 @@ _MOST_REPORTS = 10
 
 
 def last_launch(root: str, running: bool) -> dict[str, Any] | None:
-    """The launch that began last and is not published; None if there is none.
+    """The launch that began last and is not published; None if there is none, or if later snapshots have overtaken it.
 
     Its state is `running`, `stopped` (killed, or it has failed), `blocked` (rows are missing, the catalog has problems,
     or `gates` refuse its run), or `finished` (its run can be published). `report` is the page of its report, if there
@@ -32,6 +33,8 @@ def last_launch(root: str, running: bool) -> dict[str, Any] | None:
     if not files:
         return None
     name = max(file.path for file in files).rpartition(".")[0]
+    if not running and parent_of(name) < max(snapshot_numbers(root), default=0):
+        return None
     mine = [file for file in files if file.path.startswith(f"{name}.")]
     modified = max(file.info.modified or 0.0 for file in mine)
     when = datetime.datetime.fromtimestamp(modified, datetime.UTC).isoformat(timespec="seconds")

@@ -5,6 +5,7 @@ gives to each. No clock decides which launch is newer.
 """
 
 import dataclasses
+import re
 from typing import Any, Self
 
 from transforms import storage
@@ -84,6 +85,12 @@ def begin(root: str, parent: int | None = None) -> str:
         except storage.AlreadyExists:  # another launch began at the same time
             continue
         return path + _ENDED
+
+
+def parent_of(path: str) -> int:
+    """Number of the snapshot that a launch follows, by its path; 0 if it is the first one, or of an earlier version."""
+    found = re.search(r"launch-(\d{10})-\d+", path)
+    return int(found[1]) if found else 0
 
 
 def write(root: str, path: str, receipt: Receipt) -> None:
