@@ -115,6 +115,7 @@ def test_every_reader_and_the_commands_see_it(table, capsys):
     assert json.loads(capsys.readouterr().out)["tracks"]["removed"] == 6
 
 
+@pytest.mark.long
 def test_tag_goes_on_from_the_rollback(world, tmp_path, capsys):
     table = tmp_path / "table"
     half = tmp_path / "half.csv"

@@ -13,6 +13,7 @@ def other(world, tmp_path) -> World:
     return other_bundle(world, tmp_path)
 
 
+@pytest.mark.long
 def test_the_second_table_is_filled_without_decoding(world, other, tmp_path):
     first = tag(world, tmp_path / "one", "--also", str(other.bundle), str(tmp_path / "two"))
     assert not list((tmp_path / "two").glob("snapshots/*")), "the second table is published by its own run"

@@ -36,6 +36,7 @@ DAMAGES: list[Callable[[Path, random.Random], object]] = [
 ]
 
 
+@pytest.mark.long
 def test_damaged_part_files_of_both_tables_are_decoded_again(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -137,6 +137,7 @@ def test_flags_of_tables_are_for_tables(table, capsys, flags):
         assert "leave out --snapshot and --as-of" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_what_tag_published_is_sound(world, tmp_path, capsys):
     for flags in ((), (), ("--min-score", "0.4", "--top-k", "2")):
         tag(world, tmp_path / "table", "--buckets", "3", *flags)

@@ -25,6 +25,7 @@ def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.long
 def test_train_writes_epochs_and_losses_and_nothing_else(tmp_path: Path) -> None:
     dataset = tiny_dataset(tmp_path / "dataset", 60)
     done = run(*words_for(dataset, tmp_path), "--epochs", "1")

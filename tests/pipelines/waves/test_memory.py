@@ -40,6 +40,7 @@ from transforms.storage.scratch import open_scratch
 """
 
 
+@pytest.mark.long
 def test_a_catalog_is_grouped_in_less_memory_than_it_takes(tmp_path: Path) -> None:
     schema = pa.schema([(name, pa.string()) for name in ("track_id", "uri", "title", "source_version")])
     with pq.ParquetWriter(tmp_path / "catalog.parquet", schema, compression="zstd") as writer:

@@ -68,6 +68,7 @@ def changed_world(world, tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_nights_in_waves_and_as_one_graph(world, changed_world, tmp_path, monkeypatch, capsys):
     """The second night changes the artists and opens no audio. Both ways write the same files, and keep the same."""
     monkeypatch.setattr(job, "Compaction", functools.partial(Compaction, least_bytes=0))
