@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
@@ -15,8 +15,6 @@ from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.walk import find_walk
-
-routes = APIRouter(prefix="/rest", tags=["compatible"])
 
 _VERSION = "1.16.1"
 _MISSING, _GENERIC = 70, 0
@@ -49,20 +47,27 @@ SongCount = Annotated[int, Query(ge=1, le=_MOST, description="Most tracks.")]
 SongId = Annotated[str, Query(max_length=1024, description="Id of a track.")]
 
 
-def _subsonic(name: str) -> dict[str, Any]:
-    return {"path": f"/{name}", "response_model": SubsonicDocument, "responses": _RESPONSES}
-
-
-@routes.get(**_subsonic("getOpenSubsonicExtensions"), summary="Extensions")
-@routes.get(**_subsonic("getOpenSubsonicExtensions.view"), summary="Extensions", include_in_schema=False)
-def list_extensions(
+def _of_every_request(
     f: SubsonicForm = "json",
     u: Ignored = None,
     v: Ignored = None,
     c: Ignored = None,
     t: Ignored = None,
     s: Ignored = None,
-) -> Response:
+) -> None:
+    """What a client may send with every request."""
+
+
+routes = APIRouter(prefix="/rest", tags=["compatible"], dependencies=[Depends(_of_every_request)])
+
+
+def _subsonic(name: str) -> dict[str, Any]:
+    return {"path": f"/{name}", "response_model": SubsonicDocument, "responses": _RESPONSES}
+
+
+@routes.get(**_subsonic("getOpenSubsonicExtensions"), summary="Extensions")
+@routes.get(**_subsonic("getOpenSubsonicExtensions.view"), summary="Extensions", include_in_schema=False)
+def list_extensions() -> Response:
     """The extension that this service has."""
     return _ok(openSubsonicExtensions=[{"name": "sonicSimilarity", "versions": [1]}])
 
@@ -76,12 +81,6 @@ def list_sonic_similar(
     opened: Leased,
     id: SongId,
     count: SongCount = 10,
-    f: SubsonicForm = "json",
-    u: Ignored = None,
-    v: Ignored = None,
-    c: Ignored = None,
-    t: Ignored = None,
-    s: Ignored = None,
 ) -> Response:
     """The tracks that sound most like a track, the most similar first."""
     rows = rows_by_id(opened.reader, "tracks", [id])
@@ -102,12 +101,6 @@ def list_sonic_path(
     startSongId: SongId,  # noqa: N803 - the name of the specification
     endSongId: SongId,  # noqa: N803
     count: Annotated[int, Query(ge=3, le=_MOST, description="Most tracks of the path, both ends included.")] = 25,
-    f: SubsonicForm = "json",
-    u: Ignored = None,
-    v: Ignored = None,
-    c: Ignored = None,
-    t: Ignored = None,
-    s: Ignored = None,
 ) -> Response:
     """A walk from one track to another in even steps of sound. The similarity of an entry is that to the one before."""
     rows = rows_by_id(opened.reader, "tracks", [startSongId, endSongId])
