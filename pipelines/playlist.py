@@ -9,7 +9,7 @@ import click
 
 from pipelines.inputs.flags import answer, answer_flags, force_flag, snapshot_flags
 from pipelines.inputs.numbers import RATIO, Number
-from pipelines.inputs.search_flags import condition_flags, weights_flag
+from pipelines.inputs.search_flags import condition_flags, per_artist_flag, weights_flag
 from pipelines.terminal.command import Command
 
 
@@ -27,14 +27,7 @@ from pipelines.terminal.command import Command
 @condition_flags
 @click.option("--tracks", type=click.IntRange(1, 1_000), metavar="N", help="Most tracks (default: 20, or --minutes).")
 @click.option("--minutes", type=Number(0, 6_000, above=True), metavar="M", help="Greatest length in minutes.")
-@click.option(
-    "--per-artist",
-    type=click.IntRange(1, 1_000),
-    default=2,
-    show_default=True,
-    metavar="N",
-    help="Most tracks of one artist.",
-)
+@per_artist_flag
 @click.option(
     "--flow",
     "flows",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import answer, answer_flags, snapshot_flags
-from pipelines.inputs.search_flags import limit_flag
+from pipelines.inputs.search_flags import limit_flag, per_artist_flag
 from pipelines.terminal.command import Command
 
 
@@ -23,14 +23,7 @@ from pipelines.terminal.command import Command
     help="What to recommend (default: the same as what is given). Tracks by their sound, artists and albums by the "
     "tags of their tracks.",
 )
-@click.option(
-    "--per-artist",
-    type=click.IntRange(1, 1_000),
-    default=2,
-    show_default=True,
-    metavar="N",
-    help="Most tracks of one artist.",
-)
+@per_artist_flag
 @limit_flag
 @answer_flags
 def command(**flags: Any) -> int:

@@ -49,6 +49,15 @@ condition_flags = combined(
 )
 """Conditions on tracks."""
 
+per_artist_flag = click.option(
+    "--per-artist",
+    type=click.IntRange(1, 1_000),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Most tracks of one artist.",
+)
+
 limit_flag = click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
