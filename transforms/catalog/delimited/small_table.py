@@ -1,14 +1,13 @@
 """A text table that is whole in memory, for example one that came in a request."""
 
-import codecs
 import io
 import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, line_blocks, open_text, sniff_encoding
-from transforms.catalog.delimited.form import sniff_form, usual_separator
+from transforms.catalog.delimited.encoding import FORM_BYTES, is_utf8, line_blocks, open_text
 from transforms.catalog.delimited.records import TextRecord, table_records
+from transforms.catalog.delimited.table import form_of_head
 
 
 class SmallTable(NamedTuple):
@@ -33,10 +32,8 @@ def read_small_table(name: str, data: bytes) -> SmallTable:
     Raises:
       ValueError: the table is empty or is not UTF-8, or a row cannot be read.
     """
-    encoding = sniff_encoding(data[:FORM_BYTES])
-    head = codecs.getincrementaldecoder(encoding)("replace").decode(data[:FORM_BYTES]).removeprefix("\ufeff")
-    form = sniff_form(io.StringIO(head, newline="").readlines(), encoding, usual_separator(name))
-    records = table_records(line_blocks(open_text(io.BytesIO(data), encoding)), form)
+    form = form_of_head(data[:FORM_BYTES], name)
+    records = table_records(line_blocks(open_text(io.BytesIO(data), form.encoding)), form)
     first = next(records, None)
     if first is None:
         raise ValueError("the table is empty: the first line must name the columns")

@@ -93,12 +93,26 @@ def open_text_table(
 
 def _sniffed(url: str, encoding: str | None, width: int | None) -> Form:
     with storage.open_input(url) as stream:
-        head = stream.read(FORM_BYTES)
+        return form_of_head(stream.read(FORM_BYTES), url, encoding, width)
+
+
+def form_of_head(head: bytes, name: str, encoding: str | None = None, width: int | None = None) -> Form:
+    """The form of a table, by its first bytes.
+
+    Args:
+      head: the first `FORM_BYTES` bytes; fewer are the whole table.
+      name: name of its file; the suffix says which separator is likely.
+      encoding: its encoding, if the bytes do not tell it.
+      width: number of columns, if known.
+
+    Raises:
+      ValueError: the bytes are not text.
+    """
     encoding = encoding or sniff_encoding(head)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head).removeprefix("\ufeff")
     lines = io.StringIO(text, newline="").readlines()
     whole = lines if len(head) < FORM_BYTES or len(lines) == 1 else lines[:-1]
-    return sniff_form(whole, encoding, usual_separator(url), width)
+    return sniff_form(whole, encoding, usual_separator(name), width)
 
 
 @dataclasses.dataclass(kw_only=True)
