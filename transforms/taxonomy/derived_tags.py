@@ -25,10 +25,10 @@ import pyarrow.compute as pc
 
 from transforms.schemas.rule_columns import RULE_COLUMNS, RuleColumn
 from transforms.taxonomy.checks import parents_first
-from transforms.taxonomy.rules import RULE_THRESHOLD, Condition, Conditions, RuleCategory, RuleTag
+from transforms.taxonomy.rules import RULE_THRESHOLD, RuleCondition, RuleConditions, RuleCategory, RuleTag
 
-Floats = npt.NDArray[np.float64]
-Masks = npt.NDArray[np.bool_]
+_Floats = npt.NDArray[np.float64]
+_Masks = npt.NDArray[np.bool_]
 
 
 class DerivedTags(NamedTuple):
@@ -44,13 +44,13 @@ class DerivedTags(NamedTuple):
     """
 
     tags: tuple[RuleTag, ...]
-    scores: Floats
-    known: Masks
+    scores: _Floats
+    known: _Masks
     ranks: npt.NDArray[np.int16]
-    positives: Masks
+    positives: _Masks
 
 
-def derived_tags(rules: Sequence[RuleCategory], columns: pa.Table, scores: Mapping[str, Floats]) -> DerivedTags:
+def derived_tags(rules: Sequence[RuleCategory], columns: pa.Table, scores: Mapping[str, _Floats]) -> DerivedTags:
     """Applies rules to tracks.
 
     Args:
@@ -70,9 +70,9 @@ def derived_tags(rules: Sequence[RuleCategory], columns: pa.Table, scores: Mappi
     )
 
 
-def _of_category(category: RuleCategory, reader: "_Reader", scores: Mapping[str, Floats]) -> DerivedTags:
+def _of_category(category: RuleCategory, reader: "_Reader", scores: Mapping[str, _Floats]) -> DerivedTags:
     found = [_of_tag(category, tag, reader, scores) for tag in category.tags]
-    values: Floats = np.stack([score for score, _ in found], axis=1).round(4)
+    values: _Floats = np.stack([score for score, _ in found], axis=1).round(4)
     known = np.stack([mask for _, mask in found], axis=1)
     values[~known] = 0
     _lift_parents(category.tags, values, known)
@@ -83,7 +83,7 @@ def _of_category(category: RuleCategory, reader: "_Reader", scores: Mapping[str,
     return DerivedTags(category.tags, values, known, ranks, positives)
 
 
-def _ranks(tags: Sequence[RuleTag], lowest_first: Floats) -> npt.NDArray[np.int16]:
+def _ranks(tags: Sequence[RuleTag], lowest_first: _Floats) -> npt.NDArray[np.int16]:
     """Ranks from 1; of equal scores, the first tag id has the better rank, whatever the order of the file."""
     by_id = sorted(range(len(tags)), key=lambda place: tags[place].id)
     order = np.argsort(lowest_first[:, by_id], axis=1, kind="stable")
@@ -92,7 +92,7 @@ def _ranks(tags: Sequence[RuleTag], lowest_first: Floats) -> npt.NDArray[np.int1
     return ranks
 
 
-def _lift_parents(tags: Sequence[RuleTag], values: Floats, known: Masks) -> None:
+def _lift_parents(tags: Sequence[RuleTag], values: _Floats, known: _Masks) -> None:
     """A broader tag scores at least as high as its narrower tags, and has a row where one of them has."""
     place = {tag.id: i for i, tag in enumerate(tags)}
     for child in reversed(parents_first({tag.id: tag.parents for tag in tags})):
@@ -103,8 +103,8 @@ def _lift_parents(tags: Sequence[RuleTag], values: Floats, known: Masks) -> None
 
 
 def _of_tag(
-    category: RuleCategory, tag: RuleTag, reader: "_Reader", scores: Mapping[str, Floats]
-) -> tuple[Floats, Masks]:
+    category: RuleCategory, tag: RuleTag, reader: "_Reader", scores: Mapping[str, _Floats]
+) -> tuple[_Floats, _Masks]:
     if tag.any_of:
         return _of_scores(category, tag, scores)
     score, known = reader.probability(tag.when, category.min_confidence)
@@ -118,7 +118,7 @@ def _of_tag(
     return score, known
 
 
-def _of_scores(category: RuleCategory, tag: RuleTag, scores: Mapping[str, Floats]) -> tuple[Floats, Masks]:
+def _of_scores(category: RuleCategory, tag: RuleTag, scores: Mapping[str, _Floats]) -> tuple[_Floats, _Masks]:
     yes = np.max([scores[name] for name in tag.any_of], axis=0)
     if not tag.none_of:
         return yes, np.ones(len(yes), bool)
@@ -134,7 +134,7 @@ class _Reader:
     def __init__(self, columns: pa.Table) -> None:
         self._columns = columns
 
-    def probability(self, conditions: Conditions, min_confidence: float) -> tuple[Floats, Masks]:
+    def probability(self, conditions: RuleConditions, min_confidence: float) -> tuple[_Floats, _Masks]:
         """Probability that all conditions are met, and whether it is known: [tracks] each."""
         score, known = np.ones(self._columns.num_rows), np.ones(self._columns.num_rows, bool)
         for confidence, own in _groups(conditions):
@@ -150,7 +150,7 @@ class _Reader:
             score *= sure * met + self._other(own, 1 - sure)
         return np.where(known, score, 0), known
 
-    def _other(self, conditions: Conditions, most: Floats) -> Floats:
+    def _other(self, conditions: RuleConditions, most: _Floats) -> _Floats:
         """Probability that the conditions are met by the alternative; 0 if one of the columns has none."""
         columns = [RULE_COLUMNS[condition.column].alternative for condition in conditions]
         found = np.ones(len(most))
@@ -161,7 +161,7 @@ class _Reader:
             found *= _within(value, condition) * np.minimum(np.nan_to_num(belief), most)
         return found
 
-    def _met(self, conditions: Conditions) -> tuple[Masks, Masks]:
+    def _met(self, conditions: RuleConditions) -> tuple[_Masks, _Masks]:
         met, valid = np.ones(self._columns.num_rows, bool), np.ones(self._columns.num_rows, bool)
         for condition in conditions:
             column = RULE_COLUMNS[condition.column]
@@ -169,19 +169,19 @@ class _Reader:
             met, valid = met & own, valid & known
         return met, valid
 
-    def _number(self, condition: Condition, column: RuleColumn) -> tuple[Masks, Masks]:
+    def _number(self, condition: RuleCondition, column: RuleColumn) -> tuple[_Masks, _Masks]:
         values = self._numbers(column.source)
         return _within(values, condition), ~np.isnan(values)
 
-    def _text(self, condition: Condition, column: RuleColumn) -> tuple[Masks, Masks]:
+    def _text(self, condition: RuleCondition, column: RuleColumn) -> tuple[_Masks, _Masks]:
         values = self._column(column.source, pa.string())
         if condition.column != column.source:  # `mode` is the second word of `key`
             values = pc.replace_substring_regex(values, r"^.* ", "")
         met = pc.fill_null(pc.is_in(values, value_set=pa.array(condition.values, pa.string())), False)
         return np.asarray(met, bool), np.asarray(pc.is_valid(values), bool)
 
-    def _numbers(self, name: str) -> Floats:
-        found: Floats = np.asarray(self._column(name, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    def _numbers(self, name: str) -> _Floats:
+        found: _Floats = np.asarray(self._column(name, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
         return found
 
     def _column(self, name: str, kind: pa.DataType) -> pa.Array:
@@ -194,14 +194,14 @@ class _Reader:
         return column.cast(kind)
 
 
-def _groups(conditions: Conditions) -> Iterator[tuple[str | None, Conditions]]:
-    """Conditions by the confidence of their columns; those without one together."""
+def _groups(conditions: RuleConditions) -> Iterator[tuple[str | None, RuleConditions]]:
+    """RuleConditions by the confidence of their columns; those without one together."""
     names = dict.fromkeys(RULE_COLUMNS[condition.column].confidence for condition in conditions)
     for name in names:
         yield name, tuple(c for c in conditions if RULE_COLUMNS[c.column].confidence == name)
 
 
-def _within(values: Floats, condition: Condition) -> Masks:
+def _within(values: _Floats, condition: RuleCondition) -> _Masks:
     """Which numbers meet a condition; both are compared as float32, as they are stored."""
     stored = values.astype(np.float32)
     if condition.values:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from transforms import storage
@@ -272,9 +272,43 @@ def load_taxonomy(url: str) -> Taxonomy:
     Raises:
       TaxonomyError: the file is missing, is not YAML, or has faults. All are reported, each with the file's name.
     """
+    return read_taxonomy(url, Taxonomy.from_json)
+
+
+def load_rules(url: str, taxonomy: Taxonomy) -> Taxonomy:
+    """A taxonomy with the rules of a file in place of its own.
+
+    Args:
+      url: a YAML or JSON file with `rules`. It may have `redirects`, which are added, and the same `categories`.
+      taxonomy: the taxonomy.
+
+    Raises:
+      TaxonomyError: as for `load_taxonomy`; or the file has other categories.
+    """
+
+    def build(obj: Any) -> Taxonomy:
+        if not isinstance(obj, dict) or "rules" not in obj or set(obj) - {"categories", "redirects", "rules"}:
+            raise TaxonomyError(["no rules: write one mapping with the key `rules`, and perhaps `redirects`"])
+        own = taxonomy.to_json()
+        redirects = obj.get("redirects", {})
+        if isinstance(redirects, dict):
+            redirects = {**own.get("redirects", {}), **redirects}
+        document = {"categories": own["categories"], "redirects": redirects, "rules": obj["rules"]}
+        found = Taxonomy.from_json(document)
+        if "categories" in obj and Taxonomy.from_json({**document, **obj}).categories != taxonomy.categories:
+            raise TaxonomyError(
+                ["its categories are others than those of the bundle: fit heads with `refit --taxonomy`"]
+            )
+        return found
+
+    return read_taxonomy(url, build)
+
+
+def read_taxonomy(url: str, build: Callable[[Any], Taxonomy]) -> Taxonomy:
+    """What `build` makes of a parsed file. Raises TaxonomyError as `load_taxonomy` does."""
     data = b""
     try:
-        return Taxonomy.from_json(parse_yaml(data := storage.read_bytes(url, max_bytes=YAML_BYTES)))
+        return build(parse_yaml(data := storage.read_bytes(url, max_bytes=YAML_BYTES)))
     except storage.NotFound as e:
         raise TaxonomyError([f"{url}: no such taxonomy file ({e})"]) from e
     except (storage.TooLarge, storage.UnknownScheme) as e:

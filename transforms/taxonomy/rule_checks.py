@@ -8,7 +8,7 @@ from typing import Any
 
 from transforms.schemas.rule_columns import RULE_COLUMNS, RuleColumn
 from transforms.taxonomy.checks import cycle_faults, id_fault, kind_faults, meant_name, repeated
-from transforms.taxonomy.rules import Condition, RuleCategory, RuleTag
+from transforms.taxonomy.rules import RuleCondition, RuleCategory, RuleTag
 from transforms.taxonomy.tag_ids import shown, tag_id
 
 _NEEDED, _KNOWN = {"name", "kind", "tags"}, {"name", "kind", "tags", "cases", "min_confidence"}
@@ -241,7 +241,7 @@ def _overlaps(category: RuleCategory) -> Iterator[str]:
         )
 
 
-def _disjoint(one: Condition, two: Condition) -> bool:
+def _disjoint(one: RuleCondition, two: RuleCondition) -> bool:
     """Whether no value meets both conditions on a column."""
     if one.values or two.values:
         some, other = (one, two) if one.values else (two, one)
@@ -253,7 +253,7 @@ def _disjoint(one: Condition, two: Condition) -> bool:
     return max(low for low, _ in bounds) >= min(high for _, high in bounds)
 
 
-def _meets(value: str | float | bool, condition: Condition) -> bool:
+def _meets(value: str | float | bool, condition: RuleCondition) -> bool:
     if condition.values:
         return value in condition.values
     number = float(value)

@@ -40,7 +40,7 @@ RuleValue = str | float | bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Condition:
+class RuleCondition:
     """What a column must be.
 
     Attributes:
@@ -66,7 +66,7 @@ class Condition:
     def text(self) -> str:
         """The condition for people.
 
-        >>> Condition(column="tempo_bpm", least=90.0, below=120.0).text
+        >>> RuleCondition(column="tempo_bpm", least=90.0, below=120.0).text
         'tempo_bpm from 90 below 120'
         """
         if self.values:
@@ -74,7 +74,7 @@ class Condition:
         return " ".join([self.column, *(f"{name} {limit:g}" for name, limit in self.to_json().items())])
 
 
-Conditions = tuple[Condition, ...]
+RuleConditions = tuple[RuleCondition, ...]
 """Conditions that must all be met."""
 
 
@@ -86,7 +86,7 @@ class RuleTag(Tag):
       when: what was measured, if no case applies.
     """
 
-    when: Conditions = ()
+    when: RuleConditions = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class RuleCase:
 
     tag: str
     at_least: float
-    when: Mapping[str, Conditions]
+    when: Mapping[str, RuleConditions]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ class RuleCategory(Category):
         return self.kind != "multilabel"
 
     @functools.cached_property
-    def variants(self) -> tuple[tuple[str, Mapping[str, Conditions]], ...]:
+    def variants(self) -> tuple[tuple[str, Mapping[str, RuleConditions]], ...]:
         """The conditions of all tags: without a case, and in each case; with a text that says which."""
         own = {tag.id: tag.when for tag in self.tags}
         return (("", own), *((f" for {case.tag}", {**own, **case.when}) for case in self.cases))
@@ -181,7 +181,7 @@ def _rule_to_json(tag: RuleTag) -> dict[str, Any]:
     return {**lists, **({"when": _conditions_to_json(tag.when)} if tag.when else {})}
 
 
-def _conditions_to_json(conditions: Conditions) -> dict[str, Any]:
+def _conditions_to_json(conditions: RuleConditions) -> dict[str, Any]:
     return {condition.column: condition.to_json() for condition in conditions}
 
 
@@ -216,16 +216,16 @@ def _case(obj: Mapping[str, Any]) -> RuleCase:
     return RuleCase(tag=tag_id(obj["tag"]), at_least=float(obj["at_least"]), when=when)
 
 
-def _conditions(obj: Mapping[str, Any]) -> Conditions:
+def _conditions(obj: Mapping[str, Any]) -> RuleConditions:
     return tuple(_condition(column, value) for column, value in obj.items())
 
 
-def _condition(column: str, value: Any) -> Condition:
+def _condition(column: str, value: Any) -> RuleCondition:
     if isinstance(value, Mapping):
         least, below = (None if value.get(name) is None else float(value[name]) for name in ("from", "below"))
-        return Condition(column=column, least=least, below=below)
+        return RuleCondition(column=column, least=least, below=below)
     listed = value if isinstance(value, list) else [value]
-    return Condition(column=column, values=tuple(_value(one) for one in listed))
+    return RuleCondition(column=column, values=tuple(_value(one) for one in listed))
 
 
 def _value(value: RuleValue) -> RuleValue:
