@@ -41,8 +41,8 @@ SPEAKS_FOR = {
 }
 """Tag of the rules that bundles get -> slugs of the package's tags that speak for it, and against the other one."""
 
-LEAST_VOCALS_SCORE = 0.1
-"""Lowest of the best scores among `SPEAKS_FOR` with which a track has an answer. Half of the default threshold."""
+LEAST_VOCALS_SCORE = 0.05
+"""Lowest of the best scores among `SPEAKS_FOR` with which a track has an answer."""
 
 
 class PackageError(ValueError):

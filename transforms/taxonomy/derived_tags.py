@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from transforms.schemas.rule_columns import RULE_COLUMNS, RuleColumn
 from transforms.taxonomy.checks import parents_first
-from transforms.taxonomy.rules import RULE_THRESHOLD, RuleCondition, RuleConditions, RuleCategory, RuleTag
+from transforms.taxonomy.rules import RULE_THRESHOLD, RuleCategory, RuleCondition, RuleConditions, RuleTag
 
 _Floats = npt.NDArray[np.float64]
 _Masks = npt.NDArray[np.bool_]

@@ -8,7 +8,7 @@ from typing import Any
 
 from transforms.schemas.rule_columns import RULE_COLUMNS, RuleColumn
 from transforms.taxonomy.checks import cycle_faults, id_fault, kind_faults, meant_name, repeated
-from transforms.taxonomy.rules import RuleCondition, RuleCategory, RuleTag
+from transforms.taxonomy.rules import RuleCategory, RuleCondition, RuleTag
 from transforms.taxonomy.tag_ids import shown, tag_id
 
 _NEEDED, _KNOWN = {"name", "kind", "tags"}, {"name", "kind", "tags", "cases", "min_confidence"}
