@@ -161,13 +161,15 @@ def taxonomy_of(labels: tuple[str, ...]) -> tuple[Taxonomy, list[int]]:
         for category, names in chosen.items()
         if names
     ]
-    return Taxonomy(categories=tuple(categories), rules=(vocals_of(homes, outputs),)), [
+    return Taxonomy(categories=tuple(categories), rules=vocals_of(homes, outputs)), [
         outputs[name] for names in chosen.values() for name in names
     ]
 
 
-def vocals_of(homes: Mapping[str, str], outputs: Collection[str]) -> RuleCategory:
-    """Whether a track has vocals, by the tags of a network; their scores are compared, because none is calibrated.
+def vocals_of(homes: Mapping[str, str], outputs: Collection[str]) -> tuple[RuleCategory, ...]:
+    """Whether a track has vocals, by the tags of a network; nothing if it has no tags for and against it.
+
+    The scores are compared with each other, because none is calibrated.
 
     Args:
       homes: slug of a tag -> its category.
@@ -176,10 +178,8 @@ def vocals_of(homes: Mapping[str, str], outputs: Collection[str]) -> RuleCategor
     yes, no = (
         tuple(f"{homes[name]}/{name}" for name in names.split() if name in outputs) for names in SPEAKS_FOR.values()
     )
+    if not yes or not no:
+        return ()
     sides = zip(SPEAKS_FOR, ("Vocals", "No vocals"), ((yes, no), (no, yes)), strict=True)
-    return RuleCategory(
-        name="vocals",
-        kind="binary",
-        min_confidence=LEAST_VOCALS_SCORE,
-        tags=tuple(RuleTag(id=tag, name=name, any_of=own, none_of=other) for tag, name, (own, other) in sides),
-    )
+    tags = tuple(RuleTag(id=tag, name=name, any_of=own, none_of=other) for tag, name, (own, other) in sides)
+    return (RuleCategory(name="vocals", kind="binary", min_confidence=LEAST_VOCALS_SCORE, tags=tags),)

@@ -203,6 +203,8 @@ def _tag_faults(category: RuleCategory, tag: RuleTag) -> Iterator[str]:
         yield fault
     elif tag_id(tag.id) != tag.id or tag.category != category.name:
         yield f"{place}: listed in the rules of {category.name!r}: its id must be {category.name}/<slug>"
+    if bool(tag.when) == bool(tag.any_of):
+        yield f"{place}: give `when` with what was measured, or `any_of` with tags: one of the two"
     if tag.parents and category.is_exclusive:
         yield f"{place}: parents are for multilabel categories, {category.name!r} is {category.kind}"
     known = {one.id for one in category.tags}
