@@ -1,10 +1,13 @@
 """Tags of rules in published tables: their rows, plans, gates, changes, takedowns, search, and other tables' hashes."""
 
+import dataclasses
+
 import pyarrow.compute as pc
 import pytest
 
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
+from pipelines.planning.budget import choice_of_run, with_choice
 from pipelines.synthesis.catalog import taxonomy
 from tests.support.published import fake_bundle, publish_table
 from tests.support.simulated import SimulatedTable
@@ -15,6 +18,8 @@ from transforms.table.reader import open_snapshot
 from transforms.table.versions import read_table_metadata
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.changes import table_changes
+from transforms.tagging.choice import Budget
+from transforms.tagging.costs import UnitCosts
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.published_tags import taxonomy_of_rows
 from transforms.verification.bucket_checks import CheckedTags, bucket_problems
@@ -34,9 +39,9 @@ MINOR = {"name": "tonality", "kind": "binary", "tags": [{"id": "tonality/minor",
 RULED = ("pace/slow", "pace/medium", "pace/fast", "tonality/minor")
 
 
-def ruled_bundle(url, *rules):
+def ruled_bundle(url, *rules, seed=0):
     document = {**taxonomy(), **({"rules": list(rules)} if rules else {})}
-    return write_fake_bundle(str(url), Taxonomy.from_json(document), FeatureSpec())
+    return write_fake_bundle(str(url), Taxonomy.from_json(document), FeatureSpec(), seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +127,7 @@ def test_search_finds_tags_of_rules_by_id_and_by_name(table):
     assert vocabulary.by_name["medium"] == ("pace/medium", "tempo/medium")
 
 
+@pytest.mark.long
 def test_min_score_and_top_k_apply_to_rules(tmp_path, bundle):
     for name, options in (("score", PublishedRows(min_score=0.3)), ("rank", PublishedRows(top_k=1))):
         publish_table(tmp_path / name, bundle, publication=options, parameters=True)
@@ -173,6 +179,23 @@ def test_the_first_measurement_is_no_drift(tmp_path, bundle):
     assert problems(open_snapshot(simulated.root)) == []
 
 
+@pytest.mark.long
+def test_tracks_that_a_budget_leaves_keep_their_tags_of_rules(tmp_path, bundle):
+    simulated = SimulatedTable(tmp_path)
+    night(simulated, bundle.url, parameters_id="pa-1")
+    before = tag_rows(open_snapshot(simulated.root), *RULED)
+    stages = simulated.stages(TRACKS, ruled_bundle(tmp_path / "next", PACE, MINOR, seed=1).url, parameters_id="pa-1")
+    costs = UnitCosts(core_seconds={"plan": 0.0, "read": 0.5, "extract": 0.5, "embed": 1.0, "assemble": 0.0})
+    expectations = dataclasses.replace(stages.record.expectations, units=costs)
+    stages = dataclasses.replace(stages, record=dataclasses.replace(stages.record, expectations=expectations))
+    made = choice_of_run(stages, Budget(max_core_hours=5 / 3600), stages.record.launch, 2)
+    run = simulated.run(with_choice(stages, made), lambda source: None)
+    snapshot = open_snapshot(simulated.root)
+    assert run.is_mixed and 0 < run.counts["postponed"] < len(TRACKS) and problems(snapshot) == []
+    keys = [("category", "ascending"), ("tag", "ascending"), ("track_id", "ascending")]
+    assert tag_rows(snapshot, *RULED).sort_by(keys).equals(before.sort_by(keys))
+
+
 def test_a_run_says_which_rules_differ(table, tmp_path, bundle):
     other = ruled_bundle(tmp_path / "other", {**PACE, "min_confidence": 0.5}, MINOR)
     changes = table_changes(table, other, PublishedRows())
@@ -183,6 +206,7 @@ def test_a_run_says_which_rules_differ(table, tmp_path, bundle):
     assert gone.dropped == ("pace/fast", "pace/medium", "pace/slow")
 
 
+@pytest.mark.long
 def test_a_takedown_keeps_tags_of_rules_out_of_the_sums(tmp_path, bundle):
     publish_table(tmp_path / "table", bundle, parameters=True)
     ids = open_snapshot(str(tmp_path / "table")).scan("tracks")["track_id"].to_pylist()[:2]
