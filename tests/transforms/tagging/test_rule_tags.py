@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from models.bundles.fake import write_fake_bundle
+from models.evaluation.published_scores import read_predictions
 from pipelines.cli import main
 from pipelines.planning.budget import choice_of_run, with_choice
 from pipelines.synthesis.catalog import taxonomy
@@ -119,6 +120,24 @@ def test_artists_and_albums_have_the_tags_of_the_model_alone(table):
     for name in ("artist_tags", "album_tags"):
         tags = set(table.scan(name)["tag"].to_pylist())
         assert tags and not tags & {*RULED}
+
+
+def test_an_evaluation_reads_the_tags_of_the_model_alone(table, bundle):
+    ids = table.scan("tracks")["track_id"].to_pylist()
+    found = read_predictions(table, ids)
+    assert sorted(found.tag_ids) == sorted(bundle.taxonomy.tag_ids) and found.scores.shape == found.positives.shape
+    rows = table.scan("track_tags").filter(pc.not_equal(table.scan("track_tags")["source"], "rule"))
+    assert found.positives.sum() == pc.sum(rows["is_positive"]).as_py()
+    assert found.scores.sum() == pytest.approx(pc.sum(rows["model_score"]).as_py(), rel=1e-5)
+
+
+def test_recommendations_and_profiles_stay_finite_with_tags_that_groups_lack(table, tmp_path, capsys):
+    tracks = table.scan("tracks").to_pylist()
+    assert main(["recommend", table.root, "--artist", tracks[0]["artist_id"], "--json"]) == 0
+    assert "NaN" not in (said := capsys.readouterr().out) and "similarity" in said
+    (tmp_path / "history.csv").write_text("track_id,plays\n" + "".join(f"{row['track_id']},1\n" for row in tracks[:9]))
+    assert main(["profile", table.root, str(tmp_path / "history.csv"), "--json"]) == 0
+    assert "NaN" not in capsys.readouterr().out
 
 
 def test_search_finds_tags_of_rules_by_id_and_by_name(table):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.planning.parameters import rules_without_parameters
 from transforms.taxonomy.hierarchy import Taxonomy, TaxonomyError, load_taxonomy
 from transforms.taxonomy.pruning import without_rare
 from transforms.taxonomy.versions import compare_taxonomies
@@ -149,3 +150,14 @@ def test_rules_lose_what_names_a_tag_that_is_too_rare():
     pruned = without_rare(full, artists, 5).taxonomy
     assert [category.name for category in pruned.rules] == ["tempo"]
     assert [one.tag for one in pruned.rules[0].cases] == ["genre/rock"] and not pruned.redirects
+
+
+def test_a_run_without_parameters_names_the_rules_that_need_them():
+    length = {
+        "name": "length",
+        "kind": "binary",
+        "tags": [{"id": "length/short", "when": {"duration_s": {"below": 60}}}],
+    }
+    assert rules_without_parameters(taxonomy(VOCALS, length)) is None
+    said = rules_without_parameters(taxonomy(tempo(), VOCALS))
+    assert said is not None and said.startswith("the rules of tempo need parameters, and none are measured")
