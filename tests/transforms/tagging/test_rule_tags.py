@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -14,6 +15,9 @@ from tests.support.published import fake_bundle, publish_table
 from tests.support.simulated import SimulatedTable
 from transforms.discovery.search.vocabulary import vocabulary_of
 from transforms.features.spec import FeatureSpec
+from transforms.fusion.policy import policy_of
+from transforms.fusion.settings import Fusion
+from transforms.fusion.source_files import STATEMENTS
 from transforms.schemas.tables import PER_BUCKET
 from transforms.table.reader import open_snapshot
 from transforms.table.versions import read_table_metadata
@@ -154,6 +158,21 @@ def test_min_score_and_top_k_apply_to_rules(tmp_path, bundle):
         rows = tag_rows(snapshot, *RULED)
         assert rows.num_rows and problems(snapshot) == []
         assert pc.min(rows["score"]).as_py() >= 0.3 if name == "score" else pc.max(rows["rank"]).as_py() == 1
+
+
+def test_rules_use_the_scores_that_sources_changed(tmp_path):
+    loud = {"name": "sung", "kind": "binary", "tags": [{"id": "sung/sung", "any_of": ["voice/vocal"]}]}
+    model = ruled_bundle(tmp_path / "bundle", loud)
+    policy = policy_of({"sources": {"editors": {"mode": "override", "trust": 0.9}}}, model.taxonomy)
+    fusion = Fusion(policy=policy, taxonomy=model.taxonomy, tables={"editors": "a"}, shards=())
+    row = {"key": "track-0001", "source": "editors", "tag": "voice/vocal", "weight": 1.0}
+    publish_table(tmp_path / "table", model, 6, fusion=fusion, said=[pa.Table.from_pylist([row], STATEMENTS)])
+    snapshot = open_snapshot(str(tmp_path / "table"))
+    rows = {(one["track_id"], one["tag"]): one for one in tag_rows(snapshot, "voice/vocal", "sung/sung").to_pylist()}
+    assert rows["track-0001", "voice/vocal"]["score"] == rows["track-0001", "sung/sung"]["score"] == pytest.approx(0.95)
+    assert rows["track-0001", "sung/sung"]["source"] == "rule" and rows["track-0001", "sung/sung"]["experts"] is None
+    assert all(rows[track, "sung/sung"]["score"] == one["score"] for (track, _), one in rows.items())
+    assert problems(snapshot) == []
 
 
 TRACKS = {f"t{number}": "1" for number in range(8)}
