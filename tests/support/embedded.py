@@ -14,10 +14,11 @@ from transforms.tagging.outcomes import PriorOutcomes
 from transforms.table.neighbours import kept_neighbours
 
 BUCKETS = 3
+TAGGER = "tg-1"
 
 
 def ids_of(embedding_id: str = "em-1") -> Ids:
-    return Ids(feature_id="fs-1", embedding_id=embedding_id, tagger_id="tg-1", taxonomy_id="tx-1")
+    return Ids(feature_id="fs-1", embedding_id=embedding_id, tagger_id=TAGGER, taxonomy_id="tx-1")
 
 
 def publish_embedded(root, tracks, *, earlier=None, embedding_id="em-1", buckets=BUCKETS) -> Snapshot:

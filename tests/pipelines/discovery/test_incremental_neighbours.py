@@ -12,6 +12,7 @@ import pytest
 from pipelines.cli import main
 from pipelines.jobs.discovery import refits
 from pipelines.jobs.discovery.neighbours import models_of, publish_neighbours
+from tests.support import embedded
 from tests.support.embedded import BUCKETS, Catalog, publish_embedded
 from tests.support.neighbours import publish_table_neighbours, settings_of
 from transforms import find_neighbours as neighbour_job
@@ -201,37 +202,52 @@ def finished_work(job, starts: list[int]) -> dict[str, set[int]]:
     }
 
 
-def test_cells_stay_until_too_many_tracks_changed(tmp_path, capsys) -> None:
+def test_cells_stay_until_too_many_tracks_changed(tmp_path) -> None:
     root, catalog = str(tmp_path / "table"), Catalog(5)
     catalog.add(200)
     publish_embedded(root, catalog.tracks)
     publish_table_neighbours(root, 3, 4)
-    for added, kept, changed, fitted in [(30, True, 30, 1), (8, True, 38, 1), (4, False, 0, 4), (0, False, 0, 4)]:
+    for added, kept, changed in [(30, True, 30), (8, True, 38), (4, False, 0)]:
         catalog.add(added)
-        if added:
-            publish_embedded(root, catalog.tracks)
-        one = publish_or_answer(root).run.neighbours["sets"][0]
+        publish_embedded(root, catalog.tracks)
+        (one,) = publish_table_neighbours(root, 3, 4).run.neighbours["sets"]
         assert (one["kept"], one["fitted"]["changed"], one["tracks"]) == (kept, changed, len(catalog.tracks))
-        assert one["fitted"]["tracks"] == (200 if kept else 242)
-    assert open_snapshot(root).manifest.number == 8
-    catalog.add(2)
+        assert (one["fitted"]["snapshot"], one["fitted"]["tracks"]) == ((1, 200) if kept else (7, 242))
+
+
+def test_other_settings_and_taggers_start_anew(tmp_path, monkeypatch) -> None:
+    root, catalog = str(tmp_path / "table"), Catalog(5)
+    catalog.add(100)
+    publish_embedded(root, catalog.tracks)
+    publish_table_neighbours(root, 3, 4)
+    assert [job.base for job in settings_of(root, 3, 4)[1].work.jobs] != [None]
+    assert [job.base for job in settings_of(root, 4, 4)[1].work.jobs] == [None]
+    assert [job.base for job in settings_of(root, 3, 5)[1].work.jobs] == [None]
+    monkeypatch.setattr(embedded, "TAGGER", "tg-2")
+    publish_embedded(root, catalog.tracks)
+    assert [job.base for job in settings_of(root, 3, 4)[1].work.jobs] == [None]
+
+
+@pytest.mark.long
+def test_the_command_tells_what_it_computed(tmp_path, capsys) -> None:
+    root, catalog = str(tmp_path / "table"), Catalog(5)
+    catalog.add(200)
     publish_embedded(root, catalog.tracks)
     flags = ["--quiet", "neighbours", root, "--neighbours=3", "--probes=4"]
     assert main(flags) == 0
+    assert "everything was computed, with new cells" in capsys.readouterr().out
+    catalog.add(2)
+    publish_embedded(root, catalog.tracks)
+    assert main(flags) == 0
     told = capsys.readouterr().out
     assert "2 tracks were added, 0 changed and 0 removed since the last index" in told
-    assert "0.8% of its tracks changed since" in told
-    assert main([*flags, "--refit"]) == 0
-    assert "everything was computed, with new cells" in capsys.readouterr().out
-    assert open_snapshot(root).manifest.run.neighbours["sets"][0]["fitted"]["snapshot"] == 10
-    assert main([*flags, "--refit"]) == 0
-    assert "already; nothing was changed" in capsys.readouterr().out
-
-
-def publish_or_answer(root: str):
-    """The newest snapshot after the command, which does nothing if there is nothing to do."""
-    assert main(["--quiet", "neighbours", root, "--neighbours=3", "--probes=4"]) == 0
-    return open_snapshot(root).manifest
+    assert "the cells are those of snapshot 1, and 1.0% of its tracks changed since" in told
+    for published in (True, False):
+        assert main([*flags, "--refit"]) == 0
+        told = capsys.readouterr().out
+        assert ("everything was computed, with new cells" in told) == published
+        assert ("already; nothing was changed" in told) != published
+    assert open_snapshot(root).manifest.run.neighbours["sets"][0]["fitted"]["snapshot"] == 4
 
 
 def test_a_small_change_keeps_files_and_tracks(tmp_path) -> None:

@@ -21,7 +21,7 @@ from transforms.discovery.similarity import Float32s, similarities
 
 Mask = npt.NDArray[np.bool_]
 
-PROBES = 48
+PROBES = 24
 """Cells that a query reads by default."""
 
 COMPARED_EACH = 40
