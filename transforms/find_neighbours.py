@@ -97,17 +97,16 @@ class FindNeighbours(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[None]]
 
         split = everything(numbered("Earlier", work.earlier) | "SplitBase" >> beam.Map(_split))
         assigned = numbered("Buckets", work.pairs) | "AssignBuckets" >> beam.Map(_assign, split)
-        gathered = everything(numbered("Groups", work.groups) | "GatherGroups" >> beam.Map(_gather, everything(assigned)))
+        after = everything(assigned)
+        gathered = everything(numbered("Groups", work.groups) | "GatherGroups" >> beam.Map(_gather, after))
         ranked = numbered("Ranked", work.groups) | "RankGroups" >> beam.Map(_rank, gathered)
-        damped = everything(numbered("Damped", work.groups) | "DampHubs" >> beam.Map(_damp, gathered, everything(ranked)))
+        lists = everything(ranked)
+        damped = everything(numbered("Damped", work.groups) | "DampHubs" >> beam.Map(_damp, gathered, lists))
         written = numbered("Written", work.buckets) | "WriteBuckets" >> beam.Map(_write, settings, damped)
         recorded: beam.PCollection[None] = (
             begin
             | "StartRecord" >> beam.Create([settings])
-            | "RecordNeighbours"
-            >> beam.Map(
-                _record, gathered, damped, everything(assigned), everything(ranked), everything(written)
-            )
+            | "RecordNeighbours" >> beam.Map(_record, gathered, damped, after, lists, everything(written))
         )
         return recorded
 
@@ -122,8 +121,7 @@ class _Work(NamedTuple):
 
     @classmethod
     def of(cls, settings: NeighbourSettings) -> "_Work":
-        known = settings.known
-        buckets = list(range(known.buckets))
+        buckets = list(range(opened_snapshot(settings.known.root, settings.jobs[0].snapshot).buckets))
         groups = [(job, group) for job in settings.jobs for group in range(model_of(job).groups)]
         return cls(
             buckets=buckets,

@@ -7,11 +7,11 @@ from transforms.audio.errors import DUE_AGAIN
 from transforms.formats.arrow import group_numbers
 from transforms.publishing.commit import commit_run, write_run
 from transforms.schemas.tables import EMBEDDINGS, LEDGER, TABLES, TRACK_TAGS, TRACKS
+from transforms.table.neighbours import kept_neighbours
 from transforms.table.snapshots import EarlierIds, Ids, Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
-from transforms.table.neighbours import kept_neighbours
 
 BUCKETS = 3
 TAGGER = "tg-1"

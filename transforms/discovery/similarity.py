@@ -145,7 +145,8 @@ def on_grid(vectors: npt.NDArray[np.floating]) -> Float32s:
     Args:
       vectors: of unit length, up to the rounding of float16: [n, d].
     """
-    return np.rint(np.asarray(vectors, np.float32) * np.float32(grid_length(vectors.shape[-1])))
+    found: Float32s = np.rint(np.asarray(vectors, np.float32) * np.float32(grid_length(vectors.shape[-1])))
+    return found
 
 
 def grid_length(dimensions: int) -> int:

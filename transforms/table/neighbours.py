@@ -6,9 +6,9 @@ counted by itself; `analysed`, tracks that later runs tagged anew; `sets`, one o
 number of files of `neighbours` that are those of the snapshot before; `index`, path of the manifest of the index, or
 None if the index was removed because it named tracks of a takedown.
 
-An object of `sets` says in `fitted` what its space and cells were fitted to: `snapshot`, `taxonomy_id`, `tracks`, and
-`tagger_id`, and how many tracks were `changed` since (added, changed or removed), as later runs of `neighbours` found; in `kept`,
-whether the run started from an earlier index; and in `work`, what was computed, see `NEIGHBOUR_WORK`.
+An object of `sets` says in `fitted` what its space and cells were fitted to: `snapshot`, `taxonomy_id`, `tagger_id`,
+`tracks`, and how many tracks were `changed` since (added, changed or removed), as later runs of `neighbours` found; in
+`kept`, whether the run started from an earlier index; and in `work`, what was computed, see `NEIGHBOUR_WORK`.
 """
 
 from collections.abc import Mapping

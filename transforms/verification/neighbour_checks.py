@@ -13,7 +13,6 @@ from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader
 from transforms.table.snapshots import DataFile
 from transforms.table.versions import TableError
 
-
 _SAMPLED_PAIRS = 2_000
 """Pairs of a bucket whose embeddings are compared."""
 
@@ -74,7 +73,8 @@ def index_problems(snapshot: SnapshotReader) -> Iterator[str]:
     if not is_stale(snapshot.manifest.run):
         for one in manifest.sets:
             if one.tracks != (own := tracks_of(snapshot.manifest.run, one.embedding_id)):
-                yield f"{path}: {one.tracks} tracks have the embedding {one.embedding_id}, in the snapshot {own} have it"
+                text = f"{one.tracks} tracks have the embedding {one.embedding_id}, in the snapshot {own} have it"
+                yield f"{path}: {text}"
     for file in manifest.files:
         try:
             with storage.open_input(storage.join(snapshot.root, file.path)) as stream:

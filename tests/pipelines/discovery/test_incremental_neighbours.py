@@ -37,7 +37,7 @@ def computed_in_full(root: str, copy: Path, probes: int):
     """Rows and index files of a full computation over the newest snapshot of a copy, with the cells of its index."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(root, copy)
-    snapshot, kept = settings_of(str(copy), neighbours=3, probes=probes)
+    _, kept = settings_of(str(copy), neighbours=3, probes=probes)
     _, made = settings_of(str(copy), neighbours=3, probes=probes, refit=True)
     for old, job in zip(kept.work.jobs, made.work.jobs, strict=True):
         base = base_of(old)
@@ -83,9 +83,7 @@ def changed_night(root: str, catalog: Catalog, share: float) -> tuple[int, int]:
     return count, count
 
 
-@pytest.mark.parametrize(
-    ("seed", "share", "probes"), [(1, 0.01, 4), pytest.param(2, 0.05, 3, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("seed", "share", "probes"), [(1, 0.01, 4), pytest.param(2, 0.05, 3, marks=pytest.mark.long)])
 def test_changes_give_the_rows_of_a_full_computation(tmp_path, seed: int, share: float, probes: int) -> None:
     root, catalog = str(tmp_path / "table"), Catalog(seed)
     catalog.add(300)
@@ -156,7 +154,7 @@ def seen_work(monkeypatch) -> dict[str, list]:
     return seen
 
 
-@pytest.mark.parametrize("base", [False, True])
+@pytest.mark.parametrize("base", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_killed_job_resumes_without_the_cells_that_are_finished(tmp_path, monkeypatch, base: bool) -> None:
     root, catalog = str(tmp_path / "table"), Catalog(3)
     catalog.add(270)
@@ -202,6 +200,7 @@ def finished_work(job, starts: list[int]) -> dict[str, set[int]]:
     }
 
 
+@pytest.mark.long
 def test_cells_stay_until_too_many_tracks_changed(tmp_path) -> None:
     root, catalog = str(tmp_path / "table"), Catalog(5)
     catalog.add(200)
@@ -250,6 +249,7 @@ def test_the_command_tells_what_it_computed(tmp_path, capsys) -> None:
     assert open_snapshot(root).manifest.run.neighbours["sets"][0]["fitted"]["snapshot"] == 4
 
 
+@pytest.mark.long
 def test_a_small_change_keeps_files_and_tracks(tmp_path) -> None:
     root, catalog = str(tmp_path / "table"), Catalog(6)
     catalog.add(320)
@@ -290,6 +290,7 @@ def test_two_embeddings_have_sets_of_their_own(tmp_path, capsys) -> None:
     assert problems(root) == []
 
 
+@pytest.mark.long
 def test_tracks_that_get_another_embedding_change_their_set(tmp_path) -> None:
     root, (own, early) = str(tmp_path / "table"), mixed_catalogs()
     publish_embedded(root, own.tracks, earlier=early)
@@ -321,10 +322,9 @@ def test_verify_finds_pairs_and_indexes_across_embeddings(tmp_path, monkeypatch)
     path = open_snapshot(root).manifest.run.neighbours["index"]
     manifest = read_index_manifest(root, path)
     (first, second) = manifest.sets
-    storage.write_bytes(
-        storage.join(root, path),
-        sealed_bytes(dataclasses.replace(manifest, sets=(dataclasses.replace(first, groups=second.groups), second)).to_json()),
-    )
+    crossed_sets = (dataclasses.replace(first, groups=second.groups), second)
+    changed = dataclasses.replace(manifest, sets=crossed_sets)
+    storage.write_bytes(storage.join(root, path), sealed_bytes(changed.to_json()))
     assert any("120 tracks have the embedding em-1, in the snapshot 150 have it" in one for one in problems(root))
 
 

@@ -84,7 +84,8 @@ def merged(lists: Int64s, complete: npt.NDArray[np.bool_], products: Float32s, f
 
 def lengths(lists: Int64s) -> Int64s:
     """Number of candidates of each list: int64 [n]."""
-    return np.count_nonzero(lists != NONE, axis=1)
+    found: Int64s = (lists != NONE).sum(1, dtype=np.int64)
+    return found
 
 
 def descending(keys: Int64s) -> Int64s:

@@ -58,7 +58,8 @@ def _keys(job: NeighbourJob, rows: pa.RecordBatch) -> Int64s:
 
 def _reached(groups: Groups, rows: Int64s) -> npt.NDArray[np.bool_]:
     """Whether the density of one of the candidates changed: bool [n]."""
-    return groups.gathered(rows, lambda number: densities_of(groups.job, number).stirred).astype(bool).any(1)
+    found = groups.gathered(rows, lambda number: densities_of(groups.job, number).stirred)
+    return np.asarray((found != 0).any(1))
 
 
 def _earlier(groups: Groups, group: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:

@@ -56,19 +56,31 @@ class IndexGroup:
 
     def only(self, rows: npt.NDArray[np.bool_]) -> "IndexGroup":
         """The group without the other rows."""
-        values = (self.cells, self.durations, self.codes, self.factors, self.vectors)
-        return IndexGroup(self.track_ids.filter(pa.array(rows)), *(value[rows] for value in values))
+        return IndexGroup(
+            self.track_ids.filter(pa.array(rows)),
+            self.cells[rows],
+            self.durations[rows],
+            self.codes[rows],
+            self.factors[rows],
+            self.vectors[rows],
+        )
 
     def joined(self, other: "IndexGroup") -> tuple["IndexGroup", Int64s]:
         """The tracks of both, sorted; and the place of each of the own ones and of the others among them."""
         ids = pa.concat_arrays([self.track_ids, other.track_ids])
         cells = np.concatenate([self.cells, other.cells])
         order = np.lexsort((_ranks(ids), cells))
-        pairs = ((self.durations, other.durations), (self.codes, other.codes), (self.factors, other.factors))
-        values = [np.concatenate(pair)[order] for pair in (*pairs, (self.vectors[:], other.vectors[:]))]
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(len(order))
-        return IndexGroup(ids.take(pa.array(order)), cells[order], *values), places
+        found = IndexGroup(
+            ids.take(pa.array(order)),
+            cells[order],
+            np.concatenate([self.durations, other.durations])[order],
+            np.concatenate([self.codes, other.codes])[order],
+            np.concatenate([self.factors, other.factors])[order],
+            np.concatenate([self.vectors[:], other.vectors[:]])[order],
+        )
+        return found, places
 
     def vectors_to_bytes(self) -> bytes:
         """The file of the vectors."""

@@ -8,13 +8,10 @@ import pyarrow as pa
 from transforms import storage
 from transforms.discovery.index.cells import Int64s
 
-
 _FACT = "fact."
 
 
-def write_pieces(
-    url: str, rows: pa.Table, numbers: Int64s, count: int, facts: Mapping[str, int] | None = None
-) -> None:
+def write_pieces(url: str, rows: pa.Table, numbers: Int64s, count: int, facts: Mapping[str, int] | None = None) -> None:
     """Writes rows as an Arrow file with one record batch for each number from 0 to `count` - 1; rows keep their order.
 
     An earlier attempt may have written the same file.

@@ -233,4 +233,5 @@ def _density(keys: Int64s) -> npt.NDArray[np.float64]:
     """Mean product of each track with its best candidates; 0 if it has none."""
     first = keys[:, :DENSITY]
     sums, counts = np.where(first == NONE, 0, products_of(first)).sum(1), lengths(first)
-    return np.divide(sums, counts, out=np.zeros(len(keys)), where=counts > 0)
+    found: npt.NDArray[np.float64] = np.divide(sums, counts, out=np.zeros(len(keys)), where=counts > 0)
+    return found
