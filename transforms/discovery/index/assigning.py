@@ -145,25 +145,33 @@ class Moves:
     Attributes:
       places: place of each track of the earlier group in the new one, -1 if it is no longer the same: int64 [earlier].
       origins: place of each track of the new group in the earlier one, -1 if it is new: int64 [n].
-      changed: the cells that have other tracks than before, ascending.
-      cells: of the tracks of the earlier group, ascending: int32 [earlier].
+      bounds: first place of each cell of the group, and the number of tracks.
+      sizes: number of tracks that each cell of the group had before.
+      changed: the cells that have other tracks than before.
     """
 
     places: Int64s
     origins: Int64s
-    changed: Int64s
-    cells: npt.NDArray[np.int32]
+    bounds: list[int]
+    sizes: list[int]
+    changed: frozenset[int]
 
     @classmethod
     def of(cls, job: NeighbourJob, base: IndexSet | None, group: int) -> "Moves":
         """Those of a group that was gathered. Without an earlier index, all tracks are new."""
-        own = group_of(job, group)
-        origins = np.full(len(own), -1, np.int64)
-        if base is None:
-            return cls(origins[:0], origins, np.unique(own.cells).astype(np.int64), own.cells[:0])
-        rows = read_piece(job.part("moved", group), 0)
-        places, cells = np.asarray(rows["place"]).astype(np.int64), np.asarray(rows["cell"])
+        own, starts = group_of(job, group), model_of(job).starts
+        numbers = np.arange(starts[group], starts[group + 1] + 1)
+        origins, places, cells = np.full(len(own), -1, np.int64), np.zeros(0, np.int64), own.cells[:0]
+        if base is not None:
+            rows = read_piece(job.part("moved", group), 0)
+            places, cells = np.asarray(rows["place"]).astype(np.int64), np.asarray(rows["cell"])
         kept = np.flatnonzero(places >= 0)
         origins[places[kept]] = kept
-        changed = np.union1d(own.cells[origins < 0], cells[places < 0]).astype(np.int64)
-        return cls(places, origins, changed, cells)
+        changed = np.union1d(own.cells[origins < 0], cells[places < 0])
+        return cls(
+            places=places,
+            origins=origins,
+            bounds=np.searchsorted(own.cells, numbers).tolist(),
+            sizes=np.diff(np.searchsorted(cells, numbers)).tolist(),
+            changed=frozenset(changed.tolist()),
+        )

@@ -48,7 +48,9 @@ def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> tuple[Ind
     storage.ensure(job.url(path), data)
     facts = {"tracks_damped": len(places)}
     buckets = opened_snapshot(job.root, job.snapshot).buckets
-    write_pieces(url, rows, group_numbers(rows["track_id"].to_pylist(), buckets), buckets, facts)
+    tracks = rows["track_id"].combine_chunks().dictionary_encode()
+    numbers = group_numbers(tracks.dictionary.to_pylist(), buckets)[np.asarray(tracks.indices)]
+    write_pieces(url, rows, numbers, buckets, facts)
     return IndexFile.of(path, data, sizes[group]), facts
 
 

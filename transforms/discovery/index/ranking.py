@@ -42,6 +42,8 @@ class Groups:
         self.job, self.model, self.base = job, model_of(job), base_of(job)
         self.offsets = _offsets(sizes)
         self._base_offsets = _offsets([] if self.base is None else [file.tracks for file in self.base.groups])
+        self._owners = self.model.groups_of(np.arange(len(self.model.centres))).tolist()
+        self._starts = self.model.starts.tolist()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -56,9 +58,14 @@ class Groups:
 
     def cell(self, cell: int) -> tuple[int, slice]:
         """The group of a cell, and the places of its tracks there."""
-        number = int(self.model.groups_of(cell))
-        start, stop = np.searchsorted(self.group(number).cells, [cell, cell + 1]).tolist()
+        number = self._owners[cell]
+        first = cell - self._starts[number]
+        start, stop = self.moves(number).bounds[first : first + 2]
         return number, slice(start, stop)
+
+    def is_changed(self, cell: int) -> bool:
+        """Whether a cell has other tracks than before."""
+        return cell in self.moves(self._owners[cell]).changed
 
     def rows(self, cells: Sequence[int], *, only_new: bool) -> Int64s:
         """Rows of the tracks of cells among all, ascending if the cells are; only the new ones if that is asked for."""
@@ -72,9 +79,8 @@ class Groups:
 
     def earlier_size(self, cells: Sequence[int]) -> int:
         """Number of tracks that cells had in the earlier index."""
-        owners = self.model.groups_of(cells).tolist()
-        bounds = (np.searchsorted(self.moves(n).cells, [c, c + 1]) for n, c in zip(owners, cells, strict=True))
-        return sum(int(stop - start) for start, stop in bounds)
+        sizes = (self.moves(self._owners[cell]).sizes[cell - self._starts[self._owners[cell]]] for cell in cells)
+        return sum(sizes)
 
     def vectors(self, rows: Int64s) -> Float32s:
         """Vectors of rows on the grid: float32 [n, d]."""
@@ -199,7 +205,7 @@ def _cell_keys(groups: Groups, cell: int, earlier: _Earlier, facts: dict[str, in
     """Keys of the candidates of a cell's tracks."""
     number, places = groups.cell(cell)
     near = sorted(probed_cells(groups.model.grid @ groups.model.grid[cell], groups.job.probes).tolist())
-    if not any(_is_changed(groups, other) for other in near):
+    if not any(map(groups.is_changed, near)):
         facts["cells_same"] += 1
         return earlier.keys[places]
     facts["cells_updated"] += 1
@@ -221,12 +227,6 @@ def _cell_keys(groups: Groups, cell: int, earlier: _Earlier, facts: dict[str, in
     facts["tracks_compared"] += len(compared)
     facts["tracks_merged"] += len(rows) - len(compared)
     return keys
-
-
-def _is_changed(groups: Groups, cell: int) -> bool:
-    changed = groups.moves(int(groups.model.groups_of(cell))).changed
-    place = int(np.searchsorted(changed, cell))
-    return place < len(changed) and int(changed[place]) == cell
 
 
 def _density(keys: Int64s) -> npt.NDArray[np.float64]:
