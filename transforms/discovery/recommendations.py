@@ -110,7 +110,7 @@ def _tracks(snapshot: SnapshotReader, own: pa.Table, limit: int, per_artist: int
         most=limit * _SPARE + len(ids),
         per_artist=per_artist * _SPARE,
         without=ids,
-    )
+    ).candidates
     facts = track_facts(snapshot, [*ids[:_MOST_OWN], *(one.track_id for one in pool)])
     taken = {name for track in ids[:_MOST_OWN] for name in recording_keys(facts[track])}
     near = seed_vectors(snapshot, space, [one.track_id for one in pool]) @ vectors.T

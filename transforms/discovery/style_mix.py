@@ -74,6 +74,7 @@ class Mix:
     Attributes:
       shares: style -> share of the answer that was asked for, 0 to 1.
       lacking: styles that have fewer tracks than their share.
+      emptied_by: the condition that left no track, see `SearchPlan.emptied_by`; None if there are tracks.
     """
 
     tracks: tuple[MixedTrack, ...]
@@ -81,6 +82,7 @@ class Mix:
     lacking: tuple[str, ...]
     searched: int
     filters: tuple[FilterCount, ...]
+    emptied_by: str | None
 
 
 def mix_styles(snapshot: SnapshotReader, request: MixRequest) -> Mix:
@@ -105,7 +107,9 @@ def mix_styles(snapshot: SnapshotReader, request: MixRequest) -> Mix:
     directions = [mix, *(_direction(snapshot, space, own) for own in (request.added, request.subtracted))]
     ranked = [_ranked(pool, known, directions, place, labels[place]) for place, pool in enumerate(usable)]
     tracks, lacking = _interleaved(ranked, labels, shares, request.limit)
-    return Mix(tuple(tracks), dict(zip(labels, shares, strict=True)), tuple(lacking), plan.tracks, plan.filters)
+    told = dict(zip(labels, shares, strict=True))
+    emptied = None if tracks else plan.emptied_by
+    return Mix(tuple(tracks), told, tuple(lacking), plan.tracks, plan.filters, emptied)
 
 
 _Scores = tuple[float, ...]

@@ -47,7 +47,7 @@ def test_the_index_and_the_exact_search_agree(ask) -> None:
     assert (plain["indexed"], found["indexed"], exact["indexed"]) == (False, True, False)
     assert "track-0003" not in ids(found)
     assert plain["notes"] == ["all tracks were compared: the search is exact"]
-    assert found["notes"] == ["found through the search index of snapshot 1"]
+    assert found["notes"] == ["found through the search index"]
     near = [row["similarity"] for row in found["tracks"]]
     assert near == sorted(near, reverse=True)
 

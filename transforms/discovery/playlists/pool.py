@@ -1,7 +1,8 @@
 """The candidates of a playlist: the most relevant tracks of a snapshot, few of each artist.
 
 Relevance is the mean of what is asked for: the similarity to the seeds (-1 to 1), and the score of the target divided
-by the greatest it can have (-1 to 1).
+by the greatest it can have (-1 to 1). A track fits if its relevance is above 0, or if a tag with a weight above 0 is
+positive: a rare tag is positive at scores far below 0.5. If nothing but conditions is asked for, all tracks fit.
 """
 
 import dataclasses
@@ -37,6 +38,14 @@ class Candidate:
     terms: tuple[list[float], list[int]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Candidates, best first, and the number of tracks that meet the conditions and do not fit."""
+
+    candidates: list[Candidate]
+    unfit: int
+
+
 def candidates_of(
     snapshot: SnapshotReader,
     plan: SearchPlan,
@@ -46,8 +55,8 @@ def candidates_of(
     most: int,
     per_artist: int,
     without: Collection[str],
-) -> list[Candidate]:
-    """The most relevant tracks that meet the conditions of the plan, best first. One bucket is in memory at a time.
+) -> Pool:
+    """The most relevant tracks that fit and meet the conditions of the plan. One bucket is in memory at a time.
 
     Args:
       plan: made with the columns of `artist_columns`.
@@ -59,10 +68,11 @@ def candidates_of(
     """
     gone = pa.array(sorted(without), pa.string())
     kept: list[Candidate] = []
+    unfit = 0
     for bucket in range(snapshot.buckets):
-        kept = _capped([*kept, *_of_bucket(snapshot, plan, bucket, space, query, gone, most, per_artist)], per_artist)
-        kept = kept[:most]
-    return kept
+        found = _of_bucket(snapshot, plan, bucket, space, query, gone, most, per_artist)
+        kept, unfit = _capped([*kept, *found.candidates], per_artist)[:most], unfit + found.unfit
+    return Pool(kept, unfit)
 
 
 def artist_columns(snapshot: SnapshotReader) -> list[str]:
@@ -87,7 +97,7 @@ def _of_bucket(
     gone: pa.Array,
     most: int,
     per_artist: int,
-) -> list[Candidate]:
+) -> Pool:
     rows, scores = plan.examine(bucket)
     ids, vectors = bucket_vectors(snapshot, space, bucket)
     place = pc.fill_null(pc.index_in(rows[TRACK_ID].combine_chunks(), value_set=ids), -1)
@@ -103,10 +113,14 @@ def _of_bucket(
         weight = sum(map(abs, plan.weights)) or 1.0
         parts.append((plan.total(scores)[usable] / (weight * GREATEST)).round(9))
     relevance = np.mean(parts, axis=0) if parts else np.zeros(len(usable))
+    wanted = np.array(plan.weights) > 0
+    fits = (relevance > 0) | scores.positive[usable][:, wanted].any(axis=1) if parts else np.ones(len(usable), np.bool_)
+    usable, relevance = usable[fits], relevance[fits]
+    near = None if near is None else near[fits]
     artists = np.array(artist_keys(rows), object)[usable]
     names = np.array(rows[TRACK_ID].to_pylist(), object)[usable]
     chosen = _best_of_each(relevance, artists, names, most, per_artist)
-    return [
+    candidates = [
         Candidate(
             str(names[i]),
             float(relevance[i]),
@@ -116,6 +130,7 @@ def _of_bucket(
         )
         for i in chosen
     ]
+    return Pool(candidates, int((~fits).sum()))
 
 
 def _best_of_each(relevance: npt.NDArray[np.float64], artists: Any, ids: Any, most: int, per_artist: int) -> list[int]:
