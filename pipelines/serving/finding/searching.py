@@ -14,6 +14,7 @@ from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.exact import Nearest, nearest_of
 from transforms.discovery.index.opening import open_index
 from transforms.discovery.index.search import SearchIndex
+from transforms.discovery.neighbour_graph import NeighbourGraph
 from transforms.discovery.search.engine import SearchAnswer, SearchPlan, answer_of
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermScores
@@ -188,6 +189,14 @@ def _indexed(
             chosen = np.flatnonzero(keep)[:limit]
             return Nearest(tuple(found.track_ids[n] for n in chosen), found.similarities[chosen])
         more *= 4
+
+
+def graph_of(opened: OpenSnapshot) -> NeighbourGraph | None:
+    """The graph of mutual neighbours, which stays in the cache; None if the table has no neighbours."""
+    key = ("neighbour graph", opened.content_hash, opened.number)
+    return opened.reader.kept.get(
+        key, lambda: NeighbourGraph.of(opened.reader), lambda graph: 0 if graph is None else graph.nbytes
+    )
 
 
 def bucket_vectors_of(opened: OpenSnapshot, space: Space, bucket: int) -> tuple[pa.Array, Float32s]:

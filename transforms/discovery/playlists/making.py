@@ -25,9 +25,9 @@ from transforms.discovery.search.columns import CALLED, column_of, has_column
 from transforms.discovery.search.engine import Contribution, FilterCount, SearchPlan
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.search.words import WordMatch
-from transforms.discovery.seeds import middle, only_space, seed_vectors, space_of_seeds
-from transforms.discovery.similarity import Float32s, Space, similarities
-from transforms.discovery.vectors import track_vectors
+from transforms.discovery.seeds import middle, only_vectors, vectors_of_seeds
+from transforms.discovery.similarity import Float32s, similarities
+from transforms.discovery.track_vectors import TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 _LEAST_CANDIDATES, _PER_TRACK = 300, 15
@@ -104,17 +104,16 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
                 f"flow of {name}: tracks of snapshot {snapshot.manifest.number} has no column "
                 f"{' or '.join(CALLED[name])}: leave this flow out"
             )
-    space = space_of_seeds(snapshot, request.seeds) if request.seeds else only_space(snapshot)
-    query = middle(seed_vectors(snapshot, space, request.seeds)) if request.seeds else None
+    known = vectors_of_seeds(snapshot, request.seeds) if request.seeds else only_vectors(snapshot)
+    query = middle(known.of(request.seeds)) if request.seeds else None
     plan = SearchPlan(snapshot, request.target, artist_columns(snapshot))
-    found = _pool(snapshot, request, plan, space, query)
+    found = _pool(snapshot, request, plan, known, query)
     pool = found.candidates
     ids = [one.track_id for one in pool]
     facts = track_facts(snapshot, [*ids, *request.start])
-    vectors = seed_vectors(snapshot, space, ids) if ids else np.zeros((0, space.dimensions), np.float32)
-    choice = _Choice(request, pool, [facts[track] for track in ids], vectors)
+    choice = _Choice(request, pool, [facts[track] for track in ids], known.of(ids))
     start = [facts[track] for track in request.start]
-    chosen = choice.make(start, _begun(snapshot, space, start))
+    chosen = choice.make(start, _begun(known, start))
     tracks = [PlaylistTrack(one[TRACK_ID], False, None, None, (), one) for one in start]
     for place in chosen:
         one = pool[place]
@@ -134,7 +133,7 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
 
 
 def _pool(
-    snapshot: SnapshotReader, request: PlaylistRequest, plan: SearchPlan, space: Space, query: Float32s | None
+    snapshot: SnapshotReader, request: PlaylistRequest, plan: SearchPlan, vectors: TrackVectors, query: Float32s | None
 ) -> Pool:
     """The candidates; none if there are no seeds, and words or tags that mean nothing."""
     if query is None and plan.no_meaning is not None:
@@ -143,7 +142,7 @@ def _pool(
     return candidates_of(
         snapshot,
         plan,
-        space=space,
+        vectors=vectors,
         query=query,
         most=max(_LEAST_CANDIDATES, _PER_TRACK * wanted),
         per_artist=request.per_artist + _SPARE_PER_ARTIST,
@@ -160,13 +159,11 @@ def _has_run_out(request: PlaylistRequest, tracks: Sequence[PlaylistTrack], left
     return bool(request.minutes * 60 - sum(track.facts["duration_s"] or 0.0 for track in tracks) >= longest > 0)
 
 
-def _begun(snapshot: SnapshotReader, space: Space, start: Sequence[Mapping[str, Any]]) -> list[tuple[Float32s, float]]:
+def _begun(known: TrackVectors, start: Sequence[Mapping[str, Any]]) -> list[tuple[Float32s, float]]:
     """Vector and duration of the tracks of `start` that have a vector."""
-    if not start:
-        return []
     lengths = {one[TRACK_ID]: duration(one) for one in start}
-    ids, vectors = track_vectors(snapshot, space, sorted(lengths))
-    return [(vector, lengths[track]) for track, vector in zip(ids.to_pylist(), vectors, strict=True)]
+    ids, vectors = known.known(sorted(lengths))
+    return [(vector, lengths[track]) for track, vector in zip(ids, vectors, strict=True)]
 
 
 def duration(facts: Mapping[str, Any]) -> float:

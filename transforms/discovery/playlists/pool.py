@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from transforms.discovery.search.engine import SearchPlan
 from transforms.discovery.search.scores import GREATEST
-from transforms.discovery.similarity import Float32s, Space, similarities
-from transforms.discovery.vectors import bucket_vectors
+from transforms.discovery.similarity import Float32s
+from transforms.discovery.track_vectors import Compared, TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 
@@ -50,7 +50,7 @@ def candidates_of(
     snapshot: SnapshotReader,
     plan: SearchPlan,
     *,
-    space: Space,
+    vectors: TrackVectors,
     query: Float32s | None,
     most: int,
     per_artist: int,
@@ -60,17 +60,18 @@ def candidates_of(
 
     Args:
       plan: made with the columns of `artist_columns`.
-      space: tracks without a vector in it are left out.
+      vectors: tracks without a vector are left out.
       query: direction of the seeds, float32 [d]; None without seeds.
       most: most candidates.
       per_artist: most candidates of an artist.
       without: ids that are left out.
     """
     gone = pa.array(sorted(without), pa.string())
+    compared = vectors.compared(query)
     kept: list[Candidate] = []
     unfit = 0
     for bucket in range(snapshot.buckets):
-        found = _of_bucket(snapshot, plan, bucket, space, query, gone, most, per_artist)
+        found = _of_bucket(plan, bucket, compared, query is not None, gone, most, per_artist)
         kept, unfit = _capped([*kept, *found.candidates], per_artist)[:most], unfit + found.unfit
     return Pool(kept, unfit)
 
@@ -89,26 +90,19 @@ def artist_keys(rows: pa.Table) -> list[str]:
 
 
 def _of_bucket(
-    snapshot: SnapshotReader,
     plan: SearchPlan,
     bucket: int,
-    space: Space,
-    query: Float32s | None,
+    compared: Compared,
+    has_query: bool,
     gone: pa.Array,
     most: int,
     per_artist: int,
 ) -> Pool:
     rows, scores = plan.examine(bucket)
-    ids, vectors = bucket_vectors(snapshot, space, bucket)
-    place = pc.fill_null(pc.index_in(rows[TRACK_ID].combine_chunks(), value_set=ids), -1)
-    places = np.asarray(place.to_numpy(zero_copy_only=False), np.int64)
+    near = compared(bucket, rows[TRACK_ID].combine_chunks())
     free = np.asarray(pc.invert(pc.is_in(rows[TRACK_ID], value_set=gone)).to_numpy(), np.bool_)
-    usable = np.flatnonzero((places >= 0) & free)
-    parts: list[npt.NDArray[np.float64]] = []
-    near = None
-    if query is not None:
-        near = similarities(query, vectors[places[usable]]).astype(np.float64)
-        parts.append(near)
+    usable = np.flatnonzero(np.isfinite(near) & free)
+    parts = [near[usable]] if has_query else []
     if plan.terms:
         weight = sum(map(abs, plan.weights)) or 1.0
         parts.append((plan.total(scores)[usable] / (weight * GREATEST)).round(9))
@@ -116,7 +110,6 @@ def _of_bucket(
     wanted = np.array(plan.weights) > 0
     fits = (relevance > 0) | scores.positive[usable][:, wanted].any(axis=1) if parts else np.ones(len(usable), np.bool_)
     usable, relevance = usable[fits], relevance[fits]
-    near = None if near is None else near[fits]
     artists = np.array(artist_keys(rows), object)[usable]
     names = np.array(rows[TRACK_ID].to_pylist(), object)[usable]
     chosen = _best_of_each(relevance, artists, names, most, per_artist)
@@ -125,7 +118,7 @@ def _of_bucket(
             str(names[i]),
             float(relevance[i]),
             str(artists[i]),
-            None if near is None else float(near[i]),
+            float(near[usable[i]]) if has_query else None,
             scores.row(int(usable[i])),
         )
         for i in chosen
