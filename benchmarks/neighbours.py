@@ -182,15 +182,15 @@ def hnswlib_figures(vectors: np.ndarray, queries: np.ndarray) -> Iterator[dict]:
         yield {"system": "hnswlib, float32", "probes": effort, "filter": None, **one, **memory}
 
 
-def published(root: str, tracks: int) -> None:
-    """A table of tracks with these vectors as embeddings, and without tags."""
+def published(root: str, vectors: np.ndarray) -> None:
+    """A table of tracks with some vectors as embeddings, and without tags."""
+    tracks = len(vectors)
     buckets = open_table(root, max(1, round(tracks / 20_000)))
     ids = Ids(
         feature_id="fs-benchmark", embedding_id="em-benchmark", tagger_id="tg-benchmark", taxonomy_id="tx-benchmark"
     )
     known = PriorOutcomes(root=root, parent=None, ids=ids, due_again=DUE_AGAIN, buckets=buckets)
     run_id, files = "run-benchmark", []
-    vectors = np.concatenate(list(clustered(tracks, 3, centres_of(tracks))))
     names = [f"track-{row:09d}" for row in range(tracks)]
     numbers = group_numbers(names, buckets)
     for bucket in range(buckets):
@@ -246,7 +246,7 @@ def job_figures(tracks: int) -> dict:
     """Seconds, memory and recall of the table of neighbours, without Beam; and the start of the index."""
     with tempfile.TemporaryDirectory() as folder:
         root = str(Path(folder, "table"))
-        published(root, tracks)
+        published(root, np.concatenate(list(clustered(tracks, 3, centres_of(tracks)))))
         snapshot = open_snapshot(root)
         args = types.SimpleNamespace(table=root, neighbours=20, probes=24, tag_weight=0.0)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -62,7 +62,7 @@ def tag_condition(term: Term, wanted: bool) -> Condition:
         is_own = _booleans(pc.is_in(pc.list_flatten(lists).field("tag"), value_set=tags))
         found = np.zeros(len(lists), np.bool_)
         found[np.asarray(pc.list_parent_indices(lists))[is_own]] = True
-        return found == wanted
+        return found if wanted else ~found
 
     return Condition(f"{'has' if wanted else 'has not'} {term.label}", ("top_tags",), mask)
 
