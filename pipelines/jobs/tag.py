@@ -307,7 +307,9 @@ def _usable_sources() -> Iterator[None]:
 
 def _reporter(args: Arguments) -> RunReporter:
     priced = None if args.prices is None else Prices.load(args.prices).of
-    return RunReporter(args.table, facts={"catalog": args.catalog, "model": args.model}, priced=priced)
+    facts = {"catalog": args.catalog, "catalog_root": args.catalog_root, "model": args.model}
+    told = {name: value for name, value in facts.items() if value is not None}
+    return RunReporter(args.table, facts=told, priced=priced)
 
 
 def _run_until_published(args: Arguments, beam_options: PipelineOptions, reporter: RunReporter) -> Answer:
