@@ -48,9 +48,9 @@ def smooth(tracks: int) -> np.ndarray:
 
 def made_table(root: str, tracks: int) -> None:
     """Publishes the tracks, and then their neighbours."""
-    published(root, smooth(tracks))
+    published(root, [f"track-{row:09d}" for row in range(tracks)], smooth(tracks), {})
     snapshot = open_snapshot(root)
-    args = types.SimpleNamespace(table=root, neighbours=20, probes=24, tag_weight=0.0)
+    args = types.SimpleNamespace(table=root, neighbours=20, probes=24, tag_weight=0.0, refit=False)
     made = make_settings(args, snapshot)
     models_of(snapshot, made)
     find_neighbours(made.work)
