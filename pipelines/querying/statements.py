@@ -19,7 +19,7 @@ class Mentions:
     """What a query mentions.
 
     Attributes:
-      tables: names of tables and views, in small letters.
+      tables: names of tables, views and table functions, in small letters.
       texts: text constants that something may be compared with, in the order of the query. Patterns, and constants that
         are columns of the answer, are not among them.
     """
@@ -32,10 +32,12 @@ def mentions(connection: "duckdb.DuckDBPyConnection", sql: str) -> Mentions:
     """What a query mentions; nothing if it cannot be parsed, or is no SELECT."""
     found = _parsed(connection, sql)
     nodes = [] if found["error"] else list(_nodes(found["statements"]))
-    tables = frozenset(node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE")
+    tables = {node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE"}
+    calls = (node["function"] for node in nodes if node.get("type") == "TABLE_FUNCTION")
+    tables |= {call["function_name"].lower() for call in calls}
     literals = [node["literal"] for node in nodes if node.get("type") == "VALUE_CONSTANT"]
     texts = dict.fromkeys(literal["text"] for literal in literals if literal.get("kind") == "STRING")
-    return Mentions(tables, tuple(texts))
+    return Mentions(frozenset(tables), tuple(texts))
 
 
 def _parsed(connection: "duckdb.DuckDBPyConnection", sql: str) -> Any:

@@ -84,8 +84,9 @@ def test_spark_answers_by_functions(tmp_path, publication):
         "high = [list(row) for row in has_tag('mood/soft', 0.7).collect()]\n"
         "near = [row.track_id for row in similar_to('track-0001').collect()]\n"
         "told = []\n"
-        "calls = [lambda: has_tag('mood/none'), lambda: weighted_search({'mood/none': 1}), lambda: similar_to('none')]\n"
-        "for call in calls:\n    try:\n        call()\n    except ValueError as error:\n        told.append(str(error))\n"
+        "calls = [(has_tag, 'mood/none'), (weighted_search, {'mood/none': 1}), (similar_to, 'none')]\n"
+        "for call, wrong in calls:\n"
+        "    try:\n        call(wrong)\n    except ValueError as error:\n        told.append(str(error))\n"
         "print(json.dumps([found, tagged, high, near, told]))\n"
     )
     found, tagged, high, near, told = spark_answer(script)

@@ -137,8 +137,8 @@ def test_current_sql_has_the_macros(tables, monkeypatch):
 def test_bigquery_has_functions_of_tables_that_exist(tables):
     texts = {name: bigquery_statements(dataclasses.replace(one, root="gs://b/t")) for name, one in tables.items()}
     for text in texts.values():
-        assert "CREATE OR REPLACE TABLE FUNCTION has_tag(wanted_tag STRING, least_score FLOAT64) AS" in text
+        assert "CREATE OR REPLACE TABLE FUNCTION has_tag(wanted_tag STRING, least_score FLOAT64) AS (" in text
         assert "CREATE OR REPLACE TABLE FUNCTION weighted_search(" in text
-    assert "CREATE OR REPLACE TABLE FUNCTION similar_to(of_track STRING) AS" in texts["all"]
+    assert "CREATE OR REPLACE TABLE FUNCTION similar_to(of_track STRING) AS (" in texts["all"]
     assert f"-- similar_to: no track{NO_NEIGHBOURS}\nDROP TABLE FUNCTION IF EXISTS similar_to;" in texts["top"]
     assert "MIN(score)" in texts["top"] and "MIN(score)" not in texts["all"] and ", 0.6) AS q" in texts["high"]

@@ -56,7 +56,7 @@ SELECT DISTINCT id, tag FROM own;"""
 
 def _has_tag(prefix: str) -> str:
     terms = f"SELECT tag FROM {prefix}tag_terms WHERE id = wanted_tag"
-    return f"""CREATE OR REPLACE TABLE FUNCTION {prefix}has_tag(wanted_tag STRING, least_score FLOAT64) AS
+    return f"""CREATE OR REPLACE TABLE FUNCTION {prefix}has_tag(wanted_tag STRING, least_score FLOAT64) AS (
 WITH own AS ({terms}), wanted AS (
   SELECT tag FROM own
   UNION ALL
@@ -66,7 +66,8 @@ WITH own AS ({terms}), wanted AS (
   SELECT track_id, MAX(ROUND(score, 4)) AS score, LOGICAL_OR(is_positive) AS is_given
   FROM {prefix}track_tags JOIN wanted USING (tag) GROUP BY track_id
 )
-SELECT track_id, score FROM scores WHERE IF(least_score IS NULL, is_given, score >= least_score);"""
+SELECT track_id, score FROM scores WHERE IF(least_score IS NULL, is_given, score >= least_score)
+);"""
 
 
 def _weighted_search(prefix: str, unpublished: Unpublished) -> str:
@@ -77,7 +78,7 @@ def _weighted_search(prefix: str, unpublished: Unpublished) -> str:
   JOIN (SELECT DISTINCT place, category FROM own JOIN {prefix}taxonomy USING (tag)) AS places USING (category)"""
     return f"""CREATE OR REPLACE TABLE FUNCTION {prefix}weighted_search(
   tag_weights ARRAY<STRUCT<tag STRING, weight FLOAT64>>
-) AS
+) AS (
 WITH asked AS (
   SELECT place, one.tag AS id, one.weight FROM UNNEST(tag_weights) AS one WITH OFFSET AS place
 ), own AS (
@@ -101,11 +102,12 @@ WITH asked AS (
 -- The order of a sum of FLOAT64 is not fixed: rounding gives tracks with the same scores the same sum.
 SELECT track_id, ROUND(SUM(weight * (LN(q) - LN(1 - q))), 12) AS score
 FROM scores
-GROUP BY track_id;"""
+GROUP BY track_id
+);"""
 
 
 def _similar_to(prefix: str) -> str:
-    return f"""CREATE OR REPLACE TABLE FUNCTION {prefix}similar_to(of_track STRING) AS
+    return f"""CREATE OR REPLACE TABLE FUNCTION {prefix}similar_to(of_track STRING) AS (
 WITH near AS (
   SELECT rank, neighbour_id, similarity, is_duplicate FROM {prefix}neighbours WHERE track_id = of_track
 ), found AS (
@@ -116,4 +118,5 @@ WITH near AS (
   FROM (SELECT COUNT(*) AS tracks FROM near) WHERE tracks = 0
 )
 SELECT found.rank, t.track_id, t.title, t.artist, found.similarity, found.is_duplicate
-FROM found JOIN {prefix}tracks AS t ON t.track_id = found.neighbour_id;"""
+FROM found JOIN {prefix}tracks AS t ON t.track_id = found.neighbour_id
+);"""

@@ -58,11 +58,15 @@ def {prefix}has_tag(tag, p=None):
 
 
 def _weighted_search(prefix: str, unpublished: Unpublished) -> str:
-    lowest = f"""
+    lowest = (
+        ""
+        if not unpublished.has_top_k
+        else f"""
           UNION ALL
           SELECT track_id, place, low FROM (
             SELECT track_id, category, min(score) AS low FROM {prefix}track_tags GROUP BY track_id, category
           ) JOIN (SELECT DISTINCT place, category FROM own JOIN {prefix}taxonomy USING (tag)) USING (category)"""
+    )
     return f'''
 
 def {prefix}weighted_search(weights):
@@ -80,7 +84,7 @@ def {prefix}weighted_search(weights):
     query = f"""
         WITH terms AS ({{" UNION ALL ".join(terms)}}), own AS ({{" UNION ALL ".join(own)}}),
         found AS (
-          SELECT track_id, place, score FROM {prefix}track_tags JOIN own USING (tag){lowest if unpublished.has_top_k else ""}
+          SELECT track_id, place, score FROM {prefix}track_tags JOIN own USING (tag){lowest}
         ), scores AS (
           SELECT track_id, place, weight, {SEARCH_DOUBT:g}D + {SEARCH_SPAN:g}D
             * greatest(coalesce(max(round(CAST(score AS DOUBLE), 4)), 0D), {unpublished.least:g}D) AS q
@@ -98,8 +102,14 @@ def {prefix}weighted_search(weights):
 
 
 def _similar_to(prefix: str, has_neighbours: bool) -> str:
-    found = f"""    query = """
-    body = f'''{found}"""
+    first = f'''
+
+def {prefix}similar_to(track):
+    """The neighbours of a track, in the order of their ranks."""
+'''
+    if not has_neighbours:
+        return f'{first}    raise ValueError(track + "{NO_NEIGHBOURS}")\n'
+    return f'''{first}    query = """
         SELECT rank, t.track_id, title, artist, similarity, is_duplicate
         FROM {prefix}neighbours AS n JOIN {prefix}tracks AS t ON t.track_id = n.neighbour_id
         WHERE n.track_id = :track ORDER BY rank"""
@@ -109,8 +119,3 @@ def _similar_to(prefix: str, has_neighbours: bool) -> str:
         raise ValueError("{NO_TRACK}" + track if known.isEmpty() else track + "{NO_NEIGHBOURS}")
     return found
 '''
-    return f'''
-
-def {prefix}similar_to(track):
-    """The neighbours of a track, in the order of their ranks."""
-''' + (body if has_neighbours else f'    raise ValueError(track + "{NO_NEIGHBOURS}")\n')
