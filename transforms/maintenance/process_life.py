@@ -33,7 +33,7 @@ def is_gone(facts: Mapping[str, Any]) -> bool:
         return False
     if facts.get("host") != socket.gethostname() or not isinstance(facts.get("pid"), int) or "ticks" not in facts:
         return False
-    return _start_ticks(facts["pid"]) != facts["ticks"]
+    return bool(_start_ticks(facts["pid"]) != facts["ticks"])
 
 
 def _surroundings() -> dict[str, Any]:

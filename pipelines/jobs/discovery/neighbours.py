@@ -218,8 +218,8 @@ def _set_text(one: dict[str, Any]) -> str:
     """A line on the neighbours of one embedding."""
     damped, undamped = one["hubs"]["damped"], one["hubs"]["undamped"]
     return (
-        f"{one['embedding_id']}: {quantity(one['tracks'], 'track')} in {quantity(one['cells'], 'cell')}. Some tracks are "
-        f"in many lists of neighbours (hubs), others in none: {damped['never']:.2%} of the tracks are in none "
+        f"{one['embedding_id']}: {quantity(one['tracks'], 'track')} in {quantity(one['cells'], 'cell')}. Some tracks "
+        f"are in many lists of neighbours (hubs), others in none: {damped['never']:.2%} of the tracks are in none "
         f"({undamped['never']:.2%} if hubs were not ranked lower), and the skewness of the number of lists is "
         f"{damped['skewness']:.2f} ({undamped['skewness']:.2f}). Tracks with a near-duplicate: "
         f"{one['hubs']['duplicates']:,}"
