@@ -7,10 +7,10 @@ from transforms.table.macros.unpublished import (
     FUNCTIONS,
     NO_NEIGHBOURS,
     NO_TAG,
-    NO_TRACK,
     SEARCH_DOUBT,
     SEARCH_SPAN,
     TAG_TWICE,
+    UNKNOWN_TRACK,
     Unpublished,
 )
 
@@ -114,7 +114,7 @@ WITH near AS (
   SELECT rank, neighbour_id, similarity, is_duplicate FROM near
   UNION ALL
   SELECT 0, ERROR(IF(of_track IN (SELECT track_id FROM {prefix}tracks),
-    CONCAT(of_track, '{NO_NEIGHBOURS}'), CONCAT('{NO_TRACK}', of_track))), 0.0, FALSE
+    CONCAT(of_track, '{NO_NEIGHBOURS}'), CONCAT('{UNKNOWN_TRACK}', of_track))), 0.0, FALSE
   FROM (SELECT COUNT(*) AS tracks FROM near) WHERE tracks = 0
 )
 SELECT found.rank, t.track_id, t.title, t.artist, found.similarity, found.is_duplicate

@@ -6,10 +6,10 @@ from transforms.table.macros.unpublished import (
     ASK_TAXONOMY,
     NO_NEIGHBOURS,
     NO_TAG,
-    NO_TRACK,
     SEARCH_DOUBT,
     SEARCH_SPAN,
     TAG_TWICE,
+    UNKNOWN_TRACK,
     Unpublished,
 )
 
@@ -87,7 +87,7 @@ WITH near AS (FROM {prefix}neighbours WHERE track_id = of_track), found AS (
   SELECT rank, neighbour_id AS track_id, similarity, is_duplicate FROM near
   UNION ALL
   SELECT 0, error(CASE WHEN of_track IN (SELECT track_id FROM {prefix}tracks)
-    THEN of_track || '{NO_NEIGHBOURS}' ELSE '{NO_TRACK}' || coalesce(of_track, 'NULL') END), 0, false
+    THEN of_track || '{NO_NEIGHBOURS}' ELSE '{UNKNOWN_TRACK}' || coalesce(of_track, 'NULL') END), 0, false
   WHERE NOT EXISTS (FROM near)
 )
 SELECT rank, track_id, title, artist, similarity, is_duplicate

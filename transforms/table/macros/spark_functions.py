@@ -4,10 +4,10 @@ from transforms.table.macros.unpublished import (
     ASK_TAXONOMY,
     NO_NEIGHBOURS,
     NO_TAG,
-    NO_TRACK,
     SEARCH_DOUBT,
     SEARCH_SPAN,
     TAG_TWICE,
+    UNKNOWN_TRACK,
     Unpublished,
 )
 
@@ -116,6 +116,6 @@ def {prefix}similar_to(track):
     found = spark.sql(query, args={{"track": track}})
     if found.isEmpty():
         known = spark.sql("SELECT 1 FROM {prefix}tracks WHERE track_id = :track", args={{"track": track}})
-        raise ValueError("{NO_TRACK}" + track if known.isEmpty() else track + "{NO_NEIGHBOURS}")
+        raise ValueError("{UNKNOWN_TRACK}" + track if known.isEmpty() else track + "{NO_NEIGHBOURS}")
     return found
 '''
