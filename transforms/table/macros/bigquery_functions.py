@@ -100,7 +100,7 @@ WITH asked AS (
   GROUP BY every.track_id, every.place, every.weight
 )
 -- The order of a sum of FLOAT64 is not fixed: rounding gives tracks with the same scores the same sum.
-SELECT track_id, ROUND(SUM(weight * (LN(q) - LN(1 - q))), 12) AS score
+SELECT track_id, ROUND(SUM(weight * (LN(q) - LN(1 - q))), 9) AS score
 FROM scores
 GROUP BY track_id
 );"""

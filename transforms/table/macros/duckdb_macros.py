@@ -75,7 +75,7 @@ WITH RECURSIVE asked AS (
   FROM (SELECT track_id, place FROM {prefix}tracks, terms) LEFT JOIN found USING (track_id, place)
   GROUP BY track_id, place
 )
-SELECT track_id, list_sum(list(weight * (ln(q) - ln(1 - q)) ORDER BY place)) AS score
+SELECT track_id, round(list_sum(list(weight * (ln(q) - ln(1 - q)) ORDER BY place)), 9) AS score
 FROM scores JOIN terms USING (place)
 GROUP BY track_id
 ORDER BY score DESC, track_id;"""

@@ -92,9 +92,9 @@ def {prefix}weighted_search(weights):
           LEFT JOIN found USING (track_id, place)
           GROUP BY track_id, place, weight
         )
-        SELECT track_id, aggregate(
+        SELECT track_id, round(aggregate(
           array_sort(collect_list(struct(place, weight * (ln(q) - ln(1 - q)) AS part))),
-          0D, (total, one) -> total + one.part) AS score
+          0D, (total, one) -> total + one.part), 9) AS score
         FROM scores GROUP BY track_id
         ORDER BY score DESC, track_id"""
     return spark.sql(query, args=args)
