@@ -142,7 +142,8 @@ RUNS = values(
     parameters=PLAIN,
 )
 INDEX_FILES = values(IndexFile, path=PATHS)
-GROUPS = st.lists(INDEX_FILES, max_size=2).map(tuple)
+FILE_LISTS = st.lists(INDEX_FILES, max_size=2).map(tuple)
+INDEX_SETS = values(IndexSet, model=INDEX_FILES, groups=FILE_LISTS, vectors=FILE_LISTS, candidates=FILE_LISTS)
 RULES = st.dictionaries(st.text(max_size=5), values(Rule, trust=FINITE, weight=FINITE, absent_trust=FINITE), max_size=2)
 SHARDS = values(ShardEntry, path=PATHS, checksums=st.just(""))
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
@@ -206,7 +207,7 @@ CASES = {
     ),
     FeatureSpec: Case(SPECS, FeatureSpec.from_json),
     IndexManifest: Case(
-        values(IndexManifest, sets=st.lists(values(IndexSet, model=INDEX_FILES, groups=GROUPS), max_size=2).map(tuple)),
+        values(IndexManifest, sets=st.lists(INDEX_SETS, max_size=2).map(tuple)),
         IndexManifest.from_json,
     ),
     ParametersSpec: Case(values(ParametersSpec), ParametersSpec.from_json),
