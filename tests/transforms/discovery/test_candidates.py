@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from transforms.discovery.index.candidates import NONE, best, keys_of, lengths, merged, products_of, rows_of, with_rows
+from transforms.discovery.index.candidates import (
+    NO_CANDIDATE,
+    best,
+    candidate_rows,
+    keys_of,
+    lengths,
+    merged,
+    products_of,
+    with_rows,
+)
 from transforms.discovery.index.codes import encode, rotation
 from transforms.discovery.similarity import grid_length, on_grid
 
@@ -30,17 +39,17 @@ def test_the_best_come_first_and_of_equal_ones_the_first_rows(values: int, most:
     products = rng.integers(-values, values, (20, 60)).astype(np.float32)
     keys = best(products.copy(), candidates, own, most)
     expected = plain(products, candidates, own, most)
-    assert [[row for row in found if row >= 0] for found in rows_of(keys).tolist()] == expected
+    assert [[row for row in found if row >= 0] for found in candidate_rows(keys).tolist()] == expected
     assert keys.shape == (20, most) and lengths(keys).tolist() == [min(most, 59)] * 20
 
 
 def test_keys_hold_products_and_rows() -> None:
     products, rows = np.array([[-(2**24), -1, 0, 5, 2**24]]), np.array([[0, 7, 2**31 - 1, 3, 2**31 - 1]])
     keys = keys_of(products, rows)
-    assert products_of(keys).tolist() == products.tolist() and rows_of(keys).tolist() == rows.tolist()
-    assert rows_of(np.array([NONE])).tolist() == [-1]
+    assert products_of(keys).tolist() == products.tolist() and candidate_rows(keys).tolist() == rows.tolist()
+    assert candidate_rows(np.array([NO_CANDIDATE])).tolist() == [-1]
     moved = with_rows(keys, np.array([[4, -1, 6, 8, 9]]))
-    assert rows_of(moved).tolist() == [[4, -1, 6, 8, 9]] and moved[0, 1] == NONE
+    assert candidate_rows(moved).tolist() == [[4, -1, 6, 8, 9]] and moved[0, 1] == NO_CANDIDATE
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -53,14 +62,14 @@ def test_merged_lists_are_the_best_of_all_as_far_as_they_go(seed: int) -> None:
     is_new[0] = is_gone[0] = False
     before = rows[~is_new]
     lists = best(values[:, before].copy(), before, me, most)
-    lists = with_rows(lists, np.where(is_gone[np.maximum(rows_of(lists), 0)], -1, rows_of(lists)))
+    lists = with_rows(lists, np.where(is_gone[np.maximum(candidate_rows(lists), 0)], -1, candidate_rows(lists)))
     complete = np.array([most >= len(before) - 1])
     found = merged(lists, complete, values[:, is_new & ~is_gone], rows[is_new & ~is_gone])
     after = rows[~is_gone]
     expected = plain(values[:, after], after, me, most)[0]
-    own = [row for row in rows_of(found)[0].tolist() if row >= 0]
-    assert own == expected[: len(own)] and len(own) >= np.count_nonzero(lists != NONE)
-    assert found[0, len(own) :].tolist() == [NONE] * (most - len(own))
+    own = [row for row in candidate_rows(found)[0].tolist() if row >= 0]
+    assert own == expected[: len(own)] and len(own) >= np.count_nonzero(lists != NO_CANDIDATE)
+    assert found[0, len(own) :].tolist() == [NO_CANDIDATE] * (most - len(own))
 
 
 @pytest.mark.parametrize("d", [24, 256, 700])

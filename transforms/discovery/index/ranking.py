@@ -10,10 +10,18 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.discovery.index.assigning import Moves
-from transforms.discovery.index.candidates import NONE, best, lengths, merged, products_of, rows_of, with_rows
+from transforms.discovery.index.candidates import (
+    NO_CANDIDATE,
+    best,
+    candidate_rows,
+    lengths,
+    merged,
+    products_of,
+    with_rows,
+)
 from transforms.discovery.index.cells import Int64s, probed_cells
 from transforms.discovery.index.groups import IndexGroup
-from transforms.discovery.index.job import NeighbourJob, base_of, group_of, model_of
+from transforms.discovery.index.job import NeighbourJob, base_of, gathered_group, model_of
 from transforms.discovery.index.pieces import read_facts, read_piece, write_pieces
 from transforms.discovery.similarity import Float32s, on_grid
 
@@ -50,7 +58,7 @@ class Groups:
 
     def group(self, number: int) -> IndexGroup:
         """A group of the index."""
-        return group_of(self.job, number)
+        return gathered_group(self.job, number)
 
     def moves(self, number: int) -> Moves:
         """What became of the tracks of a group."""
@@ -102,8 +110,8 @@ class Groups:
         return found
 
     def moved_keys(self, keys: Int64s) -> Int64s:
-        """Keys of the earlier index with rows of this one; `NONE` for tracks that are no longer the same."""
-        rows = rows_of(keys)
+        """Keys of the earlier index with rows of this one; `NO_CANDIDATE` for tracks that are no longer the same."""
+        rows = candidate_rows(keys)
         found, flat = np.full(rows.shape, -1, np.int64), rows.ravel()
         known = np.flatnonzero(flat >= 0)
         for number, own, earlier in _by_group(flat[known], self._base_offsets):
@@ -144,7 +152,7 @@ def rank_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> Mapping[s
     groups, moves = Groups(job, sizes), _moves(job, group)
     earlier = _Earlier(groups, group)
     facts = dict.fromkeys(("cells_same", "cells_updated", "tracks_compared", "tracks_merged"), 0)
-    keys = np.full((len(moves.origins), width(job)), NONE)
+    keys = np.full((len(moves.origins), width(job)), NO_CANDIDATE)
     for cell in range(int(groups.model.starts[group]), int(groups.model.starts[group + 1])):
         places = groups.cell(cell)[1]
         if places.start < places.stop:
@@ -191,7 +199,7 @@ class _Earlier:
 
     def __init__(self, groups: Groups, group: int) -> None:
         origins = _moves(groups.job, group).origins
-        self.keys = np.full((len(origins), width(groups.job)), NONE)
+        self.keys = np.full((len(origins), width(groups.job)), NO_CANDIDATE)
         self.density, self.lengths = np.zeros(len(origins)), np.zeros(len(origins), np.int64)
         if groups.base is not None:
             rows = read_piece(groups.job.url(groups.base.candidates[group].path), 0)
@@ -232,6 +240,6 @@ def _cell_keys(groups: Groups, cell: int, earlier: _Earlier, facts: dict[str, in
 def _density(keys: Int64s) -> npt.NDArray[np.float64]:
     """Mean product of each track with its best candidates; 0 if it has none."""
     first = keys[:, :DENSITY]
-    sums, counts = np.where(first == NONE, 0, products_of(first)).sum(1), lengths(first)
+    sums, counts = np.where(first == NO_CANDIDATE, 0, products_of(first)).sum(1), lengths(first)
     found: npt.NDArray[np.float64] = np.divide(sums, counts, out=np.zeros(len(keys)), where=counts > 0)
     return found

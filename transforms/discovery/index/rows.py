@@ -21,7 +21,7 @@ _REQUESTS = 16
 """Requests at the same time."""
 
 
-class Rows(Protocol):
+class VectorRows(Protocol):
     """float16 rows: an array, or rows that are read when they are asked for."""
 
     def __getitem__(self, places: Any, /) -> npt.NDArray[np.float16]:
