@@ -195,6 +195,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         earlier=earlier_ids(kept, settings.known.snapshot),
         neighbours=neighbours,
         parameters=dict(settings.parameters),
+        rules=tuple(category.name for category in tagger.taxonomy.rules),
     )
 
 
