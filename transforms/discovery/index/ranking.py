@@ -85,6 +85,11 @@ class Groups:
             found.append(self.offsets[number] + own)
         return np.concatenate(found)
 
+    def size(self, cells: Sequence[int]) -> int:
+        """Number of tracks of cells."""
+        places = (self.cell(cell)[1] for cell in cells)
+        return sum(own.stop - own.start for own in places)
+
     def earlier_size(self, cells: Sequence[int]) -> int:
         """Number of tracks that cells had in the earlier index."""
         sizes = (self.moves(self._owners[cell]).sizes[cell - self._starts[self._owners[cell]]] for cell in cells)
@@ -225,10 +230,10 @@ def _cell_keys(groups: Groups, cell: int, earlier: _Earlier, facts: dict[str, in
         products = groups.vectors(rows[~is_new]) @ groups.vectors(fresh).T
         complete = earlier.lengths[places][~is_new] == groups.earlier_size(near) - 1
         keys[~is_new] = merged(keys[~is_new], complete, products, fresh)
-    others = groups.rows(near, only_new=False)
-    enough = min(kept(groups.job), len(others) - 1)
+    enough = min(kept(groups.job), groups.size(near) - 1)
     compared = np.flatnonzero(is_new | (lengths(keys) < enough))
     if len(compared):
+        others = groups.rows(near, only_new=False)
         keys[compared] = best(
             groups.vectors(rows[compared]) @ groups.vectors(others).T, others, rows[compared], keys.shape[1]
         )
