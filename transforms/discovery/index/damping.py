@@ -43,11 +43,13 @@ def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> tuple[Ind
     chosen[again] = _chosen(groups, keys[again, : kept(job)])
     places = np.flatnonzero(again)
     rows = _neighbour_rows(groups, group, places, candidate_rows(_taken(keys[again], chosen[again])))
+    lonely = groups.group(group).track_ids.take(pa.array(places[(chosen[again] < 0).all(1)]))
     twins[places] = np.asarray(pc.is_in(groups.group(group).track_ids.take(pa.array(places)), value_set=_twins(rows)))
     data = _to_bytes(keys, densities_of(job, group).values, chosen, twins)
     storage.ensure(job.url(path), data)
     facts = {"tracks_damped": len(places)}
     buckets = opened_snapshot(job.root, job.snapshot).buckets
+    rows = pa.concat_tables([rows, _without_neighbours(lonely, rows.schema)])
     tracks = rows["track_id"].combine_chunks().dictionary_encode()
     numbers = group_numbers(tracks.dictionary.to_pylist(), buckets)[np.asarray(tracks.indices)]
     write_pieces(url, rows, numbers, buckets, facts)
@@ -110,6 +112,13 @@ def _neighbour_rows(groups: Groups, group: int, places: Int64s, chosen: Int64s) 
     return pa.table(columns)
 
 
+def _without_neighbours(track_ids: pa.Array, schema: pa.Schema) -> pa.Table:
+    """A row of rank 0 for each track that has no neighbour: it says that the earlier ones do not stay."""
+    own = {"track_id": track_ids, "rank": pa.array([0] * len(track_ids), pa.int16())}
+    columns = [own.get(field.name, pa.nulls(len(track_ids), field.type)) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
 def _twins(rows: pa.Table) -> pa.Array:
     """The tracks that have a near-duplicate."""
     return pc.unique(rows["track_id"].filter(rows["is_duplicate"]))
@@ -165,7 +174,10 @@ def _to_bytes(
 
 
 def redone_rows(job: NeighbourJob, bucket: int, groups: int) -> pa.Table:
-    """The rows of `neighbours` of those of a bucket's tracks that may have others than before, in any order."""
+    """The rows of `neighbours` of those of a bucket's tracks that may have others than before, in any order.
+
+    A track without neighbours has a row of rank 0.
+    """
     pieces = [read_piece(job.part("damped", group), bucket) for group in range(groups)]
     return pa.Table.from_batches(pieces).replace_schema_metadata()
 

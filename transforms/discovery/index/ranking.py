@@ -166,7 +166,9 @@ def rank_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> Mapping[s
     stirred = (density != earlier.density) | is_new
     values = pa.table({"density": pa.array(density), "stirred": pa.array(stirred)})
     write_pieces(job.part("density", group), values, one, 1)
-    listed = (keys[:, : kept(job)] != earlier.keys[:, : kept(job)]).any(1) | is_new
+    first = keys[:, : kept(job)]
+    listed = (first != earlier.keys[:, : kept(job)]).any(1) | is_new
+    listed |= lengths(first) != np.minimum(earlier.lengths, kept(job))  # the last ones were lost
     lists = pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), keys.shape[1])
     write_pieces(url, pa.table({"keys": lists, "listed": pa.array(listed)}), one, 1, facts)
     return facts
