@@ -22,7 +22,7 @@ routes = APIRouter(prefix="/v1", tags=["compatible"])
 
 MOST_SEEDS = 5
 _MOST_IDS = 100
-_STATUSES = (400, 401, 403, 404, 414, 429, 501, 503)
+_STATUSES = (404, 501, 503)
 _FEATURES = {
     **{"duration_ms": 214500, "tempo": 96.2, "key": 9, "mode": 0, "time_signature": 4, "loudness": -11.3},
     **{"danceability": 0.61, "energy": 0.4, "valence": None, "acousticness": None, "instrumentalness": None},

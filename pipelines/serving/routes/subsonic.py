@@ -31,7 +31,7 @@ _EXAMPLE = {
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"example": _EXAMPLE}}},
-    **documented(400, 401, 403, 414, 429, 503),
+    **documented(503),
 }
 
 

@@ -42,7 +42,7 @@ async def get_ready(request: Request) -> Response:
 @routes.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(401, 403, 429)},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     summary="Metrics for Prometheus",
 )
 async def get_metrics(request: Request) -> Response:
