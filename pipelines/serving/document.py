@@ -51,7 +51,9 @@ def _responses(path: str, method: str, operation: dict[str, Any]) -> dict[str, A
     found = {status: one for status, one in operation["responses"].items() if not _is_of_framework(one)}
     if method != "get":
         found.pop("304", None)
-    statuses = _OF_GATE if path in OPEN_PATHS else (*_OF_GATE, *_OF_TOKENS)
+    statuses = [*_OF_GATE, *(() if path in OPEN_PATHS else _OF_TOKENS)]
+    if "{" in path:  # with a slash in its place, the path is another one
+        statuses.append(404)
     for status, one in documented(*statuses, *(_OF_BODIES if "requestBody" in operation else ())).items():
         own = found.setdefault(str(status), one)
         own["content"] = {**one["content"], **own.get("content", {})}

@@ -168,7 +168,11 @@ def rank_tracks(
     wanted: Filtered,
     weigh: Annotated[
         list[str] | None,
-        Query(max_length=MOST_ITEMS, description="`TAG:WEIGHT`, -1 to 1; without a weight it is 1.", examples=[[]]),
+        Query(
+            max_length=MOST_ITEMS,
+            description="`TAG:WEIGHT`, -1 to 1; without a weight it is 1.",
+            examples=[["mood/calm:0.8"]],
+        ),
     ] = None,
     sort: Annotated[
         str | None,

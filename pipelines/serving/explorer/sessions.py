@@ -52,6 +52,7 @@ class Credentials(BaseModel):
 class SignedIn(BaseModel):
     """The session of a browser."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"client_id": "player", "needed": True}})
     client_id: str | None = Field(description="Who is signed in; null: nobody, or the service has no clients.")
     needed: bool = Field(description="Whether the service has clients, so that a sign-in is needed.")
 

@@ -22,6 +22,7 @@ from transforms import storage
 
 DATA = "data"
 _AT_ONCE = 500
+_MOST_S = 3600.0
 _EMPTY_META = '<meta name="explorer-data" content="">'
 _POLICY_META = '<meta http-equiv="Content-Security-Policy" content="{}">'
 
@@ -57,7 +58,7 @@ def export_page(opened: OpenSnapshot, folder: str, most_tracks: int) -> Exported
     for i, category in enumerate(categories):
         _write(folder, f"maps/{i}.json", _or_problem(functools.partial(_map, opened, category, set(ids))))
     _write(folder, "quality.json", quality_of(opened))
-    _write(folder, "changes.json", _or_problem(lambda: changes_of(opened)))
+    _write(folder, "changes.json", _or_problem(lambda: changes_of(opened, _MOST_S)))
     _write(folder, "catalog.json", tracks | {"artists": artists})
     bins = {
         name: own._asdict() | {"is_integer": is_whole(opened.columns[name])}

@@ -1,6 +1,5 @@
 """Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.serving.finding.deadlines import Deadline
 from pipelines.serving.problems import Declined
 from pipelines.serving.rows import KeptReader, rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
@@ -29,27 +29,6 @@ _STEPS = 10_000
 
 BucketScores = tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]
 """Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]."""
-
-
-class Deadline:
-    """The end of the time that one request may compute.
-
-    Args:
-      seconds: from now.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._end = seconds, time.monotonic() + seconds
-
-    def check(self) -> None:
-        """Ends the request if its time is over. What it has read stays in the cache.
-
-        Raises:
-          Problem: the time is over.
-        """
-        if time.monotonic() > self._end:
-            detail = f"the answer was not found within {self._seconds:g} s; what was read is kept: try again"
-            raise Declined("query-limit", detail, {"Retry-After": "1"})
 
 
 class _KeptScores(ScoreReader):
@@ -165,7 +144,8 @@ def find_nearest(
     """
     space, snapshot = space_of(opened, embedding_id), opened.reader
     if (index := index_of(opened, embedding_id)) is not None:
-        return [_indexed(opened, index, query, limit, without) for query in queries]
+        deadline = Deadline(seconds)
+        return [_indexed(opened, index, query, limit, without, deadline) for query in queries]
     needed = snapshot.manifest.rows("embeddings") * space.dimensions * 4
     if needed > snapshot.kept.most:
         needs = f"the vectors of this table need {needed} bytes of memory"
@@ -188,11 +168,17 @@ def find_nearest(
 
 
 def _indexed(
-    opened: OpenSnapshot, index: SearchIndex, query: Float32s, limit: int, without: Mapping[str, Sequence[str]]
+    opened: OpenSnapshot,
+    index: SearchIndex,
+    query: Float32s,
+    limit: int,
+    without: Mapping[str, Sequence[str]],
+    deadline: Deadline,
 ) -> Nearest:
     """The answer of the index. An index of an earlier snapshot may have tracks that are gone."""
     more = limit + sum(map(len, without.values()))
     while True:
+        deadline.check()
         found = index.search(query, more)
         rows = rows_by_id(opened.reader, "tracks", found.track_ids)
         keep = [

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.serving.cache import ByteCache
-from pipelines.serving.finding.searching import Deadline
+from pipelines.serving.finding.deadlines import Deadline
 from pipelines.serving.problems import Declined
 from pipelines.serving.routes.playlists import PlaylistWish, playlist_request
 from tests.support.service import service
