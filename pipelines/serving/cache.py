@@ -24,6 +24,7 @@ class ByteCache:
         self._bytes = 0
         self._kept: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
+        self._made: dict[Hashable, threading.Lock] = {}
 
     @property
     def size(self) -> int:
@@ -31,15 +32,30 @@ class ByteCache:
         return self._bytes
 
     def get(self, key: Hashable, make: Callable[[], _Kept], size_of: Callable[[_Kept], int]) -> _Kept:
-        """The value of a key. Two threads that miss it at the same time both make it."""
+        """The value of a key. Of several threads that miss it at the same time, one makes it, and the others wait."""
+        while (found := self.find(key)) is None:
+            with self._lock:
+                turn = self._made.setdefault(key, threading.Lock())
+            with turn:
+                try:
+                    if (found := self.find(key)) is not None:
+                        break
+                    made = make()
+                    self._put(key, _Entry(made, size_of(made)))
+                    return made
+                finally:
+                    with self._lock:
+                        self._made.pop(key, None)
+        kept: _Kept = found
+        return kept
+
+    def find(self, key: Hashable) -> Any:
+        """The value of a key; None if it is not kept."""
         with self._lock:
-            if (found := self._kept.get(key)) is not None:
-                self._kept.move_to_end(key)
-                kept: _Kept = found.value
-                return kept
-        made = make()
-        self._put(key, _Entry(made, size_of(made)))
-        return made
+            if (found := self._kept.get(key)) is None:
+                return None
+            self._kept.move_to_end(key)
+            return found.value
 
     def _put(self, key: Hashable, entry: _Entry) -> None:
         with self._lock:

@@ -22,6 +22,7 @@ from transforms.discovery.search.vocabulary import DiscoveryError, Term
 from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
 from transforms.discovery.vectors import bucket_vectors, fit_space, track_vectors
 from transforms.formats.hashing import bucket_of
+from transforms.table.neighbours import is_stale
 from transforms.table.reader import TRACK_ID
 
 _STEPS = 10_000
@@ -59,7 +60,7 @@ class _KeptScores(ScoreReader):
 
         def read() -> BucketScores:
             every = ScoreReader(self._reader, [Term(tag, (tag,)) for tag in self._all])
-            found = every.read(self._reader.bucket_rows("tracks", bucket)[0]["track_id"], bucket)
+            found = every.read(self._reader.scan("tracks", [TRACK_ID], bucket=bucket)[TRACK_ID], bucket)
             return np.round(found.scores * _STEPS).astype(np.uint16), found.positive
 
         return self._reader.kept.get(key, read, lambda own: own[0].nbytes + own[1].nbytes)
@@ -112,7 +113,10 @@ def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
 
 def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:
     """The vector of a track: float32 [d]; None if it has no such embedding."""
-    if index_of(opened, embedding_id) is not None:
+    if (index := index_of(opened, embedding_id)) is not None:
+        if not is_stale(opened.reader.manifest.run):
+            row = index.row(track_id)
+            return None if row is None else index.vectors(np.array([row]))[0]
         _, found = track_vectors(opened.reader, space_of(opened, embedding_id), [track_id])
         return found[0] if len(found) else None
     bucket = bucket_of(track_id, opened.reader.buckets)
@@ -157,7 +161,7 @@ def find_nearest(
         for bucket in range(snapshot.buckets):
             deadline.check()
             ids, vectors = bucket_vectors_of(opened, space, bucket)
-            rows, _ = snapshot.bucket_rows("tracks", bucket)
+            rows = snapshot.scan("tracks", list(dict.fromkeys([TRACK_ID, *without])), bucket=bucket)
             keep = np.ones(len(ids), np.bool_)
             for column, values in without.items():
                 same = rows.filter(pc.is_in(rows[column], value_set=pa.array(values, pa.string())))
