@@ -3,17 +3,17 @@
 python -m benchmarks.serving --tracks 1000000 --seconds 10 --mixed 20000
 
 First each kind of request by itself. With `--mixed`, then so many requests of all kinds by their shares: the memory is
-read ten times, and in the middle a new snapshot is published, in which a tenth of the tracks is gone. Every answer is
-compared with the snapshot that it names: it names one that was published, and has a track if and only if that snapshot
-has it. Clients are connections of this process; the processor time is that of the service alone.
+read ten times, and in the middle a new snapshot is published, in which all tracks have other titles. Every answer must
+be 200, name a published snapshot with its content hash, and have titles of that snapshot alone. Clients are connections
+of this process; the processor time is that of the service alone.
 """
 
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import json
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +24,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import pyarrow as pa
 
 from benchmarks.machine import describe_machine
 from benchmarks.ready import publish_ready
@@ -31,11 +32,14 @@ from models.bundles.fake import write_fake_bundle
 from pipelines.synthesis.catalog import taxonomy
 from transforms.features.spec import FeatureSpec
 from transforms.publishing.commit import commit_run, write_run
+from transforms.schemas.tables import GROUPED_BY
 from transforms.table.reader import open_snapshot
+from transforms.tagging.bucket_files import write_table_file
+from transforms.tagging.outcomes import PriorOutcomes
 from transforms.taxonomy.hierarchy import Taxonomy
 
-Request = tuple[str, bytes, int | None]
-"""A path, the body of a POST (empty: a GET), and the number of the track that is asked for."""
+Request = tuple[str, bytes]
+"""A path, and the body of a POST; empty: a GET."""
 
 Kinds = dict[str, Callable[[random.Random], Request]]
 
@@ -43,8 +47,7 @@ SHARES = {"track": 60, "similar": 25, "tags of a track": 10, "weighted search": 
 """Kind -> its percentage of the mixed requests."""
 
 READINGS = 10
-GONE = 10
-"""One of so many tracks is gone in the second snapshot: the first of each ten."""
+"""Readings of the memory."""
 
 
 def kinds_of(tracks: int) -> Kinds:
@@ -52,21 +55,20 @@ def kinds_of(tracks: int) -> Kinds:
 
     def of_track(form: str) -> Callable[[random.Random], Request]:
         def make(rng: random.Random) -> Request:
-            number = rng.randrange(tracks)
-            return form.format(f"track-{number:08d}"), b"", number
+            return form.format(f"track-{rng.randrange(tracks):08d}"), b""
 
         return make
 
     def weighted(rng: random.Random) -> Request:
         weights = {"mood/calm": round(rng.uniform(-1, 1), 2), "genre/funk": round(rng.uniform(-1, 1), 2)}
-        return "/v1/search", json.dumps({"weights": weights, "limit": 20}).encode(), None
+        return "/v1/search", json.dumps({"weights": weights, "limit": 20}).encode()
 
     return {
         "track": of_track("/v1/tracks/{}"),
         "tags of a track": of_track("/v1/tracks/{}/tags"),
         "similar": of_track("/v1/tracks/{}/similar?limit=20"),
         "weighted search": weighted,
-        "search by text": lambda rng: (f"/v1/tracks?q={rng.randrange(10_000)}&limit=20", b"", None),
+        "search by text": lambda rng: (f"/v1/tracks?q={rng.randrange(10_000)}&limit=20", b""),
     }
 
 
@@ -82,7 +84,7 @@ class Connection:
 
     async def ask(self, request: Request) -> tuple[int, bytes, float]:
         """Status, body and seconds of an answer."""
-        path, body, _ = request
+        path, body = request
         head = f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         begun = time.perf_counter()
         self._writer.write(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
@@ -135,84 +137,144 @@ async def _warm(url: str, tracks: int) -> float:
     return round(time.perf_counter() - begun, 1)
 
 
+class Edition:
+    """A snapshot that differs from the newest one in all titles: each of them names the edition that it is of."""
+
+    def __init__(self, table: str) -> None:
+        self._table, before = table, open_snapshot(table)
+        self.number, run = before.manifest.number + 1, before.manifest.run
+        run_id = f"run-edition-{self.number}"
+        known = PriorOutcomes(root=table, parent=None, ids=run.ids, due_again=frozenset(), buckets=before.buckets)
+        files = [file for file in run.files if file.table != "tracks"]
+        for bucket in range(before.buckets):
+            rows = before.scan("tracks", bucket=bucket)
+            titles = pa.array([f"Edition {self.number} of {one}" for one in rows["track_id"].to_pylist()])
+            place = rows.schema.get_field_index("title")
+            rows = rows.set_column(place, rows.schema.field(place), titles)
+            files.append(write_table_file(known, bucket, "tracks", rows, run_id))
+        files.sort(key=lambda file: file.table in GROUPED_BY)
+        self._run = dataclasses.replace(run, run_id=run_id, parent=before.manifest.number, files=tuple(files))
+        self.content_hash = self._run.content_hash
+        title = before.scan("tracks", ["title"], bucket=0)["title"][0].as_py()
+        self.titles = {before.manifest.number: title.partition(" of ")[0], self.number: f"Edition {self.number}"}
+        self.hashes = {before.manifest.number: run.content_hash, self.number: self.content_hash}
+
+    def publish(self) -> None:
+        commit_run(self._table, write_run(self._table, self._run))
+
+
 class Mixed:
     """Requests of all kinds, whose answers are compared with the snapshots that they name."""
 
-    def __init__(self, url: str, tracks: int, table: str, server: psutil.Process) -> None:
-        self._url, self._tracks, self._table, self._server = url, tracks, table, server
-        self._taken: dict[str, list[float]] = {kind: [] for kind in SHARES}
-        self._seen: Counter[str] = Counter()
+    def __init__(self, url: str, tracks: int, edition: Edition, server: psutil.Process) -> None:
+        self._url, self._tracks, self._edition, self._server = url, tracks, edition, server
+        self._taken: dict[tuple[int, str], list[float]] = {}
+        self._seen: Counter[int] = Counter()
         self._wrong: list[str] = []
         self._memory: list[int] = []
         self._done = 0
 
     async def run(self, requests: int, clients: int) -> dict[str, object]:
-        begun, before = time.perf_counter(), sum(self._server.cpu_times()[:2])
-        first, self._switched = open_snapshot(self._table), False
-        self._hashes = {1: first.manifest.run.content_hash}
+        begun, before = time.perf_counter(), self._core()
         left = iter(range(requests))
-        everyone = [self._client(left, seed, requests) for seed in range(clients)]
+        everyone = [self._client(left, seed, max(requests // READINGS, 1)) for seed in range(clients)]
         await asyncio.gather(self._switch(requests // 2), *everyone)
-        core = sum(self._server.cpu_times()[:2]) - before
+        wall = time.perf_counter() - begun
         return {
             "requests": requests,
             "clients": clients,
-            "wall_s": round(time.perf_counter() - begun, 1),
-            "per_s": round(requests / (time.perf_counter() - begun), 1),
-            "core_ms": round(1000 * core / requests, 2),
+            "per_s": round(requests / wall, 1),
+            "core_ms": round(1000 * (self._core() - before) / requests, 2),
             "rss_mb": self._memory,
             "answers_by_snapshot": dict(self._seen),
             "wrong": len(self._wrong),
             "first_wrong": self._wrong[:3],
-            **{kind: {"requests": len(taken), **_figures(taken)} for kind, taken in self._taken.items() if taken},
-        }
+            **{f"{kind}, snapshot {number}": {"requests": len(taken), **_figures(taken)}
+               for (number, kind), taken in sorted(self._taken.items())},
+        }  # fmt: skip
 
-    async def _client(self, left: Iterator[int], seed: int, requests: int) -> None:
-        link, rng = await Connection(self._url).open(), random.Random(seed)
-        kinds = kinds_of(self._tracks)
+    def _core(self) -> float:
+        return sum(self._server.cpu_times()[:2])
+
+    async def _client(self, left: Iterator[int], seed: int, each: int) -> None:
+        link, rng, kinds = await Connection(self._url).open(), random.Random(seed), kinds_of(self._tracks)
         for _ in left:
             kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
             request = kinds[kind](rng)
             status, data, took = await link.ask(request)
-            self._taken[kind].append(took)
-            self._check(kind, request, status, json.loads(data))
+            self._check(kind, request, status, json.loads(data), took)
             self._done += 1
-            if self._done % max(requests // READINGS, 1) == 0:
+            if self._done % each == 0:
                 self._memory.append(self._server.memory_info().rss // 10**6)
         link.close()
 
     async def _switch(self, after: int) -> None:
         while self._done < after:
             await asyncio.sleep(0.05)
-        number, content = await asyncio.to_thread(publish_fewer, self._table)
-        self._hashes[number] = content
+        await asyncio.to_thread(self._edition.publish)
 
-    def _check(self, kind: str, request: Request, status: int, document: dict) -> None:
-        """A 404 names its snapshot in a sentence; every other answer as a member."""
-        if status == 200:
-            named = document["snapshot"]
-            number, ids = named["number"], _ids_of(document["data"])
-            if self._hashes.get(number, named["content_hash"]) != named["content_hash"]:
-                self._wrong.append(f"{request[0]}: snapshot {named}")
-        elif status == 404:
-            number, ids = int(document["detail"].rpartition(" ")[2]), []
-        else:
-            self._wrong.append(f"{request[0]}: {status} {document}")
+    def _check(self, kind: str, request: Request, status: int, document: dict, took: float) -> None:
+        named, rows = document.get("snapshot", {}), document.get("data")
+        number = named.get("number")
+        if status != 200 or self._edition.hashes.get(number) != named["content_hash"]:
+            self._wrong.append(f"{request[0]}: {status} {str(document)[:200]}")
             return
-        self._seen[f"{number}: {status}"] += 1
-        is_gone = request[2] is not None and request[2] % GONE == 0 and number > self.first_number
-        if (status == 404) != is_gone:
-            self._wrong.append(f"{request[0]}: {status} of snapshot {number}")
-        if number > self.first_number and any(int(one.rpartition("-")[2]) % GONE == 0 for one in ids):
-            self._wrong.append(f"{request[0]}: a track that is gone in snapshot {number}")
-
-    first_number = 0
-
-
-def _ids_of(data: object) -> list[str]:
-    rows = data if isinstance(data, list) else [data]
-    return [row["track_id"] for row in rows if isinstance(row, dict) and "track_id" in row]
+        self._seen[number] += 1
+        self._taken.setdefault((number, kind), []).append(took)
+        titles = [row["title"] for row in (rows if isinstance(rows, list) else [rows]) if "title" in row]
+        if any(not title.startswith(f"{self._edition.titles[number]} of ") for title in titles):
+            self._wrong.append(f"{request[0]}: snapshot {number} with {titles}")
+        if not rows or (kind != "tags of a track" and not titles):
+            self._wrong.append(f"{request[0]}: nothing")
 
 
-def publish_fewer(table: str) -> tuple[int, str]:
-    raise NotImplementedError
+@contextlib.contextmanager
+def served(table: str, *flags: str) -> Iterator[tuple[str, psutil.Process]]:
+    """URL and process of a service over a table."""
+    command = [sys.executable, "-m", "pipelines.cli", "serve", table, "--port", "0", "--json", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = json.loads("".join(iter(server.stdout.readline, "}\n")) + "}")["url"]
+        try:
+            yield url, psutil.Process(server.pid)
+        finally:
+            server.terminate()
+
+
+def made_table(folder: Path, tracks: int) -> str:
+    """A table with a search index."""
+    bundle = str(folder / "bundle")
+    write_fake_bundle(bundle, Taxonomy.from_json(taxonomy()), FeatureSpec())
+    table = str(publish_ready(folder / "ready", bundle, tracks)[1])
+    subprocess.run([sys.executable, "-m", "pipelines.cli", "neighbours", table, "--quiet"], check=True)
+    return table
+
+
+def main() -> None:
+    """Prints the figures as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tracks", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--mixed", type=int, default=0, help="requests of all kinds, with a new snapshot in the middle")
+    parser.add_argument("--cache", default="1GiB")
+    parser.add_argument("--table", help="a table that an earlier run has made; `--mixed` adds a snapshot")
+    args = parser.parse_args()
+    print(json.dumps({"tracks": args.tracks, "machine": describe_machine()}), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        table = args.table or made_table(Path(folder), args.tracks)
+        edition = Edition(table) if args.mixed else None
+        with served(table, "--cache", args.cache) as (url, process):
+            start = process.memory_info().rss // 10**6
+            warm = asyncio.run(_warm(url, args.tracks))
+            print(json.dumps({"rss_start_mb": start, "warm_s": warm, "rss_mb": process.memory_info().rss // 10**6}))
+            for name, make in kinds_of(args.tracks).items() if args.seconds else ():
+                found = asyncio.run(_alone(url, make, args.clients, args.seconds, process))
+                print(json.dumps({name: found | {"rss_mb": process.memory_info().rss // 10**6}}), flush=True)
+            if edition is not None:
+                found = asyncio.run(Mixed(url, args.tracks, edition, process).run(args.mixed, args.clients))
+                print(json.dumps({"mixed": found}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

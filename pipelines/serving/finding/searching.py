@@ -49,6 +49,10 @@ class _KeptScores(ScoreReader):
         shape = (len(track_ids), len(self._columns))
         found = TermScores(np.zeros(shape), np.zeros(shape, np.bool_), np.zeros(shape, np.int64))
         for number, own in enumerate(self._columns):
+            if len(own) == 1:  # without a copy of the columns
+                found.scores[:, number] = steps[:, own[0]] / _STEPS
+                found.positive[:, number] = positives[:, own[0]]
+                continue
             found.best[:, number] = steps[:, own].argmax(axis=1)
             found.scores[:, number] = steps[:, own].max(axis=1) / _STEPS
             found.positive[:, number] = positives[:, own].any(axis=1)

@@ -87,6 +87,7 @@ def described(operation: Operation, content) -> bool:
     return is_bytes or operation.example_of(content) is not None
 
 
+@pytest.mark.long
 def test_examples_of_the_document_are_accepted(target):
     """Each parameter with its example, beside those that are required. An example names no id of this table."""
     client, operations = target

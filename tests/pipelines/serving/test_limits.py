@@ -60,7 +60,10 @@ class Counting(Deadline):
             raise Declined("query-limit", "over")
 
 
-@pytest.mark.parametrize("name", LONG)
+QUICK = ("mix", "walk")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in LONG])
 def test_a_long_answer_ends_at_any_read(served, name):
     """The deadline is asked often; wherever it is over, the answer ends there, and the next one is whole."""
     kept = KeptReader.of(open_snapshot(served), ByteCache(10**7))
@@ -125,6 +128,7 @@ def test_a_query_that_computes_for_long_is_interrupted(served):
     assert time.monotonic() - begun < PATIENCE_S
 
 
+@pytest.mark.long
 def test_a_query_that_needs_too_much_memory_is_refused(served):
     pool = SnapshotPool(ServiceSettings(table=served, query_s=120.0, memory_bytes=100 * 10**6))
     with pool.lease() as opened, pytest.raises(Declined) as raised:
@@ -166,6 +170,7 @@ def test_a_turn_is_not_waited_for_without_end():
     assert asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_comparison_with_the_snapshot_before_has_a_limit(tmp_path):
     bundle = fake_bundle(tmp_path / "bundle")
     for tracks in (4, 6):
@@ -215,6 +220,7 @@ def test_similar_tracks_come_from_the_index(indexed):
     pool.close()
 
 
+@pytest.mark.long
 def test_a_limit_above_the_number_of_tracks_ends(indexed):
     with service(indexed, cache_bytes=1000) as client:
         answer = client.get("/v1/tracks/track-0001/similar?limit=100&other_artists=true").json()
@@ -231,6 +237,7 @@ def test_a_limit_above_the_number_of_tracks_ends(indexed):
         assert client.get("/v1/recommendations?seed_tracks=track-0001&limit=5").status_code in (200, 501)
 
 
+@pytest.mark.long
 def test_an_index_of_an_earlier_snapshot_names_no_track_that_is_gone(tmp_path):
     bundle = fake_bundle(tmp_path / "bundle")
     table = str(tmp_path / "table")

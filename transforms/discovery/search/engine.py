@@ -153,9 +153,11 @@ class SearchPlan:
             left &= mask
             self._alone[number] += int(mask.sum())
             self._left[number] += int(left.sum())
-        kept = rows.select(self._wanted).filter(pa.array(left))
-        own = (left, slice(count))
-        return kept, TermScores(found.scores[own], found.positive[own], found.best[own])
+        kept = rows.select(self._wanted)
+        scores, positive, best = found.scores[:, :count], found.positive[:, :count], found.best[:, :count]
+        if left.all():  # nothing is copied
+            return kept, TermScores(scores, positive, best)
+        return kept.filter(pa.array(left)), TermScores(scores[left], positive[left], best[left])
 
     def _columns(self) -> list[str] | None:
         if any(condition.columns is None for condition in self.conditions):
