@@ -44,7 +44,7 @@ class SubsonicDocument(BaseModel):
 
 _IGNORED = {"max_length": 200, "description": "Of every Subsonic request; not used here."}
 UserName = Annotated[str | None, Query(**_IGNORED, examples=["listener"])]
-Version = Annotated[str | None, Query(**_IGNORED, examples=[_VERSION])]
+ProtocolVersion = Annotated[str | None, Query(**_IGNORED, examples=[_VERSION])]
 ClientName = Annotated[str | None, Query(**_IGNORED, examples=["player"])]
 AuthToken = Annotated[str | None, Query(**_IGNORED, examples=["26719a1196d2a940705a59634eb18eab"])]
 Salt = Annotated[str | None, Query(**_IGNORED, examples=["c19b2d"])]
@@ -58,7 +58,7 @@ SongId = Annotated[str, Query(max_length=1024, description="Id of a track.", exa
 def _of_every_request(
     f: SubsonicForm = "json",
     u: UserName = None,
-    v: Version = None,
+    v: ProtocolVersion = None,
     c: ClientName = None,
     t: AuthToken = None,
     s: Salt = None,

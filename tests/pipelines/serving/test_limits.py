@@ -13,7 +13,7 @@ from pipelines.serving.explorer.once import Lazy
 from pipelines.serving.finding.deadlines import Deadline, TimedReader
 from pipelines.serving.finding.searching import find_nearest, index_of, space_of, vector_of
 from pipelines.serving.problems import Declined
-from pipelines.serving.requests import held
+from pipelines.serving.requests import turn_of
 from pipelines.serving.rows import KeptReader
 from pipelines.serving.settings import ServiceSettings
 from pipelines.serving.snapshots import SnapshotPool
@@ -160,11 +160,11 @@ def test_what_another_request_computes_is_not_waited_for_without_end(monkeypatch
 def test_a_turn_is_not_waited_for_without_end():
     async def run():
         turns = asyncio.Semaphore(1)
-        async with held(turns, 9):
+        async with turn_of(turns, 9):
             with pytest.raises(Declined, match="could not begin"):
-                async with held(turns, 0.01):
+                async with turn_of(turns, 0.01):
                     raise AssertionError
-        async with held(turns, 0.01):
+        async with turn_of(turns, 0.01):
             return turns.locked()
 
     assert asyncio.run(run())
