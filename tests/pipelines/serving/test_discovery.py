@@ -129,7 +129,7 @@ def test_of_many_threads_one_makes_a_value():
     with concurrent.futures.ThreadPoolExecutor(5) as threads:
         found = list(threads.map(ask, range(5)))
     assert sorted(found) == ["failed"] + ["value"] * 4 and len(made) == 2
-    assert cache.find("key") == "value" and cache.find("other") is None
+    assert cache.find("key") == "value" and cache.find("other") is None and cache._turns == {}
 
 
 def test_a_search_keeps_the_columns_that_it_reads_and_no_others(served):
