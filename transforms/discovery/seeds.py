@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from transforms.discovery.search.vocabulary import DiscoveryError
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
-from transforms.discovery.vectors import fit_space, track_vectors
+from transforms.discovery.similarity import Float32s, Space
+from transforms.discovery.vectors import declared_spec, fit_space, track_vectors
 from transforms.table.reader import EVERY_EMBEDDING, TRACK_ID, SnapshotReader
 
 
@@ -31,7 +31,7 @@ def space_of_seeds(snapshot: SnapshotReader, track_ids: Sequence[str]) -> Space:
             f"the tracks have embeddings that are not comparable ({named}): name tracks of one of them, or wait until "
             "`tag` has embedded all tracks anew"
         )
-    return fit_space(snapshot, SimilaritySpec(embedding_id=own[0]))
+    return fit_space(snapshot, declared_spec(snapshot, own[0]))
 
 
 def only_space(snapshot: SnapshotReader) -> Space:

@@ -30,6 +30,7 @@ from transforms.audio.errors import DUE_AGAIN
 from transforms.discovery.index.job import NeighbourJob
 from transforms.discovery.index.model import fit_model
 from transforms.discovery.similarity import SimilaritySpec
+from transforms.discovery.vectors import declared_spec
 from transforms.find_neighbours import FindNeighbours, NeighbourSettings
 from transforms.formats.hashing import short_id
 from transforms.formats.sealing import open_sealed
@@ -106,12 +107,11 @@ def _run(args: Arguments, beam_options: PipelineOptions) -> Answer:
 def make_settings(args: Arguments, snapshot: SnapshotReader) -> NeighbourRun:
     """The work of the run, named by the snapshot and the flags: a repeated command finds what is done."""
     run, number = snapshot.manifest.run, snapshot.manifest.number
-    given = {} if args.tag_weight is None else {"tag_weight": args.tag_weight}
-    specs = tuple(SimilaritySpec(embedding_id=one, **given) for one in run.embedding_ids)
+    specs = tuple(declared_spec(snapshot, one, args.tag_weight) for one in run.embedding_ids)
     options = {
         "neighbours": args.neighbours,
         "probes": args.probes,
-        "similarity": [dataclasses.asdict(spec) for spec in specs],
+        "similarity": [spec.to_json() for spec in specs],
     }
     run_id = short_id("run", "neighbours", str(number), run.content_hash, json.dumps(options, sort_keys=True))
     name = run_id.removeprefix("run-")

@@ -20,6 +20,9 @@ from transforms.discovery.similarity import Float32s, similarities
 CANDIDATES_EACH = 3
 """Candidates for each neighbour, among which hubs are ranked lower."""
 
+DAMPING = 0.25
+"""Share of a neighbour's density that is taken off its similarity. `docs/quality.md` has the figures."""
+
 DENSITY = 10
 """Candidates over which the mean similarity of a track is taken."""
 
@@ -121,7 +124,8 @@ def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> None:
     """Writes the neighbours of a group's tracks.
 
     Hubs, which are near to many tracks, are ranked lower by cross-domain similarity local scaling (Conneau et al.,
-    ICLR 2018): twice the similarity, less the density of the neighbour. The track's own density changes no rank.
+    ICLR 2018), at half of its strength: the similarity, less a share of the density of the neighbour. The track's own
+    density changes no rank.
     """
     if storage.exists(job.part("damped", group)):
         return
@@ -130,7 +134,7 @@ def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> None:
     count = len(own.cells)
     candidates = np.asarray(ranked["candidate"].flatten()).reshape(count, -1).astype(np.int64)
     near = np.asarray(ranked["similarity"].flatten()).reshape(count, -1)
-    scores = np.round(2 * near - _gathered(groups, candidates, groups.density), 5)
+    scores = np.round(near - np.float32(DAMPING) * _gathered(groups, candidates, groups.density), 5)
     order = np.argsort(-scores, axis=1, kind="stable")[:, : job.neighbours]
     chosen = np.take_along_axis(candidates, order, 1)
     track, slot = np.nonzero(chosen >= 0)
