@@ -19,10 +19,10 @@ SIMILARITY_VERSION = 2
 KIND_WEIGHTS: Mapping[PartKind, float] = {"mean": 0.8, "deviation": 0.1, "statistics": 0.1}
 """Weight of the parts of a kind in the similarity of embeddings; those that an embedding lacks are shared out."""
 
-CALIBRATED_WEIGHT, UNCALIBRATED_WEIGHT = 0.5, 0.25
+CALIBRATED_WEIGHT, UNCALIBRATED_WEIGHT = 0.5, 0.1
 """Declared weight of the tags if all of them are calibrated on labels, and if none is."""
 
-COMMON_SHARE = 0.25
+COMMON_SHARE = 0.5
 """How much of what all tracks have in common stays: the square of its length, as a share of the variance."""
 
 _BLOCK = 256

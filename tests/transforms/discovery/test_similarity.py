@@ -13,6 +13,7 @@ from tests.support.published import fake_bundle, publish_table
 from transforms.discovery.exact import nearest, nearest_of, only
 from transforms.discovery.similarity import (
     CALIBRATED_WEIGHT,
+    COMMON_SHARE,
     UNCALIBRATED_WEIGHT,
     SimilaritySpec,
     Space,
@@ -49,7 +50,7 @@ def test_similarity_blends_two_cosines_by_the_declared_weight(weight: float) -> 
     z = (embeddings - embeddings.mean(0)) / embeddings.std(0)
     roots = np.sqrt(scores.astype(np.float64))
     t = roots / np.sqrt([roots.var(0)[:3].sum()] * 3 + [roots.var(0)[3:].sum()] * 2)
-    t -= t.mean(0) * (1 - np.sqrt(0.25 * t.var(0).sum() / np.square(t.mean(0)).sum()))
+    t -= t.mean(0) * (1 - np.sqrt(COMMON_SHARE * t.var(0).sum() / np.square(t.mean(0)).sum()))
     cosines = [v @ v[0] / np.linalg.norm(v, axis=1) / np.linalg.norm(v[0]) for v in (z, t)]
     expected = (1 - weight) * cosines[0] + weight * cosines[1]
     np.testing.assert_allclose(similarities(vectors[0], vectors), expected, atol=1e-3)
@@ -65,7 +66,7 @@ def test_means_deviations_and_statistics_have_declared_weights() -> None:
     spec = SimilaritySpec(embedding_id="em", tag_weight=0, parts=parts)
     vectors = Space.fit(spec, values, np.zeros((100, 0), np.float32), [], []).vectors(values, values[:, :0])
     means, deviations, statistics = (values[:, part.start : part.stop].astype(np.float64) for part in parts)
-    left = np.sqrt(0.25 * deviations.var(0).sum() / np.square(deviations.mean(0)).sum())
+    left = np.sqrt(COMMON_SHARE * deviations.var(0).sum() / np.square(deviations.mean(0)).sum())
     deviations -= (1 - left) * deviations.mean(0)  # what all have in common, as far as it is not kept
     statistics = (statistics - statistics.mean(0)) / statistics.std(0)
     cosines = [p @ p[0] / np.linalg.norm(p, axis=1) / np.linalg.norm(p[0]) for p in (means, deviations, statistics)]
