@@ -22,7 +22,8 @@ from benchmarks.intervals import mean_interval
 from benchmarks.real_data import cached_embeddings, embedded, held_out_scores
 from benchmarks.real_tasks import Task, read_rows, read_tasks
 from models.bundles.tagger_bundle import load_bundle
-from transforms.discovery.index.ranking import DAMPING, DENSITY
+from transforms.discovery.index.damping import DAMPING
+from transforms.discovery.index.ranking import DENSITY
 from transforms.discovery.similarity import UNCALIBRATED_WEIGHT, SimilaritySpec, Space
 from transforms.schemas.embedding_parts import EmbeddingPart, PartKind
 

@@ -177,7 +177,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     )
     counts, changes = _counts(sides.reports, *sides.extracted[:2]), _changes(sides.reports, settings.known)
     kept = [one for report in sides.reports for one in report.kept]
-    kept_files, neighbours = kept_neighbours(_parent_run(settings.known), changes)
+    kept_files, neighbours = kept_neighbours(_parent_run(settings.known), changes, counts["tagged"])
     earlier = earlier_ids(kept, settings.known.snapshot)
     return Run(
         run_id=run_id,
@@ -197,6 +197,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         earlier=earlier,
         neighbours=neighbours,
         parameters=dict(settings.parameters),
+        rules=tuple(category.name for category in tagger.taxonomy.rules),
         embedding_parts=_embedding_parts(tagger, settings.known, earlier),
     )
 

@@ -59,7 +59,8 @@ def _declared_weight(snapshot: SnapshotReader) -> float:
     """Tags that are calibrated on labels count more: others say little that the embedding does not say."""
     kinds = [json.loads(text)["kind"] for text in snapshot.scan("taxonomy", ["calibration"])["calibration"].to_pylist()]
     share = sum(kind != "identity" for kind in kinds) / max(1, len(kinds))
-    return round(UNCALIBRATED_WEIGHT + share * (CALIBRATED_WEIGHT - UNCALIBRATED_WEIGHT), 4)
+    weight: float = round(UNCALIBRATED_WEIGHT + share * (CALIBRATED_WEIGHT - UNCALIBRATED_WEIGHT), 4)
+    return weight
 
 
 def fit_space(snapshot: SnapshotReader, spec: SimilaritySpec | None = None) -> Space:

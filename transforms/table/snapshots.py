@@ -148,6 +148,7 @@ class Run:
         `transforms.table.neighbours`; empty if the snapshot has neither.
       parameters: how parameters of new tracks are measured: `parameters_id`, and the fields of the spec; `measures` is
         `none` if they are not. Rows of `tracks` say what they were measured by. Empty for runs of earlier versions.
+      rules: names of the categories whose tags follow from rules.
       embedding_parts: embedding_id -> the parts of the embedding, for each embedding of the rows. Runs of earlier
         versions say nothing.
     """
@@ -174,6 +175,7 @@ class Run:
     earlier: tuple[EarlierIds, ...] = ()
     neighbours: dict[str, Any] = dataclasses.field(default_factory=dict)
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rules: tuple[str, ...] = ()
     embedding_parts: dict[str, tuple[EmbeddingPart, ...]] = dataclasses.field(default_factory=dict)
 
     @property
@@ -249,6 +251,7 @@ class Run:
         others = {
             "overrides": tuple(obj.get("overrides", ())),
             "licences": tuple(obj.get("licences", ())),
+            "rules": tuple(obj.get("rules", ())),
             "earlier": tuple(map(EarlierIds.from_json, obj.get("earlier", ()))),
             "embedding_parts": {
                 name: tuple(map(EmbeddingPart.from_json, parts))
