@@ -57,7 +57,8 @@ def declared_spec(
 
 def _declared_weight(snapshot: SnapshotReader) -> float:
     """Tags that are calibrated on labels count more: others say little that the embedding does not say."""
-    kinds = [json.loads(text)["kind"] for text in snapshot.scan("taxonomy", ["calibration"])["calibration"].to_pylist()]
+    texts = snapshot.scan("taxonomy", ["calibration"])["calibration"].drop_null().to_pylist()  # null: tags of rules
+    kinds = [json.loads(text)["kind"] for text in texts]
     share = sum(kind != "identity" for kind in kinds) / max(1, len(kinds))
     weight: float = round(UNCALIBRATED_WEIGHT + share * (CALIBRATED_WEIGHT - UNCALIBRATED_WEIGHT), 4)
     return weight

@@ -131,7 +131,7 @@ def test_the_declared_spec_has_the_parts_of_the_manifest_and_more_weight_for_cal
     assert spec.tag_weight == UNCALIBRATED_WEIGHT, "the invented heads are not calibrated"
     assert declared_spec(snapshot, "em-unknown", 0.7) == SimilaritySpec(embedding_id="em-unknown", tag_weight=0.7)
     kinds = ["platt", "identity", "temperature", "platt"]
-    rows = pa.table({"calibration": [json.dumps({"kind": kind}) for kind in kinds]})
+    rows = pa.table({"calibration": [*(json.dumps({"kind": kind}) for kind in kinds), None]})
     with mock.patch.object(type(snapshot), "scan", lambda *_, **__: rows):
         expected = UNCALIBRATED_WEIGHT + 0.75 * (CALIBRATED_WEIGHT - UNCALIBRATED_WEIGHT)
         assert declared_spec(snapshot).tag_weight == pytest.approx(expected, abs=1e-4)
