@@ -13,13 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.discovery.index.cells import Int64s
 from transforms.table.neighbours import NEIGHBOURS_TABLE
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 _ROWS_AT_ONCE = 2_000_000
 _COLUMNS = [TRACK_ID, "neighbour_id", "similarity", "is_duplicate"]
-
-Int64s = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,7 +108,8 @@ class NeighbourGraph:
                 break
         if not np.isfinite(cost[end]):
             return None
-        return self.track_ids.take(pa.array(_back(layers, end))).to_pylist()
+        walk: list[str] = self.track_ids.take(pa.array(_back(layers, end))).to_pylist()
+        return walk
 
     def _steps_to(self, end: int, most: int, closed: npt.NDArray[np.bool_]) -> Int64s:
         """The number of edges from each track to one of them; `most + 1` if it is greater: int64 [tracks]."""

@@ -23,7 +23,7 @@ from transforms.table.reader import SnapshotReader
 _ROWS = 16_384
 """Vectors that are compared at once."""
 
-Compared = Callable[[int, pa.Array], npt.NDArray[np.float64]]
+ComparedWith = Callable[[int, pa.Array], npt.NDArray[np.float64]]
 """(bucket, ids of its tracks) -> their similarities to a query: float64 [n]; NaN for a track without a vector."""
 
 
@@ -73,7 +73,7 @@ class TrackVectors:
         place = {track: row for row, track in enumerate(own)}
         return vectors[[place[track] for track in track_ids]]
 
-    def compared(self, query: Float32s | None) -> Compared:
+    def compared(self, query: Float32s | None) -> ComparedWith:
         """The similarities of all tracks to a vector of the space; without a query, 0 for each track with a vector."""
         if self.index is None:
             return lambda bucket, ids: self._compared_bucket(query, bucket, ids)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from transforms.discovery.search.engine import SearchPlan
 from transforms.discovery.search.scores import GREATEST
 from transforms.discovery.similarity import Float32s
-from transforms.discovery.track_vectors import Compared, TrackVectors
+from transforms.discovery.track_vectors import ComparedWith, TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 
@@ -92,7 +92,7 @@ def artist_keys(rows: pa.Table) -> list[str]:
 def _of_bucket(
     plan: SearchPlan,
     bucket: int,
-    compared: Compared,
+    compared: ComparedWith,
     has_query: bool,
     gone: pa.Array,
     most: int,
