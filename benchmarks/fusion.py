@@ -94,14 +94,15 @@ def prepare(meta: Path, folder: Path, tracks: int | None = None) -> Prepared:
     return Prepared(folder, rows.num_rows, _write_sources(folder, rows))
 
 
-def _tags(entries: Sequence[Any] | None) -> list[str]:
+def tags_of(entries: Sequence[Any] | None) -> list[str]:
+    """Names of the tags of a catalog row."""
     return [entry["tag"] if isinstance(entry, dict) else entry.partition(":")[0] for entry in entries or ()]
 
 
 def _write_sources(folder: Path, rows: pa.Table) -> frozenset[tuple[str, str]]:
     """`editors` name a part of the tags of some tracks; `crowd` gives each track the tags of another one."""
     rng, ids = np.random.default_rng(1), rows["track_id"].to_pylist()
-    tags = [_tags(entries) for entries in rows["tags"].to_pylist()]
+    tags = [tags_of(entries) for entries in rows["tags"].to_pylist()]
     covered = rng.random(len(ids)) < COVERED
     named = [
         (track, tag)
@@ -126,7 +127,7 @@ def write_scores(prepared: Prepared, table: str) -> None:
     truth = np.zeros((len(ids), len(bundle.tags)), bool)
     tags = rows["tags"].to_pylist()
     for row, track in enumerate(ids):
-        for tag in _tags(tags[place[track]]):
+        for tag in tags_of(tags[place[track]]):
             if (known := bundle.taxonomy.resolve(tag)) is not None:
                 truth[row, bundle.taxonomy.index[known]] = True
     share = np.clip(truth.mean(axis=0), 1e-4, None)
@@ -161,7 +162,7 @@ def _write_parts(table: str, bundle: Bundle, ids: list[str], embeddings: np.ndar
 
 
 def tag_fused(prepared: Prepared, table: str, sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Tags with these sources, and returns what the run recorded about them."""
+    """Tags with these sources, if any, and returns what the run recorded about them."""
     policy = Path(prepared.path("fusion.yaml"))
     policy.write_text(
         yaml.safe_dump({"sources": {name: dict(rule) for name, rule in sources.items()}}, sort_keys=False)
@@ -170,7 +171,8 @@ def tag_fused(prepared: Prepared, table: str, sources: Mapping[str, Mapping[str,
     given = [part for name in sources for part in ("--source", f"{name}={prepared.path(name)}.parquet")]
     gates = ["drift_prevalence", "drift_prevalence_unchanged", "drift_scores", "drift_scores_unchanged"]
     limits = [part for gate in gates for part in ("--gate", f"{gate}=1000000")]
-    catalog_tagger([*command, "--fusion", str(policy), *given, *limits], ROOT)
+    fusion = ["--fusion", str(policy), *given] if sources else []
+    catalog_tagger([*command, *fusion, *limits], ROOT)
     found: dict[str, Any] = open_snapshot(table).manifest.run.fusion
     return found
 

@@ -269,7 +269,7 @@ def _set_record(job: NeighbourJob, own: IndexSet, fitted: Mapping[str, Any], wor
         "embedding_id": own.embedding_id,
         "tracks": own.tracks,
         "cells": len(model.centres),
-        "similarity": dataclasses.asdict(model.space.spec),
+        "similarity": model.space.spec.to_json(),
         "hubs": occurrences(job, [file.tracks for file in own.groups]),
         "fitted": {**fitted, "changed": fitted["changed"] + changed},
         "kept": job.base is not None,

@@ -22,8 +22,9 @@ from transforms.publishing.gates import GateLimits
 from transforms.publishing.judging import gates_json, judge, refusal
 from transforms.publishing.receipts import Receipt
 from transforms.sample_problems import SampleProblems
+from transforms.schemas.embedding_parts import EmbeddingPart
 from transforms.table.neighbours import kept_neighbours
-from transforms.table.snapshots import DEFERRED, POSTPONED, DataFile, Run
+from transforms.table.snapshots import DEFERRED, POSTPONED, DataFile, EarlierIds, Run
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import BucketReport, write_table_file
 from transforms.tagging.costs import STAGES, UnitCosts, estimated
@@ -177,6 +178,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     counts, changes = _counts(sides.reports, *sides.extracted[:2]), _changes(sides.reports, settings.known)
     kept = [one for report in sides.reports for one in report.kept]
     kept_files, neighbours = kept_neighbours(_parent_run(settings.known), changes, counts["tagged"])
+    earlier = earlier_ids(kept, settings.known.snapshot)
     return Run(
         run_id=run_id,
         parent=settings.known.parent,
@@ -192,11 +194,24 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         plan=_plan(sides, settings, counts, changes, (*files, *groups)),
         fusion={} if settings.fusion is None else settings.fusion.record(sides.tally),
         licences=tagger.licences,
-        earlier=earlier_ids(kept, settings.known.snapshot),
+        earlier=earlier,
         neighbours=neighbours,
         parameters=dict(settings.parameters),
         rules=tuple(category.name for category in tagger.taxonomy.rules),
+        embedding_parts=_embedding_parts(tagger, settings.known, earlier),
     )
+
+
+def _embedding_parts(
+    tagger: Tagger, known: PriorOutcomes, earlier: tuple[EarlierIds, ...]
+) -> dict[str, tuple[EmbeddingPart, ...]]:
+    """The parts of the run's embedding, and what the last snapshot knows of those of rows that were kept."""
+    before = {} if known.snapshot is None else known.snapshot.manifest.run.embedding_parts
+    kept = {one.ids.embedding_id for one in earlier}
+    return {
+        **{name: before[name] for name in sorted(kept & before.keys())},
+        tagger.embedding_id: tagger.embedding_parts,
+    }
 
 
 def _parent_run(known: PriorOutcomes) -> Run | None:

@@ -9,13 +9,14 @@ from typing import Any, Self
 
 from models.bundles.absent import no_bundle_text
 from models.embedding.embedder import BATCH
-from models.embedding.pooling import Pooling
+from models.embedding.pooling import MOMENTS, Pooling
 from transforms import storage
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes, sha256_hex, short_id
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.record_types import check_types
 from transforms.formats.sealing import naming, read_record
+from transforms.schemas.embedding_parts import EmbeddingPart
 
 BUNDLE_VERSION = 3
 READABLE_SCHEMAS = (1, 2, 3)
@@ -114,6 +115,19 @@ class Embedding:
     def embedding_dim(self) -> int:
         """Length of a track embedding."""
         return self.pooling.dim(sum(trunk.patch_dim for trunk in self.trunks), self.spec.n_mels)
+
+    @property
+    def embedding_parts(self) -> tuple[EmbeddingPart, ...]:
+        """Where the values of a track embedding come from, in their order."""
+        found: list[EmbeddingPart] = []
+        for kind in MOMENTS:
+            for trunk in self.trunks:
+                start = found[-1].stop if found else 0
+                found.append(EmbeddingPart(name=trunk.name, kind=kind, start=start, stop=start + trunk.patch_dim))
+        start = found[-1].stop if found else 0
+        if start < self.embedding_dim:
+            found.append(EmbeddingPart(name="statistics", kind="statistics", start=start, stop=self.embedding_dim))
+        return tuple(found)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,6 +12,9 @@ from transforms.features.spec import Compression
 
 Statistics = Literal["none", "mel"]
 
+MOMENTS: tuple[Literal["mean"], Literal["deviation"]] = ("mean", "deviation")
+"""What `moments` computes of each value of the patch embeddings, in this order."""
+
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 

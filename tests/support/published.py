@@ -125,6 +125,7 @@ def publish_table(
         files=tuple(files),
         fusion=fusion.record(tally) if fusion else {},
         rules=tuple(category.name for category in bundle.taxonomy.rules),
+        embedding_parts={bundle.embedding_id: bundle.embedding_parts},
     )
     return publish(str(table), run, GateLimits(max_reject_ratio=0.5))
 

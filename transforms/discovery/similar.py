@@ -18,8 +18,8 @@ from transforms.discovery.exact import nearest, only
 from transforms.discovery.index.duplicates import near_duplicates
 from transforms.discovery.index.opening import indexed_space, open_index
 from transforms.discovery.index.search import PROBES, SearchIndex
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space, similarities
-from transforms.discovery.vectors import fit_space, track_vectors
+from transforms.discovery.similarity import Float32s, Space, similarities
+from transforms.discovery.vectors import declared_spec, fit_space, track_vectors
 from transforms.table.reader import SnapshotReader
 
 _FIRST, _MORE = 3, 4
@@ -156,7 +156,7 @@ def open_finder(
         return Finder(snapshot, True, _Indexed(index, probes))
     space = indexed_space(snapshot, embedding_id)
     return Finder(
-        snapshot, False, _Exact(snapshot, space or fit_space(snapshot, SimilaritySpec(embedding_id=embedding_id)))
+        snapshot, False, _Exact(snapshot, space or fit_space(snapshot, declared_spec(snapshot, embedding_id)))
     )
 
 

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from transforms.discovery.exact import Nearest, nearest, nearest_of
 from transforms.discovery.index.opening import indexed_space, open_index
 from transforms.discovery.index.search import SearchIndex
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space, similarities
-from transforms.discovery.vectors import bucket_vectors, fit_space, track_vectors
+from transforms.discovery.similarity import Float32s, Space, similarities
+from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space, track_vectors
 from transforms.table.neighbours import is_stale
 from transforms.table.reader import SnapshotReader
 
@@ -51,7 +51,7 @@ class TrackVectors:
         if not is_stale(snapshot.manifest.run) and (index := open_index(snapshot, embedding_id)) is not None:
             return cls(snapshot, index.model.space, index)
         space = indexed_space(snapshot, embedding_id)
-        return cls(snapshot, space or fit_space(snapshot, SimilaritySpec(embedding_id=embedding_id)), None)
+        return cls(snapshot, space or fit_space(snapshot, declared_spec(snapshot, embedding_id)), None)
 
     def known(self, track_ids: Sequence[str]) -> tuple[list[str], Float32s]:
         """Those of some different tracks that have a vector, in their order, and the vectors: float32 [n, d]."""

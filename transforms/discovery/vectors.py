@@ -1,6 +1,7 @@
 """Vectors of the tracks of a snapshot, bucket by bucket, and the space that is fitted to a sample of them."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -8,7 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
+from transforms.discovery.similarity import (
+    CALIBRATED_WEIGHT,
+    UNCALIBRATED_WEIGHT,
+    Float32s,
+    SimilaritySpec,
+    Space,
+)
 from transforms.table.reader import SnapshotReader
 from transforms.table.sampling import track_hashes
 from transforms.table.versions import TableError
@@ -32,6 +39,31 @@ class TrackValues:
     scores: Float32s
 
 
+def declared_spec(
+    snapshot: SnapshotReader, embedding_id: str | None = None, tag_weight: float | None = None
+) -> SimilaritySpec:
+    """What similarity means in a snapshot: the parts of the embedding are those that its manifest names.
+
+    Args:
+      snapshot: whose tracks are compared.
+      embedding_id: by default, that of its run.
+      tag_weight: by default, by the share of the tags that are calibrated.
+    """
+    run = snapshot.manifest.run
+    name = embedding_id or run.ids.embedding_id
+    weight = _declared_weight(snapshot) if tag_weight is None else tag_weight
+    return SimilaritySpec(embedding_id=name, tag_weight=weight, parts=run.embedding_parts.get(name, ()))
+
+
+def _declared_weight(snapshot: SnapshotReader) -> float:
+    """Tags that are calibrated on labels count more: others say little that the embedding does not say."""
+    texts = snapshot.scan("taxonomy", ["calibration"])["calibration"].drop_null().to_pylist()  # null: tags of rules
+    kinds = [json.loads(text)["kind"] for text in texts]
+    share = sum(kind != "identity" for kind in kinds) / max(1, len(kinds))
+    weight: float = round(UNCALIBRATED_WEIGHT + share * (CALIBRATED_WEIGHT - UNCALIBRATED_WEIGHT), 4)
+    return weight
+
+
 def fit_space(snapshot: SnapshotReader, spec: SimilaritySpec | None = None) -> Space:
     """The space of a snapshot, by default with the embedding of its run and the declared weights.
 
@@ -42,7 +74,7 @@ def fit_space(snapshot: SnapshotReader, spec: SimilaritySpec | None = None) -> S
       TableError: no track has this embedding.
       storage.StorageError: a file is missing, unreadable or damaged.
     """
-    spec = spec or SimilaritySpec(embedding_id=snapshot.manifest.run.ids.embedding_id)
+    spec = spec or declared_spec(snapshot)
     tags, categories = _taxonomy(snapshot)
     parts = list(sampled_values(snapshot, spec.embedding_id, tags, FITTED_TRACKS))
     embeddings = [part.embeddings for part in parts if len(part.track_ids)]

@@ -9,6 +9,7 @@ from transforms import storage
 from transforms.formats.hashing import combine, digest
 from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record
+from transforms.schemas.embedding_parts import EmbeddingPart
 from transforms.schemas.tables import (
     DELETES,
     DELETES_OF,
@@ -148,6 +149,8 @@ class Run:
       parameters: how parameters of new tracks are measured: `parameters_id`, and the fields of the spec; `measures` is
         `none` if they are not. Rows of `tracks` say what they were measured by. Empty for runs of earlier versions.
       rules: names of the categories whose tags follow from rules.
+      embedding_parts: embedding_id -> the parts of the embedding, for each embedding of the rows. Runs of earlier
+        versions say nothing.
     """
 
     run_id: str
@@ -173,6 +176,7 @@ class Run:
     neighbours: dict[str, Any] = dataclasses.field(default_factory=dict)
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     rules: tuple[str, ...] = ()
+    embedding_parts: dict[str, tuple[EmbeddingPart, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def is_mixed(self) -> bool:
@@ -249,6 +253,10 @@ class Run:
             "licences": tuple(obj.get("licences", ())),
             "rules": tuple(obj.get("rules", ())),
             "earlier": tuple(map(EarlierIds.from_json, obj.get("earlier", ()))),
+            "embedding_parts": {
+                name: tuple(map(EmbeddingPart.from_json, parts))
+                for name, parts in obj.get("embedding_parts", {}).items()
+            },
         }
         return cls(**fields | others | {"ids": Ids(**obj["ids"]), "files": tuple(_data_files(obj))})
 

@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from transforms.schemas.embedding_parts import EmbeddingPart
 from transforms.table.snapshots import Ids
 from transforms.taxonomy.hierarchy import Taxonomy
 
@@ -35,6 +36,11 @@ class Tagger(Protocol):
     @property
     def licences(self) -> tuple[str, ...]:
         """Licences of the networks, as `name: licence`, as far as they are stated."""
+        ...
+
+    @property
+    def embedding_parts(self) -> tuple[EmbeddingPart, ...]:
+        """Where the values of an embedding come from, in their order."""
         ...
 
     def score(self, embeddings: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ from transforms.audio.errors import DUE_AGAIN
 from transforms.discovery.index.job import NEIGHBOURS_VERSION, NeighbourJob, base_of
 from transforms.discovery.index.model import fit_model
 from transforms.discovery.similarity import SimilaritySpec
+from transforms.discovery.vectors import declared_spec
 from transforms.find_neighbours import FindNeighbours, NeighbourSettings
 from transforms.formats.hashing import short_id
 from transforms.formats.quantities import quantity
@@ -119,15 +120,14 @@ def make_settings(args: Arguments, snapshot: SnapshotReader) -> NeighbourRun:
       CommandFailed: no track of the snapshot has an embedding.
     """
     run, number = snapshot.manifest.run, snapshot.manifest.number
-    given = {} if args.tag_weight is None else {"tag_weight": args.tag_weight}
-    specs = tuple(SimilaritySpec(embedding_id=one, **given) for one in run.embedding_ids if tracks_of(run, one))
+    specs = tuple(declared_spec(snapshot, one, args.tag_weight) for one in run.embedding_ids if tracks_of(run, one))
     if not specs:
         raise CommandFailed(f"{args.table}: no track of snapshot {number} has an embedding: nothing can be compared")
     options = {
         "version": NEIGHBOURS_VERSION,
         "neighbours": args.neighbours,
         "probes": args.probes,
-        "similarity": [dataclasses.asdict(spec) for spec in specs],
+        "similarity": [spec.to_json() for spec in specs],
     }
     starts = tuple(None if args.refit else kept_start(args.table, run, spec, options) for spec in specs)
     bases = [None if start is None else start.index for start in starts]

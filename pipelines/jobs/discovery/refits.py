@@ -48,7 +48,7 @@ def kept_start(root: str, run: Run, spec: SimilaritySpec, settings: dict[str, An
     if not record or not record["index"] or not _same(record["settings"], settings):
         return None
     own = next((one for one in record["sets"] if one["embedding_id"] == spec.embedding_id), None)
-    if own is None or own["similarity"] != dataclasses.asdict(spec):
+    if own is None or own["similarity"] != spec.to_json():
         return None
     fitted = own["fitted"]
     if (fitted["tagger_id"], fitted["taxonomy_id"]) != _taggers(run, spec.embedding_id):

@@ -19,8 +19,8 @@ from transforms.discovery.search.engine import SearchAnswer, SearchPlan, answer_
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermScores
 from transforms.discovery.search.vocabulary import Term
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
-from transforms.discovery.vectors import bucket_vectors, fit_space, track_vectors
+from transforms.discovery.similarity import Float32s, Space
+from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space, track_vectors
 from transforms.formats.hashing import bucket_of
 from transforms.table.neighbours import is_stale
 from transforms.table.reader import TRACK_ID
@@ -98,8 +98,9 @@ def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
     """The space of an embedding: that of the search index, or one that is fitted once for a snapshot."""
     if (index := index_of(opened, embedding_id)) is not None:
         return index.model.space
-    spec = SimilaritySpec(embedding_id=embedding_id)
-    return opened.kept(f"space {embedding_id}", lambda: fit_space(opened.reader, spec))
+    return opened.kept(
+        f"space {embedding_id}", lambda: fit_space(opened.reader, declared_spec(opened.reader, embedding_id))
+    )
 
 
 def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:

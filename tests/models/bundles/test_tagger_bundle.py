@@ -308,3 +308,17 @@ def test_bundles_in_the_cloud(gcs):
 def test_reading_a_bundle_needs_no_tensorflow(bundle):
     found = imported_by(f"from models.trunks.loading import load_embedder; load_embedder({bundle.url!r})")
     assert "models.bundles.trunk_bundle" in found and not found & {"tensorflow", "keras", "apache_beam"}
+
+
+@pytest.mark.parametrize("statistics", ["mel", "none"])
+def test_the_parts_of_an_embedding_are_its_blocks_by_moment(bundle, statistics):
+    first = bundle.trunks[0]
+    trunks = (first, dataclasses.replace(first, name="wide", patch_dim=12))
+    embedding = Embedding(spec=SPEC, pooling=Pooling(statistics=statistics), trunks=trunks)
+    parts = embedding.embedding_parts
+    kinds = ["mean", "mean", "deviation", "deviation", *(["statistics"] if statistics == "mel" else [])]
+    assert [part.kind for part in parts] == kinds
+    assert [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]
+    assert parts[-1].stop == embedding.embedding_dim
+    for block in embedding.pooling.blocks(trunks, SPEC.n_mels):
+        assert block.spans == tuple((part.start, part.stop) for part in parts if part.name == block.name)

@@ -12,6 +12,7 @@ from tests.support.neighbours import publish_table_neighbours
 from tests.support.published import fake_bundle, publish_table
 from tests.support.simulated import SimulatedTable
 from transforms.discovery.exact import nearest
+from transforms.discovery.index.damping import DAMPING
 from transforms.discovery.index.opening import open_index
 from transforms.discovery.similarity import similarities
 from transforms.discovery.vectors import track_vectors
@@ -95,7 +96,7 @@ def test_tracks_that_are_near_to_many_are_ranked_lower(root) -> None:
     moved = 0
     for track, i in place.items():
         candidates = np.argsort(-near[i])[:15]
-        scores = 2 * near[i] - density
+        scores = near[i] - DAMPING * density
         own = scores[found[track]]
         assert (np.diff(own) < 1e-4).all() and own[-1] > np.sort(scores[candidates])[-5] - 1e-4
         moved += found[track] != candidates[:5].tolist()

@@ -20,6 +20,9 @@ from transforms.discovery.index.ranking import Groups, densities_of, kept, width
 from transforms.discovery.similarity import Float32s, similarities
 from transforms.formats.arrow import group_numbers
 
+DAMPING = 0.25
+"""Share of a neighbour's density that is taken off its similarity. `docs/quality.md` has the figures."""
+
 _PAIRS = 4_096
 
 
@@ -27,8 +30,9 @@ def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> tuple[Ind
     """Writes the neighbours of those of a group's tracks that may have others than before, and all candidates.
 
     Hubs, which are near to many tracks, are ranked lower by cross-domain similarity local scaling (Conneau et al.,
-    ICLR 2018): twice the similarity, less the density of the neighbour. The track's own density changes no rank. The
-    neighbours of a track follow from its candidates and their densities; if none of them changed, they stay.
+    ICLR 2018) at half of its strength: the similarity, less a share of the density of the neighbour. The track's own
+    density changes no rank. The neighbours of a track follow from its candidates and their densities; if none of them
+    changed, they stay.
 
     Returns:
       The entry of the file of candidates, and `tracks_damped`: tracks whose neighbours were chosen again.
@@ -82,7 +86,7 @@ def _earlier(groups: Groups, group: int) -> tuple[npt.NDArray[np.int16], npt.NDA
 def _chosen(groups: Groups, keys: Int64s) -> npt.NDArray[np.int16]:
     """Places of the neighbours among the candidates, the best first; -1 for none: [n, neighbours]."""
     densities = groups.gathered(candidate_rows(keys), lambda number: densities_of(groups.job, number).values)
-    scores = np.where(keys == NO_CANDIDATE, -np.inf, 2.0 * products_of(keys) - densities)
+    scores = np.where(keys == NO_CANDIDATE, -np.inf, products_of(keys) - DAMPING * densities)
     order = np.argsort(-scores, axis=1, kind="stable")[:, : groups.job.neighbours].astype(np.int16)
     return np.where(np.take_along_axis(keys, order.astype(np.int64), 1) == NO_CANDIDATE, -1, order).astype(np.int16)
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from transforms.discovery.similarity import Float32s
 
-LEAST_SIMILARITY = 0.97
+LEAST_SIMILARITY = 0.98
 """Lowest similarity of two near-duplicates. `docs/quality.md` has the figures that it was chosen by."""
 
 MOST_SECONDS, MOST_SHARE = 0.5, 0.01

@@ -55,7 +55,7 @@ class IndexModel:
 
     def to_bytes(self) -> bytes:
         """The model as one npz file."""
-        header = {"spec": dataclasses.asdict(self.space.spec), "tags": self.space.tags}
+        header = {"spec": self.space.spec.to_json(), "tags": self.space.tags}
         arrays: dict[str, Any] = {name: getattr(self.space, name) for name in _ARRAYS}
         arrays |= {"centres": self.centres, "turn": self.turn, "starts": self.starts}
         sink = io.BytesIO()
@@ -72,7 +72,7 @@ class IndexModel:
         try:
             arrays = read_npz(data)
             header = json.loads(arrays["header"].tobytes())
-            spec = SimilaritySpec(**header["spec"])
+            spec = SimilaritySpec.from_json(header["spec"])
             space = Space(spec=spec, tags=tuple(header["tags"]), **{name: arrays[name] for name in _ARRAYS})
             return cls(space, arrays["centres"], arrays["turn"], arrays["starts"])
         except (LookupError, TypeError) as error:
