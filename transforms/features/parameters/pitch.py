@@ -1,6 +1,7 @@
 """Sounding pitches of a recording: spectral peaks on a tuned semitone grid, with harmonics reduced."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ MOST_FRAMES = 40
 """Frames of a recording: longer arrays are sampled at even distances. On 200 composed pieces, 32 tell as much as 64."""
 FEWEST_OF_ARRAY, MOST_ARRAYS = 4, 16
 """Frames of each of several arrays, so that they are neighbours in an array of 3 s; of more arrays, some are used."""
-FRAMES_AT_ONCE = 6
+FRAMES_AT_ONCE = 4
 """Frames transformed at a time, so that they stay in the processor's cache."""
 SHORTEST_FRAME_SHARE = 0.5
 """An array shorter than this share of a frame is left out."""
@@ -98,8 +99,7 @@ def _spectra(
     arrays: Sequence[npt.NDArray[np.float32]], size: int, low: int, high: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Amplitude spectra, float32 [frames, high - low], and a number that neighbouring frames share."""
-    window = np.hanning(size + 1)[:size]
-    window = (window * (2 / window.sum())).astype(np.float32)
+    window, buffer = _window(size), np.empty((FRAMES_AT_ONCE, size), np.float32)
     owners: list[int] = []
     blocks = [np.zeros((0, high - low), np.float32)]
     arrays = arrays[:: -(-len(arrays) // MOST_ARRAYS) or 1]
@@ -107,16 +107,43 @@ def _spectra(
         if len(array) < SHORTEST_FRAME_SHARE * size:
             continue
         samples = finite(array)
-        samples = np.pad(samples, (0, max(0, size - len(samples))))
+        if len(samples) < size:
+            samples = np.concatenate([samples, np.zeros(size - len(samples), np.float32)])
         count = max(1, min(round(len(samples) / size), max(FEWEST_OF_ARRAY, MOST_FRAMES // len(arrays))))
         hop = (len(samples) - size) // (count - 1) if count > 1 else size
         apart = hop >= 2 * size
         frames = np.lib.stride_tricks.sliding_window_view(samples, size)[:: max(hop, 1)][:count]
         for first in range(0, len(frames), FRAMES_AT_ONCE):
-            transformed = np.fft.rfft(frames[first : first + FRAMES_AT_ONCE] * window)
-            blocks.append(np.abs(transformed[:, low:high]))
+            some = frames[first : first + FRAMES_AT_ONCE]
+            blocks.append(_amplitudes(np.multiply(some, window, out=buffer[: len(some)]), low, high))
         owners += [len(owners) + i if apart else -1 - index for i in range(len(frames))]
     return np.concatenate(blocks), np.array(owners, np.int64)
+
+
+@functools.lru_cache(4)
+def _window(size: int) -> npt.NDArray[np.float32]:
+    """A Hann window with a sum of 2, so that a sine has its amplitude: float32 [size]."""
+    window = np.hanning(size + 1)[:size]
+    return (window * (2 / window.sum())).astype(np.float32)
+
+
+@functools.lru_cache(4)
+def _twiddles(size: int, low: int, high: int) -> npt.NDArray[np.complex64]:
+    return (-0.5j * np.exp(-2j * np.pi * np.arange(low, high) / size)).astype(np.complex64)
+
+
+def _amplitudes(frames: npt.NDArray[np.float32], low: int, high: int) -> npt.NDArray[np.float32]:
+    """Amplitudes of bins low to high, below a quarter of the rate, of contiguous real frames [frames, size].
+
+    Samples with even and odd numbers are the two parts of complex numbers, so one complex transform of half the size
+    does; NumPy's is twice as fast as its real one. Both spectra are taken apart in this band only.
+    """
+    size = frames.shape[1]
+    half = np.empty((len(frames), size // 2), np.complex64)
+    for row, frame in zip(half, frames.view(np.complex64), strict=True):  # One by one is faster than all in one call.
+        np.fft.fft(frame, out=row)
+    here, mirrored = half[:, low:high], half[:, size // 2 - high + 1 : size // 2 - low + 1][:, ::-1].conj()
+    return np.abs(np.float32(0.5) * (here + mirrored) + _twiddles(size, low, high) * (here - mirrored))
 
 
 def _peaks(
