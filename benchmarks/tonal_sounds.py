@@ -21,7 +21,7 @@ def roughened(samples: Float32, seed: int, backgrounds: Sequence[Float32] = ()) 
     rng = np.random.default_rng([seed, 11])
     if rng.random() < CLEAN_SHARE:
         return samples
-    steps = ((0.4, detuned), (0.15, wavering), (0.5, filtered), (0.4, in_a_room))
+    steps = ((0.4, detuned), (0.15, wavering), (0.5, filtered), (0.25, with_a_kick), (0.4, in_a_room))
     for chance, step in steps:
         if rng.random() < chance:
             samples = step(samples, rng)
@@ -46,6 +46,16 @@ def wavering(samples: Float32, rng: np.random.Generator) -> Float32:
     time = np.arange(len(samples)) / RATE_HZ
     shift = (2 ** (cents / 1200) - 1) / (2 * np.pi * hz) * np.sin(2 * np.pi * hz * time)
     return np.interp(time + shift, time, samples).astype(np.float32)
+
+
+def with_a_kick(samples: Float32, rng: np.random.Generator) -> Float32:
+    """With a synthetic bass drum on every beat, -6 to 12 dB of the sound, as of dance music."""
+    time = np.arange(int(RATE_HZ * 0.25)) / RATE_HZ
+    low, sweep, decay = rng.uniform(40, 65), rng.uniform(20, 120), rng.uniform(8, 25)
+    stroke = np.sin(2 * np.pi * (low * time - sweep / 35 * np.exp(-35 * time))) * np.exp(-decay * time)
+    beats = np.zeros(len(samples), np.float32)
+    beats[:: int(RATE_HZ * 60 / rng.uniform(90, 175))] = 1
+    return mixed(samples, oaconvolve(beats, stroke.astype(np.float32))[: len(samples)], -float(rng.uniform(-6, 12)))
 
 
 def filtered(samples: Float32, rng: np.random.Generator) -> Float32:

@@ -32,7 +32,7 @@ from transforms.features.parameters.tonal_features import ROWS, tonal_rows, turn
 TARGET = Path("transforms/features/parameters/key_weights.py")
 PATCH_S = 3
 PENALTY, DETECTOR_PENALTY = 1.0, 0.05
-ROUGH_VERSIONS = 2
+ROUGH_VERSIONS = 1
 """Versions of each piece beside the one that is as rendered."""
 TUNES = ("airdsAirs", "essenFolksong", "miscFolk", "nottingham-dataset", "oneills1850", "ryansMammoth", "josquin")
 """Collections in ABC notation; others are scores."""

@@ -18,6 +18,9 @@ FEWEST_OF_ARRAY, MOST_ARRAYS = 4, 16
 """Frames of each of several arrays, so that they are neighbours in an array of 3 s; of more arrays, some are used."""
 FRAMES_AT_ONCE = 4
 """Frames transformed at a time, so that they stay in the processor's cache."""
+TILT, TILT_BELOW_HZ, TILT_AT_HZ = 0.5, 1_000.0, 400.0
+"""Amplitudes are multiplied by (f / 400 Hz) ** 0.5 up to 1 kHz, 3 dB an octave: the spectrum of music falls by about as
+much, and beside a bass drum or a loud bass the notes of the middle would be too far below the strongest peak."""
 SHORTEST_FRAME_SHARE = 0.5
 """An array shorter than this share of a frame is left out."""
 SILENT_PEAK = 3e-4
@@ -60,7 +63,7 @@ def pitch_grid(arrays: Sequence[npt.NDArray[np.float32]], rate_hz: int) -> Pitch
     size = 1 << round(np.log2(FRAME_S * rate_hz))
     low = int(49.0 * size / rate_hz)
     high = min(int(3_000.0 * size / rate_hz), size // 2)
-    spectra, owners = _spectra(arrays, size, low - 1, high + 1)
+    spectra, owners = _spectra(arrays, rate_hz, size, low - 1, high + 1)
     if not len(spectra):
         return None
     band = spectra[:, 1:-1]
@@ -96,10 +99,11 @@ def without_harmonics(notes: FloatRows) -> FloatRows:
 
 
 def _spectra(
-    arrays: Sequence[npt.NDArray[np.float32]], size: int, low: int, high: int
+    arrays: Sequence[npt.NDArray[np.float32]], rate_hz: int, size: int, low: int, high: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Amplitude spectra, float32 [frames, high - low], and a number that neighbouring frames share."""
+    """Tilted amplitude spectra, float32 [frames, high - low], and a number that neighbouring frames share."""
     window, buffer = _window(size), np.empty((FRAMES_AT_ONCE, size), np.float32)
+    gains = _tilt(low, high, rate_hz / size)
     owners: list[int] = []
     blocks = [np.zeros((0, high - low), np.float32)]
     arrays = arrays[:: -(-len(arrays) // MOST_ARRAYS) or 1]
@@ -115,7 +119,7 @@ def _spectra(
         frames = np.lib.stride_tricks.sliding_window_view(samples, size)[:: max(hop, 1)][:count]
         for first in range(0, len(frames), FRAMES_AT_ONCE):
             some = frames[first : first + FRAMES_AT_ONCE]
-            blocks.append(_amplitudes(np.multiply(some, window, out=buffer[: len(some)]), low, high))
+            blocks.append(gains * _amplitudes(np.multiply(some, window, out=buffer[: len(some)]), low, high))
         owners += [len(owners) + i if apart else -1 - index for i in range(len(frames))]
     return np.concatenate(blocks), np.array(owners, np.int64)
 
@@ -125,6 +129,12 @@ def _window(size: int) -> npt.NDArray[np.float32]:
     """A Hann window with a sum of 2, so that a sine has its amplitude: float32 [size]."""
     window = np.hanning(size + 1)[:size]
     return (window * (2 / window.sum())).astype(np.float32)
+
+
+@functools.lru_cache(4)
+def _tilt(low: int, high: int, hz: float) -> npt.NDArray[np.float32]:
+    """Gain of each bin: see `TILT`."""
+    return ((np.minimum(np.arange(low, high) * hz, TILT_BELOW_HZ) / TILT_AT_HZ) ** TILT).astype(np.float32)
 
 
 @functools.lru_cache(4)
