@@ -1,6 +1,6 @@
 """Tempo, key and other parameters by this program, librosa and Essentia: accuracy and cost on the same files, one run.
 
-    python -m benchmarks.peers --tempo PIECES --key PIECES [--essentia PYTHON] [--most 300]
+    python -m benchmarks.peers --tempo PIECES --key PIECES [--essentia PYTHON] [--most-key N]
 
 `--tempo` is a folder made by `benchmarks.rhythmic.pieces`, `--key` one made by `benchmarks.tonal_corpus --kept`: pieces
 that nothing was fitted on. `--essentia` is the Python of another environment with the package essentia (AGPL-3), which
@@ -29,18 +29,11 @@ from transforms.features.parameters.loudness_excerpt import estimate_loudness
 from transforms.features.rhythm.measuring import measure_rhythm
 
 RATE_HZ, PATCH_S = 16_000, 3
-PROFILES = {
-    "Temperley": (
-        [5.0, 2.0, 3.5, 2.0, 4.5, 4.0, 2.0, 4.5, 2.0, 3.5, 1.5, 4.0],
-        [5.0, 2.0, 3.5, 4.5, 2.0, 4.0, 2.0, 4.5, 3.5, 2.0, 1.5, 4.0],
-    ),
-    "Krumhansl": (
-        [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88],
-        [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17],
-    ),
-}
-"""Major and minor: Temperley (What's key for key?, Music Perception 17, 1999); Krumhansl (Cognitive Foundations of
-Musical Pitch, 1990)."""
+TEMPERLEY = (
+    [5.0, 2.0, 3.5, 2.0, 4.5, 4.0, 2.0, 4.5, 2.0, 3.5, 1.5, 4.0],
+    [5.0, 2.0, 3.5, 4.5, 2.0, 4.0, 2.0, 4.5, 3.5, 2.0, 1.5, 4.0],
+)
+"""Profiles of major and minor (Temperley, What's key for key?, Music Perception 17, 1999)."""
 ESSENTIA = """
 import json, pathlib, sys, time, numpy
 import essentia, essentia.standard as es
@@ -50,7 +43,6 @@ tasks = {
     "tempo": {
         "Essentia, multifeature": lambda x: es.RhythmExtractor2013(method="multifeature")(x)[0],
         "Essentia, degara": lambda x: es.RhythmExtractor2013(method="degara")(x)[0],
-        "Essentia, Percival": lambda x: es.PercivalBpmEstimator()(x),
     },
     "key": {
         "Essentia, bgate": lambda x: list(es.KeyExtractor(profileType="bgate")(x)[:2]),
@@ -93,10 +85,10 @@ def patches(samples: Float32) -> list[Float32]:
     return [samples[start : start + size] for start in range(0, len(samples), size)]
 
 
-def by_profile(chroma: np.ndarray, name: str) -> str:
-    """The key whose profile correlates best with the mean chroma."""
+def by_profile(chroma: np.ndarray) -> str:
+    """The key whose profile of Temperley correlates best with the mean chroma."""
     mean = chroma.mean(axis=1)
-    scores = [np.corrcoef(mean, np.roll(profile, t))[0, 1] for profile in PROFILES[name] for t in range(12)]
+    scores = [np.corrcoef(mean, np.roll(profile, t))[0, 1] for profile in TEMPERLEY for t in range(12)]
     return KEY_NAMES[int(np.argmax(scores))]
 
 
@@ -130,12 +122,7 @@ def here(tempo: Sequence[Float32], keyed: Sequence[Float32]) -> dict[str, Answer
             keyed,
             {
                 "own (with tuning)": lambda x: measure_key(patches(x), RATE_HZ).key,
-                "librosa, chroma_stft, Temperley": lambda x: by_profile(
-                    librosa.feature.chroma_stft(y=x, sr=RATE_HZ), "Temperley"
-                ),
-                "librosa, chroma_cqt, Krumhansl": lambda x: by_profile(
-                    librosa.feature.chroma_cqt(y=x, sr=RATE_HZ), "Krumhansl"
-                ),
+                "librosa, chroma_stft, Temperley": lambda x: by_profile(librosa.feature.chroma_stft(y=x, sr=RATE_HZ)),
             },
         ),
         "loudness": (
@@ -229,9 +216,10 @@ def main() -> None:
     parser.add_argument("--tempo", type=Path, required=True, metavar="FOLDER", help="pieces of known tempo")
     parser.add_argument("--key", type=Path, required=True, metavar="FOLDER", help="pieces of known key")
     parser.add_argument("--essentia", type=Path, metavar="PYTHON", help="Python of an environment with Essentia")
-    parser.add_argument("--most", type=int, default=300, metavar="N", help="most pieces of each folder (300)")
+    parser.add_argument("--most-key", type=int, default=240, metavar="N", help="most pieces of known key (240)")
+    parser.add_argument("--most-tempo", type=int, default=80, metavar="N", help="most pieces of known tempo (80)")
     args = parser.parse_args()
-    timed_pieces, keyed_pieces = read(args.tempo, args.most), read(args.key, args.most)
+    timed_pieces, keyed_pieces = read(args.tempo, args.most_tempo), read(args.key, args.most_key)
     tempo, keyed = [x for _, x in timed_pieces], [x for _, x in keyed_pieces]
     parts = [here(tempo, keyed)]
     if args.essentia and args.essentia.is_file():
