@@ -1,6 +1,6 @@
 """The search index and the neighbours of many tracks: recall, time, memory; beside faiss and hnswlib if installed.
 
-python -m benchmarks.neighbours --tracks 100000 [--queries 200] [--job]
+python -m benchmarks.neighbours --tracks 100000 [--queries 200] [--parts index faiss hnswlib job]
 
 Vectors have 256 values: clusters of about 200 tracks, with variances that fall like 1 / sqrt(i), which makes distances
 within and between clusters overlap as in embeddings of music. Recall is measured against the exact search. Times are
@@ -8,10 +8,12 @@ those of one query after another, warm, in one thread.
 """
 
 import argparse
+import contextlib
 import importlib.util
+import itertools
 import json
-import resource
 import tempfile
+import threading
 import time
 import types
 from collections.abc import Callable, Iterator
@@ -29,20 +31,24 @@ from transforms.discovery.index.codes import rotation
 from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.model import GROUP_TRACKS, IndexModel
 from transforms.discovery.index.opening import open_index
-from transforms.discovery.index.search import SearchIndex
+from transforms.discovery.index.search import PROBES, SearchIndex
 from transforms.discovery.similarity import SimilaritySpec, Space
 from transforms.find_neighbours import find_neighbours
 from transforms.formats.arrow import group_numbers
 from transforms.publishing.commit import commit_run, write_run
 from transforms.schemas.tables import EMBEDDINGS, LEDGER, TABLES, TRACK_TAGS, TRACKS
+from transforms.table.neighbours import kept_neighbours
 from transforms.table.reader import open_snapshot
-from transforms.table.snapshots import Ids, Run
+from transforms.table.snapshots import Ids, Run, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
 
 DIMENSIONS = 256
 RESULTS = 10
+PARTS = ("index", "faiss", "hnswlib", "job")
+"""hnswlib keeps 1.2 KB a track in memory, and takes minutes of processor time for 1,000,000 tracks."""
+
 SHARES = (None, 0.01, 0.5)
 """Shares of the tracks that a filter leaves; None: no filter."""
 
@@ -182,16 +188,16 @@ def hnswlib_figures(vectors: np.ndarray, queries: np.ndarray) -> Iterator[dict]:
         yield {"system": "hnswlib, float32", "probes": effort, "filter": None, **one, **memory}
 
 
-def published(root: str, tracks: int) -> None:
-    """A table of tracks with these vectors as embeddings, and without tags."""
-    buckets = open_table(root, max(1, round(tracks / 20_000)))
+def published(root: str, names: list[str], vectors: np.ndarray, changes: dict[str, int]) -> None:
+    """The next snapshot of a table: tracks with these vectors as embeddings, and without tags."""
+    buckets = open_table(root, max(1, round(len(names) / 20_000)))
+    parent = current_snapshot(root)
+    number = 1 if parent is None else parent.number + 1
     ids = Ids(
         feature_id="fs-benchmark", embedding_id="em-benchmark", tagger_id="tg-benchmark", taxonomy_id="tx-benchmark"
     )
-    known = PriorOutcomes(root=root, parent=None, ids=ids, due_again=DUE_AGAIN, buckets=buckets)
-    run_id, files = "run-benchmark", []
-    vectors = np.concatenate(list(clustered(tracks, 3, centres_of(tracks))))
-    names = [f"track-{row:09d}" for row in range(tracks)]
+    known = PriorOutcomes(root=root, parent=number - 1 or None, ids=ids, due_again=DUE_AGAIN, buckets=buckets)
+    run_id, files = f"run-benchmark-{number}", []
     numbers = group_numbers(names, buckets)
     for bucket in range(buckets):
         rows = np.flatnonzero(numbers == bucket)
@@ -201,15 +207,17 @@ def published(root: str, tracks: int) -> None:
     taxonomy = [{"tag": "mood/calm", "category": "mood", "kind": "multilabel", "name": "Calm", "parents": []}]
     rows = pa.Table.from_pylist(taxonomy, TABLES["taxonomy"])
     files.append(write_table_file(known, -1, "taxonomy", rows, run_id))
-    counts = {"catalog": tracks, "tagged": tracks, "carried": 0, "rejected": 0, "unavailable": 0}
+    kept_files, record = kept_neighbours(parent and parent.run, changes, changes.get("tagged", 0))
+    counts = {"catalog": len(names), "tagged": len(names), "carried": 0, "rejected": 0, "unavailable": 0}
     run = Run(
         run_id=run_id,
-        parent=None,
+        parent=known.parent,
         ids=ids,
-        counts={**counts, "decoded": tracks, "reused": 0},
+        counts={**counts, "decoded": len(names), "reused": 0},
         reasons={},
         options={},
-        files=tuple(files),
+        files=(*files, *kept_files),
+        neighbours=record,
     )
     commit_run(root, write_run(root, run))
 
@@ -226,7 +234,7 @@ def _bucket(own: list[str], vectors: np.ndarray, ids: Ids, run_id: str) -> dict[
     names = pa.array(own)
     lists = pa.ListArray.from_arrays(pa.array(np.arange(len(own) + 1, dtype=np.int32) * DIMENSIONS), vectors.ravel())
     facts = {
-        "duration_s": pa.array(np.arange(len(own)) % 400 + 60, pa.float32()),
+        "duration_s": pa.array([int(name[-9:]) % 400 + 60 for name in own], pa.float32()),
         "sample_rate": pa.array([44_100] * len(own), pa.int32()),
         "channels": pa.array([2] * len(own), pa.int16()),
         "top_tags": pa.array([[]] * len(own), TRACKS.field("top_tags").type),
@@ -242,34 +250,68 @@ def _bucket(own: list[str], vectors: np.ndarray, ids: Ids, run_id: str) -> dict[
     }
 
 
-def job_figures(tracks: int) -> dict:
-    """Seconds, memory and recall of the table of neighbours, without Beam; and the start of the index."""
+@contextlib.contextmanager
+def measured_job() -> Iterator[dict]:
+    """Seconds and most memory of a block. Mapped files are not counted: the system can take their pages back."""
+    found, done = {}, threading.Event()
+
+    def anonymous() -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1e3
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            found["peak_mb"] = round(max(found["peak_mb"], anonymous()))
+
+    found["before_mb"] = found["peak_mb"] = round(anonymous())
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start, core = time.perf_counter(), time.process_time()
+    try:
+        yield found
+    finally:
+        found |= {"wall_s": round(time.perf_counter() - start, 1), "core_s": round(time.process_time() - core, 1)}
+        done.set()
+        watcher.join()
+
+
+def job_figures(tracks: int, share: float) -> Iterator[dict]:
+    """Seconds, memory and recall of the table of neighbours, without Beam; the start of the index; and a change."""
     with tempfile.TemporaryDirectory() as folder:
-        root = str(Path(folder, "table"))
-        published(root, tracks)
-        snapshot = open_snapshot(root)
-        args = types.SimpleNamespace(table=root, neighbours=20, probes=24, tag_weight=0.0)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        start, core = time.perf_counter(), time.process_time()
+        root, centres = str(Path(folder, "table")), centres_of(tracks)
+        vectors = np.concatenate(list(clustered(tracks, 3, centres)))
+        names = [f"track-{row:09d}" for row in range(tracks)]
+        published(root, names, vectors, {})
+        yield {"system": "neighbours", **_job(root)}
+        count = max(1, round(tracks * share / 3))
+        rng = np.random.default_rng(4)
+        touched = rng.permutation(tracks)[: 2 * count]
+        vectors[touched[:count]] = np.concatenate(list(clustered(count, 5, centres)))
+        kept = np.delete(np.arange(tracks), touched[count:])
+        vectors = np.concatenate([vectors[kept], *clustered(count, 6, centres)])
+        names = [names[row] for row in kept] + [f"track-{tracks + row:09d}" for row in range(count)]
+        published(root, names, vectors, {"added": count, "removed": count, "tagged": 2 * count})
+        del vectors
+        yield {"system": "neighbours after changes", "changed_share": share, **_job(root)}
+        yield {"system": "neighbours in full after changes", **_job(root, refit=True)}
+
+
+def _job(root: str, *, refit: bool = False) -> dict:
+    snapshot = open_snapshot(root)
+    args = types.SimpleNamespace(table=root, neighbours=20, probes=24, tag_weight=0.0, refit=refit)
+    with measured_job() as figures:
         made = make_settings(args, snapshot)
         models_of(snapshot, made)
         find_neighbours(made.work)
         publish_neighbours(root, snapshot, made)
-        wall, core = time.perf_counter() - start, time.process_time() - core
-        after = open_snapshot(root)
-        opening = time.perf_counter()
-        index = open_index(after)
-        index.search(index.vectors(np.array([0]))[0], RESULTS)
-        opened = time.perf_counter() - opening
-        return {
-            "wall_s": round(wall, 1),
-            "core_s": round(core, 1),
-            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
-            "peak_before_mb": round(before / 1e3),
-            "recall_at_10": round(_job_recall(after, index), 4),
-            "hubs": after.manifest.run.neighbours["sets"][0]["hubs"],
-            "cold_start_s": round(opened, 3),
-        }
+    after = open_snapshot(root)
+    opening = time.perf_counter()
+    index = open_index(after)
+    index.search(index.vectors(np.array([0]))[0], RESULTS)
+    figures["cold_start_s"] = round(time.perf_counter() - opening, 3)
+    (own,) = after.manifest.run.neighbours["sets"]
+    recall = round(_job_recall(after, index), 4)
+    return {**figures, "recall_at_10": recall, "hubs": own["hubs"], "work": own["work"]}
 
 
 def _job_recall(snapshot, index: SearchIndex) -> float:
@@ -294,25 +336,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tracks", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--probes", type=int, nargs="+", default=[16, 48])
-    parser.add_argument("--job", action="store_true", help="also the table of neighbours")
+    parser.add_argument("--probes", type=int, nargs="+", default=[16, PROBES, 48])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["index", "faiss"], help="what is measured")
+    parser.add_argument("--changed", type=float, default=0.01, metavar="SHARE", help="of the tracks, for `job`")
     args = parser.parse_args()
     print(json.dumps({"tracks": args.tracks, "machine": describe_machine()}))
     with threadpool_limits(1, "blas"):
-        centres = centres_of(args.tracks)
-        vectors = np.concatenate(list(clustered(args.tracks, 1, centres)))
-        queries = np.concatenate(list(clustered(args.queries, 2, centres)))
-        for figures in index_figures(vectors, queries, args.probes):
-            print(json.dumps(figures), flush=True)
-        if importlib.util.find_spec("faiss"):
-            for figures in faiss_figures(vectors, queries, args.probes):
+        if {*args.parts} - {"job"}:
+            compare(args)
+        if "job" in args.parts:
+            for figures in job_figures(args.tracks, args.changed):
                 print(json.dumps(figures), flush=True)
-        if importlib.util.find_spec("hnswlib") and args.tracks <= 100_000:
-            for figures in hnswlib_figures(vectors, queries):
-                print(json.dumps(figures), flush=True)
-        del vectors
-        if args.job:
-            print(json.dumps({"system": "neighbours", **job_figures(args.tracks)}))
+
+
+def compare(args: argparse.Namespace) -> None:
+    """The index and the peers, on the same vectors and queries."""
+    centres = centres_of(args.tracks)
+    vectors = np.concatenate(list(clustered(args.tracks, 1, centres)))
+    queries = np.concatenate(list(clustered(args.queries, 2, centres)))
+    found = []
+    if "index" in args.parts:
+        found.append(index_figures(vectors, queries, args.probes))
+    if "faiss" in args.parts and importlib.util.find_spec("faiss"):
+        found.append(faiss_figures(vectors, queries, args.probes))
+    if "hnswlib" in args.parts and importlib.util.find_spec("hnswlib"):
+        found.append(hnswlib_figures(vectors, queries))
+    for figures in itertools.chain(*found):
+        print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "import": Entry("import_", "Make a catalog from a folder of audio files or from metadata tables."),
-    "import-model": Entry("import_model", "Make bundles from networks that others trained: MusiCNN, or any ONNX file."),
+    "import-model": Entry(
+        "import_model", "Make bundles from networks that others trained (MusiCNN, any ONNX file), or with other rules."
+    ),
     "labels": Entry(
         "labels",
         "Report each tag's number of tracks and artists, the tags it co-occurs with, and contradictory annotations; "

@@ -2,6 +2,7 @@
 
 catalog-tagger import-model musicnn --package musicnn-0.1.0-py3-none-any.whl --output models
 catalog-tagger import-model onnx --onnx network.onnx --feature-spec spec.json --output models/network
+catalog-tagger import-model rules --model bundle --rules rules.yaml --output bundle-2
 """
 
 from typing import Any
@@ -53,3 +54,19 @@ def onnx(**flags: Any) -> int:
     from pipelines.jobs.import_model import run_onnx
 
     return answer(run_onnx, flags)
+
+
+@command.command(
+    cls=Command,
+    help="A bundle with the network and heads of another one, and the rules of a file in place of its own: tags that "
+    "follow from tempo, key and other measurements, or from other tags.",
+)
+@click.option("--model", required=True, metavar="BUNDLE", help="The bundle. It stays as it is.")
+@click.option("--rules", required=True, metavar="YAML", help="File with the section `rules` of a taxonomy.")
+@click.option("--output", required=True, metavar="BUNDLE", help="New folder or gs:// prefix of the bundle.")
+@answer_flags
+def rules(**flags: Any) -> int:
+    """Reads the rules."""
+    from pipelines.jobs.import_model import run_rules
+
+    return answer(run_rules, flags)

@@ -31,6 +31,11 @@ from pipelines.terminal.command import Command
     metavar="SHARE",
     help="Weight of the tags in the similarity, against the embedding (default: the declared one).",
 )
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="Fit new cells and compute everything. Without it, that happens if too many tracks changed.",
+)
 @answer_flags
 def command(**flags: Any) -> int:
     """Publishes a snapshot with the files of the newest one, the table `neighbours` and a search index beside it."""

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "transforms.telemetry": "",
     "transforms.reports": "",
     "transforms.features": "audio",
-    "transforms.taxonomy": "formats storage",
+    "transforms.taxonomy": GROUND,
     "transforms.catalog": f"audio taxonomy {GROUND}",
     "transforms.extraction": "features audio schemas storage telemetry",
     "transforms.splits": "catalog taxonomy schemas",
@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "transforms.aggregates": f"tagging table taxonomy {GROUND}",
     "transforms.iceberg": f"table {GROUND}",
     "transforms.publishing": f"fusion iceberg table tagging audio {GROUND}",
-    "transforms.verification": f"discovery publishing iceberg table audio {GROUND}",
+    "transforms.verification": f"discovery publishing iceberg table taxonomy audio {GROUND}",
     "transforms.maintenance": (
         f"discovery verification publishing iceberg aggregates table tagging extraction audio {GROUND}"
     ),

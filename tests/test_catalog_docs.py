@@ -12,6 +12,7 @@ from transforms.dataset.example import layout
 from transforms.formats.documents import DOCUMENT_LEVELS, YAML_BYTES, YAML_NODES
 from transforms.formats.parquet_structure import SCHEMA_LEVELS
 from transforms.formats.row_sizes import LIST_ITEM_BYTES
+from transforms.schemas.rule_columns import RULE_COLUMNS
 from transforms.taxonomy.hierarchy import load_taxonomy
 from transforms.taxonomy.tag_ids import TAG_CHARS
 from transforms.taxonomy.targets import encode_targets
@@ -74,3 +75,25 @@ def test_the_layout_is_that_of_the_page():
     shapes = {"patches_shape": " [3]", "patch_start_s": " [patches]", "targets": " [tags]", "mask": " [tags]"}
     for name, feature in layout(1).items():
         assert f"| `{name}` | {feature.kind}{shapes.get(name, '')} | {feature.sentence} |" in DATASET_PAGE
+
+
+def test_the_rules_of_the_page_are_a_taxonomy_and_name_every_column(page):
+    found = load_taxonomy("rules.yaml")
+    assert [category.name for category in found.rules] == ["tempo", "metre", "mode", "vocals"]
+    _, _, section = PAGE.partition("- Columns of rules are")
+    listed = re.findall(r"`(\w+)`", section.partition("\n- ")[0].replace("(the second word of\n  `key`)", ""))
+    assert sorted(listed) == sorted(RULE_COLUMNS)
+
+
+def test_voice_language_era_and_explicit_content_are_learned_from_labels(tmp_path):
+    guide = (REFERENCE.parent / "guides" / "what-tracks-sound-like.md").read_text(encoding="utf-8")
+    ((text,),) = [[text for _, name, text in BLOCK.findall(guide) if name == "further.yaml"]]
+    (tmp_path / "further.yaml").write_text(text, encoding="utf-8")
+    taxonomy = load_taxonomy(str(tmp_path / "further.yaml"))
+    tags = [(tag, None) for tag in ("instrument/choir", "language/french", "era/1980s", "explicit/clean")]
+    found = encode_targets(tags, taxonomy)
+    carried = {tag for tag, target in zip(taxonomy.tag_ids, found.targets, strict=True) if target}
+    assert carried == {"voice/vocal", "language/french", "era/1980s", "explicit/clean"}
+    assert found.mask.all() and not found.conflicts
+    two = encode_targets([("language/french", None), ("language/english", None)], taxonomy)
+    assert two.conflicts == ("language",)

@@ -176,7 +176,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     )
     counts, changes = _counts(sides.reports, *sides.extracted[:2]), _changes(sides.reports, settings.known)
     kept = [one for report in sides.reports for one in report.kept]
-    kept_files, neighbours = kept_neighbours(_parent_run(settings.known), changes)
+    kept_files, neighbours = kept_neighbours(_parent_run(settings.known), changes, counts["tagged"])
     return Run(
         run_id=run_id,
         parent=settings.known.parent,
@@ -195,6 +195,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         earlier=earlier_ids(kept, settings.known.snapshot),
         neighbours=neighbours,
         parameters=dict(settings.parameters),
+        rules=tuple(category.name for category in tagger.taxonomy.rules),
     )
 
 

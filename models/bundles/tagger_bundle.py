@@ -25,6 +25,7 @@ from transforms.formats.record_types import check_types
 from transforms.formats.sealing import naming
 from transforms.schemas.tables import TAXONOMY
 from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.taxonomy.rules import RULE_THRESHOLD
 
 HEADS = "heads.npz"
 
@@ -128,12 +129,35 @@ class Bundle(TrunkBundle, Tagging):
             }
             for index, (tag, facts) in enumerate(zip(self.taxonomy.tags, self.tags, strict=True))
         ]
-        return pa.Table.from_pylist(rows, schema=TAXONOMY)
+        return taxonomy_table([*rows, *self._rule_rows()], with_rules=bool(self.taxonomy.rules))
+
+    def _rule_rows(self) -> list[dict[str, Any]]:
+        """The rows of tags of rules, of which there is nothing to train."""
+        return [
+            {
+                "tag": tag.id,
+                "category": category.name,
+                "kind": category.kind,
+                "name": tag.name,
+                "parents": list(tag.parents),
+                "threshold": RULE_THRESHOLD,
+                "other_ids": list(self.taxonomy.other_ids[tag.id]),
+                "rule": self.taxonomy.rule_texts[tag.id],
+            }
+            for category in self.taxonomy.rules
+            for tag in category.tags
+        ]
 
     def _calibration(self, index: int) -> dict[str, Any]:
         facts = self.tags[index]
         values = {"slope": float(self.heads.slope[index]), "offset": float(self.heads.offset[index])}
         return {"kind": facts.calibration, "support": facts.validation_support, "rule": facts.threshold_rule, **values}
+
+
+def taxonomy_table(rows: list[dict[str, Any]], *, with_rules: bool) -> pa.Table:
+    """Rows of the table `taxonomy`. Without rules it has no column for them, as in tables of earlier versions."""
+    table = pa.Table.from_pylist(rows, schema=TAXONOMY)
+    return table if with_rules else table.drop_columns("rule")
 
 
 def load_bundle(url: str) -> Bundle:

@@ -108,6 +108,7 @@ def _read(
     published = np.zeros((len(ids), len(tags)))
     said = [np.full(published.shape, np.nan) for _ in policy.names]
     for rows in snapshot.batches("track_tags", ["track_id", "tag", "score", "experts"], track_ids=ids):
+        rows = rows.filter(pc.is_in(rows["tag"], tags))  # without those of rules
         row, column = (
             pc.index_in(rows[name], values).to_numpy() for name, values in (("track_id", among), ("tag", tags))
         )

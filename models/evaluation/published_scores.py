@@ -118,7 +118,7 @@ class PublishedPredictions(NamedTuple):
 
     Attributes:
       track_ids: the wanted tracks that it has.
-      tag_ids: its tags.
+      tag_ids: its tags, without those of rules.
       scores: float64 [n, T], 0 if below `--min-score`.
       positives: bool [n, T].
     """
@@ -136,7 +136,7 @@ def read_predictions(snapshot: SnapshotReader, wanted: Sequence[str]) -> Publish
       BundleError: the table was tagged with `--top-k`, or lacks scores.
     """
     _check_complete(snapshot)
-    tag_ids = snapshot.scan("taxonomy", ["tag"])["tag"].to_pylist()
+    tag_ids = [row["tag"] for row in snapshot.scan("taxonomy").to_pylist() if row.get("rule") is None]
     ids, _, positives = _read_tracks(snapshot, sorted(wanted), tag_ids, snapshot.manifest.run.ids.tagger_id)
     cut = snapshot.manifest.run.options.get("min_score") or 0.0
     return PublishedPredictions(ids, tag_ids, _read_scores(snapshot, ids, tag_ids, cut), positives)
@@ -210,7 +210,8 @@ def _read_tracks(
         rows = rows.filter(pc.equal(rows["tagger_id"], tagger_id))
         positives = np.zeros((rows.num_rows, len(tag_ids)), bool)
         track, tag = pc.list_parent_indices(rows["top_tags"]), pc.struct_field(pc.list_flatten(rows["top_tags"]), "tag")
-        positives[track.to_numpy(), pc.index_in(tag, tags).to_numpy()] = True
+        place = pc.index_in(tag, tags)  # null for tags of rules
+        positives[track.filter(place.is_valid()).to_numpy(), place.drop_null().to_numpy()] = True
         ids += rows["track_id"].to_pylist()
         lengths.append(rows["duration_s"].to_numpy().astype(np.float64))
         given.append(positives)
@@ -226,6 +227,7 @@ def _read_scores(snapshot: SnapshotReader, ids: Sequence[str], tag_ids: Sequence
     among, tags = pa.array(ids, pa.string()), pa.array(tag_ids, pa.string())
     scores = np.full((len(ids), len(tag_ids)), np.nan)
     for rows in snapshot.batches("track_tags", ["track_id", "tag", "model_score"], track_ids=ids):
+        rows = rows.filter(pc.is_in(rows["tag"], tags))  # without those of rules
         row, column = pc.index_in(rows["track_id"], among), pc.index_in(rows["tag"], tags)
         scores[row.to_numpy(), column.to_numpy()] = rows["model_score"].to_numpy()
     if cut == 0 and (lacking := int(np.isnan(scores).sum())):

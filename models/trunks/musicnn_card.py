@@ -1,6 +1,6 @@
 """The model card of an imported MusiCNN bundle."""
 
-from models.trunks.musicnn_package import DATASETS
+from models.trunks.musicnn_package import DATASETS, LEAST_VOCALS_SCORE
 from transforms.taxonomy.hierarchy import Taxonomy
 
 SOURCE = "Python package musicnn 0.1.0, https://github.com/jordipons/musicnn"
@@ -34,6 +34,9 @@ def musicnn_card(dataset: str, taxonomy: Taxonomy) -> str:
             "| category | tags |",
             "|---|---|",
             *tags,
+            "",
+            "By rule, `vocals/present` and `vocals/absent` compare the best score for vocals with the best one against "
+            f"them. A track has no answer if both are below {LEAST_VOCALS_SCORE}.",
             "",
             "## Limits",
             "",

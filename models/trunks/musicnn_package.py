@@ -4,11 +4,12 @@ import ast
 import dataclasses
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.taxonomy.rules import RuleCategory, RuleTag
 from transforms.taxonomy.tag_ids import slug
 
 DATASETS = {"mtt": "MagnaTagATune", "msd": "Million Song Dataset"}
@@ -30,6 +31,18 @@ CATEGORIES = {
     "era": "60s 70s 80s 90s 00s oldies",
 }
 """Category -> slugs of its tags in the package."""
+
+SPEAKS_FOR = {
+    "vocals/present": (
+        "vocal female male singing vocals woman male_vocal man choir voice male_voice female_vocal female_voice choral "
+        "female_vocalists male_vocalists female_vocalist opera"
+    ),
+    "vocals/absent": "no_vocals no_vocal no_voice instrumental",
+}
+"""Tag of the rules that bundles get -> slugs of the package's tags that speak for it, and against the other one."""
+
+LEAST_VOCALS_SCORE = 0.05
+"""Lowest of the best scores among `SPEAKS_FOR` with which a track has an answer."""
 
 
 class PackageError(ValueError):
@@ -148,4 +161,25 @@ def taxonomy_of(labels: tuple[str, ...]) -> tuple[Taxonomy, list[int]]:
         for category, names in chosen.items()
         if names
     ]
-    return Taxonomy(categories=tuple(categories)), [outputs[name] for names in chosen.values() for name in names]
+    return Taxonomy(categories=tuple(categories), rules=vocals_of(homes, outputs)), [
+        outputs[name] for names in chosen.values() for name in names
+    ]
+
+
+def vocals_of(homes: Mapping[str, str], outputs: Collection[str]) -> tuple[RuleCategory, ...]:
+    """Whether a track has vocals, by the tags of a network; nothing if it has no tags for and against it.
+
+    The scores are compared with each other, because none is calibrated.
+
+    Args:
+      homes: slug of a tag -> its category.
+      outputs: slugs of the tags of the network.
+    """
+    yes, no = (
+        tuple(f"{homes[name]}/{name}" for name in names.split() if name in outputs) for names in SPEAKS_FOR.values()
+    )
+    if not yes or not no:
+        return ()
+    sides = zip(SPEAKS_FOR, ("Vocals", "No vocals"), ((yes, no), (no, yes)), strict=True)
+    tags = tuple(RuleTag(id=tag, name=name, any_of=own, none_of=other) for tag, name, (own, other) in sides)
+    return (RuleCategory(name="vocals", kind="binary", min_confidence=LEAST_VOCALS_SCORE, tags=tags),)

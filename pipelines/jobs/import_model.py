@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.bundles.other_rules import write_with_rules
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError
 from models.bundles.writing import clear_unfinished
@@ -15,6 +16,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from transforms import storage
 from transforms.formats.quantities import quantity
+from transforms.taxonomy.hierarchy import TaxonomyError
 from transforms.telemetry.phases import passing, phase
 
 
@@ -71,5 +73,25 @@ def run_onnx(args: Arguments, beam_args: list[str]) -> Answer:
             "patch_dim": trunk.patch_dim,
             "embedding_id": bundle.embedding_id,
             "feature_id": bundle.feature_id,
+        },
+    )
+
+
+def run_rules(args: Arguments, beam_args: list[str]) -> Answer:
+    """Writes a bundle with the network and heads of another one, and the rules of a file."""
+    check_writes("--output", args.output, "bundle")
+    clear_unfinished(args.output)
+    try:
+        bundle = write_with_rules(args.model, args.rules, args.output)
+    except (BundleError, TaxonomyError) as error:
+        raise CommandFailed(str(error)) from error
+    found = [f"{category.name} ({quantity(len(category.tags), 'tag')})" for category in bundle.taxonomy.rules]
+    return Answer(
+        text=f"bundle {args.output}: rules of {', '.join(found) or 'no category'}, {bundle.tagger_id}, "
+        f"{bundle.embedding_id}",
+        document={
+            **_row(args.output, bundle),
+            "taxonomy_id": bundle.taxonomy.taxonomy_id,
+            "rules": {category.name: [tag.id for tag in category.tags] for category in bundle.taxonomy.rules},
         },
     )

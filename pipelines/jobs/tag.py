@@ -50,7 +50,7 @@ from pipelines.planning.budget import choice_of_run
 from pipelines.planning.canary import SampleSize, compared_sample, draw_sample, output_of, remove_output
 from pipelines.planning.catalog import CatalogProblems
 from pipelines.planning.job import MOST_THREADS, check_part_flags, check_plan_flags, planned, require_accepted
-from pipelines.planning.parameters import parameters_of_run, recorded_parameters
+from pipelines.planning.parameters import parameters_of_run, recorded_parameters, rules_without_parameters
 from pipelines.planning.prices import Prices
 from pipelines.reports.canary_answer import canary_answer
 from pipelines.reports.run_reporter import RunReporter
@@ -307,7 +307,9 @@ def _usable_sources() -> Iterator[None]:
 
 def _reporter(args: Arguments) -> RunReporter:
     priced = None if args.prices is None else Prices.load(args.prices).of
-    return RunReporter(args.table, facts={"catalog": args.catalog, "model": args.model}, priced=priced)
+    facts = {"catalog": args.catalog, "catalog_root": args.catalog_root, "model": args.model}
+    told = {name: value for name, value in facts.items() if value is not None}
+    return RunReporter(args.table, facts=told, priced=priced)
 
 
 def _run_until_published(args: Arguments, beam_options: PipelineOptions, reporter: RunReporter) -> Answer:
@@ -446,6 +448,8 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     known = dataclasses.replace(
         known, parameters_id="" if parameters is None else parameters.parameters_id, parameters_due=due
     )
+    if not known.has_parameters and (lost := rules_without_parameters(bundle.taxonomy)) is not None:
+        _log.warning("%s", lost)
     if not is_dry_run(beam_options):
         needed = functools.partial(unsettled_ids, known, buckets=buckets)
         _require_sources(args, shards, roots, needed, local=is_local(beam_options))

@@ -4,7 +4,10 @@ from typing import Any
 
 from pipelines.terminal.errors import UsageError, checked
 from transforms.features.parameters.spec import ParametersSpec
+from transforms.schemas.parameters import PARAMETER_NAMES
+from transforms.schemas.rule_columns import RULE_COLUMNS
 from transforms.table.reader import SnapshotReader
+from transforms.taxonomy.hierarchy import Taxonomy
 
 _NONE = "none"
 
@@ -37,6 +40,26 @@ def parameters_of_run(
     of = loudness or earlier.get("loudness", "excerpt")
     spec = checked(ParametersSpec.from_json, {"measures": wanted, "loudness": of})
     return spec, measures is not None or loudness is not None
+
+
+def rules_without_parameters(taxonomy: Taxonomy) -> str | None:
+    """What a run without parameters says about rules that need them; None if there are none."""
+    needing = [
+        category.name
+        for category in taxonomy.rules
+        if any(
+            RULE_COLUMNS[condition.column].source in PARAMETER_NAMES
+            for _, when in category.variants
+            for conditions in when.values()
+            for condition in conditions
+        )
+    ]
+    if not needing:
+        return None
+    return (
+        f"the rules of {', '.join(needing)} need parameters, and none are measured: no track gets these tags: give "
+        "--parameters default"
+    )
 
 
 def recorded_parameters(spec: ParametersSpec | None) -> dict[str, Any]:

@@ -1,26 +1,20 @@
 """Analyses one audio file that is in no catalog, as the run that made a snapshot would have done."""
 
 import dataclasses
-import logging
 
 import numpy as np
 import numpy.typing as npt
 
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.trunks.loading import load_embedder
+from pipelines.reading.recorded import recorded_fact
 from pipelines.terminal.errors import CommandFailed
 from transforms import storage
 from transforms.audio.errors import TrackError
 from transforms.audio.limits import Limits
 from transforms.extraction.sandbox import Sandbox
-from transforms.formats.sealing import open_sealed
-from transforms.table.layout import report_paths
 from transforms.table.reader import SnapshotReader
-from transforms.table.snapshots import read_snapshot
-from transforms.table.versions import TableError
 from transforms.telemetry.phases import phase
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,7 +56,7 @@ def analysed(snapshot: SnapshotReader, url: str, model: str | None) -> HeardFile
 
 def _bundle(snapshot: SnapshotReader, model: str | None) -> tuple[Bundle, str]:
     wanted = snapshot.manifest.run.ids.tagger_id
-    place = model or recorded_bundle(snapshot)
+    place = model or recorded_fact(snapshot, "model")
     if place is None:
         raise CommandFailed(
             f"{snapshot.root}: no report says where the bundle {wanted} is: give --model BUNDLE to analyse a file"
@@ -74,26 +68,3 @@ def _bundle(snapshot: SnapshotReader, model: str | None) -> tuple[Bundle, str]:
             f"{wanted}: give --model with that bundle"
         )
     return bundle, place
-
-
-def recorded_bundle(snapshot: SnapshotReader) -> str | None:
-    """Where the bundle of a snapshot was when it was tagged, from the report of the run; None if there is none.
-
-    The report of an earlier run serves too, as long as its tagger was the same.
-    """
-    manifest, tagger = snapshot.manifest, snapshot.manifest.run.ids.tagger_id
-    while manifest.run.ids.tagger_id == tagger:
-        _, summary = report_paths(manifest.run.run_id)
-        try:
-            fields = open_sealed(storage.read_bytes(storage.join(snapshot.root, summary))).fields
-            if isinstance(place := fields.get("model"), str):
-                return place
-        except (storage.NotFound, ValueError, TypeError) as error:
-            _log.debug("no report of %s: %s", manifest.run.run_id, error)
-        if manifest.run.parent is None:
-            return None
-        try:
-            manifest = read_snapshot(snapshot.root, manifest.run.parent)
-        except (storage.NotFound, TableError):
-            return None
-    return None

@@ -10,6 +10,7 @@ from transforms.dataset.manifest import read_manifest
 from transforms.formats.quantities import quantity
 from transforms.splits.by_artist import SPLITS
 from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.taxonomy.rules import RULE
 
 
 def describe_bundle(url: str) -> Answer:
@@ -79,13 +80,18 @@ def describe_dataset(url: str) -> Answer:
 
 
 def _categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
-    return [{"name": one.name, "kind": one.kind, "tags": len(one.tags)} for one in taxonomy.categories]
+    """All categories; those of rules, if there are any, are told from those of the model."""
+    found = [{"name": one.name, "kind": one.kind, "tags": len(one.tags)} for one in taxonomy.categories]
+    if not taxonomy.rules:
+        return found
+    ruled = [{"name": one.name, "kind": one.kind, "tags": len(one.tags), "source": RULE} for one in taxonomy.rules]
+    return [*({**one, "source": "model"} for one in found), *ruled]
 
 
 def _category_lines(categories: list[dict[str, Any]]) -> list[str]:
     if not categories:
         return ["no tags: fit heads on it with `train --trunk`"]
-    return [table_text(["category", "kind", "tags"], [list(row.values()) for row in categories])]
+    return [table_text(["category", *list(categories[0])[1:]], [list(row.values()) for row in categories])]
 
 
 def _id_lines(ids: dict[str, str]) -> list[str]:

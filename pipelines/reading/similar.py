@@ -18,7 +18,8 @@ from transforms import storage
 from transforms.discovery.shared_tags import SharedTags
 from transforms.discovery.similar import Answers, Finder, Wanted, open_finder
 from transforms.discovery.similarity import Float32s
-from transforms.table.neighbours import neighbours_text
+from transforms.formats.quantities import quantity
+from transforms.table.neighbours import is_stale
 from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader
 
 _COLUMNS = ("track_id", "title", "artist", "similarity", "shared_tags", "same_artist")
@@ -153,12 +154,17 @@ def _searched(finder: Finder) -> str:
     """How tracks were found, and what an index of an earlier snapshot does not know."""
     if not finder.indexed:
         return "all tracks were compared: the search is exact"
-    record = finder.snapshot.manifest.run.neighbours
-    text = f"found through the search index of snapshot {record['snapshot']}"
+    run = finder.snapshot.manifest.run
+    if not is_stale(run):
+        return "found through the search index"
+    record = run.neighbours
+    text = f"found through the search index, which was made from snapshot {record['snapshot']}"
+    told = []
     if record["added"]:
-        told = neighbours_text(finder.snapshot.manifest.run)
-        text += f" ({told}); --exact also compares tracks that were added since"
-    return text
+        told.append(f"it lacks {quantity(record['added'], 'track')} that came later: --exact compares these too")
+    if record["removed"]:
+        told.append(f"{quantity(record['removed'], 'track')} that it has and the snapshot has not are left out")
+    return "; ".join([text, *(told or ["it has the same tracks, whose rows have changed since"])])
 
 
 def _too_few(args: Arguments, allowed: pa.Array | None, found: Answers) -> str:

@@ -51,7 +51,7 @@ def _taxonomy(place: str) -> Taxonomy:
     if kind == "dataset":
         return read_manifest(place).taxonomy
     if kind == "table" or _numbered(place) is not None:
-        return taxonomy_of_rows(_snapshot(place).scan("taxonomy").to_pylist())
+        return taxonomy_of_rows(_snapshot(place).scan("taxonomy").to_pylist(), rules=True)
     return load_taxonomy(place)
 
 

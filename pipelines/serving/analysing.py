@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.embedding.embedder import TrackEmbedder
@@ -17,7 +19,10 @@ from transforms.discovery.similarity import Float32s
 from transforms.extraction.child_process import SandboxError
 from transforms.extraction.sandbox import Sandbox
 from transforms.features.extract import AudioFacts, Features
+from transforms.schemas.rule_columns import RULE_SOURCES
 from transforms.storage import redact
+from transforms.taxonomy.derived_tags import derived_tags
+from transforms.taxonomy.rules import RULE
 
 CHILDREN = 2
 """Files that are decoded at the same time, each in a process of its own."""
@@ -99,7 +104,20 @@ class Analyser:
                 found = {"category": category.name, "tag": tag.id, "name": tag.name, "rank": rank}
                 score, is_positive = float(analysis.scores[number]), bool(analysis.positives[number])
                 rows.append({**found, "score": score, "is_positive": is_positive, "source": "model"})
-        return rows
+        return sorted([*rows, *self._rule_rows(analysis)], key=lambda row: row["category"])
+
+    def _rule_rows(self, analysis: Analysis) -> Iterator[dict[str, Any]]:
+        """The tags that follow from other tags, and from facts about the file; its tempo and key are not measured."""
+        taxonomy = self.bundle.taxonomy
+        scores = {tag: analysis.scores[None, place] for tag, place in taxonomy.index.items()}
+        facts = dataclasses.asdict(analysis.facts)
+        columns = pa.table({name: pa.array([facts[name]]) for name in RULE_SOURCES if name in facts})
+        found = derived_tags(taxonomy.rules, columns, scores)
+        for place in sorted(np.flatnonzero(found.known[0]), key=lambda one: int(found.ranks[0, one])):
+            tag = found.tags[place]
+            named = {"category": tag.category, "tag": tag.id, "name": tag.name, "rank": int(found.ranks[0, place])}
+            score, is_positive = float(found.scores[0, place]), bool(found.positives[0, place])
+            yield {**named, "score": score, "is_positive": is_positive, "source": RULE}
 
     def close(self) -> None:
         """Ends the decoding processes."""

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from pipelines.querying.failures import named_failures
 from pipelines.querying.time_limit import TimeLimit
 from pipelines.serving.cache import ByteCache
@@ -67,13 +69,18 @@ class OpenSnapshot:
         Raises:
           Problem: the query reached a limit on time or memory, or the table cannot be read.
         """
+        return self._answered(sql, parameters, _json_rows)
+
+    def column(self, sql: str, parameters: Sequence[Any] = ()) -> pa.ChunkedArray:
+        """The first column of a query, for many rows. See `fetch`."""
+        return self._answered(sql, parameters, lambda reader: reader.read_all().column(0))
+
+    def _answered(self, sql: str, parameters: Sequence[Any], read: Callable[[pa.RecordBatchReader], _Kept]) -> _Kept:
         cursor = self._connection.cursor()
         limit = TimeLimit(self._settings.query_s, cursor.interrupt, _log.error)
         try:
             with named_failures(), limit.running():
-                reader = cursor.sql(sql, params=list(parameters)).to_arrow_reader(_BATCH_ROWS)
-                names = reader.schema.names
-                return [dict(zip(names, row, strict=True)) for row in plain_rows(reader, reader.schema)]
+                return read(cursor.sql(sql, params=list(parameters)).to_arrow_reader(_BATCH_ROWS))
         except CommandFailed as error:
             raise _refused(str(error), self._settings) from error
         finally:
@@ -102,6 +109,11 @@ class OpenSnapshot:
     def close(self) -> None:
         """Closes the connection; nobody may use it any more."""
         self._opened.close()
+
+
+def _json_rows(reader: pa.RecordBatchReader) -> list[JsonRow]:
+    names = reader.schema.names
+    return [dict(zip(names, row, strict=True)) for row in plain_rows(reader, reader.schema)]
 
 
 def _refused(message: str, settings: ServiceSettings) -> Declined:

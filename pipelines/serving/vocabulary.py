@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipelines.serving.snapshots import OpenSnapshot
+from transforms.discovery.search.vocabulary import vocabulary_of
 
 TaxonomyRows = dict[str, dict[str, Any]]
 
@@ -28,6 +29,16 @@ def _by_id(rows: TaxonomyRows) -> dict[str, list[str]]:
         for name in dict.fromkeys([tag, *(row["other_ids"] or ())]):
             found.setdefault(name, []).append(tag)
     return found
+
+
+def tag_ids_with_narrower(opened: OpenSnapshot) -> dict[str, list[str]]:
+    """As `tag_ids`, with the narrower tags of these tags: `search --must` and the page ask for any of them."""
+
+    def make() -> dict[str, list[str]]:
+        vocabulary = vocabulary_of(opened.reader)
+        return {name: list(vocabulary.term(tags).tags) for name, tags in tag_ids(opened).items()}
+
+    return opened.kept("tag ids with narrower", make)
 
 
 def trees(opened: OpenSnapshot, category: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.same_content import check_same_content
+from tests.engines.same_neighbours import check_same_neighbours
 from tests.support.world import World
 
 JARS = Path(__file__).parents[2] / ".tools" / "flink"
@@ -55,3 +56,10 @@ def job_endpoint() -> Iterator[str]:
 def test_flink_publishes_the_same_content(world: World, tmp_path: Path, job_endpoint: str) -> None:
     flags = ["--runner=PortableRunner", f"--job_endpoint={job_endpoint}", "--environment_type=LOOPBACK"]
     check_same_content(world, tmp_path, "--parallelism=2", *flags)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workers", [1, 2])
+def test_flink_finds_the_same_neighbours(tmp_path: Path, monkeypatch, job_endpoint: str, workers: int) -> None:
+    flags = ["--runner=PortableRunner", f"--job_endpoint={job_endpoint}", "--environment_type=LOOPBACK"]
+    check_same_neighbours(monkeypatch, tmp_path, f"--parallelism={workers}", *flags)

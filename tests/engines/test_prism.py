@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.same_content import check_same_content
+from tests.engines.same_neighbours import check_same_neighbours
 from tests.support.world import World
 
 
@@ -16,9 +17,19 @@ def _prism() -> str | None:
     return shutil.which("prism", path=os.pathsep.join([str(tools), os.environ.get("PATH", "")]))
 
 
-def test_prism_publishes_the_same_content(world: World, tmp_path: Path) -> None:
+@pytest.fixture
+def flags() -> list[str]:
+    """The flags of a run on the portable runner."""
     binary = _prism()
     if binary is None:
         pytest.skip("no prism binary: `make engine-prism` builds it where Go is")
-    flags = ["--runner=PrismRunner", f"--prism_location={binary}", "--environment_type=LOOPBACK"]
+    return ["--runner=PrismRunner", f"--prism_location={binary}", "--environment_type=LOOPBACK"]
+
+
+def test_prism_publishes_the_same_content(world: World, tmp_path: Path, flags: list[str]) -> None:
     check_same_content(world, tmp_path, *flags)
+
+
+@pytest.mark.long
+def test_prism_finds_the_same_neighbours(tmp_path: Path, monkeypatch, flags: list[str]) -> None:
+    check_same_neighbours(monkeypatch, tmp_path, *flags)

@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from pipelines.cli import main
 from tests.support.composed import composed_table
+from transforms.formats.sealing import sealed_bytes
+from transforms.table.layout import report_paths
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,29 @@ def test_search_names_the_filter_that_emptied_the_answer(table, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["kazoo"], "words 'kazoo': no tag and no synonym has any of them"),
+        (["kazoo for the", "--range", "tempo=60.."], "words 'kazoo for the': no tag and no synonym has any of them"),
+        (["--tag", "calm=0"], "all weights are 0, so no tag counts"),
+    ],
+)
+def test_search_lists_nothing_if_nothing_ranks_the_tracks(table, capsys, words, told):
+    document = ask(capsys, "search", table, *words)
+    assert document["tracks"] == [] and document["emptied_by"] == told
+    assert main(["search", table, *words]) == 0
+    assert capsys.readouterr().out.endswith(f"nothing is found: {told}\n")
+
+
+def test_search_by_conditions_alone_is_in_the_order_of_ids(table, capsys):
+    words = ["search", table, "--range", "tempo=60..120", "--limit", "5"]
+    ids = [track["track_id"] for track in ask(capsys, *words)["tracks"]]
+    assert ids == sorted(ids) and len(ids) == 5
+    assert main(words) == 0
+    assert "conditions alone are given: the tracks are in the order of their ids" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
         ([], "nothing is asked"),
         (["--tag", "calm=7"], "from -1 to 1"),
         (["--tag", "calm", "--tag", "calm"], "--tag calm: it is given twice"),
@@ -101,6 +127,57 @@ def test_a_playlist_of_minutes_with_a_flow(table, capsys):
     assert 20 < made["minutes"] <= 30 and tempi[0] < tempi[-1]
     assert "write COLUMN=VALUE" in refused(capsys, "playlist", table, "calm", "--flow", "tempo")
     assert "tempo=rising" in refused(capsys, "playlist", table, "calm", "--flow", "tempo=up")
+
+
+def test_a_playlist_ends_where_no_more_tracks_fit(table, capsys):
+    words = ["playlist", table, "--tag", "genre/techno", "--per-artist", "9", "--minutes", "600"]
+    made = ask(capsys, *words)
+    question = "SELECT track_id, score, is_positive FROM track_tags WHERE tag = 'genre/techno'"
+    fits = {
+        row["track_id"] for row in ask(capsys, "query", table, question) if row["score"] > 0.5 or row["is_positive"]
+    }
+    assert {track["track_id"] for track in made["tracks"]} <= fits and made["tracks"] and made["ran_out"]
+    assert made["left_out"]["fit"] == made["searched"] - len(fits) > 0
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert f"shorter than asked, {made['minutes']:.1f} of 600 minutes: no more tracks fit: " in printed
+    assert f"{made['left_out']['fit']} other tracks are unlike what is asked for" in printed
+    none = ask(capsys, "playlist", table, "kazoo", "--minutes", "30")
+    assert none["tracks"] == [] and "no synonym" in none["emptied_by"] and none["unmatched"] == ["kazoo"]
+    assert not ask(capsys, "playlist", table, "soft", "--minutes", "20")["ran_out"]
+
+
+def test_a_playlist_says_which_paths_players_will_not_find(table, tmp_path, capsys):
+    words = ["playlist", table, "calm", "--tracks", "4", "--force", "--output", str(tmp_path / "a.m3u8")]
+    made = ask(capsys, *words)
+    uris = [track["location"] for track in made["tracks"]]
+    assert not any(uri.startswith("/") for uri in uris)
+    assert made["notes"] == [
+        "players will not find 4 of 4 tracks: their paths start from the catalog's folder, which is not known here: "
+        "give --catalog-root FOLDER"
+    ]
+    given = ask(capsys, *words, "--catalog-root", str(tmp_path))
+    assert [track["location"] for track in given["tracks"]] == [f"{tmp_path}/{uri}" for uri in uris]
+    assert given["notes"] == []
+
+
+def test_a_playlist_has_the_paths_that_the_report_of_the_run_leads_to(tmp_path, capsys):
+    snapshot = composed_table(tmp_path, 24)
+    words = ["playlist", snapshot.root, "calm", "--tracks", "3", "--force", "--output", str(tmp_path / "a.m3u8")]
+    uris = [track["location"] for track in ask(capsys, *words)["tracks"]]
+    report = Path(snapshot.root, report_paths(snapshot.manifest.run.run_id)[1])
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_bytes(sealed_bytes({"catalog": str(tmp_path / "music" / "catalog.csv")}))
+    for uri in uris[:2]:
+        (tmp_path / "music" / uri).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "music" / uri).touch()
+    made = ask(capsys, *words)
+    assert [track["location"] for track in made["tracks"]] == [
+        *(f"{tmp_path}/music/{uri}" for uri in uris[:2]),
+        uris[2],
+    ]
+    assert made["notes"][0] == f"paths start from {tmp_path}/music, where the audio was when the table was tagged"
+    assert made["notes"][1].startswith("players will not find 1 of 3 tracks")
 
 
 def test_a_mix_has_the_shares(table, capsys):

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.cli import main
 from tests.support.drums import ROCK, WALTZ, pattern
 from tests.support.poisoned_tag import poisoned_sandbox
 from tests.support.synth import encode, sine
@@ -137,3 +138,59 @@ def test_loudness_without_parameters_is_refused(
     assert tag_code(world, tmp_path / "table", *flags, catalog=songs) == 2
     assert "--loudness=full: no parameters are measured: add --parameters default" in capsys.readouterr().err
     assert not (tmp_path / "table").exists()
+
+
+RULES = """rules:
+  - name: pace
+    kind: multiclass
+    min_confidence: 0
+    tags:
+      - {id: pace/walking, when: {tempo_bpm: {from: 110, below: 130}}}
+      - {id: pace/running, when: {tempo_bpm: {from: 130}}}
+  - name: bars
+    kind: binary
+    min_confidence: 0
+    tags:
+      - {id: bars/triple, when: {beats_per_bar: 3}}
+"""
+
+
+@pytest.mark.long
+def test_rules_that_come_later_turn_the_columns_into_tags_and_decode_nothing(
+    world: World, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, model = tmp_path / "table", tmp_path / "ruled"
+    run(world, songs, table)
+    (tmp_path / "rules.yaml").write_text(RULES)
+    words = ["--model", str(world.bundle), "--rules", str(tmp_path / "rules.yaml"), "--output", str(model)]
+    assert main(["import-model", "rules", *words]) == 0
+    flags = ["--catalog", str(songs), "--allow-root", str(songs.parent), "--model", str(model), "--table", str(table)]
+    capsys.readouterr()
+    assert main(["tag", *flags, "--max-reject-ratio", "0.9", "--plan"]) == 0
+    plan = capsys.readouterr().out
+    assert "the taxonomy changed" in plan and "3 tags added (bars/triple, pace/running, pace/walking)" in plan
+    assert "to read: 0 files" in plan and "processor time" in plan
+    assert main(["tag", *flags, "--max-reject-ratio", "0.9", "--accept-changes"]) == 0
+    snapshot = open_snapshot(str(table))
+    assert snapshot.manifest.run.counts["decoded"] == 0 == embedded(snapshot.manifest)
+    rows = snapshot.scan("track_tags").to_pylist()
+    tags = {(row["track_id"], row["tag"]): row for row in rows if row["source"] == "rule"}
+    found, facts = {key: row["score"] for key, row in tags.items()}, tracks(table)
+    rock, waltz = facts["rock"], facts["waltz"]
+    assert found["rock", "pace/walking"] == pytest.approx(rock["tempo_confidence"], abs=1e-4)
+    assert found["waltz", "pace/running"] == pytest.approx(waltz["tempo_confidence"], abs=1e-4)
+    assert found["waltz", "bars/triple"] == pytest.approx(waltz["metre_confidence"], abs=1e-4)
+    assert found["rock", "bars/triple"] == 0 and {track for track, _ in tags} == {"rock", "waltz"}
+    assert main(["verify", str(table)]) == 0
+    assert read_table_metadata(str(table)).min_writer_version == 5
+
+
+def test_rules_without_parameters_are_named_before_the_run(
+    world: World, songs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    words = ["--model", str(world.bundle), "--rules", str(tmp_path / "rules.yaml"), "--output", str(tmp_path / "ruled")]
+    assert main(["import-model", "rules", *words]) == 0
+    flags = ["--catalog", str(songs), "--allow-root", str(songs.parent), "--model", str(tmp_path / "ruled")]
+    assert main(["tag", *flags, "--table", str(tmp_path / "t"), "--parameters", "none", "--plan"]) == 0
+    assert "the rules of pace, bars need parameters, and none are measured" in caplog.text

@@ -79,7 +79,7 @@ def new_bucket() -> str:
 
 
 class Wire(requests.adapters.HTTPAdapter):
-    """The way to the emulator, counting requests and failing as told.
+    """The way to the emulator, counting requests and bytes of answers by URL, and failing as told.
 
     Each of `faults` befalls one request: a status code is answered in the server's place; "down" never reaches it;
     "lost" does, but its answer gets lost; "corrupt" flips a bit of the answer's body, "short" cuts its end off.
@@ -89,6 +89,7 @@ class Wire(requests.adapters.HTTPAdapter):
         super().__init__()
         self.faults = iter(faults)
         self.requests: list[str] = []
+        self.received: list[tuple[str, int]] = []
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         self.requests.append(f"{request.method} {request.url}")
@@ -98,6 +99,7 @@ class Wire(requests.adapters.HTTPAdapter):
         if isinstance(fault, int):
             return self._answer(request, fault)
         response = super().send(request, *args, **kwargs)
+        self.received.append((str(request.url), int(response.headers.get("Content-Length", 0))))
         if fault == "lost":
             raise requests.ConnectionError("connection reset while reading the answer")
         return _damaged(response, fault) if fault in ("corrupt", "short") else response

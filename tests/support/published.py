@@ -124,6 +124,7 @@ def publish_table(
         options=publication.to_json(),
         files=tuple(files),
         fusion=fusion.record(tally) if fusion else {},
+        rules=tuple(category.name for category in bundle.taxonomy.rules),
     )
     return publish(str(table), run, GateLimits(max_reject_ratio=0.5))
 

@@ -220,11 +220,15 @@ def tempo_of(track_id: str, parameters_id: str) -> float:
 
 
 def simulated_parts(known: PriorOutcomes, tracks: Iterable[Source], outcome: Outcome) -> pa.Table:
-    """Rows of part files. The tempo of a track follows from its id and from that of the parameters."""
+    """Rows of part files. The tempo of a track follows from its id and from that of the parameters.
+
+    Its confidence is 0.75.
+    """
     rows = []
     for source in tracks:
         reason = outcome(source)
-        measured = {"parameters_id": known.parameters_id, "tempo_bpm": tempo_of(source.track_id, known.parameters_id)}
+        tempo = tempo_of(source.track_id, known.parameters_id)
+        measured = {"parameters_id": known.parameters_id, "tempo_bpm": tempo, "tempo_confidence": 0.75}
         if reason and source.keeps_outcome:
             continue
         sha256 = digest(source.track_id, source.source_version)

@@ -33,7 +33,8 @@ def rows_without_tracks(snapshot: SnapshotReader, ids: pa.Array) -> Iterator[tup
     touched = {name: groups for name, groups in touched.items() if len(groups)}
     if not touched:
         return
-    tags = sorted(zip(*snapshot.scan("taxonomy", ["category", "tag"]).to_pydict().values(), strict=True))
+    listed = snapshot.scan("taxonomy").to_pylist()
+    tags = sorted((row["category"], row["tag"]) for row in listed if row.get("rule") is None)
     options = PublishedRows.from_json(snapshot.manifest.run.options)
     pieces = _pieces(snapshot, ids, touched, tags) if options == PublishedRows() else {}
     for name, groups in touched.items():
@@ -74,8 +75,9 @@ def _packed(snapshot: SnapshotReader, bucket: int, tracks: pa.Array, tags: list[
     packed, names = np.zeros((len(tracks), len(tags)), np.uint16), pa.array([tag for _, tag in tags], pa.string())
     for batch in snapshot.batches("track_tags", ["track_id", "tag", "score", "is_positive"], bucket=bucket):
         row = pc.index_in(batch["track_id"], value_set=tracks)
-        batch, row = batch.filter(row.is_valid()), row.drop_null()
-        place = pc.index_in(batch["tag"], value_set=names).to_numpy()
+        place = pc.index_in(batch["tag"], value_set=names)
+        own = pc.and_(row.is_valid(), place.is_valid())  # tags of rules are in no sum
+        batch, row, place = batch.filter(own), row.filter(own).to_numpy(), place.filter(own).to_numpy()
         positives = batch["is_positive"].to_numpy(zero_copy_only=False)
-        packed[row.to_numpy(), place] = packed_scores(batch["score"].to_numpy(), positives)
+        packed[row, place] = packed_scores(batch["score"].to_numpy(), positives)
     return packed

@@ -107,7 +107,13 @@ class TagDrift:
         }
 
 
-def measure_drift(tags: Sequence[str], before: TagScores, after: TagScores, pairs: UnchangedPairs) -> TagDrift:
+def measure_drift(
+    tags: Sequence[str],
+    before: TagScores,
+    after: TagScores,
+    pairs: UnchangedPairs,
+    ruled: npt.NDArray[np.bool_] | None = None,
+) -> TagDrift:
     """The sums of one bucket.
 
     Args:
@@ -115,16 +121,21 @@ def measure_drift(tags: Sequence[str], before: TagScores, after: TagScores, pair
       before: scores of all tagged tracks of the bucket in the earlier snapshot.
       after: the same for the later snapshot.
       pairs: tracks that both snapshots tagged and whose source did not change.
+      ruled: which tags follow from rules: bool [tags]. Of these, only tracks with a row are compared: the others were
+        not measured, and a first measurement is no drift. None: no tag does.
     """
     drift = TagDrift.none(tags)
     for tag in range(len(tags)):  # the temporary arrays are those of one tag
         old, new = before.scores[tag].astype(np.int64), after.scores[tag].astype(np.int64)
-        x, y = old[pairs.before], new[pairs.after]
+        was, is_ = before.positive[tag], after.positive[tag]
+        x, y, had, has = old[pairs.before], new[pairs.after], was[pairs.before], is_[pairs.after]
+        if ruled is not None and ruled[tag]:
+            both = (x != NO_ROW) & (y != NO_ROW)
+            x, y, had, has = x[both], y[both], had[both], has[both]
+            old, new = old[old != NO_ROW], new[new != NO_ROW]
         for group, scores in enumerate((old, new, x, y)):
             drift.scores[group, tag] = _counts(scores)
-        was, is_ = before.positive[tag], after.positive[tag]
-        masks = (was, is_, was[pairs.before], is_[pairs.after])
-        drift.positives[:, tag] = [np.count_nonzero(mask) for mask in masks]
+        drift.positives[:, tag] = [np.count_nonzero(mask) for mask in (was, is_, had, has)]
         x, y = np.maximum(x, 0), np.maximum(y, 0)
         drift.moments[:, tag] = x.sum(), y.sum(), x @ x, y @ y, x @ y
     return drift

@@ -57,6 +57,8 @@ class ComparedTags:
       in_before: whether the earlier snapshot has the tag: bool [tags].
       in_after: the same of the later snapshot.
       present: id in the earlier snapshot -> id, for tags whose ids differ.
+      ruled: whether the tag follows from a rule, in the later snapshot if it has the tag: bool [tags].
+      same_rule: whether both snapshots have the same rule, or none: bool [tags].
     """
 
     ids: tuple[str, ...]
@@ -66,6 +68,8 @@ class ComparedTags:
     in_before: npt.NDArray[np.bool_]
     in_after: npt.NDArray[np.bool_]
     present: Mapping[str, str]
+    ruled: npt.NDArray[np.bool_]
+    same_rule: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, before: pa.Table, after: pa.Table) -> Self:
@@ -78,6 +82,7 @@ class ComparedTags:
             del sides[0][old]
         category = {tag: row["category"] for side in sides for tag, row in side.items()}
         ids = tuple(sorted(category, key=lambda tag: (category[tag], tag)))
+        rules = [[(side.get(tag) or other[tag]).get("rule") for tag in ids] for side, other in (sides, sides[::-1])]
         return cls(
             ids=ids,
             categories=tuple(category[tag] for tag in ids),
@@ -86,6 +91,8 @@ class ComparedTags:
             in_before=np.array([tag in sides[0] for tag in ids], bool),
             in_after=np.array([tag in sides[1] for tag in ids], bool),
             present=present,
+            ruled=np.array([rule is not None for rule in rules[1]], bool),
+            same_rule=np.array([old == new for old, new in zip(*rules, strict=True)], bool),
         )
 
     @property

@@ -24,7 +24,7 @@ from transforms.discovery.search.engine import SearchPlan
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
-from transforms.discovery.seeds import middle, seed_vectors, space_of_seeds
+from transforms.discovery.seeds import middle, vectors_of_seeds
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 RecommendedKind = Literal["artist", "album", "track"]
@@ -99,21 +99,21 @@ def _own_tracks(snapshot: SnapshotReader, kind: RecommendedKind, key: str) -> pa
 
 def _tracks(snapshot: SnapshotReader, own: pa.Table, limit: int, per_artist: int) -> list[Recommendation]:
     ids = own[TRACK_ID].to_pylist()
-    space = space_of_seeds(snapshot, ids)
-    vectors = seed_vectors(snapshot, space, ids[:_MOST_OWN])
+    known = vectors_of_seeds(snapshot, ids)
+    vectors = known.of(ids[:_MOST_OWN])
     plan = SearchPlan(snapshot, SearchRequest(), artist_columns(snapshot))
     pool: Sequence[Candidate] = candidates_of(
         snapshot,
         plan,
-        space=space,
+        vectors=known,
         query=middle(vectors),
         most=limit * _SPARE + len(ids),
         per_artist=per_artist * _SPARE,
         without=ids,
-    )
+    ).candidates
     facts = track_facts(snapshot, [*ids[:_MOST_OWN], *(one.track_id for one in pool)])
     taken = {name for track in ids[:_MOST_OWN] for name in recording_keys(facts[track])}
-    near = seed_vectors(snapshot, space, [one.track_id for one in pool]) @ vectors.T
+    near = known.of([one.track_id for one in pool]) @ vectors.T
     lengths, seconds = (
         np.array([duration(facts[track]) for track in some], np.float32)
         for some in ([one.track_id for one in pool], ids[:_MOST_OWN])

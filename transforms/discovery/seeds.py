@@ -1,17 +1,17 @@
-"""Tracks that a request starts from, and the space in which they and others are compared."""
+"""Tracks that a request starts from, and the vectors by which they and others are compared."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from transforms.discovery.search.vocabulary import DiscoveryError
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
-from transforms.discovery.vectors import fit_space, track_vectors
+from transforms.discovery.similarity import Float32s
+from transforms.discovery.track_vectors import TrackVectors
 from transforms.table.reader import EVERY_EMBEDDING, TRACK_ID, SnapshotReader
 
 
-def space_of_seeds(snapshot: SnapshotReader, track_ids: Sequence[str]) -> Space:
-    """The space of the embedding that the tracks have.
+def vectors_of_seeds(snapshot: SnapshotReader, track_ids: Sequence[str]) -> TrackVectors:
+    """The vectors of the embedding that the tracks have.
 
     Raises:
       DiscoveryError: a track is not in the snapshot, or two of them have embeddings that are not comparable.
@@ -31,11 +31,11 @@ def space_of_seeds(snapshot: SnapshotReader, track_ids: Sequence[str]) -> Space:
             f"the tracks have embeddings that are not comparable ({named}): name tracks of one of them, or wait until "
             "`tag` has embedded all tracks anew"
         )
-    return fit_space(snapshot, SimilaritySpec(embedding_id=own[0]))
+    return TrackVectors.opened(snapshot, own[0])
 
 
-def only_space(snapshot: SnapshotReader) -> Space:
-    """The space of a snapshot with one embedding.
+def only_vectors(snapshot: SnapshotReader) -> TrackVectors:
+    """The vectors of a snapshot with one embedding.
 
     Raises:
       DiscoveryError: the snapshot has several embeddings.
@@ -46,14 +46,7 @@ def only_space(snapshot: SnapshotReader) -> Space:
             f"snapshot {snapshot.manifest.number} has embeddings {' and '.join(own)}, which are not comparable: name "
             "seeds, whose embedding is then used, or a snapshot with one embedding"
         )
-    return fit_space(snapshot)
-
-
-def seed_vectors(snapshot: SnapshotReader, space: Space, track_ids: Sequence[str]) -> Float32s:
-    """Vectors of tracks that have one, in their order: float32 [n, d]."""
-    ids, vectors = track_vectors(snapshot, space, sorted(set(track_ids)))
-    place = {track: row for row, track in enumerate(ids.to_pylist())}
-    return vectors[[place[track] for track in track_ids]]
+    return TrackVectors.opened(snapshot, snapshot.manifest.run.ids.embedding_id)
 
 
 def middle(vectors: Float32s) -> Float32s:

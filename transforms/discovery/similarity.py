@@ -135,6 +135,29 @@ def similarities(vectors: Float32s, others: Float32s) -> Float32s:
     return rounded
 
 
+def on_grid(vectors: npt.NDArray[np.floating]) -> Float32s:
+    """Vectors of unit length as whole numbers, whose products are exact in any order of the sums: float32 [n, d].
+
+    A dot product of two rows is a whole number of at most 2**24, and so is each part of its sum. So float32 holds all
+    of them exactly, and a matrix product has the same bits for any shape, number of threads and processor. It differs
+    from `grid_length(d) ** 2` times the similarity by less than 0.001 of that.
+
+    Args:
+      vectors: of unit length, up to the rounding of float16: [n, d].
+    """
+    found: Float32s = np.rint(np.asarray(vectors, np.float32) * np.float32(grid_length(vectors.shape[-1])))
+    return found
+
+
+def grid_length(dimensions: int) -> int:
+    """Length of the vectors of `on_grid`, before they are rounded: with rounding it is at most 4096.
+
+    >>> grid_length(256)
+    4084
+    """
+    return 4092 - math.ceil(math.sqrt(dimensions) / 2)
+
+
 def _principal(standardised: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.float64]:
     """The first principal components: float64 [d, at most `most`]; none of them has a variance of 0."""
     with threadpool_limits(1, "blas"):

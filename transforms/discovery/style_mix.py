@@ -11,7 +11,7 @@ is the mean vector of the 20 tracks with the highest scores. So a mix of much ro
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,9 +20,9 @@ from transforms.discovery.search.engine import FilterCount, SearchPlan
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import GREATEST, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError
-from transforms.discovery.seeds import middle, only_space, seed_vectors, space_of_seeds
+from transforms.discovery.seeds import middle, only_vectors, vectors_of_seeds
 from transforms.discovery.similarity import Float32s, Space, similarities
-from transforms.discovery.vectors import track_vectors
+from transforms.discovery.track_vectors import TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 _CENTRE_TRACKS, _POOL = 20, 10
@@ -74,6 +74,7 @@ class Mix:
     Attributes:
       shares: style -> share of the answer that was asked for, 0 to 1.
       lacking: styles that have fewer tracks than their share.
+      emptied_by: the condition that left no track, see `SearchPlan.emptied_by`; None if there are tracks.
     """
 
     tracks: tuple[MixedTrack, ...]
@@ -81,6 +82,7 @@ class Mix:
     lacking: tuple[str, ...]
     searched: int
     filters: tuple[FilterCount, ...]
+    emptied_by: str | None
 
 
 def mix_styles(snapshot: SnapshotReader, request: MixRequest) -> Mix:
@@ -96,16 +98,18 @@ def mix_styles(snapshot: SnapshotReader, request: MixRequest) -> Mix:
     labels = [term.label for term in plan.terms]
     shares = [request.styles[tag] / total for tag in weights]
     seeds = (*request.added, *request.subtracted)
-    space = space_of_seeds(snapshot, seeds) if seeds else only_space(snapshot)
+    vectors = vectors_of_seeds(snapshot, seeds) if seeds else only_vectors(snapshot)
     pools = _pools(snapshot, plan, max(request.limit * _POOL, _CENTRE_TRACKS), set(seeds))
-    known = {track: vector for pool in pools for track, vector in _vectors(snapshot, space, pool)}
+    known = dict(zip(*vectors.known(list({one.track_id: None for pool in pools for one in pool})), strict=True))
     usable = [[one for one in pool if one.track_id in known] for pool in pools]
-    centres = [_centre(pool, known, space) for pool in usable]
+    centres = [_centre(pool, known, vectors.space) for pool in usable]
     mix = middle(np.stack([share * centre for share, centre in zip(shares, centres, strict=True)]))
-    directions = [mix, *(_direction(snapshot, space, own) for own in (request.added, request.subtracted))]
+    directions = [mix, *(_direction(vectors, own) for own in (request.added, request.subtracted))]
     ranked = [_ranked(pool, known, directions, place, labels[place]) for place, pool in enumerate(usable)]
     tracks, lacking = _interleaved(ranked, labels, shares, request.limit)
-    return Mix(tuple(tracks), dict(zip(labels, shares, strict=True)), tuple(lacking), plan.tracks, plan.filters)
+    told = dict(zip(labels, shares, strict=True))
+    emptied = None if tracks else plan.emptied_by
+    return Mix(tuple(tracks), told, tuple(lacking), plan.tracks, plan.filters, emptied)
 
 
 _Scores = tuple[float, ...]
@@ -126,19 +130,13 @@ def _pools(snapshot: SnapshotReader, plan: SearchPlan, most: int, gone: set[str]
     return [kept.ranked() for kept in best]
 
 
-def _vectors(snapshot: SnapshotReader, space: Space, pool: Sequence[Ranked[_Scores]]) -> Iterator[tuple[str, Float32s]]:
-    if pool:
-        ids, vectors = track_vectors(snapshot, space, [one.track_id for one in pool])
-        yield from zip(ids.to_pylist(), vectors, strict=True)
-
-
 def _centre(pool: Sequence[Ranked[_Scores]], known: Mapping[str, Float32s], space: Space) -> Float32s:
     own = [known[one.track_id] for one in pool[:_CENTRE_TRACKS]]
     return middle(np.stack(own)) if own else np.zeros(space.dimensions, np.float32)
 
 
-def _direction(snapshot: SnapshotReader, space: Space, tracks: Sequence[str]) -> Float32s | None:
-    return middle(seed_vectors(snapshot, space, tracks)) if tracks else None
+def _direction(vectors: TrackVectors, tracks: Sequence[str]) -> Float32s | None:
+    return middle(vectors.of(tracks)) if tracks else None
 
 
 def _ranked(

@@ -1,26 +1,32 @@
 """A walk from one track to another in small, even steps.
 
+If the snapshot has the table `neighbours`, the walk follows the graph of mutual neighbours, with the least sum of
+squared angles between consecutive tracks, see `transforms.discovery.neighbour_graph`. If there is no table, or no walk
+of few enough steps:
+
 Between both vectors, evenly spaced points are interpolated on the sphere (Shoemake, 1985). One exact search finds the
 tracks that are nearest to each point. Each of them belongs to the point that it is nearest to, so no track comes twice.
-Of all walks with one track of each point, the one with the least sum of squared angles between consecutive tracks is
-found by dynamic programming. Versions of a title count as one track.
+Of all walks with one track of each point, the one with the least sum of squared angles is found by dynamic programming.
+
+Both ways, versions of a title count as one track, and so do near-duplicates of the ends.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from transforms.discovery.exact import nearest
 from transforms.discovery.index.duplicates import near_duplicates
+from transforms.discovery.neighbour_graph import NeighbourGraph
 from transforms.discovery.playlists.duplicates import recording_keys
 from transforms.discovery.playlists.making import duration, track_facts
 from transforms.discovery.search.scores import ScoreReader
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
-from transforms.discovery.seeds import seed_vectors, space_of_seeds
+from transforms.discovery.seeds import vectors_of_seeds
 from transforms.discovery.similarity import Float32s, similarities
+from transforms.discovery.track_vectors import TrackVectors
 from transforms.table.reader import SnapshotReader
 
 _PER_POINT = 12
@@ -56,8 +62,30 @@ class WalkStep:
     facts: Mapping[str, Any]
 
 
-def find_walk(snapshot: SnapshotReader, first: str, last: str, between: int) -> list[WalkStep]:
-    """The walk with at most `between` tracks between both; fewer, if no track is nearest to a point.
+@dataclasses.dataclass(frozen=True)
+class Walk:
+    """A walk.
+
+    Attributes:
+      steps: its tracks, both ends included.
+      is_of_neighbours: whether consecutive tracks are mutual neighbours; else it follows the arc.
+    """
+
+    steps: tuple[WalkStep, ...]
+    is_of_neighbours: bool
+
+
+def find_walk(
+    snapshot: SnapshotReader,
+    first: str,
+    last: str,
+    between: int,
+    graph: Callable[[SnapshotReader], NeighbourGraph | None] = NeighbourGraph.of,
+) -> Walk:
+    """The walk with at most `between` tracks between both; fewer, if more would not make its steps smaller.
+
+    Args:
+      graph: returns the graph of the snapshot, for callers that keep it.
 
     Raises:
       DiscoveryError: a track is not in the snapshot, both are the same, or they cannot be compared.
@@ -67,20 +95,53 @@ def find_walk(snapshot: SnapshotReader, first: str, last: str, between: int) -> 
         raise DiscoveryError(f"track {first}: a walk needs two tracks")
     if between < 1:
         raise DiscoveryError(f"{between} tracks between: give at least 1")
-    space = space_of_seeds(snapshot, [first, last])
-    ends = seed_vectors(snapshot, space, [first, last])
+    known = vectors_of_seeds(snapshot, [first, last])
+    neighbours = graph(snapshot)
+    tracks = None if neighbours is None else _among_neighbours(neighbours, known, first, last, between)
+    found = tracks or [first, *_along_arc(known, first, last, between), last]
+    facts = track_facts(snapshot, found)
+    return Walk(tuple(_explained(snapshot, found, known.of(found), facts)), tracks is not None)
+
+
+def _among_neighbours(
+    graph: NeighbourGraph, known: TrackVectors, first: str, last: str, between: int
+) -> list[str] | None:
+    """The tracks of a walk of mutual neighbours; None if there is none."""
+    without: set[str] = set()
+    while (tracks := graph.walk(first, last, between + 1, without)) is not None:
+        own, vectors = known.known(tracks)
+        gone = {*tracks} - {*own} or _repeated(tracks, vectors, track_facts(known.snapshot, tracks))
+        if not gone:
+            return tracks
+        without |= gone - {first, last}
+    return None
+
+
+def _repeated(tracks: Sequence[str], vectors: Float32s, facts: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """A track between the ends that is another version or a near-duplicate of another track; empty if there is none."""
+    lengths = np.array([duration(facts[track]) for track in tracks], np.float32)
+    for place, track in enumerate(tracks[1:-1], 1):
+        others = [0, *range(1, place), len(tracks) - 1]
+        same = near_duplicates(similarities(vectors[place], vectors[others]), lengths[[place]], lengths[others])
+        if same.any() or _is_version(facts, track, [tracks[other] for other in others]):
+            return {track}
+    return set()
+
+
+def _along_arc(known: TrackVectors, first: str, last: str, between: int) -> list[str]:
+    """The tracks between both ends that are nearest to the arc."""
+    ends = known.of([first, last])
     points = arc_points(ends[0], ends[1], between)
-    found = nearest(snapshot, space, points, between + _PER_POINT)
+    found = known.nearest(points, between + _PER_POINT)
     ids = sorted({track for one in found for track in one.track_ids} - {first, last})
-    facts = track_facts(snapshot, [first, last, *ids])
+    facts = track_facts(known.snapshot, [first, last, *ids])
     ids = [track for track in ids if not _is_version(facts, track, (first, last))]
-    vectors = seed_vectors(snapshot, space, ids) if ids else np.zeros((0, space.dimensions), np.float32)
+    vectors = known.of(ids)
     lengths, own = ([np.float32(duration(facts[track])) for track in some] for some in (ids, (first, last)))
     same = near_duplicates(vectors @ ends.T, np.array(lengths, np.float32)[:, None], np.array(own, np.float32))
     apart = ~np.any(same, axis=1, keepdims=True)[:, 0]
     ids, vectors = [track for track, ok in zip(ids, apart, strict=True) if ok], vectors[apart]
-    chosen = _without_versions(ids, vectors, points, ends, facts)
-    return _explained(snapshot, [first, *chosen, last], np.stack([ends[0], *_of(chosen, ids, vectors), ends[1]]), facts)
+    return _without_versions(ids, vectors, points, ends, facts)
 
 
 def arc_points(first: Float32s, last: Float32s, count: int) -> Float32s:
@@ -144,10 +205,6 @@ def _without_versions(
 
 def _is_version(facts: Mapping[str, Mapping[str, Any]], track: str, others: Sequence[str]) -> bool:
     return any(recording_keys(facts[track]) & recording_keys(facts[other]) for other in others)
-
-
-def _of(chosen: Sequence[str], ids: Sequence[str], vectors: Float32s) -> list[Float32s]:
-    return [vectors[ids.index(track)] for track in chosen]
 
 
 def _explained(

@@ -20,7 +20,7 @@ FILE_KINDS = {
     "choices": r"work/choice-[0-9a-f]{16}(?:\.json|/[^/]+/bucket=\d{4,}\.parquet)",
     "samples": r"work/sample-[0-9a-f]{16}/.+",
     "neighbour_work": r"work/neighbours-[0-9a-f]{16}/.+",
-    "index": r"index/run=([^/]+)/(?:index\.json|\d+-(?:model\.npz|\d{6,}\.arrow))",
+    "index": r"index/run=([^/]+)/(?:index\.json|\d+-(?:model\.npz|\d{6,}\.(?:arrow|vectors|candidates)))",
     "runs": r"runs/([^/]+)\.json",
     "reports": r"reports/([^/]+)/(?:report\.html|run_summary\.json)",
     "launches": r"launches/launch-(\d{10,})-\d{6,}\.(?:begun|json)",

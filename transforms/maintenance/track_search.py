@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import storage
-from transforms.discovery.index.groups import IndexGroup
+from transforms.discovery.index.groups import track_ids_of
 from transforms.formats.hashing import bucket_of
 from transforms.formats.parquet import ParquetError, read_parquet
 from transforms.maintenance.kinds import KnownFile, known_files
@@ -104,11 +104,11 @@ def _data_files(root: str, numbers: Iterable[int]) -> Iterator[KnownFile]:
 
 
 def _searched_index(file: KnownFile, wanted: pa.Array) -> SearchedFile:
-    """A file of a search index. A manifest or a model names no track."""
+    """A file of a search index. Only those with ids name a track."""
     if not file.path.endswith(".arrow"):
         return SearchedFile(path=file.path, rows=0, found=0)
     try:
-        ids = IndexGroup.opened(file.info.url).track_ids
+        ids = track_ids_of(file.info.url)
     except (pa.ArrowException, KeyError, ValueError) as error:
         if isinstance(error, storage.StorageError):
             raise

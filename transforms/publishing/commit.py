@@ -24,6 +24,7 @@ from transforms.table.versions import (
     LEVELS,
     NEIGHBOURS,
     PARAMETERS,
+    RULES,
     TableError,
     is_sealed,
     read_table_metadata,
@@ -142,6 +143,8 @@ def _commit(root: str, run: Run) -> Snapshot:
         require_versions(root, NEIGHBOURS)
     if run.parameters.get("parameters_id"):
         require_versions(root, PARAMETERS)
+    if run.rules:
+        require_versions(root, RULES)
     with contextlib.suppress(storage.AlreadyExists):  # another publisher was first: `_published_as` checks its run
         storage.create(url, sealed_bytes(snapshot.to_json()))
     winner = _published_as(root, run)

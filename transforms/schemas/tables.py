@@ -65,11 +65,14 @@ TRACK_TAGS = pa.schema(
         column(
             "source",
             pa.string(),
-            "Where the score is from: `model`, `fused` (sources of annotations changed it) or `expert` (a source "
-            "overrides it).",
+            "Where the score is from: `model`, `fused` (sources of annotations changed it), `expert` (a source "
+            "overrides it) or `rule` (it follows from measurements or from other tags).",
         ),
         column(
-            "model_score", pa.float32(), "Score of the model, before it is combined with an expert's.", nullable=True
+            "model_score",
+            pa.float32(),
+            "Score of the model, before it is combined with an expert's. Null for tags of rules.",
+            nullable=True,
         ),
         column(
             "expert_weight",
@@ -163,12 +166,18 @@ TAXONOMY = pa.schema(
             "split. Snapshots of earlier versions do not have this column.",
             nullable=True,
         ),
+        column(
+            "rule",
+            pa.string(),
+            "The rule that the tag follows from, as JSON; null for tags of the model. Only in snapshots with rules.",
+            nullable=True,
+        ),
     ]
 )
 
-LATER_COLUMNS = {"taxonomy": frozenset({"other_ids"}), "tracks": frozenset(PARAMETER_NAMES)}
+LATER_COLUMNS = {"taxonomy": frozenset({"other_ids", "rule"}), "tracks": frozenset(PARAMETER_NAMES)}
 """Table -> columns that snapshots of earlier versions of this program do not have. Those of `tracks` are also missing
-where no parameters are measured.
+where no parameters are measured, and `rule` where the taxonomy has no rules.
 """
 
 PART = pa.schema(
@@ -300,7 +309,7 @@ ROW_SENTENCES = {
     "tracks": "One row per tagged track: the catalog's metadata, facts about the audio, and the positive tags. "
     "Further catalog columns follow under their own names.",
     "track_tags": "One row per track and tag: every tag of the taxonomy for every tagged track, unless `--min-score` "
-    "or `--top-k` left some out (see the snapshot's `options`).",
+    "or `--top-k` left some out (see the snapshot's `options`). A tag of a rule has no row where nothing is known.",
     "embeddings": "One row per tagged track: the input of the heads and of similarity search.",
     "ledger": "One row per catalog id, with its outcome.",
     "taxonomy": "One row per tag.",

@@ -57,6 +57,7 @@ __all__ = [
     "longest_wait",
     "open_input",
     "read_bytes",
+    "read_range",
     "redact",
     "upload",
     "waiting",
@@ -68,6 +69,7 @@ class _Backend(Protocol):
     """The functions that `local` and `gcs` both have."""
 
     def read_bytes(self, url: str, max_bytes: int | None) -> bytes: ...
+    def read_range(self, url: str, start: int, end: int) -> bytes: ...
     def open_input(self, url: str) -> BinaryIO: ...
     def create(self, url: str, data: bytes) -> None: ...
     def write_bytes(self, url: str, data: bytes) -> None: ...
@@ -112,6 +114,16 @@ def read_bytes(url: str, *, max_bytes: int | None = None, roots: RootsCheck | No
     if roots is not None:
         roots.beneath(url)
     return _backend(url).read_bytes(url, max_bytes)
+
+
+def read_range(url: str, start: int, end: int) -> bytes:
+    """Reads the bytes from `start` to before `end` in one request, from a file that is never replaced.
+
+    Raises:
+      Unavailable: the file has fewer bytes.
+      NotFound, PermissionDenied: see `errors`.
+    """
+    return _backend(url).read_range(url, start, end)
 
 
 def open_input(url: str) -> BinaryIO:

@@ -73,19 +73,26 @@ def read_bytes(url: str, max_bytes: int | None) -> bytes:
     return call(url, fetch)
 
 
+def read_range(url: str, start: int, end: int) -> bytes:
+    """See `storage.read_range`."""
+    return _fetched(url, _blob(url), start, end)
+
+
+def _fetched(url: str, blob: Any, start: int, end: int) -> bytes:
+    """The bytes of a range, which has no checksum of its own."""
+    get = functools.partial(blob.download_as_bytes, start=start, end=end - 1, timeout=TIMEOUT_S)
+    data = call(url, lambda: bytes(get(retry=None, checksum=None)))
+    if len(data) != end - start:
+        raise Unavailable(f"{url}: {len(data)} bytes came instead of {end - start}")
+    return data
+
+
 def open_input(url: str) -> BinaryIO:
     """See `storage.open_input`."""
     current = call(url, lambda: _current(url))
     # Bound to the current generation: bytes of an object that is replaced meanwhile must not be mixed.
     blob = current.bucket.blob(current.name, generation=current.generation)
-
-    def fetch(start: int, end: int) -> bytes:
-        get = functools.partial(blob.download_as_bytes, start=start, end=end - 1, timeout=TIMEOUT_S)
-        data = call(url, lambda: bytes(get(retry=None, checksum=None)))
-        if len(data) != end - start:
-            raise Unavailable(f"{url}: {len(data)} bytes came instead of {end - start}")
-        return data
-
+    fetch = functools.partial(_fetched, url, blob)
     return io.BufferedReader(RangeReader(fetch, int(current.size)), buffer_size=64 << 10)
 
 

@@ -19,6 +19,7 @@ from transforms.storage.errors import (
     NotFound,
     StorageError,
     TooLarge,
+    Unavailable,
     storage_error,
 )
 from transforms.storage.patience import waiting
@@ -94,6 +95,16 @@ def read_bytes(url: str, max_bytes: int | None, place: Beneath | None = None) ->
         if size > max_bytes or len(data := stream.read(max_bytes + 1)) > max_bytes:
             raise TooLarge(f"{url}: {size} bytes, at most {max_bytes} are read")
         return data
+
+
+def read_range(url: str, start: int, end: int) -> bytes:
+    """See `storage.read_range`."""
+    with open_input(url) as stream:
+        stream.seek(start)
+        data = stream.read(end - start)
+    if len(data) != end - start:
+        raise Unavailable(f"{url}: {len(data)} bytes came instead of {end - start}")
+    return data
 
 
 def _make_folder(folder: Path) -> None:

@@ -2,8 +2,13 @@
 
 `Run.neighbours` is empty, or has: `snapshot` and `content_hash`, of the snapshot from which both were computed;
 `settings` of the command; `added` and `removed`, tracks of the catalog that later runs added or removed, each run
-counted by itself; `sets`, one object for each embedding; `index`, path of the manifest of the index, or None if the
-index was removed because it named tracks of a takedown.
+counted by itself; `analysed`, tracks that later runs tagged anew; `sets`, one object for each embedding; `files_kept`,
+number of files of `neighbours` that are those of the snapshot before; `index`, path of the manifest of the index, or
+None if the index was removed because it named tracks of a takedown.
+
+An object of `sets` says in `fitted` what its space and cells were fitted to: `snapshot`, `taxonomy_id`, `tagger_id`,
+`tracks`, and how many tracks were `changed` since (added, changed or removed), as later runs of `neighbours` found; in
+`kept`, whether the run started from an earlier index; and in `work`, what was computed, see `NEIGHBOUR_WORK`.
 """
 
 from collections.abc import Mapping
@@ -17,18 +22,21 @@ from transforms.table.snapshots import DataFile, Run
 NEIGHBOURS_TABLE = "neighbours"
 
 
-def kept_neighbours(parent: Run | None, changes: Mapping[str, int]) -> tuple[tuple[DataFile, ...], dict[str, Any]]:
+def kept_neighbours(
+    parent: Run | None, changes: Mapping[str, int], tagged: int
+) -> tuple[tuple[DataFile, ...], dict[str, Any]]:
     """The files of `neighbours` and their record, as a run keeps them from its parent.
 
     Args:
       parent: run of the last snapshot; None if there is none.
       changes: tracks that the run adds and removes, see `Run.changes`.
+      tagged: tracks that the run tags anew, see `Run.counts`.
     """
     if parent is None or not parent.neighbours:
         return (), {}
     files = tuple(file for file in parent.files if file.table == NEIGHBOURS_TABLE)
     sums = {name: parent.neighbours[name] + changes.get(name, 0) for name in ("added", "removed")}
-    return files, {**parent.neighbours, **sums}
+    return files, {**parent.neighbours, **sums, "analysed": parent.neighbours.get("analysed", 0) + tagged}
 
 
 def neighbours_without(rows: pa.Table, tracks: pa.Array) -> pa.Table:
@@ -61,3 +69,11 @@ def neighbours_text(run: Run) -> str | None:
     if is_stale(run):
         text += f", stale: {record['added']} tracks were added and {record['removed']} removed since"
     return text + ("" if record["index"] else "; the search index was removed by a takedown")
+
+
+def tracks_of(run: Run, embedding_id: str) -> int:
+    """Number of tracks with an embedding."""
+    earlier = sum(one.tracks for one in run.earlier)
+    kept = sum(one.tracks for one in run.earlier if one.ids.embedding_id == embedding_id)
+    own = run.counts["tagged"] + run.counts["carried"] - earlier
+    return kept + (own if embedding_id == run.ids.embedding_id else 0)

@@ -147,6 +147,7 @@ class Run:
         `transforms.table.neighbours`; empty if the snapshot has neither.
       parameters: how parameters of new tracks are measured: `parameters_id`, and the fields of the spec; `measures` is
         `none` if they are not. Rows of `tracks` say what they were measured by. Empty for runs of earlier versions.
+      rules: names of the categories whose tags follow from rules.
     """
 
     run_id: str
@@ -171,6 +172,7 @@ class Run:
     earlier: tuple[EarlierIds, ...] = ()
     neighbours: dict[str, Any] = dataclasses.field(default_factory=dict)
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rules: tuple[str, ...] = ()
 
     @property
     def is_mixed(self) -> bool:
@@ -245,6 +247,7 @@ class Run:
         others = {
             "overrides": tuple(obj.get("overrides", ())),
             "licences": tuple(obj.get("licences", ())),
+            "rules": tuple(obj.get("rules", ())),
             "earlier": tuple(map(EarlierIds.from_json, obj.get("earlier", ()))),
         }
         return cls(**fields | others | {"ids": Ids(**obj["ids"]), "files": tuple(_data_files(obj))})

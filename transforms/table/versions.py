@@ -13,12 +13,14 @@ from transforms.schemas.tables import SCHEMA_VERSION
 READER_VERSION = 2
 """Increased if earlier versions of this program would misread the files of this one. 2: levels."""
 
-WRITER_VERSION = 4
+WRITER_VERSION = 5
 """Increased if earlier versions of this program would damage or lose the files of this one. 2: digests. 3: levels. 4:
-neighbours, whose files the `gc` of earlier versions removes, and parameters of tracks, which they would leave out."""
+neighbours, whose files the `gc` of earlier versions removes, and parameters of tracks, which they would leave out. 5:
+tags of rules, which their takedowns would add to the tags of artists and albums."""
 
-LEVELS, NEIGHBOURS, PARAMETERS = (2, 3), (1, 4), (1, 4)
-"""Lowest reader and writer version of a table with levels, with neighbours, and with parameters of tracks."""
+LEVELS, NEIGHBOURS, PARAMETERS, RULES = (2, 3), (1, 4), (1, 4), (1, 5)
+"""Lowest reader and writer version of a table with levels, with neighbours, with parameters of tracks, and with tags of
+rules."""
 
 _NEW_TABLE = {"min_reader_version": 1, "min_writer_version": 2}
 """Versions that a table needs until a snapshot has levels or parameters."""
@@ -129,7 +131,7 @@ def require_versions(root: str, versions: tuple[int, int]) -> None:
 
     Args:
       root: folder or gs:// prefix of the table.
-      versions: `LEVELS`, `NEIGHBOURS` or `PARAMETERS`.
+      versions: `LEVELS`, `NEIGHBOURS`, `PARAMETERS` or `RULES`.
     """
     url, metadata = storage.join(root, "table.json"), read_table_metadata(root, writing=True)
     reader, writer = versions

@@ -14,10 +14,13 @@ from transforms.fusion.pooling import MODEL, ORIGINS, FusedScores, fuse
 from transforms.schemas.catalog import FILE, ROW
 from transforms.schemas.fusion import EXPERTS_TYPE, FUSED_COLUMNS, SAID, SAID_ID
 from transforms.schemas.parameters import PARAMETER_NAMES, PARAMETERS_ID
+from transforms.schemas.rule_columns import RULE_SOURCES
 from transforms.schemas.tables import EMBEDDINGS, FACT_NAMES, LEDGER, TAG_SCORE, TRACK_TAGS, TRACKS
 from transforms.table.snapshots import DEFERRED
 from transforms.tagging.tagger import Tagger
+from transforms.taxonomy.derived_tags import DerivedTags, derived_tags
 from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.taxonomy.rules import RULE
 
 METADATA = ("artist_id", "album_id", "title", "artist", "year", "country", "language")
 NOT_PUBLISHED = frozenset({"track_id", "uri", "source_version", "tags", FILE, ROW, SAID, SAID_ID})
@@ -112,9 +115,11 @@ def assemble_bucket(
     """
     scored = score_bucket(rows, outcomes, tagger, policy) if scored is None else scored
     ledger = _ledger(rows, outcomes, duplicates, tagger, run_id)
+    names = FACT_NAMES + PARAMETER_NAMES if parameters else FACT_NAMES
+    derived = _derived(scored, tagger.taxonomy, names)
     return {
-        "tracks": _tracks(scored, tagger, FACT_NAMES + PARAMETER_NAMES if parameters else FACT_NAMES),
-        "track_tags": _track_tags(scored, tagger, publication, policy),
+        "tracks": _tracks(scored, tagger, names, derived),
+        "track_tags": _track_tags(scored, tagger, publication, policy, derived),
         "embeddings": _embeddings(scored.outcomes, tagger),
         "ledger": ledger if policy is None else _with_fusion_ids(ledger, rows),
     }
@@ -127,10 +132,20 @@ def _score(embeddings: pa.ChunkedArray, tagger: Tagger) -> np.ndarray:
     return tagger.score(values.reshape(len(embeddings), -1).astype(np.float32, copy=False))
 
 
-def _tracks(scored: ScoredTracks, tagger: Tagger, names: tuple[str, ...]) -> pa.Table:
+def _derived(scored: ScoredTracks, taxonomy: Taxonomy, names: tuple[str, ...]) -> DerivedTags:
+    """The tags of rules, from those columns of the outcomes that are published."""
+    columns = scored.outcomes.select([name for name in names if name in RULE_SOURCES])
+    needed = {name for category in taxonomy.rules for name in category.named_tags}
+    return derived_tags(taxonomy.rules, columns, {name: scored.scores[:, taxonomy.index[name]] for name in needed})
+
+
+def _tracks(scored: ScoredTracks, tagger: Tagger, names: tuple[str, ...], derived: DerivedTags) -> pa.Table:
     """Rows of `tracks`, with these columns of the outcomes."""
     facts = {name: scored.outcomes[name] for name in names}
-    facts["top_tags"] = _top_tags(scored.scores, scored.positives, [tag.id for tag in tagger.taxonomy.tags])
+    scores, positives = (
+        np.hstack(pair) for pair in ((scored.scores, derived.scores), (scored.positives, derived.positives))
+    )
+    facts["top_tags"] = _top_tags(scores, positives, list(tagger.taxonomy.published))
     facts["tagger_id"] = pa.array([tagger.tagger_id] * scored.rows.num_rows, pa.string())
     return rows_of_tracks(scored.rows, facts)
 
@@ -164,7 +179,9 @@ def _embeddings(kept: pa.Table, tagger: Tagger) -> pa.Table:
     return pa.table([kept["track_id"], ids, kept["embedding"]], names=EMBEDDINGS.names).cast(EMBEDDINGS)
 
 
-def _track_tags(scored: ScoredTracks, tagger: Tagger, publication: PublishedRows, policy: Policy | None) -> pa.Table:
+def _track_tags(
+    scored: ScoredTracks, tagger: Tagger, publication: PublishedRows, policy: Policy | None, derived: DerivedTags
+) -> pa.Table:
     """All tags of all tracks, sorted by (category, tag, score desc, track_id)."""
     rows, scores, positives = scored.rows, scored.scores, scored.positives
     taxonomy = tagger.taxonomy
@@ -179,7 +196,7 @@ def _track_tags(scored: ScoredTracks, tagger: Tagger, publication: PublishedRows
     weights = _expert_weights(rows, taxonomy)
     schema = TRACK_TAGS if policy is None else pa.schema([*TRACK_TAGS, *FUSED_COLUMNS["track_tags"]])
     categories = {tag.id: category.name for category in taxonomy.categories for tag in category.tags}
-    parts = []
+    parts = _derived_rows(derived, track_ids, publication, schema)
     for tag in sorted(categories, key=lambda tag: (categories[tag], tag)):
         column = taxonomy.index[tag]
         order = np.argsort(-scores[:, column], kind="stable")
@@ -200,9 +217,32 @@ def _track_tags(scored: ScoredTracks, tagger: Tagger, publication: PublishedRows
         }
         if scored.fused is not None and policy is not None:
             values |= _fused_values(scored, column, order, policy, weights.get(column))
-        parts.append(pa.table(values).cast(schema))
+        parts[(categories[tag], tag)] = pa.table(values).cast(schema)
     # Keep one Arrow chunk per tag: a contiguous copy would double the memory of the largest table.
-    return pa.concat_tables(parts) if parts else schema.empty_table()
+    return pa.concat_tables([parts[key] for key in sorted(parts)]) if parts else schema.empty_table()
+
+
+def _derived_rows(
+    derived: DerivedTags, track_ids: pa.Array, publication: PublishedRows, schema: pa.Schema
+) -> dict[tuple[str, str], pa.Table]:
+    """(category, tag of a rule) -> its rows: those of tracks of which something is known."""
+    parts = {}
+    for column, tag in enumerate(derived.tags):
+        order = np.argsort(-derived.scores[:, column], kind="stable")
+        order = order[derived.known[order, column]]
+        order = order[publication.keeps(derived.scores[order, column], derived.ranks[order, column])]
+        values = {
+            "track_id": track_ids.take(pa.array(order)),
+            "category": pa.repeat(tag.category, len(order)),
+            "tag": pa.repeat(tag.id, len(order)),
+            "score": pa.array(derived.scores[order, column].astype(np.float32)),
+            "rank": pa.array(derived.ranks[order, column]),
+            "is_positive": pa.array(derived.positives[order, column]),
+            "source": pa.repeat(RULE, len(order)),
+        }
+        lacking = {name: pa.nulls(len(order)) for name in schema.names if name not in values}
+        parts[(tag.category, tag.id)] = pa.table({**values, **lacking}).cast(schema)
+    return parts
 
 
 def _fused_values(

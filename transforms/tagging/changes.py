@@ -32,6 +32,7 @@ class TableChanges:
       added: tags that the snapshot does not have.
       redefined: tags of both whose category, kind, name or parents differ; a parent that was renamed is the same.
       thresholds: tags whose threshold differs.
+      rules: tags whose rule differs.
       before: ids of the snapshot.
       after: ids of the run.
       sources: what differs between the sources of the snapshot and those of the run.
@@ -47,6 +48,7 @@ class TableChanges:
     added: tuple[str, ...]
     redefined: tuple[str, ...]
     thresholds: tuple[str, ...]
+    rules: tuple[str, ...]
     before: Ids
     after: Ids
     sources: SourceChanges
@@ -84,6 +86,7 @@ class TableChanges:
             (self.added, " added"),
             (self.redefined, " with another category, kind, name or parents"),
             (self.thresholds, " with another threshold"),
+            (self.rules, " with another rule"),
         )
         found = [f"{quantity(len(names), 'tag')}{meaning} ({_some(names)})" for names, meaning in kinds if names]
         if self._differs("feature_id"):
@@ -140,9 +143,9 @@ def table_changes(
       publication: which rows the run publishes.
       policy: the sources of the run; None if it has none.
     """
-    columns = ["tag", *_DESCRIBED, "parents", "threshold"]
-    old = {row["tag"]: row for row in snapshot.scan("taxonomy", columns).to_pylist()}
-    new = {row["tag"]: row for row in tagger.taxonomy_rows().select(columns).to_pylist()}
+    old, new = (
+        {row["tag"]: row for row in rows.to_pylist()} for rows in (snapshot.scan("taxonomy"), tagger.taxonomy_rows())
+    )
     fates = fates_of(old, tagger.taxonomy)
     both = {tag: tag for tag in old.keys() & new.keys()} | dict(fates.renamed)
     came = {*both.values(), *fates.merged, *(tag for tags in fates.split.values() for tag in tags)}
@@ -158,6 +161,7 @@ def table_changes(
         added=tuple(sorted(new.keys() - came)),
         redefined=tuple(sorted(tag for was, tag in both.items() if _redefined(old[was], new[tag], fates.pairs))),
         thresholds=tuple(sorted(tag for was, tag in both.items() if old[was]["threshold"] != new[tag]["threshold"])),
+        rules=tuple(sorted(tag for was, tag in both.items() if old[was].get("rule") != new[tag].get("rule"))),
         before=run.ids,
         after=ids_of(tagger),
         sources=source_changes(run.fusion, policy),

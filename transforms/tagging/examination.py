@@ -52,8 +52,8 @@ class BucketExaminer:
 
     @functools.cached_property
     def _common(self) -> np.ndarray:
-        """Places of the tags that both have."""
-        return np.flatnonzero(self._tags.in_before & self._tags.in_after)
+        """Places of the tags that both have, without those of rules that differ: their scores are meant to."""
+        return np.flatnonzero(self._tags.in_before & self._tags.in_after & self._tags.same_rule)
 
     @property
     def _comparable(self) -> bool:
@@ -128,7 +128,11 @@ class BucketExaminer:
             (before, old), (tagged, scores) = _without(kept, before, old), _without(kept, tagged, scores)
         names = [self._tags.ids[place] for place in self._common]
         return measure_drift(
-            names, self._of_common(old), self._of_common(scores), _unchanged(earlier, before, ledger, tagged)
+            names,
+            self._of_common(old),
+            self._of_common(scores),
+            _unchanged(earlier, before, ledger, tagged),
+            self._tags.ruled[self._common],
         )
 
     def _of_common(self, scores: TagScores) -> TagScores:

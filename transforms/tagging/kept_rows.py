@@ -107,8 +107,9 @@ def scored_with_kept(
     names = pa.array([tag.id for tag in taxonomy.tags], pa.string())
     for batch in tables["track_tags"].to_batches():
         track = pc.index_in(batch["track_id"], value_set=ids)
-        batch, track = batch.filter(track.is_valid()), track.drop_null().to_numpy()
-        tag = pc.index_in(batch["tag"], value_set=names).to_numpy()
+        tag = pc.index_in(batch["tag"], value_set=names)
+        own = pc.and_(track.is_valid(), tag.is_valid())  # tags of rules are in no sum
+        batch, track, tag = batch.filter(own), track.filter(own).to_numpy(), tag.filter(own).to_numpy()
         scores[track, tag] = np.round(batch["score"].to_numpy().astype(np.float64), 4)
         positives[track, tag] = batch["is_positive"].to_numpy(zero_copy_only=False)
     return ScoredTracks(

@@ -22,10 +22,13 @@ def check_shape(obj: object) -> list[str]:
     """Faults in the structure of a parsed file: missing or unknown fields, and fields of a wrong type."""
     if (
         not isinstance(obj, dict)
-        or set(obj) - {"redirects"} != {"categories"}
+        or set(obj) - {"redirects", "rules"} != {"categories"}
         or not isinstance(obj["categories"], list)
     ):
-        return ["a taxonomy is one mapping with the key `categories`, a list of categories, and perhaps `redirects`"]
+        return [
+            "a taxonomy is one mapping with the key `categories`, a list of categories, and perhaps `redirects` and "
+            "`rules`"
+        ]
     return [fault for i, category in enumerate(obj["categories"], 1) for fault in _category_shape(i, category)]
 
 
@@ -99,38 +102,44 @@ def check(categories: Sequence["Category"]) -> list[str]:
     """Faults in the content: names, kinds, parents, aliases and rules that contradict each other."""
     if not categories:
         return ["no categories: give at least one"]
-    faults = list(_repeated("category", (category.name for category in categories)))
+    faults = list(repeated("category", (category.name for category in categories)))
     tags = [tag for category in categories for tag in category.tags]
     dropped = [tag for category in categories for tag in category.dropped]
-    faults += _repeated("tag", (tag.id for tag in (*tags, *dropped)))
+    faults += repeated("tag", (tag.id for tag in (*tags, *dropped)))
     for category in categories:
         faults += _category_faults(category)
     faults += _alias_faults([*tags, *dropped])
     known = {tag.id for tag in tags}
     for tag in (*tags, *dropped):
         faults += _parent_faults(tag, known)
-    return faults + _cycle_faults(tags)
+    return faults + cycle_faults(tags)
 
 
-def _repeated(what: str, names: Iterable[str]) -> Iterator[str]:
+def repeated(what: str, names: Iterable[str]) -> Iterator[str]:
+    """Yields a fault for each name that is there more than once."""
     counts = Counter(names)
     yield from (f"{what} {name!r} is listed {count} times" for name, count in counts.items() if count > 1)
 
 
 def _category_faults(category: "Category") -> Iterator[str]:
     place, count = f"category {category.name!r}", len(category.tags)
-    if category.kind not in _KINDS:
-        yield f"{place}: kind {category.kind!r}: choose {', '.join(_KINDS)}"
-    if category.kind == "binary" and count not in (1, 2):
-        yield f"{place}: {quantity(count, 'tag')}: a binary category has one tag, or two of which one applies"
-    if category.kind == "multiclass" and count < 2:
-        yield f"{place}: {quantity(count, 'tag')}: a multiclass category needs two or more"
-    if category.kind == "multilabel" and count < 1:
-        yield f"{place}: no tags"
+    yield from kind_faults(place, category.kind, count)
     if category.kind == "binary" and category.dropped:
         yield f"{place}: dropped tags are for multiclass and multilabel categories"
     for tag in (*category.tags, *category.dropped):
         yield from _tag_faults(category, tag)
+
+
+def kind_faults(place: str, kind: str, count: int) -> Iterator[str]:
+    """Yields faults in the kind of a category with so many tags."""
+    if kind not in _KINDS:
+        yield f"{place}: kind {kind!r}: choose {', '.join(_KINDS)}"
+    if kind == "binary" and count not in (1, 2):
+        yield f"{place}: {quantity(count, 'tag')}: a binary category has one tag, or two of which one applies"
+    if kind == "multiclass" and count < 2:
+        yield f"{place}: {quantity(count, 'tag')}: a multiclass category needs two or more"
+    if kind == "multilabel" and count < 1:
+        yield f"{place}: no tags"
 
 
 def _tag_faults(category: "Category", tag: "Tag") -> Iterator[str]:
@@ -161,10 +170,11 @@ def _parent_faults(tag: "Tag", known: set[str]) -> Iterator[str]:
             yield f"tag {tag.id!r}: parent {parent!r} does not exist{meant_name(parent, known)}"
         elif parent.partition("/")[0] != tag.category:
             yield f"tag {tag.id!r}: parent {parent!r} belongs to another category"
-    yield from (f"tag {tag.id!r}: {fault}" for fault in _repeated("parent", tag.parents))
+    yield from (f"tag {tag.id!r}: {fault}" for fault in repeated("parent", tag.parents))
 
 
-def _cycle_faults(tags: Sequence["Tag"]) -> list[str]:
+def cycle_faults(tags: Sequence["Tag"]) -> list[str]:
+    """A fault if parents form a cycle."""
     known = {tag.id for tag in tags}
     parents = {tag.id: tuple(p for p in tag.parents if p in known) for tag in tags}
     stuck = set(parents) - set(parents_first(parents))

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from transforms import storage
@@ -19,6 +19,8 @@ from transforms.taxonomy.redirects import (
     redirects_from_json,
     redirects_to_json,
 )
+from transforms.taxonomy.rule_checks import line_of_rule, rule_faults, rule_shape
+from transforms.taxonomy.rules import RuleCategory, RuleTag, rules_from_json, rules_to_json
 from transforms.taxonomy.tag_ids import tag_id
 
 _MOST_PROBLEMS, _MOST_CHARS = 1000, 500
@@ -48,6 +50,7 @@ class Taxonomy:
     Attributes:
       categories: the categories, in the order of the file.
       redirects: earlier tag ids, and the ids that replace them.
+      rules: categories whose tags follow from measurements and from other tags. They are not targets.
 
     Raises:
       TaxonomyError: the taxonomy has faults.
@@ -55,15 +58,37 @@ class Taxonomy:
 
     categories: tuple[Category, ...]
     redirects: tuple[Redirect, ...] = ()
+    rules: tuple[RuleCategory, ...] = ()
 
     def __post_init__(self) -> None:
-        if problems := [*check(self.categories), *redirect_faults(self.redirects, self.categories)]:
+        named = {tag.id for category in self.categories for tag in category.tags}
+        problems = [
+            *check(self.categories),
+            *rule_faults(self.rules, named, {category.name for category in self.categories}),
+            *redirect_faults(self.redirects, (*self.categories, *self.rules)),
+        ]
+        if problems:
             raise TaxonomyError(problems)
 
     @functools.cached_property
     def tags(self) -> tuple[Tag, ...]:
-        """All tags, category by category, in the order of the file: the columns of a target vector."""
+        """All tags of categories, in the order of the file: the columns of a target vector. Without those of rules."""
         return tuple(tag for category in self.categories for tag in category.tags)
+
+    @functools.cached_property
+    def rule_tags(self) -> tuple[RuleTag, ...]:
+        """All tags of rules, in the order of the file."""
+        return tuple(tag for category in self.rules for tag in category.tags)
+
+    @functools.cached_property
+    def rule_texts(self) -> Mapping[str, str]:
+        """Tag of a rule -> everything that decides it, as JSON."""
+        return {tag.id: category.rule_text(tag) for category in self.rules for tag in category.tags}
+
+    @functools.cached_property
+    def published(self) -> Mapping[str, Tag]:
+        """Id of each tag that tables have -> the tag: those of categories, and those of rules."""
+        return {tag.id: tag for tag in (*self.tags, *self.rule_tags)}
 
     @functools.cached_property
     def tag_ids(self) -> tuple[str, ...]:
@@ -129,7 +154,7 @@ class Taxonomy:
 
         An id that was split so that a part of it is a dropped tag is omitted: no tags have all its tracks.
         """
-        found = {tag.id: set(tag.aliases) for tag in self.tags}
+        found = {tag.id: set(tag.aliases) for tag in self.published.values()}
         for old, new in self.replaced.items():
             for tag in new if found.keys() >= set(new) else ():
                 found[tag].add(old)
@@ -179,7 +204,8 @@ class Taxonomy:
     def to_json(self) -> dict[str, Any]:
         """The taxonomy as a JSON object, which is also the content of its YAML file."""
         redirects = {"redirects": redirects_to_json(self.redirects)} if self.redirects else {}
-        return {"categories": [_category_to_json(category) for category in self.categories], **redirects}
+        rules = {"rules": rules_to_json(self.rules)} if self.rules else {}
+        return {"categories": [_category_to_json(category) for category in self.categories], **redirects, **rules}
 
     @classmethod
     def from_json(cls, obj: Any) -> Self:
@@ -191,11 +217,14 @@ class Taxonomy:
         problems = check_shape(obj)
         if isinstance(obj, dict) and "redirects" in obj:
             problems += redirect_shape(obj["redirects"])
+        if isinstance(obj, dict) and "rules" in obj:
+            problems += rule_shape(obj["rules"])
         if problems:
             raise TaxonomyError(problems)
         return cls(
             categories=tuple(_category(category) for category in obj["categories"]),
             redirects=redirects_from_json(obj.get("redirects", {})),
+            rules=rules_from_json(obj.get("rules") or (), readable_name),
         )
 
     def to_yaml(self) -> str:
@@ -243,13 +272,49 @@ def load_taxonomy(url: str) -> Taxonomy:
     Raises:
       TaxonomyError: the file is missing, is not YAML, or has faults. All are reported, each with the file's name.
     """
+    return read_taxonomy(url, Taxonomy.from_json)
+
+
+def load_rules(url: str, taxonomy: Taxonomy) -> Taxonomy:
+    """A taxonomy with the rules of a file in place of its own.
+
+    Args:
+      url: a YAML or JSON file with `rules`. It may have `redirects`, which are added, and the same `categories`.
+      taxonomy: the taxonomy.
+
+    Raises:
+      TaxonomyError: as for `load_taxonomy`; or the file has other categories.
+    """
+
+    def build(obj: Any) -> Taxonomy:
+        if not isinstance(obj, dict) or "rules" not in obj or set(obj) - {"categories", "redirects", "rules"}:
+            raise TaxonomyError(["no rules: write one mapping with the key `rules`, and perhaps `redirects`"])
+        own = taxonomy.to_json()
+        redirects = obj.get("redirects", {})
+        if isinstance(redirects, dict):
+            redirects = {**own.get("redirects", {}), **redirects}
+        document = {"categories": own["categories"], "redirects": redirects, "rules": obj["rules"]}
+        found = Taxonomy.from_json(document)
+        if "categories" in obj and Taxonomy.from_json({**document, **obj}).categories != taxonomy.categories:
+            raise TaxonomyError(
+                ["its categories are others than those of the bundle: fit heads with `refit --taxonomy`"]
+            )
+        return found
+
+    return read_taxonomy(url, build)
+
+
+def read_taxonomy(url: str, build: Callable[[Any], Taxonomy]) -> Taxonomy:
+    """What `build` makes of a parsed file. Raises TaxonomyError as `load_taxonomy` does."""
+    data = b""
     try:
-        return Taxonomy.from_json(parse_yaml(storage.read_bytes(url, max_bytes=YAML_BYTES)))
+        return build(parse_yaml(data := storage.read_bytes(url, max_bytes=YAML_BYTES)))
     except storage.NotFound as e:
         raise TaxonomyError([f"{url}: no such taxonomy file ({e})"]) from e
     except (storage.TooLarge, storage.UnknownScheme) as e:
         raise TaxonomyError([str(e)]) from e
     except TaxonomyError as e:
-        raise TaxonomyError(f"{url}: {problem}" for problem in e.problems) from e
+        text = data.decode("utf-8", "replace")
+        raise TaxonomyError(f"{url}{line_of_rule(text, problem)}: {problem}" for problem in e.problems) from e
     except ValueError as e:
         raise TaxonomyError([f"{url}: not a YAML file: {e}"]) from e

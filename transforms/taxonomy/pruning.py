@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.taxonomy.redirects import kept_redirects
+from transforms.taxonomy.rules import kept_rules
 
 FEWEST_TAGS = {"binary": 1, "multiclass": 2, "multilabel": 1}
 """Fewest tags of a category of each kind."""
@@ -25,7 +26,8 @@ def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: in
     Every track that carries a tag carries its parents, so the parents of a kept tag are kept. A dropped tag stays in
     the category's `dropped` list, so that it still counts as evidence for the category and for its parents. A whole
     category is dropped if too few of its tags are kept: not all tags of a `binary` one, fewer than two classes of a
-    `multiclass` one, or none of a `multilabel` one. Redirects to its tags are dropped with it.
+    `multiclass` one, or none of a `multilabel` one. Redirects to its tags are dropped with it, and rules as far as they
+    name a dropped tag.
 
     Args:
       taxonomy: all tags.
@@ -48,9 +50,11 @@ def without_rare(taxonomy: Taxonomy, artists: Mapping[str, int], min_artists: in
             categories.append(_reduced(category, kept, rare))
     if not categories:
         raise ValueError(f"no category has enough tags with {min_artists} artists: give a lower --min-artists")
-    left = {tag.id for category in categories for tag in (*category.tags, *category.dropped)}
+    rules = kept_rules(taxonomy.rules, {tag.id for category in categories for tag in category.tags})
+    left = {tag.id for category in (*categories, *rules) for tag in (*category.tags, *category.dropped)}
     redirects = kept_redirects(taxonomy.redirects, left)
-    return PrunedTaxonomy(taxonomy=Taxonomy(categories=tuple(categories), redirects=redirects), reasons=reasons)
+    pruned = Taxonomy(categories=tuple(categories), redirects=redirects, rules=rules)
+    return PrunedTaxonomy(taxonomy=pruned, reasons=reasons)
 
 
 def _reduced(category: Category, kept: list[Tag], rare: set[str]) -> Category:

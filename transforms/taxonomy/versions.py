@@ -44,9 +44,9 @@ def fates_of(tags: Iterable[str], after: Taxonomy) -> Fates:
       after: the later version, whose aliases and redirects tell.
     """
     before = set(tags)
-    new = {tag: _replacing(tag, after) for tag in sorted(before - after.index.keys())}
-    single = {tag: found[0] for tag, found in new.items() if len(found) == 1 and found[0] in after.index}
-    shared = Counter([*single.values(), *(before & after.index.keys())])
+    new = {tag: _replacing(tag, after) for tag in sorted(before - after.published.keys())}
+    single = {tag: found[0] for tag, found in new.items() if len(found) == 1 and found[0] in after.published}
+    shared = Counter([*single.values(), *(before & after.published.keys())])
     merged: dict[str, tuple[str, ...]] = {}
     for old, tag in single.items():
         if shared[tag] > 1:
@@ -82,6 +82,7 @@ class TaxonomyChanges:
       added: tags that replace none.
       moved: tag -> (its broader tags before, now), where these differ otherwise than by their ids.
       renamed_labels: tag -> (its display name before, now).
+      other_rules: tags of both that follow from another rule, or from one on one side only.
     """
 
     before: str
@@ -93,12 +94,14 @@ class TaxonomyChanges:
     added: tuple[str, ...]
     moved: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
     renamed_labels: Mapping[str, tuple[str, str]]
+    other_rules: tuple[str, ...]
 
     def affected(self) -> dict[str, str]:
         """Tag of the earlier version -> what the later one changes about it, for tags whose tracks are concerned."""
         fates = self.fates
         new = {now: old for old, now in fates.renamed.items()}
-        found = {new.get(tag, tag): "moved" for tag in self.moved}
+        found = {new.get(tag, tag): "other rule" for tag in self.other_rules}
+        found |= {new.get(tag, tag): "moved" for tag in self.moved}
         found |= dict.fromkeys(fates.renamed, "renamed")
         found |= {old: "merged" for olds in fates.merged.values() for old in olds}
         found |= dict.fromkeys(fates.split, "split") | dict.fromkeys(fates.dropped, "dropped")
@@ -119,6 +122,7 @@ class TaxonomyChanges:
             (moved, "tag", " moved in the hierarchy"),
             (self.fates.dropped, "tag", " dropped, still evidence for their broader tags"),
             (self.fates.removed, "tag", " removed"),
+            (self.other_rules, "tag", " with another rule"),
             (labels, "tag", " with another display name"),
         )
         found = [f"{quantity(len(names), noun)}{what}: {_listed(names)}" for names, noun, what in kinds if names]
@@ -132,7 +136,8 @@ class TaxonomyChanges:
         fates = self.fates._asdict()
         moved = {tag: {"before": list(old), "after": list(new)} for tag, (old, new) in self.moved.items()}
         labels = {tag: {"before": old, "after": new} for tag, (old, new) in self.renamed_labels.items()}
-        fields = {name: getattr(self, name) for name in ("new_heads", "lost_heads", "other_heads", "added")}
+        names = ("new_heads", "lost_heads", "other_heads", "added", "other_rules")
+        fields = {name: getattr(self, name) for name in names}
         ids = {"before": self.before, "after": self.after}
         return {"taxonomy_ids": ids, **fields, **fates, "moved": moved, "renamed_labels": labels}
 
@@ -148,11 +153,11 @@ def _under(parents: Iterable[str]) -> str:
 
 def compare_taxonomies(before: Taxonomy, after: Taxonomy) -> TaxonomyChanges:
     """What the later version changes."""
-    old, new = ({tag.id: tag for tag in version.tags} for version in (before, after))
+    old, new = before.published, after.published
     fates = fates_of(old, after)
     replacing = {*fates.renamed.values(), *fates.merged, *(tag for tags in fates.split.values() for tag in tags)}
     same = {tag: old[tag] for tag in new if tag in old} | {now: old[tag] for tag, now in fates.renamed.items()}
-    kept = [tag for tag in after.tags if tag.id in same]
+    kept = [tag for tag in new.values() if tag.id in same]
     places = {tag.id: _places(same[tag.id], tag.id, fates) for tag in kept}
     categories = [{category.name: category for category in version.categories} for version in (before, after)]
     both = [name for name in categories[1] if name in categories[0]]
@@ -166,6 +171,9 @@ def compare_taxonomies(before: Taxonomy, after: Taxonomy) -> TaxonomyChanges:
         added=tuple(tag for tag in new if tag not in old and tag not in replacing),
         moved={tag.id: (places[tag.id], tag.parents) for tag in kept if set(places[tag.id]) != set(tag.parents)},
         renamed_labels={tag.id: (same[tag.id].name, tag.name) for tag in kept if same[tag.id].name != tag.name},
+        other_rules=tuple(
+            tag.id for tag in kept if before.rule_texts.get(same[tag.id].id) != after.rule_texts.get(tag.id)
+        ),
     )
 
 

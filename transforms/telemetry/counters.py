@@ -201,3 +201,19 @@ ASSEMBLE_BYTES = _declare("assemble", "table_bytes", "counter", "bytes", "Size o
 ASSEMBLE_CORE = _core_time(
     "assemble", "Processor time to score tracks and write the tables of the buckets, including threads of libraries."
 )
+
+NEIGHBOUR_WORK = {
+    name: _declare("neighbours", name, "counter", name.partition("_")[0], sentence)
+    for name, sentence in {
+        "tracks_added": "Tracks that the earlier index does not have; all tracks if there is none.",
+        "tracks_changed": "Tracks whose vector or duration is another than in the earlier index.",
+        "tracks_removed": "Tracks that only the earlier index has.",
+        "tracks_same": "Tracks that are as they are in the earlier index.",
+        "cells_same": "Cells with tracks of which no candidate changed.",
+        "cells_updated": "Cells with tracks of which candidates changed.",
+        "tracks_compared": "Tracks that were compared with all candidates.",
+        "tracks_merged": "Tracks that were compared with new candidates alone.",
+        "tracks_damped": "Tracks whose neighbours were chosen again from their candidates.",
+    }.items()
+}
+"""What `neighbours` computes and what it keeps -> counter."""

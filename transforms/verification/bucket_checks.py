@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from transforms.audio.errors import REASONS
 from transforms.formats.hashing import bucket_of
+from transforms.schemas.rule_columns import RULE_SOURCES
 from transforms.table.snapshots import DEFERRED, Run
+from transforms.taxonomy.derived_tags import derived_tags
+from transforms.taxonomy.hierarchy import readable_name
+from transforms.taxonomy.rules import RULE, RuleCategory, rules_from_json, rules_of_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,6 +28,8 @@ class CheckedTags:
       categories: category of each tag.
       thresholds: float32 [T], NaN for tags without a threshold.
       edges: (parent, child) pairs of positions in `ids`.
+      derived: ids of the tags that follow from rules. The other attributes do not have them.
+      rules: their rules.
     """
 
     ids: tuple[str, ...]
@@ -31,11 +37,14 @@ class CheckedTags:
     categories: tuple[str, ...]
     thresholds: NDArray[np.float32]
     edges: tuple[tuple[int, int], ...]
+    derived: tuple[str, ...] = ()
+    rules: tuple[RuleCategory, ...] = ()
 
     @classmethod
     def of(cls, taxonomy: pa.Table) -> Self:
         """Builds it from the `taxonomy` table."""
-        rows = sorted(taxonomy.to_pylist(), key=lambda row: (row["category"], row["tag"]))
+        every = sorted(taxonomy.to_pylist(), key=lambda row: (row["category"], row["tag"]))
+        rows = [row for row in every if row.get("rule") is None]
         index = {row["tag"]: i for i, row in enumerate(rows)}
         return cls(
             ids=tuple(index),
@@ -43,6 +52,8 @@ class CheckedTags:
             categories=tuple(row["category"] for row in rows),
             thresholds=np.array([np.nan if row["threshold"] is None else row["threshold"] for row in rows], np.float32),
             edges=tuple((index[parent], index[row["tag"]]) for row in rows for parent in row["parents"]),
+            derived=tuple(row["tag"] for row in every if row.get("rule") is not None),
+            rules=rules_from_json(rules_of_rows(row for row in every if row.get("rule") is not None), readable_name),
         )
 
 
@@ -133,27 +144,32 @@ def _tag_row_problems(track_tags: pa.Table, tags: CheckedTags, options: dict[str
     """Checks each row alone: known tag, score from 0 to 1, rank from 1, limits of --min-score and --top-k."""
     if track_tags.num_rows == 0:
         return
-    unknown = set(pc.unique(track_tags["tag"]).to_pylist()) - set(tags.ids)
+    unknown = set(pc.unique(track_tags["tag"]).to_pylist()) - {*tags.ids, *tags.derived}
     if unknown:
         yield f"track_tags: tags that are not in the taxonomy: {sorted(unknown)[:3]}"
     for name, low, high in (
         ("score", options.get("min_score") or 0, 1),
         ("model_score", 0, 1),
         ("expert_weight", 0, 1),
-        ("rank", 1, options.get("top_k") or len(tags.ids)),
+        ("rank", 1, options.get("top_k") or len(tags.ids) + len(tags.derived)),
     ):
         bounds = pc.min_max(track_tags[name]).as_py()
         if bounds["min"] is not None and not low - 1e-6 <= bounds["min"] <= bounds["max"] <= high + 1e-6:
             yield f"track_tags: {name} from {bounds['min']:.6g} to {bounds['max']:.6g}, not within {low} to {high}"
-    others = set(pc.unique(track_tags["source"]).to_pylist()) - {"model", "expert", "fused"}
+    others = set(pc.unique(track_tags["source"]).to_pylist()) - {"model", "expert", "fused", RULE}
     if others:
         yield f"track_tags: unknown sources {sorted(others)}"
+    ruled = pc.is_in(track_tags["tag"], value_set=pa.array(tags.derived, pa.string()))
+    if wrong := pc.sum(pc.not_equal(ruled, pc.equal(track_tags["source"], RULE))).as_py():
+        yield f"track_tags: {wrong} rows whose source is {RULE!r} without a rule of the tag, or the other way round"
 
 
 def _score_problems(tables: dict[str, pa.Table], tags: CheckedTags, run: Run) -> Iterator[str]:
     """Checks for snapshots with all tags: one row per track and tag, parent >= child, positives follow thresholds."""
     tracks = tables["tracks"]["track_id"].to_pylist()
     rows = tables["track_tags"].sort_by([("category", "ascending"), ("tag", "ascending"), ("track_id", "ascending")])
+    ruled = pc.is_in(rows["tag"], value_set=pa.array(tags.derived, pa.string()))
+    derived, rows = rows.filter(ruled), rows.filter(pc.invert(ruled))
     if not _is_complete(rows, tracks, tags):
         yield f"track_tags: {rows.num_rows} rows, not one for each of {len(tracks)} tracks and {len(tags.ids)} tags"
         return
@@ -168,9 +184,43 @@ def _score_problems(tables: dict[str, pa.Table], tags: CheckedTags, run: Run) ->
     for tagger, own in _tags_of_taggers(tags, run):
         theirs = taggers == tagger
         yield from _positive_problems(scores[:, theirs], positive[:, theirs], own)
+    yield from _rule_problems(derived, tables["tracks"], scores, tags)
+    own = pc.value_counts(derived.filter(derived["is_positive"])["track_id"]).to_pylist()
+    by_rule = {row["values"]: row["counts"] for row in own}
     listed = [len(entry) for entry in tables["tracks"]["top_tags"].to_pylist()]
-    if positive.sum(axis=0).tolist() != listed:
+    counts = zip(positive.sum(axis=0).tolist(), tracks, strict=True)
+    if [count + by_rule.get(track, 0) for count, track in counts] != listed:
         yield "tracks: top_tags are not the positive tags of track_tags"
+
+
+def _rule_problems(rows: pa.Table, tracks: pa.Table, scores: NDArray[np.float32], tags: CheckedTags) -> Iterator[str]:
+    """Applies the rules again: yields the tags whose rows differ from what follows from `tracks` and other scores.
+
+    Args:
+      rows: rows of `track_tags` of tags of rules.
+      tracks: the table `tracks`.
+      scores: [tags, tracks] of the other tags.
+      tags: the tags and rules.
+    """
+    if not tags.rules:
+        return
+    columns = tracks.select([name for name in RULE_SOURCES if name in tracks.column_names])
+    place = {tag: i for i, tag in enumerate(tags.ids)}
+    named = {name for category in tags.rules for name in category.named_tags}
+    found = derived_tags(tags.rules, columns, {name: scores[place[name]].astype(np.float64).round(4) for name in named})
+    ids = tracks["track_id"].combine_chunks()
+    for column, tag in enumerate(found.tags):
+        own = rows.filter(pc.equal(rows["tag"], tag.id))
+        at = pc.index_in(own["track_id"], value_set=ids).to_numpy(zero_copy_only=False).astype(np.int64)
+        known = np.zeros(len(ids), bool)
+        known[at] = True
+        differ = int((known != found.known[:, column]).sum())
+        if not differ:
+            stored = [own[name].to_numpy() for name in ("score", "rank", "is_positive")]
+            follows = [part[at, column] for part in (found.scores.astype(np.float32), found.ranks, found.positives)]
+            differ = int(np.any([a != b for a, b in zip(stored, follows, strict=True)], axis=0).sum())
+        if differ:
+            yield f"track_tags: {tag.id} of {differ} tracks does not follow from its rule"
 
 
 def _tags_of_taggers(tags: CheckedTags, run: Run) -> Iterator[tuple[str, CheckedTags]]:

@@ -8,10 +8,13 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.discovery.index.manifest import read_index_manifest
 from transforms.formats.hashing import bucket_of, stream_sha256
-from transforms.table.neighbours import NEIGHBOURS_TABLE, is_stale
+from transforms.table.neighbours import NEIGHBOURS_TABLE, is_stale, tracks_of
 from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader
 from transforms.table.snapshots import DataFile
 from transforms.table.versions import TableError
+
+_SAMPLED_PAIRS = 2_000
+"""Pairs of a bucket whose embeddings are compared."""
 
 
 def neighbour_problems(snapshot: SnapshotReader, rows: pa.Table, file: DataFile) -> Iterator[str]:
@@ -33,6 +36,22 @@ def neighbour_problems(snapshot: SnapshotReader, rows: pa.Table, file: DataFile)
         own = snapshot.scan("embeddings", ["track_id"], bucket=file.bucket, embedding_id=EVERY_EMBEDDING)["track_id"]
         if unknown := pc.sum(pc.invert(pc.is_in(firsts, value_set=own))).as_py():
             yield f"{file.path}: {unknown} tracks have no embedding"
+        yield from _mixed_pairs(snapshot, rows, file)
+
+
+def _mixed_pairs(snapshot: SnapshotReader, rows: pa.Table, file: DataFile) -> Iterator[str]:
+    """Pairs of tracks with different embeddings, in a sample of the rows; their similarity means nothing."""
+    if len(snapshot.manifest.run.embedding_ids) < 2 or not len(rows):
+        return
+    sample = rows.take(pa.array(range(0, len(rows), max(1, len(rows) // _SAMPLED_PAIRS))))
+    ids = pc.unique(pa.chunked_array([*sample["track_id"].chunks, *sample["neighbour_id"].chunks]))
+    known = snapshot.scan("embeddings", ["track_id", "embedding_id"], track_ids=ids, embedding_id=EVERY_EMBEDDING)
+    sides = [
+        known["embedding_id"].take(pc.index_in(sample[name], value_set=known["track_id"]))
+        for name in ("track_id", "neighbour_id")
+    ]
+    if mixed := pc.sum(pc.not_equal(*sides)).as_py():
+        yield f"{file.path}: {mixed} of {len(sample)} pairs of tracks have different embeddings"
 
 
 def index_problems(snapshot: SnapshotReader) -> Iterator[str]:
@@ -51,6 +70,11 @@ def index_problems(snapshot: SnapshotReader) -> Iterator[str]:
         return
     if manifest.content_hash != record["content_hash"]:
         yield f"{path}: made from content hash {manifest.content_hash}, the snapshot has {record['content_hash']}"
+    if not is_stale(snapshot.manifest.run):
+        for one in manifest.sets:
+            if one.tracks != (own := tracks_of(snapshot.manifest.run, one.embedding_id)):
+                text = f"{one.tracks} tracks have the embedding {one.embedding_id}, in the snapshot {own} have it"
+                yield f"{path}: {text}"
     for file in manifest.files:
         try:
             with storage.open_input(storage.join(snapshot.root, file.path)) as stream:

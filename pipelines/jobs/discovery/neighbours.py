@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from pipelines.checks.engine import require_engine
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
+from pipelines.jobs.discovery.refits import fit_record, kept_start
 from pipelines.launch.beam import (
     check_beam_places,
     dry_run_answer,
@@ -27,7 +28,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import RACE_LOST, REFUSED, CommandFailed
 from transforms import storage
 from transforms.audio.errors import DUE_AGAIN
-from transforms.discovery.index.job import NeighbourJob
+from transforms.discovery.index.job import NEIGHBOURS_VERSION, NeighbourJob, base_of
 from transforms.discovery.index.model import fit_model
 from transforms.discovery.similarity import SimilaritySpec
 from transforms.find_neighbours import FindNeighbours, NeighbourSettings
@@ -37,7 +38,7 @@ from transforms.maintenance.leases import Busy, held
 from transforms.publishing.audit import RaceLost, Refused, audit
 from transforms.publishing.commit import commit_run, write_run
 from transforms.publishing.gates import GateLimits
-from transforms.table.neighbours import NEIGHBOURS_TABLE, is_stale
+from transforms.table.neighbours import NEIGHBOURS_TABLE, is_stale, tracks_of
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import DataFile, Run, Snapshot
 from transforms.table.versions import read_table_metadata
@@ -88,8 +89,7 @@ class NeighbourRun:
 def _run(args: Arguments, beam_options: PipelineOptions) -> Answer:
     snapshot = open_snapshot(args.table)
     made, before = make_settings(args, snapshot), snapshot.manifest.run
-    record = before.neighbours
-    if record and not is_stale(before) and record["index"] and record["settings"] == made.options:
+    if _is_done(args, before, made):
         return _answer(args.table, snapshot.manifest, published=False)
     if not storage.exists(made.work.result_url):
         models_of(snapshot, made)
@@ -103,51 +103,69 @@ def _run(args: Arguments, beam_options: PipelineOptions) -> Answer:
     return _answer(args.table, published, published=True)
 
 
+def _is_done(args: Arguments, run: Run, made: NeighbourRun) -> bool:
+    """Whether the snapshot has what the command would compute."""
+    record = run.neighbours
+    if not record or is_stale(run) or not record["index"] or record["settings"] != made.options:
+        return False
+    return not args.refit or not any(one["fitted"]["changed"] for one in record["sets"])
+
+
 def make_settings(args: Arguments, snapshot: SnapshotReader) -> NeighbourRun:
-    """The work of the run, named by the snapshot and the flags: a repeated command finds what is done."""
+    """The work of the run, named by the snapshot and the flags: a repeated command finds what is done.
+
+    Raises:
+      CommandFailed: no track of the snapshot has an embedding.
+    """
     run, number = snapshot.manifest.run, snapshot.manifest.number
     given = {} if args.tag_weight is None else {"tag_weight": args.tag_weight}
-    specs = tuple(SimilaritySpec(embedding_id=one, **given) for one in run.embedding_ids)
+    specs = tuple(SimilaritySpec(embedding_id=one, **given) for one in run.embedding_ids if tracks_of(run, one))
+    if not specs:
+        raise CommandFailed(f"{args.table}: no track of snapshot {number} has an embedding: nothing can be compared")
     options = {
+        "version": NEIGHBOURS_VERSION,
         "neighbours": args.neighbours,
         "probes": args.probes,
         "similarity": [dataclasses.asdict(spec) for spec in specs],
     }
-    run_id = short_id("run", "neighbours", str(number), run.content_hash, json.dumps(options, sort_keys=True))
-    name = run_id.removeprefix("run-")
+    starts = tuple(None if args.refit else kept_start(args.table, run, spec, options) for spec in specs)
+    bases = [None if start is None else start.index for start in starts]
+    run_id = short_id("run", "neighbours", str(number), run.content_hash, json.dumps([options, bases], sort_keys=True))
     jobs = tuple(
         NeighbourJob(
             root=args.table,
             snapshot=number,
-            work=f"work/neighbours-{name}",
+            work=f"work/neighbours-{run_id.removeprefix('run-')}",
             index=f"index/run={run_id}",
             number=i,
             neighbours=args.neighbours,
             probes=args.probes,
+            embedding_id=spec.embedding_id,
+            base=base,
         )
-        for i in range(len(specs))
+        for i, (spec, base) in enumerate(zip(specs, bases, strict=True))
     )
     known = PriorOutcomes(root=args.table, parent=number, ids=run.ids, due_again=DUE_AGAIN, buckets=snapshot.buckets)
-    work = NeighbourSettings(jobs=jobs, run_id=run_id, known=known)
+    fitted = tuple(
+        fit_record(snapshot.manifest, spec.embedding_id) if start is None else start.fitted
+        for spec, start in zip(specs, starts, strict=True)
+    )
+    work = NeighbourSettings(jobs=jobs, run_id=run_id, known=known, fitted=fitted)
     return NeighbourRun(specs=specs, options=options, work=work)
 
 
 def models_of(snapshot: SnapshotReader, made: NeighbourRun) -> None:
-    """Fits and writes the models that are missing."""
+    """Writes the models that are missing: those of the earlier index, or new ones."""
     for job, spec in zip(made.work.jobs, made.specs, strict=True):
-        url = job.url(job.model_path)
-        if not storage.exists(url):
-            with phase("fitting cells"):
-                storage.ensure(url, fit_model(snapshot, spec, tracks_of(snapshot.manifest.run, spec)).to_bytes())
-
-
-def tracks_of(run: Run, spec: SimilaritySpec) -> int:
-    """Number of tracks with an embedding."""
-    kept = {one.ids.embedding_id: 0 for one in run.earlier}
-    for one in run.earlier:
-        kept[one.ids.embedding_id] += one.tracks
-    own = run.counts["tagged"] + run.counts["carried"] - sum(kept.values())
-    return kept.get(spec.embedding_id, 0) + (own if spec.embedding_id == run.ids.embedding_id else 0)
+        url, base = job.url(job.model_path), base_of(job)
+        if storage.exists(url):
+            continue
+        if base is not None:
+            storage.ensure(url, storage.read_bytes(job.url(base.model.path)))
+            continue
+        with phase("fitting cells"):
+            tracks = tracks_of(snapshot.manifest.run, spec.embedding_id)
+            storage.ensure(url, fit_model(snapshot, spec, tracks).to_bytes())
 
 
 def publish_neighbours(root: str, snapshot: SnapshotReader, made: NeighbourRun) -> Snapshot:
@@ -164,6 +182,8 @@ def publish_neighbours(root: str, snapshot: SnapshotReader, made: NeighbourRun) 
         "settings": made.options,
         "added": 0,
         "removed": 0,
+        "analysed": 0,
+        "files_kept": result["files_kept"],
         "sets": result["sets"],
         "index": result["index"],
     }
@@ -200,7 +220,10 @@ def _answer(root: str, snapshot: Snapshot, *, published: bool) -> Answer:
         f"snapshot {snapshot.number} of {root} has the neighbours of {sum(one['tracks'] for one in record['sets'])} "
         "tracks" + ("" if published else " already; nothing was changed")
     )
-    lines = [first, *map(_set_text, record["sets"]), f"content hash {snapshot.run.content_hash}"]
+    lines = [first]
+    for one in record["sets"]:
+        lines += [_set_text(one), *([_work_text(one)] if published else [])]
+    lines.append(f"content hash {snapshot.run.content_hash}")
     return Answer(
         text="\n".join(lines),
         document={
@@ -221,4 +244,20 @@ def _set_text(one: dict[str, Any]) -> str:
         f"{damped['skewness']:.2f} ({undamped['skewness']:.2f} if hubs were not ranked lower); "
         f"{damped['never']:.2%} of the tracks are nobody's neighbour ({undamped['never']:.2%}); "
         f"{one['hubs']['duplicates']} tracks have a near-duplicate"
+    )
+
+
+def _work_text(one: dict[str, Any]) -> str:
+    """A line on what was computed for one embedding."""
+    work, fitted = one["work"], one["fitted"]
+    if not one["kept"]:
+        return f"{one['embedding_id']}: everything was computed, with new cells"
+    cells = work["cells_same"] + work["cells_updated"]
+    return (
+        f"{one['embedding_id']}: {work['tracks_added']} tracks were added, {work['tracks_changed']} changed and "
+        f"{work['tracks_removed']} removed since the last index; candidates changed in {work['cells_updated']} of "
+        f"{cells} cells; {work['tracks_compared']} tracks were compared with all candidates, {work['tracks_merged']} "
+        f"with new ones alone; the neighbours of {work['tracks_damped']} tracks were chosen again; the cells are those "
+        f"of snapshot {fitted['snapshot']}, and {fitted['changed'] / max(1, fitted['tracks']):.1%} of its tracks "
+        "changed since"
     )

@@ -19,7 +19,6 @@ from pipelines.reading.discovery.requests import (
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError
 from pipelines.terminal.printing import table_text
-from transforms.discovery.search.engine import emptied_by
 from transforms.discovery.search.request import named_value
 from transforms.discovery.style_mix import Mix, MixRequest, mix_styles
 
@@ -47,7 +46,6 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         for place, one in enumerate(found.tracks, 1)
     ]
     rows = [{name: {**track, "why": _why(track)}[name] for name in _SHOWN} for track in tracks]
-    emptied = None if found.tracks else emptied_by(found.filters)
     document = {
         "table": args.table,
         "snapshot": snapshot.manifest.number,
@@ -55,13 +53,13 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         "shares": dict(found.shares),
         "lacking": list(found.lacking),
         "filters": filter_rows(found.filters),
-        "emptied_by": emptied,
+        "emptied_by": found.emptied_by,
         "tracks": tracks,
     }
     lines = [f"{one.label}: {one.left} of {found.searched} tracks left" for one in found.filters]
     lines += _shares(found)
     lines += [table_text(_SHOWN, [shown_columns(row, _SHOWN) for row in rows])] if rows else []
-    lines += [f"nothing is found: {emptied or 'no track has these styles'}"] if not rows else []
+    lines += [f"nothing is found: {found.emptied_by or 'no track has these styles'}"] if not rows else []
     return Answer(text="\n".join(lines), document=document, rows=rows, all=True)
 
 

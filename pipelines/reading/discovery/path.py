@@ -16,7 +16,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Finds the walk."""
     snapshot = opened(args)
     with refusals():
-        found = find_walk(snapshot, args.first, args.last, args.between)
+        walk = find_walk(snapshot, args.first, args.last, args.between)
+    found = walk.steps
     steps = [
         {
             "step": number,
@@ -34,9 +35,18 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     direct = found[-1].to_first
     text = table_text(_SHOWN, [shown_columns(row, _SHOWN) for row in rows])
     lines = [text, f"{args.first} and {args.last} have a similarity of {direct:.2f}"]
+    if walk.is_of_neighbours:
+        lines.append("consecutive tracks are among each other's neighbours")
     if len(found) - 2 < args.between:
-        lines.append(f"{len(found) - 2} of {args.between} tracks between: no other track is near the way")
-    document = {"table": args.table, "snapshot": snapshot.manifest.number, "similarity": direct, "steps": steps}
+        why = "more would not make the steps smaller" if walk.is_of_neighbours else "no other track is near the way"
+        lines.append(f"{len(found) - 2} of {args.between} tracks between: {why}")
+    document = {
+        "table": args.table,
+        "snapshot": snapshot.manifest.number,
+        "similarity": direct,
+        "is_of_neighbours": walk.is_of_neighbours,
+        "steps": steps,
+    }
     return Answer(text="\n".join(lines), document=document, rows=rows, all=True)
 
 

@@ -3,11 +3,12 @@
 catalog-tagger playlist table --seed track-0001 --tag mood/calm --minutes 60 --output evening.m3u8
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
+from pipelines.reading.discovery.places import AudioPlaces
 from pipelines.reading.discovery.requests import (
     AnswerRow,
     filter_rows,
@@ -24,9 +25,17 @@ from pipelines.terminal.errors import UsageError
 from pipelines.terminal.printing import table_text
 from transforms import storage
 from transforms.discovery.playlists.files import WRITERS, listed_tracks
-from transforms.discovery.playlists.making import Playlist, PlaylistTrack, make_playlist
+from transforms.discovery.playlists.making import (
+    ARTIST,
+    FIT,
+    LENGTH,
+    NO_DURATION,
+    VERSION,
+    Playlist,
+    PlaylistTrack,
+    make_playlist,
+)
 from transforms.discovery.playlists.request import PlaylistRequest
-from transforms.discovery.search.engine import emptied_by
 from transforms.discovery.search.request import named_value
 from transforms.table.reader import SnapshotReader
 
@@ -42,7 +51,9 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     snapshot = opened(args)
     with refusals():
         found = make_playlist(snapshot, _request(args, snapshot))
-    rows = [{"place": place, **_row(args, track)} for place, track in enumerate(found.tracks, 1)]
+    places = AudioPlaces.of(snapshot, args.catalog_root)
+    rows = [{"place": place, **_row(places, track)} for place, track in enumerate(found.tracks, 1)]
+    notes = list(places.notes([track.facts["uri"] for track in found.tracks])) if args.output and rows else []
     if write is not None and rows:
         title = args.title or PurePosixPath(args.output).stem
         data = write(title, rows).encode("utf-8", "surrogateescape")
@@ -56,14 +67,17 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         "words": word_rows(found.matches),
         "unmatched": list(found.unmatched),
         "filters": filter_rows(found.filters),
-        "emptied_by": _emptied(found),
+        "emptied_by": found.emptied_by,
         "left_out": dict(found.left_out),
+        "ran_out": found.ran_out,
         "minutes": round(found.minutes, 2),
         "output": args.output if rows else None,
+        "notes": notes,
         "tracks": rows,
     }
     csv_rows = [{name: row[name] for name in _SHOWN} for row in rows]
-    return Answer(text="\n".join(_lines(args, found, rows, shown)), document=document, rows=csv_rows, all=True)
+    text = "\n".join([*_lines(args, found, rows, shown), *notes])
+    return Answer(text=text, document=document, rows=csv_rows, all=True)
 
 
 def _writer(args: Arguments) -> Any:
@@ -104,24 +118,18 @@ def _request(args: Arguments, snapshot: SnapshotReader) -> PlaylistRequest:
     )
 
 
-def _row(args: Arguments, track: PlaylistTrack) -> AnswerRow:
+def _row(places: AudioPlaces, track: PlaylistTrack) -> AnswerRow:
     facts = track.facts
     names = ("track_id", "title", "artist", "duration_s", *_PROPERTIES)
     return {
         **{name: round(facts[name], 4) if isinstance(facts[name], float) else facts[name] for name in names},
         "album": facts["album"] or facts["album_id"],
-        "location": _location(args.catalog_root, facts["uri"]),
+        "location": places.place(facts["uri"]),
         "is_new": track.is_new,
         "relevance": None if track.relevance is None else round(track.relevance, 4),
         "similarity": None if track.similarity is None else round(track.similarity, 4),
         "why": _why(track),
     }
-
-
-def _location(root: str | None, uri: str) -> str:
-    if root is None or "://" in uri or uri.startswith("/"):
-        return uri
-    return storage.join(root if "://" in root else str(Path(root).absolute()), uri)
 
 
 def _why(track: PlaylistTrack) -> str:
@@ -132,19 +140,15 @@ def _why(track: PlaylistTrack) -> str:
     return ", ".join(told) or "meets the conditions"
 
 
-def _emptied(found: Playlist) -> str | None:
-    return None if found.candidates else emptied_by(found.filters)
-
-
 def _lines(args: Arguments, found: Playlist, rows: list[AnswerRow], shown: list[str]) -> list[str]:
     lines = word_lines(found.matches, found.unmatched)
     lines += [f"{one.label}: {one.left} of {found.searched} tracks left" for one in found.filters]
     if not any(track.is_new for track in found.tracks):
         full = args.tracks is not None and len(rows) >= args.tracks
-        reason = f"the playlist has {len(rows)} tracks already" if full else _emptied(found) or _rules(found)
+        reason = f"the playlist has {len(rows)} tracks already" if full else found.emptied_by or _rules(found)
         lines.append(f"no track is added: {reason}")
-    elif args.minutes is None and len(rows) < (args.tracks or _DEFAULT_TRACKS):
-        lines.append(f"{len(rows)} of {args.tracks or _DEFAULT_TRACKS} tracks: {_rules(found)}")
+    elif found.ran_out:
+        lines.append(f"shorter than asked, {_length(args, found)}: no more tracks fit: {_rules(found)}")
     if rows:
         lines.append(table_text(shown, [shown_columns(row, shown) for row in rows]))
         lines.append(f"{found.minutes:.1f} minutes")
@@ -153,14 +157,25 @@ def _lines(args: Arguments, found: Playlist, rows: list[AnswerRow], shown: list[
     return lines
 
 
+def _length(args: Arguments, found: Playlist) -> str:
+    """How long the playlist is, of what was asked for."""
+    if args.minutes is not None:
+        return f"{found.minutes:.1f} of {args.minutes:g} minutes"
+    return f"{len(found.tracks)} of {args.tracks or _DEFAULT_TRACKS} tracks"
+
+
 _RULES = {
-    "length": "would exceed --minutes",
-    "artist": "are of artists that have --per-artist tracks already",
-    "version": "are other versions of chosen tracks",
-    "no duration": "have no duration",
+    LENGTH: "would exceed --minutes",
+    ARTIST: "are of artists that have --per-artist tracks already",
+    VERSION: "are other versions of chosen tracks",
+    NO_DURATION: "have no duration",
 }
 
 
 def _rules(found: Playlist) -> str:
-    told = [f"{count} {_RULES[rule]}" for rule, count in sorted(found.left_out.items())]
-    return f"of {found.candidates} candidates, {', '.join(told)}" if told else f"{found.candidates} candidates"
+    unfit = found.left_out.get(FIT, 0)
+    told = [f"{found.left_out[rule]} {words}" for rule, words in _RULES.items() if rule in found.left_out]
+    told = [f"of {found.candidates} candidates, {', '.join(told)}" if told else f"{found.candidates} candidates"]
+    if unfit:
+        told.append(f"{unfit} other tracks are unlike what is asked for, with a relevance of 0 or less")
+    return "; ".join(told)

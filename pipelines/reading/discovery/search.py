@@ -71,5 +71,5 @@ def _lines(found: SearchAnswer, rows: list[list[Any]]) -> list[str]:
     if found.emptied_by is not None:
         return [*lines, f"nothing is found: {found.emptied_by}"]
     if found.hits and not found.hits[0].contributions:
-        lines.append("no tag has a weight: the tracks are in the order of their ids")
+        lines.append("conditions alone are given: the tracks are in the order of their ids")
     return [*lines, table_text(_SHOWN, rows)]

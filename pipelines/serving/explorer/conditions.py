@@ -1,4 +1,7 @@
-"""Which tracks the page asks for: the same filters as those of `/v1/tracks`, with the ranges kept apart."""
+"""Which tracks the page asks for: the filters of `/v1/tracks`, with the ranges kept apart.
+
+A tag stands for its narrower tags too, as in `search --must`.
+"""
 
 import dataclasses
 from typing import Annotated
@@ -7,7 +10,7 @@ from fastapi import Depends, Query
 
 from pipelines.serving import filters
 from pipelines.serving.requests import Leased
-from pipelines.serving.vocabulary import tag_ids
+from pipelines.serving.vocabulary import tag_ids_with_narrower
 
 MOST_ITEMS = 16
 _Text = Annotated[str | None, Query(max_length=1024, description="Exactly this value.")]
@@ -40,14 +43,18 @@ def _filters(
     country: _Text = None,
     language: _Text = None,
     range: Annotated[_Texts, Query(description="`COLUMN:LOW..HIGH`, each end optional.")] = None,
-    tag: Annotated[_Texts, Query(description="A tag that is positive, or `TAG:0.8`.", examples=[[]])] = None,
-    without: Annotated[_Texts, Query(description="A tag that is not positive.", examples=[[]])] = None,
+    tag: Annotated[
+        _Texts, Query(description="A tag that is positive, it or a narrower one, or `TAG:0.8`.", examples=[[]])
+    ] = None,
+    without: Annotated[
+        _Texts, Query(description="A tag that is not positive, nor a narrower one.", examples=[[]])
+    ] = None,
 ) -> TrackFilters:
     named = {"artist_id": artist_id, "album_id": album_id, "country": country, "language": language}
     fixed = [
         *filters.equal_conditions(named),
         *filters.text_conditions(q),
-        *filters.tag_conditions(tag or [], without or [], tag_ids(opened)),
+        *filters.tag_conditions(tag or [], without or [], tag_ids_with_narrower(opened)),
     ]
     ranges: dict[str, filters.Conditions] = {}
     for text in range or []:

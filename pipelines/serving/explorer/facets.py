@@ -15,6 +15,7 @@ from pipelines.serving.explorer.once import once
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
+from pipelines.serving.vocabulary import tag_ids_with_narrower, taxonomy_rows_of
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
 
@@ -105,12 +106,26 @@ def facets_of(opened: OpenSnapshot, wanted: TrackFilters, columns: Sequence[str]
         found["columns"][name] = _histogram(opened, wanted, name, bins[name])
     where, values = filters.joined_conditions(wanted.conditions())
     found["total"] = int(opened.fetch(f"SELECT count(*) AS n FROM tracks WHERE {where}", values)[0]["n"])
-    sql = (
-        "SELECT one.tag AS tag, count(*) AS n FROM (SELECT unnest(top_tags) AS one FROM tracks "
-        f"WHERE {where}) GROUP BY ALL ORDER BY n DESC, tag LIMIT {SHOWN_TAGS}"
-    )
-    found["tags"] = {row["tag"]: row["n"] for row in opened.fetch(sql, values)}
+    found["tags"] = _tag_counts(opened, where, values)
     return found
+
+
+def _tag_counts(opened: OpenSnapshot, where: str, values: Sequence[Any]) -> dict[str, int]:
+    """The most frequent tags with their numbers of tracks, for which they or a narrower tag are positive."""
+    own = f"SELECT track_id, unnest(list_transform(top_tags, lambda one: one.tag)) AS tag FROM tracks WHERE {where}"
+    rows = opened.fetch(f"SELECT tag, count(*) AS n FROM ({own}) GROUP BY tag", values)
+    counts = {row["tag"]: row["n"] for row in rows}
+    ids = tag_ids_with_narrower(opened)
+    pairs = [(tag, broad) for broad in taxonomy_rows_of(opened) if len(ids[broad]) > 1 for tag in ids[broad]]
+    if pairs:
+        sql = (
+            f"SELECT broad, count(DISTINCT track_id) AS n FROM ({own}) "
+            "JOIN (SELECT unnest(?) AS tag, unnest(?) AS broad) USING (tag) GROUP BY broad"
+        )
+        rows = opened.fetch(sql, [*values, *map(list, zip(*pairs, strict=True))])
+        counts |= {row["broad"]: row["n"] for row in rows}
+    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return dict(most[:SHOWN_TAGS])
 
 
 def _histogram(opened: OpenSnapshot, wanted: TrackFilters, name: str, bins: Bins) -> dict[str, Any]:

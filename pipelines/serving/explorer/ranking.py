@@ -1,64 +1,52 @@
 """Tracks in the order of weighted tags, each with the reason for its place.
 
-The relevance of a track is the sum over the weighted tags of
-
-    weight x ln(p / (1 - p)),  p = the calibrated score, limited to 0.0001 .. 0.9999
-
-p is the highest score among the tag and its narrower tags. A score that the table does not have counts as the
-`min_score` of the snapshot, or else as 0.
+The relevance of a track is the score of a weighted search, see `transforms.discovery.search.scores`: the page, the
+command `search` and `POST /v1/search` give the same order.
 """
 
 import math
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from pipelines.serving import filters, paging
 from pipelines.serving.answers import TRACK, ListAnswer, answer_json, list_of, selected
 from pipelines.serving.explorer.conditions import MOST_ITEMS, Filtered, TrackFilters
+from pipelines.serving.finding.searching import Deadline, KeptPlan
 from pipelines.serving.problems import Declined
-from pipelines.serving.requests import Leased, in_turn
+from pipelines.serving.requests import Leased, in_turn, service_of
+from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
-from pipelines.serving.vocabulary import tag_ids, taxonomy_rows_of
+from pipelines.serving.vocabulary import taxonomy_rows_of
+from transforms.discovery.search.engine import Hit, RowsAllowed, best_hits
+from transforms.discovery.search.request import SearchRequest
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
 
 RELEVANCE = "relevance of the search"
 """Column with the relevance. It has spaces, so that no column of a catalog has its name by chance."""
 
-STEP = 0.0001
-_HIT = TRACK | {"relevance": 3.21, "why": [{"tag": "mood/calm", "weight": 1.0, "score": 0.91, "value": 2.31}]}
+_HIT = TRACK | {"relevance": 1.8512, "why": [{"tag": "mood/calm", "weight": 1.0, "score": 0.91, "value": 1.8512}]}
 
 
-class Weight(NamedTuple):
-    """A tag with its weight, -1 to 1.
-
-    Attributes:
-      tags: the tag and all narrower ones.
-    """
-
-    tag: str
-    weight: float
-    tags: tuple[str, ...]
-
-
-def read_weights(opened: OpenSnapshot, texts: list[str]) -> list[Weight]:
-    """The weights of texts such as `mood/calm:0.8`.
+def read_weights(texts: list[str]) -> dict[str, float]:
+    """Tag -> weight, from texts such as `mood/calm:0.8`.
 
     Raises:
-      Declined: a tag is unknown or given twice, or a weight is not from -1 to 1.
+      Declined: a tag is given twice, or a weight is not from -1 to 1.
     """
-    found: dict[str, Weight] = {}
+    found: dict[str, float] = {}
     for text in texts:
         name, separator, value = text.rpartition(":")
-        tags = filters.tags_of(name if separator else text, tag_ids(opened))
-        weight = _weight(value, text) if separator else 1.0
-        if tags[0] in found:
-            raise Declined("bad-request", f"weigh: {tags[0]!r} has a weight already: give each tag once")
-        found[tags[0]] = Weight(tags[0], weight, _with_narrower(opened, tags))
-    return list(found.values())
+        tag = name if separator else text
+        if tag in found:
+            raise Declined("bad-request", f"weigh: {tag!r} has a weight already: give each tag once")
+        found[tag] = _weight(value, text) if separator else 1.0
+    return found
 
 
 def _weight(value: str, text: str) -> float:
@@ -71,14 +59,6 @@ def _weight(value: str, text: str) -> float:
     return weight
 
 
-def _with_narrower(opened: OpenSnapshot, tags: list[str]) -> tuple[str, ...]:
-    found = dict.fromkeys(tags)
-    rows = taxonomy_rows_of(opened)
-    while more := [tag for tag, row in rows.items() if tag not in found and found.keys() & set(row["parents"])]:
-        found |= dict.fromkeys(more)
-    return tuple(found)
-
-
 class Ranking(NamedTuple):
     """One page of a search: its rows with `relevance` and `why`, and what the cursor of the next page is made from."""
 
@@ -86,79 +66,67 @@ class Ranking(NamedTuple):
     order: paging.Order
 
 
-def ranked(
-    opened: OpenSnapshot,
-    wanted: TrackFilters,
-    weights: list[Weight],
-    sort: str | None,
-    start: tuple[Any, ...] | None,
-    limit: int,
-) -> Ranking:
-    """The tracks behind `start`, one more than `limit` if there are more. Without `sort`, the best come first."""
-    columns = {**opened.columns, RELEVANCE: pa.float64()}
-    order = paging.order_of(sort or ("-" + RELEVANCE if weights else None), columns, "track_id")
-    points, values = _points(opened, weights)
-    where, own = filters.joined_conditions(wanted.conditions())
-    behind, key = order.behind(start)
-    relevance = _relevance(opened, weights)
-    sql = (
-        f"{points} SELECT * FROM (SELECT t.*, {relevance} AS {paging.identifier(RELEVANCE)} "
-        f"FROM (SELECT * FROM tracks WHERE {where}) AS t{' LEFT JOIN points USING (track_id)' if weights else ''}) "
-        f"WHERE {behind} {order.clause()} LIMIT {limit + 1}"
-    )
-    rows = opened.fetch(sql, [*values, *own, *key])
-    return Ranking(_explained(opened, rows, weights), order)
+class TrackRanking:
+    """The ranking of a request.
+
+    Args:
+      opened: the snapshot.
+      wanted: filters of the tracks.
+      weights: tag -> weight.
+      seconds: most time.
+
+    Raises:
+      DiscoveryError: a tag is unknown, or has two weights.
+    """
+
+    def __init__(self, opened: OpenSnapshot, wanted: TrackFilters, weights: dict[str, float], seconds: float) -> None:
+        self._opened, self._wanted = opened, wanted
+        self._deadline = Deadline(seconds)
+        self._plan = KeptPlan(opened.reader, SearchRequest(weights=weights), list(taxonomy_rows_of(opened)))
+
+    def page(self, sort: str | None, start: tuple[Any, ...] | None, limit: int) -> Ranking:
+        """The tracks behind `start`, one more than `limit` if there are more. Without `sort`, the best come first."""
+        columns = {**self._opened.columns, RELEVANCE: pa.float64()}
+        by_relevance = not sort and bool(self._plan.terms)
+        order = paging.order_of("-" + RELEVANCE if by_relevance else sort, columns, "track_id")
+        behind, key = order.behind(start)
+        if by_relevance:
+            hits = self._best(start, limit + 1)
+            found = rows_by_id(self._opened.reader, "tracks", [hit.track_id for hit in hits])
+            return Ranking([_explained(found[hit.track_id], hit) for hit in hits], order)
+        where, own = filters.joined_conditions(self._wanted.conditions())
+        sql = f"SELECT * FROM tracks WHERE {where} AND {behind} {order.clause()} LIMIT {limit + 1}"
+        rows = self._opened.fetch(sql, [*own, *key])
+        if not self._plan.terms:
+            return Ranking([row | {RELEVANCE: None, "why": []} for row in rows], order)
+        hits = self._plan.hits_of([row["track_id"] for row in rows])
+        return Ranking([_explained(row, hit) for row, hit in zip(rows, hits, strict=True)], order)
+
+    def _best(self, start: tuple[Any, ...] | None, limit: int) -> list[Hit]:
+        behind = None if start is None else (-math.inf if start[0] is None else float(start[0]), str(start[1]))
+        return best_hits(self._plan, limit, allowed=self._allowed(), behind=behind, check=self._deadline.check)
+
+    def _allowed(self) -> RowsAllowed:
+        """Which tracks the filters keep."""
+        conditions = self._wanted.conditions()
+        if not conditions:
+            return lambda bucket: None
+        where, values = filters.joined_conditions(conditions)
+        kept = self._opened.column(f"SELECT track_id FROM tracks WHERE {where}", values)
+        reader = self._opened.reader
+        ids = [reader.bucket_rows("tracks", b)[0]["track_id"].combine_chunks() for b in range(reader.buckets)]
+        mask = np.asarray(pc.is_in(pa.chunked_array(ids, pa.string()), value_set=kept), np.bool_)
+        masks = np.split(mask, np.cumsum([len(own) for own in ids])[:-1])
+        return lambda bucket: masks[bucket]
 
 
-def _points(opened: OpenSnapshot, weights: list[Weight]) -> tuple[str, list[Any]]:
-    """A table of the scores of the weighted tags, as SQL: columns `p0`, `p1` and so on."""
-    if not weights:
-        return "", []
-    marks = [", ".join("?" * len(one.tags)) for one in weights]
-    parts = [f"max(score) FILTER (WHERE tag IN ({mark})) AS p{i}" for i, mark in enumerate(marks)]
-    each = [tag for one in weights for tag in one.tags]
-    sql = f"WITH points AS (SELECT track_id, {', '.join(parts)} FROM track_tags WHERE tag IN ({', '.join(marks)}) "
-    return sql + "GROUP BY track_id)", [*each, *each]
-
-
-def _relevance(opened: OpenSnapshot, weights: list[Weight]) -> str:
-    """The sum in the order of the weights, so that the same track always has the same bits. Weights are numbers."""
-    parts = []
-    for i, one in enumerate(weights):
-        score = f"round(CAST(coalesce(points.p{i}, {_least(opened)!r}) AS DOUBLE), 4)"
-        p = f"least(greatest({score}, {STEP!r}), {1 - STEP!r})"
-        parts.append(f"CAST({one.weight!r} AS DOUBLE) * ln({p} / (1 - {p}))")
-    return " + ".join(parts) or "CAST(NULL AS DOUBLE)"
-
-
-def _least(opened: OpenSnapshot) -> float:
-    return float(opened.reader.manifest.run.options.get("min_score") or 0.0)
-
-
-def _explained(opened: OpenSnapshot, rows: list[JsonRow], weights: list[Weight]) -> list[JsonRow]:
-    """The rows with `why`: what each weighted tag adds, the largest first."""
-    if not weights or not rows:
-        return [row | {"why": []} for row in rows]
-    ids, tags = [row["track_id"] for row in rows], [tag for one in weights for tag in one.tags]
-    sql = (
-        f"SELECT track_id, tag, score FROM track_tags WHERE track_id IN ({', '.join('?' * len(ids))}) "
-        f"AND tag IN ({', '.join('?' * len(tags))})"
-    )
-    scores = {(row["track_id"], row["tag"]): float(row["score"]) for row in opened.fetch(sql, [*ids, *tags])}
-    least = _least(opened)
-    return [row | {"why": _why(row["track_id"], weights, scores, least)} for row in rows]
-
-
-def _why(
-    track_id: str, weights: list[Weight], scores: dict[tuple[str, str], float], least: float
-) -> list[dict[str, Any]]:
-    found = []
-    for one in weights:
-        score = max((scores.get((track_id, tag), least) for tag in one.tags), default=least)
-        limited = min(max(score, STEP), 1 - STEP)
-        value = round(one.weight * math.log(limited / (1 - limited)), 4)
-        found.append({"tag": one.tag, "weight": one.weight, "score": round(score, 4), "value": value})
-    return sorted(found, key=lambda part: -abs(part["value"]))
+def _explained(row: JsonRow, hit: Hit) -> JsonRow:
+    """The row with its relevance, and with what each weighted tag adds, the largest first."""
+    why = [
+        {"tag": one.term, "weight": one.weight, "score": round(one.score, 4), "value": round(one.value, 4)}
+        for one in hit.contributions
+    ]
+    return row | {RELEVANCE: hit.score, "why": why}
 
 
 @routes.get("/tracks", response_model=ListAnswer, responses=list_of(_HIT, 410), summary="Search with weights")
@@ -178,8 +146,8 @@ def rank_tracks(
     cursor: paging.CursorText = None,
 ) -> Response:
     """Tracks to which all filters apply, in the order of weighted tags, each with what its tags add."""
-    weights = read_weights(opened, weigh or [])
-    found = ranked(opened, wanted, weights, sort, paging.start_of(request), limit)
+    ranking = TrackRanking(opened, wanted, read_weights(weigh or []), service_of(request).settings.query_s)
+    found = ranking.page(sort, paging.start_of(request), limit)
     behind = paging.next_cursor(opened.number, request, found.order, found.rows, limit)
     return answer_json(opened, [plain_hit(row, opened) for row in found.rows[:limit]], next=behind)
 

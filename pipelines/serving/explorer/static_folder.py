@@ -8,17 +8,22 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pipelines.serving.explorer.condition import changes_of, quality_of
 from pipelines.serving.explorer.details import artist_details, details_of
 from pipelines.serving.explorer.facets import bins_by_column, is_whole
 from pipelines.serving.explorer.files import POLICY, page_files
 from pipelines.serving.explorer.projection import map_document
+from pipelines.serving.explorer.similar import MOST_SEARCHED, similar_among
 from pipelines.serving.explorer.start import start_of_page
 from pipelines.serving.problems import Declined
-from pipelines.serving.snapshots import OpenSnapshot
+from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import taxonomy_rows_of
 from pipelines.terminal.errors import UsageError
 from transforms import storage
+from transforms.discovery.search.scores import DOUBT, ScoreReader
+from transforms.discovery.search.vocabulary import Term
 
 DATA = "data"
 _AT_ONCE = 500
@@ -67,7 +72,7 @@ def export_page(opened: OpenSnapshot, folder: str, most_tracks: int) -> Exported
     _write(
         folder,
         "start.json",
-        start | {"tracks": len(ids), "left_out": left_out, "categories": categories, "bins": bins},
+        start | {"tracks": len(ids), "left_out": left_out, "categories": categories, "bins": bins, "doubt": DOUBT},
     )
     _write_page(folder)
     return Exported(len(ids), len(artists), left_out)
@@ -86,17 +91,28 @@ def _sample(opened: OpenSnapshot, most: int) -> list[str]:
 def _write_tracks(opened: OpenSnapshot, folder: str, ids: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Writes a file for each track; returns what a search needs of all, and their artists."""
     tags = list(taxonomy_rows_of(opened))
-    least = round(float(opened.reader.manifest.run.options.get("min_score") or 0.0) * 10_000)
-    rows, scores = [], []
+    reader = ScoreReader(opened.reader, [Term(tag, (tag,)) for tag in tags])
+    similar = _similar(opened, ids)
+    rows: list[dict[str, Any]] = []
+    scores: list[list[int]] = []
     for begin in range(0, len(ids), _AT_ONCE):
-        found = details_of(opened, ids[begin : begin + _AT_ONCE])
-        for i, one in enumerate(found[track_id] for track_id in ids[begin : begin + _AT_ONCE]):
-            _write(folder, f"tracks/{begin + i}.json", one)
-            own = {row["tag"]: round(row["score"] * 10_000) for row in one["tags"]}
+        own = ids[begin : begin + _AT_ONCE]
+        found = details_of(opened, own)
+        for i, one in enumerate(found[track_id] for track_id in own):
+            near = {} if similar is None else {"neighbours": None, "similar": similar[one["track_id"]]}
+            _write(folder, f"tracks/{begin + i}.json", one | near)
             rows.append(one["track"])
-            scores.append([own.get(tag, least) for tag in tags])
+        scores += np.rint(reader.read(own, None).scores * 10_000).astype(int).tolist()
     artists = sorted({row["artist_id"] for row in rows if row["artist_id"] is not None})
     return {"tracks": rows, "tags": tags, "scores": scores}, artists
+
+
+def _similar(opened: OpenSnapshot, ids: Sequence[str]) -> dict[str, list[JsonRow]] | None:
+    """Similar tracks of each track; None if its neighbours serve, which are all there, or if there are too many."""
+    is_whole = len(ids) == opened.reader.manifest.rows("tracks")
+    if (is_whole and opened.reader.manifest.files("neighbours")) or len(ids) > MOST_SEARCHED:
+        return None
+    return similar_among(opened, ids)
 
 
 def _own_tracks(artist: dict[str, Any], ids: set[str]) -> dict[str, Any]:

@@ -14,15 +14,14 @@ from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.exact import Nearest, nearest_of
 from transforms.discovery.index.opening import open_index
 from transforms.discovery.index.search import SearchIndex
-from transforms.discovery.search.best import BestTracks, Ranked
-from transforms.discovery.search.engine import Hit, SearchAnswer, SearchPlan
+from transforms.discovery.neighbour_graph import NeighbourGraph
+from transforms.discovery.search.engine import SearchAnswer, SearchPlan, answer_of
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermScores
-from transforms.discovery.search.vocabulary import DiscoveryError, Term
+from transforms.discovery.search.vocabulary import Term
 from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
 from transforms.discovery.vectors import bucket_vectors, fit_space, track_vectors
 from transforms.formats.hashing import bucket_of
-from transforms.table.reader import TRACK_ID
 
 _STEPS = 10_000
 """Published scores are multiples of 1 / 10,000."""
@@ -61,7 +60,7 @@ class _KeptScores(ScoreReader):
         place = {tag: number for number, tag in enumerate(tags)}
         self._columns = [[place[tag] for tag in term.tags] for term in terms]
 
-    def read(self, track_ids: pa.ChunkedArray | pa.Array, bucket: int | None) -> TermScores:
+    def read(self, track_ids: pa.ChunkedArray | pa.Array | Sequence[str], bucket: int | None) -> TermScores:
         """See `ScoreReader.read`; the tracks are all of a bucket, in its order."""
         if bucket is None:
             return super().read(track_ids, bucket)
@@ -86,13 +85,12 @@ class _KeptScores(ScoreReader):
         return self._reader.kept.get(key, read, lambda own: own[0].nbytes + own[1].nbytes)
 
 
-class _KeptPlan(SearchPlan):
+class KeptPlan(SearchPlan):
     """A plan whose scores come from the cache."""
 
     def __init__(self, snapshot: KeptReader, request: SearchRequest, tags: list[str]) -> None:
         super().__init__(snapshot, request)
-        terms = [*self.terms, *(term for term, _ in self._must)]
-        self._scores = _KeptScores(snapshot, terms, tags)
+        self._scores = _KeptScores(snapshot, self.terms, tags)
 
 
 def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str], seconds: float) -> SearchAnswer:
@@ -102,20 +100,8 @@ def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str],
       DiscoveryError: nothing is asked, or the request names what the snapshot does not have.
       Problem: the time is over.
     """
-    if request.is_empty:
-        raise DiscoveryError("nothing is asked: give words, weights, or conditions")
-    deadline = Deadline(seconds)
-    plan = _KeptPlan(opened.reader, request, tags)
-    best: BestTracks[tuple[list[float], list[int]]] = BestTracks(request.limit)
-    for bucket in range(opened.reader.buckets):
-        deadline.check()
-        rows, scores = plan.examine(bucket)
-        totals = plan.total(scores)
-        chosen = best.candidates(totals)
-        ids = rows[TRACK_ID].take(pa.array(chosen)).to_pylist()
-        best.add([Ranked(ids[n], float(totals[i]), scores.row(i)) for n, i in enumerate(chosen)])
-    hits = (Hit(one.track_id, one.score, plan.contributions(*one.facts)) for one in best.ranked())
-    return SearchAnswer(tuple(hits), plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched))
+    plan = KeptPlan(opened.reader, request, tags)
+    return answer_of(plan, request, Deadline(seconds).check)
 
 
 def index_of(opened: OpenSnapshot, embedding_id: str) -> SearchIndex | None:
@@ -203,6 +189,14 @@ def _indexed(
             chosen = np.flatnonzero(keep)[:limit]
             return Nearest(tuple(found.track_ids[n] for n in chosen), found.similarities[chosen])
         more *= 4
+
+
+def graph_of(opened: OpenSnapshot) -> NeighbourGraph | None:
+    """The graph of mutual neighbours, which stays in the cache; None if the table has no neighbours."""
+    key = ("neighbour graph", opened.content_hash, opened.number)
+    return opened.reader.kept.get(
+        key, lambda: NeighbourGraph.of(opened.reader), lambda graph: 0 if graph is None else graph.nbytes
+    )
 
 
 def bucket_vectors_of(opened: OpenSnapshot, space: Space, bucket: int) -> tuple[pa.Array, Float32s]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, OneAnswer, answer_json, list_of, one_of
+from pipelines.serving.finding.searching import graph_of
 from pipelines.serving.paging import Limit
 from pipelines.serving.requests import Leased, in_long_turn
 from pipelines.serving.routes.discovery import Text, filter_documents, titled
@@ -67,10 +68,10 @@ def get_path(
     to: Annotated[str, Query(max_length=ID_LETTERS, description="Id of the last track.", examples=["track-0002"])],
     between: Annotated[int, Query(ge=1, le=98, description="Most tracks between both.")] = 8,
 ) -> Response:
-    """A walk from a track to another in small, even steps of sound."""
+    """A walk from a track to another in small, even steps of sound, along mutual neighbours if the table has them."""
     for one in (track_id, to):
         track_row(opened, one)
-    walk = find_walk(opened.reader, track_id, to, between)
+    walk = find_walk(opened.reader, track_id, to, between, lambda _: graph_of(opened)).steps
     titles = titled(opened, [step.track_id for step in walk])
     near = ("from_last", "to_first", "to_last")
     rows = [

@@ -13,7 +13,6 @@ from pipelines.serving.routes.discovery import WeightedSearch, filter_documents,
 from pipelines.serving.routes.tracks import ID_LETTERS
 from transforms.discovery.playlists.making import PlaylistTrack, make_playlist
 from transforms.discovery.playlists.request import PlaylistRequest
-from transforms.discovery.search.engine import emptied_by
 
 routes = APIRouter(prefix="/v1", tags=["discovery"])
 
@@ -51,12 +50,12 @@ class PlaylistWish(WeightedSearch):
 @routes.post(
     "/playlists",
     response_model=ListAnswer,
-    responses=list_of(_PLACE, 413, paged=False, minutes=58.2, candidates=300, left_out={"artist": 12}),
+    responses=list_of(_PLACE, 413, paged=False, minutes=58.2, candidates=300, left_out={"artist": 12}, ran_out=False),
     dependencies=[in_long_turn],
     summary="Make a playlist",
 )
 def make_list(opened: Leased, wish: PlaylistWish) -> Response:
-    """A playlist that keeps all rules. It is shorter than asked if they leave no more tracks, see `left_out`."""
+    """A playlist that keeps all rules. It is shorter than asked (`ran_out`) if no more tracks fit, see `left_out`."""
     found = make_playlist(opened.reader, playlist_request(wish))
     rows = [{"place": place, **_row(track)} for place, track in enumerate(found.tracks, 1)]
     return answer_json(
@@ -68,7 +67,8 @@ def make_list(opened: Leased, wish: PlaylistWish) -> Response:
         words=word_documents(found.matches),
         unmatched=list(found.unmatched),
         filters=filter_documents(found.filters),
-        emptied_by=None if found.candidates else emptied_by(found.filters),
+        ran_out=found.ran_out,
+        emptied_by=found.emptied_by,
     )
 
 

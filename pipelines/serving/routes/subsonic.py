@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from pipelines.serving.answers import json_response
+from pipelines.serving.finding.searching import graph_of
 from pipelines.serving.problems import Declined, documented
 from pipelines.serving.requests import Leased, in_long_turn, in_turn, service_of
 from pipelines.serving.routes.discovery import similar_rows
@@ -110,7 +111,7 @@ def list_sonic_path(
     if startSongId == endSongId:
         return _failed(_GENERIC, "startSongId and endSongId are the same track")
     try:
-        walk = find_walk(opened.reader, startSongId, endSongId, max(count - 2, 1))
+        walk = find_walk(opened.reader, startSongId, endSongId, max(count - 2, 1), lambda _: graph_of(opened)).steps
     except DiscoveryError as error:
         return _failed(_GENERIC, str(error))
     return _ok(sonicMatch=_matches(opened, [(one.track_id, one.from_last or 1.0) for one in walk]))

@@ -53,11 +53,11 @@ def get_tag(
     opened: Leased,
     tag: Annotated[str, Path(max_length=256, description="Id of a tag, also an earlier one.", examples=["mood/calm"])],
 ) -> Response:
-    """A tag with threshold, calibration, support and metrics. An earlier id that was split names its parts."""
+    """A tag with threshold, calibration, support, metrics and rule. An earlier id that was split names its parts."""
     own = tag_ids(opened).get(tag, [])
     if len(own) != 1:
         what = f"was split into {', '.join(own)}" if own else "is not in the taxonomy: /v1/taxonomy has all tags"
         raise Declined("not-found", f"tag {tag!r} {what}")
     row = taxonomy_rows_of(opened)[own[0]]
-    parsed = {name: row[name] and json.loads(row[name]) for name in ("calibration", "metrics")}
+    parsed = {name: row[name] and json.loads(row[name]) for name in ("calibration", "metrics", "rule") if name in row}
     return answer_json(opened, row | parsed)

@@ -164,9 +164,31 @@ def test_other_features_are_refused_naming_both(bundle):
 
 def test_taxonomy_rows_fit_the_table(bundle):
     rows = bundle.taxonomy_rows()
-    assert rows.schema.equals(TAXONOMY_SCHEMA, check_metadata=True)
+    without_rules = TAXONOMY_SCHEMA.remove(TAXONOMY_SCHEMA.get_field_index("rule"))
+    assert rows.schema.equals(without_rules, check_metadata=True)
     assert rows["tag"].to_pylist() == list(TAXONOMY.tag_ids)
     assert rows["threshold"].to_pylist() == [0.5, 0.5, None, None, None, 0.5, 0.5, 0.5]
+
+
+def test_tags_of_rules_follow_those_of_the_model_in_the_table(tmp_path):
+    rules = [{"name": "mode", "kind": "binary", "tags": [{"id": "mode/minor", "when": {"mode": "minor"}}]}]
+    ruled = Taxonomy.from_json({**TAXONOMY.to_json(), "rules": rules})
+    plain, found = (write_fake_bundle(str(tmp_path / name), one, SPEC) for name, one in (("a", TAXONOMY), ("b", ruled)))
+    assert found.tagger_id != plain.tagger_id and found.embedding_id == plain.embedding_id
+    assert load_bundle(found.url).taxonomy == ruled
+    rows = found.taxonomy_rows()
+    assert rows.schema.equals(TAXONOMY_SCHEMA, check_metadata=True)
+    assert rows.slice(0, 8).drop_columns("rule").equals(plain.taxonomy_rows())
+    assert rows.slice(8).select(["tag", "category", "kind", "threshold", "support", "rule"]).to_pylist() == [
+        {
+            "tag": "mode/minor",
+            "category": "mode",
+            "kind": "binary",
+            "threshold": 0.5,
+            "support": None,
+            "rule": '{"min_confidence": 0.5, "when": {"mode": ["minor"]}}',
+        }
+    ]
 
 
 def test_scores_have_one_column_a_tag(bundle):

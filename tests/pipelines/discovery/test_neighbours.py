@@ -151,29 +151,6 @@ def bundle_url(bundle):
     return str(bundle.url)
 
 
-def test_a_killed_job_resumes_to_the_same_bits(root, plain, monkeypatch) -> None:
-    from transforms.discovery.index import job
-
-    write, left = job.write_pieces, [2]
-
-    def stopping(*args):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        write(*args)
-
-    monkeypatch.setattr(job, "write_pieces", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        publish_table_neighbours(str(plain))
-    assert open_snapshot(str(plain)).manifest.number == 1
-    monkeypatch.setattr(job, "write_pieces", write)
-    publish_table_neighbours(str(plain))
-    own, other = tree(root), tree(plain)
-    assert {k: v for k, v in own.items() if k.startswith("data/")} == {
-        k: v for k, v in other.items() if k.startswith("data/")
-    }
-
-
 def test_purge_takes_a_track_out_of_rows_and_index(root, capsys) -> None:
     assert b"track-0007" in b"".join(v for k, v in tree(root).items() if k.startswith("index/"))
     flags = ["--quiet", "purge", root, "--track-id", "track-0007", "--apply", "--reader-grace", "0s"]

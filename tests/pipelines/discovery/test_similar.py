@@ -1,13 +1,16 @@
 """`similar`: the same answers with and without an index, filters, duplicates, artists, and files of no catalog."""
 
+import dataclasses
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
 
 from pipelines.cli import main
 from pipelines.reading.audio_file import analysed
+from pipelines.reading.similar import _searched
 from tests.support.neighbours import publish_table_neighbours
 from tests.support.published import fake_bundle, publish_table
 from tests.support.synth import encode, music
@@ -47,7 +50,7 @@ def test_the_index_and_the_exact_search_agree(ask) -> None:
     assert (plain["indexed"], found["indexed"], exact["indexed"]) == (False, True, False)
     assert "track-0003" not in ids(found)
     assert plain["notes"] == ["all tracks were compared: the search is exact"]
-    assert found["notes"] == ["found through the search index of snapshot 1"]
+    assert found["notes"] == ["found through the search index"]
     near = [row["similarity"] for row in found["tracks"]]
     assert near == sorted(near, reverse=True)
 
@@ -127,3 +130,20 @@ def test_a_file_needs_the_bundle_of_the_table(folder, ask, tmp_path) -> None:
     audio = tmp_path / "song.wav"
     audio.write_bytes(b"no audio")
     assert "give --model BUNDLE" in ask("plain", str(audio))[1]
+
+
+@pytest.mark.parametrize(
+    ("added", "removed", "told"),
+    [
+        (1, 0, "it lacks 1 track that came later: --exact compares these too"),
+        (0, 3, "3 tracks that it has and the snapshot has not are left out"),
+        (0, 0, "it has the same tracks, whose rows have changed since"),
+    ],
+)
+def test_an_index_of_an_earlier_snapshot_is_named(folder, added, removed, told) -> None:
+    snapshot = open_snapshot(str(folder / "found"))
+    record = {**snapshot.manifest.run.neighbours, "content_hash": "another", "added": added, "removed": removed}
+    run = dataclasses.replace(snapshot.manifest.run, neighbours=record)
+    later = dataclasses.replace(snapshot, manifest=dataclasses.replace(snapshot.manifest, run=run))
+    finder = types.SimpleNamespace(indexed=True, snapshot=later)
+    assert _searched(finder) == f"found through the search index, which was made from snapshot 1; {told}"

@@ -105,7 +105,7 @@ def test_subsonic_clients_get_similar_tracks(client, end):
 
 
 def test_a_path_is_that_of_the_function(client, served):
-    walk = find_walk(open_snapshot(served), "track-0001", "track-0020", 5)
+    walk = find_walk(open_snapshot(served), "track-0001", "track-0020", 5).steps
     found = subsonic(client.get("/rest/findSonicPath?startSongId=track-0001&endSongId=track-0020&count=7"))
     assert [one["entry"]["id"] for one in found["sonicMatch"]] == [step.track_id for step in walk]
     assert [one["similarity"] for one in found["sonicMatch"]] == pytest.approx(

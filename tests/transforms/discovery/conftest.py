@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.composed import composed_table
+from tests.support.neighbours import publish_table_neighbours
 from tests.support.published import fake_bundle, publish_table
 from transforms.table.reader import open_snapshot
 
@@ -20,3 +21,11 @@ def snapshot(tmp_path_factory):
 @pytest.fixture(scope="package")
 def composed(tmp_path_factory):
     return composed_table(tmp_path_factory.mktemp("composed"), TRACKS)
+
+
+@pytest.fixture(scope="package")
+def joined(tmp_path_factory):
+    """The same rows without and with neighbours and a search index."""
+    before = composed_table(tmp_path_factory.mktemp("joined"), 120)
+    publish_table_neighbours(before.root, neighbours=8)
+    return before, open_snapshot(before.root)

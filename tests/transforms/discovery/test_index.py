@@ -10,7 +10,7 @@ from transforms.discovery.index.duplicates import near_duplicates
 from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.model import IndexModel
 from transforms.discovery.index.search import SearchIndex
-from transforms.discovery.similarity import SimilaritySpec, Space, similarities
+from transforms.discovery.similarity import SimilaritySpec, Space, on_grid, similarities
 from transforms.table.neighbours import kept_neighbours, neighbours_without
 
 
@@ -39,7 +39,7 @@ def index_of(vectors: np.ndarray, groups: int = 3) -> SearchIndex:
     for group in range(groups):
         rows = np.flatnonzero(model.groups_of(cells) == group)
         made = IndexGroup.of(model, ids.take(pa.array(rows)), cells[rows], rows.astype(np.float32), vectors[rows])
-        found.append(IndexGroup.of_bytes(memoryview(made.to_bytes())))
+        found.append(IndexGroup.of_bytes(memoryview(made.to_bytes()), made.vectors))
     return SearchIndex.of(model, found)
 
 
@@ -48,7 +48,7 @@ def test_cells_do_not_depend_on_other_runs_and_hold_all_vectors() -> None:
     centres = fit_cells(vectors, 40)
     assert np.array_equal(centres, fit_cells(vectors.copy(), 40)) and centres.shape == (40, 70)
     cells = nearest_cells(vectors, centres)
-    assert np.array_equal(cells, (vectors.astype(np.float64) @ centres.T.astype(np.float64)).argmax(1))
+    assert np.array_equal(cells, (on_grid(vectors).astype(np.int64) @ on_grid(centres).T.astype(np.int64)).argmax(1))
     near = centres @ vectors[0]
     assert probed_cells(near, 5).tolist() == np.argsort(-near, kind="stable")[:5].tolist()
     assert probed_cells(near, 99).tolist() == np.argsort(-near, kind="stable").tolist()
@@ -146,4 +146,4 @@ def test_rows_without_a_track_keep_ranks_and_rename_groups() -> None:
 
 
 def test_a_first_run_keeps_no_neighbours() -> None:
-    assert kept_neighbours(None, {"added": 3, "removed": 0}) == ((), {})
+    assert kept_neighbours(None, {"added": 3, "removed": 0}, 3) == ((), {})

@@ -15,7 +15,7 @@ from transforms.discovery.playlists.request import PlaylistRequest
 from transforms.discovery.search.keys import camelot_code, wheel_steps
 from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.discovery.search.vocabulary import DiscoveryError
-from transforms.discovery.seeds import seed_vectors, space_of_seeds
+from transforms.discovery.seeds import vectors_of_seeds
 
 
 def random_request(rng, ids):
@@ -105,12 +105,12 @@ def test_the_same_request_gives_the_same_playlist(composed):
 
 def test_tracks_sound_like_the_seeds_and_not_like_one_another(composed):
     seeds = ("track-0010",)
-    space = space_of_seeds(composed, seeds)
+    known = vectors_of_seeds(composed, seeds)
 
     def likeness(diversity):
         request = PlaylistRequest(seeds=seeds, tracks=8, per_artist=1, diversity=diversity)
         found = [track.track_id for track in make_playlist(composed, request).tracks]
-        vectors = seed_vectors(composed, space, [*found, *seeds])
+        vectors = known.of([*found, *seeds])
         among = vectors[:-1] @ vectors[:-1].T
         return (vectors[:-1] @ vectors[-1]).mean(), np.triu(among, 1).sum()
 

@@ -10,7 +10,7 @@ from tests.transforms.discovery.conftest import TRACKS
 from transforms.discovery.recommendations import recommend
 from transforms.discovery.search.scores import DOUBT
 from transforms.discovery.search.vocabulary import DiscoveryError
-from transforms.discovery.seeds import middle, seed_vectors, space_of_seeds
+from transforms.discovery.seeds import middle, vectors_of_seeds
 
 
 def artists_by_loop(snapshot, artist):
@@ -60,11 +60,9 @@ def test_artists_like_an_artist_have_its_genre(composed):
 def test_tracks_are_the_nearest_with_few_of_each_artist(composed):
     own = ["track-0009", "track-0010", "track-0011"]
     found = recommend(composed, "artist", "artist-003", "track", 8, per_artist=1)
-    space = space_of_seeds(composed, own)
+    known = vectors_of_seeds(composed, own)
     ids = sorted(set(composed.scan("tracks", ["track_id"])["track_id"].to_pylist()) - set(own))
-    likeness = dict(
-        zip(ids, seed_vectors(composed, space, ids) @ middle(seed_vectors(composed, space, own)), strict=True)
-    )
+    likeness = dict(zip(ids, known.of(ids) @ middle(known.of(own)), strict=True))
     artists = [one.facts["artist_id"] for one in found]
     assert len(set(artists)) == 8 and "artist-003" not in artists
     assert found[0].key == max(likeness, key=likeness.get)

@@ -1,4 +1,4 @@
-"""Walks from one track to another."""
+"""Walks from one track to another: along the arc between both, and along mutual neighbours."""
 
 import itertools
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms.discovery.neighbour_graph import NeighbourGraph
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.walk import arc_points, find_walk, shortest_walk
 
@@ -20,7 +21,9 @@ def unit(rng, *shape):
     ("first", "last", "between"), [("track-0001", "track-0042", 6), ("track-0100", "track-0007", 25)]
 )
 def test_a_walk_has_no_repeats_and_moves_from_one_end_to_the_other(composed, first, last, between):
-    steps = find_walk(composed, first, last, between)
+    walk = find_walk(composed, first, last, between)
+    steps = walk.steps
+    assert not walk.is_of_neighbours
     ids = [step.track_id for step in steps]
     assert ids[0] == first and ids[-1] == last and 2 < len(set(ids)) == len(ids) <= between + 2
     assert np.corrcoef([step.to_first for step in steps], range(len(steps)))[0, 1] < -0.5
@@ -31,7 +34,7 @@ def test_a_walk_has_no_repeats_and_moves_from_one_end_to_the_other(composed, fir
 
 def test_the_way_back_is_as_short(composed):
     there, back = (
-        find_walk(composed, *ends, 5) for ends in (("track-0001", "track-0042"), ("track-0042", "track-0001"))
+        find_walk(composed, *ends, 5).steps for ends in (("track-0001", "track-0042"), ("track-0042", "track-0001"))
     )
     angles = [sum(np.arccos(step.from_last) ** 2 for step in steps[1:]) for steps in (there, back)]
     assert angles[0] == pytest.approx(angles[1], rel=1e-3)
@@ -66,3 +69,63 @@ def test_points_are_even_on_the_sphere():
 def test_what_has_no_walk_is_refused(composed, ends, words):
     with pytest.raises(DiscoveryError, match=words):
         find_walk(composed, *ends, 4)
+
+
+def mutual_angles(snapshot):
+    """Squared angle of each pair of tracks that name each other, both ways."""
+    rows = snapshot.scan("neighbours").to_pylist()
+    near = {(row["track_id"], row["neighbour_id"]): row["similarity"] for row in rows if not row["is_duplicate"]}
+    return {pair: np.arccos(min(one, 1.0)) ** 2 for pair, one in near.items() if pair[::-1] in near}
+
+
+def least_cost(edges, first, last, steps):
+    """The plain loop: the least sum of at most so many edges."""
+    costs = {first: 0.0}
+    for _ in range(steps):
+        longer = dict(costs)
+        for (a, b), cost in edges.items():
+            if a in costs and costs[a] + cost < longer.get(b, np.inf):
+                longer[b] = costs[a] + cost
+        costs = longer
+    return costs.get(last)
+
+
+def test_no_walk_of_mutual_neighbours_is_shorter(joined):
+    _, snapshot = joined
+    graph, edges = NeighbourGraph.of(snapshot), mutual_angles(snapshot)
+    assert len(graph.ends) == len(edges) > 100
+    ids, found = graph.track_ids.to_pylist(), 0
+    for first, last in itertools.pairwise(ids[::9]):
+        for steps in (1, 3, 6, 40):
+            walk, cost = graph.walk(first, last, steps), least_cost(edges, first, last, steps)
+            assert (walk is None) == (cost is None)
+            if walk is not None:
+                found += 1
+                assert walk[0] == first and walk[-1] == last and len(set(walk)) == len(walk) <= steps + 1
+                assert sum(edges[pair] for pair in itertools.pairwise(walk)) == pytest.approx(cost, abs=1e-5)
+    assert found > 10
+
+
+def test_a_walk_of_neighbours_has_smaller_steps_and_avoids_tracks(joined):
+    before, snapshot = joined
+    edges, compared = mutual_angles(snapshot), []
+    for first, last in (("track-0001", "track-0042"), ("track-0100", "track-0007")):
+        walk, arc = find_walk(snapshot, first, last, 12), find_walk(before, first, last, 12)
+        ids = [step.track_id for step in walk.steps]
+        if walk.is_of_neighbours:
+            assert all(pair in edges for pair in itertools.pairwise(ids)) and len(set(ids)) == len(ids)
+            angles = [np.mean([np.arccos(step.from_last) for step in one.steps[1:]]) for one in (walk, arc)]
+            compared.append(angles[0] < angles[1])
+            other = NeighbourGraph.of(snapshot).walk(first, last, 13, without=ids[1:-1])
+            assert other is None or not {*other} & {*ids[1:-1]}
+    assert compared and all(compared)
+
+
+def test_without_a_walk_of_neighbours_the_arc_is_followed(joined):
+    before, snapshot = joined
+    walk = find_walk(snapshot, "track-0001", "track-0033", 1)
+    assert not walk.is_of_neighbours
+    assert [one.track_id for one in walk.steps] == [
+        one.track_id for one in find_walk(before, "track-0001", "track-0033", 1).steps
+    ]
+    assert NeighbourGraph.of(before) is None and NeighbourGraph.of(snapshot).walk("nobody", "track-0001", 5) is None

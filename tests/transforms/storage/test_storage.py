@@ -45,6 +45,16 @@ def test_create_then_read(store: str) -> None:
     assert storage.read_bytes(store + "/a/b") == b"bytes"
 
 
+def test_ranges_are_read_alone(store: str) -> None:
+    storage.create(store + "/a", bytes(range(200)))
+    assert storage.read_range(store + "/a", 10, 13) == bytes([10, 11, 12])
+    assert storage.read_range(store + "/a", 0, 200) == bytes(range(200))
+    with pytest.raises(storage.Unavailable, match="190 bytes came instead of 300"):
+        storage.read_range(store + "/a", 10, 310)
+    with pytest.raises(storage.NotFound):
+        storage.read_range(store + "/b", 0, 1)
+
+
 def test_empty_file(store: str) -> None:
     storage.create(store + "/empty", b"")
     assert storage.read_bytes(store + "/empty") == b""

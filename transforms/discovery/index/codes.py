@@ -21,6 +21,9 @@ _PLANES = 6
 
 _SEED = 20
 
+_ROWS = 256
+"""Vectors that are encoded at once, padded: sums in matrix products depend on shapes."""
+
 
 def rotation(dimensions: int) -> Float32s:
     """A fixed random rotation: float32 [dimensions, dimensions rounded up to a multiple of 64]."""
@@ -30,13 +33,21 @@ def rotation(dimensions: int) -> Float32s:
 
 
 def encode(vectors: Float32s, centres: Float32s, turn: Float32s) -> tuple[CodeWords, Float32s]:
-    """Codes uint64 [n, words] and factors float32 [n] of vectors whose cells have these centres: float32 [n, d]."""
-    turned = (vectors.astype(np.float64) - centres) @ turn.astype(np.float64)
-    squares = np.square(turned).sum(1)
-    sums = np.abs(turned).sum(1)
-    factors = np.divide(squares, sums, out=np.zeros(len(vectors)), where=sums > 0)
-    bits = np.packbits(turned > 0, axis=1, bitorder="little")
-    return np.ascontiguousarray(bits).view(np.uint64), factors.astype(np.float32)
+    """Codes uint64 [n, words] and factors float32 [n] of vectors whose cells have these centres: float32 [n, d].
+
+    Each row is independent of the others.
+    """
+    codes = np.zeros((len(vectors), turn.shape[1] // _BITS), np.uint64)
+    factors = np.zeros(len(vectors), np.float32)
+    turning = turn.astype(np.float64)
+    for start in range(0, len(vectors), _ROWS):
+        rows = slice(start, start + _ROWS)
+        own = vectors[rows].astype(np.float64) - centres[rows]
+        turned = (np.pad(own, ((0, _ROWS - len(own)), (0, 0))) @ turning)[: len(own)]
+        squares, sums = np.square(turned).sum(1), np.abs(turned).sum(1)
+        factors[rows] = np.divide(squares, sums, out=np.zeros(len(own)), where=sums > 0)
+        codes[rows] = np.packbits(turned > 0, axis=1, bitorder="little").view(np.uint64)
+    return codes, factors
 
 
 class CodedQuery(NamedTuple):

@@ -1,6 +1,11 @@
-"""Files of an index: each has the tracks of some cells, sorted by cell and track_id, as one Arrow record batch."""
+"""Files of an index: each has the tracks of some cells, sorted by cell and track_id.
+
+The ids and codes, which a search reads when it starts, are one Arrow record batch. The vectors, of which it reads a few
+for each query, are in a file of their own without a header.
+"""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -10,13 +15,14 @@ import pyarrow as pa
 from transforms.discovery.index.cells import Int64s
 from transforms.discovery.index.codes import CodeWords, encode
 from transforms.discovery.index.model import IndexModel
+from transforms.discovery.index.rows import Rows, local_rows
 from transforms.discovery.similarity import Float32s
 from transforms.storage.mapped import mapped
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class IndexGroup:
-    """The tracks of a file, in memory or mapped.
+    """The tracks of a group, in memory or mapped.
 
     Attributes:
       track_ids: of the tracks.
@@ -24,7 +30,7 @@ class IndexGroup:
       durations: seconds, NaN if unknown: float32 [n].
       codes: uint64 [n, words].
       factors: float32 [n].
-      vectors: float16 [n, d].
+      vectors: float16 [n, d], which can be rows that are read when they are asked for.
     """
 
     track_ids: pa.Array
@@ -32,7 +38,7 @@ class IndexGroup:
     durations: Float32s
     codes: CodeWords
     factors: Float32s
-    vectors: npt.NDArray[np.float16]
+    vectors: Rows
 
     @classmethod
     def of(
@@ -45,15 +51,49 @@ class IndexGroup:
         ids = track_ids.take(pa.array(order))
         return cls(ids, own, durations[order], codes, factors, vectors.astype(np.float16))
 
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> "IndexGroup":
+        """The group without the other rows."""
+        return IndexGroup(
+            self.track_ids.filter(pa.array(rows)),
+            self.cells[rows],
+            self.durations[rows],
+            self.codes[rows],
+            self.factors[rows],
+            self.vectors[rows],
+        )
+
+    def joined(self, other: "IndexGroup") -> tuple["IndexGroup", Int64s]:
+        """The tracks of both, sorted; and the place of each of the own ones and of the others among them."""
+        ids = pa.concat_arrays([self.track_ids, other.track_ids])
+        cells = np.concatenate([self.cells, other.cells])
+        order = np.lexsort((_ranks(ids), cells))
+        places = np.empty(len(order), np.int64)
+        places[order] = np.arange(len(order))
+        found = IndexGroup(
+            ids.take(pa.array(order)),
+            cells[order],
+            np.concatenate([self.durations, other.durations])[order],
+            np.concatenate([self.codes, other.codes])[order],
+            np.concatenate([self.factors, other.factors])[order],
+            np.concatenate([self.vectors[:], other.vectors[:]])[order],
+        )
+        return found, places
+
+    def vectors_to_bytes(self) -> bytes:
+        """The file of the vectors."""
+        return np.ascontiguousarray(self.vectors[:]).tobytes()
+
     def to_bytes(self) -> bytes:
-        """The file: Arrow IPC without compression, so that it can be mapped."""
+        """The file of all but the vectors: Arrow IPC without compression, so that it can be mapped."""
         columns = {
             "track_id": self.track_ids,
             "cell": pa.array(self.cells),
             "duration_s": pa.array(self.durations),
             "factor": pa.array(self.factors),
             "code": _fixed(self.codes),
-            "vector": _fixed(self.vectors),
         }
         batch = pa.record_batch(columns)
         sink = pa.BufferOutputStream()
@@ -62,18 +102,18 @@ class IndexGroup:
         return bytes(sink.getvalue())
 
     @classmethod
-    def opened(cls, url: str) -> "IndexGroup":
-        """Maps a file.
+    def opened(cls, url: str, vectors: str, dimensions: int) -> "IndexGroup":
+        """Maps both files of a group.
 
         Raises:
-          ValueError: it is no such file.
-          storage.StorageError: it is missing or unreadable.
+          ValueError: one is no such file.
+          storage.StorageError: one is missing or unreadable.
         """
-        return cls.of_bytes(mapped(url))
+        return cls.of_bytes(mapped(url), local_rows(vectors, dimensions))
 
     @classmethod
-    def of_bytes(cls, data: memoryview) -> "IndexGroup":
-        """The group in the bytes of a file, which are not copied.
+    def of_bytes(cls, data: memoryview, vectors: Rows) -> "IndexGroup":
+        """The group in the bytes of a file, which are not copied, and the vectors of its tracks.
 
         Raises:
           ValueError: they are no such file.
@@ -85,8 +125,20 @@ class IndexGroup:
             np.asarray(batch["duration_s"]),
             _rows(batch["code"], np.uint64),
             np.asarray(batch["factor"]),
-            _rows(batch["vector"], np.float16),
+            vectors,
         )
+
+
+def track_ids_of(url: str) -> pa.Array:
+    """The ids of the tracks of a group. See `IndexGroup.opened` for errors."""
+    return pa.ipc.open_file(pa.py_buffer(mapped(url))).get_batch(0)["track_id"]
+
+
+def digests(vectors: npt.NDArray[np.float16], durations: Float32s) -> pa.Array:
+    """What the index knows of each track but its id, as 16 bytes: two tracks with the same are the same to it."""
+    rows = np.ascontiguousarray(vectors), np.ascontiguousarray(durations, np.float32)
+    found = (hashlib.blake2b(v.tobytes() + s.tobytes(), digest_size=16).digest() for v, s in zip(*rows, strict=True))
+    return pa.array(list(found), pa.binary(16))
 
 
 def _ranks(ids: pa.Array) -> Int64s:

@@ -9,6 +9,8 @@ from transforms.formats.inner_paths import inner_path
 from transforms.formats.sealing import read_record, sealed_bytes
 from transforms.table.versions import TableError
 
+_FILES = ("groups", "vectors", "candidates")
+
 Data = bytes
 """The type, whose name is a field of `IndexFile`."""
 
@@ -43,11 +45,15 @@ class IndexSet:
     Attributes:
       model: the space and the cells.
       groups: the files of the tracks, in their order.
+      vectors: the files of the vectors of each group.
+      candidates: the files of the candidates of each group, from which the next job starts.
     """
 
     embedding_id: str
     model: IndexFile
     groups: tuple[IndexFile, ...]
+    vectors: tuple[IndexFile, ...]
+    candidates: tuple[IndexFile, ...]
 
     @property
     def tracks(self) -> int:
@@ -78,7 +84,7 @@ class IndexManifest:
             IndexSet(
                 embedding_id=one["embedding_id"],
                 model=IndexFile(**one["model"]),
-                groups=tuple(IndexFile(**file) for file in one["groups"]),
+                **{name: tuple(IndexFile(**file) for file in one[name]) for name in _FILES},
             )
             for one in obj["sets"]
         )
@@ -87,7 +93,7 @@ class IndexManifest:
     @property
     def files(self) -> list[IndexFile]:
         """All files, without the manifest itself."""
-        return [file for one in self.sets for file in (one.model, *one.groups)]
+        return [f for one in self.sets for f in (one.model, *one.groups, *one.vectors, *one.candidates)]
 
 
 def write_index_manifest(root: str, path: str, manifest: IndexManifest) -> None:

@@ -1,6 +1,7 @@
 """What an index was made with: the space, the cells and the rotation, in one file."""
 
 import dataclasses
+import functools
 import io
 import json
 from typing import Any
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from transforms.discovery.index.cells import SAMPLE_A_CELL, Int64s, cell_count, fit_cells
 from transforms.discovery.index.codes import rotation
-from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
+from transforms.discovery.similarity import Float32s, SimilaritySpec, Space, on_grid
 from transforms.discovery.vectors import FITTED_TRACKS, fit_space, sampled_values
 from transforms.formats.npz import read_npz
 from transforms.table.reader import SnapshotReader
@@ -42,6 +43,11 @@ class IndexModel:
     def groups(self) -> int:
         """Number of files of the index."""
         return len(self.starts) - 1
+
+    @functools.cached_property
+    def grid(self) -> Float32s:
+        """The centres on the grid."""
+        return on_grid(self.centres)
 
     def groups_of(self, cells: npt.ArrayLike) -> Int64s:
         """The group of each cell."""

@@ -1,9 +1,15 @@
-"""Opens the search index of a snapshot."""
+"""Opens the search index of a snapshot.
+
+Ids and codes are mapped, or read whole from `gs://`. Vectors are mapped, or read by ranges when a query needs them.
+"""
+
+import functools
 
 from transforms import storage
 from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.manifest import IndexFile, IndexManifest, IndexSet, read_index_manifest
 from transforms.discovery.index.model import IndexModel
+from transforms.discovery.index.rows import RangedRows, Rows, local_rows, readers
 from transforms.discovery.index.search import SearchIndex
 from transforms.discovery.similarity import Space
 from transforms.storage.mapped import mapped
@@ -25,8 +31,13 @@ def open_index(snapshot: SnapshotReader, embedding_id: str | None = None) -> Sea
     found = index_set(snapshot, embedding_id or snapshot.manifest.run.ids.embedding_id)
     if found is None:
         return None
-    groups = [_opened(snapshot.root, file) for file in found.groups]
-    return SearchIndex.of(_model(snapshot.root, found.model), groups)
+    model = _model(snapshot.root, found.model)
+    pairs = list(zip(found.groups, found.vectors, strict=True))
+    open_pair = functools.partial(_opened, snapshot.root, model.space.dimensions)
+    if "://" not in snapshot.root:
+        return SearchIndex.of(model, [open_pair(pair) for pair in pairs])
+    with readers() as pool:
+        return SearchIndex.of(model, list(pool.map(open_pair, pairs)))
 
 
 def indexed_space(snapshot: SnapshotReader, embedding_id: str) -> Space | None:
@@ -73,9 +84,19 @@ def _checked(root: str, file: IndexFile) -> memoryview:
     return data
 
 
-def _opened(root: str, file: IndexFile) -> IndexGroup:
-    data = _checked(root, file)
+def _opened(root: str, dimensions: int, files: tuple[IndexFile, IndexFile]) -> IndexGroup:
+    file, vectors = files
+    data, rows = _checked(root, file), _vectors(root, dimensions, vectors)
     try:
-        return IndexGroup.of_bytes(data)
+        return IndexGroup.of_bytes(data, rows)
     except (ValueError, LookupError, OSError) as error:
         raise TableError(f"{storage.join(root, file.path)}: not a file of an index ({error})") from error
+
+
+def _vectors(root: str, dimensions: int, file: IndexFile) -> Rows:
+    """The vectors of a group: mapped, or read by ranges from `gs://`."""
+    url = storage.join(root, file.path)
+    if "://" in root:
+        return RangedRows(url, file.tracks, dimensions)
+    _checked(root, file)
+    return local_rows(url, dimensions)

@@ -1,17 +1,25 @@
 """Intermediate files of rows in numbered pieces, of which one can be read without the others."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
 from transforms import storage
 from transforms.discovery.index.cells import Int64s
 
+_FACT = "fact."
 
-def write_pieces(url: str, rows: pa.Table, numbers: Int64s, count: int) -> None:
+
+def write_pieces(url: str, rows: pa.Table, numbers: Int64s, count: int, facts: Mapping[str, int] | None = None) -> None:
     """Writes rows as an Arrow file with one record batch for each number from 0 to `count` - 1; rows keep their order.
 
     An earlier attempt may have written the same file.
+
+    Args:
+      facts: numbers that the file says about itself, for `read_facts`.
     """
+    rows = rows.replace_schema_metadata({_FACT + name: str(value) for name, value in (facts or {}).items()})
     order = np.argsort(numbers, kind="stable")
     ordered = rows.take(pa.array(order)).combine_chunks()
     bounds = np.searchsorted(numbers[order], np.arange(count + 1))
@@ -22,6 +30,14 @@ def write_pieces(url: str, rows: pa.Table, numbers: Int64s, count: int) -> None:
             batches = piece.to_batches()
             writer.write_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], ordered.schema))
     storage.ensure(url, bytes(sink.getvalue()))
+
+
+def read_facts(url: str) -> dict[str, int]:
+    """The facts that a file was written with."""
+    with storage.open_input(url) as stream:
+        found = pa.ipc.open_file(stream).schema.metadata or {}
+    names = {name.decode(): int(value) for name, value in found.items()}
+    return {name.removeprefix(_FACT): value for name, value in names.items() if name.startswith(_FACT)}
 
 
 def read_piece(url: str, number: int) -> pa.RecordBatch:

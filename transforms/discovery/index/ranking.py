@@ -1,34 +1,37 @@
-"""The neighbours of a group's tracks: candidates from near cells by exact similarity, then hubs are ranked lower."""
+"""The candidates of a group's tracks: the most similar tracks of the cells near to theirs."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms import storage
+from transforms.discovery.index.assigning import Moves
+from transforms.discovery.index.candidates import NONE, best, lengths, merged, products_of, rows_of, with_rows
 from transforms.discovery.index.cells import Int64s, probed_cells
-from transforms.discovery.index.duplicates import near_duplicates
 from transforms.discovery.index.groups import IndexGroup
-from transforms.discovery.index.job import NeighbourJob, model_of, opened_snapshot, write_group_rows
-from transforms.discovery.index.pieces import read_piece, write_pieces
-from transforms.discovery.similarity import Float32s, similarities
+from transforms.discovery.index.job import NeighbourJob, base_of, group_of, model_of
+from transforms.discovery.index.pieces import read_facts, read_piece, write_pieces
+from transforms.discovery.similarity import Float32s, on_grid
 
 CANDIDATES_EACH = 3
 """Candidates for each neighbour, among which hubs are ranked lower."""
 
+SPARE = 12
+"""Further candidates that are kept, so that a later job can lose some of them and has enough all the same."""
+
 DENSITY = 10
 """Candidates over which the mean similarity of a track is taken."""
 
-_OPENED = 64
-_PAIRS = 4_096
+_KEPT = 256
+"""Groups of which small values stay in memory."""
 
 
 class Groups:
-    """The groups of a finished index, opened when they are needed.
+    """The groups of a finished index, and what became of the earlier ones.
 
     Args:
       job: whose index it is.
@@ -36,185 +39,199 @@ class Groups:
     """
 
     def __init__(self, job: NeighbourJob, sizes: Sequence[int]) -> None:
-        self._job = job
-        self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.opened = functools.lru_cache(_OPENED)(self._open)
-        self.density = functools.lru_cache(4 * _OPENED)(self._density)
+        self.job, self.model, self.base = job, model_of(job), base_of(job)
+        self.offsets = _offsets(sizes)
+        self._base_offsets = _offsets([] if self.base is None else [file.tracks for file in self.base.groups])
+        self._owners = self.model.groups_of(np.arange(len(self.model.centres))).tolist()
+        self._starts = self.model.starts.tolist()
 
-    def _open(self, group: int) -> IndexGroup:
-        return IndexGroup.opened(self._job.url(self._job.group_path(group)))
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
 
-    def _density(self, group: int) -> Float32s:
-        found: Float32s = np.asarray(read_piece(self._job.part("ranked", group), 0)["density"])
-        return found
+    def group(self, number: int) -> IndexGroup:
+        """A group of the index."""
+        return group_of(self.job, number)
 
-    def cell(self, cell: int) -> tuple[Int64s, Float32s]:
-        """Rows of a cell among all, and their vectors: float32 [n, d]."""
-        number = int(model_of(self._job).groups_of(cell))
-        group = self.opened(number)
-        start, stop = np.searchsorted(group.cells, [cell, cell + 1])
-        rows = self.offsets[number] + np.arange(start, stop)
-        return rows, group.vectors[start:stop].astype(np.float32)
+    def moves(self, number: int) -> Moves:
+        """What became of the tracks of a group."""
+        return _moves(self.job, number)
+
+    def cell(self, cell: int) -> tuple[int, slice]:
+        """The group of a cell, and the places of its tracks there."""
+        number = self._owners[cell]
+        first = cell - self._starts[number]
+        start, stop = self.moves(number).bounds[first : first + 2]
+        return number, slice(start, stop)
+
+    def is_changed(self, cell: int) -> bool:
+        """Whether a cell has other tracks than before."""
+        return cell in self.moves(self._owners[cell]).changed
+
+    def rows(self, cells: Sequence[int], *, only_new: bool) -> Int64s:
+        """Rows of the tracks of cells among all, ascending if the cells are; only the new ones if that is asked for."""
+        found = [np.zeros(0, np.int64)]
+        for cell in cells:
+            number, places = self.cell(cell)
+            own = np.arange(places.start, places.stop)
+            own = own[self.moves(number).origins[places] < 0] if only_new else own
+            found.append(self.offsets[number] + own)
+        return np.concatenate(found)
+
+    def earlier_size(self, cells: Sequence[int]) -> int:
+        """Number of tracks that cells had in the earlier index."""
+        sizes = (self.moves(self._owners[cell]).sizes[cell - self._starts[self._owners[cell]]] for cell in cells)
+        return sum(sizes)
+
+    def vectors(self, rows: Int64s) -> Float32s:
+        """Vectors of rows on the grid: float32 [n, d]."""
+        found = np.empty((len(rows), self.model.space.dimensions), np.float32)
+        for number, own, places in self.numbers(rows):
+            found[own] = self.group(number).vectors[places]
+        return on_grid(found)
 
     def numbers(self, rows: Int64s) -> Iterator[tuple[int, npt.NDArray[np.bool_], Int64s]]:
         """(group, which of the rows are in it, their places in it) for each group of the rows."""
-        numbers = np.searchsorted(self.offsets, rows, side="right") - 1
-        for number in np.unique(numbers).tolist():
-            own = numbers == number
-            yield number, own, rows[own] - self.offsets[number]
+        yield from _by_group(rows, self.offsets)
+
+    def gathered(self, rows: Int64s, values: Callable[[int], npt.NDArray[np.generic]]) -> npt.NDArray[np.float64]:
+        """The value of each row, from those of its group; 0 for the row -1."""
+        found = np.zeros(rows.shape)
+        known = np.flatnonzero(rows >= 0)
+        for number, own, places in self.numbers(rows.ravel()[known]):
+            found.ravel()[known[own]] = values(number)[places]
+        return found
+
+    def moved_keys(self, keys: Int64s) -> Int64s:
+        """Keys of the earlier index with rows of this one; `NONE` for tracks that are no longer the same."""
+        rows = rows_of(keys)
+        found, flat = np.full(rows.shape, -1, np.int64), rows.ravel()
+        known = np.flatnonzero(flat >= 0)
+        for number, own, earlier in _by_group(flat[known], self._base_offsets):
+            places = self.moves(number).places[earlier]
+            found.ravel()[known[own]] = np.where(places < 0, -1, self.offsets[number] + places)
+        return with_rows(keys, found)
 
 
-def rank_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> None:
-    """Writes the candidates of a group's tracks, the most similar first: their rows, similarities, and the density.
+@functools.lru_cache(maxsize=_KEPT)
+def _moves(job: NeighbourJob, group: int) -> Moves:
+    return Moves.of(job, base_of(job), group)
 
-    A row of -1 stands for no candidate.
+
+def _offsets(sizes: Sequence[int]) -> Int64s:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _by_group(rows: Int64s, offsets: Int64s) -> Iterator[tuple[int, npt.NDArray[np.bool_], Int64s]]:
+    numbers = np.searchsorted(offsets, rows, side="right") - 1
+    for number in np.unique(numbers).tolist():
+        own = numbers == number
+        yield number, own, rows[own] - offsets[number]
+
+
+def rank_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> Mapping[str, int]:
+    """Writes the candidates of a group's tracks, as keys, the best first; and in another file their densities.
+
+    `keys` are of as many candidates as `kept` says, and of up to `SPARE` further ones. `listed` is whether the
+    candidates (without the spare ones) are others than in the earlier index.
+
+    Returns:
+      `cells_same`: cells none of whose candidates changed; `cells_updated`: the others. `tracks_compared`: tracks that
+      were compared with all candidates; `tracks_merged`: those that were compared with new candidates alone.
     """
     url = job.part("ranked", group)
     if storage.exists(url):
-        return
-    model, groups = model_of(job), Groups(job, sizes)
-    kept = CANDIDATES_EACH * job.neighbours
-    found: list[tuple[npt.NDArray[np.int32], Float32s]] = []
-    for cell in range(int(model.starts[group]), int(model.starts[group + 1])):
-        rows, vectors = groups.cell(cell)
-        if not len(rows):
-            continue
-        near = probed_cells(model.centres @ model.centres[cell], job.probes)
-        others = [groups.cell(other) for other in sorted(near.tolist())]
-        candidates = np.concatenate([own for own, _ in others])
-        found.append(_best(rows, vectors, candidates, np.concatenate([v for _, v in others]), kept))
-    best = np.concatenate([np.zeros((0, kept), np.int32), *(rows for rows, _ in found)])
-    values = np.concatenate([np.zeros((0, kept), np.float32), *(values for _, values in found)])
-    near = np.where(best[:, :DENSITY] >= 0, values[:, :DENSITY], np.nan)
-    known = np.isfinite(near).any(1)
-    density = np.zeros(len(best), np.float32)
-    density[known] = np.nanmean(near[known], 1)
-    table = pa.table(
-        {
-            "candidate": pa.FixedSizeListArray.from_arrays(pa.array(best.ravel()), kept),
-            "similarity": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), kept),
-            "density": pa.array(density),
-        }
-    )
-    write_pieces(url, table, np.zeros(len(best), np.int64), 1)
+        return read_facts(url)
+    groups, moves = Groups(job, sizes), _moves(job, group)
+    earlier = _Earlier(groups, group)
+    facts = dict.fromkeys(("cells_same", "cells_updated", "tracks_compared", "tracks_merged"), 0)
+    keys = np.full((len(moves.origins), width(job)), NONE)
+    for cell in range(int(groups.model.starts[group]), int(groups.model.starts[group + 1])):
+        places = groups.cell(cell)[1]
+        if places.start < places.stop:
+            keys[places] = _cell_keys(groups, cell, earlier, facts)
+    density, is_new, one = _density(keys), moves.origins < 0, np.zeros(len(keys), np.int64)
+    stirred = (density != earlier.density) | is_new
+    values = pa.table({"density": pa.array(density), "stirred": pa.array(stirred)})
+    write_pieces(job.part("density", group), values, one, 1)
+    listed = (keys[:, : kept(job)] != earlier.keys[:, : kept(job)]).any(1) | is_new
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), keys.shape[1])
+    write_pieces(url, pa.table({"keys": lists, "listed": pa.array(listed)}), one, 1, facts)
+    return facts
 
 
-def _best(
-    rows: Int64s, vectors: Float32s, candidates: Int64s, others: Float32s, kept: int
-) -> tuple[npt.NDArray[np.int32], Float32s]:
-    """The most similar candidates of each row, itself left out: rows int32 [n, kept] and similarities."""
-    found = np.full((len(rows), kept), -1, np.int32)
-    values = np.full((len(rows), kept), -np.inf, np.float32)
-    products = vectors @ others.T
-    products[np.arange(len(rows)), np.searchsorted(candidates, rows)] = -np.inf
-    most = min(kept, len(candidates) - 1)
-    if most:
-        best = np.argpartition(-products, most - 1, axis=1)[:, :most]
-        near = np.round(np.take_along_axis(products, best, 1), 5)
-        order = np.lexsort((best, -near))
-        found[:, :most] = candidates[np.take_along_axis(best, order, 1)]
-        values[:, :most] = np.take_along_axis(near, order, 1)
-    return found, values
+class Densities(NamedTuple):
+    """Of a ranked group: the mean product of each track with its best candidates, and whether it changed."""
+
+    values: npt.NDArray[np.float64]
+    stirred: npt.NDArray[np.bool_]
 
 
-def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> None:
-    """Writes the neighbours of a group's tracks.
+@functools.lru_cache(maxsize=_KEPT)
+def densities_of(job: NeighbourJob, group: int) -> Densities:
+    """The densities of a group that was ranked."""
+    rows = read_piece(job.part("density", group), 0)
+    return Densities(np.asarray(rows["density"]), np.asarray(rows["stirred"]))
 
-    Hubs, which are near to many tracks, are ranked lower by cross-domain similarity local scaling (Conneau et al.,
-    ICLR 2018): twice the similarity, less the density of the neighbour. The track's own density changes no rank.
+
+def kept(job: NeighbourJob) -> int:
+    """Candidates of a track that its neighbours and its density come from: a list has at least as many if there are."""
+    return max(CANDIDATES_EACH * job.neighbours, DENSITY)
+
+
+def width(job: NeighbourJob) -> int:
+    """Candidates of a track that are written, with the spare ones."""
+    return kept(job) + SPARE
+
+
+class _Earlier:
+    """What the earlier index has of a group's tracks.
+
+    `keys` int64 [n, width] have today's rows; `lengths` [n] also count candidates that are no longer the same.
     """
-    if storage.exists(job.part("damped", group)):
-        return
-    groups, ranked = Groups(job, sizes), read_piece(job.part("ranked", group), 0)
-    own = groups.opened(group)
-    count = len(own.cells)
-    candidates = np.asarray(ranked["candidate"].flatten()).reshape(count, -1).astype(np.int64)
-    near = np.asarray(ranked["similarity"].flatten()).reshape(count, -1)
-    scores = np.round(2 * near - _gathered(groups, candidates, groups.density), 5)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, : job.neighbours]
-    chosen = np.take_along_axis(candidates, order, 1)
-    track, slot = np.nonzero(chosen >= 0)
-    rows, undamped = chosen[track, slot], candidates[track, slot]
-    found = _similarities(groups, own, track, rows)
-    lengths = _gathered(groups, rows, lambda number: groups.opened(number).durations)
-    same = near_duplicates(found, own.durations[track], lengths)
-    others = _ids(groups, rows)
-    columns = {
-        "track_id": own.track_ids.take(pa.array(track)),
-        "rank": pa.array((slot + 1).astype(np.int16)),
-        "neighbour_id": others,
-        "similarity": pa.array(found),
-        "is_duplicate": pa.array(same),
-        "duplicate_group": _duplicate_groups(own.track_ids, track, others, same).take(pa.array(track)),
-        "row": pa.array(rows.astype(np.int32)),
-        "undamped_row": pa.array(undamped.astype(np.int32)),
-    }
-    write_group_rows(job, group, pa.table(columns))
+
+    def __init__(self, groups: Groups, group: int) -> None:
+        origins = _moves(groups.job, group).origins
+        self.keys = np.full((len(origins), width(groups.job)), NONE)
+        self.density, self.lengths = np.zeros(len(origins)), np.zeros(len(origins), np.int64)
+        if groups.base is not None:
+            rows = read_piece(groups.job.url(groups.base.candidates[group].path), 0)
+            own = np.flatnonzero(origins >= 0)
+            keys = np.asarray(rows["keys"].flatten()).reshape(-1, width(groups.job))[origins[own]]
+            self.keys[own], self.lengths[own] = groups.moved_keys(keys), lengths(keys)
+            self.density[own] = np.asarray(rows["density"])[origins[own]]
 
 
-def _gathered(groups: Groups, rows: Int64s, values: Callable[[int], Float32s]) -> Float32s:
-    """The value of each row, from those of its group; 0 for the row -1."""
-    found = np.zeros(rows.shape, np.float32)
-    known = np.flatnonzero(rows >= 0)
-    for number, own, places in groups.numbers(rows.ravel()[known]):
-        found.ravel()[known[own]] = values(number)[places]
+def _cell_keys(groups: Groups, cell: int, earlier: _Earlier, facts: dict[str, int]) -> Int64s:
+    """Keys of the candidates of a cell's tracks."""
+    number, places = groups.cell(cell)
+    near = sorted(probed_cells(groups.model.grid @ groups.model.grid[cell], groups.job.probes).tolist())
+    if not any(map(groups.is_changed, near)):
+        facts["cells_same"] += 1
+        return earlier.keys[places]
+    facts["cells_updated"] += 1
+    moves = groups.moves(number)
+    rows, is_new = groups.offsets[number] + np.arange(places.start, places.stop), moves.origins[places] < 0
+    keys = earlier.keys[places].copy()
+    if not is_new.all():
+        fresh = groups.rows(near, only_new=True)
+        products = groups.vectors(rows[~is_new]) @ groups.vectors(fresh).T
+        complete = earlier.lengths[places][~is_new] == groups.earlier_size(near) - 1
+        keys[~is_new] = merged(keys[~is_new], complete, products, fresh)
+    others = groups.rows(near, only_new=False)
+    enough = min(kept(groups.job), len(others) - 1)
+    compared = np.flatnonzero(is_new | (lengths(keys) < enough))
+    if len(compared):
+        keys[compared] = best(
+            groups.vectors(rows[compared]) @ groups.vectors(others).T, others, rows[compared], keys.shape[1]
+        )
+    facts["tracks_compared"] += len(compared)
+    facts["tracks_merged"] += len(rows) - len(compared)
+    return keys
+
+
+def _density(keys: Int64s) -> npt.NDArray[np.float64]:
+    """Mean product of each track with its best candidates; 0 if it has none."""
+    first = keys[:, :DENSITY]
+    sums, counts = np.where(first == NONE, 0, products_of(first)).sum(1), lengths(first)
+    found: npt.NDArray[np.float64] = np.divide(sums, counts, out=np.zeros(len(keys)), where=counts > 0)
     return found
-
-
-def _similarities(groups: Groups, own: IndexGroup, track: Int64s, rows: Int64s) -> Float32s:
-    """Exact similarities of tracks of a group, by their places, and rows among all."""
-    found = np.zeros(len(rows), np.float32)
-    for number, which, places in groups.numbers(rows):
-        at = np.flatnonzero(which)
-        for start in range(0, len(at), _PAIRS):
-            part, other = at[start : start + _PAIRS], places[start : start + _PAIRS]
-            pair = own.vectors[track[part]], groups.opened(number).vectors[other]
-            found[part] = similarities(*(vectors.astype(np.float32) for vectors in pair))
-    return found
-
-
-def _ids(groups: Groups, rows: Int64s) -> pa.Array:
-    """The track ids of rows."""
-    order, parts = [], []
-    for number, own, places in groups.numbers(rows):
-        order.append(np.flatnonzero(own))
-        parts.append(groups.opened(number).track_ids.take(pa.array(places)))
-    if not parts:
-        return pa.array([], pa.string())
-    back = np.argsort(np.concatenate(order), kind="stable")
-    return pa.concat_arrays(parts).take(pa.array(back))
-
-
-def _duplicate_groups(ids: pa.Array, track: Int64s, others: pa.Array, same: npt.NDArray[np.bool_]) -> pa.Array:
-    """The smallest id among each track and its near-duplicates; null for a track that has none."""
-    pairs = pa.table({"track": track[same], "id": others.filter(pa.array(same))})
-    smallest = pairs.group_by("track", use_threads=False).aggregate([("id", "min")])
-    own = ids.take(smallest["track"]).combine_chunks() if len(smallest) else pa.array([], pa.string())
-    least = pc.min_element_wise(own, smallest["id_min"]) if len(smallest) else own
-    return least.take(pc.index_in(pa.array(np.arange(len(ids))), value_set=smallest["track"].cast(pa.int64())))
-
-
-def occurrences(job: NeighbourJob, sizes: Sequence[int]) -> dict[str, Any]:
-    """How often tracks are neighbours of others, with hubs ranked lower and without.
-
-    Returns:
-      `damped` and `undamped`, each with `skewness` of the number of occurrences, and `never`, the share of tracks that
-      are nobody's neighbour; `duplicates`: tracks with a near-duplicate.
-    """
-    buckets = range(opened_snapshot(job.root, job.snapshot).buckets)
-    counts = {name: np.zeros(sum(sizes), np.int32) for name in ("row", "undamped_row")}
-    duplicates = 0
-    for group in range(len(sizes)):
-        for bucket in buckets:
-            piece = read_piece(job.part("damped", group), bucket)
-            for name, count in counts.items():
-                np.add.at(count, np.asarray(piece[name]), 1)
-            duplicates += len(pc.unique(piece["track_id"].filter(piece["is_duplicate"])))
-    damped, undamped = (_hubness(counts[name]) for name in ("row", "undamped_row"))
-    return {"damped": damped, "undamped": undamped, "duplicates": duplicates}
-
-
-def _hubness(counts: npt.NDArray[np.int32]) -> dict[str, float]:
-    deviation = float(counts.std())
-    skewness = float(np.power(counts - counts.mean(), 3).mean()) / deviation**3 if deviation else 0.0
-    return {"skewness": round(skewness, 4), "never": round(float((counts == 0).mean()) if len(counts) else 0.0, 6)}

@@ -1,5 +1,6 @@
 """Search in an opened index: cells near the query, estimates from codes, and an exact comparison of the best."""
 
+import concurrent.futures
 import dataclasses
 import functools
 import math
@@ -15,11 +16,12 @@ from transforms.discovery.index.cells import Int64s, probed_cells
 from transforms.discovery.index.codes import CodedQuery
 from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.model import IndexModel
+from transforms.discovery.index.rows import RangedRows, readers
 from transforms.discovery.similarity import Float32s, similarities
 
 Mask = npt.NDArray[np.bool_]
 
-PROBES = 48
+PROBES = 24
 """Cells that a query reads by default."""
 
 COMPARED_EACH = 40
@@ -82,10 +84,22 @@ class SearchIndex:
         found = np.empty((len(rows), self.model.space.dimensions), np.float32)
         order = np.argsort(rows, kind="stable")
         bounds = np.searchsorted(rows[order], self.offsets)
-        for number in np.flatnonzero(np.diff(bounds)).tolist():
-            own = order[bounds[number] : bounds[number + 1]]
+        parts = [(n, order[bounds[n] : bounds[n + 1]]) for n in np.flatnonzero(np.diff(bounds)).tolist()]
+
+        def read(part: tuple[int, Int64s]) -> None:
+            number, own = part
             found[own] = self.groups[number].vectors[rows[own] - self.offsets[number]]
+
+        if len(parts) > 1 and isinstance(self.groups[0].vectors, RangedRows):
+            list(self._readers.map(read, parts))  # one request after another would take too long
+        else:
+            for part in parts:
+                read(part)
         return found
+
+    @functools.cached_property
+    def _readers(self) -> concurrent.futures.ThreadPoolExecutor:
+        return readers()
 
     def ids(self, rows: Int64s) -> list[str]:
         """Ids of a few rows. `ChunkedArray.take` would copy the ids of all tracks."""

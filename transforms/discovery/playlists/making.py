@@ -19,15 +19,15 @@ import numpy as np
 from transforms.discovery.index.duplicates import near_duplicates
 from transforms.discovery.playlists.duplicates import recording_keys
 from transforms.discovery.playlists.flow import Flow, ordered
-from transforms.discovery.playlists.pool import Candidate, artist_columns, artist_keys, candidates_of
+from transforms.discovery.playlists.pool import Candidate, Pool, artist_columns, artist_keys, candidates_of
 from transforms.discovery.playlists.request import PlaylistRequest
 from transforms.discovery.search.columns import CALLED, column_of, has_column
 from transforms.discovery.search.engine import Contribution, FilterCount, SearchPlan
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.search.words import WordMatch
-from transforms.discovery.seeds import middle, only_space, seed_vectors, space_of_seeds
-from transforms.discovery.similarity import Float32s, Space, similarities
-from transforms.discovery.vectors import track_vectors
+from transforms.discovery.seeds import middle, only_vectors, vectors_of_seeds
+from transforms.discovery.similarity import Float32s, similarities
+from transforms.discovery.track_vectors import TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 _LEAST_CANDIDATES, _PER_TRACK = 300, 15
@@ -37,6 +37,9 @@ _RELEVANT, _LEAST_RELEVANT = 4, 40
 
 LENGTH, ARTIST, VERSION, NO_DURATION = "length", "artist", "version", "no duration"
 """Rules that leave candidates out."""
+
+FIT = "fit"
+"""The rule that leaves tracks out before there are candidates: see `transforms.discovery.playlists.pool`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +66,11 @@ class Playlist:
     """A playlist.
 
     Attributes:
-      left_out: rule -> candidates that it kept out of the playlist.
+      left_out: rule -> candidates that it kept out of the playlist; `FIT`: tracks that meet the conditions alone.
       candidates: number of candidates that the tracks were chosen from.
+      ran_out: whether the playlist is shorter than asked because no candidate was left. A playlist of minutes is not,
+        if the time that is left is shorter than its longest new track, and some candidate was too long for it.
+      emptied_by: why there are no candidates, see `SearchPlan.emptied_by`.
     """
 
     tracks: tuple[PlaylistTrack, ...]
@@ -74,6 +80,8 @@ class Playlist:
     filters: tuple[FilterCount, ...]
     matches: tuple[WordMatch, ...]
     unmatched: tuple[str, ...]
+    ran_out: bool
+    emptied_by: str | None
 
     @property
     def minutes(self) -> float:
@@ -82,7 +90,7 @@ class Playlist:
 
 
 def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlist:
-    """The playlist of a request. It may be shorter than asked, if the rules leave no more candidates.
+    """The playlist of a request. It is shorter than asked if the rules leave no more tracks that fit.
 
     Raises:
       DiscoveryError: nothing is asked, or the request names what the snapshot does not have.
@@ -96,42 +104,66 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
                 f"flow of {name}: tracks of snapshot {snapshot.manifest.number} has no column "
                 f"{' or '.join(CALLED[name])}: leave this flow out"
             )
-    space = space_of_seeds(snapshot, request.seeds) if request.seeds else only_space(snapshot)
-    query = middle(seed_vectors(snapshot, space, request.seeds)) if request.seeds else None
+    known = vectors_of_seeds(snapshot, request.seeds) if request.seeds else only_vectors(snapshot)
+    query = middle(known.of(request.seeds)) if request.seeds else None
     plan = SearchPlan(snapshot, request.target, artist_columns(snapshot))
+    found = _pool(snapshot, request, plan, known, query)
+    pool = found.candidates
+    ids = [one.track_id for one in pool]
+    facts = track_facts(snapshot, [*ids, *request.start])
+    choice = _Choice(request, pool, [facts[track] for track in ids], known.of(ids))
+    start = [facts[track] for track in request.start]
+    chosen = choice.make(start, _begun(known, start))
+    tracks = [PlaylistTrack(one[TRACK_ID], False, None, None, (), one) for one in start]
+    for place in chosen:
+        one = pool[place]
+        told = plan.contributions(*one.terms)
+        tracks.append(PlaylistTrack(one.track_id, True, one.relevance, one.similarity, told, facts[one.track_id]))
+    return Playlist(
+        tracks=tuple(tracks),
+        left_out={FIT: found.unfit, **choice.left_out} if found.unfit else choice.left_out,
+        candidates=len(pool),
+        searched=plan.tracks,
+        filters=plan.filters,
+        matches=tuple(plan.matches),
+        unmatched=tuple(plan.unmatched),
+        ran_out=_has_run_out(request, tracks, choice.left_out),
+        emptied_by=None if pool else plan.emptied_by,
+    )
+
+
+def _pool(
+    snapshot: SnapshotReader, request: PlaylistRequest, plan: SearchPlan, vectors: TrackVectors, query: Float32s | None
+) -> Pool:
+    """The candidates; none if there are no seeds, and words or tags that mean nothing."""
+    if query is None and plan.no_meaning is not None:
+        return Pool([], 0)
     wanted = request.tracks or int(request.minutes or 0) + 1
-    pool = candidates_of(
+    return candidates_of(
         snapshot,
         plan,
-        space=space,
+        vectors=vectors,
         query=query,
         most=max(_LEAST_CANDIDATES, _PER_TRACK * wanted),
         per_artist=request.per_artist + _SPARE_PER_ARTIST,
         without={*request.exclude, *request.seeds, *request.start},
     )
-    ids = [one.track_id for one in pool]
-    facts = track_facts(snapshot, [*ids, *request.start])
-    vectors = seed_vectors(snapshot, space, ids) if ids else np.zeros((0, space.dimensions), np.float32)
-    choice = _Choice(request, pool, [facts[track] for track in ids], vectors)
-    start = [facts[track] for track in request.start]
-    chosen = choice.make(start, _begun(snapshot, space, start))
-    tracks = [PlaylistTrack(one[TRACK_ID], False, None, None, (), one) for one in start]
-    for place in chosen:
-        one = pool[place]
-        found = plan.contributions(*one.terms)
-        tracks.append(PlaylistTrack(one.track_id, True, one.relevance, one.similarity, found, facts[one.track_id]))
-    return Playlist(
-        tuple(tracks), choice.left_out, len(pool), plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched)
-    )
 
 
-def _begun(snapshot: SnapshotReader, space: Space, start: Sequence[Mapping[str, Any]]) -> list[tuple[Float32s, float]]:
+def _has_run_out(request: PlaylistRequest, tracks: Sequence[PlaylistTrack], left_out: Mapping[str, int]) -> bool:
+    if request.tracks is not None and len(tracks) >= request.tracks:
+        return False
+    if request.minutes is None or not left_out.get(LENGTH):
+        return True
+    longest = max((track.facts["duration_s"] for track in tracks if track.is_new), default=0.0)
+    return bool(request.minutes * 60 - sum(track.facts["duration_s"] or 0.0 for track in tracks) >= longest > 0)
+
+
+def _begun(known: TrackVectors, start: Sequence[Mapping[str, Any]]) -> list[tuple[Float32s, float]]:
     """Vector and duration of the tracks of `start` that have a vector."""
-    if not start:
-        return []
     lengths = {one[TRACK_ID]: duration(one) for one in start}
-    ids, vectors = track_vectors(snapshot, space, sorted(lengths))
-    return [(vector, lengths[track]) for track, vector in zip(ids.to_pylist(), vectors, strict=True)]
+    ids, vectors = known.known(sorted(lengths))
+    return [(vector, lengths[track]) for track, vector in zip(ids, vectors, strict=True)]
 
 
 def duration(facts: Mapping[str, Any]) -> float:

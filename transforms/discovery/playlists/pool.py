@@ -1,7 +1,8 @@
 """The candidates of a playlist: the most relevant tracks of a snapshot, few of each artist.
 
 Relevance is the mean of what is asked for: the similarity to the seeds (-1 to 1), and the score of the target divided
-by the greatest it can have (-1 to 1).
+by the greatest it can have (-1 to 1). A track fits if its relevance is above 0, or if a tag with a weight above 0 is
+positive: a rare tag is positive at scores far below 0.5. If nothing but conditions is asked for, all tracks fit.
 """
 
 import dataclasses
@@ -15,8 +16,8 @@ import pyarrow.compute as pc
 
 from transforms.discovery.search.engine import SearchPlan
 from transforms.discovery.search.scores import GREATEST
-from transforms.discovery.similarity import Float32s, Space, similarities
-from transforms.discovery.vectors import bucket_vectors
+from transforms.discovery.similarity import Float32s
+from transforms.discovery.track_vectors import ComparedWith, TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 
@@ -37,32 +38,42 @@ class Candidate:
     terms: tuple[list[float], list[int]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Candidates, best first, and the number of tracks that meet the conditions and do not fit."""
+
+    candidates: list[Candidate]
+    unfit: int
+
+
 def candidates_of(
     snapshot: SnapshotReader,
     plan: SearchPlan,
     *,
-    space: Space,
+    vectors: TrackVectors,
     query: Float32s | None,
     most: int,
     per_artist: int,
     without: Collection[str],
-) -> list[Candidate]:
-    """The most relevant tracks that meet the conditions of the plan, best first. One bucket is in memory at a time.
+) -> Pool:
+    """The most relevant tracks that fit and meet the conditions of the plan. One bucket is in memory at a time.
 
     Args:
       plan: made with the columns of `artist_columns`.
-      space: tracks without a vector in it are left out.
+      vectors: tracks without a vector are left out.
       query: direction of the seeds, float32 [d]; None without seeds.
       most: most candidates.
       per_artist: most candidates of an artist.
       without: ids that are left out.
     """
     gone = pa.array(sorted(without), pa.string())
+    compared = vectors.compared(query)
     kept: list[Candidate] = []
+    unfit = 0
     for bucket in range(snapshot.buckets):
-        kept = _capped([*kept, *_of_bucket(snapshot, plan, bucket, space, query, gone, most, per_artist)], per_artist)
-        kept = kept[:most]
-    return kept
+        found = _of_bucket(plan, bucket, compared, query is not None, gone, most, per_artist)
+        kept, unfit = _capped([*kept, *found.candidates], per_artist)[:most], unfit + found.unfit
+    return Pool(kept, unfit)
 
 
 def artist_columns(snapshot: SnapshotReader) -> list[str]:
@@ -79,43 +90,40 @@ def artist_keys(rows: pa.Table) -> list[str]:
 
 
 def _of_bucket(
-    snapshot: SnapshotReader,
     plan: SearchPlan,
     bucket: int,
-    space: Space,
-    query: Float32s | None,
+    compared: ComparedWith,
+    has_query: bool,
     gone: pa.Array,
     most: int,
     per_artist: int,
-) -> list[Candidate]:
+) -> Pool:
     rows, scores = plan.examine(bucket)
-    ids, vectors = bucket_vectors(snapshot, space, bucket)
-    place = pc.fill_null(pc.index_in(rows[TRACK_ID].combine_chunks(), value_set=ids), -1)
-    places = np.asarray(place.to_numpy(zero_copy_only=False), np.int64)
+    near = compared(bucket, rows[TRACK_ID].combine_chunks())
     free = np.asarray(pc.invert(pc.is_in(rows[TRACK_ID], value_set=gone)).to_numpy(), np.bool_)
-    usable = np.flatnonzero((places >= 0) & free)
-    parts: list[npt.NDArray[np.float64]] = []
-    near = None
-    if query is not None:
-        near = similarities(query, vectors[places[usable]]).astype(np.float64)
-        parts.append(near)
+    usable = np.flatnonzero(np.isfinite(near) & free)
+    parts = [near[usable]] if has_query else []
     if plan.terms:
         weight = sum(map(abs, plan.weights)) or 1.0
         parts.append((plan.total(scores)[usable] / (weight * GREATEST)).round(9))
     relevance = np.mean(parts, axis=0) if parts else np.zeros(len(usable))
+    wanted = np.array(plan.weights) > 0
+    fits = (relevance > 0) | scores.positive[usable][:, wanted].any(axis=1) if parts else np.ones(len(usable), np.bool_)
+    usable, relevance = usable[fits], relevance[fits]
     artists = np.array(artist_keys(rows), object)[usable]
     names = np.array(rows[TRACK_ID].to_pylist(), object)[usable]
     chosen = _best_of_each(relevance, artists, names, most, per_artist)
-    return [
+    candidates = [
         Candidate(
             str(names[i]),
             float(relevance[i]),
             str(artists[i]),
-            None if near is None else float(near[i]),
+            float(near[usable[i]]) if has_query else None,
             scores.row(int(usable[i])),
         )
         for i in chosen
     ]
+    return Pool(candidates, int((~fits).sum()))
 
 
 def _best_of_each(relevance: npt.NDArray[np.float64], artists: Any, ids: Any, most: int, per_artist: int) -> list[int]:

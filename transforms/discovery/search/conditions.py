@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from transforms.discovery.search.columns import column_of
 from transforms.discovery.search.keys import camelot_code, compatible_codes
 from transforms.discovery.search.request import SearchRequest, ValueRange
-from transforms.discovery.search.vocabulary import DiscoveryError
+from transforms.discovery.search.vocabulary import DiscoveryError, Term
 from transforms.table.duckdb_views import NotReadOnly, check_question
 from transforms.table.reader import SnapshotReader
 
@@ -49,6 +49,22 @@ def conditions_of(snapshot: SnapshotReader, request: SearchRequest) -> list[Cond
     if request.where is not None:
         found.append(_where(snapshot, request.where))
     return found
+
+
+def tag_condition(term: Term, wanted: bool) -> Condition:
+    """Tracks that have a term, or have it not. `top_tags` has all positive tags, also those whose rows of `track_tags`
+    a publication leaves out.
+    """
+    tags = pa.array(term.tags, pa.string())
+
+    def mask(rows: pa.Table) -> RowMask:
+        lists = _chunk(rows["top_tags"])
+        is_own = _booleans(pc.is_in(pc.list_flatten(lists).field("tag"), value_set=tags))
+        found = np.zeros(len(lists), np.bool_)
+        found[np.asarray(pc.list_parent_indices(lists))[is_own]] = True
+        return found if wanted else ~found
+
+    return Condition(f"{'has' if wanted else 'has not'} {term.label}", ("top_tags",), mask)
 
 
 def _in_range(snapshot: SnapshotReader, word: str, span: ValueRange) -> Condition:

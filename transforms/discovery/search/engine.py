@@ -10,14 +10,15 @@ for hit in answer.hits:
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.discovery.search.best import BestTracks, Ranked
-from transforms.discovery.search.conditions import Condition, RowMask, conditions_of
+from transforms.discovery.search.conditions import Condition, RowMask, conditions_of, tag_condition
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermScores, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
@@ -73,6 +74,7 @@ class SearchAnswer:
       filters: the conditions in the order in which they are applied.
       matches: what the plain words stand for.
       unmatched: words that stand for nothing.
+      emptied_by: why there are no hits, see `SearchPlan.emptied_by`.
     """
 
     hits: tuple[Hit, ...]
@@ -80,14 +82,10 @@ class SearchAnswer:
     filters: tuple[FilterCount, ...]
     matches: tuple[WordMatch, ...]
     unmatched: tuple[str, ...]
-
-    @property
-    def emptied_by(self) -> str | None:
-        """Why nothing is left: the first condition after which no track remained; None if tracks are left."""
-        return emptied_by(self.filters)
+    emptied_by: str | None
 
 
-def emptied_by(filters: Sequence[FilterCount]) -> str | None:
+def _emptied_by(filters: Sequence[FilterCount]) -> str | None:
     """A sentence on the first condition after which no track remained; None if tracks are left."""
     before = None
     for one in filters:
@@ -98,11 +96,25 @@ def emptied_by(filters: Sequence[FilterCount]) -> str | None:
     return None
 
 
+def _no_meaning(request: SearchRequest, weights: Sequence[float]) -> str | None:
+    """Why words and weights of a request rank nothing; None if they do, or if there are none."""
+    if any(weights) or (request.words is None and not request.weights):
+        return None
+    if weights:
+        return "all weights are 0, so no tag counts"
+    return f"words {request.words!r}: no tag and no synonym has any of them"
+
+
 class SearchPlan:
     """A request, resolved for a snapshot: which terms are scored, and which conditions are tested.
 
     Args:
       columns: columns of `tracks` that `examine` returns with the ids.
+
+    Attributes:
+      terms, weights: what ranks the tracks.
+      no_meaning: why words and weights of the request rank nothing, so that no track fits it; None if they do, or if it
+        has conditions alone.
     """
 
     def __init__(self, snapshot: SnapshotReader, request: SearchRequest, columns: Sequence[str] = ()) -> None:
@@ -119,11 +131,12 @@ class SearchPlan:
         for match in sorted(matches, key=lambda one: -abs(one.weight)):  # a name counts before a synonym
             weighted.setdefault(match.term, match.weight)
         self.weights = list(weighted.values())
-        self._must = [(vocabulary.find(tag), True) for tag in request.must]
-        self._must += [(vocabulary.find(tag), False) for tag in request.must_not]
-        self.conditions: list[Condition] = conditions_of(snapshot, request)
+        musts = [tag_condition(vocabulary.find(tag), True) for tag in request.must]
+        musts += [tag_condition(vocabulary.find(tag), False) for tag in request.must_not]
+        self.conditions: list[Condition] = [*conditions_of(snapshot, request), *musts]
         self.terms = list(weighted)
-        self._scores = ScoreReader(snapshot, [*self.terms, *(term for term, _ in self._must)])
+        self.no_meaning = _no_meaning(request, self.weights)
+        self._scores = ScoreReader(snapshot, self.terms)
         self._alone = np.zeros(len(self.labels), np.int64)
         self._left = np.zeros(len(self.labels), np.int64)
         self.tracks = 0
@@ -131,8 +144,7 @@ class SearchPlan:
     @property
     def labels(self) -> list[str]:
         """The conditions as a user reads them, in the order in which they are applied."""
-        musts = [f"{'has' if wanted else 'has not'} {term.label}" for term, wanted in self._must]
-        return [*(condition.label for condition in self.conditions), *musts]
+        return [condition.label for condition in self.conditions]
 
     @property
     def filters(self) -> tuple[FilterCount, ...]:
@@ -140,22 +152,26 @@ class SearchPlan:
         rows = zip(self.labels, self._alone.tolist(), self._left.tolist(), strict=True)
         return tuple(FilterCount(*row) for row in rows)
 
+    @property
+    def emptied_by(self) -> str | None:
+        """Why nothing is found: the request ranks by nothing, or the first condition after which no track of the
+        buckets that were examined remained; None if tracks are left.
+        """
+        return self.no_meaning or _emptied_by(self.filters)
+
     def examine(self, bucket: int) -> tuple[pa.Table, TermScores]:
         """The tracks of a bucket that meet all conditions, with their scores of the weighted terms."""
         rows = self.snapshot.scan("tracks", self._columns(), bucket=bucket)
         self.tracks += rows.num_rows
         masks: list[RowMask] = [condition.mask(rows) for condition in self.conditions]
         found = self._scores.read(rows[TRACK_ID], bucket)
-        count = len(self.terms)
-        masks += [found.positive[:, count + i] == wanted for i, (_, wanted) in enumerate(self._must)]
         left = np.ones(rows.num_rows, np.bool_)
         for number, mask in enumerate(masks):
             left &= mask
             self._alone[number] += int(mask.sum())
             self._left[number] += int(left.sum())
         kept = rows.select(self._wanted).filter(pa.array(left))
-        own = (left, slice(count))
-        return kept, TermScores(found.scores[own], found.positive[own], found.best[own])
+        return kept, TermScores(found.scores[left], found.positive[left], found.best[left])
 
     def _columns(self) -> list[str] | None:
         if any(condition.columns is None for condition in self.conditions):
@@ -164,11 +180,19 @@ class SearchPlan:
         return list(dict.fromkeys([*self._wanted, *needed]))
 
     def total(self, scores: TermScores) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """The score of each track, float64 [tracks]: terms are added in their order, so that the sum is exact again."""
+        """The score of each track, float64 [tracks], rounded to 1e-9: terms are added in their order, so that the same
+        scores give the same sum, also in the page of an export.
+        """
         total = np.zeros(len(scores.scores))
         for weight, column in zip(self.weights, log_odds(scores.scores).T, strict=True):
             total += weight * column
-        return total
+        return total.round(9)
+
+    def hits_of(self, track_ids: Sequence[str]) -> list[Hit]:
+        """The scores of some tracks, in their order, whether or not they meet the conditions."""
+        scores = self._scores.read(track_ids, None)
+        pairs = enumerate(zip(track_ids, self.total(scores).tolist(), strict=True))
+        return [Hit(track, total, self.contributions(*scores.row(i))) for i, (track, total) in pairs]
 
     def contributions(self, scores: Sequence[float], best: Sequence[int]) -> tuple[Contribution, ...]:
         """The contributions to the score of one track, from a row of `TermScores`, the largest first."""
@@ -187,15 +211,59 @@ def search_tracks(snapshot: SnapshotReader, request: SearchRequest) -> SearchAns
       DiscoveryError: nothing is asked, or the request names what the snapshot does not have.
       StorageError: a file is missing or damaged.
     """
+    return answer_of(SearchPlan(snapshot, request), request)
+
+
+def answer_of(plan: SearchPlan, request: SearchRequest, check: Callable[[], None] = lambda: None) -> SearchAnswer:
+    """The answer of a plan, which was made for the request.
+
+    Args:
+      check: called before each bucket; what it raises ends the search.
+
+    Raises:
+      DiscoveryError: nothing is asked.
+    """
     if request.is_empty:
         raise DiscoveryError("nothing is asked: give words, tags with weights, or conditions")
-    plan = SearchPlan(snapshot, request)
-    best: BestTracks[tuple[list[float], list[int]]] = BestTracks(request.limit)
-    for bucket in range(snapshot.buckets):
+    if plan.no_meaning is not None:
+        return SearchAnswer((), 0, (), tuple(plan.matches), tuple(plan.unmatched), plan.no_meaning)
+    hits = tuple(best_hits(plan, request.limit, check=check))
+    words = tuple(plan.matches), tuple(plan.unmatched)
+    return SearchAnswer(hits, plan.tracks, plan.filters, *words, plan.emptied_by)
+
+
+RowsAllowed = Callable[[int], RowMask | None]
+"""Bucket -> which of its tracks may be found; None: all. Only for plans without conditions."""
+
+
+def best_hits(
+    plan: SearchPlan,
+    limit: int,
+    *,
+    allowed: RowsAllowed = lambda bucket: None,
+    behind: tuple[float, str] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> list[Hit]:
+    """The tracks of a plan with the highest scores; equal scores are in the order of their ids.
+
+    Args:
+      plan: its conditions are applied.
+      limit: most tracks.
+      allowed: further limits the tracks.
+      behind: score and id of a track: only tracks after it are found.
+      check: called before each bucket; what it raises ends the search.
+    """
+    best: BestTracks[tuple[list[float], list[int]]] = BestTracks(limit)
+    for bucket in range(plan.snapshot.buckets):
+        check()
         rows, scores = plan.examine(bucket)
         totals = plan.total(scores)
-        chosen = best.candidates(totals)
+        open_ = np.ones(len(totals), np.bool_) if (mask := allowed(bucket)) is None else mask
+        if behind is not None:
+            later = np.asarray(pc.greater(rows[TRACK_ID], behind[1]), np.bool_)
+            open_ = open_ & ((totals < behind[0]) | ((totals == behind[0]) & later))
+        places = np.flatnonzero(open_)
+        chosen = places[best.candidates(totals[places])]
         ids = rows[TRACK_ID].take(pa.array(chosen)).to_pylist()
         best.add([Ranked(ids[n], float(totals[i]), scores.row(i)) for n, i in enumerate(chosen)])
-    hits = tuple(Hit(one.track_id, one.score, plan.contributions(*one.facts)) for one in best.ranked())
-    return SearchAnswer(hits, plan.tracks, plan.filters, tuple(plan.matches), tuple(plan.unmatched))
+    return [Hit(one.track_id, one.score, plan.contributions(*one.facts)) for one in best.ranked()]

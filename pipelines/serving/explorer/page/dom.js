@@ -122,6 +122,15 @@ export function iconButton(name, label, onclick, given = {}) {
 /** Colour of a category or of the n-th tag of a map: one of eight that style sheets define. */
 export const colourOf = (place) => (place < 0 ? "var(--colour-other)" : `var(--colour-${place % 8})`);
 
+/** The head of a view: its title, what it is, a line below it, and what can be done on the right. */
+export const viewHead = (title, line, { over = null, tools = null } = {}) =>
+  h(
+    "header",
+    { class: "head" },
+    h("div", {}, over ? h("p", { class: "over" }, over) : null, h("h1", {}, title), h("p", { class: "faint" }, line)),
+    tools,
+  );
+
 /** A state instead of content: empty, failed. */
 export function notice(title, text, ...actions) {
   return h(

@@ -3,8 +3,8 @@
 import { chosenTags, ranges } from "./query.js";
 import { SourceError } from "./source.js";
 
-const STEP = 0.0001;
 const PAGE = 25;
+const DIGITS = 1e9; // a relevance is rounded as the service rounds it, so that equal ones are equal here too
 const SHOWN_TAGS = 60;
 
 const plain = (text) =>
@@ -30,10 +30,10 @@ export async function openExport(folder) {
   return new Exported(read, start, catalog);
 }
 
-/** Log-odds of a score, limited as the service does. */
-export function logOdds(score) {
-  const p = Math.min(Math.max(score, STEP), 1 - STEP);
-  return Math.log(p / (1 - p));
+/** Log-odds of a score with a doubt, as `transforms/discovery/search/scores.py` has them. */
+function logOdds(score, doubt) {
+  const q = doubt + (1 - 2 * doubt) * score;
+  return Math.log(q) - Math.log1p(-q);
 }
 
 class Exported {
@@ -49,12 +49,20 @@ class Exported {
     });
     this.column = new Map(catalog.tags.map((tag, i) => [tag, i]));
     this.place = new Map(this.rows.map((row, i) => [row.track_id, i]));
-    this.positive = this.rows.map((row) => new Set(row.top_tags.map((one) => one.tag)));
+    this.parents = new Map(start.tags.map((tag) => [tag.tag, tag.parents]));
+    this.positive = this.rows.map((row) => this.withBroader(row.top_tags.map((one) => one.tag)));
     this.words = this.rows.map((row) => plain(`${row.title ?? ""} ${row.artist ?? ""}`));
   }
 
   async start() {
     return this.known;
+  }
+
+  /** The tags and all broader ones: a track with a narrower tag has the broader ones too. */
+  withBroader(tags) {
+    const found = new Set(tags);
+    for (const tag of found) for (const parent of this.parents.get(tag) ?? []) found.add(parent);
+    return found;
   }
 
   narrower(tag) {
@@ -111,10 +119,11 @@ class Exported {
   hit(row, weights) {
     const why = weights.map(({ tag, weight, tags }) => {
       const score = this.score(this.place.get(row.track_id), tags);
-      return { tag, weight, score, value: weight * logOdds(score) };
+      return { tag, weight, score, value: weight * logOdds(score, this.known.doubt) };
     });
+    const relevance = Math.round(why.reduce((sum, one) => sum + one.value, 0) * DIGITS) / DIGITS;
     why.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
-    return { ...row, why, relevance: weights.length ? why.reduce((sum, one) => sum + one.value, 0) : null };
+    return { ...row, why, relevance: weights.length ? relevance : null };
   }
 
   async facets(query) {
@@ -134,7 +143,8 @@ class Exported {
     }
     const found = this.rows.filter(this.fits(query));
     const tags = new Map();
-    for (const row of found) for (const { tag } of row.top_tags) tags.set(tag, (tags.get(tag) ?? 0) + 1);
+    for (const row of found)
+      for (const tag of this.positive[this.place.get(row.track_id)]) tags.set(tag, (tags.get(tag) ?? 0) + 1);
     const most = [...tags].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SHOWN_TAGS);
     return { total: found.length, columns, tags: Object.fromEntries(most) };
   }

@@ -173,6 +173,41 @@ def test_the_map_shows_and_opens_the_track_below_the_pointer(browser, url):
         assert chosen in edge
 
 
+MANY = 12_000
+"""Points of a map that is drawn as pixels."""
+
+
+def pixel(page, x, y):
+    """The pixel of the map at a position of 0 to 10,000: red, green, blue, alpha."""
+    script = """([x, y]) => {
+      const canvas = document.querySelector('canvas.map');
+      const at = (share, size) => Math.round((24 + (size - 48) * share) * devicePixelRatio);
+      const place = [at(x / 10000, canvas.clientWidth), at(y / 10000, canvas.clientHeight)];
+      return [...canvas.getContext('2d').getImageData(...place, 1, 1).data];
+    }"""
+    return page.evaluate(script, [x, y])
+
+
+def test_many_points_of_the_map_are_pixels_that_stay(browser, url):
+    x, y = [i % 100 * 100 for i in range(MANY)], [i // 100 * 80 for i in range(MANY)]
+    found = {"category": "genre", "tags": ["genre/folk"], "track_id": [f"track-{i:04}" for i in range(MANY)]}
+    found |= {"x": x, "y": y, "tag": [i % 2 - 1 for i in range(MANY)], "tracks": MANY, "explained": [0.2, 0.1]}
+    with opened_page(browser, f"{url}/#/tags") as page:
+        page.route("**/v1/explorer/map*", lambda route: route.fulfill(json={"data": found}))
+        page.evaluate("location.hash = '#/map'")
+        page.wait_for_function("() => document.querySelector('canvas.map')?.width > 300")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        folk, other = pixel(page, 100, 4000), pixel(page, 200, 4000)
+        assert folk[3] > 100 and other[3] > 100 and folk[:3] != other[:3]
+        box = page.locator("canvas").bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_function("() => document.querySelector('.tip b')?.textContent.length > 0")
+        assert (pixel(page, 100, 4000), pixel(page, 200, 4000)) == (folk, other), "the ring is drawn over the picture"
+        page.get_by_role("button", name="Folk").click()
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert pixel(page, 100, 4000)[3] == 0 and pixel(page, 200, 4000) == other
+
+
 def test_an_export_finds_what_the_service_finds(browser, url, table, tmp_path):
     assert main(["--quiet", "serve", table, "--export", str(tmp_path / "page")]) == 0
     with web_server(tmp_path / "page") as other:
@@ -182,7 +217,6 @@ def test_an_export_finds_what_the_service_finds(browser, url, table, tmp_path):
             with opened_page(browser, f"{url}/{view}") as page, opened_page(browser, f"{other}/{view}") as copy:
                 for one in (page, copy):
                     one.wait_for_load_state("networkidle")
-                    one.evaluate("document.querySelector('[data-similar]')?.remove()")  # an export has them not
                 assert copy.locator("main").inner_text() == page.locator("main").inner_text(), name
 
 

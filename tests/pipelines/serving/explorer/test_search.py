@@ -59,8 +59,8 @@ def test_a_histogram_ignores_the_range_of_its_own_column_alone(client, rows, col
 
 
 def log_odds(score):
-    limited = min(max(score, 0.0001), 0.9999)
-    return math.log(limited / (1 - limited))
+    q = 0.1 + 0.8 * score
+    return math.log(q / (1 - q))
 
 
 SOFT = ("mood/soft", "mood/calm", "mood/sad", "mood/dreamy", "mood/warm", "mood/wistful", "mood/gloomy")
@@ -107,7 +107,8 @@ def test_another_order_keeps_the_reasons(client, rows):
         (TRACKS, {"weigh": "mood/calm:2"}, "-1 to 1"),
         (TRACKS, {"weigh": "mood/calm:nan"}, "-1 to 1"),
         (TRACKS, {"weigh": ["mood/calm:1", "mood/calm:0.5"]}, "once"),
-        (TRACKS, {"weigh": "x'); DROP TABLE tracks; --:1"}, "not in the taxonomy"),
+        (TRACKS, {"weigh": "mood/calm", "cursor": "W10"}, "cursor"),
+        (TRACKS, {"weigh": "x'); DROP TABLE tracks; --:1"}, "no tag"),
         (TRACKS, {"sort": "title; DROP TABLE tracks"}, "none of"),
         (FACETS, {"column": "title"}, "title"),
         (FACETS, {"range": "title:1..2"}, "title"),

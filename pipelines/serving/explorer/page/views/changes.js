@@ -1,6 +1,6 @@
 // What changed since the snapshot before.
 
-import { address, count, h, notice, signed, tile } from "../dom.js";
+import { address, count, h, notice, signed, tile, viewHead } from "../dom.js";
 
 export async function changesView(context) {
   if (context.start.parent === null)
@@ -76,23 +76,10 @@ export async function changesView(context) {
   return h(
     "section",
     { class: "page" },
-    h(
-      "header",
-      { class: "head" },
-      h(
-        "div",
-        {},
-        h("h1", {}, "What changed"),
-        h(
-          "p",
-          { class: "faint" },
-          `From snapshot ${before.snapshot} to snapshot ${after.snapshot}`,
-          ids.length
-            ? `, with another ${ids.map((name) => name.replace("_id", "")).join(" and ")}`
-            : ", by the same model",
-        ),
-      ),
-    ),
+    viewHead("What changed", [
+      `From snapshot ${before.snapshot} to snapshot ${after.snapshot}`,
+      ids.length ? `, with another ${ids.map((name) => name.replace("_id", "")).join(" and ")}` : ", by the same model",
+    ]),
     equal,
     h(
       "div",

@@ -1,6 +1,6 @@
 // One track, one artist.
 
-import { address, columnLabel, columnValue, count, duration, fill, h, icon, notice, percent, plural } from "../dom.js";
+import { address, columnLabel, columnValue, count, duration, fill, h, icon, notice, percent, plural, viewHead } from "../dom.js";
 import { trackRow } from "./results.js";
 
 import { tagCards } from "./bars.js";
@@ -20,7 +20,7 @@ const facts = (rows) =>
     rows.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
   );
 
-function similarCard(rows) {
+function similarCard(rows, remark = null) {
   if (!rows.length) return null;
   const line = (row) => [
     h(
@@ -37,6 +37,7 @@ function similarCard(rows) {
     { class: "card" },
     h("h2", { class: "label" }, "Similar tracks"),
     h("ol", { class: "plain" }, items),
+    remark ? h("p", { class: "faint" }, remark) : null,
   );
 }
 
@@ -76,26 +77,15 @@ export async function trackView(context, parameters) {
           "Play",
         )
       : null;
-  const head = h(
-    "header",
-    { class: "head" },
-    h(
-      "div",
-      {},
-      h("p", { class: "over" }, "Track"),
-      h("h1", {}, track?.title ?? id),
-      h(
-        "p",
-        { class: "faint" },
-        track?.artist_id
-          ? h("a", { href: address("artist", { id: track.artist_id }) }, track.artist ?? track.artist_id)
-          : (track?.artist ?? ""),
-        track?.year ? ` · ${track.year}` : "",
-        track ? ` · ${duration(track.duration_s)}` : "",
-      ),
-    ),
-    h("div", { class: "row" }, play, track ? context.playlist.button(track) : null),
-  );
+  const line = [
+    track?.artist_id
+      ? h("a", { href: address("artist", { id: track.artist_id }) }, track.artist ?? track.artist_id)
+      : (track?.artist ?? ""),
+    track?.year ? ` · ${track.year}` : "",
+    track ? ` · ${duration(track.duration_s)}` : "",
+  ];
+  const tools = h("div", { class: "row" }, play, track ? context.playlist.button(track) : null);
+  const head = viewHead(track?.title ?? id, line, { over: "Track", tools });
   const rejected =
     outcome.status === "rejected"
       ? h(
@@ -108,6 +98,10 @@ export async function trackView(context, parameters) {
       : null;
   const neighbours = h("div", { "data-similar": true });
   if (found.neighbours) fill(neighbours, similarCard(found.neighbours));
+  else if (found.similar)
+    fill(neighbours, similarCard(found.similar, context.start.left_out ? "Of the tracks of this export alone." : null));
+  else if (track && context.source.isExport)
+    fill(neighbours, h("p", { class: "faint" }, "No similar tracks: this export has too many tracks to compare."));
   else if (track && context.source.similar) showSimilar(context, id, neighbours);
   const origin = h(
     "section",
@@ -181,18 +175,11 @@ export async function artistView(context, parameters) {
         : ` · ${found.first_year} – ${found.last_year}`;
   const albums = new Map();
   for (const row of found.of_tracks) albums.set(row.album_id, [...(albums.get(row.album_id) ?? []), row]);
-  const head = h(
-    "header",
-    { class: "head" },
-    h(
-      "div",
-      {},
-      h("p", { class: "over" }, "Artist"),
-      h("h1", {}, found.name ?? found.id),
-      h("p", { class: "faint" }, `${plural(found.tracks, "track")}${years}`),
-    ),
-    h("a", { class: "button", href: address("search", { artist_id: found.id }) }, "Search these tracks"),
-  );
+  const search = h("a", { class: "button", href: address("search", { artist_id: found.id }) }, "Search these tracks");
+  const head = viewHead(found.name ?? found.id, `${plural(found.tracks, "track")}${years}`, {
+    over: "Artist",
+    tools: search,
+  });
   const lists = [...albums].map(([album, rows]) =>
     h(
       "section",

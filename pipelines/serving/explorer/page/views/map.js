@@ -2,6 +2,9 @@
 
 import { address, colourOf, columnLabel, count, fill, h, later, percent, plural } from "../dom.js";
 import { Points, SIDE } from "./points.js";
+import { stamp } from "./pixels.js";
+
+const MOST_DISCS = 4000; // of more points, pixels are set: a path of so many discs takes most of a second
 
 export async function mapView(context, parameters) {
   const category =
@@ -15,6 +18,9 @@ class CatalogMap {
   constructor(context, found) {
     Object.assign(this, { context, found, hidden: new Set(), zoom: 1, x: 0, y: 0, at: -1, titles: new Map() });
     this.points = new Points(found.x, found.y);
+    this.colours = [-1, ...found.tags.keys()];
+    const all = Int32Array.from(found.tag.keys());
+    this.ofColour = new Map(this.colours.map((place) => [place, all.filter((i) => found.tag[i] === place)]));
     this.canvas = h("canvas", { tabindex: 0, role: "img", "aria-label": this.description(), class: "map" });
     this.tip = h("div", { class: "tip", hidden: true });
     this.legend = h("ul", { class: "legend-list" });
@@ -188,37 +194,70 @@ class CatalogMap {
     const { width, height, sx, sy, ox, oy } = this.frame();
     if (!width) return;
     const dense = devicePixelRatio || 1;
-    canvas.width = width * dense;
-    canvas.height = height * dense;
-    const pen = canvas.getContext("2d");
-    pen.scale(dense, dense);
-    const style = getComputedStyle(canvas);
     const size = Math.min(Math.max((Math.sqrt(60000 / found.x.length) * Math.sqrt(this.zoom)) / 2, 1), 7);
-    pen.globalAlpha = found.x.length > 20000 ? 0.55 : 0.85;
-    for (const place of [-1, ...found.tags.keys()]) {
-      if (this.hidden.has(place)) continue;
-      pen.fillStyle = style.getPropertyValue(place < 0 ? "--colour-other" : `--colour-${place % 8}`);
+    const style = getComputedStyle(canvas);
+    const pen = canvas.getContext("2d");
+    const place = JSON.stringify([width, height, dense, sx, sy, ox, oy, [...this.hidden], style.color]);
+    if (place === this.drawn && this.picture) pen.putImageData(this.picture, 0, 0);
+    else {
+      this.drawn = place;
+      this.resize(Math.round(width * dense), Math.round(height * dense));
+      this.picture = this.drawPoints(pen, style, size, dense);
+    }
+    if (this.at < 0) return;
+    pen.setTransform(dense, 0, 0, dense, 0, 0);
+    pen.globalAlpha = 1;
+    pen.strokeStyle = style.color;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(found.x[this.at] * sx + ox, found.y[this.at] * sy + oy, size + 4, 0, 7);
+    pen.stroke();
+  }
+
+  resize(width, height) {
+    if (this.canvas.width !== width) this.canvas.width = width;
+    if (this.canvas.height !== height) this.canvas.height = height;
+  }
+
+  /** Draws the points, those of the tags above the others. Returns the picture if they are so many that it is kept. */
+  drawPoints(pen, style, size, dense) {
+    const { canvas } = this;
+    const { x, y } = this.points;
+    const { width, height, sx, sy, ox, oy } = this.frame();
+    const [west, east, north, south] = [(-9 - ox) / sx, (width + 9 - ox) / sx, (-9 - oy) / sy, (height + 9 - oy) / sy];
+    const near = (i) => x[i] > west && x[i] < east && y[i] > north && y[i] < south;
+    const shown = this.colours
+      .filter((place) => !this.hidden.has(place))
+      .map((place) => ({
+        colour: style.getPropertyValue(place < 0 ? "--colour-other" : `--colour-${place % 8}`),
+        points: this.ofColour.get(place).filter(near),
+      }));
+    const alpha = x.length > 20000 ? 0.7 : 0.85;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    if (shown.reduce((sum, { points }) => sum + points.length, 0) > MOST_DISCS) {
+      const picture = pen.createImageData(canvas.width, canvas.height);
+      const place = { sx: sx * dense, sy: sy * dense, ox: ox * dense, oy: oy * dense };
+      for (const { colour, points } of shown) {
+        pen.fillStyle = colour;
+        stamp(picture, points, x, y, place, size * dense, pen.fillStyle, alpha);
+      }
+      pen.putImageData(picture, 0, 0);
+      return picture;
+    }
+    pen.setTransform(dense, 0, 0, dense, 0, 0);
+    pen.globalAlpha = alpha;
+    for (const { colour, points } of shown) {
+      pen.fillStyle = colour;
       pen.beginPath();
-      for (let i = 0; i < found.x.length; i++) {
-        if (found.tag[i] !== place) continue;
-        const [x, y] = [found.x[i] * sx + ox, found.y[i] * sy + oy];
-        if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
-        if (size < 2) pen.rect(x - size / 2, y - size / 2, size, size);
-        else {
-          pen.moveTo(x + size, y);
-          pen.arc(x, y, size, 0, 7);
-        }
+      for (const i of points) {
+        const [atX, atY] = [x[i] * sx + ox, y[i] * sy + oy];
+        pen.moveTo(atX + size, atY);
+        pen.arc(atX, atY, size, 0, 7);
       }
       pen.fill();
     }
-    if (this.at >= 0) {
-      pen.globalAlpha = 1;
-      pen.strokeStyle = style.color;
-      pen.lineWidth = 2;
-      pen.beginPath();
-      pen.arc(found.x[this.at] * sx + ox, found.y[this.at] * sy + oy, size + 4, 0, 7);
-      pen.stroke();
-    }
+    return null;
   }
 
   hover(px, py) {

@@ -10,7 +10,7 @@ const cell = (value) => Math.min(Math.max(Math.floor((value * CELLS) / (SIDE + 1
 
 export class Points {
   constructor(x, y) {
-    Object.assign(this, { x, y, cells: new Map() });
+    Object.assign(this, { x: Int32Array.from(x), y: Int32Array.from(y), cells: new Map() });
     for (let i = 0; i < x.length; i++) {
       const key = cell(x[i]) * CELLS + cell(y[i]);
       if (!this.cells.has(key)) this.cells.set(key, []);

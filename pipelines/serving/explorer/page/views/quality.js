@@ -1,6 +1,6 @@
 // The quality of the snapshot: metrics by tag, rejects, sources of scores.
 
-import { address, count, fill, h, percent, tile } from "../dom.js";
+import { address, count, fill, h, percent, tile, viewHead } from "../dom.js";
 
 const MEASURES = [
   [
@@ -154,19 +154,9 @@ export async function qualityView(context) {
   return h(
     "section",
     { class: "page" },
-    h(
-      "header",
-      { class: "head" },
-      h(
-        "div",
-        {},
-        h("h1", {}, "Quality"),
-        h(
-          "p",
-          { class: "faint" },
-          `Snapshot ${context.start.number}, ${new Date(context.start.created).toLocaleString("en", { dateStyle: "long", timeStyle: "short" })}`,
-        ),
-      ),
+    viewHead(
+      "Quality",
+      `Snapshot ${context.start.number}, ${new Date(context.start.created).toLocaleString("en", { dateStyle: "long", timeStyle: "short" })}`,
     ),
     h(
       "div",

@@ -1,6 +1,6 @@
 // The taxonomy: a tree for each category.
 
-import { address, colourOf, columnLabel, count, fill, h, later, notice, plural } from "../dom.js";
+import { address, colourOf, columnLabel, count, fill, h, later, notice, plural, viewHead } from "../dom.js";
 import { matchingTags } from "./tags.js";
 
 export async function tagsView(context) {
@@ -24,20 +24,10 @@ export async function tagsView(context) {
   return h(
     "section",
     { class: "page" },
-    h(
-      "header",
-      { class: "head" },
-      h(
-        "div",
-        {},
-        h("h1", {}, "Tags"),
-        h(
-          "p",
-          { class: "faint" },
-          `${plural(context.start.tags.length, "tag")} in ${plural(context.categories.length, "category", "categories")}. A tag leads to its tracks.`,
-        ),
-      ),
-      h("div", { class: "field" }, h("label", { for: "find-tag" }, "Find a tag"), field),
+    viewHead(
+      "Tags",
+      `${plural(context.start.tags.length, "tag")} in ${plural(context.categories.length, "category", "categories")}. A tag leads to its tracks.`,
+      { tools: h("div", { class: "field" }, h("label", { for: "find-tag" }, "Find a tag"), field) },
     ),
     tree,
   );
