@@ -45,6 +45,24 @@ TOLERANCES = {
 """Largest difference from FLAC, in the unit of the column."""
 WIDER = {"aac": {"energy": 0.12}}
 """Of the synthetic song: its hi-hat is white noise, and FFmpeg's AAC encoder removes much of its treble."""
+_OVERSHOOT = {"true_peak_dbtp": 2.5, "clipped_ratio": 0.005}
+REAL: dict[str, dict[str, float]] = {
+    "wav": {},
+    "mp3": _OVERSHOOT,
+    "opus": _OVERSHOOT,
+    "vorbis": _OVERSHOOT,
+    "aac": {
+        **_OVERSHOOT,
+        "true_peak_dbtp": 3.5,
+        "loudness_lufs": 0.75,
+        "loudness_range_lu": 1.5,
+        "energy": 0.05,
+        "tempo_bpm": 2.0,
+        "tempo_alternative_bpm": 2.0,
+    },
+}
+"""Of real recordings: a coded file of a limited master plays peaks of up to 2.2 dB more, which are no longer clipped.
+FFmpeg's AAC encoder at 96 kbit/s a channel changes the sound most."""
 EQUAL = ("beats_per_bar", "beat_unit", "key", "key_second", "camelot", "loudness_of", "phase_inverted")
 SURE = 0.5
 """Least confidence with which tempo, metre and key must agree; `key_second` need not on real recordings."""
@@ -146,7 +164,7 @@ def test_real_recordings_sound_the_same_in_every_format(path: str) -> None:
     samples = soxr.resample(samples[:, :2], rate, RATE).astype(np.float32)
     original = parameters(encode(samples, format="FLAC"))
     wrong = {
-        kind: disagreements(original, parameters(coded(samples, kind)), excused(original), {})
-        for kind in ("wav", "mp3", "opus", "aac", "vorbis")
+        kind: disagreements(original, parameters(coded(samples, kind)), excused(original), wider)
+        for kind, wider in REAL.items()
     }
     assert not any(wrong.values()), wrong

@@ -19,8 +19,8 @@ FEWEST_OF_ARRAY, MOST_ARRAYS = 4, 16
 FRAMES_AT_ONCE = 4
 """Frames transformed at a time, so that they stay in the processor's cache."""
 LEAST_HALVED_HZ = 16_000
-"""From this rate on two samples are added to one, for half the work. What is folded into the grid comes from above 5 kHz,
-5 dB lower or more, where music has little."""
+"""From this rate on two samples are added to one, for half the work. What is folded into the grid comes from above
+5 kHz, 5 dB lower or more, where music has little."""
 TILT, TILT_BELOW_HZ, TILT_AT_HZ = 0.5, 1_000.0, 400.0
 """Amplitudes are multiplied by (f / 400 Hz) ** 0.5 up to 1 kHz, 3 dB an octave: the spectrum of music falls by about as
 much, and beside a bass drum or a loud bass the notes of the middle would be too far below the strongest peak."""
