@@ -166,10 +166,14 @@ def processor_time() -> float:
 def in_turns(
     actions: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
 ) -> dict[str, list[float]]:
-    """Milliseconds of each action in each round; one round before goes uncounted where there are several."""
+    """Milliseconds of each action in each round; one round before goes uncounted where there are several.
+
+    Every second round goes backwards: no action always follows the same one.
+    """
     times: dict[str, list[float]] = {name: [] for name in actions}
     for round_ in range(-1 if rounds > 1 else 0, rounds):
-        for name, action in actions.items():
+        order = list(actions.items())[:: -1 if round_ % 2 else 1]
+        for name, action in order:
             start = clock()
             action()
             if round_ >= 0:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transforms.features.parameters.levels import clipped_ratio, measure_silence, measure_stereo
+from transforms.features.parameters.levels import channel_levels, clipped_ratio, measure_silence, stereo_image
 from transforms.features.parameters.loudness import Loudness, measure_loudness
 from transforms.features.parameters.loudness_excerpt import estimate_loudness
 
@@ -68,12 +68,14 @@ def costs() -> list[str]:
     rate = 44_100
     samples = np.cumsum(rng.normal(0, 0.01, (EXCERPT_S * rate, 2)), axis=0)
     samples = (0.3 * np.sin(samples) + rng.normal(0, 0.05, samples.shape)).astype(np.float32)
+    levels = channel_levels(samples, rate)
     actions = {
         "exact meter": lambda: measure_loudness(samples, rate),
         "estimate, with brightness": lambda: estimate_loudness(samples, rate),
         "silence, of two patches of 3 s": lambda: measure_silence([samples[: 3 * rate], samples[-3 * rate :]], rate),
-        "clipped_ratio": lambda: clipped_ratio(samples),
-        "stereo_width, phase_inverted": lambda: measure_stereo(samples),
+        "one pass for all levels (part of the estimate)": lambda: channel_levels(samples, rate),
+        "clipped_ratio, after it": lambda: clipped_ratio(samples, levels),
+        "stereo_width, phase_inverted, after it": lambda: stereo_image(levels),
     }
     return [f"| {name} | {milliseconds(action):.2f} |" for name, action in actions.items()]
 

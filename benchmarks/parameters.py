@@ -2,7 +2,8 @@
 
 python -m benchmarks.run --only parameters
 
-All of it is processor time of one process with one thread for linear algebra. Files and settings take turns.
+All of it is processor time of one process with one thread for linear algebra. Settings take turns, forwards and
+backwards; figures are medians of ratios within such pairs of rounds, so that a machine that slows down changes little.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from benchmarks.report import Row
 from transforms.features import sound
 from transforms.features.extract import extract
 from transforms.features.parameters.key import measure_key
-from transforms.features.parameters.levels import clipped_ratio, measure_silence, measure_stereo
+from transforms.features.parameters.levels import channel_levels, clipped_ratio, measure_silence, stereo_image
 from transforms.features.parameters.loudness import measure_loudness
 from transforms.features.parameters.loudness_excerpt import estimate_loudness
 from transforms.features.parameters.measured import Sound, measure_parameters
@@ -28,7 +29,8 @@ from transforms.features.rhythm.measuring import measure_rhythm
 
 DEFAULT = ParametersSpec()
 FILES = (("mp3", "30 s", 30, 15), ("mp3", "4 min", 240, 9), ("flac", "30 s", 30, 15), ("flac", "4 min", 240, 9))
-"""Format, length in words and in seconds, and rounds."""
+"""Format, length in words and in seconds, and pairs of rounds."""
+PARTS_PAIRS = 12
 MOST_COMPUTING, MOST_MORE = 25.0, 60.0
 """Targets: most that computing may add to extraction, and the excerpt's decoding with it, of a long track."""
 
@@ -45,8 +47,8 @@ def measure(work: Path) -> Iterator[Row]:
     """Every row, in the table's order."""
     folder = work / "extraction"
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, length, seconds, rounds in FILES:
-        yield from extraction(audio_file(folder, kind, seconds).read_bytes(), f"{kind}, {length}", rounds)
+    for kind, length, seconds, pairs in FILES:
+        yield from extraction(audio_file(folder, kind, seconds).read_bytes(), f"{kind}, {length}", pairs)
     yield from parts(sound_of(audio_file(folder, "mp3", 30).read_bytes()))
 
 
@@ -70,7 +72,14 @@ def sound_of(data: bytes) -> Sound:
     return found[0]
 
 
-def extraction(data: bytes, name: str, rounds: int) -> Iterator[Row]:
+def in_pairs(actions: dict[str, Callable[[], object]], pairs: int) -> dict[str, list[float]]:
+    """Milliseconds of each action, the mean of a round forwards and one backwards."""
+    times = in_turns(actions, 2 * pairs, processor_time)
+    pairs_of = {name: zip(values[::2], values[1::2], strict=True) for name, values in times.items()}
+    return {name: [(a + b) / 2 for a, b in found] for name, found in pairs_of.items()}
+
+
+def extraction(data: bytes, name: str, pairs: int) -> Iterator[Row]:
     """Extraction with parameters over extraction without, and the part of it that computing takes."""
     heard = sound_of(data)
     actions: dict[str, Callable[[], object]] = {
@@ -78,7 +87,7 @@ def extraction(data: bytes, name: str, rounds: int) -> Iterator[Row]:
         "with": lambda: extract(data, SPEC, LIMITS, DEFAULT),
         "computing": lambda: measure_parameters(heard, DEFAULT),
     }
-    times = in_turns(actions, rounds, processor_time)
+    times = in_pairs(actions, pairs)
     more = [value - 100 for value in ratios(times["with"], times["without"], 100)]
     is_long = "4 min" in name
     share = ratios(times["computing"], times["without"], 100)
@@ -93,18 +102,20 @@ def parts(heard: Sound) -> Iterator[Row]:
     """Each parameter of an MP3 of 30 s, and what librosa takes for tempo and key of the same samples."""
     import librosa
 
+    levels = channel_levels(heard.channels, heard.rate_hz)
     actions: dict[str, Callable[[], object]] = {
         "tempo, metre, onsets": lambda: measure_rhythm(heard.mono, heard.mono_hz),
         "tempo by librosa": lambda: librosa.feature.tempo(y=heard.mono, sr=heard.mono_hz),
         "key and tuning": lambda: measure_key(heard.patches, heard.mono_hz),
         "chroma alone by librosa (chroma_stft)": lambda: librosa.feature.chroma_stft(y=heard.mono, sr=heard.mono_hz),
-        "loudness, estimate": lambda: estimate_loudness(heard.channels, heard.rate_hz),
+        "levels of hops, for the three below": lambda: channel_levels(heard.channels, heard.rate_hz),
+        "loudness, estimate": lambda: estimate_loudness(heard.channels, heard.rate_hz, levels),
+        "clipping": lambda: clipped_ratio(heard.channels, levels),
+        "stereo image": lambda: stereo_image(levels),
         "loudness, exact meter": lambda: measure_loudness(heard.channels, heard.rate_hz),
         "silence": lambda: measure_silence(heard.patches, heard.mono_hz),
-        "clipping": lambda: clipped_ratio(heard.channels),
-        "stereo image": lambda: measure_stereo(heard.channels),
     }
-    for name, values in in_turns(actions, 15, processor_time).items():
+    for name, values in in_pairs(actions, PARTS_PAIRS).items():
         yield row(values, f"30 s: {name}", "ms")
 
 

@@ -66,7 +66,8 @@ class ExcerptRecorder:
         """
         if len(channels) != self._samples.shape[1]:
             return
-        first, channels = max(first, 0), [channel[max(0, -first) :] for channel in channels]
+        if first < 0:
+            first, channels = 0, [channel[-first:] for channel in channels]
         count = min(len(channels[0]), self._frames - first)
         if self._meter is not None and first <= self._next < first + count:
             self._meter.add(np.stack([channel[self._next - first : count] for channel in channels], axis=1))
@@ -74,7 +75,10 @@ class ExcerptRecorder:
         low, high = max(first, self._first), min(first + count, self._first + len(self._samples))
         if low < high:
             part = self._samples[low - self._first : high - self._first]
-            np.stack([channel[low - first : high - first] for channel in channels], axis=1, out=part)
+            if isinstance(channels, np.ndarray):  # The transpose of a decoded block: copied in a piece.
+                part[:] = channels[:, low - first : high - first].T
+            else:
+                np.stack([channel[low - first : high - first] for channel in channels], axis=1, out=part)
             self._heard = with_range(self._heard, low, high)
 
     def excerpt(self) -> Float32:

@@ -116,6 +116,9 @@ class PatchSamples:
         if self._excerpt is None:
             return np.empty(0, np.float32)
         first, last = self._excerpt
+        for buffer in self.buffers:
+            if buffer.has(first, last):
+                return buffer.samples[first - buffer.start : last - buffer.start]
         found, ranges = np.empty(last - first, np.float32), list[tuple[int, int]]()
         for buffer in (*self.buffers, *self.gaps):
             for low, high in buffer.decoded:

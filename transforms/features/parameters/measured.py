@@ -7,12 +7,14 @@ from typing import TypeVar
 from transforms.audio.samples import Float32
 from transforms.features.parameters.key import Tonality, measure_key
 from transforms.features.parameters.levels import (
+    ChannelLevels,
     Silence,
     Stereo,
+    channel_levels,
     clipped_ratio,
     energy,
     measure_silence,
-    measure_stereo,
+    stereo_image,
 )
 from transforms.features.parameters.loudness import LOWEST_RATE_HZ, Loudness, measure_loudness
 from transforms.features.parameters.loudness_excerpt import ExcerptLoudness, estimate_loudness
@@ -69,10 +71,11 @@ def measure_parameters(sound: Sound, spec: ParametersSpec) -> Measurement:
     rhythm = part("rhythm", lambda: measure_rhythm(sound.mono, sound.mono_hz), Rhythm()) if can_tell else Rhythm()
     tonality = part("key", lambda: measure_key(sound.patches, sound.mono_hz), Tonality()) if can_tell else Tonality()
     silence = part("silence", lambda: _silence(sound), Silence())
-    stereo = part("stereo", lambda: measure_stereo(sound.channels), Stereo())
-    clipped = part("clipping", lambda: clipped_ratio(sound.channels), None)
+    levels = part("levels", lambda: channel_levels(sound.channels, sound.rate_hz), None)
+    stereo = Stereo() if levels is None else part("stereo", lambda: stereo_image(levels), Stereo())
+    clipped = None if levels is None else part("clipping", lambda: clipped_ratio(sound.channels, levels), None)
     nothing = ExcerptLoudness(loudness=Loudness(), brightness_hz=None)
-    excerpt = part("loudness", lambda: _loudness(sound, spec), nothing)
+    excerpt = part("loudness", lambda: _loudness(sound, levels, spec), nothing)
     loudness = excerpt.loudness if sound.whole is None else sound.whole
     told = any(value is not None for value in dataclasses.astuple(loudness))
     found = Parameters(
@@ -93,12 +96,12 @@ def _silence(sound: Sound) -> Silence:
     return found if sound.covers_ends else Silence(silence_ratio=found.silence_ratio)
 
 
-def _loudness(sound: Sound, spec: ParametersSpec) -> ExcerptLoudness:
+def _loudness(sound: Sound, levels: ChannelLevels | None, spec: ParametersSpec) -> ExcerptLoudness:
     """Loudness of the excerpt, and its brightness, which comes from the first two channels."""
     samples = sound.channels
     if sound.rate_hz < LOWEST_RATE_HZ or not len(samples):
         return ExcerptLoudness(loudness=Loudness(), brightness_hz=None)
-    estimate = estimate_loudness(samples[:, :2], sound.rate_hz)
+    estimate = estimate_loudness(samples[:, :2], sound.rate_hz, levels)
     is_deep = (estimate.brightness_hz or DEEPEST_HZ) < DEEPEST_HZ
     if spec.measures == "default" and samples.shape[1] <= 2 and not is_deep:
         return estimate

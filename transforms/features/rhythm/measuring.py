@@ -65,8 +65,8 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     Silence, less than 4 s, and sound without a pulse (noise, drones, speech) have no tempo. Samples that are not finite
     count as zero.
     """
-    samples = _usable(samples, rate_hz)
-    if len(samples) < LEAST_S * rate_hz or float(np.abs(samples).max()) < _QUIETEST:
+    samples, peak = _usable(samples, rate_hz)
+    if len(samples) < LEAST_S * rate_hz or peak < _QUIETEST:
         return Rhythm()
     found = onsets(samples, rate_hz)
     count = onset_count(found)
@@ -82,14 +82,16 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     return _told(told, periods, float(pulse), rate)
 
 
-def _usable(samples: Float32, rate_hz: int) -> Float32:
-    """The middle `LONGEST_S`, finite, at most full scale 1: nothing overflows later."""
+def _usable(samples: Float32, rate_hz: int) -> tuple[Float32, float]:
+    """The middle `LONGEST_S`, finite, at most full scale 1: nothing overflows later. And the greatest sample."""
     extra = max(0, len(samples) - int(LONGEST_S * rate_hz)) // 2
     part = samples[extra : len(samples) - extra].astype(np.float32, copy=False)
-    if not np.isfinite(part).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = bool(np.isfinite(np.dot(part, part)))
+    if not is_finite:
         part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
-    peak = float(np.abs(part).max(initial=0.0))
-    return part if peak <= 1 else part / np.float32(peak)
+    peak = max(float(part.max(initial=0.0)), -float(part.min(initial=0.0)))
+    return (part, peak) if peak <= 1 else (part / np.float32(peak), 1.0)
 
 
 def _told(told: tempo.Tempo, periods: Float32, pulse: float, rate: float) -> Rhythm:
@@ -112,8 +114,10 @@ def onset_count(found: Onsets) -> int:
     strength = found.strength[-1]
     if found.height < _LOWEST_HEIGHT:
         return 0
-    padded = np.pad(strength, _REACH, mode="edge")
-    greatest = np.lib.stride_tricks.sliding_window_view(padded, 2 * _REACH + 1).max(1)
+    greatest = strength.copy()
+    for distance in range(1, _REACH + 1):
+        np.maximum(greatest[distance:], strength[:-distance], out=greatest[distance:])
+        np.maximum(greatest[:-distance], strength[distance:], out=greatest[:-distance])
     total = np.cumsum(np.pad(strength, (16, 15), mode="edge"), dtype=np.float64)
     around = (total[31:] - total[:-31]) / 31
     threshold = np.maximum(1.5 * around, np.float32(0.15 * found.height))

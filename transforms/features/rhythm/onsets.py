@@ -59,9 +59,12 @@ def _power_in(matrix: Float32, samples: Float32, hop: int, size: int) -> Float32
     """
     windows = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
     window, block, used = _window(size), max(1, _BLOCK_SAMPLES // size), len(matrix)
-    out = np.empty((len(windows), matrix.shape[1]), np.float32)
+    out, windowed = np.empty((len(windows), matrix.shape[1]), np.float32), np.empty((block, size), np.float32)
     for start in range(0, len(windows), block):
-        parts = fft.rfft(windows[start : start + block] * window, axis=1)[:, :used].view(np.float32)
+        some = windowed[: len(windows) - start]
+        some[:] = windows[start : start + block]  # Copied first: to multiply overlapping windows takes longer.
+        some *= window
+        parts = fft.rfft(some, axis=1)[:, :used].view(np.float32)
         np.multiply(parts, parts, out=parts)
         np.matmul(parts[:, 0::2] + parts[:, 1::2], matrix, out=out[start : start + block])
     return out
@@ -108,7 +111,7 @@ def _logarithm(power: Float32) -> Float32:
 
 def _pitch_content(samples: Float32, rate_hz: int, hop: int) -> Float32:
     whole = len(samples) // _SLOWER * _SLOWER
-    slow = sum(samples[part:whole:_SLOWER] for part in range(1, _SLOWER)) + samples[:whole:_SLOWER]
+    slow = samples[:whole].reshape(-1, _SLOWER) @ np.ones(_SLOWER, np.float32)
     size = 4 * hop
     if len(slow) < size:
         slow = np.pad(slow, (0, size - len(slow)))

@@ -4,7 +4,10 @@ Multiples and parts of a period are constant distances on this axis, so that a l
 tempo alike (the scale transform of Holzapfel and Stylianou, "Scale transform in rhythmic similarity of music", 2011).
 """
 
+import functools
+
 import numpy as np
+import numpy.typing as npt
 from scipy import fft
 
 from transforms.audio.samples import Float32
@@ -75,12 +78,36 @@ def _autocorrelation(rows: Float32, rate_hz: float) -> Float32:
 def _from_spectrum(power: Float32, frames: int, rate_hz: float) -> Float32:
     """Autocorrelation at 250 lags a second, divided by that at lag 0 and by the share of the excerpt that overlaps."""
     upsampling = round(_LAG_HZ / rate_hz)
-    lags = fft.irfft(power, n=_size(frames) * upsampling, axis=1)
     kept = min(int(frames * upsampling * _LONGEST_SHARE), int(_EDGES[-1]) + 1)
-    values = lags[:, :kept] / np.maximum(lags[:, :1], 1e-12)
+    lags = _interpolated(power, _size(frames), upsampling)[:, :kept]
+    values = lags / np.maximum(lags[:, :1], 1e-12)
     out = np.zeros((len(power), int(_EDGES[-1]) + 1), np.float32)
     out[:, :kept] = values / (1 - np.arange(kept) / (frames * upsampling))
     return out
+
+
+def _interpolated(power: Float32, size: int, upsampling: int) -> Float32:
+    """The first halves of what spectra of real, even signals are spectra of, at `upsampling` times their rate.
+
+    Many short transforms, one for each place between two lags, are faster than one long one that is padded with zeros.
+    Half of the places are enough: the others are mirrored.
+    """
+    turns = _turns(size, upsampling)
+    parts = fft.irfft(power[:, None] * turns, n=size, axis=2)
+    out = np.empty((len(power), size // 2, upsampling), np.float32)
+    out[:, :, : len(turns)] = parts[:, :, : size // 2].transpose(0, 2, 1)
+    for place in range(len(turns), upsampling):
+        out[:, :, place] = parts[:, upsampling - place, : (size - 1) // 2 : -1]
+    return out.reshape(len(power), -1)
+
+
+@functools.lru_cache(maxsize=8)
+def _turns(size: int, upsampling: int) -> npt.NDArray[np.complex64]:
+    """What moves a spectrum of an even `size` by 0, 1 ... of `upsampling` parts of a sample; its last bin is double."""
+    places, bins = np.arange(upsampling // 2 + 1)[:, None], np.arange(size // 2 + 1)
+    turns = np.exp(2j * np.pi * places * bins / (size * upsampling))
+    turns[:, -1] *= 2
+    return np.asarray(turns, np.complex64)
 
 
 def _on_log_axis(lags: Float32) -> Float32:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.support.world import SHARED
+from transforms.features.parameters.levels import channel_levels
 from transforms.features.parameters.loudness import Loudness, LoudnessMeter, measure_loudness
-from transforms.features.parameters.loudness_excerpt import TOLERANCE_LU, estimate_loudness
+from transforms.features.parameters.loudness_excerpt import TOLERANCE_LU, _removed_power, estimate_loudness
 
 pytestmark = pytest.mark.long
 
@@ -131,6 +132,16 @@ def test_the_estimate_keeps_its_tolerance(width: int, rate: int) -> None:
     assert estimate.loudness_lufs == pytest.approx(exact.loudness_lufs, abs=TOLERANCE_LU)
     assert estimate.loudness_range_lu == pytest.approx(exact.loudness_range_lu, abs=0.5)
     assert estimate.true_peak_dbtp == pytest.approx(exact.true_peak_dbtp, abs=0.2)
+
+
+@pytest.mark.parametrize("rate", [11_025, 22_050, 48_000])
+def test_silence_after_a_deep_burst_stays_silent(rate: int) -> None:
+    """What the high-pass removes of one hop must not ring through others: it would move the relative gate."""
+    samples = np.zeros((6 * rate, 1), np.float32)
+    samples[: 2 * rate, 0] = 0.5 * np.sin(2 * np.pi * 21 * np.arange(2 * rate) / rate) + 0.05
+    samples[: 2 * rate] += noise(7, 2, rate)[:, :1]
+    energies = _removed_power(channel_levels(samples, rate).low, rate)
+    assert np.abs(energies[25:]).max() < 1e-9 < 1e-2 < energies[:20].min()
 
 
 def test_brightness_is_the_mean_frequency_of_the_power() -> None:

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from tests.support.drums import CLICKS, HOUSE, RATE_HZ, ROCK, SIX, WALTZ, pattern
+from transforms.features.rhythm import periods
 from transforms.features.rhythm.measuring import Rhythm, measure_rhythm
 
 pytestmark = pytest.mark.long
@@ -204,3 +205,12 @@ def test_imports_neither_librosa_nor_scipy_signal():
     code = f"import sys, transforms.features.rhythm.measuring; print([n for n in {names} if n in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("size", "upsampling"), [(4096, 4), (1024, 16), (960, 4), (640, 16)])
+def test_lags_in_between_are_those_of_one_long_transform(size, upsampling):
+    signals = np.random.default_rng(size).normal(0, 1, (3, size // 2)).astype(np.float32)
+    spectra = np.abs(np.fft.rfft(signals, size)).astype(np.float32) ** 2
+    wanted = np.fft.irfft(spectra, size * upsampling)[:, : size * upsampling // 2] * upsampling
+    found = periods._interpolated(spectra, size, upsampling)
+    np.testing.assert_allclose(found, wanted, atol=1e-4 * wanted[:, :1].max())
