@@ -6,7 +6,7 @@ EXTRAS := tensorflow,onnx,report,query,serve,xlsx,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-failed test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn browser bench docs structure constraints wheel image clean
+.PHONY: help setup demo test test-failed test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn browser schemathesis bench docs structure constraints wheel image clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -30,7 +30,7 @@ test: setup  ## all tests that CI runs
 test-failed: setup  ## the tests that failed in the last run, one after the other
 	$(PYTEST) --last-failed --last-failed-no-failures none -m 'not long'
 
-test-long: setup browser  ## fuzzing, chaos and scale runs that take long
+test-long: setup browser schemathesis  ## fuzzing, chaos and scale runs that take long
 	$(PYTEST) -m long --hypothesis-profile=explore -o faulthandler_timeout=7200
 
 test-engines: setup engines  ## the same rows on Prism and a Flink job server; Spark and DuckDB read the tables
@@ -54,6 +54,9 @@ engines: engine-prism engine-flink engine-spark engine-iceberg  ## fetch what th
 
 browser: setup  ## install what the tests of the page drive Chromium with; Chromium is not installed
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[browser]'
+
+schemathesis: setup  ## install what tests the OpenAPI document of the service
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[schemathesis]'
 
 engine-prism:  ## build Beam's portable runner with Go
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
@@ -93,7 +96,7 @@ structure: setup  ## count folders, circles, functions and the modules that `tag
 
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
-		--no-annotate setup.py $(foreach extra,tensorflow onnx report query serve browser xlsx dataflow test dev,--extra $(extra)) -o constraints.txt
+		--no-annotate setup.py $(foreach extra,tensorflow onnx report query serve browser schemathesis xlsx dataflow test dev,--extra $(extra)) -o constraints.txt
 
 wheel: setup  ## build the wheel into dist/
 	rm -rf build  # setuptools would ship modules that are gone

@@ -92,6 +92,7 @@ setup(
         "report": ["matplotlib>=3.9,<4"],
         "query": QUERY,
         "serve": SERVE,
+        "schemathesis": ["schemathesis>=4.32,<5"],
         "browser": ["playwright>=1.50,<2", "axe-playwright-python>=0.1.4,<1"],
         "xlsx": ["XlsxWriter>=3.2,<4"],
         "dataflow": ["apache-beam[gcp]>=2.77,<3"],

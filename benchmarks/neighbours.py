@@ -336,7 +336,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tracks", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--probes", type=int, nargs="+", default=[16, PROBES, 48])
+    parser.add_argument("--probes", type=int, nargs="+", default=[PROBES, 48])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["index", "faiss"], help="what is measured")
     parser.add_argument("--changed", type=float, default=0.01, metavar="SHARE", help="of the tracks, for `job`")
     args = parser.parse_args()

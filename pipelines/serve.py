@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipelines.inputs.flags import Arguments, answer_flags, answer_form
-from pipelines.inputs.numbers import ByteSize, Number
+from pipelines.inputs.numbers import ByteSize, Number, Port
 from pipelines.terminal.command import Command
 
 
@@ -22,7 +22,7 @@ from pipelines.terminal.command import Command
     metavar="ADDRESS",
     help="Address to listen on. Any other than 127.0.0.1, ::1 and localhost needs --clients.",
 )
-@click.option("--port", type=int, default=8080, show_default=True, metavar="N", help="Port; 0: any free one.")
+@click.option("--port", type=Port(), default=8080, show_default=True, metavar="N", help="Port; 0: any free one.")
 @click.option(
     "--clients",
     metavar="FILE",

@@ -197,7 +197,7 @@ def test_folders_are_small_and_file_names_do_not_repeat_their_folder() -> None:
 
 INTERFACES = {
     "transforms/storage/": {"create", "delete", "exists", "list_files", "list_folder", "open_input", "read_bytes"}
-    | {"upload", "write_bytes", "list_folders", "list_unfinished", "delete_empty_folder"},
+    | {"upload", "write_bytes", "list_folders", "list_unfinished", "delete_empty_folder", "read_range"},
     "transforms/audio/containers/": {"claimed_samples", "counted_samples", "with_samples"},
     "pipelines/launch/": {"submit"},
     "pipelines/serving/": {"routes"},

@@ -36,6 +36,7 @@ from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.choice import Budget, TrackChoice
 from transforms.taxonomy.categories import Category, Tag
 from transforms.taxonomy.hierarchy import Taxonomy
+from transforms.taxonomy.rules import RuleCase, RuleCategory, RuleCondition, RuleTag
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "transforms", "models", "benchmarks")
@@ -72,7 +73,25 @@ TAXONOMIES = st.sampled_from(
                     kind="binary",
                     tags=(Tag(id="voice/vocal", name="Vocal", any_of=("a/x", "a/y"), none_of=("a/z",)),),
                 ),
-            )
+            ),
+            rules=(
+                RuleCategory(
+                    name="pace",
+                    kind="multiclass",
+                    min_confidence=0.25,
+                    tags=(
+                        RuleTag(id="pace/slow", name="Slow", when=(RuleCondition(column="tempo_bpm", below=90.0),)),
+                        RuleTag(id="pace/other", name="Other", any_of=("genre/rock",), none_of=("era/60s",)),
+                    ),
+                    cases=(
+                        RuleCase(
+                            tag="genre/punk",
+                            at_least=0.5,
+                            when={"pace/slow": (RuleCondition(column="mode", values=("minor",)),)},
+                        ),
+                    ),
+                ),
+            ),
         ),
     ]
 )
@@ -123,7 +142,8 @@ RUNS = values(
     parameters=PLAIN,
 )
 INDEX_FILES = values(IndexFile, path=PATHS)
-GROUPS = st.lists(INDEX_FILES, max_size=2).map(tuple)
+FILE_LISTS = st.lists(INDEX_FILES, max_size=2).map(tuple)
+INDEX_SETS = values(IndexSet, model=INDEX_FILES, groups=FILE_LISTS, vectors=FILE_LISTS, candidates=FILE_LISTS)
 RULES = st.dictionaries(st.text(max_size=5), values(Rule, trust=FINITE, weight=FINITE, absent_trust=FINITE), max_size=2)
 SHARDS = values(ShardEntry, path=PATHS, checksums=st.just(""))
 STATS = values(DatasetStats, positive=ARRAYS, known=ARRAYS)
@@ -187,7 +207,7 @@ CASES = {
     ),
     FeatureSpec: Case(SPECS, FeatureSpec.from_json),
     IndexManifest: Case(
-        values(IndexManifest, sets=st.lists(values(IndexSet, model=INDEX_FILES, groups=GROUPS), max_size=2).map(tuple)),
+        values(IndexManifest, sets=st.lists(INDEX_SETS, max_size=2).map(tuple)),
         IndexManifest.from_json,
     ),
     ParametersSpec: Case(values(ParametersSpec), ParametersSpec.from_json),

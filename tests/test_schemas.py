@@ -16,6 +16,7 @@ from models.evaluation.report.page import Subject
 from models.evaluation.summary import Resampling, evaluate
 from pipelines.cli import main
 from pipelines.docs.tables import OTHER_FILES
+from pipelines.synthesis.catalog import taxonomy
 from tests.models.evaluation.test_summary import LAYOUT, TAGS, examined
 from tests.support.neighbours import publish_table_neighbours
 from tests.support.published import fake_bundle, publish_table
@@ -28,6 +29,7 @@ from transforms.schemas.tables import PART, TABLES
 from transforms.table.snapshots import Ids
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.tagging.part_files import write_part
+from transforms.taxonomy.hierarchy import Taxonomy
 
 ROOT = Path(__file__).parents[1]
 TAXONOMY = "categories:\n  - {name: voice, kind: binary, tags: [voice/vocal, voice/instrumental]}\n"
@@ -44,7 +46,10 @@ def labelled(tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tables(tmp_path: Path, name: str) -> None:
-    snapshot = publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 6, parameters=True)
+    rule = {"id": "pace/slow", "when": {"tempo_bpm": {"below": 120}}}
+    ruled = {**taxonomy(), "rules": [{"name": "pace", "kind": "binary", "tags": [rule]}]}
+    bundle = fake_bundle(tmp_path / "bundle", Taxonomy.from_json(ruled))
+    snapshot = publish_table(tmp_path / "table", bundle, 6, parameters=True)
     if name == "neighbours":
         snapshot = publish_table_neighbours(str(tmp_path / "table"))
     files = snapshot.files(name)

@@ -276,7 +276,7 @@ def _write(embedding: _Embedding, target: EmbedTarget, *, counts: bool) -> Itera
     decoded = sum(row["stage"] != "read" for row in outcomes)
     note_kept_work()
     if counts:
-        EMBEDDED.add(len(embedding.rows))
+        EMBEDDED.add(sum(row["embedding"] is not None for row in embedding.rows))
     found = PartEntry(bucket=embedding.bucket, url=url, tracks=len(outcomes), decoded=decoded)
     measured = sum(row["embedding"] is None and row[PARAMETERS_ID] is not None for row in embedding.rows)
     yield dataclasses.replace(found, measured=measured)

@@ -48,7 +48,7 @@ class Done(NamedTuple):
     facts: Mapping[str, int]
 
 
-class Written(NamedTuple):
+class NeighbourFile(NamedTuple):
     """A finished bucket of `neighbours`: its file, None if no track of it has a neighbour, and whether it was kept."""
 
     file: DataFile | None
@@ -184,32 +184,31 @@ def _sizes(job: NeighbourJob, gathered: Iterable[Done]) -> list[int]:
     return [file.tracks for file in _files(job, gathered)]
 
 
-def _write(bucket: int, settings: NeighbourSettings, damped: Iterable[Done]) -> Written:
+def _write(bucket: int, settings: NeighbourSettings, damped: Iterable[Done]) -> NeighbourFile:
     """Writes a bucket's file of `neighbours`, or keeps that of the snapshot if all its rows stay."""
     redone = [redone_rows(job, bucket, model_of(job).groups) for job in settings.jobs]
-    new = pa.concat_tables([rows.select(NEIGHBOURS.names).cast(NEIGHBOURS) for rows in redone])
+    again = pa.concat_tables([rows.select(NEIGHBOURS.names) for rows in redone])
+    new = again.filter(pc.greater(again["rank"], 0)).cast(NEIGHBOURS)
     snapshot = opened_snapshot(settings.known.root, settings.jobs[0].snapshot)
     earlier = snapshot.scan(NEIGHBOURS_TABLE, bucket=bucket)
-    old = _kept_rows(settings, snapshot, bucket, earlier, new)
-    if not new.num_rows and old.num_rows and old.num_rows == earlier.num_rows:
+    old = _kept_rows(settings, snapshot, bucket, earlier, again["track_id"])
+    if not again.num_rows and old.num_rows and old.num_rows == earlier.num_rows:
         (file,) = snapshot.manifest.bucket_files(NEIGHBOURS_TABLE, bucket)
-        return Written(file, True)
+        return NeighbourFile(file, True)
     rows = pa.concat_tables([old, new]).sort_by([("track_id", "ascending"), ("rank", "ascending")])
     if not rows.num_rows:
-        return Written(None, False)
-    return Written(write_table_file(settings.known, bucket, NEIGHBOURS_TABLE, rows, settings.run_id), False)
+        return NeighbourFile(None, False)
+    return NeighbourFile(write_table_file(settings.known, bucket, NEIGHBOURS_TABLE, rows, settings.run_id), False)
 
 
 def _kept_rows(
-    settings: NeighbourSettings, snapshot: SnapshotReader, bucket: int, earlier: pa.Table, new: pa.Table
+    settings: NeighbourSettings, snapshot: SnapshotReader, bucket: int, earlier: pa.Table, again: pa.ChunkedArray
 ) -> pa.Table:
     """The earlier rows of tracks that still have an embedding of an earlier index, and whose neighbours stay."""
     bases = [job.embedding_id for job in settings.jobs if job.base is not None]
     ids = [snapshot.scan("embeddings", ["track_id"], bucket=bucket, embedding_id=one)["track_id"] for one in bases]
     own = pa.chunked_array([chunk for one in ids for chunk in one.chunks], pa.string())
-    kept = pc.and_not(
-        pc.is_in(earlier["track_id"], value_set=own), pc.is_in(earlier["track_id"], value_set=new["track_id"])
-    )
+    kept = pc.and_not(pc.is_in(earlier["track_id"], value_set=own), pc.is_in(earlier["track_id"], value_set=again))
     return earlier.filter(kept).select(NEIGHBOURS.names).cast(NEIGHBOURS)
 
 
@@ -219,7 +218,7 @@ def _record(
     damped: Iterable[Done],
     assigned: Iterable[Done],
     ranked: Iterable[Done],
-    written: Iterable[Written],
+    written: Iterable[NeighbourFile],
 ) -> None:
     """Writes the manifest of the index, and the result of the job."""
     gathered, damped, written = list(gathered), list(damped), list(written)

@@ -20,6 +20,7 @@ from transforms.catalog.reader import count_rows, list_shards
 from transforms.dataset.manifest import DATASET_FILE, DatasetError, read_manifest
 from transforms.table.snapshots import current_snapshot
 from transforms.table.versions import TableError, read_table_metadata
+from transforms.taxonomy.tag_ids import shown
 
 PLACE_S = 60.0
 """Longest time that the checks of one place may take. A catalog is counted, which takes long if it is large."""
@@ -139,5 +140,7 @@ def _catalog(url: str, root: str | None) -> list[Finding]:
     if all(found):
         return [catalog, Finding(name=f"{url}, audio", state="ok", text=sources)]
     remedy = f"uris start from {shards[0].root}: give --catalog-root"
+    if any(found):
+        remedy = f"look for the missing files, such as {shown(looked_up.missing[0])}; `tag` rejects them"
     state = "warning" if any(found) else "failed"
     return [catalog, Finding(name=f"{url}, audio", state=state, text=sources, remedy=remedy)]  # type: ignore[arg-type]

@@ -26,6 +26,8 @@ def require_kind(url: str) -> str:
       CommandFailed: it is neither a bundle, a dataset nor a table.
     """
     if (kind := kind_of(url)) is None:
+        if "://" not in url and not Path(url).exists():
+            raise CommandFailed(f"{url}: there is no such folder: name that of a table, a bundle or a dataset")
         raise CommandFailed(
             f"{url} is neither a table, a bundle nor a dataset: it has no table.json, {BUNDLE_FILE} or {DATASET_FILE}"
         )

@@ -46,6 +46,7 @@ class Number(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+_MOST_PORT = 2**16 - 1
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -64,6 +65,21 @@ class Duration(click.ParamType[float]):
         except (ValueError, KeyError):
             message = f"{text!r} is not a length of time: give a number with a unit, such as 7d, 36h, 10m or 30s"
             self.fail(message, param, ctx)
+
+
+class Port(click.ParamType[int]):
+    """The type of flags that take a port; 0 stands for any free one."""
+
+    name = "port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The port."""
+        text = str(value)
+        if not (text.isascii() and text.isdigit()) or int(text) > _MOST_PORT:
+            self.fail(
+                f"{text!r} is not a port: give a number from 1 to {_MOST_PORT}, or 0 for any free one", param, ctx
+            )
+        return int(text)
 
 
 RATIO = Number(0, 1)

@@ -43,7 +43,7 @@ def _answer(args: Arguments, inventory: Inventory, removed: dict[str, dict[str, 
     verb = "removed" if args.apply else "can be removed"
     lines = [f"{kind}: {_size(counts['files'], counts['bytes'])}" for kind, counts in removed.items()]
     retained = ", ".join(map(str, sorted(inventory.retained))) or "none"
-    end = [] if args.apply else ["nothing was removed: give --apply to remove these files"]
+    end = [] if args.apply or not files else ["nothing was removed: give --apply to remove these files"]
     document: dict[str, Any] = {
         "table": args.table,
         "applied": args.apply,

@@ -15,13 +15,15 @@ from pipelines.planning.prices import Prices
 from pipelines.planning.sample import measured_costs
 from pipelines.planning.text import plan_answer
 from pipelines.terminal.answer import Answer
-from pipelines.terminal.errors import UsageError, checked
+from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from pipelines.waves.tagging import TagStages
 from transforms.levels.writing import planned_compaction
+from transforms.publishing.gates import GateLimits
 from transforms.storage.scratch import open_scratch
 from transforms.tagging.changes import TableChanges
 from transforms.tagging.choice import Budget
 from transforms.tagging.costs import estimated
+from transforms.tagging.forecast import Forecast
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +95,7 @@ def planned(
       prices: the prices; None if there are none.
 
     Raises:
-      CommandFailed: the catalog has problems.
+      CommandFailed: the catalog has problems, or a gate would refuse the run for rejects that are known.
     """
     threads = min(worker_threads(options), MOST_THREADS)
     plan = plan_catalog(stages, threads=threads, sample=args.measure or 0)
@@ -105,6 +107,7 @@ def planned(
         with open_scratch() as scratch:
             made = choice_of_plan(stages, given, scratch, expectations.units.filled_by(measured), threads)
             plan, budget = plan_catalog(with_choice(stages, made), threads=threads), made.facts.to_json()
+    _require_few_known_rejects(plan.forecast, stages.record.limits)
     compaction = planned_compaction(known.compaction, known.files_before)
     estimate = estimated(plan.forecast, units, expectations.bundles, compaction.write_bytes)
     tracks = plan.forecast.actions["extract"]
@@ -127,6 +130,22 @@ def planned(
         workers=args.workers or (worker_threads(options) if is_local(options) else None),
         money=None if prices is None else prices.of(estimate),
     )
+
+
+def _require_few_known_rejects(forecast: Forecast, limits: GateLimits) -> None:
+    """Refuses a run whose gate on rejects cannot pass, whatever it extracts.
+
+    Raises:
+      CommandFailed: too many tracks are rejected without being read again.
+    """
+    rejected, limit = forecast.known_rejects, limits.max_reject_ratio
+    if rejected > limit * forecast.tried:
+        raise CommandFailed(
+            f"gate rejected would refuse this run: {rejected} of {forecast.tried} tracks were rejected by earlier runs "
+            f"and are not read again, more than the fraction {limit:.4g}: correct their files, uris or --catalog-root, "
+            "give --retry-rejects to read them again, or raise --max-reject-ratio",
+            REFUSED,
+        )
 
 
 def require_accepted(table: str, model: str, changes: TableChanges | None, *, accepted: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from transforms.schemas.tables import TABLES
 from transforms.table.duckdb_views import without_texts
+from transforms.table.macros.unpublished import FUNCTIONS
 from transforms.table.reader import SnapshotReader
 from transforms.table.sql import TAG_IDS
 
@@ -57,7 +58,9 @@ def words_of(snapshot: SnapshotReader) -> Words:
     Raises:
       StorageError: the table cannot be read.
     """
-    tables = [prefix + name for prefix in ("", "previous_", *_numbered(snapshot)) for name in (*TABLES, TAG_IDS)]
+    tables = [
+        prefix + name for prefix in ("", "previous_", *_numbered(snapshot)) for name in (*TABLES, TAG_IDS, *FUNCTIONS)
+    ]
     columns = [column for name in TABLES for column in snapshot.schema(name).names]
     tags = sorted(snapshot.scan("taxonomy", ["tag"])["tag"].to_pylist())
     return Words(list(dict.fromkeys([*_KEYWORDS.split(), *tables, *columns])), tags)

@@ -52,12 +52,19 @@ def _tables(connection: "duckdb.DuckDBPyConnection", snapshot: SnapshotReader) -
             rows, _ = found.get(embedding_view(ids.embedding_id), (0, ""))
             found[embedding_view(ids.embedding_id)] = ((rows or 0) + tracks, f"Embeddings of {ids.embedding_id}.")
     found[TAG_IDS] = (_count(connection, TAG_IDS), _TAG_IDS_ROWS)
+    found |= {call: (None, sentence) for call, sentence in _CALLS.items()}
     found[_FAMILIES] = (None, _FAMILIES_SENTENCE)
     counts, sentences = zip(*found.values(), strict=True)
     return pa.table({"table": list(found), "rows": counts, "description": sentences})
 
 
 _TAG_IDS_ROWS = "One row per id of a tag, earlier ids and aliases too: JOIN tag_ids USING (tag), and compare with id."
+_CALLS = {
+    "has_tag(TAG, SCORE)": "The tracks whose score of the tag, or of a narrower one, is at least SCORE; without it, "
+    "those that are given the tag.",
+    "weighted_search(MAP {TAG: WEIGHT})": "All tracks by the score of the command `search`.",
+    "similar_to(TRACK_ID)": "The neighbours of a track; `catalog-tagger neighbours` finds them.",
+}
 _FAMILIES = "previous_..., snapshot_N_..."
 _FAMILIES_SENTENCE = (
     "The same tables of the snapshot before, and of snapshot N, such as previous_tracks and snapshot_1_tracks."

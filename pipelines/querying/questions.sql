@@ -200,3 +200,67 @@ FROM tracks
 WHERE key = 'A minor' AND (tempo_bpm BETWEEN 120 AND 128 OR tempo_alternative_bpm BETWEEN 120 AND 128)
 ORDER BY tempo_bpm NOT BETWEEN 120 AND 128, tempo_confidence * key_confidence DESC, track_id
 LIMIT 20;
+
+-- 19. Who is missing? Artists with tagged tracks in the snapshot before and none now: how many were rejected, wait for a
+-- later run, or left the catalog.
+SELECT p.artist_id, min(p.artist) AS artist, count(*) AS tracks_before,
+  count(*) FILTER (l.status = 'rejected') AS rejected,
+  count(*) FILTER (l.status = 'deferred') AS deferred,
+  count(*) FILTER (l.status IS NULL) AS not_in_catalog
+FROM previous_tracks AS p
+LEFT JOIN ledger AS l USING (track_id)
+WHERE p.artist_id NOT IN (SELECT artist_id FROM tracks WHERE artist_id IS NOT NULL)
+GROUP BY p.artist_id
+ORDER BY tracks_before DESC, p.artist_id;
+
+-- 20. How sure is the model? By category: the mean of each track's best score, the share of tracks whose best score is at
+-- least 0.9, and the share that is given no tag. The least sure category comes first.
+SELECT category, count(*) AS tracks, round(avg(best), 3) AS mean_best_score,
+  round(count(*) FILTER (best >= 0.9::FLOAT) / count(*), 3) AS sure_share,
+  round(count(*) FILTER (NOT is_given) / count(*), 3) AS share_without_tag
+FROM (
+  SELECT category, track_id, max(score) AS best, bool_or(is_positive) AS is_given
+  FROM track_tags
+  GROUP BY category, track_id
+)
+GROUP BY category
+ORDER BY mean_best_score, category;
+
+-- 21. What are the top tags by country? The three most frequent tags of each, with their share of its tracks.
+WITH countries AS (SELECT country, count(*) AS tracks FROM tracks WHERE country IS NOT NULL GROUP BY country)
+SELECT t.country, s.tag, count(*) AS tracks, round(count(*) / any_value(c.tracks), 3) AS share
+FROM track_tags AS s
+JOIN tracks AS t USING (track_id)
+JOIN countries AS c ON c.country = t.country
+WHERE s.is_positive
+GROUP BY t.country, s.tag
+QUALIFY row_number() OVER (PARTITION BY t.country ORDER BY count(*) DESC, s.tag) <= 3
+ORDER BY t.country, tracks DESC, s.tag;
+
+-- 22. Which artists are most unlike their genre? Their mean scores in the other categories, compared with the means over
+-- all artists whose first genre is the same: root of the mean squared difference, and the tag that differs most.
+WITH genres AS (SELECT artist_id, tag AS genre FROM artist_tags WHERE category = 'genre' AND rank = 1),
+  usual AS (
+    SELECT g.genre, a.tag, avg(a.mean_score) AS mean_score
+    FROM artist_tags AS a
+    JOIN genres AS g USING (artist_id)
+    WHERE a.category <> 'genre'
+    GROUP BY g.genre, a.tag
+    HAVING count(*) >= 2
+  )
+SELECT a.artist_id, g.genre, round(sqrt(avg((a.mean_score - u.mean_score) ** 2)), 3) AS distance,
+  arg_max(a.tag, (round(abs(a.mean_score - u.mean_score), 6), a.tag)) AS most_unlike_in
+FROM artist_tags AS a
+JOIN genres AS g USING (artist_id)
+JOIN usual AS u ON u.genre = g.genre AND u.tag = a.tag
+GROUP BY a.artist_id, g.genre
+ORDER BY distance DESC, a.artist_id
+LIMIT 10;
+
+-- 23. Which tracks are the best for a weighted wish? The score is that of the command `search`; a negative weight is for
+-- what is not wanted. A tag counts with its narrower tags.
+SELECT track_id, t.title, t.artist, round(w.score, 4) AS score
+FROM weighted_search(MAP {'mood/calm': 0.8, 'voice/instrumental': 0.5, 'tempo/fast': -1}) AS w
+JOIN tracks AS t USING (track_id)
+ORDER BY w.score DESC, track_id
+LIMIT 10;

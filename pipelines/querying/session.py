@@ -17,7 +17,14 @@ from pipelines.querying.statements import check_syntax, mentions, split_statemen
 from pipelines.querying.time_limit import TimeLimit
 from pipelines.terminal.errors import USAGE, CommandFailed
 from pipelines.terminal.printing import plain_rows, unique_names
-from transforms.table.duckdb_views import check_question, connect, other_snapshots, view_names, without_texts
+from transforms.table.duckdb_views import (
+    calls_macro,
+    check_question,
+    connect,
+    other_snapshots,
+    view_names,
+    without_texts,
+)
 from transforms.table.reader import SnapshotReader
 
 if TYPE_CHECKING:
@@ -105,7 +112,13 @@ class Session:
             with named_failures(lambda: tables()):
                 memory = self.limits.memory_bytes
                 connection = opened.enter_context(
-                    connect(self.snapshot, previous=previous, numbers=numbers, memory_bytes=memory)
+                    connect(
+                        self.snapshot,
+                        previous=previous,
+                        numbers=numbers,
+                        macros=calls_macro(sql),
+                        memory_bytes=memory,
+                    )
                 )
                 self._interrupt = connection.interrupt
                 tables = functools.partial(view_names, connection)

@@ -45,10 +45,20 @@ def run(args: Arguments, form: str, *, is_chosen: bool) -> int:
     statements = session.statements(_text(args))
     if args.output is not None:
         return _write(session, statements, args, form, is_chosen=is_chosen)
+    is_list = form == "json" and len(statements) > 1  # one document for several answers
     for number, sql in enumerate(statements):
         with session.ask(sql) as reply:
+            if is_list:
+                _write_mark("[\n" if number == 0 else ",\n")
             _print(reply, form, is_first=number == 0)
+    if is_list:
+        _write_mark("]\n")
     return DONE
+
+
+def _write_mark(text: str) -> None:
+    with standard_output() as out:
+        out.write(text)
 
 
 def listed_questions(args: Arguments, beam_args: list[str]) -> Answer:

@@ -9,8 +9,8 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError
 from transforms.telemetry.kept_work import note_service
 
-_MOST_REQUESTS = 2048
-"""Requests at the same time. More get 503 at once."""
+_BACKLOG = 2048
+"""Connections that wait for the process to accept them."""
 
 
 def run(args: Arguments, form: str) -> int:
@@ -90,6 +90,7 @@ def _serve(args: Arguments, form: str) -> None:
     import uvicorn
 
     from pipelines.serving.access.clients import ClientsFile
+    from pipelines.serving.access.connections import ServerConfig, allow_files
     from pipelines.serving.application import make_application, make_service
     from pipelines.serving.gate import LOOPBACK
     from pipelines.serving.settings import ServiceSettings
@@ -120,16 +121,8 @@ def _serve(args: Arguments, form: str) -> None:
         number = service.snapshots.newest
         text = f"{url} serves snapshot {number} of {args.table}; {url}/v1/openapi.json describes it"
         Answer(text=text, document={"url": url, "table": args.table, "snapshot": number}).write(form)
-        config = uvicorn.Config(
-            make_application(service),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            limit_concurrency=_MOST_REQUESTS,
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=64 * 1024,
-        )
+        config = ServerConfig(make_application(service))
+        allow_files(config.limits.connections)
         note_service()
         uvicorn.Server(config).run(sockets=[listener])
 
@@ -137,8 +130,8 @@ def _serve(args: Arguments, form: str) -> None:
 def _listener(host: str, port: int) -> contextlib.closing[socket.socket]:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return contextlib.closing(socket.create_server((host, port), family=family, backlog=_MOST_REQUESTS))
-    except (OSError, OverflowError) as error:
+        return contextlib.closing(socket.create_server((host, port), family=family, backlog=_BACKLOG))
+    except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CommandFailed(f"--host {host} --port {port}: {reason}: choose another address or port") from error
 

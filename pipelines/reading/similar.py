@@ -140,11 +140,15 @@ def _table(rows: list[dict[str, Any]]) -> str:
 def _notes(args: Arguments, finder: Finder, allowed: pa.Array | None, found: Answers) -> list[str]:
     notes = [_searched(finder)]
     if allowed is not None:
-        notes.append(f"--filter leaves {len(allowed)} tracks")
+        notes.append(f"--filter leaves {quantity(len(allowed), 'track')}")
     if found.duplicates:
-        notes.append(f"{found.duplicates} near-duplicates were left out; --with-duplicates lists them")
+        left_out = (
+            f"{quantity(found.duplicates, 'near-duplicate')} {'was' if found.duplicates == 1 else 'were'} left out"
+        )
+        notes.append(f"{left_out}; --with-duplicates lists {'it' if found.duplicates == 1 else 'them'}")
     if found.same_artist:
-        notes.append(f"{found.same_artist} tracks were left out because of --per-artist {args.per_artist}")
+        tracks = f"{quantity(found.same_artist, 'track')} {'was' if found.same_artist == 1 else 'were'}"
+        notes.append(f"{tracks} left out because of --per-artist {args.per_artist}")
     if len(found.track_ids) < args.limit:
         notes.append(_too_few(args, allowed, found))
     return notes
@@ -169,13 +173,13 @@ def _searched(finder: Finder) -> str:
 
 def _too_few(args: Arguments, allowed: pa.Array | None, found: Answers) -> str:
     """Why fewer tracks than wanted were found."""
-    count = len(found.track_ids)
+    count = quantity(len(found.track_ids), "track")
     if allowed is not None and not len(allowed):
         return f"no track: --filter {args.condition!r} leaves none"
     if allowed is not None and len(allowed) <= args.limit:
-        return f"{count} tracks: --filter leaves no more"
+        return f"{count}: --filter leaves no more"
     if found.same_artist and found.duplicates:
-        return f"{count} tracks: near-duplicates and --per-artist leave no more"
+        return f"{count}: near-duplicates and --per-artist leave no more"
     if found.same_artist or found.duplicates:
-        return f"{count} tracks: {'--per-artist leaves' if found.same_artist else 'near-duplicates leave'} no more"
-    return f"{count} tracks: the catalog has no more"
+        return f"{count}: {'--per-artist leaves' if found.same_artist else 'near-duplicates leave'} no more"
+    return f"{count}: the catalog has no more"

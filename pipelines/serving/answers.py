@@ -78,8 +78,8 @@ class ListAnswer(BaseModel):
 
 Responses = dict[int | str, dict[str, Any]]
 
-_ALWAYS = (400, 401, 403, 414, 429, 503)
-"""Statuses that every path below /v1 may answer with."""
+_ALWAYS = (503,)
+"""Statuses that every path with a snapshot may answer with, besides those of the gate, see `document`."""
 
 
 def one_of(example: Mapping[str, Any], *statuses: int) -> Responses:

@@ -7,17 +7,17 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from pipelines.serving.access import granting
-from pipelines.serving.access.clients import SCOPES, ClientsFile
+from pipelines.serving.access.clients import ClientsFile
 from pipelines.serving.analysing import Analyser
+from pipelines.serving.document import openapi_document
 from pipelines.serving.explorer.mounting import EXPLORER_ROUTERS, with_sessions
-from pipelines.serving.gate import ANALYSIS_PATH, RequestGate
+from pipelines.serving.gate import RequestGate
 from pipelines.serving.metrics import ServiceMetrics
-from pipelines.serving.problems import ProblemDocument, install_problems
+from pipelines.serving.problems import install_problems
 from pipelines.serving.requests import NotModified, Service, refuse_unknown_parameters
 from pipelines.serving.routes import (
     analysis,
@@ -79,6 +79,7 @@ def make_application(service: Service) -> ASGIApp:
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a path with another slash is another path
         dependencies=[Depends(refuse_unknown_parameters)],
         lifespan=_closing(service),
     )
@@ -118,21 +119,6 @@ def _answer_304(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI, service: Service) -> dict[str, Any]:
-    """The OpenAPI document, with the schema of problems and, if the service has clients, how to get a token."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        parts = document.setdefault("components", {})
-        schemas = parts.setdefault("schemas", {})
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None)
-        if service.clients is not None:
-            flow = {"clientCredentials": {"tokenUrl": granting.TOKEN_PATH, "scopes": SCOPES}}
-            parts["securitySchemes"] = {"clients": {"type": "oauth2", "flows": flow}}
-            document["security"] = [{"clients": ["read"]}]
-            document["paths"][ANALYSIS_PATH]["post"]["security"] = [{"clients": ["analyze"]}]
-        app.openapi_schema = document
+        app.openapi_schema = openapi_document(app, service)
     return app.openapi_schema

@@ -1,8 +1,10 @@
 """A cache with a limit on bytes, for what is read from the files of snapshots."""
 
+import contextlib
+import dataclasses
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 _Kept = TypeVar("_Kept")
@@ -11,6 +13,14 @@ _Kept = TypeVar("_Kept")
 class _Entry(NamedTuple):
     value: Any
     size: int
+
+
+@dataclasses.dataclass
+class _Turn:
+    """The threads that make a value, or wait for it."""
+
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    threads: int = 0
 
 
 class ByteCache:
@@ -24,6 +34,7 @@ class ByteCache:
         self._bytes = 0
         self._kept: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
+        self._turns: dict[Hashable, _Turn] = {}
 
     @property
     def size(self) -> int:
@@ -31,15 +42,38 @@ class ByteCache:
         return self._bytes
 
     def get(self, key: Hashable, make: Callable[[], _Kept], size_of: Callable[[_Kept], int]) -> _Kept:
-        """The value of a key. Two threads that miss it at the same time both make it."""
+        """The value of a key. Of several threads that miss it at the same time, one makes it, and the others wait."""
+        if (found := self.find(key)) is not None:
+            return found  # type: ignore[no-any-return]
+        with self._turn(key):
+            if (found := self.find(key)) is not None:
+                return found  # type: ignore[no-any-return]
+            made = make()
+            self._put(key, _Entry(made, size_of(made)))
+            return made
+
+    @contextlib.contextmanager
+    def _turn(self, key: Hashable) -> Iterator[None]:
+        """Of all threads that wait for a key, one at a time. The last one forgets the key."""
         with self._lock:
-            if (found := self._kept.get(key)) is not None:
-                self._kept.move_to_end(key)
-                kept: _Kept = found.value
-                return kept
-        made = make()
-        self._put(key, _Entry(made, size_of(made)))
-        return made
+            turn = self._turns.setdefault(key, _Turn())
+            turn.threads += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._lock:
+                turn.threads -= 1
+                if not turn.threads:
+                    del self._turns[key]
+
+    def find(self, key: Hashable) -> Any:
+        """The value of a key; None if it is not kept."""
+        with self._lock:
+            if (found := self._kept.get(key)) is None:
+                return None
+            self._kept.move_to_end(key)
+            return found.value
 
     def _put(self, key: Hashable, entry: _Entry) -> None:
         with self._lock:

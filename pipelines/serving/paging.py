@@ -28,9 +28,12 @@ CursorText = Annotated[
     Query(
         max_length=_CURSOR_LETTERS,
         description="`next` of the page before, with the same other parameters. The page is of the same snapshot.",
+        examples=["WzMsIjE3YTRi"],
     ),
 ]
-CountRows = Annotated[bool, Query(description="Also count all rows of the answer, which reads the whole table.")]
+CountRows = Annotated[
+    bool, Query(description="Also count all rows of the answer, which reads the whole table.", examples=[True])
+]
 
 
 class Cursor(NamedTuple):

@@ -85,19 +85,19 @@ def _has(header: str | None, etag: str) -> bool:
 async def _turn(request: Request) -> AsyncIterator[None]:
     """Waits until few enough queries run."""
     service = service_of(request)
-    async with _held(service.turns, service.settings.waiting_s):
+    async with turn_of(service.turns, service.settings.waiting_s):
         yield
 
 
 async def _long_turn(request: Request) -> AsyncIterator[None]:
     """Waits until no other long answer is computed. Short ones go on meanwhile."""
     service = service_of(request)
-    async with _held(service.long_turns, service.settings.waiting_s):
+    async with turn_of(service.long_turns, service.settings.waiting_s):
         yield
 
 
 @contextlib.asynccontextmanager
-async def _held(turns: asyncio.Semaphore, seconds: float) -> AsyncIterator[None]:
+async def turn_of(turns: asyncio.Semaphore, seconds: float) -> AsyncIterator[None]:
     """One of the turns, during the block.
 
     Raises:
@@ -122,7 +122,7 @@ in_turn = Depends(_turn, scope="function")
 """For paths whose answer is a query."""
 
 in_long_turn = Depends(_long_turn, scope="function")
-"""For paths whose answer takes seconds and cannot be cancelled."""
+"""For paths whose answer takes seconds."""
 
 
 async def refuse_unknown_parameters(request: Request) -> None:

@@ -2,7 +2,7 @@
 
 import bisect
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ _ID_BYTES = 75
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class KeptReader(SnapshotReader):
-    """A snapshot whose buckets of `tracks` and `ledger` stay in a cache.
+    """A snapshot whose buckets of `tracks` and `ledger`, or columns of them, stay in a cache.
 
     Attributes:
       kept: the cache.
@@ -40,7 +40,7 @@ class KeptReader(SnapshotReader):
 
     def bucket_rows(self, name: str, bucket: int) -> tuple[pa.Table, list[str]]:
         """The rows of a bucket of a table with one row a track, and their track ids, ascending."""
-        key = ("rows", name, bucket, *self.manifest.content(name, bucket))
+        key = self._rows_key(name, bucket)
 
         def read() -> tuple[pa.Table, list[str]]:
             rows = SnapshotReader.scan(self, name, bucket=bucket).combine_chunks()
@@ -57,12 +57,30 @@ class KeptReader(SnapshotReader):
         bucket: int | None = None,
         embedding_id: str | None = None,
     ) -> pa.Table:
-        """See `SnapshotReader.scan`. Whole buckets of `tracks` come from the cache."""
+        """See `SnapshotReader.scan`. Columns of whole buckets of `tracks` come from the cache."""
         if name != "tracks" or bucket is None or track_ids is not None or embedding_id is not None:
             return super().scan(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id)
-        rows, _ = self.bucket_rows(name, bucket)
-        self._check_columns(name, rows.schema, columns)
-        return rows if columns is None else rows.select(list(columns))
+        if columns is None:
+            return self.bucket_rows(name, bucket)[0]
+        if (whole := self.kept.find(self._rows_key(name, bucket))) is not None:
+            self._check_columns(name, whole[0].schema, columns)
+            return whole[0].select(list(columns))
+        schema = self.schema(name)
+        self._check_columns(name, schema, columns)
+        fields = [schema.field(column) for column in columns]
+        return pa.table([self._column(name, bucket, column) for column in columns], pa.schema(fields))
+
+    def _rows_key(self, name: str, bucket: int) -> Hashable:
+        return ("rows", name, bucket, *self.manifest.content(name, bucket))
+
+    def _column(self, name: str, bucket: int, column: str) -> pa.ChunkedArray:
+        """A column of a bucket, in the order of the rows."""
+        key = ("column", name, bucket, column, *self.manifest.content(name, bucket))
+
+        def read() -> pa.ChunkedArray:
+            return SnapshotReader.scan(self, name, [column], bucket=bucket).combine_chunks()[column]
+
+        return self.kept.get(key, read, lambda found: int(found.nbytes))
 
 
 def rows_by_id(snapshot: KeptReader, name: str, track_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

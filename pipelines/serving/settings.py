@@ -3,6 +3,7 @@
 import dataclasses
 
 _MIB = 2**20
+_LONG = 6.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,3 +47,8 @@ class ServiceSettings:
     upload_bytes: int = 50 * _MIB
     upload_s: float = 60.0
     audio_root: str | None = None
+
+    @property
+    def long_query_s(self) -> float:
+        """Most seconds of an answer that reads large parts of the table: playlists, mixes, walks, profiles."""
+        return _LONG * self.query_s

@@ -114,8 +114,10 @@ def _refuse_blank(param: click.Parameter, value: Any) -> None:
         for part in value:
             _refuse_blank(param, part)
     elif isinstance(value, str) and not value.strip() and param.metavar != "TEXT":
-        name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
-        raise UsageError(f"{name}: the value is empty: give one, or leave the flag out")
+        if isinstance(param, click.Option):
+            raise UsageError(f"{param.opts[0]}: the value is empty: give one, or leave the flag out")
+        name = param.human_readable_name.strip("[]")
+        raise UsageError(f"{name}: the value is empty: give one" + ("" if param.required else ", or leave it out"))
 
 
 class CommandGroup(_Helped, click.Group):

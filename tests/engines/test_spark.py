@@ -13,10 +13,15 @@ import pytest
 
 from tests.support.arrow_types import COLUMNS, stored_rows, write_catalog
 from tests.support.histories import Fact, publish_facts
+from tests.support.neighbours import publish_table_neighbours
 from tests.support.published import fake_bundle, publish_table
+from transforms.discovery.search.engine import search_tracks
+from transforms.discovery.search.request import SearchRequest
 from transforms.formats.parquet import parquet_bytes
+from transforms.table.duckdb_views import connect
 from transforms.table.reader import open_snapshot
 from transforms.table.sql import spark_statements
+from transforms.tagging.assembly import PublishedRows
 
 PACKAGES = Path(__file__).parents[2] / ".tools" / "spark"
 START = """
@@ -65,6 +70,37 @@ def test_spark_reads_levels(tmp_path):
     found = spark_answer(script)
     assert found == {name: sorted(snapshot.scan(name).column(0).to_pylist()) for name in names}
     assert len(found["tracks"]) == 9 and any(file.dead for file in snapshot.live_files("tracks"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("publication", [PublishedRows(), PublishedRows(top_k=2)])
+def test_spark_answers_by_functions(tmp_path, publication):
+    publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 24, publication=publication)
+    publish_table_neighbours(str(tmp_path / "table"))
+    snapshot, weights = open_snapshot(str(tmp_path / "table")), {"mood/soft": 0.3, "genre/techno": -1.0}
+    script = spark_statements(snapshot) + (
+        f"found = [row.asDict() for row in weighted_search({weights}).collect()]\n"
+        "tagged = [list(row) for row in has_tag('mood/soft').collect()]\n"
+        "high = [list(row) for row in has_tag('mood/soft', 0.7).collect()]\n"
+        "near = [row.track_id for row in similar_to('track-0001').collect()]\n"
+        "told = []\n"
+        "calls = [(has_tag, 'mood/none'), (weighted_search, {'mood/none': 1}), (similar_to, 'none')]\n"
+        "for call, wrong in calls:\n"
+        "    try:\n        call(wrong)\n    except ValueError as error:\n        told.append(str(error))\n"
+        "print(json.dumps([found, tagged, high, near, told]))\n"
+    )
+    found, tagged, high, near, told = spark_answer(script)
+    hits = search_tracks(snapshot, SearchRequest(weights=weights, limit=24)).hits
+    assert [row["track_id"] for row in found] == [hit.track_id for hit in hits]
+    assert [row["score"] for row in found] == pytest.approx([hit.score for hit in hits], abs=1e-12)
+    with connect(snapshot, macros=True) as connection:
+        for rows, call in ((tagged, "has_tag('mood/soft')"), (high, "has_tag('mood/soft', 0.7)")):
+            assert rows == [[track, score] for track, score in connection.execute(f"FROM {call}").fetchall()]
+        assert near == [row[1] for row in connection.execute("FROM similar_to('track-0001')").fetchall()]
+    assert [text.split(";")[0] for text in told] == [
+        *2 * ["no tag of this snapshot has the id mood/none"],
+        "no track of this snapshot has the id none",
+    ]
 
 
 @pytest.mark.long

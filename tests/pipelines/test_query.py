@@ -66,6 +66,7 @@ def test_statements_are_answered_one_after_another(table, capsys):
     assert ask(capsys, table, sql, "--format", "csv") == (0, "a\n1\nb\n;\n", "")
     assert ask(capsys, table, sql, "--safe-csv") == (0, "\ufeffa\n1\nb\n;\n", "")
     assert ask(capsys, table, sql)[1] == "a\n-\n1\n(1 row)\nb\n-\n;\n(1 row)\n"
+    assert json.loads(ask(capsys, table, sql, "--json")[1]) == [[{"a": 1}], [{"b": ";"}]]
     code, out, err = ask(capsys, table, "SELECT 1 AS a; SELECT nope FROM tracks; SELECT 2 AS b", "--format", "csv")
     assert (code, out) == (2, "a\n1\n") and 'column "nope" not found' in err
 

@@ -1,5 +1,6 @@
 """`tag` after files were copied or touched: their times changed, their bytes did not, and nothing is decoded again."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -25,7 +26,7 @@ def _counter(snapshot: Snapshot, name: str) -> int:
     return int(snapshot.run.measured["counters"].get("extract", {}).get(name, 0))
 
 
-def test_touched_files_are_read_once_and_not_decoded(own: World, tmp_path: Path) -> None:
+def test_touched_files_are_read_once_and_not_decoded(own: World, tmp_path: Path, capsys) -> None:
     table = tmp_path / "table"
     first = tag(own, table)
     before = ledger(table, first)
@@ -43,6 +44,10 @@ def test_touched_files_are_read_once_and_not_decoded(own: World, tmp_path: Path)
         track: row["run_id"] for track, row in before.items() if row["status"] == "tagged"
     }
     assert main(["verify", str(table)]) == 0
+    capsys.readouterr()
+    assert main(["diff", str(table), "1", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["tracks"]
+    assert (found["touched"], found["changed"], found["source"]) == (len(read), 0, 0)
     third = tag(own, table)
     assert third.run.content_hash == first.run.content_hash
     assert _counter(third, "tracks_same_bytes") == 0, "the new versions were recorded: nothing is read again"

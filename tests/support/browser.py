@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from pipelines.serving.access.clients import ClientsFile
+from pipelines.serving.access.connections import ConnectionLimits, ServerConfig
 from pipelines.serving.application import make_application, make_service
 from pipelines.serving.settings import ServiceSettings
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -34,12 +35,14 @@ def chromium() -> Iterator:
 
 
 @contextlib.contextmanager
-def listening_service(table: str, clients: str | None = None, **settings) -> Iterator[str]:
+def listening_service(
+    table: str, clients: str | None = None, limits: ConnectionLimits | None = None, **settings
+) -> Iterator[str]:
     """The URL of a service on a free port."""
     made = make_service(ServiceSettings(table=table, **settings), None if clients is None else ClientsFile(clients))
-    server = uvicorn.Server(
-        uvicorn.Config(make_application(made), port=0, log_config=None, timeout_graceful_shutdown=1)
-    )
+    config = ServerConfig(make_application(made), limits)
+    config.port = 0
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

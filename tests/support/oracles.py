@@ -249,6 +249,87 @@ def tracks_for_a_mix(tables):
     return [(row["track_id"], row["title"], *(row[name] for name in names)) for row in rows[:20]]
 
 
+def missing_artists(tables):
+    here = {row["artist_id"] for row in tables["tracks"]}
+    ledger, groups = by_id(tables["ledger"]), defaultdict(list)
+    for row in tables["previous_tracks"]:
+        if row["artist_id"] is not None and row["artist_id"] not in here:
+            groups[row["artist_id"]].append(row)
+    rows = []
+    for artist_id, found in groups.items():
+        now = [ledger.get(row["track_id"], {}).get("status") for row in found]
+        names = [row["artist"] for row in found if row["artist"] is not None]
+        counts = (now.count("rejected"), now.count("deferred"), now.count(None))
+        rows.append((artist_id, min(names, default=None), len(found), *counts))
+    return sorted(rows, key=lambda row: (-row[2], row[0]))
+
+
+def sureness_of_categories(tables):
+    groups = defaultdict(lambda: defaultdict(list))
+    for row in tables["track_tags"]:
+        groups[row["category"]][row["track_id"]].append(row)
+    rows = []
+    for category, tracks in groups.items():
+        best = [max(row["score"] for row in found) for found in tracks.values()]
+        sure = sum(score >= float32(0.9) for score in best)
+        bare = sum(not any(row["is_positive"] for row in found) for found in tracks.values())
+        shares = (rounded(sure / len(tracks), 3), rounded(bare / len(tracks), 3))
+        rows.append((category, len(tracks), rounded(mean(best), 3), *shares))
+    return sorted(rows, key=lambda row: (row[2], row[0]))
+
+
+def tags_of_countries(tables):
+    countries = {row["track_id"]: row["country"] for row in tables["tracks"] if row["country"] is not None}
+    totals, rows = Counter(countries.values()), []
+    counts = Counter(
+        (countries[row["track_id"]], row["tag"]) for row in positives(tables) if row["track_id"] in countries
+    )
+    for country in sorted(totals):
+        own = sorted(((tag, n) for (of, tag), n in counts.items() if of == country), key=lambda one: (-one[1], one[0]))
+        rows += [(country, tag, n, rounded(n / totals[country], 3)) for tag, n in own[:3]]
+    return rows
+
+
+def artists_unlike_their_genre(tables):
+    genre_of = {
+        row["artist_id"]: row["tag"] for row in tables["artist_tags"] if row["category"] == "genre" and row["rank"] == 1
+    }
+    others = [row for row in tables["artist_tags"] if row["category"] != "genre" and row["artist_id"] in genre_of]
+    groups = defaultdict(list)
+    for row in others:
+        groups[genre_of[row["artist_id"]], row["tag"]].append(row["mean_score"])
+    moves = defaultdict(dict)
+    for row in others:
+        found = groups[genre_of[row["artist_id"]], row["tag"]]
+        if len(found) >= 2:
+            moves[row["artist_id"]][row["tag"]] = row["mean_score"] - mean(found)
+    rows = []
+    for artist_id, own in moves.items():
+        distance = math.sqrt(mean([move**2 for move in own.values()]))
+        _, most = max((rounded(abs(move), 6), tag) for tag, move in own.items())
+        rows.append((artist_id, genre_of[artist_id], rounded(distance, 3), most))
+    return sorted(rows, key=lambda row: (-row[2], row[0]))[:10]
+
+
+def weighted_wish(tables):
+    weights = {"mood/calm": 0.8, "voice/instrumental": 0.5, "tempo/fast": -1}
+    parents = {row["tag"]: row["parents"] for row in tables["taxonomy"]}
+
+    def is_under(tag, broad):
+        return tag == broad or any(is_under(parent, broad) for parent in parents[tag])
+
+    totals = {}
+    for track_id in by_id(tables["tracks"]):
+        own = {row["tag"]: float(row["score"]) for row in tables["track_tags"] if row["track_id"] == track_id}
+        totals[track_id] = 0
+        for tag, weight in weights.items():
+            q = 0.1 + 0.8 * max((score for one, score in own.items() if is_under(one, tag)), default=0)
+            totals[track_id] += weight * math.log(q / (1 - q))
+    tracks = by_id(tables["tracks"])
+    rows = sorted(totals.items(), key=lambda one: (-rounded(one[1], 9), one[0]))[:10]
+    return [(i, tracks[i]["title"], tracks[i]["artist"], rounded(score, 4)) for i, score in rows]
+
+
 ORACLES = {
     1: frequent_tags,
     2: calm_instrumentals,
@@ -268,5 +349,10 @@ ORACLES = {
     16: amount_of_audio,
     17: calmest_artists,
     18: tracks_for_a_mix,
+    19: missing_artists,
+    20: sureness_of_categories,
+    21: tags_of_countries,
+    22: artists_unlike_their_genre,
+    23: weighted_wish,
 }
 """Number of a documented query -> its oracle."""

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.comparison.buckets import Pair
-from transforms.comparison.track_changes import CHANGES, RETAGGED, TrackCounts
+from transforms.comparison.track_changes import CHANGES, RETAGGED, TOUCHED, TrackCounts
 from transforms.formats.quantities import quantity
 from transforms.table.mixture import mixture_text
 from transforms.table.neighbours import neighbours_text
@@ -30,7 +30,7 @@ def document(pair: Pair, counts: TrackCounts, tags: pa.Table) -> dict[str, Any]:
     """
     rows = tags.to_pylist()
     before, after = ({(f.name, str(f.type)) for f in side.schema("tracks")} for side in pair)
-    names = ("before", "after", "added", "removed", "changed", "unchanged", *CHANGES, RETAGGED)
+    names = ("before", "after", "added", "removed", "changed", "unchanged", *CHANGES, RETAGGED, TOUCHED)
     return {
         "table": pair.after.root,
         "before": _side(pair.before),
@@ -76,10 +76,11 @@ def churn(counts: Mapping[str, int]) -> float | None:
     return moved / (moved + counts["kept"]) if moved + counts["kept"] else None
 
 
-_TRACK_ROWS = """A changed track differs in at least one way: `source` (another audio file or other bytes),
+_TRACK_ROWS = """A changed track differs in at least one way: `source` (other bytes in the audio file),
 `outcome` (another status or reason), `metadata` (its uri, or other values in `tracks`), `tags` (tags
 gained or lost), `scores` (the score of a tag that both have). `retagged`: tracks that both snapshots
-tagged, with different taggers; their tags and scores may be the same."""
+tagged, with different taggers; their tags and scores may be the same. `touched`: tracks whose file has
+another version, such as another time, and the same bytes; that alone is no change."""
 
 
 def to_text(found: Mapping[str, Any]) -> str:

@@ -34,6 +34,25 @@ class TagHistory:
                     found.setdefault(other, []).append(row["tag"])
         return {other: sorted(tags) for other, tags in found.items()}
 
+    @functools.cached_property
+    def named(self) -> dict[str, list[str]]:
+        """Name in small letters (the second part of an id, or a display name) -> the tags that have it, sorted."""
+        found: dict[str, set[str]] = {}
+        for row in self.snapshot.scan("taxonomy", ["tag", "name"]).to_pylist():
+            for name in (row["tag"].partition("/")[2], row["name"]):
+                found.setdefault(name.casefold(), set()).add(row["tag"])
+        for other, tags in self.replaced.items():
+            found.setdefault(other.partition("/")[2].casefold(), set()).update(tags)
+        return {name: sorted(tags) for name, tags in found.items()}
+
+    def explain_name(self, name: str) -> str:
+        """A sentence about a text without a category that a tag id is compared with: which tags have this name."""
+        if tags := self.named.get(name.casefold()):
+            return f"no tag has the id {name}: it is the name of {' and '.join(tags)}; compare with the whole id"
+        near = difflib.get_close_matches(name.casefold(), list(self.named), n=1)
+        meant = f"did you mean {' or '.join(self.named[near[0]])}?" if near else "an id is a category, / and a name"
+        return f"no tag has the id {name}: {meant}"
+
     def looks_like_one(self, text: str) -> bool:
         """Whether a text has the form of a tag id, and its category is one of the snapshot."""
         category, slash, rest = text.partition("/")

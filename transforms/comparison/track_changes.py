@@ -22,6 +22,9 @@ CHANGES = ("source", "outcome", "metadata", "tags", "scores")
 RETAGGED = "retagged"
 """Count of the tracks that both snapshots tagged, with different taggers."""
 
+TOUCHED = "touched"
+"""Count of the tracks whose source has another version, such as another time, and the same bytes."""
+
 Bools = npt.NDArray[np.bool_]
 
 
@@ -96,8 +99,8 @@ class TrackCounts:
     """Numbers of tracks.
 
     Attributes:
-      changes: `before`, `after`, `added`, `removed`, `changed`, `unchanged`, `retagged`; `source` and so on of
-        `CHANGES`.
+      changes: `before`, `after`, `added`, `removed`, `changed`, `unchanged`, `retagged`, `touched`; `source`
+        and so on of `CHANGES`.
       outcomes: (status and reason before, status and reason after) -> tracks; None for tracks that a side lacks.
     """
 
@@ -122,8 +125,10 @@ def track_rows(
     before, after = ledgers.before, ledgers.after
     was, is_ = ledgers.has(before), ledgers.has(after)
     both = was & is_
+    same_bytes = _bools(pc.equal(before["source_sha256"], after["source_sha256"]))
+    touched = both & same_bytes & differing(before, after, ("source_version",))
     kinds = {
-        "source": both & differing(before, after, ("source_version", "source_sha256")),
+        "source": both & differing(before, after, ("source_version", "source_sha256")) & ~touched,
         "outcome": both & differing(before, after, ("status", "reason")),
         "metadata": both & (metadata | differing(before, after, ("uri",))),
         "tags": (compared.gained | compared.lost).any(axis=0),
@@ -131,7 +136,7 @@ def track_rows(
     }
     changed = np.logical_or.reduce(list(kinds.values()))
     counts = {"before": was, "after": is_, "added": is_ & ~was, "removed": was & ~is_, "changed": changed}
-    counts |= {"unchanged": both & ~changed, **kinds}
+    counts |= {"unchanged": both & ~changed, **kinds, TOUCHED: touched}
     counts[RETAGGED] = ledgers.tagged(before) & ledgers.tagged(after) & differing(before, after, ("tagger_id",))
     totals = Counter({name: int(np.count_nonzero(mask)) for name, mask in counts.items()})
     columns = {

@@ -58,7 +58,7 @@ class NeighbourGraph:
         mutual = np.flatnonzero(keys[1:] == keys[:-1])
         low, high = np.divmod(keys[mutual], len(ids))
         starts, ends = np.concatenate([low, high]), np.concatenate([high, low])
-        order = np.lexsort((ends, starts))
+        order = np.argsort(starts, kind="stable")
         firsts = np.concatenate([[0], np.cumsum(np.bincount(starts, minlength=len(ids)))])
         return cls(ids, firsts, ends[order].astype(np.int32), np.tile(costs[mutual], 2)[order])
 

@@ -23,7 +23,7 @@ from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.search.engine import SearchPlan
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, log_odds
-from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
+from transforms.discovery.search.vocabulary import DiscoveryError, NotInSnapshot, Term, vocabulary_of
 from transforms.discovery.seeds import middle, vectors_of_seeds
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
@@ -70,7 +70,8 @@ def recommend(
       per_artist: most tracks of an artist, if tracks are recommended.
 
     Raises:
-      DiscoveryError: the snapshot has no such artist, album or track, or no tags of artists and albums.
+      NotInSnapshot: the snapshot has no such artist, album or track.
+      DiscoveryError: it has no tags of artists and albums.
       StorageError: a file is missing or damaged.
     """
     own = _own_tracks(snapshot, kind, key)
@@ -93,7 +94,7 @@ def _own_tracks(snapshot: SnapshotReader, kind: RecommendedKind, key: str) -> pa
         ]
         found = pa.Table.from_batches(parts, snapshot.scan("tracks", columns, track_ids=[]).schema)
     if not found.num_rows:
-        raise DiscoveryError(f"{kind} {key}: snapshot {snapshot.manifest.number} has no tagged track of this {kind}")
+        raise NotInSnapshot(f"{kind} {key}: snapshot {snapshot.manifest.number} has no tagged track of this {kind}")
     return found.sort_by(TRACK_ID)
 
 

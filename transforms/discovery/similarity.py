@@ -140,7 +140,7 @@ def on_grid(vectors: npt.NDArray[np.floating]) -> Float32s:
 
     A dot product of two rows is a whole number of at most 2**24, and so is each part of its sum. So float32 holds all
     of them exactly, and a matrix product has the same bits for any shape, number of threads and processor. It differs
-    from `grid_length(d) ** 2` times the similarity by less than 0.001 of that.
+    from `grid_length(d) ** 2` times the similarity by less than 0.002 of that.
 
     Args:
       vectors: of unit length, up to the rounding of float16: [n, d].

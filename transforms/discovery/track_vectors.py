@@ -111,9 +111,9 @@ class TrackVectors:
 def _parts(index: SearchIndex) -> Iterator[tuple[pa.Array, Float32s]]:
     """Ids and vectors of the rows of an index, in their order."""
     for group in index.groups:
-        for start in range(0, len(group.cells), _ROWS):
-            rows = slice(start, start + _ROWS)
-            yield group.track_ids[rows], group.vectors[rows].astype(np.float32)
+        for start in range(0, len(group), _ROWS):
+            rows = np.arange(start, min(start + _ROWS, len(group)))  # rows of `gs://` are read by their numbers
+            yield group.track_ids[start : start + _ROWS], group.vectors[rows].astype(np.float32)
 
 
 def _places(values: pa.Array | pa.ChunkedArray, among: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 from transforms import storage
 from transforms.formats.sealing import open_sealed, sealed_bytes
+from transforms.maintenance.process_life import is_gone, process_facts
 from transforms.publishing import receipts
 from transforms.table.versions import read_table_metadata
 
@@ -54,7 +54,8 @@ class Lease:
     Attributes:
       url: its file.
       job: the command.
-      facts: what its holder says about itself: `host`, `pid`, `started`, `detached`, its `Launch`; empty if unreadable.
+      facts: what its holder says about itself: see `process_facts`, `started`, `detached`, its `Launch`; empty if
+        unreadable.
       version: changes with every heartbeat.
       modified: time of the last heartbeat, in seconds since 1970 by the clock of the storage.
     """
@@ -66,8 +67,13 @@ class Lease:
     modified: float
 
     def ended(self, root: str, now: float) -> bool:
-        """Whether this is the lease of a job that nobody waits for, and the job has ended."""
-        return bool(self.facts.get("detached")) and not self._goes_on(root, now)
+        """Whether the job has certainly ended: nobody waits for it and it has a result, or its process is gone."""
+        return (bool(self.facts.get("detached")) or self.was_killed) and not self.looks_live(root, now)
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether the process of the job ran on this machine and is gone, without having released the lease."""
+        return not self.facts.get("detached") and is_gone(self.facts)
 
     def _goes_on(self, root: str, now: float) -> bool:
         """Whether the launch of the job has not ended, as far as its table tells."""
@@ -75,8 +81,8 @@ class Lease:
         return now - self.modified <= DETACHED_S and bool(launch) and receipts.is_pending(place, str(launch))
 
     def looks_live(self, root: str, now: float) -> bool:
-        """Whether its last heartbeat is young, or its job goes on without its launcher."""
-        if not self.facts.get("detached") and now - self.modified <= EXPIRES_S:
+        """Whether its last heartbeat is young and its process is not known to be gone, or its job goes on elsewhere."""
+        if not self.facts.get("detached") and now - self.modified <= EXPIRES_S and not self.was_killed:
             return True
         return bool(self.facts.get("detached") or self.facts.get("elsewhere")) and self._goes_on(root, now)
 
@@ -116,7 +122,7 @@ class HeldLease:
         self.root, self.job = root, job
         self.url = storage.join(root, LEASES, f"{job}-{secrets.token_hex(8)}.json")
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._facts = {"host": socket.gethostname(), "pid": os.getpid(), "started": started}
+        self._facts = {**process_facts(os.getpid()), "started": started}
         if launch is not None:
             self._facts |= {"launch": launch.receipt, "launch_table": launch.table, "elsewhere": launch.elsewhere}
         self._beats, self._lock, self._closed = 0, threading.Lock(), threading.Event()

@@ -85,7 +85,11 @@ DIFF_TRACKS = pa.schema(
         ),
         column("reason_before", pa.string(), "Why the track is rejected in snapshot A.", nullable=True),
         column("reason_after", pa.string(), "Why the track is rejected in snapshot B.", nullable=True),
-        column("source_changed", pa.bool_(), "Whether `source_version` or the bytes of the source differ."),
+        column(
+            "source_changed",
+            pa.bool_(),
+            "Whether the bytes of the source differ; if they are not known, whether `source_version` does.",
+        ),
         column("outcome_changed", pa.bool_(), "Whether status or reason differ. `carried` counts as `tagged`."),
         column("metadata_changed", pa.bool_(), "Whether `uri` or a column of `tracks` that both have differs."),
         column("tags_changed", pa.bool_(), "Whether a tag was gained or lost."),

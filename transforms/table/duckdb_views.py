@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from transforms.schemas.tables import TABLES
 from transforms.storage.scratch import open_scratch
+from transforms.table.macros.unpublished import FUNCTIONS
 from transforms.table.mixture import EVERY
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.shared_file import SharedFile
 from transforms.table.snapshots import DataFile
-from transforms.table.sql import TAG_IDS, quoted, views_of_tables
+from transforms.table.sql import TAG_IDS, macros_of_views, quoted, views_of_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -81,8 +82,10 @@ def _file_system(files: dict[str, tuple[SnapshotReader, DataFile]]) -> Any:
     return SnapshotFiles()
 
 
-def _views(snapshot: SnapshotReader | None, prefix: str) -> Iterator[str]:
+def _views(snapshot: SnapshotReader | None, prefix: str, has_macros: bool) -> Iterator[str]:
     yield from views_of_tables(snapshot, functools.partial(snapshot_file_name, snapshot), prefix)
+    if has_macros:
+        yield from macros_of_views(snapshot, prefix)
 
 
 def other_snapshots(sql: str) -> tuple[bool, list[int]]:
@@ -92,9 +95,19 @@ def other_snapshots(sql: str) -> tuple[bool, list[int]]:
     (False, [3, 12])
     """
     names = without_texts(sql).lower()
-    views = "|".join([*TABLES, TAG_IDS, EVERY, r"embeddings_\w+"])
+    views = "|".join([*TABLES, TAG_IDS, EVERY, *FUNCTIONS, r"embeddings_\w+"])
     numbers = re.findall(rf"\bsnapshot_([1-9][0-9]*)_(?:{views})\b", names)
     return "previous_" in names, sorted(set(map(int, numbers)))
+
+
+def calls_macro(sql: str) -> bool:
+    """Whether a query names a macro.
+
+    >>> [calls_macro(sql) for sql in ("FROM has_tag('mood/calm')", "SELECT 'has_tag'")]
+    [True, False]
+    """
+    names = without_texts(sql).lower()
+    return any(name in names for name in FUNCTIONS)
 
 
 def without_texts(sql: str) -> str:
@@ -108,6 +121,7 @@ def connect(
     *,
     previous: bool = False,
     numbers: Iterable[int] = (),
+    macros: bool = False,
     memory_bytes: int | None = None,
     is_reused: bool = False,
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
@@ -118,6 +132,7 @@ def connect(
     Args:
       previous: also create `previous_<table>` views of the parent snapshot; without a parent they are empty.
       numbers: also create `snapshot_<number>_<table>` views of these snapshots of the same table.
+      macros: also create the macros over these views, which opens a file of each table.
       memory_bytes: most memory of all queries of the connection together; by default 80 % of the machine's.
       is_reused: keep the structure of Parquet files for the next query. Published files never change.
 
@@ -133,7 +148,7 @@ def connect(
         opened["previous_"] = snapshot.previous()
     opened |= {f"snapshot_{number}_": open_snapshot(snapshot.root, number) for number in numbers}
     files = {name: file for reader in opened.values() if reader for name, file in _files(reader).items()}
-    statements = [view for prefix, reader in opened.items() for view in _views(reader, prefix)]
+    statements = [view for prefix, reader in opened.items() for view in _views(reader, prefix, macros)]
     with open_scratch() as scratch, duckdb.connect(":memory:") as connection:
         connection.register_filesystem(_file_system(files))
         try:

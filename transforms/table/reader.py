@@ -399,7 +399,7 @@ def _published(root: str) -> tuple[list[int], int]:
     try:
         buckets = read_table_metadata(root).buckets
     except storage.NotFound as error:
-        raise TableError(f"{root}: no snapshot is published here, {error}") from error
+        raise TableError(f"no snapshot is published here: {error}") from error
     numbers = listed_numbers(root)
     if not numbers:
         raise TableError(f"{root}: no snapshot is published here; `catalog-tagger tag --table {root}` publishes one")

@@ -9,6 +9,10 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.schemas.tables import DELETES, DELETES_OF, KEYS, LATER_COLUMNS, TABLES
+from transforms.table.macros.bigquery_functions import bigquery_functions
+from transforms.table.macros.duckdb_macros import duckdb_macros
+from transforms.table.macros.spark_functions import spark_functions
+from transforms.table.macros.unpublished import Unpublished
 from transforms.table.mixture import EVERY, embedding_view, is_mixed_table, refusal_text, split_views
 from transforms.table.plain_lists import live_list, manifest_path
 from transforms.table.reader import SnapshotReader
@@ -114,6 +118,15 @@ def views_of_tables(
     yield tag_ids_view(prefix)
 
 
+def macros_of_views(snapshot: SnapshotReader | None, prefix: str = "") -> Iterator[str]:
+    """The statements that create DuckDB's macros over these views. DuckDB opens the views when it creates them."""
+    yield from duckdb_macros(prefix, _unpublished(snapshot))
+
+
+def _unpublished(snapshot: SnapshotReader | None) -> Unpublished:
+    return Unpublished() if snapshot is None else Unpublished.of(snapshot.manifest.run.options)
+
+
 TAG_IDS = "tag_ids"
 """Name of the view that finds a tag by any of its ids."""
 
@@ -163,6 +176,7 @@ def duckdb_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
             "CREATE SECRET (TYPE gcs, KEY_ID '...', SECRET '...');"
         )
     lines += views_of_tables(snapshot, lambda file: _in_brackets(snapshot.url(file)), prefix)
+    lines += macros_of_views(snapshot, prefix)
     return "\n".join(lines) + "\n"
 
 
@@ -179,6 +193,7 @@ def current_statements(snapshot: SnapshotReader) -> str:
         f"catalog-tagger verify FOLDER --snapshot {manifest.number}",
     ]
     lines += views_of_tables(snapshot, lambda file: file.path, relative=True)
+    lines += macros_of_views(snapshot)
     return "\n".join(lines) + "\n"
 
 
@@ -220,6 +235,8 @@ def bigquery_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
             lines.append(_bigquery_view(name, files, prefix, shown))
         else:
             lines.append(_external_table(prefix + shown, listed(name)))
+    has = frozenset(name for name in TABLES if snapshot.live_files(name))
+    lines += bigquery_functions(prefix, _unpublished(snapshot), has)
     return "\n".join(lines) + "\n"
 
 
@@ -267,7 +284,8 @@ def spark_statements(snapshot: SnapshotReader, prefix: str = "") -> str:
             lines.append(_spark_rows(name, snapshot, files) + _spark_views(snapshot.manifest.run, prefix, name))
         else:
             lines.append(f"# {name} has no files in this snapshot")
-    return "\n".join(lines) + "\n"
+    has_neighbours = bool(snapshot.live_files("neighbours"))
+    return "\n".join(lines) + spark_functions(prefix, _unpublished(snapshot), has_neighbours=has_neighbours)
 
 
 def _spark_views(run: Run, prefix: str, name: str) -> str:

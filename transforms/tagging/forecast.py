@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -53,6 +54,7 @@ class Forecast:
       missing: tracks to extract whose file is not in the listing of its folder.
       unmeasured: tracks of the last snapshot that keep their embedding and have no parameters of the run's id.
       kept_embedding: tracks to extract that keep their embedding if their bytes are the same.
+      reused_rejects: tracks whose reject by a run that was not published is reused.
     """
 
     causes: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -62,6 +64,17 @@ class Forecast:
     missing: int = 0
     unmeasured: int = 0
     kept_embedding: int = 0
+    reused_rejects: int = 0
+
+    @property
+    def known_rejects(self) -> int:
+        """Tracks that are rejected without being read again."""
+        return self.reused_rejects + self.actions["remember"]
+
+    @property
+    def tried(self) -> int:
+        """Tracks that the run has an outcome for."""
+        return self.catalog - self.actions["defer"]
 
     @property
     def catalog(self) -> int:
@@ -82,6 +95,7 @@ class Forecast:
         self.missing += other.missing
         self.unmeasured += other.unmeasured
         self.kept_embedding += other.kept_embedding
+        self.reused_rejects += other.reused_rejects
 
     def removed(self, before: int) -> int:
         """Tracks of the last snapshot that the catalog no longer has; `before` is the number of its tracks."""
@@ -122,6 +136,8 @@ def forecast_bucket(known: PriorOutcomes, bucket: int, rows: pa.Table, left: Uns
     found = Forecast(causes=_causes(earlier, due=known.parameters_due), actions=_actions(left))
     found.unmeasured = _unmeasured(known, earlier)
     found.kept_embedding = len(left.unmeasured)
+    carried, rejected = _settled_masks(left)
+    found.reused_rejects = int((~carried & rejected).sum())
     sizes = _sizes(rows, earlier).filter(pc.is_in(rows["track_id"], value_set=left.rows["track_id"].combine_chunks()))
     found.sized = len(sizes) - sizes.null_count
     found.read_bytes = pc.sum(sizes).as_py() or 0
@@ -130,10 +146,7 @@ def forecast_bucket(known: PriorOutcomes, bucket: int, rows: pa.Table, left: Uns
 
 
 def _actions(left: Unsettled) -> Counter[str]:
-    carried, rejected = (
-        np.asarray(mask, bool)
-        for mask in (left.settled["carried"].combine_chunks(), pc.is_valid(left.settled["reason"]).combine_chunks())
-    )
+    carried, rejected = _settled_masks(left)
     return Counter(
         extract=left.rows.num_rows,
         defer=left.postponed.num_rows,
@@ -141,6 +154,13 @@ def _actions(left: Unsettled) -> Counter[str]:
         carry=int((carried & ~rejected).sum()),
         remember=int((carried & rejected).sum()),
     )
+
+
+def _settled_masks(left: Unsettled) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which outcomes that are reused are those of the parent snapshot, and which are rejects."""
+    masks = left.settled["carried"], pc.is_valid(left.settled["reason"])
+    carried, rejected = (np.asarray(mask.combine_chunks(), bool) for mask in masks)
+    return carried, rejected
 
 
 def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:

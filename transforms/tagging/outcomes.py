@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.audio.errors import SourceNotFound
 from transforms.extraction.kill_history import KILLED, last_run
 from transforms.formats.arrow import group_numbers
 from transforms.levels.writing import Compaction
@@ -268,7 +269,10 @@ def _reused_by_bytes(known: PriorOutcomes, ledger: pa.Table, todo: pa.Table) -> 
 
 
 def unsettled_ids(known: PriorOutcomes, rows: pa.Table, buckets: int) -> Iterator[str]:
-    """Yields the ids of those rows whose tracks need extraction; sources without a version are taken as missing.
+    """Yields the ids of those rows whose sources decide the run; sources without a version are taken as missing.
+
+    These are the tracks that need extraction, and those that an unpublished run has rejected because their sources were
+    not there: such a reject is reused and not looked up again.
 
     Args:
       known: outcomes of earlier runs.
@@ -280,7 +284,10 @@ def unsettled_ids(known: PriorOutcomes, rows: pa.Table, buckets: int) -> Iterato
     rows = rows.set_column(index, "source_version", versions).sort_by("track_id")
     numbers = pa.array(group_numbers(rows["track_id"].to_pylist(), buckets))
     for bucket in pc.unique(numbers).to_pylist():
-        yield from unsettled(known, bucket, rows.filter(pc.equal(numbers, bucket))).rows["track_id"].to_pylist()
+        left = unsettled(known, bucket, rows.filter(pc.equal(numbers, bucket)))
+        yield from left.rows["track_id"].to_pylist()
+        absent = pc.fill_null(pc.equal(left.settled["reason"], SourceNotFound.reason), False)
+        yield from left.settled["track_id"].filter(pc.and_not(absent, left.settled["carried"])).to_pylist()
 
 
 def _histories(outcomes: pa.Table) -> dict[str, str]:

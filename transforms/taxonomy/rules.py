@@ -55,8 +55,9 @@ class RuleCondition:
     below: float | None = None
     values: tuple[RuleValue, ...] = ()
 
-    def to_json(self) -> Any:
-        """The condition as it is written in a file."""
+    @property
+    def written(self) -> Any:
+        """The condition as it is written in a file: a list of values, or a mapping of limits."""
         if self.values:
             return list(self.values)
         limits = {"from": self.least, "below": self.below}
@@ -71,7 +72,7 @@ class RuleCondition:
         """
         if self.values:
             return f"{self.column} {' or '.join(map(str, self.values))}"
-        return " ".join([self.column, *(f"{name} {limit:g}" for name, limit in self.to_json().items())])
+        return " ".join([self.column, *(f"{name} {limit:g}" for name, limit in self.written.items())])
 
 
 RuleConditions = tuple[RuleCondition, ...]
@@ -182,7 +183,7 @@ def _rule_to_json(tag: RuleTag) -> dict[str, Any]:
 
 
 def _conditions_to_json(conditions: RuleConditions) -> dict[str, Any]:
-    return {condition.column: condition.to_json() for condition in conditions}
+    return {condition.column: condition.written for condition in conditions}
 
 
 def rules_from_json(obj: Sequence[Mapping[str, Any]], readable: Any) -> tuple[RuleCategory, ...]:

@@ -33,6 +33,7 @@ from transforms.discovery.index.model import fit_model
 from transforms.discovery.similarity import SimilaritySpec
 from transforms.find_neighbours import FindNeighbours, NeighbourSettings
 from transforms.formats.hashing import short_id
+from transforms.formats.quantities import quantity
 from transforms.formats.sealing import open_sealed
 from transforms.maintenance.leases import Busy, held
 from transforms.publishing.audit import RaceLost, Refused, audit
@@ -240,10 +241,11 @@ def _set_text(one: dict[str, Any]) -> str:
     """A line on the neighbours of one embedding."""
     damped, undamped = one["hubs"]["damped"], one["hubs"]["undamped"]
     return (
-        f"{one['embedding_id']}: {one['tracks']} tracks in {one['cells']} cells; skewness of occurrences "
-        f"{damped['skewness']:.2f} ({undamped['skewness']:.2f} if hubs were not ranked lower); "
-        f"{damped['never']:.2%} of the tracks are nobody's neighbour ({undamped['never']:.2%}); "
-        f"{one['hubs']['duplicates']} tracks have a near-duplicate"
+        f"{one['embedding_id']}: {quantity(one['tracks'], 'track')} in {quantity(one['cells'], 'cell')}. Some tracks "
+        f"are in many lists of neighbours (hubs), others in none: {damped['never']:.2%} of the tracks are in none "
+        f"({undamped['never']:.2%} if hubs were not ranked lower), and the skewness of the number of lists is "
+        f"{damped['skewness']:.2f} ({undamped['skewness']:.2f}). Tracks with a near-duplicate: "
+        f"{one['hubs']['duplicates']:,}"
     )
 
 

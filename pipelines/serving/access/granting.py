@@ -107,7 +107,7 @@ _BODY = {
 @routes.post(
     TOKEN_PATH,
     response_model=Granted,
-    responses={400: {"model": TokenRefusal}, 401: {"model": TokenRefusal}, **documented(413, 429, 501)},
+    responses={400: {"model": TokenRefusal}, 401: {"model": TokenRefusal}, **documented(429, 501)},
     openapi_extra={"requestBody": _BODY, "security": []},
     summary="Get a token",
 )

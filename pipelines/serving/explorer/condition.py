@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from pipelines.serving.answers import OneAnswer, answer_json, one_of
 from pipelines.serving.explorer.once import once
+from pipelines.serving.finding.deadlines import ASK_FOR_LESS, Deadline, TimedReader
 from pipelines.serving.problems import Declined
-from pipelines.serving.requests import Leased, in_turn
+from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import taxonomy_rows_of
 from transforms.comparison.buckets import Pair, compare
@@ -54,16 +55,20 @@ def _sums(opened: OpenSnapshot) -> dict[str, Any]:
     return {"rejects": rejects, "sources": sources}
 
 
-def changes_of(opened: OpenSnapshot) -> dict[str, Any]:
+def changes_of(opened: OpenSnapshot, seconds: float) -> dict[str, Any]:
     """What differs from the parent of the snapshot, as `catalog-tagger diff` reports it.
 
+    Args:
+      opened: the snapshot.
+      seconds: most time.
+
     Raises:
-      Declined: there is no parent any more, or the snapshot is too large to be compared for a page.
+      Declined: there is no parent any more, the snapshot is too large to be compared for a page, or the time is over.
     """
-    return once(opened, "changes", lambda: _compared(opened))
+    return once(opened, "changes", lambda: _compared(opened, seconds))
 
 
-def _compared(opened: OpenSnapshot) -> dict[str, Any]:
+def _compared(opened: OpenSnapshot, seconds: float) -> dict[str, Any]:
     root, parent = opened.reader.root, opened.reader.manifest.run.parent
     if parent is None:
         raise Declined("not-found", f"snapshot {opened.number} is the first of its table: it has none before it")
@@ -72,7 +77,7 @@ def _compared(opened: OpenSnapshot) -> dict[str, Any]:
         detail = f"{rows} tracks are too many to be compared for a page: run `catalog-tagger diff`"
         raise Declined("not-offered", detail)
     try:
-        pair = Pair(open_snapshot(root, parent), opened.reader)
+        pair = Pair(open_snapshot(root, parent), TimedReader.until(opened.reader, Deadline(seconds, ASK_FOR_LESS)))
     except TableError as error:
         raise Declined("not-found", f"snapshot {parent}, the one before, was removed") from error
     tracks, changes = TrackCounts(), TagChanges.none(len(pair.tags().ids))
@@ -89,6 +94,6 @@ def get_quality(opened: Leased) -> Response:
 
 
 @routes.get("/changes", response_model=OneAnswer, responses=one_of(_CHANGES, 404, 501), summary="What changed")
-def get_changes(opened: Leased) -> Response:
+def get_changes(request: Request, opened: Leased) -> Response:
     """What differs from the snapshot before."""
-    return answer_json(opened, changes_of(opened))
+    return answer_json(opened, changes_of(opened, service_of(request).settings.long_query_s))

@@ -13,7 +13,7 @@ from pipelines.serving.requests import Leased
 from pipelines.serving.vocabulary import tag_ids_with_narrower
 
 MOST_ITEMS = 16
-_Text = Annotated[str | None, Query(max_length=1024, description="Exactly this value.")]
+_EXACTLY = {"max_length": 1024, "description": "Exactly this value."}
 _Texts = Annotated[list[str] | None, Query(max_length=MOST_ITEMS)]
 
 
@@ -37,17 +37,22 @@ class TrackFilters:
 
 def _filters(
     opened: Leased,
-    q: Annotated[str | None, Query(max_length=200, description="Words in title or artist.")] = None,
-    artist_id: _Text = None,
-    album_id: _Text = None,
-    country: _Text = None,
-    language: _Text = None,
-    range: Annotated[_Texts, Query(description="`COLUMN:LOW..HIGH`, each end optional.")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="Words in title or artist.", examples=["slow river"])
+    ] = None,
+    artist_id: Annotated[str | None, Query(**_EXACTLY, examples=["artist-01"])] = None,
+    album_id: Annotated[str | None, Query(**_EXACTLY, examples=["album-0101"])] = None,
+    country: Annotated[str | None, Query(**_EXACTLY, examples=["FR"])] = None,
+    language: Annotated[str | None, Query(**_EXACTLY, examples=["en"])] = None,
+    range: Annotated[
+        _Texts, Query(description="`COLUMN:LOW..HIGH`, each end optional.", examples=[["year:1990..1999"]])
+    ] = None,
     tag: Annotated[
-        _Texts, Query(description="A tag that is positive, it or a narrower one, or `TAG:0.8`.", examples=[[]])
+        _Texts,
+        Query(description="A tag that is positive, it or a narrower one, or `TAG:0.8`.", examples=[["mood/calm"]]),
     ] = None,
     without: Annotated[
-        _Texts, Query(description="A tag that is not positive, nor a narrower one.", examples=[[]])
+        _Texts, Query(description="A tag that is not positive, nor a narrower one.", examples=[["genre/funk"]])
     ] = None,
 ) -> TrackFilters:
     named = {"artist_id": artist_id, "album_id": album_id, "country": country, "language": language}

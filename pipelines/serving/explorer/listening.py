@@ -106,7 +106,7 @@ def _pieces(stream: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
     responses={
         200: {"content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}}},
         206: {"description": "The bytes of the range", "content": {"audio/*": {}}},
-        **documented(404, 416, 501),
+        **documented(404, 416, 501, 503),
     },
     summary="Audio of a track",
 )
@@ -114,7 +114,9 @@ def get_audio(
     request: Request,
     opened: Leased,
     id: OwnId,
-    range: Annotated[str | None, Header(max_length=200, description="One range of bytes.")] = None,
+    range: Annotated[
+        str | None, Header(max_length=200, description="One range of bytes.", examples=["bytes=0-65535"])
+    ] = None,
 ) -> Response:
     """The file of a track, or a range of its bytes, if the service was started with `--audio-root`."""
     root = service_of(request).settings.audio_root

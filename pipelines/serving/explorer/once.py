@@ -4,8 +4,10 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import OpenSnapshot
 
+_WAIT_S = 30.0
 _Value = TypeVar("_Value")
 
 
@@ -17,11 +19,22 @@ class Lazy(Generic[_Value]):
         self._found: list[_Value] = []
 
     def get(self, make: Callable[[], _Value]) -> _Value:
-        """The value; `make` is called by the first request, and other requests for it wait."""
-        with self._lock:
+        """The value; `make` is called by the first request, and other requests for it wait.
+
+        Raises:
+          Declined: the wait is too long.
+        """
+        if self._found:
+            return self._found[0]
+        if not self._lock.acquire(timeout=_WAIT_S):
+            detail = "another request computes this answer, which takes long: try again later"
+            raise Declined("busy", detail, {"Retry-After": "10"})
+        try:
             if not self._found:
                 self._found.append(make())
             return self._found[0]
+        finally:
+            self._lock.release()
 
 
 def once(opened: OpenSnapshot, name: str, make: Callable[[], _Value]) -> _Value:

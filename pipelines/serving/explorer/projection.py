@@ -168,7 +168,7 @@ def _colours(opened: OpenSnapshot, category: str, ids: list[str]) -> tuple[list[
     own = [tag for tag, row in taxonomy_rows_of(opened).items() if row["category"] == category]
     sql = (
         "SELECT track_id, list_filter(list_transform(top_tags, lambda one: one.tag), "
-        "lambda tag: list_contains(?, tag)) AS tags FROM tracks WHERE list_contains(?, track_id)"
+        "lambda tag: list_contains(?, tag)) AS tags FROM tracks WHERE track_id IN (SELECT unnest(?))"
     )
     found: dict[str, list[str]] = {}
     for begin in range(0, len(ids), 20_000):
@@ -189,7 +189,7 @@ def get_map(
     category: Annotated[
         str | None, Query(max_length=256, description="Category of the colours.", examples=["genre"])
     ] = None,
-    points: Annotated[int, Query(ge=1, le=MAP_POINTS, description="Most tracks.")] = 20_000,
+    points: Annotated[int, Query(ge=1, le=MAP_POINTS, description="Most tracks.", examples=[20_000])] = 20_000,
 ) -> Response:
     """Positions of a sample of the tracks: principal components of their embeddings."""
     return answer_json(opened, map_document(opened, category, points))

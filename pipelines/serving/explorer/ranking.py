@@ -16,7 +16,8 @@ from starlette.responses import Response
 from pipelines.serving import filters, paging
 from pipelines.serving.answers import TRACK, ListAnswer, answer_json, list_of, selected
 from pipelines.serving.explorer.conditions import MOST_ITEMS, Filtered, TrackFilters
-from pipelines.serving.finding.searching import Deadline, KeptPlan
+from pipelines.serving.finding.deadlines import Deadline
+from pipelines.serving.finding.searching import KeptPlan
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.rows import rows_by_id
@@ -136,7 +137,11 @@ def rank_tracks(
     wanted: Filtered,
     weigh: Annotated[
         list[str] | None,
-        Query(max_length=MOST_ITEMS, description="`TAG:WEIGHT`, -1 to 1; without a weight it is 1.", examples=[[]]),
+        Query(
+            max_length=MOST_ITEMS,
+            description="`TAG:WEIGHT`, -1 to 1; without a weight it is 1.",
+            examples=[["mood/calm:0.8"]],
+        ),
     ] = None,
     sort: Annotated[
         str | None,

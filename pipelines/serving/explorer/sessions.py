@@ -52,6 +52,7 @@ class Credentials(BaseModel):
 class SignedIn(BaseModel):
     """The session of a browser."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"client_id": "player", "needed": True}})
     client_id: str | None = Field(description="Who is signed in; null: nobody, or the service has no clients.")
     needed: bool = Field(description="Whether the service has clients, so that a sign-in is needed.")
 
@@ -144,7 +145,7 @@ def _require_own(request: Request) -> None:
 @routes.post(
     SESSION_PATH,
     response_model=SignedIn,
-    responses=documented(400, 401, 403, 413, 429, 501),
+    responses=documented(401, 429, 501),
     openapi_extra={"security": []},
     summary="Sign in",
 )
@@ -180,7 +181,6 @@ async def get_session(request: Request) -> Response:
 @routes.delete(
     SESSION_PATH,
     response_model=SignedIn,
-    responses=documented(403),
     openapi_extra={"security": []},
     summary="Sign out",
 )

@@ -27,6 +27,7 @@ from transforms.discovery.search.vocabulary import Term
 
 DATA = "data"
 _AT_ONCE = 500
+_MOST_S = 3600.0
 _EMPTY_META = '<meta name="explorer-data" content="">'
 _POLICY_META = '<meta http-equiv="Content-Security-Policy" content="{}">'
 
@@ -62,7 +63,7 @@ def export_page(opened: OpenSnapshot, folder: str, most_tracks: int) -> Exported
     for i, category in enumerate(categories):
         _write(folder, f"maps/{i}.json", _or_problem(functools.partial(_map, opened, category, set(ids))))
     _write(folder, "quality.json", quality_of(opened))
-    _write(folder, "changes.json", _or_problem(lambda: changes_of(opened)))
+    _write(folder, "changes.json", _or_problem(lambda: changes_of(opened, _MOST_S)))
     _write(folder, "catalog.json", tracks | {"artists": artists})
     bins = {
         name: own._asdict() | {"is_integer": is_whole(opened.columns[name])}

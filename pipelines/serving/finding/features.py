@@ -23,10 +23,12 @@ class AudioFeature(NamedTuple):
       part: of a key: `pitch` or `mode`.
       span: difference that counts as much as one of similarity, for `target_...`.
       words: what it is, for documents.
+      example: a value of it, for documents.
     """
 
     columns: tuple[str, ...]
     words: str
+    example: float = 0.5
     factor: float = 1.0
     part: str = ""
     span: float = 1.0
@@ -34,12 +36,12 @@ class AudioFeature(NamedTuple):
 
 _KEY = ("key", "camelot", "initial_key")
 FEATURES = {
-    "duration_ms": AudioFeature(("duration_s",), "length in milliseconds", factor=1000.0, span=120_000.0),
-    "tempo": AudioFeature(("tempo_bpm", "bpm"), "beats per minute", span=40.0),
-    "key": AudioFeature(_KEY, "pitch class of the tonic, 0 = C", part="pitch", span=12.0),
-    "mode": AudioFeature(_KEY, "1 = major, 0 = minor", part="mode"),
-    "time_signature": AudioFeature(("beats_per_bar", "time_signature"), "beats of a bar", span=3.0),
-    "loudness": AudioFeature(("loudness_lufs", "loudness"), "integrated loudness in LUFS", span=20.0),
+    "duration_ms": AudioFeature(("duration_s",), "length in milliseconds", 214_500, factor=1000.0, span=120_000.0),
+    "tempo": AudioFeature(("tempo_bpm", "bpm"), "beats per minute", 96.2, span=40.0),
+    "key": AudioFeature(_KEY, "pitch class of the tonic, 0 = C", 9, part="pitch", span=12.0),
+    "mode": AudioFeature(_KEY, "1 = major, 0 = minor", 1, part="mode"),
+    "time_signature": AudioFeature(("beats_per_bar", "time_signature"), "beats of a bar", 4, span=3.0),
+    "loudness": AudioFeature(("loudness_lufs", "loudness"), "integrated loudness in LUFS", -11.3, span=20.0),
     "danceability": AudioFeature(("danceability",), "0 to 1"),
     "energy": AudioFeature(("energy",), "0 to 1"),
     "valence": AudioFeature(("valence",), "0 to 1"),

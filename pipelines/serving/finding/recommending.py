@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.serving.finding.deadlines import Deadline
 from pipelines.serving.finding.features import FEATURES, FeatureValues, feature_values
-from pipelines.serving.finding.searching import Deadline, bucket_vectors_of, space_of, vector_of
+from pipelines.serving.finding.searching import bucket_vectors_of, space_of, vector_of
 from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.search.best import BestTracks, Ranked

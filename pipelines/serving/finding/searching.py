@@ -1,6 +1,5 @@
 """Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.serving.finding.deadlines import Deadline
 from pipelines.serving.problems import Declined
 from pipelines.serving.rows import KeptReader, rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
@@ -22,33 +22,14 @@ from transforms.discovery.search.vocabulary import Term
 from transforms.discovery.similarity import Float32s, SimilaritySpec, Space
 from transforms.discovery.vectors import bucket_vectors, fit_space, track_vectors
 from transforms.formats.hashing import bucket_of
+from transforms.table.neighbours import is_stale
+from transforms.table.reader import TRACK_ID
 
 _STEPS = 10_000
 """Published scores are multiples of 1 / 10,000."""
 
 BucketScores = tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]
 """Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]."""
-
-
-class Deadline:
-    """The end of the time that one request may compute.
-
-    Args:
-      seconds: from now.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._end = seconds, time.monotonic() + seconds
-
-    def check(self) -> None:
-        """Ends the request if its time is over. What it has read stays in the cache.
-
-        Raises:
-          Problem: the time is over.
-        """
-        if time.monotonic() > self._end:
-            detail = f"the answer was not found within {self._seconds:g} s; what was read is kept: try again"
-            raise Declined("query-limit", detail, {"Retry-After": "1"})
 
 
 class _KeptScores(ScoreReader):
@@ -68,6 +49,10 @@ class _KeptScores(ScoreReader):
         shape = (len(track_ids), len(self._columns))
         found = TermScores(np.zeros(shape), np.zeros(shape, np.bool_), np.zeros(shape, np.int64))
         for number, own in enumerate(self._columns):
+            if len(own) == 1:  # without a copy of the columns
+                found.scores[:, number] = steps[:, own[0]] / _STEPS
+                found.positive[:, number] = positives[:, own[0]]
+                continue
             found.best[:, number] = steps[:, own].argmax(axis=1)
             found.scores[:, number] = steps[:, own].max(axis=1) / _STEPS
             found.positive[:, number] = positives[:, own].any(axis=1)
@@ -79,7 +64,7 @@ class _KeptScores(ScoreReader):
 
         def read() -> BucketScores:
             every = ScoreReader(self._reader, [Term(tag, (tag,)) for tag in self._all])
-            found = every.read(self._reader.bucket_rows("tracks", bucket)[0]["track_id"], bucket)
+            found = every.read(self._reader.scan("tracks", [TRACK_ID], bucket=bucket)[TRACK_ID], bucket)
             return np.round(found.scores * _STEPS).astype(np.uint16), found.positive
 
         return self._reader.kept.get(key, read, lambda own: own[0].nbytes + own[1].nbytes)
@@ -119,7 +104,10 @@ def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
 
 def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:
     """The vector of a track: float32 [d]; None if it has no such embedding."""
-    if index_of(opened, embedding_id) is not None:
+    if (index := index_of(opened, embedding_id)) is not None:
+        if not is_stale(opened.reader.manifest.run):
+            row = index.row(track_id)
+            return None if row is None else index.vectors(np.array([row]))[0]
         _, found = track_vectors(opened.reader, space_of(opened, embedding_id), [track_id])
         return found[0] if len(found) else None
     bucket = bucket_of(track_id, opened.reader.buckets)
@@ -151,7 +139,8 @@ def find_nearest(
     """
     space, snapshot = space_of(opened, embedding_id), opened.reader
     if (index := index_of(opened, embedding_id)) is not None:
-        return [_indexed(opened, index, query, limit, without) for query in queries]
+        deadline = Deadline(seconds)
+        return [_indexed(opened, index, query, limit, without, deadline) for query in queries]
     needed = snapshot.manifest.rows("embeddings") * space.dimensions * 4
     if needed > snapshot.kept.most:
         needs = f"the vectors of this table need {needed} bytes of memory"
@@ -163,7 +152,7 @@ def find_nearest(
         for bucket in range(snapshot.buckets):
             deadline.check()
             ids, vectors = bucket_vectors_of(opened, space, bucket)
-            rows, _ = snapshot.bucket_rows("tracks", bucket)
+            rows = snapshot.scan("tracks", list(dict.fromkeys([TRACK_ID, *without])), bucket=bucket)
             keep = np.ones(len(ids), np.bool_)
             for column, values in without.items():
                 same = rows.filter(pc.is_in(rows[column], value_set=pa.array(values, pa.string())))
@@ -174,11 +163,17 @@ def find_nearest(
 
 
 def _indexed(
-    opened: OpenSnapshot, index: SearchIndex, query: Float32s, limit: int, without: Mapping[str, Sequence[str]]
+    opened: OpenSnapshot,
+    index: SearchIndex,
+    query: Float32s,
+    limit: int,
+    without: Mapping[str, Sequence[str]],
+    deadline: Deadline,
 ) -> Nearest:
     """The answer of the index. An index of an earlier snapshot may have tracks that are gone."""
     more = limit + sum(map(len, without.values()))
     while True:
+        deadline.check()
         found = index.search(query, more)
         rows = rows_by_id(opened.reader, "tracks", found.track_ids)
         keep = [

@@ -15,7 +15,7 @@ from pipelines.serving.analysing import Analyser, Analysis
 from pipelines.serving.answers import OneAnswer, answer_json, one_of
 from pipelines.serving.finding.searching import find_nearest, space_of
 from pipelines.serving.problems import Declined
-from pipelines.serving.requests import Leased, Service, service_of
+from pipelines.serving.requests import Leased, Service, service_of, turn_of
 from pipelines.serving.routes.discovery import titled
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from transforms.features.extract import Features
@@ -48,7 +48,7 @@ _BODY = {
 async def analyse_upload(
     request: Request,
     opened: Leased,
-    neighbours: Annotated[int, Query(ge=0, le=100, description="Number of similar tracks.")] = 20,
+    neighbours: Annotated[int, Query(ge=0, le=100, description="Number of similar tracks.", examples=[20])] = 20,
 ) -> Response:
     """Tags, parameters and similar tracks of an audio file. It is decoded in a sandbox, and nothing of it is kept."""
     service = service_of(request)
@@ -58,7 +58,7 @@ async def analyse_upload(
     if bundle.embedding_id not in opened.reader.manifest.run.embedding_ids:
         detail = f"snapshot {opened.number} has another embedding than the bundle of this service: start it again"
         raise Declined("not-offered", detail)
-    async with analyser.turns:
+    async with turn_of(analyser.turns, service.settings.waiting_s):
         features = await analyser.features(await _uploaded(request))
     found = await run_in_threadpool(_answer, service, analyser, opened, features, neighbours)
     return answer_json(opened, found)

@@ -22,7 +22,7 @@ routes = APIRouter(prefix="/v1", tags=["compatible"])
 
 MOST_SEEDS = 5
 _MOST_IDS = 100
-_STATUSES = (400, 401, 403, 404, 414, 429, 501, 503)
+_STATUSES = (404, 501, 503)
 _FEATURES = {
     **{"duration_ms": 214500, "tempo": 96.2, "key": 9, "mode": 0, "time_signature": 4, "loudness": -11.3},
     **{"danceability": 0.61, "energy": 0.4, "valence": None, "acousticness": None, "instrumentalness": None},
@@ -51,7 +51,9 @@ def _documented(example: JsonRow) -> Responses:
 @routes.get("/audio-features", response_model=Document, responses=_documented({"audio_features": [_FEATURES]}))
 def list_audio_features(
     opened: Leased,
-    ids: Annotated[str, Query(max_length=8000, description="Ids of tracks, joined by commas.")],
+    ids: Annotated[
+        str, Query(max_length=8000, description="Ids of tracks, joined by commas.", examples=["track-0001,track-0002"])
+    ],
 ) -> Response:
     """Audio features of several tracks; null for an unknown one."""
     wanted = ids.split(",")
@@ -84,14 +86,19 @@ _limits.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             f"{kind}_{name}",
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[float | None, Query(description=f"{word} {name}: {feature.words}.")],
+            annotation=Annotated[
+                float | None, Query(description=f"{word} {name}: {feature.words}.", examples=[feature.example])
+            ],
         )
         for name, feature in FEATURES.items()
         for kind, word in _WORDS.items()
     ]
 )
 
-Seeds = Annotated[str | None, Query(max_length=5200, description="Joined by commas; five seeds in all.")]
+_SEEDS = {"max_length": 5200, "description": "Joined by commas; five seeds in all."}
+SeedTracks = Annotated[str | None, Query(**_SEEDS, examples=["track-0001"])]
+SeedArtists = Annotated[str | None, Query(**_SEEDS, examples=["artist-01"])]
+SeedGenres = Annotated[str | None, Query(**_SEEDS, examples=["funk"])]
 
 
 @routes.get(
@@ -104,10 +111,10 @@ def list_recommendations(
     request: Request,
     opened: Leased,
     limits: Annotated[dict[str, float], Depends(_limits)],
-    seed_tracks: Seeds = None,
-    seed_artists: Seeds = None,
-    seed_genres: Seeds = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Most tracks.")] = 20,
+    seed_tracks: SeedTracks = None,
+    seed_artists: SeedArtists = None,
+    seed_genres: SeedGenres = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most tracks.", examples=[20])] = 20,
 ) -> Response:
     """Tracks that sound like the middle of the seeds, within `min_...` and `max_...`, and near to `target_...`."""
     seeds = {"TRACK": _split(seed_tracks), "ARTIST": _split(seed_artists), "GENRE": _split(seed_genres)}

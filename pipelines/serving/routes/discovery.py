@@ -28,7 +28,7 @@ _TITLES = ("track_id", "title", "artist", "artist_id", "album_id", "year", "dura
 Text = Annotated[str, Field(max_length=256)]
 _ASKED: dict[str, Any] = {
     "words": "calm piano for a rainy evening",
-    "weights": {"mood/calm": 0.8, "genre/metal": -1},
+    "weights": {"mood/calm": 0.8, "genre/funk": -1},
     "ranges": {"year": "1990..1999"},
     "limit": 10,
 }
@@ -131,7 +131,7 @@ def get_similar(
     opened: Leased,
     track_id: TrackId,
     limit: Limit = 20,
-    other_artists: Annotated[bool, Query(description="Only tracks of other artists.")] = False,
+    other_artists: Annotated[bool, Query(description="Only tracks of other artists.", examples=[True])] = False,
 ) -> Response:
     """The tracks of the snapshot that sound most like a track, by the cosine of embeddings and tags."""
     row = track_row(opened, track_id)

@@ -122,7 +122,9 @@ def get_artist(opened: Leased, artist_id: GroupId) -> Response:
 def list_albums(
     request: Request,
     opened: Leased,
-    artist_id: Annotated[str | None, Query(max_length=1024, description="Only albums with a track of it.")] = None,
+    artist_id: Annotated[
+        str | None, Query(max_length=1024, description="Only albums with a track of it.", examples=["artist-01"])
+    ] = None,
     sort: SortText = None,
     limit: paging.Limit = 20,
     cursor: paging.CursorText = None,

@@ -3,19 +3,22 @@
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, OneAnswer, answer_json, list_of, one_of
+from pipelines.serving.finding.deadlines import timed_reader
 from pipelines.serving.finding.searching import graph_of
 from pipelines.serving.paging import Limit
+from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_long_turn
 from pipelines.serving.routes.discovery import Text, filter_documents, titled
 from pipelines.serving.routes.playlists import TrackIds
 from pipelines.serving.routes.tracks import ID_LETTERS, TrackId, track_row
 from transforms.discovery.listening import Descriptor, listening_profile
 from transforms.discovery.recommendations import recommend
+from transforms.discovery.search.vocabulary import NotInSnapshot
 from transforms.discovery.style_mix import MixRequest, mix_styles
 from transforms.discovery.walk import find_walk
 
@@ -46,10 +49,10 @@ class StyleMix(BaseModel):
     responses=list_of({**_TITLE, "style": "genre/folk", "score": 0.8, "value": 1.1}, 413, paged=False, shares={}),
     summary="Mix styles",
 )
-def mix_of_styles(opened: Leased, wish: StyleMix) -> Response:
+def mix_of_styles(request: Request, opened: Leased, wish: StyleMix) -> Response:
     """Tracks of several styles by percentages, nearest to the mixture of their sounds."""
     asked = MixRequest(styles=wish.styles, added=tuple(wish.added), subtracted=tuple(wish.subtracted), limit=wish.limit)
-    found = mix_styles(opened.reader, asked)
+    found = mix_styles(timed_reader(request, opened), asked)
     titles = titled(opened, [one.track_id for one in found.tracks])
     rows = [{**titles[one.track_id], **dataclasses.asdict(one)} for one in found.tracks]
     shares, lacking = dict(found.shares), list(found.lacking)
@@ -63,15 +66,16 @@ def mix_of_styles(opened: Leased, wish: StyleMix) -> Response:
     summary="A walk to another track",
 )
 def get_path(
+    request: Request,
     opened: Leased,
     track_id: TrackId,
     to: Annotated[str, Query(max_length=ID_LETTERS, description="Id of the last track.", examples=["track-0002"])],
-    between: Annotated[int, Query(ge=1, le=98, description="Most tracks between both.")] = 8,
+    between: Annotated[int, Query(ge=1, le=98, description="Most tracks between both.", examples=[8])] = 8,
 ) -> Response:
     """A walk from a track to another in small, even steps of sound, along mutual neighbours if the table has them."""
     for one in (track_id, to):
         track_row(opened, one)
-    walk = find_walk(opened.reader, track_id, to, between, lambda _: graph_of(opened)).steps
+    walk = find_walk(timed_reader(request, opened), track_id, to, between, lambda _: graph_of(opened)).steps
     titles = titled(opened, [step.track_id for step in walk])
     near = ("from_last", "to_first", "to_last")
     rows = [
@@ -86,20 +90,28 @@ def get_path(
 @routes.get(
     "/{kind}/{key}/recommendations",
     response_model=ListAnswer,
-    responses=list_of({"id": "artist-02", "similarity": 0.81, "tracks": 9, "shared": []}, paged=False),
+    responses=list_of({"id": "artist-02", "similarity": 0.81, "tracks": 9, "shared": []}, 404, paged=False),
     summary="What resembles an artist, an album or a track",
 )
 def get_recommendations(
+    request: Request,
     opened: Leased,
-    kind: Annotated[Literal["artists", "albums", "tracks"], Path(description="What the id is of.")],
+    kind: Annotated[
+        Literal["artists", "albums", "tracks"], Path(description="What the id is of.", examples=["artists"])
+    ],
     key: Annotated[str, Path(max_length=ID_LETTERS, description="The catalog's id.", examples=["artist-01"])],
-    of: Annotated[Literal["artist", "album", "track"], Query(description="What is recommended.")] = "track",
+    of: Annotated[
+        Literal["artist", "album", "track"], Query(description="What is recommended.", examples=["track"])
+    ] = "track",
     limit: Limit = 20,
-    per_artist: Annotated[int, Query(ge=1, le=100, description="Most tracks of an artist.")] = 2,
+    per_artist: Annotated[int, Query(ge=1, le=100, description="Most tracks of an artist.", examples=[2])] = 2,
 ) -> Response:
     """Tracks by their sound, artists and albums by their tags; `shared` names the tags that both have in common."""
     words: dict[str, Literal["artist", "album", "track"]] = {"artists": "artist", "albums": "album", "tracks": "track"}
-    found = recommend(opened.reader, words[kind], key, of, limit, per_artist)
+    try:
+        found = recommend(timed_reader(request, opened), words[kind], key, of, limit, per_artist)
+    except NotInSnapshot as error:
+        raise Declined("not-found", str(error)) from error
     rows = [
         {
             "id": one.key,
@@ -132,9 +144,9 @@ class ListeningHistory(BaseModel):
     responses=one_of({"moods": [_MOOD], "styles": [], "valence": _ESTIMATE, "arousal": None, "sentences": []}, 413),
     summary="Profile of a listening history",
 )
-def make_profile(opened: Leased, history: ListeningHistory) -> Response:
+def make_profile(request: Request, opened: Leased, history: ListeningHistory) -> Response:
     """Moods and styles of a listening history against the catalog, with 95 % intervals. Nothing of it is kept."""
-    found = listening_profile(opened.reader, history.plays)
+    found = listening_profile(timed_reader(request, opened), history.plays)
     axes = {"valence": found.valence, "arousal": found.arousal}
     document = {
         "moods": [_descriptor(one) for one in found.moods[: history.limit]],

@@ -3,11 +3,12 @@
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, answer_json, list_of
+from pipelines.serving.finding.deadlines import timed_reader
 from pipelines.serving.requests import Leased, in_long_turn
 from pipelines.serving.routes.discovery import WeightedSearch, filter_documents, word_documents
 from pipelines.serving.routes.tracks import ID_LETTERS
@@ -38,7 +39,7 @@ class PlaylistWish(WeightedSearch):
     limit: int = Field(20, ge=1, le=100, description="Most tracks, if `minutes` is not given.")
     seeds: TrackIds = Field([], description="Tracks that the others shall sound like. They are not in the playlist.")
     start: TrackIds = Field([], description="Tracks that the playlist begins with.")
-    minutes: float | None = Field(None, gt=0, le=6000, description="Most minutes; `limit` then does not count.")
+    minutes: float | None = Field(None, gt=0, le=600, description="Most minutes; `limit` then does not count.")
     per_artist: int = Field(2, ge=1, le=100, description="Most tracks of an artist.")
     exclude: TrackIds = Field([], description="Tracks that must not be added.")
     flows: dict[str, Literal["constant", "rising", "arc"]] = Field(
@@ -54,9 +55,9 @@ class PlaylistWish(WeightedSearch):
     dependencies=[in_long_turn],
     summary="Make a playlist",
 )
-def make_list(opened: Leased, wish: PlaylistWish) -> Response:
+def make_list(request: Request, opened: Leased, wish: PlaylistWish) -> Response:
     """A playlist that keeps all rules. It is shorter than asked (`ran_out`) if no more tracks fit, see `left_out`."""
-    found = make_playlist(opened.reader, playlist_request(wish))
+    found = make_playlist(timed_reader(request, opened), playlist_request(wish))
     rows = [{"place": place, **_row(track)} for place, track in enumerate(found.tracks, 1)]
     return answer_json(
         opened,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from pipelines.serving.answers import json_response
+from pipelines.serving.finding.deadlines import timed_reader
 from pipelines.serving.finding.searching import graph_of
 from pipelines.serving.problems import Declined, documented
 from pipelines.serving.requests import Leased, in_long_turn, in_turn, service_of
@@ -32,7 +33,7 @@ _EXAMPLE = {
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"example": _EXAMPLE}}},
-    **documented(400, 401, 403, 414, 429, 503),
+    **documented(503),
 }
 
 
@@ -42,19 +43,26 @@ class SubsonicDocument(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-Ignored = Annotated[str | None, Query(max_length=200, description="Of every Subsonic request; not used here.")]
-SubsonicForm = Annotated[str, Query(pattern="^json$", description="Form of the answer: only `json`.")]
-SongCount = Annotated[int, Query(ge=1, le=_MOST, description="Most tracks.")]
-SongId = Annotated[str, Query(max_length=1024, description="Id of a track.")]
+_IGNORED = {"max_length": 200, "description": "Of every Subsonic request; not used here."}
+UserName = Annotated[str | None, Query(**_IGNORED, examples=["listener"])]
+ProtocolVersion = Annotated[str | None, Query(**_IGNORED, examples=[_VERSION])]
+ClientName = Annotated[str | None, Query(**_IGNORED, examples=["player"])]
+AuthToken = Annotated[str | None, Query(**_IGNORED, examples=["26719a1196d2a940705a59634eb18eab"])]
+Salt = Annotated[str | None, Query(**_IGNORED, examples=["c19b2d"])]
+SubsonicForm = Annotated[
+    str, Query(pattern="^json$", description="Form of the answer: only `json`.", examples=["json"])
+]
+SongCount = Annotated[int, Query(ge=1, le=_MOST, description="Most tracks.", examples=[10])]
+SongId = Annotated[str, Query(max_length=1024, description="Id of a track.", examples=["track-0001"])]
 
 
 def _of_every_request(
     f: SubsonicForm = "json",
-    u: Ignored = None,
-    v: Ignored = None,
-    c: Ignored = None,
-    t: Ignored = None,
-    s: Ignored = None,
+    u: UserName = None,
+    v: ProtocolVersion = None,
+    c: ClientName = None,
+    t: AuthToken = None,
+    s: Salt = None,
 ) -> None:
     """What a client may send with every request."""
 
@@ -98,10 +106,13 @@ def list_sonic_similar(
 @routes.get(**_subsonic("findSonicPath"), summary="A path between two tracks", dependencies=[in_long_turn])
 @routes.get(**_subsonic("findSonicPath.view"), summary="Path", dependencies=[in_long_turn], include_in_schema=False)
 def list_sonic_path(
+    request: Request,
     opened: Leased,
     startSongId: SongId,  # noqa: N803 - the name of the specification
     endSongId: SongId,  # noqa: N803
-    count: Annotated[int, Query(ge=3, le=_MOST, description="Most tracks of the path, both ends included.")] = 25,
+    count: Annotated[
+        int, Query(ge=3, le=_MOST, description="Most tracks of the path, both ends included.", examples=[25])
+    ] = 25,
 ) -> Response:
     """A walk from one track to another in even steps of sound. The similarity of an entry is that to the one before."""
     rows = rows_by_id(opened.reader, "tracks", [startSongId, endSongId])
@@ -111,7 +122,8 @@ def list_sonic_path(
     if startSongId == endSongId:
         return _failed(_GENERIC, "startSongId and endSongId are the same track")
     try:
-        walk = find_walk(opened.reader, startSongId, endSongId, max(count - 2, 1), lambda _: graph_of(opened)).steps
+        reader, between = timed_reader(request, opened), max(count - 2, 1)
+        walk = find_walk(reader, startSongId, endSongId, between, lambda _: graph_of(opened)).steps
     except DiscoveryError as error:
         return _failed(_GENERIC, str(error))
     return _ok(sonicMatch=_matches(opened, [(one.track_id, one.from_last or 1.0) for one in walk]))

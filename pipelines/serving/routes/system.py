@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from pipelines.serving.answers import OneAnswer, answer_json, json_response, one_of
@@ -16,6 +16,7 @@ routes = APIRouter(tags=["service"])
 class Health(BaseModel):
     """The state of the service."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"status": "ok"}})
     status: str
 
 
@@ -42,7 +43,11 @@ async def get_ready(request: Request) -> Response:
 @routes.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(401, 403, 429)},
+    responses={
+        200: {
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": "catalog_tagger_snapshot_number 3.0"}}
+        }
+    },
     summary="Metrics for Prometheus",
 )
 async def get_metrics(request: Request) -> Response:

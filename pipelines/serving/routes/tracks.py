@@ -69,21 +69,31 @@ def list_tracks(
     q: Annotated[
         str | None, Query(max_length=200, description="Words in title or artist.", examples=["slow river"])
     ] = None,
-    artist_id: Annotated[str | None, Query(max_length=ID_LETTERS, description="Exactly this artist.")] = None,
-    album_id: Annotated[str | None, Query(max_length=ID_LETTERS, description="Exactly this album.")] = None,
-    country: Annotated[str | None, Query(max_length=100, description="Exactly this country.")] = None,
-    language: Annotated[str | None, Query(max_length=100, description="Exactly this language.")] = None,
-    year: Annotated[int | None, Query(ge=-9999, le=9999, description="Exactly this year.")] = None,
+    artist_id: Annotated[
+        str | None, Query(max_length=ID_LETTERS, description="Exactly this artist.", examples=["artist-01"])
+    ] = None,
+    album_id: Annotated[
+        str | None, Query(max_length=ID_LETTERS, description="Exactly this album.", examples=["album-0101"])
+    ] = None,
+    country: Annotated[str | None, Query(max_length=100, description="Exactly this country.", examples=["FR"])] = None,
+    language: Annotated[
+        str | None, Query(max_length=100, description="Exactly this language.", examples=["en"])
+    ] = None,
+    year: Annotated[int | None, Query(ge=-9999, le=9999, description="Exactly this year.", examples=[1998])] = None,
     range: Annotated[
         list[str] | None,
         Query(max_length=16, description="`COLUMN:LOW..HIGH`, each end optional.", examples=[["year:1990..1999"]]),
     ] = None,
     tag: Annotated[
         list[str] | None,
-        Query(max_length=16, description="A tag that is positive; `TAG:0.8`: scored 0.8 or more.", examples=[[]]),
+        Query(
+            max_length=16,
+            description="A tag that is positive; `TAG:0.8`: scored 0.8 or more.",
+            examples=[["mood/calm"]],
+        ),
     ] = None,
     without: Annotated[
-        list[str] | None, Query(max_length=16, description="A tag that is not positive.", examples=[[]])
+        list[str] | None, Query(max_length=16, description="A tag that is not positive.", examples=[["genre/funk"]])
     ] = None,
     sort: Annotated[
         str | None,
@@ -170,8 +180,12 @@ def get_tags(
     opened: Leased,
     track_id: TrackId,
     category: Annotated[str | None, Query(max_length=256, description="Only this category.", examples=["mood"])] = None,
-    positive: Annotated[bool | None, Query(description="Only tags that are positive, or that are not.")] = None,
-    min_score: Annotated[float, Query(ge=0, le=1, description="Only tags with this score or more.")] = 0.0,
+    positive: Annotated[
+        bool | None, Query(description="Only tags that are positive, or that are not.", examples=[True])
+    ] = None,
+    min_score: Annotated[
+        float, Query(ge=0, le=1, description="Only tags with this score or more.", examples=[0.5])
+    ] = 0.0,
 ) -> Response:
     """All published tags of a track by category and rank, each with its score and where that is from."""
     track_row(opened, track_id)

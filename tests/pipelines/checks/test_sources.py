@@ -1,7 +1,9 @@
 """Sources are looked up before a job: none there ends it at once, with the likely root; some missing is a warning."""
 
 import os
+import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -15,12 +17,15 @@ from pipelines.checks.in_time import answer_in_time, answers_in_time
 from pipelines.checks.nearby import Nearby, find_root
 from pipelines.checks.sources import look_up_sources, require_sources, sampled_rows, spread
 from pipelines.cli import main
-from pipelines.terminal.errors import UsageError
+from pipelines.planning.job import _require_few_known_rejects
+from pipelines.terminal.errors import CommandFailed, UsageError
 from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.world import World, tag_code
 from transforms import storage
 from transforms.catalog.reader import default_root, list_shards
+from transforms.publishing.gates import GateLimits
 from transforms.storage import SourceRoots
+from transforms.tagging.forecast import Forecast
 
 
 def write(path: Path, uris: list[str], tags: list[list[str]] | None = None, group: int = 1000) -> str:
@@ -246,3 +251,39 @@ def test_the_check_can_only_warn_if_workers_may_see_other_files(tmp_path: Path, 
 def test_roots_in_other_storages_are_refused(world: World, tmp_path: Path, capsys, root: str) -> None:
     assert run(world, tmp_path / "table", world.catalog, "--catalog-root", root) == 2
     assert f"--catalog-root={root}: give a local folder or a gs:// prefix" in capsys.readouterr().err
+
+
+def test_a_plan_is_refused_if_known_rejects_alone_are_too_many() -> None:
+    few, many = (
+        Forecast(causes=Counter(new=20), actions=Counter(extract=15 - n, reuse=n + 2, remember=3), reused_rejects=n)
+        for n in (1, 2)
+    )
+    limits = GateLimits(max_reject_ratio=0.2)
+    _require_few_known_rejects(few, limits)
+    with pytest.raises(CommandFailed, match="gate rejected would refuse this run: 5 of 20 tracks") as raised:
+        _require_few_known_rejects(many, limits)
+    assert raised.value.code == 3
+
+
+@pytest.mark.long
+def test_a_plan_after_a_blocked_run_is_refused_for_the_rejects_that_it_takes(world: World, tmp_path, capsys) -> None:
+    music = shutil.copytree(world.folder, tmp_path / "music")
+    table, catalog = tmp_path / "table", music / "catalog.parquet"
+    mine = World(music)
+    paths = sorted(path for path in (music / "audio").rglob("*") if path.is_file())
+    for path in paths[4:]:
+        path.unlink()
+    assert run(mine, table, catalog) == 3
+    assert "gate rejected" in capsys.readouterr().err
+    assert run(mine, table, catalog, "--plan") == 3
+    told = capsys.readouterr().err
+    assert re.search(r"gate rejected would refuse this run: 1\d of \d+ tracks were rejected by earlier runs", told), (
+        told
+    )
+    assert run(mine, table, catalog, "--plan", "--max-reject-ratio", "0.95") == 0
+    for path in paths[:4]:
+        path.unlink()
+    for flags in (("--plan",), ()):
+        assert run(mine, table, catalog, *flags) == 2
+        assert "none of 16 sampled sources is there" in capsys.readouterr().err
+    assert run(mine, table, catalog, "--plan", "--catalog-root", str(world.folder)) == 0

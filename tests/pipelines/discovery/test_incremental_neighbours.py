@@ -330,3 +330,17 @@ def test_verify_finds_pairs_and_indexes_across_embeddings(tmp_path, monkeypatch)
 
 def problems(root: str) -> list[str]:
     return [problem for step in verify(open_snapshot(root)) for problem in step.problems]
+
+
+def test_a_track_that_lost_all_candidates_has_no_rows(tmp_path, monkeypatch) -> None:
+    root, catalog = str(tmp_path / "table"), Catalog(11)
+    catalog.add(3)
+    publish_embedded(root, catalog.tracks)
+    publish_table_neighbours(root, 3, 1)
+    for name in sorted(catalog.tracks)[1:]:
+        del catalog.tracks[name]
+    publish_embedded(root, catalog.tracks)
+    monkeypatch.setattr(refits, "REFIT_SHARE", 1e9)
+    record = publish_table_neighbours(root, 3, 1).run.neighbours
+    assert record["sets"][0]["kept"] and record["sets"][0]["tracks"] == 1
+    assert open_snapshot(root).scan("neighbours").num_rows == 0

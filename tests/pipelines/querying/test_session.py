@@ -84,6 +84,7 @@ def test_show_tables(table, capsys):
         assert {row["table"]: row["rows"] for row in rows} == {
             "tracks": 12, "track_tags": 12 * 33, "embeddings": 12, "ledger": 14, "taxonomy": 33,
             "artist_tags": 4 * 33, "album_tags": 8 * 33, "neighbours": 0, "tag_ids": 34,
+            "has_tag(TAG, SCORE)": None, "weighted_search(MAP {TAG: WEIGHT})": None, "similar_to(TRACK_ID)": None,
             "previous_..., snapshot_N_...": None,
         }  # fmt: skip
         assert all(row["description"].endswith(".") for row in rows)

@@ -1,6 +1,7 @@
 """Clients, tokens, scopes and rates."""
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import OctKey
+from joserfc.jwe import JWERegistry
+from joserfc.jwk import OctKey, RSAKey
 
 from pipelines.cli import main
 from pipelines.serving.access.clients import ClientsFile, add_client, read_clients, remove_client
+from pipelines.serving.access.granting import Attempts
 from pipelines.serving.access.rates import Rates
 from pipelines.serving.access.tokens import LIFE_S, InvalidToken, caller_of, issue_token
+from pipelines.serving.problems import Declined
 from pipelines.terminal.errors import UsageError
 from tests.support.service import clients_file, service, token_of
 
@@ -91,23 +95,29 @@ FORGED = (
     *("no algorithm", "none with a signature", "another algorithm", "algorithm of another kind"),
     *("algorithm in other letters", "critical header", "other key", "expired", "no expiry", "expiry as text"),
     *("other audience", "other issuer", "no subject", "unknown client", "subject of another kind", "changed claims"),
-    *("cut", "too long", "no token", "empty parts"),
+    *("cut", "too long", "no token", "empty parts", "key in the header", "address of keys", "path as key id"),
+    *("signed with an RSA key", "public key as secret", "encrypted", "not yet valid", "several audiences"),
 )
 
 
+@functools.cache
 def forgeries(path: str) -> dict[str, str]:
     clients = read_clients(path)
     good = issue_token(clients, "reader", ["read"])
     head, body, mark = good.split(".")
     claims = json.loads(base64.urlsafe_b64decode(body + "=="))
-    key = OctKey.import_key(clients.key)
+    key, pair = OctKey.import_key(clients.key), RSAKey.generate_key(2048)
+    own, public = OctKey.import_key(b"k" * 32), pair.as_pem(private=False)
+
+    def headed(algorithm, key, **header):
+        return jwt.encode({"alg": algorithm, **header}, claims, key, algorithms=[algorithm])
 
     def signed(algorithm, *, key=key, **changes):
         return jwt.encode({"alg": algorithm}, {**claims, **changes}, key, algorithms=[algorithm])
 
-    def by_hand(header):
+    def by_hand(header, secret=clients.key):
         text = f"{part(header)}.{body}"
-        own = hmac.new(clients.key, text.encode(), hashlib.sha256).digest()
+        own = hmac.new(secret, text.encode(), hashlib.sha256).digest()
         return f"{text}.{base64.urlsafe_b64encode(own).rstrip(b'=').decode()}"
 
     return {
@@ -129,6 +139,14 @@ def forgeries(path: str) -> dict[str, str]:
         "changed claims": f"{head}.{part({**claims, 'scope': 'read analyze'})}.{mark}",
         "cut": good[:-4],
         "too long": good + "a" * 5000,
+        "key in the header": headed("HS256", own, jwk=own.as_dict()),
+        "address of keys": headed("HS256", own, jku="http://localhost/keys.json"),
+        "path as key id": headed("HS256", own, kid="../../../dev/null"),
+        "signed with an RSA key": headed("RS256", pair),
+        "public key as secret": by_hand({"alg": "HS256"}, public),
+        "encrypted": jwt.encode({"alg": "dir", "enc": "A128CBC-HS256"}, claims, key, registry=JWERegistry()),
+        "not yet valid": signed("HS256", nbf=int(time.time()) + 3600),
+        "several audiences": signed("HS256", aud=["another", "third"]),
         "no token": "....",
         "empty parts": "..",
     }
@@ -142,6 +160,28 @@ def test_a_forged_token_is_refused(guarded, kind):
     assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
     with pytest.raises(InvalidToken):
         caller_of(read_clients(path), token)
+
+
+def test_a_token_is_taken_from_one_header_alone(guarded):
+    client, secrets, _ = guarded
+    good = token_of(client, "reader", secrets["reader"])["Authorization"]
+    token = good.removeprefix("Bearer ")
+    for request in (
+        {"url": f"/v1/tracks?access_token={token}"},
+        {"url": "/v1/tracks", "headers": {"Cookie": f"access_token={token}; Authorization={token}"}},
+        {"url": "/v1/tracks", "headers": [("Authorization", "Bearer x"), ("Authorization", good)]},
+        {"url": "/v1/tracks", "headers": {"Authorization": f"Basic {token}"}},
+        {"url": "/v1/tracks", "headers": {"Authorization": token}},
+        {"url": "/v1/tracks", "headers": {"X-Authorization": good, "X-Forwarded-For": "127.0.0.1"}},
+        {"url": "//v1/tracks"},
+        {"url": "/health/../v1/tracks"},
+        {"url": "/explorer/../v1/tracks"},
+        {"url": "/V1/tracks"},
+    ):
+        answer = client.request("GET", **request, follow_redirects=False)
+        assert answer.status_code in (401, 404) or "html" in answer.headers["content-type"], request
+        assert "track-0001" not in answer.text
+    assert client.get("/v1/tracks", headers={"Authorization": good}).status_code == 200
 
 
 def test_a_token_has_no_scope_that_its_client_lacks(guarded):
@@ -181,6 +221,37 @@ def test_guessing_is_limited(served, tmp_path):
         form["client_secret"] = secrets["reader"]
         answer = client.post(TOKEN, data=form)
         assert answer.status_code == 429 and int(answer.headers["retry-after"]) > 0
+
+
+def test_guessing_from_many_addresses_is_limited_by_client():
+    attempts = Attempts()
+    for number in range(30):
+        attempts.check(f"10.0.0.{number}", "player")
+        attempts.failed(f"10.0.0.{number}", "player")
+    with pytest.raises(Declined) as raised:
+        attempts.check("10.0.1.1", "player")
+    assert raised.value.status == 429 and int(raised.value.headers["Retry-After"]) >= 1
+    attempts.check("10.0.1.1", "another")
+    attempts = Attempts()
+    for number in range(10):  # names that do not exist, from one address
+        attempts.failed("10.0.0.1", f"guess-{number}")
+    with pytest.raises(Declined):
+        attempts.check("10.0.0.1", "player")
+    attempts.check("10.0.0.2", "player")
+
+
+def test_sign_ins_and_tokens_count_the_same_failures(served, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.serving.access.granting.FAILURES_PER_ADDRESS", (1e-6, 10.0))
+    path, secrets = clients_file(tmp_path, reader="read")
+    with service(served, path) as client:
+        page = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+        wrong = {"client_id": "reader", "client_secret": "guess"}
+        for number in range(5):
+            assert client.post("/v1/explorer/session", json=wrong, headers=page).status_code == 401, number
+            assert client.post(TOKEN, data={**wrong, "grant_type": "client_credentials"}).status_code == 401
+        right = {"client_id": "reader", "client_secret": secrets["reader"]}
+        assert client.post(TOKEN, data={**right, "grant_type": "client_credentials"}).status_code == 429
+        assert client.post("/v1/explorer/session", json=right, headers=page).status_code == 429
 
 
 def test_a_bucket_fills_with_time():

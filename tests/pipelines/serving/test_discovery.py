@@ -1,11 +1,16 @@
 """The service finds what the functions find."""
 
+import concurrent.futures
+import threading
+import time
+
 import pytest
 
 from pipelines.serving.cache import ByteCache
-from pipelines.serving.finding.searching import Deadline
+from pipelines.serving.finding.deadlines import Deadline
 from pipelines.serving.problems import Declined
 from pipelines.serving.routes.playlists import PlaylistWish, playlist_request
+from pipelines.serving.rows import KeptReader
 from tests.support.service import service
 from transforms.discovery.exact import nearest
 from transforms.discovery.listening import listening_profile
@@ -16,6 +21,7 @@ from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.discovery.style_mix import MixRequest, mix_styles
 from transforms.discovery.vectors import fit_space, track_vectors
 from transforms.table.reader import open_snapshot
+from transforms.table.versions import TableError
 
 SEARCHES = [
     {"weights": {"mood/calm": 0.8, "genre/funk": -1}, "limit": 7},
@@ -103,6 +109,44 @@ def test_the_cache_keeps_what_was_used_last():
     assert get("large", 11) == "large" and cache.size == 8
 
 
+def test_of_many_threads_one_makes_a_value():
+    cache, made, begun = ByteCache(10), [], threading.Barrier(5)
+
+    def make():
+        made.append(1)
+        time.sleep(0.02)
+        if len(made) == 1:
+            raise OSError("the first time fails")
+        return "value"
+
+    def ask(_):
+        begun.wait()
+        try:
+            return cache.get("key", make, len)
+        except OSError:
+            return "failed"
+
+    with concurrent.futures.ThreadPoolExecutor(5) as threads:
+        found = list(threads.map(ask, range(5)))
+    assert sorted(found) == ["failed"] + ["value"] * 4 and len(made) == 2
+    assert cache.find("key") == "value" and cache.find("other") is None and cache._turns == {}
+
+
+def test_a_search_keeps_the_columns_that_it_reads_and_no_others(served):
+    kept = KeptReader.of(open_snapshot(served), ByteCache(10**7))
+    for bucket in range(kept.buckets):
+        for columns in (["track_id"], ["title", "track_id"], ["track_id", "year", "bpm"]):
+            assert kept.scan("tracks", columns, bucket=bucket) == open_snapshot(served).scan(
+                "tracks", columns, bucket=bucket
+            )
+    columns = kept.kept.size
+    rows = [kept.bucket_rows("tracks", bucket)[0] for bucket in range(kept.buckets)]
+    assert columns < sum(one.nbytes for one in rows) / 2
+    assert kept.scan("tracks", ["title"], bucket=1) == rows[1].select(["title"])
+    with pytest.raises(TableError, match="no column"):
+        kept.scan("tracks", ["nothing"], bucket=1)
+
+
 WISHES = [
     {"seeds": ["track-0003"], "limit": 6},
     {"weights": {"mood/calm": 1}, "minutes": 0.5, "per_artist": 1, "exclude": ["track-0001"], "diversity": 0.1},
@@ -145,7 +189,7 @@ def test_recommendations_are_those_of_the_function(client, served, kind, key, of
     found = client.get(f"/v1/{kind}s/{key}/recommendations?of={of}&limit=5").json()["data"]
     assert [row["id"] for row in found] == [one.key for one in expected] != []
     assert [row["similarity"] for row in found] == pytest.approx([one.similarity for one in expected], abs=1e-6)
-    assert client.get(f"/v1/{kind}s/nobody/recommendations").status_code == 400
+    assert client.get(f"/v1/{kind}s/nobody/recommendations").status_code == 404
 
 
 def test_a_profile_is_that_of_the_function(client, served):

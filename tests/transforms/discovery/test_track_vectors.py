@@ -1,8 +1,14 @@
 """Vectors from the search index are those that are computed, so answers are the same."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 
+from transforms import storage
+from transforms.discovery.index.opening import index_set
+from transforms.discovery.index.rows import RangedRows
 from transforms.discovery.playlists.making import make_playlist
 from transforms.discovery.playlists.request import PlaylistRequest
 from transforms.discovery.recommendations import recommend
@@ -44,3 +50,18 @@ def test_vectors_and_nearest_tracks_are_the_same_bits(joined):
     assert np.array_equal(computed.of(["track-0001", "track-0001"])[1], indexed.of(["track-0001"])[0])
     for one, other in zip(computed.nearest(vectors, 7), indexed.nearest(vectors, 7), strict=True):
         assert one.track_ids == other.track_ids and np.array_equal(one.similarities, other.similarities)
+
+
+def test_vectors_that_are_read_by_ranges_are_the_same(joined):
+    indexed = only_vectors(joined[1])
+    found = index_set(indexed.snapshot, indexed.space.spec.embedding_id)
+    groups = [
+        dataclasses.replace(group, vectors=RangedRows(storage.join(indexed.snapshot.root, file.path), len(group), d))
+        for group, file, d in zip(indexed.index.groups, found.vectors, itertools.repeat(indexed.space.dimensions))
+    ]
+    ranged = dataclasses.replace(indexed, index=dataclasses.replace(indexed.index, groups=groups))
+    query = indexed.of(["track-0003"])
+    assert np.array_equal(ranged.of(["track-0003"]), query)
+    assert ranged.nearest(query, 5)[0].track_ids == indexed.nearest(query, 5)[0].track_ids
+    ids = indexed.index.track_ids.combine_chunks()
+    assert np.array_equal(ranged.compared(query[0])(0, ids), indexed.compared(query[0])(0, ids))

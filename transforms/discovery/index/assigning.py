@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.discovery.index.cells import Int64s, nearest_cells
 from transforms.discovery.index.groups import IndexGroup, digests
-from transforms.discovery.index.job import NeighbourJob, base_group, base_of, group_of, model_of, opened_snapshot
+from transforms.discovery.index.job import NeighbourJob, base_group, base_of, gathered_group, model_of, opened_snapshot
 from transforms.discovery.index.manifest import IndexFile, IndexSet
 from transforms.discovery.index.pieces import read_facts, read_piece, write_pieces
 from transforms.discovery.similarity import Float32s
@@ -100,7 +100,7 @@ def gather_group(job: NeighbourJob, group: int) -> tuple[IndexFile, IndexFile]:
     paths = [job.group_path(group, suffix) for suffix in ("arrow", "vectors")]
     if storage.exists(job.url(paths[0])):
         data, vectors = (storage.read_bytes(job.url(path)) for path in paths)
-        tracks = len(group_of(job, group))
+        tracks = len(gathered_group(job, group))
     else:
         found = _gathered(job, group)
         data, vectors, tracks = found.to_bytes(), found.vectors_to_bytes(), len(found)
@@ -159,7 +159,7 @@ class Moves:
     @classmethod
     def of(cls, job: NeighbourJob, base: IndexSet | None, group: int) -> "Moves":
         """Those of a group that was gathered. Without an earlier index, all tracks are new."""
-        own, starts = group_of(job, group), model_of(job).starts
+        own, starts = gathered_group(job, group), model_of(job).starts
         numbers = np.arange(starts[group], starts[group + 1] + 1)
         origins, places, cells = np.full(len(own), -1, np.int64), np.zeros(0, np.int64), own.cells[:0]
         if base is not None:

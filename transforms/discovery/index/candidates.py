@@ -10,7 +10,7 @@ import numpy.typing as npt
 from transforms.discovery.index.cells import Int64s
 from transforms.discovery.similarity import Float32s
 
-NONE = np.iinfo(np.int64).min
+NO_CANDIDATE = np.iinfo(np.int64).min
 """The key of no candidate, worse than all others."""
 
 _BITS = 32
@@ -25,18 +25,18 @@ def keys_of(products: npt.NDArray[np.number], rows: Int64s) -> Int64s:
 
 
 def products_of(keys: Int64s) -> Int64s:
-    """The products in keys; meaningless for `NONE`."""
+    """The products in keys; meaningless for `NO_CANDIDATE`."""
     return -((-keys) >> _BITS)
 
 
-def rows_of(keys: Int64s) -> Int64s:
-    """The rows in keys; -1 for `NONE`."""
-    return np.where(keys == NONE, -1, (products_of(keys) << _BITS) - keys)
+def candidate_rows(keys: Int64s) -> Int64s:
+    """The rows in keys; -1 for `NO_CANDIDATE`."""
+    return np.where(keys == NO_CANDIDATE, -1, (products_of(keys) << _BITS) - keys)
 
 
 def with_rows(keys: Int64s, rows: Int64s) -> Int64s:
-    """The same candidates with other row numbers in the same order; those with the row -1 become `NONE`."""
-    return np.where((keys == NONE) | (rows < 0), NONE, (products_of(keys) << _BITS) - rows)
+    """The same candidates with other row numbers in the same order; those with the row -1 become `NO_CANDIDATE`."""
+    return np.where((keys == NO_CANDIDATE) | (rows < 0), NO_CANDIDATE, (products_of(keys) << _BITS) - rows)
 
 
 def best(products: Float32s, candidates: Int64s, own: Int64s, most: int) -> Int64s:
@@ -46,10 +46,10 @@ def best(products: Float32s, candidates: Int64s, own: Int64s, most: int) -> Int6
       products: of rows and candidates on the grid: float32 [n, m]; it is changed.
       candidates: rows of the candidates, ascending: int64 [m].
       own: the rows themselves, which are among the candidates: int64 [n].
-      most: length of the lists; short ones end with `NONE`.
+      most: length of the lists; short ones end with `NO_CANDIDATE`.
     """
     products[np.arange(len(own)), np.searchsorted(candidates, own)] = _ITSELF
-    found = np.full((len(own), most), NONE)
+    found = np.full((len(own), most), NO_CANDIDATE)
     kept = min(most, len(candidates) - 1)
     if not kept:
         return found
@@ -66,17 +66,17 @@ def merged(lists: Int64s, complete: npt.NDArray[np.bool_], products: Float32s, f
     """Lists to which new candidates were added; a list may become shorter, but has no gaps: the best of all candidates.
 
     Args:
-      lists: the best candidates of each row, of which some may have become `NONE`: int64 [n, most].
+      lists: the best candidates of each row, of which some may have become `NO_CANDIDATE`: int64 [n, most].
       complete: whether each list has all candidates that there are, but the new ones: bool [n].
       products: of rows and new candidates: float32 [n, m].
       fresh: rows of the new candidates: int64 [m].
     """
     # What is worse than the last one may be worse than candidates that are in no list.
-    last = np.where(lists == NONE, np.iinfo(np.int64).max, lists).min(1)
-    last[complete] = NONE
+    last = np.where(lists == NO_CANDIDATE, np.iinfo(np.int64).max, lists).min(1)
+    last[complete] = NO_CANDIDATE
     keys = keys_of(products, fresh)
-    keys = np.where(keys > last[:, None], keys, NONE)
-    changed = np.flatnonzero((keys != NONE).any(1) | (lists == NONE).any(1))
+    keys = np.where(keys > last[:, None], keys, NO_CANDIDATE)
+    changed = np.flatnonzero((keys != NO_CANDIDATE).any(1) | (lists == NO_CANDIDATE).any(1))
     found = lists.copy()
     found[changed] = descending(np.concatenate([lists[changed], keys[changed]], 1))[:, : lists.shape[1]]
     return found
@@ -84,7 +84,7 @@ def merged(lists: Int64s, complete: npt.NDArray[np.bool_], products: Float32s, f
 
 def lengths(lists: Int64s) -> Int64s:
     """Number of candidates of each list: int64 [n]."""
-    found: Int64s = (lists != NONE).sum(1, dtype=np.int64)
+    found: Int64s = (lists != NO_CANDIDATE).sum(1, dtype=np.int64)
     return found
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import storage
-from transforms.discovery.index.candidates import NONE, products_of, rows_of
+from transforms.discovery.index.candidates import NO_CANDIDATE, candidate_rows, products_of
 from transforms.discovery.index.cells import Int64s
 from transforms.discovery.index.duplicates import near_duplicates
 from transforms.discovery.index.groups import IndexGroup
@@ -38,16 +38,18 @@ def damp_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> tuple[Ind
         return IndexFile.of(path, storage.read_bytes(job.url(path)), sizes[group]), read_facts(url)
     groups, ranked = Groups(job, sizes), read_piece(job.part("ranked", group), 0)
     keys = _keys(job, ranked)
-    again = np.asarray(ranked["listed"]) | _reached(groups, rows_of(keys[:, : kept(job)]))
+    again = np.asarray(ranked["listed"]) | _reached(groups, candidate_rows(keys[:, : kept(job)]))
     chosen, twins = _earlier(groups, group)
     chosen[again] = _chosen(groups, keys[again, : kept(job)])
     places = np.flatnonzero(again)
-    rows = _neighbour_rows(groups, group, places, rows_of(_taken(keys[again], chosen[again])))
+    rows = _neighbour_rows(groups, group, places, candidate_rows(_taken(keys[again], chosen[again])))
+    lonely = groups.group(group).track_ids.take(pa.array(places[(chosen[again] < 0).all(1)]))
     twins[places] = np.asarray(pc.is_in(groups.group(group).track_ids.take(pa.array(places)), value_set=_twins(rows)))
     data = _to_bytes(keys, densities_of(job, group).values, chosen, twins)
     storage.ensure(job.url(path), data)
     facts = {"tracks_damped": len(places)}
     buckets = opened_snapshot(job.root, job.snapshot).buckets
+    rows = pa.concat_tables([rows, _without_neighbours(lonely, rows.schema)])
     tracks = rows["track_id"].combine_chunks().dictionary_encode()
     numbers = group_numbers(tracks.dictionary.to_pylist(), buckets)[np.asarray(tracks.indices)]
     write_pieces(url, rows, numbers, buckets, facts)
@@ -79,15 +81,15 @@ def _earlier(groups: Groups, group: int) -> tuple[npt.NDArray[np.int16], npt.NDA
 
 def _chosen(groups: Groups, keys: Int64s) -> npt.NDArray[np.int16]:
     """Places of the neighbours among the candidates, the best first; -1 for none: [n, neighbours]."""
-    densities = groups.gathered(rows_of(keys), lambda number: densities_of(groups.job, number).values)
-    scores = np.where(keys == NONE, -np.inf, 2.0 * products_of(keys) - densities)
+    densities = groups.gathered(candidate_rows(keys), lambda number: densities_of(groups.job, number).values)
+    scores = np.where(keys == NO_CANDIDATE, -np.inf, 2.0 * products_of(keys) - densities)
     order = np.argsort(-scores, axis=1, kind="stable")[:, : groups.job.neighbours].astype(np.int16)
-    return np.where(np.take_along_axis(keys, order.astype(np.int64), 1) == NONE, -1, order).astype(np.int16)
+    return np.where(np.take_along_axis(keys, order.astype(np.int64), 1) == NO_CANDIDATE, -1, order).astype(np.int16)
 
 
 def _taken(keys: Int64s, chosen: npt.NDArray[np.int16]) -> Int64s:
-    """The keys of the neighbours; `NONE` for none."""
-    return np.where(chosen < 0, NONE, np.take_along_axis(keys, np.maximum(chosen, 0).astype(np.int64), 1))
+    """The keys of the neighbours; `NO_CANDIDATE` for none."""
+    return np.where(chosen < 0, NO_CANDIDATE, np.take_along_axis(keys, np.maximum(chosen, 0).astype(np.int64), 1))
 
 
 def _neighbour_rows(groups: Groups, group: int, places: Int64s, chosen: Int64s) -> pa.Table:
@@ -108,6 +110,13 @@ def _neighbour_rows(groups: Groups, group: int, places: Int64s, chosen: Int64s) 
         "duplicate_group": _duplicate_groups(own.track_ids, track, others, same).take(pa.array(track)),
     }
     return pa.table(columns)
+
+
+def _without_neighbours(track_ids: pa.Array, schema: pa.Schema) -> pa.Table:
+    """A row of rank 0 for each track that has no neighbour: it says that the earlier ones do not stay."""
+    own = {"track_id": track_ids, "rank": pa.array([0] * len(track_ids), pa.int16())}
+    columns = [own.get(field.name, pa.nulls(len(track_ids), field.type)) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _twins(rows: pa.Table) -> pa.Array:
@@ -165,7 +174,10 @@ def _to_bytes(
 
 
 def redone_rows(job: NeighbourJob, bucket: int, groups: int) -> pa.Table:
-    """The rows of `neighbours` of those of a bucket's tracks that may have others than before, in any order."""
+    """The rows of `neighbours` of those of a bucket's tracks that may have others than before, in any order.
+
+    A track without neighbours has a row of rank 0.
+    """
     pieces = [read_piece(job.part("damped", group), bucket) for group in range(groups)]
     return pa.Table.from_batches(pieces).replace_schema_metadata()
 
@@ -185,7 +197,7 @@ def occurrences(job: NeighbourJob, sizes: Sequence[int]) -> dict[str, Any]:
             continue
         keys, chosen = _keys(job, piece), np.asarray(piece["chosen"].flatten()).reshape(size, -1)
         for name, own in (("damped", _taken(keys, chosen)), ("undamped", keys[:, : job.neighbours])):
-            np.add.at(counts[name], rows_of(own[own != NONE]), 1)
+            np.add.at(counts[name], candidate_rows(own[own != NO_CANDIDATE]), 1)
         duplicates += int(np.asarray(piece["has_duplicate"]).sum())
     return {**{name: _hubness(count) for name, count in counts.items()}, "duplicates": duplicates}
 

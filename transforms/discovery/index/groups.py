@@ -15,7 +15,7 @@ import pyarrow as pa
 from transforms.discovery.index.cells import Int64s
 from transforms.discovery.index.codes import CodeWords, encode
 from transforms.discovery.index.model import IndexModel
-from transforms.discovery.index.rows import Rows, local_rows
+from transforms.discovery.index.rows import VectorRows, local_rows
 from transforms.discovery.similarity import Float32s
 from transforms.storage.mapped import mapped
 
@@ -38,7 +38,7 @@ class IndexGroup:
     durations: Float32s
     codes: CodeWords
     factors: Float32s
-    vectors: Rows
+    vectors: VectorRows
 
     @classmethod
     def of(
@@ -112,7 +112,7 @@ class IndexGroup:
         return cls.of_bytes(mapped(url), local_rows(vectors, dimensions))
 
     @classmethod
-    def of_bytes(cls, data: memoryview, vectors: Rows) -> "IndexGroup":
+    def of_bytes(cls, data: memoryview, vectors: VectorRows) -> "IndexGroup":
         """The group in the bytes of a file, which are not copied, and the vectors of its tracks.
 
         Raises:

@@ -98,7 +98,7 @@ def model_of(job: NeighbourJob) -> IndexModel:
     return opened_model(job.url(job.model_path))
 
 
-def group_of(job: NeighbourJob, group: int) -> IndexGroup:
+def gathered_group(job: NeighbourJob, group: int) -> IndexGroup:
     """A group of the index that the job makes."""
     urls = (job.url(job.group_path(group, suffix)) for suffix in ("arrow", "vectors"))
     return opened_group(*urls, model_of(job).space.dimensions)

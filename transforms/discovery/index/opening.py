@@ -9,7 +9,7 @@ from transforms import storage
 from transforms.discovery.index.groups import IndexGroup
 from transforms.discovery.index.manifest import IndexFile, IndexManifest, IndexSet, read_index_manifest
 from transforms.discovery.index.model import IndexModel
-from transforms.discovery.index.rows import RangedRows, Rows, local_rows, readers
+from transforms.discovery.index.rows import RangedRows, VectorRows, local_rows, readers
 from transforms.discovery.index.search import SearchIndex
 from transforms.discovery.similarity import Space
 from transforms.storage.mapped import mapped
@@ -93,7 +93,7 @@ def _opened(root: str, dimensions: int, files: tuple[IndexFile, IndexFile]) -> I
         raise TableError(f"{storage.join(root, file.path)}: not a file of an index ({error})") from error
 
 
-def _vectors(root: str, dimensions: int, file: IndexFile) -> Rows:
+def _vectors(root: str, dimensions: int, file: IndexFile) -> VectorRows:
     """The vectors of a group: mapped, or read by ranges from `gs://`."""
     url = storage.join(root, file.path)
     if "://" in root:

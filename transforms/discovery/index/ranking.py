@@ -10,10 +10,18 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.discovery.index.assigning import Moves
-from transforms.discovery.index.candidates import NONE, best, lengths, merged, products_of, rows_of, with_rows
+from transforms.discovery.index.candidates import (
+    NO_CANDIDATE,
+    best,
+    candidate_rows,
+    lengths,
+    merged,
+    products_of,
+    with_rows,
+)
 from transforms.discovery.index.cells import Int64s, probed_cells
 from transforms.discovery.index.groups import IndexGroup
-from transforms.discovery.index.job import NeighbourJob, base_of, group_of, model_of
+from transforms.discovery.index.job import NeighbourJob, base_of, gathered_group, model_of
 from transforms.discovery.index.pieces import read_facts, read_piece, write_pieces
 from transforms.discovery.similarity import Float32s, on_grid
 
@@ -50,7 +58,7 @@ class Groups:
 
     def group(self, number: int) -> IndexGroup:
         """A group of the index."""
-        return group_of(self.job, number)
+        return gathered_group(self.job, number)
 
     def moves(self, number: int) -> Moves:
         """What became of the tracks of a group."""
@@ -77,6 +85,11 @@ class Groups:
             found.append(self.offsets[number] + own)
         return np.concatenate(found)
 
+    def size(self, cells: Sequence[int]) -> int:
+        """Number of tracks of cells."""
+        places = (self.cell(cell)[1] for cell in cells)
+        return sum(own.stop - own.start for own in places)
+
     def earlier_size(self, cells: Sequence[int]) -> int:
         """Number of tracks that cells had in the earlier index."""
         sizes = (self.moves(self._owners[cell]).sizes[cell - self._starts[self._owners[cell]]] for cell in cells)
@@ -102,8 +115,8 @@ class Groups:
         return found
 
     def moved_keys(self, keys: Int64s) -> Int64s:
-        """Keys of the earlier index with rows of this one; `NONE` for tracks that are no longer the same."""
-        rows = rows_of(keys)
+        """Keys of the earlier index with rows of this one; `NO_CANDIDATE` for tracks that are no longer the same."""
+        rows = candidate_rows(keys)
         found, flat = np.full(rows.shape, -1, np.int64), rows.ravel()
         known = np.flatnonzero(flat >= 0)
         for number, own, earlier in _by_group(flat[known], self._base_offsets):
@@ -144,7 +157,7 @@ def rank_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> Mapping[s
     groups, moves = Groups(job, sizes), _moves(job, group)
     earlier = _Earlier(groups, group)
     facts = dict.fromkeys(("cells_same", "cells_updated", "tracks_compared", "tracks_merged"), 0)
-    keys = np.full((len(moves.origins), width(job)), NONE)
+    keys = np.full((len(moves.origins), width(job)), NO_CANDIDATE)
     for cell in range(int(groups.model.starts[group]), int(groups.model.starts[group + 1])):
         places = groups.cell(cell)[1]
         if places.start < places.stop:
@@ -153,7 +166,9 @@ def rank_group(job: NeighbourJob, group: int, sizes: Sequence[int]) -> Mapping[s
     stirred = (density != earlier.density) | is_new
     values = pa.table({"density": pa.array(density), "stirred": pa.array(stirred)})
     write_pieces(job.part("density", group), values, one, 1)
-    listed = (keys[:, : kept(job)] != earlier.keys[:, : kept(job)]).any(1) | is_new
+    first = keys[:, : kept(job)]
+    listed = (first != earlier.keys[:, : kept(job)]).any(1) | is_new
+    listed |= lengths(first) != np.minimum(earlier.lengths, kept(job))  # the last ones were lost
     lists = pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), keys.shape[1])
     write_pieces(url, pa.table({"keys": lists, "listed": pa.array(listed)}), one, 1, facts)
     return facts
@@ -191,7 +206,7 @@ class _Earlier:
 
     def __init__(self, groups: Groups, group: int) -> None:
         origins = _moves(groups.job, group).origins
-        self.keys = np.full((len(origins), width(groups.job)), NONE)
+        self.keys = np.full((len(origins), width(groups.job)), NO_CANDIDATE)
         self.density, self.lengths = np.zeros(len(origins)), np.zeros(len(origins), np.int64)
         if groups.base is not None:
             rows = read_piece(groups.job.url(groups.base.candidates[group].path), 0)
@@ -217,10 +232,10 @@ def _cell_keys(groups: Groups, cell: int, earlier: _Earlier, facts: dict[str, in
         products = groups.vectors(rows[~is_new]) @ groups.vectors(fresh).T
         complete = earlier.lengths[places][~is_new] == groups.earlier_size(near) - 1
         keys[~is_new] = merged(keys[~is_new], complete, products, fresh)
-    others = groups.rows(near, only_new=False)
-    enough = min(kept(groups.job), len(others) - 1)
+    enough = min(kept(groups.job), groups.size(near) - 1)
     compared = np.flatnonzero(is_new | (lengths(keys) < enough))
     if len(compared):
+        others = groups.rows(near, only_new=False)
         keys[compared] = best(
             groups.vectors(rows[compared]) @ groups.vectors(others).T, others, rows[compared], keys.shape[1]
         )
@@ -232,6 +247,6 @@ def _cell_keys(groups: Groups, cell: int, earlier: _Earlier, facts: dict[str, in
 def _density(keys: Int64s) -> npt.NDArray[np.float64]:
     """Mean product of each track with its best candidates; 0 if it has none."""
     first = keys[:, :DENSITY]
-    sums, counts = np.where(first == NONE, 0, products_of(first)).sum(1), lengths(first)
+    sums, counts = np.where(first == NO_CANDIDATE, 0, products_of(first)).sum(1), lengths(first)
     found: npt.NDArray[np.float64] = np.divide(sums, counts, out=np.zeros(len(keys)), where=counts > 0)
     return found

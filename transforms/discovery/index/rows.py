@@ -21,7 +21,7 @@ _REQUESTS = 16
 """Requests at the same time."""
 
 
-class Rows(Protocol):
+class VectorRows(Protocol):
     """float16 rows: an array, or rows that are read when they are asked for."""
 
     def __getitem__(self, places: Any, /) -> npt.NDArray[np.float16]:
@@ -56,12 +56,13 @@ class RangedRows:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
+    def __getitem__(self, places: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float16]:
         """The rows at some places: float16 [n, dimensions].
 
         Raises:
           storage.StorageError: the file is missing, unreadable or too short.
         """
+        places = np.arange(self._count)[places] if isinstance(places, slice) else places
         numbers, own = np.divmod(places, BLOCK_ROWS)
         found = np.empty((len(places), self._dimensions), np.float16)
         wanted = np.unique(numbers).tolist()

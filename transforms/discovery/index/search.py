@@ -21,7 +21,7 @@ from transforms.discovery.similarity import Float32s, similarities
 
 Mask = npt.NDArray[np.bool_]
 
-PROBES = 24
+PROBES = 16
 """Cells that a query reads by default."""
 
 COMPARED_EACH = 40

@@ -170,8 +170,10 @@ class SearchPlan:
             left &= mask
             self._alone[number] += int(mask.sum())
             self._left[number] += int(left.sum())
-        kept = rows.select(self._wanted).filter(pa.array(left))
-        return kept, TermScores(found.scores[left], found.positive[left], found.best[left])
+        kept = rows.select(self._wanted)
+        if left.all():  # nothing is copied
+            return kept, found
+        return kept.filter(pa.array(left)), TermScores(found.scores[left], found.positive[left], found.best[left])
 
     def _columns(self) -> list[str] | None:
         if any(condition.columns is None for condition in self.conditions):

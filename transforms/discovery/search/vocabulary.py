@@ -16,6 +16,10 @@ class DiscoveryError(ValueError):
     """A request that cannot be answered: it names something that the snapshot does not have, or contradicts itself."""
 
 
+class NotInSnapshot(DiscoveryError):
+    """What is asked about is not in the snapshot."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Term:
     """What a request asks for: one tag, or several of which any will do.

@@ -13,7 +13,7 @@ URL = "/v1/explorer"
 
 
 def data(client, path, **given):
-    answer = client.get(f"{URL}/{path}", params=given)
+    answer = client.get(f"{URL}/{path}".rstrip("/"), params=given)
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]
 
